@@ -1,0 +1,51 @@
+"""What every estimator takes and gives, whether it is a network or a scripted baseline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from posegrasp_ros.camera import Camera
+
+
+@dataclass
+class PoseEstimate:
+    """One object found in one image.
+
+    :param camera_from_object: (4, 4), metres
+    :param score: how sure the estimator is that the pose is right, in [0, 1]
+    :param covariance: (6, 6) in the camera frame: x y z (m²), then rotation about x y z (rad²), see
+        :func:`posegrasp_ros.geometry.perturb`
+    """
+
+    camera_from_object: np.ndarray
+    score: float
+    covariance: np.ndarray
+
+
+@dataclass
+class Estimation:
+    """An estimator's answer to one image.
+
+    :param poses: best first; empty when there is no answer
+    :param reason: why there is none (``no_object``, ``no_features``, ...), empty when there is one
+    :param numbers: named figures for the stage report; timings end in ``_ms``
+    """
+
+    poses: list[PoseEstimate] = field(default_factory=list)
+    reason: str = ''
+    numbers: dict[str, float] = field(default_factory=dict)
+
+
+class Estimator(Protocol):
+    """The interface behind ``--estimator onnx|feature_match|mean_pose|oracle``."""
+
+    def estimate(self, image: np.ndarray, camera: Camera, truth: np.ndarray | None = None) -> Estimation:
+        """Estimate the object's poses.
+
+        :param image: (H, W, 3) uint8, blue green red, of the camera's size
+        :param camera: intrinsics of exactly this image
+        :param truth: (4, 4) reference camera_from_object; only the oracle looks at it
+        """

@@ -1,0 +1,239 @@
+"""The scripted baselines: what a network has to beat, behind the network's own interface."""
+
+from __future__ import annotations
+
+import time
+
+import cv2
+import numpy as np
+
+from posegrasp_ros.camera import Camera
+from posegrasp_ros.estimation.estimate import Estimation, PoseEstimate
+from posegrasp_ros.geometry import invert, make_transform, skew, transform_points
+from posegrasp_ros.mesh import Mesh
+
+RATIO = 0.75  # best over second-best distance, Lowe 2004
+MIN_MATCHES = 6
+RANSAC_ITERATIONS = 500
+INLIER_PX = 3.0
+LOCALISATION_PX = 1.0  # matches err by about this, however well a pose fits them
+SCORE_PRIOR = 10.0  # doubtful matches added to the real ones: four of four are no certainty
+
+# A baseline that says nothing of its accuracy: 1 m and half a turn.
+UNKNOWN_COVARIANCE = np.diag([1.0] * 3 + [np.pi**2] * 3)
+
+
+class FeatureMatchEstimator:
+    """Local features of the texture, matched and solved as OpenCV's tutorials do.
+
+    The features are found on the texture itself and carried to the surface through the texture coordinates, so
+    that any textured mesh will do and nothing is rendered.
+
+    :param mesh: textured, metres
+    :param max_features: strongest features kept, of the texture and of each image
+    """
+
+    def __init__(self, mesh: Mesh, max_features: int = 4000):
+        self._sift = cv2.SIFT_create(nfeatures=max_features)
+        self._matcher = cv2.BFMatcher(cv2.NORM_L2)
+        self._points, self._normals, self._descriptors = texture_features(mesh, self._sift)
+
+    def estimate(self, image: np.ndarray, camera: Camera, truth: np.ndarray | None = None) -> Estimation:
+        """The pose most matches agree on; see :class:`posegrasp_ros.estimation.estimate.Estimator`.
+
+        Reasons for none: ``no_texture`` (of the mesh), ``no_features`` (in the image), ``too_few_matches``,
+        ``no_pose`` (the matches agree on none).
+        """
+        watch = Stopwatch()
+        if len(self._points) < MIN_MATCHES:
+            return watch.answer('no_texture')
+        keypoints, descriptors = self._sift.detectAndCompute(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), None)
+        watch.lap('features_ms', features=len(keypoints))
+        if len(keypoints) < MIN_MATCHES:
+            return watch.answer('no_features')
+        pairs = self._match(descriptors)
+        watch.lap('matching_ms', matches=len(pairs))
+        if len(pairs) < MIN_MATCHES:
+            return watch.answer('too_few_matches')
+        pixels = undistort(np.array([keypoint.pt for keypoint in keypoints])[pairs[:, 0]], camera)
+        pose, inliers = self._solve(pairs[:, 1], pixels, camera.matrix)
+        watch.lap('solve_ms', inliers=len(inliers))
+        if pose is None:
+            return watch.answer('no_pose')
+        covariance = pose_covariance(self._points[pairs[inliers, 1]], pixels[inliers], pose, camera.matrix)
+        score = len(inliers) / (len(pairs) + SCORE_PRIOR)
+        return watch.answer(poses=[PoseEstimate(pose, score, covariance)])
+
+    def _match(self, descriptors: np.ndarray) -> np.ndarray:
+        """(M, 2) indices of image feature and texture feature that pass the ratio test."""
+        found = self._matcher.knnMatch(descriptors, self._descriptors, k=2)
+        kept = [(first.queryIdx, first.trainIdx) for first, second in found
+                if first.distance < RATIO * second.distance]
+        return np.array(kept, dtype=int).reshape(-1, 2)
+
+    def _solve(self, chosen: np.ndarray, pixels: np.ndarray, matrix: np.ndarray):
+        """Pose and indices of the matches that agree with it; None and none when too few do."""
+        points, none = self._points[chosen], np.zeros(0, dtype=int)
+        cv2.setRNGSeed(0)  # the same image gets the same answer
+        found, rotation, translation, inliers = cv2.solvePnPRansac(
+            points, pixels, matrix, None, iterationsCount=RANSAC_ITERATIONS, reprojectionError=INLIER_PX,
+            confidence=0.999, flags=cv2.SOLVEPNP_AP3P)
+        if not found or inliers is None or len(inliers) < MIN_MATCHES:
+            return None, none
+        inliers = inliers.ravel()
+        pose = refine(points[inliers], pixels[inliers], matrix, (rotation, translation))
+        camera_seen = invert(pose)[:3, 3]
+        faces_camera = np.einsum('nd,nd->n', self._normals[chosen[inliers]], camera_seen - points[inliers]) > 0
+        in_front = transform_points(pose, points[inliers])[:, 2] > 0
+        # A print shows on the outside only: a pose that sees it through the object is an accident.
+        if not np.isfinite(pose).all() or np.mean(faces_camera & in_front) < 0.5:
+            return None, none
+        return pose, inliers
+
+
+class MeanPoseEstimator:
+    """Always the mean pose of the training set: what is reached without looking.
+
+    :param mean_camera_from_object: (4, 4), metres
+    """
+
+    def __init__(self, mean_camera_from_object: np.ndarray):
+        self._pose = np.array(mean_camera_from_object, dtype=float)
+
+    def estimate(self, image: np.ndarray, camera: Camera, truth: np.ndarray | None = None) -> Estimation:
+        """The mean pose, whatever the image shows, with score 0 and a covariance that promises nothing."""
+        return Stopwatch().answer(poses=[PoseEstimate(self._pose.copy(), 0.0, UNKNOWN_COVARIANCE.copy())])
+
+
+class OracleEstimator:
+    """The ground truth: what the stages after perception reach with perfect poses."""
+
+    def estimate(self, image: np.ndarray, camera: Camera, truth: np.ndarray | None = None) -> Estimation:
+        """The truth with score 1 and no covariance; ``no_ground_truth`` when there is none."""
+        if truth is None:
+            return Stopwatch().answer('no_ground_truth')
+        return Stopwatch().answer(poses=[PoseEstimate(np.array(truth, dtype=float), 1.0, np.zeros((6, 6)))])
+
+
+class Stopwatch:
+    """Times an estimator's steps into an :class:`Estimation`'s numbers."""
+
+    def __init__(self):
+        self._start = self._lap = time.perf_counter()
+        self._numbers: dict[str, float] = {}
+
+    def lap(self, name: str, **counts: float) -> None:
+        """Note the milliseconds since the last lap under ``name``, and counts as they are."""
+        now = time.perf_counter()
+        self._numbers |= {name: (now - self._lap) * 1000, **{key: float(n) for key, n in counts.items()}}
+        self._lap = now
+
+    def answer(self, reason: str = '', poses: list[PoseEstimate] | None = None) -> Estimation:
+        """The estimation with all figures noted so far and the total ``estimate_ms``."""
+        total_ms = (time.perf_counter() - self._start) * 1000
+        return Estimation(poses or [], reason, self._numbers | {'estimate_ms': total_ms})
+
+
+def texture_features(mesh: Mesh, sift: cv2.SIFT) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Features of a mesh's texture with their place on its surface.
+
+    :return: (N, 3) points in metres and (N, 3) unit outward normals in the object frame, (N, 128) descriptors;
+        all empty for a mesh without texture
+    """
+    empty = np.zeros((0, 3)), np.zeros((0, 3)), np.zeros((0, 128), dtype=np.float32)
+    if mesh.uv is None:
+        return empty
+    keypoints, descriptors = sift.detectAndCompute(cv2.cvtColor(mesh.texture, cv2.COLOR_BGR2GRAY), None)
+    if len(keypoints) == 0:
+        return empty
+    pixels = np.array([keypoint.pt for keypoint in keypoints])
+    points, normals, on_surface = surface_points(mesh, pixels)
+    return points[on_surface], normals[on_surface], descriptors[on_surface]
+
+
+def surface_points(mesh: Mesh, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Carry texture pixels to the surface by their barycentric coordinates in the triangle printed there.
+
+    :param pixels: (N, 2) texture pixels, centres at whole numbers; texture coordinates beyond [0, 1] (a
+        repeated texture) have no unique place and are not found
+    :return: (N, 3) points, (N, 3) unit outward normals, (N,) whether a triangle lies there at all
+    """
+    height, width = mesh.texture.shape[:2]
+    # v = 1 is the upper edge of row 0, which lies at -0.5.
+    corners_px = np.stack([mesh.uv[:, 0] * width - 0.5, (1 - mesh.uv[:, 1]) * height - 0.5], axis=-1)[mesh.faces]
+    owner = np.full((height, width), -1, dtype=np.int32)
+    for face, corners in enumerate(corners_px):
+        cv2.fillConvexPoly(owner, np.rint(corners).astype(np.int32), face)
+    column, row = np.rint(pixels).astype(int).T
+    face = owner[row.clip(0, height - 1), column.clip(0, width - 1)]
+    a, b, c = np.moveaxis(corners_px[face], 1, 0)
+    area = _cross(b - a, c - a)
+    with np.errstate(divide='ignore', invalid='ignore'):
+        weights = np.stack([_cross(b - pixels, c - pixels), _cross(c - pixels, a - pixels),
+                            _cross(a - pixels, b - pixels)], axis=-1) / area[:, None]
+    # Half a pixel beyond the edge still counts: rasterising rounds.
+    on_surface = (face >= 0) & (np.abs(area) > 1e-9) & (np.abs(weights - 0.5) < 0.6).all(axis=1)
+    corners_m = mesh.vertices[mesh.faces[face]]
+    normals = np.cross(corners_m[:, 1] - corners_m[:, 0], corners_m[:, 2] - corners_m[:, 0])
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+    return np.einsum('nk,nkd->nd', weights, corners_m), normals, on_surface
+
+
+def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
+
+
+def refine(points: np.ndarray, pixels: np.ndarray, matrix: np.ndarray, start) -> np.ndarray:
+    """The (4, 4) camera_from_object with the least squared reprojection error of all minima known.
+
+    Points on one face leave two poses, mirrored about the line of sight, and a descent from the wrong one ends
+    there (Collins and Bartoli, Infinitesimal plane-based pose estimation, 2014). So each is descended from.
+
+    :param points: (N, 3) object frame, metres
+    :param pixels: (N, 2) without distortion
+    :param start: rotation vector and translation to begin with
+    """
+    starts = [start]
+    if np.linalg.svd(points - points.mean(axis=0), compute_uv=False)[2] < 1e-3 * np.sqrt(len(points)):
+        _, rotations, translations, _ = cv2.solvePnPGeneric(points, pixels, matrix, None,
+                                                            flags=cv2.SOLVEPNP_IPPE)
+        starts += zip(rotations, translations)
+    best, least = start, np.inf
+    for rotation, translation in starts:
+        found = cv2.solvePnPRefineLM(points, pixels, matrix, None, rotation.copy(), translation.copy())
+        seen = cv2.projectPoints(points, *found, matrix, None)[0].reshape(-1, 2)
+        error = float(np.sum((seen - pixels) ** 2))
+        if error < least:
+            best, least = found, error
+    return make_transform(cv2.Rodrigues(best[0])[0], best[1].ravel())
+
+
+def undistort(pixels: np.ndarray, camera: Camera) -> np.ndarray:
+    """Where a camera with the same matrix but no distortion would see (N, 2) pixels."""
+    rays = camera.rays(pixels)
+    return np.column_stack([rays, np.ones(len(rays))]) @ camera.matrix[:2].T
+
+
+def pose_covariance(points: np.ndarray, pixels: np.ndarray, pose: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Covariance (6, 6) of a least-squares pose, in the camera frame, as ``geometry.perturb`` disturbs it.
+
+    To first order sigma² (JᵀJ)⁻¹, J being the derivative of the pixels by the disturbance (Hartley and
+    Zisserman, Multiple View Geometry, 5.2.4) and sigma the residuals' own spread.
+
+    :param points: (N, 3) object frame, metres
+    :param pixels: (N, 2) where they were seen, without distortion
+    :param pose: (4, 4) camera_from_object
+    :param matrix: (3, 3) pinhole matrix, pixels
+    """
+    turned = points @ pose[:3, :3].T
+    x, y, z = (turned + pose[:3, 3]).T
+    zero = np.zeros_like(z)
+    projection = np.stack([np.stack([1 / z, zero, -x / z**2], axis=-1),
+                           np.stack([zero, 1 / z, -y / z**2], axis=-1)], axis=1)
+    pixels_by_point = matrix[:2, :2] @ projection
+    # A turn by d about the camera's axes moves a point by d x (R p) = -[R p]x d.
+    jacobian = np.concatenate([pixels_by_point, -pixels_by_point @ skew(turned)], axis=2).reshape(-1, 6)
+    seen = np.column_stack([x / z, y / z, np.ones_like(z)]) @ matrix[:2].T
+    freedom = max(pixels.size - 6, 1)
+    variance = max(float(np.sum((pixels - seen) ** 2)) / freedom, LOCALISATION_PX**2)
+    return variance * np.linalg.pinv(jacobian.T @ jacobian, hermitian=True)

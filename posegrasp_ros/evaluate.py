@@ -1,0 +1,199 @@
+"""Recordings through the estimators, the planner and the metrics that the nodes use, without a ROS graph."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from tqdm import tqdm
+
+from posegrasp_ros.bags import BagError, BagFrame, BagReader, BagTopics
+from posegrasp_ros.estimation.create import create_estimator
+from posegrasp_ros.estimation.estimate import Estimation, Estimator, PoseEstimate
+from posegrasp_ros.estimation.model_card import ModelCard
+from posegrasp_ros.geometry import rotate_covariance
+from posegrasp_ros.grasping.planner import GraspPlanner, Plan, PlanningError, Scene
+from posegrasp_ros.metrics.baselines import Entry, Ledger, load_ledger
+from posegrasp_ros.metrics.pose_errors import ErrorTarget
+from posegrasp_ros.metrics.run import RunMetrics
+from posegrasp_ros.metrics.stage_report import StageReport
+from posegrasp_ros.metrics.summary import compare
+from posegrasp_ros.provenance import describe_run
+from posegrasp_ros.run_folder import RunFolder
+
+LOGGER = logging.getLogger(__name__)
+SIDE_BY_SIDE = ('onnx', 'feature_match', 'mean_pose', 'oracle')
+SCRIPTED = ('feature_match', 'mean_pose', 'oracle')
+# A rule that does not look is fast for no merit: scripted estimators are compared by how right they are.
+ACCURACY_METRICS = ('position_error_median', 'rotation_error_median', 'recall_1cm_5deg', 'add_recall_10pct')
+# What a summary states of every estimator.
+PER_ESTIMATOR = ('headline', 'stages', 'metrics', 'failures', 'distributions')
+GAP_NS = 10_000_000_000
+
+
+def evaluate_bags(paths: Sequence[str | Path], card: ModelCard, estimator: str = 'onnx',
+                  beside: Iterable[str] = SIDE_BY_SIDE, planner: GraspPlanner | None = None,
+                  scene: Scene | None = None, ledger: Ledger | None = None, out: str | Path | None = None,
+                  topics: BagTopics | None = None, threads: int | None = None, progress: bool = True) -> dict:
+    """Measure an estimator on recordings, with others beside it on the same frames.
+
+    :param estimator: the one that the summary is about
+    :param beside: others to measure on the same frames; ``estimator`` may be among them
+    :param planner: plans for every pose where the recording tells the camera's pose; None for no planning
+    :param scene: what surrounds the object; None for a support plane at z = 0 of the base frame
+    :param ledger: baselines; None for those that come with the package
+    :param out: run folder to write metrics.jsonl, summary.json and report.html to; None for none
+    :return: the summary of ``estimator`` with ``estimators``: {name: its share of the summary}
+    :raises BagError: when a recording cannot be read or holds no images
+    """
+    ledger = ledger or load_ledger()
+    target = ErrorTarget.from_mesh(card.load_mesh(), card.symmetries)
+    planning = _Planning(planner, scene or Scene()) if planner else None
+    names = list(dict.fromkeys([estimator, *beside]))
+    contestants = {name: Contestant(create_estimator(name, card, threads=threads), target, planning)
+                   for name in names}
+    readers = [BagReader(path, topics) for path in paths]
+    with ExitStack() as stack:
+        folder = stack.enter_context(RunFolder(out, fresh=True)) if out else None
+        for bag, shift_ns, frame in _frames(readers, progress):
+            for name, contestant in contestants.items():
+                for report in contestant.answer(frame, shift_ns):
+                    if folder:
+                        folder.append(report, estimator=name, bag=bag)
+        warnings = [line for reader in readers for line in reader.warnings]
+        provenance = {**describe_run(card, [Path(path) for path in paths]), 'warnings': warnings}
+        summary = _summary(contestants, estimator, ledger, provenance)
+        if folder:
+            folder.write_summary(summary)
+    return summary
+
+
+class _Planning:
+    """Planner and scene: a pose in the camera to a planning report."""
+
+    def __init__(self, planner: GraspPlanner, scene: Scene):
+        self._planner = planner
+        self._scene = scene
+
+    def report(self, frame: BagFrame, pose: PoseEstimate) -> StageReport:
+        start = time.perf_counter()
+        covariance = rotate_covariance(pose.covariance, frame.base_from_camera[:3, :3])
+        try:
+            plan = self._planner.plan(frame.base_from_camera @ pose.camera_from_object, covariance, self._scene)
+        except PlanningError as error:
+            LOGGER.warning('%s', error)
+            plan = Plan([], 'bad_pose', {})
+        latency_ms = (time.perf_counter() - start) * 1e3
+        return StageReport(frame.stamp_ns, 'planning', bool(plan.grasps), plan.reason,
+                           {**plan.numbers, 'latency_ms': latency_ms})
+
+
+class Contestant:
+    """One estimator with the metrics of its answers."""
+
+    def __init__(self, estimator: Estimator, target: ErrorTarget, planning: _Planning | None = None):
+        self.metrics = RunMetrics(target)
+        self._estimator = estimator
+        self._planning = planning
+
+    def answer(self, frame: BagFrame, shift_ns: int = 0) -> Iterator[StageReport]:
+        """Work on a frame as the nodes would; yields what each stage reports.
+
+        :param shift_ns: added to the stamp in the metrics, to keep recordings of the same times apart
+        """
+        stamp_ns = frame.stamp_ns + shift_ns
+        if frame.camera_from_object is not None:
+            self.metrics.add_truth(stamp_ns, frame.camera_from_object)
+        estimation, report = self._perceive(frame)
+        yield self._count(report, stamp_ns)
+        if report.ok:
+            self.metrics.add_estimate(stamp_ns, estimation.poses[0].camera_from_object)
+            if self._planning and frame.base_from_camera is not None:
+                yield self._count(self._planning.report(frame, estimation.poses[0]), stamp_ns)
+
+    def _count(self, report: StageReport, stamp_ns: int) -> StageReport:
+        self.metrics.add_report(StageReport(stamp_ns, report.stage, report.ok, report.reason, report.numbers))
+        return report
+
+    def _perceive(self, frame: BagFrame) -> tuple[Estimation, StageReport]:
+        """The estimator's answer; its latency runs from the encoded image to the pose."""
+        start = time.perf_counter()
+        if frame.reason:
+            estimation = Estimation(reason=frame.reason)
+        else:
+            try:
+                estimation = self._estimator.estimate(frame.image, frame.camera, frame.camera_from_object)
+            except Exception:
+                # As in the node: a bug costs this frame and is said aloud, it does not end the run.
+                LOGGER.exception('the estimator failed on the image of %d ns', frame.stamp_ns)
+                estimation = Estimation(reason='internal_error')
+        latency_ms = frame.decode_ms + (time.perf_counter() - start) * 1e3
+        numbers = {**estimation.numbers, 'poses': float(len(estimation.poses)), 'latency_ms': latency_ms}
+        if estimation.poses:
+            numbers['score'] = float(estimation.poses[0].score)
+        ok = bool(estimation.poses)
+        reason = '' if ok else estimation.reason or 'no_object'
+        return estimation, StageReport(frame.stamp_ns, 'perception', ok, reason, numbers)
+
+
+def _frames(readers: list[BagReader], progress: bool) -> Iterator[tuple[str, int, BagFrame]]:
+    """All frames with their recording's name and what to add to their stamps to make these unique."""
+    counts = [reader.image_count for reader in readers]
+    total = sum(counts) if None not in counts else None
+    last_ns = None
+    with tqdm(total=total, unit='frame', disable=not progress, dynamic_ncols=True) as bar:
+        for reader in readers:
+            shift_ns = None
+            for frame in reader:
+                if shift_ns is None:
+                    shift_ns = _shift(last_ns, frame.stamp_ns)
+                last_ns = max(frame.stamp_ns + shift_ns, -1 if last_ns is None else last_ns)
+                bar.set_description(reader.path.name, refresh=False)
+                yield reader.path.name, shift_ns, frame
+                bar.update()
+            if shift_ns is None:
+                raise BagError(f'{reader.path}: {reader.topics.image}: expected images, found none')
+
+
+def _shift(last_ns: int | None, first_ns: int) -> int:
+    """What moves a recording behind the one before; whole seconds, so that blocks of time stay what they are."""
+    if last_ns is None:
+        return 0
+    seconds = (last_ns + GAP_NS - first_ns) // 1_000_000_000 + 1
+    return seconds * 1_000_000_000
+
+
+def _summary(contestants: dict[str, Contestant], chosen: str, ledger: Ledger, provenance: dict) -> dict:
+    """The chosen estimator's summary, judged by the ledger and by the scripted estimators on the same frames."""
+    summaries = {name: contestant.metrics.summary(provenance) for name, contestant in contestants.items()}
+    for name, summary in summaries.items():
+        if name in SCRIPTED and name != chosen:
+            ledger = with_measured(ledger, name, summary)
+    summary = summaries[chosen]
+    return {
+        **summary,
+        'verdicts': compare(summary['metrics'], ledger),
+        'estimator': chosen,
+        'estimators': {name: {key: other[key] for key in PER_ESTIMATOR} for name, other in summaries.items()},
+    }
+
+
+def with_measured(ledger: Ledger, name: str, summary: dict) -> Ledger:
+    """The ledger with what a scripted estimator reached on the same frames."""
+    date = summary['provenance'].get('time', '')[:10]
+    coverage = summary['stages']['perception']['coverage']
+    for metric in ACCURACY_METRICS:
+        value = summary['metrics'][metric]['value']
+        if value is None or metric not in ledger.metrics:
+            continue
+        note = ''
+        if name == 'oracle':
+            note = 'is told the truth: the most that can be reached'
+        elif metric.endswith('_median') and coverage < 0.95:
+            note = f'median over the {coverage:.0%} of frames that it answers'
+        ledger = ledger.with_entry(metric, Entry(name, 'scripted', value, 'measured on the same frames', date,
+                                                 fair=not note, note=note))
+    return ledger

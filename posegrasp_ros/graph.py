@@ -1,0 +1,26 @@
+"""How the four nodes are connected: names and remappings, for the launch files, the demo and the tests."""
+
+from __future__ import annotations
+
+# Node name -> (executable, {topic in the node: topic in the graph}). All names are relative, so a namespace works.
+NODES: dict[str, tuple[str, dict[str, str]]] = {
+    'perception': ('perception_node', {}),
+    'grasp_planner': ('grasp_planner_node', {'pose': 'perception/pose'}),
+    'simulator': ('simulator_node', {
+        'approach': 'grasp_planner/approach',
+        'gripper': 'grasp_planner/gripper',
+        'perception_report': 'perception/report',
+        'planning_report': 'grasp_planner/report',
+    }),
+    'monitor': ('monitor_node', {
+        'pose': 'perception/pose',
+        'perception_report': 'perception/report',
+        'planning_report': 'grasp_planner/report',
+        'execution_report': 'simulator/report',
+    }),
+}
+
+
+def remappings(name: str) -> list[tuple[str, str]]:
+    """The remappings of a node, as launch_ros takes them."""
+    return list(NODES[name][1].items())

@@ -1,0 +1,85 @@
+"""Boxes against a triangle mesh, for many poses of the boxes at once."""
+
+from __future__ import annotations
+
+import numpy as np
+import trimesh
+
+from posegrasp_ros.geometry import invert
+from posegrasp_ros.grasping.gripper import Box
+
+# poses x triangles in one go: bounds the memory at about 100 MB
+_CHUNK = 1_000_000
+# every so manyth triangle is tried first: most poses that hit at all hit one of these
+_COARSE_STEP = 40
+
+
+def boxes_hit_mesh(object_from_boxes: np.ndarray, boxes: list[Box], solid: trimesh.Trimesh) -> np.ndarray:
+    """Whether any box touches the mesh, its inside included.
+
+    :param object_from_boxes: (N, 4, 4) poses of the frame that the boxes are written in, metres
+    :param boxes: the same for every pose
+    :return: (N,) bool
+    """
+    hit = np.zeros(len(object_from_boxes), dtype=bool)
+    for triangles in (solid.triangles[::_COARSE_STEP], solid.triangles):
+        step = max(1, _CHUNK // len(triangles))
+        free = np.flatnonzero(~hit)
+        for start in range(0, len(free), step):
+            part = free[start:start + step]
+            hit[part] = _surface_hit(invert(object_from_boxes[part]), boxes, triangles)
+    for box in boxes:
+        free = np.flatnonzero(~hit)
+        centers = object_from_boxes[free] @ np.append(box.center, 1.0)
+        hit[free[_inside(centers[:, :3], solid)]] = True
+    return hit
+
+
+def _inside(points: np.ndarray, solid: trimesh.Trimesh) -> np.ndarray:
+    """(N,) whether points lie inside the solid; only those within its bounds are asked of the ray caster."""
+    inside = ((points > solid.bounds[0]) & (points < solid.bounds[1])).all(axis=1)
+    if inside.any():
+        inside[inside] = solid.ray.contains_points(points[inside])
+    return inside
+
+
+def _surface_hit(boxes_from_object: np.ndarray, boxes: list[Box], triangles: np.ndarray) -> np.ndarray:
+    """(n,) whether a triangle (F, 3, 3) touches a box, for poses (n, 4, 4).
+
+    Triangles whose bounding sphere misses a box's slabs are passed over; the rest are tested exactly.
+    """
+    hit = np.zeros(len(boxes_from_object), dtype=bool)
+    rotations, translations = boxes_from_object[:, :3, :3], boxes_from_object[:, :3, 3]
+    middles = triangles.mean(axis=1)
+    radii = np.linalg.norm(triangles - middles[:, None], axis=2).max(axis=1)
+    placed = rotations @ middles.T + translations[:, :, None]
+    for box in boxes:
+        near = ~hit[:, None]
+        for axis in range(3):
+            reach = box.half_extents[axis] + radii
+            near = near & (np.abs(placed[:, axis] - box.center[axis]) <= reach)
+        pose, face = np.nonzero(near)
+        corners = triangles[face] @ np.swapaxes(rotations[pose], 1, 2) + translations[pose, None]
+        touches = triangles_touch_box(corners - box.center, box.half_extents)
+        hit[pose[touches]] = True
+    return hit
+
+
+def triangles_touch_box(triangles: np.ndarray, half_extents: np.ndarray) -> np.ndarray:
+    """Separating axis test of triangles against a box around the origin.
+
+    The axes are the box's three, the triangle's normal and the nine products of their edges; Akenine-Möller,
+    Fast 3D Triangle-Box Overlap Testing, 2001.
+
+    :param triangles: (N, 3, 3) corners in the box's frame
+    :param half_extents: (3,) of the box
+    :return: (N,) bool
+    """
+    edges = np.roll(triangles, -1, axis=1) - triangles
+    normals = np.cross(edges[:, 0], edges[:, 1])
+    units = np.eye(3)
+    products = np.cross(edges[:, :, None], units).reshape(-1, 9, 3)
+    axes = np.concatenate([np.broadcast_to(units, (len(triangles), 3, 3)), normals[:, None], products], axis=1)
+    shadows = axes @ np.swapaxes(triangles, 1, 2)
+    reach = np.abs(axes) @ half_extents
+    return ((shadows.min(axis=2) <= reach) & (shadows.max(axis=2) >= -reach)).all(axis=1)

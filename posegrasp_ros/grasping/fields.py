@@ -1,0 +1,87 @@
+"""Fields: a YAML mapping that knows where it stands, so that an error names file, field, found and expected."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from posegrasp_ros.errors import BadInput
+
+# libyaml reads a set of 400 grasps in a tenth of the time; PyYAML may have been built without it
+_LOADER = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)
+
+
+@dataclass(frozen=True)
+class Fields:
+    """A mapping of a YAML file.
+
+    :param path: the file, for messages
+    :param prefix: where in the file, for messages: empty, or such as ``finger.``
+    :param error_class: what is raised when a field is wrong
+    """
+
+    path: Path
+    prefix: str
+    values: dict
+    error_class: type[BadInput]
+
+    @classmethod
+    def read(cls, path: str | Path, error_class: type[BadInput]) -> Fields:
+        """The mapping that a YAML file holds; ``error_class`` when there is none."""
+        try:
+            values = yaml.load(Path(path).read_text(encoding='utf-8'), Loader=_LOADER)
+        except FileNotFoundError as error:
+            raise error_class(f'{path}: no such file') from error
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            reason = ' '.join(str(error).split())
+            raise error_class(f'{path}: expected a YAML file that can be read: {reason}') from error
+        if not isinstance(values, dict):
+            raise error_class(f'{path}: expected a mapping of fields, got {type(values).__name__}')
+        return cls(Path(path), '', values, error_class)
+
+    def error(self, field: str, expected: str) -> BadInput:
+        """What to raise when ``field`` is not as expected."""
+        found = repr(self.values[field]) if field in self.values else 'nothing'
+        found = found if len(found) <= 80 else found[:77] + '...'
+        return self.error_class(f'{self.path}: {self.prefix}{field}: expected {expected}, got {found}')
+
+    def text(self, field: str) -> str:
+        value = self.values.get(field)
+        if not isinstance(value, str) or not value:
+            raise self.error(field, 'a name')
+        return value
+
+    def number(self, field: str, low: float, high: float) -> float:
+        value = self.values.get(field)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+            raise self.error(field, f'a number between {low:g} and {high:g}')
+        return float(value)
+
+    def vector(self, field: str, length: int, low: float = -10.0) -> np.ndarray:
+        value = self.values.get(field)
+        numbers = isinstance(value, list) and len(value) == length
+        numbers = numbers and all(isinstance(v, (int, float)) and low <= v <= 10.0 for v in value)
+        if not numbers:
+            raise self.error(field, f'{length} numbers between {low:g} and 10')
+        return np.array(value, dtype=float)
+
+    def names(self, field: str) -> list[str]:
+        value = self.values.get(field)
+        if not isinstance(value, list) or not value or not all(isinstance(v, str) and v for v in value):
+            raise self.error(field, 'a list of names')
+        return value
+
+    def inner(self, field: str) -> Fields:
+        if not isinstance(self.values.get(field), dict):
+            raise self.error(field, 'a mapping of fields')
+        return Fields(self.path, f'{self.prefix}{field}.', self.values[field], self.error_class)
+
+    def inners(self, field: str) -> list[Fields]:
+        entries = self.values.get(field)
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise self.error(field, 'a list of mappings')
+        return [Fields(self.path, f'{self.prefix}{field}[{i}].', entry, self.error_class)
+                for i, entry in enumerate(entries)]

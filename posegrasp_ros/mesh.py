@@ -1,0 +1,114 @@
+"""Mesh: a textured triangle mesh in metres, read from the formats that trimesh reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import cv2
+import numpy as np
+import trimesh
+
+from posegrasp_ros.errors import BadInput
+
+
+class MeshError(BadInput):
+    """A mesh file that cannot be used."""
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """Triangles with one colour per texture point.
+
+    :param vertices: (V, 3) metres, object frame
+    :param faces: (F, 3) indices, counter-clockwise from outside
+    :param uv: (V, 2) texture coordinates, v up, or None for a plain colour
+    :param texture: (H, W, 3) uint8 blue green red, row 0 at v = 1; (1, 1, 3) for a plain colour
+    """
+
+    vertices: np.ndarray
+    faces: np.ndarray
+    uv: np.ndarray | None
+    texture: np.ndarray
+
+    @cached_property
+    def extents(self) -> np.ndarray:
+        """(3,) side lengths of the axis-aligned bounding box, metres."""
+        return np.ptp(self.vertices, axis=0)
+
+    @cached_property
+    def centre(self) -> np.ndarray:
+        """(3,) middle of the axis-aligned bounding box, metres."""
+        return (self.vertices.min(axis=0) + self.vertices.max(axis=0)) / 2
+
+    @cached_property
+    def radius(self) -> float:
+        """Largest distance of a vertex from :attr:`centre`, metres."""
+        return float(np.linalg.norm(self.vertices - self.centre, axis=1).max())
+
+    @cached_property
+    def diameter(self) -> float:
+        """Largest distance between two vertices, metres, as BOP defines it."""
+        hull = self.vertices if len(self.vertices) < 5 else trimesh.convex.convex_hull(self.vertices).vertices
+        return float(max(np.linalg.norm(hull - vertex, axis=1).max() for vertex in hull))
+
+    @cached_property
+    def solid(self) -> trimesh.Trimesh:
+        """The same triangles with coincident vertices merged, for volume, ray casts and collision."""
+        solid = trimesh.Trimesh(self.vertices, self.faces, process=False)
+        solid.merge_vertices(merge_tex=True, merge_norm=True)
+        return solid
+
+
+def load_mesh(path: str | Path) -> Mesh:
+    """Read a mesh with its texture, vertex colours averaged to one plain colour.
+
+    :raises MeshError: when the file is missing, unreadable, empty, or plainly not in metres
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MeshError(f'{path}: no such mesh file')
+    try:
+        loaded = trimesh.load(path, force='mesh', process=False)
+    except Exception as error:
+        raise MeshError(f'{path}: cannot be read as a mesh: {error}') from error
+    vertices, faces = np.asarray(loaded.vertices, dtype=float), np.asarray(loaded.faces, dtype=int)
+    if len(faces) == 0:
+        raise MeshError(f'{path}: expected triangles, found none')
+    if not np.isfinite(vertices).all():
+        raise MeshError(f'{path}: expected finite vertices, found NaN or infinity')
+    size = float(np.ptp(vertices, axis=0).max())
+    if not 0.005 <= size <= 2.0:
+        raise MeshError(f'{path}: expected a size in metres between 0.005 and 2, got {size:g}'
+                        + (' (millimetres? scale it by 0.001)' if 2.0 < size < 2000 else ''))
+    uv, texture = _appearance(loaded)
+    return Mesh(vertices, faces, uv, texture)
+
+
+def _appearance(loaded: trimesh.Trimesh) -> tuple[np.ndarray | None, np.ndarray]:
+    """Texture coordinates and image; a plain colour when the mesh has none."""
+    visual = loaded.visual
+    image = getattr(getattr(visual, 'material', None), 'image', None)
+    image = image or getattr(getattr(visual, 'material', None), 'baseColorTexture', None)
+    if visual.kind == 'texture' and visual.uv is not None and image is not None:
+        return np.asarray(visual.uv, dtype=float), np.asarray(image.convert('RGB'))[:, :, ::-1].copy()
+    if visual.kind == 'texture':
+        rgb = np.asarray(visual.material.main_color)[:3]
+    else:
+        rgb = np.asarray(visual.vertex_colors)[:, :3].mean(axis=0)
+    return None, rgb[::-1].astype(np.uint8).reshape(1, 1, 3)
+
+
+def save_mesh(mesh: Mesh, folder: Path) -> Path:
+    """Write mesh.obj, mesh.mtl and texture.png into ``folder``; returns the path of mesh.obj."""
+    folder.mkdir(parents=True, exist_ok=True)
+    uv = mesh.uv if mesh.uv is not None else np.full((len(mesh.vertices), 2), 0.5)
+    lines = ['mtllib mesh.mtl', 'usemtl material']
+    lines += [f'v {x:.7g} {y:.7g} {z:.7g}' for x, y, z in mesh.vertices]
+    lines += [f'vt {u:.6f} {v:.6f}' for u, v in uv]
+    lines += ['f ' + ' '.join(f'{index + 1}/{index + 1}' for index in face) for face in mesh.faces]
+    (folder / 'mesh.obj').write_text('\n'.join(lines) + '\n', encoding='utf-8')
+    (folder / 'mesh.mtl').write_text('newmtl material\nKd 1 1 1\nmap_Kd texture.png\n', encoding='utf-8')
+    cv2.imwrite(str(folder / 'texture.png'), mesh.texture)
+    return folder / 'mesh.obj'

@@ -1,0 +1,152 @@
+"""The ledger, baselines.yaml: what each metric is compared with, where that is from, and whether it is fair."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import yaml
+
+from posegrasp_ros.errors import BadInput
+from posegrasp_ros.metrics.statistics import DIRECTIONS
+from posegrasp_ros.resources import resource_path
+
+FORMAT = 'posegrasp.baselines/1'
+KINDS = ('requirement', 'published', 'scripted', 'simple_ml', 'human', 'previous')
+# Every metric with the unit in which the package states it.
+METRIC_UNITS = {
+    'position_error_median': 'm',
+    'rotation_error_median': 'rad',
+    'recall_1cm_5deg': '1',
+    'add_recall_10pct': '1',
+    'grasp_success_rate': '1',
+    'image_to_pose_p50': 'ms',
+    'image_to_grasp_p50': 'ms',
+}
+# What the ledger may be written in -> factor to the package's unit.
+UNIT_FACTORS = {
+    'm': {'m': 1.0, 'mm': 1e-3, 'cm': 1e-2},
+    'rad': {'rad': 1.0, 'deg': math.pi / 180},
+    'ms': {'ms': 1.0, 's': 1e3},
+    '1': {'1': 1.0, '%': 1e-2},
+}
+
+
+class BaselineError(BadInput):
+    """A ledger that cannot be used."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One number to compare with.
+
+    :param value: in the unit of :data:`METRIC_UNITS`
+    :param fair: whether it was measured on the same task and under the same conditions
+    :param note: why it is or is not fair
+    """
+
+    name: str
+    kind: str
+    value: float
+    source: str
+    date: str
+    fair: bool = True
+    note: str = ''
+
+
+@dataclass(frozen=True)
+class MetricBaselines:
+    """What one metric is compared with, and which way is better."""
+
+    direction: str
+    entries: tuple[Entry, ...] = ()
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """All metrics' baselines."""
+
+    metrics: dict[str, MetricBaselines]
+
+    def with_entry(self, metric: str, entry: Entry) -> Ledger:
+        """A ledger with one more entry, which replaces an older one of the same name and kind."""
+        known = self.metrics[metric]
+        kept = tuple(e for e in known.entries if (e.name, e.kind) != (entry.name, entry.kind))
+        return Ledger({**self.metrics, metric: replace(known, entries=kept + (entry,))})
+
+
+def load_ledger(path: str | Path | None = None) -> Ledger:
+    """Read and check a ledger.
+
+    :param path: None for the one that comes with the package
+    :raises BaselineError: naming the file, the field, what was found and what was expected
+    """
+    path = Path(path) if path is not None else resource_path('config/baselines.yaml')
+    if not path.is_file():
+        raise BaselineError(f'{path}: no such file; expected a ledger of baselines (YAML)')
+    try:
+        data = yaml.safe_load(path.read_text(encoding='utf-8'))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BaselineError(f'{path}: not valid YAML: {" ".join(str(error).split())}') from error
+    if not isinstance(data, dict) or data.get('format') != FORMAT:
+        found = data.get('format') if isinstance(data, dict) else data
+        raise BaselineError(f'{path}: format: expected {FORMAT}, got {found!r}')
+    metrics = data.get('metrics')
+    if not isinstance(metrics, dict):
+        raise BaselineError(f'{path}: metrics: expected a mapping of metric names, got {metrics!r}')
+    return Ledger({name: _metric(_Place(path, f'metrics.{name}'), name, fields)
+                   for name, fields in metrics.items()})
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where in which file we are, to say so when something is wrong."""
+
+    path: Path
+    field: str
+
+    def at(self, key: object) -> _Place:
+        return _Place(self.path, f'{self.field}.{key}')
+
+    def check(self, holds: bool, expected: str, found: object) -> None:
+        if not holds:
+            shown = 'nothing' if found is None else repr(found)
+            raise BaselineError(f'{self.path}: {self.field}: expected {expected}, got {shown}')
+
+
+def _metric(place: _Place, name: str, fields: object) -> MetricBaselines:
+    place.check(name in METRIC_UNITS, f'one of {", ".join(METRIC_UNITS)}', name)
+    place.check(isinstance(fields, dict), 'a mapping', fields)
+    factors = UNIT_FACTORS[METRIC_UNITS[name]]
+    unit, direction, entries = (fields.get(key) for key in ('unit', 'direction', 'entries'))
+    place.at('unit').check(str(unit) in factors, ' or '.join(factors), unit)
+    place.at('direction').check(direction in DIRECTIONS, ' or '.join(DIRECTIONS), direction)
+    place.at('entries').check(isinstance(entries, list), 'a list', entries)
+    return MetricBaselines(direction, tuple(
+        _entry(place.at(f'entries[{index}]'), entry, factors[str(unit)]) for index, entry in enumerate(entries)))
+
+
+def _entry(place: _Place, fields: object, factor: float) -> Entry:
+    place.check(isinstance(fields, dict), 'a mapping', fields)
+    for key in ('name', 'source'):
+        text = fields.get(key)
+        place.at(key).check(isinstance(text, str) and bool(text.strip()), 'a text', text)
+    kind, value, fair, note = (fields.get(key) for key in ('kind', 'value', 'fair', 'note'))
+    place.at('kind').check(kind in KINDS, ' or '.join(KINDS), kind)
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    place.at('value').check(is_number, 'a number', value)
+    place.at('fair').check(isinstance(fair, bool), 'true or false', fair)
+    place.at('note').check(fair or bool(note), 'why the comparison is not fair', note)
+    return Entry(fields['name'], kind, float(value) * factor, fields['source'], _date(place, fields), fair,
+                 note or '')
+
+
+def _date(place: _Place, fields: dict) -> str:
+    date = fields.get('date')
+    try:
+        return datetime.date.fromisoformat(str(date)).isoformat()
+    except ValueError:
+        place.at('date').check(False, 'a date such as 2026-11-23', date)
+        raise

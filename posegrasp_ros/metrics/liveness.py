@@ -1,0 +1,97 @@
+"""Liveness: which stage has gone silent, judged from when things came in, by any steady clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from posegrasp_ros.metrics.stage_report import STAGES, StageReport
+
+OK, WARN, ERROR, STALE = 'ok', 'warn', 'error', 'stale'
+
+
+@dataclass(frozen=True)
+class Health:
+    """What to think of a task right now.
+
+    :param level: :data:`OK`; :data:`WARN`, it answers that it has no answer; :data:`ERROR`, it owes one;
+        :data:`STALE`, it has nothing to do
+    :param text: one line for a person
+    """
+
+    task: str
+    level: str
+    text: str
+    values: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class _Stage:
+    inputs: int = 0
+    reports: int = 0
+    answered: int = 0
+    last: StageReport | None = None
+    owed_since_s: float | None = None
+
+
+class Liveness:
+    """Knows what each stage was given and what it said.
+
+    Perception owes a report for images, planning for poses. Execution owes nothing: a robot acts when it likes.
+
+    :param silence_s: how long a report may be owed, and how long the camera may pause
+    """
+
+    def __init__(self, silence_s: float):
+        self._silence_s = silence_s
+        self._stages = {stage: _Stage() for stage in STAGES}
+        self._last_image_s: float | None = None
+        self._images = 0
+
+    def image(self, now_s: float) -> None:
+        """The camera has taken an image."""
+        self._last_image_s = now_s
+        self._images += 1
+        self._give('perception', now_s)
+
+    def report(self, report: StageReport, now_s: float) -> None:
+        """A stage has said something."""
+        stage = self._stages[report.stage]
+        stage.reports += 1
+        stage.answered += report.ok
+        stage.last, stage.owed_since_s = report, None
+        if report.stage == 'perception' and report.ok:
+            self._give('planning', now_s)
+
+    def health(self, now_s: float) -> list[Health]:
+        """The camera's and every stage's."""
+        return [self._camera(now_s), *(self._stage(name, now_s) for name in STAGES)]
+
+    def _give(self, stage: str, now_s: float) -> None:
+        state = self._stages[stage]
+        state.inputs += 1
+        if state.owed_since_s is None:
+            state.owed_since_s = now_s
+
+    def _camera(self, now_s: float) -> Health:
+        values = {'images': str(self._images)}
+        if self._last_image_s is None:
+            return Health('camera', STALE, 'no image yet', values)
+        pause_s = now_s - self._last_image_s
+        if pause_s > self._silence_s:
+            return Health('camera', STALE, f'no image for {pause_s:.0f} s', values)
+        return Health('camera', OK, 'images come in', values)
+
+    def _stage(self, name: str, now_s: float) -> Health:
+        state = self._stages[name]
+        values = {'inputs': str(max(state.inputs, state.reports)), 'reports': str(state.reports),
+                  'answered': str(state.answered)}
+        owed_s = 0.0 if state.owed_since_s is None else now_s - state.owed_since_s
+        if owed_s > self._silence_s:
+            return Health(name, ERROR, f'silent: owes a report for {owed_s:.0f} s', values)
+        if state.last is None:
+            return Health(name, STALE, 'nothing to do yet', values)
+        if 'latency_ms' in state.last.numbers:
+            values['latency_ms'] = f'{state.last.numbers["latency_ms"]:.1f}'
+        if not state.last.ok:
+            return Health(name, WARN, state.last.reason, values)
+        return Health(name, OK, 'answers', values)

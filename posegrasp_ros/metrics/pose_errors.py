@@ -1,0 +1,156 @@
+"""Errors of an estimated pose, as the BOP benchmark defines them, aware of the object's symmetries.
+
+Hodaň et al., "BOP: Benchmark for 6D Object Pose Estimation", ECCV 2018, and "BOP Challenge 2020 on 6D Object
+Localization", ECCVW 2020. Lengths are metres, angles radians. A symmetry is a (4, 4) object-frame transform that
+leaves the object looking the same; a set of them is (S, 4, 4) with the identity first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import trimesh
+from scipy.spatial import cKDTree
+
+from posegrasp_ros.geometry import invert, rotation_angle, transform_points
+from posegrasp_ros.mesh import Mesh
+
+NO_SYMMETRY = np.eye(4)[None]
+# A coarse mesh (a box has eight corners) is judged at points on its edges too, this share of its diameter apart.
+POINT_SPACING = 1 / 20
+
+
+@dataclass(frozen=True)
+class PoseErrors:
+    """How far one estimate is from the truth.
+
+    :param position_m: distance of the object origins
+    :param rotation_rad: angle of the rotation between them
+    :param add_m: mean distance of the model's points; of nearest points (ADI) for a symmetric object
+    """
+
+    position_m: float
+    rotation_rad: float
+    add_m: float
+
+
+@dataclass(frozen=True)
+class ErrorTarget:
+    """The object whose pose errors are measured.
+
+    :param points: (N, 3) model points, object frame, metres
+    :param diameter_m: largest distance of two of the model's points
+    :param symmetries: (S, 4, 4) object-frame transforms, identity first
+    """
+
+    points: np.ndarray
+    diameter_m: float
+    symmetries: np.ndarray = None
+
+    def __post_init__(self):
+        if self.symmetries is None:
+            object.__setattr__(self, 'symmetries', NO_SYMMETRY)
+
+    @classmethod
+    def from_mesh(cls, mesh: Mesh, symmetries: np.ndarray = NO_SYMMETRY) -> ErrorTarget:
+        """The target that a mesh describes: its vertices, and points along edges that are long."""
+        solid = mesh.solid
+        points, _ = trimesh.remesh.subdivide_to_size(
+            solid.vertices, solid.faces, max_edge=mesh.diameter * POINT_SPACING, max_iter=20)
+        return cls(np.unique(points.round(9), axis=0), mesh.diameter, symmetries)
+
+    @cached_property
+    def tree(self) -> cKDTree:
+        """Search tree over the points, built once."""
+        return cKDTree(self.points)
+
+    @property
+    def is_symmetric(self) -> bool:
+        return len(self.symmetries) > 1
+
+    def errors(self, estimate: np.ndarray, truth: np.ndarray) -> PoseErrors:
+        """Errors of a (4, 4) camera_from_object estimate against the (4, 4) truth."""
+        nearest = nearest_truth(estimate, truth, self.symmetries)
+        if self.is_symmetric:
+            add_m = adi(estimate, truth, self.points, self.tree)
+        else:
+            add_m = add(estimate, truth, self.points)
+        return PoseErrors(position_error(estimate, nearest), rotation_error(estimate, nearest), add_m)
+
+
+def position_error(estimate: np.ndarray, truth: np.ndarray) -> float:
+    """Distance of two (4, 4) poses' origins, metres (BOP's e_TE)."""
+    return float(np.linalg.norm(estimate[:3, 3] - truth[:3, 3]))
+
+
+def rotation_error(estimate: np.ndarray, truth: np.ndarray) -> float:
+    """Angle between two (4, 4) poses' rotations, radians, in [0, pi] (BOP's e_RE)."""
+    return float(rotation_angle(estimate[:3, :3].T @ truth[:3, :3]))
+
+
+def nearest_truth(estimate: np.ndarray, truth: np.ndarray, symmetries: np.ndarray) -> np.ndarray:
+    """Of all poses (4, 4) that look like the truth, the one whose rotation is closest to the estimate's.
+
+    Position and rotation error are then taken from the same pose; equal rotations are decided by position.
+    """
+    if len(symmetries) == 1:
+        return truth @ symmetries[0]
+    candidates = truth @ symmetries
+    angles = rotation_angle(estimate[:3, :3].T @ candidates[:, :3, :3])
+    distances = np.linalg.norm(candidates[:, :3, 3] - estimate[:3, 3], axis=1)
+    return candidates[np.lexsort((distances, angles.round(9)))[0]]
+
+
+def add(estimate: np.ndarray, truth: np.ndarray, points: np.ndarray) -> float:
+    """Average distance of model points, metres (Hinterstoisser et al., ACCV 2012).
+
+    :param points: (N, 3) object frame, metres
+    """
+    offsets = transform_points(np.asarray(estimate) - truth, points)
+    return float(np.linalg.norm(offsets, axis=1).mean())
+
+
+def adi(estimate: np.ndarray, truth: np.ndarray, points: np.ndarray, tree: cKDTree | None = None) -> float:
+    """Average distance from each true model point to the nearest estimated one, metres (ADD-S).
+
+    :param points: (N, 3) object frame, metres
+    :param tree: search tree over ``points``, to build it once for many poses
+    """
+    # Distances do not change when both clouds are seen from the estimate, where the searched one stands still.
+    seen_from_estimate = transform_points(invert(estimate) @ truth, points)
+    distances, _ = (tree or cKDTree(points)).query(seen_from_estimate)
+    return float(distances.mean())
+
+
+def mssd(estimate: np.ndarray, truth: np.ndarray, points: np.ndarray,
+         symmetries: np.ndarray = NO_SYMMETRY) -> float:
+    """Maximum symmetry-aware surface distance, metres: the worst point under the best symmetry.
+
+    With D = estimate - truth S a point's squared distance is p' D'D p, so all symmetries and points are one
+    matrix product of (S, 16) by (16, N).
+    """
+    differences = (estimate - truth @ symmetries)[:, :3, :]
+    grams = np.swapaxes(differences, 1, 2) @ differences
+    homogeneous = np.column_stack([points, np.ones(len(points))])
+    products = (homogeneous[:, :, None] * homogeneous[:, None, :]).reshape(len(points), 16)
+    squared = grams.reshape(-1, 16) @ products.T
+    return float(np.sqrt(max(squared.max(axis=1).min(), 0.0)))
+
+
+def mspd(estimate: np.ndarray, truth: np.ndarray, points: np.ndarray, matrix: np.ndarray,
+         symmetries: np.ndarray = NO_SYMMETRY) -> float:
+    """Maximum symmetry-aware projection distance, pixels; infinite when a point is not in front of the camera.
+
+    :param matrix: (3, 3) pinhole matrix, pixels
+    """
+    def pixels(transforms: np.ndarray) -> np.ndarray:
+        """(T, 2, N) pixels under (T, 4, 4) camera_from_object."""
+        in_camera = matrix @ (transforms[:, :3, :3] @ points.T + transforms[:, :3, 3:])
+        depth = np.where(in_camera[:, 2:] > 1e-9, in_camera[:, 2:], np.nan)
+        return in_camera[:, :2] / depth
+
+    distances = np.linalg.norm(pixels(np.asarray(estimate)[None]) - pixels(truth @ symmetries), axis=1)
+    worst = np.nan_to_num(distances, nan=np.inf).max(axis=1)
+    return float(worst.min())

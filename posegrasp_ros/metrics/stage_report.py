@@ -1,0 +1,50 @@
+"""StageReport: what a stage says of one input, answered or not."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+STAGES = ('perception', 'planning', 'execution')
+
+
+@dataclass(frozen=True)
+class StageReport:
+    """One stage's account of one image.
+
+    :param stamp_ns: the image's stamp, nanoseconds: the key that joins the stages
+    :param stage: one of :data:`STAGES`
+    :param ok: whether the stage has an answer (execution: whether the object was lifted)
+    :param reason: a short word such as ``no_object`` or ``slipped``; empty when ok
+    :param numbers: named figures; timings end in ``_ms``; ``latency_ms`` is the stage's own time
+    """
+
+    stamp_ns: int
+    stage: str
+    ok: bool
+    reason: str = ''
+    numbers: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self):
+        if self.stage not in STAGES:
+            raise ValueError(f'stage: expected one of {", ".join(STAGES)}, got {self.stage!r}')
+
+    def to_dict(self) -> dict:
+        """Plain values, as they stand in a line of metrics.jsonl; NaN and infinity, which JSON lacks, left out."""
+        numbers = {name: float(value) for name, value in self.numbers.items() if math.isfinite(value)}
+        return {'stamp_ns': int(self.stamp_ns), 'stage': self.stage, 'ok': bool(self.ok), 'reason': self.reason,
+                'numbers': numbers}
+
+    @classmethod
+    def from_dict(cls, data: dict) -> StageReport:
+        """The report that :meth:`to_dict` wrote.
+
+        :raises ValueError: when a field is missing or of the wrong kind
+        """
+        try:
+            numbers = {str(name): float(value) for name, value in data.get('numbers', {}).items()}
+            return cls(int(data['stamp_ns']), data['stage'], bool(data['ok']), str(data.get('reason', '')),
+                       numbers)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f'stage report: expected stamp_ns, stage, ok, reason and numbers, '
+                             f'got {data!r}') from error

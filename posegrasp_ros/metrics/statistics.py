@@ -1,0 +1,114 @@
+"""Intervals and verdicts. Frames of one scene are alike, so scenes (clusters) are what is drawn, never frames."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+CONFIDENCE = 0.95
+Z_95 = 1.959963984540054
+RESAMPLES = 1000
+# Resampling fewer clusters than this says nothing about how they scatter.
+MIN_CLUSTERS = 5
+DIRECTIONS = ('lower_is_better', 'higher_is_better')
+
+
+class Interval(NamedTuple):
+    """A 95 % confidence interval."""
+
+    low: float
+    high: float
+
+
+def wilson_interval(successes: float, trials: float) -> Interval:
+    """Interval of a success rate (Wilson, JASA 1927): honest for few trials and for rates of 0 and 1.
+
+    :raises ValueError: when there are no trials, or more successes than trials
+    """
+    if not 0 <= successes <= trials or trials <= 0:
+        raise ValueError(f'wilson_interval: expected 0 <= successes <= trials, got {successes} of {trials}')
+    rate, z2 = successes / trials, Z_95 ** 2
+    centre = (rate + z2 / (2 * trials)) / (1 + z2 / trials)
+    half = Z_95 / (1 + z2 / trials) * np.sqrt(rate * (1 - rate) / trials + z2 / (4 * trials ** 2))
+    return Interval(float(max(0.0, centre - half)), float(min(1.0, centre + half)))
+
+
+def rate_interval(successes: np.ndarray, clusters: np.ndarray) -> Interval | None:
+    """Interval of the share of successes among correlated trials.
+
+    Wilson's interval with the effective number of trials: the trials divided by the design effect, which is the
+    variance of the rate between clusters over what independent trials would show (Dean and Pagano, "Evaluating
+    Confidence Interval Methods for Binomial Proportions in Clustered Surveys", 2015). A bootstrap would give no
+    width at all where every trial succeeded.
+
+    :param successes: (N,) bool
+    :param clusters: (N,) scene or attempt of each trial
+    :return: None when there are fewer than :data:`MIN_CLUSTERS` scenes of several trials each
+    """
+    successes = np.asarray(successes, dtype=float)
+    if successes.size == 0:
+        return None
+    _, index, sizes = np.unique(clusters, return_inverse=True, return_counts=True)
+    count, rate = len(sizes), successes.mean()
+    if count == successes.size:
+        return wilson_interval(successes.sum(), successes.size)
+    if count < MIN_CLUSTERS:
+        return None
+    residuals = np.bincount(index, successes) - rate * sizes
+    between = count / (count - 1) * (residuals ** 2).sum() / successes.size ** 2
+    independent = rate * (1 - rate) / successes.size
+    # Where all trials agree nothing tells how alike those of a scene are: count each scene once.
+    effective = successes.size * independent / between if between > 0 and independent > 0 else count
+    effective = float(np.clip(effective, 1, successes.size))
+    return wilson_interval(rate * effective, effective)
+
+
+def quantile_interval(values: np.ndarray, clusters: np.ndarray, quantile: float = 0.5,
+                      seed: int = 0) -> Interval | None:
+    """Interval of a quantile (the median) by cluster bootstrap: whole scenes are drawn with replacement.
+
+    :param values: (N,) finite
+    :param clusters: (N,) scene of each value
+    :return: None when there are fewer than :data:`MIN_CLUSTERS` scenes
+    """
+    order = np.argsort(values, kind='stable')
+    ordered = np.asarray(values, dtype=float)[order]
+    _, index = np.unique(np.asarray(clusters)[order], return_inverse=True)
+    count = int(index.max()) + 1 if ordered.size else 0
+    if count < MIN_CLUSTERS:
+        return None
+    rng = np.random.default_rng(seed)
+    draws = np.empty(RESAMPLES)
+    for draw in range(RESAMPLES):
+        # How often each scene was drawn is the weight of each of its values.
+        weights = np.bincount(rng.integers(count, size=count), minlength=count)[index].cumsum()
+        draws[draw] = _weighted_quantile(ordered, weights, quantile)
+    tail = 100 * (1 - CONFIDENCE) / 2
+    low, high = np.percentile(draws, [tail, 100 - tail])
+    return Interval(float(low), float(high))
+
+
+def _weighted_quantile(ordered: np.ndarray, cumulated: np.ndarray, quantile: float) -> float:
+    """numpy's linear quantile of sorted values that are repeated by weights with these running sums."""
+    position = quantile * (cumulated[-1] - 1)
+    below = int(position)
+    low, high = np.searchsorted(cumulated, [below, min(below + 1, cumulated[-1] - 1)], side='right')
+    return ordered[low] + (position - below) * (ordered[high] - ordered[low])
+
+
+def verdict(interval: Interval | None, reference: float, direction: str) -> str:
+    """``better``, ``worse`` or ``inconclusive``: on which side of the reference the whole interval lies.
+
+    :param direction: one of :data:`DIRECTIONS`
+    """
+    if direction not in DIRECTIONS:
+        raise ValueError(f'direction: expected {" or ".join(DIRECTIONS)}, got {direction!r}')
+    if interval is None:
+        return 'inconclusive'
+    low, high = interval
+    if high < reference:
+        return 'better' if direction == 'lower_is_better' else 'worse'
+    if low > reference:
+        return 'worse' if direction == 'lower_is_better' else 'better'
+    return 'inconclusive'

@@ -1,0 +1,210 @@
+"""Perception node: camera images in, the object's poses with covariance out."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from geometry_msgs.msg import PoseArray, PoseStamped, PoseWithCovarianceStamped
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
+from visualization_msgs.msg import MarkerArray
+
+from posegrasp_ros.camera import Camera, CameraError
+from posegrasp_ros.estimation.create import ESTIMATORS, create_estimator
+from posegrasp_ros.estimation.estimate import PoseEstimate
+from posegrasp_ros.estimation.model_card import load_model_card
+from posegrasp_ros.images import ImageError
+from posegrasp_ros.overlay import draw_overlay
+from posegrasp_ros.resources import resource_path
+from posegrasp_ros.ros import markers, messages, qos
+from posegrasp_ros.ros.detections import to_detections
+from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode, run_node
+from posegrasp_ros.ros.messages import stamp_ns, to_header
+from posegrasp_ros.ros.optional import TransformBroadcasterIfInstalled, import_optional
+from posegrasp_ros.ros.parameters import parameter
+from posegrasp_ros.ros.reporting import Refusal, StageReporter
+
+IMAGE_TYPES = {'sensor_msgs/msg/Image': Image, 'sensor_msgs/msg/CompressedImage': CompressedImage}
+TRANSPORTS = {'raw': Image, 'compressed': CompressedImage}
+FIND_EVERY_S = 0.1
+TRUTHS_KEPT = 100
+
+
+@dataclass(frozen=True)
+class PerceptionParameters:
+    """Parameters of the perception node; they count from the next configure on."""
+
+    model: str = parameter('', 'Folder with model.yaml. Empty: the box that comes with the package.')
+    estimator: str = parameter('onnx', 'The trained network or a baseline.', choices=ESTIMATORS)
+    min_score: float = parameter(0.0, 'Poses of a lower score are not published.', minimum=0.0, maximum=1.0)
+    threads: int = parameter(0, 'Threads of the network. 0: one for each core.', minimum=0, maximum=256)
+    image_transport: str = parameter(
+        'auto', 'Type of the topic `image`. auto: what its publisher sends.', choices=('auto', *TRANSPORTS))
+    camera_frame: str = parameter('', 'Frame of the results. Empty: the frame that the image names.')
+    object_frame: str = parameter('', 'Child frame in TF. Empty: the name on the model card.')
+    overlay: bool = parameter(True, 'Draw the poses onto the image, as long as someone listens to ~/overlay.')
+
+
+class PerceptionNode(AutostartLifecycleNode):
+    """Wires an estimator to the camera's topics."""
+
+    PARAMETERS = PerceptionParameters
+    parameters: PerceptionParameters
+
+    def __init__(self, **options):
+        super().__init__('perception', **options)
+
+    def configure(self) -> None:
+        chosen = self.parameters
+        self._card = load_model_card(chosen.model or resource_path('models/box'))
+        self._mesh = self._card.load_mesh()
+        self._estimator = create_estimator(chosen.estimator, self._card, threads=chosen.threads or None)
+        self._needs_truth = chosen.estimator == 'oracle'
+        self._truths: dict[int, np.ndarray] = {}
+        self._held: tuple[Image | CompressedImage, float] | None = None
+        self._camera: Camera | None = None
+        self._camera_error = ''
+        self._camera_info: CameraInfo | None = None
+        self._reporter = StageReporter(self, 'perception')
+        self._pose_out = self.publisher(PoseWithCovarianceStamped, '~/pose', qos.RESULT)
+        self._poses_out = self.publisher(PoseArray, '~/poses', qos.RESULT)
+        self._markers_out = self.publisher(MarkerArray, '~/markers', qos.RESULT)
+        self._overlay_out = self.publisher(Image, '~/overlay', qos.NEWEST)
+        self._broadcaster = TransformBroadcasterIfInstalled(self)
+        if not self._broadcaster.available:
+            self.say_once('tf2_ros is not installed: the pose is not sent to TF')
+        self._vision = import_optional('vision_msgs.msg')
+        if self._vision:
+            self._detections_out = self.publisher(self._vision.Detection3DArray, '~/detections', qos.RESULT)
+        else:
+            self.say_once('vision_msgs is not installed: ~/detections is not published')
+        self.get_logger().info(f'estimator {chosen.estimator} for {self._card.name} ({self._card.folder})')
+
+    def activate(self) -> None:
+        # What an image needs comes first: of messages that arrive together, the executor takes these before it.
+        self.subscribe(CameraInfo, 'camera_info', self.on_camera_info, qos.NEWEST)
+        if self._needs_truth:
+            self.subscribe(PoseStamped, 'ground_truth', self.on_ground_truth, qos.SENSOR)
+        if self.parameters.image_transport == 'auto':
+            self._finder = self.every(FIND_EVERY_S, self.find_images)
+        else:
+            self._subscribe_image(TRANSPORTS[self.parameters.image_transport])
+
+    def cleanup(self) -> None:
+        self._estimator = self._card = self._mesh = None
+
+    def find_images(self) -> None:
+        """Subscribe as soon as somebody publishes images, with the type they have."""
+        kinds = {info.topic_type for info in self.get_publishers_info_by_topic('image')}
+        for name, message_type in IMAGE_TYPES.items():
+            if name in kinds:
+                self._finder.cancel()
+                self._subscribe_image(message_type)
+                return
+
+    def _subscribe_image(self, message_type: type) -> None:
+        self.subscribe(message_type, 'image', self.on_image, qos.NEWEST)
+
+    def on_camera_info(self, message: CameraInfo) -> None:
+        """Keep the intrinsics; a change, and a mistake, is noticed once."""
+        known = self._camera_info
+        if known and (known.width, known.height, known.distortion_model) == (
+                message.width, message.height, message.distortion_model) and np.array_equal(
+                known.k, message.k) and np.array_equal(known.d, message.d):
+            return
+        self._camera_info = message
+        try:
+            self._camera, self._camera_error = Camera.from_info(message), ''
+        except CameraError as error:
+            self._camera, self._camera_error = None, str(error)
+            self.get_logger().error(str(error))
+
+    def on_ground_truth(self, message: PoseStamped) -> None:
+        """Keep the truth for the oracle; the image that came before it is answered now."""
+        stamp = stamp_ns(message.header.stamp)
+        self._truths[stamp] = messages.transform_from(message.pose)
+        if len(self._truths) > TRUTHS_KEPT:
+            del self._truths[next(iter(self._truths))]
+        if self._held and stamp_ns(self._held[0].header.stamp) == stamp:
+            self._answer_held()
+
+    def on_image(self, message: Image | CompressedImage, info: dict) -> None:
+        """Estimate and publish; the image's header travels on."""
+        received_ns = info['received_timestamp']
+        # Both are on the system's clock, which may have been set back in between.
+        waited_ms = max(0.0, (time.time_ns() - received_ns) / 1e6) if received_ns else 0.0
+        self._answer_held()
+        if self._needs_truth and stamp_ns(message.header.stamp) not in self._truths:
+            self._held = message, waited_ms
+        else:
+            self._answer(message, waited_ms)
+
+    def _answer_held(self) -> None:
+        """Answer the image that waits for its truth: the truth has come, or another image has."""
+        if self._held:
+            held, self._held = self._held, None
+            self._answer(*held)
+
+    def _answer(self, message: Image | CompressedImage, waited_ms: float) -> None:
+        stamp = stamp_ns(message.header.stamp)
+        with self._reporter.answering(stamp, waited_ms) as answer:
+            image, camera = self._readable(message)
+            estimation = self._estimator.estimate(image, camera, self._truths.get(stamp))
+            poses = [pose for pose in estimation.poses if pose.score >= self.parameters.min_score]
+            answer.numbers.update(estimation.numbers, poses=float(len(poses)))
+            if poses:
+                answer.numbers['score'] = float(poses[0].score)
+            else:
+                answer.reason = estimation.reason or 'low_score'
+            header = to_header(stamp, self.parameters.camera_frame or message.header.frame_id)
+            self._publish(header, poses)
+            answer.is_out()
+            self._publish_overlay(header, image, camera, poses, answer.reason)
+
+    def _readable(self, message: Image | CompressedImage) -> tuple[np.ndarray, Camera]:
+        """The image and its intrinsics.
+
+        :raises Refusal: when either is missing or wrong, or they do not fit
+        """
+        if self._camera_info is None:
+            raise Refusal('no_camera_info', f'no message on {self.resolve_topic_name("camera_info")} yet: '
+                                            'images cannot be used without the intrinsics')
+        if self._camera is None:
+            raise Refusal('bad_camera_info', self._camera_error)
+        try:
+            image = messages.image_from(message)
+        except ImageError as error:
+            raise Refusal('bad_image', str(error)) from error
+        camera = self._camera
+        if image.shape[:2] != (camera.height, camera.width):
+            raise Refusal('size_mismatch', f'image: expected {camera.width}x{camera.height} pixels as camera_info '
+                                           f'says, got {image.shape[1]}x{image.shape[0]}')
+        return image, camera
+
+    def _publish(self, header: Header, poses: list[PoseEstimate]) -> None:
+        if poses:
+            self._pose_out.publish(messages.to_pose_with_covariance(header, poses[0]))
+            self._broadcaster.send(messages.to_transform(
+                header, self.parameters.object_frame or self._card.name, poses[0].camera_from_object))
+        self._poses_out.publish(messages.to_pose_array(header, [pose.camera_from_object for pose in poses]))
+        self._markers_out.publish(markers.of_poses(header, poses, self._card.mesh_path))
+        if self._vision:
+            self._detections_out.publish(to_detections(self._vision, header, self._card.name, self._mesh, poses))
+
+    def _publish_overlay(self, header: Header, image: np.ndarray, camera: Camera, poses: list[PoseEstimate],
+                         reason: str) -> None:
+        if self.parameters.overlay and self._overlay_out.get_subscription_count():
+            drawn = draw_overlay(image, camera, self._mesh, poses, reason)
+            self._overlay_out.publish(messages.to_image(header, drawn))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the node."""
+    return run_node(PerceptionNode, arguments)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,212 @@
+"""Simulator node: a camera over a table and a gripper that carries out what the planner publishes.
+
+One attempt after the other: a new scene, images of it until there is a plan, the pick, a report. Physics decides.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PoseStamped
+from nav_msgs.msg import Path
+from rclpy.duration import Duration
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CameraInfo, Image, JointState
+
+from posegrasp_ros.estimation.model_card import load_model_card
+from posegrasp_ros.grasping.gripper import load_gripper
+from posegrasp_ros.resources import resource_path
+from posegrasp_ros.ros import messages, qos
+from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode, run_node
+from posegrasp_ros.ros.messages import stamp_ns, to_header, to_stamp
+from posegrasp_ros.ros.parameters import parameter, pose_parameter, pose_values
+from posegrasp_ros.ros.reporting import StageReporter
+from posegrasp_ros.simulation.scene import DEFAULT_BASE_FROM_CAMERA, sample_scene
+from posegrasp_ros.simulation.world import World
+
+TICK_S = 0.02
+# Scenes lie at least this far apart in simulated time, so that nobody takes them for frames of one video.
+BETWEEN_SCENES_NS = 2_000_000_000
+
+
+@dataclass(frozen=True)
+class SimulatorParameters:
+    """Parameters of the simulator node; they count from the next configure on."""
+
+    model: str = parameter('', 'Folder with model.yaml. Empty: the box that comes with the package.')
+    gripper: str = parameter('', 'Gripper file. Empty: the Franka Hand that comes with the package.')
+    picks: int = parameter(0, 'How many picks to try. 0: go on until stopped.', minimum=0, maximum=1_000_000)
+    seed: int = parameter(1, 'The same seed gives the same scenes.', minimum=0, maximum=2**31 - 1)
+    rate_hz: float = parameter(1.0, 'Images a second while there is no plan.', minimum=0.1, maximum=30.0)
+    timeout_s: float = parameter(10.0, 'How long to wait for a plan.', minimum=0.1, maximum=600.0)
+    camera_frame: str = parameter('camera_optical_frame', 'Frame of the camera.')
+    base_from_camera: tuple[float, ...] = parameter(
+        pose_values(DEFAULT_BASE_FROM_CAMERA), 'Pose of the camera: x, y, z, qx, qy, qz, qw, metres.')
+    exit_when_done: bool = parameter(True, 'End the process after the last pick.')
+
+
+@dataclass
+class Attempt:
+    """One scene and what has come in for it."""
+
+    world: World
+    started_s: float
+    stamps: set[int]
+    next_image_s: float = 0.0
+    approach: tuple[int, list[np.ndarray]] | None = None
+    gripper: tuple[int, float, float] | None = None
+    failed_stamp: int | None = None
+
+    def plan(self) -> tuple[int, list[np.ndarray], float, float] | None:
+        """Stamp, approach, opening and force once both messages of one image are here."""
+        if self.approach and self.gripper and self.approach[0] == self.gripper[0]:
+            return *self.approach, *self.gripper[1:]
+        return None
+
+
+class SimulatorNode(AutostartLifecycleNode):
+    """Wires the simulated world to the topics of a robot."""
+
+    PARAMETERS = SimulatorParameters
+    parameters: SimulatorParameters
+
+    def __init__(self, **options):
+        super().__init__('simulator', **options)
+
+    def configure(self) -> None:
+        chosen = self.parameters
+        self._mesh = load_model_card(chosen.model or resource_path('models/box')).load_mesh()
+        self._hand = load_gripper(chosen.gripper or resource_path('config/gripper.yaml'))
+        self._base_from_camera = pose_parameter('base_from_camera', chosen.base_from_camera)
+        self._attempt: Attempt | None = None
+        self._index = 0
+        self._clock_ns = BETWEEN_SCENES_NS
+        self._ticked_s = time.monotonic()
+        self._reporter = StageReporter(self, 'execution')
+        self._info_out = self.publisher(CameraInfo, 'camera_info', qos.RESULT)
+        self._truth_out = self.publisher(PoseStamped, 'ground_truth', qos.RESULT)
+        self._image_out = self.publisher(Image, 'image', qos.RESULT)
+        self._clock_out = self.publisher(Clock, '/clock', qos.RESULT)
+
+    def activate(self) -> None:
+        self.subscribe(Path, 'approach', self.on_approach, qos.RESULT)
+        self.subscribe(JointState, 'gripper', self.on_gripper, qos.RESULT)
+        self.subscribe(DiagnosticArray, 'perception_report', self.on_report, qos.RESULT)
+        self.subscribe(DiagnosticArray, 'planning_report', self.on_report, qos.RESULT)
+        self._ticked_s = time.monotonic()
+        self.every(TICK_S, self.tick)
+
+    def deactivate(self) -> None:
+        self._drop_attempt()
+
+    def tick(self) -> None:
+        """One step of the attempt under way."""
+        self._advance_clock()
+        if self._attempt is None:
+            if self._is_done():
+                self._finish()
+            elif self._is_connected():
+                self._begin()
+            return
+        if self._attempt.plan():
+            self._pick(*self._attempt.plan())
+        elif self._attempt.failed_stamp is not None:
+            self._give_up(self._attempt.failed_stamp)
+        elif time.monotonic() - self._attempt.started_s > self.parameters.timeout_s:
+            self._give_up(max(self._attempt.stamps))
+        elif time.monotonic() >= self._attempt.next_image_s:
+            self._take_image()
+
+    def on_approach(self, message: Path) -> None:
+        stamp = stamp_ns(message.header.stamp)
+        if self._attempt and stamp in self._attempt.stamps:
+            self._attempt.approach = stamp, messages.transforms_from_path(message)
+
+    def on_gripper(self, message: JointState) -> None:
+        stamp = stamp_ns(message.header.stamp)
+        if self._attempt and stamp in self._attempt.stamps:
+            self._attempt.gripper = stamp, *messages.gripper_from(message)
+
+    def on_report(self, message: DiagnosticArray) -> None:
+        """A stage without an answer ends the attempt: no plan will come."""
+        report = messages.report_from(message)
+        if self._attempt and report.stamp_ns in self._attempt.stamps and not report.ok:
+            self._attempt.failed_stamp = report.stamp_ns
+
+    def _is_connected(self) -> bool:
+        """Whether somebody watches the camera and somebody plans: nothing is tried before."""
+        planners = [self.count_publishers(self.resolve_topic_name(topic)) for topic in ('approach', 'gripper')]
+        return bool(self._image_out.get_subscription_count() and self._info_out.get_subscription_count() and all(planners))
+
+    def _is_done(self) -> bool:
+        return 0 < self.parameters.picks <= self._index
+
+    def _begin(self) -> None:
+        """Build the next scene; the same seed and number give the same one."""
+        rng = np.random.default_rng([self.parameters.seed, self._index])
+        scene = sample_scene(rng, self._mesh, self._base_from_camera)
+        self._clock_ns += BETWEEN_SCENES_NS
+        self._attempt = Attempt(World(self._mesh, self._hand, scene), time.monotonic(), set())
+        self._index += 1
+
+    def _take_image(self) -> None:
+        """Publish what the camera sees, the image last: what belongs to it is there already when it arrives."""
+        frame = self._attempt.world.frame()
+        self._advance_clock()
+        header = to_header(self._clock_ns, self.parameters.camera_frame)
+        self._attempt.stamps.add(self._clock_ns)
+        self._attempt.next_image_s = time.monotonic() + 1.0 / self.parameters.rate_hz
+        self._info_out.publish(messages.to_camera_info(header, frame.camera))
+        self._truth_out.publish(messages.to_pose_stamped(header, frame.camera_from_object))
+        self._image_out.publish(messages.to_image(header, frame.image))
+
+    def _pick(self, stamp: int, approach: list[np.ndarray], opening_m: float, force_n: float) -> None:
+        with self._reporter.answering(stamp) as answer:
+            outcome = self._attempt.world.pick(approach, opening_m, force_n)
+            answer.reason = outcome.reason
+            answer.numbers.update(outcome.numbers)
+            self._clock_ns += int(1e9 * outcome.numbers['sim_s'])
+        self._ticked_s = time.monotonic()
+        self._end_attempt(outcome.result)
+
+    def _give_up(self, stamp: int) -> None:
+        waited_ms = 1000 * (time.monotonic() - self._attempt.started_s)
+        self._reporter.report(stamp, 'no_grasp', {'waited_ms': waited_ms})
+        self._end_attempt('no grasp')
+
+    def _end_attempt(self, result: str) -> None:
+        self._drop_attempt()
+        total = f' of {self.parameters.picks}' if self.parameters.picks else ''
+        self.get_logger().info(f'pick {self._index}{total}: {result}')
+
+    def _drop_attempt(self) -> None:
+        if self._attempt:
+            self._attempt.world.close()
+            self._attempt = None
+
+    def _advance_clock(self) -> None:
+        """Simulated time goes on with real time, except while the physics of a pick has its own."""
+        now_s = time.monotonic()
+        self._clock_ns += int(1e9 * (now_s - self._ticked_s))
+        self._ticked_s = now_s
+        self._clock_out.publish(Clock(clock=to_stamp(self._clock_ns)))
+
+    def _finish(self) -> None:
+        """All picks are done: let the last report arrive, then end if told to."""
+        if self.parameters.exit_when_done:
+            self._reporter.wait_until_received(Duration(seconds=2))
+            raise SystemExit(0)
+        self.say_once(f'done: {self._index} picks')
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the node."""
+    return run_node(SimulatorNode, arguments)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,138 @@
+"""A run's summary for people: a table for the terminal, and report.html, one file that needs no network."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from pathlib import Path
+
+import jinja2
+
+from posegrasp_ros import display
+from posegrasp_ros.metrics.summary import RECALL_POSITION_M, RECALL_ROTATION_RAD
+
+TEMPLATES = Path(__file__).parent / 'templates'
+# Beyond so many times the requirement an error is simply wrong: the curves end there.
+CURVE_SPAN = 4
+# Metrics of the side-by-side table and their column heads.
+COMPARED = {
+    'recall_1cm_5deg': '1 cm, 5°',
+    'add_recall_10pct': 'ADD < 10 %',
+    'position_error_median': 'position',
+    'rotation_error_median': 'rotation',
+    'image_to_pose_p50': 'to pose',
+    'image_to_grasp_p50': 'to grasp',
+}
+
+
+def format_table(summary: dict) -> str:
+    """The summary as aligned plain text."""
+    blocks = [[_headline(summary)], _stage_rows(summary), _estimator_rows(summary), _verdict_rows(summary)]
+    failures = ', '.join(f'{reason} {count}' for reason, count in summary['failures'].items())
+    blocks.append([f'Failures: {failures or "none"}'])
+    return '\n\n'.join('\n'.join(block) for block in blocks if block)
+
+
+def render_html(summary: dict) -> str:
+    """The summary as one self-contained page."""
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True,
+                                     lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    environment.globals.update(display=display, compared=list(COMPARED))
+    return environment.get_template('report.html.j2').render(
+        summary=summary, estimators=_estimators(summary),
+        headline_bar=requirement_verdict(summary, summary['headline']['name']),
+        recall_need=requirement_verdict(summary, 'recall_1cm_5deg'),
+        curves=[error_curves(summary, 'position_error', 'Position error', RECALL_POSITION_M),
+                error_curves(summary, 'rotation_error', 'Rotation error', RECALL_ROTATION_RAD)],
+        verdicts=[list(items) for _, items in groupby(summary['verdicts'], lambda item: item['metric'])],
+        most_failures=max(summary['failures'].values(), default=1))
+
+
+def requirement_verdict(summary: dict, metric: str) -> dict | None:
+    """The verdict on a metric that a reader looks for first: that against the requirement."""
+    return next((v for v in summary['verdicts'] if v['metric'] == metric and v['kind'] == 'requirement'), None)
+
+
+def error_curves(summary: dict, name: str, title: str, requirement: float) -> dict | None:
+    """Share of frames within an error, as SVG polylines in a box of 100 by 100; None when nothing was measured.
+
+    :param name: of the distribution
+    :param requirement: drawn in, in the distribution's unit
+    """
+    limit = requirement * CURVE_SPAN
+    lines = []
+    for estimator, part in _estimators(summary).items():
+        distribution = (part.get('distributions') or {}).get(name)
+        if distribution:
+            unit = distribution['unit']
+            lines.append({'estimator': estimator, 'points': _polyline(distribution['percentiles'], limit)})
+    if not lines:
+        return None
+    ticks = [{'x': 100 * step / CURVE_SPAN, 'text': f'{display.shown_value(requirement * step, unit):.3g}'}
+             for step in range(CURVE_SPAN + 1)]
+    return {'title': title, 'unit': display.shown_unit(unit), 'lines': lines, 'ticks': ticks,
+            'requirement': display.quantity(requirement, unit), 'requirement_x': 100 / CURVE_SPAN}
+
+
+def _polyline(percentiles: list[float | None], limit: float) -> str:
+    """Points "x,y ..." of the share of frames (y from 100 up to 0) over the error (x, 100 at the limit)."""
+    points, share = [(0.0, 0)], 0
+    for percent, error in enumerate(percentiles):
+        if error is None or error > limit:
+            break
+        share = percent
+        points.append((100 * error / limit, percent))
+    points.append((100.0, share))
+    return ' '.join(f'{x:.2f},{100 - y}' for x, y in points)
+
+
+def _estimators(summary: dict) -> dict[str, dict]:
+    """The estimators side by side; a live run has one, under the name of its summary."""
+    return summary.get('estimators') or {summary.get('estimator', 'this run'): summary}
+
+
+def _headline(summary: dict) -> str:
+    headline = summary['headline']
+    bar = requirement_verdict(summary, headline['name'])
+    text = (f'{display.label(headline["name"])}: {display.quantity(headline["value"], "1")} '
+            f'{display.interval(headline["interval"], "1")}, n = {headline["n"]}')
+    return text + (f'   (needed {display.quantity(bar["reference"], "1")}: {bar["verdict"]})' if bar else '')
+
+
+def _stage_rows(summary: dict) -> list[str]:
+    rows = [['stage', 'inputs', 'answered', 'coverage', 'p50 ms', 'p95 ms', 'p99 ms']]
+    for name, stage in summary['stages'].items():
+        if stage['inputs']:
+            times = [display.number((stage['latency_ms'] or {}).get(key), 'ms') for key in ('p50', 'p95', 'p99')]
+            rows.append([name, str(stage['inputs']), str(stage['answered']),
+                         display.quantity(stage['coverage'], '1'), *times])
+    return _aligned(rows)
+
+
+def _estimator_rows(summary: dict) -> list[str]:
+    rows = [['estimator', 'coverage', *COMPARED.values()]]
+    for estimator, part in _estimators(summary).items():
+        metrics = part['metrics']
+        rows.append([estimator, display.quantity(part['stages']['perception']['coverage'], '1'),
+                     *(display.quantity(metrics[name]['value'], metrics[name]['unit']) for name in COMPARED)])
+    return _aligned(rows)
+
+
+def _verdict_rows(summary: dict) -> list[str]:
+    if not summary['verdicts']:
+        return []
+    rows = [['metric', 'value', '95 % interval', 'against', 'reference', 'verdict']]
+    for item in summary['verdicts']:
+        unit = item['unit']
+        against = f'{item["entry"]} ({item["kind"]}{"" if item["fair"] else ", not fair"})'
+        rows.append([item['metric'], display.quantity(item['value'], unit),
+                     display.interval(item['interval'], unit), against,
+                     display.quantity(item['reference'], unit), item['verdict']])
+    return _aligned(rows, left=(0, 3, 5))
+
+
+def _aligned(rows: list[list[str]], left: tuple[int, ...] = (0,)) -> list[str]:
+    """Rows padded to columns, numbers to the right, with a rule below the first."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ['  '.join(cell.ljust(width) if column in left else cell.rjust(width)
+                       for column, (cell, width) in enumerate(zip(row, widths))).rstrip() for row in rows]
+    return [lines[0], '  '.join('-' * width for width in widths), *lines[1:]]

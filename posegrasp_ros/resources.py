@@ -1,0 +1,42 @@
+"""Where the files that come with the package lie: config/, models/, launch/, rviz/."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from posegrasp_ros.errors import BadInput
+
+PACKAGE = 'posegrasp_ros'
+
+
+class ResourceError(BadInput):
+    """A file that should have come with the package is not there."""
+
+
+def share_folder() -> Path:
+    """The folder that holds config/, models/, launch/ and rviz/.
+
+    A source checkout holds them beside the package. pip, colcon and Debian packages all install them as
+    share/posegrasp_ros below the prefix that holds the package's own lib/pythonX.Y/..., so a walk up from this
+    file finds them and neither the environment nor an index is asked.
+
+    :raises ResourceError: when the package was copied out of its install
+    """
+    package = Path(__file__).resolve().parent
+    for folder in package.parents:
+        if folder == package.parent and (folder / 'package.xml').is_file():
+            return folder
+        if (folder / 'share' / PACKAGE).is_dir():
+            return folder / 'share' / PACKAGE
+    raise ResourceError(f'{package}: expected share/{PACKAGE} in a folder above, found none; reinstall it')
+
+
+def resource_path(name: str) -> Path:
+    """Path of a shipped file or folder, such as ``config/gripper.yaml`` or ``models/box``.
+
+    :raises ResourceError: when there is none of that name
+    """
+    path = share_folder() / name
+    if not path.exists():
+        raise ResourceError(f'{path}: expected a file or folder that comes with {PACKAGE}, found none')
+    return path

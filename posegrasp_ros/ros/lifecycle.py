@@ -1,0 +1,208 @@
+"""The base of our nodes: a lifecycle node that brings itself up, never hides an exception, and ends cleanly."""
+
+from __future__ import annotations
+
+import functools
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import rclpy
+from rclpy.clock import Clock, ClockType
+from rclpy.executors import ExternalShutdownException
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+
+from posegrasp_ros.errors import BadInput
+from posegrasp_ros.ros.parameters import declare_parameters, parameter, read_parameters
+from posegrasp_ros.ros.qos import overridable
+
+STEADY = Clock(clock_type=ClockType.STEADY_TIME)
+
+
+@dataclass(frozen=True)
+class LifecycleParameters:
+    """What every node of the package takes."""
+
+    autostart: bool = parameter(
+        True, 'Configure and activate without being asked. Turn off where a lifecycle manager does it.',
+        read_only=True)
+
+
+class AutostartLifecycleNode(LifecycleNode):
+    """A lifecycle node whose subclasses fill in :meth:`configure`, :meth:`activate`, :meth:`deactivate` and
+    :meth:`cleanup`, and use :meth:`publisher`, :meth:`subscribe` and :meth:`every`.
+
+    :cvar PARAMETERS: dataclass of the node's parameters; ``self.parameters`` holds one from configure on
+    """
+
+    PARAMETERS: type = LifecycleParameters
+
+    def __init__(self, name: str, **options: Any):
+        super().__init__(name, **options)
+        self.parameters: Any = None
+        self._said_once: set[str] = set()
+        self._while_active: list[tuple[Callable, Any]] = []
+        declare_parameters(self, LifecycleParameters)
+        if self.PARAMETERS is not LifecycleParameters:
+            declare_parameters(self, self.PARAMETERS)
+        if read_parameters(self, LifecycleParameters).autostart:
+            self._start_timer = self.create_timer(0.0, self._autostart, clock=STEADY)
+
+    # What a subclass fills in.
+
+    def configure(self) -> None:
+        """Load and check everything, make publishers.
+
+        :raises BadInput: logged as one line; the transition fails and the node stays unconfigured
+        """
+
+    def activate(self) -> None:
+        """Subscribe and start timers."""
+
+    def deactivate(self) -> None:
+        """Finish what is under way; subscriptions and timers are taken down by the base."""
+
+    def cleanup(self) -> None:
+        """Free what configure loaded. Called once, also when the process is told to end."""
+
+    # What a subclass uses.
+
+    def publisher(self, message_type: type, topic: str, qos: Any):
+        """A publisher that is silent while the node is not active."""
+        return self.create_lifecycle_publisher(message_type, topic, qos, qos_overriding_options=overridable())
+
+    def subscribe(self, message_type: type, topic: str, callback: Callable, qos: Any) -> None:
+        """Subscribe until the node is deactivated."""
+        subscription = self.create_subscription(
+            message_type, topic, self.guarded(callback), qos, qos_overriding_options=overridable())
+        self._while_active.append((self.destroy_subscription, subscription))
+
+    def every(self, period_s: float, callback: Callable):
+        """Call back in a period of real time until the node is deactivated."""
+        timer = self.create_timer(period_s, self.guarded(callback), clock=STEADY)
+        self._while_active.append((self.destroy_timer, timer))
+        return timer
+
+    def guarded(self, callback: Callable) -> Callable:
+        """Wrap a callback so that what it raises is logged: rclpy would end the node or hide it."""
+        @functools.wraps(callback)
+        def wrapper(*arguments):
+            try:
+                return callback(*arguments)
+            except BadInput as error:
+                self.get_logger().error(str(error), throttle_duration_sec=5.0)
+            except Exception as error:
+                self.get_logger().error(f'{callback.__name__}: {type(error).__name__}: {error}\n'
+                                        + traceback.format_exc(), throttle_duration_sec=5.0)
+        return wrapper
+
+    def say_once(self, text: str) -> None:
+        """Log a line the first time only, such as what is left out for lack of a package."""
+        if text not in self._said_once:
+            self._said_once.add(text)
+            self.get_logger().info(text)
+
+    # Lifecycle.
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        def read_and_configure():
+            self.parameters = read_parameters(self, self.PARAMETERS)
+            self.configure()
+        if not self._succeeds(read_and_configure):
+            return TransitionCallbackReturn.FAILURE
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        # Publishers first: a message that arrives the moment we subscribe deserves an answer.
+        super().on_activate(state)
+        if not self._succeeds(self.activate):
+            self._take_down()
+            super().on_deactivate(state)
+            return TransitionCallbackReturn.FAILURE
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._take_down()
+        self._succeeds(self.deactivate)
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._release()
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._take_down()
+        if state.label == 'active':
+            self._succeeds(self.deactivate)
+        self._release()
+        return super().on_shutdown(state)
+
+    def end(self) -> None:
+        """Finish and free everything when the process ends; the ROS context may be gone already."""
+        label = self._state_machine.current_state[1]
+        if label == 'active':
+            self._succeeds(self.deactivate)
+        if label in ('active', 'inactive'):
+            self._succeeds(self.cleanup)
+
+    def _autostart(self) -> None:
+        self.destroy_timer(self._start_timer)
+        for transition in (self.trigger_configure, self.trigger_activate):
+            if transition() != TransitionCallbackReturn.SUCCESS:
+                self.get_logger().error('the node is not active: correct what is wrong and start it again, or '
+                                        'configure and activate it')
+                return
+
+    def _succeeds(self, step: Callable[[], None]) -> bool:
+        """Run one step of a transition; log in one line what is wrong with the input."""
+        try:
+            step()
+        except BadInput as error:
+            self.get_logger().error(f'cannot {step.__name__.replace("_", " ")}: {error}')
+            return False
+        except Exception as error:
+            self.get_logger().error(f'{step.__name__}: {type(error).__name__}: {error}\n' + traceback.format_exc())
+            return False
+        return True
+
+    def _take_down(self) -> None:
+        while self._while_active:
+            destroy, entity = self._while_active.pop()
+            destroy(entity)
+
+    def _release(self) -> None:
+        self._succeeds(self.cleanup)
+        for publisher in [entity for entity in self._managed_entities if hasattr(entity, 'topic_name')]:
+            self.destroy_lifecycle_publisher(publisher)
+
+
+def run_node(node_class: type[AutostartLifecycleNode], arguments: list[str] | None = None) -> int:
+    """A node's main: spin until Ctrl-C, SIGTERM or the node's own ``SystemExit``.
+
+    :return: the process's exit code; 2 when the node could not even be made
+    """
+    rclpy.init(args=arguments)
+    code = 0
+    try:
+        node = node_class()
+    except BadInput as error:
+        print(error, file=sys.stderr)
+        rclpy.try_shutdown()
+        return 2
+    try:
+        rclpy.spin(node)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except SystemExit as request:
+        code = int(request.code or 0)
+    except Exception:
+        # A signal may end the context between two steps of the executor, which then trips over it.
+        if rclpy.ok():
+            raise
+    finally:
+        node.end()
+        node.destroy_node()
+        rclpy.try_shutdown()
+    return code

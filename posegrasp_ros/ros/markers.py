@@ -1,0 +1,90 @@
+"""What rviz draws: the object's mesh, how uncertain it is, the gripper."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from geometry_msgs.msg import Vector3
+from std_msgs.msg import ColorRGBA, Header
+from visualization_msgs.msg import Marker, MarkerArray
+
+from posegrasp_ros.estimation.estimate import PoseEstimate
+from posegrasp_ros.geometry import make_transform
+from posegrasp_ros.grasping.gripper import Box, Gripper
+from posegrasp_ros.grasping.planner import PlannedGrasp
+from posegrasp_ros.ros.messages import to_pose
+
+# An ellipsoid of three standard deviations is still small on the screen, and holds nearly all of the poses.
+DEVIATIONS = 3.0
+BEST, OTHER = (0.1, 0.7, 0.3, 0.9), (0.5, 0.5, 0.5, 0.25)
+
+
+def of_poses(header: Header, poses: Sequence[PoseEstimate], mesh_path: Path) -> MarkerArray:
+    """The object's mesh at every pose, with the ellipsoid of its position."""
+    drawn = [_clear(header)]
+    for index, estimate in enumerate(poses):
+        drawn.append(object_mesh(header, estimate.camera_from_object, mesh_path, index))
+        if np.any(estimate.covariance):
+            drawn.append(covariance_ellipsoid(header, estimate.camera_from_object, estimate.covariance, index))
+    return MarkerArray(markers=drawn)
+
+
+def of_grasps(header: Header, gripper: Gripper, grasps: Sequence[PlannedGrasp]) -> MarkerArray:
+    """The gripper at every grasp: the best in colour, the others faint."""
+    drawn = [_clear(header)]
+    for index, grasp in enumerate(grasps):
+        colour = OTHER if index else BEST
+        drawn += gripper_boxes(header, gripper, grasp.base_from_tcp, grasp.opening_m, index, colour)
+    return MarkerArray(markers=drawn)
+
+
+def _clear(header: Header) -> Marker:
+    """Takes away what the same topic drew before."""
+    return Marker(header=header, action=Marker.DELETEALL)
+
+
+def object_mesh(header: Header, transform: np.ndarray, mesh_path: Path, index: int) -> Marker:
+    """The mesh with its own material and texture, at a (4, 4) pose."""
+    return Marker(header=header, ns='object', id=index, type=Marker.MESH_RESOURCE, pose=to_pose(transform),
+                  scale=Vector3(x=1.0, y=1.0, z=1.0), mesh_resource=mesh_path.resolve().as_uri(),
+                  mesh_use_embedded_materials=True)
+
+
+def covariance_ellipsoid(header: Header, transform: np.ndarray, covariance: np.ndarray, index: int) -> Marker:
+    """The position's uncertainty, :data:`DEVIATIONS` standard deviations in each direction.
+
+    :param covariance: (6, 6) in the header's frame
+    """
+    variances, axes = np.linalg.eigh(covariance[:3, :3])
+    axes *= np.sign(np.linalg.det(axes))
+    # A sphere of size zero is an error to rviz.
+    sizes = np.maximum(2 * DEVIATIONS * np.sqrt(np.maximum(variances, 0.0)), 1e-4)
+    return Marker(header=header, ns='position_uncertainty', id=index, type=Marker.SPHERE,
+                  pose=to_pose(make_transform(axes, transform[:3, 3])), scale=_vector(sizes),
+                  color=_colour((0.95, 0.75, 0.1, 0.4)))
+
+
+def gripper_boxes(header: Header, gripper: Gripper, base_from_tcp: np.ndarray, opening_m: float, index: int,
+                  colour: tuple[float, float, float, float]) -> list[Marker]:
+    """Fingers and palm as cubes, for a (4, 4) pose of the TCP."""
+    boxes = gripper.finger_boxes(opening_m) + list(gripper.palm_boxes)
+    return [_cube(header, base_from_tcp, box, 100 * index + number, colour) for number, box in enumerate(boxes)]
+
+
+def _cube(header: Header, base_from_tcp: np.ndarray, box: Box, number: int,
+          colour: tuple[float, float, float, float]) -> Marker:
+    pose = base_from_tcp @ make_transform(None, box.center)
+    return Marker(header=header, ns='gripper', id=number, type=Marker.CUBE, pose=to_pose(pose),
+                  scale=_vector(2 * np.asarray(box.half_extents)), color=_colour(colour))
+
+
+def _vector(values: np.ndarray) -> Vector3:
+    x, y, z = (float(v) for v in values)
+    return Vector3(x=x, y=y, z=z)
+
+
+def _colour(rgba: tuple[float, float, float, float]) -> ColorRGBA:
+    r, g, b, a = rgba
+    return ColorRGBA(r=r, g=g, b=b, a=a)

@@ -1,0 +1,123 @@
+"""Node parameters as frozen dataclasses: declared once, read once, with description, range and choices.
+
+A node's parameters are one dataclass whose fields are made by :func:`parameter`::
+
+    @dataclass(frozen=True)
+    class MonitorParameters:
+        silence_s: float = parameter(2.0, 'After how long a stage counts as silent.', minimum=0.1, maximum=60.0)
+"""
+
+from __future__ import annotations
+
+import typing
+from dataclasses import MISSING, field, fields
+from typing import Any, TypeVar
+
+import numpy as np
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, ParameterType
+from rclpy.exceptions import ParameterException, ParameterUninitializedException
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from posegrasp_ros.errors import BadInput
+from posegrasp_ros.geometry import quaternion_from_matrix, transform_from_pose
+
+Values = TypeVar('Values')
+
+TYPES = {
+    'bool': ParameterType.PARAMETER_BOOL,
+    'int': ParameterType.PARAMETER_INTEGER,
+    'float': ParameterType.PARAMETER_DOUBLE,
+    'str': ParameterType.PARAMETER_STRING,
+    'tuple[float, ...]': ParameterType.PARAMETER_DOUBLE_ARRAY,
+}
+
+
+class ParameterError(BadInput):
+    """A parameter's value that the node cannot work with."""
+
+
+def parameter(default: Any, description: str, *, minimum: float | None = None, maximum: float | None = None,
+              choices: tuple[str, ...] = (), read_only: bool = False) -> Any:
+    """A dataclass field that carries what ROS should know of a parameter.
+
+    :param minimum: smallest number allowed; needs ``maximum``, as ROS ranges have two ends
+    :param choices: the values allowed, for text
+    :param read_only: cannot change after the node has started (the others count from the next configure on)
+    """
+    return field(default=default, metadata={
+        'description': description, 'minimum': minimum, 'maximum': maximum, 'choices': choices,
+        'read_only': read_only})
+
+
+def declare_parameters(node: Node, parameters: type) -> None:
+    """Declare every field of a parameter dataclass on the node.
+
+    :raises ParameterError: when a value given from outside has the wrong type or lies outside its range
+    """
+    hints = typing.get_type_hints(parameters)
+    for item in fields(parameters):
+        assert item.default is not MISSING, f'{item.name} has no default'
+        # rclpy takes an empty list for bytes; a list of doubles that is empty is declared by type alone.
+        default = item.default
+        if isinstance(default, tuple):
+            default = list(default) or Parameter.Type.DOUBLE_ARRAY
+        try:
+            node.declare_parameter(item.name, default, _descriptor(item, _type_name(hints[item.name])))
+        except ParameterException as error:
+            raise ParameterError(f'parameter {item.name}: {error}') from error
+
+
+def read_parameters(node: Node, parameters: type[Values]) -> Values:
+    """The declared parameters' present values.
+
+    :raises ParameterError: when a text is none of its choices
+    """
+    values = {}
+    for item in fields(parameters):
+        try:
+            value = node.get_parameter(item.name).value
+        except ParameterUninitializedException:
+            value = item.default
+        choices = item.metadata['choices']
+        if choices and value not in choices:
+            raise ParameterError(f'parameter {item.name}: expected one of {", ".join(choices)}, got {value!r}')
+        values[item.name] = tuple(value) if isinstance(item.default, tuple) else value
+    return parameters(**values)
+
+
+def pose_parameter(name: str, values: tuple[float, ...]) -> np.ndarray | None:
+    """A (4, 4) transform from a parameter x, y, z, qx, qy, qz, qw; None when it is empty.
+
+    :raises ParameterError: when these are not seven finite numbers with a quaternion of length 1
+    """
+    if not values:
+        return None
+    if len(values) != 7 or not np.isfinite(values).all() or abs(np.linalg.norm(values[3:]) - 1) > 1e-2:
+        raise ParameterError(f'parameter {name}: expected x, y, z in metres and a quaternion x, y, z, w of '
+                             f'length 1, got {list(values)}')
+    return transform_from_pose(values[:3], values[3:])
+
+
+def pose_values(transform: np.ndarray) -> tuple[float, ...]:
+    """What :func:`pose_parameter` reads back."""
+    return (*transform[:3, 3].tolist(), *quaternion_from_matrix(transform[:3, :3]).tolist())
+
+
+def _type_name(hint: Any) -> str:
+    return hint.__name__ if hint in (bool, int, float, str) else str(hint)
+
+
+def _descriptor(item, type_name: str) -> ParameterDescriptor:
+    """What ``ros2 param describe`` shows."""
+    about = item.metadata
+    descriptor = ParameterDescriptor(
+        name=item.name, type=TYPES[type_name], description=about['description'], read_only=about['read_only'])
+    if about['choices']:
+        descriptor.additional_constraints = 'one of: ' + ', '.join(about['choices'])
+    if about['minimum'] is not None and type_name == 'int':
+        descriptor.integer_range = [IntegerRange(from_value=about['minimum'], to_value=about['maximum'], step=0)]
+    elif about['minimum'] is not None:
+        descriptor.floating_point_range = [FloatingPointRange(
+            from_value=float(about['minimum']), to_value=float(about['maximum']), step=0.0)]
+    return descriptor

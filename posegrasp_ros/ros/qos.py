@@ -1,0 +1,28 @@
+"""Quality of service of every topic; each is overridable by the standard ``qos_overrides`` parameters."""
+
+from __future__ import annotations
+
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+
+# Sensor data, and only the newest: an estimator that falls behind must not work through a backlog.
+NEWEST = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+
+# Sensor data of which every message counts: camera_info that the monitor counts, ground truth.
+SENSOR = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=100, reliability=ReliabilityPolicy.BEST_EFFORT)
+
+# What a stage concludes: nobody should miss it.
+RESULT = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=10, reliability=ReliabilityPolicy.RELIABLE)
+
+# What the monitor counts; it may be busy with a summary for a second while three stages report at 30 Hz.
+COUNTED = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1000, reliability=ReliabilityPolicy.RELIABLE)
+
+# Published once or rarely; who comes late still gets the last one.
+LATCHED = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+def overridable() -> QoSOverridingOptions:
+    """Let ``qos_overrides.<topic>.<publisher|subscription>.*`` change history, depth and reliability."""
+    return QoSOverridingOptions.with_default_policies()

@@ -1,0 +1,91 @@
+"""How a node accounts for its inputs: one stage report each, whatever happens."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.duration import Duration
+
+from posegrasp_ros.errors import BadInput
+from posegrasp_ros.metrics.stage_report import StageReport
+from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode
+from posegrasp_ros.ros.messages import to_report
+from posegrasp_ros.ros.qos import RESULT
+
+# A camera at 30 Hz must not fill the log with one complaint.
+LOG_EVERY_S = 5.0
+
+
+class Refusal(BadInput):
+    """An input that the node cannot work on.
+
+    :param reason: the report's short word
+    :param text: one line for the log
+    """
+
+    def __init__(self, reason: str, text: str):
+        super().__init__(text)
+        self.reason = reason
+
+
+@dataclass
+class Answer:
+    """What becomes the report: a reason when there is no answer, and named numbers.
+
+    :param waited_ms: how long the input lay in the queue
+    """
+
+    waited_ms: float = 0.0
+    reason: str = ''
+    numbers: dict[str, float] = field(default_factory=dict)
+    started_s: float = field(default_factory=time.perf_counter)
+
+    def is_out(self) -> None:
+        """Note ``latency_ms``: the answer is published, what follows is not what others wait for."""
+        self.numbers['latency_ms'] = self.waited_ms + 1000 * (time.perf_counter() - self.started_s)
+
+
+class StageReporter:
+    """Publishes ``~/report`` for one stage.
+
+    :param node: whose publisher and log are used
+    """
+
+    def __init__(self, node: AutostartLifecycleNode, stage: str):
+        self._node = node
+        self._stage = stage
+        self._publisher = node.publisher(DiagnosticArray, '~/report', RESULT)
+
+    def report(self, stamp_ns: int, reason: str, numbers: dict[str, float]) -> None:
+        """Publish one report; ok when there is no reason."""
+        self._publisher.publish(to_report(StageReport(stamp_ns, self._stage, not reason, reason, numbers)))
+
+    def wait_until_received(self, limit: Duration) -> None:
+        """Return when every subscriber has every report, or the limit is over."""
+        self._publisher.wait_for_all_acked(limit)
+
+    @contextmanager
+    def answering(self, stamp_ns: int, waited_ms: float = 0.0) -> Iterator[Answer]:
+        """Work on one input within this, and it is reported: refused, failed by a bug, or answered.
+
+        :param waited_ms: how long the input lay in the queue; counts into ``latency_ms``
+        """
+        answer = Answer(waited_ms)
+        logger = self._node.get_logger()
+        try:
+            yield answer
+        except Refusal as refusal:
+            answer.reason = refusal.reason
+            logger.warning(f'{refusal.reason}: {refusal}', throttle_duration_sec=LOG_EVERY_S)
+        except Exception as error:
+            answer.reason = 'internal_error'
+            logger.error(f'{type(error).__name__}: {error}\n{traceback.format_exc()}',
+                         throttle_duration_sec=LOG_EVERY_S)
+        if 'latency_ms' not in answer.numbers:
+            answer.is_out()
+        self.report(stamp_ns, answer.reason, answer.numbers)

@@ -1,0 +1,1 @@
+"""Everything that needs MuJoCo: scenes, camera and the pick."""

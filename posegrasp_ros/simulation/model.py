@@ -1,0 +1,154 @@
+"""From a SceneSpec to a MuJoCo model: room, lights, camera, distractors, the object."""
+
+from __future__ import annotations
+
+import mujoco
+import numpy as np
+import trimesh
+
+from posegrasp_ros.camera import Camera
+from posegrasp_ros.grasping.gripper import Gripper
+from posegrasp_ros.mesh import Mesh
+from posegrasp_ros.simulation.assets import add_painted_material, add_sky, add_textured_mesh
+from posegrasp_ros.simulation.hand import add_hand
+from posegrasp_ros.simulation.placement import Distractor
+from posegrasp_ros.simulation.scene import DENSITY_KG_M3, Light, Room, SceneSpec
+
+# Geom groups decide what an image shows.
+ROOM_GROUP, OBJECT_GROUP, HAND_GROUP, COLLISION_GROUP = 0, 1, 2, 3
+TIMESTEP_S = 0.002
+FLOOR_M, WALL_M = -0.75, 1.6
+TABLE_THICKNESS_M = 0.04
+BOX_SHARE = 0.97
+
+_SHAPES = {
+    'box': mujoco.mjtGeom.mjGEOM_BOX,
+    'cylinder': mujoco.mjtGeom.mjGEOM_CYLINDER,
+    'sphere': mujoco.mjtGeom.mjGEOM_SPHERE,
+    'capsule': mujoco.mjtGeom.mjGEOM_CAPSULE,
+}
+_SCENERY = {'contype': 0, 'conaffinity': 0, 'group': ROOM_GROUP}
+
+
+def build_model(mesh: Mesh, gripper: Gripper | None, scene: SceneSpec, camera: Camera) -> mujoco.MjModel:
+    """Compile the scene; the world's frame is ``base``.
+
+    Names that others use: body and geom ``object``, geom ``table``, camera ``camera``, those of the hand.
+    """
+    spec = mujoco.MjSpec()
+    _set_options(spec, scene, camera)
+    _add_room(spec, scene.room, scene.friction)
+    for light in scene.lights:
+        _add_light(spec, light)
+    _add_camera(spec, scene.base_from_camera, camera)
+    for index, distractor in enumerate(scene.distractors):
+        _add_distractor(spec, distractor, f'distractor_{index}', scene.friction)
+    _add_object(spec, mesh, scene.base_from_object, scene.friction)
+    if gripper is not None:
+        add_hand(spec, gripper, scene.friction, HAND_GROUP)
+    return spec.compile()
+
+
+def mujoco_quaternion(rotation: np.ndarray) -> np.ndarray:
+    """MuJoCo's own quaternion of a (3, 3) rotation."""
+    quaternion = np.zeros(4)
+    mujoco.mju_mat2Quat(quaternion, np.ascontiguousarray(rotation, dtype=float).ravel())
+    return quaternion
+
+
+def _set_options(spec: mujoco.MjSpec, scene: SceneSpec, camera: Camera) -> None:
+    """Physics that holds a gripped object (MuJoCo's manual, "Preventing slip"), and the picture's quality."""
+    option, visual = spec.option, spec.visual
+    option.timestep = TIMESTEP_S
+    option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
+    option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
+    option.impratio = 10
+    option.noslip_iterations = 3
+    visual.global_.offwidth, visual.global_.offheight = camera.width, camera.height
+    visual.quality.shadowsize = 2048
+    visual.headlight.ambient = list(scene.ambient)
+    visual.headlight.diffuse = [0.0, 0.0, 0.0]
+    visual.headlight.specular = [0.0, 0.0, 0.0]
+    # Extent 1: near and far planes of the camera and the box of directional shadows are then in metres.
+    spec.stat.extent = 1.0
+    spec.stat.center = [0.0, 0.0, 0.0]
+    visual.map.znear, visual.map.zfar = 0.02, 20.0
+
+
+def _add_room(spec: mujoco.MjSpec, room: Room, friction: float) -> None:
+    """Table with its top at z = 0, floor, and walls or sky."""
+    add_painted_material(spec, room.table, 'table', size=512, flat=True)
+    add_painted_material(spec, room.floor, 'floor', repeat=4, flat=True)
+    x, y = room.table_half_size
+    half_thickness = TABLE_THICKNESS_M / 2
+    spec.worldbody.add_geom(name='table', type=mujoco.mjtGeom.mjGEOM_BOX, size=[x, y, half_thickness],
+                            pos=[0, 0, -half_thickness], material='table', group=ROOM_GROUP,
+                            friction=[friction, 0.005, 0.0001])
+    spec.worldbody.add_geom(type=mujoco.mjtGeom.mjGEOM_PLANE, size=[6, 6, 1], pos=[0, 0, FLOOR_M],
+                            material='floor', **_SCENERY)
+    if not room.has_walls:
+        add_sky(spec, room.wall)
+        return
+    add_painted_material(spec, room.wall, 'wall')
+    for axis in (0, 1):
+        size = [WALL_M, WALL_M, 1.5]
+        size[axis] = 0.02
+        for side in (-WALL_M, WALL_M):
+            position = [0.0, 0.0, FLOOR_M + 1.5]
+            position[axis] = side
+            spec.worldbody.add_geom(type=mujoco.mjtGeom.mjGEOM_BOX, size=size, pos=position, material='wall',
+                                    **_SCENERY)
+
+
+def _add_light(spec: mujoco.MjSpec, light: Light) -> None:
+    kind = mujoco.mjtLightType.mjLIGHT_DIRECTIONAL if light.directional else mujoco.mjtLightType.mjLIGHT_SPOT
+    position = np.array(light.position)
+    spec.worldbody.add_light(type=kind, pos=position, dir=-position / np.linalg.norm(position),
+                             diffuse=list(light.colour), specular=[0.4 * part for part in light.colour],
+                             ambient=[0.0, 0.0, 0.0], castshadow=light.casts_shadow, cutoff=60, exponent=2)
+
+
+def _add_camera(spec: mujoco.MjSpec, base_from_camera: np.ndarray, camera: Camera) -> None:
+    """MuJoCo's cameras look along -z with y up; ours are optical frames."""
+    rotation = base_from_camera[:3, :3] @ np.diag([1.0, -1.0, -1.0])
+    fovy_deg = np.degrees(2 * np.arctan2(camera.height / 2, camera.fy))
+    spec.worldbody.add_camera(name='camera', pos=base_from_camera[:3, 3], quat=mujoco_quaternion(rotation),
+                              fovy=fovy_deg)
+
+
+def _add_distractor(spec: mujoco.MjSpec, distractor: Distractor, name: str, friction: float) -> None:
+    pose = distractor.base_from_body
+    add_painted_material(spec, distractor.texture, name, size=128)
+    body = spec.worldbody.add_body(name=name, pos=pose[:3, 3], quat=mujoco_quaternion(pose[:3, :3]))
+    body.add_freejoint()
+    # Rolling friction (condim 6) lets spheres and lying cylinders come to rest.
+    body.add_geom(name=name, type=_SHAPES[distractor.shape], size=distractor.size, material=name,
+                  density=DENSITY_KG_M3, condim=6, friction=[friction, 0.005, 0.002], group=ROOM_GROUP)
+
+
+def _add_object(spec: mujoco.MjSpec, mesh: Mesh, base_from_object: np.ndarray, friction: float) -> None:
+    """The textured mesh to look at, and a convex solid to touch that carries the mass.
+
+    MuJoCo's contacts between a box and a box are exact, with up to eight points a face; between convex meshes
+    they come from an iterative search, and a face rests on few points that wander. So a mesh that fills
+    its oriented bounding box becomes that box. Any other becomes its convex hull: always valid, closed or
+    not, only a handle or a hollow is filled.
+    """
+    add_textured_mesh(spec, mesh, 'object')
+    body = spec.worldbody.add_body(name='object', pos=base_from_object[:3, 3],
+                                   quat=mujoco_quaternion(base_from_object[:3, :3]))
+    body.add_freejoint()
+    body.add_geom(name='object', type=mujoco.mjtGeom.mjGEOM_MESH, meshname='object', material='object',
+                  mass=0, contype=0, conaffinity=0, group=OBJECT_GROUP)
+    hull = mesh.solid.convex_hull
+    volume_m3 = mesh.solid.volume if mesh.solid.is_volume else hull.volume
+    touch = {'name': 'object_touch', 'mass': DENSITY_KG_M3 * volume_m3, 'condim': 4, 'group': COLLISION_GROUP,
+             'friction': [friction, 0.005, 0.0001]}
+    box_from_object, extents = trimesh.bounds.oriented_bounds(hull)
+    if hull.volume > BOX_SHARE * np.prod(extents):
+        object_from_box = np.linalg.inv(box_from_object)
+        body.add_geom(type=mujoco.mjtGeom.mjGEOM_BOX, size=extents / 2, pos=object_from_box[:3, 3],
+                      quat=mujoco_quaternion(object_from_box[:3, :3]), **touch)
+    else:
+        spec.add_mesh(name='object_hull', uservert=hull.vertices.ravel(), userface=hull.faces.ravel())
+        body.add_geom(type=mujoco.mjtGeom.mjGEOM_MESH, meshname='object_hull', **touch)

@@ -1,0 +1,120 @@
+"""Pictures of a compiled world: what the camera sees, and how much of the object."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import weakref
+
+import cv2
+import mujoco
+import numpy as np
+
+from posegrasp_ros.camera import Camera
+from posegrasp_ros.errors import BadInput
+from posegrasp_ros.geometry import transform_points
+from posegrasp_ros.mesh import Mesh
+from posegrasp_ros.simulation.model import HAND_GROUP, OBJECT_GROUP, ROOM_GROUP
+
+# OpenGL contexts that no renderer uses. A context's first use compiles its shaders, 0.2 s in software: a run
+# over hundreds of scenes pays that once. A renderer has its context to itself, so threads do not meet in one.
+_idle_contexts: list[mujoco.GLContext] = []
+_open_renderers: weakref.WeakSet[SceneRenderer] = weakref.WeakSet()
+
+
+class RenderingError(BadInput):
+    """A machine on which nothing can be rendered."""
+
+
+class SceneRenderer:
+    """Pictures of one model; close it when done.
+
+    :param camera: size of the images; the view is that of the model's camera called ``camera``
+    :raises RenderingError: where there is no OpenGL
+    """
+
+    def __init__(self, model: mujoco.MjModel, camera: Camera):
+        self._model, self._object_geom = model, model.geom('object').id
+        self._shape = (camera.height, camera.width, 3)
+        self._viewport = mujoco.MjrRect(0, 0, camera.width, camera.height)
+        self._view = mujoco.MjvCamera()
+        self._view.type, self._view.fixedcamid = mujoco.mjtCamera.mjCAMERA_FIXED, model.camera('camera').id
+        self._scene = mujoco.MjvScene(model, maxgeom=200)
+        self._context = _idle_contexts.pop() if _idle_contexts else mujoco.GLContext(64, 64)
+        self._context.make_current()
+        try:
+            self._resources = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_50)
+        except mujoco.FatalError as error:
+            raise RenderingError(
+                f'MuJoCo cannot render with MUJOCO_GL={os.environ.get("MUJOCO_GL", "")}: {error}: expected '
+                'osmesa (Debian: libosmesa6) or egl, set before mujoco is first imported') from error
+        _open_renderers.add(self)
+
+    def image(self, data: mujoco.MjData, show_hand: bool = False) -> np.ndarray:
+        """What the camera sees, (H, W, 3) uint8, blue green red."""
+        groups = (ROOM_GROUP, OBJECT_GROUP, HAND_GROUP) if show_hand else (ROOM_GROUP, OBJECT_GROUP)
+        return cv2.cvtColor(self._render(data, groups), cv2.COLOR_RGB2BGR)
+
+    def unoccluded_share(self, data: mujoco.MjData) -> float:
+        """Share of the object's pixels inside the image that nothing hides."""
+        alone = self._count_object_pixels(data, (OBJECT_GROUP,))
+        return self._count_object_pixels(data, (ROOM_GROUP, OBJECT_GROUP)) / alone if alone else 0.0
+
+    def close(self) -> None:
+        """Free what the model occupies in OpenGL; closing twice does no harm."""
+        if self._context is None:
+            return
+        self._context.make_current()
+        self._resources.free()
+        _idle_contexts.append(self._context)
+        self._context = None
+        _open_renderers.discard(self)
+
+    def _count_object_pixels(self, data: mujoco.MjData, groups: tuple[int, ...]) -> int:
+        """MuJoCo paints geom number n of the scene in colour n + 1, red first, when it segments."""
+        picture = self._render(data, groups, segment=True)
+        number = next(geom.segid for geom in self._scene.geoms[:self._scene.ngeom]
+                      if geom.objtype == mujoco.mjtObj.mjOBJ_GEOM and geom.objid == self._object_geom) + 1
+        colour = (number & 0xFF, number >> 8 & 0xFF, number >> 16 & 0xFF)
+        return int(np.count_nonzero(cv2.inRange(picture, colour, colour)))
+
+    def _render(self, data: mujoco.MjData, groups: tuple[int, ...], segment: bool = False) -> np.ndarray:
+        """(H, W, 3) uint8, red green blue, of the geoms in some groups."""
+        shown = mujoco.MjvOption()
+        shown.geomgroup[:] = [group in groups for group in range(mujoco.mjNGROUP)]
+        mujoco.mjv_updateScene(self._model, data, shown, mujoco.MjvPerturb(), self._view,
+                               mujoco.mjtCatBit.mjCAT_ALL, self._scene)
+        self._scene.flags[mujoco.mjtRndFlag.mjRND_SEGMENT] = segment
+        self._scene.flags[mujoco.mjtRndFlag.mjRND_IDCOLOR] = segment
+        self._context.make_current()
+        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._resources)
+        mujoco.mjr_render(self._viewport, self._scene, self._resources)
+        picture = np.empty(self._shape, dtype=np.uint8)
+        mujoco.mjr_readPixels(picture, None, self._viewport, self._resources)
+        return np.flipud(picture)
+
+
+@atexit.register
+def _free_contexts() -> None:
+    """Free them while OpenGL is still there; the interpreter's own order at exit would crash."""
+    for renderer in list(_open_renderers):
+        renderer.close()
+    while _idle_contexts:
+        _idle_contexts.pop().free()
+
+
+def inside_share(mesh: Mesh, camera: Camera, camera_from_object: np.ndarray) -> float:
+    """Share of the object's silhouette that lies inside the image's borders."""
+    points = transform_points(camera_from_object, mesh.vertices)
+    pixels = camera.project(points)
+    if not np.isfinite(pixels).all():
+        return 0.0
+    size = np.array([camera.width, camera.height])
+    if (pixels > -0.5).all() and (pixels < size - 0.5).all():
+        return 1.0
+    # Drawn on a canvas of twice the size with the image in its middle.
+    canvas = np.zeros((2 * camera.height, 2 * camera.width), dtype=np.uint8)
+    for triangle in np.round(pixels + size / 2).astype(np.int32)[mesh.faces]:
+        cv2.fillConvexPoly(canvas, triangle, 1)
+    x, y = camera.width // 2, camera.height // 2
+    return float(canvas[y:y + camera.height, x:x + camera.width].sum() / max(canvas.sum(), 1))

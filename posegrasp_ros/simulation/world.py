@@ -1,0 +1,110 @@
+"""World: a simulated table with the object on it, to look at and to pick from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+
+from posegrasp_ros.camera import Camera
+from posegrasp_ros.geometry import invert, make_transform
+from posegrasp_ros.grasping.gripper import Gripper
+from posegrasp_ros.mesh import Mesh
+from posegrasp_ros.simulation.hand import Hand
+from posegrasp_ros.simulation.model import TIMESTEP_S, build_model
+from posegrasp_ros.simulation.pick import Pick, PickOutcome
+from posegrasp_ros.simulation.render import SceneRenderer, inside_share
+from posegrasp_ros.simulation.scene import SceneSpec
+from posegrasp_ros.simulation.sensor import expose
+
+SETTLE_AT_MOST_S = 1.0
+# A body this slow (metres or radians a second) is at rest.
+AT_REST = 0.005
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One camera image with its truth.
+
+    :param image: (H, W, 3) uint8, blue green red
+    :param camera_from_object: (4, 4); base_from_camera (4, 4)
+    :param visible_fraction: visible pixels by those the object alone would have, were the image boundless
+    """
+
+    image: np.ndarray
+    camera: Camera
+    camera_from_object: np.ndarray
+    base_from_camera: np.ndarray
+    visible_fraction: float
+
+
+class World:
+    """Builds the scene, lets it settle, then looks and picks. Close it when done, or use it with ``with``.
+
+    :param gripper: None when only pictures are wanted
+    :param image_size: width and height, pixels
+    """
+
+    def __init__(
+        self, mesh: Mesh, gripper: Gripper | None, scene: SceneSpec, image_size: tuple[int, int] = (640, 480)
+    ):
+        self.camera = Camera.from_field_of_view(*image_size, scene.field_of_view_rad)
+        self._mesh, self._scene, self._frames = mesh, scene, 0
+        self._model = build_model(mesh, gripper, scene, self.camera)
+        self._data = mujoco.MjData(self._model)
+        self._hand = None if gripper is None else Hand(self._model, self._data, gripper)
+        self._object = self._model.body('object').id
+        self._renderer: SceneRenderer | None = None
+        self._settle()
+
+    def __enter__(self) -> World:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the renderer; looking again makes a new one."""
+        if self._renderer is not None:
+            self._renderer.close()
+            self._renderer = None
+
+    def object_pose(self) -> np.ndarray:
+        """(4, 4) base_from_object as it is now."""
+        return make_transform(self._data.xmat[self._object].reshape(3, 3), self._data.xpos[self._object])
+
+    def frame(self, show_hand: bool = False) -> Frame:
+        """Take the next image; the hand is out of sight unless asked for."""
+        if self._renderer is None:
+            self._renderer = SceneRenderer(self._model, self.camera)
+        base_from_camera = self._scene.base_from_camera
+        camera_from_object = invert(base_from_camera) @ self.object_pose()
+        visible = (inside_share(self._mesh, self.camera, camera_from_object)
+                   * self._renderer.unoccluded_share(self._data))
+        image = expose(self._scene.sensor, self._renderer.image(self._data, show_hand), self._frames)
+        self._frames += 1
+        return Frame(image, self.camera, camera_from_object, base_from_camera, visible)
+
+    def pick(self, approach: Sequence[np.ndarray], opening_m: float, force_n: float) -> PickOutcome:
+        """Try to pick the object up; physics decides. The hand stays where the attempt ended.
+
+        :param approach: base_from_tcp (4, 4) before the grasp, at the grasp, and lifted
+        :param opening_m: between the pads on the way in
+        :param force_n: to close with
+        :raises ValueError: when the world was built without a gripper
+        """
+        if self._hand is None:
+            raise ValueError('World.pick: this world has no gripper: give one when building it')
+        return Pick(self._model, self._data, self._hand).run(approach, opening_m, force_n)
+
+    def _settle(self) -> None:
+        """Let everything come to rest, so that the object lies where physics wants it."""
+        check_every = 25
+        for _ in range(int(SETTLE_AT_MOST_S / TIMESTEP_S / check_every)):
+            mujoco.mj_step(self._model, self._data, nstep=check_every)
+            if np.abs(self._data.qvel).max() < AT_REST:
+                break
+        self._data.qvel[:] = 0.0
+        mujoco.mj_forward(self._model, self._data)

@@ -1,0 +1,114 @@
+"""What lies behind the object in training images: photographs, procedural textures, simulated tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from posegrasp_ros.errors import BadInput
+
+SIMULATED_SCENES = 120
+PROCEDURAL_IMAGES = 80
+_NO_PHOTOGRAPHS = ('cell', 'chessboard', 'horse', 'ihc', 'logo', 'microaneurysms', 'phantom', 'retina')
+
+
+class Backgrounds:
+    """Images to take random patches from.
+
+    :param images: (H, W, 3) uint8 blue green red, any sizes
+    """
+
+    def __init__(self, images: list[np.ndarray]):
+        self._images = images
+
+    def patch(self, rng: np.random.Generator, width: int, height: int) -> np.ndarray:
+        """(height, width, 3) uint8 from a random place, scale, flip and colour of a random image."""
+        image = self._images[rng.integers(len(self._images))]
+        largest = min(image.shape[1] / width, image.shape[0] / height)
+        scale = largest * rng.uniform(0.3, 1.0)
+        w, h = max(8, int(width * scale)), max(8, int(height * scale))
+        x, y = rng.integers(image.shape[1] - w + 1), rng.integers(image.shape[0] - h + 1)
+        patch = cv2.resize(image[y:y + h, x:x + w], (width, height), interpolation=cv2.INTER_LINEAR)
+        if rng.random() < 0.5:
+            patch = patch[:, ::-1]
+        if rng.random() < 0.3:
+            patch = patch[:, :, rng.permutation(3)]
+        return patch
+
+
+def load_backgrounds(rng: np.random.Generator, folder: Path | None = None, progress: bool = True) -> Backgrounds:
+    """Photographs that scikit-image ships (or those of ``folder``), procedural textures, simulated tables.
+
+    :raises BadInput: when ``folder`` holds no readable image
+    """
+    photographs = _photographs(folder)
+    procedural = [_procedural(rng) for _ in range(PROCEDURAL_IMAGES)]
+    simulated = _simulated(rng, progress)
+    # a photograph counts several times: there are few, and they are what is nearest to a real camera
+    return Backgrounds(photographs * max(1, 150 // len(photographs)) + procedural + simulated)
+
+
+def _photographs(folder: Path | None) -> list[np.ndarray]:
+    if folder is None:
+        import skimage.data
+
+        paths = [path for path in sorted(Path(skimage.data.__file__).parent.glob('*.*g'))
+                 if not path.stem.startswith(_NO_PHOTOGRAPHS)]
+    else:
+        paths = sorted(path for path in Path(folder).rglob('*')
+                       if path.suffix.lower() in ('.jpg', '.jpeg', '.png'))
+    images = [image for image in (cv2.imread(str(path)) for path in paths) if image is not None]
+    images = [image for image in images if min(image.shape[:2]) >= 100]
+    if not images:
+        raise BadInput(f'{folder}: expected photographs (.jpg, .png) of at least 100x100 pixels, found none')
+    return [_at_most(image, 480) for image in images]
+
+
+def _at_most(image: np.ndarray, side: int) -> np.ndarray:
+    scale = side / max(image.shape[:2])
+    return image if scale >= 1 else cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+
+
+def _procedural(rng: np.random.Generator, side: int = 384) -> np.ndarray:
+    """Noise of several octaves between random colours, sometimes with bars, discs and polygons on it."""
+    field = np.zeros((side, side, 3), np.float32)
+    for octave in range(1, 7):
+        cells = 2 ** octave
+        noise = rng.random((cells, cells, 3 if rng.random() < 0.5 else 1)).astype(np.float32)
+        noise = cv2.resize(noise, (side, side), interpolation=cv2.INTER_CUBIC).reshape(side, side, -1)
+        field += noise * rng.uniform(0.3, 1.0) / octave
+    low, high = field.min(), field.max()
+    field = (field - low) / (high - low)
+    first, second = rng.uniform(0, 255, 3), rng.uniform(0, 255, 3)
+    image = np.ascontiguousarray((first + field * (second - first)).astype(np.uint8))
+    for _ in range(rng.integers(0, 25)):
+        colour = tuple(int(v) for v in rng.integers(0, 256, 3))
+        centre = rng.integers(0, side, 2)
+        if rng.random() < 0.4:
+            cv2.circle(image, [int(v) for v in centre], int(rng.integers(4, 60)), colour, -1, cv2.LINE_AA)
+        else:
+            corners = centre + rng.integers(-80, 80, (rng.integers(3, 6), 2))
+            cv2.fillPoly(image, [corners.astype(np.int32)], colour, cv2.LINE_AA)
+    return image
+
+
+def _simulated(rng: np.random.Generator, progress: bool) -> list[np.ndarray]:
+    """Pictures of simulated tables with distractors; a plain ball takes the object's place."""
+    import trimesh
+
+    from posegrasp_ros.mesh import Mesh
+    from posegrasp_ros.simulation.scene import sample_scene
+    from posegrasp_ros.simulation.world import World
+
+    images = []
+    for _ in tqdm(range(SIMULATED_SCENES), desc='rendering backgrounds', disable=not progress):
+        ball = trimesh.creation.icosphere(subdivisions=2, radius=rng.uniform(0.01, 0.04))
+        mesh = Mesh(np.asarray(ball.vertices), np.asarray(ball.faces), None,
+                    rng.integers(0, 256, (1, 1, 3)).astype(np.uint8))
+        world = World(mesh, None, sample_scene(rng, mesh), image_size=(640, 480))
+        images.append(_at_most(world.frame().image, 480))
+        world.close()
+    return images

@@ -1,0 +1,273 @@
+"""A printable product box: mesh, texture and the net that folds to the same box.
+
+``python -m posegrasp_ros.training.product_box --out models/box`` writes what a model folder needs of the
+object: ``mesh.obj`` with ``mesh.mtl`` and ``texture.png``, and ``label.pdf``, one A4 page at true scale.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from posegrasp_ros.errors import BadInput
+from posegrasp_ros.training.product_artwork import ARTWORK
+
+PRINT_PX_PER_MM = 12  # 305 dpi on paper
+TEXTURE_REDUCTION = 3  # the texture keeps 4 px/mm, more than a camera resolves from half a metre
+GUTTER_PX = 8  # each face's border repeats outwards, so that mipmaps do not bleed across faces
+A4_MM = (210.0, 297.0)
+MARGIN_MM = 7.0  # what a common printer cannot reach
+TAB_MM = 8.0
+INSTRUCTIONS = ('Print at 100 %, check the ruler. Cut along the outlines, fold along the dashes, '
+                'glue the grey tabs inside.')
+
+# Sides of each face on the page that are folded, and those of them that end in a glue tab.
+FOLDS = {
+    'top': ['left', 'bottom'],
+    'front': ['top', 'bottom'],
+    'bottom': ['top', 'bottom'],
+    'back': ['top', 'bottom'],
+    'left': ['top', 'left', 'bottom', 'right'],
+    'right': ['top', 'left', 'bottom', 'right'],
+}
+TABS = {'back': ['bottom'], 'left': ['top', 'left', 'bottom'], 'right': ['top', 'left', 'bottom', 'right']}
+
+
+class ProductBoxError(BadInput):
+    """A box that cannot be made."""
+
+
+@dataclass(frozen=True)
+class Face:
+    """How a face's artwork lies on the box, seen from outside.
+
+    :param right: object axis that points to the artwork's right
+    :param up: object axis that points to the artwork's top
+    :param cell: column and row in the texture atlas
+    """
+
+    right: tuple[int, int, int]
+    up: tuple[int, int, int]
+    cell: tuple[int, int]
+
+    def size(self, box: np.ndarray) -> np.ndarray:
+        """(2,) width and height of the artwork on a box (3,), in the box's unit."""
+        return np.abs([np.dot(self.right, box), np.dot(self.up, box)])
+
+    def corners(self, box: np.ndarray) -> np.ndarray:
+        """(4, 3) corners on a centred box (3,): lower left, lower right, upper right, upper left."""
+        right, up = np.array(self.right), np.array(self.up)
+        across = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
+        return (across @ np.stack([right, up]) + np.cross(right, up)) * box / 2
+
+
+FACES = {
+    'top': Face((1, 0, 0), (0, 1, 0), (0, 0)),
+    'bottom': Face((1, 0, 0), (0, -1, 0), (1, 0)),
+    'front': Face((1, 0, 0), (0, 0, 1), (0, 1)),
+    'back': Face((-1, 0, 0), (0, 0, 1), (1, 1)),
+    'right': Face((0, 1, 0), (0, 0, 1), (0, 2)),
+    'left': Face((0, -1, 0), (0, 0, 1), (1, 2)),
+}
+
+
+def make_product_box(folder: str | Path, size_m=(0.12, 0.06, 0.045), seed: int = 7) -> None:
+    """Write mesh.obj, mesh.mtl, texture.png and label.pdf of a box.
+
+    The object frame has its origin in the box's centre and x, y, z along the three sizes.
+
+    :param folder: created when missing
+    :param size_m: (3,) side lengths, metres
+    :param seed: varies the barcode and the confetti
+    :raises ProductBoxError: when a side is not between 0.02 and 0.2 m or the net does not fit on A4
+    """
+    box_mm = np.asarray(size_m, dtype=float) * 1000
+    if box_mm.shape != (3,) or not ((box_mm >= 20) & (box_mm <= 200)).all():
+        raise ProductBoxError(f'box size: expected three lengths between 0.02 and 0.2 m, got {tuple(size_m)}')
+    net = Net(box_mm)
+    prints = draw_faces(box_mm, seed)
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    texture, places = pack_texture(prints)
+    texture.save(folder / 'texture.png', optimize=True)
+    (folder / 'mesh.mtl').write_text('newmtl print\nKd 1 1 1\nKs 0.1 0.1 0.1\nmap_Kd texture.png\n')
+    (folder / 'mesh.obj').write_text(mesh_text(box_mm / 1000, places, texture.size))
+    # A fixed date: the same size and seed give the same files, byte for byte.
+    net.draw(prints).save(folder / 'label.pdf', resolution=PRINT_PX_PER_MM * 25.4, quality=92,
+                          title='Product box, print at 100 %', creationDate=time.gmtime(0),
+                          modDate=time.gmtime(0))
+
+
+def draw_faces(box_mm: np.ndarray, seed: int) -> dict[str, Image.Image]:
+    """The six faces at printing resolution, each by its name."""
+    reduction, prints = TEXTURE_REDUCTION, {}
+    for number, (name, face) in enumerate(FACES.items()):
+        # Whole texture pixels, so that the reduced picture covers the face exactly.
+        width, height = np.rint(face.size(box_mm) * PRINT_PX_PER_MM / reduction).astype(int) * reduction
+        prints[name] = ARTWORK[name]((int(width), int(height)), np.random.default_rng([seed, number]))
+    return prints
+
+
+def pack_texture(prints: dict[str, Image.Image]) -> tuple[Image.Image, dict[str, tuple[int, int, int, int]]]:
+    """Reduce the faces and lay them on one texture.
+
+    :return: the texture, and each face's left, top, right, bottom edge in its pixels
+    """
+    tiles = {name: np.asarray(picture.reduce(TEXTURE_REDUCTION)) for name, picture in prints.items()}
+    columns, rows = np.zeros(3, dtype=int), np.zeros(4, dtype=int)
+    for name, tile in tiles.items():
+        column, row = FACES[name].cell
+        columns[column + 1] = max(columns[column + 1], tile.shape[1] + 2 * GUTTER_PX)
+        rows[row + 1] = max(rows[row + 1], tile.shape[0] + 2 * GUTTER_PX)
+    columns, rows = columns.cumsum(), rows.cumsum()
+    atlas, places = np.full((rows[-1], columns[-1], 3), 255, dtype=np.uint8), {}
+    for name, tile in tiles.items():
+        column, row = FACES[name].cell
+        padded = np.pad(tile, ((GUTTER_PX, GUTTER_PX), (GUTTER_PX, GUTTER_PX), (0, 0)), mode='edge')
+        atlas[rows[row]:rows[row] + len(padded), columns[column]:columns[column] + padded.shape[1]] = padded
+        left, top = int(columns[column]) + GUTTER_PX, int(rows[row]) + GUTTER_PX
+        places[name] = (left, top, left + tile.shape[1], top + tile.shape[0])
+    return Image.fromarray(atlas), places
+
+
+def mesh_text(box_m: np.ndarray, places: dict[str, tuple[int, int, int, int]], texture_px) -> str:
+    """Wavefront OBJ of the box: two triangles a face, normals outwards, v up."""
+    lines = ['# Product box, metres, origin in the centre', 'mtllib mesh.mtl', 'usemtl print']
+    width, height = texture_px
+    for number, (name, face) in enumerate(FACES.items()):
+        left, top, right, bottom = places[name]
+        lines += [f'v {x:.6f} {y:.6f} {z:.6f}' for x, y, z in face.corners(box_m)]
+        lines += [f'vt {x / width:.8f} {1 - y / height:.8f}'
+                  for x, y in [(left, bottom), (right, bottom), (right, top), (left, top)]]
+        normal = np.cross(face.right, face.up)
+        lines.append(f'vn {normal[0]} {normal[1]} {normal[2]}')
+        corner = [f'{4 * number + k}/{4 * number + k}/{number + 1}' for k in (1, 2, 3, 4)]
+        lines += [f'f {corner[0]} {corner[1]} {corner[2]}', f'f {corner[0]} {corner[2]} {corner[3]}']
+    return '\n'.join(lines) + '\n'
+
+
+class Net:
+    """The unfolded box on an A4 page, printed side up.
+
+    Top, front, bottom and back make a strip along the page; the left end hangs on the lid. The right end is a
+    piece of its own, because the strip with both ends is as wide as the page.
+
+    :param box_mm: (3,) side lengths, millimetres
+    :raises ProductBoxError: when it does not fit
+    """
+
+    def __init__(self, box_mm: np.ndarray):
+        x, y, z = box_mm
+        self._x = A4_MM[0] - MARGIN_MM - x
+        lid = MARGIN_MM + TAB_MM + 3.0
+        self._ruler_y = lid + 2 * (y + z) + TAB_MM + 12.0
+        loose = (MARGIN_MM + TAB_MM, lid + y + 3 * TAB_MM)
+        # Face -> left and top edge, size on the page, and which object axis points up the page.
+        self.places = {
+            'top': (self._x, lid, x, y, (0, 1, 0)),
+            'front': (self._x, lid + y, x, z, (0, 0, 1)),
+            'bottom': (self._x, lid + y + z, x, y, (0, -1, 0)),
+            'back': (self._x, lid + 2 * y + z, x, z, (0, 0, -1)),
+            'left': (self._x - z, lid, z, y, (0, 1, 0)),
+            'right': (*loose, z, y, (0, 1, 0)),
+        }
+        too_wide = loose[0] + z + TAB_MM > self._x - 1 or self._x - z - TAB_MM < MARGIN_MM
+        too_tall = max(self._ruler_y + 10, loose[1] + y + TAB_MM) > A4_MM[1] - MARGIN_MM
+        if too_wide or too_tall:
+            raise ProductBoxError(f'box size: the net of {x:g} x {y:g} x {z:g} mm does not fit on A4; '
+                                  'make the box smaller, with x its longest side')
+
+    def draw(self, prints: dict[str, Image.Image]) -> Image.Image:
+        """The page at printing resolution."""
+        page = Image.new('RGB', _pixels(*A4_MM), 'white')
+        draw = ImageDraw.Draw(page)
+        for name, sides in TABS.items():
+            for side in sides:
+                self._draw_tab(draw, name, side)
+        for name, (left, top, width, height, up) in self.places.items():
+            turned = prints[name].rotate(_turn_deg(FACES[name], up), expand=True)
+            page.paste(turned.resize(_pixels(width, height)), _pixels(left, top))
+        for name in self.places:
+            self._draw_outline(draw, name)
+        self._draw_ruler(draw)
+        return page
+
+    def _side(self, name: str, side: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Both ends of a face's side on the page and the unit vector away from the face, millimetres."""
+        left, top, width, height, _ = self.places[name]
+        right, bottom = left + width, top + height
+        first, last, outwards = {
+            'top': ((left, top), (right, top), (0, -1)),
+            'bottom': ((right, bottom), (left, bottom), (0, 1)),
+            'left': ((left, bottom), (left, top), (-1, 0)),
+            'right': ((right, top), (right, bottom), (1, 0)),
+        }[side]
+        return np.array(first), np.array(last), np.array(outwards)
+
+    def _draw_tab(self, draw: ImageDraw.ImageDraw, name: str, side: str) -> None:
+        """A trapezium to put glue on, outside one side of a face."""
+        first, last, outwards = self._side(name, side)
+        slope = (last - first) / np.linalg.norm(last - first) * 0.7
+        corners = [first, first + TAB_MM * (outwards + slope), last + TAB_MM * (outwards - slope), last]
+        draw.polygon([_pixels(*corner) for corner in corners], fill=(238, 238, 238), outline='black', width=2)
+
+    def _draw_outline(self, draw: ImageDraw.ImageDraw, name: str) -> None:
+        """Dashes where the paper is folded, a line where it is cut."""
+        for side in ('top', 'bottom', 'left', 'right'):
+            first, last, _ = self._side(name, side)
+            length = np.linalg.norm(last - first)
+            step = (last - first) / length
+            dashed = side in FOLDS[name]
+            for start in np.arange(0, length, 4.0) if dashed else [0.0]:
+                stop = min(start + 2, length) if dashed else length
+                draw.line([_pixels(*(first + start * step)), _pixels(*(first + stop * step))], 'black', 2)
+
+    def _draw_ruler(self, draw: ImageDraw.ImageDraw) -> None:
+        left, y = MARGIN_MM + 3.0, self._ruler_y
+        draw.line([_pixels(left, y), _pixels(left + 100, y)], fill='black', width=3)
+        for tick in range(0, 101):
+            length = 5.0 if tick % 50 == 0 else 3.5 if tick % 10 == 0 else 1.8
+            draw.line([_pixels(left + tick, y), _pixels(left + tick, y - length)], fill='black', width=2)
+        font = ImageFont.load_default(3.6 * PRINT_PX_PER_MM)
+        draw.text(_pixels(left + 103, y), '100 mm', fill='black', font=font, anchor='ls')
+        draw.text(_pixels(left, y + 6), INSTRUCTIONS, fill='black', font=font, anchor='ls')
+
+
+def _pixels(*lengths_mm: float) -> tuple[int, ...]:
+    return tuple(round(length * PRINT_PX_PER_MM) for length in lengths_mm)
+
+
+def _turn_deg(face: Face, up: tuple[int, int, int]) -> int:
+    """Counter-clockwise turn of the artwork that brings the object axis ``up`` to the page's top."""
+    # In the artwork's own axes the wanted direction lies at atan2(up, right); 90 degrees is the top already.
+    angle = np.degrees(np.arctan2(np.dot(up, face.up), np.dot(up, face.right)))
+    return round(90 - angle)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line; exit code 2 on bad input."""
+    parser = argparse.ArgumentParser(
+        prog='python -m posegrasp_ros.training.product_box',
+        description='Make a printable product box: mesh.obj, mesh.mtl, texture.png and label.pdf (its net on A4).')
+    parser.add_argument('--out', required=True, type=Path, help='folder to write, created when missing')
+    parser.add_argument('--size', nargs=3, type=float, default=(0.12, 0.06, 0.045), metavar=('X', 'Y', 'Z'),
+                        help='side lengths in metres, the longest first (default: 0.12 0.06 0.045)')
+    parser.add_argument('--seed', type=int, default=7, help='varies barcode and confetti (default: 7)')
+    options = parser.parse_args(arguments)
+    try:
+        make_product_box(options.out, options.size, options.seed)
+    except BadInput as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(f'{options.out}: mesh.obj, mesh.mtl, texture.png, label.pdf')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

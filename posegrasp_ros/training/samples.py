@@ -1,0 +1,307 @@
+"""Training samples: a view turned, scaled, lit, covered, put on a background and seen by a poor camera."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from posegrasp_ros.training.backgrounds import Backgrounds
+from posegrasp_ros.training.networks import COORDINATES_STRIDE, DETECTOR_STRIDE
+from posegrasp_ros.training.views import FILL, VIEW_SIZE, View
+
+CROP_SIZE = 128
+CROP_MARGIN = 1.15
+"""Half the crop's side in radii of the object's bounding sphere."""
+SCENE_SIZE = (320, 256)
+RADIUS_RANGE_PX = (11.0, 90.0)
+"""Bounding sphere's radius in the detector's input: what it is trained to find."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a view goes in a picture.
+
+    :param centre: (2,) pixels of the object's centre
+    :param radius_px: radius of its bounding sphere
+    :param turn_rad: rotation about the optical axis
+    """
+
+    centre: np.ndarray
+    radius_px: float
+    turn_rad: float
+
+    def picture_from_view(self, size: int) -> np.ndarray:
+        """(2, 3) affine map from pixels of a view of ``size`` pixels to the picture's."""
+        scale = self.radius_px / (FILL * size / 2)
+        cosine, sine = scale * np.cos(self.turn_rad), scale * np.sin(self.turn_rad)
+        middle = (size - 1) / 2
+        linear = np.array([[cosine, -sine], [sine, cosine]])
+        return np.column_stack([linear, self.centre - linear @ (middle, middle)])
+
+
+class SampleMaker:
+    """Draws samples for both networks from a bank of views and backgrounds."""
+
+    def __init__(self, views: list[View], backgrounds: Backgrounds):
+        self._views = views
+        self._backgrounds = backgrounds
+        self._noise = np.random.default_rng(0).standard_normal(1 << 20, dtype=np.float32)
+
+    def crop(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """A sample for the coordinate network.
+
+        :return: crop (S, S, 3) uint8 red green blue; visible (S/4, S/4) bool; coordinates (S/4, S/4, 3) float32
+        """
+        view = self._views[rng.integers(len(self._views))]
+        radius = CROP_SIZE / 2 / CROP_MARGIN * np.exp(rng.normal(0, 0.09))
+        centre = (CROP_SIZE - 1) / 2 + rng.normal(0, 0.07 * radius, 2)
+        placement = Placement(centre, radius, _turn(rng))
+        size = (CROP_SIZE, CROP_SIZE)
+        picture, hidden = self._picture(rng, size, [(view, placement)])
+        steps = np.arange(0, CROP_SIZE, COORDINATES_STRIDE) + (COORDINATES_STRIDE - 1) / 2
+        coordinates = _look_up(view, placement, steps)
+        rows = np.rint(steps).astype(int)
+        visible = np.isfinite(coordinates[:, :, 0]) & ~hidden[np.ix_(rows, rows)]
+        return picture, visible, np.nan_to_num(coordinates)
+
+    def scene(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """A sample for the detector.
+
+        :return: picture (H, W, 3) uint8 red green blue; objects (K, 3) float32 centre u, v and radius, pixels
+        """
+        width, height = SCENE_SIZE
+        placed = []
+        for _ in range(rng.choice(3, p=(0.15, 0.75, 0.10))):
+            radius = np.exp(rng.uniform(*np.log(RADIUS_RANGE_PX)))
+            centre = rng.uniform((0.0, 0.0), (width, height))
+            inside = np.clip(centre, 0.6 * radius, np.subtract((width, height), 0.6 * radius))
+            if all(np.linalg.norm(inside - other.centre) > 0.8 * (radius + other.radius_px)
+                   for _, other in placed):
+                placed.append((self._views[rng.integers(len(self._views))], Placement(inside, radius, _turn(rng))))
+        picture, _ = self._picture(rng, SCENE_SIZE, placed)
+        objects = [(*placement.centre, placement.radius_px) for _, placement in placed]
+        return picture, np.array(objects, np.float32).reshape(-1, 3)
+
+    def _picture(self, rng: np.random.Generator, size: tuple[int, int], placed: list[tuple[View, Placement]]):
+        """Compose: background, distractors behind, the objects, things in front, then light and camera.
+
+        :return: picture (H, W, 3) uint8 red green blue, hidden (H, W) bool where something stands in front
+        """
+        canvas = self._backgrounds.patch(rng, *size).astype(np.float32)
+        canvas *= np.float32(rng.uniform(0.4, 1.2))
+        for _ in range(rng.integers(0, 3)):
+            self._add_distractor(rng, canvas, placed)
+        for view, placement in placed:
+            if rng.random() < 0.5:
+                _cast_shadow(rng, canvas, view, placement)
+            _paste(rng, canvas, view, placement)
+        hidden = np.zeros(canvas.shape[:2], bool)
+        if rng.random() < 0.45:
+            for view, placement in placed:
+                hidden |= self._cover(rng, canvas, view, placement)
+        return self._photograph(rng, canvas), hidden
+
+    def _add_distractor(self, rng, canvas: np.ndarray, placed) -> None:
+        """The object's shape with a stranger's surface, somewhere: what is shaped alike is not enough."""
+        height, width = canvas.shape[:2]
+        view = self._views[rng.integers(len(self._views))]
+        radius = placed[0][1].radius_px * rng.uniform(0.5, 1.4) if placed else rng.uniform(*RADIUS_RANGE_PX)
+        placement = Placement(rng.uniform((0, 0), (width, height)), radius, rng.uniform(0, 2 * np.pi))
+        surface = self._backgrounds.patch(rng, 64, 64).astype(np.float32)
+        if rng.random() < 0.4:
+            surface = surface * np.float32(0.15) + rng.uniform(0, 255, 3).astype(np.float32) * np.float32(0.85)
+        _paste(rng, canvas, view, placement, surface)
+
+    def _cover(self, rng, canvas: np.ndarray, view: View, placement: Placement) -> np.ndarray:
+        """Put something in front of the object that hides up to about 60 % of it; (H, W) bool where."""
+        height, width = canvas.shape[:2]
+        shape = np.zeros((height, width), np.uint8)
+        _draw_blob(rng, shape, placement)
+        window, colour = _warp(view.colours, placement, (width, height))
+        seen = colour[:, :, 3] > 127
+        if np.count_nonzero(seen & (shape[window] > 0)) > 0.6 * np.count_nonzero(seen):
+            return np.zeros((height, width), bool)
+        surface = self._backgrounds.patch(rng, width, height).astype(np.float32)
+        if rng.random() < 0.5:
+            surface = surface * np.float32(0.2) + rng.uniform(0, 255, 3).astype(np.float32) * np.float32(0.8)
+        soft = cv2.blur(shape, (3, 3))[:, :, None] / np.float32(255)
+        canvas += (surface - canvas) * soft
+        return shape > 0
+
+    def _photograph(self, rng: np.random.Generator, canvas: np.ndarray) -> np.ndarray:
+        """What a camera makes of it: uneven light, white balance, exposure, blur, noise, contrast, JPEG.
+
+        :return: (H, W, 3) uint8 red green blue
+        """
+        height, width = canvas.shape[:2]
+        if rng.random() < 0.5:
+            cells = rng.uniform(0.5, 1.3, (rng.integers(2, 5), rng.integers(2, 5))).astype(np.float32)
+            canvas *= cv2.resize(cells, (width, height), interpolation=cv2.INTER_LINEAR)[:, :, None]
+        canvas *= (rng.uniform(0.5, 1.5) * np.exp(rng.normal(0, 0.10, 3))).astype(np.float32)
+        if rng.random() < 0.4:
+            grey = cv2.cvtColor(cv2.cvtColor(canvas, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
+            strength = 0.0 if rng.random() < 0.15 else rng.uniform(0.4, 1.4)
+            canvas = cv2.addWeighted(canvas, strength, grey, 1 - strength, 0)
+        canvas = _blur(rng, canvas)
+        if rng.random() < 0.8:
+            start = rng.integers(len(self._noise) - canvas.size)
+            noise = self._noise[start:start + canvas.size].reshape(canvas.shape)
+            canvas = cv2.addWeighted(canvas, 1.0, noise, abs(rng.normal(0, 6)), 0)
+        picture = cv2.LUT(cv2.convertScaleAbs(np.maximum(canvas, 0, out=canvas)), _tone_curve(rng))
+        if rng.random() < 0.25:
+            coded = cv2.imencode('.jpg', picture, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(30, 95))])[1]
+            picture = cv2.imdecode(coded, cv2.IMREAD_COLOR)
+        return picture[:, :, ::-1]
+
+
+def _turn(rng: np.random.Generator) -> float:
+    """Extra roll of a view: mostly little, since views above a table come with their roll; else any."""
+    return rng.normal(0, np.radians(15)) if rng.random() < 0.7 else rng.uniform(0, 2 * np.pi)
+
+
+def _warp(levels: list[np.ndarray], placement: Placement, size: tuple[int, int], interpolation=cv2.INTER_LINEAR):
+    """A view's layer as it lies in a picture of ``size``.
+
+    :return: the window (rows, columns) of the picture that it can reach, and the layer there
+    """
+    scale = placement.radius_px / (FILL * VIEW_SIZE / 2)
+    level = int(np.clip(np.floor(-np.log2(scale) + 0.4), 0, len(levels) - 1))
+    matrix = placement.picture_from_view(levels[level].shape[0])
+    low = np.maximum(np.floor(placement.centre - placement.radius_px).astype(int), 0)
+    high = np.minimum(np.ceil(placement.centre + placement.radius_px).astype(int) + 1, size)
+    high = np.maximum(high, low + 1)
+    matrix[:, 2] -= low
+    layer = cv2.warpAffine(levels[level], matrix, tuple(int(v) for v in high - low), flags=interpolation)
+    return (slice(low[1], high[1]), slice(low[0], high[0])), layer
+
+
+def _look_up(view: View, placement: Placement, steps: np.ndarray) -> np.ndarray:
+    """(N, N, 3) object coordinates at the picture's pixels steps x steps; NaN off the object."""
+    inverse = cv2.invertAffineTransform(placement.picture_from_view(VIEW_SIZE))
+    u, v = np.meshgrid(steps, steps)
+    source = np.rint(np.stack([u, v], axis=-1) @ inverse[:, :2].T + inverse[:, 2]).astype(int)
+    inside = ((source >= 0) & (source < VIEW_SIZE)).all(axis=-1)
+    source = source.clip(0, VIEW_SIZE - 1)
+    found = view.coordinates[source[..., 1], source[..., 0]].astype(np.float32)
+    return np.where(inside[..., None], found, np.nan)
+
+
+def _paste(rng, canvas: np.ndarray, view: View, placement: Placement, surface: np.ndarray | None = None) -> None:
+    """Lay a lit view over the canvas, in place.
+
+    :param surface: (h, w, 3) float32 to wear instead of the view's own colour
+    """
+    window, layer = _warp(view.colours, placement, canvas.shape[1::-1])
+    part = canvas[window]
+    if part.size == 0 or layer.shape[:2] != part.shape[:2]:
+        return
+    # light changes slowly over a surface: half the resolution will do
+    _, normals = _warp(view.normals[1:], placement, canvas.shape[1::-1], cv2.INTER_NEAREST)
+    shade, highlight = _light(rng, normals[::2, ::2].astype(np.float32) / np.float32(127.5) - 1)
+    shade = cv2.resize(shade, layer.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+    coverage = layer[:, :, 3:].astype(np.float32) / np.float32(255)
+    if surface is None:
+        colour = layer[:, :, :3].astype(np.float32)
+    else:
+        colour = cv2.resize(surface, layer.shape[1::-1]) * coverage
+    colour *= shade[:, :, None]
+    if highlight is not None:
+        colour += cv2.resize(highlight, layer.shape[1::-1])[:, :, None] * coverage
+    part *= 1 - coverage
+    part += colour
+
+
+def _light(rng: np.random.Generator, normals: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """Shade of (H, W, 3) normals under ambient light and one to three lamps, and sometimes a highlight."""
+    lamps = rng.normal(size=(rng.integers(1, 4), 3)).astype(np.float32)
+    lamps[:, 2] = -np.abs(lamps[:, 2])  # from the camera's side: normals of what is seen have z below 0
+    lamps /= np.linalg.norm(lamps, axis=1, keepdims=True)
+    strengths = (rng.uniform(0.1, 0.9, len(lamps)) / len(lamps) ** 0.5).astype(np.float32)
+    facing = np.maximum(normals @ lamps.T, 0)
+    shade = facing @ strengths + np.float32(rng.uniform(0.25, 0.9))
+    if rng.random() < 0.6:
+        return shade, None
+    return shade, cv2.pow(np.ascontiguousarray(facing[:, :, 0]), rng.uniform(5, 40)) * rng.uniform(20, 160)
+
+
+def _cast_shadow(rng: np.random.Generator, canvas: np.ndarray, view: View, placement: Placement) -> None:
+    """Darken the background beside the object, in place."""
+    shift = rng.normal(0, 0.3 * placement.radius_px, 2)
+    moved = Placement(placement.centre + shift, placement.radius_px * rng.uniform(0.9, 1.2), placement.turn_rad)
+    window, layer = _warp(view.colours[-1:], moved, canvas.shape[1::-1])
+    part = canvas[window]
+    if part.size == 0 or layer.shape[:2] != part.shape[:2]:
+        return
+    coverage = cv2.blur(layer[:, :, 3], (int(placement.radius_px * rng.uniform(0.1, 0.5)) + 1,) * 2)
+    part *= 1 - coverage[:, :, None] * np.float32(rng.uniform(0.2, 0.7) / 255)
+
+
+def _draw_blob(rng: np.random.Generator, shape: np.ndarray, placement: Placement) -> None:
+    """An ellipse or polygon over a part of the object, in place."""
+    reach = placement.radius_px * rng.uniform(0.25, 0.9)
+    angle = rng.uniform(0, 2 * np.pi)
+    middle = placement.centre + placement.radius_px * rng.uniform(0.4, 1.0) * np.array(
+        [np.cos(angle), np.sin(angle)])
+    if rng.random() < 0.4:
+        axes = reach * rng.uniform(0.4, 1.2, 2)
+        cv2.ellipse(shape, (tuple(middle), tuple(2 * axes), rng.uniform(0, 180)), 255, -1)
+        return
+    turns = np.sort(rng.uniform(0, 2 * np.pi, rng.integers(3, 8)))
+    corners = middle + reach * rng.uniform(0.5, 1.3, (len(turns), 1)) * np.column_stack(
+        [np.cos(turns), np.sin(turns)])
+    cv2.fillPoly(shape, [np.rint(corners).astype(np.int32)], 255)
+
+
+def _tone_curve(rng: np.random.Generator) -> np.ndarray:
+    """(256,) uint8: black level and gamma."""
+    levels = np.clip(np.arange(256) + rng.uniform(-15, 30), 0, 255) / 255
+    gamma = np.exp(rng.normal(0, 0.25)) if rng.random() < 0.5 else 1.0
+    return np.rint(255 * levels ** gamma).astype(np.uint8)
+
+
+def _blur(rng: np.random.Generator, canvas: np.ndarray) -> np.ndarray:
+    """Nothing, defocus, motion or a lower resolution."""
+    kind = rng.random()
+    if kind < 0.35:
+        return cv2.GaussianBlur(canvas, (0, 0), rng.uniform(0.3, 1.5))
+    if kind < 0.5:
+        length = int(rng.integers(2, 8))
+        kernel = np.zeros((length, length), np.float32)
+        angle = rng.uniform(0, np.pi)
+        middle, reach = (length - 1) / 2, (length - 1) / 2 * np.array([np.cos(angle), np.sin(angle)])
+        ends = np.rint([middle - reach, middle + reach]).astype(int)
+        cv2.line(kernel, ends[0].tolist(), ends[1].tolist(), 1.0)
+        return cv2.filter2D(canvas, -1, kernel / kernel.sum())
+    if kind < 0.65:
+        height, width = canvas.shape[:2]
+        factor = rng.uniform(1.2, 2.5)
+        small = cv2.resize(canvas, (int(width / factor), int(height / factor)), interpolation=cv2.INTER_AREA)
+        return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
+    return canvas
+
+
+def detector_targets(objects: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What the detector should say of a picture.
+
+    :param objects: (K, 3) centre u, v and radius, pixels
+    :return: heat (H/8, W/8) in [0, 1], a Gaussian at each centre; boxes (H/8, W/8, 3) offset u, v in cells and
+        log radius; near (H/8, W/8) bool, the cells whose box counts
+    """
+    width, height = SCENE_SIZE[0] // DETECTOR_STRIDE, SCENE_SIZE[1] // DETECTOR_STRIDE
+    heat, near = np.zeros((height, width), np.float32), np.zeros((height, width), bool)
+    boxes = np.zeros((height, width, 3), np.float32)
+    u, v = np.meshgrid(np.arange(width), np.arange(height))
+    for centre_u, centre_v, radius in objects:
+        # pixel centres lie at whole numbers: cell i covers pixels 8 i - 0.5 to 8 i + 7.5
+        du, dv = (centre_u - 3.5) / DETECTOR_STRIDE - u, (centre_v - 3.5) / DETECTOR_STRIDE - v
+        sigma = max(0.6, 0.15 * radius / DETECTOR_STRIDE)
+        heat = np.maximum(heat, np.exp(-(du ** 2 + dv ** 2) / (2 * sigma ** 2)).astype(np.float32))
+        close = (du ** 2 + dv ** 2) <= (1.5 * max(1.0, sigma)) ** 2
+        boxes[close] = np.stack([du, dv, np.full_like(du, np.log(radius))], axis=-1)[close]
+        near |= close
+        peak = (int(np.clip(np.rint((centre_v - 3.5) / DETECTOR_STRIDE), 0, height - 1)),
+                int(np.clip(np.rint((centre_u - 3.5) / DETECTOR_STRIDE), 0, width - 1)))
+        heat[peak] = 1.0
+    return heat, boxes, near

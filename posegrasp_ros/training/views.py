@@ -1,0 +1,159 @@
+"""A bank of rendered views: what training images are cut from.
+
+Rendering is the dear part, so a few thousand views are rendered once, unlit, each with the object coordinates
+and normals of its pixels. Training then turns, scales, lights and covers them, which costs little and makes
+every sample a new one. The camera looks straight at the object's centre; a turn about the optical axis is
+then an exact rotation of the image.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import mujoco
+import numpy as np
+import trimesh
+from tqdm import tqdm
+
+from posegrasp_ros.geometry import look_at, make_transform, random_rotation, rotation_from_vector
+from posegrasp_ros.mesh import Mesh
+from posegrasp_ros.simulation.assets import add_textured_mesh
+
+VIEW_SIZE = 192
+FILL = 0.83
+"""Share of the half width that the bounding sphere takes in a view."""
+DISTANCES_M = (0.3, 1.0)
+LEVELS = 3
+"""Each level of a view's pyramid has half the size of the one before."""
+
+
+@dataclass
+class View:
+    """One rendered view of the object.
+
+    :param centred_from_object: (3, 3) rotation from the object's frame to the camera that looks at its centre
+    :param distance_m: from the camera to the object's centre
+    :param colours: per pyramid level (S, S, 4) uint8 blue, green, red, coverage; colour is multiplied by
+        coverage, so that linear interpolation is right at edges
+    :param normals: per pyramid level (S, S, 3) uint8, camera-frame normal n stored as 127.5 * (n + 1)
+    :param coordinates: (S, S, 3) float16 object coordinates in half extents about the mesh's centre; NaN off it
+    """
+
+    centred_from_object: np.ndarray
+    distance_m: float
+    colours: list[np.ndarray]
+    normals: list[np.ndarray]
+    coordinates: np.ndarray
+
+
+def half_extents(mesh: Mesh) -> np.ndarray:
+    """(3,) unit of the network's object coordinates, metres."""
+    return mesh.extents / 2
+
+
+def sample_orientation(rng: np.random.Generator, stable: np.ndarray) -> np.ndarray:
+    """(3, 3) camera_from_object rotation: 70 % as a camera above a table sees it, else any.
+
+    :param stable: (K, 3, 3) rotations that bring the object to rest on a plane, z up
+    """
+    if rng.random() > 0.7:
+        return random_rotation(rng)
+    yaw = rotation_from_vector((0, 0, rng.uniform(0, 2 * np.pi)))
+    elevation = rng.uniform(np.radians(12), np.radians(88))
+    eye = (np.cos(elevation), 0.0, np.sin(elevation))
+    roll = rotation_from_vector((0, 0, rng.normal(0, np.radians(12))))
+    return roll @ look_at(eye, (0, 0, 0))[:3, :3].T @ yaw @ stable[rng.integers(len(stable))]
+
+
+def stable_rotations(mesh: Mesh) -> np.ndarray:
+    """(K, 3, 3) rotations under which the object rests on a plane, the likelier half of them."""
+    transforms, likelihood = trimesh.poses.compute_stable_poses(mesh.solid, n_samples=1, threshold=0.01)
+    if len(transforms) == 0:
+        return np.eye(3)[None]
+    keep = likelihood > 0.02 * likelihood.max()
+    return np.asarray(transforms)[keep, :3, :3]
+
+
+def render_views(mesh: Mesh, count: int, rng: np.random.Generator, progress: bool = True) -> list[View]:
+    """Render ``count`` views of the mesh, orientation and distance random."""
+    stable = stable_rotations(mesh)
+    with ViewRenderer(mesh) as renderer:
+        return [renderer.render(sample_orientation(rng, stable), rng.uniform(*DISTANCES_M))
+                for _ in tqdm(range(count), desc='rendering views', disable=not progress)]
+
+
+def _pyramid(image: np.ndarray) -> list[np.ndarray]:
+    levels = [image]
+    while len(levels) < LEVELS:
+        levels.append(cv2.resize(levels[-1], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
+    return levels
+
+
+class ViewRenderer:
+    """Renders a mesh alone and unlit, with depth, seen from any side."""
+
+    def __init__(self, mesh: Mesh):
+        self._mesh = mesh
+        spec = mujoco.MjSpec()
+        spec.visual.global_.offwidth = spec.visual.global_.offheight = VIEW_SIZE
+        spec.visual.headlight.ambient = [0, 0, 0]
+        spec.visual.headlight.diffuse = [0, 0, 0]
+        spec.visual.headlight.specular = [0, 0, 0]
+        spec.visual.map.znear, spec.visual.map.zfar = 0.01, 100.0
+        spec.stat.extent = 1.0
+        add_textured_mesh(spec, mesh, 'object', emission=1.0)
+        body = spec.worldbody.add_body(name='object', mocap=True)
+        body.add_geom(type=mujoco.mjtGeom.mjGEOM_MESH, meshname='object', material='object')
+        spec.worldbody.add_camera(name='camera')  # at the origin, looking along -z
+        self._model = spec.compile()
+        self._data = mujoco.MjData(self._model)
+        self._renderer = mujoco.Renderer(self._model, VIEW_SIZE, VIEW_SIZE)
+
+    def __enter__(self) -> ViewRenderer:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._renderer.close()
+
+    def render(self, centred_from_object: np.ndarray, distance_m: float) -> View:
+        """The view from ``distance_m`` (at least 1.3 radii) with the given orientation."""
+        distance_m = max(distance_m, 1.3 * self._mesh.radius)
+        half_angle = np.arctan(self._mesh.radius / distance_m / FILL)
+        camera_from_object = make_transform(centred_from_object, (0, 0, distance_m)) @ make_transform(
+            translation=-self._mesh.centre)
+        colour, depth = self._draw(camera_from_object, half_angle)
+        coordinates, normals = self._geometry(depth, camera_from_object, half_angle)
+        covered = np.isfinite(coordinates[:, :, 0]).astype(np.uint8)
+        colour = np.dstack([colour, np.full_like(covered, 255)]) * covered[:, :, None]
+        normals = np.rint(127.5 * (normals + 1)).astype(np.uint8)
+        return View(centred_from_object, distance_m, _pyramid(colour), _pyramid(normals),
+                    coordinates.astype(np.float16))
+
+    def _draw(self, camera_from_object: np.ndarray, half_angle: float) -> tuple[np.ndarray, np.ndarray]:
+        # MuJoCo's camera looks along -z with y up: a half turn about x from the optical frame
+        flip = np.diag([1.0, -1.0, -1.0])
+        self._model.cam_fovy[0] = np.degrees(2 * half_angle)
+        self._data.mocap_pos[0] = flip @ camera_from_object[:3, 3]
+        mujoco.mju_mat2Quat(self._data.mocap_quat[0], (flip @ camera_from_object[:3, :3]).ravel())
+        mujoco.mj_forward(self._model, self._data)
+        self._renderer.update_scene(self._data, 'camera')
+        colour = self._renderer.render()[:, :, ::-1].copy()
+        self._renderer.enable_depth_rendering()
+        depth = self._renderer.render().copy()
+        self._renderer.disable_depth_rendering()
+        return colour, depth
+
+    def _geometry(self, depth: np.ndarray, camera_from_object: np.ndarray, half_angle: float):
+        """Object coordinates (NaN off the object) and camera-frame normals of every pixel."""
+        middle = (VIEW_SIZE - 1) / 2
+        focal = VIEW_SIZE / 2 / np.tan(half_angle)
+        u, v = np.meshgrid(np.arange(VIEW_SIZE) - middle, np.arange(VIEW_SIZE) - middle)
+        points = np.dstack([u / focal, v / focal, np.ones_like(u)]) * depth[:, :, None]
+        dv, du = np.gradient(points, axis=(0, 1))
+        normals = np.cross(dv, du)
+        normals /= np.linalg.norm(normals, axis=2, keepdims=True) + 1e-12
+        rotation, translation = camera_from_object[:3, :3], camera_from_object[:3, 3]
+        coordinates = ((points - translation) @ rotation - self._mesh.centre) / half_extents(self._mesh)
+        on_object = depth < np.linalg.norm(translation) + 2 * self._mesh.radius
+        return np.where(on_object[:, :, None], coordinates, np.nan), normals

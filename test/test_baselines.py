@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import yaml
+
+from posegrasp_ros.metrics.baselines import METRIC_UNITS, BaselineError, Entry, load_ledger
+
+GOOD = {
+    'format': 'posegrasp.baselines/1',
+    'metrics': {'rotation_error_median': {
+        'unit': 'deg', 'direction': 'lower_is_better',
+        'entries': [{'name': 'need', 'kind': 'requirement', 'value': 5, 'source': 'brief', 'date': '2026-11-23',
+                     'fair': True}]}},
+}
+
+
+def write(tmp_path, data):
+    path = tmp_path / 'baselines.yaml'
+    path.write_text(data if isinstance(data, str) else yaml.safe_dump(data))
+    return path
+
+
+@pytest.mark.parametrize('metric, value', [
+    ('position_error_median', 0.01), ('rotation_error_median', np.radians(5)), ('image_to_pose_p50', 100),
+    ('recall_1cm_5deg', 0.8), ('grasp_success_rate', 0.8)])
+def test_the_shipped_ledger_begins_with_the_stated_needs(metric, value):
+    first = load_ledger().metrics[metric].entries[0]
+    assert first.kind == 'requirement'
+    assert first.value == pytest.approx(value)
+
+
+def test_the_shipped_ledger_knows_every_metric():
+    assert set(load_ledger().metrics) == set(METRIC_UNITS)
+
+
+@pytest.mark.parametrize('unit, value, expected', [('deg', 180, np.pi), ('rad', 1, 1)])
+def test_values_are_converted_to_the_unit_of_the_package(tmp_path, unit, value, expected):
+    data = copy.deepcopy(GOOD)
+    metric = data['metrics']['rotation_error_median']
+    metric['unit'], metric['entries'][0]['value'] = unit, value
+    ledger = load_ledger(write(tmp_path, data))
+    assert ledger.metrics['rotation_error_median'].entries[0].value == pytest.approx(expected)
+
+
+def changed(field, value):
+    """The good ledger with one field of its entry (or its metric) changed."""
+    data = copy.deepcopy(GOOD)
+    metric = data['metrics']['rotation_error_median']
+    (metric if field in metric else metric['entries'][0])[field] = value
+    return data
+
+
+@pytest.mark.parametrize('data, words', [
+    (changed('unit', 'mm'), ['metrics.rotation_error_median.unit', 'rad or deg', "'mm'"]),
+    (changed('direction', 'down'), ['direction', 'lower_is_better', "'down'"]),
+    (changed('entries', {}), ['entries', 'a list']),
+    (changed('kind', 'guess'), ['entries[0].kind', 'requirement', "'guess'"]),
+    (changed('value', '5 degrees'), ['entries[0].value', 'a number', "'5 degrees'"]),
+    (changed('value', float('nan')), ['entries[0].value', 'nan']),
+    (changed('source', ''), ['entries[0].source', 'a text']),
+    (changed('date', 'yesterday'), ['entries[0].date', '2026-11-23', "'yesterday'"]),
+    (changed('fair', 'yes, quite'), ['entries[0].fair', 'true or false']),
+    (changed('fair', False), ['entries[0].note', 'why the comparison is not fair', 'nothing']),
+    ({**GOOD, 'metrics': {'accuracy': {}}}, ["'accuracy'", 'recall_1cm_5deg']),
+    ({**GOOD, 'format': 'x'}, ['format', 'posegrasp.baselines/1', "'x'"]),
+    ({**GOOD, 'metrics': []}, ['metrics', 'a mapping']),
+    ('a: [', ['not valid YAML']),
+    ('- 1', ['format']),
+])
+def test_a_wrong_ledger_is_refused_in_one_line_that_names_the_field(tmp_path, data, words):
+    path = write(tmp_path, data)
+    with pytest.raises(BaselineError) as caught:
+        load_ledger(path)
+    message = str(caught.value)
+    assert message.startswith(str(path)) and '\n' not in message
+    assert all(word in message for word in words), message
+
+
+def test_a_missing_ledger_is_named(tmp_path):
+    with pytest.raises(BaselineError, match='no such file'):
+        load_ledger(tmp_path / 'none.yaml')
+
+
+def test_a_measured_entry_replaces_the_older_one_of_its_name(tmp_path):
+    ledger = load_ledger(write(tmp_path, GOOD))
+    for value in (1.0, 0.5):
+        ledger = ledger.with_entry('rotation_error_median', Entry('mean_pose', 'scripted', value, 'bag', ''))
+    assert [entry.value for entry in ledger.metrics['rotation_error_median'].entries[1:]] == [0.5]

@@ -1,0 +1,103 @@
+"""Intrinsics stay right through resizing and distortion, and impossible ones are refused."""
+
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+from posegrasp_ros.camera import Camera, CameraError
+from posegrasp_ros.errors import BadInput
+
+K = [[600.0, 0, 310], [0, 590, 250], [0, 0, 1]]
+LENSES = {
+    'none': Camera(640, 480, K),
+    'plumb_bob': Camera(640, 480, K, [-0.28, 0.09, 0.001, -0.002, 0.01]),
+    'rational': Camera(640, 480, K, [0.2, -0.1, 0.001, 0.001, 0.02, 0.4, -0.1, 0.02], 'rational_polynomial'),
+    'fisheye': Camera(640, 480, K, [-0.02, 0.01, -0.003, 0.0], 'equidistant'),
+    'fisheye without D': Camera(640, 480, K, [], 'equidistant'),
+}
+
+
+@pytest.mark.parametrize('camera', LENSES.values(), ids=LENSES)
+def test_rays_undo_projection(camera):
+    points = np.random.default_rng(0).uniform((-0.2, -0.15, 0.5), (0.2, 0.15, 0.9), (50, 3))
+    assert camera.rays(camera.project(points)) == pytest.approx(points[:, :2] / points[:, 2:], abs=1e-4)
+
+
+@pytest.mark.parametrize('camera', LENSES.values(), ids=LENSES)
+def test_points_behind_the_camera_project_to_nan(camera):
+    pixels = camera.project([[0.1, 0.1, -0.5], [0.1, 0.1, 0.0], [0.1, 0.1, 0.5]])
+    assert np.isnan(pixels[:2]).all()
+    assert np.isfinite(pixels[2]).all()
+
+
+def test_distortion_is_known_to_be_there():
+    assert [camera.is_distorted for camera in LENSES.values()] == [False, True, True, True, True]
+    assert not Camera(640, 480, K, np.zeros(5)).is_distorted
+
+
+@pytest.mark.parametrize('camera', LENSES.values(), ids=LENSES)
+@pytest.mark.parametrize('size', [(320, 240), (1280, 960), (200, 480)])
+def test_resizing_keeps_every_ray(camera, size):
+    """A point moves with the image's edges, which lie half a pixel outside the outer pixel centres."""
+    points = np.array([[0.1, -0.1, 0.7], [-0.15, 0.05, 0.6]])
+    resized = camera.resized(*size)
+    scale = np.divide(size, (camera.width, camera.height))
+    assert resized.project(points) == pytest.approx((camera.project(points) + 0.5) * scale - 0.5)
+    assert (resized.width, resized.height) == size
+    assert resized.model == camera.model
+
+
+def test_resizing_agrees_with_what_opencv_does_to_the_picture():
+    camera = Camera(640, 480, K)
+    y, x = np.mgrid[:480, :640]
+    centre = camera.project([[0.05, 0.03, 0.6]])[0]
+    blob = np.exp(-((x - centre[0]) ** 2 + (y - centre[1]) ** 2) / (2 * 12**2))
+    small = cv2.resize(blob, (320, 240), interpolation=cv2.INTER_AREA)
+    y, x = np.mgrid[:240, :320]
+    found = np.array([(small * x).sum(), (small * y).sum()]) / small.sum()
+    assert camera.resized(320, 240).project([[0.05, 0.03, 0.6]])[0] == pytest.approx(found, abs=1e-3)
+
+
+def test_field_of_view_reaches_the_image_edges():
+    camera = Camera.from_field_of_view(640, 480, np.radians(60))
+    edge = camera.project([[-np.tan(np.radians(30)), 0, 1], [np.tan(np.radians(30)), 0, 1]])
+    assert edge[:, 0] == pytest.approx((-0.5, 639.5))
+    assert edge[:, 1] == pytest.approx((239.5, 239.5))
+
+
+def info(**changes) -> SimpleNamespace:
+    fields = {'width': 640, 'height': 480, 'k': np.ravel(K), 'd': [0.1, 0, 0, 0, 0]}
+    fields['distortion_model'] = 'plumb_bob'
+    return SimpleNamespace(**(fields | changes))
+
+
+def test_camera_info_is_read_and_its_model_may_be_empty():
+    camera = Camera.from_info(info(distortion_model=''))
+    assert (camera.fx, camera.fy, camera.cx, camera.cy) == (600, 590, 310, 250)
+    assert camera.distortion.tolist() == [0.1, 0, 0, 0, 0]
+    assert camera.model == 'plumb_bob'
+
+
+def k_with(index: int, value: float) -> np.ndarray:
+    k = np.ravel(K).copy()
+    k[index] = value
+    return k
+
+
+@pytest.mark.parametrize('changes, message', [
+    ({'width': 0}, 'expected at least 1x1 pixels, got 0x480'),
+    ({'k': np.zeros(9)}, 'expected focal lengths above 0, got fx=0.0'),
+    ({'k': k_with(4, -590)}, 'expected focal lengths above 0, got fx=600.0, fy=-590.0'),
+    ({'k': k_with(0, np.nan)}, 'expected focal lengths above 0, got fx=nan'),
+    ({'k': k_with(2, 1000)}, r'expected the principal point inside 640x480, got \(1000.0, 250.0\)'),
+    ({'distortion_model': 'pincushion'}, "expected one of plumb_bob, .*, got 'pincushion'"),
+    ({'d': [np.inf, 0, 0, 0, 0]}, 'D: expected finite coefficients, got'),
+    ({'distortion_model': 'equidistant'}, 'D: equidistant has 4 coefficients, got 5'),
+])
+def test_impossible_cameras_are_refused_in_one_line(changes, message):
+    with pytest.raises(CameraError, match=message) as refusal:
+        Camera.from_info(info(**changes))
+    assert isinstance(refusal.value, BadInput)
+    assert '\n' not in str(refusal.value)

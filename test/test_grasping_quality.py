@@ -1,0 +1,88 @@
+"""Force closure and epsilon against what textbooks state."""
+
+import numpy as np
+import pytest
+
+from posegrasp_ros.geometry import random_rotation, rotation_from_vector
+from posegrasp_ros.grasping.quality import (
+    best_epsilon,
+    contact_wrenches,
+    distance_from_line,
+    epsilon,
+    force_closure,
+)
+
+RADIUS_M = 0.009
+ORIGIN = np.zeros(3)
+
+
+def opposed(width_m=0.06, tilt_rad=0.0):
+    """Two contacts along x; the second's normal is tilted about z."""
+    points = np.array([[-width_m / 2, 0, 0], [width_m / 2, 0, 0]])
+    normals = np.array([[1.0, 0, 0], rotation_from_vector([0, 0, tilt_rad]) @ [-1.0, 0, 0]])
+    return points, normals
+
+
+@pytest.mark.parametrize('friction', [0.2, 0.5, 0.9])
+@pytest.mark.parametrize('share, closes', [(0.0, True), (0.98, True), (1.02, False), (3.0, False)])
+def test_closure_needs_the_line_in_both_cones(friction, share, closes):
+    points, normals = opposed(tilt_rad=share * np.arctan(friction))
+    assert force_closure(points, normals, friction) == closes
+    assert (epsilon(points, normals, friction, RADIUS_M, ORIGIN) > 1e-6) == closes
+
+
+def test_normals_that_face_away_never_close():
+    points, normals = opposed()
+    assert not force_closure(points, -normals, 0.5)
+
+
+def test_contacts_at_one_point_do_not_close():
+    points, normals = opposed(width_m=0.0)
+    assert not force_closure(points, normals, 0.5)
+
+
+def test_closure_answers_for_many_pairs_at_once():
+    pairs = [opposed(tilt_rad=angle) for angle in (0.0, 0.3, 1.0)]
+    points, normals = (np.array(arrays) for arrays in zip(*pairs))
+    np.testing.assert_array_equal(force_closure(points, normals, 0.5), [True, True, False])
+
+
+def test_epsilon_grows_with_friction_and_with_the_pad():
+    by_friction = [epsilon(*opposed(), friction, RADIUS_M, ORIGIN) for friction in (0.1, 0.3, 0.5, 0.9)]
+    by_radius = [epsilon(*opposed(), 0.5, radius, ORIGIN) for radius in (0.002, 0.005, 0.01)]
+    assert (np.diff(by_friction) > 1e-3).all()
+    assert (np.diff(by_radius) > 1e-3).all()
+
+
+def test_epsilon_without_a_patch_vanishes():
+    """Two point contacts cannot resist a torque about the line between them."""
+    assert epsilon(*opposed(), 0.5, 0.0, ORIGIN) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_epsilon_falls_with_the_distance_from_the_centre_of_mass():
+    values = [epsilon(*opposed(), 0.5, RADIUS_M, np.array([0, offset, 0])) for offset in (0.0, 0.02, 0.05)]
+    assert (np.diff(values) < -1e-4).all()
+    assert values[0] == pytest.approx(best_epsilon(0.06, 0.5, RADIUS_M), rel=1e-4)
+
+
+@pytest.mark.parametrize('seed', range(5))
+def test_epsilon_is_invariant_to_rigid_motion(seed):
+    rng = np.random.default_rng(seed)
+    rotation, shift = random_rotation(rng), rng.normal(size=3)
+    points, normals = opposed(tilt_rad=0.2)
+    center = np.array([0.005, 0.02, 0.01])
+    moved = epsilon(points @ rotation.T + shift, normals @ rotation.T, 0.5, RADIUS_M, rotation @ center + shift)
+    assert moved == pytest.approx(epsilon(points, normals, 0.5, RADIUS_M, center), rel=1e-4)
+
+
+def test_wrenches_stay_on_the_friction_cone_and_torsion_on_its_bound():
+    wrenches = contact_wrenches(np.array([0.01, 0.02, 0.03]), np.array([0, 0, 1.0]), 0.5, 0.009)
+    np.testing.assert_allclose(np.linalg.norm(wrenches[:8, :2], axis=1), 0.5)
+    np.testing.assert_allclose(wrenches[:, 2], 1.0)
+    # 2/3 * 0.5 * 0.009 m each way, over the length scale of 0.1 m
+    assert wrenches[-2, 5] - wrenches[-1, 5] == pytest.approx(2 * 0.03)
+
+
+def test_distance_from_line():
+    points, _ = opposed()
+    assert distance_from_line(np.array([0.4, 0.03, 0.04]), points) == pytest.approx(0.05)

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from posegrasp_ros import display
+from posegrasp_ros.geometry import make_transform
+from posegrasp_ros.metrics.baselines import load_ledger
+from posegrasp_ros.metrics.pose_errors import ErrorTarget
+from posegrasp_ros.metrics.run import RunMetrics
+from posegrasp_ros.metrics.stage_report import StageReport
+from posegrasp_ros.report import error_curves, format_table, render_html
+from posegrasp_ros.run_folder import RunFolder, RunFolderError, read_reports
+
+TARGET = ErrorTarget(np.random.default_rng(0).uniform(-0.05, 0.05, (100, 3)), 0.17)
+SECOND = 1_000_000_000
+
+
+def summary_of(frames=20, picks=0, name='<box & co>'):
+    run = RunMetrics(TARGET, load_ledger())
+    for index in range(frames):
+        stamp, found = index * SECOND, index % 5 > 0
+        run.add_truth(stamp, make_transform(None, (0, 0, 0.6)))
+        run.add_report(StageReport(stamp, 'perception', found, '' if found else 'no_object', {'latency_ms': 41.5}))
+        if found:
+            run.add_estimate(stamp, make_transform(None, (0.001 * index, 0, 0.6)))
+    for index in range(picks):
+        run.add_report(StageReport((index + 1) * SECOND, 'execution', index > 0, '' if index else 'slipped'))
+    provenance = {'model': {'name': name, 'sha256': 'ab' * 32}, 'bags': [{'name': 'b', 'files': {'b.mcap': 12345}}]}
+    return run.summary(provenance)
+
+
+class Tags(HTMLParser):
+    """Checks that tags are closed in order, and collects what the page would load."""
+
+    VOID = {'meta', 'circle', 'line', 'polyline', 'rect', 'br', 'link', 'img'}
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.loads = [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.loads += [value for key, value in attrs if key in ('src', 'href')]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+@pytest.mark.parametrize('summary', [summary_of(), summary_of(picks=8), summary_of(frames=0), summary_of(frames=1)],
+                         ids=['recall', 'picks', 'empty', 'one frame'])
+def test_the_page_is_whole_and_needs_no_network(summary):
+    page = render_html(summary)
+    tags = Tags()
+    tags.feed(page)
+    assert tags.open == [] and tags.loads == []
+    assert '<script' not in page and '@import' not in page and 'url(' not in page
+    assert display.label(summary['headline']['name']) in page
+
+
+def test_names_from_outside_are_escaped():
+    page = render_html(summary_of())
+    assert '<box' not in page and '&lt;box &amp; co&gt;' in page
+
+
+def test_the_page_states_headline_verdict_failures_and_provenance():
+    text = re.sub(r'\s+', ' ', re.sub('<[^>]*>', ' ', render_html(summary_of(picks=8))))
+    for words in ('87.5 %', 'Needed: 80.0 %', 'inconclusive', 'no object 4', 'slipped 1', 'ab' * 32, '12,345 bytes'):
+        assert words in text, words
+
+
+def test_the_curve_passes_the_recall_at_the_requirement():
+    curve = error_curves(summary_of(100), 'position_error', 'Position', 0.01)
+    points = [tuple(map(float, point.split(','))) for point in curve['lines'][0]['points'].split()]
+    assert [x for x, _ in points] == sorted(x for x, _ in points)
+    share = 100 - min(y for x, y in points if x <= curve['requirement_x'] + 1e-9)
+    assert share == pytest.approx(100 * 8 / 100, abs=1), '1, 2, 3, 4, 6, 7, 8 and 9 mm of 100 frames'
+
+
+def test_the_table_is_aligned_text_with_every_verdict():
+    summary = summary_of(picks=8)
+    table = format_table(summary)
+    assert 'Grasp success: 87.5 %' in table and 'needed 80.0 %: inconclusive' in table
+    assert table.count('(requirement') == sum(item['kind'] == 'requirement' for item in summary['verdicts'])
+    for block in table.split('\n\n'):
+        lines = block.splitlines()
+        rules = [line for line in lines if set(line) == {'-', ' '}]
+        if rules:
+            assert all(len(line) <= len(rules[0]) for line in lines)
+    assert max(len(line) for line in table.splitlines()) < 140
+
+
+def test_the_table_of_an_empty_run_prints():
+    assert 'Failures: none' in format_table(summary_of(frames=0))
+
+
+@pytest.mark.parametrize('value, unit, expected', [
+    (0.00312, 'm', '3.12 mm'), (0.0123, 'm', '12.3 mm'), (np.radians(5), 'rad', '5.00°'), (0.8, '1', '80.0 %'),
+    (123.4, 'ms', '123 ms'), (None, 'ms', '–'), (0, 'm', '0.00 mm')])
+def test_numbers_are_shown_in_the_units_that_people_read(value, unit, expected):
+    assert display.quantity(value, unit) == expected
+
+
+REPORTS = [StageReport(index, 'perception', True, '', {'latency_ms': 1.5}) for index in range(3)]
+
+
+def test_every_report_is_on_disk_before_the_folder_is_closed(tmp_path):
+    folder = RunFolder(tmp_path / 'run')
+    for count, report in enumerate(REPORTS, start=1):
+        folder.append(report, estimator='onnx')
+        assert read_reports(tmp_path / 'run') == (REPORTS[:count], [])
+    folder.close()
+
+
+def test_a_line_that_was_cut_off_is_left_out_said_and_does_not_spoil_what_follows(tmp_path):
+    with RunFolder(tmp_path) as folder:
+        folder.append(REPORTS[0])
+        folder.append(REPORTS[1])
+    path = tmp_path / 'metrics.jsonl'
+    path.write_bytes(path.read_bytes()[:-20])
+    reports, warnings = read_reports(tmp_path)
+    assert reports == REPORTS[:1] and len(warnings) == 1 and 'line 2' in warnings[0]
+    with RunFolder(tmp_path) as folder:
+        folder.append(REPORTS[2])
+    assert read_reports(tmp_path)[0] == [REPORTS[0], REPORTS[2]]
+
+
+def test_a_fresh_folder_begins_anew(tmp_path):
+    for _ in range(2):
+        with RunFolder(tmp_path, fresh=True) as folder:
+            folder.append(REPORTS[0])
+    assert len(read_reports(tmp_path)[0]) == 1
+
+
+def test_not_a_number_does_not_get_into_the_log(tmp_path):
+    with RunFolder(tmp_path) as folder:
+        folder.append(StageReport(1, 'planning', True, '', {'latency_ms': float('nan'), 'score': 1.0}))
+    assert read_reports(tmp_path)[0][0].numbers == {'score': 1.0}
+
+
+def test_summary_and_report_are_written_whole(tmp_path):
+    summary = summary_of()
+    with RunFolder(tmp_path) as folder:
+        folder.write_summary(summary)
+    assert json.loads((tmp_path / 'summary.json').read_text()) == summary
+    assert (tmp_path / 'report.html').read_text().rstrip().endswith('</html>')
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['metrics.jsonl', 'report.html', 'summary.json']
+
+
+def test_a_folder_that_cannot_be_is_refused(tmp_path):
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(RunFolderError, match='a folder that can be written'):
+        RunFolder(tmp_path / 'file' / 'run')
+    with pytest.raises(RunFolderError, match='no such file'):
+        read_reports(tmp_path)

@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+import json
+import random
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from posegrasp_ros.geometry import make_transform, rotation_from_vector
+from posegrasp_ros.metrics.baselines import METRIC_UNITS, load_ledger
+from posegrasp_ros.metrics.pose_errors import ErrorTarget
+from posegrasp_ros.metrics.run import RunMetrics
+from posegrasp_ros.metrics.stage_report import StageReport
+
+SECOND = 1_000_000_000
+TRUTH = make_transform(None, (0, 0, 0.6))
+TARGET = ErrorTarget(np.random.default_rng(0).uniform(-0.05, 0.05, (100, 3)), 0.17)
+
+
+def off_by(position_m=0.0, angle_deg=0.0):
+    return make_transform(rotation_from_vector([0, np.radians(angle_deg), 0]), (position_m, 0, 0.6))
+
+
+def perception(index, ok=True, reason='', latency_ms=40.0):
+    return StageReport(index * SECOND, 'perception', ok, reason, {'latency_ms': latency_ms})
+
+
+def run_of(estimates, ledger=None):
+    """A run of one frame a second; None is a frame without an answer."""
+    run = RunMetrics(TARGET, ledger)
+    for index, estimate in enumerate(estimates):
+        run.add_truth(index * SECOND, TRUTH)
+        run.add_report(perception(index, estimate is not None, '' if estimate is not None else 'no_object'))
+        if estimate is not None:
+            run.add_estimate(index * SECOND, estimate)
+    return run
+
+
+def test_the_summary_has_exactly_the_shape_that_scripts_rely_on():
+    summary = run_of([off_by(0.004, 2)] * 8 + [None] * 2, load_ledger()).summary({'seed': 1})
+    assert summary['schema'] == 'posegrasp.summary/1'
+    assert set(summary['headline']) == {'name', 'value', 'interval', 'n'}
+    assert list(summary['stages']) == ['perception', 'planning', 'execution']
+    for stage in summary['stages'].values():
+        assert set(stage) == {'inputs', 'answered', 'coverage', 'latency_ms'}
+    assert set(summary['stages']['perception']['latency_ms']) == {'p50', 'p95', 'p99'}
+    assert set(summary['metrics']) == set(METRIC_UNITS)
+    for metric in summary['metrics'].values():
+        assert set(metric) == {'value', 'unit', 'interval', 'n'}
+    for item in summary['verdicts']:
+        assert {'metric', 'entry', 'kind', 'value', 'interval', 'reference', 'verdict'} <= set(item)
+    assert summary['failures'] == {'no_object': 2}
+    assert summary['provenance'] == {'seed': 1}
+    json.dumps(summary, allow_nan=False)
+
+
+def test_recall_counts_every_frame_with_the_object_answered_or_not():
+    good, far, turned = off_by(0.009, 4.9), off_by(0.011, 0), off_by(0, 5.1)
+    metrics = run_of([good] * 5 + [far] * 2 + [turned] + [None] * 2).summary()['metrics']
+    assert (metrics['recall_1cm_5deg']['value'], metrics['recall_1cm_5deg']['n']) == (0.5, 10)
+    assert metrics['position_error_median']['n'] == 8, 'medians are over answered frames'
+
+
+def test_add_recall_is_judged_by_a_tenth_of_the_diameter():
+    metrics = run_of([off_by(0.0169)] * 6 + [off_by(0.0171)] * 4).summary()['metrics']
+    assert metrics['add_recall_10pct']['value'] == 0.6
+
+
+def test_add_recall_of_a_symmetric_object_takes_nearest_points():
+    flip = make_transform(rotation_from_vector([0, 0, np.pi]))
+    points = np.concatenate([TARGET.points, TARGET.points * (-1, -1, 1)])
+    run = RunMetrics(ErrorTarget(points, 0.17, np.stack([np.eye(4), flip])))
+    run.add_truth(0, TRUTH)
+    run.add_estimate(0, TRUTH @ flip)
+    assert run.summary()['metrics']['add_recall_10pct']['value'] == 1
+
+
+def test_medians_and_their_units():
+    metrics = run_of([off_by(0.002, 1), off_by(0.004, 2), off_by(0.006, 3)] * 3).summary()['metrics']
+    position, rotation = metrics['position_error_median'], metrics['rotation_error_median']
+    assert (position['value'], position['unit']) == (pytest.approx(0.004), 'm')
+    assert (rotation['value'], rotation['unit']) == (pytest.approx(np.radians(2)), 'rad')
+
+
+def test_without_data_a_metric_is_null_with_n_0_and_gets_no_verdict():
+    summary = RunMetrics(TARGET, load_ledger()).summary()
+    assert all(m['value'] is None and m['interval'] is None and m['n'] == 0 for m in summary['metrics'].values())
+    assert summary['verdicts'] == []
+    assert summary['headline'] == {'name': 'recall_1cm_5deg', 'value': None, 'interval': None, 'n': 0}
+    assert summary['stages']['planning'] == {'inputs': 0, 'answered': 0, 'coverage': None, 'latency_ms': None}
+
+
+def test_order_and_repeats_of_messages_do_not_matter():
+    def feed(shuffle):
+        calls = []
+        for index in range(30):
+            stamp = index * SECOND
+            calls.append(('add_truth', (stamp, TRUTH)))
+            calls.append(('add_report', (perception(index, index % 7 > 0, 'no_object'),)))
+            if index % 7:
+                calls.append(('add_estimate', (stamp, off_by(0.001 * index))))
+        if shuffle:
+            calls = calls * 2
+            random.Random(0).shuffle(calls)
+        run = RunMetrics(TARGET, load_ledger())
+        for name, arguments in calls:
+            getattr(run, name)(*arguments)
+        return run.summary()
+
+    tidy, messy = feed(shuffle=False), feed(shuffle=True)
+    assert messy['frames'].pop('repeated_messages') == 30 + 30 + 25
+    tidy['frames'].pop('repeated_messages')
+    assert messy == tidy
+
+
+def test_the_first_message_of_a_stamp_stands():
+    run = RunMetrics(TARGET)
+    run.add_truth(0, TRUTH)
+    run.add_estimate(0, off_by(0.001))
+    run.add_estimate(0, off_by(0.5))
+    run.add_truth(0, off_by(0.5))
+    assert run.summary()['metrics']['position_error_median']['value'] == pytest.approx(0.001)
+    assert run.repeats == 2
+
+
+def test_headline_is_grasp_success_as_soon_as_picks_are_reported():
+    run = run_of([off_by(0.004)] * 10)
+    for index, reason in enumerate(['', '', '', 'slipped', 'missed']):
+        run.add_report(StageReport(index * SECOND, 'execution', not reason, reason))
+    summary = run.summary()
+    assert summary['headline']['name'] == 'grasp_success_rate'
+    assert (summary['headline']['value'], summary['headline']['n']) == (0.6, 5)
+    assert summary['headline']['interval'] == pytest.approx([0.2307, 0.8824], abs=1e-4)
+    assert summary['failures'] == {'slipped': 1, 'missed': 1}
+
+
+def test_image_to_grasp_adds_the_stages_unless_planning_knows_better():
+    run = run_of([off_by()] * 3)
+    for index in range(2):
+        run.add_report(StageReport(index * SECOND, 'planning', True, '', {'latency_ms': 5.0}))
+    assert run.summary()['metrics']['image_to_pose_p50']['value'] == 40
+    assert run.summary()['metrics']['image_to_grasp_p50']['value'] == 45
+    known = run_of([off_by()])
+    known.add_report(StageReport(0, 'planning', True, '', {'latency_ms': 5.0, 'image_to_grasp_ms': 61.0}))
+    assert known.summary()['metrics']['image_to_grasp_p50']['value'] == 61
+
+
+def test_silence_of_a_stage_is_a_failure_of_that_stage():
+    run = RunMetrics(TARGET)
+    for index in range(6):
+        run.add_image(index * SECOND)
+        run.add_truth(index * SECOND, TRUTH)
+    for index in range(4):
+        run.add_report(perception(index))
+        run.add_estimate(index * SECOND, off_by(0.001))
+    run.add_report(StageReport(0, 'planning', True))
+    summary = run.summary()
+    assert summary['stages']['perception']['coverage'] == pytest.approx(4 / 6)
+    assert summary['stages']['planning']['coverage'] == pytest.approx(1 / 4)
+    assert summary['failures'] == {'planning_silent': 3, 'perception_silent': 2}
+    assert summary['metrics']['recall_1cm_5deg']['value'] == pytest.approx(4 / 6)
+
+
+def test_answers_still_under_way_can_be_left_out():
+    run = run_of([off_by(0.001)] * 4)
+    run.add_image(4 * SECOND)
+    assert run.summary()['stages']['perception']['coverage'] == 0.8
+    assert run.summary(until_ns=3 * SECOND)['stages']['perception']['coverage'] == 1
+
+
+def test_a_truth_without_an_image_does_not_count_where_images_are_announced():
+    run = RunMetrics(TARGET)
+    run.add_image(0)
+    run.add_report(perception(0))
+    for stamp in (0, 7, 8):
+        run.add_truth(stamp, TRUTH)
+    run.add_estimate(0, off_by(0.001))
+    assert run.summary()['metrics']['recall_1cm_5deg'] == {'value': 1, 'unit': '1', 'n': 1,
+                                                           'interval': pytest.approx([0.2065, 1], abs=1e-4)}
+
+
+def test_a_pose_with_nan_is_a_miss_and_corrupts_nothing():
+    run = run_of([off_by(0.002)] * 9 + [np.full((4, 4), np.nan)])
+    metrics = run.summary()['metrics']
+    assert metrics['recall_1cm_5deg']['value'] == 0.9
+    assert metrics['position_error_median']['value'] == pytest.approx(0.002)
+
+
+def test_a_truth_with_nan_is_no_truth():
+    run = RunMetrics(TARGET)
+    run.add_truth(0, np.full((4, 4), np.nan))
+    run.add_estimate(0, off_by())
+    assert run.summary()['metrics']['recall_1cm_5deg']['n'] == 0
+
+
+def test_verdicts_compare_intervals_with_the_ledger():
+    verdicts = run_of([off_by(0.002, 1)] * 60, load_ledger()).summary()['verdicts']
+    needs = {item['metric']: item['verdict'] for item in verdicts if item['kind'] == 'requirement'}
+    assert needs == {'position_error_median': 'better', 'rotation_error_median': 'better',
+                     'recall_1cm_5deg': 'better', 'add_recall_10pct': 'better', 'image_to_pose_p50': 'better'}
+    few = run_of([off_by(0.002, 1)] * 3, load_ledger()).summary()['verdicts']
+    assert {item['verdict'] for item in few} == {'inconclusive'}
+
+
+def test_the_distribution_shows_unanswered_frames_as_null():
+    percentiles = run_of([off_by(0.001 * i) for i in range(8)] + [None] * 2).summary()[
+        'distributions']['position_error']['percentiles']
+    assert len(percentiles) == 101
+    assert percentiles[0] == pytest.approx(0) and percentiles[80] == pytest.approx(0.007)
+    assert percentiles[81] is None and percentiles[100] is None
+
+
+def test_memory_per_frame_is_small():
+    run = RunMetrics(TARGET)
+    tracemalloc.start()
+    for index in range(2000):
+        run.add_truth(index, TRUTH.copy())
+        run.add_report(perception(index))
+        run.add_estimate(index * SECOND, off_by(0.001))
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert size / 4000 < 1500
+
+
+def test_report_survives_the_way_through_json():
+    report = StageReport(12, 'execution', False, 'slipped', {'latency_ms': 3.5, 'count': 2})
+    assert StageReport.from_dict(json.loads(json.dumps(report.to_dict()))) == report
+
+
+@pytest.mark.parametrize('data', [{}, {'stamp_ns': 1, 'stage': 'cooking', 'ok': True}, [], {'stamp_ns': None}])
+def test_what_is_no_report_is_refused(data):
+    with pytest.raises(ValueError, match='stage'):
+        StageReport.from_dict(data)
