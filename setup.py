@@ -57,7 +57,7 @@ setup(
             'ros-std-srvs',
             'ros-visualization-msgs',
         ],
-        'sim': ['mujoco>=3.3'],
+        'sim': ['mujoco>=3.3', 'embreex'],
         'train': ['torch>=2.4', 'onnx', 'scikit-image'],
         # ROS launch testing's plugins break on pytest 8.4 and later.
         'dev': ['pytest<8.4', 'ruff'],

@@ -82,6 +82,11 @@ class BagMessages:
             raise BagError(f'{self.path}: {message.topic}: expected a {message.type}, got {len(message.data)} '
                            f'bytes that are none: {_one_line(error)}') from error
 
+    def warn_once(self, line: str) -> None:
+        """Log a line and keep it with the recording, unless it was said before."""
+        if line not in self.warnings:
+            self.warn(line)
+
     def warn(self, line: str) -> None:
         """Log a line and keep it with the recording."""
         LOGGER.warning(line)
@@ -112,7 +117,8 @@ class BagMessages:
     def _open_damaged(self, error: Exception) -> None:
         """Learn the topics from the start of the files, when the index at the end is missing."""
         if not self._mcap_files():
-            raise BagError(f'{self.path}: not a bag; expected a rosbag2 folder, an .mcap or a .db3 file: '
+            found = 'cut off or damaged' if self._holds_sqlite() else 'not a bag'
+            raise BagError(f'{self.path}: {found}; expected a rosbag2 folder, an .mcap or a .db3 file: '
                            f'{_one_line(error)}') from error
         self._is_damaged = True
         try:
@@ -128,6 +134,15 @@ class BagMessages:
         if self.path.is_dir():
             return sorted(self.path.glob('*.mcap'))
         return [self.path] if self.path.suffix == '.mcap' else []
+
+    def _holds_sqlite(self) -> bool:
+        """Whether it is, or holds, a file that begins as sqlite3 files do; without its end none can be opened."""
+        files = self.path.glob('*.db3') if self.path.is_dir() else [self.path]
+        for path in files:
+            with path.open('rb') as file:
+                if file.read(15) == b'SQLite format 3':
+                    return True
+        return False
 
     def _streamed(self, topics: Collection[str]) -> Iterator[BagMessage]:
         """Read from the front, without the index; learns topics on the way."""

@@ -62,22 +62,22 @@ class BagWriter:
         """
         header = make_header(frame.stamp_ns, CAMERA_FRAME)
         _, jpeg = cv2.imencode('.jpg', frame.image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-        image = new_message('sensor_msgs/msg/CompressedImage', header=header, format='bgr8; jpeg compressed bgr8',
-                     data=jpeg.ravel())
+        image = new_message('sensor_msgs/msg/CompressedImage', header=header,
+                            format='bgr8; jpeg compressed bgr8', data=jpeg.ravel())
         self._put('/camera/image_raw/compressed', frame.stamp_ns, image)
         self._put('/camera/camera_info', frame.stamp_ns, make_camera_info(header, frame.camera))
         if frame.camera_from_object is not None:
             position, orientation = pose_parts(frame.camera_from_object)
-            pose = new_message('geometry_msgs/msg/Pose', position=new_message('geometry_msgs/msg/Point', **position),
-                        orientation=orientation)
+            point = new_message('geometry_msgs/msg/Point', **position)
+            pose = new_message('geometry_msgs/msg/Pose', position=point, orientation=orientation)
             truth = new_message('geometry_msgs/msg/PoseStamped', header=header, pose=pose)
             self._put('/ground_truth', frame.stamp_ns, truth)
         if frame.base_from_camera is not None:
             position, orientation = pose_parts(frame.base_from_camera)
-            transform = new_message('geometry_msgs/msg/Transform', rotation=orientation,
-                             translation=new_message('geometry_msgs/msg/Vector3', **position))
-            stamped = new_message('geometry_msgs/msg/TransformStamped', header=make_header(frame.stamp_ns, BASE_FRAME),
-                           child_frame_id=CAMERA_FRAME, transform=transform)
+            vector = new_message('geometry_msgs/msg/Vector3', **position)
+            transform = new_message('geometry_msgs/msg/Transform', translation=vector, rotation=orientation)
+            stamped = new_message('geometry_msgs/msg/TransformStamped', transform=transform,
+                                  header=make_header(frame.stamp_ns, BASE_FRAME), child_frame_id=CAMERA_FRAME)
             self._put('/tf', frame.stamp_ns, new_message('tf2_msgs/msg/TFMessage', transforms=[stamped]))
 
     def _put(self, topic: str, stamp_ns: int, message: Any) -> None:
@@ -106,7 +106,9 @@ def pose_parts(transform: np.ndarray) -> tuple[dict[str, float], Any]:
 
 def make_camera_info(header: Any, camera: Camera) -> Any:
     """sensor_msgs/CameraInfo of an unrectified camera."""
-    region = new_message('sensor_msgs/msg/RegionOfInterest', x_offset=0, y_offset=0, height=0, width=0, do_rectify=False)
+    whole_image = new_message('sensor_msgs/msg/RegionOfInterest', x_offset=0, y_offset=0, height=0, width=0,
+                              do_rectify=False)
     return new_message('sensor_msgs/msg/CameraInfo', header=header, height=camera.height, width=camera.width,
-                distortion_model=camera.model, d=camera.distortion, k=camera.matrix.ravel(), r=np.eye(3).ravel(),
-                p=np.column_stack([camera.matrix, np.zeros(3)]).ravel(), binning_x=0, binning_y=0, roi=region)
+                       distortion_model=camera.model, d=camera.distortion, k=camera.matrix.ravel(),
+                       r=np.eye(3).ravel(), p=np.column_stack([camera.matrix, np.zeros(3)]).ravel(),
+                       binning_x=0, binning_y=0, roi=whole_image)

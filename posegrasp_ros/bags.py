@@ -118,7 +118,7 @@ class BagReader:
                 if message.topic == self.topics.image:
                     self._waiting.append((message.time_ns, message.time_ns, error))
                 else:
-                    self._bag.warn(f'{message.topic}: a message is left out: {error}')
+                    self._bag.warn_once(f'{message.topic}: messages are left out: {error}')
             while self._waiting and self._is_ready(message.time_ns):
                 yield self._frame(*self._waiting.popleft())
         while self._waiting:
@@ -216,7 +216,11 @@ class BagReader:
         if frame_id in ('', camera_frame):
             return pose
         camera_from_frame = self._tree.lookup(camera_frame, frame_id, stamp_ns)
-        return None if camera_from_frame is None else camera_from_frame @ pose
+        if camera_from_frame is None:
+            self._bag.warn_once(f'{self.path}: {self.topics.ground_truth}: is in the frame {frame_id}, which no '
+                                f'/tf joins with the camera frame {camera_frame}: truths are left out')
+            return None
+        return camera_from_frame @ pose
 
     def _forget_before(self, stamp_ns: int) -> None:
         """Drop what no coming image can need, but the last camera_info."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from posegrasp_ros.bags import BagError, BagFrame, BagReader, BagTopics
-from posegrasp_ros.estimation.create import create_estimator
+from posegrasp_ros.estimation.create import ESTIMATORS, create_estimator
 from posegrasp_ros.estimation.estimate import Estimation, Estimator, PoseEstimate
 from posegrasp_ros.estimation.model_card import ModelCard
 from posegrasp_ros.geometry import rotate_covariance
@@ -25,7 +25,6 @@ from posegrasp_ros.provenance import describe_run
 from posegrasp_ros.run_folder import RunFolder
 
 LOGGER = logging.getLogger(__name__)
-SIDE_BY_SIDE = ('onnx', 'feature_match', 'mean_pose', 'oracle')
 SCRIPTED = ('feature_match', 'mean_pose', 'oracle')
 # A rule that does not look is fast for no merit: scripted estimators are compared by how right they are.
 ACCURACY_METRICS = ('position_error_median', 'rotation_error_median', 'recall_1cm_5deg', 'add_recall_10pct')
@@ -35,7 +34,7 @@ GAP_NS = 10_000_000_000
 
 
 def evaluate_bags(paths: Sequence[str | Path], card: ModelCard, estimator: str = 'onnx',
-                  beside: Iterable[str] = SIDE_BY_SIDE, planner: GraspPlanner | None = None,
+                  beside: Iterable[str] = ESTIMATORS, planner: GraspPlanner | None = None,
                   scene: Scene | None = None, ledger: Ledger | None = None, out: str | Path | None = None,
                   topics: BagTopics | None = None, threads: int | None = None, progress: bool = True) -> dict:
     """Measure an estimator on recordings, with others beside it on the same frames.

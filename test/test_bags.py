@@ -202,6 +202,17 @@ def test_truth_in_the_base_frame_is_brought_to_the_camera(tmp_path):
     np.testing.assert_allclose(next(read_frames(tmp_path / 'bag')).camera_from_object, TRUTH, atol=1e-9)
 
 
+def test_truth_in_a_frame_that_nothing_joins_is_left_out_and_said_once(tmp_path):
+    with HandMade(tmp_path / 'bag') as writer:
+        for stamp in (SECOND, 2 * SECOND):
+            writer.info(stamp)
+            writer.truth(stamp, frame_id='map')
+            writer.image(stamp)
+    reader = BagReader(tmp_path / 'bag')
+    assert [frame.camera_from_object for frame in reader] == [None, None]
+    assert len(reader.warnings) == 1 and 'frame map' in reader.warnings[0]
+
+
 def test_single_bad_messages_become_frames_with_a_reason_and_the_rest_goes_on(tmp_path):
     with HandMade(tmp_path / 'bag') as writer:
         writer.image(1 * SECOND)
@@ -303,6 +314,17 @@ def test_a_file_cut_before_its_first_message_is_refused(tmp_path, long_recording
     file.write_bytes((long_recording / 'bag.mcap').read_bytes()[:200])
     with pytest.raises(BagError, match='cut off before its first message'):
         read_frames(file)
+
+
+def test_a_sqlite_recording_that_was_cut_off_is_refused_as_such(tmp_path):
+    with HandMade(tmp_path / 'bag', StoragePlugin.SQLITE3) as writer:
+        for stamp in range(SECOND, 21 * SECOND, SECOND):
+            writer.image(stamp)
+    file = tmp_path / 'bag' / 'bag.db3'
+    file.write_bytes(file.read_bytes()[:100_000])
+    for path in (file, file.parent):
+        with pytest.raises(BagError, match='cut off or damaged'):
+            read_frames(path)
 
 
 def test_memory_does_not_grow_with_the_recording(long_recording):

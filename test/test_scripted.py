@@ -6,12 +6,13 @@ import pytest
 
 from posegrasp_ros.camera import Camera
 from posegrasp_ros.estimation.scripted import (
+    LOCALISATION_PX,
     FeatureMatchEstimator,
     MeanPoseEstimator,
     OracleEstimator,
-    pose_covariance,
     surface_points,
 )
+from posegrasp_ros.estimation.solve import pose_covariance
 from posegrasp_ros.geometry import (
     invert,
     look_at,
@@ -163,7 +164,7 @@ def test_covariance_is_what_noise_does_to_the_pose():
         turn = vector_from_rotation(cv2.Rodrigues(rotation)[0] @ truth[:3, :3].T)
         found.append(np.concatenate([translation.ravel() - truth[:3, 3], turn]))
     noisy = clean + rng.normal(scale=2.0, size=clean.shape)
-    predicted = pose_covariance(points, noisy, truth, PINHOLE.matrix)
+    predicted = pose_covariance(points, noisy, truth, PINHOLE.matrix, LOCALISATION_PX)
     assert np.sqrt(np.diag(predicted)) == pytest.approx(np.std(found, axis=0), rel=0.3)
     along = predicted[2, 3:] / np.sqrt(predicted[2, 2] * np.diag(predicted)[3:])
     measured = np.corrcoef(np.array(found).T)[2, 3:]
@@ -181,7 +182,7 @@ def test_covariance_disturbs_as_geometry_perturb_does():
                for unit in np.eye(6)]
     jacobian = np.column_stack(columns)
     exact = PINHOLE.project(transform_points(pose, points))
-    predicted = pose_covariance(points, exact, pose, PINHOLE.matrix)
+    predicted = pose_covariance(points, exact, pose, PINHOLE.matrix, LOCALISATION_PX)
     numeric = np.linalg.inv(jacobian.T @ jacobian)  # for a spread of 1 px, the least that is claimed
     assert predicted == pytest.approx(numeric, rel=1e-3, abs=1e-12)
 

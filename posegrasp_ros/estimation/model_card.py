@@ -7,6 +7,7 @@ taken on trust: lengths have a range, files a hash, and what is wrong is named w
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -127,6 +128,16 @@ def load_model_card(folder: str | Path) -> ModelCard:
     )
     _check_mesh_size(path, result)
     return result
+
+
+def write_card(folder: Path, card: dict) -> Path:
+    """Write model.yaml; returns its path."""
+    path = folder / CARD_NAME
+    # flow style for the innermost lists, and no aliases: a person reads this file
+    plain = json.loads(json.dumps(card))
+    path.write_text(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110),
+                    encoding='utf-8')
+    return path
 
 
 def sha256_of(path: Path) -> str:

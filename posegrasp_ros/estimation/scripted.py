@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import time
-
 import cv2
 import numpy as np
 
 from posegrasp_ros.camera import Camera
 from posegrasp_ros.estimation.estimate import Estimation, PoseEstimate
-from posegrasp_ros.geometry import invert, make_transform, skew, transform_points
+from posegrasp_ros.estimation.solve import pose_covariance
+from posegrasp_ros.estimation.stopwatch import Stopwatch
+from posegrasp_ros.geometry import invert, make_transform, transform_points
 from posegrasp_ros.mesh import Mesh
 
 RATIO = 0.75  # best over second-best distance, Lowe 2004
@@ -60,7 +60,8 @@ class FeatureMatchEstimator:
         watch.lap('solve_ms', inliers=len(inliers))
         if pose is None:
             return watch.answer('no_pose')
-        covariance = pose_covariance(self._points[pairs[inliers, 1]], pixels[inliers], pose, camera.matrix)
+        covariance = pose_covariance(self._points[pairs[inliers, 1]], pixels[inliers], pose, camera.matrix,
+                                     LOCALISATION_PX)
         score = len(inliers) / (len(pairs) + SCORE_PRIOR)
         return watch.answer(poses=[PoseEstimate(pose, score, covariance)])
 
@@ -113,25 +114,6 @@ class OracleEstimator:
         if truth is None:
             return Stopwatch().answer('no_ground_truth')
         return Stopwatch().answer(poses=[PoseEstimate(np.array(truth, dtype=float), 1.0, np.zeros((6, 6)))])
-
-
-class Stopwatch:
-    """Times an estimator's steps into an :class:`Estimation`'s numbers."""
-
-    def __init__(self):
-        self._start = self._lap = time.perf_counter()
-        self._numbers: dict[str, float] = {}
-
-    def lap(self, name: str, **counts: float) -> None:
-        """Note the milliseconds since the last lap under ``name``, and counts as they are."""
-        now = time.perf_counter()
-        self._numbers |= {name: (now - self._lap) * 1000, **{key: float(n) for key, n in counts.items()}}
-        self._lap = now
-
-    def answer(self, reason: str = '', poses: list[PoseEstimate] | None = None) -> Estimation:
-        """The estimation with all figures noted so far and the total ``estimate_ms``."""
-        total_ms = (time.perf_counter() - self._start) * 1000
-        return Estimation(poses or [], reason, self._numbers | {'estimate_ms': total_ms})
 
 
 def texture_features(mesh: Mesh, sift: cv2.SIFT) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -212,28 +194,3 @@ def undistort(pixels: np.ndarray, camera: Camera) -> np.ndarray:
     """Where a camera with the same matrix but no distortion would see (N, 2) pixels."""
     rays = camera.rays(pixels)
     return np.column_stack([rays, np.ones(len(rays))]) @ camera.matrix[:2].T
-
-
-def pose_covariance(points: np.ndarray, pixels: np.ndarray, pose: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """Covariance (6, 6) of a least-squares pose, in the camera frame, as ``geometry.perturb`` disturbs it.
-
-    To first order sigma² (JᵀJ)⁻¹, J being the derivative of the pixels by the disturbance (Hartley and
-    Zisserman, Multiple View Geometry, 5.2.4) and sigma the residuals' own spread.
-
-    :param points: (N, 3) object frame, metres
-    :param pixels: (N, 2) where they were seen, without distortion
-    :param pose: (4, 4) camera_from_object
-    :param matrix: (3, 3) pinhole matrix, pixels
-    """
-    turned = points @ pose[:3, :3].T
-    x, y, z = (turned + pose[:3, 3]).T
-    zero = np.zeros_like(z)
-    projection = np.stack([np.stack([1 / z, zero, -x / z**2], axis=-1),
-                           np.stack([zero, 1 / z, -y / z**2], axis=-1)], axis=1)
-    pixels_by_point = matrix[:2, :2] @ projection
-    # A turn by d about the camera's axes moves a point by d x (R p) = -[R p]x d.
-    jacobian = np.concatenate([pixels_by_point, -pixels_by_point @ skew(turned)], axis=2).reshape(-1, 6)
-    seen = np.column_stack([x / z, y / z, np.ones_like(z)]) @ matrix[:2].T
-    freedom = max(pixels.size - 6, 1)
-    variance = max(float(np.sum((pixels - seen) ** 2)) / freedom, LOCALISATION_PX**2)
-    return variance * np.linalg.pinv(jacobian.T @ jacobian, hermitian=True)

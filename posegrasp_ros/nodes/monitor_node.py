@@ -65,8 +65,8 @@ class MonitorNode(AutostartLifecycleNode):
         self._verdict_out = self.publisher(DiagnosticArray, '~/verdict', qos.LATCHED)
 
     def activate(self) -> None:
-        self.subscribe(CameraInfo, 'camera_info', self.on_camera_info, qos.SENSOR)
-        self.subscribe(PoseStamped, 'ground_truth', self.on_ground_truth, qos.SENSOR)
+        self.subscribe_sensor(messages.CAMERA_INFO, 'camera_info', self.on_camera_info, qos.SENSOR)
+        self.subscribe_sensor(messages.GROUND_TRUTH, 'ground_truth', self.on_ground_truth, qos.SENSOR)
         self.subscribe(PoseWithCovarianceStamped, 'pose', self.on_pose, qos.COUNTED)
         for stage in ('perception', 'planning', 'execution'):
             self.subscribe(DiagnosticArray, f'{stage}_report', self.on_report, qos.COUNTED)
@@ -80,7 +80,6 @@ class MonitorNode(AutostartLifecycleNode):
     def cleanup(self) -> None:
         if self._folder:
             self._write(self._folder.close)
-            self.get_logger().info(f'run folder: {self._folder.path}')
             self._folder = None
 
     def on_camera_info(self, message: CameraInfo) -> None:
@@ -125,12 +124,14 @@ class MonitorNode(AutostartLifecycleNode):
 
     def _open_folder(self) -> tuple[RunFolder | None, str]:
         """The run folder, or why there is none: a monitor without a disk still monitors."""
-        name = self.parameters.out or f'runs/{datetime.datetime.now():%Y-%m-%dT%H-%M-%S}'
+        path = Path(self.parameters.out or f'runs/{datetime.datetime.now():%Y-%m-%dT%H-%M-%S}').absolute()
         try:
-            return RunFolder(Path(name)), ''
+            folder = RunFolder(path)
         except RunFolderError as error:
             self.get_logger().error(f'{error}; the node goes on without it')
             return None, str(error)
+        self.get_logger().info(f'run folder: {path}')
+        return folder, ''
 
     def _write(self, step: Callable[[], None]) -> None:
         """Write to the run folder; a full disk is reported and never stops the node."""
@@ -141,7 +142,7 @@ class MonitorNode(AutostartLifecycleNode):
             self._folder_error = ''
         except OSError as error:
             self._folder_error = f'{self._folder.path}: {error.strerror or error}'
-            self.get_logger().error(f'{self._folder_error}; the node goes on without it', throttle_duration_sec=5.0)
+            self.get_logger().error(f'{self._folder_error}; the node goes on', throttle_duration_sec=5.0)
 
 
 def main(arguments: list[str] | None = None) -> int:

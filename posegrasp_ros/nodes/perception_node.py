@@ -27,9 +27,8 @@ from posegrasp_ros.ros.optional import TransformBroadcasterIfInstalled, import_o
 from posegrasp_ros.ros.parameters import parameter
 from posegrasp_ros.ros.reporting import Refusal, StageReporter
 
-IMAGE_TYPES = {'sensor_msgs/msg/Image': Image, 'sensor_msgs/msg/CompressedImage': CompressedImage}
-TRANSPORTS = {'raw': Image, 'compressed': CompressedImage}
-FIND_EVERY_S = 0.1
+RAW, COMPRESSED = ({name: kind} for name, kind in messages.IMAGES.items())
+TRANSPORTS = {'auto': messages.IMAGES, 'raw': RAW, 'compressed': COMPRESSED}
 TRUTHS_KEPT = 100
 
 
@@ -42,7 +41,7 @@ class PerceptionParameters:
     min_score: float = parameter(0.0, 'Poses of a lower score are not published.', minimum=0.0, maximum=1.0)
     threads: int = parameter(0, 'Threads of the network. 0: one for each core.', minimum=0, maximum=256)
     image_transport: str = parameter(
-        'auto', 'Type of the topic `image`. auto: what its publisher sends.', choices=('auto', *TRANSPORTS))
+        'auto', 'Type of the topic `image`. auto: what its publisher sends.', choices=tuple(TRANSPORTS))
     camera_frame: str = parameter('', 'Frame of the results. Empty: the frame that the image names.')
     object_frame: str = parameter('', 'Child frame in TF. Empty: the name on the model card.')
     overlay: bool = parameter(True, 'Draw the poses onto the image, as long as someone listens to ~/overlay.')
@@ -85,28 +84,13 @@ class PerceptionNode(AutostartLifecycleNode):
 
     def activate(self) -> None:
         # What an image needs comes first: of messages that arrive together, the executor takes these before it.
-        self.subscribe(CameraInfo, 'camera_info', self.on_camera_info, qos.NEWEST)
+        self.subscribe_sensor(messages.CAMERA_INFO, 'camera_info', self.on_camera_info, qos.NEWEST)
         if self._needs_truth:
-            self.subscribe(PoseStamped, 'ground_truth', self.on_ground_truth, qos.SENSOR)
-        if self.parameters.image_transport == 'auto':
-            self._finder = self.every(FIND_EVERY_S, self.find_images)
-        else:
-            self._subscribe_image(TRANSPORTS[self.parameters.image_transport])
+            self.subscribe_sensor(messages.GROUND_TRUTH, 'ground_truth', self.on_ground_truth, qos.SENSOR)
+        self.subscribe_sensor(TRANSPORTS[self.parameters.image_transport], 'image', self.on_image, qos.NEWEST)
 
     def cleanup(self) -> None:
         self._estimator = self._card = self._mesh = None
-
-    def find_images(self) -> None:
-        """Subscribe as soon as somebody publishes images, with the type they have."""
-        kinds = {info.topic_type for info in self.get_publishers_info_by_topic('image')}
-        for name, message_type in IMAGE_TYPES.items():
-            if name in kinds:
-                self._finder.cancel()
-                self._subscribe_image(message_type)
-                return
-
-    def _subscribe_image(self, message_type: type) -> None:
-        self.subscribe(message_type, 'image', self.on_image, qos.NEWEST)
 
     def on_camera_info(self, message: CameraInfo) -> None:
         """Keep the intrinsics; a change, and a mistake, is noticed once."""

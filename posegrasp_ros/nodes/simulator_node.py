@@ -43,6 +43,7 @@ class SimulatorParameters:
     seed: int = parameter(1, 'The same seed gives the same scenes.', minimum=0, maximum=2**31 - 1)
     rate_hz: float = parameter(1.0, 'Images a second while there is no plan.', minimum=0.1, maximum=30.0)
     timeout_s: float = parameter(10.0, 'How long to wait for a plan.', minimum=0.1, maximum=600.0)
+    wait_for_monitor: bool = parameter(False, 'Do not begin before the monitor listens as well.')
     camera_frame: str = parameter('camera_optical_frame', 'Frame of the camera.')
     base_from_camera: tuple[float, ...] = parameter(
         pose_values(DEFAULT_BASE_FROM_CAMERA), 'Pose of the camera: x, y, z, qx, qy, qz, qw, metres.')
@@ -140,7 +141,9 @@ class SimulatorNode(AutostartLifecycleNode):
     def _is_connected(self) -> bool:
         """Whether somebody watches the camera and somebody plans: nothing is tried before."""
         planners = [self.count_publishers(self.resolve_topic_name(topic)) for topic in ('approach', 'gripper')]
-        return bool(self._image_out.get_subscription_count() and self._info_out.get_subscription_count() and all(planners))
+        watching = self._image_out.get_subscription_count() and self._info_out.get_subscription_count()
+        monitored = self._info_out.get_subscription_count() > 1 and self._truth_out.get_subscription_count()
+        return bool(watching and all(planners) and (monitored or not self.parameters.wait_for_monitor))
 
     def _is_done(self) -> bool:
         return 0 < self.parameters.picks <= self._index

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +14,12 @@ import rclpy
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.qos import QoSProfile
 
 from posegrasp_ros.errors import BadInput
 from posegrasp_ros.ros.parameters import declare_parameters, parameter, read_parameters
 from posegrasp_ros.ros.qos import overridable
+from posegrasp_ros.ros.sensor_subscription import LOOK_EVERY_S, SensorSubscription
 
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)
 
@@ -69,15 +72,23 @@ class AutostartLifecycleNode(LifecycleNode):
 
     # What a subclass uses.
 
-    def publisher(self, message_type: type, topic: str, qos: Any):
+    def publisher(self, message_type: type, topic: str, qos: QoSProfile):
         """A publisher that is silent while the node is not active."""
-        return self.create_lifecycle_publisher(message_type, topic, qos, qos_overriding_options=overridable())
+        # rclpy writes overrides into the profile that it is given.
+        return self.create_lifecycle_publisher(
+            message_type, topic, copy.copy(qos), qos_overriding_options=overridable())
 
-    def subscribe(self, message_type: type, topic: str, callback: Callable, qos: Any) -> None:
+    def subscribe(self, message_type: type, topic: str, callback: Callable, qos: QoSProfile) -> None:
         """Subscribe until the node is deactivated."""
         subscription = self.create_subscription(
-            message_type, topic, self.guarded(callback), qos, qos_overriding_options=overridable())
+            message_type, topic, self.guarded(callback), copy.copy(qos), qos_overriding_options=overridable())
         self._while_active.append((self.destroy_subscription, subscription))
+
+    def subscribe_sensor(self, types: Mapping[str, type], topic: str, callback: Callable, qos: QoSProfile) -> None:
+        """Subscribe in the type and with the reliability of whoever publishes, until the node is deactivated."""
+        subscription = SensorSubscription(self, types, topic, self.guarded(callback), qos)
+        self._while_active.append((SensorSubscription.close, subscription))
+        self.every(LOOK_EVERY_S, subscription.look)
 
     def every(self, period_s: float, callback: Callable):
         """Call back in a period of real time until the node is deactivated."""

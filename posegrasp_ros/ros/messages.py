@@ -34,6 +34,9 @@ from posegrasp_ros.metrics.stage_report import STAGES, StageReport
 
 NANOSECONDS = 1_000_000_000
 TASK_PREFIX = 'posegrasp: '
+CAMERA_INFO = {'sensor_msgs/msg/CameraInfo': CameraInfo}
+GROUND_TRUTH = {'geometry_msgs/msg/PoseStamped': PoseStamped}
+IMAGES = {'sensor_msgs/msg/Image': Image, 'sensor_msgs/msg/CompressedImage': CompressedImage}
 GRIPPER_JOINT = 'opening'
 LEVELS = {liveness.OK: DiagnosticStatus.OK, liveness.WARN: DiagnosticStatus.WARN,
           liveness.ERROR: DiagnosticStatus.ERROR, liveness.STALE: DiagnosticStatus.STALE}
@@ -230,5 +233,5 @@ def to_verdicts(stamp: Time, summary: dict) -> DiagnosticArray:
         values = {key: item[key] for key in ('value', 'interval', 'reference', 'unit', 'kind', 'fair')}
         statuses.append(DiagnosticStatus(
             level=VERDICT_LEVELS[item['verdict']], name=f'{item["metric"]}: {item["entry"]}',
-            message=item['verdict'], values=[KeyValue(key=key, value=str(value)) for key, value in values.items()]))
+            message=item['verdict'], values=[KeyValue(key=key, value=str(v)) for key, v in values.items()]))
     return DiagnosticArray(header=Header(stamp=stamp), status=statuses)

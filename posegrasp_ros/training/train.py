@@ -10,14 +10,17 @@ import cv2
 import numpy as np
 import onnx
 import torch
-import yaml
 from torch import nn
 
 import posegrasp_ros
 from posegrasp_ros.errors import BadInput
-from posegrasp_ros.estimation.model_card import CARD_NAME, FORMAT, sha256_of
+from posegrasp_ros.estimation.model_card import FORMAT, sha256_of, write_card
 from posegrasp_ros.geometry import make_transform, quaternion_from_matrix
+from posegrasp_ros.grasping.gripper import load_gripper
+from posegrasp_ros.grasping.library import GraspError, save_grasps
+from posegrasp_ros.grasping.sampling import sample_grasps
 from posegrasp_ros.mesh import Mesh, load_mesh, save_mesh
+from posegrasp_ros.resources import resource_path
 from posegrasp_ros.training.backgrounds import load_backgrounds
 from posegrasp_ros.training.fit import COORDINATES, DETECTION, MEAN, STD, fit
 from posegrasp_ros.training.networks import DETECTOR_STRIDE, CoordinateNetwork, Detector
@@ -60,7 +63,7 @@ def train(mesh_path: Path, out: Path, minutes: float, seed: int = 0, backgrounds
     _export(coordinates, (1, 3, CROP_SIZE, CROP_SIZE), out / 'model.onnx')
     provenance = {
         'trained_by': f'posegrasp train {Path(mesh_path).name} --minutes {minutes:g} --seed {seed}',
-        'on': 'synthetic images of the mesh alone',
+        'data': 'synthetic images of the mesh alone',
         'date': datetime.date.today().isoformat(),
         'versions': {'posegrasp_ros': posegrasp_ros.__version__, 'torch': str(torch.__version__)},
         'device': 'cuda' if torch.cuda.is_available() else 'cpu',
@@ -68,19 +71,24 @@ def train(mesh_path: Path, out: Path, minutes: float, seed: int = 0, backgrounds
         'views': views,
         **{f'{name}_{key}': value for name, figures in fits.items() for key, value in figures.items()},
     }
-    card = _card(out, mesh, bank, provenance)
-    write_card(out, card)
+    write_card(out, _card(out, mesh, bank, provenance))
+    _write_grasps(out, mesh, seed)
     # imported here: measuring runs the estimator on simulated scenes, which training itself does not need
     from posegrasp_ros.training.measure import measure
 
     return measure(out, seed, progress)
 
 
-def write_card(folder: Path, card: dict) -> Path:
-    """Write model.yaml; returns its path."""
-    path = folder / CARD_NAME
-    path.write_text(yaml.safe_dump(card, sort_keys=False, allow_unicode=True), encoding='utf-8')
-    return path
+def _write_grasps(out: Path, mesh: Mesh, seed: int) -> None:
+    """Grasps of the shipped gripper, unless the folder has a set or the gripper cannot hold the object."""
+    path = out / 'grasps.yaml'
+    if path.exists():
+        return
+    gripper = load_gripper(resource_path('config/gripper.yaml'))
+    try:
+        save_grasps(path, sample_grasps(mesh, gripper, np.random.default_rng(seed)), gripper)
+    except GraspError as error:
+        print(f'no {path.name}: {error}')
 
 
 def _export(network: nn.Module, shape: tuple[int, ...], path: Path) -> None:

@@ -1,0 +1,46 @@
+"""From a bag: plays it and runs perception, grasp planner and monitor on it, in the bag's time."""
+
+import yaml
+from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction
+
+from launch import LaunchDescription
+from posegrasp_ros.ros.launching import (
+    camera_transform,
+    declare,
+    end_with,
+    large_messages,
+    pipeline_node,
+    rviz,
+    value,
+)
+
+
+def start(context):
+    """Player and nodes; the launch ends with the bag."""
+    camera = yaml.safe_load(value(context, 'base_from_camera') or '[]')
+    # The nodes need a moment to load the model and to find the player; the delay is in seconds.
+    player = ExecuteProcess(cmd=['ros2', 'bag', 'play', value(context, 'bag'), '--clock', '--delay', '5',
+                                 '--rate', value(context, 'rate')], output='screen')
+    return [
+        pipeline_node(context, 'perception', texts=('model', 'estimator')),
+        pipeline_node(context, 'grasp_planner', texts=('model', 'gripper', 'base_frame'),
+                      numbers=('base_from_camera',)),
+        pipeline_node(context, 'monitor', texts=('model', 'out')),
+        player,
+        end_with(player),
+        *([camera_transform(context, camera)] if camera else []),
+        *rviz(context),
+    ]
+
+
+def generate_launch_description():
+    """Arguments and nodes."""
+    return LaunchDescription([
+        DeclareLaunchArgument('bag', description='rosbag2 folder or file to play.'),
+        DeclareLaunchArgument('rate', default_value='1.0', description='How much faster than recorded.'),
+        *declare('namespace', 'params_file', 'model', 'gripper', 'estimator', 'base_from_camera', 'base_frame',
+                 'camera_frame', 'image', 'camera_info', 'ground_truth', 'out', 'use_sim_time', 'rviz',
+                 'log_level', use_sim_time='true'),
+        *large_messages(),
+        OpaqueFunction(function=start),
+    ])

@@ -1,0 +1,226 @@
+"""``posegrasp``: one thin command each."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from pathlib import Path
+
+from posegrasp_ros import __version__
+from posegrasp_ros.errors import BadInput
+from posegrasp_ros.estimation.create import ESTIMATORS
+from posegrasp_ros.resources import resource_path
+
+DONE, BAD_INPUT, GATE_FAILED, INTERRUPTED = 0, 2, 3, 130
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; returns its exit code: 0 done, 2 bad input, 3 a gate did not hold, 130 Ctrl-C."""
+    logging.basicConfig(level=logging.WARNING, format='posegrasp: %(message)s')
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except BadInput as error:
+        print(f'posegrasp: error: {error}', file=sys.stderr)
+        return BAD_INPUT
+    except ModuleNotFoundError as error:
+        extra = {'rclpy': 'ros', 'mujoco': 'sim', 'torch': 'train', 'skimage': 'train', 'onnx': 'train'}.get(
+            (error.name or '').split('.')[0])
+        if extra is None:
+            raise
+        print(f'posegrasp: error: this command needs {error.name}: pip install "posegrasp_ros[{extra}]"',
+              file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print('posegrasp: interrupted', file=sys.stderr)
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog='posegrasp', description='From a camera image to a grasp, measured.',
+        epilog='A first look: posegrasp demo. An own object: posegrasp train my_mesh.obj --out models/my_object.')
+    parser.add_argument('--version', action='version', version=__version__)
+    commands = parser.add_subparsers(title='commands', required=True, metavar='COMMAND')
+    _add_demo(commands)
+    _add_record(commands)
+    _add_evaluate(commands)
+    _add_train(commands)
+    _add_bench(commands)
+    return parser
+
+
+def _command(commands, name: str, run, help_text: str, epilog: str) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=help_text, description=help_text, epilog=epilog,
+                                 formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _model_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('--model', type=Path, metavar='DIR', default=argparse.SUPPRESS,
+                        help='model folder with a model.yaml (default: the shipped box)')
+
+
+def _estimator_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('--estimator', choices=ESTIMATORS, default='onnx',
+                        help='onnx is the network, the others are baselines')
+
+
+def _model_folder(options: argparse.Namespace) -> Path:
+    return getattr(options, 'model', None) or resource_path('models/box')
+
+
+def _add_demo(commands) -> None:
+    parser = _command(commands, 'demo', _demo, 'pick in simulation, over real ROS topics, and report',
+                      'Example: posegrasp demo --picks 50 --seed 4242 --out runs/fifty')
+    parser.add_argument('--picks', type=int, default=20, help='attempts')
+    parser.add_argument('--seed', type=int, default=1, help='same seed, same scenes')
+    parser.add_argument('--out', type=Path, default=Path('runs/demo'), help='run folder for metrics and report')
+    _estimator_option(parser)
+    _model_option(parser)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from posegrasp_ros.demo import run_demo
+
+    run_demo(picks=options.picks, seed=options.seed, out=options.out, estimator=options.estimator,
+             model=_model_folder(options))
+    return DONE
+
+
+def _add_record(commands) -> None:
+    parser = _command(commands, 'record', _record, 'write simulated scenes with ground truth as a rosbag2 folder',
+                      'Example: posegrasp record scenes --scenes 200 --seed 777')
+    parser.add_argument('out', type=Path, metavar='OUT', help='folder to make')
+    parser.add_argument('--scenes', type=int, default=100, help='one frame each')
+    parser.add_argument('--seed', type=int, default=0, help='same seed, same scenes')
+    parser.add_argument('--size', type=_image_size, default='640x480', help='image size, pixels')
+    _model_option(parser)
+
+
+def _record(options: argparse.Namespace) -> int:
+    from posegrasp_ros.estimation.model_card import load_model_card
+    from posegrasp_ros.simulation.record import record
+
+    record(options.out, load_model_card(_model_folder(options)).mesh, options.scenes, options.seed, options.size)
+    print(f'{options.scenes} scenes in {options.out}')
+    return DONE
+
+
+def _add_evaluate(commands) -> None:
+    parser = _command(commands, 'evaluate', _evaluate, 'replay bags through estimator, planner and metrics',
+                      'Example: posegrasp evaluate scenes --out runs/scenes. Needs no ROS.')
+    parser.add_argument('bags', nargs='+', type=Path, metavar='BAG', help='rosbag2 folder, .mcap or .db3 file')
+    parser.add_argument('--out', type=Path, metavar='DIR', default=Path('runs/evaluate'),
+                        help='run folder for metrics and report')
+    _estimator_option(parser)
+    parser.add_argument('--beside', nargs='*', choices=ESTIMATORS, default=list(ESTIMATORS), metavar='ESTIMATOR',
+                        help='others to measure on the same frames; none when empty')
+    parser.add_argument('--gripper', type=Path, default=argparse.SUPPRESS, metavar='FILE',
+                        help='gripper figures (default: the shipped Franka Hand)')
+    for topic in ('image', 'camera-info', 'ground-truth'):
+        parser.add_argument(f'--{topic}-topic', metavar='TOPIC', help='when the guess is wrong')
+    parser.add_argument('--threads', type=int, help='processor threads of the networks')
+    parser.add_argument('--gate', action='store_true', help='exit with 3 when a requirement is missed')
+    _model_option(parser)
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from posegrasp_ros.bags import BagTopics
+    from posegrasp_ros.estimation.model_card import load_model_card
+    from posegrasp_ros.evaluate import evaluate_bags
+    from posegrasp_ros.report import format_table
+
+    card = load_model_card(_model_folder(options))
+    topics = BagTopics(options.image_topic, options.camera_info_topic, options.ground_truth_topic)
+    summary = evaluate_bags(options.bags, card, options.estimator, options.beside, _planner(card, options),
+                            out=options.out, topics=topics, threads=options.threads)
+    print(format_table(summary))
+    print(f'\nreport: {options.out / "report.html"}')
+    missed = [verdict['metric'] for verdict in summary['verdicts']
+              if verdict['kind'] == 'requirement' and verdict['verdict'] == 'worse']
+    if options.gate and missed:
+        print(f'gate: requirement missed: {", ".join(missed)}', file=sys.stderr)
+        return GATE_FAILED
+    return DONE
+
+
+def _planner(card, options: argparse.Namespace):
+    """The planner for the model's grasps; None, said aloud, for a model without any."""
+    from posegrasp_ros.grasping.gripper import load_gripper
+    from posegrasp_ros.grasping.library import load_grasps
+    from posegrasp_ros.grasping.planner import GraspPlanner
+
+    if not card.grasps_path.is_file():
+        print(f'posegrasp: {card.grasps_path}: no grasps; poses are measured, grasps are not', file=sys.stderr)
+        return None
+    gripper = load_gripper(getattr(options, 'gripper', None) or resource_path('config/gripper.yaml'))
+    return GraspPlanner(gripper, load_grasps(card.grasps_path, gripper))
+
+
+def _add_train(commands) -> None:
+    parser = _command(commands, 'train', _train, 'train a pose model for a mesh on synthetic images',
+                      'Example: posegrasp train my_mesh.obj --out models/my_object --minutes 60. The mesh is in '
+                      'metres; its texture is what the network goes by.')
+    parser.add_argument('mesh', type=Path, metavar='MESH', help='.obj, .ply, .glb, ...: any mesh trimesh reads')
+    parser.add_argument('--out', type=Path, metavar='DIR', default=argparse.SUPPRESS,
+                        help='model folder to write (default: models/NAME, after the mesh file)')
+    parser.add_argument('--minutes', type=float, default=60.0,
+                        help='time for fitting; rendering and measuring come on top')
+    parser.add_argument('--seed', type=int, default=0, help='of views, samples and first weights')
+    parser.add_argument('--backgrounds', type=Path, metavar='DIR', default=argparse.SUPPRESS,
+                        help='folder of photographs (default: those that scikit-image ships)')
+
+
+def _train(options: argparse.Namespace) -> int:
+    from posegrasp_ros.training.train import train
+
+    out = getattr(options, 'out', None) or Path('models') / options.mesh.stem
+    card = train(options.mesh, out, options.minutes, options.seed, getattr(options, 'backgrounds', None))
+    print(f'model card: {card}')
+    return DONE
+
+
+def _add_bench(commands) -> None:
+    parser = _command(commands, 'bench', _bench, "time image to pose beside the networks' own time",
+                      'Example: posegrasp bench --json')
+    parser.add_argument('--frames', type=int, default=20, help='simulated frames to time on')
+    parser.add_argument('--repeats', type=int, default=5, help='rounds over the frames')
+    parser.add_argument('--size', type=_image_size, default='640x480', help='image size, pixels')
+    parser.add_argument('--threads', type=int, help='processor threads of the networks')
+    parser.add_argument('--json', action='store_true', help='print one JSON object')
+    _model_option(parser)
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from posegrasp_ros.bench import bench, simulated_images
+    from posegrasp_ros.estimation.model_card import load_model_card
+
+    card = load_model_card(_model_folder(options))
+    result = bench(card, simulated_images(card, options.frames, options.size), options.repeats, options.threads)
+    if options.json:
+        print(json.dumps(result))
+    else:
+        times = result['image_to_pose_ms']
+        print(f'image to pose      p50 {times["p50"]:.1f} ms, p95 {times["p95"]:.1f} ms')
+        print(f'onnxruntime alone  p50 {result["onnxruntime_ms"]["p50"]:.1f} ms')
+        print(f'ratio              {result["ratio"]:.2f} at {options.size[0]}x{options.size[1]}, '
+              f'{result["threads"]} threads')
+    return DONE
+
+
+def _image_size(text: str) -> tuple[int, int]:
+    try:
+        width, height = (int(part) for part in text.lower().split('x'))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f'expected WIDTHxHEIGHT such as 640x480, got {text!r}') from error
+    if not (16 <= width <= 8192 and 16 <= height <= 8192):
+        raise argparse.ArgumentTypeError(f'expected sides of 16 to 8192 pixels, got {text!r}')
+    return width, height
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,28 @@
+"""The estimators by name: what ``--estimator`` and the node's parameter choose from."""
+
+from __future__ import annotations
+
+from posegrasp_ros.errors import BadInput
+from posegrasp_ros.estimation.estimate import Estimator
+from posegrasp_ros.estimation.estimator import PoseEstimator
+from posegrasp_ros.estimation.model_card import ModelCard
+from posegrasp_ros.estimation.scripted import FeatureMatchEstimator, MeanPoseEstimator, OracleEstimator
+
+ESTIMATORS = ('onnx', 'feature_match', 'mean_pose', 'oracle')
+
+
+def create_estimator(name: str, card: ModelCard, threads: int | None = None) -> Estimator:
+    """The estimator called ``name``, for the card's object.
+
+    :param threads: processor threads of the networks; None takes every core
+    :raises BadInput: on a name that is none of :data:`ESTIMATORS`
+    """
+    if name == 'onnx':
+        return PoseEstimator(card, threads)
+    if name == 'feature_match':
+        return FeatureMatchEstimator(card.mesh)
+    if name == 'mean_pose':
+        return MeanPoseEstimator(card.mean_camera_from_object)
+    if name == 'oracle':
+        return OracleEstimator()
+    raise BadInput(f'estimator: expected one of {", ".join(ESTIMATORS)}, got {name!r}')

@@ -1,0 +1,125 @@
+"""NodeProcesses: our nodes as processes of their own, wired as in the graph, and none left behind."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from posegrasp_ros.graph import NODES, remappings
+from posegrasp_ros.resources import resource_path
+
+END_WITHIN_S = {signal.SIGINT: 20.0, signal.SIGTERM: 5.0, signal.SIGKILL: 5.0}
+PR_SET_PDEATHSIG = 1
+
+
+class NodeProcesses:
+    """Starts nodes and ends them all when left; use it with ``with``.
+
+    :param folder: gets each node's parameters (``<node>.yaml``) and what it prints (``<node>.log``)
+    :param domain_id: ROS domain of the nodes
+    """
+
+    def __init__(self, folder: Path, domain_id: int):
+        self._folder = Path(folder)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._environment = node_environment(domain_id)
+        self._processes: dict[str, subprocess.Popen] = {}
+
+    def __enter__(self) -> NodeProcesses:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.stop(*self._processes)
+
+    def start(self, name: str, parameters: Mapping[str, Any]) -> None:
+        """Start one of :data:`posegrasp_ros.graph.NODES`."""
+        executable = NODES[name][0]
+        file = self._folder / f'{name}.yaml'
+        file.write_text(yaml.safe_dump({'/**': {'ros__parameters': dict(parameters)}}), encoding='utf-8')
+        command = [sys.executable, '-m', f'posegrasp_ros.nodes.{executable}', '--ros-args',
+                   '--params-file', str(file)]
+        for topic, target in remappings(name):
+            command += ['-r', f'{topic}:={target}']
+        # A session of its own: Ctrl-C at the terminal reaches us alone, and we end the nodes in order.
+        with self.log_path(name).open('wb') as log:
+            self._processes[name] = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=self._environment,
+                start_new_session=True, preexec_fn=_end_with_parent if sys.platform == 'linux' else None)
+
+    def log_path(self, name: str) -> Path:
+        return self._folder / f'{name}.log'
+
+    def log_tail(self, name: str, lines: int = 5) -> str:
+        """The last lines that a node printed."""
+        return '\n'.join(self.log_path(name).read_text(errors='replace').splitlines()[-lines:])
+
+    def exit_code(self, name: str) -> int | None:
+        """A node's exit code; None while it runs."""
+        return self._processes[name].poll()
+
+    def ended(self) -> list[str]:
+        """Names of the nodes that run no more."""
+        return [name for name, process in self._processes.items() if process.poll() is not None]
+
+    def kill(self, name: str) -> None:
+        """End a node as a crash would, at once and without a word."""
+        self._processes[name].kill()
+        self._processes[name].wait()
+
+    def stop(self, *names: str) -> None:
+        """Ask nodes to end, all at the same time; insist where one does not."""
+        processes = [self._processes[name] for name in names]
+        for signal_number, limit_s in END_WITHIN_S.items():
+            running = [process for process in processes if process.poll() is None]
+            for process in running:
+                process.send_signal(signal_number)
+            until_s = time.monotonic() + limit_s
+            for process in running:
+                try:
+                    process.wait(max(0.0, until_s - time.monotonic()))
+                except subprocess.TimeoutExpired:
+                    continue
+
+
+def node_environment(domain_id: int) -> dict[str, str]:
+    """Environment for nodes that talk among themselves on this machine; what the user has set stays.
+
+    :param domain_id: ROS domain
+    """
+    chosen = {
+        'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
+        'FASTDDS_DEFAULT_PROFILES_FILE': str(resource_path('config/fastdds.xml')),
+        'MUJOCO_GL': 'osmesa',
+    }
+    return {**chosen, **os.environ, 'ROS_DOMAIN_ID': str(domain_id), 'PYTHONUNBUFFERED': '1'}
+
+
+@contextmanager
+def free_domain() -> Iterator[int]:
+    """A ROS domain for us alone: the user's, where ROS_DOMAIN_ID is set, else one that nobody has reserved."""
+    if os.environ.get('ROS_DOMAIN_ID'):
+        yield int(os.environ['ROS_DOMAIN_ID'])
+        return
+    try:
+        from domain_coordinator import domain_id
+    except ModuleNotFoundError:
+        # Without the coordinator a number by process keeps neighbours apart as a rule.
+        yield 1 + os.getpid() % 100
+        return
+    with domain_id() as number:
+        yield number
+
+
+def _end_with_parent() -> None:
+    """In the child: have the kernel end this process when its parent dies, even by SIGKILL."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,0 +1,101 @@
+"""What the launch files share: arguments with descriptions, and our nodes as launch actions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+from launch.actions import DeclareLaunchArgument, EmitEvent, RegisterEventHandler, SetEnvironmentVariable
+from launch.event_handlers import OnProcessExit
+from launch.events import Shutdown
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import LifecycleNode, Node
+from launch_ros.parameter_descriptions import ParameterValue
+
+from launch import LaunchContext
+from posegrasp_ros.graph import NODES, remappings
+from posegrasp_ros.resources import resource_path
+
+# Argument -> (default, description). An empty argument leaves the matter to the parameter file.
+ARGUMENTS: dict[str, tuple[str, str]] = {
+    'namespace': ('', 'Namespace of all nodes and topics.'),
+    'params_file': (str(resource_path('config/posegrasp.yaml')), 'Parameter file; copy the default and edit it.'),
+    'model': ('', 'Model folder, the one with model.yaml. Empty: as in params_file.'),
+    'gripper': ('', 'Gripper file. Empty: as in params_file.'),
+    'estimator': ('', 'onnx, feature_match, mean_pose or oracle. Empty: as in params_file.'),
+    'base_from_camera': ('', 'Pose of the camera in the base frame, "[x, y, z, qx, qy, qz, qw]". '
+                             'Empty: as in params_file, and if that is empty too, TF is asked.'),
+    'base_frame': ('', 'Frame of the grasps; z points up. Empty: as in params_file.'),
+    'camera_frame': ('camera_optical_frame', 'Optical frame of the camera, for TF from base_from_camera.'),
+    'image': ('image', 'Topic of the camera image, Image or CompressedImage.'),
+    'camera_info': ('camera_info', "Topic of the camera's intrinsics."),
+    'ground_truth': ('ground_truth', "Topic of the object's true pose in the camera frame, where there is one."),
+    'out': ('', 'Run folder of the monitor. Empty: runs/<time> where the launch was started.'),
+    'use_sim_time': ('false', 'Take the time from /clock.'),
+    'rviz': ('false', 'Open rviz with the configuration that comes with the package.'),
+    'log_level': ('info', 'debug, info, warn, error or fatal.'),
+}
+SENSOR_TOPICS = ('image', 'camera_info', 'ground_truth')
+
+
+def declare(*names: str, **defaults: str) -> list[DeclareLaunchArgument]:
+    """Launch arguments by name; ``defaults`` replace those of :data:`ARGUMENTS`."""
+    return [DeclareLaunchArgument(name, default_value=defaults.get(name, ARGUMENTS[name][0]),
+                                  description=ARGUMENTS[name][1]) for name in names]
+
+
+def value(context: LaunchContext, name: str) -> str:
+    """What an argument is; empty when this launch file has no such argument."""
+    return LaunchConfiguration(name, default='').perform(context)
+
+
+def pipeline_node(context: LaunchContext, name: str, texts: tuple[str, ...] = (), numbers: tuple[str, ...] = (),
+                  fixed: Mapping[str, Any] | None = None) -> LifecycleNode:
+    """One of :data:`posegrasp_ros.graph.NODES`; it activates itself unless its parameter autostart is false.
+
+    :param texts: arguments that become parameters of type text, where they are not empty
+    :param numbers: arguments that become numbers or lists
+    :param fixed: further parameters
+    """
+    given: dict[str, Any] = {text: ParameterValue(value(context, text), value_type=str)
+                             for text in texts if value(context, text)}
+    given |= {number: yaml.safe_load(value(context, number)) for number in numbers if value(context, number)}
+    given['use_sim_time'] = yaml.safe_load(value(context, 'use_sim_time') or 'false')
+    sensors = [(topic, value(context, topic)) for topic in SENSOR_TOPICS if value(context, topic)]
+    return LifecycleNode(
+        package='posegrasp_ros', executable=NODES[name][0], name=name, namespace=value(context, 'namespace'),
+        parameters=[value(context, 'params_file'), {**given, **(fixed or {})}],
+        remappings=remappings(name) + sensors,
+        arguments=['--ros-args', '--log-level', value(context, 'log_level') or 'info'], output='screen')
+
+
+def camera_transform(context: LaunchContext, base_from_camera: list[float]) -> Node:
+    """Puts the camera's pose into TF, for rviz and whoever else."""
+    names = ('--x', '--y', '--z', '--qx', '--qy', '--qz', '--qw')
+    frames = ['--frame-id', value(context, 'base_frame') or 'base',
+              '--child-frame-id', value(context, 'camera_frame') or 'camera_optical_frame']
+    numbers = [text for name, number in zip(names, base_from_camera) for text in (name, str(number))]
+    return Node(package='tf2_ros', executable='static_transform_publisher', name='camera_pose',
+                namespace=value(context, 'namespace'), arguments=numbers + frames)
+
+
+def rviz(context: LaunchContext) -> list[Node]:
+    """rviz, when it is asked for."""
+    if not yaml.safe_load(value(context, 'rviz') or 'false'):
+        return []
+    return [Node(package='rviz2', executable='rviz2', name='rviz', namespace=value(context, 'namespace'),
+                 arguments=['-d', str(resource_path('rviz/posegrasp.rviz'))])]
+
+
+def end_with(action) -> RegisterEventHandler:
+    """End the whole launch when a process ends; the monitor then writes its report."""
+    return RegisterEventHandler(OnProcessExit(
+        target_action=action, on_exit=[EmitEvent(event=Shutdown(reason='the run is over'))]))
+
+
+def large_messages() -> list[SetEnvironmentVariable]:
+    """Have Fast DDS carry camera images between processes of this machine, unless the user configures it."""
+    name = 'FASTDDS_DEFAULT_PROFILES_FILE'
+    return [] if name in os.environ else [SetEnvironmentVariable(name, str(resource_path('config/fastdds.xml')))]

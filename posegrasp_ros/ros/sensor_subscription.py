@@ -1,0 +1,55 @@
+"""SensorSubscription: a subscription that fits whoever publishes: in type and in reliability."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+
+from posegrasp_ros.ros.qos import overridable
+
+LOOK_EVERY_S = 0.2
+
+
+class SensorSubscription:
+    """Subscribes once there is a publisher, and anew when another kind of publisher takes its place.
+
+    ROS resolves "best available" reliability when a subscription is made, with the publishers known by then.
+
+    :param types: message types that are welcome, by their ROS name, the preferred one first
+    :param qos: with reliability BEST_AVAILABLE where the publisher shall decide
+    """
+
+    def __init__(self, node: Node, types: Mapping[str, type], topic: str, callback: Callable, qos: QoSProfile):
+        self._node = node
+        self._types = types
+        self._topic = topic
+        self._callback = callback
+        self._qos = qos
+        self._offer: tuple[str, bool] | None = None
+        self._subscription = None
+        self.look()
+
+    def look(self) -> None:
+        """Compare what is offered now with what is subscribed to."""
+        publishers = [info for info in self._node.get_publishers_info_by_topic(self._topic)
+                      if info.topic_type in self._types]
+        if not publishers:
+            return
+        name = min((info.topic_type for info in publishers), key=list(self._types).index)
+        reliable = all(info.qos_profile.reliability == ReliabilityPolicy.RELIABLE for info in publishers)
+        if (name, reliable) != self._offer:
+            self.close()
+            self._offer = name, reliable
+            # rclpy writes overrides into the profile that it is given.
+            self._subscription = self._node.create_subscription(
+                self._types[name], self._topic, self._callback, copy.copy(self._qos),
+                qos_overriding_options=overridable())
+
+    def close(self) -> None:
+        """Unsubscribe."""
+        if self._subscription:
+            self._node.destroy_subscription(self._subscription)
+            self._subscription = None

@@ -1,0 +1,115 @@
+"""The shipped model on simulated scenes: right, the same at any size and encoding, honest when there is nothing."""
+
+import cv2
+import numpy as np
+import pytest
+
+from posegrasp_ros.camera import Camera, CameraError
+from posegrasp_ros.errors import BadInput
+from posegrasp_ros.estimation.create import create_estimator
+from posegrasp_ros.estimation.estimator import PoseEstimator
+from posegrasp_ros.estimation.model_card import load_model_card
+from posegrasp_ros.geometry import rotation_angle
+from posegrasp_ros.resources import resource_path
+from posegrasp_ros.simulation.scene import sample_scene
+from posegrasp_ros.simulation.world import World
+
+
+@pytest.fixture(scope='module')
+def card():
+    return load_model_card(resource_path('models/box'))
+
+
+@pytest.fixture(scope='module')
+def estimator(card):
+    return PoseEstimator(card)
+
+
+@pytest.fixture(scope='module')
+def frames(card):
+    """Eight fresh scenes at 1280x960, which halve to 640x480 without loss of geometry."""
+    rng = np.random.default_rng(31)
+    taken = []
+    for _ in range(8):
+        with World(card.mesh, None, sample_scene(rng, card.mesh), image_size=(1280, 960)) as world:
+            taken.append(world.frame())
+    return taken
+
+
+def errors(estimation, truth):
+    """Metres and degrees of the best pose."""
+    pose = estimation.poses[0].camera_from_object
+    return (np.linalg.norm(pose[:3, 3] - truth[:3, 3]),
+            np.degrees(rotation_angle(pose[:3, :3].T @ truth[:3, :3])))
+
+
+def halved(frame):
+    return (cv2.resize(frame.image, (640, 480), interpolation=cv2.INTER_AREA), frame.camera.resized(640, 480))
+
+
+def test_most_scenes_are_within_a_centimetre_and_five_degrees(estimator, frames):
+    found = [estimator.estimate(*halved(frame)) for frame in frames]
+    right = [bool(estimation.poses) and np.less(errors(estimation, frame.camera_from_object), (0.01, 5)).all()
+             for estimation, frame in zip(found, frames)]
+    assert sum(right) >= 6
+
+
+def test_resizing_the_image_does_not_move_the_pose(estimator, frames):
+    compared = 0
+    for frame in frames:
+        large, small = estimator.estimate(frame.image, frame.camera), estimator.estimate(*halved(frame))
+        if large.poses and small.poses and min(large.poses[0].score, small.poses[0].score) > 0.8:
+            moved_m, turned_deg = errors(large, small.poses[0].camera_from_object)
+            assert moved_m < 0.006 and turned_deg < 2.5
+            compared += 1
+    assert compared >= 4
+
+
+def test_a_distorted_camera_gives_the_same_pose(estimator, frames):
+    compared = 0
+    for frame in frames:
+        image, camera = halved(frame)
+        lens = Camera(640, 480, camera.matrix, [-0.12, 0.04, 0, 0, 0])
+        rows, columns = np.mgrid[:480, :640]
+        rays = lens.rays(np.column_stack([columns.ravel(), rows.ravel()]))
+        source = camera.project(np.column_stack([rays, np.ones(len(rays))])).astype(np.float32)
+        bent = cv2.remap(image, source.reshape(480, 640, 2), None, cv2.INTER_LINEAR)
+        straight, found = estimator.estimate(image, camera), estimator.estimate(bent, lens)
+        if straight.poses and found.poses and min(straight.poses[0].score, found.poses[0].score) > 0.8:
+            moved_m, turned_deg = errors(found, straight.poses[0].camera_from_object)
+            assert moved_m < 0.008 and turned_deg < 3
+            compared += 1
+    assert compared >= 4
+
+
+def test_an_empty_image_gets_no_pose_and_a_reason(estimator):
+    camera = Camera.from_field_of_view(640, 480, np.radians(60))
+    estimation = estimator.estimate(np.full((480, 640, 3), 90, np.uint8), camera)
+    assert not estimation.poses and estimation.reason in ('no_detection', 'low_score', 'no_pose')
+
+
+def test_the_same_image_gets_the_same_answer(estimator, frames):
+    first, second = (estimator.estimate(*halved(frames[0])) for _ in range(2))
+    np.testing.assert_array_equal(first.poses[0].camera_from_object, second.poses[0].camera_from_object)
+
+
+def test_steps_are_timed(estimator, frames):
+    numbers = estimator.estimate(*halved(frames[0])).numbers
+    assert numbers['estimate_ms'] >= numbers['detect_ms'] + numbers['pose_ms'] - 0.1 > 0
+
+
+def test_covariance_is_one(estimator, frames):
+    covariance = estimator.estimate(*halved(frames[0])).poses[0].covariance
+    np.testing.assert_allclose(covariance, covariance.T, rtol=1e-6, atol=1e-15)
+    assert (np.linalg.eigvalsh(covariance) > 0).all()
+
+
+def test_intrinsics_of_another_size_are_refused(estimator):
+    camera = Camera.from_field_of_view(640, 480, np.radians(60))
+    with pytest.raises(CameraError, match='intrinsics are of 640x480 pixels, the image has 320x240'):
+        estimator.estimate(np.zeros((240, 320, 3), np.uint8), camera)
+
+
+def test_an_unknown_estimator_is_refused_with_the_list(card):
+    with pytest.raises(BadInput, match='expected one of onnx, feature_match, mean_pose, oracle'):
+        create_estimator('magic', card)

@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+import posegrasp_ros.evaluate as evaluate
+from posegrasp_ros.bags import BagError, BagFrame, BagWriter
+from posegrasp_ros.camera import Camera
+from posegrasp_ros.estimation.estimate import Estimation, PoseEstimate
+from posegrasp_ros.estimation.scripted import MeanPoseEstimator, OracleEstimator
+from posegrasp_ros.geometry import invert, look_at, make_transform, rotation_from_vector
+from posegrasp_ros.grasping.gripper import load_gripper
+from posegrasp_ros.grasping.library import load_grasps
+from posegrasp_ros.grasping.planner import GraspPlanner
+from posegrasp_ros.mesh import load_mesh
+from posegrasp_ros.metrics.pose_errors import ErrorTarget
+from posegrasp_ros.resources import resource_path
+from posegrasp_ros.run_folder import read_reports
+
+SECOND = 1_000_000_000
+CAMERA = Camera.from_field_of_view(64, 48, 1.0)
+BASE_FROM_CAMERA = look_at((0.4, 0.1, 0.5), (0, 0, 0.03))
+MESH = load_mesh(resource_path('models/box/mesh.obj'))
+
+
+def frame(index):
+    """A box that stands on the table, turned a little further in each frame."""
+    base_from_object = make_transform(rotation_from_vector([0, 0, 0.1 * index]), (0.002 * index, 0, 0.0225))
+    image = np.full((48, 64, 3), 10 * index % 250, np.uint8)
+    camera_from_object = invert(BASE_FROM_CAMERA) @ base_from_object
+    return BagFrame((index + 1) * SECOND, image, CAMERA, camera_from_object, BASE_FROM_CAMERA)
+
+
+class Shifted:
+    """Answers 4 mm beside the truth, nothing on dark images, and has a bug for bright ones."""
+
+    def estimate(self, image, camera, truth=None):
+        if image.mean() < 15:
+            return Estimation(reason='too_dark')
+        if image.mean() > 225:
+            raise RuntimeError('a bug')
+        pose = truth @ make_transform(None, (0.004, 0, 0))
+        return Estimation([PoseEstimate(pose, 0.9, np.eye(6) * 1e-6)], numbers={'network_ms': 1.0})
+
+
+@pytest.fixture(autouse=True)
+def estimators(monkeypatch):
+    made = {'onnx': Shifted, 'oracle': OracleEstimator, 'feature_match': Shifted,
+            'mean_pose': lambda: MeanPoseEstimator(frame(30).camera_from_object)}
+    monkeypatch.setattr(evaluate, 'create_estimator', lambda name, card, threads=None: made[name]())
+
+
+@pytest.fixture
+def card():
+    return SimpleNamespace(name='box', load_mesh=lambda: MESH, symmetries=np.eye(4)[None],
+                           network_sha256='00' * 32)
+
+
+@pytest.fixture(scope='module')
+def planner():
+    gripper = load_gripper(resource_path('config/gripper.yaml'))
+    return GraspPlanner(gripper, load_grasps(resource_path('models/box/grasps.yaml'), gripper))
+
+
+def record(path, frames):
+    with BagWriter(path) as writer:
+        for item in frames:
+            writer.write(item)
+    return path
+
+
+@pytest.fixture
+def bag(tmp_path):
+    return record(tmp_path / 'bag', [frame(index) for index in range(25)])
+
+
+def run(bags, card, **options):
+    return evaluate.evaluate_bags(bags, card, progress=False, **options)
+
+
+def test_stages_metrics_and_failures_of_a_recording(bag, card, planner):
+    summary = run([bag], card, planner=planner)
+    perception = summary['stages']['perception']
+    assert (perception['inputs'], perception['answered']) == (25, 21), '2 dark, 2 bright'
+    assert summary['failures'] == {'too_dark': 2, 'internal_error': 2}
+    assert summary['metrics']['recall_1cm_5deg']['value'] == pytest.approx(21 / 25)
+    assert summary['metrics']['position_error_median']['value'] == pytest.approx(0.004)
+    assert summary['stages']['planning']['inputs'] == 21
+    assert summary['stages']['planning']['coverage'] == 1
+    assert summary['metrics']['image_to_grasp_p50']['value'] > summary['metrics']['image_to_pose_p50']['value']
+
+
+def test_all_four_stand_side_by_side_and_the_scripted_ones_are_references(bag, card):
+    summary = run([bag], card)
+    assert list(summary['estimators']) == ['onnx', 'feature_match', 'mean_pose', 'oracle']
+    assert summary['estimators']['oracle']['metrics']['recall_1cm_5deg']['value'] == 1
+    assert summary['estimators']['onnx']['metrics'] == summary['metrics']
+    verdicts = {(item['entry'], item['metric']): item for item in summary['verdicts']
+                if item['kind'] == 'scripted'}
+    assert {entry for entry, _ in verdicts} == {'feature_match', 'mean_pose', 'oracle'}
+    assert verdicts['mean_pose', 'recall_1cm_5deg']['verdict'] == 'better'
+    assert verdicts['oracle', 'recall_1cm_5deg']['fair'] is False
+    assert ('oracle', 'image_to_pose_p50') not in verdicts, 'a rule that does not look is fast for no merit'
+
+
+def test_any_estimator_can_be_the_one_in_question(bag, card):
+    summary = run([bag], card, estimator='oracle', beside=['mean_pose'])
+    assert summary['estimator'] == 'oracle' and summary['headline']['value'] == 1
+    assert list(summary['estimators']) == ['oracle', 'mean_pose']
+
+
+def test_the_run_folder_holds_every_report_and_the_summary(bag, card, planner, tmp_path):
+    summary = run([bag], card, planner=planner, beside=[], out=tmp_path / 'run')
+    assert json.loads((tmp_path / 'run' / 'summary.json').read_text()) == json.loads(json.dumps(summary))
+    reports, warnings = read_reports(tmp_path / 'run')
+    assert len(reports) == 25 + 21 and warnings == []
+    line = json.loads((tmp_path / 'run' / 'metrics.jsonl').read_text().splitlines()[0])
+    assert (line['estimator'], line['bag']) == ('onnx', 'bag')
+    assert 'Estimators' not in (tmp_path / 'run' / 'report.html').read_text()
+
+
+def test_recordings_of_the_same_times_do_not_run_together(tmp_path, card):
+    first = record(tmp_path / 'first', [frame(index) for index in range(5, 15)])
+    second = record(tmp_path / 'second', [frame(index) for index in range(5, 15)])
+    summary = run([first, second], card, beside=[])
+    assert summary['frames'] == {'seen': 20, 'with_object': 20, 'scenes': 20, 'repeated_messages': 0}
+    assert [bag['name'] for bag in summary['provenance']['bags']] == ['first', 'second']
+
+
+def test_without_the_camera_pose_nothing_is_planned(tmp_path, card, planner):
+    bag = record(tmp_path / 'bag', [replace(frame(index), base_from_camera=None) for index in range(3, 8)])
+    summary = run([bag], card, planner=planner, beside=[])
+    assert summary['stages']['planning']['inputs'] == 0
+    assert summary['metrics']['image_to_grasp_p50']['n'] == 0
+
+
+def test_without_ground_truth_coverage_and_latency_remain(tmp_path, card):
+    bag = record(tmp_path / 'bag', [replace(frame(index), camera_from_object=None) for index in range(3, 8)])
+    summary = run([bag], card, estimator='mean_pose', beside=[])
+    assert summary['metrics']['recall_1cm_5deg']['n'] == 0 and summary['headline']['value'] is None
+    assert summary['metrics']['image_to_pose_p50']['n'] == 5
+
+
+def test_a_frame_that_cannot_be_used_is_counted_with_its_reason(card):
+    contestant = evaluate.Contestant(Shifted(), ErrorTarget.from_mesh(MESH))
+    broken = replace(frame(7), image=None, camera=None, reason='bad_image', problem='image: ...')
+    reports = [report for item in (frame(6), broken) for report in contestant.answer(item)]
+    assert [(report.ok, report.reason) for report in reports] == [(True, ''), (False, 'bad_image')]
+    summary = contestant.metrics.summary()
+    assert summary['metrics']['recall_1cm_5deg']['value'] == 0.5
+    assert summary['failures'] == {'bad_image': 1}
+
+
+def test_a_cut_recording_is_measured_and_the_summary_says_so(tmp_path, card):
+    noise = np.random.default_rng(0).integers(0, 200, (480, 640, 3), np.uint8)
+    camera = CAMERA.resized(640, 480)
+    bag = record(tmp_path / 'bag', [replace(frame(i), image=cv2.add(noise, 20), camera=camera) for i in range(20)])
+    file = bag / 'bag.mcap'
+    file.write_bytes(file.read_bytes()[:int(file.stat().st_size * 0.7)])
+    summary = run([bag], card, beside=[])
+    assert 5 < summary['frames']['seen'] < 20
+    assert 'cut off' in summary['provenance']['warnings'][0]
+
+
+def test_a_recording_without_images_is_refused(tmp_path, card):
+    bag = record(tmp_path / 'bag', [])
+    with pytest.raises(BagError, match='expected images, found none'):
+        run([bag], card)
+
+
+def test_bad_input_is_refused_before_anything_is_written(tmp_path, card, bag):
+    with pytest.raises(BagError, match='no such bag'):
+        run([bag, tmp_path / 'nope'], card, out=tmp_path / 'run')
+    assert not (tmp_path / 'run').exists()
