@@ -15,7 +15,7 @@ def start(context):
         pipeline_node(context, 'grasp_planner', texts=('model', 'gripper', 'base_frame'),
                       numbers=('base_from_camera',)),
         pipeline_node(context, 'monitor', texts=('model', 'out')),
-        *([camera_transform(context, camera)] if camera else []),
+        *camera_transform(context, camera),
         *rviz(context),
     ]
 

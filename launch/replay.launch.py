@@ -28,7 +28,7 @@ def start(context):
         pipeline_node(context, 'monitor', texts=('model', 'out')),
         player,
         end_with(player),
-        *([camera_transform(context, camera)] if camera else []),
+        *camera_transform(context, camera),
         *rviz(context),
     ]
 

@@ -28,7 +28,7 @@ def start(context):
         pipeline_node(context, 'monitor', texts=('model', 'out')),
         simulator,
         end_with(simulator),
-        camera_transform(context, camera),
+        *camera_transform(context, camera),
         *rviz(context),
     ]
 

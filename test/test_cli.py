@@ -49,7 +49,8 @@ def test_evaluate_writes_the_summary_that_scripts_read(recording, tmp_path, caps
 
 
 def test_the_oracle_reaches_everything_and_passes_the_gate(recording, tmp_path):
-    code = main(['evaluate', str(recording), '--estimator', 'oracle', '--beside', '--gate', '--out', str(tmp_path)])
+    code = main(['evaluate', str(recording), '--estimator', 'oracle', '--beside', '--gate',
+                 '--out', str(tmp_path)])
     assert code == 0
     assert json.loads((tmp_path / 'summary.json').read_text())['metrics']['recall_1cm_5deg']['value'] == 1.0
 
@@ -85,7 +86,7 @@ def test_a_damaged_network_is_refused(recording, model, tmp_path, capsys):
     with (model / 'model.onnx').open('r+b') as file:
         file.write(b'damage')
     line = refused(capsys, 'evaluate', recording, '--model', model, '--out', tmp_path / 'run')
-    assert 'model.onnx hashes to' in line
+    assert 'which model.onnx hashes to' in line
 
 
 def test_a_wrong_field_of_the_card_is_refused(recording, model, tmp_path, capsys):

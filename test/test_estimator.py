@@ -1,4 +1,4 @@
-"""The shipped model on simulated scenes: right, the same at any size and encoding, honest when there is nothing."""
+"""The shipped model on simulated scenes: right, the same at any size and encoding, honest otherwise."""
 
 import cv2
 import numpy as np

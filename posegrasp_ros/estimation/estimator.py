@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from posegrasp_ros.camera import Camera, CameraError
+from posegrasp_ros.estimation.align import Alignment
 from posegrasp_ros.estimation.crop import CropCamera
 from posegrasp_ros.estimation.decoders import (
     Detection,
@@ -16,6 +17,7 @@ from posegrasp_ros.estimation.decoders import (
 from posegrasp_ros.estimation.estimate import Estimation, PoseEstimate
 from posegrasp_ros.estimation.model_card import ModelCard
 from posegrasp_ros.estimation.network import Network
+from posegrasp_ros.estimation.refine import Refiner
 from posegrasp_ros.estimation.solve import Solution, solve_pose
 from posegrasp_ros.estimation.stopwatch import Stopwatch
 from posegrasp_ros.geometry import make_transform, rotate_covariance
@@ -23,23 +25,28 @@ from posegrasp_ros.geometry import make_transform, rotate_covariance
 MOST_CANDIDATES = 3
 PADDING_GREY = 115
 MIN_SCORE = 0.2
+SCORE_FIGURES = ('heat', 'inlier_share', 'log_residual', 'correlation', 'edge_share')
+"""What the score is made of."""
 
 
 class PoseEstimator:
     """Finds the object in the image, reads object coordinates from a crop around it, solves the pose.
 
     The crop is what a camera turned to the object would see, so the network always meets it in the middle and
-    undistorted. A second crop, around the pose that the first one gave, is centred better and read again.
+    undistorted. The pose is then refined against the mesh's own colours and edges.
 
     :param card: the model
     :param threads: processor threads of the networks; None takes every core
     :param min_score: poses less probable than this are no answer
+    :param refine: False leaves the network's pose as it is, for comparison
     """
 
-    def __init__(self, card: ModelCard, threads: int | None = None, min_score: float = MIN_SCORE):
+    def __init__(self, card: ModelCard, threads: int | None = None, min_score: float = MIN_SCORE,
+                 refine: bool = True):
         self._card = card
         self.detector = Network(card.detector, threads)
         self.network = Network(card.network, threads)
+        self._refiner = Refiner(card.mesh) if refine else None
         self._min_score = min_score
         parameters = card.network.parameters
         self._centre_m = np.array(parameters['centre_m'])
@@ -83,21 +90,17 @@ class PoseEstimator:
         """The estimate of one detection and the figures of its score; None when there is no pose."""
         size, margin = self.network.card.size[0], self.network.card.parameters['margin']
         crop = CropCamera.of_detection(detection, camera, size, margin)
-        first = self._solve(crop, image, camera)
-        if first is None:
-            return None
-        pose = _turned(crop, first.pose)
-        centre = pose[:3, :3] @ self._centre_m + pose[:3, 3]
-        angular_radius = self.network.card.parameters['radius_m'] / np.linalg.norm(centre)
-        again = CropCamera.around(centre, angular_radius, size, margin)
-        solution = self._solve(again, image, camera)
+        solution = self._solve(crop, image, camera)
         if solution is None:
             return None
-        covariance = rotate_covariance(solution.covariance, again.camera_from_crop)
+        pose = make_transform(crop.camera_from_crop) @ solution.pose
+        covariance = rotate_covariance(solution.covariance, crop.camera_from_crop)
+        aligned = self._refiner.refine(image, camera, pose) if self._refiner else None
+        if aligned:
+            pose, covariance = aligned.pose, np.linalg.pinv(aligned.information, hermitian=True)
+        figures = score_figures(solution, detection, aligned)
         scale = np.sqrt(np.repeat(self._card.covariance_scale, 3))
-        figures = score_figures(solution, detection)
-        return PoseEstimate(_turned(again, solution.pose), self._score(figures),
-                            covariance * np.outer(scale, scale)), figures
+        return PoseEstimate(pose, self._score(figures), covariance * np.outer(scale, scale)), figures
 
     def _solve(self, crop: CropCamera, image: np.ndarray, camera: Camera) -> Solution | None:
         output = self.network.run(self.network.tensor(crop.shoot(image, camera)))
@@ -113,12 +116,15 @@ class PoseEstimator:
         return float(sigmoid(coefficients['bias'] + sum(coefficients[name] * figures[name] for name in figures)))
 
 
-def score_figures(solution: Solution, detection: Detection) -> dict[str, float]:
-    """What the score is made of: named figures of a solution."""
-    spread_m = np.sqrt(np.trace(solution.covariance[:3, :3]))
-    return {'inlier_share': solution.inlier_share, 'heat': detection.heat,
-            'log_residual': float(np.log(solution.residual_px + 0.1)),
-            'log_spread': float(np.log(spread_m + 1e-5))}
+def score_figures(solution: Solution, detection: Detection, aligned: Alignment | None) -> dict[str, float]:
+    """What the score is made of; the alignment's figures are 0 where there was none."""
+    return {
+        'heat': detection.heat,
+        'inlier_share': solution.inlier_share,
+        'log_residual': float(np.log(solution.residual_px + 0.1)),
+        'correlation': aligned.correlation if aligned else 0.0,
+        'edge_share': aligned.edge_share if aligned else 0.0,
+    }
 
 
 def letterbox(image: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, float]:
@@ -133,7 +139,3 @@ def letterbox(image: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, flo
     picture = np.full((height, width, 3), PADDING_GREY, np.uint8)
     picture[:inner[1], :inner[0]] = cv2.resize(image, inner, interpolation=interpolation)
     return picture, scale
-
-
-def _turned(crop: CropCamera, crop_from_object: np.ndarray) -> np.ndarray:
-    return make_transform(crop.camera_from_crop) @ crop_from_object

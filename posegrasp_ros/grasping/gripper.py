@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from posegrasp_ros.errors import BadInput
+from posegrasp_ros.fields import Fields
 from posegrasp_ros.geometry import transform_from_pose
-from posegrasp_ros.grasping.fields import Fields
 
 
 class GripperError(BadInput):

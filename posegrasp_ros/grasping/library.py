@@ -14,8 +14,8 @@ import numpy as np
 import yaml
 
 from posegrasp_ros.errors import BadInput
+from posegrasp_ros.fields import Fields
 from posegrasp_ros.geometry import invert, quaternion_from_matrix, transform_from_pose
-from posegrasp_ros.grasping.fields import Fields
 from posegrasp_ros.grasping.gripper import Gripper
 
 FORMAT, FORMAT_VERSION = 'isaac_grasp', 1.0

@@ -96,6 +96,7 @@ class MonitorNode(AutostartLifecycleNode):
 
     def on_report(self, message: DiagnosticArray) -> None:
         report = messages.report_from(message)
+        self._newest_ns = max(self._newest_ns, report.stamp_ns)
         self._metrics.add_report(report)
         self._liveness.report(report, time.monotonic())
         self._write(lambda: self._folder.append(report))

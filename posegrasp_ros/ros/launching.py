@@ -7,14 +7,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import yaml
-from launch.actions import DeclareLaunchArgument, EmitEvent, RegisterEventHandler, SetEnvironmentVariable
+from ament_index_python.packages import get_packages_with_prefixes
+from launch.actions import DeclareLaunchArgument, EmitEvent, LogInfo, RegisterEventHandler, SetEnvironmentVariable
 from launch.event_handlers import OnProcessExit
 from launch.events import Shutdown
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode, Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from launch import LaunchContext
+from launch import Action, LaunchContext
 from posegrasp_ros.graph import NODES, remappings
 from posegrasp_ros.resources import resource_path
 
@@ -71,14 +72,18 @@ def pipeline_node(context: LaunchContext, name: str, texts: tuple[str, ...] = ()
         arguments=['--ros-args', '--log-level', value(context, 'log_level') or 'info'], output='screen')
 
 
-def camera_transform(context: LaunchContext, base_from_camera: list[float]) -> Node:
-    """Puts the camera's pose into TF, for rviz and whoever else."""
+def camera_transform(context: LaunchContext, base_from_camera: list[float]) -> list[Action]:
+    """Puts the camera's pose into TF, for rviz and whoever else; nothing when the pose is not given."""
+    if not base_from_camera:
+        return []
+    if 'tf2_ros' not in get_packages_with_prefixes():
+        return [LogInfo(msg="tf2_ros is not installed: the camera's pose is not sent to TF")]
     names = ('--x', '--y', '--z', '--qx', '--qy', '--qz', '--qw')
     frames = ['--frame-id', value(context, 'base_frame') or 'base',
               '--child-frame-id', value(context, 'camera_frame') or 'camera_optical_frame']
     numbers = [text for name, number in zip(names, base_from_camera) for text in (name, str(number))]
-    return Node(package='tf2_ros', executable='static_transform_publisher', name='camera_pose',
-                namespace=value(context, 'namespace'), arguments=numbers + frames)
+    return [Node(package='tf2_ros', executable='static_transform_publisher', name='camera_pose',
+                 namespace=value(context, 'namespace'), arguments=numbers + frames)]
 
 
 def rviz(context: LaunchContext) -> list[Node]:

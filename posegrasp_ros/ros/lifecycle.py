@@ -121,14 +121,14 @@ class AutostartLifecycleNode(LifecycleNode):
         def read_and_configure():
             self.parameters = read_parameters(self, self.PARAMETERS)
             self.configure()
-        if not self._succeeds(read_and_configure):
+        if not self._succeeds('configure', read_and_configure):
             return TransitionCallbackReturn.FAILURE
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         # Publishers first: a message that arrives the moment we subscribe deserves an answer.
         super().on_activate(state)
-        if not self._succeeds(self.activate):
+        if not self._succeeds('activate', self.activate):
             self._take_down()
             super().on_deactivate(state)
             return TransitionCallbackReturn.FAILURE
@@ -136,7 +136,7 @@ class AutostartLifecycleNode(LifecycleNode):
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._take_down()
-        self._succeeds(self.deactivate)
+        self._succeeds('deactivate', self.deactivate)
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -146,7 +146,7 @@ class AutostartLifecycleNode(LifecycleNode):
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._take_down()
         if state.label == 'active':
-            self._succeeds(self.deactivate)
+            self._succeeds('deactivate', self.deactivate)
         self._release()
         return super().on_shutdown(state)
 
@@ -154,9 +154,9 @@ class AutostartLifecycleNode(LifecycleNode):
         """Finish and free everything when the process ends; the ROS context may be gone already."""
         label = self._state_machine.current_state[1]
         if label == 'active':
-            self._succeeds(self.deactivate)
+            self._succeeds('deactivate', self.deactivate)
         if label in ('active', 'inactive'):
-            self._succeeds(self.cleanup)
+            self._succeeds('cleanup', self.cleanup)
 
     def _autostart(self) -> None:
         self.destroy_timer(self._start_timer)
@@ -166,15 +166,15 @@ class AutostartLifecycleNode(LifecycleNode):
                                         'configure and activate it')
                 return
 
-    def _succeeds(self, step: Callable[[], None]) -> bool:
+    def _succeeds(self, name: str, step: Callable[[], None]) -> bool:
         """Run one step of a transition; log in one line what is wrong with the input."""
         try:
             step()
         except BadInput as error:
-            self.get_logger().error(f'cannot {step.__name__.replace("_", " ")}: {error}')
+            self.get_logger().error(f'cannot {name}: {error}')
             return False
         except Exception as error:
-            self.get_logger().error(f'{step.__name__}: {type(error).__name__}: {error}\n' + traceback.format_exc())
+            self.get_logger().error(f'{name}: {type(error).__name__}: {error}\n' + traceback.format_exc())
             return False
         return True
 
@@ -184,7 +184,7 @@ class AutostartLifecycleNode(LifecycleNode):
             destroy(entity)
 
     def _release(self) -> None:
-        self._succeeds(self.cleanup)
+        self._succeeds('cleanup', self.cleanup)
         for publisher in [entity for entity in self._managed_entities if hasattr(entity, 'topic_name')]:
             self.destroy_lifecycle_publisher(publisher)
 

@@ -10,7 +10,7 @@ import yaml
 from scipy import optimize, stats
 from tqdm import tqdm
 
-from posegrasp_ros.estimation.estimator import PoseEstimator
+from posegrasp_ros.estimation.estimator import SCORE_FIGURES, PoseEstimator
 from posegrasp_ros.estimation.model_card import CARD_NAME, ModelCard, load_model_card, write_card
 from posegrasp_ros.geometry import rotation_angle, vector_from_rotation
 from posegrasp_ros.simulation.scene import sample_scene
@@ -84,10 +84,9 @@ def _compare(estimation, truth: np.ndarray) -> Trial:
     found = best.camera_from_object
     turn = truth[:3, :3] @ found[:3, :3].T
     disturbance = np.concatenate([truth[:3, 3] - found[:3, 3], vector_from_rotation(turn)])
-    names = ('inlier_share', 'heat', 'log_residual', 'log_spread')
     return Trial(disturbance, best.covariance,
                  (float(np.linalg.norm(disturbance[:3])), float(rotation_angle(turn))),
-                 {name: estimation.numbers[name] for name in names})
+                 {name: estimation.numbers[name] for name in SCORE_FIGURES})
 
 
 def _fit_score(trials: list[Trial]) -> dict[str, float]:

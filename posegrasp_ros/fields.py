@@ -54,18 +54,30 @@ class Fields:
             raise self.error(field, 'a name')
         return value
 
-    def number(self, field: str, low: float, high: float) -> float:
+    def one_of(self, field: str, allowed: tuple[str, ...]) -> str:
+        if self.values.get(field) not in allowed:
+            raise self.error(field, ' or '.join(allowed))
+        return self.values[field]
+
+    def file(self, field: str) -> Path:
+        """Path of a file that lies beside this one."""
+        path = self.path.parent / self.text(field)
+        if not path.is_file():
+            raise self.error(field, f'a file in {self.path.parent}')
+        return path
+
+    def number(self, field: str, low: float, high: float, what: str = 'a number') -> float:
         value = self.values.get(field)
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
-            raise self.error(field, f'a number between {low:g} and {high:g}')
+            raise self.error(field, f'{what} between {low:g} and {high:g}')
         return float(value)
 
-    def vector(self, field: str, length: int, low: float = -10.0) -> np.ndarray:
+    def vector(self, field: str, length: int, low: float = -10.0, high: float = 10.0) -> np.ndarray:
         value = self.values.get(field)
         numbers = isinstance(value, list) and len(value) == length
-        numbers = numbers and all(isinstance(v, (int, float)) and low <= v <= 10.0 for v in value)
+        numbers = numbers and all(isinstance(v, (int, float)) and low <= v <= high for v in value)
         if not numbers:
-            raise self.error(field, f'{length} numbers between {low:g} and 10')
+            raise self.error(field, f'{length} numbers between {low:g} and {high:g}')
         return np.array(value, dtype=float)
 
     def names(self, field: str) -> list[str]:

@@ -1,0 +1,61 @@
+"""Shared by all tests: ROS kept to this machine, and a model folder that needs no trained network."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from posegrasp_ros.mesh import load_mesh
+from posegrasp_ros.node_processes import node_environment
+from posegrasp_ros.resources import resource_path
+
+# Before anything imports rclpy. The domain stays open: each test that uses ROS takes one of its own.
+os.environ |= {name: value for name, value in node_environment(0).items() if name != 'ROS_DOMAIN_ID'}
+
+HAS_ROS = importlib.util.find_spec('rclpy') is not None
+NEED_ROS = ['test_nodes_*.py', 'test_messages.py', 'test_markers.py', 'test_parameters.py', 'test_lifecycle.py',
+            'test_system.py']
+collect_ignore_glob = [] if HAS_ROS else NEED_ROS
+
+
+def pytest_report_header() -> str:
+    """Say aloud what is left out."""
+    return '' if HAS_ROS else f'rclpy is not installed: {", ".join(NEED_ROS)} are left out'
+
+
+@pytest.fixture(scope='session')
+def scripted_model(tmp_path_factory) -> Path:
+    """The shipped box with a card that is right but for its network, which is none: for scripted estimators."""
+    folder = tmp_path_factory.mktemp('model') / 'box'
+    folder.mkdir()
+    for name in ('mesh.obj', 'mesh.mtl', 'texture.png', 'grasps.yaml'):
+        shutil.copy(resource_path('models/box') / name, folder / name)
+    (folder / 'none.onnx').write_bytes(b'not a network')
+    write_card(folder)
+    return folder
+
+
+def write_card(folder: Path, **changes) -> None:
+    """Write a model.yaml that fits the folder, with top-level fields changed."""
+    sha256 = hashlib.sha256((folder / 'none.onnx').read_bytes()).hexdigest()
+
+    def network(family: str) -> dict:
+        return {'file': 'none.onnx', 'sha256': sha256, 'decoder': {'family': family},
+                'input': {'name': 'image', 'size': [128, 128], 'colour': 'rgb', 'mean': [0.5] * 3,
+                          'std': [0.5] * 3}}
+
+    card = {
+        'format': 'posegrasp.model/1', 'name': 'box',
+        'object': {'mesh': 'mesh.obj', 'diameter_m': round(load_mesh(folder / 'mesh.obj').diameter, 4),
+                   'symmetries_discrete': [], 'symmetries_continuous': []},
+        'detector': network('centre_heatmap'), 'network': network('object_coordinates'),
+        'mean_pose': {'position_m': [0.0, 0.0, 0.6], 'quaternion_xyzw': [0.0, 0.0, 0.0, 1.0]},
+        'score': {}, 'covariance_scale': {'translation': 1.0, 'rotation': 1.0}, 'provenance': {}, 'measured': {},
+    }
+    (folder / 'model.yaml').write_text(yaml.safe_dump({**card, **changes}))

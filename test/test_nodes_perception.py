@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import shutil
+import time
+
+import cv2
+import numpy as np
+import pytest
+from conftest import write_card
+from geometry_msgs.msg import PoseArray, PoseStamped, PoseWithCovarianceStamped
+from rclpy.lifecycle import TransitionCallbackReturn
+from ros_harness import running
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from posegrasp_ros.camera import Camera
+from posegrasp_ros.geometry import make_transform, rotation_from_vector
+from posegrasp_ros.nodes.perception_node import PerceptionNode
+from posegrasp_ros.ros import messages
+
+CAMERA = Camera.from_field_of_view(64, 48, 1.0)
+PIXELS = np.full((48, 64, 3), 90, np.uint8)
+TRUTH = make_transform(rotation_from_vector([0.3, -0.2, 0.9]), (0.02, -0.01, 0.6))
+
+
+def header(stamp_ns: int):
+    return messages.to_header(stamp_ns, 'camera')
+
+
+def image(stamp_ns: int, **changes) -> Image:
+    message = messages.to_image(header(stamp_ns), PIXELS)
+    for name, value in changes.items():
+        setattr(message, name, value)
+    return message
+
+
+@pytest.fixture
+def perception(scripted_model):
+    """An active node of the mean_pose estimator."""
+    with running(PerceptionNode, model=str(scripted_model), estimator='mean_pose') as harness:
+        harness.start()
+        yield harness
+
+
+def send(harness, reports: list, message, info: CameraInfo | None) -> object:
+    """Publish camera_info and an image; the report on it."""
+    if info:
+        harness.publisher(CameraInfo, '/camera_info').publish(info)
+        harness.spin_for(0.2)
+    harness.publisher(type(message), '/image').publish(message)
+    harness.spin_until(lambda: reports)
+    return reports[0]
+
+
+def good_info() -> CameraInfo:
+    return messages.to_camera_info(header(5), CAMERA)
+
+
+def test_results_carry_stamp_and_frame_of_the_image(perception):
+    poses = perception.collect(PoseWithCovarianceStamped, '/perception/pose')
+    reports = perception.reports()
+    report = send(perception, reports, image(1_500_000_007), good_info())
+    perception.spin_until(lambda: poses)
+    assert (report.stamp_ns, report.ok, report.reason) == (1_500_000_007, True, '')
+    assert report.numbers['latency_ms'] > 0 and report.numbers['poses'] == 1
+    assert messages.stamp_ns(poses[0].header.stamp) == 1_500_000_007
+    assert poses[0].header.frame_id == 'camera'
+    assert messages.covariance_from(poses[0]) is not None
+
+
+@pytest.mark.parametrize(('message', 'info', 'reason'), [
+    (image(7), None, 'no_camera_info'),
+    (image(7), CameraInfo(width=64, height=48), 'bad_camera_info'),
+    (image(7), messages.to_camera_info(header(5), CAMERA.resized(128, 96)), 'size_mismatch'),
+    (image(7, data=b'\0' * 100), good_info(), 'bad_image'),
+    (image(7, encoding='bayer_rggb16'), good_info(), 'bad_image'),
+    (CompressedImage(header=header(7), format='jpeg', data=b'no jpeg'), good_info(), 'bad_image'),
+])
+def test_an_image_that_cannot_be_used_is_reported_with_the_reason(perception, capfd, message, info, reason):
+    report = send(perception, perception.reports(), message, info)
+    assert (report.stamp_ns, report.ok, report.reason) == (7, False, reason)
+    assert len([line for line in capfd.readouterr().err.splitlines() if f'{reason}: ' in line]) == 1
+
+
+def test_compressed_images_are_taken_as_they_come(perception):
+    jpeg = cv2.imencode('.jpg', PIXELS)[1].tobytes()
+    message = CompressedImage(header=header(9), format='jpeg', data=jpeg)
+    assert send(perception, perception.reports(), message, good_info()).ok
+
+
+def test_a_bug_in_the_estimator_costs_one_image_only(perception, monkeypatch):
+    reports = perception.reports()
+    works = perception.node._estimator
+
+    class Broken:
+        def estimate(self, *_):
+            perception.node._estimator = works
+            raise ZeroDivisionError('oops')
+
+    perception.node._estimator = Broken()
+    assert send(perception, reports, image(1), good_info()).reason == 'internal_error'
+    perception.publisher(Image, '/image').publish(image(2))
+    perception.spin_until(lambda: len(reports) > 1)
+    assert reports[1].ok
+
+
+def test_a_slow_estimator_answers_the_newest_image_and_builds_no_backlog(perception):
+    reports, quick = perception.reports(), perception.node._estimator
+
+    class Slow:
+        def estimate(self, *arguments):
+            time.sleep(0.3)
+            return quick.estimate(*arguments)
+
+    perception.node._estimator = Slow()
+    perception.publisher(CameraInfo, '/camera_info').publish(good_info())
+    perception.spin_for(0.2)
+    camera = perception.publisher(Image, '/image')
+    for stamp in range(1, 9):
+        camera.publish(image(stamp))
+    perception.spin_until(lambda: any(report.stamp_ns == 8 for report in reports))
+    assert len(reports) <= 3
+
+
+def test_poses_below_the_score_are_not_published(scripted_model):
+    with running(PerceptionNode, model=str(scripted_model), estimator='mean_pose', min_score=0.5) as harness:
+        harness.start()
+        arrays = harness.collect(PoseArray, '/perception/poses')
+        assert send(harness, harness.reports(), image(3), good_info()).reason == 'low_score'
+        harness.spin_until(lambda: arrays)
+        assert arrays[0].poses == []
+
+
+def test_the_oracle_waits_for_the_truth_of_its_image(scripted_model):
+    with running(PerceptionNode, model=str(scripted_model), estimator='oracle') as harness:
+        harness.start()
+        poses, reports = harness.collect(PoseWithCovarianceStamped, '/perception/pose'), harness.reports()
+        harness.publisher(CameraInfo, '/camera_info').publish(good_info())
+        truth = harness.publisher(PoseStamped, '/ground_truth')
+        harness.publisher(Image, '/image').publish(image(4))
+        harness.spin_for(0.3)
+        assert reports == []
+        truth.publish(messages.to_pose_stamped(header(4), TRUTH))
+        harness.spin_until(lambda: poses and reports)
+        assert reports[0].ok
+        np.testing.assert_allclose(messages.transform_from(poses[0].pose.pose), TRUTH, atol=1e-12)
+
+
+def test_the_overlay_is_drawn_for_whoever_listens(perception):
+    shown = perception.collect(Image, '/perception/overlay')
+    assert send(perception, perception.reports(), image(3), good_info()).ok
+    perception.spin_until(lambda: shown)
+    assert (messages.image_from(shown[0]) != PIXELS).any()
+
+
+def test_a_node_can_be_deactivated_and_activated_again(perception):
+    assert perception.node.trigger_deactivate() == TransitionCallbackReturn.SUCCESS
+    assert perception.node.trigger_activate() == TransitionCallbackReturn.SUCCESS
+    assert send(perception, perception.reports(), image(3), good_info()).ok
+    assert perception.node.trigger_deactivate() == TransitionCallbackReturn.SUCCESS
+    assert perception.node.trigger_cleanup() == TransitionCallbackReturn.SUCCESS
+    perception.start()
+
+
+@pytest.mark.parametrize(('change', 'expected'), [
+    (lambda folder: (folder / 'model.yaml').unlink(), 'no such file'),
+    (lambda folder: (folder / 'none.onnx').write_bytes(b'changed'), 'hashes to'),
+    (lambda folder: (folder / 'none.onnx').unlink(), 'a file in'),
+    (lambda folder: write_card(folder, name=''), 'name: expected'),
+    (lambda folder: (folder / 'mesh.obj').write_text('nothing'), 'mesh.obj'),
+    (lambda folder: None, 'none.onnx'),
+])
+def test_a_model_that_cannot_be_used_fails_configure_with_one_line(
+        scripted_model, tmp_path, capfd, change, expected):
+    folder = tmp_path / 'model'
+    shutil.copytree(scripted_model, folder)
+    change(folder)
+    with running(PerceptionNode, model=str(folder), estimator='onnx') as harness:
+        assert harness.node.trigger_configure() == TransitionCallbackReturn.FAILURE
+        assert harness.state == 'unconfigured'
+    lines = [line for line in capfd.readouterr().err.splitlines() if 'ERROR' in line]
+    assert len(lines) == 1 and expected in lines[0]
+
+
+def test_an_estimator_that_does_not_exist_fails_configure(scripted_model, capfd):
+    with running(PerceptionNode, model=str(scripted_model), estimator='magic') as harness:
+        assert harness.node.trigger_configure() == TransitionCallbackReturn.FAILURE
+    assert 'expected one of onnx, feature_match, mean_pose, oracle' in capfd.readouterr().err

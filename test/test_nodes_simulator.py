@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip('mujoco', reason='MuJoCo is not installed')
+import time
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PoseStamped
+from nav_msgs.msg import Path
+from ros_harness import Harness, running
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CameraInfo, Image, JointState
+
+from posegrasp_ros.camera import Camera
+from posegrasp_ros.geometry import make_transform
+from posegrasp_ros.metrics.stage_report import StageReport
+from posegrasp_ros.nodes.simulator_node import SimulatorNode
+from posegrasp_ros.ros import messages
+
+DOWN = np.diag([1.0, -1.0, -1.0])
+
+
+class Robot:
+    """What the simulator expects around it: somebody who looks, somebody who plans."""
+
+    def __init__(self, harness: Harness):
+        self.images = harness.collect(Image, '/image')
+        self.infos = harness.collect(CameraInfo, '/camera_info')
+        self.truths = harness.collect(PoseStamped, '/ground_truth')
+        self.reports = harness.reports()
+        self.perception = harness.publisher(DiagnosticArray, '/perception_report')
+        self.gripper = harness.publisher(JointState, '/gripper')
+        self.approach = harness.publisher(Path, '/approach')
+
+    def plan(self, stamp: int, height_m: float) -> None:
+        """Ask for a grasp straight from above, where nothing is."""
+        header = messages.to_header(stamp, 'base')
+        poses = [make_transform(DOWN, (0.5, 0.5, z)) for z in (height_m + 0.1, height_m, height_m + 0.1)]
+        self.gripper.publish(messages.to_gripper(header, 0.08, 70.0))
+        self.approach.publish(messages.to_path(header, poses))
+
+
+@pytest.fixture
+def simulator(scripted_model):
+    with running(SimulatorNode, model=str(scripted_model), seed=3, picks=2, timeout_s=1.5, rate_hz=2.0,
+                 exit_when_done=False) as harness:
+        harness.start()
+        yield harness
+
+
+def test_image_intrinsics_and_truth_share_a_stamp(simulator):
+    clocks = simulator.collect(Clock, '/clock')
+    robot = Robot(simulator)
+    simulator.spin_until(lambda: robot.images and robot.infos and robot.truths and clocks)
+    assert len({messages.stamp_ns(m[0].header.stamp) for m in (robot.images, robot.infos, robot.truths)}) == 1
+    camera, truth = Camera.from_info(robot.infos[0]), messages.transform_from(robot.truths[0].pose)
+    pixel = camera.project(truth[:3, 3][None])[0]
+    assert messages.image_from(robot.images[0]).shape == (480, 640, 3)
+    assert (pixel > 0).all() and (pixel < (640, 480)).all()
+
+
+def test_a_grasp_beside_the_object_is_missed_by_physics(simulator):
+    robot = Robot(simulator)
+    simulator.spin_until(lambda: robot.images)
+    stamp = messages.stamp_ns(robot.images[0].header.stamp)
+    robot.plan(stamp, height_m=0.3)
+    simulator.spin_until(lambda: robot.reports, 60.0)
+    assert (robot.reports[0].stamp_ns, robot.reports[0].reason) == (stamp, 'missed')
+    assert robot.reports[0].numbers['sim_s'] > 1.0
+
+
+def test_without_a_plan_the_attempt_ends_after_the_timeout(simulator):
+    robot = Robot(simulator)
+    simulator.spin_until(lambda: robot.reports, 20.0)
+    assert robot.reports[0].reason == 'no_grasp'
+    assert robot.reports[0].numbers['waited_ms'] >= 1500
+    assert len(robot.images) >= 2, 'a camera goes on while nobody answers'
+
+
+def test_a_failure_of_perception_ends_the_attempt_at_once(simulator):
+    robot = Robot(simulator)
+    simulator.spin_until(lambda: robot.images)
+    stamp = messages.stamp_ns(robot.images[0].header.stamp)
+    started_s = time.monotonic()
+    robot.perception.publish(messages.to_report(StageReport(stamp, 'perception', False, 'no_object')))
+    simulator.spin_until(lambda: robot.reports)
+    assert (robot.reports[0].stamp_ns, robot.reports[0].reason) == (stamp, 'no_grasp')
+    assert time.monotonic() - started_s < 1.0
+
+
+def test_a_plan_for_an_old_image_is_not_carried_out(simulator):
+    robot = Robot(simulator)
+    simulator.spin_until(lambda: robot.images)
+    robot.plan(stamp=1, height_m=0.3)
+    simulator.spin_until(lambda: robot.reports, 20.0)
+    assert robot.reports[0].reason == 'no_grasp'
+
+
+def test_the_same_seed_gives_the_same_picture(scripted_model):
+    pictures = []
+    for _ in range(2):
+        with running(SimulatorNode, model=str(scripted_model), seed=11, picks=1) as harness:
+            harness.start()
+            robot = Robot(harness)
+            harness.spin_until(lambda: robot.images)  # noqa: B023
+            pictures.append(messages.image_from(robot.images[0]))
+    np.testing.assert_array_equal(*pictures)
