@@ -78,7 +78,8 @@ def _add_demo(commands) -> None:
                       'Example: posegrasp demo --picks 50 --seed 4242 --out runs/fifty')
     parser.add_argument('--picks', type=int, default=20, help='attempts')
     parser.add_argument('--seed', type=int, default=1, help='same seed, same scenes')
-    parser.add_argument('--out', type=Path, default=Path('runs/demo'), help='run folder for metrics and report')
+    parser.add_argument('--out', type=Path, metavar='DIR', default=argparse.SUPPRESS,
+                        help='run folder for metrics and report (default: runs/demo-TIME)')
     _estimator_option(parser)
     _model_option(parser)
 
@@ -86,8 +87,7 @@ def _add_demo(commands) -> None:
 def _demo(options: argparse.Namespace) -> int:
     from posegrasp_ros.demo import run_demo
 
-    run_demo(picks=options.picks, seed=options.seed, out=options.out, estimator=options.estimator,
-             model=_model_folder(options))
+    run_demo(options.picks, options.seed, getattr(options, 'out', None), options.estimator, _model_folder(options))
     return DONE
 
 

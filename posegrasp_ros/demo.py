@@ -71,7 +71,7 @@ def _start(nodes: NodeProcesses, folder: Path, model: Path, estimator: str, pick
     from posegrasp_ros.geometry import quaternion_from_matrix
     from posegrasp_ros.simulation.scene import DEFAULT_BASE_FROM_CAMERA as base_from_camera
     camera = [*base_from_camera[:3, 3].tolist(), *quaternion_from_matrix(base_from_camera[:3, :3]).tolist()]
-    shared = {'model': str(model)}
+    shared = {'model': str(model), 'exit_on_failure': True}
     nodes.start('monitor', {**shared, 'out': str(folder)})
     nodes.start('perception', {**shared, 'estimator': estimator})
     nodes.start('grasp_planner', {**shared, 'base_from_camera': camera})
@@ -103,11 +103,11 @@ def _check(nodes: NodeProcesses, done: int, picks: int, now_s: float, deadline_s
     for name in nodes.ended():
         if name != 'simulator' or nodes.exit_code(name):
             raise DemoError(f'{name} ended with exit code {nodes.exit_code(name)} after {done} of {picks} picks; '
-                            f'it said: {nodes.log_tail(name)}')
+                            f'it said: {nodes.last_words(name)}')
         # The last reports may still be on their way to the monitor.
         deadline_s = min(deadline_s, now_s + LAST_REPORT_WITHIN_S)
     if now_s > deadline_s:
-        said = '; '.join(f'{name}: {nodes.log_tail(name, 1)}' for name in NODES)
+        said = '; '.join(f'{name}: {nodes.last_words(name)}' for name in NODES)
         raise DemoError(f'demo: no news after {done} of {picks} picks; the nodes said last: {said}')
     return deadline_s
 

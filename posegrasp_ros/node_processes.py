@@ -59,9 +59,9 @@ class NodeProcesses:
     def log_path(self, name: str) -> Path:
         return self._folder / f'{name}.log'
 
-    def log_tail(self, name: str, lines: int = 5) -> str:
-        """The last lines that a node printed."""
-        return '\n'.join(self.log_path(name).read_text(errors='replace').splitlines()[-lines:])
+    def last_words(self, name: str) -> str:
+        """The last line that a node printed."""
+        return self.log_path(name).read_text(errors='replace').rstrip().rpartition('\n')[2]
 
     def exit_code(self, name: str) -> int | None:
         """A node's exit code; None while it runs."""

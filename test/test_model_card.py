@@ -48,7 +48,7 @@ def test_the_shipped_card_is_good():
     (('network', 'decoder', 'family'), 'magic', 'network.decoder.family: expected object_coordinates'),
     (('network', 'sha256'), '0' * 64, 'which model.onnx hashes to'),
     (('detector',), None, 'detector: expected a mapping'),
-    (('mean_pose', 'quaternion_xyzw'), [0, 0, 0, 0], 'mean_pose.quaternion_xyzw: expected a quaternion of length 1'),
+    (('mean_pose', 'quaternion_xyzw'), [0, 0, 0, 0], 'mean_pose.quaternion_xyzw: expected a quaternion of'),
     (('object', 'symmetries_continuous'), [{'axis': [0, 0, 0]}], 'object.symmetries_continuous[0].axis: expected'),
 ])
 def test_a_wrong_field_is_named(folder, keys, value, expected):

@@ -88,3 +88,10 @@ def test_verdict_needs_the_whole_interval_on_one_side(interval, direction, expec
 def test_unknown_direction_is_refused():
     with pytest.raises(ValueError, match="'up'"):
         verdict((1, 2), 3, 'up')
+
+
+@pytest.mark.parametrize('trials', range(1, 60))
+def test_none_of_n_is_not_better_than_none(trials):
+    assert wilson_interval(0, trials).low == 0.0
+    assert verdict(wilson_interval(0, trials), 0.0, 'higher_is_better') == 'inconclusive'
+    assert verdict(wilson_interval(trials, trials), 1.0, 'higher_is_better') == 'inconclusive'

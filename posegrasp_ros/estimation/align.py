@@ -51,6 +51,7 @@ class Picture:
 
     def __init__(self, crop: np.ndarray, blur_px: float):
         image = cv2.GaussianBlur(crop, (0, 0), blur_px)
+        self.blur_px = blur_px
         # neighbours closer than this share their noise: they count together
         self.correlation_length_px = 2 * np.sqrt(np.pi) * np.hypot(blur_px, 0.5)
         self._image = image
@@ -74,7 +75,7 @@ class Picture:
 
 
 def align(picture: Picture, matrix: np.ndarray, surface: Surface, edges: Edges, level: int, pose: np.ndarray,
-          reach_px: int, iterations: int = 6, most_points: int = 400) -> Alignment | None:
+          reach_px: int, iterations: int = 6, most_points: int = 300) -> Alignment | None:
     """Move ``pose`` until mesh and picture agree.
 
     :param matrix: (3, 3) pinhole matrix of the picture
@@ -138,11 +139,12 @@ def _edge_term(picture: Picture, matrix, edges: Edges, outline, pose, reach_px: 
         return np.zeros((0, 6)), np.zeros(0), 0.0
     points = edges.points[outline]
     seen, jacobian, depth = reproject(points, pose, matrix)
-    ahead, _, _ = reproject(points + 1e-3 * edges.directions[outline], pose, matrix)
-    along = ahead - seen
+    # how a pixel moves with the position is also how it moves along the edge
+    along = np.einsum('nij,nj->ni', jacobian[:, :, :3], edges.directions[outline] @ pose[:3, :3].T)
     across = np.column_stack([-along[:, 1], along[:, 0]])
     across /= np.linalg.norm(across, axis=1, keepdims=True) + 1e-9
-    steps = np.arange(-reach_px, reach_px + 0.25, 0.5)
+    spacing = min(1.0, picture.blur_px / 2)
+    steps = np.arange(-reach_px, reach_px + spacing / 2, spacing)
     steepness = picture.slopes(seen[:, None] + steps[:, None] * across[:, None], across)
     # near is likelier than far: an edge of the artwork close by must not win for a little more contrast
     preferred = steepness * np.exp(-0.5 * (steps / (0.6 * reach_px)) ** 2)
@@ -150,8 +152,8 @@ def _edge_term(picture: Picture, matrix, edges: Edges, outline, pose, reach_px: 
     index = np.arange(len(best))
     before, middle, after = (steepness[index, best + shift] for shift in (-1, 0, 1))
     curve = np.minimum(before - 2 * middle + after, -1e-6)
-    offset = steps[best] + np.clip(0.5 * (before - after) / curve, -1, 1) * 0.5
-    found = (middle > 4.0) & (np.abs(offset) < reach_px - 0.5)
+    offset = steps[best] + np.clip(0.5 * (before - after) / curve, -1, 1) * spacing
+    found = (middle > 4.0) & (np.abs(offset) < reach_px - spacing)
     if found.sum() < 6:
         return np.zeros((0, 6)), np.zeros(0), float(found.mean())
     sigma = max(1.4826 * np.median(np.abs(offset[found])), EDGE_SIGMA_PX)

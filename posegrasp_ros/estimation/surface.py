@@ -10,7 +10,7 @@ from posegrasp_ros.mesh import Mesh
 
 POINTS = 1500
 DENSE_POINTS = 100_000
-EDGE_POINTS = 400
+EDGE_POINTS = 300
 SHARP_RAD = np.radians(30)
 
 
@@ -53,7 +53,8 @@ class Edges:
 
     def __init__(self, mesh: Mesh, seed: int = 0):
         solid = mesh.solid
-        ends = solid.vertices[solid.face_adjacency_edges]
+        # plain arrays: trimesh's own keep a hash up to date at every step of arithmetic
+        ends = np.array(solid.vertices)[solid.face_adjacency_edges]
         vector = ends[:, 1] - ends[:, 0]
         length = np.linalg.norm(vector, axis=1)
         sharp = solid.face_adjacency_angles > SHARP_RAD
@@ -68,7 +69,7 @@ class Edges:
         """(N, 3) unit, along the edge."""
         self.length_m = length[sharp].sum() / EDGE_POINTS if sharp.any() else length[curved].sum() / len(chosen)
         """Of the edges that one point stands for."""
-        self._normals = solid.face_normals[solid.face_adjacency[chosen]]
+        self._normals = np.array(solid.face_normals)[solid.face_adjacency[chosen]]
         self._sharp = sharp[chosen]
 
     def visible(self, camera_from_object: np.ndarray) -> np.ndarray:

@@ -31,7 +31,10 @@ def wilson_interval(successes: float, trials: float) -> Interval:
     rate, z2 = successes / trials, Z_95 ** 2
     centre = (rate + z2 / (2 * trials)) / (1 + z2 / trials)
     half = Z_95 / (1 + z2 / trials) * np.sqrt(rate * (1 - rate) / trials + z2 / (4 * trials ** 2))
-    return Interval(float(max(0.0, centre - half)), float(min(1.0, centre + half)))
+    # the formula gives these two exactly, its rounding does not: 0 of n must not come out above 0
+    low = 0.0 if successes == 0 else centre - half
+    high = 1.0 if successes == trials else centre + half
+    return Interval(float(low), float(high))
 
 
 def rate_interval(successes: np.ndarray, clusters: np.ndarray) -> Interval | None:

@@ -31,6 +31,9 @@ class LifecycleParameters:
     autostart: bool = parameter(
         True, 'Configure and activate without being asked. Turn off where a lifecycle manager does it.',
         read_only=True)
+    exit_on_failure: bool = parameter(
+        False, 'End the process with exit code 2 when autostart fails, instead of waiting to be configured.',
+        read_only=True)
 
 
 class AutostartLifecycleNode(LifecycleNode):
@@ -162,6 +165,8 @@ class AutostartLifecycleNode(LifecycleNode):
         self.destroy_timer(self._start_timer)
         for transition in (self.trigger_configure, self.trigger_activate):
             if transition() != TransitionCallbackReturn.SUCCESS:
+                if read_parameters(self, LifecycleParameters).exit_on_failure:
+                    raise SystemExit(2)
                 self.get_logger().error('the node is not active: correct what is wrong and start it again, or '
                                         'configure and activate it')
                 return

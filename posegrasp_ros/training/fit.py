@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
 from torch import nn
@@ -37,19 +39,26 @@ class Task:
     loss: Callable[..., torch.Tensor]
 
 
-class SampleStream(torch.utils.data.IterableDataset):
-    """Endless batches; worker w of a run with seed s always draws the same ones."""
+def batches(maker: SampleMaker, task: Task, seed: int, workers: int) -> Iterator[list[torch.Tensor]]:
+    """Endless batches, the same for the same seed however many workers draw them.
 
-    def __init__(self, maker: SampleMaker, task: Task, seed: int):
-        self._maker, self._task, self._seed = maker, task, seed
+    Threads will do: OpenCV and numpy leave the interpreter to others while they work. Processes would need either
+    a copy of all views each or a fork, which OpenCV's own threads do not survive.
+    """
+    def draw(number: int) -> list[torch.Tensor]:
+        rng = np.random.default_rng((seed, number))
+        samples = [task.sample(maker, rng) for _ in range(task.batch)]
+        return [torch.from_numpy(np.stack(part)) for part in zip(*samples)]
 
-    def __iter__(self) -> Iterator[list[torch.Tensor]]:
-        cv2.setNumThreads(1)
-        worker = torch.utils.data.get_worker_info()
-        rng = np.random.default_rng((self._seed, worker.id if worker else 0))
-        while True:
-            samples = [self._task.sample(self._maker, rng) for _ in range(self._task.batch)]
-            yield [torch.from_numpy(np.stack(part)) for part in zip(*samples)]
+    with ThreadPoolExecutor(workers) as pool:
+        pending = deque(pool.submit(draw, number) for number in range(workers + 2))
+        try:
+            for number in itertools.count(len(pending)):
+                yield pending.popleft().result()
+                pending.append(pool.submit(draw, number))
+        finally:
+            for future in pending:
+                future.cancel()
 
 
 def fit(network: nn.Module, task: Task, maker: SampleMaker, seconds: float, seed: int,
@@ -61,15 +70,13 @@ def fit(network: nn.Module, task: Task, maker: SampleMaker, seconds: float, seed
     device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
     network.to(device, memory_format=torch.channels_last).train()
     optimizer = torch.optim.AdamW(network.parameters(), lr=PEAK_LEARNING_RATE, weight_decay=1e-3)
-    workers = max(1, (os.cpu_count() or 2) - 1)
-    loader = torch.utils.data.DataLoader(SampleStream(maker, task, seed), batch_size=None, num_workers=workers,
-                                         prefetch_factor=4, multiprocessing_context='fork')
+    source = batches(maker, task, seed, workers=max(1, (os.cpu_count() or 2) - 1))
     mean = torch.tensor(MEAN, device=device).view(1, 3, 1, 1)
     std = torch.tensor(STD, device=device).view(1, 3, 1, 1)
     images, smooth, start = 0, None, time.monotonic()
     with tqdm(total=round(seconds), desc=f'training {task.name}', unit='s', disable=not progress,
               bar_format='{l_bar}{bar}| {n:.0f}/{total} s, {remaining} left{postfix}') as bar:
-        for picture, *targets in loader:
+        for picture, *targets in source:
             elapsed = time.monotonic() - start
             if elapsed >= seconds:
                 break
@@ -88,6 +95,7 @@ def fit(network: nn.Module, task: Task, maker: SampleMaker, seconds: float, seed
             bar.set_postfix_str(f'{images} images, loss {smooth:.3f}', refresh=False)
             bar.update(min(elapsed, seconds) - bar.n)
         bar.update(bar.total - bar.n)
+    source.close()
     network.cpu().eval()
     return {'images': images, 'loss': round(smooth if smooth is not None else float('nan'), 4)}
 

@@ -10,9 +10,6 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-DETECTOR_STRIDE = 8
-COORDINATES_STRIDE = 4
-
 
 class ConvBlock(nn.Sequential):
     """Convolution, batch norm, ReLU."""

@@ -8,13 +8,14 @@ import cv2
 import numpy as np
 
 from posegrasp_ros.training.backgrounds import Backgrounds
-from posegrasp_ros.training.networks import COORDINATES_STRIDE, DETECTOR_STRIDE
 from posegrasp_ros.training.views import FILL, VIEW_SIZE, View
 
 CROP_SIZE = 128
+COORDINATES_STRIDE = 4
 CROP_MARGIN = 1.15
 """Half the crop's side in radii of the object's bounding sphere."""
 SCENE_SIZE = (320, 256)
+DETECTOR_STRIDE = 8
 RADIUS_RANGE_PX = (11.0, 90.0)
 """Bounding sphere's radius in the detector's input: what it is trained to find."""
 

@@ -23,8 +23,15 @@ from posegrasp_ros.mesh import Mesh, load_mesh, save_mesh
 from posegrasp_ros.resources import resource_path
 from posegrasp_ros.training.backgrounds import load_backgrounds
 from posegrasp_ros.training.fit import COORDINATES, DETECTION, MEAN, STD, fit
-from posegrasp_ros.training.networks import DETECTOR_STRIDE, CoordinateNetwork, Detector
-from posegrasp_ros.training.samples import CROP_MARGIN, CROP_SIZE, RADIUS_RANGE_PX, SCENE_SIZE, SampleMaker
+from posegrasp_ros.training.networks import CoordinateNetwork, Detector
+from posegrasp_ros.training.samples import (
+    CROP_MARGIN,
+    CROP_SIZE,
+    DETECTOR_STRIDE,
+    RADIUS_RANGE_PX,
+    SCENE_SIZE,
+    SampleMaker,
+)
 from posegrasp_ros.training.views import View, half_extents, render_views
 
 VIEWS = 3000
@@ -43,7 +50,7 @@ def train(mesh_path: Path, out: Path, minutes: float, seed: int = 0, backgrounds
     """
     if not minutes > 0:
         raise BadInput(f'--minutes: expected a time above 0, got {minutes}')
-    cv2.setNumThreads(0)  # OpenCV's threads do not survive the fork of the sample workers
+    cv2.setNumThreads(1)  # samples are drawn in threads of our own
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     mesh = load_mesh(mesh_path)

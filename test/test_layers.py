@@ -1,0 +1,107 @@
+"""Who may import what: fresh interpreters import our modules and tell which packages came along."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import posegrasp_ros
+
+ROOT = Path(posegrasp_ros.__file__).parent
+MESSAGES = ('sensor_msgs', 'geometry_msgs', 'nav_msgs', 'visualization_msgs', 'diagnostic_msgs', 'std_msgs')
+# Packages, and those of our modules that alone may import them, themselves or through others.
+RESERVED = [
+    (('rclpy', *MESSAGES), ('ros', 'nodes')),
+    (('launch_ros',), ('ros.launching',)),
+    (('torch',), ('training',)),
+    (('mujoco',), ('simulation', 'training', 'nodes.simulator_node')),
+]
+# Layers from the bottom up; a module imports from its own or from one below.
+LAYERS = (
+    ('errors', 'resources', 'fields', 'geometry', 'camera', 'images', 'mesh', 'graph', '__init__'),
+    ('estimation', 'grasping', 'metrics'),
+    ('simulation', 'training', 'bags', 'report', 'overlay', 'evaluate', 'bench', 'run_folder', 'provenance'),
+    ('ros',),
+    ('nodes',),
+    ('cli', 'demo'),
+)
+
+
+def module_names() -> list[str]:
+    """All modules of the package, without the package's own name."""
+    paths = [path.relative_to(ROOT).with_suffix('') for path in sorted(ROOT.rglob('*.py'))]
+    return ['.'.join(path.parts).removesuffix('.__init__') for path in paths]
+
+
+IMPORT_AND_TELL = """
+import importlib, json, sys
+names, watched = json.loads(sys.argv[1])
+for name in names:
+    importlib.import_module(name)
+print(json.dumps([each for each in watched if each in sys.modules]))
+"""
+
+
+def brought_by(names: list[str], watched: tuple[str, ...]) -> list[str]:
+    """Which of the watched packages a fresh interpreter has after importing our modules."""
+    full = ['posegrasp_ros' if name == '__init__' else f'posegrasp_ros.{name}' for name in names]
+    done = subprocess.run([sys.executable, '-c', IMPORT_AND_TELL, json.dumps([full, watched])],
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def importable(name: str) -> bool:
+    """Whether what a module may import is installed; the rest of the package must import anywhere."""
+    return all(importlib.util.find_spec(package) for packages, users in RESERVED if is_in(name, users)
+               for package in packages if package != 'mujoco')
+
+
+@pytest.mark.parametrize(('packages', 'users'), RESERVED)
+def test_only_its_own_layers_bring_a_reserved_package(packages, users):
+    others = [name for name in module_names() if not is_in(name, users) and importable(name)]
+    assert len(others) > 20
+    if brought_by(others, packages):
+        offenders = {name: brought for name in others if (brought := brought_by([name], packages))}
+        assert offenders == {}
+
+
+def is_in(name: str, places: tuple[str, ...]) -> bool:
+    return any(name == place or name.startswith(f'{place}.') for place in places)
+
+
+def imports_of(path: Path) -> set[str]:
+    """Our modules that a file imports at its top or anywhere inside, without the package's name."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+        if isinstance(node, ast.ImportFrom) and (node.module or '').startswith('posegrasp_ros'):
+            names.add(node.module.removeprefix('posegrasp_ros').removeprefix('.') or node.names[0].name)
+        if isinstance(node, ast.Import):
+            names |= {alias.name.removeprefix('posegrasp_ros.') for alias in node.names
+                      if alias.name.startswith('posegrasp_ros.')}
+    return names
+
+
+def layer_of(name: str) -> int | None:
+    return next((level for level, layer in enumerate(LAYERS) if name.split('.')[0] in layer), None)
+
+
+def test_imports_point_down_the_layers_only():
+    upward = [f'{name} imports {other}' for name in module_names() for other in imports_of(source_of(name))
+              if (layer_of(name) is not None and layer_of(other) is not None and layer_of(other) > layer_of(name))]
+    assert upward == []
+
+
+def source_of(name: str) -> Path:
+    path = ROOT.joinpath(*name.split('.'))
+    return path / '__init__.py' if path.is_dir() else path.with_suffix('.py')
+
+
+def test_no_module_is_a_drawer():
+    assert not {'utils', 'helpers', 'common', 'misc'} & {name.split('.')[-1] for name in module_names()}

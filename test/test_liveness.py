@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import pytest
+
+from posegrasp_ros.metrics.liveness import ERROR, OK, STALE, WARN, Liveness
+from posegrasp_ros.metrics.stage_report import StageReport
+
+GOOD = StageReport(1, 'perception', True, '', {'latency_ms': 12.34})
+
+
+@pytest.fixture
+def liveness() -> Liveness:
+    return Liveness(silence_s=2.0)
+
+
+def level(liveness: Liveness, task: str, now_s: float) -> str:
+    return next(health.level for health in liveness.health(now_s) if health.task == task)
+
+
+def test_before_anything_happens_everything_is_stale(liveness):
+    assert [health.level for health in liveness.health(0.0)] == [STALE] * 4
+
+
+@pytest.mark.parametrize(('now_s', 'expected'), [(1.9, STALE), (2.1, ERROR), (60.0, ERROR)])
+def test_a_stage_that_owes_a_report_for_too_long_is_silent(liveness, now_s, expected):
+    liveness.image(0.0)
+    assert level(liveness, 'perception', now_s) == expected
+
+
+def test_the_oldest_debt_counts_however_many_images_follow(liveness):
+    for tenth in range(30):
+        liveness.image(tenth / 10)
+    assert level(liveness, 'perception', 3.0) == ERROR
+
+
+def test_a_report_pays_the_debt(liveness):
+    liveness.image(0.0)
+    liveness.report(GOOD, 0.1)
+    assert level(liveness, 'perception', 60.0) == OK
+    assert level(liveness, 'camera', 60.0) == STALE
+
+
+def test_a_pose_is_what_planning_owes_a_report_for(liveness):
+    liveness.report(StageReport(1, 'perception', False, 'no_object'), 0.0)
+    assert level(liveness, 'planning', 60.0) == STALE
+    liveness.report(GOOD, 60.0)
+    assert level(liveness, 'planning', 63.0) == ERROR
+
+
+def test_execution_owes_nothing(liveness):
+    liveness.report(GOOD, 0.0)
+    liveness.report(StageReport(1, 'planning', True), 0.1)
+    assert level(liveness, 'execution', 60.0) == STALE
+
+
+def test_a_stage_without_an_answer_warns_with_its_reason(liveness):
+    liveness.report(StageReport(1, 'planning', False, 'unreachable'), 0.0)
+    health = next(health for health in liveness.health(0.1) if health.task == 'planning')
+    assert (health.level, health.text) == (WARN, 'unreachable')
+
+
+def test_the_figures_are_told(liveness):
+    liveness.image(0.0)
+    liveness.report(GOOD, 0.1)
+    health = next(health for health in liveness.health(0.1) if health.task == 'perception')
+    assert health.values == {'inputs': '1', 'reports': '1', 'answered': '1', 'latency_ms': '12.3'}

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import numpy as np
+from visualization_msgs.msg import Marker
+
+from posegrasp_ros.estimation.estimate import PoseEstimate
+from posegrasp_ros.geometry import make_transform, rotation_from_vector
+from posegrasp_ros.grasping.gripper import load_gripper
+from posegrasp_ros.grasping.planner import PlannedGrasp
+from posegrasp_ros.resources import resource_path
+from posegrasp_ros.ros import markers, messages
+
+HEADER = messages.to_header(5, 'camera')
+POSE = make_transform(rotation_from_vector([0.1, 0.2, 0.3]), (0.1, 0.0, 0.5))
+
+
+def test_the_mesh_is_drawn_at_the_pose_with_its_own_texture():
+    path = resource_path('models/box/mesh.obj')
+    clear, mesh = markers.of_poses(HEADER, [PoseEstimate(POSE, 1.0, np.zeros((6, 6)))], path).markers
+    assert clear.action == Marker.DELETEALL
+    assert mesh.mesh_resource == f'file://{path}' and mesh.mesh_use_embedded_materials
+    np.testing.assert_allclose(messages.transform_from(mesh.pose), POSE, atol=1e-12)
+
+
+def test_the_ellipsoid_points_where_the_position_is_uncertain():
+    direction = np.array([1.0, 2.0, 2.0]) / 3.0
+    covariance = np.eye(6) * 1e-6
+    covariance[:3, :3] += 4e-4 * np.outer(direction, direction)
+    ellipsoid = markers.covariance_ellipsoid(HEADER, POSE, covariance, 0)
+    axes, size = messages.transform_from(ellipsoid.pose)[:3, :3], ellipsoid.scale
+    longest = int(np.argmax([size.x, size.y, size.z]))
+    assert abs(axes[:, longest] @ direction) > 0.999999
+    np.testing.assert_allclose(max(size.x, size.y, size.z), 6 * np.sqrt(4.01e-4), rtol=1e-6)
+
+
+def test_the_gripper_closes_on_the_grasp_from_both_sides():
+    gripper = load_gripper(resource_path('config/gripper.yaml'))
+    grasp = PlannedGrasp('a', POSE, 0.9, 0.06, 70.0, [POSE] * 3)
+    _, left, right, *palm = markers.of_grasps(HEADER, gripper, [grasp]).markers
+    places = np.array([messages.transform_from(finger.pose)[:3, 3] for finger in (left, right)])
+    across = (places[1] - places[0]) @ POSE[:3, 0]
+    np.testing.assert_allclose(across, 0.06 + gripper.finger_thickness_m, atol=1e-9)
+    assert len(palm) == len(gripper.palm_boxes)
+    assert len({marker.id for marker in (left, right, *palm)}) == 2 + len(palm)
+
+
+def test_the_best_grasp_stands_out():
+    gripper = load_gripper(resource_path('config/gripper.yaml'))
+    grasps = [PlannedGrasp(name, POSE, 0.9, 0.06, 70.0, [POSE] * 3) for name in 'ab']
+    drawn = markers.of_grasps(HEADER, gripper, grasps).markers
+    assert drawn[1].color.a > drawn[-1].color.a

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import posegrasp_ros
+from posegrasp_ros.resources import ResourceError, resource_path, share_folder
+
+PACKAGE = Path(posegrasp_ros.__file__).parent
+
+
+def installed(site: Path) -> Path:
+    """A copy of what finds the resources, in a folder for packages."""
+    package = site / 'posegrasp_ros'
+    package.mkdir(parents=True)
+    for name in ('__init__.py', 'errors.py', 'resources.py'):
+        shutil.copy(PACKAGE / name, package / name)
+    return package
+
+
+def ask(site: Path) -> subprocess.CompletedProcess:
+    """What a fresh interpreter with this folder on its path finds."""
+    code = "from posegrasp_ros.resources import resource_path; print(resource_path('config/gripper.yaml'))"
+    return subprocess.run([sys.executable, '-S', '-c', code], cwd=site, capture_output=True, text=True)
+
+
+def test_every_shipped_folder_is_found():
+    for name in ('config/gripper.yaml', 'config/baselines.yaml', 'models/box', 'launch', 'rviz'):
+        assert resource_path(name).exists()
+    assert (share_folder() / 'package.xml').is_file()
+
+
+@pytest.mark.parametrize('site', [
+    'lib/python3.12/site-packages', 'local/lib/python3.10/dist-packages', 'install/box/lib/python3/site'])
+def test_an_install_finds_share_in_its_own_prefix(tmp_path, site):
+    installed(tmp_path / site)
+    prefix = tmp_path / site.split('/lib/')[0] if '/lib/' in site else tmp_path
+    shipped = prefix / 'share/posegrasp_ros/config/gripper.yaml'
+    shipped.parent.mkdir(parents=True)
+    shipped.write_text('here')
+    assert ask(tmp_path / site).stdout.strip() == str(shipped)
+
+
+def test_a_checkout_is_preferred_to_what_is_installed_above_it(tmp_path):
+    (tmp_path / 'share/posegrasp_ros/config').mkdir(parents=True)
+    installed(tmp_path / 'checkout')
+    (tmp_path / 'checkout/package.xml').write_text('<package/>')
+    (tmp_path / 'checkout/config').mkdir()
+    (tmp_path / 'checkout/config/gripper.yaml').write_text('here')
+    assert ask(tmp_path / 'checkout').stdout.strip() == str(tmp_path / 'checkout/config/gripper.yaml')
+
+
+def test_a_symbolic_link_leads_to_the_checkout(tmp_path):
+    (tmp_path / 'build').mkdir()
+    (tmp_path / 'build/posegrasp_ros').symlink_to(PACKAGE)
+    code = 'from posegrasp_ros.resources import share_folder; print(share_folder())'
+    done = subprocess.run([sys.executable, '-c', code], cwd=tmp_path / 'build', capture_output=True, text=True)
+    assert done.stdout.strip() == str(share_folder())
+
+
+def test_a_package_torn_from_its_install_says_so(tmp_path):
+    installed(tmp_path)
+    assert 'found none; reinstall it' in ask(tmp_path).stderr
+
+
+def test_a_missing_file_is_named():
+    with pytest.raises(ResourceError, match=r'no_such\.yaml: expected a file or folder'):
+        resource_path('config/no_such.yaml')

@@ -1,0 +1,97 @@
+"""Training samples are labelled right, and a short training run gives a whole model folder."""
+
+import numpy as np
+import pytest
+
+from posegrasp_ros.estimation.model_card import load_model_card
+from posegrasp_ros.estimation.solve import solve_pose
+from posegrasp_ros.geometry import rotation_angle, rotation_from_vector
+from posegrasp_ros.mesh import load_mesh
+from posegrasp_ros.resources import resource_path
+from posegrasp_ros.training.backgrounds import Backgrounds
+from posegrasp_ros.training.samples import (
+    CROP_MARGIN,
+    CROP_SIZE,
+    SCENE_SIZE,
+    Placement,
+    SampleMaker,
+    _look_up,
+)
+from posegrasp_ros.training.views import half_extents, render_views
+
+
+@pytest.fixture(scope='module')
+def mesh():
+    return load_mesh(resource_path('models/box/mesh.obj'))
+
+
+@pytest.fixture(scope='module')
+def views(mesh):
+    return render_views(mesh, 12, np.random.default_rng(0), progress=False)
+
+
+@pytest.fixture(scope='module')
+def maker(views):
+    rng = np.random.default_rng(1)
+    return SampleMaker(views, Backgrounds([rng.integers(0, 256, (240, 320, 3), dtype=np.uint8)]))
+
+
+def test_labels_of_a_view_solve_to_its_pose(mesh, views):
+    """Turned by the placement, and read with the pinhole that a centred crop of this size has."""
+    for view in views:
+        placement = Placement(np.full(2, (CROP_SIZE - 1) / 2), CROP_SIZE / 2 / CROP_MARGIN, 0.7)
+        steps = np.arange(1.5, CROP_SIZE, 4)
+        coordinates = _look_up(view, placement, steps)
+        rows, columns = np.nonzero(np.isfinite(coordinates[:, :, 0]))
+        points = coordinates[rows, columns] * half_extents(mesh) + mesh.centre
+        focal = placement.radius_px * view.distance_m / mesh.radius
+        matrix = np.array([[focal, 0, placement.centre[0]], [0, focal, placement.centre[1]], [0, 0, 1]])
+        found = solve_pose(points, np.column_stack([steps[columns], steps[rows]]), np.full(len(points), 0.001),
+                           matrix).pose
+        expected = rotation_from_vector((0, 0, 0.7)) @ view.centred_from_object
+        assert rotation_angle(found[:3, :3] @ expected.T) < np.radians(1)
+        np.testing.assert_allclose(found[:3, 3], (0, 0, view.distance_m), atol=0.01)
+
+
+def test_the_same_seed_draws_the_same_samples(maker):
+    first, second = (maker.crop(np.random.default_rng(5)) for _ in range(2))
+    for one, other in zip(first, second):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_crop_shows_the_object_and_knows_where(maker):
+    rng = np.random.default_rng(2)
+    shares = []
+    for _ in range(30):
+        picture, visible, coordinates = maker.crop(rng)
+        assert picture.shape == (CROP_SIZE, CROP_SIZE, 3) and picture.dtype == np.uint8
+        assert (np.abs(coordinates[visible]) < 1.05).all()
+        shares.append(visible.mean())
+    assert 0.05 < np.mean(shares) < 0.6
+
+
+def test_scenes_hold_none_one_or_two_objects_inside_the_picture(maker):
+    rng = np.random.default_rng(3)
+    counts = []
+    for _ in range(60):
+        picture, objects = maker.scene(rng)
+        assert picture.shape == (SCENE_SIZE[1], SCENE_SIZE[0], 3)
+        counts.append(len(objects))
+        assert ((objects[:, :2] > 0) & (objects[:, :2] < SCENE_SIZE)).all()
+    assert {0, 1} <= set(counts) <= {0, 1, 2}
+
+
+def test_a_short_training_run_writes_a_folder_that_loads(tmp_path, monkeypatch):
+    pytest.importorskip('torch', reason='training needs PyTorch: pip install -e .[train]')
+    pytest.importorskip('skimage', reason='training needs scikit-image: pip install -e .[train]')
+    from posegrasp_ros.estimation.estimator import PoseEstimator
+    from posegrasp_ros.training import backgrounds, measure, train
+
+    monkeypatch.setattr(backgrounds, 'SIMULATED_SCENES', 2)
+    monkeypatch.setattr(measure, 'SCENES', 4)
+    train.train(resource_path('models/box/mesh.obj'), tmp_path / 'tiny', minutes=0.1, views=10, progress=False)
+    card = load_model_card(tmp_path / 'tiny')
+    assert card.provenance['network_images'] > 0
+    assert card.measured['recall_1cm_5deg'] is not None
+    assert card.grasps_path.is_file()
+    PoseEstimator(card)
