@@ -50,14 +50,13 @@ setup(
             'ros-diagnostic-msgs',
             'ros-domain-coordinator',
             'ros-geometry-msgs',
-            'ros-lifecycle-msgs',
             'ros-nav-msgs',
             'ros-rosgraph-msgs',
             'ros-sensor-msgs',
-            'ros-std-srvs',
             'ros-visualization-msgs',
         ],
-        'sim': ['mujoco>=3.3', 'embreex'],
+        # embreex casts trimesh's rays, networkx finds its stable poses
+        'sim': ['mujoco>=3.3', 'embreex', 'networkx'],
         'train': ['torch>=2.4', 'onnx', 'scikit-image'],
         # ROS launch testing's plugins break on pytest 8.4 and later.
         'dev': ['pytest<8.4', 'ruff'],

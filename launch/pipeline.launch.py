@@ -1,9 +1,9 @@
 """On a robot: perception, grasp planner and monitor, fed by a camera."""
 
 import yaml
+from launch import LaunchDescription
 from launch.actions import OpaqueFunction
 
-from launch import LaunchDescription
 from posegrasp_ros.ros.launching import camera_transform, declare, pipeline_node, rviz, value
 
 

@@ -1,9 +1,9 @@
 """From a bag: plays it and runs perception, grasp planner and monitor on it, in the bag's time."""
 
 import yaml
+from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction
 
-from launch import LaunchDescription
 from posegrasp_ros.ros.launching import (
     camera_transform,
     declare,

@@ -1,8 +1,8 @@
 """In simulation: all four nodes; the simulator is camera and robot."""
 
+from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 
-from launch import LaunchDescription
 from posegrasp_ros.ros.launching import (
     camera_transform,
     declare,

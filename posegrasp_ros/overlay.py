@@ -82,6 +82,9 @@ def _label(canvas: np.ndarray, camera: Camera, mesh: Mesh, estimate: PoseEstimat
 
 
 def _text(canvas: np.ndarray, text: str, place: tuple[int, int]) -> None:
-    """White on a dark rim: readable on any image."""
-    cv2.putText(canvas, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, DARK, 3, cv2.LINE_AA)
-    cv2.putText(canvas, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, WHITE, 1, cv2.LINE_AA)
+    """White on a dark plate: readable on any image."""
+    font, size, weight = cv2.FONT_HERSHEY_SIMPLEX, 0.45, 1
+    (width, height), below = cv2.getTextSize(text, font, size, weight)
+    u, v = place
+    cv2.rectangle(canvas, (u - 3, v - height - 3), (u + width + 3, v + below), DARK, cv2.FILLED)
+    cv2.putText(canvas, text, place, font, size, WHITE, weight, cv2.LINE_AA)

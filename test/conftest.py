@@ -15,7 +15,8 @@ from posegrasp_ros.mesh import load_mesh
 from posegrasp_ros.node_processes import node_environment
 from posegrasp_ros.resources import resource_path
 
-# Before anything imports rclpy. The domain stays open: each test that uses ROS takes one of its own.
+# Before anything imports rclpy. Each test that uses ROS takes a domain of its own, never that of a running robot.
+os.environ.pop('ROS_DOMAIN_ID', None)
 os.environ |= {name: value for name, value in node_environment(0).items() if name != 'ROS_DOMAIN_ID'}
 
 HAS_ROS = importlib.util.find_spec('rclpy') is not None

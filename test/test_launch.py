@@ -47,10 +47,9 @@ def test_every_argument_is_described(path):
 @pytest.mark.skipif(not is_indexed(), reason='posegrasp_ros is not built by colcon and sourced')
 @pytest.mark.parametrize('namespace', ['', 'cell'])
 def test_the_simulation_launch_picks_and_ends(scripted_model, tmp_path, namespace):
+    from launch import LaunchDescription, LaunchService
     from launch.actions import IncludeLaunchDescription
     from launch.launch_description_sources import PythonLaunchDescriptionSource
-
-    from launch import LaunchDescription, LaunchService
     given = {'model': str(scripted_model), 'estimator': 'oracle', 'picks': '2', 'namespace': namespace,
              'out': str(tmp_path / 'run')}
     service = LaunchService()

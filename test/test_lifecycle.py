@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -10,7 +9,7 @@ import pytest
 from ros_harness import running
 
 from posegrasp_ros.errors import BadInput
-from posegrasp_ros.node_processes import node_environment
+from posegrasp_ros.node_processes import free_domain, node_environment
 from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode
 
 
@@ -79,13 +78,16 @@ def test_a_callback_that_raises_is_logged_and_the_node_goes_on(capfd):
 @pytest.mark.parametrize('node', ['perception', 'monitor'])
 def test_a_process_told_to_end_does_so_without_a_traceback(signal_number, node, scripted_model, tmp_path):
     parameters = {'perception': 'estimator:=mean_pose', 'monitor': f'out:={tmp_path}'}
-    process = subprocess.Popen(
-        [sys.executable, '-m', f'posegrasp_ros.nodes.{node}_node', '--ros-args', '-p', f'model:={scripted_model}',
-         '-p', parameters[node]],
-        stderr=subprocess.PIPE, text=True, env=node_environment(os.getpid() % 100))
-    assert '[INFO]' in process.stderr.readline()
-    time.sleep(0.3)
-    process.send_signal(signal_number)
-    _, said = process.communicate(timeout=20)
+    command = [sys.executable, '-m', f'posegrasp_ros.nodes.{node}_node', '--ros-args',
+               '-p', f'model:={scripted_model}', '-p', parameters[node]]
+    with free_domain() as domain:
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=node_environment(domain))
+        try:
+            assert '[INFO]' in process.stderr.readline()
+            time.sleep(0.3)
+            process.send_signal(signal_number)
+            _, said = process.communicate(timeout=20)
+        finally:
+            process.kill()
     assert process.returncode == 0
     assert 'Traceback' not in said

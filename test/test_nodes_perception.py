@@ -9,6 +9,7 @@ import pytest
 from conftest import write_card
 from geometry_msgs.msg import PoseArray, PoseStamped, PoseWithCovarianceStamped
 from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from ros_harness import running
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
@@ -159,6 +160,27 @@ def test_a_node_can_be_deactivated_and_activated_again(perception):
     assert perception.node.trigger_deactivate() == TransitionCallbackReturn.SUCCESS
     assert perception.node.trigger_cleanup() == TransitionCallbackReturn.SUCCESS
     perception.start()
+
+
+def test_quality_of_service_is_overridden_for_one_topic_alone(scripted_model):
+    override = {'qos_overrides./image.subscription.reliability': 'best_effort'}
+    with running(PerceptionNode, model=str(scripted_model), estimator='mean_pose', **override) as harness:
+        harness.start()
+        for message_type, topic in ((Image, '/image'), (CameraInfo, '/camera_info')):
+            harness.publisher(message_type, topic)
+        offered = {topic: harness.probe.get_subscriptions_info_by_topic(topic)[0].qos_profile.reliability
+                   for topic in ('/image', '/camera_info')}
+    assert offered == {'/image': ReliabilityPolicy.BEST_EFFORT, '/camera_info': ReliabilityPolicy.RELIABLE}
+
+
+def test_a_best_effort_camera_is_heard_too(perception):
+    best_effort = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
+    perception.publisher(CameraInfo, '/camera_info', best_effort).publish(good_info())
+    perception.spin_for(0.2)
+    reports = perception.reports()
+    perception.publisher(Image, '/image', best_effort).publish(image(6))
+    perception.spin_until(lambda: reports)
+    assert reports[0].ok
 
 
 @pytest.mark.parametrize(('change', 'expected'), [

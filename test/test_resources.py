@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -70,3 +71,10 @@ def test_a_package_torn_from_its_install_says_so(tmp_path):
 def test_a_missing_file_is_named():
     with pytest.raises(ResourceError, match=r'no_such\.yaml: expected a file or folder'):
         resource_path('config/no_such.yaml')
+
+
+def test_setup_package_and_manifest_state_one_version():
+    manifest = ElementTree.parse(share_folder() / 'package.xml').getroot()
+    setup = PACKAGE.parent / 'setup.py'
+    assert manifest.findtext('version') == posegrasp_ros.__version__
+    assert not setup.is_file() or f"version='{posegrasp_ros.__version__}'" in setup.read_text()

@@ -75,6 +75,8 @@ class GraspPlannerNode(AutostartLifecycleNode):
 
     def cleanup(self) -> None:
         self._planner = None
+        if self._transforms:
+            self._transforms.close()
 
     def on_pose(self, message: PoseWithCovarianceStamped) -> None:
         """Plan for one pose; the image's stamp travels on."""

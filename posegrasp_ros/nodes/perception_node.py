@@ -55,6 +55,7 @@ class PerceptionNode(AutostartLifecycleNode):
 
     def __init__(self, **options):
         super().__init__('perception', **options)
+        self._broadcaster = TransformBroadcasterIfInstalled(self)
 
     def configure(self) -> None:
         chosen = self.parameters
@@ -66,13 +67,12 @@ class PerceptionNode(AutostartLifecycleNode):
         self._held: tuple[Image | CompressedImage, float] | None = None
         self._camera: Camera | None = None
         self._camera_error = ''
-        self._camera_info: CameraInfo | None = None
+        self._camera_info: tuple | None = None
         self._reporter = StageReporter(self, 'perception')
         self._pose_out = self.publisher(PoseWithCovarianceStamped, '~/pose', qos.RESULT)
         self._poses_out = self.publisher(PoseArray, '~/poses', qos.RESULT)
         self._markers_out = self.publisher(MarkerArray, '~/markers', qos.RESULT)
-        self._overlay_out = self.publisher(Image, '~/overlay', qos.NEWEST)
-        self._broadcaster = TransformBroadcasterIfInstalled(self)
+        self._overlay_out = self.publisher(Image, '~/overlay', qos.RESULT)
         if not self._broadcaster.available:
             self.say_once('tf2_ros is not installed: the pose is not sent to TF')
         self._vision = import_optional('vision_msgs.msg')
@@ -94,12 +94,10 @@ class PerceptionNode(AutostartLifecycleNode):
 
     def on_camera_info(self, message: CameraInfo) -> None:
         """Keep the intrinsics; a change, and a mistake, is noticed once."""
-        known = self._camera_info
-        if known and (known.width, known.height, known.distortion_model) == (
-                message.width, message.height, message.distortion_model) and np.array_equal(
-                known.k, message.k) and np.array_equal(known.d, message.d):
+        stated = (message.width, message.height, message.distortion_model, tuple(message.k), tuple(message.d))
+        if stated == self._camera_info:
             return
-        self._camera_info = message
+        self._camera_info = stated
         try:
             self._camera, self._camera_error = Camera.from_info(message), ''
         except CameraError as error:

@@ -8,14 +8,21 @@ from typing import Any
 
 import yaml
 from ament_index_python.packages import get_packages_with_prefixes
-from launch.actions import DeclareLaunchArgument, EmitEvent, LogInfo, RegisterEventHandler, SetEnvironmentVariable
+from launch import Action, LaunchContext
+from launch.actions import (
+    DeclareLaunchArgument,
+    EmitEvent,
+    LogInfo,
+    RegisterEventHandler,
+    SetEnvironmentVariable,
+    TimerAction,
+)
 from launch.event_handlers import OnProcessExit
 from launch.events import Shutdown
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode, Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from launch import Action, LaunchContext
 from posegrasp_ros.graph import NODES, remappings
 from posegrasp_ros.resources import resource_path
 
@@ -38,6 +45,7 @@ ARGUMENTS: dict[str, tuple[str, str]] = {
     'rviz': ('false', 'Open rviz with the configuration that comes with the package.'),
     'log_level': ('info', 'debug, info, warn, error or fatal.'),
 }
+LAST_ANSWERS_S = 2.0
 SENSOR_TOPICS = ('image', 'camera_info', 'ground_truth')
 
 
@@ -95,9 +103,11 @@ def rviz(context: LaunchContext) -> list[Node]:
 
 
 def end_with(action) -> RegisterEventHandler:
-    """End the whole launch when a process ends; the monitor then writes its report."""
+    """End the whole launch soon after a process has ended; the monitor then writes its report."""
+    shutdown = EmitEvent(event=Shutdown(reason='the run is over'))
+    # The last image may still be under way through the stages.
     return RegisterEventHandler(OnProcessExit(
-        target_action=action, on_exit=[EmitEvent(event=Shutdown(reason='the run is over'))]))
+        target_action=action, on_exit=[TimerAction(period=LAST_ANSWERS_S, actions=[shutdown])]))
 
 
 def large_messages() -> list[SetEnvironmentVariable]:

@@ -48,6 +48,11 @@ class TransformListenerIfInstalled:
             self._buffer = self._tf2_ros.Buffer(node=node)
             self._listener = self._tf2_ros.TransformListener(self._buffer, node)
 
+    def close(self) -> None:
+        """Listen no more."""
+        if self._tf2_ros:
+            self._listener.unregister()
+
     def lookup(self, target: str, source: str, stamp):
         """The TransformStamped target from source at a stamp, and why there is none otherwise.
 
