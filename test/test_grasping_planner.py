@@ -157,3 +157,8 @@ def test_bad_option_is_refused():
 def test_planning_takes_milliseconds(planner):
     times_ms = [planner.plan(STANDING, np.eye(6) * 1e-6, Scene()).numbers['plan_ms'] for _ in range(15)]
     assert np.median(times_ms) < 5.0
+
+
+def test_a_covariance_that_was_not_filled_in_is_unknown_not_exact(planner):
+    unknown, zero = (planner.plan(LYING, covariance, Scene()) for covariance in (None, np.zeros((6, 6))))
+    assert [grasp.name for grasp in unknown.grasps] == [grasp.name for grasp in zero.grasps]

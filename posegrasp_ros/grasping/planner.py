@@ -116,7 +116,8 @@ class GraspPlanner:
         """Rank the grasps that the scene allows.
 
         :param base_from_object: (4, 4), metres
-        :param covariance: (6, 6) of that pose in the base frame, or None when it is not known
+        :param covariance: (6, 6) of that pose in the base frame; None, or all zero as in a message that was
+            not filled in, when it is not known
         :raises PlanningError: when the pose is no rigid transform or the covariance no covariance
         """
         start = time.perf_counter()
@@ -144,7 +145,7 @@ class GraspPlanner:
 
     def _position_covariance(self, covariance: np.ndarray | None) -> np.ndarray:
         """(3, 3) of the object's position in the base frame, m²."""
-        if covariance is None:
+        if covariance is None or not np.any(covariance):
             return np.eye(3) * self.options.typical_pose_error_m**2
         covariance = np.asarray(covariance, dtype=float)
         if covariance.shape != (6, 6) or not np.isfinite(covariance).all() or (np.diag(covariance) < 0).any():
