@@ -1,21 +1,19 @@
 """On a robot: perception, grasp planner and monitor, fed by a camera."""
 
-import yaml
 from launch import LaunchDescription
 from launch.actions import OpaqueFunction
 
-from posegrasp_ros.ros.launching import camera_transform, declare, pipeline_node, rviz, value
+from posegrasp_ros.ros.launching import camera_transform, declare, number_of, pipeline_node, rviz
 
 
 def start(context):
     """The nodes; the camera's pose goes into TF where it is given here."""
-    camera = yaml.safe_load(value(context, 'base_from_camera') or '[]')
     return [
         pipeline_node(context, 'perception', texts=('model', 'estimator')),
         pipeline_node(context, 'grasp_planner', texts=('model', 'gripper', 'base_frame'),
                       numbers=('base_from_camera',)),
-        pipeline_node(context, 'monitor', texts=('model', 'out')),
-        *camera_transform(context, camera),
+        pipeline_node(context, 'monitor', texts=('model', 'out', 'estimator')),
+        *camera_transform(context, number_of(context, 'base_from_camera')),
         *rviz(context),
     ]
 
@@ -24,7 +22,7 @@ def generate_launch_description():
     """Arguments and nodes."""
     return LaunchDescription([
         *declare('namespace', 'params_file', 'model', 'gripper', 'estimator', 'base_from_camera', 'base_frame',
-                 'camera_frame', 'image', 'camera_info', 'ground_truth', 'out', 'use_sim_time', 'rviz',
+                 'camera_frame', 'image', 'camera_info', 'ground_truth', 'execution_report', 'out', 'use_sim_time', 'rviz',
                  'log_level'),
         OpaqueFunction(function=start),
     ])

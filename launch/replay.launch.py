@@ -1,14 +1,17 @@
 """From a bag: plays it and runs perception, grasp planner and monitor on it, in the bag's time."""
 
-import yaml
+from dataclasses import asdict
+
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction
 
+from posegrasp_ros.bags import BagReader, BagTopics
 from posegrasp_ros.ros.launching import (
     camera_transform,
     declare,
     end_with,
     large_messages,
+    number_of,
     pipeline_node,
     rviz,
     value,
@@ -17,7 +20,7 @@ from posegrasp_ros.ros.launching import (
 
 def start(context):
     """Player and nodes; the launch ends with the bag."""
-    camera = yaml.safe_load(value(context, 'base_from_camera') or '[]')
+    context.launch_configurations.update(topics_of(context))
     # The nodes need a moment to load the model and to find the player; the delay is in seconds.
     player = ExecuteProcess(cmd=['ros2', 'bag', 'play', value(context, 'bag'), '--clock', '--delay', '5',
                                  '--rate', value(context, 'rate')], output='screen')
@@ -25,12 +28,19 @@ def start(context):
         pipeline_node(context, 'perception', texts=('model', 'estimator')),
         pipeline_node(context, 'grasp_planner', texts=('model', 'gripper', 'base_frame'),
                       numbers=('base_from_camera',)),
-        pipeline_node(context, 'monitor', texts=('model', 'out')),
+        pipeline_node(context, 'monitor', texts=('model', 'out', 'estimator')),
         player,
         end_with(player),
-        *camera_transform(context, camera),
+        *camera_transform(context, number_of(context, 'base_from_camera')),
         *rviz(context),
     ]
+
+
+def topics_of(context):
+    """The recording's topics: those that were asked for, the rest guessed as ``posegrasp evaluate`` does."""
+    asked = {name: value(context, name) or None for name in ('image', 'camera_info', 'ground_truth')}
+    found = asdict(BagReader(value(context, 'bag'), BagTopics(**asked)).topics)
+    return {name: found[name] for name in asked if found[name]}
 
 
 def generate_launch_description():
@@ -38,9 +48,10 @@ def generate_launch_description():
     return LaunchDescription([
         DeclareLaunchArgument('bag', description='rosbag2 folder or file to play.'),
         DeclareLaunchArgument('rate', default_value='1.0', description='How much faster than recorded.'),
+        # Empty: guessed from the recording.
         *declare('namespace', 'params_file', 'model', 'gripper', 'estimator', 'base_from_camera', 'base_frame',
-                 'camera_frame', 'image', 'camera_info', 'ground_truth', 'out', 'use_sim_time', 'rviz',
-                 'log_level', use_sim_time='true'),
+                 'camera_frame', 'image', 'camera_info', 'ground_truth', 'execution_report', 'out', 'use_sim_time', 'rviz',
+                 'log_level', image='', camera_info='', ground_truth='', use_sim_time='true'),
         *large_messages(),
         OpaqueFunction(function=start),
     ])

@@ -25,7 +25,7 @@ def start(context):
         pipeline_node(context, 'perception', texts=('model', 'estimator')),
         pipeline_node(context, 'grasp_planner', texts=('model', 'gripper', 'base_frame'),
                       fixed={'base_from_camera': camera}),
-        pipeline_node(context, 'monitor', texts=('model', 'out')),
+        pipeline_node(context, 'monitor', texts=('model', 'out', 'estimator'), numbers=('seed',)),
         simulator,
         end_with(simulator),
         *camera_transform(context, camera),

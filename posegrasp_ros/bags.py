@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from posegrasp_ros.bag_messages import BagError, BagMessage, BagMessages
+from posegrasp_ros.bag_topics import TF, BagTopics, guess_topics
 from posegrasp_ros.bag_writer import BagWriter
 from posegrasp_ros.camera import Camera, CameraError
 from posegrasp_ros.frame_tree import FrameTree
@@ -20,32 +21,11 @@ from posegrasp_ros.images import ImageError, decode_compressed, decode_image
 
 __all__ = ['BagError', 'BagFrame', 'BagReader', 'BagTopics', 'BagWriter', 'read_frames']
 
-IMAGE = 'sensor_msgs/msg/Image'
-COMPRESSED = 'sensor_msgs/msg/CompressedImage'
-CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
-POSE = 'geometry_msgs/msg/PoseStamped'
-TF = 'tf2_msgs/msg/TFMessage'
-# Words in the names of image topics that are no camera picture of the scene.
-NOT_A_PICTURE = ('depth', 'disparity', 'mask', 'overlay', 'debug', 'infra', '/ir', 'points')
-TRUTH_WORDS = ('ground_truth', 'groundtruth', 'truth', 'gt_pose')
 # An image waits so long, in the bag's time, for messages of its stamp; and no more images than this wait at once.
 WAIT_NS = 500_000_000
 MOST_WAITING = 60
 # Messages of other stamps are kept so long, for images that come out of order.
 KEEP_NS = 5_000_000_000
-
-
-@dataclass(frozen=True)
-class BagTopics:
-    """Which topics to read; None lets the reader guess.
-
-    :param base_frame: the robot's frame, for the camera's pose from /tf
-    """
-
-    image: str | None = None
-    camera_info: str | None = None
-    ground_truth: str | None = None
-    base_frame: str = 'base'
 
 
 @dataclass(frozen=True)
@@ -98,6 +78,9 @@ class BagReader:
         self._truths: dict[int, tuple[str, np.ndarray]] = {}
         self._tree = FrameTree()
         self._tree_until_ns = -1
+        self._misses_camera_pose = False
+        self._first_stamps_ns: dict[str, int] = {}
+        self._matched_truths = 0
 
     @property
     def image_count(self) -> int | None:
@@ -123,6 +106,7 @@ class BagReader:
                 yield self._frame(*self._waiting.popleft())
         while self._waiting:
             yield self._frame(*self._waiting.popleft())
+        self._warn_of_strange_truths()
 
     def _take(self, message: BagMessage, content: Any) -> None:
         """Keep a message until its image is complete."""
@@ -130,6 +114,7 @@ class BagReader:
             self._take_transforms(content, is_static=message.topic.endswith('tf_static'))
             return
         stamp_ns = stamp_of(content.header)
+        self._first_stamps_ns.setdefault(message.topic, stamp_ns)
         if message.topic == self.topics.image:
             self._waiting.append((stamp_ns, message.time_ns, content))
         elif message.topic == self.topics.camera_info:
@@ -167,7 +152,7 @@ class BagReader:
             return BagFrame(stamp_ns, None, None, reason='bad_image', problem=str(message))
         frame_id = message.header.frame_id
         frame = BagFrame(stamp_ns, None, None, self._truth(stamp_ns, frame_id),
-                         self._tree.lookup(self.topics.base_frame, frame_id, stamp_ns))
+                         self._camera_pose(stamp_ns, frame_id))
         start = time.perf_counter()
         try:
             image = _decode(message)
@@ -208,10 +193,33 @@ class BagReader:
             raise camera
         return camera
 
+    def _camera_pose(self, stamp_ns: int, camera_frame: str) -> np.ndarray | None:
+        """base_from_camera (4, 4); None, said once, where /tf does not tell it."""
+        base_frame = self.topics.base_frame
+        if base_frame is None:
+            return None
+        base_from_camera = self._tree.lookup(base_frame, camera_frame, stamp_ns)
+        if base_from_camera is None and not self._misses_camera_pose:
+            self._misses_camera_pose = True
+            found = ', '.join(self._tree.frames) or 'none at all'
+            self._bag.warn(f'{self.path}: no /tf joins the camera frame {camera_frame!r} with the base frame '
+                           f'{base_frame!r}, the frames are {found}: no grasps are planned for such images; name '
+                           'the base frame, or give the pose of the camera in it')
+        return base_from_camera
+
+    def _warn_of_strange_truths(self) -> None:
+        """Say it when there is ground truth, but none has the stamp of an image."""
+        image_ns, truth_ns = (self._first_stamps_ns.get(topic) for topic in
+                              (self.topics.image, self.topics.ground_truth))
+        if self._matched_truths == 0 and None not in (image_ns, truth_ns):
+            self._bag.warn_once(f'{self.path}: {self.topics.ground_truth}: has no stamp of an image, no error is '
+                                f'measured: its first is {truth_ns} ns, that of {self.topics.image} {image_ns} ns')
+
     def _truth(self, stamp_ns: int, camera_frame: str) -> np.ndarray | None:
         """The ground truth of a stamp, in the camera's frame."""
         if stamp_ns not in self._truths:
             return None
+        self._matched_truths += 1
         frame_id, pose = self._truths[stamp_ns]
         if frame_id in ('', camera_frame):
             return pose
@@ -240,43 +248,3 @@ def _decode(message: Any) -> np.ndarray:
     if hasattr(message, 'encoding'):
         return decode_image(message.encoding, message.width, message.height, message.step, message.data)
     return decode_compressed(message.data)
-
-
-def guess_topics(path: str | Path, found: dict[str, str], asked: BagTopics) -> BagTopics:
-    """Fill in the topics that were not asked for by type and name.
-
-    :param found: {topic: message type} of the recording
-    :raises BagError: when there is no image topic, or one that was asked for is not there
-    """
-    for name in filter(None, (asked.image, asked.camera_info, asked.ground_truth)):
-        if name not in found:
-            raise BagError(f'{path}: {name}: no such topic; found {_listing(found)}')
-
-    infos = [name for name, kind in found.items() if kind == CAMERA_INFO]
-    image = asked.image or max(
-        (name for name, kind in found.items()
-         if kind in (IMAGE, COMPRESSED) and not any(word in name.lower() for word in NOT_A_PICTURE)),
-        key=lambda name: _kinship(name, _nearest(name, infos)), default=None)
-    if image is None:
-        raise BagError(f'{path}: expected a topic of {IMAGE} or {COMPRESSED}, found {_listing(found)}')
-    if found[image] not in (IMAGE, COMPRESSED):
-        raise BagError(f'{path}: {image}: expected {IMAGE} or {COMPRESSED}, found {found[image]}')
-    truths = [name for name, kind in found.items()
-              if kind == POSE and any(word in name.lower() for word in TRUTH_WORDS)]
-    return replace(asked, image=image, camera_info=asked.camera_info or _nearest(image, infos),
-                   ground_truth=asked.ground_truth or (truths[0] if truths else None))
-
-
-def _nearest(image: str, infos: list[str]) -> str | None:
-    """The camera_info topic that shares most of the image topic's name."""
-    return max(infos, key=lambda info: _kinship(image, info), default=None)
-
-
-def _kinship(first: str, second: str | None) -> int:
-    """How many leading parts two topic names share."""
-    parts = zip(first.split('/'), (second or '').split('/'))
-    return next((count for count, (a, b) in enumerate(parts) if a != b), len((second or '').split('/')))
-
-
-def _listing(found: dict[str, str]) -> str:
-    return ', '.join(f'{name} ({kind})' for name, kind in found.items()) or 'no topics'

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 
 import numpy as np
@@ -11,6 +10,7 @@ from posegrasp_ros.camera import Camera
 from posegrasp_ros.estimation.estimator import PoseEstimator
 from posegrasp_ros.estimation.model_card import ModelCard
 from posegrasp_ros.estimation.network import Network
+from posegrasp_ros.provenance import usable_cpus
 
 
 class _Recording(Network):
@@ -30,6 +30,7 @@ def bench(card: ModelCard, images: list[tuple[np.ndarray, Camera]], repeats: int
 
     :param images: uint8 blue green red images with their cameras
     :param repeats: rounds over all images; one more goes before and is not counted
+    :param threads: of the networks; None for every core that this process may use
     :return: {"image_to_pose_ms": {p50, p95}, "onnxruntime_ms": {p50}, "ratio", "image": [w, h], "threads"}
     """
     estimator = PoseEstimator(card, threads)
@@ -53,7 +54,7 @@ def bench(card: ModelCard, images: list[tuple[np.ndarray, Camera]], repeats: int
         'onnxruntime_ms': {'p50': round(network_p50, 3)},
         'ratio': round(float(p50) / network_p50, 3),
         'image': [images[0][1].width, images[0][1].height],
-        'threads': threads or os.cpu_count() or 1,
+        'threads': threads or usable_cpus(),
     }
 
 

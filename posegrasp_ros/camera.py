@@ -1,4 +1,4 @@
-"""Camera: image size, pinhole matrix and lens distortion, kept right through resizing and cropping."""
+"""Camera: image size, pinhole matrix and lens distortion, kept right through resizing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import numpy as np
 
 from posegrasp_ros.errors import BadInput
 
-DISTORTION_LENGTHS = {'plumb_bob': 5, 'rational_polynomial': 8, 'equidistant': 4}
+# How many coefficients OpenCV takes; the first ones mean the same in each of its pinhole models.
+PINHOLE_LENGTHS = (4, 5, 8, 12, 14)
+DISTORTION_LENGTHS = {'plumb_bob': PINHOLE_LENGTHS, 'rational_polynomial': PINHOLE_LENGTHS, 'equidistant': (4,)}
 
 
 class CameraError(BadInput):
@@ -23,7 +25,8 @@ class Camera:
     :param width: image width, pixels
     :param height: image height, pixels
     :param matrix: (3, 3) K, pixels; pixel centres lie at whole numbers
-    :param distortion: (n,) coefficients in the order of OpenCV; empty or zero for none
+    :param distortion: (n,) coefficients in the order of OpenCV, as many as the model has; none, or any number of
+        zeros as some drivers send, are no coefficients and kept as an empty array
     :param model: ``plumb_bob``, ``rational_polynomial`` or ``equidistant`` (fisheye)
     :raises CameraError: on a size, focal length, centre or distortion that cannot be
     """
@@ -49,8 +52,11 @@ class Camera:
                               f'got {self.model!r}')
         if not np.isfinite(self.distortion).all():
             raise CameraError(f'camera: D: expected finite coefficients, got {self.distortion.tolist()}')
-        if self.model == 'equidistant' and self.distortion.size not in (0, 4):
-            raise CameraError(f'camera: D: equidistant has 4 coefficients, got {self.distortion.size}')
+        if not self.distortion.any():
+            object.__setattr__(self, 'distortion', np.zeros(0))
+        elif self.distortion.size not in DISTORTION_LENGTHS[self.model]:
+            lengths = ', '.join(str(length) for length in DISTORTION_LENGTHS[self.model])
+            raise CameraError(f'camera: D: {self.model} has {lengths} coefficients, got {self.distortion.size}')
 
     @classmethod
     def from_field_of_view(cls, width: int, height: int, horizontal_rad: float) -> Camera:
@@ -73,7 +79,7 @@ class Camera:
 
     @property
     def is_distorted(self) -> bool:
-        return self.model == 'equidistant' or bool(np.any(self.distortion))
+        return self.model == 'equidistant' or self.distortion.size > 0
 
     def resized(self, width: int, height: int) -> Camera:
         """The same view sampled with another number of pixels.

@@ -8,7 +8,7 @@ import logging
 import sys
 from pathlib import Path
 
-from posegrasp_ros import __version__
+from posegrasp_ros import __version__, option_types
 from posegrasp_ros.errors import BadInput
 from posegrasp_ros.estimation.create import ESTIMATORS
 from posegrasp_ros.resources import resource_path
@@ -24,6 +24,12 @@ def main(arguments: list[str] | None = None) -> int:
         return options.run(options)
     except BadInput as error:
         print(f'posegrasp: error: {error}', file=sys.stderr)
+        return BAD_INPUT
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f'posegrasp: error: {error.filename}: expected a file or folder that can be used: {error.strerror}',
+              file=sys.stderr)
         return BAD_INPUT
     except ModuleNotFoundError as error:
         extra = {'rclpy': 'ros', 'mujoco': 'sim', 'torch': 'train', 'skimage': 'train', 'onnx': 'train'}.get(
@@ -52,15 +58,23 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows defaults that say something."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        silent = action.default is None or action.default is False
+        return action.help if silent else super()._get_help_string(action)
+
+
 def _command(commands, name: str, run, help_text: str, epilog: str) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=help_text, description=help_text, epilog=epilog,
-                                 formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+                                 formatter_class=_HelpFormatter)
     parser.set_defaults(run=run)
     return parser
 
 
 def _model_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('--model', type=Path, metavar='DIR', default=argparse.SUPPRESS,
+    parser.add_argument('--model', type=Path, metavar='DIR',
                         help='model folder with a model.yaml (default: the shipped box)')
 
 
@@ -69,16 +83,21 @@ def _estimator_option(parser: argparse.ArgumentParser) -> None:
                         help='onnx is the network, the others are baselines')
 
 
+def _threads_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('--threads', type=option_types.positive, metavar='N',
+                        help='processor threads of the networks (default: one for each core that may be used)')
+
+
 def _model_folder(options: argparse.Namespace) -> Path:
-    return getattr(options, 'model', None) or resource_path('models/box')
+    return options.model or resource_path('models/box')
 
 
 def _add_demo(commands) -> None:
     parser = _command(commands, 'demo', _demo, 'pick in simulation, over real ROS topics, and report',
                       'Example: posegrasp demo --picks 50 --seed 4242 --out runs/fifty')
-    parser.add_argument('--picks', type=int, default=20, help='attempts')
-    parser.add_argument('--seed', type=int, default=1, help='same seed, same scenes')
-    parser.add_argument('--out', type=Path, metavar='DIR', default=argparse.SUPPRESS,
+    parser.add_argument('--picks', type=option_types.positive, default=20, help='attempts')
+    parser.add_argument('--seed', type=option_types.seed, default=1, help='same seed, same scenes')
+    parser.add_argument('--out', type=Path, metavar='DIR',
                         help='run folder for metrics and report (default: runs/demo-TIME)')
     _estimator_option(parser)
     _model_option(parser)
@@ -87,7 +106,7 @@ def _add_demo(commands) -> None:
 def _demo(options: argparse.Namespace) -> int:
     from posegrasp_ros.demo import run_demo
 
-    run_demo(options.picks, options.seed, getattr(options, 'out', None), options.estimator, _model_folder(options))
+    run_demo(options.picks, options.seed, options.out, options.estimator, _model_folder(options))
     return DONE
 
 
@@ -95,9 +114,9 @@ def _add_record(commands) -> None:
     parser = _command(commands, 'record', _record, 'write simulated scenes with ground truth as a rosbag2 folder',
                       'Example: posegrasp record scenes --scenes 200 --seed 777')
     parser.add_argument('out', type=Path, metavar='OUT', help='folder to make')
-    parser.add_argument('--scenes', type=int, default=100, help='one frame each')
-    parser.add_argument('--seed', type=int, default=0, help='same seed, same scenes')
-    parser.add_argument('--size', type=_image_size, default='640x480', help='image size, pixels')
+    parser.add_argument('--scenes', type=option_types.positive, default=100, help='one frame each')
+    parser.add_argument('--seed', type=option_types.seed, default=0, help='same seed, same scenes')
+    parser.add_argument('--size', type=option_types.image_size, default='640x480', help='image size, pixels')
     _model_option(parser)
 
 
@@ -117,35 +136,61 @@ def _add_evaluate(commands) -> None:
     parser.add_argument('--out', type=Path, metavar='DIR', default=Path('runs/evaluate'),
                         help='run folder for metrics and report')
     _estimator_option(parser)
-    parser.add_argument('--beside', nargs='*', choices=ESTIMATORS, default=list(ESTIMATORS), metavar='ESTIMATOR',
-                        help='others to measure on the same frames; none when empty')
-    parser.add_argument('--gripper', type=Path, default=argparse.SUPPRESS, metavar='FILE',
+    parser.add_argument('--beside', nargs='*', choices=ESTIMATORS, metavar='ESTIMATOR',
+                        help=f'measure these on the same frames too, of {", ".join(ESTIMATORS)} (default: all of '
+                             'them; a bare --beside at the end: none)')
+    parser.add_argument('--gripper', type=Path, metavar='FILE',
                         help='gripper figures (default: the shipped Franka Hand)')
     for topic in ('image', 'camera-info', 'ground-truth'):
         parser.add_argument(f'--{topic}-topic', metavar='TOPIC', help='when the guess is wrong')
-    parser.add_argument('--threads', type=int, help='processor threads of the networks')
-    parser.add_argument('--gate', action='store_true', help='exit with 3 when a requirement is missed')
+    _camera_pose_options(parser)
+    _threads_option(parser)
+    parser.add_argument('--gate', action='store_true', help='exit with 3 when a requirement of the baselines is '
+                        'missed or, for want of ground truth or answers, could not be measured')
     _model_option(parser)
+
+
+def _camera_pose_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('--base-frame', metavar='NAME', default='base',
+                        help="the robot's frame, z up: grasps are planned in it, /tf tells where the camera is")
+    parser.add_argument('--base-from-camera', nargs=7, type=option_types.finite,
+                        metavar=('X', 'Y', 'Z', 'QX', 'QY', 'QZ', 'QW'),
+                        help='pose of a camera that does not move, metres (default: what /tf says)')
+    parser.add_argument('--support-height', type=option_types.finite, metavar='M', default=0.0,
+                        help='z of the plane that the object stands on, in the base frame, metres')
 
 
 def _evaluate(options: argparse.Namespace) -> int:
     from posegrasp_ros.bags import BagTopics
     from posegrasp_ros.estimation.model_card import load_model_card
     from posegrasp_ros.evaluate import evaluate_bags
+    from posegrasp_ros.grasping.planner import Scene
+    from posegrasp_ros.metrics.baselines import load_ledger
     from posegrasp_ros.report import format_table
 
-    card = load_model_card(_model_folder(options))
-    topics = BagTopics(options.image_topic, options.camera_info_topic, options.ground_truth_topic)
-    summary = evaluate_bags(options.bags, card, options.estimator, options.beside, _planner(card, options),
-                            out=options.out, topics=topics, threads=options.threads)
+    card, ledger = load_model_card(_model_folder(options)), load_ledger()
+    topics = BagTopics(options.image_topic, options.camera_info_topic, options.ground_truth_topic,
+                       options.base_frame)
+    beside = ESTIMATORS if options.beside is None else options.beside
+    base_from_camera = None
+    if options.base_from_camera:
+        base_from_camera = option_types.transform('--base-from-camera', options.base_from_camera)
+    summary = evaluate_bags(options.bags, card, options.estimator, beside, _planner(card, options),
+                            Scene(options.support_height), ledger, out=options.out, topics=topics,
+                            base_from_camera=base_from_camera, threads=options.threads)
     print(format_table(summary))
     print(f'\nreport: {options.out / "report.html"}')
-    missed = [verdict['metric'] for verdict in summary['verdicts']
-              if verdict['kind'] == 'requirement' and verdict['verdict'] == 'worse']
-    if options.gate and missed:
-        print(f'gate: requirement missed: {", ".join(missed)}', file=sys.stderr)
-        return GATE_FAILED
-    return DONE
+    return _gate(summary, ledger) if options.gate else DONE
+
+
+def _gate(summary: dict, ledger) -> int:
+    """Say what holds and what does not."""
+    from posegrasp_ros.metrics.gate import check_gate
+
+    results = check_gate(summary['metrics'], ledger)
+    for result in results:
+        print(f'gate: {"held" if result.held else "MISSED"}: {result.text}', file=sys.stderr)
+    return DONE if all(result.held for result in results) else GATE_FAILED
 
 
 def _planner(card, options: argparse.Namespace):
@@ -157,7 +202,7 @@ def _planner(card, options: argparse.Namespace):
     if not card.grasps_path.is_file():
         print(f'posegrasp: {card.grasps_path}: no grasps; poses are measured, grasps are not', file=sys.stderr)
         return None
-    gripper = load_gripper(getattr(options, 'gripper', None) or resource_path('config/gripper.yaml'))
+    gripper = load_gripper(options.gripper or resource_path('config/gripper.yaml'))
     return GraspPlanner(gripper, load_grasps(card.grasps_path, gripper))
 
 
@@ -166,20 +211,20 @@ def _add_train(commands) -> None:
                       'Example: posegrasp train my_mesh.obj --out models/my_object --minutes 60. The mesh is in '
                       'metres; its texture is what the network goes by.')
     parser.add_argument('mesh', type=Path, metavar='MESH', help='.obj, .ply, .glb, ...: any mesh trimesh reads')
-    parser.add_argument('--out', type=Path, metavar='DIR', default=argparse.SUPPRESS,
+    parser.add_argument('--out', type=Path, metavar='DIR',
                         help='model folder to write (default: models/NAME, after the mesh file)')
-    parser.add_argument('--minutes', type=float, default=60.0,
+    parser.add_argument('--minutes', type=option_types.minutes, default=60.0,
                         help='time for fitting; rendering and measuring come on top')
-    parser.add_argument('--seed', type=int, default=0, help='of views, samples and first weights')
-    parser.add_argument('--backgrounds', type=Path, metavar='DIR', default=argparse.SUPPRESS,
+    parser.add_argument('--seed', type=option_types.seed, default=0, help='of views, samples and first weights')
+    parser.add_argument('--backgrounds', type=Path, metavar='DIR',
                         help='folder of photographs (default: those that scikit-image ships)')
 
 
 def _train(options: argparse.Namespace) -> int:
     from posegrasp_ros.training.train import train
 
-    out = getattr(options, 'out', None) or Path('models') / options.mesh.stem
-    card = train(options.mesh, out, options.minutes, options.seed, getattr(options, 'backgrounds', None))
+    out = options.out or Path('models') / options.mesh.stem
+    card = train(options.mesh, out, options.minutes, options.seed, options.backgrounds)
     print(f'model card: {card}')
     return DONE
 
@@ -187,10 +232,10 @@ def _train(options: argparse.Namespace) -> int:
 def _add_bench(commands) -> None:
     parser = _command(commands, 'bench', _bench, "time image to pose beside the networks' own time",
                       'Example: posegrasp bench --json')
-    parser.add_argument('--frames', type=int, default=20, help='simulated frames to time on')
-    parser.add_argument('--repeats', type=int, default=5, help='rounds over the frames')
-    parser.add_argument('--size', type=_image_size, default='640x480', help='image size, pixels')
-    parser.add_argument('--threads', type=int, help='processor threads of the networks')
+    parser.add_argument('--frames', type=option_types.positive, default=20, help='simulated frames to time on')
+    parser.add_argument('--repeats', type=option_types.positive, default=5, help='rounds over the frames')
+    parser.add_argument('--size', type=option_types.image_size, default='640x480', help='image size, pixels')
+    _threads_option(parser)
     parser.add_argument('--json', action='store_true', help='print one JSON object')
     _model_option(parser)
 
@@ -210,16 +255,6 @@ def _bench(options: argparse.Namespace) -> int:
         print(f'ratio              {result["ratio"]:.2f} at {options.size[0]}x{options.size[1]}, '
               f'{result["threads"]} threads')
     return DONE
-
-
-def _image_size(text: str) -> tuple[int, int]:
-    try:
-        width, height = (int(part) for part in text.lower().split('x'))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f'expected WIDTHxHEIGHT such as 640x480, got {text!r}') from error
-    if not (16 <= width <= 8192 and 16 <= height <= 8192):
-        raise argparse.ArgumentTypeError(f'expected sides of 16 to 8192 pixels, got {text!r}')
-    return width, height
 
 
 if __name__ == '__main__':

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import importlib.util
 import json
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -42,7 +43,7 @@ def run_demo(picks: int = 20, seed: int = 1, out: str | Path | None = None, esti
     :param model: model folder; None for the shipped box
     :return: the run's summary
     :raises DemoError: when ROS 2 is not there, or a node ends or keeps silent
-    :raises BadInput: when the model folder cannot be used
+    :raises BadInput: when the model folder or the run folder cannot be used
     """
     if importlib.util.find_spec('rclpy') is None:
         raise DemoError('demo: expected ROS 2, found no rclpy; source a ROS 2 install or pip install '
@@ -51,7 +52,8 @@ def run_demo(picks: int = 20, seed: int = 1, out: str | Path | None = None, esti
         raise DemoError(f'demo: picks: expected at least 1, got {picks}')
     card = load_model_card(model or resource_path('models/box'))
     folder = Path(out or f'runs/demo-{datetime.datetime.now():%Y-%m-%dT%H-%M-%S}').absolute()
-    if (folder / REPORTS_NAME).exists():
+    # os.path.exists, unlike pathlib, takes a folder that may not be read for one without the file.
+    if os.path.exists(folder / REPORTS_NAME):
         raise DemoError(f'{folder}: expected an empty run folder, found a {REPORTS_NAME}; choose another')
     with _terminated_like_interrupted(), free_domain() as domain, NodeProcesses(folder / 'nodes', domain) as nodes:
         _start(nodes, folder, card.folder.absolute(), estimator, picks, seed)
@@ -72,7 +74,7 @@ def _start(nodes: NodeProcesses, folder: Path, model: Path, estimator: str, pick
     from posegrasp_ros.simulation.scene import DEFAULT_BASE_FROM_CAMERA as base_from_camera
     camera = [*base_from_camera[:3, 3].tolist(), *quaternion_from_matrix(base_from_camera[:3, :3]).tolist()]
     shared = {'model': str(model), 'exit_on_failure': True}
-    nodes.start('monitor', {**shared, 'out': str(folder)})
+    nodes.start('monitor', {**shared, 'out': str(folder), 'estimator': estimator, 'seed': seed})
     nodes.start('perception', {**shared, 'estimator': estimator})
     nodes.start('grasp_planner', {**shared, 'base_from_camera': camera})
     nodes.start('simulator', {**shared, 'base_from_camera': camera, 'picks': picks, 'seed': seed,

@@ -6,8 +6,10 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from posegrasp_ros.bags import BagError, BagFrame, BagReader, BagTopics
@@ -36,21 +38,27 @@ GAP_NS = 10_000_000_000
 def evaluate_bags(paths: Sequence[str | Path], card: ModelCard, estimator: str = 'onnx',
                   beside: Iterable[str] = ESTIMATORS, planner: GraspPlanner | None = None,
                   scene: Scene | None = None, ledger: Ledger | None = None, out: str | Path | None = None,
-                  topics: BagTopics | None = None, threads: int | None = None, progress: bool = True) -> dict:
+                  topics: BagTopics | None = None, base_from_camera: np.ndarray | None = None,
+                  threads: int | None = None, progress: bool = True) -> dict:
     """Measure an estimator on recordings, with others beside it on the same frames.
 
     :param estimator: the one that the summary is about
     :param beside: others to measure on the same frames; ``estimator`` may be among them
-    :param planner: plans for every pose where the recording tells the camera's pose; None for no planning
+    :param planner: plans for every pose where the camera's pose is known; None for no planning
     :param scene: what surrounds the object; None for a support plane at z = 0 of the base frame
     :param ledger: baselines; None for those that come with the package
     :param out: run folder to write metrics.jsonl, summary.json and report.html to; None for none
+    :param topics: which to read, and the base frame; None for guesses
+    :param base_from_camera: (4, 4) of a camera that does not move; None where the recordings' /tf tells it
     :return: the summary of ``estimator`` with ``estimators``: {name: its share of the summary}
     :raises BagError: when a recording cannot be read or holds no images
     """
     ledger = ledger or load_ledger()
     target = ErrorTarget.from_mesh(card.load_mesh(), card.symmetries)
-    planning = _Planning(planner, scene or Scene()) if planner else None
+    planning = _Planning(planner, scene or Scene(), base_from_camera) if planner else None
+    topics = topics or BagTopics()
+    if planning is None or base_from_camera is not None:
+        topics = replace(topics, base_frame=None)
     names = list(dict.fromkeys([estimator, *beside]))
     contestants = {name: Contestant(create_estimator(name, card, threads=threads), target, planning)
                    for name in names}
@@ -71,17 +79,22 @@ def evaluate_bags(paths: Sequence[str | Path], card: ModelCard, estimator: str =
 
 
 class _Planning:
-    """Planner and scene: a pose in the camera to a planning report."""
+    """Planner, scene and camera: a pose in the camera to a planning report."""
 
-    def __init__(self, planner: GraspPlanner, scene: Scene):
+    def __init__(self, planner: GraspPlanner, scene: Scene, base_from_camera: np.ndarray | None = None):
         self._planner = planner
         self._scene = scene
+        self._base_from_camera = base_from_camera
 
-    def report(self, frame: BagFrame, pose: PoseEstimate) -> StageReport:
+    def report(self, frame: BagFrame, pose: PoseEstimate) -> StageReport | None:
+        """None where it is not known how the camera stands to the base."""
+        base_from_camera = frame.base_from_camera if self._base_from_camera is None else self._base_from_camera
+        if base_from_camera is None:
+            return None
         start = time.perf_counter()
-        covariance = rotate_covariance(pose.covariance, frame.base_from_camera[:3, :3])
+        covariance = rotate_covariance(pose.covariance, base_from_camera[:3, :3])
         try:
-            plan = self._planner.plan(frame.base_from_camera @ pose.camera_from_object, covariance, self._scene)
+            plan = self._planner.plan(base_from_camera @ pose.camera_from_object, covariance, self._scene)
         except PlanningError as error:
             LOGGER.warning('%s', error)
             plan = Plan([], 'bad_pose', {})
@@ -110,8 +123,9 @@ class Contestant:
         yield self._count(report, stamp_ns)
         if report.ok:
             self.metrics.add_estimate(stamp_ns, estimation.poses[0].camera_from_object)
-            if self._planning and frame.base_from_camera is not None:
-                yield self._count(self._planning.report(frame, estimation.poses[0]), stamp_ns)
+            plan_report = self._planning.report(frame, estimation.poses[0]) if self._planning else None
+            if plan_report:
+                yield self._count(plan_report, stamp_ns)
 
     def _count(self, report: StageReport, stamp_ns: int) -> StageReport:
         self.metrics.add_report(StageReport(stamp_ns, report.stage, report.ok, report.reason, report.numbers))
@@ -134,7 +148,7 @@ class Contestant:
         if estimation.poses:
             numbers['score'] = float(estimation.poses[0].score)
         ok = bool(estimation.poses)
-        reason = '' if ok else estimation.reason or 'no_object'
+        reason = '' if ok else estimation.reason or 'no_detection'
         return estimation, StageReport(frame.stamp_ns, 'perception', ok, reason, numbers)
 
 

@@ -45,6 +45,12 @@ class FrameTree:
             if needed > 0:
                 del links[:needed]
 
+    @property
+    def frames(self) -> list[str]:
+        """Names of all frames, sorted."""
+        parents = {link.parent for links in self._links.values() for link in links}
+        return sorted(parents | set(self._links))
+
     def lookup(self, target: str, source: str, stamp_ns: int) -> np.ndarray | None:
         """Transform (4, 4) ``target_from_source``; None when no chain joins the two frames."""
         root_from_target = self._chain(target.lstrip('/'), stamp_ns)

@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from posegrasp_ros.errors import BadInput
 from posegrasp_ros.graph import NODES, remappings
 from posegrasp_ros.resources import resource_path
 
@@ -22,16 +23,24 @@ END_WITHIN_S = {signal.SIGINT: 20.0, signal.SIGTERM: 5.0, signal.SIGKILL: 5.0}
 PR_SET_PDEATHSIG = 1
 
 
+class NodeProcessError(BadInput):
+    """A folder in which the nodes cannot leave what they say."""
+
+
 class NodeProcesses:
     """Starts nodes and ends them all when left; use it with ``with``.
 
     :param folder: gets each node's parameters (``<node>.yaml``) and what it prints (``<node>.log``)
     :param domain_id: ROS domain of the nodes
+    :raises NodeProcessError: when the folder cannot be made
     """
 
     def __init__(self, folder: Path, domain_id: int):
         self._folder = Path(folder)
-        self._folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise NodeProcessError(f'{self._folder}: expected a folder that can be made: {error}') from error
         self._environment = node_environment(domain_id)
         self._processes: dict[str, subprocess.Popen] = {}
 
@@ -42,16 +51,24 @@ class NodeProcesses:
         self.stop(*self._processes)
 
     def start(self, name: str, parameters: Mapping[str, Any]) -> None:
-        """Start one of :data:`posegrasp_ros.graph.NODES`."""
+        """Start one of :data:`posegrasp_ros.graph.NODES`.
+
+        :raises NodeProcessError: when the folder cannot be written
+        """
         executable = NODES[name][0]
         file = self._folder / f'{name}.yaml'
-        file.write_text(yaml.safe_dump({'/**': {'ros__parameters': dict(parameters)}}), encoding='utf-8')
+        text = yaml.safe_dump({'/**': {'ros__parameters': dict(parameters)}})
+        try:
+            file.write_text(text, encoding='utf-8')
+            log = self.log_path(name).open('wb')
+        except OSError as error:
+            raise NodeProcessError(f'{self._folder}: expected a folder that can be written: {error}') from error
         command = [sys.executable, '-m', f'posegrasp_ros.nodes.{executable}', '--ros-args',
                    '--params-file', str(file)]
         for topic, target in remappings(name):
             command += ['-r', f'{topic}:={target}']
         # A session of its own: Ctrl-C at the terminal reaches us alone, and we end the nodes in order.
-        with self.log_path(name).open('wb') as log:
+        with log:
             self._processes[name] = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=self._environment,
                 start_new_session=True, preexec_fn=_end_with_parent if sys.platform == 'linux' else None)
@@ -116,8 +133,13 @@ def free_domain() -> Iterator[int]:
         # Without the coordinator a number by process keeps neighbours apart as a rule.
         yield 1 + os.getpid() % 100
         return
-    with domain_id() as number:
+    # Not by `with`: it would take an OSError that our caller raises for a taken port, and go on to the next.
+    reservation = domain_id()
+    number = reservation.__enter__()
+    try:
         yield number
+    finally:
+        reservation.__exit__(None, None, None)
 
 
 def _end_with_parent() -> None:

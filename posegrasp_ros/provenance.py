@@ -28,7 +28,7 @@ def describe_run(card: ModelCard | None = None, bags: list[Path] | None = None, 
     provenance = {
         'package': f'posegrasp_ros {posegrasp_ros.__version__}',
         'time': datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
-        'host': {'system': f'{platform.system()} {platform.machine()}', 'cpus': _usable_cpus()},
+        'host': {'system': f'{platform.system()} {platform.machine()}', 'cpus': usable_cpus()},
         'versions': {'python': platform.python_version(), **{name: _version(name) for name in LIBRARIES}},
     }
     if card is not None:
@@ -46,7 +46,7 @@ def describe_bag(path: Path) -> dict:
     return {'name': path.name, 'files': {file.name: file.stat().st_size for file in files if file.is_file()}}
 
 
-def _usable_cpus() -> int:
+def usable_cpus() -> int:
     """Cores that this process may use, which in a container are fewer than the machine has."""
     if hasattr(os, 'sched_getaffinity'):
         return len(os.sched_getaffinity(0))

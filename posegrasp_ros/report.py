@@ -127,7 +127,10 @@ def _verdict_rows(summary: dict) -> list[str]:
         rows.append([item['metric'], display.quantity(item['value'], unit),
                      display.interval(item['interval'], unit), against,
                      display.quantity(item['reference'], unit), item['verdict']])
-    return _aligned(rows, left=(0, 3, 5))
+    lines = _aligned(rows, left=(0, 3, 5))
+    if any(item['kind'] == 'scripted' for item in summary['verdicts']):
+        lines.append('scripted: measured on the same frames; the verdict takes the figure as it is')
+    return lines
 
 
 def _aligned(rows: list[list[str]], left: tuple[int, ...] = (0,)) -> list[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import os
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from posegrasp_ros.errors import BadInput
 from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.report import render_html
 
+LOGGER = logging.getLogger(__name__)
 REPORTS_NAME = 'metrics.jsonl'
 SUMMARY_NAME = 'summary.json'
 REPORT_NAME = 'report.html'
@@ -52,19 +55,41 @@ class RunFolder:
     def append(self, report: StageReport, **context: str) -> None:
         """Write one report as a line, and flush it.
 
+        A file that was removed while it was open would take the line without a word; it is made anew.
+
         :param context: further fields of the line, such as the estimator's name
-        :raises OSError: when the disk is full
+        :raises OSError: when the disk is full, or the folder is gone and cannot be made again
         """
+        if not self._is_in_place():
+            self._make_anew()
         self._reports.write(json.dumps({**context, **report.to_dict()}).encode() + b'\n')
         self._reports.flush()
 
     def write_summary(self, summary: dict) -> None:
         """Write summary.json and report.html, each whole or not at all.
 
-        :raises OSError: when the disk is full
+        :raises OSError: when the disk is full, or the folder is gone and cannot be made again
         """
+        self.path.mkdir(parents=True, exist_ok=True)
         self._replace(SUMMARY_NAME, json.dumps(summary, indent=2, allow_nan=False) + '\n')
         self._replace(REPORT_NAME, render_html(summary))
+
+    def _is_in_place(self) -> bool:
+        """Whether metrics.jsonl of the folder is the file that is open."""
+        try:
+            return os.path.samestat(os.fstat(self._reports.fileno()), (self.path / REPORTS_NAME).stat())
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+
+    def _make_anew(self) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        reports = (self.path / REPORTS_NAME).open('ab')
+        # What the lost file could not take is lost with it.
+        with contextlib.suppress(OSError):
+            self._reports.close()
+        self._reports = reports
+        LOGGER.warning('%s: was removed during the run and is made anew; what was in it is lost',
+                       self.path / REPORTS_NAME)
 
     def _replace(self, name: str, text: str) -> None:
         """Write beside the file, then rename: a reader never sees half of it."""

@@ -21,7 +21,7 @@ os.environ |= {name: value for name, value in node_environment(0).items() if nam
 
 HAS_ROS = importlib.util.find_spec('rclpy') is not None
 NEED_ROS = ['test_nodes_*.py', 'test_messages.py', 'test_markers.py', 'test_parameters.py', 'test_lifecycle.py',
-            'test_system.py']
+            'test_system.py', 'test_intrinsics.py']
 collect_ignore_glob = [] if HAS_ROS else NEED_ROS
 
 
@@ -46,8 +46,8 @@ def write_card(folder: Path, **changes) -> None:
     """Write a model.yaml that fits the folder, with top-level fields changed."""
     sha256 = hashlib.sha256((folder / 'none.onnx').read_bytes()).hexdigest()
 
-    def network(family: str) -> dict:
-        return {'file': 'none.onnx', 'sha256': sha256, 'decoder': {'family': family},
+    def network(family: str, **parameters: float) -> dict:
+        return {'file': 'none.onnx', 'sha256': sha256, 'decoder': {'family': family, **parameters},
                 'input': {'name': 'image', 'size': [128, 128], 'colour': 'rgb', 'mean': [0.5] * 3,
                           'std': [0.5] * 3}}
 
@@ -55,7 +55,7 @@ def write_card(folder: Path, **changes) -> None:
         'format': 'posegrasp.model/1', 'name': 'box',
         'object': {'mesh': 'mesh.obj', 'diameter_m': round(load_mesh(folder / 'mesh.obj').diameter, 4),
                    'symmetries_discrete': [], 'symmetries_continuous': []},
-        'detector': network('centre_heatmap'), 'network': network('object_coordinates'),
+        'detector': network('centre_heatmap', stride=8, threshold=0.1), 'network': network('object_coordinates', margin=1.15),
         'mean_pose': {'position_m': [0.0, 0.0, 0.6], 'quaternion_xyzw': [0.0, 0.0, 0.0, 1.0]},
         'score': {}, 'covariance_scale': {'translation': 1.0, 'rotation': 1.0}, 'provenance': {}, 'measured': {},
     }

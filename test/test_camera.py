@@ -80,6 +80,22 @@ def test_camera_info_is_read_and_its_model_may_be_empty():
     assert camera.model == 'plumb_bob'
 
 
+@pytest.mark.parametrize('length', [4, 5, 8, 12, 14])
+@pytest.mark.parametrize('model', ['plumb_bob', 'rational_polynomial'])
+def test_every_number_of_coefficients_that_opencv_takes_is_taken(model, length):
+    camera = Camera(640, 480, K, [0.1] + [0.0] * (length - 1), model)
+    assert camera.rays(camera.project([[0.1, 0.05, 0.6]])) == pytest.approx(np.array([[1 / 6, 1 / 12]]), abs=1e-4)
+
+
+@pytest.mark.parametrize('length', [0, 1, 3, 5, 9])
+@pytest.mark.parametrize('model', ['plumb_bob', 'rational_polynomial', 'equidistant'])
+def test_zeros_of_any_number_are_no_coefficients(model, length):
+    camera = Camera(640, 480, K, np.zeros(length), model)
+    assert camera.distortion.size == 0
+    point = [[0.1, 0.05, 0.6]]
+    assert camera.project(point) == pytest.approx(Camera(640, 480, K, [], model).project(point))
+
+
 def k_with(index: int, value: float) -> np.ndarray:
     k = np.ravel(K).copy()
     k[index] = value
@@ -95,6 +111,8 @@ def k_with(index: int, value: float) -> np.ndarray:
     ({'distortion_model': 'pincushion'}, "expected one of plumb_bob, .*, got 'pincushion'"),
     ({'d': [np.inf, 0, 0, 0, 0]}, 'D: expected finite coefficients, got'),
     ({'distortion_model': 'equidistant'}, 'D: equidistant has 4 coefficients, got 5'),
+    ({'d': [0.1, 0, 0]}, 'D: plumb_bob has 4, 5, 8, 12, 14 coefficients, got 3'),
+    ({'d': [0.1] * 7, 'distortion_model': 'rational_polynomial'}, 'D: rational_polynomial has 4, .* got 7'),
 ])
 def test_impossible_cameras_are_refused_in_one_line(changes, message):
     with pytest.raises(CameraError, match=message) as refusal:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import posegrasp_ros.evaluate as evaluate
-from posegrasp_ros.bags import BagError, BagFrame, BagWriter
+from posegrasp_ros import bag_writer
+from posegrasp_ros.bags import BagError, BagFrame, BagTopics, BagWriter
 from posegrasp_ros.camera import Camera
 from posegrasp_ros.estimation.estimate import Estimation, PoseEstimate
 from posegrasp_ros.estimation.scripted import MeanPoseEstimator, OracleEstimator
@@ -128,15 +129,66 @@ def test_recordings_of_the_same_times_do_not_run_together(tmp_path, card):
     first = record(tmp_path / 'first', [frame(index) for index in range(5, 15)])
     second = record(tmp_path / 'second', [frame(index) for index in range(5, 15)])
     summary = run([first, second], card, beside=[])
-    assert summary['frames'] == {'seen': 20, 'with_object': 20, 'scenes': 20, 'repeated_messages': 0}
+    assert summary['frames'] == {'seen': 20, 'with_object': 20, 'blocks': 20, 'block_s': 1.0,
+                                 'repeated_messages': 0}
     assert [bag['name'] for bag in summary['provenance']['bags']] == ['first', 'second']
 
 
-def test_without_the_camera_pose_nothing_is_planned(tmp_path, card, planner):
-    bag = record(tmp_path / 'bag', [replace(frame(index), base_from_camera=None) for index in range(3, 8)])
-    summary = run([bag], card, planner=planner, beside=[])
+@pytest.fixture
+def bag_without_tf(tmp_path):
+    return record(tmp_path / 'bag', [replace(frame(index), base_from_camera=None) for index in range(3, 8)])
+
+
+def test_without_the_camera_pose_nothing_is_planned_and_that_is_said_once(bag_without_tf, card, planner, caplog):
+    summary = run([bag_without_tf], card, planner=planner)
     assert summary['stages']['planning']['inputs'] == 0
     assert summary['metrics']['image_to_grasp_p50']['n'] == 0
+    warning, = summary['provenance']['warnings']
+    assert "camera_optical_frame' with the base frame 'base'" in warning and 'none at all' in warning
+    assert [record.getMessage() for record in caplog.records] == [warning]
+
+
+def test_without_a_planner_nobody_misses_the_camera_pose(bag_without_tf, card):
+    assert run([bag_without_tf], card, beside=[])['provenance']['warnings'] == []
+
+
+def test_a_camera_pose_that_is_given_takes_the_place_of_tf(bag_without_tf, card, planner):
+    summary = run([bag_without_tf], card, planner=planner, beside=[], base_from_camera=BASE_FROM_CAMERA)
+    assert summary['stages']['planning']['coverage'] == 1
+    assert summary['provenance']['warnings'] == []
+    below = make_transform(None, (0, 0, -0.5)) @ BASE_FROM_CAMERA
+    sunk = run([bag_without_tf], card, planner=planner, beside=[], base_from_camera=below)
+    assert sunk['stages']['planning']['answered'] == 0, 'a box half a metre under the support plane'
+
+
+def test_an_unknown_base_frame_is_told_with_the_frames_that_there_are(bag, card, planner):
+    summary = run([bag], card, planner=planner, beside=[], topics=BagTopics(base_frame='world'))
+    assert summary['stages']['planning']['inputs'] == 0
+    warning, = summary['provenance']['warnings']
+    assert "'world'" in warning and 'base, camera_optical_frame' in warning
+
+
+def test_a_truth_that_never_matches_an_image_is_told_with_both_first_stamps(tmp_path, card, monkeypatch):
+    late = 5 * SECOND
+    make = bag_writer.new_message
+
+    def with_late_truth(kind, **fields):
+        if kind == 'geometry_msgs/msg/PoseStamped':
+            fields['header'] = bag_writer.make_header(late, bag_writer.CAMERA_FRAME)
+        return make(kind, **fields)
+
+    monkeypatch.setattr(bag_writer, 'new_message', with_late_truth)
+    bag = record(tmp_path / 'bag', [frame(index) for index in range(10, 13)])
+    summary = run([bag], card, estimator='mean_pose', beside=[])
+    warning, = summary['provenance']['warnings']
+    assert f'{late} ns' in warning and f'{11 * SECOND} ns' in warning and '/ground_truth' in warning
+    assert summary['metrics']['recall_1cm_5deg']['n'] == 0
+
+
+def test_an_estimator_without_a_reason_has_detected_nothing(card):
+    silent = SimpleNamespace(estimate=lambda image, camera, truth=None: Estimation())
+    contestant = evaluate.Contestant(silent, ErrorTarget.from_mesh(MESH))
+    assert [report.reason for report in contestant.answer(frame(3))] == ['no_detection']
 
 
 def test_without_ground_truth_coverage_and_latency_remain(tmp_path, card):

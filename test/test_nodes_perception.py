@@ -7,16 +7,20 @@ import cv2
 import numpy as np
 import pytest
 from conftest import write_card
-from geometry_msgs.msg import PoseArray, PoseStamped, PoseWithCovarianceStamped
+from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from ros_harness import running
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from posegrasp_ros.camera import Camera
+from posegrasp_ros.estimation.estimate import Estimation
+from posegrasp_ros.estimation.estimator import MIN_SCORE
 from posegrasp_ros.geometry import make_transform, rotation_from_vector
+from posegrasp_ros.nodes import perception_node
 from posegrasp_ros.nodes.perception_node import PerceptionNode
 from posegrasp_ros.ros import messages
+from posegrasp_ros.ros.intrinsics import MOST_IN_VAIN, WAIT_S
 
 CAMERA = Camera.from_field_of_view(64, 48, 1.0)
 PIXELS = np.full((48, 64, 3), 90, np.uint8)
@@ -122,13 +126,52 @@ def test_a_slow_estimator_answers_the_newest_image_and_builds_no_backlog(percept
     assert len(reports) <= 3
 
 
-def test_poses_below_the_score_are_not_published(scripted_model):
-    with running(PerceptionNode, model=str(scripted_model), estimator='mean_pose', min_score=0.5) as harness:
+@pytest.mark.parametrize(('given', 'expected'), [({}, MIN_SCORE), ({'min_score': 0.5}, 0.5)])
+def test_the_least_score_is_the_estimators_own_or_as_given(scripted_model, monkeypatch, given, expected):
+    asked = {}
+    monkeypatch.setattr(perception_node, 'create_estimator', lambda *_, **options: asked.update(options))
+    with running(PerceptionNode, model=str(scripted_model), **given) as harness:
         harness.start()
-        arrays = harness.collect(PoseArray, '/perception/poses')
-        assert send(harness, harness.reports(), image(3), good_info()).reason == 'low_score'
-        harness.spin_until(lambda: arrays)
-        assert arrays[0].poses == []
+    assert asked == {'min_score': expected, 'threads': None}
+
+
+class Cameras:
+    """In place of an estimator: notes the width of the camera that each image came with."""
+
+    def __init__(self):
+        self.seen: list[int] = []
+
+    def estimate(self, image, camera, truth):
+        self.seen.append(camera.width)
+        return Estimation(reason='no_object')
+
+
+def test_an_image_that_comes_before_its_camera_info_gets_it_all_the_same(perception):
+    perception.node._estimator = cameras = Cameras()
+    reports = perception.reports()
+    images, infos = perception.publisher(Image, '/image'), perception.publisher(CameraInfo, '/camera_info')
+    widths = [64, 32, 48, 16]
+    for stamp, width in enumerate(widths, start=1):
+        images.publish(messages.to_image(header(stamp), np.ascontiguousarray(PIXELS[:, :width])))
+        perception.spin_until(lambda stamp=stamp: perception.node._held or len(reports) == stamp)
+        infos.publish(messages.to_camera_info(header(stamp), Camera.from_field_of_view(width, 48, 1.0)))
+        perception.spin_until(lambda stamp=stamp: len(reports) == stamp)
+    assert [report.reason for report in reports] == ['no_object'] * len(widths)
+    assert cameras.seen == widths
+
+
+def test_camera_info_of_other_stamps_costs_a_wait_at_first_and_none_later(perception):
+    reports = perception.reports()
+    perception.publisher(CameraInfo, '/camera_info').publish(messages.to_camera_info(header(5000), CAMERA))
+    perception.spin_for(0.2)
+    images = perception.publisher(Image, '/image')
+    for stamp in range(1, 8):
+        images.publish(image(stamp))
+        perception.spin_until(lambda stamp=stamp: len(reports) == stamp)
+    assert all(report.ok for report in reports)
+    latencies_ms = [report.numbers['latency_ms'] for report in reports]
+    assert min(latencies_ms[:MOST_IN_VAIN]) > 1000 * WAIT_S / 2, 'the wait counts into the latency'
+    assert min(latencies_ms[MOST_IN_VAIN:]) < 1000 * WAIT_S / 2
 
 
 def test_the_oracle_waits_for_the_truth_of_its_image(scripted_model):

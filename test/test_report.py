@@ -25,7 +25,8 @@ def summary_of(frames=20, picks=0, name='<box & co>'):
     for index in range(frames):
         stamp, found = index * SECOND, index % 5 > 0
         run.add_truth(stamp, make_transform(None, (0, 0, 0.6)))
-        run.add_report(StageReport(stamp, 'perception', found, '' if found else 'no_object', {'latency_ms': 41.5}))
+        reason = '' if found else 'no_detection'
+        run.add_report(StageReport(stamp, 'perception', found, reason, {'latency_ms': 41.5}))
         if found:
             run.add_estimate(stamp, make_transform(None, (0.001 * index, 0, 0.6)))
     for index in range(picks):
@@ -73,7 +74,7 @@ def test_names_from_outside_are_escaped():
 
 def test_the_page_states_headline_verdict_failures_and_provenance():
     text = re.sub(r'\s+', ' ', re.sub('<[^>]*>', ' ', render_html(summary_of(picks=8))))
-    for words in ('87.5 %', 'Needed: 80.0 %', 'inconclusive', 'no object 4', 'slipped 1', 'ab' * 32,
+    for words in ('87.5 %', 'Needed: 80.0 %', 'inconclusive', 'no detection 4', 'slipped 1', 'ab' * 32,
                   '12,345 bytes'):
         assert words in text, words
 
@@ -97,6 +98,27 @@ def test_the_table_is_aligned_text_with_every_verdict():
         if rules:
             assert all(len(line) <= len(rules[0]) for line in lines)
     assert max(len(line) for line in table.splitlines()) < 140
+
+
+def test_scripted_estimators_are_said_to_be_measured_on_the_same_frames():
+    summary = summary_of()
+    assert 'same frames' not in format_table(summary) + render_html(summary)
+    for item in summary['verdicts']:
+        item.update(kind='scripted', source='measured on the same frames')
+    assert 'measured on the same frames' in format_table(summary)
+    assert 'scripted estimators were measured on the same frames' in render_html(summary)
+
+
+def test_stretches_of_video_are_not_called_scenes():
+    summary = summary_of()
+    page = render_html(summary)
+    assert '20 frames in 20 blocks of 1\u00a0s' in page and 'scenes' not in page
+    assert 'Too few blocks of 1\u00a0s for an interval' in render_html(
+        {**summary, 'headline': {**summary['headline'], 'interval': None}})
+
+
+def test_a_verdict_shows_where_its_reference_is_from():
+    assert 'project brief, position error below 1 cm' in render_html(summary_of())
 
 
 def test_the_table_of_an_empty_run_prints():

@@ -136,7 +136,7 @@ def test_visible_fraction_counts_what_hides_the_object_and_what_the_border_cuts(
     fractions = []
     for scene in (lying, replace(lying, distractors=(wall,)), replace(lying, base_from_camera=turned)):
         with World(BOX, None, scene, SMALL) as world:
-            fractions.append(world.frame().visible_fraction)
+            fractions.append(world.visible_fraction())
     assert fractions[0] == 1.0
     assert fractions[1] < 0.1
     assert 0.3 < fractions[2] < 0.7

@@ -96,10 +96,11 @@ def align(picture: Picture, matrix: np.ndarray, surface: Surface, edges: Edges, 
         rows = np.concatenate([colour_rows, edge_rows])
         residual = np.concatenate([colour_residual, edge_residual])
         information = rows.T @ rows
-        damping = 1e-9 * np.trace(information) * np.eye(6)
-        step = -np.linalg.solve(information + damping, rows.T @ residual)
+        if np.linalg.cond(information) > 1e12:  # nothing left that agrees, or nothing that tells
+            return None
+        step = -np.linalg.solve(information, rows.T @ residual)
         pose = perturb(pose, step)
-        if not np.isfinite(pose).all() or pose[2, 3] < 1e-3:
+        if not (np.isfinite(pose).all() and pose[2, 3] > surface.radius_m):
             return None
         if np.linalg.norm(step) < 3e-5:
             break

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from posegrasp_ros.errors import BadInput
 from posegrasp_ros.estimation.estimate import Estimator
-from posegrasp_ros.estimation.estimator import PoseEstimator
+from posegrasp_ros.estimation.estimator import MIN_SCORE, PoseEstimator
 from posegrasp_ros.estimation.model_card import ModelCard
 from posegrasp_ros.estimation.scripted import FeatureMatchEstimator, MeanPoseEstimator, OracleEstimator
 
 ESTIMATORS = ('onnx', 'feature_match', 'mean_pose', 'oracle')
 
 
-def create_estimator(name: str, card: ModelCard, threads: int | None = None) -> Estimator:
+def create_estimator(name: str, card: ModelCard, threads: int | None = None,
+                     min_score: float = MIN_SCORE) -> Estimator:
     """The estimator called ``name``, for the card's object.
 
-    :param threads: processor threads of the networks; None takes every core
+    :param threads: processor threads of the networks; None takes every core that this process may use
+    :param min_score: poses of the network less probable than this are no answer
     :raises BadInput: on a name that is none of :data:`ESTIMATORS`
     """
     if name == 'onnx':
-        return PoseEstimator(card, threads)
+        return PoseEstimator(card, threads, min_score)
     if name == 'feature_match':
         return FeatureMatchEstimator(card.mesh)
     if name == 'mean_pose':

@@ -9,7 +9,7 @@ import numpy as np
 
 from posegrasp_ros.camera import Camera
 from posegrasp_ros.estimation.decoders import Detection
-from posegrasp_ros.geometry import rotation_from_vector
+from posegrasp_ros.geometry import rotation_angle, rotation_from_vector
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,12 @@ class CropCamera:
         # off the axis a sphere is seen larger: by 1/cos across and 1/cos² along the radius of the image
         cosine = 1 / np.linalg.norm(direction)
         return cls.around(direction, detection.radius_px / camera.fx * cosine ** 1.5, size_px, margin)
+
+    def shows_much_the_same(self, other: CropCamera) -> bool:
+        """Whether the crops differ by less than the networks are trained to bear: 5 % of the side, 10 % of scale."""
+        turn = rotation_angle(self.camera_from_crop.T @ other.camera_from_crop)
+        return bool(turn * self.focal_px < 0.05 * self.size_px
+                    and abs(np.log(self.focal_px / other.focal_px)) < 0.1)
 
     def shoot(self, image: np.ndarray, camera: Camera) -> np.ndarray:
         """The crop (S, S, 3) from the real camera's image; what lies outside that is black."""

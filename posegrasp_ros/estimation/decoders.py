@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+HEATMAP_CHANNELS = 4
+COORDINATE_CHANNELS = 5
+
 
 @dataclass(frozen=True)
 class Detection:

@@ -9,13 +9,15 @@ from posegrasp_ros.camera import Camera, CameraError
 from posegrasp_ros.estimation.align import Alignment
 from posegrasp_ros.estimation.crop import CropCamera
 from posegrasp_ros.estimation.decoders import (
+    COORDINATE_CHANNELS,
+    HEATMAP_CHANNELS,
     Detection,
     decode_centre_heatmap,
     decode_object_coordinates,
     sigmoid,
 )
 from posegrasp_ros.estimation.estimate import Estimation, PoseEstimate
-from posegrasp_ros.estimation.model_card import ModelCard
+from posegrasp_ros.estimation.model_card import SCORE_FIGURES, ModelCard
 from posegrasp_ros.estimation.network import Network
 from posegrasp_ros.estimation.refine import Refiner
 from posegrasp_ros.estimation.solve import Solution, solve_pose
@@ -23,17 +25,17 @@ from posegrasp_ros.estimation.stopwatch import Stopwatch
 from posegrasp_ros.geometry import make_transform, rotate_covariance
 
 MOST_CANDIDATES = 3
+MOST_PASSES = 2
 PADDING_GREY = 115
 MIN_SCORE = 0.2
-SCORE_FIGURES = ('heat', 'inlier_share', 'log_residual', 'correlation', 'edge_share')
-"""What the score is made of."""
 
 
 class PoseEstimator:
     """Finds the object in the image, reads object coordinates from a crop around it, solves the pose.
 
     The crop is what a camera turned to the object would see, so the network always meets it in the middle and
-    undistorted. The pose is then refined against the mesh's own colours and edges.
+    undistorted. Where the first pose says that the crop was off, a better one is read again. The pose is then
+    refined against the mesh's own colours and edges.
 
     :param card: the model
     :param threads: processor threads of the networks; None takes every core
@@ -44,13 +46,12 @@ class PoseEstimator:
     def __init__(self, card: ModelCard, threads: int | None = None, min_score: float = MIN_SCORE,
                  refine: bool = True):
         self._card = card
-        self.detector = Network(card.detector, threads)
-        self.network = Network(card.network, threads)
+        self.detector = Network(card.detector, HEATMAP_CHANNELS, threads)
+        self.network = Network(card.network, COORDINATE_CHANNELS, threads)
         self._refiner = Refiner(card.mesh) if refine else None
         self._min_score = min_score
-        parameters = card.network.parameters
-        self._centre_m = np.array(parameters['centre_m'])
-        self._half_extents_m = np.array(parameters['half_extents_m'])
+        self._centre_m, self._half_extents_m = card.mesh.centre, card.mesh.extents / 2
+        self._radius_m = card.mesh.radius
 
     def estimate(self, image: np.ndarray, camera: Camera, truth: np.ndarray | None = None) -> Estimation:
         """The object's pose; see :class:`posegrasp_ros.estimation.estimate.Estimator`.
@@ -90,11 +91,17 @@ class PoseEstimator:
         """The estimate of one detection and the figures of its score; None when there is no pose."""
         size, margin = self.network.card.size[0], self.network.card.parameters['margin']
         crop = CropCamera.of_detection(detection, camera, size, margin)
-        solution = self._solve(crop, image, camera)
-        if solution is None:
-            return None
-        pose = make_transform(crop.camera_from_crop) @ solution.pose
-        covariance = rotate_covariance(solution.covariance, crop.camera_from_crop)
+        solution = None
+        for _ in range(MOST_PASSES):
+            solution = self._solve(crop, image, camera)
+            if solution is None:
+                return None
+            pose = make_transform(crop.camera_from_crop) @ solution.pose
+            covariance = rotate_covariance(solution.covariance, crop.camera_from_crop)
+            centre = pose[:3, :3] @ self._centre_m + pose[:3, 3]
+            before, crop = crop, CropCamera.around(centre, self._radius_m / np.linalg.norm(centre), size, margin)
+            if crop.shows_much_the_same(before):
+                break
         aligned = self._refiner.refine(image, camera, pose) if self._refiner else None
         if aligned:
             pose, covariance = aligned.pose, np.linalg.pinv(aligned.information, hermitian=True)
@@ -112,8 +119,9 @@ class PoseEstimator:
         """Probability that the pose is right: logistic in the figures, fitted on held-out images."""
         coefficients = self._card.score
         if not coefficients:
-            return figures['inlier_share']
-        return float(sigmoid(coefficients['bias'] + sum(coefficients[name] * figures[name] for name in figures)))
+            return figures['inlier_share'] * figures['correlation']
+        return float(sigmoid(coefficients['bias']
+                             + sum(coefficients[name] * figures[name] for name in SCORE_FIGURES)))
 
 
 def score_figures(solution: Solution, detection: Detection, aligned: Alignment | None) -> dict[str, float]:

@@ -22,8 +22,12 @@ from posegrasp_ros.mesh import Mesh, load_mesh
 
 FORMAT = 'posegrasp.model/1'
 CARD_NAME = 'model.yaml'
-DETECTOR_FAMILIES = ('centre_heatmap',)
-NETWORK_FAMILIES = ('object_coordinates',)
+GRASPS_NAME = 'grasps.yaml'
+# decoder families with their parameters and the range of each
+DETECTOR_FAMILIES = {'centre_heatmap': {'stride': (1, 64), 'threshold': (0, 1)}}
+NETWORK_FAMILIES = {'object_coordinates': {'margin': (1, 4)}}
+SCORE_FIGURES = ('heat', 'inlier_share', 'log_residual', 'correlation', 'edge_share')
+"""What the score is made of, see :func:`posegrasp_ros.estimation.estimator.score_figures`."""
 CONTINUOUS_STEPS = 64
 
 
@@ -43,7 +47,7 @@ class NetworkCard:
     :param mean: (3,) subtracted after scaling to [0, 1], in the order of ``colour``
     :param std: (3,) divided by
     :param family: how the outputs are read
-    :param parameters: the family's own figures
+    :param parameters: the decoder family's own figures
     """
 
     path: Path
@@ -91,7 +95,7 @@ class ModelCard:
 
     @property
     def grasps_path(self) -> Path:
-        return self.folder / 'grasps.yaml'
+        return self.folder / GRASPS_NAME
 
     @property
     def network_sha256(self) -> str:
@@ -116,7 +120,7 @@ def load_model_card(folder: str | Path) -> ModelCard:
         detector=_network(card.inner('detector'), DETECTOR_FAMILIES),
         network=_network(card.inner('network'), NETWORK_FAMILIES),
         mean_camera_from_object=_pose(card.inner('mean_pose')),
-        score={key: card.inner('score').number(key, -1e6, 1e6) for key in card.inner('score').values},
+        score=_score(card.inner('score')),
         covariance_scale=(scales.number('translation', 1e-6, 1e6), scales.number('rotation', 1e-6, 1e6)),
         provenance=card.inner('provenance').values,
         measured=card.inner('measured').values,
@@ -147,7 +151,7 @@ def _check_mesh_size(path: Path, card: ModelCard) -> None:
                              f'{found:.4f}, got {card.diameter_m}')
 
 
-def _network(fields: Fields, families: tuple[str, ...]) -> NetworkCard:
+def _network(fields: Fields, families: dict[str, dict]) -> NetworkCard:
     network_file, expected = fields.file('file'), fields.text('sha256')
     found = sha256_of(network_file)
     if found != expected:
@@ -159,8 +163,15 @@ def _network(fields: Fields, families: tuple[str, ...]) -> NetworkCard:
         size=tuple(int(v) for v in source.vector('size', 2, 16, 4096)),
         colour=source.one_of('colour', ('rgb', 'bgr')),
         mean=source.vector('mean', 3, -1e3, 1e3), std=source.vector('std', 3, 1e-6, 1e3),
-        family=decoder.one_of('family', families),
-        parameters={key: value for key, value in decoder.values.items() if key != 'family'})
+        family=decoder.one_of('family', tuple(families)),
+        parameters={name: decoder.number(name, *limits)
+                    for name, limits in families[decoder.values['family']].items()})
+
+
+def _score(fields: Fields) -> dict[str, float]:
+    """The coefficients, all of them or, before the model was measured, none."""
+    names = ('bias', *SCORE_FIGURES) if fields.values else ()
+    return {name: fields.number(name, -1e6, 1e6) for name in names}
 
 
 def _pose(fields: Fields) -> np.ndarray:
@@ -174,11 +185,13 @@ def _pose(fields: Fields) -> np.ndarray:
 def _symmetries(thing: Fields) -> np.ndarray:
     """All combinations of the declared symmetries, written as BOP does: discrete 4x4, continuous axis + offset."""
     transforms = [np.eye(4)]
-    for rows in thing.values.get('symmetries_discrete') or []:
-        matrix = np.asarray(rows, dtype=float)
-        if matrix.size != 16 or abs(np.linalg.det(matrix.reshape(4, 4)[:3, :3]) - 1) > 1e-3:
+    discrete = thing.values.get('symmetries_discrete')
+    if not isinstance(discrete, list):
+        raise thing.error('symmetries_discrete', 'a list of 4x4 transforms')
+    for rows in discrete:
+        if not _is_rigid(rows):
             raise thing.error('symmetries_discrete', 'rigid 4x4 transforms')
-        transforms.append(matrix.reshape(4, 4))
+        transforms.append(np.array(rows, dtype=float).reshape(4, 4))
     turns = [np.eye(4)]
     for symmetry in thing.inners('symmetries_continuous'):
         axis = symmetry.vector('axis', 3)
@@ -189,3 +202,14 @@ def _symmetries(thing: Fields) -> np.ndarray:
             rotation = rotation_from_vector(axis / np.linalg.norm(axis) * angle)
             turns.append(make_transform(rotation, offset - rotation @ offset))
     return np.array([a @ b for a in transforms for b in turns])
+
+
+def _is_rigid(rows: object) -> bool:
+    """Whether something of a YAML file is a rigid transform, as 4 rows of 4 or as 16 numbers."""
+    try:
+        matrix = np.array(rows, dtype=float).reshape(4, 4)
+    except (TypeError, ValueError):
+        return False
+    rotation = matrix[:3, :3]
+    return bool(np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3) and np.linalg.det(rotation) > 0
+                and np.allclose(matrix[3], (0, 0, 0, 1)))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-
 import cv2
 import numpy as np
 import onnxruntime
 
 from posegrasp_ros.estimation.model_card import ModelCardError, NetworkCard
+from posegrasp_ros.processors import usable_cpus
 
 LOG_ERRORS_ONLY = 3
 
@@ -17,14 +16,15 @@ class Network:
     """Runs one ONNX file on images.
 
     :param card: what the model card says of it
-    :param threads: processor threads; None takes every core
-    :raises ModelCardError: when the file is no ONNX network or its input is not what the card says
+    :param channels: of the output that its decoder reads
+    :param threads: processor threads; None takes every core that this process may use
+    :raises ModelCardError: when the file is no ONNX network, or input or output are not what the card says
     """
 
-    def __init__(self, card: NetworkCard, threads: int | None = None):
+    def __init__(self, card: NetworkCard, channels: int, threads: int | None = None):
         self.card = card
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or os.cpu_count() or 1
+        options.intra_op_num_threads = threads or usable_cpus()
         options.inter_op_num_threads = 1
         options.log_severity_level = LOG_ERRORS_ONLY
         # threads that spin between images would take the cores from the rest of the robot
@@ -36,6 +36,7 @@ class Network:
             reason = ' '.join(str(error).split())[:200]
             raise ModelCardError(f'{card.path}: cannot be loaded as an ONNX network: {reason}') from error
         self._check_input()
+        self._check_output(channels)
 
     def _check_input(self) -> None:
         inputs = {entry.name: entry.shape for entry in self._session.get_inputs()}
@@ -47,6 +48,12 @@ class Network:
             if isinstance(found, int) and found != expected:
                 raise ModelCardError(f'{self.card.path}: input.size: the network takes '
                                      f'{inputs[self.card.input_name]}, the card says [1, 3, {height}, {width}]')
+
+    def _check_output(self, channels: int) -> None:
+        shape = self._session.get_outputs()[0].shape
+        if len(shape) != 4 or (isinstance(shape[1], int) and shape[1] != channels):
+            raise ModelCardError(f'{self.card.path}: decoder.family: {self.card.family} reads an output of '
+                                 f'[1, {channels}, h, w], the network gives {shape}')
 
     def tensor(self, image: np.ndarray) -> np.ndarray:
         """The input (1, 3, H, W) float32 for an image (H, W, 3) uint8 blue green red of the card's size."""

@@ -25,6 +25,8 @@ class Surface:
         dense, normals, colours = _sample(mesh, DENSE_POINTS, seed)
         self.points, self.normals = dense[:POINTS], normals[:POINTS]
         """(N, 3) metres and (N, 3) unit, object frame."""
+        self.radius_m = float(np.linalg.norm(dense, axis=1).max())
+        """Of the sphere about the object's origin that holds it."""
         density = DENSE_POINTS / mesh.solid.area
         self.area_m2 = mesh.solid.area / POINTS
         """Of the surface that one point stands for."""

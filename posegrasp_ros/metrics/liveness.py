@@ -30,6 +30,8 @@ class _Stage:
     reports: int = 0
     answered: int = 0
     last: StageReport | None = None
+    reported_ns: int = -1
+    owed_ns: int = -1
     owed_since_s: float | None = None
 
 
@@ -37,6 +39,8 @@ class Liveness:
     """Knows what each stage was given and what it said.
 
     Perception owes a report for images, planning for poses. Execution owes nothing: a robot acts when it likes.
+    Stamps say what a report pays for: all up to its own, for a stage may leave out images, and whichever of image and
+    report comes in first.
 
     :param silence_s: how long a report may be owed, and how long the camera may pause
     """
@@ -45,30 +49,41 @@ class Liveness:
         self._silence_s = silence_s
         self._stages = {stage: _Stage() for stage in STAGES}
         self._last_image_s: float | None = None
+        self._last_image_ns = -1
         self._images = 0
 
-    def image(self, now_s: float) -> None:
+    def image(self, stamp_ns: int, now_s: float) -> None:
         """The camera has taken an image."""
-        self._last_image_s = now_s
+        if stamp_ns < self._last_image_ns:
+            # Time was set back, as when a recording begins again: what was reported then is of another time.
+            for stage in self._stages.values():
+                stage.reported_ns = stage.owed_ns = -1
+        self._last_image_s, self._last_image_ns = now_s, stamp_ns
         self._images += 1
-        self._give('perception', now_s)
+        self._give('perception', stamp_ns, now_s)
 
     def report(self, report: StageReport, now_s: float) -> None:
         """A stage has said something."""
         stage = self._stages[report.stage]
         stage.reports += 1
         stage.answered += report.ok
-        stage.last, stage.owed_since_s = report, None
+        stage.last = report
+        stage.reported_ns = max(stage.reported_ns, report.stamp_ns)
+        # A stage that talks, but has not come to the newest input yet, gets its time anew.
+        stage.owed_since_s = now_s if stage.owed_ns > stage.reported_ns else None
         if report.stage == 'perception' and report.ok:
-            self._give('planning', now_s)
+            self._give('planning', report.stamp_ns, now_s)
 
     def health(self, now_s: float) -> list[Health]:
         """The camera's and every stage's."""
         return [self._camera(now_s), *(self._stage(name, now_s) for name in STAGES)]
 
-    def _give(self, stage: str, now_s: float) -> None:
+    def _give(self, stage: str, stamp_ns: int, now_s: float) -> None:
         state = self._stages[stage]
         state.inputs += 1
+        if stamp_ns <= state.reported_ns:
+            return
+        state.owed_ns = max(state.owed_ns, stamp_ns)
         if state.owed_since_s is None:
             state.owed_since_s = now_s
 

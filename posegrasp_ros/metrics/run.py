@@ -12,8 +12,8 @@ from posegrasp_ros.metrics.pose_errors import ErrorTarget, PoseErrors
 from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.metrics.summary import FrameTable, summarise
 
-# Video frames this close together show the same thing: the bootstrap draws them as one. A recording of one frame
-# a scene, a second or more apart, has one frame a block, so there a block is a scene.
+# Video frames this close together show the same thing: a block of them is what the bootstrap draws. A recording of
+# one frame a scene, a second or more apart, has one frame a block: there, and only there, a block is a scene.
 BLOCK_NS = 1_000_000_000
 NOT_FOUND = PoseErrors(math.inf, math.inf, math.inf)
 
@@ -27,7 +27,6 @@ class _Frame:
     perception_ms: float = math.nan
     planning_ms: float = math.nan
     execution_ms: float = math.nan
-    image_to_grasp_ms: float = math.nan
     estimate: np.ndarray | None = None
     truth: np.ndarray | None = None
     has_truth: bool = False
@@ -42,7 +41,7 @@ class RunMetrics:
 
     :param target: the object, for pose errors; None when only reports are measured
     :param ledger: what the metrics are compared with; None for no verdicts
-    :param block_ns: frames within such a stretch of time are taken as one scene
+    :param block_ns: frames within such a stretch of time are drawn together
     """
 
     def __init__(self, target: ErrorTarget | None = None, ledger: Ledger | None = None, block_ns: int = BLOCK_NS):
@@ -67,8 +66,6 @@ class RunMetrics:
             return
         frame.reports[report.stage] = (report.ok, report.reason)
         setattr(frame, f'{report.stage}_ms', float(report.numbers.get('latency_ms', math.nan)))
-        if report.stage == 'planning':
-            frame.image_to_grasp_ms = float(report.numbers.get('image_to_grasp_ms', math.nan))
 
     def add_estimate(self, stamp_ns: int, camera_from_object: np.ndarray) -> None:
         """The best pose that perception found in an image, (4, 4), camera frame; one with NaN is no answer."""
@@ -124,12 +121,12 @@ class RunMetrics:
             has_truth &= [frame.has_image or 'perception' in frame.reports for frame in frames]
         return FrameTable(
             blocks=stamps // self._block_ns,
+            block_s=self._block_ns / 1e9,
             has_image=np.array([frame.has_image for frame in frames], dtype=bool),
             has_truth=has_truth,
             reports=[frame.reports for frame in frames],
             latency_ms={stage: column(getattr(frame, f'{stage}_ms') for frame in frames)
                         for stage in ('perception', 'planning', 'execution')},
-            image_to_grasp_ms=column(frame.image_to_grasp_ms for frame in frames),
             position_error_m=column(error.position_m for error in errors),
             rotation_error_rad=column(error.rotation_rad for error in errors),
             add_error_m=column(error.add_m for error in errors),

@@ -15,7 +15,7 @@ class StageReport:
     :param stamp_ns: the image's stamp, nanoseconds: the key that joins the stages
     :param stage: one of :data:`STAGES`
     :param ok: whether the stage has an answer (execution: whether the object was lifted)
-    :param reason: a short word such as ``no_object`` or ``slipped``; empty when ok
+    :param reason: a short word such as ``no_detection`` or ``slipped``; empty when ok
     :param numbers: named figures; timings end in ``_ms``; ``latency_ms`` is the stage's own time
     """
 

@@ -1,4 +1,4 @@
-"""Intervals and verdicts. Frames of one scene are alike, so scenes (clusters) are what is drawn, never frames."""
+"""Intervals and verdicts. Frames that are close in time are alike: clusters of them are drawn, never frames."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def rate_interval(successes: np.ndarray, clusters: np.ndarray) -> Interval | Non
     width at all where every trial succeeded.
 
     :param successes: (N,) bool
-    :param clusters: (N,) scene or attempt of each trial
-    :return: None when there are fewer than :data:`MIN_CLUSTERS` scenes of several trials each
+    :param clusters: (N,) block of time or attempt of each trial
+    :return: None when there are fewer than :data:`MIN_CLUSTERS` clusters of several trials each
     """
     successes = np.asarray(successes, dtype=float)
     if successes.size == 0:
@@ -61,7 +61,7 @@ def rate_interval(successes: np.ndarray, clusters: np.ndarray) -> Interval | Non
     residuals = np.bincount(index, successes) - rate * sizes
     between = count / (count - 1) * (residuals ** 2).sum() / successes.size ** 2
     independent = rate * (1 - rate) / successes.size
-    # Where all trials agree nothing tells how alike those of a scene are: count each scene once.
+    # Where all trials agree nothing tells how alike those of a cluster are: count each cluster once.
     effective = successes.size * independent / between if between > 0 and independent > 0 else count
     effective = float(np.clip(effective, 1, successes.size))
     return wilson_interval(rate * effective, effective)
@@ -69,11 +69,11 @@ def rate_interval(successes: np.ndarray, clusters: np.ndarray) -> Interval | Non
 
 def quantile_interval(values: np.ndarray, clusters: np.ndarray, quantile: float = 0.5,
                       seed: int = 0) -> Interval | None:
-    """Interval of a quantile (the median) by cluster bootstrap: whole scenes are drawn with replacement.
+    """Interval of a quantile (the median) by cluster bootstrap: whole clusters are drawn with replacement.
 
     :param values: (N,) finite
-    :param clusters: (N,) scene of each value
-    :return: None when there are fewer than :data:`MIN_CLUSTERS` scenes
+    :param clusters: (N,) block of time of each value
+    :return: None when there are fewer than :data:`MIN_CLUSTERS` clusters
     """
     order = np.argsort(values, kind='stable')
     ordered = np.asarray(values, dtype=float)[order]
@@ -84,7 +84,7 @@ def quantile_interval(values: np.ndarray, clusters: np.ndarray, quantile: float 
     rng = np.random.default_rng(seed)
     draws = np.empty(RESAMPLES)
     for draw in range(RESAMPLES):
-        # How often each scene was drawn is the weight of each of its values.
+        # How often each cluster was drawn is the weight of each of its values.
         weights = np.bincount(rng.integers(count, size=count), minlength=count)[index].cumsum()
         draws[draw] = _weighted_quantile(ordered, weights, quantile)
     tail = 100 * (1 - CONFIDENCE) / 2
@@ -115,3 +115,11 @@ def verdict(interval: Interval | None, reference: float, direction: str) -> str:
     if low > reference:
         return 'worse' if direction == 'lower_is_better' else 'better'
     return 'inconclusive'
+
+
+def is_beyond(value: float, reference: float, direction: str) -> bool:
+    """Whether a value lies on the wrong side of the reference; on it is not beyond.
+
+    :param direction: one of :data:`DIRECTIONS`
+    """
+    return value > reference if direction == 'lower_is_better' else value < reference

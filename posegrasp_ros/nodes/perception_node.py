@@ -12,15 +12,17 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
-from posegrasp_ros.camera import Camera, CameraError
+from posegrasp_ros.camera import Camera
 from posegrasp_ros.estimation.create import ESTIMATORS, create_estimator
 from posegrasp_ros.estimation.estimate import PoseEstimate
+from posegrasp_ros.estimation.estimator import MIN_SCORE
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.images import ImageError
 from posegrasp_ros.overlay import draw_overlay
 from posegrasp_ros.resources import resource_path
 from posegrasp_ros.ros import markers, messages, qos
 from posegrasp_ros.ros.detections import to_detections
+from posegrasp_ros.ros.intrinsics import WAIT_S, Intrinsics
 from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode, run_node
 from posegrasp_ros.ros.messages import stamp_ns, to_header
 from posegrasp_ros.ros.optional import TransformBroadcasterIfInstalled, import_optional
@@ -32,14 +34,25 @@ TRANSPORTS = {'auto': messages.IMAGES, 'raw': RAW, 'compressed': COMPRESSED}
 TRUTHS_KEPT = 100
 
 
+@dataclass
+class Held:
+    """An image that waits for what belongs to it; how often it was looked after in the meantime."""
+
+    message: Image | CompressedImage
+    received_ns: int
+    looks: int = 0
+
+
 @dataclass(frozen=True)
 class PerceptionParameters:
     """Parameters of the perception node; they count from the next configure on."""
 
     model: str = parameter('', 'Folder with model.yaml. Empty: the box that comes with the package.')
     estimator: str = parameter('onnx', 'The trained network or a baseline.', choices=ESTIMATORS)
-    min_score: float = parameter(0.0, 'Poses of a lower score are not published.', minimum=0.0, maximum=1.0)
-    threads: int = parameter(0, 'Threads of the network. 0: one for each core.', minimum=0, maximum=256)
+    min_score: float = parameter(
+        MIN_SCORE, 'Poses that the network finds less probable are no answer.', minimum=0.0, maximum=1.0)
+    threads: int = parameter(
+        0, 'Threads of the network. 0: one for each core that the process may use.', minimum=0, maximum=256)
     image_transport: str = parameter(
         'auto', 'Type of the topic `image`. auto: what its publisher sends.', choices=tuple(TRANSPORTS))
     camera_frame: str = parameter('', 'Frame of the results. Empty: the frame that the image names.')
@@ -61,13 +74,12 @@ class PerceptionNode(AutostartLifecycleNode):
         chosen = self.parameters
         self._card = load_model_card(chosen.model or resource_path('models/box'))
         self._mesh = self._card.load_mesh()
-        self._estimator = create_estimator(chosen.estimator, self._card, threads=chosen.threads or None)
+        self._estimator = create_estimator(chosen.estimator, self._card, threads=chosen.threads or None,
+                                           min_score=chosen.min_score)
         self._needs_truth = chosen.estimator == 'oracle'
         self._truths: dict[int, np.ndarray] = {}
-        self._held: tuple[Image | CompressedImage, float] | None = None
-        self._camera: Camera | None = None
-        self._camera_error = ''
-        self._camera_info: tuple | None = None
+        self._held: Held | None = None
+        self._intrinsics = Intrinsics(self.resolve_topic_name('camera_info'))
         self._reporter = StageReporter(self, 'perception')
         self._pose_out = self.publisher(PoseWithCovarianceStamped, '~/pose', qos.RESULT)
         self._poses_out = self.publisher(PoseArray, '~/poses', qos.RESULT)
@@ -84,83 +96,94 @@ class PerceptionNode(AutostartLifecycleNode):
 
     def activate(self) -> None:
         # What an image needs comes first: of messages that arrive together, the executor takes these before it.
-        self.subscribe_sensor(messages.CAMERA_INFO, 'camera_info', self.on_camera_info, qos.NEWEST)
+        self.subscribe_sensor(messages.CAMERA_INFO, 'camera_info', self.on_camera_info, qos.SENSOR)
         if self._needs_truth:
             self.subscribe_sensor(messages.GROUND_TRUTH, 'ground_truth', self.on_ground_truth, qos.SENSOR)
         self.subscribe_sensor(TRANSPORTS[self.parameters.image_transport], 'image', self.on_image, qos.NEWEST)
+        # Runs while an image waits for its camera_info only.
+        self._patience = self.every(WAIT_S / 2, self.look_after_held)
+        self._patience.cancel()
+
+    def deactivate(self) -> None:
+        self._held = None
 
     def cleanup(self) -> None:
         self._estimator = self._card = self._mesh = None
 
-    def on_camera_info(self, message: CameraInfo) -> None:
-        """Keep the intrinsics; a change, and a mistake, is noticed once."""
-        stated = (message.width, message.height, message.distortion_model, tuple(message.k), tuple(message.d))
-        if stated == self._camera_info:
-            return
-        self._camera_info = stated
-        try:
-            self._camera, self._camera_error = Camera.from_info(message), ''
-        except CameraError as error:
-            self._camera, self._camera_error = None, str(error)
+    def on_camera_info(self, message: CameraInfo, info: dict) -> None:
+        """Keep the intrinsics; the image that came before them is answered now."""
+        error = self._intrinsics.add(message, received_ns(info))
+        if error:
             self.get_logger().error(str(error))
+        self._answer_held_if_complete()
 
     def on_ground_truth(self, message: PoseStamped) -> None:
         """Keep the truth for the oracle; the image that came before it is answered now."""
-        stamp = stamp_ns(message.header.stamp)
-        self._truths[stamp] = messages.transform_from(message.pose)
+        self._truths[stamp_ns(message.header.stamp)] = messages.transform_from(message.pose)
         if len(self._truths) > TRUTHS_KEPT:
             del self._truths[next(iter(self._truths))]
-        if self._held and stamp_ns(self._held[0].header.stamp) == stamp:
-            self._answer_held()
+        self._answer_held_if_complete()
 
     def on_image(self, message: Image | CompressedImage, info: dict) -> None:
-        """Estimate and publish; the image's header travels on."""
-        received_ns = info['received_timestamp']
-        # Both are on the system's clock, which may have been set back in between.
-        waited_ms = max(0.0, (time.time_ns() - received_ns) / 1e6) if received_ns else 0.0
-        self._answer_held()
-        if self._needs_truth and stamp_ns(message.header.stamp) not in self._truths:
-            self._held = message, waited_ms
-        else:
-            self._answer(message, waited_ms)
+        """Estimate and publish, at once or when what belongs to the image is here; its header travels on."""
+        if self._held:
+            self._answer_held()
+        self._held = Held(message, received_ns(info))
+        self._patience.reset()
+        self._answer_held_if_complete()
+
+    def look_after_held(self) -> None:
+        """Make an end of waiting for the camera_info of the held image's stamp."""
+        # Of what is ready at once the executor takes timers first; by the second look it has taken all else.
+        if self._held:
+            self._held.looks += 1
+        self._answer_held_if_complete()
+
+    def _answer_held_if_complete(self) -> None:
+        if self._held is None:
+            return
+        stamp = stamp_ns(self._held.message.header.stamp)
+        has_camera = self._held.looks > 1 or not self._intrinsics.is_worth_a_wait(stamp)
+        if has_camera:
+            self._patience.cancel()
+            # The truth may take its time, up to the next image.
+            if not self._needs_truth or stamp in self._truths:
+                self._answer_held()
 
     def _answer_held(self) -> None:
-        """Answer the image that waits for its truth: the truth has come, or another image has."""
-        if self._held:
-            held, self._held = self._held, None
-            self._answer(*held)
+        """Answer the image that waits: it is complete, or there is no more time."""
+        held, self._held = self._held, None
+        self._patience.cancel()
+        self._answer(held.message, held.received_ns)
 
-    def _answer(self, message: Image | CompressedImage, waited_ms: float) -> None:
+    def _answer(self, message: Image | CompressedImage, received_ns: int) -> None:
         stamp = stamp_ns(message.header.stamp)
+        # Both are on the system's clock, which may have been set back in between.
+        waited_ms = max(0.0, (time.time_ns() - received_ns) / 1e6)
         with self._reporter.answering(stamp, waited_ms) as answer:
-            image, camera = self._readable(message)
+            image, camera = self._readable(message, received_ns)
             estimation = self._estimator.estimate(image, camera, self._truths.get(stamp))
-            poses = [pose for pose in estimation.poses if pose.score >= self.parameters.min_score]
+            poses = estimation.poses
             answer.numbers.update(estimation.numbers, poses=float(len(poses)))
             if poses:
                 answer.numbers['score'] = float(poses[0].score)
             else:
-                answer.reason = estimation.reason or 'low_score'
+                answer.reason = estimation.reason or 'no_object'
             header = to_header(stamp, self.parameters.camera_frame or message.header.frame_id)
             self._publish(header, poses)
             answer.is_out()
             self._publish_overlay(header, image, camera, poses, answer.reason)
 
-    def _readable(self, message: Image | CompressedImage) -> tuple[np.ndarray, Camera]:
+    def _readable(self, message: Image | CompressedImage, received_ns: int) -> tuple[np.ndarray, Camera]:
         """The image and its intrinsics.
 
         :raises Refusal: when either is missing or wrong, or they do not fit
         """
-        if self._camera_info is None:
-            raise Refusal('no_camera_info', f'no message on {self.resolve_topic_name("camera_info")} yet: '
-                                            'images cannot be used without the intrinsics')
-        if self._camera is None:
-            raise Refusal('bad_camera_info', self._camera_error)
+        camera = self._intrinsics.of(stamp_ns(message.header.stamp), received_ns)
         try:
             image = messages.image_from(message)
         except ImageError as error:
             raise Refusal('bad_image', str(error)) from error
-        camera = self._camera
         if image.shape[:2] != (camera.height, camera.width):
             raise Refusal('size_mismatch', f'image: expected {camera.width}x{camera.height} pixels as camera_info '
                                            f'says, got {image.shape[1]}x{image.shape[0]}')
@@ -181,6 +204,11 @@ class PerceptionNode(AutostartLifecycleNode):
         if self.parameters.overlay and self._overlay_out.get_subscription_count():
             drawn = draw_overlay(image, camera, self._mesh, poses, reason)
             self._overlay_out.publish(messages.to_image(header, drawn))
+
+
+def received_ns(info: dict) -> int:
+    """When a message came in, by the system's clock; where the middleware does not tell, now."""
+    return info['received_timestamp'] or time.time_ns()
 
 
 def main(arguments: list[str] | None = None) -> int:

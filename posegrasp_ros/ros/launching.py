@@ -23,6 +23,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode, Node
 from launch_ros.parameter_descriptions import ParameterValue
 
+from posegrasp_ros.errors import BadInput
 from posegrasp_ros.graph import NODES, remappings
 from posegrasp_ros.resources import resource_path
 
@@ -39,6 +40,8 @@ ARGUMENTS: dict[str, tuple[str, str]] = {
     'camera_frame': ('camera_optical_frame', 'Optical frame of the camera, for TF from base_from_camera.'),
     'image': ('image', 'Topic of the camera image, Image or CompressedImage.'),
     'camera_info': ('camera_info', "Topic of the camera's intrinsics."),
+    'execution_report': ('execution_report', 'Topic on which the robot tells how a pick went; the shape is stated in '
+                                             'posegrasp_ros/nodes/monitor_node.py.'),
     'ground_truth': ('ground_truth', "Topic of the object's true pose in the camera frame, where there is one."),
     'out': ('', 'Run folder of the monitor. Empty: runs/<time> where the launch was started.'),
     'use_sim_time': ('false', 'Take the time from /clock.'),
@@ -46,7 +49,7 @@ ARGUMENTS: dict[str, tuple[str, str]] = {
     'log_level': ('info', 'debug, info, warn, error or fatal.'),
 }
 LAST_ANSWERS_S = 2.0
-SENSOR_TOPICS = ('image', 'camera_info', 'ground_truth')
+GIVEN_TOPICS = ('image', 'camera_info', 'ground_truth', 'execution_report')
 
 
 def declare(*names: str, **defaults: str) -> list[DeclareLaunchArgument]:
@@ -60,6 +63,18 @@ def value(context: LaunchContext, name: str) -> str:
     return LaunchConfiguration(name, default='').perform(context)
 
 
+def number_of(context: LaunchContext, name: str) -> float | list[float]:
+    """An argument that is a number, whole or not, or a list of lengths and the like, which ROS wants as doubles.
+
+    :raises BadInput: when it is neither
+    """
+    found = yaml.safe_load(value(context, name) or '[]')
+    numbers = found if isinstance(found, list) else [found]
+    if not all(isinstance(number, (int, float)) for number in numbers):
+        raise BadInput(f'{name}: expected a number or a list of numbers, got {value(context, name)!r}')
+    return [float(number) for number in found] if isinstance(found, list) else found
+
+
 def pipeline_node(context: LaunchContext, name: str, texts: tuple[str, ...] = (), numbers: tuple[str, ...] = (),
                   fixed: Mapping[str, Any] | None = None) -> LifecycleNode:
     """One of :data:`posegrasp_ros.graph.NODES`; it activates itself unless its parameter autostart is false.
@@ -70,13 +85,13 @@ def pipeline_node(context: LaunchContext, name: str, texts: tuple[str, ...] = ()
     """
     given: dict[str, Any] = {text: ParameterValue(value(context, text), value_type=str)
                              for text in texts if value(context, text)}
-    given |= {number: yaml.safe_load(value(context, number)) for number in numbers if value(context, number)}
+    given |= {number: number_of(context, number) for number in numbers if value(context, number)}
     given['use_sim_time'] = yaml.safe_load(value(context, 'use_sim_time') or 'false')
-    sensors = [(topic, value(context, topic)) for topic in SENSOR_TOPICS if value(context, topic)]
+    topics = dict(remappings(name)) | {topic: value(context, topic) for topic in GIVEN_TOPICS if value(context, topic)}
     return LifecycleNode(
         package='posegrasp_ros', executable=NODES[name][0], name=name, namespace=value(context, 'namespace'),
         parameters=[value(context, 'params_file'), {**given, **(fixed or {})}],
-        remappings=remappings(name) + sensors,
+        remappings=list(topics.items()),
         arguments=['--ros-args', '--log-level', value(context, 'log_level') or 'info'], output='screen')
 
 

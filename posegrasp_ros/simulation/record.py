@@ -15,7 +15,7 @@ from posegrasp_ros.simulation.scene import sample_scene
 from posegrasp_ros.simulation.world import World
 
 SCENE_SPACING_NS = 1_000_000_000
-"""The evaluator takes frames within a second for one scene, so scenes are a second apart."""
+"""The evaluator draws frames within a second together, so scenes are a second apart."""
 
 
 def record(out: Path, mesh: Mesh, scenes: int, seed: int, image_size: tuple[int, int] = (640, 480),
@@ -25,7 +25,7 @@ def record(out: Path, mesh: Mesh, scenes: int, seed: int, image_size: tuple[int,
     :raises BadInput: when the folder exists or there is nothing to record
     """
     if scenes < 1:
-        raise BadInput(f'--scenes: expected at least 1, got {scenes}')
+        raise BadInput(f'scenes: expected at least 1, got {scenes}')
     rng = np.random.default_rng(seed)
     with BagWriter(out) as writer:
         for index in tqdm(range(scenes), desc='recording', unit='scene', disable=not progress):

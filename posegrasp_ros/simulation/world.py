@@ -29,15 +29,14 @@ class Frame:
     """One camera image with its truth.
 
     :param image: (H, W, 3) uint8, blue green red
-    :param camera_from_object: (4, 4); base_from_camera (4, 4)
-    :param visible_fraction: visible pixels by those the object alone would have, were the image boundless
+    :param camera_from_object: (4, 4)
+    :param base_from_camera: (4, 4)
     """
 
     image: np.ndarray
     camera: Camera
     camera_from_object: np.ndarray
     base_from_camera: np.ndarray
-    visible_fraction: float
 
 
 class World:
@@ -77,15 +76,14 @@ class World:
 
     def frame(self, show_hand: bool = False) -> Frame:
         """Take the next image; the hand is out of sight unless asked for."""
-        if self._renderer is None:
-            self._renderer = SceneRenderer(self._model, self.camera)
-        base_from_camera = self._scene.base_from_camera
-        camera_from_object = invert(base_from_camera) @ self.object_pose()
-        visible = (inside_share(self._mesh, self.camera, camera_from_object)
-                   * self._renderer.unoccluded_share(self._data))
-        image = expose(self._scene.sensor, self._renderer.image(self._data, show_hand), self._frames)
+        image = expose(self._scene.sensor, self._open_renderer().image(self._data, show_hand), self._frames)
         self._frames += 1
-        return Frame(image, self.camera, camera_from_object, base_from_camera, visible)
+        return Frame(image, self.camera, self._camera_from_object(), self._scene.base_from_camera)
+
+    def visible_fraction(self) -> float:
+        """The object's visible pixels by those it would have alone in an image without borders; two renderings."""
+        return (inside_share(self._mesh, self.camera, self._camera_from_object())
+                * self._open_renderer().unoccluded_share(self._data))
 
     def pick(self, approach: Sequence[np.ndarray], opening_m: float, force_n: float) -> PickOutcome:
         """Try to pick the object up; physics decides. The hand stays where the attempt ended.
@@ -98,6 +96,14 @@ class World:
         if self._hand is None:
             raise ValueError('World.pick: this world has no gripper: give one when building it')
         return Pick(self._model, self._data, self._hand).run(approach, opening_m, force_n)
+
+    def _camera_from_object(self) -> np.ndarray:
+        return invert(self._scene.base_from_camera) @ self.object_pose()
+
+    def _open_renderer(self) -> SceneRenderer:
+        if self._renderer is None:
+            self._renderer = SceneRenderer(self._model, self.camera)
+        return self._renderer
 
     def _settle(self) -> None:
         """Let everything come to rest, so that the object lies where physics wants it."""

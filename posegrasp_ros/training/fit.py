@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from torch import nn
 from torch.nn import functional
 from tqdm import tqdm
 
+from posegrasp_ros.processors import usable_cpus
 from posegrasp_ros.training.samples import SampleMaker, detector_targets
 
 MEAN = (0.45, 0.45, 0.45)
@@ -70,7 +70,7 @@ def fit(network: nn.Module, task: Task, maker: SampleMaker, seconds: float, seed
     device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
     network.to(device, memory_format=torch.channels_last).train()
     optimizer = torch.optim.AdamW(network.parameters(), lr=PEAK_LEARNING_RATE, weight_decay=1e-3)
-    source = batches(maker, task, seed, workers=max(1, (os.cpu_count() or 2) - 1))
+    source = batches(maker, task, seed, workers=max(1, usable_cpus() - 1))
     mean = torch.tensor(MEAN, device=device).view(1, 3, 1, 1)
     std = torch.tensor(STD, device=device).view(1, 3, 1, 1)
     images, smooth, start = 0, None, time.monotonic()

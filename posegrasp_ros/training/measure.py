@@ -10,8 +10,14 @@ import yaml
 from scipy import optimize, stats
 from tqdm import tqdm
 
-from posegrasp_ros.estimation.estimator import SCORE_FIGURES, PoseEstimator
-from posegrasp_ros.estimation.model_card import CARD_NAME, ModelCard, load_model_card, write_card
+from posegrasp_ros.estimation.estimator import PoseEstimator
+from posegrasp_ros.estimation.model_card import (
+    CARD_NAME,
+    SCORE_FIGURES,
+    ModelCard,
+    load_model_card,
+    write_card,
+)
 from posegrasp_ros.geometry import rotation_angle, vector_from_rotation
 from posegrasp_ros.simulation.scene import sample_scene
 from posegrasp_ros.simulation.world import World

@@ -56,8 +56,9 @@ class SampleMaker:
         :return: crop (S, S, 3) uint8 red green blue; visible (S/4, S/4) bool; coordinates (S/4, S/4, 3) float32
         """
         view = self._views[rng.integers(len(self._views))]
-        radius = CROP_SIZE / 2 / CROP_MARGIN * np.exp(rng.normal(0, 0.09))
-        centre = (CROP_SIZE - 1) / 2 + rng.normal(0, 0.07 * radius, 2)
+        loose = 2.0 if rng.random() < 0.3 else 1.0  # what a detector does on a bad day
+        radius = CROP_SIZE / 2 / CROP_MARGIN * np.exp(rng.normal(0, 0.09 * loose))
+        centre = (CROP_SIZE - 1) / 2 + rng.normal(0, 0.07 * loose * radius, 2)
         placement = Placement(centre, radius, _turn(rng))
         size = (CROP_SIZE, CROP_SIZE)
         picture, hidden = self._picture(rng, size, [(view, placement)])
@@ -219,9 +220,10 @@ def _light(rng: np.random.Generator, normals: np.ndarray) -> tuple[np.ndarray, n
     lamps = rng.normal(size=(rng.integers(1, 4), 3)).astype(np.float32)
     lamps[:, 2] = -np.abs(lamps[:, 2])  # from the camera's side: normals of what is seen have z below 0
     lamps /= np.linalg.norm(lamps, axis=1, keepdims=True)
-    strengths = (rng.uniform(0.1, 0.9, len(lamps)) / len(lamps) ** 0.5).astype(np.float32)
+    strengths = (rng.uniform(0.1, 1.2, len(lamps)) / len(lamps) ** 0.5).astype(np.float32)
     facing = np.maximum(normals @ lamps.T, 0)
-    shade = facing @ strengths + np.float32(rng.uniform(0.25, 0.9))
+    # under one hard lamp the far side is nearly black, on a cloudy day all sides are alike
+    shade = facing @ strengths + np.float32(np.exp(rng.uniform(np.log(0.06), np.log(0.9))))
     if rng.random() < 0.6:
         return shade, None
     return shade, cv2.pow(np.ascontiguousarray(facing[:, :, 0]), rng.uniform(5, 40)) * rng.uniform(20, 160)

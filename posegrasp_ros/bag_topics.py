@@ -1,0 +1,70 @@
+"""Which topics of a recording to read: those that were asked for, the rest guessed by type and name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from posegrasp_ros.bag_messages import BagError
+
+IMAGE = 'sensor_msgs/msg/Image'
+COMPRESSED = 'sensor_msgs/msg/CompressedImage'
+CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
+POSE = 'geometry_msgs/msg/PoseStamped'
+TF = 'tf2_msgs/msg/TFMessage'
+# Words in the names of image topics that are no camera picture of the scene.
+NOT_A_PICTURE = ('depth', 'disparity', 'mask', 'overlay', 'debug', 'infra', '/ir', 'points')
+TRUTH_WORDS = ('ground_truth', 'groundtruth', 'truth', 'gt_pose')
+
+
+@dataclass(frozen=True)
+class BagTopics:
+    """Which topics to read; None lets the reader guess.
+
+    :param base_frame: the robot's frame, for the camera's pose from /tf; None when that is not wanted
+    """
+
+    image: str | None = None
+    camera_info: str | None = None
+    ground_truth: str | None = None
+    base_frame: str | None = 'base'
+
+
+def guess_topics(path: str | Path, found: dict[str, str], asked: BagTopics) -> BagTopics:
+    """Fill in the topics that were not asked for by type and name.
+
+    :param found: {topic: message type} of the recording
+    :raises BagError: when there is no image topic, or one that was asked for is not there
+    """
+    for name in filter(None, (asked.image, asked.camera_info, asked.ground_truth)):
+        if name not in found:
+            raise BagError(f'{path}: {name}: no such topic; found {_listing(found)}')
+
+    infos = [name for name, kind in found.items() if kind == CAMERA_INFO]
+    image = asked.image or max(
+        (name for name, kind in found.items()
+         if kind in (IMAGE, COMPRESSED) and not any(word in name.lower() for word in NOT_A_PICTURE)),
+        key=lambda name: _kinship(name, _nearest(name, infos)), default=None)
+    if image is None:
+        raise BagError(f'{path}: expected a topic of {IMAGE} or {COMPRESSED}, found {_listing(found)}')
+    if found[image] not in (IMAGE, COMPRESSED):
+        raise BagError(f'{path}: {image}: expected {IMAGE} or {COMPRESSED}, found {found[image]}')
+    truths = [name for name, kind in found.items()
+              if kind == POSE and any(word in name.lower() for word in TRUTH_WORDS)]
+    return replace(asked, image=image, camera_info=asked.camera_info or _nearest(image, infos),
+                   ground_truth=asked.ground_truth or (truths[0] if truths else None))
+
+
+def _nearest(image: str, infos: list[str]) -> str | None:
+    """The camera_info topic that shares most of the image topic's name."""
+    return max(infos, key=lambda info: _kinship(image, info), default=None)
+
+
+def _kinship(first: str, second: str | None) -> int:
+    """How many leading parts two topic names share."""
+    parts = zip(first.split('/'), (second or '').split('/'))
+    return next((count for count, (a, b) in enumerate(parts) if a != b), len((second or '').split('/')))
+
+
+def _listing(found: dict[str, str]) -> str:
+    return ', '.join(f'{name} ({kind})' for name, kind in found.items()) or 'no topics'

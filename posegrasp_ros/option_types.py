@@ -1,0 +1,66 @@
+"""What options of the command line take: texts checked and turned into values."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from posegrasp_ros.errors import BadInput
+from posegrasp_ros.geometry import transform_from_pose
+
+
+def positive(text: str) -> int:
+    """A count."""
+    return _number(int, text, 'a whole number of at least 1', lambda number: number >= 1)
+
+
+def seed(text: str) -> int:
+    """What numpy, PyTorch and a ROS parameter all take as a seed."""
+    return _number(int, text, 'a whole number from 0 to 4294967295', lambda number: 0 <= number < 2**32)
+
+
+def minutes(text: str) -> float:
+    """A time to spend."""
+    return _number(float, text, 'a time above 0', lambda number: 0 < number < math.inf)
+
+
+def finite(text: str) -> float:
+    """A coordinate."""
+    return _number(float, text, 'a number', math.isfinite)
+
+
+def image_size(text: str) -> tuple[int, int]:
+    """Width and height, pixels."""
+    try:
+        width, height = (int(part) for part in text.lower().split('x'))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f'expected WIDTHxHEIGHT such as 640x480, got {text!r}') from error
+    if not (16 <= width <= 8192 and 16 <= height <= 8192):
+        raise argparse.ArgumentTypeError(f'expected sides of 16 to 8192 pixels, got {text!r}')
+    return width, height
+
+
+def transform(option: str, values: Sequence[float]) -> np.ndarray:
+    """(4, 4) transform from x, y, z in metres and a quaternion qx, qy, qz, qw.
+
+    :param option: for the message
+    :raises BadInput: when the quaternion has not length 1
+    """
+    length = math.hypot(*values[3:])
+    if abs(length - 1) > 1e-2:
+        raise BadInput(f'{option}: expected a quaternion qx qy qz qw of length 1, got one of length {length:.3g}')
+    return transform_from_pose(values[:3], values[3:])
+
+
+def _number(kind: type, text: str, expected: str, fits: Callable[[Any], bool]) -> Any:
+    try:
+        number = kind(text)
+    except ValueError:
+        number = None
+    if number is None or not fits(number):
+        raise argparse.ArgumentTypeError(f'expected {expected}, got {text!r}')
+    return number

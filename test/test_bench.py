@@ -1,0 +1,32 @@
+"""The figures of a bench say what they were measured with."""
+
+import os
+
+import pytest
+
+from posegrasp_ros.bench import bench, simulated_images
+from posegrasp_ros.estimation.model_card import load_model_card
+from posegrasp_ros.provenance import describe_run, usable_cpus
+from posegrasp_ros.resources import resource_path
+
+
+@pytest.fixture
+def one_core():
+    """The process, kept to a single core for the test's time."""
+    if not hasattr(os, 'sched_setaffinity'):
+        pytest.skip('this system keeps no process to a core')
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    yield
+    os.sched_setaffinity(0, allowed)
+
+
+def test_cores_that_this_process_may_not_use_do_not_count(one_core):
+    assert usable_cpus() == 1
+    assert describe_run()['host']['cpus'] == 1
+
+
+def test_without_a_number_of_threads_the_bench_says_how_many_cores_it_may_use(one_core):
+    card = load_model_card(resource_path('models/box'))
+    result = bench(card, simulated_images(card, 1, (320, 240)), repeats=1, threads=None)
+    assert result['threads'] == 1 and result['image'] == [320, 240]
