@@ -10,6 +10,16 @@ SEED ?= 1
 export ROS_AUTOMATIC_DISCOVERY_RANGE := LOCALHOST
 export MUJOCO_GL ?= osmesa
 
+# $(call system_package,PACKAGE,WHAT): install a Debian package where we may, else say which one is missing.
+define system_package
+{ as_root=; [ "$$(id -u)" = 0 ] || as_root='sudo -n'; \
+if command -v apt-get >/dev/null && $$as_root true 2>/dev/null; then \
+	$$as_root apt-get update -qq && $$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y $(1); \
+else \
+	echo "Missing: $(2). Install the package $(1) (Debian, Ubuntu) and call make again." >&2; exit 1; \
+fi; }
+endef
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint clean
 
@@ -33,19 +43,14 @@ clean:  ## Remove the virtual environment and everything built
 
 $(VENV)/.installed: setup.py setup.cfg
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 10) <= v <= (3, 13) or sys.exit(f"$(PYTHON) is Python {v[0]}.{v[1]}; expected 3.10 to 3.13: make PYTHON=python3.12")'
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { rm -rf $(VENV); $(PYTHON) -m ensurepip --version >/dev/null 2>&1 \
+		|| $(call system_package,python3-venv,Python's venv); }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable '.[ros,sim,dev]'
 	@touch $@
 
 # MuJoCo renders without a screen through OSMesa, a system library.
 $(VENV)/.osmesa: $(VENV)/.installed
-	@if [ "$(MUJOCO_GL)" != osmesa ] || $(BIN)/python -c 'import ctypes.util, sys; sys.exit(not ctypes.util.find_library("OSMesa"))'; then :; \
-	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y libosmesa6; \
-	elif command -v apt-get >/dev/null && sudo -n true 2>/dev/null; then \
-		sudo -n apt-get update -qq && sudo -n DEBIAN_FRONTEND=noninteractive apt-get install -qq -y libosmesa6; \
-	else \
-		echo 'The library OSMesa is missing and cannot be installed from here. Install the package libosmesa6 (Debian, Ubuntu)' >&2; \
-		echo 'or mesa-libOSMesa (Fedora), or with a GPU run: make MUJOCO_GL=egl $(MAKECMDGOALS)' >&2; exit 1; \
-	fi
+	@[ "$(MUJOCO_GL)" != osmesa ] || $(BIN)/python -c 'import ctypes.util, sys; sys.exit(not ctypes.util.find_library("OSMesa"))' \
+		|| $(call system_package,libosmesa6,OSMesa; with a GPU make MUJOCO_GL=egl does without)
 	@touch $@

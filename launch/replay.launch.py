@@ -50,8 +50,9 @@ def generate_launch_description():
         DeclareLaunchArgument('rate', default_value='1.0', description='How much faster than recorded.'),
         # Empty: guessed from the recording.
         *declare('namespace', 'params_file', 'model', 'gripper', 'estimator', 'base_from_camera', 'base_frame',
-                 'camera_frame', 'image', 'camera_info', 'ground_truth', 'execution_report', 'out', 'use_sim_time', 'rviz',
-                 'log_level', image='', camera_info='', ground_truth='', use_sim_time='true'),
+                 'camera_frame', 'image', 'camera_info', 'ground_truth', 'execution_report', 'out', 'use_sim_time',
+                 'rviz', 'log_level',
+                 image='', camera_info='', ground_truth='', use_sim_time='true'),
         *large_messages(),
         OpaqueFunction(function=start),
     ])

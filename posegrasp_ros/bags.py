@@ -201,10 +201,10 @@ class BagReader:
         base_from_camera = self._tree.lookup(base_frame, camera_frame, stamp_ns)
         if base_from_camera is None and not self._misses_camera_pose:
             self._misses_camera_pose = True
-            found = ', '.join(self._tree.frames) or 'none at all'
+            frames = ', '.join(self._tree.frames) or 'none'
             self._bag.warn(f'{self.path}: no /tf joins the camera frame {camera_frame!r} with the base frame '
-                           f'{base_frame!r}, the frames are {found}: no grasps are planned for such images; name '
-                           'the base frame, or give the pose of the camera in it')
+                           f'{base_frame!r}; its frames are: {frames}. No grasps are planned for such images: '
+                           'name the base frame, or give the pose of the camera in it')
         return base_from_camera
 
     def _warn_of_strange_truths(self) -> None:

@@ -10,7 +10,7 @@ from posegrasp_ros.camera import Camera
 from posegrasp_ros.estimation.estimator import PoseEstimator
 from posegrasp_ros.estimation.model_card import ModelCard
 from posegrasp_ros.estimation.network import Network
-from posegrasp_ros.provenance import usable_cpus
+from posegrasp_ros.processors import usable_cpus
 
 
 class _Recording(Network):

@@ -218,13 +218,15 @@ def _add_train(commands) -> None:
     parser.add_argument('--seed', type=option_types.seed, default=0, help='of views, samples and first weights')
     parser.add_argument('--backgrounds', type=Path, metavar='DIR',
                         help='folder of photographs (default: those that scikit-image ships)')
+    parser.add_argument('--only', choices=('detector', 'network'),
+                        help='train this one anew in a folder that has both')
 
 
 def _train(options: argparse.Namespace) -> int:
     from posegrasp_ros.training.train import train
 
     out = options.out or Path('models') / options.mesh.stem
-    card = train(options.mesh, out, options.minutes, options.seed, options.backgrounds)
+    card = train(options.mesh, out, options.minutes, options.seed, options.backgrounds, options.only)
     print(f'model card: {card}')
     return DONE
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from posegrasp_ros.bags import BagError, BagFrame, BagReader, BagTopics
 from posegrasp_ros.estimation.create import ESTIMATORS, create_estimator
@@ -157,7 +158,7 @@ def _frames(readers: list[BagReader], progress: bool) -> Iterator[tuple[str, int
     counts = [reader.image_count for reader in readers]
     total = sum(counts) if None not in counts else None
     last_ns = None
-    with tqdm(total=total, unit='frame', disable=not progress, dynamic_ncols=True) as bar:
+    with tqdm(total=total, unit='frame', disable=not progress, dynamic_ncols=True) as bar, _warnings_above(bar):
         for reader in readers:
             shift_ns = None
             for frame in reader:
@@ -169,6 +170,11 @@ def _frames(readers: list[BagReader], progress: bool) -> Iterator[tuple[str, int
                 bar.update()
             if shift_ns is None:
                 raise BagError(f'{reader.path}: {reader.topics.image}: expected images, found none')
+
+
+def _warnings_above(bar: tqdm) -> AbstractContextManager:
+    """Log lines are printed above a bar that is shown, not into it."""
+    return nullcontext() if bar.disable else logging_redirect_tqdm()
 
 
 def _shift(last_ns: int | None, first_ns: int) -> int:

@@ -7,6 +7,7 @@ x, y, z, w everywhere but inside this file, where transforms3d wants w, x, y, z.
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from transforms3d import quaternions
 
@@ -69,12 +70,7 @@ def skew(vectors: np.ndarray) -> np.ndarray:
 
 def rotation_from_vector(vector) -> np.ndarray:
     """(3, 3) rotation about ``vector`` by its length in radians (Rodrigues)."""
-    vector = np.asarray(vector, dtype=float)
-    angle = np.linalg.norm(vector)
-    if angle < 1e-12:
-        return np.eye(3) + skew(vector)
-    k = skew(vector / angle)
-    return np.eye(3) + np.sin(angle) * k + (1.0 - np.cos(angle)) * k @ k
+    return cv2.Rodrigues(np.asarray(vector, dtype=float))[0]
 
 
 def vector_from_rotation(rotation: np.ndarray) -> np.ndarray:

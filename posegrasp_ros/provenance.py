@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime
-import os
 import platform
 from importlib import metadata
 from pathlib import Path
 
 import posegrasp_ros
 from posegrasp_ros.estimation.model_card import ModelCard
+from posegrasp_ros.processors import usable_cpus
 
 LIBRARIES = ('numpy', 'onnxruntime', 'opencv')
 # OpenCV and onnxruntime go by several package names; the first that is installed counts.
@@ -44,13 +44,6 @@ def describe_bag(path: Path) -> dict:
     """A recording's name and its files with their sizes in bytes."""
     files = sorted(path.iterdir()) if path.is_dir() else [path]
     return {'name': path.name, 'files': {file.name: file.stat().st_size for file in files if file.is_file()}}
-
-
-def usable_cpus() -> int:
-    """Cores that this process may use, which in a container are fewer than the machine has."""
-    if hasattr(os, 'sched_getaffinity'):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _version(name: str) -> str | None:

@@ -55,7 +55,8 @@ def write_card(folder: Path, **changes) -> None:
         'format': 'posegrasp.model/1', 'name': 'box',
         'object': {'mesh': 'mesh.obj', 'diameter_m': round(load_mesh(folder / 'mesh.obj').diameter, 4),
                    'symmetries_discrete': [], 'symmetries_continuous': []},
-        'detector': network('centre_heatmap', stride=8, threshold=0.1), 'network': network('object_coordinates', margin=1.15),
+        'detector': network('centre_heatmap', stride=8, threshold=0.1),
+        'network': network('object_coordinates', margin=1.15),
         'mean_pose': {'position_m': [0.0, 0.0, 0.6], 'quaternion_xyzw': [0.0, 0.0, 0.0, 1.0]},
         'score': {}, 'covariance_scale': {'translation': 1.0, 'rotation': 1.0}, 'provenance': {}, 'measured': {},
     }

@@ -6,7 +6,8 @@ import pytest
 
 from posegrasp_ros.bench import bench, simulated_images
 from posegrasp_ros.estimation.model_card import load_model_card
-from posegrasp_ros.provenance import describe_run, usable_cpus
+from posegrasp_ros.processors import usable_cpus
+from posegrasp_ros.provenance import describe_run
 from posegrasp_ros.resources import resource_path
 
 

@@ -144,7 +144,7 @@ def test_without_the_camera_pose_nothing_is_planned_and_that_is_said_once(bag_wi
     assert summary['stages']['planning']['inputs'] == 0
     assert summary['metrics']['image_to_grasp_p50']['n'] == 0
     warning, = summary['provenance']['warnings']
-    assert "camera_optical_frame' with the base frame 'base'" in warning and 'none at all' in warning
+    assert "camera_optical_frame' with the base frame 'base'" in warning and 'frames are: none.' in warning
     assert [record.getMessage() for record in caplog.records] == [warning]
 
 

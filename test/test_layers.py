@@ -24,12 +24,14 @@ RESERVED = [
 ]
 # Layers from the bottom up; a module imports from its own or from one below.
 LAYERS = (
-    ('errors', 'resources', 'fields', 'geometry', 'camera', 'images', 'mesh', 'graph', '__init__'),
+    ('__init__', 'errors', 'resources', 'fields', 'processors', 'display', 'geometry', 'camera', 'images', 'mesh',
+     'graph'),
     ('estimation', 'grasping', 'metrics'),
-    ('simulation', 'training', 'bags', 'report', 'overlay', 'evaluate', 'bench', 'run_folder', 'provenance'),
+    ('simulation', 'training', 'bags', 'bag_messages', 'bag_topics', 'bag_writer', 'frame_tree', 'report',
+     'overlay', 'evaluate', 'bench', 'run_folder', 'provenance'),
     ('ros',),
     ('nodes',),
-    ('cli', 'demo'),
+    ('cli', 'option_types', 'demo', 'node_processes'),
 )
 
 
@@ -80,21 +82,30 @@ def imports_of(path: Path) -> set[str]:
     """Our modules that a file imports at its top or anywhere inside, without the package's name."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
-        if isinstance(node, ast.ImportFrom) and (node.module or '').startswith('posegrasp_ros'):
-            names.add(node.module.removeprefix('posegrasp_ros').removeprefix('.') or node.names[0].name)
-        if isinstance(node, ast.Import):
+        if isinstance(node, ast.ImportFrom) and node.module == 'posegrasp_ros':
+            # What is no module is a name of the package itself, such as its version.
+            names |= {alias.name if source_of(alias.name).is_file() else '__init__' for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or '').startswith('posegrasp_ros.'):
+            names.add(node.module.removeprefix('posegrasp_ros.'))
+        elif isinstance(node, ast.Import):
             names |= {alias.name.removeprefix('posegrasp_ros.') for alias in node.names
                       if alias.name.startswith('posegrasp_ros.')}
     return names
 
 
-def layer_of(name: str) -> int | None:
-    return next((level for level, layer in enumerate(LAYERS) if name.split('.')[0] in layer), None)
+def layer_of(name: str) -> int:
+    """The height of a module's layer."""
+    return next(level for level, layer in enumerate(LAYERS) if name.split('.')[0] in layer)
+
+
+def test_every_module_has_a_layer_and_every_layer_its_modules():
+    found = {name.split('.')[0] for name in module_names()}
+    assert found == {name for layer in LAYERS for name in layer}
 
 
 def test_imports_point_down_the_layers_only():
     upward = [f'{name} imports {other}' for name in module_names() for other in imports_of(source_of(name))
-              if (layer_of(name) is not None and layer_of(other) is not None and layer_of(other) > layer_of(name))]
+              if layer_of(other) > layer_of(name)]
     assert upward == []
 
 

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
 from rclpy.lifecycle import TransitionCallbackReturn
 from ros_harness import Harness, running
@@ -98,23 +100,78 @@ def test_a_silent_stage_is_an_error_and_a_talking_one_is_not(monitor):
     assert statuses(arrays)['monitor: perception'].message == 'no_object'
 
 
-@pytest.mark.parametrize('obstacle', ['file', 'lost_while_running'])
+@pytest.mark.parametrize('obstacle', ['from_the_start', 'while_running'])
 def test_an_unwritable_run_folder_is_reported_and_the_node_goes_on(scripted_model, tmp_path, capfd, obstacle):
     folder = tmp_path / 'run'
-    if obstacle == 'file':
+    if obstacle == 'from_the_start':
         folder.write_text('in the way')
     with running(MonitorNode, model=str(scripted_model), out=str(folder), summary_every_s=1.0) as harness:
         harness.start()
         arrays = harness.collect(DiagnosticArray, '/diagnostics')
-        if obstacle == 'lost_while_running':
-            (folder / 'metrics.jsonl').unlink()
-            folder.rmdir()
+        if obstacle == 'while_running':
+            lose(folder)
+            folder.write_text('in the way')
         report(harness, [StageReport(1, 'perception', True, '', {'latency_ms': 1.0})])
-        harness.spin_until(lambda: getattr(statuses(arrays).get('monitor: run folder'), 'level', b'')
-                           == DiagnosticStatus.ERROR, 5.0)
+        harness.spin_until(lambda: level_of_folder(arrays) == DiagnosticStatus.ERROR, 5.0)
         assert str(folder) in statuses(arrays)['monitor: run folder'].message
         assert statuses(arrays)['monitor: perception'].values[1].value == '1'
     assert str(folder) in capfd.readouterr().err
+
+
+def test_a_lost_run_folder_is_made_anew_and_told(scripted_model, tmp_path, caplog):
+    folder = tmp_path / 'run'
+    with running(MonitorNode, model=str(scripted_model), out=str(folder), summary_every_s=1.0) as harness:
+        harness.start()
+        arrays = harness.collect(DiagnosticArray, '/diagnostics')
+        lose(folder)
+        report(harness, [StageReport(1, 'perception', True)])
+        harness.spin_until(lambda: level_of_folder(arrays) == DiagnosticStatus.OK, 5.0)
+        harness.spin_until(lambda: (folder / 'metrics.jsonl').is_file())
+        assert json.loads((folder / 'metrics.jsonl').read_text())['stamp_ns'] == 1
+    assert (folder / 'summary.json').is_file()
+    assert 'was removed during the run and is made anew' in caplog.text
+
+
+def lose(folder: Path) -> None:
+    (folder / 'metrics.jsonl').unlink()
+    folder.rmdir()
+
+
+def level_of_folder(arrays: list[DiagnosticArray]) -> bytes | None:
+    return getattr(statuses(arrays).get('monitor: run folder'), 'level', None)
+
+
+def test_the_summary_says_what_was_measured(scripted_model, tmp_path):
+    with running(MonitorNode, model=str(scripted_model), out=str(tmp_path / 'run'), estimator='oracle',
+                 seed=7) as harness:
+        harness.start()
+    summary = json.loads((tmp_path / 'run' / 'summary.json').read_text())
+    assert (summary['estimator'], summary['provenance']['seed']) == ('oracle', 7)
+
+
+def test_a_robots_own_report_on_a_pick_counts(monitor):
+    values = [KeyValue(key='latency_ms', value='5230.0')]
+    outcome = DiagnosticStatus(level=DiagnosticStatus.ERROR, name='posegrasp: execution', message='slipped',
+                               values=values)
+    topic = monitor.publisher(DiagnosticArray, '/execution_report')
+    topic.publish(DiagnosticArray(header=messages.to_header(7), status=[outcome]))
+    monitor.spin_until(lambda: monitor.node._summary()['failures'].get('slipped') == 1)
+
+
+def test_summaries_take_a_twentieth_of_the_time_at_most(monitor, monkeypatch):
+    node, calls, cost_s = monitor.node, [], 0.02
+
+    def slow(*_) -> dict:
+        calls.append(time.monotonic())
+        time.sleep(cost_s)
+        return summary
+
+    summary = node._summary()
+    monkeypatch.setattr(node, '_summary', slow)
+    while len(calls) < 3:
+        node.publish_verdict()
+        time.sleep(0.001)
+    assert min(np.diff(calls)) >= 20 * cost_s
 
 
 def test_a_message_that_is_no_report_is_named_and_nothing_stops(monitor, capfd, tmp_path):

@@ -13,6 +13,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.executors import SingleThreadedExecutor
 
 from posegrasp_ros.demo import DemoError, run_demo
+from posegrasp_ros.errors import BadInput
 from posegrasp_ros.estimation.model_card import CARD_NAME
 from posegrasp_ros.node_processes import NodeProcesses, free_domain
 from posegrasp_ros.resources import resource_path
@@ -42,6 +43,7 @@ def test_images_become_picks(scripted_model, tmp_path, capsys):
     summary = run_demo(picks=3, seed=5, out=tmp_path / 'run', estimator='oracle', model=scripted_model,
                        progress=False)
     assert summary['stages']['execution']['inputs'] == 3
+    assert (summary['estimator'], summary['provenance']['seed']) == ('oracle', 5)
     assert summary['metrics']['grasp_success_rate']['value'] >= 2 / 3
     assert summary['metrics']['recall_1cm_5deg']['value'] == 1.0
     assert 0 < summary['metrics']['image_to_grasp_p50']['value'] < 1000
@@ -67,6 +69,23 @@ def test_a_demo_that_cannot_run_says_why_and_leaves_nothing_behind(scripted_mode
     assert running_nodes() == []
 
 
+def test_a_run_folder_that_cannot_be_made_is_one_line(scripted_model, tmp_path):
+    (tmp_path / 'file').write_text('in the way')
+    with pytest.raises(BadInput, match=r'file/run/nodes: expected a folder that can be made: .*Not a directory'):
+        run_demo(picks=1, out=tmp_path / 'file' / 'run', estimator='oracle', model=scripted_model, progress=False)
+
+
+def test_nodes_whose_folder_cannot_be_written_are_refused_in_one_line(tmp_path):
+    (tmp_path / 'monitor.yaml').mkdir()
+    with NodeProcesses(tmp_path, 0) as nodes, pytest.raises(BadInput, match='folder that can be written'):
+        nodes.start('monitor', {})
+
+
+def test_an_error_while_a_domain_is_reserved_comes_out_as_it_is():
+    with pytest.raises(FileNotFoundError, match='mine'), free_domain():
+        raise FileNotFoundError('mine')
+
+
 def test_the_monitor_reports_the_silence_of_a_killed_perception(scripted_model, tmp_path):
     from posegrasp_ros.simulation.scene import DEFAULT_BASE_FROM_CAMERA
     shared = {'model': str(scripted_model)}
@@ -79,6 +98,7 @@ def test_the_monitor_reports_the_silence_of_a_killed_perception(scripted_model, 
         reports = tmp_path / 'run' / 'metrics.jsonl'
         diagnostics.wait_for(lambda: reports.is_file() and reports.read_text().count('execution') >= 2, 60.0)
         assert len(running_nodes()) == 4
+        assert diagnostics.errors == [], 'a pick takes seconds without images, and that is no error'
         nodes.kill('perception')
         killed_s = time.monotonic()
         diagnostics.wait_for(lambda: diagnostics.level('monitor: perception') == DiagnosticStatus.ERROR, 15.0)
@@ -104,10 +124,12 @@ class Diagnostics:
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
         self._statuses: dict[str, DiagnosticStatus] = {}
+        self.errors: list[DiagnosticStatus] = []
         self._node.create_subscription(DiagnosticArray, '/diagnostics', self._take, 10)
 
     def _take(self, message: DiagnosticArray) -> None:
         self._statuses |= {status.name: status for status in message.status}
+        self.errors += [status for status in message.status if status.level == DiagnosticStatus.ERROR]
 
     def level(self, name: str) -> bytes | None:
         return self._statuses[name].level if name in self._statuses else None

@@ -91,7 +91,14 @@ def test_a_short_training_run_writes_a_folder_that_loads(tmp_path, monkeypatch):
     monkeypatch.setattr(measure, 'SCENES', 4)
     train.train(resource_path('models/box/mesh.obj'), tmp_path / 'tiny', minutes=0.1, views=10, progress=False)
     card = load_model_card(tmp_path / 'tiny')
-    assert card.provenance['network_images'] > 0
+    assert card.provenance['network']['images'] > 0
     assert card.measured['recall_1cm_5deg'] is not None
     assert card.grasps_path.is_file()
     PoseEstimator(card)
+    detector = (tmp_path / 'tiny' / 'detector.onnx').read_bytes()
+    train.train(tmp_path / 'tiny' / 'mesh.obj', tmp_path / 'tiny', minutes=0.05, seed=1, only='network', views=10,
+                progress=False)
+    assert (tmp_path / 'tiny' / 'detector.onnx').read_bytes() == detector
+    again = load_model_card(tmp_path / 'tiny')
+    assert again.network_sha256 != card.network_sha256
+    assert '--only network' in again.provenance['network']['trained_by']

@@ -24,6 +24,8 @@ TUKEY = 4.685
 LEAST_POINTS = 30
 EDGE_SIGMA_PX = 0.7
 LEAST_COLOUR_SIGMA = 4.0
+SMALL_SHIFT, SMALL_TURN_RAD = 2e-4, 5e-4
+"""Steps below these, of the distance and in radians, move no pixel by a tenth."""
 
 
 @dataclass
@@ -96,13 +98,14 @@ def align(picture: Picture, matrix: np.ndarray, surface: Surface, edges: Edges, 
         rows = np.concatenate([colour_rows, edge_rows])
         residual = np.concatenate([colour_residual, edge_residual])
         information = rows.T @ rows
-        if np.linalg.cond(information) > 1e12:  # nothing left that agrees, or nothing that tells
+        try:
+            step = -np.linalg.solve(information, rows.T @ residual)
+        except np.linalg.LinAlgError:  # nothing is left that agrees
             return None
-        step = -np.linalg.solve(information, rows.T @ residual)
         pose = perturb(pose, step)
         if not (np.isfinite(pose).all() and pose[2, 3] > surface.radius_m):
             return None
-        if np.linalg.norm(step) < 3e-5:
+        if np.linalg.norm(step[:3]) < SMALL_SHIFT * pose[2, 3] and np.linalg.norm(step[3:]) < SMALL_TURN_RAD:
             break
     return Alignment(pose, information, correlation, edge_share)
 

@@ -54,7 +54,7 @@ class CropCamera:
         return cls.around(direction, detection.radius_px / camera.fx * cosine ** 1.5, size_px, margin)
 
     def shows_much_the_same(self, other: CropCamera) -> bool:
-        """Whether the crops differ by less than the networks are trained to bear: 5 % of the side, 10 % of scale."""
+        """Whether the crops differ by less than networks are trained to bear: 5 % of the side, 10 % of scale."""
         turn = rotation_angle(self.camera_from_crop.T @ other.camera_from_crop)
         return bool(turn * self.focal_px < 0.05 * self.size_px
                     and abs(np.log(self.focal_px / other.focal_px)) < 0.1)

@@ -30,7 +30,7 @@ class Estimation:
     """An estimator's answer to one image.
 
     :param poses: best first; empty when there is no answer
-    :param reason: why there is none (``no_object``, ``no_features``, ...), empty when there is one
+    :param reason: why there is none (``no_detection``, ``no_features``, ...), empty when there is one
     :param numbers: named figures for the stage report; timings end in ``_ms``
     """
 

@@ -26,6 +26,7 @@ from posegrasp_ros.geometry import make_transform, rotate_covariance
 
 MOST_CANDIDATES = 3
 MOST_PASSES = 2
+FAINT_HEAT = 0.4
 PADDING_GREY = 115
 MIN_SCORE = 0.2
 
@@ -66,8 +67,12 @@ class PoseEstimator:
         watch.lap('detect_ms', detections=len(detections))
         if not detections:
             return watch.answer('no_detection')
-        candidates = [found for found in
-                      (self._estimate_one(image, camera, detection) for detection in detections) if found]
+        candidates = []
+        for detection in detections:
+            if detection.heat < FAINT_HEAT and any(estimate.score > 0.5 for estimate, _ in candidates):
+                break  # hottest first: a faint one is worth the time only while there is nothing better
+            found = self._estimate_one(image, camera, detection)
+            candidates += [found] if found else []
         watch.lap('pose_ms', candidates=len(candidates))
         if not candidates:
             return watch.answer('no_pose')

@@ -72,14 +72,15 @@ def refine_pose(points: np.ndarray, pixels: np.ndarray, sigma_m: np.ndarray, mat
         rows = jacobian.reshape(-1, 6)
         weighted = rows * np.repeat(weight, 2)[:, None]
         information = weighted.T @ rows
-        if np.linalg.cond(information) > 1e14:
+        try:
+            step = np.linalg.solve(information, weighted.T @ residual.ravel())
+        except np.linalg.LinAlgError:
             return None
-        step = np.linalg.solve(information, weighted.T @ residual.ravel())
         pose = perturb(pose, step)
-        if np.linalg.norm(step) < 1e-6:
+        if np.linalg.norm(step) < 1e-5:
             break
     inliers = squared < 9.0
-    if not np.isfinite(pose).all() or not inliers.any():
+    if not np.isfinite(pose).all() or not inliers.any() or np.linalg.cond(information) > 1e14:
         return None
     # the kernel's weights would make every covariance too wide: it counts what fits, at its own spread
     rows = (jacobian[inliers] / sigma_px[inliers, None, None]).reshape(-1, 6)

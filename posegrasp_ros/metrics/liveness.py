@@ -39,8 +39,8 @@ class Liveness:
     """Knows what each stage was given and what it said.
 
     Perception owes a report for images, planning for poses. Execution owes nothing: a robot acts when it likes.
-    Stamps say what a report pays for: all up to its own, for a stage may leave out images, and whichever of image and
-    report comes in first.
+    A report pays for all stamps up to its own, for a stage may leave out images, and whichever of image and report
+    comes in first.
 
     :param silence_s: how long a report may be owed, and how long the camera may pause
     """

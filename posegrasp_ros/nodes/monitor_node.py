@@ -1,7 +1,7 @@
 """Monitor node: joins what all stages say, compares it with the baselines, keeps it in a run folder.
 
-A robot tells how a pick went with one ``diagnostic_msgs/DiagnosticArray`` on ``execution_report``, the shape of every
-stage report::
+A robot tells how a pick went with one ``diagnostic_msgs/DiagnosticArray`` on ``execution_report``, in the shape of
+every stage report::
 
     header.stamp   stamp of the image that the pick came from: that of ~/best_grasp, ~/approach and ~/gripper
     status         exactly one:
@@ -55,8 +55,8 @@ class MonitorParameters:
                           maximum=2**31 - 1)
     silence_s: float = parameter(2.0, 'After how long a stage counts as silent.', minimum=0.1, maximum=60.0)
     summary_every_s: float = parameter(
-        10.0, 'How often to write the summary and publish the verdict, at most: never more than a twentieth of the '
-        'time goes into it.', minimum=1.0, maximum=3600.0)
+        10.0, 'How often to write the summary and publish the verdict; less often where that takes more than a '
+        'twentieth of the time.', minimum=1.0, maximum=3600.0)
 
 
 class MonitorNode(AutostartLifecycleNode):
@@ -129,7 +129,7 @@ class MonitorNode(AutostartLifecycleNode):
             self.get_clock().now().to_msg(), self.get_name(), [*self._liveness.health(now_s), folder]))
 
     def publish_verdict(self) -> None:
-        """Compare with the baselines all images that had time to be answered; now and then, when that takes long."""
+        """Compare with the baselines all images that had time to be answered, unless it was too dear just now."""
         started_s = time.monotonic()
         if started_s < self._rest_until_s:
             return

@@ -40,8 +40,8 @@ ARGUMENTS: dict[str, tuple[str, str]] = {
     'camera_frame': ('camera_optical_frame', 'Optical frame of the camera, for TF from base_from_camera.'),
     'image': ('image', 'Topic of the camera image, Image or CompressedImage.'),
     'camera_info': ('camera_info', "Topic of the camera's intrinsics."),
-    'execution_report': ('execution_report', 'Topic on which the robot tells how a pick went; the shape is stated in '
-                                             'posegrasp_ros/nodes/monitor_node.py.'),
+    'execution_report': ('execution_report', 'Topic on which the robot tells how a pick went: a DiagnosticArray, '
+                                             'as posegrasp_ros/nodes/monitor_node.py states.'),
     'ground_truth': ('ground_truth', "Topic of the object's true pose in the camera frame, where there is one."),
     'out': ('', 'Run folder of the monitor. Empty: runs/<time> where the launch was started.'),
     'use_sim_time': ('false', 'Take the time from /clock.'),
@@ -87,7 +87,8 @@ def pipeline_node(context: LaunchContext, name: str, texts: tuple[str, ...] = ()
                              for text in texts if value(context, text)}
     given |= {number: number_of(context, number) for number in numbers if value(context, number)}
     given['use_sim_time'] = yaml.safe_load(value(context, 'use_sim_time') or 'false')
-    topics = dict(remappings(name)) | {topic: value(context, topic) for topic in GIVEN_TOPICS if value(context, topic)}
+    topics = dict(remappings(name))
+    topics |= {topic: value(context, topic) for topic in GIVEN_TOPICS if value(context, topic)}
     return LifecycleNode(
         package='posegrasp_ros', executable=NODES[name][0], name=name, namespace=value(context, 'namespace'),
         parameters=[value(context, 'params_file'), {**given, **(fixed or {})}],

@@ -19,11 +19,11 @@ from posegrasp_ros.estimation.model_card import (
     write_card,
 )
 from posegrasp_ros.geometry import rotation_angle, vector_from_rotation
+from posegrasp_ros.metrics.summary import RECALL_POSITION_M, RECALL_ROTATION_RAD
 from posegrasp_ros.simulation.scene import sample_scene
 from posegrasp_ros.simulation.world import World
 
 SCENES = 240
-RIGHT_M, RIGHT_RAD = 0.01, np.radians(5)
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Trial:
 
     @property
     def right(self) -> bool:
-        return self.error[0] < RIGHT_M and self.error[1] < RIGHT_RAD
+        return self.error[0] < RECALL_POSITION_M and self.error[1] < RECALL_ROTATION_RAD
 
 
 def measure(folder: Path, seed: int, progress: bool = True) -> Path:
