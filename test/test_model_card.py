@@ -47,6 +47,13 @@ def test_the_shipped_card_is_good():
     (('network', 'input', 'std'), [0, 1, 1], 'network.input.std: expected 3 numbers'),
     (('network', 'decoder', 'family'), 'magic', 'network.decoder.family: expected object_coordinates'),
     (('network', 'sha256'), '0' * 64, 'which model.onnx hashes to'),
+    (('network', 'decoder', 'margin'), None, 'network.decoder.margin: expected a number between 1 and 4'),
+    (('detector', 'decoder', 'stride'), 'eight', 'detector.decoder.stride: expected a number'),
+    (('object', 'symmetries_discrete'), 'none', 'object.symmetries_discrete: expected a list'),
+    (('object', 'symmetries_discrete'), [[1, 2]], 'object.symmetries_discrete: expected rigid 4x4'),
+    (('object', 'symmetries_discrete'), [[1, 0.5, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]], 'rigid 4x4'),
+    (('score',), {'bias': 1.0}, 'score.heat: expected a number'),
+    (('covariance_scale', 'rotation'), -1, 'covariance_scale.rotation: expected a number'),
     (('detector',), None, 'detector: expected a mapping'),
     (('mean_pose', 'quaternion_xyzw'), [0, 0, 0, 0], 'mean_pose.quaternion_xyzw: expected a quaternion of'),
     (('object', 'symmetries_continuous'), [{'axis': [0, 0, 0]}], 'object.symmetries_continuous[0].axis: expected'),
@@ -88,6 +95,15 @@ def test_a_damaged_network_is_refused(folder):
 def test_a_card_of_another_input_size_is_refused(folder):
     change(folder, 'network', 'input', 'size', to=[96, 96])
     with pytest.raises(ModelCardError, match=r'the network takes \[1, 3, 128, 128\], the card says'):
+        PoseEstimator(load_model_card(folder))
+
+
+def test_a_network_of_another_output_is_refused(folder):
+    card = yaml.safe_load((folder / 'model.yaml').read_text())
+    card['network'].update(file=card['detector']['file'], sha256=card['detector']['sha256'])
+    card['network']['input'] = card['detector']['input']
+    write_card(folder, card)
+    with pytest.raises(ModelCardError, match=r'object_coordinates reads an output of \[1, 5, h, w\]'):
         PoseEstimator(load_model_card(folder))
 
 
