@@ -43,7 +43,7 @@ def bag(card, tmp_path_factory):
 def live_metrics(card, bag) -> dict:
     """Metrics of what the node publishes when it is shown the bag, joined by stamp as the monitor does.
 
-    The messages come in the bag's order, image first, and with no pause between them.
+    The messages come in the bag's order: each image is in the node's hands before its camera_info is sent.
     """
     metrics = RunMetrics(ErrorTarget.from_mesh(card.mesh, card.symmetries))
     with running(PerceptionNode, model=str(card.folder)) as node:
@@ -54,6 +54,7 @@ def live_metrics(card, bag) -> dict:
         for count, frame in enumerate(read_frames(bag), start=1):
             header = messages.to_header(frame.stamp_ns, 'camera')
             images.publish(messages.to_image(header, frame.image))
+            node.spin_until(lambda count=count: node.node._held or len(reports) == count)
             infos.publish(messages.to_camera_info(header, frame.camera))
             node.spin_until(lambda count=count: len(reports) == count)
             metrics.add_truth(frame.stamp_ns, frame.camera_from_object)
