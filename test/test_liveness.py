@@ -76,7 +76,7 @@ def test_silence_is_noticed_after_time_was_set_back_too(liveness):
 
 
 def test_a_pose_is_what_planning_owes_a_report_for(liveness):
-    liveness.report(StageReport(1, 'perception', False, 'no_object'), 0.0)
+    liveness.report(StageReport(1, 'perception', False, 'no_detection'), 0.0)
     assert level(liveness, 'planning', 60.0) == STALE
     liveness.report(GOOD, 60.0)
     assert level(liveness, 'planning', 63.0) == ERROR

@@ -95,9 +95,9 @@ def test_a_silent_stage_is_an_error_and_a_talking_one_is_not(monitor):
     assert statuses(arrays)['monitor: perception'].level == DiagnosticStatus.ERROR
     assert statuses(arrays)['monitor: planning'].level == DiagnosticStatus.ERROR
     assert statuses(arrays)['monitor: execution'].level == DiagnosticStatus.STALE
-    report(monitor, [StageReport(2, 'perception', False, 'no_object')])
+    report(monitor, [StageReport(2, 'perception', False, 'no_detection')])
     monitor.spin_until(lambda: statuses(arrays)['monitor: perception'].level == DiagnosticStatus.WARN, 3.0)
-    assert statuses(arrays)['monitor: perception'].message == 'no_object'
+    assert statuses(arrays)['monitor: perception'].message == 'no_detection'
 
 
 @pytest.mark.parametrize('obstacle', ['from_the_start', 'while_running'])

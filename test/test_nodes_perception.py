@@ -143,7 +143,7 @@ class Cameras:
 
     def estimate(self, image, camera, truth):
         self.seen.append(camera.width)
-        return Estimation(reason='no_object')
+        return Estimation(reason='no_detection')
 
 
 def test_an_image_that_comes_before_its_camera_info_gets_it_all_the_same(perception):
@@ -156,7 +156,7 @@ def test_an_image_that_comes_before_its_camera_info_gets_it_all_the_same(percept
         perception.spin_until(lambda stamp=stamp: perception.node._held or len(reports) == stamp)
         infos.publish(messages.to_camera_info(header(stamp), Camera.from_field_of_view(width, 48, 1.0)))
         perception.spin_until(lambda stamp=stamp: len(reports) == stamp)
-    assert [report.reason for report in reports] == ['no_object'] * len(widths)
+    assert [report.reason for report in reports] == ['no_detection'] * len(widths)
     assert cameras.seen == widths
 
 

@@ -84,7 +84,7 @@ def test_a_failure_of_perception_ends_the_attempt_at_once(simulator):
     simulator.spin_until(lambda: robot.images)
     stamp = messages.stamp_ns(robot.images[0].header.stamp)
     started_s = time.monotonic()
-    robot.perception.publish(messages.to_report(StageReport(stamp, 'perception', False, 'no_object')))
+    robot.perception.publish(messages.to_report(StageReport(stamp, 'perception', False, 'no_detection')))
     simulator.spin_until(lambda: robot.reports)
     assert (robot.reports[0].stamp_ns, robot.reports[0].reason) == (stamp, 'no_grasp')
     assert time.monotonic() - started_s < 1.0

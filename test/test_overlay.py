@@ -57,5 +57,5 @@ def test_a_pose_out_of_sight_does_no_harm(mesh, translation):
 
 
 def test_the_reason_for_no_pose_is_written(mesh):
-    assert (draw_overlay(GREY, CAMERA, mesh, [], 'no_object') != GREY).any()
+    assert (draw_overlay(GREY, CAMERA, mesh, [], 'no_detection') != GREY).any()
     np.testing.assert_array_equal(draw_overlay(GREY, CAMERA, mesh, []), GREY)

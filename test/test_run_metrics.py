@@ -260,3 +260,9 @@ def test_report_survives_the_way_through_json():
 def test_what_is_no_report_is_refused(data):
     with pytest.raises(ValueError, match='stage'):
         StageReport.from_dict(data)
+
+
+def test_a_verdict_before_the_first_settled_image_is_empty_not_an_error():
+    run = RunMetrics()
+    run.add_image(5 * SECOND)
+    assert run.summary(until_ns=1 * SECOND)['stages']['perception']['inputs'] == 0

@@ -89,10 +89,6 @@ class ModelCard:
         """The object's mesh, read once."""
         return load_mesh(self.mesh_path)
 
-    def load_mesh(self) -> Mesh:
-        """The object's mesh."""
-        return self.mesh
-
     @property
     def grasps_path(self) -> Path:
         return self.folder / GRASPS_NAME

@@ -118,7 +118,8 @@ class RunMetrics:
 
         has_truth = np.array([frame.has_truth for frame in frames], dtype=bool)
         if self._knows_images:
-            has_truth &= [frame.has_image or 'perception' in frame.reports for frame in frames]
+            looked_at = (frame.has_image or 'perception' in frame.reports for frame in frames)
+            has_truth &= np.array(list(looked_at), dtype=bool)
         return FrameTable(
             blocks=stamps // self._block_ns,
             block_s=self._block_ns / 1e9,

@@ -73,7 +73,7 @@ class PerceptionNode(AutostartLifecycleNode):
     def configure(self) -> None:
         chosen = self.parameters
         self._card = load_model_card(chosen.model or resource_path('models/box'))
-        self._mesh = self._card.load_mesh()
+        self._mesh = self._card.mesh
         self._estimator = create_estimator(chosen.estimator, self._card, threads=chosen.threads or None,
                                            min_score=chosen.min_score)
         self._needs_truth = chosen.estimator == 'oracle'
@@ -168,7 +168,7 @@ class PerceptionNode(AutostartLifecycleNode):
             if poses:
                 answer.numbers['score'] = float(poses[0].score)
             else:
-                answer.reason = estimation.reason or 'no_object'
+                answer.reason = estimation.reason or 'no_detection'
             header = to_header(stamp, self.parameters.camera_frame or message.header.frame_id)
             self._publish(header, poses)
             answer.is_out()
