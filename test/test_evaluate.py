@@ -58,7 +58,7 @@ def estimators(monkeypatch):
 
 @pytest.fixture
 def card():
-    return SimpleNamespace(name='box', load_mesh=lambda: MESH, symmetries=np.eye(4)[None],
+    return SimpleNamespace(name='box', mesh=MESH, symmetries=np.eye(4)[None],
                            network_sha256='00' * 32)
 
 
