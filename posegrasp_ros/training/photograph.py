@@ -1,0 +1,63 @@
+"""What a camera makes of a scene: light, white balance, blur, noise, tone curve, JPEG."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+# Gaussian, read from a random place: drawing it anew would take longer than all the rest.
+_NOISE = np.random.default_rng(0).standard_normal(1 << 20, dtype=np.float32)
+
+
+def photograph(rng: np.random.Generator, canvas: np.ndarray) -> np.ndarray:
+    """What a camera makes of it: uneven light, white balance, exposure, blur, noise, contrast, JPEG.
+
+    :return: (H, W, 3) uint8 red green blue
+    """
+    height, width = canvas.shape[:2]
+    if rng.random() < 0.5:
+        cells = rng.uniform(0.5, 1.3, (rng.integers(2, 5), rng.integers(2, 5))).astype(np.float32)
+        canvas *= cv2.resize(cells, (width, height), interpolation=cv2.INTER_LINEAR)[:, :, None]
+    canvas *= (rng.uniform(0.5, 1.5) * np.exp(rng.normal(0, 0.10, 3))).astype(np.float32)
+    if rng.random() < 0.4:
+        grey = cv2.cvtColor(cv2.cvtColor(canvas, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
+        strength = 0.0 if rng.random() < 0.15 else rng.uniform(0.4, 1.4)
+        canvas = cv2.addWeighted(canvas, strength, grey, 1 - strength, 0)
+    canvas = _blur(rng, canvas)
+    if rng.random() < 0.8:
+        start = rng.integers(len(_NOISE) - canvas.size)
+        noise = _NOISE[start:start + canvas.size].reshape(canvas.shape)
+        canvas = cv2.addWeighted(canvas, 1.0, noise, abs(rng.normal(0, 6)), 0)
+    picture = cv2.LUT(cv2.convertScaleAbs(np.maximum(canvas, 0, out=canvas)), _tone_curve(rng))
+    if rng.random() < 0.25:
+        coded = cv2.imencode('.jpg', picture, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(30, 95))])[1]
+        picture = cv2.imdecode(coded, cv2.IMREAD_COLOR)
+    return picture[:, :, ::-1]
+
+
+def _tone_curve(rng: np.random.Generator) -> np.ndarray:
+    """(256,) uint8: black level and gamma."""
+    levels = np.clip(np.arange(256) + rng.uniform(-15, 30), 0, 255) / 255
+    gamma = np.exp(rng.normal(0, 0.25)) if rng.random() < 0.5 else 1.0
+    return np.rint(255 * levels ** gamma).astype(np.uint8)
+
+
+def _blur(rng: np.random.Generator, canvas: np.ndarray) -> np.ndarray:
+    """Nothing, defocus, motion or a lower resolution."""
+    kind = rng.random()
+    if kind < 0.35:
+        return cv2.GaussianBlur(canvas, (0, 0), rng.uniform(0.3, 1.5))
+    if kind < 0.5:
+        length = int(rng.integers(2, 8))
+        kernel = np.zeros((length, length), np.float32)
+        angle = rng.uniform(0, np.pi)
+        middle, reach = (length - 1) / 2, (length - 1) / 2 * np.array([np.cos(angle), np.sin(angle)])
+        ends = np.rint([middle - reach, middle + reach]).astype(int)
+        cv2.line(kernel, ends[0].tolist(), ends[1].tolist(), 1.0)
+        return cv2.filter2D(canvas, -1, kernel / kernel.sum())
+    if kind < 0.65:
+        height, width = canvas.shape[:2]
+        factor = rng.uniform(1.2, 2.5)
+        small = cv2.resize(canvas, (int(width / factor), int(height / factor)), interpolation=cv2.INTER_AREA)
+        return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
+    return canvas
