@@ -21,9 +21,13 @@ from posegrasp_ros.geometry import perturb
 
 TUKEY = 4.685
 """95 % efficiency under Gaussian noise (Huber and Ronchetti, Robust Statistics)."""
-LEAST_POINTS = 30
-EDGE_SIGMA_PX = 0.7
+CHI_3_MEDIAN = 1.54
+"""Of the chi law with three degrees of freedom, one a colour channel."""
+INDEPENDENT_CHANNELS = 1.5
+"""Blue, green and red mostly say the same."""
+LEAST_POINTS, LEAST_EDGE_POINTS = 30, 6
 LEAST_COLOUR_SIGMA = 4.0
+EDGE_SIGMA_PX, LEAST_STEEPNESS = 0.7, 4.0
 SMALL_SHIFT, SMALL_TURN_RAD = 2e-4, 5e-4
 """Steps below these, of the distance and in radians, move no pixel by a tenth."""
 
@@ -85,21 +89,21 @@ def align(picture: Picture, matrix: np.ndarray, surface: Surface, edges: Edges, 
     :param reach_px: how far an edge may lie from where it is expected
     :return: None when too little of the object is seen
     """
-    chosen = surface.visible(pose, level)
-    chosen = chosen[::max(1, len(chosen) // most_points)]
-    if len(chosen) < LEAST_POINTS:
+    visible = surface.visible(pose, level)
+    visible = visible[::max(1, len(visible) // most_points)]
+    if len(visible) < LEAST_POINTS:
         return None
+    points = _ColourPoints(surface.points[visible], surface.normals[visible], surface.colours[level][visible],
+                           surface.area_m2)
     outline = edges.visible(pose)
-    weight = np.ones(len(chosen))
+    weight = np.ones(len(visible))
     for _ in range(iterations):
-        colour_rows, colour_residual, weight, correlation = _colour_term(
-            picture, matrix, surface, level, chosen, pose, weight)
-        edge_rows, edge_residual, edge_share = _edge_term(picture, matrix, edges, outline, pose, reach_px)
-        rows = np.concatenate([colour_rows, edge_rows])
-        residual = np.concatenate([colour_residual, edge_residual])
+        colour, weight, correlation = _colour_term(picture, matrix, points, pose, weight)
+        edge, edge_share = _edge_term(picture, matrix, edges, outline, pose, reach_px)
+        rows = np.concatenate([colour.rows, edge.rows])
         information = rows.T @ rows
         try:
-            step = -np.linalg.solve(information, rows.T @ residual)
+            step = -np.linalg.solve(information, rows.T @ np.concatenate([colour.residuals, edge.residuals]))
         except np.linalg.LinAlgError:  # nothing is left that agrees
             return None
         pose = perturb(pose, step)
@@ -110,58 +114,89 @@ def align(picture: Picture, matrix: np.ndarray, surface: Surface, edges: Edges, 
     return Alignment(pose, information, correlation, edge_share)
 
 
-def _colour_term(picture: Picture, matrix, surface: Surface, level: int, chosen, pose, weight):
-    """Rows and residuals in units of the residuals' own spread, the next weights, and the correlation."""
-    points, colours = surface.points[chosen], surface.colours[level][chosen]
-    light = np.column_stack([np.ones(len(chosen)), surface.normals[chosen]])
-    seen, jacobian, depth = reproject(points, pose, matrix)
-    area_px = surface.area_m2 * (matrix[0, 0] / depth[0]) ** 2 * len(surface.points) / 6
-    share = np.sqrt(min(1.0, area_px / picture.correlation_length_px ** 2 / len(points)) / 2)
+@dataclass
+class _Term:
+    """Residuals (N,) in sigmas and their derivatives (N, 6) by the pose's disturbance, weighed."""
+
+    rows: np.ndarray
+    residuals: np.ndarray
+
+
+@dataclass
+class _ColourPoints:
+    """Visible points of the surface: (N, 3) places, normals and colours; area of the whole surface."""
+
+    points: np.ndarray
+    normals: np.ndarray
+    colours: np.ndarray
+    area_m2: float
+
+
+def _colour_term(picture: Picture, matrix: np.ndarray, visible: _ColourPoints, pose: np.ndarray,
+                 weight: np.ndarray) -> tuple[_Term, np.ndarray, float]:
+    """The term, the next square roots of Tukey's weights, and the correlation of picture and lit colour."""
+    seen, jacobian, depth = reproject(visible.points, pose, matrix)
     value, slope_u, slope_v = picture.read(seen)
-    rows, residuals, explained, total = [], [], 0.0, 1e-9
+    light = np.column_stack([np.ones(len(seen)), visible.normals])
+    residuals, rows, total = [], [], 1e-9
     for channel in range(3):
-        basis = np.column_stack([colours[:, channel, None] / 128 * light, np.ones(len(points))])
-        basis *= weight[:, None]
-        slope = slope_u[:, channel, None] * jacobian[:, 0] + slope_v[:, channel, None] * jacobian[:, 1]
-        both = np.column_stack([value[:, channel], slope]) * weight[:, None]
-        free = both - basis @ np.linalg.solve(basis.T @ basis + 1e-3 * np.eye(5), basis.T @ both)
+        slopes = slope_u[:, channel, None] * jacobian[:, 0] + slope_v[:, channel, None] * jacobian[:, 1]
+        lit = np.column_stack([visible.colours[:, channel, None] * light, np.ones(len(seen))])
+        free = _without(lit * weight[:, None], np.column_stack([value[:, channel], slopes]) * weight[:, None])
         residuals.append(free[:, 0])
         rows.append(free[:, 1:])
-        centred = both[:, 0] - weight * (weight @ both[:, 0]) / (weight @ weight + 1e-9)
-        explained += free[:, 0] @ free[:, 0]
-        total += centred @ centred
-    length = np.sqrt(sum(r ** 2 for r in residuals)) / np.maximum(weight, 1e-2)
-    sigma = max(np.median(length) / 1.54, LEAST_COLOUR_SIGMA)  # median of chi with 3 degrees of freedom
-    following = np.clip(1 - (length / (TUKEY * 1.5 * sigma)) ** 2, 0, 1)  # square root of Tukey's weight
-    return (np.concatenate(rows) / sigma * share, np.concatenate(residuals) / sigma * share, following,
+        mean = (weight ** 2 @ value[:, channel]) / (weight @ weight + 1e-9)
+        total += np.sum((weight * (value[:, channel] - mean)) ** 2)
+    explained = sum(residual @ residual for residual in residuals)
+    length = np.sqrt(sum(residual ** 2 for residual in residuals)) / np.maximum(weight, 1e-2)
+    sigma = max(np.median(length) / CHI_3_MEDIAN, LEAST_COLOUR_SIGMA)
+    next_weight = np.clip(1 - (length / (TUKEY * CHI_3_MEDIAN * sigma)) ** 2, 0, 1)
+    # what a convex body shows is a quarter of its surface on average (Cauchy); that many spots are independent
+    spots = visible.area_m2 / 4 * (matrix[0, 0] / depth[0] / picture.correlation_length_px) ** 2
+    scale = np.sqrt(min(1.0, INDEPENDENT_CHANNELS / 3 * spots / len(seen))) / sigma
+    return (_Term(np.concatenate(rows) * scale, np.concatenate(residuals) * scale), next_weight,
             float(np.sqrt(max(0.0, 1 - explained / total))))
 
 
-def _edge_term(picture: Picture, matrix, edges: Edges, outline, pose, reach_px: int):
-    """Rows and residuals in sigmas, and the share of the edge points that found an edge."""
-    if len(outline) < 6:
-        return np.zeros((0, 6)), np.zeros(0), 0.0
-    points = edges.points[outline]
-    seen, jacobian, depth = reproject(points, pose, matrix)
+def _without(basis: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """What is left of (N, K) columns when the best combination of (N, B) basis vectors is taken away."""
+    scale = np.linalg.norm(basis, axis=0) + 1e-9
+    basis = basis / scale
+    gram = basis.T @ basis + 1e-6 * np.eye(basis.shape[1])  # one face in view cannot tell light from colour
+    return columns - basis @ np.linalg.solve(gram, basis.T @ columns)
+
+
+def _edge_term(picture: Picture, matrix: np.ndarray, edges: Edges, outline: np.ndarray, pose: np.ndarray,
+               reach_px: int) -> tuple[_Term, float]:
+    """The term, and the share of the edge points that found an edge."""
+    nothing = _Term(np.zeros((0, 6)), np.zeros(0))
+    if len(outline) < LEAST_EDGE_POINTS:
+        return nothing, 0.0
+    seen, jacobian, depth = reproject(edges.points[outline], pose, matrix)
     # how a pixel moves with the position is also how it moves along the edge
     along = np.einsum('nij,nj->ni', jacobian[:, :, :3], edges.directions[outline] @ pose[:3, :3].T)
     across = np.column_stack([-along[:, 1], along[:, 0]])
     across /= np.linalg.norm(across, axis=1, keepdims=True) + 1e-9
+    offset, found = _nearest_edges(picture, seen, across, reach_px)
+    share = float(found.mean())
+    if found.sum() < LEAST_EDGE_POINTS:
+        return nothing, share
+    sigma = max(1.4826 * np.median(np.abs(offset[found])), EDGE_SIGMA_PX)
+    spacing_px = edges.length_m * matrix[0, 0] / depth[0]
+    weight = np.clip(1 - (offset / (TUKEY * sigma)) ** 2, 0, 1) * found / EDGE_SIGMA_PX
+    weight *= np.sqrt(min(1.0, spacing_px / picture.correlation_length_px))
+    return _Term(-np.einsum('nd,ndk->nk', across, jacobian) * weight[:, None], offset * weight), share
+
+
+def _nearest_edges(picture: Picture, pixels: np.ndarray, across: np.ndarray, reach_px: int):
+    """Offsets (N,) along ``across`` to where the picture is steepest, and whether there is an edge at all."""
     spacing = min(1.0, picture.blur_px / 2)
     steps = np.arange(-reach_px, reach_px + spacing / 2, spacing)
-    steepness = picture.slopes(seen[:, None] + steps[:, None] * across[:, None], across)
+    steepness = picture.slopes(pixels[:, None] + steps[:, None] * across[:, None], across)
     # near is likelier than far: an edge of the artwork close by must not win for a little more contrast
     preferred = steepness * np.exp(-0.5 * (steps / (0.6 * reach_px)) ** 2)
     best = np.argmax(preferred, axis=1).clip(1, len(steps) - 2)
-    index = np.arange(len(best))
-    before, middle, after = (steepness[index, best + shift] for shift in (-1, 0, 1))
-    curve = np.minimum(before - 2 * middle + after, -1e-6)
-    offset = steps[best] + np.clip(0.5 * (before - after) / curve, -1, 1) * spacing
-    found = (middle > 4.0) & (np.abs(offset) < reach_px - spacing)
-    if found.sum() < 6:
-        return np.zeros((0, 6)), np.zeros(0), float(found.mean())
-    sigma = max(1.4826 * np.median(np.abs(offset[found])), EDGE_SIGMA_PX)
-    weight = np.clip(1 - (offset / (TUKEY * sigma)) ** 2, 0, 1) * found / EDGE_SIGMA_PX
-    weight *= np.sqrt(min(1.0, edges.length_m * matrix[0, 0] / depth[0] / picture.correlation_length_px))
-    rows = -np.einsum('nd,ndk->nk', across, jacobian) * weight[:, None]
-    return rows, offset * weight, float(found.mean())
+    before, middle, after = (steepness[np.arange(len(best)), best + shift] for shift in (-1, 0, 1))
+    bend = np.minimum(before - 2 * middle + after, -1e-6)  # a parabola through three samples has its peak between
+    offset = steps[best] + np.clip(0.5 * (before - after) / bend, -1, 1) * spacing
+    return offset, (middle > LEAST_STEEPNESS) & (np.abs(offset) < reach_px - spacing)

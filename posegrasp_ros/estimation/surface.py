@@ -28,8 +28,8 @@ class Surface:
         self.radius_m = float(np.linalg.norm(dense, axis=1).max())
         """Of the sphere about the object's origin that holds it."""
         density = DENSE_POINTS / mesh.solid.area
-        self.area_m2 = mesh.solid.area / POINTS
-        """Of the surface that one point stands for."""
+        self.area_m2 = mesh.solid.area
+        """Of the whole surface."""
         blurred = [_blurred(dense, normals, colours, POINTS, blur, density) for blur in blurs_m]
         self.colours = [colour for colour, _ in blurred]
         """Per blur (N, 3) blue green red in 0 to 255."""
