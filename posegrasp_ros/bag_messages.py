@@ -117,6 +117,9 @@ class BagMessages:
     def _open_damaged(self, error: Exception) -> None:
         """Learn the topics from the start of the files, when the index at the end is missing."""
         if not self._mcap_files():
+            if self.path.is_dir() and not (self.path / 'metadata.yaml').exists():
+                raise BagError(f'{self.path}: not a bag; expected a rosbag2 folder, found one without a '
+                               'metadata.yaml') from error
             found = 'cut off or damaged' if self._holds_sqlite() else 'not a bag'
             raise BagError(f'{self.path}: {found}; expected a rosbag2 folder, an .mcap or a .db3 file: '
                            f'{_one_line(error)}') from error

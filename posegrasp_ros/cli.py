@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
             (error.name or '').split('.')[0])
         if extra is None:
             raise
-        print(f'posegrasp: error: this command needs {error.name}: pip install "posegrasp_ros[{extra}]"',
+        print(f"posegrasp: error: this command needs {error.name}; in the checkout: pip install -e '.[{extra}]'",
               file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
@@ -223,6 +223,9 @@ def _add_train(commands) -> None:
 
 
 def _train(options: argparse.Namespace) -> int:
+    from posegrasp_ros.mesh import load_mesh
+
+    load_mesh(options.mesh)  # a mistyped path is told before what is not installed
     from posegrasp_ros.training.train import train
 
     out = options.out or Path('models') / options.mesh.stem

@@ -46,8 +46,8 @@ def run_demo(picks: int = 20, seed: int = 1, out: str | Path | None = None, esti
     :raises BadInput: when the model folder or the run folder cannot be used
     """
     if importlib.util.find_spec('rclpy') is None:
-        raise DemoError('demo: expected ROS 2, found no rclpy; source a ROS 2 install or pip install '
-                        '"posegrasp_ros[ros]"')
+        raise DemoError('demo: expected ROS 2, found no rclpy; source a ROS 2 install or in the checkout '
+                        "pip install -e '.[ros]'")
     if picks < 1:
         raise DemoError(f'demo: picks: expected at least 1, got {picks}')
     card = load_model_card(model or resource_path('models/box'))

@@ -104,7 +104,10 @@ def load_model_card(folder: str | Path) -> ModelCard:
     :raises ModelCardError: naming the file, the field, what was found and what was expected
     :raises posegrasp_ros.mesh.MeshError: when the mesh cannot be read
     """
-    card = Fields.read(Path(folder) / CARD_NAME, ModelCardError)
+    path = Path(folder) / CARD_NAME
+    if not path.is_file():
+        raise ModelCardError(f'{path}: no such file; expected a model folder, as posegrasp train writes it')
+    card = Fields.read(path, ModelCardError)
     card.one_of('format', (FORMAT,))
     thing, scales = card.inner('object'), card.inner('covariance_scale')
     result = ModelCard(
