@@ -60,14 +60,6 @@ def transform_from_pose(position, quaternion_xyzw) -> np.ndarray:
     return make_transform(matrix_from_quaternion(quaternion_xyzw), position)
 
 
-def skew(vectors: np.ndarray) -> np.ndarray:
-    """(..., 3, 3) cross-product matrices of (..., 3) vectors: ``skew(a) @ b == cross(a, b)``."""
-    v = np.asarray(vectors, dtype=float)
-    zero = np.zeros(v.shape[:-1])
-    rows = [[zero, -v[..., 2], v[..., 1]], [v[..., 2], zero, -v[..., 0]], [-v[..., 1], v[..., 0], zero]]
-    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
-
-
 def rotation_from_vector(vector) -> np.ndarray:
     """(3, 3) rotation about ``vector`` by its length in radians (Rodrigues)."""
     return cv2.Rodrigues(np.asarray(vector, dtype=float))[0]

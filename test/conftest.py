@@ -42,6 +42,21 @@ def scripted_model(tmp_path_factory) -> Path:
     return folder
 
 
+def simulated_frames(mesh, count: int, seed: int, image_size: tuple[int, int] = (640, 480)) -> list:
+    """One frame of each of ``count`` random scenes."""
+    import numpy as np
+
+    from posegrasp_ros.simulation.scene import sample_scene
+    from posegrasp_ros.simulation.world import World
+
+    rng = np.random.default_rng(seed)
+    frames = []
+    for _ in range(count):
+        with World(mesh, None, sample_scene(rng, mesh), image_size=image_size) as world:
+            frames.append(world.frame())
+    return frames
+
+
 def write_card(folder: Path, **changes) -> None:
     """Write a model.yaml that fits the folder, with top-level fields changed."""
     sha256 = hashlib.sha256((folder / 'none.onnx').read_bytes()).hexdigest()

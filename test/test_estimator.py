@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+from conftest import simulated_frames
 
 from posegrasp_ros.camera import Camera, CameraError
 from posegrasp_ros.errors import BadInput
@@ -11,8 +12,6 @@ from posegrasp_ros.estimation.estimator import PoseEstimator
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.geometry import rotation_angle
 from posegrasp_ros.resources import resource_path
-from posegrasp_ros.simulation.scene import sample_scene
-from posegrasp_ros.simulation.world import World
 
 
 @pytest.fixture(scope='module')
@@ -28,12 +27,7 @@ def estimator(card):
 @pytest.fixture(scope='module')
 def frames(card):
     """Eight fresh scenes at 1280x960, which halve to 640x480 without loss of geometry."""
-    rng = np.random.default_rng(31)
-    taken = []
-    for _ in range(8):
-        with World(card.mesh, None, sample_scene(rng, card.mesh), image_size=(1280, 960)) as world:
-            taken.append(world.frame())
-    return taken
+    return simulated_frames(card.mesh, 8, seed=31, image_size=(1280, 960))
 
 
 def errors(estimation, truth):

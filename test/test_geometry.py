@@ -15,7 +15,6 @@ from posegrasp_ros.geometry import (
     rotate_covariance,
     rotation_angle,
     rotation_from_vector,
-    skew,
     transform_from_pose,
     transform_points,
     vector_from_rotation,
@@ -69,11 +68,6 @@ def test_rotation_angle_takes_stacks(rng):
     vectors = rng.normal(size=(4, 3))
     stack = np.array([rotation_from_vector(vector) for vector in vectors])
     assert rotation_angle(stack) == pytest.approx(np.linalg.norm(vectors, axis=1))
-
-
-def test_skew_is_the_cross_product(rng):
-    a, b = rng.normal(size=(2, 7, 3))
-    assert np.einsum('nij,nj->ni', skew(a), b) == pytest.approx(np.cross(a, b))
 
 
 def test_invert_undoes_single_and_stacked_transforms(rng):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from conftest import simulated_frames
 
 from posegrasp_ros.estimation.align import Picture
 from posegrasp_ros.estimation.refine import Refiner
@@ -9,8 +10,6 @@ from posegrasp_ros.estimation.surface import Edges, Surface
 from posegrasp_ros.geometry import make_transform, perturb, rotation_angle, rotation_from_vector
 from posegrasp_ros.mesh import load_mesh
 from posegrasp_ros.resources import resource_path
-from posegrasp_ros.simulation.scene import sample_scene
-from posegrasp_ros.simulation.world import World
 
 
 @pytest.fixture(scope='module')
@@ -25,12 +24,7 @@ def refiner(mesh):
 
 @pytest.fixture(scope='module')
 def frames(mesh):
-    rng = np.random.default_rng(99)
-    taken = []
-    for _ in range(10):
-        with World(mesh, None, sample_scene(rng, mesh)) as world:
-            taken.append(world.frame())
-    return taken
+    return simulated_frames(mesh, 10, seed=99)
 
 
 def coarse(frame, rng):

@@ -9,6 +9,8 @@ import numpy as np
 
 HEATMAP_CHANNELS = 4
 COORDINATE_CHANNELS = 5
+LOG_SCALE_RANGE = (-4.5, 1.0)
+"""Bounds of the log Laplace scale of coordinates, half extents: from about 1 % to the whole object."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,6 @@ def decode_object_coordinates(output: np.ndarray, size_px: int, centre_m: np.nda
     rows, columns = np.nonzero(output[0] > 0)
     points = output[1:4, rows, columns].T * half_extents_m + centre_m
     pixels = np.column_stack([columns, rows]) * stride + (stride - 1) / 2
-    scale = np.exp(np.clip(output[4, rows, columns], -4.5, 1.0))
+    scale = np.exp(np.clip(output[4, rows, columns], *LOG_SCALE_RANGE))
     sigma = np.sqrt(2) * scale * np.mean(half_extents_m)  # a Laplace law of scale b has deviation sqrt(2) b
     return points.astype(float), pixels.astype(float), sigma.astype(float)

@@ -96,7 +96,6 @@ class PoseEstimator:
         """The estimate of one detection and the figures of its score; None when there is no pose."""
         size, margin = self.network.card.size[0], self.network.card.parameters['margin']
         crop = CropCamera.of_detection(detection, camera, size, margin)
-        solution = None
         for _ in range(MOST_PASSES):
             solution = self._solve(crop, image, camera)
             if solution is None:

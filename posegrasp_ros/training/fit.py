@@ -15,14 +15,13 @@ from torch import nn
 from torch.nn import functional
 from tqdm import tqdm
 
+from posegrasp_ros.estimation.decoders import LOG_SCALE_RANGE
 from posegrasp_ros.processors import usable_cpus
 from posegrasp_ros.training.samples import SampleMaker, detector_targets
 
 MEAN = (0.45, 0.45, 0.45)
 STD = (0.25, 0.25, 0.25)
 PEAK_LEARNING_RATE = 2e-3
-LOG_SCALE_RANGE = (-4.5, 1.0)
-"""Bounds of the predicted log Laplace scale, half extents: from about 1 % to the whole object."""
 
 
 @dataclass(frozen=True)

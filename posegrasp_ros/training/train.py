@@ -41,11 +41,9 @@ from posegrasp_ros.training.samples import (
 from posegrasp_ros.training.views import View, render_views
 
 VIEWS = 3000
+PARTS = ('detector', 'network')
 SHARES = {'detector': 0.25, 'network': 0.75}
 """Of the training time: the detector has the easier task."""
-
-
-PARTS = ('detector', 'network')
 
 
 def train(mesh_path: Path, out: Path, minutes: float, seed: int = 0, backgrounds: Path | None = None,
