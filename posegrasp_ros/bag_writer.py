@@ -58,7 +58,8 @@ class BagWriter:
     def write(self, frame: BagFrame) -> None:
         """Write a frame's image and camera, and its ground truth and camera pose where it has them.
 
-        All messages carry the frame's stamp, which is also the time of recording.
+        All messages carry the frame's stamp, which is also the time of recording. Several objects are several
+        messages of the same stamp.
         """
         header = make_header(frame.stamp_ns, CAMERA_FRAME)
         _, jpeg = cv2.imencode('.jpg', frame.image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
@@ -66,8 +67,8 @@ class BagWriter:
                             format='bgr8; jpeg compressed bgr8', data=jpeg.ravel())
         self._put('/camera/image_raw/compressed', frame.stamp_ns, image)
         self._put('/camera/camera_info', frame.stamp_ns, make_camera_info(header, frame.camera))
-        if frame.camera_from_object is not None:
-            position, orientation = pose_parts(frame.camera_from_object)
+        for camera_from_object in frame.truths:
+            position, orientation = pose_parts(camera_from_object)
             point = new_message('geometry_msgs/msg/Point', **position)
             pose = new_message('geometry_msgs/msg/Pose', position=point, orientation=orientation)
             truth = new_message('geometry_msgs/msg/PoseStamped', header=header, pose=pose)

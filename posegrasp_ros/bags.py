@@ -26,6 +26,8 @@ WAIT_NS = 500_000_000
 MOST_WAITING = 60
 # Messages of other stamps are kept so long, for images that come out of order.
 KEEP_NS = 5_000_000_000
+# Ground truths of several objects in an image are recorded within such a time.
+TOGETHER_NS = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class BagFrame:
     :param reason: why it cannot be used (``bad_image``, ``no_camera_info``, ``bad_camera_info``,
         ``size_mismatch``), else empty
     :param problem: the same as one line for a person
+    :param other_objects: (4, 4) ground truths of further instances of the object
     :param decode_ms: time it took to decode the image
     """
 
@@ -50,6 +53,12 @@ class BagFrame:
     reason: str = ''
     problem: str = ''
     decode_ms: float = 0.0
+    other_objects: tuple[np.ndarray, ...] = ()
+
+    @property
+    def truths(self) -> tuple[np.ndarray, ...]:
+        """Ground truths of all instances."""
+        return () if self.camera_from_object is None else (self.camera_from_object, *self.other_objects)
 
 
 def read_frames(path: str | Path, topics: BagTopics | None = None) -> Iterator[BagFrame]:
@@ -60,8 +69,9 @@ def read_frames(path: str | Path, topics: BagTopics | None = None) -> Iterator[B
 class BagReader:
     """Joins a recording's images with camera_info, ground truth and /tf by their stamps.
 
-    camera_info is that of the image's stamp, else the last before it; ground truth only that of the same stamp. A
-    message that cannot be used never ends the reading: its frame says why.
+    camera_info is that of the image's stamp, else the last before it; ground truth only that of the same stamp,
+    where several messages are as many objects. A message that cannot be used never ends the reading: its frame
+    says why.
 
     :ivar topics: the topics in use, guessed ones filled in
     :raises BagError: when the path is no readable recording, or holds no image topic
@@ -75,7 +85,8 @@ class BagReader:
         self._moves = any(not name.endswith('tf_static') for name in self._tf_topics)
         self._waiting: deque[tuple[int, int, Any]] = deque()
         self._cameras: dict[int, Camera | CameraError] = {}
-        self._truths: dict[int, tuple[str, np.ndarray]] = {}
+        self._truths: dict[int, list[tuple[str, np.ndarray]]] = {}
+        self._first_truth_ns: dict[int, int] = {}
         self._tree = FrameTree()
         self._tree_until_ns = -1
         self._misses_camera_pose = False
@@ -127,7 +138,8 @@ class BagReader:
             pose = transform_from_pose((p.x, p.y, p.z), (q.x, q.y, q.z, q.w))
             if not np.isfinite(pose).all():
                 raise ValueError(f'expected a finite position, got ({p.x}, {p.y}, {p.z})')
-            self._truths[stamp_ns] = (content.header.frame_id, pose)
+            self._truths.setdefault(stamp_ns, []).append((content.header.frame_id, pose))
+            self._first_truth_ns.setdefault(stamp_ns, message.time_ns)
 
     def _take_transforms(self, content: Any, is_static: bool) -> None:
         for item in content.transforms:
@@ -143,7 +155,8 @@ class BagReader:
         if now_ns - arrived_ns > WAIT_NS or len(self._waiting) > MOST_WAITING:
             return True
         return ((self.topics.camera_info is None or stamp_ns in self._cameras)
-                and (self.topics.ground_truth is None or stamp_ns in self._truths)
+                and (self.topics.ground_truth is None
+                     or now_ns - self._first_truth_ns.get(stamp_ns, now_ns) > TOGETHER_NS)
                 and (not self._moves or self._tree_until_ns >= stamp_ns))
 
     def _frame(self, stamp_ns: int, _: int, message: Any) -> BagFrame:
@@ -151,8 +164,9 @@ class BagReader:
         if isinstance(message, Exception):
             return BagFrame(stamp_ns, None, None, reason='bad_image', problem=str(message))
         frame_id = message.header.frame_id
-        frame = BagFrame(stamp_ns, None, None, self._truth(stamp_ns, frame_id),
-                         self._camera_pose(stamp_ns, frame_id))
+        truths = self._truths_of(stamp_ns, frame_id)
+        frame = BagFrame(stamp_ns, None, None, truths[0] if truths else None,
+                         self._camera_pose(stamp_ns, frame_id), other_objects=tuple(truths[1:]))
         start = time.perf_counter()
         try:
             image = _decode(message)
@@ -215,12 +229,20 @@ class BagReader:
             self._bag.warn_once(f'{self.path}: {self.topics.ground_truth}: has no stamp of an image, no error is '
                                 f'measured: its first is {truth_ns} ns, that of {self.topics.image} {image_ns} ns')
 
-    def _truth(self, stamp_ns: int, camera_frame: str) -> np.ndarray | None:
-        """The ground truth of a stamp, in the camera's frame."""
-        if stamp_ns not in self._truths:
-            return None
-        self._matched_truths += 1
-        frame_id, pose = self._truths[stamp_ns]
+    def _truths_of(self, stamp_ns: int, camera_frame: str) -> list[np.ndarray]:
+        """The ground truths of a stamp, in the camera's frame; one that is repeated word for word is one."""
+        given = self._truths.get(stamp_ns, [])
+        self._matched_truths += len(given)
+        poses: list[np.ndarray] = []
+        for frame_id, pose in given:
+            seen = self._seen_from_camera(frame_id, pose, stamp_ns, camera_frame)
+            if seen is not None and not any(np.array_equal(seen, other) for other in poses):
+                poses.append(seen)
+        return poses
+
+    def _seen_from_camera(self, frame_id: str, pose: np.ndarray, stamp_ns: int,
+                          camera_frame: str) -> np.ndarray | None:
+        """A ground truth in the camera's frame; None, said once, where /tf does not tell."""
         if frame_id in ('', camera_frame):
             return pose
         camera_from_frame = self._tree.lookup(camera_frame, frame_id, stamp_ns)
@@ -232,7 +254,7 @@ class BagReader:
 
     def _forget_before(self, stamp_ns: int) -> None:
         """Drop what no coming image can need, but the last camera_info."""
-        for kept, least in ((self._cameras, 1), (self._truths, 0)):
+        for kept, least in ((self._cameras, 1), (self._truths, 0), (self._first_truth_ns, 0)):
             while len(kept) > least and next(iter(kept)) < stamp_ns:
                 del kept[next(iter(kept))]
         self._tree.forget_before(stamp_ns)

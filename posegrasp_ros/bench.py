@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import time
+from pathlib import Path
 
 import numpy as np
 
 from posegrasp_ros.camera import Camera
 from posegrasp_ros.estimation.estimator import PoseEstimator
-from posegrasp_ros.estimation.model_card import ModelCard
+from posegrasp_ros.estimation.model_card import ModelCard, load_model_card
 from posegrasp_ros.estimation.network import Network
 from posegrasp_ros.processors import usable_cpus
 
@@ -20,9 +22,9 @@ class _Recording(Network):
         self.__dict__.update(network.__dict__)
         self.tensors: list[np.ndarray] = []
 
-    def run(self, tensor: np.ndarray) -> np.ndarray:
+    def run_all(self, tensor: np.ndarray) -> dict[str, np.ndarray]:
         self.tensors.append(tensor)
-        return super().run(tensor)
+        return super().run_all(tensor)
 
 
 def bench(card: ModelCard, images: list[tuple[np.ndarray, Camera]], repeats: int, threads: int | None) -> dict:
@@ -31,11 +33,11 @@ def bench(card: ModelCard, images: list[tuple[np.ndarray, Camera]], repeats: int
     :param images: uint8 blue green red images with their cameras
     :param repeats: rounds over all images; one more goes before and is not counted
     :param threads: of the networks; None for every core that this process may use
-    :return: {"image_to_pose_ms": {p50, p95}, "onnxruntime_ms": {p50}, "ratio", "image": [w, h], "threads"}
+    :return: {"image_to_pose_ms": {p50, p95}, "onnxruntime_ms": {p50}, "ratio", "resident_mb", "image": [w, h],
+        "threads"}
     """
     estimator = PoseEstimator(card, threads)
-    estimator.detector, estimator.network = _Recording(estimator.detector), _Recording(estimator.network)
-    networks = (estimator.detector, estimator.network)
+    networks = _record_networks(estimator)
     whole, bare = [], []
     for counted in [False] + [True] * repeats:
         for image, camera in images:
@@ -43,7 +45,7 @@ def bench(card: ModelCard, images: list[tuple[np.ndarray, Camera]], repeats: int
                 network.tensors.clear()
             pose_ms = _time_ms(lambda i=image, c=camera: estimator.estimate(i, c))
             runs = [(network, tensor) for network in networks for tensor in network.tensors]
-            network_ms = _time_ms(lambda r=runs: [Network.run(network, tensor) for network, tensor in r])
+            network_ms = _time_ms(lambda r=runs: [Network.run_all(network, tensor) for network, tensor in r])
             if counted:
                 whole.append(pose_ms)
                 bare.append(network_ms)
@@ -53,9 +55,46 @@ def bench(card: ModelCard, images: list[tuple[np.ndarray, Camera]], repeats: int
         'image_to_pose_ms': {'p50': round(float(p50), 3), 'p95': round(float(p95), 3)},
         'onnxruntime_ms': {'p50': round(network_p50, 3)},
         'ratio': round(float(p50) / network_p50, 3),
+        'resident_mb': resident_mb(card, images, threads),
         'image': [images[0][1].width, images[0][1].height],
         'threads': threads or usable_cpus(),
     }
+
+
+def _record_networks(estimator: PoseEstimator) -> list[_Recording]:
+    """Put recording networks into the place of the estimator's own."""
+    parts = vars(estimator.coarse)
+    recording = {name: _Recording(part) for name, part in parts.items() if isinstance(part, Network)}
+    parts.update(recording)
+    return list(recording.values())
+
+
+def resident_mb(card: ModelCard, images: list[tuple[np.ndarray, Camera]], threads: int | None) -> float | None:
+    """The most memory, MB of 10^6 bytes, that a process of its own needs which answers these images and no more.
+
+    This process also holds a simulator and the images, so it cannot tell.
+
+    :return: None where the system does not tell (it needs Linux's /proc)
+    """
+    with multiprocessing.get_context('spawn').Pool(1) as pool:
+        return pool.apply(_answer_and_weigh, (card.folder, images, threads))
+
+
+def _answer_and_weigh(folder: Path, images: list[tuple[np.ndarray, Camera]], threads: int | None) -> float | None:
+    estimator = PoseEstimator(load_model_card(folder), threads)
+    for image, camera in images:
+        estimator.estimate(image, camera)
+    return peak_resident_mb()
+
+
+def peak_resident_mb() -> float | None:
+    """The most memory that this process has occupied; getrusage would count what it was forked from too."""
+    try:
+        lines = Path('/proc/self/status').read_text(encoding='ascii').splitlines()
+    except FileNotFoundError:
+        return None
+    kib = next((line.split()[1] for line in lines if line.startswith('VmHWM:')), None)
+    return None if kib is None else round(int(kib) * 1024 / 1e6, 1)
 
 
 def simulated_images(card: ModelCard, count: int, size: tuple[int, int]) -> list[tuple[np.ndarray, Camera]]:

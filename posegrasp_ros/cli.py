@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import math
 import sys
 from pathlib import Path
 
@@ -55,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_evaluate(commands)
     _add_train(commands)
     _add_bench(commands)
+    _add_check(commands)
     return parser
 
 
@@ -80,7 +82,7 @@ def _model_option(parser: argparse.ArgumentParser) -> None:
 
 def _estimator_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--estimator', choices=ESTIMATORS, default='onnx',
-                        help='onnx is the network, the others are baselines')
+                        help='onnx is the network with refinement, network without; the others are baselines')
 
 
 def _threads_option(parser: argparse.ArgumentParser) -> None:
@@ -117,6 +119,13 @@ def _add_record(commands) -> None:
     parser.add_argument('--scenes', type=option_types.positive, default=100, help='one frame each')
     parser.add_argument('--seed', type=option_types.seed, default=0, help='same seed, same scenes')
     parser.add_argument('--size', type=option_types.image_size, default='640x480', help='image size, pixels')
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument('--occlusion', type=option_types.share_range, metavar='LOW:HIGH',
+                      help="put something between camera and object that hides such a share of the object's "
+                           'pixels, such as 0.3:0.6')
+    kind.add_argument('--without-object', action='store_true', help='the same scenes, the object taken away')
+    kind.add_argument('--instances', type=option_types.positive, default=1, metavar='K',
+                      help='how many of the object are in each scene')
     _model_option(parser)
 
 
@@ -124,7 +133,8 @@ def _record(options: argparse.Namespace) -> int:
     from posegrasp_ros.estimation.model_card import load_model_card
     from posegrasp_ros.simulation.record import record
 
-    record(options.out, load_model_card(_model_folder(options)).mesh, options.scenes, options.seed, options.size)
+    record(options.out, load_model_card(_model_folder(options)).mesh, options.scenes, options.seed, options.size,
+           occlusion=options.occlusion, without_object=options.without_object, instances=options.instances)
     print(f'{options.scenes} scenes in {options.out}')
     return DONE
 
@@ -132,7 +142,8 @@ def _record(options: argparse.Namespace) -> int:
 def _add_evaluate(commands) -> None:
     parser = _command(commands, 'evaluate', _evaluate, 'replay bags through estimator, planner and metrics',
                       'Example: posegrasp evaluate scenes --out runs/scenes. Needs no ROS.')
-    parser.add_argument('bags', nargs='+', type=Path, metavar='BAG', help='rosbag2 folder, .mcap or .db3 file')
+    parser.add_argument('bags', nargs='+', type=Path, metavar='BAG',
+                        help='rosbag2 folder, .mcap or .db3 file, or a folder of .png and .jpg images')
     parser.add_argument('--out', type=Path, metavar='DIR', default=Path('runs/evaluate'),
                         help='run folder for metrics and report')
     _estimator_option(parser)
@@ -144,7 +155,17 @@ def _add_evaluate(commands) -> None:
     for topic in ('image', 'camera-info', 'ground-truth'):
         parser.add_argument(f'--{topic}-topic', metavar='TOPIC', help='when the guess is wrong')
     _camera_pose_options(parser)
+    parser.add_argument('--no-object', action='store_true',
+                        help='the object is in none of the images: the share that has a pose is measured')
+    parser.add_argument('--paint-over', action='store_true',
+                        help='paint the object over where the ground truth says it is, then as --no-object')
+    parser.add_argument('--hfov', type=option_types.field_of_view, metavar='DEG', default=60.0,
+                        help='horizontal field of view of the camera, for folders of images')
     _threads_option(parser)
+    parser.add_argument('--require', nargs='+', action='extend', metavar='METRIC=VALUE',
+                        type=option_types.requirement,
+                        help='needed of this run instead of what the baselines say, such as recall_1cm_5deg=97%% '
+                             'or position_error_median=2mm')
     parser.add_argument('--gate', action='store_true', help='exit with 3 when a requirement of the baselines is '
                         'missed or, for want of ground truth or answers, could not be measured')
     _model_option(parser)
@@ -169,6 +190,8 @@ def _evaluate(options: argparse.Namespace) -> int:
     from posegrasp_ros.report import format_table
 
     card, ledger = load_model_card(_model_folder(options)), load_ledger()
+    for metric, value in options.require or ():
+        ledger = ledger.with_requirement(metric, value)
     topics = BagTopics(options.image_topic, options.camera_info_topic, options.ground_truth_topic,
                        options.base_frame)
     beside = ESTIMATORS if options.beside is None else options.beside
@@ -177,7 +200,9 @@ def _evaluate(options: argparse.Namespace) -> int:
         base_from_camera = option_types.transform('--base-from-camera', options.base_from_camera)
     summary = evaluate_bags(options.bags, card, options.estimator, beside, _planner(card, options),
                             Scene(options.support_height), ledger, out=options.out, topics=topics,
-                            base_from_camera=base_from_camera, threads=options.threads)
+                            base_from_camera=base_from_camera, threads=options.threads,
+                            no_object=options.no_object, paint=options.paint_over,
+                            field_of_view_rad=math.radians(options.hfov))
     print(format_table(summary))
     print(f'\nreport: {options.out / "report.html"}')
     return _gate(summary, ledger) if options.gate else DONE
@@ -203,7 +228,7 @@ def _planner(card, options: argparse.Namespace):
         print(f'posegrasp: {card.grasps_path}: no grasps; poses are measured, grasps are not', file=sys.stderr)
         return None
     gripper = load_gripper(options.gripper or resource_path('config/gripper.yaml'))
-    return GraspPlanner(gripper, load_grasps(card.grasps_path, gripper))
+    return GraspPlanner(gripper, load_grasps(card.grasps_path, gripper), symmetry=card.symmetry)
 
 
 def _add_train(commands) -> None:
@@ -220,16 +245,27 @@ def _add_train(commands) -> None:
                         help='folder of photographs (default: those that scikit-image ships)')
     parser.add_argument('--only', choices=('detector', 'network'),
                         help='train this one anew in a folder that has both')
+    parser.add_argument('--symmetry-axis', choices='xyz',
+                        help="the mesh's axis about which every turn looks the same, as a can has")
+    parser.add_argument('--symmetry-half-turn', choices='xyz', action='append', default=[],
+                        help="a mesh's axis about which half a turn does; may be given twice")
+    parser.add_argument('--start', metavar='DIR', default='box',
+                        help='model folder whose networks are the first weights, or none (default: box)')
+    parser.add_argument('--resume', action='store_true',
+                        help='go on where an interrupted training with the same options stood')
 
 
 def _train(options: argparse.Namespace) -> int:
     from posegrasp_ros.mesh import load_mesh
 
     load_mesh(options.mesh)  # a mistyped path is told before what is not installed
-    from posegrasp_ros.training.train import train
+    from posegrasp_ros.training.train import TrainingOptions, train
 
     out = options.out or Path('models') / options.mesh.stem
-    card = train(options.mesh, out, options.minutes, options.seed, options.backgrounds, options.only)
+    card = train(options.mesh, out, TrainingOptions(
+        minutes=options.minutes, seed=options.seed, symmetry_axis=options.symmetry_axis,
+        half_turns=tuple(options.symmetry_half_turn), start=options.start, backgrounds=options.backgrounds,
+        only=options.only, resume=options.resume))
     print(f'model card: {card}')
     return DONE
 
@@ -259,7 +295,52 @@ def _bench(options: argparse.Namespace) -> int:
         print(f'onnxruntime alone  p50 {result["onnxruntime_ms"]["p50"]:.1f} ms')
         print(f'ratio              {result["ratio"]:.2f} at {options.size[0]}x{options.size[1]}, '
               f'{result["threads"]} threads')
+        if result['resident_mb'] is not None:
+            print(f'memory             {result["resident_mb"]:.0f} MB resident at most, in a process that only '
+                  'estimates')
     return DONE
+
+
+def _add_check(commands) -> None:
+    parser = _command(commands, 'check', _check, 'validate a model folder, run it once, print what was understood',
+                      'Example: posegrasp check models/mine --image shot.png --hfov 69 --overlay seen.png')
+    parser.add_argument('model', type=Path, metavar='MODEL_DIR', help='model folder with a model.yaml')
+    parser.add_argument('--image', type=Path, metavar='FILE', help='PNG or JPEG to run on (default: grey noise)')
+    parser.add_argument('--camera', type=Path, metavar='FILE',
+                        help="the image's camera_info as YAML, as ROS's calibration writes it")
+    parser.add_argument('--hfov', type=option_types.field_of_view, metavar='DEG',
+                        help="horizontal field of view of the image's camera where there is no --camera (default: "
+                             '60, a guess that makes distances one)')
+    parser.add_argument('--overlay', type=Path, metavar='FILE', help='write the image with the poses drawn in')
+    parser.add_argument('--json', action='store_true', help='print one JSON object')
+    _threads_option(parser)
+
+
+def _check(options: argparse.Namespace) -> int:
+    from posegrasp_ros.check import check_model, describe, read_image, write_image
+
+    if options.image is None and (options.camera or options.hfov or options.overlay):
+        raise BadInput('--camera, --hfov and --overlay: expected together with --image')
+    image = read_image(options.image) if options.image else None
+    camera = _camera_of(image, options) if options.image else None
+    report, picture = check_model(options.model, image, camera, options.threads)
+    if options.overlay:
+        write_image(options.overlay, picture)
+    print(json.dumps(report, default=str) if options.json else describe(report))
+    return DONE
+
+
+def _camera_of(image, options: argparse.Namespace):
+    """The image's intrinsics: from the file, from the field of view, else a guess that is said aloud."""
+    from posegrasp_ros.calibration_file import load_camera
+    from posegrasp_ros.camera import Camera
+
+    if options.camera:
+        return load_camera(options.camera)
+    if options.hfov is None:
+        print('posegrasp: no --camera and no --hfov: a field of view of 60 degrees is assumed, so distances are a '
+              'guess', file=sys.stderr)
+    return Camera.from_field_of_view(*image.shape[1::-1], math.radians(options.hfov or 60.0))
 
 
 if __name__ == '__main__':

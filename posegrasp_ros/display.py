@@ -9,6 +9,11 @@ LABELS = {
     'rotation_error_median': 'Rotation error, median',
     'recall_1cm_5deg': 'Pose within 1 cm and 5°',
     'add_recall_10pct': 'ADD below 10 % of diameter',
+    'covariance_coverage_90': 'Truth in the 90 % region of the covariance',
+    'score_ece': 'Score, expected calibration error',
+    'instance_recall': 'Objects found, of several',
+    'instance_precision': 'Poses that are right, of several',
+    'false_poses': 'Poses of what is not there',
     'grasp_success_rate': 'Grasp success',
     'image_to_pose_p50': 'Image to pose, median',
     'image_to_grasp_p50': 'Image to grasp, median',
@@ -48,6 +53,11 @@ def quantity(value: float | None, unit: str) -> str:
         return NOTHING
     space = '' if shown_unit(unit) == '°' else ' '
     return f'{number(value, unit)}{space}{shown_unit(unit)}'
+
+
+def target(value: float, tolerance: float, unit: str) -> str:
+    """A reference with its unit, and how far from it one may be: ``90.0 ± 5.0 %``."""
+    return f'{number(value, unit)} ± {quantity(tolerance, unit)}' if tolerance else quantity(value, unit)
 
 
 def interval(bounds: list[float] | None, unit: str) -> str:

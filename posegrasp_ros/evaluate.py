@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
@@ -24,15 +25,21 @@ from posegrasp_ros.metrics.pose_errors import ErrorTarget
 from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.metrics.summary import compare
+from posegrasp_ros.paint_over import paint_over
+from posegrasp_ros.photographs import PhotographReader, is_photograph_folder
 from posegrasp_ros.provenance import describe_run
+from posegrasp_ros.report import SAME_FRAMES
 from posegrasp_ros.run_folder import RunFolder
 
 LOGGER = logging.getLogger(__name__)
-SCRIPTED = ('feature_match', 'mean_pose', 'oracle')
-# A rule that does not look is fast for no merit: scripted estimators are compared by how right they are.
-ACCURACY_METRICS = ('position_error_median', 'rotation_error_median', 'recall_1cm_5deg', 'add_recall_10pct')
+# Estimators that are references for the others, and the ledger's kind of each.
+REFERENCES = {'network': 'simple_ml', 'feature_match': 'scripted', 'mean_pose': 'scripted', 'oracle': 'scripted'}
+# A rule that does not look is fast for no merit: references are compared by how right they are.
+ACCURACY_METRICS = ('position_error_median', 'rotation_error_median', 'recall_1cm_5deg', 'add_recall_10pct',
+                    'false_poses')
 # What a summary states of every estimator.
-PER_ESTIMATOR = ('headline', 'stages', 'metrics', 'failures', 'distributions')
+PER_ESTIMATOR = ('headline', 'stages', 'metrics', 'failures', 'distributions', 'calibration')
+FIELD_OF_VIEW_RAD = math.radians(60.0)
 GAP_NS = 10_000_000_000
 
 
@@ -40,9 +47,14 @@ def evaluate_bags(paths: Sequence[str | Path], card: ModelCard, estimator: str =
                   beside: Iterable[str] = ESTIMATORS, planner: GraspPlanner | None = None,
                   scene: Scene | None = None, ledger: Ledger | None = None, out: str | Path | None = None,
                   topics: BagTopics | None = None, base_from_camera: np.ndarray | None = None,
-                  threads: int | None = None, progress: bool = True) -> dict:
+                  threads: int | None = None, no_object: bool = False, paint: bool = False,
+                  field_of_view_rad: float = FIELD_OF_VIEW_RAD, progress: bool = True) -> dict:
     """Measure an estimator on recordings, with others beside it on the same frames.
 
+    A frame without ground truth counts for coverage and timing, and for nothing else. Where there are several
+    objects in a frame, its errors are those of the best pose against the object nearest to it.
+
+    :param paths: recordings, or folders of photographs
     :param estimator: the one that the summary is about
     :param beside: others to measure on the same frames; ``estimator`` may be among them
     :param planner: plans for every pose where the camera's pose is known; None for no planning
@@ -50,12 +62,16 @@ def evaluate_bags(paths: Sequence[str | Path], card: ModelCard, estimator: str =
     :param ledger: baselines; None for those that come with the package
     :param out: run folder to write metrics.jsonl, summary.json and report.html to; None for none
     :param topics: which to read, and the base frame; None for guesses
+    :param no_object: the object is in none of the frames, whatever their ground truth: every pose is a false one
+    :param paint: paint the object over, and leave out the frames without the ground truth that this needs; then
+        ``no_object``
+    :param field_of_view_rad: horizontal, of the camera of photographs
     :param base_from_camera: (4, 4) of a camera that does not move; None where the recordings' /tf tells it
     :return: the summary of ``estimator`` with ``estimators``: {name: its share of the summary}
     :raises BagError: when a recording cannot be read or holds no images
     """
     ledger = ledger or load_ledger()
-    target = ErrorTarget.from_mesh(card.mesh, card.symmetries)
+    target = ErrorTarget.from_mesh(card.mesh, card.symmetry)
     planning = _Planning(planner, scene or Scene(), base_from_camera) if planner else None
     topics = topics or BagTopics()
     if planning is None or base_from_camera is not None:
@@ -63,12 +79,16 @@ def evaluate_bags(paths: Sequence[str | Path], card: ModelCard, estimator: str =
     names = list(dict.fromkeys([estimator, *beside]))
     contestants = {name: Contestant(create_estimator(name, card, threads=threads), target, planning)
                    for name in names}
-    readers = [BagReader(path, topics) for path in paths]
+    readers = [_open(path, topics, field_of_view_rad) for path in paths]
     with ExitStack() as stack:
         folder = stack.enter_context(RunFolder(out, fresh=True)) if out else None
         for bag, shift_ns, frame in _frames(readers, progress):
+            if paint or no_object:
+                frame = paint_over(frame, card.mesh) if paint else replace(frame, camera_from_object=None)
+                if frame is None:
+                    continue
             for name, contestant in contestants.items():
-                for report in contestant.answer(frame, shift_ns):
+                for report in contestant.answer(frame, shift_ns, paint or no_object):
                     if folder:
                         folder.append(report, estimator=name, bag=bag)
         warnings = [line for reader in readers for line in reader.warnings]
@@ -112,19 +132,26 @@ class Contestant:
         self._estimator = estimator
         self._planning = planning
 
-    def answer(self, frame: BagFrame, shift_ns: int = 0) -> Iterator[StageReport]:
+    def answer(self, frame: BagFrame, shift_ns: int = 0, no_object: bool = False) -> Iterator[StageReport]:
         """Work on a frame as the nodes would; yields what each stage reports.
 
         :param shift_ns: added to the stamp in the metrics, to keep recordings of the same times apart
+        :param no_object: nothing is to be found in the frame
         """
         stamp_ns = frame.stamp_ns + shift_ns
-        if frame.camera_from_object is not None:
-            self.metrics.add_truth(stamp_ns, frame.camera_from_object)
+        if no_object:
+            self.metrics.add_absence(stamp_ns)
         estimation, report = self._perceive(frame)
+        if len(frame.truths) > 1:
+            poses = [pose.camera_from_object for pose in estimation.poses]
+            self.metrics.add_instances(stamp_ns, poses, frame.truths)
+        elif frame.truths:
+            self.metrics.add_truth(stamp_ns, frame.camera_from_object)
         yield self._count(report, stamp_ns)
         if report.ok:
-            self.metrics.add_estimate(stamp_ns, estimation.poses[0].camera_from_object)
-            plan_report = self._planning.report(frame, estimation.poses[0]) if self._planning else None
+            best = estimation.poses[0]
+            self.metrics.add_estimate(stamp_ns, best.camera_from_object, best.covariance)
+            plan_report = self._planning.report(frame, best) if self._planning else None
             if plan_report:
                 yield self._count(plan_report, stamp_ns)
 
@@ -153,7 +180,14 @@ class Contestant:
         return estimation, StageReport(frame.stamp_ns, 'perception', ok, reason, numbers)
 
 
-def _frames(readers: list[BagReader], progress: bool) -> Iterator[tuple[str, int, BagFrame]]:
+def _open(path: str | Path, topics: BagTopics, field_of_view_rad: float) -> BagReader | PhotographReader:
+    """The frames behind a path."""
+    if is_photograph_folder(Path(path)):
+        return PhotographReader(path, field_of_view_rad)
+    return BagReader(path, topics)
+
+
+def _frames(readers: list[BagReader | PhotographReader], progress: bool) -> Iterator[tuple[str, int, BagFrame]]:
     """All frames with their recording's name and what to add to their stamps to make these unique."""
     counts = [reader.image_count for reader in readers]
     total = sum(counts) if None not in counts else None
@@ -186,10 +220,10 @@ def _shift(last_ns: int | None, first_ns: int) -> int:
 
 
 def _summary(contestants: dict[str, Contestant], chosen: str, ledger: Ledger, provenance: dict) -> dict:
-    """The chosen estimator's summary, judged by the ledger and by the scripted estimators on the same frames."""
+    """The chosen estimator's summary, judged by the ledger and by the references on the same frames."""
     summaries = {name: contestant.metrics.summary(provenance) for name, contestant in contestants.items()}
     for name, summary in summaries.items():
-        if name in SCRIPTED and name != chosen:
+        if name in REFERENCES and name != chosen:
             ledger = with_measured(ledger, name, summary)
     summary = summaries[chosen]
     return {
@@ -201,7 +235,7 @@ def _summary(contestants: dict[str, Contestant], chosen: str, ledger: Ledger, pr
 
 
 def with_measured(ledger: Ledger, name: str, summary: dict) -> Ledger:
-    """The ledger with what a scripted estimator reached on the same frames."""
+    """The ledger with what a reference reached on the same frames."""
     date = summary['provenance'].get('time', '')[:10]
     coverage = summary['stages']['perception']['coverage']
     for metric in ACCURACY_METRICS:
@@ -213,6 +247,6 @@ def with_measured(ledger: Ledger, name: str, summary: dict) -> Ledger:
             note = 'is told the truth: the most that can be reached'
         elif metric.endswith('_median') and coverage < 0.95:
             note = f'median over the {coverage:.0%} of frames that it answers'
-        ledger = ledger.with_entry(metric, Entry(name, 'scripted', value, 'measured on the same frames', date,
-                                                 fair=not note, note=note))
+        ledger = ledger.with_entry(metric, Entry(name, REFERENCES[name], value, SAME_FRAMES, date, fair=not note,
+                                                 note=note))
     return ledger

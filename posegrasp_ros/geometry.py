@@ -7,6 +7,9 @@ x, y, z, w everywhere but inside this file, where transforms3d wants w, x, y, z.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
 import cv2
 import numpy as np
 from transforms3d import quaternions
@@ -134,3 +137,130 @@ def perturb(transform: np.ndarray, delta: np.ndarray) -> np.ndarray:
         target frame, as geometry_msgs/PoseWithCovariance says
     """
     return make_transform(rotation_from_vector(delta[3:]) @ transform[:3, :3], transform[:3, 3] + delta[:3])
+
+
+# Of an infinite group, or one no real object has (the icosahedron's has 60), the closure below would not end.
+MOST_DISCRETE = 120
+# Symmetries are written by hand, with few digits; nearer ones than these are one and the same.
+SAME_RAD, SAME_M = 0.02, 0.002
+# In the camera's frame. No choice of spin is continuous for all directions of an axis: this one jumps where the
+# axis points the other way, and what stands or lies before a level camera never comes within 30 degrees of that.
+_REFERENCE_AXIS = np.array([-np.sqrt(0.5), 0.5, 0.5])
+
+
+@dataclass(frozen=True, eq=False)
+class Symmetry:
+    """The rigid motions that leave an object looking the same: each discrete one after any turn about the axis.
+
+    :param discrete: (S, 4, 4) object-frame transforms, a whole group (without the turns), identity first
+    :param axis: (3,) unit vector of a continuous symmetry, object frame; None for none
+    :param offset: (3,) a point on that axis, metres
+    """
+
+    discrete: np.ndarray = field(default_factory=lambda: np.eye(4)[None])
+    axis: np.ndarray | None = None
+    offset: np.ndarray = field(default_factory=lambda: np.zeros(3))
+
+    @classmethod
+    def generated(cls, transforms: Iterable[np.ndarray] = (), axis=None, offset=(0.0, 0.0, 0.0)) -> Symmetry:
+        """The least group that has the given symmetries: half-turns about x and y bring the one about z along.
+
+        :param transforms: (4, 4) each
+        :param axis: (3,) of any length, None for no continuous symmetry
+        :raises ValueError: when the transforms close to no finite group, or move the axis off itself
+        """
+        unit = None if axis is None else np.asarray(axis, dtype=float) / np.linalg.norm(axis)
+        turns, generators = cls(axis=unit, offset=np.asarray(offset, dtype=float)), list(transforms)
+        if not all(turns._keeps_axis(generator) for generator in generators):
+            raise ValueError('a discrete symmetry moves the axis of the continuous one')
+        found = [np.eye(4)]
+        for element in found:
+            for product in (generator @ element for generator in generators):
+                if not any(turns._same(product, other) for other in found):
+                    found.append(product)
+            if len(found) > MOST_DISCRETE:
+                raise ValueError(f'the discrete symmetries have more than {MOST_DISCRETE} combinations')
+        return cls(np.array(found), turns.axis, turns.offset)
+
+    @property
+    def is_none(self) -> bool:
+        """Whether the object looks different from everywhere."""
+        return len(self.discrete) == 1 and self.axis is None
+
+    def turn(self, angle_rad: float) -> np.ndarray:
+        """(4, 4) turn about the continuous axis, object frame."""
+        rotation = rotation_from_vector(self.axis * angle_rad)
+        return make_transform(rotation, self.offset - rotation @ self.offset)
+
+    def transforms(self, steps: int = 64) -> np.ndarray:
+        """(S, 4, 4) of them, identity first: all there are, or with ``steps`` turns about a continuous axis."""
+        if self.axis is None:
+            return self.discrete
+        turns = np.array([self.turn(angle) for angle in np.arange(steps) * 2 * np.pi / steps])
+        return (self.discrete[:, None] @ turns).reshape(-1, 4, 4)
+
+    def nearest(self, camera_from_object: np.ndarray, reference: np.ndarray) -> np.ndarray:
+        """Of all poses (4, 4) that look like the first, the one whose rotation is closest to the reference's.
+
+        Exact for a continuous axis. Equal rotations are decided by position.
+        """
+        if self.is_none:
+            return camera_from_object
+        candidates = camera_from_object @ self.discrete
+        if self.axis is not None:
+            candidates = np.array([pose @ self.turn(self._best_angle(pose, reference)) for pose in candidates])
+        angles = rotation_angle(reference[:3, :3].T @ candidates[:, :3, :3])
+        distances = np.linalg.norm(candidates[:, :3, 3] - reference[:3, 3], axis=1)
+        return candidates[np.lexsort((distances, angles.round(9)))[0]]
+
+    def canonical(self, camera_from_object: np.ndarray) -> np.ndarray:
+        """The one of all poses that look like this one that a fresh image is answered with: no random spin.
+
+        It depends continuously on where the axis points, but for the direction opposite to the reference.
+        """
+        x, z = np.cross(_REFERENCE_AXIS, (1.0, 0.0, 0.0)), self.axis if self.axis is not None else (0.0, 0.0, 1.0)
+        x /= np.linalg.norm(x)
+        across = np.cross(z, np.eye(3)[np.argmin(np.abs(z))])
+        across /= np.linalg.norm(across)
+        camera_frame = np.column_stack([x, np.cross(_REFERENCE_AXIS, x), _REFERENCE_AXIS])
+        object_frame = np.column_stack([across, np.cross(z, across), z])
+        return self.nearest(camera_from_object, make_transform(camera_frame @ object_frame.T))
+
+    def spin_direction(self, camera_from_object: np.ndarray) -> np.ndarray | None:
+        """(6,) how a pose changes, as its covariance is written, with one radian about the axis; None without."""
+        if self.axis is None:
+            return None
+        rotation = camera_from_object[:3, :3]
+        return np.concatenate([rotation @ np.cross(self.offset, self.axis), rotation @ self.axis])
+
+    def without_spin(self, covariance: np.ndarray, camera_from_object: np.ndarray) -> np.ndarray:
+        """(6, 6) covariance of the pose up to symmetry: every error is turned back about the axis first."""
+        spin = self.spin_direction(camera_from_object)
+        if spin is None:
+            return covariance
+        turned_back = np.eye(6) - np.outer(spin, np.concatenate([np.zeros(3), spin[3:]]))
+        return turned_back @ covariance @ turned_back.T
+
+    def _best_angle(self, pose: np.ndarray, reference: np.ndarray) -> float:
+        """The turn that brings a pose's rotation closest to the reference's: it maximises their trace."""
+        between, a = reference[:3, :3].T @ pose[:3, :3], self.axis
+        sine = a @ [between[1, 2] - between[2, 1], between[2, 0] - between[0, 2], between[0, 1] - between[1, 0]]
+        return float(np.arctan2(sine, np.trace(between) - a @ between @ a))
+
+    def _same(self, first: np.ndarray, second: np.ndarray) -> bool:
+        """Whether two motions differ by a turn about the axis at most."""
+        rest = invert(second) @ first
+        if self.axis is not None:
+            rest = rest @ self.turn(self._best_angle(rest, np.eye(4)))
+        return bool(rotation_angle(rest[:3, :3]) < SAME_RAD and np.linalg.norm(rest[:3, 3]) < SAME_M)
+
+    def _keeps_axis(self, transform: np.ndarray) -> bool:
+        """Whether a motion maps the axis to itself, either way round."""
+        if self.axis is None:
+            return True
+        tilt = np.linalg.norm(np.cross(transform[:3, :3] @ self.axis, self.axis))
+        shift = transform_points(transform, self.offset[None])[0] - self.offset
+        return bool(tilt < SAME_RAD and np.linalg.norm(np.cross(shift, self.axis)) < SAME_M)
+
+
+NO_SYMMETRY = Symmetry()

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import trimesh
 
+from posegrasp_ros import colour_atlas
 from posegrasp_ros.errors import BadInput
 
 
@@ -62,7 +63,7 @@ class Mesh:
 
 
 def load_mesh(path: str | Path) -> Mesh:
-    """Read a mesh with its texture, vertex colours averaged to one plain colour.
+    """Read a mesh with its texture; colours of vertices or faces become a texture.
 
     :raises MeshError: when the file is missing, unreadable, empty, or plainly not in metres
     """
@@ -82,8 +83,26 @@ def load_mesh(path: str | Path) -> Mesh:
     if not 0.005 <= size <= 2.0:
         raise MeshError(f'{path}: expected a size in metres between 0.005 and 2, got {size:g}'
                         + (' (millimetres? scale it by 0.001)' if 2.0 < size < 2000 else ''))
-    uv, texture = _appearance(loaded)
-    return Mesh(vertices, faces, uv, texture)
+    colours = _corner_colours(loaded)
+    if colours is None:
+        return Mesh(vertices, faces, *_appearance(loaded))
+    # A texture coordinate belongs to a vertex, and here each triangle has a place of its own on the texture.
+    corners = vertices[faces]
+    uv, texture = colour_atlas.bake(corners, colours)
+    return Mesh(corners.reshape(-1, 3), np.arange(3 * len(faces)).reshape(-1, 3), uv.reshape(-1, 2), texture)
+
+
+def _corner_colours(loaded: trimesh.Trimesh) -> np.ndarray | None:
+    """(F, 3, 3) blue green red of the triangles' corners; None when they are not what the mesh is coloured by."""
+    visual = loaded.visual
+    if visual.kind == 'vertex':
+        colours = np.asarray(visual.vertex_colors)[loaded.faces]
+    elif visual.kind == 'face':
+        colours = np.repeat(np.asarray(visual.face_colors)[:, None], 3, axis=1)
+    else:
+        return None
+    one_colour = (colours == colours[0, 0]).all()
+    return None if one_colour else colours[..., 2::-1].astype(float)
 
 
 def _appearance(loaded: trimesh.Trimesh) -> tuple[np.ndarray | None, np.ndarray]:

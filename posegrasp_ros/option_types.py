@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from posegrasp_ros.errors import BadInput
 from posegrasp_ros.geometry import transform_from_pose
+from posegrasp_ros.metrics.baselines import METRIC_UNITS, UNIT_FACTORS
 
 
 def positive(text: str) -> int:
@@ -31,6 +33,37 @@ def minutes(text: str) -> float:
 def finite(text: str) -> float:
     """A coordinate."""
     return _number(float, text, 'a number', math.isfinite)
+
+
+def field_of_view(text: str) -> float:
+    """Of a pinhole camera, degrees."""
+    return _number(float, text, 'an angle between 1 and 170 degrees', lambda number: 1 <= number <= 170)
+
+
+def share_range(text: str) -> tuple[float, float]:
+    """Two shares, the lower first."""
+    try:
+        low, high = (float(part) for part in text.split(':'))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f'expected LOW:HIGH such as 0.3:0.6, got {text!r}') from error
+    if not 0 <= low < high <= 1:
+        raise argparse.ArgumentTypeError(f'expected two shares from 0 to 1, the lower first, got {text!r}')
+    return low, high
+
+
+def requirement(text: str) -> tuple[str, float]:
+    """A metric and a value in the package's unit from a text such as ``position_error_median=2mm``."""
+    metric, _, value = text.partition('=')
+    if metric not in METRIC_UNITS:
+        raise argparse.ArgumentTypeError(f'expected METRIC=VALUE with a metric of {", ".join(METRIC_UNITS)}, '
+                                         f'got {text!r}')
+    factors = UNIT_FACTORS[METRIC_UNITS[metric]]
+    match = re.fullmatch(r'([0-9.]+)\s*(\D*)', value)
+    unit = match[2] or METRIC_UNITS[metric] if match else ''
+    if unit not in factors:
+        raise argparse.ArgumentTypeError(f'{metric}: expected a number with {" or ".join(factors)} behind it, '
+                                         f'got {value!r}')
+    return metric, finite(match[1]) * factors[unit]
 
 
 def image_size(text: str) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from posegrasp_ros.estimation.model_card import ModelCard
 from posegrasp_ros.processors import usable_cpus
 
 LIBRARIES = ('numpy', 'onnxruntime', 'opencv')
+MOST_FILES_NAMED = 20
 # OpenCV and onnxruntime go by several package names; the first that is installed counts.
 DISTRIBUTIONS = {
     'opencv': ('opencv-python-headless', 'opencv-python', 'opencv-contrib-python'),
@@ -41,9 +42,12 @@ def describe_run(card: ModelCard | None = None, bags: list[Path] | None = None, 
 
 
 def describe_bag(path: Path) -> dict:
-    """A recording's name and its files with their sizes in bytes."""
+    """A recording's name and its files with their sizes in bytes; of very many their number and sum."""
     files = sorted(path.iterdir()) if path.is_dir() else [path]
-    return {'name': path.name, 'files': {file.name: file.stat().st_size for file in files if file.is_file()}}
+    sizes = {file.name: file.stat().st_size for file in files if file.is_file()}
+    if len(sizes) > MOST_FILES_NAMED:
+        sizes = {f'{len(sizes)} files': sum(sizes.values())}
+    return {'name': path.name, 'files': sizes}
 
 
 def _version(name: str) -> str | None:

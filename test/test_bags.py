@@ -338,3 +338,18 @@ def test_memory_does_not_grow_with_the_recording(long_recording):
         return most
 
     assert peak(59) < peak(20) + 3_000_000
+
+
+@pytest.mark.parametrize('apart_ns', [0, 5_000_000])
+def test_several_truths_of_a_stamp_are_several_objects(tmp_path, apart_ns):
+    second = TRUTH @ make_transform(None, (0.1, 0, 0))
+    with HandMade(tmp_path / 'bag') as bag:
+        for stamp in (SECOND, 2 * SECOND):
+            bag.info(stamp)
+            bag.image(stamp)
+            bag.truth(stamp)
+            bag.truth(stamp, at_ns=stamp + apart_ns)  # said twice
+            bag.truth(stamp, pose=second, at_ns=stamp + apart_ns)
+    for frame in read_frames(tmp_path / 'bag'):
+        assert len(frame.truths) == 2
+        assert np.allclose(frame.truths, [TRUTH, second])

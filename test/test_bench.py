@@ -1,10 +1,12 @@
 """The figures of a bench say what they were measured with."""
 
 import os
+from pathlib import Path
 
+import numpy as np
 import pytest
 
-from posegrasp_ros.bench import bench, simulated_images
+from posegrasp_ros.bench import bench, peak_resident_mb, resident_mb, simulated_images
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.processors import usable_cpus
 from posegrasp_ros.provenance import describe_run
@@ -31,3 +33,12 @@ def test_without_a_number_of_threads_the_bench_says_how_many_cores_it_may_use(on
     card = load_model_card(resource_path('models/box'))
     result = bench(card, simulated_images(card, 1, (320, 240)), repeats=1, threads=None)
     assert result['threads'] == 1 and result['image'] == [320, 240]
+
+
+@pytest.mark.skipif(not Path('/proc/self/status').exists(), reason='needs /proc of Linux')
+def test_memory_is_that_of_a_process_that_only_estimates():
+    card = load_model_card(resource_path('models/box'))
+    ballast = np.ones(75_000_000)  # 600 MB in this process
+    resident = resident_mb(card, simulated_images(card, 1, (320, 240)), threads=1)
+    assert peak_resident_mb() > ballast.nbytes / 1e6
+    assert 50 < resident < 500, 'all that a perception process may take'

@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import yaml
@@ -67,6 +68,37 @@ def test_the_mean_pose_fails_the_gate(recording, tmp_path, capsys):
     assert code == 3
     said = capsys.readouterr().err
     assert 'MISSED: recall_1cm_5deg: 0.0 %' in said and 'held: image_to_pose_p50' in said
+
+
+@pytest.mark.parametrize('options, code, said', [
+    (['--no-object', '--estimator', 'oracle'], 0, 'held: false_poses: 0.0 %'),
+    (['--paint-over', '--estimator', 'mean_pose'], 3, 'MISSED: false_poses: 100.0 %'),
+    (['--estimator', 'oracle', '--require', 'recall_1cm_5deg=97%', 'position_error_median=2mm'], 0,
+     'held: position_error_median: 0.00 mm [0.00, 0.00], needed at most 2.00 mm'),
+    (['--estimator', 'mean_pose', '--require', 'image_to_pose_p50=0.0001'], 3, 'MISSED: image_to_pose_p50'),
+])
+def test_what_is_asked_of_a_run_decides_the_gate(recording, tmp_path, capsys, options, code, said):
+    assert main(['evaluate', str(recording), *options, '--gate', '--out', str(tmp_path), '--beside']) == code
+    assert said in capsys.readouterr().err
+
+
+def test_photographs_without_the_object_are_evaluated_as_a_folder(recording, tmp_path, capsys):
+    for index, frame in enumerate(read_frames(recording)):
+        cv2.imwrite(str(tmp_path / f'{index}.png'), frame.image)
+    assert main(['evaluate', str(tmp_path), '--no-object', '--hfov', '70', '--estimator', 'mean_pose', '--beside',
+                 '--out', str(tmp_path / 'run')]) == 0
+    assert 'Poses of what is not there: 100.0 %' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('arguments, words', [
+    (['record', 'out', '--occlusion', '0.6:0.3'], 'the lower first'),
+    (['record', 'out', '--occlusion', 'half'], 'LOW:HIGH such as 0.3:0.6'),
+    (['evaluate', 'bag', '--hfov', '0'], 'between 1 and 170 degrees'),
+    (['evaluate', 'bag', '--require', 'speed=3'], 'METRIC=VALUE'),
+    (['evaluate', 'bag', '--require', 'position_error_median=2deg'], 'a number with m or mm or cm'),
+])
+def test_options_that_cannot_be_are_refused_with_what_is_expected(capsys, arguments, words):
+    assert words in refused(capsys, *arguments)
 
 
 def test_a_recording_without_ground_truth_fails_the_gate(recording, tmp_path, capsys):

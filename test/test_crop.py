@@ -11,7 +11,7 @@ from posegrasp_ros.estimation.decoders import (
     decode_centre_heatmap,
     decode_object_coordinates,
 )
-from posegrasp_ros.estimation.estimator import letterbox
+from posegrasp_ros.estimation.two_stage import letterbox
 from posegrasp_ros.geometry import project
 
 PINHOLE = Camera.from_field_of_view(640, 480, np.radians(60))

@@ -105,5 +105,5 @@ def test_intrinsics_of_another_size_are_refused(estimator):
 
 
 def test_an_unknown_estimator_is_refused_with_the_list(card):
-    with pytest.raises(BadInput, match='expected one of onnx, feature_match, mean_pose, oracle'):
+    with pytest.raises(BadInput, match='expected one of onnx, network, feature_match, mean_pose, oracle'):
         create_estimator('magic', card)

@@ -14,12 +14,14 @@ from posegrasp_ros.bags import BagError, BagFrame, BagTopics, BagWriter
 from posegrasp_ros.camera import Camera
 from posegrasp_ros.estimation.estimate import Estimation, PoseEstimate
 from posegrasp_ros.estimation.scripted import MeanPoseEstimator, OracleEstimator
-from posegrasp_ros.geometry import invert, look_at, make_transform, rotation_from_vector
+from posegrasp_ros.geometry import NO_SYMMETRY, invert, look_at, make_transform, rotation_from_vector
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.library import load_grasps
 from posegrasp_ros.grasping.planner import GraspPlanner
 from posegrasp_ros.mesh import load_mesh
 from posegrasp_ros.metrics.pose_errors import ErrorTarget
+from posegrasp_ros.paint_over import paint_over
+from posegrasp_ros.photographs import PhotographReader
 from posegrasp_ros.resources import resource_path
 from posegrasp_ros.run_folder import read_reports
 
@@ -51,14 +53,14 @@ class Shifted:
 
 @pytest.fixture(autouse=True)
 def estimators(monkeypatch):
-    made = {'onnx': Shifted, 'oracle': OracleEstimator, 'feature_match': Shifted,
+    made = {'onnx': Shifted, 'network': Shifted, 'oracle': OracleEstimator, 'feature_match': Shifted,
             'mean_pose': lambda: MeanPoseEstimator(frame(30).camera_from_object)}
     monkeypatch.setattr(evaluate, 'create_estimator', lambda name, card, threads=None: made[name]())
 
 
 @pytest.fixture
 def card():
-    return SimpleNamespace(name='box', mesh=MESH, symmetries=np.eye(4)[None],
+    return SimpleNamespace(name='box', mesh=MESH, symmetry=NO_SYMMETRY,
                            network_sha256='00' * 32)
 
 
@@ -96,14 +98,15 @@ def test_stages_metrics_and_failures_of_a_recording(bag, card, planner):
     assert summary['metrics']['image_to_grasp_p50']['value'] > summary['metrics']['image_to_pose_p50']['value']
 
 
-def test_all_four_stand_side_by_side_and_the_scripted_ones_are_references(bag, card):
+def test_all_five_stand_side_by_side_and_the_others_are_references(bag, card):
     summary = run([bag], card)
-    assert list(summary['estimators']) == ['onnx', 'feature_match', 'mean_pose', 'oracle']
+    assert list(summary['estimators']) == ['onnx', 'network', 'feature_match', 'mean_pose', 'oracle']
     assert summary['estimators']['oracle']['metrics']['recall_1cm_5deg']['value'] == 1
     assert summary['estimators']['onnx']['metrics'] == summary['metrics']
     verdicts = {(item['entry'], item['metric']): item for item in summary['verdicts']
-                if item['kind'] == 'scripted'}
-    assert {entry for entry, _ in verdicts} == {'feature_match', 'mean_pose', 'oracle'}
+                if item['kind'] in ('scripted', 'simple_ml')}
+    assert {entry for entry, _ in verdicts} == {'network', 'feature_match', 'mean_pose', 'oracle'}
+    assert verdicts['network', 'recall_1cm_5deg']['kind'] == 'simple_ml'
     assert verdicts['mean_pose', 'recall_1cm_5deg']['verdict'] == 'better'
     assert verdicts['oracle', 'recall_1cm_5deg']['fair'] is False
     assert ('oracle', 'image_to_pose_p50') not in verdicts, 'a rule that does not look is fast for no merit'
@@ -129,7 +132,7 @@ def test_recordings_of_the_same_times_do_not_run_together(tmp_path, card):
     first = record(tmp_path / 'first', [frame(index) for index in range(5, 15)])
     second = record(tmp_path / 'second', [frame(index) for index in range(5, 15)])
     summary = run([first, second], card, beside=[])
-    assert summary['frames'] == {'seen': 20, 'with_object': 20, 'blocks': 20, 'block_s': 1.0,
+    assert summary['frames'] == {'seen': 20, 'with_object': 20, 'without_object': 0, 'blocks': 20, 'block_s': 1.0,
                                  'repeated_messages': 0}
     assert [bag['name'] for bag in summary['provenance']['bags']] == ['first', 'second']
 
@@ -196,6 +199,57 @@ def test_without_ground_truth_coverage_and_latency_remain(tmp_path, card):
     summary = run([bag], card, estimator='mean_pose', beside=[])
     assert summary['metrics']['recall_1cm_5deg']['n'] == 0 and summary['headline']['value'] is None
     assert summary['metrics']['image_to_pose_p50']['n'] == 5
+
+
+def test_of_images_without_the_object_the_share_with_a_pose_is_measured(bag, card, tmp_path):
+    summary = run([bag], card, estimator='mean_pose', beside=['oracle'], no_object=True, out=tmp_path / 'run')
+    assert summary['metrics']['false_poses']['value'] == 1.0 and summary['metrics']['recall_1cm_5deg']['n'] == 0
+    assert summary['estimators']['oracle']['metrics']['false_poses']['value'] == 0.0, 'the truth is not told'
+    assert 'have a pose nevertheless' in (tmp_path / 'run' / 'report.html').read_text()
+
+
+def test_a_painted_over_object_is_gone_and_the_rest_is_not(card):
+    camera = CAMERA.resized(640, 480)
+    rng = np.random.default_rng(0)
+    image = cv2.resize(rng.integers(100, 120, (48, 64, 3), np.uint8), (640, 480))
+    item = replace(frame(3), image=image, camera=camera)
+    outline = np.round(camera.project(MESH.vertices @ item.camera_from_object[:3, :3].T
+                                      + item.camera_from_object[:3, 3])).astype(np.int32)
+    mask = np.zeros((480, 640), np.uint8)
+    cv2.fillConvexPoly(mask, cv2.convexHull(outline), 1)
+    image[mask > 0] = 255
+    painted = paint_over(item, MESH)
+    assert painted.camera_from_object is None
+    assert painted.image[mask > 0].max() < 130, 'nothing of the white object is left'
+    far = cv2.dilate(mask, np.ones((101, 101), np.uint8)) == 0
+    assert (painted.image[far] == image[far]).all()
+    assert paint_over(replace(item, camera_from_object=None), MESH) is None
+
+
+def test_frames_that_cannot_be_painted_over_are_left_out(bag_with_gaps, card):
+    summary = run([bag_with_gaps], card, estimator='mean_pose', beside=[], paint=True)
+    assert summary['frames']['seen'] == summary['metrics']['false_poses']['n'] == 3
+
+
+@pytest.fixture
+def bag_with_gaps(tmp_path):
+    frames = [replace(frame(index), camera_from_object=None) if index % 2 else frame(index) for index in range(6)]
+    return record(tmp_path / 'gaps', frames)
+
+
+def test_a_folder_of_photographs_is_a_recording_without_truth(card, tmp_path):
+    for index, name in enumerate(('b.png', 'a.JPG', 'c.jpeg')):
+        cv2.imwrite(str(tmp_path / name), np.full((48, 64 + 2 * index, 3), 100, np.uint8))
+    (tmp_path / 'd.png').write_bytes(b'no image')
+    (tmp_path / 'notes.txt').write_text('not read')
+    frames = list(PhotographReader(tmp_path, np.radians(90)))
+    assert [item.reason for item in frames] == ['', '', '', 'bad_image']
+    assert [item.camera.width for item in frames[:3]] == [66, 64, 68], 'by name'
+    assert frames[0].camera.fx == pytest.approx(33)
+    summary = run([tmp_path], card, estimator='mean_pose', beside=[], no_object=True)
+    assert summary['metrics']['false_poses']['value'] == 3 / 4
+    assert summary['frames']['blocks'] == 4, 'each is a scene of its own'
+    assert 'd.png: image: data' in summary['provenance']['warnings'][0]
 
 
 def test_a_frame_that_cannot_be_used_is_counted_with_its_reason(card):

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from posegrasp_ros.geometry import (
+    NO_SYMMETRY,
+    Symmetry,
     invert,
     look_at,
     make_transform,
@@ -145,3 +147,95 @@ def test_random_rotations_are_rotations_and_uniform(rng):
     assert rotations.mean(axis=0) == pytest.approx(np.zeros((3, 3)), abs=0.06)
     # A uniform rotation turns by pi/2 + 2/pi on average.
     assert rotation_angle(rotations).mean() == pytest.approx(np.pi / 2 + 2 / np.pi, abs=0.05)
+
+
+CAN = Symmetry.generated(axis=(0, 0, 2))
+PIPE = Symmetry.generated([make_transform(rotation_from_vector([np.pi, 0, 0]))], axis=(0, 0, 1))
+OFF_CENTRE = Symmetry.generated(axis=(0, 1, 0), offset=(0.03, 0, 0.01))
+BRICK = Symmetry.generated(make_transform(rotation_from_vector(np.pi * axis)) for axis in np.eye(3)[:2])
+
+
+def test_half_turns_about_two_axes_bring_the_third():
+    assert len(BRICK.discrete) == 4
+    diagonals = {tuple(np.diag(transform).round(6)) for transform in BRICK.discrete}
+    assert diagonals == {(1, 1, 1, 1), (1, -1, -1, 1), (-1, 1, -1, 1), (-1, -1, 1, 1)}
+    assert BRICK.discrete[0] == pytest.approx(np.eye(4))
+
+
+def test_a_turn_about_the_axis_is_no_discrete_symmetry_beside_it():
+    quarter = make_transform(rotation_from_vector([0, 0, np.pi / 2]))
+    assert len(Symmetry.generated([quarter]).discrete) == 4
+    assert len(Symmetry.generated([quarter], axis=(0, 0, 1)).discrete) == 1
+    assert len(PIPE.discrete) == 2
+
+
+@pytest.mark.parametrize('transforms, axis, says', [
+    ([rotation_from_vector([2.39996, 0, 0])], None, 'more than 120 combinations'),
+    ([rotation_from_vector([0, np.pi / 2, 0])], (0, 0, 1), 'moves the axis'),
+])
+def test_what_is_no_symmetry_of_any_thing_is_refused(transforms, axis, says):
+    with pytest.raises(ValueError, match=says):
+        Symmetry.generated([make_transform(rotation) for rotation in transforms], axis)
+
+
+@pytest.mark.parametrize('symmetry', [CAN, PIPE, OFF_CENTRE, BRICK, NO_SYMMETRY])
+def test_nearest_is_no_farther_than_any_of_a_fine_sampling_and_looks_the_same(rng, symmetry):
+    for _ in range(20):
+        pose, reference = random_transform(rng), random_transform(rng)
+        nearest = symmetry.nearest(pose, reference)
+        sampled = pose @ symmetry.transforms(steps=720)
+        angle = rotation_angle(reference[:3, :3].T @ nearest[:3, :3])
+        angles = rotation_angle(reference[:3, :3].T @ sampled[:, :3, :3])
+        assert angle <= angles.min() + 1e-9
+        step = np.abs(sampled - nearest).max(axis=(1, 2)).min()
+        assert step < np.pi / 720 + 1e-9, 'it is one of them'
+
+
+@pytest.mark.parametrize('symmetry', [CAN, PIPE, OFF_CENTRE, BRICK])
+def test_canonical_pose_is_the_same_whichever_way_the_object_is_turned(rng, symmetry):
+    for _ in range(20):
+        pose = random_transform(rng)
+        first = symmetry.canonical(pose)
+        for turn in symmetry.transforms(steps=7):
+            assert symmetry.canonical(pose @ turn) == pytest.approx(first, abs=1e-6)
+
+
+@pytest.mark.parametrize('elevation_deg', [0, 25, 45, 65, 90])
+@pytest.mark.parametrize('axis_in_base', [(0, 0, 1), (0, 0, -1), *((np.cos(a), np.sin(a), 0) for a in range(6))])
+def test_canonical_pose_of_a_can_that_stands_or_lies_never_jumps(rng, elevation_deg, axis_in_base):
+    """Half a degree of tilt turns the answer by two at most."""
+    elevation = np.radians(elevation_deg)
+    camera_from_base = invert(look_at((np.cos(elevation), 0, np.sin(elevation)), (0, 0, 0), up=(-1e-4, 0, 1)))
+    z = np.array(axis_in_base, dtype=float)
+    x = np.cross(z, rng.normal(size=3))
+    x /= np.linalg.norm(x)
+    camera_from_object = camera_from_base @ make_transform(np.column_stack([x, np.cross(z, x), z]))
+    for _ in range(5):
+        tilt = rng.normal(size=3)
+        tilted = perturb(camera_from_object, np.r_[0, 0, 0, np.radians(0.5) * tilt / np.linalg.norm(tilt)])
+        first, second = CAN.canonical(camera_from_object), CAN.canonical(tilted)
+        assert rotation_angle(first[:3, :3].T @ second[:3, :3]) < np.radians(2.0)
+
+
+@pytest.mark.parametrize('symmetry', [CAN, PIPE, OFF_CENTRE])
+def test_covariance_up_to_symmetry_is_that_of_the_errors_up_to_symmetry(rng, symmetry):
+    pose = random_transform(rng)
+    spin = symmetry.spin_direction(pose)
+    turned = pose @ symmetry.turn(1e-6)
+    delta = np.r_[turned[:3, 3] - pose[:3, 3], vector_from_rotation(turned[:3, :3] @ pose[:3, :3].T)]
+    assert delta / 1e-6 == pytest.approx(spin, abs=1e-5)
+    root = rng.normal(size=(6, 6)) * 1e-5
+    folded = symmetry.without_spin(root @ root.T + 1e-4 * np.outer(spin, spin), pose)
+    deltas = []
+    for delta in root.T:
+        nearest = symmetry.nearest(perturb(pose, delta), pose)
+        deltas.append(np.r_[nearest[:3, 3] - pose[:3, 3], vector_from_rotation(nearest[:3, :3] @ pose[:3, :3].T)])
+    assert folded == pytest.approx(np.array(deltas).T @ np.array(deltas), abs=1e-13)
+
+
+def test_an_object_without_symmetry_keeps_its_pose_and_covariance(rng):
+    pose, covariance = random_transform(rng), np.eye(6)
+    assert NO_SYMMETRY.canonical(pose) is pose
+    assert NO_SYMMETRY.without_spin(covariance, pose) is covariance
+    assert NO_SYMMETRY.spin_direction(pose) is None
+    assert NO_SYMMETRY.transforms() == pytest.approx(np.eye(4)[None])

@@ -25,10 +25,10 @@ RESERVED = [
 # Layers from the bottom up; a module imports from its own or from one below.
 LAYERS = (
     ('__init__', 'errors', 'resources', 'fields', 'processors', 'display', 'geometry', 'camera', 'images', 'mesh',
-     'graph'),
+     'colour_atlas', 'graph', 'calibration_file'),
     ('estimation', 'grasping', 'metrics'),
     ('simulation', 'training', 'bags', 'bag_messages', 'bag_topics', 'bag_writer', 'frame_tree', 'report',
-     'overlay', 'evaluate', 'bench', 'run_folder', 'provenance'),
+     'overlay', 'evaluate', 'bench', 'check', 'run_folder', 'provenance', 'photographs', 'paint_over'),
     ('ros',),
     ('nodes',),
     ('cli', 'option_types', 'demo', 'node_processes'),

@@ -1,10 +1,13 @@
 """Meshes are read with their texture, and files that are none are refused."""
 
+import cv2
 import numpy as np
 import pytest
+import trimesh
 from PIL import Image
 
-from posegrasp_ros.mesh import MeshError, load_mesh
+from posegrasp_ros.estimation.scripted import surface_points
+from posegrasp_ros.mesh import Mesh, MeshError, load_mesh, save_mesh
 
 CORNERS = [(x, y, z) for x in (0, 1) for y in (0, 1) for z in (0, 1)]
 QUADS = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
@@ -108,3 +111,101 @@ def test_vertices_that_are_no_numbers_are_refused(tmp_path):
     (tmp_path / 'broken.obj').write_text('v 0 0 0\nv nan 0 0\nv 0 0.1 0\nf 1 2 3\n')
     with pytest.raises(MeshError, match='expected finite vertices'):
         load_mesh(tmp_path / 'broken.obj')
+
+
+def gradient(points: np.ndarray) -> np.ndarray:
+    """(N, 3) red green blue in 0 to 1 that run linearly through a box of 0.1 x 0.06 x 0.04 m."""
+    return 0.1 + 0.8 * np.asarray(points) / (0.1, 0.06, 0.04)
+
+
+def coloured_ball(path, subdivisions: int) -> trimesh.Trimesh:
+    """A ball of vertex colours that run linearly in x, y and z."""
+    ball = trimesh.creation.icosphere(subdivisions, radius=0.05)
+    rgb = (ball.vertices / 0.05 * 100 + 128).round().astype(np.uint8)
+    ball.visual = trimesh.visual.ColorVisuals(ball, vertex_colors=rgb)
+    ball.export(path)
+    return ball
+
+
+def colours_at_random_points(mesh, count: int = 4000) -> tuple[np.ndarray, np.ndarray]:
+    """Points all over the surface and the texture there, (N, 3) blue green red, as a bilinear lookup reads it."""
+    rng = np.random.default_rng(0)
+    weights = rng.dirichlet((0.5, 0.5, 0.5), count)  # many near corners and edges
+    faces = mesh.faces[rng.integers(len(mesh.faces), size=count)]
+    points = np.einsum('nk,nkd->nd', weights, mesh.vertices[faces])
+    u, v = np.einsum('nk,nkd->nd', weights, mesh.uv[faces]).T
+    height, width = mesh.texture.shape[:2]
+    x, y = (u * width - 0.5).astype(np.float32), ((1 - v) * height - 0.5).astype(np.float32)
+    return points, cv2.remap(mesh.texture, x[:, None], y[:, None], cv2.INTER_LINEAR)[:, 0].astype(float)
+
+
+def test_vertex_colours_of_an_obj_run_over_the_faces_without_seams(tmp_path):
+    write_box(tmp_path / 'box.obj', colours=gradient(np.multiply(CORNERS, (0.1, 0.06, 0.04))))
+    mesh = load_mesh(tmp_path / 'box.obj')
+    points, found = colours_at_random_points(mesh)
+    assert np.abs(found - 255 * gradient(points)[:, ::-1]).max() < 2.5
+    assert mesh.solid.is_watertight
+    assert len(mesh.solid.vertices) == 8
+
+
+@pytest.mark.parametrize('suffix', ['ply', 'glb'])
+@pytest.mark.parametrize('subdivisions, patch_px', [(2, 16), (5, 8)])
+def test_vertex_colours_of_other_formats(tmp_path, suffix, subdivisions, patch_px):
+    coloured_ball(tmp_path / f'ball.{suffix}', subdivisions)
+    mesh = load_mesh(tmp_path / f'ball.{suffix}')
+    points, found = colours_at_random_points(mesh)
+    assert np.abs(found[:, ::-1] - (points / 0.05 * 100 + 128)).max() < 2.5
+    assert max(mesh.texture.shape) <= 1024
+
+
+def test_a_dense_mesh_has_one_colour_a_face_on_a_small_texture(tmp_path):
+    coloured_ball(tmp_path / 'ball.ply', 6)
+    mesh = load_mesh(tmp_path / 'ball.ply')
+    assert len(mesh.faces) == 81920
+    assert max(mesh.texture.shape) <= 1024
+    points, found = colours_at_random_points(mesh)
+    assert np.abs(found[:, ::-1] - (points / 0.05 * 100 + 128)).max() < 4
+
+
+def test_seen_from_afar_vertex_colours_mix_with_those_beside_them(tmp_path):
+    """A mipmap four times smaller still has each point's colour nearly: neighbours there are neighbours here."""
+    coloured_ball(tmp_path / 'ball.ply', 5)
+    mesh = load_mesh(tmp_path / 'ball.ply')
+    smaller = cv2.resize(mesh.texture, None, fx=1 / 16, fy=1 / 16, interpolation=cv2.INTER_AREA)
+    points, found = colours_at_random_points(Mesh(mesh.vertices, mesh.faces, mesh.uv, smaller))
+    assert np.median(np.abs(found[:, ::-1] - (points / 0.05 * 100 + 128))) < 6
+
+
+def test_face_colours_stay_on_their_faces(tmp_path):
+    box = trimesh.creation.box((0.1, 0.06, 0.04))
+    rgb = np.random.default_rng(1).integers(0, 256, (12, 3)).astype(np.uint8)
+    box.visual = trimesh.visual.ColorVisuals(box, face_colors=rgb)
+    box.export(tmp_path / 'box.ply')
+    mesh = load_mesh(tmp_path / 'box.ply')
+    centres, of_face = mesh.vertices[mesh.faces].mean(axis=1), mesh.uv[mesh.faces]
+    for face, centre in enumerate(box.triangles_center):
+        here = int(np.argmin(np.linalg.norm(centres - centre, axis=1)))
+        for u, v in np.vstack([of_face[here], of_face[here].mean(axis=0)]):
+            pixel = mesh.texture[int((1 - v) * mesh.texture.shape[0]), int(u * mesh.texture.shape[1])]
+            assert pixel[::-1].tolist() == rgb[face].tolist()
+
+
+def test_baked_colours_survive_saving(tmp_path):
+    coloured_ball(tmp_path / 'ball.ply', 3)
+    mesh = load_mesh(tmp_path / 'ball.ply')
+    again = load_mesh(save_mesh(mesh, tmp_path / 'saved'))
+    points, found = colours_at_random_points(again)
+    assert np.abs(found[:, ::-1] - (points / 0.05 * 100 + 128)).max() < 2.5
+    assert (again.texture == mesh.texture).all()
+
+
+def test_baked_colours_are_found_on_the_surface(tmp_path):
+    """Each pixel of the texture has the colour of the place on the mesh that it is printed on."""
+    coloured_ball(tmp_path / 'ball.ply', 3)
+    mesh = load_mesh(tmp_path / 'ball.ply')
+    ys, xs = np.mgrid[:mesh.texture.shape[0]:5, :mesh.texture.shape[1]:5]
+    pixels = np.column_stack([xs.ravel(), ys.ravel()]).astype(float)
+    points, _, on_surface = surface_points(mesh, pixels)
+    assert on_surface.sum() > 100
+    found = mesh.texture[ys.ravel(), xs.ravel()][on_surface].astype(float)
+    assert np.abs(found[:, ::-1] - (points[on_surface] / 0.05 * 100 + 128)).max() < 8

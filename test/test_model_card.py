@@ -1,6 +1,8 @@
 """A model folder that is wrong is refused with the file, the field, what was found and what was expected."""
 
+import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -105,6 +107,76 @@ def test_a_network_of_another_output_is_refused(folder):
     write_card(folder, card)
     with pytest.raises(ModelCardError, match=r'object_coordinates reads an output of \[1, 5, h, w\]'):
         PoseEstimator(load_model_card(folder))
+
+
+README_CARDS = [card for card in re.findall('```yaml\n(.*?)```', (
+    Path(__file__).parent.parent / 'README.md').read_text(encoding='utf-8'), re.DOTALL) if 'decoder:' in card]
+
+
+@pytest.fixture
+def written_by_hand(tmp_path):
+    """Writes a card of the README, with a decoder's fields changed, into a folder with the shipped box."""
+    def write(family: str, **decoder) -> Path:
+        folder = shutil.copytree(resource_path('models/box'), tmp_path / family)
+        [text] = [text for text in README_CARDS if f'family: {family}' in text]
+        card = yaml.safe_load(text)
+        (folder / card['network']['file']).write_bytes(b'not looked at')
+        card['network']['decoder'].update(decoder)
+        write_card(folder, card)
+        return folder
+    return write
+
+
+def test_the_cards_of_the_readme_are_good(written_by_hand):
+    assert len(README_CARDS) == 2
+    dope, yolo = load_model_card(written_by_hand('dope')), load_model_card(written_by_hand('yolo_pose'))
+    assert dope.detector is None and yolo.detector is None
+    assert dope.network.parameters['corners'] == 'nvlabs' and dope.network.parameters['threshold'] == 0.1
+    np.testing.assert_allclose(dope.network.mean, (0.485, 0.456, 0.406))
+    assert yolo.network.parameters['keypoints_m'].shape == (8, 3) and yolo.network.std.tolist() == [1, 1, 1]
+    assert dope.score == {} and dope.covariance_scale == (1.0, 1.0)
+    assert not dope.network.is_pinned and len(dope.network_sha256) == 64
+
+
+SQUARE_M = [[0, 0, 0], [0.05, 0, 0], [0.05, 0.05, 0], [0, 0.05, 0]]
+
+
+@pytest.mark.parametrize('family, changes, expected', [
+    ('dope', {'corners': 'other'}, 'network.decoder.corners: expected nvlabs or isaac'),
+    ('dope', {'corners': None}, 'network.decoder.corners: expected nvlabs or isaac, got None'),
+    ('dope', {'dimensions_m': [120, 60, 45]}, 'decoder.dimensions_m: expected 3 numbers between 0.001 and 2'),
+    ('dope', {'dimensions_m': [0.06, 0.12, 0.045]},
+     'dimensions_m: expected the sides of mesh.obj along its x, y, z, [0.12, 0.06, 0.045] m'),
+    ('dope', {'threshold': 2}, 'network.decoder.threshold: expected a number between 0 and 1, got 2'),
+    ('dope', {'treshold': 0.3}, 'network.decoder.treshold: expected no field but family, corners, '),
+    ('dope', {'fit': 'crop'}, 'network.decoder.fit: expected letterbox or stretch'),
+    ('yolo_pose', {'keypoints_m': None}, 'network.decoder.keypoints_m: expected 4 to 64 points'),
+    ('yolo_pose', {'keypoints_m': SQUARE_M[:3]}, 'network.decoder.keypoints_m: expected 4 to 64 points'),
+    ('yolo_pose', {'keypoints_m': [[0, 0, 0.01 * i] for i in range(5)]}, 'not all on one line'),
+    ('yolo_pose', {'keypoints_m': [[60, 0, 0], *SQUARE_M]}, 'expected 4 to 64 points [x, y, z] in metres'),
+    ('yolo_pose', {'keypoints_m': [[0.6, 0, 0], *SQUARE_M]}, 'within a diameter, 0.1415 m, of the middle of mesh'),
+    ('yolo_pose', {'class': 1.5}, 'network.decoder.class: expected a whole number'),
+    ('yolo_pose', {'layout': 'columns'}, 'network.decoder.layout: expected auto or rows or end_to_end'),
+])
+def test_a_wrong_decoder_is_named(written_by_hand, family, changes, expected):
+    folder = written_by_hand(family, **changes)
+    with pytest.raises(ModelCardError) as error:
+        load_model_card(folder)
+    assert expected in str(error.value) and 'model.yaml' in str(error.value) and '\n' not in str(error.value)
+
+
+def test_a_detector_beside_a_network_that_needs_none_is_refused(written_by_hand):
+    folder = written_by_hand('dope')
+    change(folder, 'detector', to={'file': 'detector.onnx'})
+    with pytest.raises(ModelCardError, match='detector: expected no such section beside a network of'):
+        load_model_card(folder)
+
+
+def test_a_stated_hash_is_checked_for_a_network_of_old_too(written_by_hand):
+    folder = written_by_hand('dope')
+    change(folder, 'network', 'sha256', to='0' * 64)
+    with pytest.raises(ModelCardError, match=r'which dope\.onnx hashes to'):
+        load_model_card(folder)
 
 
 def test_every_refusal_is_bad_input():

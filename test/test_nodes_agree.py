@@ -21,6 +21,7 @@ from posegrasp_ros.ros import messages
 from posegrasp_ros.simulation.record import record
 
 ACCURACY = ('position_error_median', 'rotation_error_median', 'recall_1cm_5deg', 'add_recall_10pct')
+CALIBRATION = ('covariance_coverage_90', 'score_ece')
 
 
 @pytest.fixture(scope='module')
@@ -45,7 +46,7 @@ def live_metrics(card, bag) -> dict:
 
     The messages come in the bag's order: each image is in the node's hands before its camera_info is sent.
     """
-    metrics = RunMetrics(ErrorTarget.from_mesh(card.mesh, card.symmetries))
+    metrics = RunMetrics(ErrorTarget.from_mesh(card.mesh, card.symmetry))
     with running(PerceptionNode, model=str(card.folder)) as node:
         node.start()
         poses = node.collect(PoseWithCovarianceStamped, '/perception/pose')
@@ -62,7 +63,8 @@ def live_metrics(card, bag) -> dict:
     for report in reports:
         metrics.add_report(report)
     for pose in poses:
-        metrics.add_estimate(messages.stamp_ns(pose.header.stamp), messages.transform_from(pose.pose.pose))
+        metrics.add_estimate(messages.stamp_ns(pose.header.stamp), messages.transform_from(pose.pose.pose),
+                             messages.covariance_from(pose))
     return metrics.summary()
 
 
@@ -70,6 +72,7 @@ def test_node_and_evaluator_agree_on_a_bag(card, bag):
     offline = evaluate_bags([bag], card, beside=(), progress=False)
     live = live_metrics(card, bag)
     assert live['stages']['perception']['answered'] == offline['stages']['perception']['answered'] > 0
-    for name in ACCURACY:
+    for name in (*ACCURACY, *CALIBRATION):
+        assert offline['metrics'][name]['n'] > 0
         assert live['metrics'][name]['value'] == pytest.approx(offline['metrics'][name]['value'], rel=1e-6)
         assert live['metrics'][name]['n'] == offline['metrics'][name]['n']

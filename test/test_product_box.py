@@ -11,13 +11,13 @@ from PIL import Image
 from posegrasp_ros.mesh import load_mesh
 from posegrasp_ros.training.product_box import (
     FACES,
-    PRINT_PX_PER_MM,
     Net,
     ProductBoxError,
     draw_faces,
     main,
     make_product_box,
 )
+from posegrasp_ros.training.product_print import PRINT_PX_PER_MM
 
 SIZE_M = np.array([0.12, 0.06, 0.045])
 

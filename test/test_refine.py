@@ -2,13 +2,16 @@
 
 import numpy as np
 import pytest
+import trimesh
 from conftest import simulated_frames
 
-from posegrasp_ros.estimation.align import Picture
+from posegrasp_ros.estimation.edges import Edges
+from posegrasp_ros.estimation.picture import Picture
 from posegrasp_ros.estimation.refine import Refiner
-from posegrasp_ros.estimation.surface import Edges, Surface
-from posegrasp_ros.geometry import make_transform, perturb, rotation_angle, rotation_from_vector
-from posegrasp_ros.mesh import load_mesh
+from posegrasp_ros.estimation.surface import Surface
+from posegrasp_ros.estimation.visibility import Visibility
+from posegrasp_ros.geometry import invert, perturb, rotation_angle
+from posegrasp_ros.mesh import Mesh, load_mesh
 from posegrasp_ros.resources import resource_path
 
 
@@ -27,10 +30,24 @@ def frames(mesh):
     return simulated_frames(mesh, 10, seed=99)
 
 
+SPREAD = np.array([0.002, 0.002, 0.008, *np.radians((1.5, 1.5, 1.5))])
+COVARIANCE = np.diag(SPREAD ** 2)
+
+
 def coarse(frame, rng):
     """What a network gives: some millimetres aside, more in depth, a few degrees off."""
-    spread = np.array([0.002, 0.002, 0.008, *np.radians((1.5, 1.5, 1.5))])
-    return perturb(frame.camera_from_object, rng.normal(0, spread))
+    return perturb(frame.camera_from_object, rng.normal(0, SPREAD))
+
+
+def box_depth(frame, extents):
+    """(H, W) depth of a box about the object's origin, metres, NaN off it, by rays and slabs."""
+    u, v = np.meshgrid(np.arange(frame.camera.width), np.arange(frame.camera.height))
+    rays = np.stack([u, v, np.ones_like(u)], axis=-1) @ np.linalg.inv(frame.camera.matrix).T
+    object_from_camera = invert(frame.camera_from_object)
+    direction = rays @ object_from_camera[:3, :3].T
+    first, second = ((sign * extents / 2 - object_from_camera[:3, 3]) / direction for sign in (-1, 1))
+    near, far = np.minimum(first, second).max(axis=2), np.maximum(first, second).min(axis=2)
+    return np.where(near < far, near, np.nan)
 
 
 def is_close(pose, truth, position_m, turn_deg):
@@ -40,7 +57,7 @@ def is_close(pose, truth, position_m, turn_deg):
 
 def test_coarse_poses_are_pulled_onto_the_image(refiner, frames):
     rng = np.random.default_rng(0)
-    found = [refiner.refine(frame.image, frame.camera, coarse(frame, rng)) for frame in frames]
+    found = [refiner.refine(frame.image, frame.camera, coarse(frame, rng), COVARIANCE) for frame in frames]
     close = [aligned is not None and is_close(aligned.pose, frame.camera_from_object, 0.006, 2)
              for aligned, frame in zip(found, frames)]
     assert sum(close) >= 8
@@ -54,7 +71,7 @@ def test_a_hidden_corner_does_little_harm(refiner, frames):
         image = frame.image.copy()
         u, v = frame.camera.project(frame.camera_from_object[:3, 3][None])[0].astype(int)
         image[max(v, 0):v + 60, max(u, 0):u + 60] = (40, 90, 200)  # the quarter to the lower right
-        aligned = refiner.refine(image, frame.camera, coarse(frame, rng))
+        aligned = refiner.refine(image, frame.camera, coarse(frame, rng), COVARIANCE)
         close.append(aligned is not None and is_close(aligned.pose, frame.camera_from_object, 0.01, 4))
     assert sum(close) >= 7
 
@@ -63,23 +80,52 @@ def test_where_the_object_is_not_nothing_correlates(refiner, frames):
     rng = np.random.default_rng(2)
     for frame in frames[:4]:
         noise = rng.integers(0, 256, frame.image.shape, dtype=np.uint8)
-        aligned = refiner.refine(noise, frame.camera, frame.camera_from_object)
+        aligned = refiner.refine(noise, frame.camera, frame.camera_from_object, COVARIANCE)
         assert aligned is None or aligned.correlation < 0.6
 
 
+def test_depth_image_pulls_in_what_a_picture_does_not_tell(mesh, refiner, frames):
+    rng = np.random.default_rng(3)
+    for frame in frames[:4]:
+        depth_m = box_depth(frame, mesh.extents)
+        start = perturb(frame.camera_from_object, np.array([0.004, -0.004, 0.03, 0.02, -0.02, 0.02]))
+        dark = np.full_like(frame.image, 30)
+        depth_m += rng.normal(0, 0.001, depth_m.shape)
+        aligned = refiner.refine(dark, frame.camera, start, 16 * COVARIANCE, depth_m)
+        assert abs(aligned.pose[2, 3] - frame.camera_from_object[2, 3]) < 0.003
+        assert is_close(aligned.pose, frame.camera_from_object, 0.008, 2)
+
+
+def test_surface_seen_through_another_part_is_hidden():
+    wall = trimesh.creation.box((0.1, 0.1, 0.01), trimesh.transformations.translation_matrix((0, 0, 0.03)))
+    floor = trimesh.creation.box((0.1, 0.1, 0.01))
+    both = trimesh.util.concatenate([wall, floor])
+    mesh = Mesh(np.array(both.vertices), np.array(both.faces), None, np.zeros((1, 1, 3), np.uint8))
+    points = np.array([[0, 0, 0.035], [0, 0, 0.005]])
+    visibility = Visibility(mesh, points, np.tile((0, 0, 1.0), (2, 1)))
+    assert visibility.seen_from(np.array([0, 0, 0.5])).tolist() == [True, False]
+
+
 def test_visible_points_are_those_of_the_sides_in_front(mesh):
-    surface = Surface(mesh, (0.001,))
-    lid_to_camera = make_transform(rotation_from_vector((np.pi, 0, 0)), (0, 0, 0.5))
-    seen = surface.visible(lid_to_camera, level=0)
+    surface = Surface(mesh, Edges(mesh), (0.001,))
+    seen, colours = surface.visible(np.array([0, 0, 0.5]), 0.001)
     np.testing.assert_allclose(surface.normals[seen], np.tile((0, 0, 1.0), (len(seen), 1)), atol=1e-9)
+    assert colours.shape == (len(seen), 3)
 
 
 def test_outline_of_a_box_seen_straight_is_the_rim_of_its_lid(mesh):
     edges = Edges(mesh)
-    lid_to_camera = make_transform(rotation_from_vector((np.pi, 0, 0)), (0, 0, 0.5))
-    seen = edges.points[edges.visible(lid_to_camera)]
+    seen = edges.points[edges.visible(np.array([0, 0, 0.5]))]
     assert len(seen) > 20
     np.testing.assert_allclose(seen[:, 2], mesh.extents[2] / 2, atol=1e-9)
+
+
+def test_picture_is_read_between_its_pixels():
+    ramp = np.repeat(np.tile(np.arange(40, dtype=np.float32) * 3, (40, 1))[:, :, None], 3, axis=2)
+    value, along_u, along_v = Picture(ramp, blur_px=1.0).read(np.array([[20.3, 17.8], [11.5, 20.0]]))
+    np.testing.assert_allclose(value[:, 0], (60.9, 34.5), atol=1e-3)
+    np.testing.assert_allclose(along_u, 3, atol=1e-4)
+    np.testing.assert_allclose(along_v, 0, atol=1e-4)
 
 
 def test_steepness_is_that_along_the_direction():

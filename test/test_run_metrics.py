@@ -7,7 +7,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from posegrasp_ros.geometry import make_transform, rotation_from_vector
+from posegrasp_ros.geometry import Symmetry, make_transform, rotation_from_vector
 from posegrasp_ros.metrics.baselines import METRIC_UNITS, load_ledger
 from posegrasp_ros.metrics.gate import check_gate
 from posegrasp_ros.metrics.pose_errors import ErrorTarget
@@ -71,7 +71,7 @@ def test_add_recall_is_judged_by_a_tenth_of_the_diameter():
 def test_add_recall_of_a_symmetric_object_takes_nearest_points():
     flip = make_transform(rotation_from_vector([0, 0, np.pi]))
     points = np.concatenate([TARGET.points, TARGET.points * (-1, -1, 1)])
-    run = RunMetrics(ErrorTarget(points, 0.17, np.stack([np.eye(4), flip])))
+    run = RunMetrics(ErrorTarget(points, 0.17, Symmetry(np.stack([np.eye(4), flip]))))
     run.add_truth(0, TRUTH)
     run.add_estimate(0, TRUTH @ flip)
     assert run.summary()['metrics']['add_recall_10pct']['value'] == 1
@@ -216,9 +216,71 @@ def gate_of(run):
 def test_a_good_run_passes_the_gate_which_says_why():
     results = gate_of(run_of([off_by(0.002, 1)] * 60))
     assert all(result.held for result in results.values())
-    assert set(results) == set(METRIC_UNITS) - {'grasp_success_rate', 'image_to_grasp_p50'}, \
-        'nobody picks in a recording, and nobody states a need for the time to the grasp'
+    unasked = {'grasp_success_rate', 'image_to_grasp_p50', 'false_poses', 'instance_recall', 'instance_precision',
+               'covariance_coverage_90', 'score_ece'}
+    assert set(results) == set(METRIC_UNITS) - unasked, \
+        'nobody picks here or states a need for the time to the grasp, there is always one object, and the ' \
+        'estimator does not say how sure it is'
     assert results['recall_1cm_5deg'].text.endswith('needed at least 80.0 %: better')
+
+
+@pytest.mark.parametrize('score, sigma_m, held', [(1.0, 0.0015, True), (0.8, 0.0015, False), (1.0, 0.02, False)])
+def test_who_says_how_sure_he_is_is_held_to_it(score, sigma_m, held):
+    run, rng = RunMetrics(TARGET), np.random.default_rng(0)
+    for index in range(400):
+        stamp, estimate = index * SECOND, TRUTH.copy()
+        estimate[:3, 3] += rng.normal(0, 0.0015, 3)
+        estimate[:3, :3] = rotation_from_vector(rng.normal(0, 0.01, 3))
+        run.add_truth(stamp, TRUTH)
+        run.add_report(StageReport(stamp, 'perception', True, '', {'latency_ms': 40.0, 'score': score}))
+        run.add_estimate(stamp, estimate, np.diag([sigma_m**2] * 3 + [0.01**2] * 3))
+    results = gate_of(run)
+    assert all(result.held for result in results.values()) == held
+    assert 'needed within 90.0 ± 5.0 %' in results['covariance_coverage_90'].text
+
+
+def test_a_covariance_of_zeros_says_nothing():
+    run = RunMetrics(TARGET)
+    run.add_truth(0, TRUTH)
+    run.add_estimate(0, off_by(0.001), np.zeros((6, 6)))
+    assert run.summary()['metrics']['covariance_coverage_90']['n'] == 0
+
+
+LEFT, RIGHT = (make_transform(None, (x, 0, 0.6)) for x in (-0.1, 0.1))
+
+
+@pytest.mark.parametrize('estimates, right', [
+    ([LEFT, RIGHT], 2), ([RIGHT], 1), ([LEFT, LEFT, RIGHT], 2), ([LEFT, LEFT], 1), ([], 0), ([off_by(0.05)], 0),
+    ([off_by(0.08), RIGHT], 1), ([off_by(0.108, 3), off_by(-0.092, 6)], 1)])
+def test_each_of_several_objects_is_found_once(estimates, right):
+    run = RunMetrics(TARGET)
+    run.add_instances(0, estimates, [LEFT, RIGHT])
+    metrics = run.summary()['metrics']
+    assert (metrics['instance_recall']['value'], metrics['instance_recall']['n']) == (right / 2, 2)
+    assert metrics['instance_precision']['n'] == len(estimates)
+    if estimates:
+        assert metrics['instance_precision']['value'] == pytest.approx(right / len(estimates))
+
+
+def test_errors_are_those_against_the_object_nearest_to_the_best_pose():
+    run = RunMetrics(TARGET)
+    run.add_instances(0, [off_by(0.103), off_by(-0.1)], [LEFT, RIGHT])
+    run.add_estimate(0, off_by(0.103))
+    assert run.summary()['metrics']['position_error_median']['value'] == pytest.approx(0.003)
+
+
+def test_where_nothing_is_to_be_found_a_pose_is_the_only_failure():
+    run = RunMetrics(TARGET, load_ledger())
+    for index in range(50):
+        run.add_absence(index * SECOND)
+        run.add_report(perception(index, index == 7, '' if index == 7 else 'no_detection'))
+    summary = run.summary()
+    assert summary['headline'] == {'name': 'false_poses', **{
+        key: summary['metrics']['false_poses'][key] for key in ('value', 'interval', 'n')}}
+    assert summary['headline']['value'] == 1 / 50 and summary['failures'] == {'false_pose': 1}
+    assert summary['frames']['without_object'] == 50 and summary['frames']['with_object'] == 0
+    result, = check_gate(summary['metrics'], load_ledger())
+    assert not result.held and 'false_poses: 2.0 %' in result.text
 
 
 @pytest.mark.parametrize('right, held', [(7, False), (8, True)])

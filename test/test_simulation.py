@@ -19,6 +19,7 @@ from posegrasp_ros.simulation.textures import KINDS, Texture, paint
 from posegrasp_ros.simulation.world import World
 
 BOX = load_mesh(resource_path('models/box/mesh.obj'))
+CAN = load_mesh(resource_path('models/can/mesh.obj'))
 SMALL = (160, 120)
 
 
@@ -80,6 +81,21 @@ def test_everything_rests_where_it_was_put(scenes):
 def test_a_rolling_shape_can_rest_standing_or_lying():
     heights_mm = stable_poses(plain(trimesh.creation.cylinder(0.03, 0.11, sections=48)).solid)
     assert set(heights_mm) == {30, 55}
+
+
+def test_a_can_stands_or_lies_and_stays_there():
+    """Both ways are common, either end is up."""
+    rng, standing, lying = np.random.default_rng(8), [], 0
+    for _ in range(12):
+        scene = sample_scene(rng, CAN)
+        put, found = scene.base_from_object, World(CAN, None, scene, SMALL).object_pose()
+        if abs(put[2, 2]) > 0.9:
+            standing.append(put[2, 2] > 0)
+        else:
+            lying += 1
+        assert np.linalg.norm(found[:3, 3] - put[:3, 3]) < 5e-4
+    assert len(standing) >= 3 and lying >= 3
+    assert set(standing) == {True, False}
 
 
 def test_the_same_seed_gives_the_same_image():

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import trimesh
 
-from posegrasp_ros.geometry import make_transform, transform_points
+from posegrasp_ros.geometry import Symmetry, make_transform, transform_points
 from posegrasp_ros.grasping.gripper import load_gripper
+from posegrasp_ros.grasping.library import load_grasps
+from posegrasp_ros.grasping.planner import GraspPlanner, Scene
 from posegrasp_ros.mesh import Mesh, load_mesh
 from posegrasp_ros.resources import resource_path
 from posegrasp_ros.simulation.model import TIMESTEP_S
@@ -18,6 +20,7 @@ from posegrasp_ros.simulation.textures import Texture
 from posegrasp_ros.simulation.world import World
 
 BOX = load_mesh(resource_path('models/box/mesh.obj'))
+CAN = load_mesh(resource_path('models/can/mesh.obj'))
 GRIPPER = load_gripper(resource_path('config/gripper.yaml'))
 FORCE_N = 40.0
 BODY = 1  # mjOBJ_BODY
@@ -54,6 +57,17 @@ def test_an_ideal_grasp_lifts_and_holds():
             assert outcome.reason == '' and outcome.numbers['lift_m'] > 0.095
             assert outcome.numbers['slip_m'] < 0.001
             assert outcome.numbers['approach_force_n'] == 0.0
+
+
+@pytest.mark.parametrize('seed', range(6))
+def test_a_planned_grasp_lifts_a_can_standing_or_lying(seed):
+    """It does not roll away from the fingers, nor out of them."""
+    grasps = load_grasps(resource_path('models/can/grasps.yaml'), GRIPPER)
+    planner = GraspPlanner(GRIPPER, grasps, symmetry=Symmetry.generated(axis=(0, 0, 1)))
+    world = World(CAN, GRIPPER, scene_of(seed, CAN))
+    best = planner.plan(world.object_pose(), None, Scene()).grasps[0]
+    outcome = world.pick(best.approach, best.opening_m, best.force_n)
+    assert outcome.ok and outcome.numbers['slip_m'] < 0.001
 
 
 @pytest.mark.parametrize('seed', range(4))

@@ -8,19 +8,24 @@ from posegrasp_ros.estimation.estimator import MIN_SCORE, PoseEstimator
 from posegrasp_ros.estimation.model_card import ModelCard
 from posegrasp_ros.estimation.scripted import FeatureMatchEstimator, MeanPoseEstimator, OracleEstimator
 
-ESTIMATORS = ('onnx', 'feature_match', 'mean_pose', 'oracle')
+ESTIMATORS = ('onnx', 'network', 'feature_match', 'mean_pose', 'oracle')
 
 
 def create_estimator(name: str, card: ModelCard, threads: int | None = None,
                      min_score: float = MIN_SCORE) -> Estimator:
     """The estimator called ``name``, for the card's object.
 
+    ``network`` is ``onnx`` without the refinement against the mesh. The card's score and covariance were fitted to
+    refined poses and say little of these: it answers with every pose that it has, whatever its score.
+
     :param threads: processor threads of the networks; None takes every core that this process may use
-    :param min_score: poses of the network less probable than this are no answer
+    :param min_score: poses of ``onnx`` less probable than this are no answer
     :raises BadInput: on a name that is none of :data:`ESTIMATORS`
     """
     if name == 'onnx':
         return PoseEstimator(card, threads, min_score)
+    if name == 'network':
+        return PoseEstimator(card, threads, min_score=0.0, refine=False)
     if name == 'feature_match':
         return FeatureMatchEstimator(card.mesh)
     if name == 'mean_pose':

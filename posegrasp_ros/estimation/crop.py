@@ -70,8 +70,14 @@ class CropCamera:
             homography = camera.matrix @ self.camera_from_crop @ np.linalg.inv(self.matrix)
             return cv2.warpPerspective(image, homography, (self.size_px, self.size_px),
                                        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+        return cv2.remap(image, self.source_pixels(camera), None, cv2.INTER_LINEAR)
+
+    def rays(self) -> np.ndarray:
+        """(S, S, 3) what each pixel of the crop looks along, crop frame, z = 1."""
         u, v = np.meshgrid(np.arange(self.size_px), np.arange(self.size_px))
-        rays = np.stack([u, v, np.ones_like(u)], axis=-1).reshape(-1, 3) @ np.linalg.inv(self.matrix).T
-        source = camera.project(rays @ self.camera_from_crop.T).astype(np.float32)
-        source = np.nan_to_num(source, nan=-1e6).reshape(self.size_px, self.size_px, 2)
-        return cv2.remap(image, source, None, cv2.INTER_LINEAR)
+        return np.stack([u, v, np.ones_like(u)], axis=-1) @ np.linalg.inv(self.matrix).T
+
+    def source_pixels(self, camera: Camera) -> np.ndarray:
+        """(S, S, 2) float32 pixels of the real camera's image that the crop's pixels are read from."""
+        source = camera.project((self.rays() @ self.camera_from_crop.T).reshape(-1, 3))
+        return np.nan_to_num(source, nan=-1e6).reshape(self.size_px, self.size_px, 2).astype(np.float32)

@@ -27,6 +27,20 @@ class Detection:
     heat: float
 
 
+@dataclass(frozen=True)
+class KeypointInstance:
+    """One object's keypoints in a network's input.
+
+    :param pixels: (K, 2) u, v of the input; anything where not seen
+    :param seen: (K,) bool
+    :param confidence: that there is an object, in [0, 1]
+    """
+
+    pixels: np.ndarray
+    seen: np.ndarray
+    confidence: float
+
+
 def sigmoid(logit: np.ndarray) -> np.ndarray:
     """Logistic function, without overflow."""
     return 0.5 * (1 + np.tanh(0.5 * np.asarray(logit, dtype=float)))
@@ -62,3 +76,14 @@ def decode_object_coordinates(output: np.ndarray, size_px: int, centre_m: np.nda
     scale = np.exp(np.clip(output[4, rows, columns], *LOG_SCALE_RANGE))
     sigma = np.sqrt(2) * scale * np.mean(half_extents_m)  # a Laplace law of scale b has deviation sqrt(2) b
     return points.astype(float), pixels.astype(float), sigma.astype(float)
+
+
+def decode_view(output: np.ndarray) -> tuple[np.ndarray, float]:
+    """From where the object is seen.
+
+    :param output: (4,) vector from the object's centre to the camera in the object's frame, log Laplace scale
+    :return: the unit vector; its standard deviation along each axis, radians
+    """
+    direction = np.asarray(output[:3], dtype=float)
+    scale = np.exp(np.clip(output[3], *LOG_SCALE_RANGE))
+    return direction / max(np.linalg.norm(direction), 1e-9), float(np.sqrt(2) * scale)

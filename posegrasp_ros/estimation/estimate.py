@@ -40,12 +40,16 @@ class Estimation:
 
 
 class Estimator(Protocol):
-    """The interface behind ``--estimator onnx|feature_match|mean_pose|oracle``."""
+    """The interface behind ``--estimator onnx|network|feature_match|mean_pose|oracle``."""
 
-    def estimate(self, image: np.ndarray, camera: Camera, truth: np.ndarray | None = None) -> Estimation:
+    def estimate(self, image: np.ndarray, camera: Camera, truth: np.ndarray | None = None,
+                 depth_m: np.ndarray | None = None, stamp_ns: int | None = None) -> Estimation:
         """Estimate the object's poses.
 
         :param image: (H, W, 3) uint8, blue green red, of the camera's size
         :param camera: intrinsics of exactly this image
         :param truth: (4, 4) reference camera_from_object; only the oracle looks at it
+        :param depth_m: (H, W) float32 distances along the optical axis in metres, NaN where unknown, registered to
+            the image: pixel by pixel through the same camera; only networks with refinement look at it
+        :param stamp_ns: when the image was taken; only tracking looks at it
         """

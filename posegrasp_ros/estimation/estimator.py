@@ -2,41 +2,38 @@
 
 from __future__ import annotations
 
-import cv2
+from typing import NamedTuple
+
 import numpy as np
 
 from posegrasp_ros.camera import Camera, CameraError
 from posegrasp_ros.estimation.align import Alignment
-from posegrasp_ros.estimation.crop import CropCamera
-from posegrasp_ros.estimation.decoders import (
-    COORDINATE_CHANNELS,
-    HEATMAP_CHANNELS,
-    Detection,
-    decode_centre_heatmap,
-    decode_object_coordinates,
-    sigmoid,
-)
+from posegrasp_ros.estimation.coarse import Candidate, CoarsePose
+from posegrasp_ros.estimation.decoders import sigmoid
 from posegrasp_ros.estimation.estimate import Estimation, PoseEstimate
+from posegrasp_ros.estimation.keypoints import KeypointEstimator
 from posegrasp_ros.estimation.model_card import SCORE_FIGURES, ModelCard
-from posegrasp_ros.estimation.network import Network
 from posegrasp_ros.estimation.refine import Refiner
-from posegrasp_ros.estimation.solve import Solution, solve_pose
 from posegrasp_ros.estimation.stopwatch import Stopwatch
-from posegrasp_ros.geometry import make_transform, rotate_covariance
+from posegrasp_ros.estimation.two_stage import TwoStageEstimator
 
-MOST_CANDIDATES = 3
-MOST_PASSES = 2
+MOST_CANDIDATES, MOST_FAINT = 8, 3
 FAINT_HEAT = 0.4
-PADDING_GREY = 115
+GOOD_SCORE = 0.5
 MIN_SCORE = 0.2
+SAME_OBJECT = 0.5
+"""Two poses whose centres are nearer than this, in radii of the object, are of one and the same."""
+
+
+class Found(NamedTuple):
+    """A pose, and the figures that its score is made of."""
+
+    estimate: PoseEstimate
+    figures: dict[str, float]
 
 
 class PoseEstimator:
-    """Finds the object in the image, reads object coordinates from a crop around it, solves the pose.
-
-    The crop is what a camera turned to the object would see, so the network always meets it in the middle and
-    undistorted. Where the first pose says that the crop was off, a better one is read again. The pose is then
-    refined against the mesh's own colours and edges.
+    """Finds the object with the card's networks, then refines each pose against the mesh's colours and edges.
 
     :param card: the model
     :param threads: processor threads of the networks; None takes every core
@@ -46,108 +43,92 @@ class PoseEstimator:
 
     def __init__(self, card: ModelCard, threads: int | None = None, min_score: float = MIN_SCORE,
                  refine: bool = True):
-        self._card = card
-        self.detector = Network(card.detector, HEATMAP_CHANNELS, threads)
-        self.network = Network(card.network, COORDINATE_CHANNELS, threads)
+        self.card = card
+        self.coarse = (KeypointEstimator if card.detector is None else TwoStageEstimator)(card, threads)
         self._refiner = Refiner(card.mesh) if refine else None
         self._min_score = min_score
-        self._centre_m, self._half_extents_m = card.mesh.centre, card.mesh.extents / 2
-        self._radius_m = card.mesh.radius
 
-    def estimate(self, image: np.ndarray, camera: Camera, truth: np.ndarray | None = None) -> Estimation:
-        """The object's pose; see :class:`posegrasp_ros.estimation.estimate.Estimator`.
+    def estimate(self, image: np.ndarray, camera: Camera, truth: np.ndarray | None = None,
+                 depth_m: np.ndarray | None = None, stamp_ns: int | None = None) -> Estimation:
+        """The poses of all instances; see :class:`posegrasp_ros.estimation.estimate.Estimator`.
 
         Reasons for none: ``no_detection``, ``no_pose`` (coordinates that fit none), ``low_score``.
         """
-        if image.shape[:2] != (camera.height, camera.width):
-            raise CameraError(f'camera: intrinsics are of {camera.width}x{camera.height} pixels, '
-                              f'the image has {image.shape[1]}x{image.shape[0]}')
+        check_size(image, camera)
         watch = Stopwatch()
-        detections = self.detect(image)
-        watch.lap('detect_ms', detections=len(detections))
-        if not detections:
-            return watch.answer('no_detection')
-        candidates = []
-        for detection in detections:
-            if detection.heat < FAINT_HEAT and any(estimate.score > 0.5 for estimate, _ in candidates):
-                break  # hottest first: a faint one is worth the time only while there is nothing better
-            found = self._estimate_one(image, camera, detection)
-            candidates += [found] if found else []
-        watch.lap('pose_ms', candidates=len(candidates))
+        candidates = self.coarse.find(image, camera)
+        watch.lap('detect_ms', detections=len(candidates))
         if not candidates:
+            return watch.answer('no_detection')
+        found = self._estimate_all(candidates, image, camera, depth_m)
+        watch.lap('pose_ms', candidates=len(found))
+        if not found:
             return watch.answer('no_pose')
-        candidates.sort(key=lambda candidate: -candidate[0].score)
-        best, figures = candidates[0]
-        watch.note(score=best.score, **figures)
-        good = [estimate for estimate, _ in candidates if estimate.score >= self._min_score]
+        watch.note(score=found[0].estimate.score, **found[0].figures)
+        good = [estimate for estimate, _ in found if estimate.score >= self._min_score]
         return watch.answer(poses=good) if good else watch.answer('low_score')
 
-    def detect(self, image: np.ndarray) -> list[Detection]:
-        """Candidates in the image's own pixels, hottest first."""
-        parameters = self._card.detector.parameters
-        picture, scale = letterbox(image, self._card.detector.size)
-        output = self.detector.run(self.detector.tensor(picture))
-        found = decode_centre_heatmap(output, parameters['stride'], parameters['threshold'])
-        # pixel centres lie at whole numbers, so a scaled image is also shifted by half a pixel
-        return [Detection((d.centre + 0.5) / scale - 0.5, d.radius_px / scale, d.heat)
-                for d in found[:MOST_CANDIDATES]]
-
-    def _estimate_one(self, image: np.ndarray, camera: Camera, detection: Detection):
-        """The estimate of one detection and the figures of its score; None when there is no pose."""
-        size, margin = self.network.card.size[0], self.network.card.parameters['margin']
-        crop = CropCamera.of_detection(detection, camera, size, margin)
-        for _ in range(MOST_PASSES):
-            solution = self._solve(crop, image, camera)
-            if solution is None:
-                return None
-            pose = make_transform(crop.camera_from_crop) @ solution.pose
-            covariance = rotate_covariance(solution.covariance, crop.camera_from_crop)
-            centre = pose[:3, :3] @ self._centre_m + pose[:3, 3]
-            before, crop = crop, CropCamera.around(centre, self._radius_m / np.linalg.norm(centre), size, margin)
-            if crop.shows_much_the_same(before):
+    def _estimate_all(self, candidates: list[Candidate], image: np.ndarray, camera: Camera,
+                      depth_m: np.ndarray | None) -> list[Found]:
+        """Best first, each object once."""
+        found: list[Found] = []
+        for rank, candidate in enumerate(candidates[:MOST_CANDIDATES]):
+            # a faint one is worth the time only while there is nothing better
+            if candidate.heat < FAINT_HEAT and (rank >= MOST_FAINT or any(e.score > GOOD_SCORE for e, _ in found)):
                 break
-        aligned = self._refiner.refine(image, camera, pose) if self._refiner else None
+            coarse = candidate.solve()
+            if coarse is not None:
+                found.append(self.refined(coarse, image, camera, depth_m))
+        return self.distinct(found)
+
+    def distinct(self, found: list[Found]) -> list[Found]:
+        """Best first, of those that are one and the same object the best alone."""
+        distinct: list[Found] = []
+        for estimate, figures in sorted(found, key=lambda entry: -entry.estimate.score):
+            apart = [np.linalg.norm(self.centre(estimate) - self.centre(other)) for other, _ in distinct]
+            if min(apart, default=np.inf) > SAME_OBJECT * self.card.mesh.radius:
+                distinct.append(Found(estimate, figures))
+        return distinct
+
+    def centre(self, estimate: PoseEstimate) -> np.ndarray:
+        """(3,) middle of the object in the camera's frame."""
+        pose = estimate.camera_from_object
+        return pose[:3, :3] @ self.card.mesh.centre + pose[:3, 3]
+
+    def refined(self, coarse: CoarsePose, image: np.ndarray, camera: Camera,
+                depth_m: np.ndarray | None = None) -> Found:
+        """A network's pose aligned with the image, and scored; as it is where the alignment is lost."""
+        pose, covariance = coarse.pose, coarse.covariance
+        aligned = self._refiner.refine(image, camera, pose, covariance, depth_m) if self._refiner else None
         if aligned:
             pose, covariance = aligned.pose, np.linalg.pinv(aligned.information, hermitian=True)
-        figures = score_figures(solution, detection, aligned)
-        scale = np.sqrt(np.repeat(self._card.covariance_scale, 3))
-        return PoseEstimate(pose, self._score(figures), covariance * np.outer(scale, scale)), figures
-
-    def _solve(self, crop: CropCamera, image: np.ndarray, camera: Camera) -> Solution | None:
-        output = self.network.run(self.network.tensor(crop.shoot(image, camera)))
-        points, pixels, sigma = decode_object_coordinates(output, crop.size_px, self._centre_m,
-                                                          self._half_extents_m)
-        return solve_pose(points, pixels, sigma, crop.matrix)
+        figures = coarse.figures | alignment_figures(aligned)
+        scale = np.sqrt(np.repeat(self.card.covariance_scale, 3))
+        pose = self.card.symmetry.canonical(pose)
+        return Found(PoseEstimate(pose, self._score(figures), covariance * np.outer(scale, scale)), figures)
 
     def _score(self, figures: dict[str, float]) -> float:
         """Probability that the pose is right: logistic in the figures, fitted on held-out images."""
-        coefficients = self._card.score
-        if not coefficients:
-            return figures['inlier_share'] * figures['correlation']
+        coefficients = self.card.score
+        if not coefficients:  # not measured yet: how far image and model agree, or the network's own word
+            return figures['inlier_share'] * (figures['correlation'] or figures['heat'])
         return float(sigmoid(coefficients['bias']
                              + sum(coefficients[name] * figures[name] for name in SCORE_FIGURES)))
 
 
-def score_figures(solution: Solution, detection: Detection, aligned: Alignment | None) -> dict[str, float]:
-    """What the score is made of; the alignment's figures are 0 where there was none."""
-    return {
-        'heat': detection.heat,
-        'inlier_share': solution.inlier_share,
-        'log_residual': float(np.log(solution.residual_px + 0.1)),
-        'correlation': aligned.correlation if aligned else 0.0,
-        'edge_share': aligned.edge_share if aligned else 0.0,
-    }
+def check_size(image: np.ndarray, camera: Camera) -> None:
+    """Make sure that intrinsics are those of an image.
 
-
-def letterbox(image: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, float]:
-    """Shrink or enlarge an image to fit into (width, height), the rest grey at the right and below.
-
-    :return: the picture, and its scale: picture pixels over image pixels
+    :raises CameraError: when they are of another size
     """
-    width, height = size
-    scale = min(width / image.shape[1], height / image.shape[0])
-    inner = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    picture = np.full((height, width, 3), PADDING_GREY, np.uint8)
-    picture[:inner[1], :inner[0]] = cv2.resize(image, inner, interpolation=interpolation)
-    return picture, scale
+    if image.shape[:2] != (camera.height, camera.width):
+        raise CameraError(f'camera: intrinsics are of {camera.width}x{camera.height} pixels, '
+                          f'the image has {image.shape[1]}x{image.shape[0]}')
+
+
+def alignment_figures(aligned: Alignment | None) -> dict[str, float]:
+    """What the refinement adds to the score; 0 where it was lost."""
+    if aligned is None:
+        return {'correlation': 0.0, 'edge_share': 0.0, 'log_disagreement': 0.0}
+    return {'correlation': aligned.correlation, 'edge_share': aligned.edge_share,
+            'log_disagreement': float(np.log(aligned.disagreement + 1))}

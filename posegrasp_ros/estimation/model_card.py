@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -16,19 +16,24 @@ import numpy as np
 import yaml
 
 from posegrasp_ros.errors import BadInput
+from posegrasp_ros.estimation.families import (
+    DETECTOR_FAMILIES,
+    INPUT_DEFAULTS,
+    NETWORK_FAMILIES,
+    WITHOUT_DETECTOR,
+    read_parameters,
+)
 from posegrasp_ros.fields import Fields
-from posegrasp_ros.geometry import make_transform, rotation_from_vector, transform_from_pose
+from posegrasp_ros.geometry import Symmetry, transform_from_pose
 from posegrasp_ros.mesh import Mesh, load_mesh
 
 FORMAT = 'posegrasp.model/1'
 CARD_NAME = 'model.yaml'
 GRASPS_NAME = 'grasps.yaml'
-# decoder families with their parameters and the range of each
-DETECTOR_FAMILIES = {'centre_heatmap': {'stride': (1, 64), 'threshold': (0, 1)}}
-NETWORK_FAMILIES = {'object_coordinates': {'margin': (1, 4)}}
-SCORE_FIGURES = ('heat', 'inlier_share', 'log_residual', 'correlation', 'edge_share')
-"""What the score is made of, see :func:`posegrasp_ros.estimation.estimator.score_figures`."""
-CONTINUOUS_STEPS = 64
+SCORE_FIGURES = ('heat', 'inlier_share', 'log_residual', 'correlation', 'edge_share', 'log_disagreement')
+"""What the score is made of, see :func:`posegrasp_ros.estimation.estimator.alignment_figures`."""
+NO_OTHER_BOX = 0.1
+"""A DOPE network's cuboid may differ from the mesh's box by this share of a side."""
 
 
 class ModelCardError(BadInput):
@@ -48,6 +53,7 @@ class NetworkCard:
     :param std: (3,) divided by
     :param family: how the outputs are read
     :param parameters: the decoder family's own figures
+    :param is_pinned: whether the card states the hash, so that a changed file is noticed
     """
 
     path: Path
@@ -59,24 +65,26 @@ class NetworkCard:
     std: np.ndarray
     family: str
     parameters: dict = field(default_factory=dict)
+    is_pinned: bool = True
 
 
 @dataclass(frozen=True)
 class ModelCard:
     """A checked model.yaml.
 
-    :param symmetries: (S, 4, 4) object-frame transforms that leave the object looking the same, identity first
+    :param symmetry: motions that leave the object looking the same
+    :param detector: None where the network finds the object in the whole image by itself
     :param mean_camera_from_object: (4, 4) mean pose of the training set, the ``mean_pose`` baseline
-    :param score: coefficients that turn figures of the solution into a probability
-    :param covariance_scale: measured error variance over predicted, translation and rotation
+    :param score: coefficients that turn figures of the solution into a probability; empty before it was measured
+    :param covariance_scale: measured error variance over predicted, translation and rotation; 1 before
     """
 
     folder: Path
     name: str
     mesh_path: Path
     diameter_m: float
-    symmetries: np.ndarray
-    detector: NetworkCard
+    symmetry: Symmetry
+    detector: NetworkCard | None
     network: NetworkCard
     mean_camera_from_object: np.ndarray
     score: dict[str, float]
@@ -88,6 +96,11 @@ class ModelCard:
     def mesh(self) -> Mesh:
         """The object's mesh, read once."""
         return load_mesh(self.mesh_path)
+
+    @property
+    def symmetries(self) -> np.ndarray:
+        """(S, 4, 4) of them, identity first; many steps of a turn about a continuous axis."""
+        return self.symmetry.transforms()
 
     @property
     def grasps_path(self) -> Path:
@@ -109,22 +122,23 @@ def load_model_card(folder: str | Path) -> ModelCard:
         raise ModelCardError(f'{path}: no such file; expected a model folder, as posegrasp train writes it')
     card = Fields.read(path, ModelCardError)
     card.one_of('format', (FORMAT,))
-    thing, scales = card.inner('object'), card.inner('covariance_scale')
+    thing, network = card.inner('object'), _network(card.inner('network'), NETWORK_FAMILIES)
     result = ModelCard(
         folder=card.path.parent,
         name=card.text('name'),
         mesh_path=thing.file('mesh'),
         diameter_m=thing.number('diameter_m', 0.005, 2.0, 'a length in metres'),
-        symmetries=_symmetries(thing),
-        detector=_network(card.inner('detector'), DETECTOR_FAMILIES),
-        network=_network(card.inner('network'), NETWORK_FAMILIES),
+        symmetry=_symmetry(thing),
+        detector=_detector(card, network),
+        network=network,
         mean_camera_from_object=_pose(card.inner('mean_pose')),
-        score=_score(card.inner('score')),
-        covariance_scale=(scales.number('translation', 1e-6, 1e6), scales.number('rotation', 1e-6, 1e6)),
-        provenance=card.inner('provenance').values,
-        measured=card.inner('measured').values,
+        score=_score(_optional(card, 'score')),
+        covariance_scale=_covariance_scale(card),
+        provenance=_optional(card, 'provenance').values,
+        measured=_optional(card, 'measured').values,
     )
     _check_mesh_size(card.path, result)
+    _check_keypoints(card.inner('network').inner('decoder'), result)
     return result
 
 
@@ -150,21 +164,61 @@ def _check_mesh_size(path: Path, card: ModelCard) -> None:
                              f'{found:.4f}, got {card.diameter_m}')
 
 
+def _check_keypoints(decoder: Fields, card: ModelCard) -> None:
+    """Refuse keypoints that cannot be this mesh's: in other units, another frame, or with its axes swapped."""
+    sides = card.network.parameters.get('dimensions_m')
+    if sides is not None and (np.abs(sides - card.mesh.extents) > NO_OTHER_BOX * card.mesh.extents).any():
+        raise decoder.error('dimensions_m', f'the sides of {card.mesh_path.name} along its x, y, z, '
+                                            f'{np.round(card.mesh.extents, 4).tolist()} m')
+    points = card.network.parameters.get('keypoints_m')
+    if points is not None:
+        farthest = float(np.linalg.norm(points - card.mesh.centre, axis=1).max())
+        if farthest > card.diameter_m:
+            raise decoder.error('keypoints_m', f'points within a diameter, {card.diameter_m:.4g} m, of the middle '
+                                               f'of {card.mesh_path.name}, not {farthest:.4g} m from it')
+
+
+def _optional(card: Fields, field: str) -> Fields:
+    """A section that may be left out."""
+    return card.inner(field) if field in card.values else Fields(card.path, f'{field}.', {}, card.error_class)
+
+
+def _detector(card: Fields, network: NetworkCard) -> NetworkCard | None:
+    if network.family not in WITHOUT_DETECTOR:
+        return _network(card.inner('detector'), DETECTOR_FAMILIES)
+    if 'detector' in card.values:
+        raise card.error('detector', f'no such section beside a network of the family {network.family}, which '
+                                     'finds the object by itself')
+    return None
+
+
 def _network(fields: Fields, families: dict[str, dict]) -> NetworkCard:
-    network_file, expected = fields.file('file'), fields.text('sha256')
-    found = sha256_of(network_file)
-    if found != expected:
-        raise fields.error('sha256', f'{found}, which {network_file.name} hashes to (was the file changed, or is '
-                                     'the card that of another?)')
-    source, decoder = fields.inner('input'), fields.inner('decoder')
+    network_file, source = fields.file('file'), fields.inner('input')
+    family, parameters = read_parameters(fields.inner('decoder'), families)
+    source = replace(source, values={**INPUT_DEFAULTS.get(family, {}), **source.values})
     return NetworkCard(
-        path=network_file, sha256=expected, input_name=source.text('name'),
+        path=network_file, sha256=_hash(fields, network_file, may_lack=family in WITHOUT_DETECTOR),
+        input_name=source.text('name'),
         size=tuple(int(v) for v in source.vector('size', 2, 16, 4096)),
         colour=source.one_of('colour', ('rgb', 'bgr')),
         mean=source.vector('mean', 3, -1e3, 1e3), std=source.vector('std', 3, 1e-6, 1e3),
-        family=decoder.one_of('family', tuple(families)),
-        parameters={name: decoder.number(name, *limits)
-                    for name, limits in families[decoder.values['family']].items()})
+        family=family, parameters=parameters, is_pinned='sha256' in fields.values)
+
+
+def _hash(fields: Fields, network_file: Path, may_lack: bool) -> str:
+    """The file's hash, checked against the card's; who writes a card for a network of old may leave it out."""
+    found = sha256_of(network_file)
+    if not (may_lack and 'sha256' not in fields.values) and found != fields.text('sha256'):
+        raise fields.error('sha256', f'{found}, which {network_file.name} hashes to (was the file changed, or is '
+                                     'the card that of another?)')
+    return found
+
+
+def _covariance_scale(card: Fields) -> tuple[float, float]:
+    if 'covariance_scale' not in card.values:
+        return 1.0, 1.0
+    scales = card.inner('covariance_scale')
+    return scales.number('translation', 1e-6, 1e6), scales.number('rotation', 1e-6, 1e6)
 
 
 def _score(fields: Fields) -> dict[str, float]:
@@ -181,26 +235,26 @@ def _pose(fields: Fields) -> np.ndarray:
         raise fields.error('quaternion_xyzw', 'a quaternion of length 1') from error
 
 
-def _symmetries(thing: Fields) -> np.ndarray:
-    """All combinations of the declared symmetries, written as BOP does: discrete 4x4, continuous axis + offset."""
-    transforms = [np.eye(4)]
+def _symmetry(thing: Fields) -> Symmetry:
+    """The declared symmetries, written as BOP does: discrete 4x4, continuous axis + offset."""
     discrete = thing.values.get('symmetries_discrete')
     if not isinstance(discrete, list):
         raise thing.error('symmetries_discrete', 'a list of 4x4 transforms')
-    for rows in discrete:
-        if not _is_rigid(rows):
-            raise thing.error('symmetries_discrete', 'rigid 4x4 transforms')
-        transforms.append(np.array(rows, dtype=float).reshape(4, 4))
-    turns = [np.eye(4)]
-    for symmetry in thing.inners('symmetries_continuous'):
-        axis = symmetry.vector('axis', 3)
-        offset = symmetry.vector('offset', 3) if 'offset' in symmetry.values else np.zeros(3)
+    if not all(_is_rigid(rows) for rows in discrete):
+        raise thing.error('symmetries_discrete', 'rigid 4x4 transforms')
+    continuous = thing.inners('symmetries_continuous')
+    if len(continuous) > 1:
+        raise thing.error('symmetries_continuous', 'one axis at most: a ball has no orientation to estimate')
+    axis, offset = None, np.zeros(3)
+    for entry in continuous:
+        axis = entry.vector('axis', 3)
+        offset = entry.vector('offset', 3) if 'offset' in entry.values else offset
         if np.linalg.norm(axis) < 1e-6:
-            raise symmetry.error('axis', 'an axis of some length')
-        for angle in np.linspace(0, 2 * np.pi, CONTINUOUS_STEPS, endpoint=False)[1:]:
-            rotation = rotation_from_vector(axis / np.linalg.norm(axis) * angle)
-            turns.append(make_transform(rotation, offset - rotation @ offset))
-    return np.array([a @ b for a in transforms for b in turns])
+            raise entry.error('axis', 'an axis of some length')
+    try:
+        return Symmetry.generated([np.array(rows, dtype=float).reshape(4, 4) for rows in discrete], axis, offset)
+    except ValueError as error:
+        raise thing.error('symmetries_discrete', f'transforms of one object ({error})') from error
 
 
 def _is_rigid(rows: object) -> bool:

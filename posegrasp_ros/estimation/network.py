@@ -16,12 +16,12 @@ class Network:
     """Runs one ONNX file on images.
 
     :param card: what the model card says of it
-    :param channels: of the output that its decoder reads
+    :param channels: of the output that its decoder reads, [1, channels, h, w]; None when that checks the shape
     :param threads: processor threads; None takes every core that this process may use
     :raises ModelCardError: when the file is no ONNX network, or input or output are not what the card says
     """
 
-    def __init__(self, card: NetworkCard, channels: int, threads: int | None = None):
+    def __init__(self, card: NetworkCard, channels: int | None, threads: int | None = None):
         self.card = card
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or usable_cpus()
@@ -36,7 +36,8 @@ class Network:
             reason = ' '.join(str(error).split())[:200]
             raise ModelCardError(f'{card.path}: cannot be loaded as an ONNX network: {reason}') from error
         self._check_input()
-        self._check_output(channels)
+        if channels is not None:
+            self._check_output(channels)
 
     def _check_input(self) -> None:
         inputs = {entry.name: entry.shape for entry in self._session.get_inputs()}
@@ -64,4 +65,13 @@ class Network:
 
     def run(self, tensor: np.ndarray) -> np.ndarray:
         """The first output, without its batch dimension."""
-        return self._session.run(None, {self.card.input_name: tensor})[0][0]
+        return next(iter(self.run_all(tensor).values()))[0]
+
+    def run_all(self, tensor: np.ndarray) -> dict[str, np.ndarray]:
+        """Every output by its name, in the graph's order, batch dimensions and all."""
+        return dict(zip(self.output_shapes, self._session.run(None, {self.card.input_name: tensor})))
+
+    @property
+    def output_shapes(self) -> dict[str, list[int | str | None]]:
+        """What the graph says of its outputs, in its order; a name or None where a length is left open."""
+        return {entry.name: entry.shape for entry in self._session.get_outputs()}

@@ -38,7 +38,8 @@ class FeatureMatchEstimator:
         self._matcher = cv2.BFMatcher(cv2.NORM_L2)
         self._points, self._normals, self._descriptors = texture_features(mesh, self._sift)
 
-    def estimate(self, image: np.ndarray, camera: Camera, truth: np.ndarray | None = None) -> Estimation:
+    def estimate(self, image: np.ndarray, camera: Camera, truth: np.ndarray | None = None,
+                 depth_m: np.ndarray | None = None, stamp_ns: int | None = None) -> Estimation:
         """The pose most matches agree on; see :class:`posegrasp_ros.estimation.estimate.Estimator`.
 
         Reasons for none: ``no_texture`` (of the mesh), ``no_features`` (in the image), ``too_few_matches``,
@@ -101,7 +102,8 @@ class MeanPoseEstimator:
     def __init__(self, mean_camera_from_object: np.ndarray):
         self._pose = np.array(mean_camera_from_object, dtype=float)
 
-    def estimate(self, image: np.ndarray, camera: Camera, truth: np.ndarray | None = None) -> Estimation:
+    def estimate(self, image: np.ndarray, camera: Camera, truth: np.ndarray | None = None,
+                 depth_m: np.ndarray | None = None, stamp_ns: int | None = None) -> Estimation:
         """The mean pose, whatever the image shows, with score 0 and a covariance that promises nothing."""
         return Stopwatch().answer(poses=[PoseEstimate(self._pose.copy(), 0.0, UNKNOWN_COVARIANCE.copy())])
 
@@ -109,7 +111,8 @@ class MeanPoseEstimator:
 class OracleEstimator:
     """The ground truth: what the stages after perception reach with perfect poses."""
 
-    def estimate(self, image: np.ndarray, camera: Camera, truth: np.ndarray | None = None) -> Estimation:
+    def estimate(self, image: np.ndarray, camera: Camera, truth: np.ndarray | None = None,
+                 depth_m: np.ndarray | None = None, stamp_ns: int | None = None) -> Estimation:
         """The truth with score 1 and no covariance; ``no_ground_truth`` when there is none."""
         if truth is None:
             return Stopwatch().answer('no_ground_truth')

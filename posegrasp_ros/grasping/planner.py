@@ -9,11 +9,14 @@ import numpy as np
 from scipy.special import ndtr
 
 from posegrasp_ros.errors import BadInput
+from posegrasp_ros.geometry import NO_SYMMETRY, Symmetry
 from posegrasp_ros.grasping.gripper import Gripper
 from posegrasp_ros.grasping.library import GraspSet
 
 # why a candidate falls, in the order of the checks: each counts under the first that it fails
 REASONS = ('too_wide', 'below_support', 'approach_blocked', 'unreachable')
+# Turns about a continuous symmetry axis that each grasp is tried in; between two lie 15 degrees.
+TURNS = 24
 
 
 class PlanningError(BadInput):
@@ -91,21 +94,33 @@ class GraspPlanner:
     """Plans for one object and one gripper; what does not depend on the object's pose is computed once.
 
     :param grasp_set: candidates in the object's frame
+    :param symmetry: of the object; a grasp is as good wherever the object looks the same, so each is planned in
+        the best of its places
     """
 
-    def __init__(self, gripper: Gripper, grasp_set: GraspSet, options: PlannerOptions | None = None):
+    def __init__(self, gripper: Gripper, grasp_set: GraspSet, options: PlannerOptions | None = None,
+                 symmetry: Symmetry = NO_SYMMETRY):
         self.options = options or PlannerOptions()
         self._gripper = gripper
+        self._symmetry = symmetry
         self._grasps = grasp_set.grasps
-        self._object_from_tcp = grasp_set.object_from_tcp
-        self._confidences = np.array([grasp.confidence for grasp in self._grasps])
-        self._openings_m = np.array([grasp.opening_m for grasp in self._grasps])
-        widths_m = np.array([grasp.width_m for grasp in self._grasps])
+        places = symmetry.transforms(TURNS)
+        self._places = len(places)
+        # Everything below is by candidate: a grasp in one of its places, all places of the first grasp first.
+        self._object_from_tcp = (places @ grasp_set.object_from_tcp[:, None]).reshape(-1, 4, 4)
+        self._confidences = self._of_candidates([grasp.confidence for grasp in self._grasps])
+        self._openings_m = self._of_candidates([grasp.opening_m for grasp in self._grasps])
+        widths_m = self._of_candidates([grasp.width_m for grasp in self._grasps])
         limit_m = gripper.max_opening_m + 1e-6
         self._side_gaps_m = (self._openings_m - widths_m) / 2
         self._too_wide = (widths_m >= limit_m) | (self._openings_m > limit_m)
-        corners = [self._gripper_corners(opening) for opening in self._openings_m]
-        self._corners = np.array(corners).reshape(len(corners), 8 * (2 + len(gripper.palm_boxes)), 3)
+        corners = [self._gripper_corners(grasp.opening_m) for grasp in self._grasps]
+        corners = np.array(corners).reshape(len(corners), 8 * (2 + len(gripper.palm_boxes)), 3)
+        self._corners = np.repeat(corners, self._places, axis=0)
+
+    def _of_candidates(self, of_grasps: list[float]) -> np.ndarray:
+        """One figure a candidate from one a grasp."""
+        return np.repeat(np.array(of_grasps, dtype=float), self._places)
 
     def _gripper_corners(self, opening_m: float) -> np.ndarray:
         """(K, 3) corners of fingers and palm in the TCP frame: they bound the gripper, closed further or not."""
@@ -121,7 +136,8 @@ class GraspPlanner:
         :raises PlanningError: when the pose is no rigid transform or the covariance no covariance
         """
         start = time.perf_counter()
-        pose, position_covariance = _checked_pose(base_from_object), self._position_covariance(covariance)
+        pose = _checked_pose(base_from_object)
+        position_covariance = self._position_covariance(covariance, pose)
         base_from_tcp = pose @ self._object_from_tcp
         clearances_m, on_the_way_m = self._clearances(base_from_tcp, scene)
         angles_rad = np.arccos(np.clip(-base_from_tcp[:, 2, 2], -1.0, 1.0))
@@ -132,19 +148,26 @@ class GraspPlanner:
             on_the_way_m < least_m,
             angles_rad > self.options.max_approach_angle_rad + 1e-9,
         ])
-        feasible = np.flatnonzero(~fails.any(axis=0))
-        scores = self._scores(base_from_tcp, clearances_m, angles_rad, position_covariance)[feasible]
-        order = np.argsort(-scores, kind='stable')
-        grasps = self._planned(feasible[order], scores[order], base_from_tcp)
-        first_failed = np.argmax(fails, axis=0)[fails.any(axis=0)]
-        fell = {reason: int((first_failed == i).sum()) for i, reason in enumerate(REASONS)}
+        scores = self._scores(base_from_tcp, clearances_m, angles_rad, position_covariance)
+        # A candidate that fell ranks below every other, and the higher the more checks it passed.
+        ranks = np.where(fails.any(axis=0), np.argmax(fails, axis=0) - float(len(REASONS)), scores)
+        best = self._best_places(ranks)
+        chosen = best[ranks[best] >= 0]
+        chosen = chosen[np.argsort(-scores[chosen], kind='stable')]
+        grasps = self._planned(chosen, scores[chosen], base_from_tcp)
+        fell = {reason: int((ranks[best] == i - len(REASONS)).sum()) for i, reason in enumerate(REASONS)}
         numbers = {'candidates': float(len(self._grasps)), 'feasible': float(len(grasps)),
                    **{f'fell_{reason}': float(count) for reason, count in fell.items()},
                    'plan_ms': 1000.0 * (time.perf_counter() - start)}
         return Plan(grasps, '' if grasps else _dominating(fell), fell, numbers)
 
-    def _position_covariance(self, covariance: np.ndarray | None) -> np.ndarray:
-        """(3, 3) of the object's position in the base frame, m²."""
+    def _best_places(self, ranks: np.ndarray) -> np.ndarray:
+        """The candidate of the highest rank of each grasp, the first of equal ones, plan after plan."""
+        of_grasp = ranks.round(6).reshape(len(self._grasps), self._places)
+        return of_grasp.argmax(axis=1) + self._places * np.arange(len(self._grasps))
+
+    def _position_covariance(self, covariance: np.ndarray | None, base_from_object: np.ndarray) -> np.ndarray:
+        """(3, 3) of the object's position in the base frame, m², up to symmetry."""
         if covariance is None or not np.any(covariance):
             return np.eye(3) * self.options.typical_pose_error_m**2
         covariance = np.asarray(covariance, dtype=float)
@@ -152,7 +175,7 @@ class GraspPlanner:
             found = np.array2string(covariance, max_line_width=10**6, threshold=6).replace('\n', '')
             raise PlanningError('covariance of the object: expected 6x6 finite numbers with no negative variance, '
                                 f'got {found}')
-        return covariance[:3, :3]
+        return self._symmetry.without_spin(covariance, base_from_object)[:3, :3]
 
     def _clearances(self, base_from_tcp: np.ndarray, scene: Scene) -> tuple[np.ndarray, np.ndarray]:
         """(N,) height over the support plane at the grasp, and the least on the straight way in, metres.
@@ -184,7 +207,7 @@ class GraspPlanner:
         before, lifted = at_grasp.copy(), at_grasp.copy()
         before[:, :3, 3] -= self.options.pre_grasp_distance_m * at_grasp[:, :3, 2]
         lifted[:, 2, 3] += self.options.lift_m
-        return [PlannedGrasp(self._grasps[k].name, pose, float(score), float(self._openings_m[k]),
+        return [PlannedGrasp(self._grasps[k // self._places].name, pose, float(score), float(self._openings_m[k]),
                              self._gripper.force_n, [pre_grasp, pose, lift])
                 for k, score, pre_grasp, pose, lift in zip(chosen, scores, before, at_grasp, lifted)]
 

@@ -21,6 +21,11 @@ METRIC_UNITS = {
     'rotation_error_median': 'rad',
     'recall_1cm_5deg': '1',
     'add_recall_10pct': '1',
+    'covariance_coverage_90': '1',
+    'score_ece': '1',
+    'false_poses': '1',
+    'instance_recall': '1',
+    'instance_precision': '1',
     'grasp_success_rate': '1',
     'image_to_pose_p50': 'ms',
     'image_to_grasp_p50': 'ms',
@@ -45,6 +50,7 @@ class Entry:
     :param value: in the unit of :data:`METRIC_UNITS`
     :param fair: whether it was measured on the same task and under the same conditions
     :param note: why it is or is not fair
+    :param tolerance: how far a metric with a target may be from it, in the value's unit
     """
 
     name: str
@@ -54,6 +60,7 @@ class Entry:
     date: str
     fair: bool = True
     note: str = ''
+    tolerance: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,15 @@ class Ledger:
         known = self.metrics[metric]
         kept = tuple(e for e in known.entries if (e.name, e.kind) != (entry.name, entry.kind))
         return Ledger({**self.metrics, metric: replace(known, entries=kept + (entry,))})
+
+    def with_requirement(self, metric: str, value: float) -> Ledger:
+        """A ledger with one value, in the unit of :data:`METRIC_UNITS`, in place of a metric's requirements."""
+        known = self.metrics[metric]
+        tolerance = next((e.tolerance for e in known.entries if e.kind == 'requirement'), 0.0)
+        asked = Entry('asked of this run', 'requirement', value, 'option of the command',
+                      datetime.date.today().isoformat(), tolerance=tolerance)
+        others = tuple(e for e in known.entries if e.kind != 'requirement')
+        return Ledger({**self.metrics, metric: replace(known, entries=(asked,) + others)})
 
 
 def load_ledger(path: str | Path | None = None) -> Ledger:
@@ -125,22 +141,31 @@ def _metric(place: _Place, name: str, fields: object) -> MetricBaselines:
     place.at('direction').check(direction in DIRECTIONS, ' or '.join(DIRECTIONS), direction)
     place.at('entries').check(isinstance(entries, list), 'a list', entries)
     return MetricBaselines(direction, tuple(
-        _entry(place.at(f'entries[{index}]'), entry, factors[str(unit)]) for index, entry in enumerate(entries)))
+        _entry(place.at(f'entries[{index}]'), entry, factors[str(unit)], direction)
+        for index, entry in enumerate(entries)))
 
 
-def _entry(place: _Place, fields: object, factor: float) -> Entry:
+def _entry(place: _Place, fields: object, factor: float, direction: str) -> Entry:
     place.check(isinstance(fields, dict), 'a mapping', fields)
     for key in ('name', 'source'):
         text = fields.get(key)
         place.at(key).check(isinstance(text, str) and bool(text.strip()), 'a text', text)
     kind, value, fair, note = (fields.get(key) for key in ('kind', 'value', 'fair', 'note'))
     place.at('kind').check(kind in KINDS, ' or '.join(KINDS), kind)
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    place.at('value').check(is_number, 'a number', value)
+    place.at('value').check(_is_number(value), 'a number', value)
+    tolerance = fields.get('tolerance', 0.0)
+    if direction == 'on_target':
+        place.at('tolerance').check(_is_number(tolerance) and tolerance > 0, 'a number above 0', tolerance)
+    else:
+        place.at('tolerance').check('tolerance' not in fields, 'none unless the direction is on_target', tolerance)
     place.at('fair').check(isinstance(fair, bool), 'true or false', fair)
     place.at('note').check(fair or bool(note), 'why the comparison is not fair', note)
     return Entry(fields['name'], kind, float(value) * factor, fields['source'], _date(place, fields), fair,
-                 note or '')
+                 note or '', tolerance * factor)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _date(place: _Place, fields: dict) -> str:

@@ -1,12 +1,13 @@
 """Errors of an estimated pose, as the BOP benchmark defines them, aware of the object's symmetries.
 
 Hodaň et al., "BOP: Benchmark for 6D Object Pose Estimation", ECCV 2018, and "BOP Challenge 2020 on 6D Object
-Localization", ECCVW 2020. Lengths are metres, angles radians. A symmetry is a (4, 4) object-frame transform that
-leaves the object looking the same; a set of them is (S, 4, 4) with the identity first.
+Localization", ECCVW 2020. Lengths are metres, angles radians. Where BOP samples a continuous symmetry, position
+and rotation errors here are exact, and the others as good as.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,12 +15,14 @@ import numpy as np
 import trimesh
 from scipy.spatial import cKDTree
 
-from posegrasp_ros.geometry import invert, rotation_angle, transform_points
+from posegrasp_ros.geometry import NO_SYMMETRY, Symmetry, invert, rotation_angle, transform_points
 from posegrasp_ros.mesh import Mesh
+from posegrasp_ros.metrics.calibration import confidence_level
 
-NO_SYMMETRY = np.eye(4)[None]
 # A coarse mesh (a box has eight corners) is judged at points on its edges too, this share of its diameter apart.
 POINT_SPACING = 1 / 20
+MOST_POINTS = 4000
+STEPS = 64
 
 
 @dataclass(frozen=True)
@@ -42,24 +45,27 @@ class ErrorTarget:
 
     :param points: (N, 3) model points, object frame, metres
     :param diameter_m: largest distance of two of the model's points
-    :param symmetries: (S, 4, 4) object-frame transforms, identity first
+    :param symmetry: what leaves the object looking the same
     """
 
     points: np.ndarray
     diameter_m: float
-    symmetries: np.ndarray = None
-
-    def __post_init__(self):
-        if self.symmetries is None:
-            object.__setattr__(self, 'symmetries', NO_SYMMETRY)
+    symmetry: Symmetry = NO_SYMMETRY
 
     @classmethod
-    def from_mesh(cls, mesh: Mesh, symmetries: np.ndarray = NO_SYMMETRY) -> ErrorTarget:
-        """The target that a mesh describes: its vertices, and points along edges that are long."""
+    def from_mesh(cls, mesh: Mesh, symmetry: Symmetry = NO_SYMMETRY) -> ErrorTarget:
+        """The target that a mesh describes: its vertices, and points along edges that are long.
+
+        Of a fine mesh it is the outermost vertices, and a share of the others.
+        """
         solid = mesh.solid
         points, _ = trimesh.remesh.subdivide_to_size(
             solid.vertices, solid.faces, max_edge=mesh.diameter * POINT_SPACING, max_iter=20)
-        return cls(np.unique(points.round(9), axis=0), mesh.diameter, symmetries)
+        points = np.unique(points.round(9), axis=0)
+        if len(points) > MOST_POINTS:
+            points = np.vstack([solid.convex_hull.vertices, points[::len(points) // MOST_POINTS + 1]])
+            points = np.unique(points.round(9), axis=0)
+        return cls(points, mesh.diameter, symmetry)
 
     @cached_property
     def tree(self) -> cKDTree:
@@ -68,13 +74,19 @@ class ErrorTarget:
 
     @property
     def is_symmetric(self) -> bool:
-        return len(self.symmetries) > 1
+        return not self.symmetry.is_none
+
+    def confidence_level(self, estimate: np.ndarray, covariance: np.ndarray, truth: np.ndarray) -> float:
+        """Level of the smallest region of an estimate's (6, 6) covariance that holds the truth, up to symmetry."""
+        nearest = self.symmetry.nearest(truth, estimate)
+        return confidence_level(estimate, covariance, nearest, self.symmetry.spin_direction(estimate))
 
     def errors(self, estimate: np.ndarray, truth: np.ndarray) -> PoseErrors:
         """Errors of a (4, 4) camera_from_object estimate against the (4, 4) truth."""
-        nearest = nearest_truth(estimate, truth, self.symmetries)
+        nearest = self.symmetry.nearest(truth, estimate)
         if self.is_symmetric:
-            add_m = adi(estimate, truth, self.points, self.tree)
+            # Nearest in rotation first: the points of a finite cloud do not lie on each other in any other turn.
+            add_m = adi(estimate, nearest, self.points, self.tree)
         else:
             add_m = add(estimate, truth, self.points)
         return PoseErrors(position_error(estimate, nearest), rotation_error(estimate, nearest), add_m)
@@ -88,19 +100,6 @@ def position_error(estimate: np.ndarray, truth: np.ndarray) -> float:
 def rotation_error(estimate: np.ndarray, truth: np.ndarray) -> float:
     """Angle between two (4, 4) poses' rotations, radians, in [0, pi] (BOP's e_RE)."""
     return float(rotation_angle(estimate[:3, :3].T @ truth[:3, :3]))
-
-
-def nearest_truth(estimate: np.ndarray, truth: np.ndarray, symmetries: np.ndarray) -> np.ndarray:
-    """Of all poses (4, 4) that look like the truth, the one whose rotation is closest to the estimate's.
-
-    Position and rotation error are then taken from the same pose; equal rotations are decided by position.
-    """
-    if len(symmetries) == 1:
-        return truth @ symmetries[0]
-    candidates = truth @ symmetries
-    angles = rotation_angle(estimate[:3, :3].T @ candidates[:, :3, :3])
-    distances = np.linalg.norm(candidates[:, :3, 3] - estimate[:3, 3], axis=1)
-    return candidates[np.lexsort((distances, angles.round(9)))[0]]
 
 
 def add(estimate: np.ndarray, truth: np.ndarray, points: np.ndarray) -> float:
@@ -125,22 +124,26 @@ def adi(estimate: np.ndarray, truth: np.ndarray, points: np.ndarray, tree: cKDTr
 
 
 def mssd(estimate: np.ndarray, truth: np.ndarray, points: np.ndarray,
-         symmetries: np.ndarray = NO_SYMMETRY) -> float:
+         symmetry: Symmetry = NO_SYMMETRY) -> float:
     """Maximum symmetry-aware surface distance, metres: the worst point under the best symmetry.
 
     With D = estimate - truth S a point's squared distance is p' D'D p, so all symmetries and points are one
     matrix product of (S, 16) by (16, N).
     """
-    differences = (estimate - truth @ symmetries)[:, :3, :]
-    grams = np.swapaxes(differences, 1, 2) @ differences
     homogeneous = np.column_stack([points, np.ones(len(points))])
     products = (homogeneous[:, :, None] * homogeneous[:, None, :]).reshape(len(points), 16)
-    squared = grams.reshape(-1, 16) @ products.T
-    return float(np.sqrt(max(squared.max(axis=1).min(), 0.0)))
+
+    def worst(symmetries: np.ndarray) -> np.ndarray:
+        differences = (estimate - truth @ symmetries)[:, :3, :]
+        grams = np.swapaxes(differences, 1, 2) @ differences
+        squared = grams.reshape(-1, 16) @ products.T
+        return np.sqrt(squared.max(axis=1).clip(0.0))
+
+    return _least(worst, symmetry)
 
 
 def mspd(estimate: np.ndarray, truth: np.ndarray, points: np.ndarray, matrix: np.ndarray,
-         symmetries: np.ndarray = NO_SYMMETRY) -> float:
+         symmetry: Symmetry = NO_SYMMETRY) -> float:
     """Maximum symmetry-aware projection distance, pixels; infinite when a point is not in front of the camera.
 
     :param matrix: (3, 3) pinhole matrix, pixels
@@ -151,6 +154,24 @@ def mspd(estimate: np.ndarray, truth: np.ndarray, points: np.ndarray, matrix: np
         depth = np.where(in_camera[:, 2:] > 1e-9, in_camera[:, 2:], np.nan)
         return in_camera[:, :2] / depth
 
-    distances = np.linalg.norm(pixels(np.asarray(estimate)[None]) - pixels(truth @ symmetries), axis=1)
-    worst = np.nan_to_num(distances, nan=np.inf).max(axis=1)
-    return float(worst.min())
+    seen = pixels(np.asarray(estimate)[None])
+
+    def worst(symmetries: np.ndarray) -> np.ndarray:
+        distances = np.linalg.norm(seen - pixels(truth @ symmetries), axis=1)
+        return np.nan_to_num(distances, nan=np.inf).max(axis=1)
+
+    return _least(worst, symmetry)
+
+
+def _least(worst: Callable[[np.ndarray], np.ndarray], symmetry: Symmetry) -> float:
+    """The least of an error over all symmetries; about a continuous axis the best turn to 0.1 degrees.
+
+    :param worst: the error (S,) under each of some symmetries (S, 4, 4)
+    """
+    symmetries = symmetry.transforms(STEPS)
+    errors = worst(symmetries)
+    if symmetry.axis is None:
+        return float(errors.min())
+    between = np.linspace(-1.0, 1.0, STEPS) * 2 * np.pi / STEPS
+    finer = symmetries[np.argmin(errors)] @ np.array([symmetry.turn(angle) for angle in between])
+    return float(min(errors.min(), worst(finer).min()))

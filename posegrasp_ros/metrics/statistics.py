@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ Z_95 = 1.959963984540054
 RESAMPLES = 1000
 # Resampling fewer clusters than this says nothing about how they scatter.
 MIN_CLUSTERS = 5
-DIRECTIONS = ('lower_is_better', 'higher_is_better')
+DIRECTIONS = ('lower_is_better', 'higher_is_better', 'on_target')
 
 
 class Interval(NamedTuple):
@@ -77,19 +78,29 @@ def quantile_interval(values: np.ndarray, clusters: np.ndarray, quantile: float 
     """
     order = np.argsort(values, kind='stable')
     ordered = np.asarray(values, dtype=float)[order]
-    _, index = np.unique(np.asarray(clusters)[order], return_inverse=True)
-    count = int(index.max()) + 1 if ordered.size else 0
-    if count < MIN_CLUSTERS:
+    draws = bootstrap(lambda weights: _weighted_quantile(ordered, weights.cumsum(), quantile),
+                      np.asarray(clusters)[order], seed)
+    if draws is None:
         return None
-    rng = np.random.default_rng(seed)
-    draws = np.empty(RESAMPLES)
-    for draw in range(RESAMPLES):
-        # How often each cluster was drawn is the weight of each of its values.
-        weights = np.bincount(rng.integers(count, size=count), minlength=count)[index].cumsum()
-        draws[draw] = _weighted_quantile(ordered, weights, quantile)
     tail = 100 * (1 - CONFIDENCE) / 2
     low, high = np.percentile(draws, [tail, 100 - tail])
     return Interval(float(low), float(high))
+
+
+def bootstrap(statistic: Callable[[np.ndarray], float], clusters: np.ndarray, seed: int = 0) -> np.ndarray | None:
+    """A statistic of values whose clusters are drawn with replacement, :data:`RESAMPLES` times.
+
+    :param statistic: of the (N,) weights of the values: how often the cluster of each was drawn
+    :param clusters: (N,) block of time of each value
+    :return: None when there are fewer than :data:`MIN_CLUSTERS` clusters
+    """
+    names, index = np.unique(clusters, return_inverse=True)
+    count = len(names)
+    if count < MIN_CLUSTERS:
+        return None
+    rng = np.random.default_rng(seed)
+    return np.array([statistic(np.bincount(rng.integers(count, size=count), minlength=count)[index])
+                     for _ in range(RESAMPLES)])
 
 
 def _weighted_quantile(ordered: np.ndarray, cumulated: np.ndarray, quantile: float) -> float:
@@ -100,16 +111,21 @@ def _weighted_quantile(ordered: np.ndarray, cumulated: np.ndarray, quantile: flo
     return ordered[low] + (position - below) * (ordered[high] - ordered[low])
 
 
-def verdict(interval: Interval | None, reference: float, direction: str) -> str:
+def verdict(interval: Interval | None, reference: float, direction: str, tolerance: float = 0.0) -> str:
     """``better``, ``worse`` or ``inconclusive``: on which side of the reference the whole interval lies.
 
-    :param direction: one of :data:`DIRECTIONS`
+    :param direction: one of :data:`DIRECTIONS`; ``on_target`` is better within the tolerance, worse beyond it
+    :param tolerance: around the reference, where that is a target
     """
     if direction not in DIRECTIONS:
         raise ValueError(f'direction: expected {" or ".join(DIRECTIONS)}, got {direction!r}')
     if interval is None:
         return 'inconclusive'
     low, high = interval
+    if direction == 'on_target':
+        if reference - tolerance <= low and high <= reference + tolerance:
+            return 'better'
+        return 'worse' if high < reference - tolerance or low > reference + tolerance else 'inconclusive'
     if high < reference:
         return 'better' if direction == 'lower_is_better' else 'worse'
     if low > reference:
@@ -117,9 +133,12 @@ def verdict(interval: Interval | None, reference: float, direction: str) -> str:
     return 'inconclusive'
 
 
-def is_beyond(value: float, reference: float, direction: str) -> bool:
+def is_beyond(value: float, reference: float, direction: str, tolerance: float = 0.0) -> bool:
     """Whether a value lies on the wrong side of the reference; on it is not beyond.
 
     :param direction: one of :data:`DIRECTIONS`
+    :param tolerance: around the reference, where that is a target
     """
+    if direction == 'on_target':
+        return abs(value - reference) > tolerance
     return value > reference if direction == 'lower_is_better' else value < reference

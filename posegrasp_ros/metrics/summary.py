@@ -14,6 +14,12 @@ from functools import cached_property
 import numpy as np
 
 from posegrasp_ros.metrics.baselines import METRIC_UNITS, Ledger
+from posegrasp_ros.metrics.calibration import (
+    COVERAGE_LEVEL,
+    expected_calibration_error,
+    expected_calibration_error_interval,
+    reliability,
+)
 from posegrasp_ros.metrics.stage_report import STAGES
 from posegrasp_ros.metrics.statistics import Interval, quantile_interval, rate_interval, verdict
 
@@ -22,6 +28,7 @@ SCHEMA = 'posegrasp.summary/1'
 RECALL_POSITION_M = 0.01
 RECALL_ROTATION_RAD = math.radians(5)
 RECALL_ADD_SHARE = 0.1
+CONFIDENCE_LEVELS = tuple(tenth / 10 for tenth in range(1, 10))
 
 
 @dataclass(frozen=True)
@@ -29,6 +36,12 @@ class FrameTable:
     """A run's N frames as columns; unknown times are NaN, errors of unanswered frames infinite.
 
     :param blocks: (N,) stretch of ``block_s`` seconds that each frame lies in, what the bootstrap draws
+    :param is_without_object: (N,) whether nothing is to be found in the frame
+    :param instances: (N, 3) objects in the frame, poses of them, pairs of the two that agree; zeros where a frame
+        was not said to have several
+    :param score: (N,) perception's own; NaN where it states none
+    :param confidence_level: (N,) level of the estimate's smallest confidence region that holds the truth; NaN
+        where there is no estimate, covariance or truth
     :param reports: per frame {stage: (ok, reason)}
     :param diameter_m: the object's; None when no pose errors are measured
     """
@@ -37,11 +50,15 @@ class FrameTable:
     block_s: float
     has_image: np.ndarray
     has_truth: np.ndarray
+    is_without_object: np.ndarray
     reports: list[dict[str, tuple[bool, str]]]
     latency_ms: dict[str, np.ndarray]
     position_error_m: np.ndarray
     rotation_error_rad: np.ndarray
     add_error_m: np.ndarray
+    instances: np.ndarray
+    score: np.ndarray
+    confidence_level: np.ndarray
     diameter_m: float | None
     repeats: int
 
@@ -64,7 +81,7 @@ class FrameTable:
         """
         reported = self.reported(stage)
         if stage == 'perception':
-            return reported | self.has_image | self.has_truth
+            return reported | self.has_image | self.has_truth | self.is_without_object
         if stage == 'planning' and reported.any():
             return reported | self.answered('perception')
         return reported
@@ -79,6 +96,21 @@ class FrameTable:
         """(N,) whether the pose is within 1 cm and 5 degrees."""
         return (self.position_error_m < RECALL_POSITION_M) & (self.rotation_error_rad < RECALL_ROTATION_RAD)
 
+    @cached_property
+    def has_found(self) -> np.ndarray:
+        """(N,) whether there is a pose of the object that is in the frame."""
+        return self.counts_for_recall & np.isfinite(self.position_error_m)
+
+    @cached_property
+    def is_scored(self) -> np.ndarray:
+        """(N,) whether the score of the pose can be held against its truth."""
+        return self.has_found & np.isfinite(self.score)
+
+    @cached_property
+    def states_covariance(self) -> np.ndarray:
+        """(N,) whether the covariance of the pose can be held against its truth."""
+        return self.has_found & np.isfinite(self.confidence_level)
+
 
 def summarise(table: FrameTable, ledger: Ledger | None, provenance: dict) -> dict:
     """The summary of a run as plain values, ready for JSON."""
@@ -91,10 +123,12 @@ def summarise(table: FrameTable, ledger: Ledger | None, provenance: dict) -> dic
         'verdicts': compare(metrics, ledger),
         'failures': _failures(table),
         'frames': {'seen': len(table), 'with_object': int(table.counts_for_recall.sum()),
+                   'without_object': int(table.is_without_object.sum()),
                    'blocks': len(np.unique(table.blocks)), 'block_s': table.block_s,
                    'repeated_messages': table.repeats},
         'distributions': {'position_error': _distribution(table, table.position_error_m, 'm'),
                           'rotation_error': _distribution(table, table.rotation_error_rad, 'rad')},
+        'calibration': _calibration(table),
         'provenance': provenance,
     }
 
@@ -109,8 +143,8 @@ def compare(metrics: dict, ledger: Ledger | None) -> list[dict]:
                 'metric': name, 'entry': entry.name, 'kind': entry.kind, 'value': metric['value'],
                 'interval': metric['interval'], 'reference': entry.value, 'unit': metric['unit'],
                 'direction': baselines.direction, 'fair': entry.fair, 'note': entry.note,
-                'source': entry.source,
-                'verdict': verdict(metric['interval'], entry.value, baselines.direction),
+                'source': entry.source, 'tolerance': entry.tolerance,
+                'verdict': verdict(metric['interval'], entry.value, baselines.direction, entry.tolerance),
             })
     return verdicts
 
@@ -120,7 +154,7 @@ def measure(table: FrameTable) -> dict[str, dict]:
 
     Image to grasp is the time of perception and planning; what messages take between nodes is not in it.
     """
-    found = table.counts_for_recall & np.isfinite(table.position_error_m)
+    found = table.has_found
     posed = table.answered('perception')
     planned = table.answered('planning')
     to_pose = table.latency_ms['perception']
@@ -132,6 +166,12 @@ def measure(table: FrameTable) -> dict[str, dict]:
         'rotation_error_median': _median(table, 'rotation_error_median', table.rotation_error_rad, found),
         'recall_1cm_5deg': _rate(table.is_accurate, table.counts_for_recall, table.blocks),
         'add_recall_10pct': _rate(small_add, table.counts_for_recall, table.blocks),
+        'covariance_coverage_90': _rate(table.confidence_level <= COVERAGE_LEVEL, table.states_covariance,
+                                        table.blocks),
+        'score_ece': _score_error(table),
+        'false_poses': _rate(posed, table.is_without_object, table.blocks),
+        'instance_recall': _share(table.instances[:, 2], table.instances[:, 0], table.blocks),
+        'instance_precision': _share(table.instances[:, 2], table.instances[:, 1], table.blocks),
         'grasp_success_rate': _rate(table.answered('execution'), table.inputs('execution'), attempts),
         'image_to_pose_p50': _median(table, 'image_to_pose_p50', to_pose, posed),
         'image_to_grasp_p50': _median(table, 'image_to_grasp_p50', to_grasp, planned),
@@ -159,9 +199,39 @@ def _rate(successes: np.ndarray, counted: np.ndarray, clusters: np.ndarray) -> d
     return _metric(float(successes[counted].mean()), '1', interval, counted.sum())
 
 
+def _share(parts: np.ndarray, wholes: np.ndarray, clusters: np.ndarray) -> dict:
+    """Share of (N,) counts in others, of which each one is a trial."""
+    place = np.concatenate([np.arange(whole) for whole in wholes]) if wholes.size else np.zeros(0)
+    return _rate(place < np.repeat(parts, wholes), np.ones(place.size, dtype=bool), np.repeat(clusters, wholes))
+
+
+def _score_error(table: FrameTable) -> dict:
+    """Expected calibration error over the frames that have an answer, a score and a truth."""
+    chosen = table.is_scored
+    if not chosen.any():
+        return _metric(None, '1', None, 0)
+    scores, right = table.score[chosen], table.is_accurate[chosen]
+    interval = expected_calibration_error_interval(scores, right, table.blocks[chosen])
+    return _metric(expected_calibration_error(scores, right), '1', interval, chosen.sum())
+
+
+def _calibration(table: FrameTable) -> dict:
+    """What is drawn of score and covariance: share right by score, share of truths inside by level."""
+    scored, levels = table.is_scored, table.confidence_level[table.states_covariance]
+    return {
+        'score': reliability(table.score[scored], table.is_accurate[scored]) if scored.any() else None,
+        'covariance': [{'level': level, 'inside': float((levels <= level).mean())}
+                       for level in CONFIDENCE_LEVELS] if levels.size else None,
+    }
+
+
 def _headline(metrics: dict[str, dict]) -> dict:
-    """Grasp success where picks are reported, else the share of all frames whose pose is good enough."""
-    name = 'grasp_success_rate' if metrics['grasp_success_rate']['n'] else 'recall_1cm_5deg'
+    """Grasp success where picks are reported, else the share of all frames whose pose is good enough.
+
+    Where the object is known to be in none of them, the share of frames with a pose nevertheless.
+    """
+    measured = (name for name in ('grasp_success_rate', 'recall_1cm_5deg', 'false_poses') if metrics[name]['n'])
+    name = next(measured, 'recall_1cm_5deg')
     return {'name': name, **{key: metrics[name][key] for key in ('value', 'interval', 'n')}}
 
 
@@ -178,11 +248,18 @@ def _stage(table: FrameTable, stage: str) -> dict:
 
 
 def _failures(table: FrameTable) -> dict[str, int]:
-    """Frames by the reason of the first stage that failed them, most frequent first."""
+    """Frames by the reason of the first stage that failed them, most frequent first.
+
+    Where nothing is to be found, a pose is the only failure.
+    """
     inputs = {stage: table.inputs(stage) for stage in STAGES}
     inaccurate = table.counts_for_recall & ~table.is_accurate
     reasons: Counter[str] = Counter()
     for index, reports in enumerate(table.reports):
+        if table.is_without_object[index]:
+            if reports.get('perception', (False, ''))[0]:
+                reasons['false_pose'] += 1
+            continue
         for stage in STAGES:
             ok, reason = reports.get(stage, (False, f'{stage}_silent'))
             if inputs[stage][index] and not ok:

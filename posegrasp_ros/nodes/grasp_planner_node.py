@@ -13,7 +13,7 @@ from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
 from posegrasp_ros.estimation.model_card import load_model_card
-from posegrasp_ros.geometry import rotate_covariance
+from posegrasp_ros.geometry import NO_SYMMETRY, rotate_covariance
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.library import load_grasps
 from posegrasp_ros.grasping.planner import GraspPlanner, PlannedGrasp, Scene
@@ -53,9 +53,12 @@ class GraspPlannerNode(AutostartLifecycleNode):
     def configure(self) -> None:
         chosen = self.parameters
         self._gripper = load_gripper(chosen.gripper or resource_path('config/gripper.yaml'))
-        grasps_path = chosen.grasps or load_model_card(chosen.model or resource_path('models/box')).grasps_path
+        # Grasps of one's own need no model; with one, its symmetry counts for them too.
+        needs_card = chosen.model or not chosen.grasps
+        card = load_model_card(chosen.model or resource_path('models/box')) if needs_card else None
+        grasps_path = chosen.grasps or card.grasps_path
         grasp_set = load_grasps(grasps_path, self._gripper)
-        self._planner = GraspPlanner(self._gripper, grasp_set)
+        self._planner = GraspPlanner(self._gripper, grasp_set, symmetry=card.symmetry if card else NO_SYMMETRY)
         self._scene = Scene(support_height_m=chosen.support_height_m if chosen.support_plane else None)
         self._base_from_camera = pose_parameter('base_from_camera', chosen.base_from_camera)
         self._transforms = None if self._base_from_camera is not None else TransformListenerIfInstalled(self)

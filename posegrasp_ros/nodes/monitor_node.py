@@ -21,6 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
 from sensor_msgs.msg import CameraInfo
@@ -70,7 +71,7 @@ class MonitorNode(AutostartLifecycleNode):
 
     def configure(self) -> None:
         card = load_model_card(self.parameters.model or resource_path('models/box'))
-        target = ErrorTarget.from_mesh(card.mesh, card.symmetries)
+        target = ErrorTarget.from_mesh(card.mesh, card.symmetry)
         self._metrics = RunMetrics(target, load_ledger(self.parameters.baselines or None))
         self._liveness = Liveness(self.parameters.silence_s)
         self._provenance = describe_run(card, seed=self.parameters.seed if self.parameters.seed >= 0 else None)
@@ -110,7 +111,10 @@ class MonitorNode(AutostartLifecycleNode):
         self._metrics.add_truth(stamp_ns(message.header.stamp), messages.transform_from(message.pose))
 
     def on_pose(self, message: PoseWithCovarianceStamped) -> None:
-        self._metrics.add_estimate(stamp_ns(message.header.stamp), messages.transform_from(message.pose.pose))
+        # As it is: unlike the planner, who must not use a covariance that is none, the metrics count it as wrong.
+        covariance = np.asarray(message.pose.covariance, dtype=float).reshape(6, 6)
+        self._metrics.add_estimate(stamp_ns(message.header.stamp), messages.transform_from(message.pose.pose),
+                                   covariance)
 
     def on_report(self, message: DiagnosticArray) -> None:
         report = messages.report_from(message)

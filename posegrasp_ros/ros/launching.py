@@ -33,7 +33,7 @@ ARGUMENTS: dict[str, tuple[str, str]] = {
     'params_file': (str(resource_path('config/posegrasp.yaml')), 'Parameter file; copy the default and edit it.'),
     'model': ('', 'Model folder, the one with model.yaml. Empty: as in params_file.'),
     'gripper': ('', 'Gripper file. Empty: as in params_file.'),
-    'estimator': ('', 'onnx, feature_match, mean_pose or oracle. Empty: as in params_file.'),
+    'estimator': ('', 'onnx, network, feature_match, mean_pose or oracle. Empty: as in params_file.'),
     'base_from_camera': ('', 'Pose of the camera in the base frame, "[x, y, z, qx, qy, qz, qw]". '
                              'Empty: as in params_file, and if that is empty too, TF is asked.'),
     'base_frame': ('', 'Frame of the grasps; z points up. Empty: as in params_file.'),

@@ -20,6 +20,8 @@ TIMESTEP_S = 0.002
 FLOOR_M, WALL_M = -0.75, 1.6
 TABLE_THICKNESS_M = 0.04
 BOX_SHARE = 0.97
+# Lets a lying can or a ball come to rest; one of 60 mm starts to roll on a slope of 4 degrees.
+ROLLING_FRICTION_M = 0.002
 
 _SHAPES = {
     'box': mujoco.mjtGeom.mjGEOM_BOX,
@@ -43,7 +45,13 @@ def build_model(mesh: Mesh, gripper: Gripper | None, scene: SceneSpec, camera: C
     _add_camera(spec, scene.base_from_camera, camera)
     for index, distractor in enumerate(scene.distractors):
         _add_distractor(spec, distractor, f'distractor_{index}', scene.friction)
+    for index, occluder in enumerate(scene.occluders):
+        _add_occluder(spec, occluder, f'occluder_{index}')
     _add_object(spec, mesh, scene.base_from_object, scene.friction)
+    for pose in scene.other_objects:
+        spec.worldbody.add_geom(type=mujoco.mjtGeom.mjGEOM_MESH, meshname='object', material='object',
+                                pos=pose[:3, 3], quat=mujoco_quaternion(pose[:3, :3]), contype=0, conaffinity=0,
+                                group=OBJECT_GROUP)
     if gripper is not None:
         add_hand(spec, gripper, scene.friction, HAND_GROUP)
     return spec.compile()
@@ -123,7 +131,16 @@ def _add_distractor(spec: mujoco.MjSpec, distractor: Distractor, name: str, fric
     body.add_freejoint()
     # Rolling friction (condim 6) lets spheres and lying cylinders come to rest.
     body.add_geom(name=name, type=_SHAPES[distractor.shape], size=distractor.size, material=name,
-                  density=DENSITY_KG_M3, condim=6, friction=[friction, 0.005, 0.002], group=ROOM_GROUP)
+                  density=DENSITY_KG_M3, condim=6, friction=[friction, 0.005, ROLLING_FRICTION_M],
+                  group=ROOM_GROUP)
+
+
+def _add_occluder(spec: mujoco.MjSpec, occluder: Distractor, name: str) -> None:
+    """A solid to be seen, fixed where it is."""
+    pose = occluder.base_from_body
+    add_painted_material(spec, occluder.texture, name, size=128)
+    spec.worldbody.add_geom(name=name, type=_SHAPES[occluder.shape], size=occluder.size, pos=pose[:3, 3],
+                            quat=mujoco_quaternion(pose[:3, :3]), material=name, **_SCENERY)
 
 
 def _add_object(spec: mujoco.MjSpec, mesh: Mesh, base_from_object: np.ndarray, friction: float) -> None:
@@ -142,13 +159,14 @@ def _add_object(spec: mujoco.MjSpec, mesh: Mesh, base_from_object: np.ndarray, f
                   mass=0, contype=0, conaffinity=0, group=OBJECT_GROUP)
     hull = mesh.solid.convex_hull
     volume_m3 = mesh.solid.volume if mesh.solid.is_volume else hull.volume
-    touch = {'name': 'object_touch', 'mass': DENSITY_KG_M3 * volume_m3, 'condim': 4, 'group': COLLISION_GROUP,
-             'friction': [friction, 0.005, 0.0001]}
+    touch = {'name': 'object_touch', 'mass': DENSITY_KG_M3 * volume_m3, 'group': COLLISION_GROUP}
     box_from_object, extents = trimesh.bounds.oriented_bounds(hull)
     if hull.volume > BOX_SHARE * np.prod(extents):
         object_from_box = np.linalg.inv(box_from_object)
         body.add_geom(type=mujoco.mjtGeom.mjGEOM_BOX, size=extents / 2, pos=object_from_box[:3, 3],
-                      quat=mujoco_quaternion(object_from_box[:3, :3]), **touch)
+                      quat=mujoco_quaternion(object_from_box[:3, :3]), condim=4,
+                      friction=[friction, 0.005, 0.0001], **touch)
     else:
         spec.add_mesh(name='object_hull', uservert=hull.vertices.ravel(), userface=hull.faces.ravel())
-        body.add_geom(type=mujoco.mjtGeom.mjGEOM_MESH, meshname='object_hull', **touch)
+        body.add_geom(type=mujoco.mjtGeom.mjGEOM_MESH, meshname='object_hull', condim=6,
+                      friction=[friction, 0.005, ROLLING_FRICTION_M], **touch)

@@ -116,7 +116,7 @@ def sample_distractors(
         if any(_gap_m(candidate, other.base_from_body[:3, 3], other.footprint_m) < 0.01 for other in placed):
             continue
         silhouette = project(transform_points(camera_from_base, candidate.corners), intrinsics)
-        if _overlap(outline, silhouette) > HIDDEN_AT_MOST:
+        if overlap(outline, silhouette) > HIDDEN_AT_MOST:
             continue
         placed.append(candidate)
         if len(placed) == wanted:
@@ -151,7 +151,7 @@ def _gap_m(distractor: Distractor, middle: np.ndarray, radius_m: float) -> float
     return distance - radius_m - distractor.footprint_m
 
 
-def _overlap(outline: np.ndarray, other: np.ndarray) -> float:
+def overlap(outline: np.ndarray, other: np.ndarray) -> float:
     """Share of one convex outline (N, 2) pixels that another (M, 2) covers, whichever is in front."""
     if not (np.isfinite(outline).all() and np.isfinite(other).all()):
         return 1.0  # behind the camera: too near for either to be placed so

@@ -11,6 +11,8 @@ from posegrasp_ros.bag_writer import BagWriter
 from posegrasp_ros.bags import BagFrame
 from posegrasp_ros.errors import BadInput
 from posegrasp_ros.mesh import Mesh
+from posegrasp_ros.simulation.instances import sample_scene_of_several
+from posegrasp_ros.simulation.occlusion import occluded_world
 from posegrasp_ros.simulation.scene import sample_scene
 from posegrasp_ros.simulation.world import World
 
@@ -19,9 +21,13 @@ SCENE_SPACING_NS = 1_000_000_000
 
 
 def record(out: Path, mesh: Mesh, scenes: int, seed: int, image_size: tuple[int, int] = (640, 480),
-           progress: bool = True) -> None:
+           progress: bool = True, occlusion: tuple[float, float] | None = None,
+           without_object: bool = False, instances: int = 1) -> None:
     """Write one frame of each of ``scenes`` random scenes; the same seed gives the same scenes.
 
+    :param occlusion: least and greatest share of the object's pixels that something hides; None: as it comes
+    :param without_object: take the object away before the picture is taken; there is no ground truth then
+    :param instances: how many of the object are in each scene
     :raises BadInput: when the folder exists or there is nothing to record
     """
     if scenes < 1:
@@ -29,7 +35,17 @@ def record(out: Path, mesh: Mesh, scenes: int, seed: int, image_size: tuple[int,
     rng = np.random.default_rng(seed)
     with BagWriter(out) as writer:
         for index in tqdm(range(scenes), desc='recording', unit='scene', disable=not progress):
-            with World(mesh, None, sample_scene(rng, mesh), image_size=image_size) as world:
-                frame = world.frame()
-            writer.write(BagFrame((index + 1) * SCENE_SPACING_NS, frame.image, frame.camera,
-                                  frame.camera_from_object, frame.base_from_camera))
+            with _open_world(rng, mesh, image_size, occlusion, instances) as world:
+                frame = world.frame(show_object=not without_object)
+            truth = None if without_object else frame.camera_from_object
+            writer.write(BagFrame((index + 1) * SCENE_SPACING_NS, frame.image, frame.camera, truth,
+                                  frame.base_from_camera, other_objects=frame.other_objects))
+
+
+def _open_world(rng: np.random.Generator, mesh: Mesh, image_size: tuple[int, int],
+                occlusion: tuple[float, float] | None, instances: int) -> World:
+    if instances > 1:
+        return World(mesh, None, sample_scene_of_several(rng, mesh, instances), image_size=image_size)
+    if occlusion:
+        return occluded_world(rng, mesh, occlusion, image_size)
+    return World(mesh, None, sample_scene(rng, mesh), image_size=image_size)

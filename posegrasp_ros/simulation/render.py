@@ -50,9 +50,10 @@ class SceneRenderer:
                 'osmesa (Debian: libosmesa6) or egl, set before mujoco is first imported') from error
         _open_renderers.add(self)
 
-    def image(self, data: mujoco.MjData, show_hand: bool = False) -> np.ndarray:
+    def image(self, data: mujoco.MjData, show_hand: bool = False, show_object: bool = True) -> np.ndarray:
         """What the camera sees, (H, W, 3) uint8, blue green red."""
-        groups = (ROOM_GROUP, OBJECT_GROUP, HAND_GROUP) if show_hand else (ROOM_GROUP, OBJECT_GROUP)
+        shown = {ROOM_GROUP: True, OBJECT_GROUP: show_object, HAND_GROUP: show_hand}
+        groups = tuple(group for group, is_shown in shown.items() if is_shown)
         return cv2.cvtColor(self._render(data, groups), cv2.COLOR_RGB2BGR)
 
     def unoccluded_share(self, data: mujoco.MjData) -> float:

@@ -61,6 +61,8 @@ class SceneSpec:
     :param field_of_view_rad: horizontal, of a pinhole camera
     :param ambient: light from everywhere, red green blue
     :param friction: Coulomb coefficient of object, fingers and table
+    :param occluders: what hides the object from the camera; it stays where it is and touches nothing
+    :param other_objects: (4, 4) base_from_object of each further one of its kind; they stay where they are
     """
 
     base_from_object: np.ndarray
@@ -72,6 +74,8 @@ class SceneSpec:
     ambient: tuple[float, float, float]
     sensor: Sensor
     friction: float = FRICTION
+    occluders: tuple[Distractor, ...] = ()
+    other_objects: tuple[np.ndarray, ...] = ()
 
 
 def sample_scene(

@@ -31,12 +31,14 @@ class Frame:
     :param image: (H, W, 3) uint8, blue green red
     :param camera_from_object: (4, 4)
     :param base_from_camera: (4, 4)
+    :param other_objects: (4, 4) camera_from_object of each further one
     """
 
     image: np.ndarray
     camera: Camera
     camera_from_object: np.ndarray
     base_from_camera: np.ndarray
+    other_objects: tuple[np.ndarray, ...] = ()
 
 
 class World:
@@ -74,16 +76,23 @@ class World:
         """(4, 4) base_from_object as it is now."""
         return make_transform(self._data.xmat[self._object].reshape(3, 3), self._data.xpos[self._object])
 
-    def frame(self, show_hand: bool = False) -> Frame:
+    def frame(self, show_hand: bool = False, show_object: bool = True) -> Frame:
         """Take the next image; the hand is out of sight unless asked for."""
-        image = expose(self._scene.sensor, self._open_renderer().image(self._data, show_hand), self._frames)
+        picture = self._open_renderer().image(self._data, show_hand, show_object)
+        image = expose(self._scene.sensor, picture, self._frames)
         self._frames += 1
-        return Frame(image, self.camera, self._camera_from_object(), self._scene.base_from_camera)
+        camera_from_base = invert(self._scene.base_from_camera)
+        return Frame(image, self.camera, self._camera_from_object(), self._scene.base_from_camera,
+                     tuple(camera_from_base @ pose for pose in self._scene.other_objects))
 
     def visible_fraction(self) -> float:
         """The object's visible pixels by those it would have alone in an image without borders; two renderings."""
         return (inside_share(self._mesh, self.camera, self._camera_from_object())
                 * self._open_renderer().unoccluded_share(self._data))
+
+    def hidden_share(self) -> float:
+        """Share of the object's pixels in the image that something hides, 1 where none is seen; two renderings."""
+        return 1.0 - self._open_renderer().unoccluded_share(self._data)
 
     def pick(self, approach: Sequence[np.ndarray], opening_m: float, force_n: float) -> PickOutcome:
         """Try to pick the object up; physics decides. The hand stays where the attempt ended.

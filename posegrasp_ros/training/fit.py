@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,12 +17,16 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from posegrasp_ros.estimation.decoders import LOG_SCALE_RANGE
+from posegrasp_ros.mesh import Mesh
 from posegrasp_ros.processors import usable_cpus
+from posegrasp_ros.training.checkpoint import SECONDS_BETWEEN, Checkpoint
 from posegrasp_ros.training.samples import SampleMaker, detector_targets
+from posegrasp_ros.training.views import half_extents
 
 MEAN = (0.45, 0.45, 0.45)
 STD = (0.25, 0.25, 0.25)
 PEAK_LEARNING_RATE = 2e-3
+VIEW_WEIGHT = 0.3
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,7 @@ class Task:
     """What a network learns.
 
     :param sample: draws one sample, a tuple of arrays of which the first is the picture (H, W, 3) uint8
-    :param loss: (network output, the other arrays as batches) -> scalar
+    :param loss: (what the network gives, the other arrays as batches) -> scalar
     """
 
     name: str
@@ -38,11 +43,14 @@ class Task:
     loss: Callable[..., torch.Tensor]
 
 
-def batches(maker: SampleMaker, task: Task, seed: int, workers: int) -> Iterator[list[torch.Tensor]]:
+def batches(maker: SampleMaker, task: Task, seed: int, workers: int,
+            first: int = 0) -> Iterator[list[torch.Tensor]]:
     """Endless batches, the same for the same seed however many workers draw them.
 
     Threads will do: OpenCV and numpy leave the interpreter to others while they work. Processes would need either
     a copy of all views each or a fork, which OpenCV's own threads do not survive.
+
+    :param first: number of the batch to begin with
     """
     def draw(number: int) -> list[torch.Tensor]:
         rng = np.random.default_rng((seed, number))
@@ -50,9 +58,9 @@ def batches(maker: SampleMaker, task: Task, seed: int, workers: int) -> Iterator
         return [torch.from_numpy(np.stack(part)) for part in zip(*samples)]
 
     with ThreadPoolExecutor(workers) as pool:
-        pending = deque(pool.submit(draw, number) for number in range(workers + 2))
+        pending = deque(pool.submit(draw, number) for number in range(first, first + workers + 2))
         try:
-            for number in itertools.count(len(pending)):
+            for number in itertools.count(first + len(pending)):
                 yield pending.popleft().result()
                 pending.append(pool.submit(draw, number))
         finally:
@@ -60,43 +68,54 @@ def batches(maker: SampleMaker, task: Task, seed: int, workers: int) -> Iterator
                 future.cancel()
 
 
-def fit(network: nn.Module, task: Task, maker: SampleMaker, seconds: float, seed: int,
+def fit(network: nn.Module, task: Task, maker: SampleMaker, seconds: float, seed: int, checkpoint: Checkpoint,
         progress: bool = True) -> dict[str, float]:
-    """Train ``network`` in place for ``seconds``.
+    """Train ``network`` in place for ``seconds``, on from the checkpoint if there is one.
 
     :return: number of images seen and the loss over the last hundred steps
     """
     device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
     network.to(device, memory_format=torch.channels_last).train()
     optimizer = torch.optim.AdamW(network.parameters(), lr=PEAK_LEARNING_RATE, weight_decay=1e-3)
-    source = batches(maker, task, seed, workers=max(1, usable_cpus() - 1))
-    mean = torch.tensor(MEAN, device=device).view(1, 3, 1, 1)
-    std = torch.tensor(STD, device=device).view(1, 3, 1, 1)
-    images, smooth, start = 0, None, time.monotonic()
-    with tqdm(total=round(seconds), desc=f'training {task.name}', unit='s', disable=not progress,
-              bar_format='{l_bar}{bar}| {n:.0f}/{total} s, {remaining} left{postfix}') as bar:
-        for picture, *targets in source:
-            elapsed = time.monotonic() - start
-            if elapsed >= seconds:
-                break
-            optimizer.param_groups[0]['lr'] = PEAK_LEARNING_RATE * _schedule(elapsed / seconds, images)
-            batch = picture.to(device).permute(0, 3, 1, 2).float() / 255
-            with torch.autocast('cuda', torch.bfloat16, enabled=device.type == 'cuda'):
-                output = network((batch - mean) / std)
-            loss = task.loss(output.float(), *(target.to(device) for target in targets))
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-            optimizer.step()
-            images += len(picture)
-            value = float(loss.detach())
-            smooth = value if smooth is None else 0.99 * smooth + 0.01 * value
-            bar.set_postfix_str(f'{images} images, loss {smooth:.3f}', refresh=False)
-            bar.update(min(elapsed, seconds) - bar.n)
-        bar.update(bar.total - bar.n)
-    source.close()
+    done = checkpoint.load(network, optimizer)
+    start, saved = time.monotonic() - done.seconds, done.seconds
+    with (closing(batches(maker, task, seed, max(1, usable_cpus() - 1), done.batches)) as source,
+          tqdm(total=round(seconds), desc=f'training {task.name}', unit='s', disable=not progress,
+               bar_format='{l_bar}{bar}| {n:.0f}/{total} s, {remaining} left{postfix}') as bar):
+        while done.seconds < seconds:
+            optimizer.param_groups[0]['lr'] = PEAK_LEARNING_RATE * _schedule(done.seconds / seconds, done.images)
+            picture, *targets = next(source)
+            value = _step(network, optimizer, task, as_input(picture.to(device)),
+                          [target.to(device) for target in targets])
+            done.images, done.batches = done.images + len(picture), done.batches + 1
+            done.loss = value if np.isnan(done.loss) else 0.99 * done.loss + 0.01 * value
+            done.seconds = time.monotonic() - start
+            bar.set_postfix_str(f'{done.images} images, loss {done.loss:.3f}', refresh=False)
+            bar.update(min(done.seconds, seconds) - bar.n)
+            if done.seconds - saved > SECONDS_BETWEEN:
+                checkpoint.save(network, optimizer, done)
+                saved = done.seconds
     network.cpu().eval()
-    return {'images': images, 'loss': round(smooth if smooth is not None else float('nan'), 4)}
+    return {'images': done.images, 'loss': round(done.loss, 4)}
+
+
+def as_input(picture: torch.Tensor) -> torch.Tensor:
+    """The network's input (N, 3, H, W) for pictures (N, H, W, 3) uint8 red green blue."""
+    mean, std = (torch.tensor(values, device=picture.device).view(1, 3, 1, 1) for values in (MEAN, STD))
+    return (picture.permute(0, 3, 1, 2).float() / 255 - mean) / std
+
+
+def _step(network: nn.Module, optimizer: torch.optim.Optimizer, task: Task, batch: torch.Tensor,
+          targets: list[torch.Tensor]) -> float:
+    """One step of the optimizer; the loss before it."""
+    with torch.autocast('cuda', torch.bfloat16, enabled=batch.is_cuda):
+        output = network(batch)
+    loss = task.loss(output, *targets)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+    optimizer.step()
+    return float(loss.detach())
 
 
 def _schedule(share: float, images: int) -> float:
@@ -111,6 +130,7 @@ def _scene_sample(maker: SampleMaker, rng: np.random.Generator) -> tuple:
 
 def _detector_loss(output: torch.Tensor, heat: torch.Tensor, boxes: torch.Tensor, near: torch.Tensor):
     """CenterNet's focal loss on the heat map (Zhou et al. 2019, eq. 1) and L1 on the boxes."""
+    output = output.float()
     logit = output[:, 0].clamp(-12, 12)
     probability = torch.sigmoid(logit)
     peak = heat >= 1
@@ -121,14 +141,45 @@ def _detector_loss(output: torch.Tensor, heat: torch.Tensor, boxes: torch.Tensor
     return -(positive + negative).sum() / count + (error * near).sum() / near.sum().clamp(min=1)
 
 
-def _coordinate_loss(output: torch.Tensor, visible: torch.Tensor, coordinates: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy of the mask and negative log likelihood of Laplace-distributed coordinates."""
-    mask = functional.binary_cross_entropy_with_logits(output[:, 0], visible.float())
-    log_scale = output[:, 4].clamp(*LOG_SCALE_RANGE)
-    error = (output[:, 1:4].permute(0, 2, 3, 1) - coordinates).abs().sum(-1)
-    likelihood = error * torch.exp(-log_scale) + 3 * log_scale
-    return 2 * mask + (likelihood * visible).sum() / visible.sum().clamp(min=1)
+def coordinate_loss(symmetries: np.ndarray, mesh: Mesh) -> Callable[..., torch.Tensor]:
+    """The loss of the coordinate network for an object that looks the same under ``symmetries``.
+
+    Cross-entropy of the mask, negative log likelihood of Laplace-distributed coordinates and view. Of the poses
+    that look the same, the one that the network is nearest to counts (Wang et al., NOCS, 2019, eq. 2).
+
+    :param symmetries: (S, 4, 4) discrete symmetries in the object's frame, the identity among them
+    """
+    rotations = torch.from_numpy(symmetries[:, :3, :3].copy()).float()
+    half = half_extents(mesh)
+    linear = torch.from_numpy(symmetries[:, :3, :3] * half / half[:, None]).float()
+    moved = symmetries[:, :3, :3] @ mesh.centre + symmetries[:, :3, 3] - mesh.centre
+    shift = torch.from_numpy(moved / half).float()
+
+    def loss(output: tuple[torch.Tensor, torch.Tensor], visible: torch.Tensor, coordinates: torch.Tensor,
+             views: torch.Tensor) -> torch.Tensor:
+        read, view = (part.float() for part in output)
+        mask = functional.binary_cross_entropy_with_logits(read[:, 0], visible.float())
+        equal = torch.einsum('sij,nhwj->snhwi', linear.to(read), coordinates) + shift.to(read)[:, None, None, None]
+        likelihood = _laplace(read[:, 1:4].permute(0, 2, 3, 1), equal, read[:, 4])
+        seen = visible.flatten(1).sum(1)
+        of_pixels = (likelihood * visible).flatten(2).sum(2) / seen.clamp(min=1)
+        of_view = _laplace(view[:, :3], torch.einsum('sij,nj->sni', rotations.to(view), views), view[:, 3])
+        # an object of which little is seen counts less than one in full view
+        weight = seen / seen.float().mean().clamp(min=1)
+        return 2 * mask + ((of_pixels + VIEW_WEIGHT * of_view).min(dim=0).values * weight).mean()
+
+    return loss
+
+
+def _laplace(found: torch.Tensor, true: torch.Tensor, log_scale: torch.Tensor) -> torch.Tensor:
+    """Negative log likelihood (...) of (..., 3) under a Laplace law of the predicted scale, but a constant."""
+    log_scale = log_scale.clamp(*LOG_SCALE_RANGE)
+    return (found - true).abs().sum(-1) * torch.exp(-log_scale) + 3 * log_scale
 
 
 DETECTION = Task('detector', 32, _scene_sample, _detector_loss)
-COORDINATES = Task('coordinates', 64, SampleMaker.crop, _coordinate_loss)
+
+
+def coordinates_task(symmetries: np.ndarray, mesh: Mesh) -> Task:
+    """What the coordinate network learns, see :func:`coordinate_loss`."""
+    return Task('coordinates', 64, SampleMaker.crop, coordinate_loss(symmetries, mesh))

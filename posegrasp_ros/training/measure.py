@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ import yaml
 from scipy import optimize, stats
 from tqdm import tqdm
 
+from posegrasp_ros.estimation.estimate import Estimation
 from posegrasp_ros.estimation.estimator import PoseEstimator
 from posegrasp_ros.estimation.model_card import (
     CARD_NAME,
@@ -18,38 +19,64 @@ from posegrasp_ros.estimation.model_card import (
     load_model_card,
     write_card,
 )
-from posegrasp_ros.geometry import rotation_angle, vector_from_rotation
+from posegrasp_ros.geometry import Symmetry, vector_from_rotation
+from posegrasp_ros.mesh import Mesh
 from posegrasp_ros.metrics.summary import RECALL_POSITION_M, RECALL_ROTATION_RAD
+from posegrasp_ros.simulation.occlusion import occluded_world
 from posegrasp_ros.simulation.scene import sample_scene
 from posegrasp_ros.simulation.world import World
 from posegrasp_ros.training.photograph import photograph
 
-SCENES = 240
+SCENES = 500
+KINDS = ('poor camera', 'occluded', 'without object', 'clean', 'held out')
+"""Of scenes, in turn."""
+OCCLUSION = (0.1, 0.6)
+IMAGE_SIZE = (640, 480)
+LEAST_TRIALS = 20
+REGION = 0.9
+"""Share of the truths that a region of the covariance is to hold."""
 
 
 @dataclass(frozen=True)
 class Trial:
     """One scene's answer.
 
-    :param disturbance: (6,) truth after estimate, see geometry.perturb
-    :param error: metres and radians
+    :param disturbance: (6,) truth after estimate, see geometry.perturb, up to symmetry
+    :param covariance: (6, 6), up to symmetry
     :param figures: what the score is made of
+    :param is_there: False where the object was taken away: no pose is right then
     """
 
     disturbance: np.ndarray
     covariance: np.ndarray
-    error: tuple[float, float]
     figures: dict[str, float]
+    is_there: bool
 
     @property
-    def right(self) -> bool:
-        return self.error[0] < RECALL_POSITION_M and self.error[1] < RECALL_ROTATION_RAD
+    def position_error_m(self) -> float:
+        return float(np.linalg.norm(self.disturbance[:3]))
+
+    @property
+    def rotation_error_rad(self) -> float:
+        return float(np.linalg.norm(self.disturbance[3:]))
+
+    @property
+    def is_right(self) -> bool:
+        return (self.is_there and self.position_error_m < RECALL_POSITION_M
+                and self.rotation_error_rad < RECALL_ROTATION_RAD)
+
+    def squared_distance(self, part: slice = slice(0, 6)) -> float:
+        """Mahalanobis' squared distance of the truth; a direction of no variance, a spin, does not count."""
+        return float(self.disturbance[part] @ np.linalg.pinv(self.covariance[part, part], 1e-9, hermitian=True)
+                     @ self.disturbance[part])
 
 
 def measure(folder: Path, seed: int, progress: bool = True) -> Path:
-    """Calibrate score and covariance on one half of the held-out scenes, measure on the other, write the card.
+    """Calibrate score and covariance on simulated scenes, measure on others, write the card.
 
-    The half that is fitted on goes through the training's poor camera, the other half stays as simulated.
+    The score is fitted on scenes of all :data:`KINDS` but the last: on clean images alone it would take a real
+    camera's blur and colours for a wrong pose, and with the object always there every detection for one. The
+    covariance is fitted on clean images, and others of those are measured.
 
     :return: path of the model card
     """
@@ -58,62 +85,69 @@ def measure(folder: Path, seed: int, progress: bool = True) -> Path:
     write_card(folder, card)
     # scenes of their own: neither the training's nor those that a recording with a small seed holds
     trials = _trials(load_model_card(folder), np.random.default_rng((seed, 0x5EED)), progress)
-    fitting, held_out = trials[::2], trials[1::2]
+    fitting = [trial for kind in KINDS[:-1] for trial in trials[kind]]
     card['score'] = _fit_score([trial for trial in fitting if trial])
-    card['covariance_scale'] = {
-        'translation': _variance_ratio([trial for trial in fitting if trial and trial.right], slice(0, 3)),
-        'rotation': _variance_ratio([trial for trial in fitting if trial and trial.right], slice(3, 6)),
-    }
-    answered = [trial for trial in held_out if trial]
-    errors = np.array([trial.error for trial in answered]).reshape(-1, 2)
-    card['measured'] = {
-        'data': f'{len(held_out)} held-out simulated scenes',
-        'answered': len(answered),
-        'recall_1cm_5deg': round(sum(trial.right for trial in answered) / len(held_out), 4),
-        'position_error_median_m': round(float(np.median(errors[:, 0])), 5) if answered else None,
-        'rotation_error_median_deg': round(float(np.degrees(np.median(errors[:, 1]))), 3) if answered else None,
-    }
+    card['covariance_scale'] = _covariance_scale([trial for trial in trials['clean'] if trial],
+                                                 load_model_card(folder).symmetry.axis is not None)
+    card['measured'] = _measured(trials['held out'])
     return write_card(folder, card)
 
 
-def _trials(card: ModelCard, rng: np.random.Generator, progress: bool) -> list[Trial | None]:
-    """One answer a scene, None where the estimator gave none; every other one is seen by a poor camera.
+def _measured(trials: list[Trial | None]) -> dict:
+    """What goes on the card."""
+    answered = [trial for trial in trials if trial]
+    result = {'data': f'{len(trials)} held-out simulated scenes', 'answered': len(answered),
+              'recall_1cm_5deg': round(sum(trial.is_right for trial in answered) / len(trials), 4)}
+    if answered:
+        position_m = np.median([trial.position_error_m for trial in answered])
+        rotation_rad = np.median([trial.rotation_error_rad for trial in answered])
+        result |= {'position_error_median_m': round(float(position_m), 5),
+                   'rotation_error_median_deg': round(float(np.degrees(rotation_rad)), 3)}
+    return result
 
-    The score is fitted on those: on clean images alone it would take a real camera's blur and colours for a wrong
-    pose.
-    """
+
+def _trials(card: ModelCard, rng: np.random.Generator, progress: bool) -> dict[str, list[Trial | None]]:
+    """Answers to scenes of each kind, None where the estimator gave none."""
     estimator = PoseEstimator(card, min_score=0.0)
-    trials = []
+    trials: dict[str, list[Trial | None]] = {kind: [] for kind in KINDS}
     for index in tqdm(range(SCENES), desc='measuring', unit='scene', disable=not progress):
-        with World(card.mesh, None, sample_scene(rng, card.mesh)) as world:
-            frame = world.frame()
+        kind = KINDS[index % len(KINDS)]
+        with _world(kind, rng, card.mesh) as world:
+            frame = world.frame(show_object=kind != 'without object')
         image = frame.image
-        if index % 2 == 0:
+        if kind == 'poor camera':
             image = np.ascontiguousarray(photograph(rng, image.astype(np.float32))[:, :, ::-1])
         estimation = estimator.estimate(image, frame.camera)
-        trials.append(_compare(estimation, frame.camera_from_object) if estimation.poses else None)
+        trials[kind].append(_compare(estimation, frame.camera_from_object, card.symmetry, kind != 'without object')
+                            if estimation.poses else None)
     return trials
 
 
-def _compare(estimation, truth: np.ndarray) -> Trial:
+def _world(kind: str, rng: np.random.Generator, mesh: Mesh) -> World:
+    if kind == 'occluded':
+        return occluded_world(rng, mesh, OCCLUSION, IMAGE_SIZE)
+    return World(mesh, None, sample_scene(rng, mesh), image_size=IMAGE_SIZE)
+
+
+def _compare(estimation: Estimation, truth: np.ndarray, symmetry: Symmetry, is_there: bool) -> Trial:
     best = estimation.poses[0]
     found = best.camera_from_object
-    turn = truth[:3, :3] @ found[:3, :3].T
-    disturbance = np.concatenate([truth[:3, 3] - found[:3, 3], vector_from_rotation(turn)])
-    return Trial(disturbance, best.covariance,
-                 (float(np.linalg.norm(disturbance[:3])), float(rotation_angle(turn))),
-                 {name: estimation.numbers[name] for name in SCORE_FIGURES})
+    truth = symmetry.nearest(truth, found)
+    turn = vector_from_rotation(truth[:3, :3] @ found[:3, :3].T)
+    shift = truth[:3, 3] - found[:3, 3]
+    return Trial(np.concatenate([shift, turn]), symmetry.without_spin(best.covariance, found),
+                 {name: estimation.numbers[name] for name in SCORE_FIGURES}, is_there)
 
 
 def _fit_score(trials: list[Trial]) -> dict[str, float]:
     """Coefficients of a logistic regression, a little ridge on it so that a perfect half stays finite."""
-    if len(trials) < 20:
+    if len(trials) < LEAST_TRIALS:
         return {}
     names = list(trials[0].figures)
     figures = np.array([[trial.figures[name] for name in names] for trial in trials])
     centre, spread = figures.mean(axis=0), figures.std(axis=0) + 1e-6
     design = np.column_stack([np.ones(len(trials)), (figures - centre) / spread])
-    sign = np.where([trial.right for trial in trials], 1.0, -1.0)
+    sign = np.where([trial.is_right for trial in trials], 1.0, -1.0)
 
     def loss(coefficients: np.ndarray) -> float:
         return float(np.logaddexp(0, -sign * (design @ coefficients)).sum() + 0.5 * np.sum(coefficients[1:] ** 2)
@@ -125,10 +159,21 @@ def _fit_score(trials: list[Trial]) -> dict[str, float]:
             **{name: round(float(slope), 5) for name, slope in zip(names, slopes)}}
 
 
-def _variance_ratio(trials: list[Trial], part: slice) -> float:
-    """Measured over predicted variance: medians of the squared Mahalanobis distance and of chi-square."""
-    if not trials:
-        return 1.0
-    distances = [trial.disturbance[part] @ np.linalg.solve(trial.covariance[part, part], trial.disturbance[part])
-                 for trial in trials]
-    return round(max(float(np.median(distances) / stats.chi2(3).median()), 0.01), 4)
+def _covariance_scale(trials: list[Trial], spins: bool) -> dict[str, float]:
+    """Measured over predicted variance, such that the 90 % region holds 90 % of the truths.
+
+    Translation and rotation are brought into proportion by the medians of their own squared distances; then both
+    are scaled by what the joint distance needs, for errors have longer tails than a Gaussian.
+
+    :param spins: the object has a continuous symmetry, one direction less to be wrong in
+    """
+    if len(trials) < LEAST_TRIALS:
+        return {'translation': 1.0, 'rotation': 1.0}
+    parts = {'translation': (slice(0, 3), 3), 'rotation': (slice(3, 6), 2 if spins else 3)}
+    ratios = {name: np.median([trial.squared_distance(part) for trial in trials]) / stats.chi2(freedom).median()
+              for name, (part, freedom) in parts.items()}
+    root = np.sqrt(np.repeat([max(ratios['translation'], 0.01), max(ratios['rotation'], 0.01)], 3))
+    joint = [replace(trial, covariance=trial.covariance * np.outer(root, root)).squared_distance()
+             for trial in trials]
+    tail = np.quantile(joint, REGION) / stats.chi2(5 if spins else 6).ppf(REGION)
+    return {name: round(float(max(ratio, 0.01) * tail), 4) for name, ratio in ratios.items()}

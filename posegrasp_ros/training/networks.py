@@ -49,13 +49,14 @@ class Pyramid(nn.Module):
             [nn.Conv2d(widths[3], widths[2], 1), nn.Conv2d(widths[2], widths[1], 1)])
         self.merges = nn.ModuleList([ConvBlock(widths[2], widths[2]), ConvBlock(widths[1], widths[1])])
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Features at strides 8 and 32."""
         at_8 = self.stages[0](self.stem(x))
         at_16 = self.stages[1](at_8)
-        at_32 = self.stages[2](at_16)
+        merged = at_32 = self.stages[2](at_16)
         for coarse_to_fine, merge, fine in zip(self.laterals, self.merges, (at_16, at_8)):
-            at_32 = merge(fine + functional.interpolate(coarse_to_fine(at_32), scale_factor=2.0, mode='nearest'))
-        return at_32
+            merged = merge(fine + functional.interpolate(coarse_to_fine(merged), scale_factor=2.0, mode='nearest'))
+        return merged, at_32
 
 
 class Detector(nn.Module):
@@ -73,14 +74,16 @@ class Detector(nn.Module):
         self.head[1].bias.data[0] = -4.0  # nearly every cell is empty: start from there
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        return self.head(self.pyramid(image))
+        return self.head(self.pyramid(image)[0])
 
 
 class CoordinateNetwork(nn.Module):
-    """Crop (N, 3, S, S) -> (N, 5, S/4, S/4).
+    """Crop (N, 3, S, S) -> map (N, 5, S/4, S/4) and view (N, 4), S being 128.
 
-    Channels: logit that the pixel shows the object; object coordinates x, y, z in units of the mesh's half
-    extents about its centre; log of the coordinates' Laplace scale in the same units.
+    Map: logit that the pixel shows the object; object coordinates x, y, z in units of the mesh's half extents
+    about its centre; log of the coordinates' Laplace scale in the same units.
+    View: unit vector from the object's centre to the camera, in the object's frame; log of its Laplace scale.
+    Coordinates on one face hardly tell how it is tilted; the whole outline, which the view is read from, does.
     """
 
     def __init__(self):
@@ -89,6 +92,9 @@ class CoordinateNetwork(nn.Module):
         self.pyramid = Pyramid(stem, (32, 64, 128, 192), (2, 3, 2))
         # four outputs a cell instead of convolutions at stride 4: coordinates are nearly linear inside a cell
         self.head = nn.Sequential(ConvBlock(64, 96), nn.Conv2d(96, 5 * 4, 1), nn.PixelShuffle(2))
+        self.view = nn.Sequential(ConvBlock(192, 64, 1), nn.Flatten(), nn.Linear(64 * 4 * 4, 128), nn.ReLU(),
+                                  nn.Linear(128, 4))
 
-    def forward(self, crop: torch.Tensor) -> torch.Tensor:
-        return self.head(self.pyramid(crop))
+    def forward(self, crop: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        merged, at_32 = self.pyramid(crop)
+        return self.head(merged), self.view(at_32)

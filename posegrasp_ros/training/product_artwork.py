@@ -1,8 +1,9 @@
-"""The printed faces of the product box: artwork of an invented tea brand.
+"""The print of the products: artwork of an invented tea brand.
 
-Every face is drawn on a grid of its own, in millimetres at the nominal size of the box, and stretched to the
+Every face of the box is drawn on a grid of its own, in millimetres at its nominal size, and stretched to the
 true size. No face, and no half-turn of a face, looks like another: large colour regions lie off-centre, so that
 a coarse view still tells which face it is and which way up; text, confetti and bars give fine corners.
+The can has rings alone: no side of it is distinct, but every height is, and so is which end is up.
 """
 
 from __future__ import annotations
@@ -204,3 +205,39 @@ ARTWORK: dict[str, Callable[[tuple[int, int], np.random.Generator], Image.Image]
     'right': draw_right,
     'left': draw_left,
 }
+
+# Height in millimetres of each ring of the can, from the top of 110; no two stretches look alike.
+CAN_RINGS = [
+    (9, NAVY), (2, SUN), (3, NAVY), (1.5, CREAM), (17, CORAL), (1.5, CREAM), (1.5, CORAL), (3, CREAM), (6, NAVY),
+    (1.5, SKY), (1.5, NAVY), (14, CREAM), (2, INK), (1.5, CREAM), (8, SUN), (4, PLUM), (2, SUN), (15, MINT),
+    (2, WHITE), (5, MINT), (2, INK), (7, PLUM),
+]
+# Radius of each disc of an end, in hundredths of the can's radius, the largest first.
+LID_DISCS = [(100, NAVY), (92, WHITE), (80, SKY), (55, WHITE), (50, SKY), (32, CORAL), (14, CREAM)]
+BOTTOM_DISCS = [(100, PLUM), (88, SUN), (66, INK), (60, SUN), (40, PLUM), (20, MINT)]
+
+
+def draw_can_side(size_px: tuple[int, int]) -> Image.Image:
+    """The can's side, unrolled: rings of many widths."""
+    panel, top = Panel(size_px, (1, 110), WHITE), 0.0
+    for height, colour in CAN_RINGS:
+        panel.rectangle(0, top, 1, top + height, colour)
+        top += height
+    return panel.image
+
+
+def draw_can_lid(size_px: tuple[int, int]) -> Image.Image:
+    """The can's top, in light blue and white; the picture's corners repeat the rim."""
+    return _concentric(size_px, LID_DISCS)
+
+
+def draw_can_bottom(size_px: tuple[int, int]) -> Image.Image:
+    """The can's underside, in plum and yellow."""
+    return _concentric(size_px, BOTTOM_DISCS)
+
+
+def _concentric(size_px: tuple[int, int], discs: list[tuple[float, Colour]]) -> Image.Image:
+    panel = Panel(size_px, (200, 200), discs[0][1])
+    for radius, colour in discs[1:]:
+        panel.disc((100, 100), radius, colour)
+    return panel.image

@@ -8,22 +8,24 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from posegrasp_ros.errors import BadInput
 from posegrasp_ros.training.product_artwork import ARTWORK
+from posegrasp_ros.training.product_print import (
+    A4_MM,
+    MARGIN_MM,
+    TAB_MM,
+    Page,
+    pack_texture,
+    print_size,
+    save_product,
+)
 
-PRINT_PX_PER_MM = 12  # 305 dpi on paper
-TEXTURE_REDUCTION = 3  # the texture keeps 4 px/mm, more than a camera resolves from half a metre
-GUTTER_PX = 8  # each face's border repeats outwards, so that mipmaps do not bleed across faces
-A4_MM = (210.0, 297.0)
-MARGIN_MM = 7.0  # what a common printer cannot reach
-TAB_MM = 8.0
 INSTRUCTIONS = ('Print at 100 %, check the ruler. Cut along the outlines, fold along the dashes, '
                 'glue the grey tabs inside.')
 
@@ -92,48 +94,15 @@ def make_product_box(folder: str | Path, size_m=(0.12, 0.06, 0.045), seed: int =
         raise ProductBoxError(f'box size: expected three lengths between 0.02 and 0.2 m, got {tuple(size_m)}')
     net = Net(box_mm)
     prints = draw_faces(box_mm, seed)
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    texture, places = pack_texture(prints)
-    texture.save(folder / 'texture.png', optimize=True)
-    (folder / 'mesh.mtl').write_text('newmtl print\nKd 1 1 1\nKs 0.1 0.1 0.1\nmap_Kd texture.png\n')
-    (folder / 'mesh.obj').write_text(mesh_text(box_mm / 1000, places, texture.size))
-    # A fixed date: the same size and seed give the same files, byte for byte.
-    net.draw(prints).save(folder / 'label.pdf', resolution=PRINT_PX_PER_MM * 25.4, quality=92,
-                          title='Product box, print at 100 %', creationDate=time.gmtime(0),
-                          modDate=time.gmtime(0))
+    texture, places = pack_texture(prints, {name: face.cell for name, face in FACES.items()})
+    save_product(Path(folder), mesh_text(box_mm / 1000, places, texture.size), texture, net.draw(prints),
+                 title='Product box, print at 100 %')
 
 
 def draw_faces(box_mm: np.ndarray, seed: int) -> dict[str, Image.Image]:
     """The six faces at printing resolution, each by its name."""
-    reduction, prints = TEXTURE_REDUCTION, {}
-    for number, (name, face) in enumerate(FACES.items()):
-        # Whole texture pixels, so that the reduced picture covers the face exactly.
-        width, height = np.rint(face.size(box_mm) * PRINT_PX_PER_MM / reduction).astype(int) * reduction
-        prints[name] = ARTWORK[name]((int(width), int(height)), np.random.default_rng([seed, number]))
-    return prints
-
-
-def pack_texture(prints: dict[str, Image.Image]) -> tuple[Image.Image, dict[str, tuple[int, int, int, int]]]:
-    """Reduce the faces and lay them on one texture.
-
-    :return: the texture, and each face's left, top, right, bottom edge in its pixels
-    """
-    tiles = {name: np.asarray(picture.reduce(TEXTURE_REDUCTION)) for name, picture in prints.items()}
-    columns, rows = np.zeros(3, dtype=int), np.zeros(4, dtype=int)
-    for name, tile in tiles.items():
-        column, row = FACES[name].cell
-        columns[column + 1] = max(columns[column + 1], tile.shape[1] + 2 * GUTTER_PX)
-        rows[row + 1] = max(rows[row + 1], tile.shape[0] + 2 * GUTTER_PX)
-    columns, rows = columns.cumsum(), rows.cumsum()
-    atlas, places = np.full((rows[-1], columns[-1], 3), 255, dtype=np.uint8), {}
-    for name, tile in tiles.items():
-        column, row = FACES[name].cell
-        padded = np.pad(tile, ((GUTTER_PX, GUTTER_PX), (GUTTER_PX, GUTTER_PX), (0, 0)), mode='edge')
-        atlas[rows[row]:rows[row] + len(padded), columns[column]:columns[column] + padded.shape[1]] = padded
-        left, top = int(columns[column]) + GUTTER_PX, int(rows[row]) + GUTTER_PX
-        places[name] = (left, top, left + tile.shape[1], top + tile.shape[0])
-    return Image.fromarray(atlas), places
+    return {name: ARTWORK[name](print_size(*face.size(box_mm)), np.random.default_rng([seed, number]))
+            for number, (name, face) in enumerate(FACES.items())}
 
 
 def mesh_text(box_m: np.ndarray, places: dict[str, tuple[int, int, int, int]], texture_px) -> str:
@@ -185,18 +154,19 @@ class Net:
 
     def draw(self, prints: dict[str, Image.Image]) -> Image.Image:
         """The page at printing resolution."""
-        page = Image.new('RGB', _pixels(*A4_MM), 'white')
-        draw = ImageDraw.Draw(page)
+        page = Page()
         for name, sides in TABS.items():
             for side in sides:
-                self._draw_tab(draw, name, side)
+                page.tab(*self._side(name, side))
         for name, (left, top, width, height, up) in self.places.items():
             turned = prints[name].rotate(_turn_deg(FACES[name], up), expand=True)
-            page.paste(turned.resize(_pixels(width, height)), _pixels(left, top))
+            page.picture(turned, (left, top), (width, height))
         for name in self.places:
-            self._draw_outline(draw, name)
-        self._draw_ruler(draw)
-        return page
+            for side in ('top', 'bottom', 'left', 'right'):
+                first, last, _ = self._side(name, side)
+                page.line(first, last, dashed=side in FOLDS[name])
+        page.ruler(self._ruler_y, INSTRUCTIONS)
+        return page.image
 
     def _side(self, name: str, side: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Both ends of a face's side on the page and the unit vector away from the face, millimetres."""
@@ -209,38 +179,6 @@ class Net:
             'right': ((right, top), (right, bottom), (1, 0)),
         }[side]
         return np.array(first), np.array(last), np.array(outwards)
-
-    def _draw_tab(self, draw: ImageDraw.ImageDraw, name: str, side: str) -> None:
-        """A trapezium to put glue on, outside one side of a face."""
-        first, last, outwards = self._side(name, side)
-        slope = (last - first) / np.linalg.norm(last - first) * 0.7
-        corners = [first, first + TAB_MM * (outwards + slope), last + TAB_MM * (outwards - slope), last]
-        draw.polygon([_pixels(*corner) for corner in corners], fill=(238, 238, 238), outline='black', width=2)
-
-    def _draw_outline(self, draw: ImageDraw.ImageDraw, name: str) -> None:
-        """Dashes where the paper is folded, a line where it is cut."""
-        for side in ('top', 'bottom', 'left', 'right'):
-            first, last, _ = self._side(name, side)
-            length = np.linalg.norm(last - first)
-            step = (last - first) / length
-            dashed = side in FOLDS[name]
-            for start in np.arange(0, length, 4.0) if dashed else [0.0]:
-                stop = min(start + 2, length) if dashed else length
-                draw.line([_pixels(*(first + start * step)), _pixels(*(first + stop * step))], 'black', 2)
-
-    def _draw_ruler(self, draw: ImageDraw.ImageDraw) -> None:
-        left, y = MARGIN_MM + 3.0, self._ruler_y
-        draw.line([_pixels(left, y), _pixels(left + 100, y)], fill='black', width=3)
-        for tick in range(0, 101):
-            length = 5.0 if tick % 50 == 0 else 3.5 if tick % 10 == 0 else 1.8
-            draw.line([_pixels(left + tick, y), _pixels(left + tick, y - length)], fill='black', width=2)
-        font = ImageFont.load_default(3.6 * PRINT_PX_PER_MM)
-        draw.text(_pixels(left + 103, y), '100 mm', fill='black', font=font, anchor='ls')
-        draw.text(_pixels(left, y + 6), INSTRUCTIONS, fill='black', font=font, anchor='ls')
-
-
-def _pixels(*lengths_mm: float) -> tuple[int, ...]:
-    return tuple(round(length * PRINT_PX_PER_MM) for length in lengths_mm)
 
 
 def _turn_deg(face: Face, up: tuple[int, int, int]) -> int:

@@ -50,10 +50,11 @@ class SampleMaker:
         self._views = views
         self._backgrounds = backgrounds
 
-    def crop(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def crop(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """A sample for the coordinate network.
 
-        :return: crop (S, S, 3) uint8 red green blue; visible (S/4, S/4) bool; coordinates (S/4, S/4, 3) float32
+        :return: crop (S, S, 3) uint8 red green blue; visible (S/4, S/4) bool; coordinates (S/4, S/4, 3) float32;
+            (3,) float32 unit vector from the object's centre to the camera, object frame
         """
         view = self._views[rng.integers(len(self._views))]
         loose = 2.0 if rng.random() < 0.3 else 1.0  # what a detector does on a bad day
@@ -62,11 +63,14 @@ class SampleMaker:
         placement = Placement(centre, radius, _turn(rng))
         size = (CROP_SIZE, CROP_SIZE)
         picture, hidden = self._picture(rng, size, [(view, placement)])
+        if rng.random() < 0.15:
+            _cut_off(rng, picture, hidden, radius)
         steps = np.arange(0, CROP_SIZE, COORDINATES_STRIDE) + (COORDINATES_STRIDE - 1) / 2
         coordinates = _look_up(view, placement, steps)
         rows = np.rint(steps).astype(int)
         visible = np.isfinite(coordinates[:, :, 0]) & ~hidden[np.ix_(rows, rows)]
-        return picture, visible, np.nan_to_num(coordinates)
+        to_camera = -view.centred_from_object[2].astype(np.float32)
+        return picture, visible, np.nan_to_num(coordinates), to_camera
 
     def scene(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """A sample for the detector.
@@ -131,6 +135,17 @@ class SampleMaker:
         soft = cv2.blur(shape, (3, 3))[:, :, None] / np.float32(255)
         canvas += (surface - canvas) * soft
         return shape > 0
+
+
+def _cut_off(rng: np.random.Generator, picture: np.ndarray, hidden: np.ndarray, radius: float) -> None:
+    """Where a crop reaches beyond the camera's image it is black: one side of it, in place."""
+    depth = int(picture.shape[0] / 2 - radius * rng.uniform(0.2, 1.0))
+    side, nothing = rng.integers(4), slice(None)
+    part = [(slice(0, depth), nothing), (slice(-depth, None), nothing),
+            (nothing, slice(0, depth)), (nothing, slice(-depth, None))][side]
+    if depth > 0:
+        picture[part] = 0
+        hidden[part] = True
 
 
 def _turn(rng: np.random.Generator) -> float:

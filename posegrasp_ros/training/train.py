@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -22,14 +23,15 @@ from posegrasp_ros.estimation.model_card import (
     sha256_of,
     write_card,
 )
-from posegrasp_ros.geometry import make_transform, quaternion_from_matrix
+from posegrasp_ros.geometry import Symmetry, make_transform, quaternion_from_matrix, rotation_from_vector
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.library import GraspError, save_grasps
 from posegrasp_ros.grasping.sampling import sample_grasps
 from posegrasp_ros.mesh import Mesh, load_mesh, save_mesh
 from posegrasp_ros.resources import resource_path
 from posegrasp_ros.training.backgrounds import load_backgrounds
-from posegrasp_ros.training.fit import COORDINATES, DETECTION, MEAN, STD, fit
+from posegrasp_ros.training.checkpoint import Checkpoint
+from posegrasp_ros.training.fit import DETECTION, MEAN, STD, Task, as_input, coordinates_task, fit
 from posegrasp_ros.training.networks import CoordinateNetwork, Detector
 from posegrasp_ros.training.samples import (
     CROP_MARGIN,
@@ -38,49 +40,149 @@ from posegrasp_ros.training.samples import (
     SCENE_SIZE,
     SampleMaker,
 )
-from posegrasp_ros.training.views import View, render_views
+from posegrasp_ros.training.start import start_from
+from posegrasp_ros.training.views import View, render_views, taught_symmetries
 
 VIEWS = 3000
 PARTS = ('detector', 'network')
-SHARES = {'detector': 0.25, 'network': 0.75}
-"""Of the training time: the detector has the easier task."""
+SHARES = {'detector': 0.4, 'network': 0.6}
+"""Of the training time."""
+FILES = {'detector': 'detector.onnx', 'network': 'model.onnx'}
+START_IMAGES = 64
 
 
-def train(mesh_path: Path, out: Path, minutes: float, seed: int = 0, backgrounds: Path | None = None,
-          only: str | None = None, views: int = VIEWS, progress: bool = True) -> Path:
-    """Train both networks on synthetic images of a mesh, measure them, and write the model folder.
+@dataclass(frozen=True)
+class TrainingOptions:
+    """What is asked of a training.
 
     :param minutes: time for fitting the networks; rendering and measuring come on top, a few minutes
+    :param seed: of views, samples and first weights
+    :param symmetry_axis: ``x``, ``y`` or ``z``: about it, through the mesh's middle, any turn looks the same
+    :param half_turns: of these: about it half a turn looks the same
+    :param start: model folder, or a shipped one's name, whose networks are the first weights; ``none`` begins
+        with random ones
     :param backgrounds: folder of photographs; None takes those that scikit-image ships
     :param only: one of :data:`PARTS` to train anew in a folder that has both
+    :param resume: go on where an interrupted training with the same options stood
+    :param views: to render
+    :param progress: show bars
+    """
+
+    minutes: float = 60.0
+    seed: int = 0
+    symmetry_axis: str | None = None
+    half_turns: tuple[str, ...] = ()
+    start: str = 'box'
+    backgrounds: Path | None = None
+    only: str | None = None
+    resume: bool = False
+    views: int = VIEWS
+    progress: bool = True
+
+    def command(self, mesh_path: Path) -> str:
+        """The command line that repeats the training, without the folders of this machine."""
+        words = ['posegrasp train', Path(mesh_path).name, f'--minutes {self.minutes:g}', f'--seed {self.seed}']
+        words += [f'--symmetry-axis {self.symmetry_axis}'] if self.symmetry_axis else []
+        words += [f'--symmetry-half-turn {name}' for name in self.half_turns]
+        words += [f'--start {Path(self.start).name}']
+        words += [f'--only {self.only}'] if self.only else []
+        return ' '.join(words)
+
+    def symmetry(self, mesh: Mesh) -> Symmetry:
+        """The declared symmetries of a mesh."""
+        axes = dict(zip('xyz', np.eye(3)))
+        turns = [rotation_from_vector(np.pi * axes[name]) for name in self.half_turns]
+        try:
+            return Symmetry.generated([make_transform(turn, mesh.centre - turn @ mesh.centre) for turn in turns],
+                                      axes.get(self.symmetry_axis), mesh.centre)
+        except ValueError as error:
+            raise BadInput(f'--symmetry-axis, --symmetry-half-turn: {error}') from error
+
+    def start_folder(self) -> Path | None:
+        """The model folder to start from; None for random weights."""
+        if self.start == 'none':
+            return None
+        return Path(self.start) if Path(self.start).is_dir() else resource_path(f'models/{self.start}')
+
+
+def train(mesh_path: Path, out: Path, options: TrainingOptions) -> Path:
+    """Train both networks on synthetic images of a mesh, measure them, and write the model folder.
+
     :return: path of the model card
     :raises BadInput: on a mesh or a folder that cannot be used
     """
-    if not minutes > 0:
-        raise BadInput(f'--minutes: expected a time above 0, got {minutes}')
+    if not options.minutes > 0:
+        raise BadInput(f'--minutes: expected a time above 0, got {options.minutes}')
     mesh = load_mesh(mesh_path)
-    kept = _kept_card(out) if only else None
-    _prepare_folder(out, mesh_path, mesh, seed)
+    kept = _kept_card(out) if options.only else None
+    _prepare_folder(out, mesh_path, mesh, options.seed)
     cv2.setNumThreads(1)  # samples are drawn in threads of our own
-    torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
-    bank = render_views(mesh, views, rng, progress)
-    maker = SampleMaker(bank, load_backgrounds(rng, backgrounds, progress))
-    command = f'posegrasp train {Path(mesh_path).name} --minutes {minutes:g} --seed {seed}'
-    command += f' --only {only}' if only else ''
-    card = kept or _new_card(out, mesh, bank)
-    for part in (only,) if only else PARTS:
-        share = 1.0 if only else SHARES[part]
-        section = _train_part(part, maker, 60 * minutes * share, seed, out, progress)
-        card[part] = section
-        card['provenance'][part] = {'trained_by': command, 'data': 'synthetic images of the mesh alone',
-                                    'date': datetime.date.today().isoformat(), 'views': views,
-                                    **section.pop('fitted'), **_versions()}
+    rng = np.random.default_rng(options.seed)
+    symmetry = options.symmetry(mesh)
+    bank = render_views(mesh, options.views, rng, symmetry, options.progress)
+    maker = SampleMaker(bank, load_backgrounds(rng, options.backgrounds, options.progress))
+    tasks = {'detector': DETECTION, 'network': coordinates_task(taught_symmetries(symmetry), mesh)}
+    card = kept or _new_card(out, mesh, bank, symmetry)
+    parts = (options.only,) if options.only else PARTS
+    fits = [_Fit(part, tasks[part], mesh_path, out, options) for part in parts]
+    for fit_of_part in fits:
+        fit_of_part.run(maker, card)
+    for fit_of_part in fits:
+        fit_of_part.checkpoint.remove()
     write_card(out, card)
     # imported here: measuring runs the estimator on simulated scenes, which training itself does not need
     from posegrasp_ros.training.measure import measure
 
-    return measure(out, seed, progress)
+    return measure(out, options.seed, options.progress)
+
+
+class _Fit:
+    """The fit of one network, from its first weights to its file and its section of the card."""
+
+    def __init__(self, part: str, task: Task, mesh_path: Path, out: Path, options: TrainingOptions):
+        self._part, self._task, self._options = part, task, options
+        self._seed = options.seed + PARTS.index(part)
+        self._seconds = 60 * options.minutes * (1.0 if options.only else SHARES[part])
+        self._path = out / FILES[part]
+        self._command = options.command(mesh_path)
+        self.checkpoint = Checkpoint(out / f'{part}.checkpoint', {
+            'mesh': sha256_of(mesh_path), 'command': self._command, 'posegrasp_ros': posegrasp_ros.__version__})
+        if not options.resume:
+            self.checkpoint.remove()
+
+    def run(self, maker: SampleMaker, card: dict) -> None:
+        """Fit, export, and fill in the card."""
+        torch.manual_seed(self._seed)
+        network = Detector() if self._part == 'detector' else CoordinateNetwork()
+        started_from = self._start(network, maker)
+        fitted = fit(network, self._task, maker, self._seconds, self._seed, self.checkpoint,
+                     self._options.progress)
+        shape = (SCENE_SIZE[1], SCENE_SIZE[0]) if self._part == 'detector' else (CROP_SIZE, CROP_SIZE)
+        _export(network, (1, 3, *shape), self._path)
+        decoder = {'family': 'centre_heatmap', 'stride': DETECTOR_STRIDE, 'threshold': 0.1} \
+            if self._part == 'detector' else {'family': 'object_coordinates', 'margin': CROP_MARGIN}
+        card[self._part] = {
+            'file': self._path.name, 'sha256': sha256_of(self._path),
+            'input': {'name': 'image', 'size': list(shape[::-1]), 'colour': 'rgb', 'mean': list(MEAN),
+                      'std': list(STD)},
+            'decoder': decoder}
+        card['provenance'][self._part] = {
+            'trained_by': self._command, 'data': 'synthetic images of the mesh alone',
+            'started_from': started_from, 'date': datetime.date.today().isoformat(), 'views': self._options.views,
+            **fitted, 'seconds': round(self._seconds), **_versions()}
+
+    def _start(self, network: nn.Module, maker: SampleMaker) -> str:
+        """First weights; what they are, for the card."""
+        folder = self._options.start_folder()
+        if folder is None:
+            return 'random weights'
+        path = folder / FILES[self._part]
+        if not path.is_file():
+            raise BadInput(f'{path}: expected a trained network to start from, found none')
+        rng = np.random.default_rng(self._seed)
+        pictures = np.stack([self._task.sample(maker, rng)[0] for _ in range(START_IMAGES)])
+        start_from(network, path, as_input(torch.from_numpy(pictures)))
+        return f'{folder.resolve().name}/{path.name}, sha256 {sha256_of(path)[:12]}'
 
 
 def _kept_card(out: Path) -> dict:
@@ -99,21 +201,6 @@ def _prepare_folder(out: Path, mesh_path: Path, mesh: Mesh, seed: int) -> None:
         _write_grasps(out / GRASPS_NAME, mesh, seed)
 
 
-def _train_part(part: str, maker: SampleMaker, seconds: float, seed: int, out: Path, progress: bool) -> dict:
-    """Fit one network and export it; its section of the card, with figures of the fit as ``fitted``."""
-    if part == 'detector':
-        network, task, name, shape = Detector(), DETECTION, 'detector.onnx', (SCENE_SIZE[1], SCENE_SIZE[0])
-        decoder = {'family': 'centre_heatmap', 'stride': DETECTOR_STRIDE, 'threshold': 0.1}
-    else:
-        network, task, name, shape = CoordinateNetwork(), COORDINATES, 'model.onnx', (CROP_SIZE, CROP_SIZE)
-        decoder = {'family': 'object_coordinates', 'margin': CROP_MARGIN}
-    fitted = fit(network, task, maker, seconds, seed + PARTS.index(part), progress)
-    _export(network, (1, 3, *shape), out / name)
-    source = {'name': 'image', 'size': list(shape[::-1]), 'colour': 'rgb', 'mean': list(MEAN), 'std': list(STD)}
-    return {'file': name, 'sha256': sha256_of(out / name), 'input': source, 'decoder': decoder,
-            'fitted': {**fitted, 'seconds': round(seconds)}}
-
-
 def _write_grasps(path: Path, mesh: Mesh, seed: int) -> None:
     """Grasps of the shipped gripper, unless it cannot hold the object."""
     gripper = load_gripper(resource_path('config/gripper.yaml'))
@@ -124,9 +211,10 @@ def _write_grasps(path: Path, mesh: Mesh, seed: int) -> None:
 
 
 def _export(network: nn.Module, shape: tuple[int, ...], path: Path) -> None:
-    """Write the network as ONNX with input ``image`` and output ``output``, and check the file."""
+    """Write the network as ONNX: input ``image``, outputs ``output`` and perhaps ``view``; check the file."""
+    outputs = ['output', 'view'] if isinstance(network, CoordinateNetwork) else ['output']
     torch.onnx.export(network.eval(), (torch.zeros(shape),), str(path), input_names=['image'],
-                      output_names=['output'], opset_version=17, dynamo=False)
+                      output_names=outputs, opset_version=17, dynamo=False)
     onnx.checker.check_model(str(path))
 
 
@@ -135,7 +223,7 @@ def _versions() -> dict:
             'device': 'cuda' if torch.cuda.is_available() else 'cpu'}
 
 
-def _new_card(out: Path, mesh: Mesh, bank: list[View]) -> dict:
+def _new_card(out: Path, mesh: Mesh, bank: list[View], symmetry: Symmetry) -> dict:
     """A card without its networks."""
     mean = _mean_pose(mesh, bank)
     return {
@@ -145,8 +233,9 @@ def _new_card(out: Path, mesh: Mesh, bank: list[View]) -> dict:
             'mesh': 'mesh.obj',
             'size_m': [round(float(v), 5) for v in mesh.extents],
             'diameter_m': round(mesh.diameter, 5),
-            'symmetries_discrete': [],
-            'symmetries_continuous': [],
+            'symmetries_discrete': [transform.round(6).tolist() for transform in symmetry.discrete[1:]],
+            'symmetries_continuous': [] if symmetry.axis is None else [
+                {'axis': symmetry.axis.round(6).tolist(), 'offset': symmetry.offset.round(6).tolist()}],
         },
         'detector': {},
         'network': {},

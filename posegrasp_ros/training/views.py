@@ -16,7 +16,14 @@ import numpy as np
 import trimesh
 from tqdm import tqdm
 
-from posegrasp_ros.geometry import look_at, make_transform, random_rotation, rotation_from_vector
+from posegrasp_ros.geometry import (
+    NO_SYMMETRY,
+    Symmetry,
+    look_at,
+    make_transform,
+    random_rotation,
+    rotation_from_vector,
+)
 from posegrasp_ros.mesh import Mesh
 from posegrasp_ros.simulation.assets import add_textured_mesh
 
@@ -60,10 +67,39 @@ def sample_orientation(rng: np.random.Generator, stable: np.ndarray) -> np.ndarr
     if rng.random() > 0.7:
         return random_rotation(rng)
     yaw = rotation_from_vector((0, 0, rng.uniform(0, 2 * np.pi)))
-    elevation = rng.uniform(np.radians(12), np.radians(88))
+    elevation = rng.uniform(0.0, np.radians(88))
     eye = (np.cos(elevation), 0.0, np.sin(elevation))
     roll = rotation_from_vector((0, 0, rng.normal(0, np.radians(12))))
     return roll @ look_at(eye, (0, 0, 0))[:3, :3].T @ yaw @ stable[rng.integers(len(stable))]
+
+
+def facing_camera(symmetry: Symmetry, centred_from_object: np.ndarray) -> np.ndarray:
+    """Of the rotations (3, 3) that look alike by a continuous symmetry, the one that networks are taught.
+
+    The camera is always on the same side of the axis: one picture has one answer, and it changes smoothly.
+    """
+    if symmetry.axis is None:
+        return centred_from_object
+    to_camera, side = -centred_from_object[2], taught_side(symmetry.axis)
+    angle = np.arctan2(np.cross(symmetry.axis, side) @ to_camera, side @ to_camera)
+    return centred_from_object @ rotation_from_vector(symmetry.axis * angle)
+
+
+def taught_symmetries(symmetry: Symmetry) -> np.ndarray:
+    """(S, 4, 4) symmetries that are left when the camera is on the taught side."""
+    if symmetry.axis is None:
+        return symmetry.discrete
+    flips = (symmetry.discrete[:, :3, :3] @ symmetry.axis @ symmetry.axis < 0).any()
+    half_turn = rotation_from_vector(taught_side(symmetry.axis) * np.pi)
+    return np.stack([np.eye(4), make_transform(half_turn, symmetry.offset - half_turn @ symmetry.offset)]
+                    [:2 if flips else 1])
+
+
+def taught_side(axis: np.ndarray) -> np.ndarray:
+    """(3,) unit vector across an axis, the same for the same axis."""
+    side = np.eye(3)[np.argmin(np.abs(axis))]
+    side = side - axis * (axis @ side)
+    return side / np.linalg.norm(side)
 
 
 def stable_rotations(mesh: Mesh) -> np.ndarray:
@@ -75,11 +111,13 @@ def stable_rotations(mesh: Mesh) -> np.ndarray:
     return np.asarray(transforms)[keep, :3, :3]
 
 
-def render_views(mesh: Mesh, count: int, rng: np.random.Generator, progress: bool = True) -> list[View]:
+def render_views(mesh: Mesh, count: int, rng: np.random.Generator, symmetry: Symmetry = NO_SYMMETRY,
+                 progress: bool = True) -> list[View]:
     """Render ``count`` views of the mesh, orientation and distance random."""
     stable = stable_rotations(mesh)
     with ViewRenderer(mesh) as renderer:
-        return [renderer.render(sample_orientation(rng, stable), rng.uniform(*DISTANCES_M))
+        return [renderer.render(facing_camera(symmetry, sample_orientation(rng, stable)),
+                                rng.uniform(*DISTANCES_M))
                 for _ in tqdm(range(count), desc='rendering views', disable=not progress)]
 
 

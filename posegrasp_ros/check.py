@@ -1,0 +1,233 @@
+"""``posegrasp check``: what was understood of a model folder, after one inference."""
+
+from __future__ import annotations
+
+import textwrap
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from posegrasp_ros.camera import Camera
+from posegrasp_ros.errors import BadInput
+from posegrasp_ros.estimation.estimate import PoseEstimate
+from posegrasp_ros.estimation.estimator import PoseEstimator
+from posegrasp_ros.estimation.model_card import ModelCard, NetworkCard, load_model_card
+from posegrasp_ros.estimation.network import Network
+from posegrasp_ros.geometry import quaternion_from_matrix
+from posegrasp_ros.grasping.gripper import load_gripper
+from posegrasp_ros.grasping.library import load_grasps
+from posegrasp_ros.overlay import draw_overlay
+from posegrasp_ros.resources import resource_path
+
+NOISE_SIZE = (640, 480)
+CHANNELS = {
+    'centre_heatmap': "0 logit that an object's centre lies in the cell, 1 and 2 where in it (u, v, cells), "
+                      '3 log of its radius in pixels',
+    'object_coordinates': '0 logit that the object is seen there, 1 to 3 its coordinates there in half extents '
+                          '(x, y, z), 4 log of their spread',
+    'dope': "0 to 7 belief of the cuboid's corners, 8 of its centroid, 9 to 24 for each corner the vector (u, v) "
+            'that points to its centroid',
+}
+YOLO_CHANNELS = {
+    'rows': '0 to 3 box (cx, cy, w, h), then {classes} class scores, then {keypoints} times ({values}); '
+            'overlapping boxes still to be suppressed',
+    'end_to_end': '0 to 3 box (x1, y1, x2, y2), 4 score, 5 class, then {keypoints} times ({values})',
+}
+
+
+def check_model(folder: Path, image: np.ndarray | None = None, camera: Camera | None = None,
+                threads: int | None = None) -> tuple[dict, np.ndarray]:
+    """Validate a model folder and run it once.
+
+    :param image: (H, W, 3) uint8 blue green red; None for grey noise
+    :param camera: intrinsics of the image; needed with one
+    :return: what was understood, ready for JSON; the image with the poses drawn in
+    :raises BadInput: on anything wrong with the folder, or intrinsics that are not the image's
+    """
+    card = load_model_card(folder)
+    grasps = _grasps(card)
+    estimator = PoseEstimator(card, threads)
+    source = 'the image'
+    if image is None:
+        source, image = 'grey noise', _noise()
+        camera = Camera.from_field_of_view(*NOISE_SIZE, np.radians(60))
+    estimation = estimator.estimate(image, camera)
+    networks = {'network': _network(estimator.coarse.network, estimator.coarse, card)}
+    if card.detector is not None:
+        networks = {'detector': _network(estimator.coarse.detector, estimator.coarse, card), **networks}
+    answer = {'image': source, 'size': list(image.shape[1::-1]), 'focal_px': round(camera.fx, 2),
+              'ms': round(estimation.numbers['estimate_ms'], 1), 'reason': estimation.reason,
+              'poses': [_pose(pose) for pose in estimation.poses]}
+    return {'folder': str(folder), 'name': card.name, 'object': _object(card), 'networks': networks,
+            'score': dict(card.score) or None,
+            'covariance_scale': None if card.covariance_scale == (1.0, 1.0) else list(card.covariance_scale),
+            'grasps': grasps, 'provenance': card.provenance, 'measured': card.measured,
+            'inference': answer}, draw_overlay(image, camera, card.mesh, estimation.poses, estimation.reason)
+
+
+def read_image(path: Path) -> np.ndarray:
+    """(H, W, 3) uint8 blue green red.
+
+    :raises BadInput: when the file is missing or no image
+    """
+    if not path.is_file():
+        raise BadInput(f'{path}: no such image')
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise BadInput(f'{path}: expected a PNG or JPEG image')
+    return image
+
+
+def write_image(path: Path, image: np.ndarray) -> None:
+    """Write a PNG or JPEG file.
+
+    :raises BadInput: on a name or a folder that cannot be
+    """
+    if path.suffix.lower() not in ('.png', '.jpg', '.jpeg') or not path.parent.is_dir():
+        raise BadInput(f'{path}: expected the name of a .png or .jpg file in a folder that exists')
+    if not cv2.imwrite(str(path), image):
+        raise BadInput(f'{path}: cannot be written')
+
+
+def _noise() -> np.ndarray:
+    """Grey noise: no network should see an object in it."""
+    width, height = NOISE_SIZE
+    grey = np.random.default_rng(0).normal(128, 20, (height, width, 1)).clip(0, 255).astype(np.uint8)
+    return np.repeat(grey, 3, axis=2)
+
+
+def _object(card: ModelCard) -> dict:
+    symmetry = card.symmetry
+    return {'mesh': card.mesh_path.name, 'size_m': [round(float(side), 5) for side in card.mesh.extents],
+            'diameter_m': card.diameter_m, 'textured': card.mesh.uv is not None,
+            'symmetries_discrete': len(symmetry.discrete) - 1,
+            'symmetry_axis': None if symmetry.axis is None else [round(float(v), 4) for v in symmetry.axis]}
+
+
+def _grasps(card: ModelCard) -> int | None:
+    """How many grasps the folder holds for the shipped gripper; None without a file of them."""
+    if not card.grasps_path.is_file():
+        return None
+    return len(load_grasps(card.grasps_path, load_gripper(resource_path('config/gripper.yaml'))).grasps)
+
+
+def _network(network: Network, coarse, card: ModelCard) -> dict:
+    """Input, outputs and decoder of one network, and how long it takes."""
+    source = network.card
+    tensor = network.tensor(np.full((*source.size[::-1], 3), 128, np.uint8))
+    start = time.perf_counter()
+    outputs = network.run_all(tensor)
+    elapsed_ms = (time.perf_counter() - start) * 1e3
+    described = {
+        'file': source.path.name, 'megabytes': round(source.path.stat().st_size / 1e6, 2),
+        'sha256': source.sha256, 'sha256_on_card': source.is_pinned,
+        'input': {'name': source.input_name, 'size': list(source.size), 'colour': source.colour,
+                  'mean': source.mean.tolist(), 'std': source.std.tolist()},
+        'outputs': {name: list(output.shape) for name, output in outputs.items()},
+        'family': source.family, 'parameters': _plain(source), 'channels': _channels(source, coarse),
+        'ms': round(elapsed_ms, 1)}
+    if source is card.network and card.detector is None:
+        described['keypoints_m'] = coarse.points.round(5).tolist()
+    return described
+
+
+def _plain(source: NetworkCard) -> dict:
+    """The decoder's parameters but for the list of keypoints, which is told by itself."""
+    return {name: value.tolist() if isinstance(value, np.ndarray) else value
+            for name, value in source.parameters.items() if name != 'keypoints_m' and value is not None}
+
+
+def _channels(source: NetworkCard, coarse) -> str:
+    """What each channel of the first output means."""
+    if source.family != 'yolo_pose':
+        return CHANNELS[source.family]
+    layout = coarse.layout
+    values = 'x, y' if layout.values == 2 else 'x, y, visibility'
+    return f'{layout}: ' + YOLO_CHANNELS[layout.name].format(classes=layout.classes, keypoints=layout.keypoints,
+                                                             values=values)
+
+
+def _pose(estimate: PoseEstimate) -> dict:
+    pose = estimate.camera_from_object
+    return {'score': round(estimate.score, 4), 'position_m': pose[:3, 3].round(5).tolist(),
+            'quaternion_xyzw': quaternion_from_matrix(pose[:3, :3]).round(5).tolist(),
+            'sigma_m': np.sqrt(np.diag(estimate.covariance)[:3]).round(5).tolist()}
+
+
+def describe(report: dict) -> str:
+    """The report in plain words."""
+    lines = [('model', f'{report["name"]}, a good folder: {report["folder"]}'), *_object_lines(report['object'])]
+    for name, network in report['networks'].items():
+        lines += _network_lines(name, network)
+    lines += _calibration_lines(report)
+    lines += _inference_lines(report['inference'])
+    return '\n'.join(textwrap.fill(text, 110, initial_indent=f'{title:<12}', subsequent_indent=' ' * 12)
+                     for title, text in lines)
+
+
+def _object_lines(thing: dict) -> list[tuple[str, str]]:
+    sides = ' x '.join(f'{1000 * side:.1f}' for side in thing['size_m'])
+    symmetries = [f'{thing["symmetries_discrete"]} discrete'] if thing['symmetries_discrete'] else []
+    symmetries += [f'any turn about {thing["symmetry_axis"]}'] if thing['symmetry_axis'] else []
+    return [('object', f'{thing["mesh"]}: {sides} mm along x, y, z, diameter {1000 * thing["diameter_m"]:.1f} mm, '
+                       f'{"textured" if thing["textured"] else "without a texture"}'),
+            ('symmetries', ', '.join(symmetries) or 'none: it looks different from everywhere')]
+
+
+def _network_lines(name: str, network: dict) -> list[tuple[str, str]]:
+    source = network['input']
+    parameters = ', '.join(f'{key} {_short(value)}' for key, value in network['parameters'].items())
+    lines = [
+        (name, f'{network["file"]}, {network["megabytes"]:g} MB, {network["ms"]:.1f} ms a run'),
+        ('  sha256', network['sha256'] + ('' if network['sha256_on_card'] else
+                                          ' (not on the card: there it would tell when the file was changed)')),
+        ('  input', f'{source["name"]}: {source["size"][0]}x{source["size"][1]} pixels, {source["colour"]}, '
+                    f'(value / 255 - {source["mean"]}) / {source["std"]}'),
+        *(('  output', f'{key}: {shape}') for key, shape in network['outputs'].items()),
+        ('  decoder', f'{network["family"]} ({parameters})'),
+        ('  channels', network['channels'])]
+    if 'keypoints_m' in network:
+        points = (f'{index} ({", ".join(f"{1000 * value:.1f}" for value in point)})'
+                  for index, point in enumerate(network['keypoints_m']))
+        lines.append(('  keypoints', f'mm in the object frame: {", ".join(points)}'))
+    return lines
+
+
+def _calibration_lines(report: dict) -> list[tuple[str, str]]:
+    scale = report['covariance_scale']
+    return [
+        ('score', 'calibrated: a probability' if report['score'] else
+         'not calibrated: a figure between 0 and 1 that is no probability'),
+        ('covariance', f'calibrated: variance times {scale[0]:.3g} (position), {scale[1]:.3g} (rotation)' if scale
+         else 'not calibrated: as the residuals have it'),
+        ('grasps', f'{report["grasps"]} in grasps.yaml' if report['grasps'] else
+         'no grasps.yaml: poses can be estimated, grasps cannot be planned'),
+        *_section_lines('provenance', report['provenance']), *_section_lines('measured', report['measured'])]
+
+
+def _inference_lines(answer: dict) -> list[tuple[str, str]]:
+    width, height = answer['size']
+    said = f'{len(answer["poses"])} found' if answer['poses'] else f'none found ({answer["reason"]})'
+    lines = [('inference', f'on {answer["image"]}, {width}x{height}, focal length '
+                           f'{answer["focal_px"]:.0f} px: {said}, {answer["ms"]:.1f} ms')]
+    for pose in answer['poses']:
+        position = ', '.join(f'{1000 * value:.1f}' for value in pose['position_m'])
+        lines.append(('  pose', f'score {pose["score"]:.2f}, at ({position}) mm from the camera'))
+    return lines
+
+
+def _section_lines(title: str, fields: dict) -> list[tuple[str, str]]:
+    """A free section of the card: each of its own sections on a line."""
+    plain = {key: value for key, value in fields.items() if not isinstance(value, dict)}
+    lines = [(title, _flat(plain) or ('on the card:' if fields else 'nothing said'))]
+    return lines + [(f'  {key}', _flat(value)) for key, value in fields.items() if isinstance(value, dict)]
+
+
+def _flat(fields: dict) -> str:
+    return ', '.join(f'{key} {_short(value)}' for key, value in fields.items())
+
+
+def _short(value: object) -> str:
+    return f'{value:g}' if isinstance(value, float) else str(value)

@@ -1,0 +1,107 @@
+"""Coarse poses by two networks: one finds objects in the whole image, one reads coordinates from crops."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import cv2
+import numpy as np
+
+from posegrasp_ros.camera import Camera
+from posegrasp_ros.estimation.coarse import Candidate, CoarsePose
+from posegrasp_ros.estimation.crop import CropCamera
+from posegrasp_ros.estimation.decoders import (
+    COORDINATE_CHANNELS,
+    HEATMAP_CHANNELS,
+    Detection,
+    decode_centre_heatmap,
+    decode_object_coordinates,
+    decode_view,
+)
+from posegrasp_ros.estimation.model_card import ModelCard
+from posegrasp_ros.estimation.network import Network
+from posegrasp_ros.estimation.solve import Solution, View, solve_pose
+from posegrasp_ros.geometry import make_transform, rotate_covariance
+
+MOST_PASSES = 2
+PADDING_GREY = 115
+CELLS_AN_ERROR = 16
+"""The network's coordinates err together: so many neighbouring cells share one error."""
+
+
+class TwoStageEstimator:
+    """See :class:`posegrasp_ros.estimation.coarse.CoarseEstimator`.
+
+    The crop is what a camera turned to the object would see, so the second network always meets it in the middle
+    and undistorted. Where the first pose says that the crop was off, a better one is read again.
+
+    :param threads: processor threads of the networks; None takes every core
+    """
+
+    def __init__(self, card: ModelCard, threads: int | None = None):
+        self.detector = Network(card.detector, HEATMAP_CHANNELS, threads)
+        self.network = Network(card.network, COORDINATE_CHANNELS, threads)
+        self._stride, self._threshold = (card.detector.parameters[name] for name in ('stride', 'threshold'))
+        self._crop_size, self._margin = card.network.size[0], card.network.parameters['margin']
+        self._centre_m, self._half_extents_m = card.mesh.centre, card.mesh.extents / 2
+        self._radius_m = card.mesh.radius
+
+    def find(self, image: np.ndarray, camera: Camera) -> list[Candidate]:
+        """Places where the object may be, the likeliest first."""
+        return [Candidate(detection.heat, partial(self._pose_of, detection, image, camera))
+                for detection in self.detect(image)]
+
+    def detect(self, image: np.ndarray) -> list[Detection]:
+        """Candidates in the image's own pixels, hottest first."""
+        picture, scale = letterbox(image, self.detector.card.size)
+        heat_map = self.detector.run(self.detector.tensor(picture))
+        # pixel centres lie at whole numbers, so a scaled image is also shifted by half a pixel
+        return [Detection((found.centre + 0.5) / scale - 0.5, found.radius_px / scale, found.heat)
+                for found in decode_centre_heatmap(heat_map, self._stride, self._threshold)]
+
+    def _pose_of(self, detection: Detection, image: np.ndarray, camera: Camera) -> CoarsePose | None:
+        crop = CropCamera.of_detection(detection, camera, self._crop_size, self._margin)
+        return self._read(crop, detection.heat, image, camera)
+
+    def pose_near(self, camera_from_object: np.ndarray, image: np.ndarray, camera: Camera) -> CoarsePose | None:
+        """The pose of an object that was there a moment ago."""
+        return self._read(self._crop_around(camera_from_object), 1.0, image, camera)
+
+    def _crop_around(self, camera_from_object: np.ndarray) -> CropCamera:
+        centre = camera_from_object[:3, :3] @ self._centre_m + camera_from_object[:3, 3]
+        return CropCamera.around(centre, self._radius_m / np.linalg.norm(centre), self._crop_size, self._margin)
+
+    def _read(self, crop: CropCamera, heat: float, image: np.ndarray, camera: Camera) -> CoarsePose | None:
+        for _ in range(MOST_PASSES):
+            solution = self._solve(crop, image, camera)
+            if solution is None:
+                return None
+            pose = make_transform(crop.camera_from_crop) @ solution.pose
+            covariance = rotate_covariance(solution.covariance, crop.camera_from_crop)
+            before, crop = crop, self._crop_around(pose)
+            if crop.shows_much_the_same(before):
+                break
+        return CoarsePose(pose, covariance, {
+            'heat': heat, 'inlier_share': solution.inlier_share,
+            'log_residual': float(np.log(solution.residual_px + 0.1))})
+
+    def _solve(self, crop: CropCamera, image: np.ndarray, camera: Camera) -> Solution | None:
+        outputs = self.network.run_all(self.network.tensor(crop.shoot(image, camera)))
+        points, pixels, sigma = decode_object_coordinates(next(iter(outputs.values()))[0], crop.size_px,
+                                                          self._centre_m, self._half_extents_m)
+        view = View(self._centre_m, *decode_view(outputs['view'][0])) if 'view' in outputs else None
+        return solve_pose(points, pixels, sigma, crop.matrix, view, CELLS_AN_ERROR)
+
+
+def letterbox(image: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, float]:
+    """Shrink or enlarge an image to fit into (width, height), the rest grey at the right and below.
+
+    :return: the picture, and its scale: picture pixels over image pixels
+    """
+    width, height = size
+    scale = min(width / image.shape[1], height / image.shape[0])
+    inner = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    picture = np.full((height, width, 3), PADDING_GREY, np.uint8)
+    picture[:inner[1], :inner[0]] = cv2.resize(image, inner, interpolation=interpolation)
+    return picture, scale

@@ -1,0 +1,91 @@
+"""Calibration: whether an estimate's covariance and score mean what they say.
+
+A covariance is right when the truth lies in the 90 % region in 90 % of the frames; a score is right when of the
+poses with score 0.8 four of five are.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.stats import chi2
+
+from posegrasp_ros.geometry import vector_from_rotation
+from posegrasp_ros.metrics.statistics import Interval, bootstrap
+
+COVERAGE_LEVEL = 0.9
+SCORE_BINS = 10
+
+
+def confidence_level(estimate: np.ndarray, covariance: np.ndarray, truth: np.ndarray,
+                     free_direction: np.ndarray | None = None) -> float:
+    """Level of the smallest confidence region around an estimate that holds the truth: 0.9 on the rim of 90 %.
+
+    The squared Mahalanobis distance of a normal error follows chi-square with one degree of freedom for each
+    dimension. Along a direction in which the object looks the same there is no error: it is left out, and its
+    degree with it, by looking at what is orthogonal to it (any basis of that gives the same distance).
+
+    :param estimate: (4, 4) camera_from_object
+    :param covariance: (6, 6) in the camera frame, see :func:`posegrasp_ros.geometry.perturb`
+    :param truth: (4, 4) camera_from_object; for a symmetric object the equivalent one nearest to the estimate
+    :param free_direction: (6,) see :meth:`posegrasp_ros.geometry.Symmetry.spin_direction`; None for none
+    :return: in [0, 1]; 1 where the covariance is none, being infinite or without extent in some direction
+    """
+    if not np.isfinite(covariance).all():
+        return 1.0
+    error = np.concatenate([truth[:3, 3] - estimate[:3, 3],
+                            vector_from_rotation(truth[:3, :3] @ estimate[:3, :3].T)])
+    seen = np.eye(6) if free_direction is None else np.linalg.svd(free_direction[:, None])[0][:, 1:]
+    error, covariance = seen.T @ error, seen.T @ covariance @ seen
+    try:
+        whitened = np.linalg.solve(np.linalg.cholesky(covariance), error)
+    except np.linalg.LinAlgError:
+        return 1.0
+    return float(chi2.cdf(whitened @ whitened, error.size))
+
+
+def reliability(scores: np.ndarray, right: np.ndarray) -> list[dict]:
+    """What a reliability diagram shows: of each bin of scores that is not empty its mean score and share right.
+
+    :param scores: (N,) in [0, 1]
+    :param right: (N,) bool
+    :return: {low, high, n, score, right} of each, of :data:`SCORE_BINS` bins of equal width
+    """
+    bins = score_bins(scores)
+    return [{'low': index / SCORE_BINS, 'high': (index + 1) / SCORE_BINS, 'n': int((bins == index).sum()),
+             'score': float(scores[bins == index].mean()), 'right': float(right[bins == index].mean())}
+            for index in np.unique(bins).tolist()]
+
+
+def expected_calibration_error(scores: np.ndarray, right: np.ndarray, weights: np.ndarray | None = None) -> float:
+    """Mean distance of score and share right over bins of equal width, weighted by how many scores they hold.
+
+    Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, equation 3. Few frames make it larger than
+    it is: 500 well calibrated ones with scores all over the range show about 0.04, with most near 1 about 0.015.
+
+    :param scores: (N,) in [0, 1]
+    :param right: (N,) bool
+    :param weights: (N,) how often each counts; None for once
+    """
+    weights = np.ones(len(scores)) if weights is None else weights
+    gaps = np.bincount(score_bins(scores), weights * (scores - right), minlength=SCORE_BINS)
+    return float(np.abs(gaps).sum() / weights.sum())
+
+
+def expected_calibration_error_interval(scores: np.ndarray, right: np.ndarray,
+                                        clusters: np.ndarray) -> Interval | None:
+    """Its 95 % interval by cluster bootstrap.
+
+    Resampled frames scatter about the bins' own averages, so all their errors are too large by about the same: the
+    spread of the draws is laid around the value that was measured.
+    """
+    draws = bootstrap(lambda weights: expected_calibration_error(scores, right, weights), clusters)
+    if draws is None:
+        return None
+    value = expected_calibration_error(scores, right)
+    low, high = np.percentile(draws, (2.5, 97.5)) - draws.mean() + value
+    return Interval(float(np.clip(low, 0.0, value)), float(np.clip(high, value, 1.0)))
+
+
+def score_bins(scores: np.ndarray) -> np.ndarray:
+    """(N,) number of the bin that each score in [0, 1] falls into; 1 belongs to the last."""
+    return np.clip((np.asarray(scores) * SCORE_BINS).astype(int), 0, SCORE_BINS - 1)

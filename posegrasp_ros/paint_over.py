@@ -1,0 +1,44 @@
+"""Frames from which the object is painted out, to see what is found where nothing is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from posegrasp_ros.bags import BagFrame
+from posegrasp_ros.geometry import transform_points
+from posegrasp_ros.mesh import Mesh
+
+# Beyond the silhouette by this share of its extent: a reference pose is a little off, and an edge that is left
+# would give the object away.
+MARGIN = 0.1
+RADIUS_PX = 5
+
+
+def paint_over(frame: BagFrame, mesh: Mesh) -> BagFrame | None:
+    """The frame without its object: what surrounds the silhouette is drawn into it (Telea's inpainting, 2004).
+
+    :return: the frame without a truth; None where it has none, or the object reaches behind the camera
+    """
+    if frame.reason or not frame.truths:
+        return None
+    silhouettes = np.zeros(frame.image.shape[:2], np.uint8)
+    for camera_from_object in frame.truths:
+        pixels = frame.camera.project(transform_points(camera_from_object, mesh.vertices))
+        if not np.isfinite(pixels).all():
+            return None
+        silhouettes |= _silhouette(pixels, mesh, silhouettes.shape)
+    painted = cv2.inpaint(frame.image, silhouettes, RADIUS_PX, cv2.INPAINT_TELEA)
+    return replace(frame, image=painted, camera_from_object=None)
+
+
+def _silhouette(pixels: np.ndarray, mesh: Mesh, shape: tuple[int, int]) -> np.ndarray:
+    """(H, W) uint8 mask of a mesh whose vertices are seen at (N, 2) pixels, and its margin."""
+    silhouette = np.zeros(shape, np.uint8)
+    for triangle in np.round(pixels).astype(np.int32)[mesh.faces]:
+        cv2.fillConvexPoly(silhouette, triangle, 255)
+    margin_px = int(np.ceil(MARGIN * np.ptp(pixels, axis=0).max()))
+    brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * margin_px + 1, 2 * margin_px + 1))
+    return cv2.dilate(silhouette, brush)

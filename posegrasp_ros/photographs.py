@@ -1,0 +1,62 @@
+"""Photographs of a folder as frames, for cameras and subjects of which there is no recording."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from posegrasp_ros.bags import BagFrame
+from posegrasp_ros.camera import Camera
+from posegrasp_ros.errors import BadInput
+from posegrasp_ros.images import ImageError, decode_compressed
+
+LOGGER = logging.getLogger(__name__)
+SUFFIXES = ('.png', '.jpg', '.jpeg')
+# Each is a scene of its own: frames within a second are drawn together by the intervals.
+SPACING_NS = 1_000_000_000
+
+
+def is_photograph_folder(path: Path) -> bool:
+    """Whether a path is a folder that holds images and no recording."""
+    if not path.is_dir() or (path / 'metadata.yaml').exists():
+        return False
+    return any(file.suffix.lower() in SUFFIXES for file in path.iterdir())
+
+
+class PhotographReader:
+    """The images of a folder in the order of their names, read like a :class:`posegrasp_ros.bags.BagReader`.
+
+    :param field_of_view_rad: horizontal, of a pinhole camera; photographs come without intrinsics
+    :ivar warnings: what was wrong with the images so far, one line each
+    :raises BadInput: when the folder holds no image
+    """
+
+    def __init__(self, path: str | Path, field_of_view_rad: float):
+        self.path = Path(path)
+        self.warnings: list[str] = []
+        self._field_of_view_rad = field_of_view_rad
+        self._files = sorted(file for file in self.path.iterdir() if file.suffix.lower() in SUFFIXES)
+        if not self._files:
+            raise BadInput(f'{path}: expected images ({", ".join(SUFFIXES)}), found none')
+
+    @property
+    def image_count(self) -> int:
+        return len(self._files)
+
+    def __iter__(self) -> Iterator[BagFrame]:
+        for number, file in enumerate(self._files, start=1):
+            yield self._frame(file, number * SPACING_NS)
+
+    def _frame(self, file: Path, stamp_ns: int) -> BagFrame:
+        start = time.perf_counter()
+        try:
+            image = decode_compressed(file.read_bytes())
+        except ImageError as error:
+            self.warnings.append(f'{file}: {error}')
+            LOGGER.warning(self.warnings[-1])
+            return BagFrame(stamp_ns, None, None, reason='bad_image', problem=str(error))
+        decode_ms = (time.perf_counter() - start) * 1e3
+        camera = Camera.from_field_of_view(image.shape[1], image.shape[0], self._field_of_view_rad)
+        return BagFrame(stamp_ns, image, camera, decode_ms=decode_ms)

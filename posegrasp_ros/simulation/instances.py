@@ -1,0 +1,69 @@
+"""Scenes with several of the object."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from posegrasp_ros.camera import Camera
+from posegrasp_ros.errors import BadInput
+from posegrasp_ros.geometry import invert, project, transform_points
+from posegrasp_ros.mesh import Mesh
+from posegrasp_ros.simulation.placement import HIDDEN_AT_MOST, overlap, sample_resting_pose
+from posegrasp_ros.simulation.scene import SAMPLING_SIZE, SceneSpec, sample_scene
+
+MOST_SCENES = 100
+MOST_CANDIDATES = 200
+# Beyond where a single object is put, on every side.
+FARTHER_M = 0.2
+GAP_M = 0.01
+
+
+def sample_scene_of_several(rng: np.random.Generator, mesh: Mesh, count: int) -> SceneSpec:
+    """Draw scenes until one has room for so many objects, all of them in the image and little hidden.
+
+    :raises BadInput: when none of :data:`MOST_SCENES` scenes has
+    """
+    for _ in range(MOST_SCENES):
+        scene = sample_scene(rng, mesh)
+        others = _sample_others(rng, mesh, scene, count - 1)
+        if len(others) == count - 1:
+            return replace(scene, other_objects=tuple(others))
+    raise BadInput(f'instances: expected as many as fit onto the table and into the image, found no scene with '
+                   f'room for {count}')
+
+
+def _sample_others(rng: np.random.Generator, mesh: Mesh, scene: SceneSpec, wanted: int) -> list[np.ndarray]:
+    """(4, 4) base_from_object of at most so many further objects."""
+    camera = Camera.from_field_of_view(*SAMPLING_SIZE, scene.field_of_view_rad)
+    camera_from_base, hull = invert(scene.base_from_camera), mesh.solid.convex_hull.vertices
+
+    def outline(points: np.ndarray) -> np.ndarray:
+        return project(transform_points(camera_from_base, points), camera.matrix)
+
+    first = transform_points(scene.base_from_object, hull)
+    circles = [_circle(first), *((other.base_from_body[:2, 3], other.footprint_m) for other in scene.distractors)]
+    outlines = [outline(first), *(outline(other.corners) for other in scene.distractors)]
+    found: list[np.ndarray] = []
+    for _ in range(MOST_CANDIDATES if wanted else 0):
+        pose = sample_resting_pose(rng, mesh)
+        pose[:2, 3] += rng.uniform(-FARTHER_M, FARTHER_M, 2)
+        points = transform_points(pose, hull)
+        (middle, radius_m), seen = _circle(points), outline(points)
+        is_apart = all(np.linalg.norm(middle - centre) > radius_m + reach_m + GAP_M for centre, reach_m in circles)
+        is_inside = np.isfinite(seen).all() and (seen > 0).all() and (seen < SAMPLING_SIZE).all()
+        if is_apart and is_inside and all(max(overlap(seen, other), overlap(other, seen)) < HIDDEN_AT_MOST
+                                          for other in outlines):
+            found.append(pose)
+            circles.append((middle, radius_m))
+            outlines.append(seen)
+        if len(found) == wanted:
+            break
+    return found
+
+
+def _circle(points: np.ndarray) -> tuple[np.ndarray, float]:
+    """Centre (2,) and radius of a circle on the table that holds (N, 3) points."""
+    middle = points[:, :2].mean(axis=0)
+    return middle, float(np.linalg.norm(points[:, :2] - middle, axis=1).max())

@@ -1,0 +1,75 @@
+"""Checkpoints: an interrupted training goes on where it stood."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from posegrasp_ros.errors import BadInput
+
+SECONDS_BETWEEN = 60.0
+
+
+@dataclass
+class Progress:
+    """How far a fit has come.
+
+    :param seconds: spent
+    :param batches: drawn so far; the next one has this number
+    :param images: seen
+    :param loss: smoothed, NaN before the first step
+    """
+
+    seconds: float = 0.0
+    batches: int = 0
+    images: int = 0
+    loss: float = float('nan')
+
+
+class Checkpoint:
+    """One file that holds network, optimizer and progress of one fit.
+
+    :param path: of the file
+    :param settings: what the fit was asked for; another fit's checkpoint is refused
+    """
+
+    def __init__(self, path: Path, settings: dict):
+        self.path, self._settings = path, settings
+
+    def save(self, network: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
+        """Write the file whole or not at all."""
+        beside = self.path.with_suffix('.part')
+        torch.save({'settings': self._settings, 'progress': vars(progress), 'network': network.state_dict(),
+                    'optimizer': optimizer.state_dict()}, beside)
+        os.replace(beside, self.path)
+
+    def load(self, network: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
+        """Restore both in place; the progress made, none when there is no checkpoint.
+
+        :raises BadInput: when the file is damaged or of a fit with other settings
+        """
+        if not self.path.exists():
+            return Progress()
+        try:
+            stored = torch.load(self.path, map_location='cpu', weights_only=True)
+            different = {name for name in self._settings if stored['settings'].get(name) != self._settings[name]}
+            if not different:
+                network.load_state_dict(stored['network'])
+                optimizer.load_state_dict(stored['optimizer'])
+        except Exception as error:  # torch.load raises whatever its unpickler does
+            reason = ' '.join(str(error).split())[:120]
+            raise BadInput(f'{self.path}: cannot be read as a checkpoint ({reason}): '
+                           'train without --resume') from error
+        if different:
+            name = sorted(different)[0]
+            raise BadInput(f'{self.path}: {name}: the interrupted training had {stored["settings"].get(name)}, '
+                           f'this one has {self._settings[name]}: repeat its options, or train without --resume')
+        return Progress(**stored['progress'])
+
+    def remove(self) -> None:
+        """Delete the file, if there is one."""
+        self.path.unlink(missing_ok=True)

@@ -1,0 +1,149 @@
+"""A printable can: mesh, texture and the paper to glue round a can of the same size.
+
+``python -m posegrasp_ros.training.product_can --out models/can`` writes what a model folder needs of the
+object: ``mesh.obj`` with ``mesh.mtl`` and ``texture.png``, and ``label.pdf``, one A4 page at true scale. The
+print is made of rings alone, so the can looks the same from all sides, to the pixel.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from posegrasp_ros.errors import BadInput
+from posegrasp_ros.training.product_artwork import draw_can_bottom, draw_can_lid, draw_can_side
+from posegrasp_ros.training.product_print import (
+    A4_MM,
+    MARGIN_MM,
+    TAB_MM,
+    Page,
+    pack_texture,
+    print_size,
+    save_product,
+)
+
+SIDES = 96  # the flat sides deviate from the round can by 0.02 mm
+CELLS = {'side': (0, 0), 'top': (0, 1), 'bottom': (1, 1)}
+INSTRUCTIONS = ('Print at 100 %, check the ruler. Cut along the outlines, glue the strip round the can '
+                'over its grey tab.')
+
+
+class ProductCanError(BadInput):
+    """A can that cannot be made."""
+
+
+def make_product_can(folder: str | Path, diameter_m: float = 0.06, height_m: float = 0.11) -> None:
+    """Write mesh.obj, mesh.mtl, texture.png and label.pdf of a closed can.
+
+    The object frame has its origin in the can's centre and z along its axis, to the lid.
+
+    :param folder: created when missing
+    :raises ProductCanError: when a length is not between 0.02 and 0.2 m or the paper does not fit on A4
+    """
+    for name, length in (('diameter', diameter_m), ('height', height_m)):
+        if not 0.02 <= length <= 0.2:
+            raise ProductCanError(f'can {name}: expected a length between 0.02 and 0.2 m, got {length}')
+    wrap = Wrap(1000 * diameter_m, 1000 * height_m)
+    prints = draw_can(1000 * diameter_m, 1000 * height_m)
+    texture, places = pack_texture(prints, CELLS)
+    mesh_obj = mesh_text(diameter_m / 2, height_m, places, texture.size)
+    save_product(Path(folder), mesh_obj, texture, wrap.draw(prints), title='Product can, print at 100 %')
+
+
+def draw_can(diameter_mm: float, height_mm: float) -> dict[str, Image.Image]:
+    """The unrolled side and the square pictures around both lids, at printing resolution."""
+    lid = print_size(diameter_mm, diameter_mm)
+    return {'side': draw_can_side(print_size(np.pi * diameter_mm, height_mm)),
+            'top': draw_can_lid(lid), 'bottom': draw_can_bottom(lid)}
+
+
+def mesh_text(radius_m: float, height_m: float, places: dict[str, tuple[int, int, int, int]], texture_px) -> str:
+    """Wavefront OBJ of the can: side, lid and bottom with vertices of their own, normals outwards, v up."""
+    turn = np.arange(SIDES + 1) / SIDES
+    circle = np.column_stack([np.cos(2 * np.pi * turn), np.sin(2 * np.pi * turn)])
+    size = np.array(texture_px)
+    lines = ['# Product can, metres, origin in the centre, z along the axis', 'mtllib mesh.mtl', 'usemtl print']
+
+    def add_vertices(xy: np.ndarray, z: float, pixels: np.ndarray) -> None:
+        lines.extend(f'v {x:.7f} {y:.7f} {z:.7f}' for x, y in radius_m * xy)
+        lines.extend(f'vt {u:.8f} {1 - v:.8f}' for u, v in pixels / size)
+
+    left, top, right, bottom = places['side']
+    for z, row in ((-height_m / 2, bottom), (height_m / 2, top)):
+        add_vertices(circle, z, np.column_stack([left + turn * (right - left), np.full(SIDES + 1, row)]))
+    upper = SIDES + 1
+    for k in range(1, SIDES + 1):
+        lines += [_triangle(k, k + 1, upper + k + 1), _triangle(k, upper + k + 1, upper + k)]
+    for first, name, side in ((2 * upper, 'top', 1), (2 * upper + SIDES + 1, 'bottom', -1)):
+        left, top, right, bottom = places[name]
+        # Seen from outside with the object's x to the right, y points up on the lid and down on the bottom.
+        disc = np.vstack([np.zeros(2), circle[:SIDES]])
+        pixels = (np.array([left + right, top + bottom]) + disc * (right - left, side * (top - bottom))) / 2
+        add_vertices(disc, side * height_m / 2, pixels)
+        ring = first + 2 + np.arange(SIDES + 1) % SIDES
+        lines += [_triangle(first + 1, *ring[k:k + 2][::side]) for k in range(SIDES)]
+    return '\n'.join(lines) + '\n'
+
+
+def _triangle(*vertices: int) -> str:
+    return 'f ' + ' '.join(f'{index}/{index}' for index in vertices)
+
+
+class Wrap:
+    """The unrolled can on an A4 page: its side stands along the page, both lids beside it.
+
+    :param diameter_mm: of the can
+    :raises ProductCanError: when it does not fit
+    """
+
+    def __init__(self, diameter_mm: float, height_mm: float):
+        self.diameter_mm, self.height_mm = diameter_mm, height_mm
+        self.length_mm = np.pi * diameter_mm
+        self.strip = (MARGIN_MM + 3.0, MARGIN_MM + 3.0)
+        beside = self.strip[0] + height_mm + 8.0
+        self.discs = {'top': (beside, self.strip[1]), 'bottom': (beside, self.strip[1] + diameter_mm + 8.0)}
+        self.ruler_y = max(self.strip[1] + self.length_mm + TAB_MM, self.discs['bottom'][1] + diameter_mm) + 12.0
+        if self.ruler_y + 10 > A4_MM[1] - MARGIN_MM or beside + diameter_mm > A4_MM[0] - MARGIN_MM:
+            raise ProductCanError(f'can size: the paper of {diameter_mm:g} x {height_mm:g} mm does not fit on A4: '
+                                  'make the can smaller')
+
+    def draw(self, prints: dict[str, Image.Image]) -> Image.Image:
+        """The page at printing resolution."""
+        page, size = Page(), np.array([self.height_mm, self.length_mm])
+        first = np.array(self.strip)
+        corners = [first, first + (size[0], 0), first + size, first + (0, size[1])]
+        page.tab(corners[2], corners[3], np.array([0, 1]))
+        # The side's top lies to the left of the page.
+        page.picture(prints['side'].rotate(90, expand=True), self.strip, size)
+        for start, stop in zip(corners, corners[1:] + corners[:1]):
+            page.line(start, stop)
+        for name, place in self.discs.items():
+            page.disc(prints[name], place, self.diameter_mm)
+        page.ruler(self.ruler_y, INSTRUCTIONS)
+        return page.image
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line; exit code 2 on bad input."""
+    parser = argparse.ArgumentParser(
+        prog='python -m posegrasp_ros.training.product_can',
+        description='Make a printable can: mesh.obj, mesh.mtl, texture.png and label.pdf (its paper on A4).')
+    parser.add_argument('--out', required=True, type=Path, help='folder to write, created when missing')
+    parser.add_argument('--size', nargs=2, type=float, default=(0.06, 0.11), metavar=('DIAMETER', 'HEIGHT'),
+                        help='in metres (default: 0.06 0.11)')
+    options = parser.parse_args(arguments)
+    try:
+        make_product_can(options.out, *options.size)
+    except BadInput as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(f'{options.out}: mesh.obj, mesh.mtl, texture.png, label.pdf')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
