@@ -21,6 +21,7 @@ TRUTH_WORDS = ('ground_truth', 'groundtruth', 'truth', 'gt_pose')
 class BagTopics:
     """Which topics to read; None lets the reader guess.
 
+    :param depth: of the depth registered to the images; it is not guessed, None goes without
     :param base_frame: the robot's frame, for the camera's pose from /tf; None when that is not wanted
     """
 
@@ -28,6 +29,7 @@ class BagTopics:
     camera_info: str | None = None
     ground_truth: str | None = None
     base_frame: str | None = 'base'
+    depth: str | None = None
 
 
 def guess_topics(path: str | Path, found: dict[str, str], asked: BagTopics) -> BagTopics:
@@ -36,7 +38,7 @@ def guess_topics(path: str | Path, found: dict[str, str], asked: BagTopics) -> B
     :param found: {topic: message type} of the recording
     :raises BagError: when there is no image topic, or one that was asked for is not there
     """
-    for name in filter(None, (asked.image, asked.camera_info, asked.ground_truth)):
+    for name in filter(None, (asked.image, asked.camera_info, asked.ground_truth, asked.depth)):
         if name not in found:
             raise BagError(f'{path}: {name}: no such topic; found {_listing(found)}')
 
@@ -49,6 +51,8 @@ def guess_topics(path: str | Path, found: dict[str, str], asked: BagTopics) -> B
         raise BagError(f'{path}: expected a topic of {IMAGE} or {COMPRESSED}, found {_listing(found)}')
     if found[image] not in (IMAGE, COMPRESSED):
         raise BagError(f'{path}: {image}: expected {IMAGE} or {COMPRESSED}, found {found[image]}')
+    if asked.depth and found[asked.depth] != IMAGE:
+        raise BagError(f'{path}: {asked.depth}: expected {IMAGE}, found {found[asked.depth]}')
     truths = [name for name, kind in found.items()
               if kind == POSE and any(word in name.lower() for word in TRUTH_WORDS)]
     return replace(asked, image=image, camera_info=asked.camera_info or _nearest(image, infos),

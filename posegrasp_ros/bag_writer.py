@@ -24,6 +24,7 @@ TOPICS = {
     '/ground_truth': 'geometry_msgs/msg/PoseStamped',
     '/tf': 'tf2_msgs/msg/TFMessage',
 }
+DEPTH_TOPIC = '/camera/depth/image_raw'
 # What robots record: a fifth of a PNG's size and time, with errors below the camera's own noise.
 JPEG_QUALITY = 95
 
@@ -49,14 +50,14 @@ class BagWriter:
         except (OSError, WriterError) as error:
             raise BagError(f'{self._path}: expected a folder that can be made: {error}') from error
         for topic, kind in TOPICS.items():
-            self._connections[topic] = self._writer.add_connection(topic, kind, typestore=STANDARD_TYPES)
+            self._add(topic, kind)
         return self
 
     def __exit__(self, *_) -> None:
         self._writer.close()
 
     def write(self, frame: BagFrame) -> None:
-        """Write a frame's image and camera, and its ground truth and camera pose where it has them.
+        """Write a frame's image and camera, and its ground truth, camera pose and depth where it has them.
 
         All messages carry the frame's stamp, which is also the time of recording. Several objects are several
         messages of the same stamp.
@@ -67,6 +68,9 @@ class BagWriter:
                             format='bgr8; jpeg compressed bgr8', data=jpeg.ravel())
         self._put('/camera/image_raw/compressed', frame.stamp_ns, image)
         self._put('/camera/camera_info', frame.stamp_ns, make_camera_info(header, frame.camera))
+        if frame.depth_m is not None:
+            self._add(DEPTH_TOPIC, 'sensor_msgs/msg/Image')
+            self._put(DEPTH_TOPIC, frame.stamp_ns, make_depth_image(header, frame.depth_m))
         for camera_from_object in frame.truths:
             position, orientation = pose_parts(camera_from_object)
             point = new_message('geometry_msgs/msg/Point', **position)
@@ -81,8 +85,12 @@ class BagWriter:
                                   header=make_header(frame.stamp_ns, BASE_FRAME), child_frame_id=CAMERA_FRAME)
             self._put('/tf', frame.stamp_ns, new_message('tf2_msgs/msg/TFMessage', transforms=[stamped]))
 
+    def _add(self, topic: str, kind: str) -> None:
+        if topic not in self._connections:
+            self._connections[topic] = self._writer.add_connection(topic, kind, typestore=STANDARD_TYPES)
+
     def _put(self, topic: str, stamp_ns: int, message: Any) -> None:
-        data = STANDARD_TYPES.serialize_cdr(message, TOPICS[topic])
+        data = STANDARD_TYPES.serialize_cdr(message, message.__msgtype__)
         self._writer.write(self._connections[topic], stamp_ns, data)
 
 
@@ -103,6 +111,14 @@ def pose_parts(transform: np.ndarray) -> tuple[dict[str, float], Any]:
     x, y, z, w = (float(value) for value in quaternion_from_matrix(transform[:3, :3]))
     position = dict(zip('xyz', (float(value) for value in transform[:3, 3])))
     return position, new_message('geometry_msgs/msg/Quaternion', x=x, y=y, z=z, w=w)
+
+
+def make_depth_image(header: Any, depth_m: np.ndarray) -> Any:
+    """sensor_msgs/Image 32FC1 of (H, W) metres, NaN where unknown."""
+    height, width = depth_m.shape
+    data = np.ascontiguousarray(depth_m, '<f4').view(np.uint8).ravel()
+    return new_message('sensor_msgs/msg/Image', header=header, height=height, width=width, encoding='32FC1',
+                       is_bigendian=0, step=4 * width, data=data)
 
 
 def make_camera_info(header: Any, camera: Camera) -> Any:

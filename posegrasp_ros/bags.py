@@ -15,6 +15,7 @@ from posegrasp_ros.bag_messages import BagError, BagMessage, BagMessages
 from posegrasp_ros.bag_topics import TF, BagTopics, guess_topics
 from posegrasp_ros.bag_writer import BagWriter
 from posegrasp_ros.camera import Camera, CameraError
+from posegrasp_ros.depth_images import SLOP_MS, DepthImages
 from posegrasp_ros.frame_tree import FrameTree
 from posegrasp_ros.geometry import transform_from_pose
 from posegrasp_ros.images import ImageError, decode_compressed, decode_image
@@ -42,7 +43,8 @@ class BagFrame:
         ``size_mismatch``), else empty
     :param problem: the same as one line for a person
     :param other_objects: (4, 4) ground truths of further instances of the object
-    :param decode_ms: time it took to decode the image
+    :param decode_ms: time it took to decode image and depth
+    :param depth_m: (H, W) float32 metres registered to the image, NaN where unknown; None without a depth camera
     """
 
     stamp_ns: int
@@ -54,6 +56,7 @@ class BagFrame:
     problem: str = ''
     decode_ms: float = 0.0
     other_objects: tuple[np.ndarray, ...] = ()
+    depth_m: np.ndarray | None = None
 
     @property
     def truths(self) -> tuple[np.ndarray, ...]:
@@ -70,7 +73,8 @@ class BagReader:
     """Joins a recording's images with camera_info, ground truth and /tf by their stamps.
 
     camera_info is that of the image's stamp, else the last before it; ground truth only that of the same stamp,
-    where several messages are as many objects. A message that cannot be used never ends the reading: its frame
+    where several messages are as many objects; depth that of the same stamp, else the nearest within
+    :data:`posegrasp_ros.depth_images.SLOP_MS`. A message that cannot be used never ends the reading: its frame
     says why.
 
     :ivar topics: the topics in use, guessed ones filled in
@@ -87,6 +91,7 @@ class BagReader:
         self._cameras: dict[int, Camera | CameraError] = {}
         self._truths: dict[int, list[tuple[str, np.ndarray]]] = {}
         self._first_truth_ns: dict[int, int] = {}
+        self._depths = DepthImages(slop_ns=int(SLOP_MS * 1e6), most=MOST_WAITING)
         self._tree = FrameTree()
         self._tree_until_ns = -1
         self._misses_camera_pose = False
@@ -104,7 +109,7 @@ class BagReader:
         return self._bag.warnings
 
     def __iter__(self) -> Iterator[BagFrame]:
-        names = (self.topics.image, self.topics.camera_info, self.topics.ground_truth)
+        names = (self.topics.image, self.topics.camera_info, self.topics.ground_truth, self.topics.depth)
         for message in self._bag.messages([*filter(None, names), *self._tf_topics]):
             try:
                 self._take(message, self._bag.decode(message))
@@ -128,6 +133,8 @@ class BagReader:
         self._first_stamps_ns.setdefault(message.topic, stamp_ns)
         if message.topic == self.topics.image:
             self._waiting.append((stamp_ns, message.time_ns, content))
+        elif message.topic == self.topics.depth:
+            self._depths.add(stamp_ns, content)
         elif message.topic == self.topics.camera_info:
             try:
                 self._cameras[stamp_ns] = Camera.from_info(content)
@@ -157,6 +164,7 @@ class BagReader:
         return ((self.topics.camera_info is None or stamp_ns in self._cameras)
                 and (self.topics.ground_truth is None
                      or now_ns - self._first_truth_ns.get(stamp_ns, now_ns) > TOGETHER_NS)
+                and (self.topics.depth is None or not self._depths.may_come(stamp_ns))
                 and (not self._moves or self._tree_until_ns >= stamp_ns))
 
     def _frame(self, stamp_ns: int, _: int, message: Any) -> BagFrame:
@@ -171,7 +179,7 @@ class BagReader:
         try:
             image = _decode(message)
             frame = replace(frame, image=image, decode_ms=(time.perf_counter() - start) * 1e3)
-            frame = self._with_camera(frame)
+            frame = self._with_depth(self._with_camera(frame))
         except ImageError as error:
             frame = replace(frame, reason='bad_image', problem=str(error))
         except CameraError as error:
@@ -193,6 +201,18 @@ class BagReader:
                        f'got {width}x{height}')
             return replace(frame, reason='size_mismatch', problem=problem)
         return replace(frame, camera=camera)
+
+    def _with_depth(self, frame: BagFrame) -> BagFrame:
+        """The frame with its depth; without, said once, where that is not usable."""
+        if self.topics.depth is None or frame.camera is None:
+            return frame
+        start = time.perf_counter()
+        try:
+            depth_m = self._depths.of(frame.stamp_ns, frame.camera.width, frame.camera.height)
+        except ImageError as error:
+            self._bag.warn_once(f'{self.path}: {self.topics.depth}: goes without: {error}')
+            return frame
+        return replace(frame, depth_m=depth_m, decode_ms=frame.decode_ms + (time.perf_counter() - start) * 1e3)
 
     def _camera(self, stamp_ns: int) -> Camera | None:
         """The camera of a stamp; None when there is none yet.
@@ -258,6 +278,7 @@ class BagReader:
             while len(kept) > least and next(iter(kept)) < stamp_ns:
                 del kept[next(iter(kept))]
         self._tree.forget_before(stamp_ns)
+        self._depths.forget_before(stamp_ns)
 
 
 def stamp_of(header: Any) -> int:

@@ -126,6 +126,7 @@ def _add_record(commands) -> None:
     kind.add_argument('--without-object', action='store_true', help='the same scenes, the object taken away')
     kind.add_argument('--instances', type=option_types.positive, default=1, metavar='K',
                       help='how many of the object are in each scene')
+    parser.add_argument('--depth', action='store_true', help='record a depth camera in the same place as well')
     _model_option(parser)
 
 
@@ -134,7 +135,8 @@ def _record(options: argparse.Namespace) -> int:
     from posegrasp_ros.simulation.record import record
 
     record(options.out, load_model_card(_model_folder(options)).mesh, options.scenes, options.seed, options.size,
-           occlusion=options.occlusion, without_object=options.without_object, instances=options.instances)
+           occlusion=options.occlusion, without_object=options.without_object, instances=options.instances,
+           depth=options.depth)
     print(f'{options.scenes} scenes in {options.out}')
     return DONE
 
@@ -154,6 +156,10 @@ def _add_evaluate(commands) -> None:
                         help='gripper figures (default: the shipped Franka Hand)')
     for topic in ('image', 'camera-info', 'ground-truth'):
         parser.add_argument(f'--{topic}-topic', metavar='TOPIC', help='when the guess is wrong')
+    parser.add_argument('--depth-topic', metavar='TOPIC',
+                        help='depth registered to the images, 16UC1 or 32FC1, to refine with (default: none)')
+    parser.add_argument('--track', action='store_true',
+                        help='look first where the object was a moment ago; figures of accuracy are without')
     _camera_pose_options(parser)
     parser.add_argument('--no-object', action='store_true',
                         help='the object is in none of the images: the share that has a pose is measured')
@@ -193,7 +199,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     for metric, value in options.require or ():
         ledger = ledger.with_requirement(metric, value)
     topics = BagTopics(options.image_topic, options.camera_info_topic, options.ground_truth_topic,
-                       options.base_frame)
+                       options.base_frame, options.depth_topic)
     beside = ESTIMATORS if options.beside is None else options.beside
     base_from_camera = None
     if options.base_from_camera:
@@ -202,7 +208,7 @@ def _evaluate(options: argparse.Namespace) -> int:
                             Scene(options.support_height), ledger, out=options.out, topics=topics,
                             base_from_camera=base_from_camera, threads=options.threads,
                             no_object=options.no_object, paint=options.paint_over,
-                            field_of_view_rad=math.radians(options.hfov))
+                            field_of_view_rad=math.radians(options.hfov), track=options.track)
     print(format_table(summary))
     print(f'\nreport: {options.out / "report.html"}')
     return _gate(summary, ledger) if options.gate else DONE

@@ -18,6 +18,7 @@ from posegrasp_ros.bags import BagError, BagFrame, BagReader, BagTopics
 from posegrasp_ros.estimation.create import ESTIMATORS, create_estimator
 from posegrasp_ros.estimation.estimate import Estimation, Estimator, PoseEstimate
 from posegrasp_ros.estimation.model_card import ModelCard
+from posegrasp_ros.estimation.track import with_tracking
 from posegrasp_ros.geometry import rotate_covariance
 from posegrasp_ros.grasping.planner import GraspPlanner, Plan, PlanningError, Scene
 from posegrasp_ros.metrics.baselines import Entry, Ledger, load_ledger
@@ -48,7 +49,7 @@ def evaluate_bags(paths: Sequence[str | Path], card: ModelCard, estimator: str =
                   scene: Scene | None = None, ledger: Ledger | None = None, out: str | Path | None = None,
                   topics: BagTopics | None = None, base_from_camera: np.ndarray | None = None,
                   threads: int | None = None, no_object: bool = False, paint: bool = False,
-                  field_of_view_rad: float = FIELD_OF_VIEW_RAD, progress: bool = True) -> dict:
+                  field_of_view_rad: float = FIELD_OF_VIEW_RAD, track: bool = False, progress: bool = True) -> dict:
     """Measure an estimator on recordings, with others beside it on the same frames.
 
     A frame without ground truth counts for coverage and timing, and for nothing else. Where there are several
@@ -66,6 +67,7 @@ def evaluate_bags(paths: Sequence[str | Path], card: ModelCard, estimator: str =
     :param paint: paint the object over, and leave out the frames without the ground truth that this needs; then
         ``no_object``
     :param field_of_view_rad: horizontal, of the camera of photographs
+    :param track: ``estimator`` first looks where it found the object last; those beside it never do
     :param base_from_camera: (4, 4) of a camera that does not move; None where the recordings' /tf tells it
     :return: the summary of ``estimator`` with ``estimators``: {name: its share of the summary}
     :raises BagError: when a recording cannot be read or holds no images
@@ -77,8 +79,10 @@ def evaluate_bags(paths: Sequence[str | Path], card: ModelCard, estimator: str =
     if planning is None or base_from_camera is not None:
         topics = replace(topics, base_frame=None)
     names = list(dict.fromkeys([estimator, *beside]))
-    contestants = {name: Contestant(create_estimator(name, card, threads=threads), target, planning)
-                   for name in names}
+    estimators = {name: create_estimator(name, card, threads=threads) for name in names}
+    if track:
+        estimators[estimator] = with_tracking(estimators[estimator], LOGGER.warning)
+    contestants = {name: Contestant(each, target, planning) for name, each in estimators.items()}
     readers = [_open(path, topics, field_of_view_rad) for path in paths]
     with ExitStack() as stack:
         folder = stack.enter_context(RunFolder(out, fresh=True)) if out else None
@@ -92,7 +96,8 @@ def evaluate_bags(paths: Sequence[str | Path], card: ModelCard, estimator: str =
                     if folder:
                         folder.append(report, estimator=name, bag=bag)
         warnings = [line for reader in readers for line in reader.warnings]
-        provenance = {**describe_run(card, [Path(path) for path in paths]), 'warnings': warnings}
+        provenance = {**describe_run(card, [Path(path) for path in paths]), 'tracking': track,
+                      'depth_topic': topics.depth, 'warnings': warnings}
         summary = _summary(contestants, estimator, ledger, provenance)
         if folder:
             folder.write_summary(summary)
@@ -141,7 +146,7 @@ class Contestant:
         stamp_ns = frame.stamp_ns + shift_ns
         if no_object:
             self.metrics.add_absence(stamp_ns)
-        estimation, report = self._perceive(frame)
+        estimation, report = self._perceive(frame, stamp_ns)
         if len(frame.truths) > 1:
             poses = [pose.camera_from_object for pose in estimation.poses]
             self.metrics.add_instances(stamp_ns, poses, frame.truths)
@@ -159,20 +164,22 @@ class Contestant:
         self.metrics.add_report(StageReport(stamp_ns, report.stage, report.ok, report.reason, report.numbers))
         return report
 
-    def _perceive(self, frame: BagFrame) -> tuple[Estimation, StageReport]:
+    def _perceive(self, frame: BagFrame, stamp_ns: int) -> tuple[Estimation, StageReport]:
         """The estimator's answer; its latency runs from the encoded image to the pose."""
         start = time.perf_counter()
         if frame.reason:
             estimation = Estimation(reason=frame.reason)
         else:
             try:
-                estimation = self._estimator.estimate(frame.image, frame.camera, frame.camera_from_object)
+                estimation = self._estimator.estimate(frame.image, frame.camera, frame.camera_from_object,
+                                                      frame.depth_m, stamp_ns)
             except Exception:
                 # As in the node: a bug costs this frame and is said aloud, it does not end the run.
                 LOGGER.exception('the estimator failed on the image of %d ns', frame.stamp_ns)
                 estimation = Estimation(reason='internal_error')
         latency_ms = frame.decode_ms + (time.perf_counter() - start) * 1e3
-        numbers = {**estimation.numbers, 'poses': float(len(estimation.poses)), 'latency_ms': latency_ms}
+        numbers = {**estimation.numbers, 'poses': float(len(estimation.poses)),
+                   'depth_used': float(frame.depth_m is not None), 'latency_ms': latency_ms}
         if estimation.poses:
             numbers['score'] = float(estimation.poses[0].score)
         ok = bool(estimation.poses)

@@ -17,6 +17,8 @@ ENCODINGS: dict[str, tuple[int, int | None]] = {
 }
 # Other names that drivers give to the same bytes.
 ALIASES = {'8UC1': 'mono8', '8UC3': 'bgr8', '8UC4': 'bgra8'}
+# Depth by REP 118: numpy's type of a pixel, and metres per unit.
+DEPTH_ENCODINGS: dict[str, tuple[str, float]] = {'16UC1': ('u2', 0.001), '32FC1': ('f4', 1.0)}
 
 
 class ImageError(BadInput):
@@ -38,20 +40,52 @@ def decode_image(encoding: str, width: int, height: int, step: int, data) -> np.
     if known not in ENCODINGS:
         raise ImageError(f'image: encoding: expected one of {", ".join(ENCODINGS)}, got {encoding!r}')
     channels, conversion = ENCODINGS[known]
-    if width < 1 or height < 1:
-        raise ImageError(f'image: expected at least 1x1 pixels, got {width}x{height}')
-    if step < width * channels:
-        raise ImageError(f'image: step: expected at least {width * channels} bytes a row for {width} pixels '
-                         f'of {encoding}, got {step}')
-    buffer = _flat_bytes(data)
-    # The padding behind the last row may be left out: some drivers do.
-    needed = step * (height - 1) + width * channels
-    if not needed <= buffer.size <= step * height:
-        raise ImageError(f'image: data: expected {step * height} bytes for {width}x{height} {encoding} with '
-                         f'step {step}, got {buffer.size}')
-    shape, strides = (height, width, channels), (step, channels, 1)
-    pixels = np.lib.stride_tricks.as_strided(buffer, shape, strides, writeable=False)
+    pixels = _pixels('image', encoding, width, height, step, data, channels)
     return pixels if conversion is None else cv2.cvtColor(pixels, conversion)
+
+
+def decode_depth(encoding: str, width: int, height: int, step: int, data,
+                 is_bigendian: bool = False) -> np.ndarray:
+    """Distances along the optical axis of a sensor_msgs/Image by REP 118.
+
+    :param encoding: ``16UC1``, millimetres, 0 where unknown; or ``32FC1``, metres, NaN, infinite or 0 where
+        unknown
+    :param step: bytes a row, padding included
+    :param data: the bytes, anything with a buffer
+    :return: (height, width) float32 metres, NaN where unknown
+    :raises ImageError: on another encoding, or a size that ``step`` or ``data`` cannot hold
+    """
+    if encoding not in DEPTH_ENCODINGS:
+        raise ImageError(f'depth: encoding: expected 16UC1 in millimetres or 32FC1 in metres, got {encoding!r}')
+    kind, metres = DEPTH_ENCODINGS[encoding]
+    number = np.dtype(('>' if is_bigendian else '<') + kind)
+    pixels = _pixels('depth', encoding, width, height, step, data, number.itemsize)
+    depth_m = np.ascontiguousarray(pixels).view(number)[..., 0].astype(np.float32) * np.float32(metres)
+    depth_m[~((depth_m > 0) & np.isfinite(depth_m))] = np.nan
+    return depth_m
+
+
+def registered_depth(message, width: int, height: int) -> np.ndarray:
+    """Depth for a camera image of some size.
+
+    :param message: anything with the fields of sensor_msgs/Image, of rclpy or rosbags
+    :return: (height, width) float32 metres, NaN where unknown
+    :raises ImageError: when it cannot be decoded or is of another size
+    """
+    depth_m = decode_depth(message.encoding, message.width, message.height, message.step, message.data,
+                           bool(message.is_bigendian))
+    check_registered(depth_m, width, height)
+    return depth_m
+
+
+def check_registered(depth_m: np.ndarray, width: int, height: int) -> None:
+    """Make sure that a depth image is as large as its camera image.
+
+    :raises ImageError: when it is not
+    """
+    if depth_m.shape != (height, width):
+        raise ImageError(f'depth: expected {width}x{height} pixels, registered to the camera image, '
+                         f'got {depth_m.shape[1]}x{depth_m.shape[0]}')
 
 
 def decode_compressed(data) -> np.ndarray:
@@ -70,6 +104,27 @@ def decode_compressed(data) -> np.ndarray:
         raise ImageError(f'image: data: expected a JPEG or PNG file, got {buffer.size} bytes that begin with '
                          f'{start}')
     return image
+
+
+def _pixels(name: str, encoding: str, width: int, height: int, step: int, data, pixel_bytes: int) -> np.ndarray:
+    """(height, width, pixel_bytes) uint8 view of rows that may be padded.
+
+    :param name: what the image is, for the error's line
+    :raises ImageError: on a size that ``step`` or ``data`` cannot hold
+    """
+    if width < 1 or height < 1:
+        raise ImageError(f'{name}: expected at least 1x1 pixels, got {width}x{height}')
+    if step < width * pixel_bytes:
+        raise ImageError(f'{name}: step: expected at least {width * pixel_bytes} bytes a row for {width} pixels '
+                         f'of {encoding}, got {step}')
+    buffer = _flat_bytes(data)
+    # The padding behind the last row may be left out: some drivers do.
+    needed = step * (height - 1) + width * pixel_bytes
+    if not needed <= buffer.size <= step * height:
+        raise ImageError(f'{name}: data: expected {step * height} bytes for {width}x{height} {encoding} with '
+                         f'step {step}, got {buffer.size}')
+    shape, strides = (height, width, pixel_bytes), (step, pixel_bytes, 1)
+    return np.lib.stride_tricks.as_strided(buffer, shape, strides, writeable=False)
 
 
 def _flat_bytes(data) -> np.ndarray:

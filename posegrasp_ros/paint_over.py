@@ -20,6 +20,8 @@ RADIUS_PX = 5
 def paint_over(frame: BagFrame, mesh: Mesh) -> BagFrame | None:
     """The frame without its object: what surrounds the silhouette is drawn into it (Telea's inpainting, 2004).
 
+    The depth of what is painted is unknown.
+
     :return: the frame without a truth; None where it has none, or the object reaches behind the camera
     """
     if frame.reason or not frame.truths:
@@ -31,7 +33,8 @@ def paint_over(frame: BagFrame, mesh: Mesh) -> BagFrame | None:
             return None
         silhouettes |= _silhouette(pixels, mesh, silhouettes.shape)
     painted = cv2.inpaint(frame.image, silhouettes, RADIUS_PX, cv2.INPAINT_TELEA)
-    return replace(frame, image=painted, camera_from_object=None)
+    depth_m = None if frame.depth_m is None else np.where(silhouettes > 0, np.nan, frame.depth_m)
+    return replace(frame, image=painted, depth_m=depth_m, camera_from_object=None)
 
 
 def _silhouette(pixels: np.ndarray, mesh: Mesh, shape: tuple[int, int]) -> np.ndarray:

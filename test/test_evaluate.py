@@ -42,7 +42,7 @@ def frame(index):
 class Shifted:
     """Answers 4 mm beside the truth, nothing on dark images, and has a bug for bright ones."""
 
-    def estimate(self, image, camera, truth=None):
+    def estimate(self, image, camera, truth=None, depth_m=None, stamp_ns=None):
         if image.mean() < 15:
             return Estimation(reason='too_dark')
         if image.mean() > 225:
@@ -189,7 +189,7 @@ def test_a_truth_that_never_matches_an_image_is_told_with_both_first_stamps(tmp_
 
 
 def test_an_estimator_without_a_reason_has_detected_nothing(card):
-    silent = SimpleNamespace(estimate=lambda image, camera, truth=None: Estimation())
+    silent = SimpleNamespace(estimate=lambda *_: Estimation())
     contestant = evaluate.Contestant(silent, ErrorTarget.from_mesh(MESH))
     assert [report.reason for report in contestant.answer(frame(3))] == ['no_detection']
 

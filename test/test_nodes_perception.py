@@ -141,7 +141,7 @@ class Cameras:
     def __init__(self):
         self.seen: list[int] = []
 
-    def estimate(self, image, camera, truth):
+    def estimate(self, image, camera, truth, depth_m, stamp_ns):
         self.seen.append(camera.width)
         return Estimation(reason='no_detection')
 

@@ -1,11 +1,14 @@
 """Training samples are labelled right, and a short training run gives a whole model folder."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from posegrasp_ros.errors import BadInput
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.estimation.solve import solve_pose
-from posegrasp_ros.geometry import rotation_angle, rotation_from_vector
+from posegrasp_ros.geometry import Symmetry, make_transform, random_rotation, rotation_angle, rotation_from_vector
 from posegrasp_ros.mesh import load_mesh
 from posegrasp_ros.resources import resource_path
 from posegrasp_ros.training.backgrounds import Backgrounds
@@ -17,7 +20,7 @@ from posegrasp_ros.training.samples import (
     SampleMaker,
     _look_up,
 )
-from posegrasp_ros.training.views import half_extents, render_views
+from posegrasp_ros.training.views import facing_camera, half_extents, render_views, taught_side
 
 
 @pytest.fixture(scope='module')
@@ -63,7 +66,8 @@ def test_a_crop_shows_the_object_and_knows_where(maker):
     rng = np.random.default_rng(2)
     shares = []
     for _ in range(30):
-        picture, visible, coordinates = maker.crop(rng)
+        picture, visible, coordinates, to_camera = maker.crop(rng)
+        assert np.linalg.norm(to_camera) == pytest.approx(1)
         assert picture.shape == (CROP_SIZE, CROP_SIZE, 3) and picture.dtype == np.uint8
         assert (np.abs(coordinates[visible]) < 1.05).all()
         shares.append(visible.mean())
@@ -81,6 +85,79 @@ def test_scenes_hold_none_one_or_two_objects_inside_the_picture(maker):
     assert {0, 1} <= set(counts) <= {0, 1, 2}
 
 
+def test_a_symmetric_object_is_always_shown_from_the_same_side(mesh):
+    can = Symmetry.generated(axis=(0, 0, 1))
+    rng = np.random.default_rng(6)
+    for _ in range(20):
+        rotation = random_rotation(rng)
+        taught = facing_camera(can, rotation)
+        to_camera = -taught[2]
+        side, axis = taught_side(can.axis), can.axis
+        assert to_camera @ side >= 0 and abs(to_camera @ np.cross(axis, side)) < 1e-9
+        np.testing.assert_allclose(taught @ axis, rotation @ axis, atol=1e-9)  # it looks the same
+
+
+class TestFitting:
+    """What needs PyTorch."""
+
+    @pytest.fixture(autouse=True)
+    def torch(self):
+        return pytest.importorskip('torch', reason='training needs PyTorch: pip install -e .[train]')
+
+    def test_an_exported_network_goes_on_where_it_was(self, torch, tmp_path):
+        from posegrasp_ros.training.networks import CoordinateNetwork
+        from posegrasp_ros.training.start import start_from
+        from posegrasp_ros.training.train import export
+
+        torch.manual_seed(0)
+        old, new = CoordinateNetwork(), CoordinateNetwork()
+        sample = torch.randn(8, 3, CROP_SIZE, CROP_SIZE)
+        old.train()(sample)  # batch norms that are not the identity
+        export(old, (1, 3, CROP_SIZE, CROP_SIZE), tmp_path / 'old.onnx')
+        start_from(new, tmp_path / 'old.onnx', sample)
+        with torch.no_grad():
+            expected, _ = old.eval()(sample)
+            found, _ = new.eval()(sample)
+            trained, _ = new.train()(sample)
+        torch.testing.assert_close(found, expected, atol=1e-3, rtol=1e-3)
+        torch.testing.assert_close(trained, expected, atol=1e-3, rtol=1e-3)  # its batch statistics fit too
+
+    def test_another_architecture_is_refused(self, torch, tmp_path):
+        from posegrasp_ros.training.networks import CoordinateNetwork
+        from posegrasp_ros.training.start import start_from
+
+        with pytest.raises(BadInput, match='expected weights of'):
+            start_from(CoordinateNetwork(), resource_path('models/box/detector.onnx'), torch.zeros(1, 3, 128, 128))
+
+    def test_an_interrupted_fit_goes_on(self, torch, maker, tmp_path):
+        from posegrasp_ros.training.checkpoint import Checkpoint
+        from posegrasp_ros.training.fit import DETECTION, fit
+        from posegrasp_ros.training.networks import Detector
+
+        file = tmp_path / 'detector.checkpoint'
+        first = fit(Detector(), DETECTION, maker, 1.0, 0, Checkpoint(file, {'minutes': 1}), progress=False)
+        second = fit(Detector(), DETECTION, maker, 2.0, 0, Checkpoint(file, {'minutes': 1}), progress=False)
+        assert second['images'] > first['images'] > 0
+        done = fit(Detector(), DETECTION, maker, 2.0, 0, Checkpoint(file, {'minutes': 1}), progress=False)
+        assert done == second  # nothing is left to do
+        with pytest.raises(BadInput, match='minutes: the interrupted training had 1, this one has 2'):
+            fit(Detector(), DETECTION, maker, 2.0, 0, Checkpoint(file, {'minutes': 2}), progress=False)
+
+    def test_of_poses_that_look_alike_the_nearest_counts(self, torch, mesh):
+        from posegrasp_ros.training.fit import coordinate_loss
+
+        half_turn = Symmetry.generated([make_transform(rotation_from_vector((0, 0, np.pi)))])
+        visible, coordinates = torch.ones(1, 4, 4, dtype=torch.bool), torch.rand(1, 4, 4, 3)
+        to_camera = torch.tensor([[0.6, 0.0, 0.8]])
+        turned = torch.tensor([-1.0, -1.0, 1.0])
+        read = torch.cat([torch.full((1, 1, 4, 4), 9.0), (coordinates * turned).permute(0, 3, 1, 2),
+                          torch.full((1, 1, 4, 4), -3.0)], dim=1)
+        view = torch.cat([to_camera * turned, torch.tensor([[-3.0]])], dim=1)
+        forgiving, strict = (coordinate_loss(discrete, mesh)((read, view), visible, coordinates, to_camera)
+                             for discrete in (half_turn.discrete, np.eye(4)[None]))
+        assert forgiving < -9 < strict
+
+
 def test_a_short_training_run_writes_a_folder_that_loads(tmp_path, monkeypatch):
     pytest.importorskip('torch', reason='training needs PyTorch: pip install -e .[train]')
     pytest.importorskip('skimage', reason='training needs scikit-image: pip install -e .[train]')
@@ -88,16 +165,18 @@ def test_a_short_training_run_writes_a_folder_that_loads(tmp_path, monkeypatch):
     from posegrasp_ros.training import backgrounds, measure, train
 
     monkeypatch.setattr(backgrounds, 'SIMULATED_SCENES', 2)
-    monkeypatch.setattr(measure, 'SCENES', 4)
-    train.train(resource_path('models/box/mesh.obj'), tmp_path / 'tiny', minutes=0.1, views=10, progress=False)
+    monkeypatch.setattr(measure, 'SCENES', 5)
+    options = train.TrainingOptions(minutes=0.1, views=10, progress=False)
+    train.train(resource_path('models/box/mesh.obj'), tmp_path / 'tiny', options)
     card = load_model_card(tmp_path / 'tiny')
     assert card.provenance['network']['images'] > 0
     assert card.measured['recall_1cm_5deg'] is not None
-    assert card.grasps_path.is_file()
+    assert card.grasps_path.is_file() and not list((tmp_path / 'tiny').glob('*.checkpoint'))
+    assert 'box/model.onnx' in card.provenance['network']['started_from']
     PoseEstimator(card)
     detector = (tmp_path / 'tiny' / 'detector.onnx').read_bytes()
-    train.train(tmp_path / 'tiny' / 'mesh.obj', tmp_path / 'tiny', minutes=0.05, seed=1, only='network', views=10,
-                progress=False)
+    train.train(tmp_path / 'tiny' / 'mesh.obj', tmp_path / 'tiny',
+                replace(options, minutes=0.05, seed=1, only='network', start='none'))
     assert (tmp_path / 'tiny' / 'detector.onnx').read_bytes() == detector
     again = load_model_card(tmp_path / 'tiny')
     assert again.network_sha256 != card.network_sha256

@@ -35,18 +35,17 @@ class DepthMap:
         along_camera_axis = rays @ crop.camera_from_crop[2]
         return cls(read / along_camera_axis, crop.matrix)
 
-    def distance(self, pixels: np.ndarray, points: np.ndarray, normals: np.ndarray):
+    def distance(self, points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """How far the measured surface lies from a plane at each point.
 
-        :param pixels: (N, 2) where the points are seen
         :param points: (N, 3) crop frame, metres
         :param normals: (N, 3) unit, crop frame
         :return: (N,) metres along the normal, NaN where unknown; (N,) its standard deviation
         """
+        ray = points / points[:, 2:]
+        pixels = ray[:, :2] * self.matrix[0, 0] + self.matrix[:2, 2]
         column, row = np.rint(pixels).astype(np.intp).clip(0, len(self.depth_m) - 1).T
         depth = self.depth_m[row, column]
-        middle, focal = self.matrix[:2, 2], self.matrix[0, 0]
-        ray = np.column_stack([(pixels - middle) / focal, np.ones(len(pixels))])
         distance = np.sum(normals * (ray * depth[:, None] - points), axis=1)
         noise = NOISE_M + NOISE_A_SQUARE_METRE * np.maximum(depth - NOISE_FROM_M, 0) ** 2
         return distance, noise * np.abs(np.sum(normals * ray, axis=1)).clip(0.2)

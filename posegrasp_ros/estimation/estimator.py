@@ -16,6 +16,7 @@ from posegrasp_ros.estimation.model_card import SCORE_FIGURES, ModelCard
 from posegrasp_ros.estimation.refine import Refiner
 from posegrasp_ros.estimation.stopwatch import Stopwatch
 from posegrasp_ros.estimation.two_stage import TwoStageEstimator
+from posegrasp_ros.images import check_registered
 
 MOST_CANDIDATES, MOST_FAINT = 8, 3
 FAINT_HEAT = 0.4
@@ -46,7 +47,7 @@ class PoseEstimator:
         self.card = card
         self.coarse = (KeypointEstimator if card.detector is None else TwoStageEstimator)(card, threads)
         self._refiner = Refiner(card.mesh) if refine else None
-        self._min_score = min_score
+        self.min_score = min_score
 
     def estimate(self, image: np.ndarray, camera: Camera, truth: np.ndarray | None = None,
                  depth_m: np.ndarray | None = None, stamp_ns: int | None = None) -> Estimation:
@@ -54,7 +55,7 @@ class PoseEstimator:
 
         Reasons for none: ``no_detection``, ``no_pose`` (coordinates that fit none), ``low_score``.
         """
-        check_size(image, camera)
+        check_sizes(image, camera, depth_m)
         watch = Stopwatch()
         candidates = self.coarse.find(image, camera)
         watch.lap('detect_ms', detections=len(candidates))
@@ -65,7 +66,7 @@ class PoseEstimator:
         if not found:
             return watch.answer('no_pose')
         watch.note(score=found[0].estimate.score, **found[0].figures)
-        good = [estimate for estimate, _ in found if estimate.score >= self._min_score]
+        good = [estimate for estimate, _ in found if estimate.score >= self.min_score]
         return watch.answer(poses=good) if good else watch.answer('low_score')
 
     def _estimate_all(self, candidates: list[Candidate], image: np.ndarray, camera: Camera,
@@ -116,14 +117,17 @@ class PoseEstimator:
                              + sum(coefficients[name] * figures[name] for name in SCORE_FIGURES)))
 
 
-def check_size(image: np.ndarray, camera: Camera) -> None:
-    """Make sure that intrinsics are those of an image.
+def check_sizes(image: np.ndarray, camera: Camera, depth_m: np.ndarray | None = None) -> None:
+    """Make sure that intrinsics and depth are those of an image.
 
-    :raises CameraError: when they are of another size
+    :raises CameraError: when the intrinsics are of another size
+    :raises ImageError: when the depth is
     """
     if image.shape[:2] != (camera.height, camera.width):
         raise CameraError(f'camera: intrinsics are of {camera.width}x{camera.height} pixels, '
                           f'the image has {image.shape[1]}x{image.shape[0]}')
+    if depth_m is not None:
+        check_registered(depth_m, camera.width, camera.height)
 
 
 def alignment_figures(aligned: Alignment | None) -> dict[str, float]:

@@ -7,9 +7,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from posegrasp_ros.camera import Camera
-from posegrasp_ros.estimation.align import Aligner, Alignment, Prior
+from posegrasp_ros.estimation.align import Alignment, Prior, align
+from posegrasp_ros.estimation.colour_term import ColourTerm
 from posegrasp_ros.estimation.crop import CropCamera
 from posegrasp_ros.estimation.depth_map import DepthMap
+from posegrasp_ros.estimation.depth_term import DepthTerm
+from posegrasp_ros.estimation.edge_term import EdgeTerm
 from posegrasp_ros.estimation.edges import Edges
 from posegrasp_ros.estimation.picture import Picture
 from posegrasp_ros.estimation.surface import Surface
@@ -78,9 +81,11 @@ class Refiner:
         pictures = {blur: Picture(shot, blur) for blur in blurs}
         depth = None if depth_m is None else DepthMap.of_crop(depth_m, camera, crop)
         for level in LEVELS:
-            aligner = Aligner(self._surface, self._edges, crop.matrix, prior, pictures[level.colour_blur_px],
-                              pictures[level.edge_blur_px], level.reach_px, level.edge_sigma_px, depth)
-            found = aligner.align(found, level.iterations)
+            colour = ColourTerm(self._surface, pictures[level.colour_blur_px], crop.matrix, found.pose)
+            edge = EdgeTerm(self._edges, pictures[level.edge_blur_px], crop.matrix, found.pose, level.reach_px,
+                            level.edge_sigma_px)
+            measured = None if depth is None else DepthTerm(self._surface, depth, found.pose)
+            found = align(found, prior, colour, edge, measured, level.iterations)
             if found is None or _lost(start, found.pose):
                 return None
         return replace(found, pose=camera_from_crop @ found.pose,

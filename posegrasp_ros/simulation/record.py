@@ -22,12 +22,13 @@ SCENE_SPACING_NS = 1_000_000_000
 
 def record(out: Path, mesh: Mesh, scenes: int, seed: int, image_size: tuple[int, int] = (640, 480),
            progress: bool = True, occlusion: tuple[float, float] | None = None,
-           without_object: bool = False, instances: int = 1) -> None:
+           without_object: bool = False, instances: int = 1, depth: bool = False) -> None:
     """Write one frame of each of ``scenes`` random scenes; the same seed gives the same scenes.
 
     :param occlusion: least and greatest share of the object's pixels that something hides; None: as it comes
     :param without_object: take the object away before the picture is taken; there is no ground truth then
     :param instances: how many of the object are in each scene
+    :param depth: record what a depth camera in the same place sees as well
     :raises BadInput: when the folder exists or there is nothing to record
     """
     if scenes < 1:
@@ -36,10 +37,11 @@ def record(out: Path, mesh: Mesh, scenes: int, seed: int, image_size: tuple[int,
     with BagWriter(out) as writer:
         for index in tqdm(range(scenes), desc='recording', unit='scene', disable=not progress):
             with _open_world(rng, mesh, image_size, occlusion, instances) as world:
-                frame = world.frame(show_object=not without_object)
+                frame = world.frame(show_object=not without_object, depth=depth)
             truth = None if without_object else frame.camera_from_object
             writer.write(BagFrame((index + 1) * SCENE_SPACING_NS, frame.image, frame.camera, truth,
-                                  frame.base_from_camera, other_objects=frame.other_objects))
+                                  frame.base_from_camera, other_objects=frame.other_objects,
+                                  depth_m=frame.depth_m))
 
 
 def _open_world(rng: np.random.Generator, mesh: Mesh, image_size: tuple[int, int],

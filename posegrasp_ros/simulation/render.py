@@ -56,6 +56,20 @@ class SceneRenderer:
         groups = tuple(group for group, is_shown in shown.items() if is_shown)
         return cv2.cvtColor(self._render(data, groups), cv2.COLOR_RGB2BGR)
 
+    def depth_m(self, data: mujoco.MjData, show_object: bool = True) -> np.ndarray:
+        """(H, W) float32 distances along the optical axis, NaN where nothing is."""
+        groups = (ROOM_GROUP, OBJECT_GROUP) if show_object else (ROOM_GROUP,)
+        self._draw(data, groups, segment=True)
+        self._resources.readDepthMap = mujoco.mjtDepthMap.mjDEPTH_ZEROFAR
+        buffer = np.empty(self._shape[:2], dtype=np.float32)
+        mujoco.mjr_readPixels(None, buffer, self._viewport, self._resources)
+        near, far = (float(edge * self._model.stat.extent)
+                     for edge in (self._model.vis.map.znear, self._model.vis.map.zfar))
+        # The buffer holds 1 at the near plane and 0 at the far one, linear in 1 / z.
+        inverse = buffer.astype(np.float64)
+        depth = np.where(inverse > 0, far * near / (inverse * (far - near) + near), np.nan)
+        return np.flipud(depth).astype(np.float32)
+
     def unoccluded_share(self, data: mujoco.MjData) -> float:
         """Share of the object's pixels inside the image that nothing hides."""
         alone = self._count_object_pixels(data, (OBJECT_GROUP,))
@@ -81,6 +95,13 @@ class SceneRenderer:
 
     def _render(self, data: mujoco.MjData, groups: tuple[int, ...], segment: bool = False) -> np.ndarray:
         """(H, W, 3) uint8, red green blue, of the geoms in some groups."""
+        self._draw(data, groups, segment)
+        picture = np.empty(self._shape, dtype=np.uint8)
+        mujoco.mjr_readPixels(picture, None, self._viewport, self._resources)
+        return np.flipud(picture)
+
+    def _draw(self, data: mujoco.MjData, groups: tuple[int, ...], segment: bool) -> None:
+        """Draw the geoms in some groups into the buffers that pixels are read from."""
         shown = mujoco.MjvOption()
         shown.geomgroup[:] = [group in groups for group in range(mujoco.mjNGROUP)]
         mujoco.mjv_updateScene(self._model, data, shown, mujoco.MjvPerturb(), self._view,
@@ -90,9 +111,6 @@ class SceneRenderer:
         self._context.make_current()
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._resources)
         mujoco.mjr_render(self._viewport, self._scene, self._resources)
-        picture = np.empty(self._shape, dtype=np.uint8)
-        mujoco.mjr_readPixels(picture, None, self._viewport, self._resources)
-        return np.flipud(picture)
 
 
 @atexit.register

@@ -1,4 +1,4 @@
-"""The camera's sensor: what a lens and a chip do to a perfectly rendered image."""
+"""The camera's sensors: what lens and chip do to a perfectly rendered image, and a depth camera to distances."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+
+from posegrasp_ros.estimation.depth_map import NOISE_A_SQUARE_METRE, NOISE_FROM_M, NOISE_M
+
+# As depth cameras for a robot's arm state it.
+DEPTH_RANGE_M = (0.15, 4.0)
 
 
 @dataclass(frozen=True)
@@ -55,3 +60,17 @@ def expose(sensor: Sensor, image: np.ndarray, index: int = 0) -> np.ndarray:
     spread = cv2.sqrt(values * (sensor.shot_noise**2 / 255) + sensor.read_noise**2)
     values += spread * rng.standard_normal(values.shape, dtype=np.float32)
     return np.clip(values, 0, 255).astype(np.uint8)
+
+
+def measure_depth(sensor: Sensor, depth_m: np.ndarray, index: int = 0) -> np.ndarray:
+    """What a depth camera delivers for ideal distances: noise that grows with them, nothing out of its range.
+
+    :param depth_m: (H, W) metres along the optical axis, NaN where nothing is
+    :param index: number of the frame: each has noise of its own, the same one each time
+    :return: (H, W) float32 metres, NaN where unknown
+    """
+    rng = np.random.default_rng([sensor.seed, index, 1])
+    noise_m = NOISE_M + NOISE_A_SQUARE_METRE * np.maximum(depth_m - NOISE_FROM_M, 0) ** 2
+    measured = depth_m + noise_m * rng.standard_normal(depth_m.shape, dtype=np.float32)
+    nearest_m, farthest_m = DEPTH_RANGE_M
+    return np.where((measured > nearest_m) & (measured < farthest_m), measured, np.nan).astype(np.float32)

@@ -17,7 +17,7 @@ from posegrasp_ros.simulation.model import TIMESTEP_S, build_model
 from posegrasp_ros.simulation.pick import Pick, PickOutcome
 from posegrasp_ros.simulation.render import SceneRenderer, inside_share
 from posegrasp_ros.simulation.scene import SceneSpec
-from posegrasp_ros.simulation.sensor import expose
+from posegrasp_ros.simulation.sensor import expose, measure_depth
 
 SETTLE_AT_MOST_S = 1.0
 # A body this slow (metres or radians a second) is at rest.
@@ -32,6 +32,7 @@ class Frame:
     :param camera_from_object: (4, 4)
     :param base_from_camera: (4, 4)
     :param other_objects: (4, 4) camera_from_object of each further one
+    :param depth_m: (H, W) float32 of a depth camera in the same place, NaN where unknown; None unless asked for
     """
 
     image: np.ndarray
@@ -39,6 +40,7 @@ class Frame:
     camera_from_object: np.ndarray
     base_from_camera: np.ndarray
     other_objects: tuple[np.ndarray, ...] = ()
+    depth_m: np.ndarray | None = None
 
 
 class World:
@@ -76,14 +78,18 @@ class World:
         """(4, 4) base_from_object as it is now."""
         return make_transform(self._data.xmat[self._object].reshape(3, 3), self._data.xpos[self._object])
 
-    def frame(self, show_hand: bool = False, show_object: bool = True) -> Frame:
-        """Take the next image; the hand is out of sight unless asked for."""
+    def frame(self, show_hand: bool = False, show_object: bool = True, depth: bool = False) -> Frame:
+        """Take the next image, and depth if that is asked for; the hand is out of sight unless asked for."""
         picture = self._open_renderer().image(self._data, show_hand, show_object)
         image = expose(self._scene.sensor, picture, self._frames)
+        depth_m = None
+        if depth:
+            ideal_m = self._open_renderer().depth_m(self._data, show_object)
+            depth_m = measure_depth(self._scene.sensor, ideal_m, self._frames)
         self._frames += 1
         camera_from_base = invert(self._scene.base_from_camera)
         return Frame(image, self.camera, self._camera_from_object(), self._scene.base_from_camera,
-                     tuple(camera_from_base @ pose for pose in self._scene.other_objects))
+                     tuple(camera_from_base @ pose for pose in self._scene.other_objects), depth_m)
 
     def visible_fraction(self) -> float:
         """The object's visible pixels by those it would have alone in an image without borders; two renderings."""

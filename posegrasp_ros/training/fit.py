@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -92,7 +93,7 @@ def fit(network: nn.Module, task: Task, maker: SampleMaker, seconds: float, seed
             done.seconds = time.monotonic() - start
             bar.set_postfix_str(f'{done.images} images, loss {done.loss:.3f}', refresh=False)
             bar.update(min(done.seconds, seconds) - bar.n)
-            if done.seconds - saved > SECONDS_BETWEEN:
+            if done.seconds - saved > SECONDS_BETWEEN or done.seconds >= seconds:
                 checkpoint.save(network, optimizer, done)
                 saved = done.seconds
     network.cpu().eval()
@@ -120,7 +121,7 @@ def _step(network: nn.Module, optimizer: torch.optim.Optimizer, task: Task, batc
 
 def _schedule(share: float, images: int) -> float:
     """Learning rate over its peak: warm up over the first 10,000 images, then half a cosine over the time."""
-    return min(1.0, (images + 100) / 10_000) * 0.5 * (1 + np.cos(np.pi * min(share, 1.0))) + 1e-3
+    return min(1.0, (images + 100) / 10_000) * 0.5 * (1 + math.cos(math.pi * min(share, 1.0))) + 1e-3
 
 
 def _scene_sample(maker: SampleMaker, rng: np.random.Generator) -> tuple:

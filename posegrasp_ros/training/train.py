@@ -158,7 +158,7 @@ class _Fit:
         fitted = fit(network, self._task, maker, self._seconds, self._seed, self.checkpoint,
                      self._options.progress)
         shape = (SCENE_SIZE[1], SCENE_SIZE[0]) if self._part == 'detector' else (CROP_SIZE, CROP_SIZE)
-        _export(network, (1, 3, *shape), self._path)
+        export(network, (1, 3, *shape), self._path)
         decoder = {'family': 'centre_heatmap', 'stride': DETECTOR_STRIDE, 'threshold': 0.1} \
             if self._part == 'detector' else {'family': 'object_coordinates', 'margin': CROP_MARGIN}
         card[self._part] = {
@@ -210,7 +210,7 @@ def _write_grasps(path: Path, mesh: Mesh, seed: int) -> None:
         print(f'no {path.name}: {error}')
 
 
-def _export(network: nn.Module, shape: tuple[int, ...], path: Path) -> None:
+def export(network: nn.Module, shape: tuple[int, ...], path: Path) -> None:
     """Write the network as ONNX: input ``image``, outputs ``output`` and perhaps ``view``; check the file."""
     outputs = ['output', 'view'] if isinstance(network, CoordinateNetwork) else ['output']
     torch.onnx.export(network.eval(), (torch.zeros(shape),), str(path), input_names=['image'],

@@ -1,0 +1,139 @@
+"""PoseTracker: objects are first looked for where they were a moment ago."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from posegrasp_ros.camera import Camera
+from posegrasp_ros.estimation.coarse import CoarsePose
+from posegrasp_ros.estimation.estimate import Estimation, Estimator, PoseEstimate
+from posegrasp_ros.estimation.estimator import GOOD_SCORE, Found, PoseEstimator, check_sizes
+from posegrasp_ros.estimation.stopwatch import Stopwatch
+
+FRESH_NS = 500_000_000
+SEARCH_EVERY_NS = 1_000_000_000
+SAME_TRACK = 2.0
+"""An object moves less than this from image to image, in its radii."""
+
+
+@runtime_checkable
+class LooksNear(Protocol):
+    """Networks that can look at one place alone."""
+
+    def pose_near(self, camera_from_object: np.ndarray, image: np.ndarray, camera: Camera) -> CoarsePose | None:
+        """The pose of an object that was there a moment ago; None when nothing fits."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A pose that was answered, and to which image."""
+
+    estimate: PoseEstimate
+    stamp_ns: int
+
+
+class PoseTracker:
+    """A :class:`PoseEstimator` that remembers; see :class:`posegrasp_ros.estimation.estimate.Estimator`.
+
+    The whole image is searched when there is no fresh answer, when an object is no longer well seen where it was,
+    and once a second, so that new ones are found. Of the poses that look the same, each object keeps the one that
+    is nearest to its last. The numbers say ``tracked`` 1 where the image was not searched, else 0.
+    """
+
+    def __init__(self, estimator: PoseEstimator):
+        self._estimator = estimator
+        self._symmetry, self._reach_m = estimator.card.symmetry, SAME_TRACK * estimator.card.mesh.radius
+        self._good_score = max(GOOD_SCORE, estimator.min_score)
+        self._seen: list[Seen] = []
+        self._last_ns = self._searched_ns = 0
+
+    @property
+    def can_follow(self) -> bool:
+        """Whether the networks can look at one place alone; else every image is searched."""
+        return isinstance(self._estimator.coarse, LooksNear)
+
+    def estimate(self, image: np.ndarray, camera: Camera, truth: np.ndarray | None = None,
+                 depth_m: np.ndarray | None = None, stamp_ns: int | None = None) -> Estimation:
+        """The poses of all instances; without a stamp, or with one not after the last, nothing is remembered."""
+        check_sizes(image, camera, depth_m)
+        self._forget_all_but_fresh(stamp_ns)
+        watch = Stopwatch()
+        found = self._follow(image, camera, depth_m, stamp_ns)
+        watch.lap('track_ms')
+        if found:
+            watch.note(score=found[0].estimate.score, **found[0].figures, tracked=1)
+            poses, reason = [estimate for estimate, _ in found], ''
+        else:
+            searched = self._estimator.estimate(image, camera, truth, depth_m)
+            watch.note(**searched.numbers, tracked=0)
+            poses, reason, self._searched_ns = searched.poses, searched.reason, stamp_ns
+        poses = [self._unturned(pose) for pose in poses]
+        self._remember(poses, stamp_ns)
+        return watch.answer(reason, poses)
+
+    def _follow(self, image: np.ndarray, camera: Camera, depth_m: np.ndarray | None,
+                stamp_ns: int | None) -> list[Found]:
+        """The last answer's objects, best first; none unless all are seen well, each at its own place."""
+        last = [seen.estimate for seen in self._seen if seen.stamp_ns == self._last_ns]
+        if not last or not self.can_follow or stamp_ns - self._searched_ns >= SEARCH_EVERY_NS:
+            return []
+        found: list[Found] = []
+        for estimate in last:
+            coarse = None
+            if estimate.score >= self._good_score:
+                coarse = self._estimator.coarse.pose_near(estimate.camera_from_object, image, camera)
+            if coarse is None:
+                return []
+            found.append(self._estimator.refined(coarse, image, camera, depth_m))
+            if found[-1].estimate.score < self._good_score:
+                return []
+        distinct = self._estimator.distinct(found)
+        return distinct if len(distinct) == len(last) else []
+
+    def _unturned(self, estimate: PoseEstimate) -> PoseEstimate:
+        """The estimate, of the poses that look like it the one nearest to the last of the same object."""
+        previous = self._previous(estimate)
+        if previous is None:
+            return estimate
+        pose = self._symmetry.nearest(estimate.camera_from_object, previous.estimate.camera_from_object)
+        return replace(estimate, camera_from_object=pose)
+
+    def _previous(self, estimate: PoseEstimate) -> Seen | None:
+        """What was remembered of the same object; None when it is a new one."""
+        nearest = min(self._seen, key=lambda seen: self._distance(seen.estimate, estimate), default=None)
+        if nearest is None or self._distance(nearest.estimate, estimate) > self._reach_m:
+            return None
+        return nearest
+
+    def _distance(self, first: PoseEstimate, second: PoseEstimate) -> float:
+        return float(np.linalg.norm(self._estimator.centre(first) - self._estimator.centre(second)))
+
+    def _forget_all_but_fresh(self, stamp_ns: int | None) -> None:
+        if stamp_ns is None or stamp_ns <= self._last_ns:
+            self._seen = []
+        self._seen = [seen for seen in self._seen if stamp_ns - seen.stamp_ns <= FRESH_NS]
+
+    def _remember(self, poses: list[PoseEstimate], stamp_ns: int | None) -> None:
+        """Keep an answer, and those of before that it lacks: an object may be out of sight for an image."""
+        if stamp_ns is None:
+            return
+        replaced = [self._previous(pose) for pose in poses]
+        kept = [seen for seen in self._seen if not any(seen is other for other in replaced)]
+        self._seen = kept + [Seen(pose, stamp_ns) for pose in poses]
+        self._last_ns = stamp_ns
+
+
+def with_tracking(estimator: Estimator, say: Callable[[str], None]) -> Estimator:
+    """An estimator with tracking as far as it goes; where it falls short, that is said in one line."""
+    if not isinstance(estimator, PoseEstimator):
+        say(f'tracking: {type(estimator).__name__} has no network that could follow an object: it goes on without')
+        return estimator
+    tracker = PoseTracker(estimator)
+    if not tracker.can_follow:
+        say('tracking: the network of this model takes whole images alone: each is searched, tracking only keeps '
+            'symmetric poses from flipping')
+    return tracker
