@@ -22,7 +22,7 @@ def generate_launch_description():
     """Arguments and nodes."""
     return LaunchDescription([
         *declare('namespace', 'params_file', 'model', 'gripper', 'estimator', 'base_from_camera', 'base_frame',
-                 'camera_frame', 'image', 'camera_info', 'ground_truth', 'execution_report', 'out', 'use_sim_time',
-                 'rviz', 'log_level'),
+                 'camera_frame', 'image', 'camera_info', 'depth', 'ground_truth', 'execution_report', 'out',
+                 'use_sim_time', 'rviz', 'log_level'),
         OpaqueFunction(function=start),
     ])

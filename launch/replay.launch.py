@@ -38,7 +38,7 @@ def start(context):
 
 def topics_of(context):
     """The recording's topics: those that were asked for, the rest guessed as ``posegrasp evaluate`` does."""
-    asked = {name: value(context, name) or None for name in ('image', 'camera_info', 'ground_truth')}
+    asked = {name: value(context, name) or None for name in ('image', 'camera_info', 'depth', 'ground_truth')}
     found = asdict(BagReader(value(context, 'bag'), BagTopics(**asked)).topics)
     return {name: found[name] for name in asked if found[name]}
 
@@ -48,11 +48,11 @@ def generate_launch_description():
     return LaunchDescription([
         DeclareLaunchArgument('bag', description='rosbag2 folder or file to play.'),
         DeclareLaunchArgument('rate', default_value='1.0', description='How much faster than recorded.'),
-        # Empty: guessed from the recording.
+        # Empty: guessed from the recording, but for depth.
         *declare('namespace', 'params_file', 'model', 'gripper', 'estimator', 'base_from_camera', 'base_frame',
-                 'camera_frame', 'image', 'camera_info', 'ground_truth', 'execution_report', 'out', 'use_sim_time',
-                 'rviz', 'log_level',
-                 image='', camera_info='', ground_truth='', use_sim_time='true'),
+                 'camera_frame', 'image', 'camera_info', 'depth', 'ground_truth', 'execution_report', 'out',
+                 'use_sim_time', 'rviz', 'log_level',
+                 image='', camera_info='', depth='', ground_truth='', use_sim_time='true'),
         *large_messages(),
         OpaqueFunction(function=start),
     ])

@@ -49,7 +49,8 @@ def evaluate_bags(paths: Sequence[str | Path], card: ModelCard, estimator: str =
                   scene: Scene | None = None, ledger: Ledger | None = None, out: str | Path | None = None,
                   topics: BagTopics | None = None, base_from_camera: np.ndarray | None = None,
                   threads: int | None = None, no_object: bool = False, paint: bool = False,
-                  field_of_view_rad: float = FIELD_OF_VIEW_RAD, track: bool = False, progress: bool = True) -> dict:
+                  field_of_view_rad: float = FIELD_OF_VIEW_RAD, track: bool = False,
+                  progress: bool = True) -> dict:
     """Measure an estimator on recordings, with others beside it on the same frames.
 
     A frame without ground truth counts for coverage and timing, and for nothing else. Where there are several

@@ -11,7 +11,14 @@ import pytest
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 from posegrasp_ros.bag_messages import STANDARD_TYPES
-from posegrasp_ros.bag_writer import make_camera_info, make_header, new_message, pose_parts
+from posegrasp_ros.bag_writer import (
+    DEPTH_TOPIC,
+    make_camera_info,
+    make_depth_image,
+    make_header,
+    new_message,
+    pose_parts,
+)
 from posegrasp_ros.bags import BagError, BagFrame, BagReader, BagTopics, BagWriter, read_frames
 from posegrasp_ros.camera import Camera
 from posegrasp_ros.geometry import look_at, make_transform, rotation_from_vector
@@ -80,6 +87,10 @@ class HandMade:
             pose=new_message('geometry_msgs/msg/Pose', orientation=orientation,
                                  position=new_message('geometry_msgs/msg/Point', **position)))
         self.put(topic, 'geometry_msgs/msg/PoseStamped', at_ns or stamp_ns, message)
+
+    def depth(self, stamp_ns, value_m, at_ns=None, shape=(48, 64)):
+        message = make_depth_image(make_header(stamp_ns, 'cam'), np.full(shape, value_m, np.float32))
+        self.put('/cam/depth/image_raw', 'sensor_msgs/msg/Image', at_ns or stamp_ns, message)
 
     def transform(self, stamp_ns, parent, child, pose, topic='/tf_static'):
         position, orientation = pose_parts(pose)
@@ -353,3 +364,49 @@ def test_several_truths_of_a_stamp_are_several_objects(tmp_path, apart_ns):
     for frame in read_frames(tmp_path / 'bag'):
         assert len(frame.truths) == 2
         assert np.allclose(frame.truths, [TRUTH, second])
+
+
+def test_depth_comes_back_where_its_topic_is_asked_for(tmp_path):
+    depth_m = np.linspace(0.3, 2, 48 * 64, dtype=np.float32).reshape(48, 64)
+    depth_m[3, 5] = np.nan
+    with BagWriter(tmp_path / 'bag') as writer:
+        for frame in frames(3):
+            writer.write(replace(frame, depth_m=depth_m))
+    for frame in read_frames(tmp_path / 'bag', BagTopics(depth=DEPTH_TOPIC)):
+        np.testing.assert_array_equal(frame.depth_m, depth_m)
+    assert all(frame.depth_m is None for frame in read_frames(tmp_path / 'bag'))
+
+
+def test_a_recording_without_a_depth_camera_has_no_depth_topic(bag):
+    assert DEPTH_TOPIC not in BagReader(bag)._bag.topics
+    with pytest.raises(BagError, match='/camera/depth/image_raw: no such topic; found'):
+        BagReader(bag, BagTopics(depth=DEPTH_TOPIC))
+    with pytest.raises(BagError, match='/ground_truth: expected sensor_msgs/msg/Image, found geometry_msgs'):
+        BagReader(bag, BagTopics(depth='/ground_truth'))
+
+
+def test_depth_of_the_same_stamp_goes_before_the_nearest_and_far_ones_are_not_taken(tmp_path):
+    ms = 1_000_000
+    with HandMade(tmp_path / 'bag') as writer:
+        writer.info(SECOND)
+        writer.depth(SECOND - 5 * ms, 0.1)
+        writer.image(SECOND)
+        writer.depth(SECOND, 0.2, at_ns=SECOND + 30 * ms)
+        writer.image(2 * SECOND)
+        writer.depth(2 * SECOND + 19 * ms, 0.3)
+        writer.image(3 * SECOND)
+        writer.depth(3 * SECOND + 21 * ms, 0.4)
+    read = list(read_frames(tmp_path / 'bag', BagTopics(depth='/cam/depth/image_raw')))
+    assert [None if frame.depth_m is None else frame.depth_m[0, 0] for frame in read] == [
+        np.float32(0.2), np.float32(0.3), None]
+
+
+def test_depth_of_another_size_is_left_out_and_said_once(tmp_path):
+    with HandMade(tmp_path / 'bag') as writer:
+        for stamp in (SECOND, 2 * SECOND):
+            writer.info(stamp)
+            writer.image(stamp)
+            writer.depth(stamp, 0.5, shape=(24, 32))
+    reader = BagReader(tmp_path / 'bag', BagTopics(base_frame=None, depth='/cam/depth/image_raw'))
+    assert [(frame.reason, frame.depth_m) for frame in reader] == [('', None)] * 2
+    assert len(reader.warnings) == 1 and 'expected 64x48' in reader.warnings[0] and '32x24' in reader.warnings[0]

@@ -232,3 +232,13 @@ def test_help_of_every_command_teaches(capsys):
         assert stop.value.code == 0
         said = capsys.readouterr().out
         assert 'Example:' in said and 'None' not in said and 'False' not in said and '[' + "'" not in said
+
+
+def test_depth_is_recorded_and_used_and_tracking_is_asked_for_on_the_command_line(tmp_path, capsys):
+    scenes, run = tmp_path / 'scenes', tmp_path / 'run'
+    assert main(['record', str(scenes), '--scenes', '2', '--depth']) == 0
+    assert main(['evaluate', str(scenes), '--depth-topic', '/camera/depth/image_raw', '--track', '--out', str(run),
+                 '--beside']) == 0
+    provenance = json.loads((run / 'summary.json').read_text())['provenance']
+    assert (provenance['tracking'], provenance['depth_topic']) == (True, '/camera/depth/image_raw')
+    assert '/nope: no such topic' in refused(capsys, 'evaluate', scenes, '--depth-topic', '/nope', '--out', run)

@@ -283,3 +283,38 @@ def test_bad_input_is_refused_before_anything_is_written(tmp_path, card, bag):
     with pytest.raises(BagError, match='no such bag'):
         run([bag, tmp_path / 'nope'], card, out=tmp_path / 'run')
     assert not (tmp_path / 'run').exists()
+
+
+def test_depth_of_a_recording_reaches_the_estimator_with_the_stamp(tmp_path, card, monkeypatch):
+    given = []
+
+    class Noting:
+        def estimate(self, image, camera, truth=None, depth_m=None, stamp_ns=None):
+            given.append((depth_m, stamp_ns))
+            return Estimation()
+
+    monkeypatch.setattr(evaluate, 'create_estimator', lambda name, card, threads=None: Noting())
+    depth_m = np.full((48, 64), 0.7, np.float32)
+    bag = record(tmp_path / 'bag', [replace(frame(3), depth_m=depth_m), frame(4)])
+    with_depth = run([bag], card, beside=[], topics=BagTopics(depth=bag_writer.DEPTH_TOPIC), out=tmp_path / 'run')
+    np.testing.assert_array_equal(given[0][0], depth_m)
+    assert given[1][0] is None and [stamp for _, stamp in given] == [4 * SECOND, 5 * SECOND]
+    assert with_depth['provenance']['depth_topic'] == bag_writer.DEPTH_TOPIC
+    assert [report.numbers['depth_used'] for report in read_reports(tmp_path / 'run')[0]] == [1, 0]
+    run([bag], card, beside=[])
+    assert given[2][0] is None, 'not unless it is asked for'
+
+
+def test_a_painted_over_object_has_no_depth_left(card):
+    item = replace(frame(3), depth_m=np.full((48, 64), 0.7, np.float32))
+    painted = paint_over(item, MESH)
+    column, row = CAMERA.project(item.camera_from_object[None, :3, 3])[0].round().astype(int)
+    assert np.isnan(painted.depth_m[row, column]) and painted.depth_m[0, 0] == np.float32(0.7)
+
+
+def test_only_the_estimator_in_question_tracks(bag, card, monkeypatch, caplog):
+    wrapped = []
+    monkeypatch.setattr(evaluate, 'with_tracking', lambda estimator, say: wrapped.append(estimator) or estimator)
+    summary = run([bag], card, estimator='oracle', beside=['onnx'], track=True)
+    assert [type(each) for each in wrapped] == [OracleEstimator] and summary['provenance']['tracking'] is True
+    assert run([bag], card, beside=[])['provenance']['tracking'] is False and len(wrapped) == 1

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from posegrasp_ros.images import ENCODINGS, ImageError, decode_compressed, decode_image
+from posegrasp_ros.images import ENCODINGS, ImageError, decode_compressed, decode_depth, decode_image
 
 BGR = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
 GREY = BGR[..., 0].copy()
@@ -81,3 +81,37 @@ def test_compressed_grey_becomes_three_channels():
 def test_compressed_rubbish_is_refused(data):
     with pytest.raises(ImageError, match=f'got {len(data)} bytes'):
         decode_compressed(data)
+
+
+DEPTH_M = np.array([[0.5, np.nan, 1.234], [2.0, 0.001, 65.535]], dtype=np.float32)
+
+
+@pytest.mark.parametrize('order', ['<', '>'])
+@pytest.mark.parametrize('padding', [0, 5])
+@pytest.mark.parametrize('encoding', ['16UC1', '32FC1'])
+def test_depth_of_both_encodings_is_in_metres(encoding, padding, order):
+    stored = {'16UC1': np.nan_to_num(DEPTH_M * 1000).round().astype(f'{order}u2'),
+              '32FC1': DEPTH_M.astype(f'{order}f4')}[encoding]
+    rows = np.pad(stored.view(np.uint8).reshape(2, -1), ((0, 0), (0, padding)), constant_values=77)
+    depth_m = decode_depth(encoding, 3, 2, rows.shape[1], rows.tobytes(), is_bigendian=order == '>')
+    assert depth_m.dtype == np.float32
+    np.testing.assert_allclose(depth_m, DEPTH_M, rtol=1e-6)
+
+
+@pytest.mark.parametrize('unknown', [0.0, -0.1, np.nan, np.inf, -np.inf])
+def test_what_is_no_distance_is_unknown(unknown):
+    depth_m = decode_depth('32FC1', 2, 1, 8, np.array([unknown, 0.7], '<f4').tobytes())
+    assert np.isnan(depth_m[0, 0]) and depth_m[0, 1] == np.float32(0.7)
+
+
+@pytest.mark.parametrize('arguments, words', [
+    (('mono16', 3, 2, 6, b''), ["'mono16'", '16UC1', '32FC1']),
+    (('bgr8', 3, 2, 9, b''), ["'bgr8'"]),
+    (('16UC1', 3, 2, 5, b''), ['depth: step', 'at least 6', 'got 5']),
+    (('32FC1', 3, 2, 12, b'x' * 23), ['24 bytes', '3x2', 'got 23']),
+    (('16UC1', 3, 0, 6, b''), ['3x0']),
+])
+def test_depth_that_cannot_be_read_is_refused_in_one_line(arguments, words):
+    with pytest.raises(ImageError) as caught:
+        decode_depth(*arguments)
+    assert all(word in str(caught.value) for word in ('depth', *words)) and '\n' not in str(caught.value)

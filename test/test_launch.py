@@ -143,6 +143,14 @@ def test_a_robot_can_connect_its_pick_outcome(given, expected):
 
 
 @needs_launch
+@pytest.mark.parametrize(('given', 'expected'), [({}, 'depth'), ({'depth': '/camera/depth/image_raw'},
+                                                                 '/camera/depth/image_raw')])
+def test_a_depth_camera_can_be_connected(given, expected):
+    nodes = nodes_of(resource_path('launch/pipeline.launch.py'), **given)
+    assert topics_of(nodes['perception'])['depth'] == expected
+
+
+@needs_launch
 def test_the_simulators_outcome_stays_connected():
     nodes = nodes_of(resource_path('launch/simulation.launch.py'), estimator='oracle', seed='7')
     assert topics_of(nodes['monitor'])['execution_report'] == 'simulator/report'

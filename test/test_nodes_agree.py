@@ -10,7 +10,8 @@ from geometry_msgs.msg import PoseWithCovarianceStamped
 from ros_harness import running
 from sensor_msgs.msg import CameraInfo, Image
 
-from posegrasp_ros.bags import BagWriter, read_frames
+from posegrasp_ros.bag_writer import DEPTH_TOPIC
+from posegrasp_ros.bags import BagTopics, BagWriter, read_frames
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.evaluate import evaluate_bags
 from posegrasp_ros.metrics.pose_errors import ErrorTarget
@@ -41,22 +42,26 @@ def bag(card, tmp_path_factory):
     return path / 'scenes'
 
 
-def live_metrics(card, bag) -> dict:
+def live_metrics(card, bag, depth_topic: str | None = None) -> dict:
     """Metrics of what the node publishes when it is shown the bag, joined by stamp as the monitor does.
 
     The messages come in the bag's order: each image is in the node's hands before its camera_info is sent.
     """
     metrics = RunMetrics(ErrorTarget.from_mesh(card.mesh, card.symmetry))
-    with running(PerceptionNode, model=str(card.folder)) as node:
+    parameters = {'use_depth': True, 'depth_slop_ms': 1000.0} if depth_topic else {}
+    with running(PerceptionNode, model=str(card.folder), **parameters) as node:
         node.start()
         poses = node.collect(PoseWithCovarianceStamped, '/perception/pose')
         reports = node.reports()
         infos, images = node.publisher(CameraInfo, '/camera_info'), node.publisher(Image, '/image')
-        for count, frame in enumerate(read_frames(bag), start=1):
+        depths = node.publisher(Image, '/depth') if depth_topic else None
+        for count, frame in enumerate(read_frames(bag, BagTopics(depth=depth_topic)), start=1):
             header = messages.to_header(frame.stamp_ns, 'camera')
             images.publish(messages.to_image(header, frame.image))
             node.spin_until(lambda count=count: node.node._held or len(reports) == count)
             infos.publish(messages.to_camera_info(header, frame.camera))
+            if depths:
+                depths.publish(depth_message(header, frame.depth_m))
             node.spin_until(lambda count=count: len(reports) == count)
             metrics.add_truth(frame.stamp_ns, frame.camera_from_object)
         node.spin_until(lambda: len(poses) == sum(report.ok for report in reports))
@@ -68,9 +73,27 @@ def live_metrics(card, bag) -> dict:
     return metrics.summary()
 
 
+def depth_message(header, depth_m) -> Image:
+    height, width = depth_m.shape
+    return Image(header=header, height=height, width=width, encoding='32FC1', step=4 * width,
+                 data=depth_m.tobytes())
+
+
 def test_node_and_evaluator_agree_on_a_bag(card, bag):
-    offline = evaluate_bags([bag], card, beside=(), progress=False)
-    live = live_metrics(card, bag)
+    assert_agree(live_metrics(card, bag), evaluate_bags([bag], card, beside=(), progress=False))
+
+
+def test_node_and_evaluator_agree_with_depth(card, tmp_path):
+    record(tmp_path / 'scenes', card.mesh, scenes=3, seed=8, progress=False, depth=True)
+    offline = evaluate_bags([tmp_path / 'scenes'], card, beside=(), progress=False,
+                            topics=BagTopics(depth=DEPTH_TOPIC))
+    without = evaluate_bags([tmp_path / 'scenes'], card, beside=(), progress=False)
+    assert_agree(live_metrics(card, tmp_path / 'scenes', DEPTH_TOPIC), offline)
+    error_m, error_without_m = (each['metrics']['position_error_median']['value'] for each in (offline, without))
+    assert error_m < error_without_m, 'depth tells how far away the object is'
+
+
+def assert_agree(live: dict, offline: dict) -> None:
     assert live['stages']['perception']['answered'] == offline['stages']['perception']['answered'] > 0
     for name in (*ACCURACY, *CALIBRATION):
         assert offline['metrics'][name]['n'] > 0

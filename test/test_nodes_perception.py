@@ -6,7 +6,7 @@ import time
 import cv2
 import numpy as np
 import pytest
-from conftest import write_card
+from conftest import simulated_frames, write_card
 from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -17,8 +17,10 @@ from posegrasp_ros.camera import Camera
 from posegrasp_ros.estimation.estimate import Estimation
 from posegrasp_ros.estimation.estimator import MIN_SCORE
 from posegrasp_ros.geometry import make_transform, rotation_from_vector
+from posegrasp_ros.mesh import load_mesh
 from posegrasp_ros.nodes import perception_node
 from posegrasp_ros.nodes.perception_node import PerceptionNode
+from posegrasp_ros.resources import resource_path
 from posegrasp_ros.ros import messages
 from posegrasp_ros.ros.intrinsics import MOST_IN_VAIN, WAIT_S
 
@@ -136,13 +138,15 @@ def test_the_least_score_is_the_estimators_own_or_as_given(scripted_model, monke
 
 
 class Cameras:
-    """In place of an estimator: notes the width of the camera that each image came with."""
+    """In place of an estimator: notes the width of the camera, and the depth, that each image came with."""
 
     def __init__(self):
         self.seen: list[int] = []
+        self.depths: list[float | None] = []
 
     def estimate(self, image, camera, truth, depth_m, stamp_ns):
         self.seen.append(camera.width)
+        self.depths.append(None if depth_m is None else float(depth_m[0, 0]))
         return Estimation(reason='no_detection')
 
 
@@ -249,4 +253,104 @@ def test_a_model_that_cannot_be_used_fails_configure_with_one_line(
 def test_an_estimator_that_does_not_exist_fails_configure(scripted_model, capfd):
     with running(PerceptionNode, model=str(scripted_model), estimator='magic') as harness:
         assert harness.node.trigger_configure() == TransitionCallbackReturn.FAILURE
-    assert 'expected one of onnx, feature_match, mean_pose, oracle' in capfd.readouterr().err
+    assert 'expected one of onnx, network, feature_match, mean_pose, oracle' in capfd.readouterr().err
+
+
+MS = 1_000_000
+SLOP_MS = 200
+
+
+def depth(stamp_ns: int, millimetres: int, width: int = 64, encoding: str = '16UC1') -> Image:
+    data = np.full((48, width), millimetres, '<u2').tobytes()
+    return Image(header=header(stamp_ns), height=48, width=width, encoding=encoding, step=2 * width, data=data)
+
+
+@pytest.fixture
+def with_depth(scripted_model):
+    """An active node that uses depth, with an estimator that notes it, and what talks to it."""
+    parameters = {'use_depth': True, 'depth_slop_ms': float(SLOP_MS)}
+    with running(PerceptionNode, model=str(scripted_model), estimator='mean_pose', **parameters) as harness:
+        harness.start()
+        harness.node._estimator = Cameras()
+        harness.publisher(CameraInfo, '/camera_info').publish(good_info())
+        harness.spin_for(0.2)
+        harness.node._intrinsics.is_worth_a_wait = lambda stamp: False
+        yield harness, harness.publisher(Image, '/image'), harness.publisher(Image, '/depth'), harness.reports()
+
+
+def test_depth_of_the_images_stamp_is_waited_for(with_depth):
+    harness, images, depths, reports = with_depth
+    depths.publish(depth(1000 * MS, 100))
+    harness.spin_for(0.05)
+    images.publish(image(1010 * MS))
+    harness.spin_for(SLOP_MS / 4e3)
+    assert reports == [], 'one that is near is here, a nearer one may come'
+    depths.publish(depth(1010 * MS, 200))
+    harness.spin_until(lambda: reports)
+    assert harness.node._estimator.depths == [pytest.approx(0.2)] and reports[0].numbers['depth_used'] == 1
+
+
+def test_the_nearest_depth_is_taken_at_once_when_no_nearer_one_can_come(with_depth):
+    harness, images, depths, reports = with_depth
+    for stamp_ms, millimetres in ((980, 100), (1025, 200)):
+        depths.publish(depth(stamp_ms * MS, millimetres))
+    harness.spin_for(0.05)
+    images.publish(image(1000 * MS))
+    harness.spin_until(lambda: reports)
+    assert harness.node._estimator.depths == [pytest.approx(0.1)]
+    assert reports[0].numbers['latency_ms'] < SLOP_MS / 2
+
+
+def test_an_image_is_not_held_back_longer_than_the_slop_for_a_depth_that_does_not_come(with_depth):
+    harness, images, depths, reports = with_depth
+    depths.publish(depth(100 * MS, 100))
+    images.publish(image(1000 * MS))
+    harness.spin_until(lambda: reports)
+    assert harness.node._estimator.depths == [None] and reports[0].numbers['depth_used'] == 0
+    assert SLOP_MS / 2 < reports[0].numbers['latency_ms'] < 1.5 * SLOP_MS
+
+
+@pytest.mark.parametrize(('wrong', 'words'), [
+    ({'width': 32}, 'expected 64x48 pixels, registered to the camera image, got 32x48'),
+    ({'encoding': 'mono16'}, "encoding: expected 16UC1 in millimetres or 32FC1 in metres, got 'mono16'")])
+def test_a_depth_that_cannot_be_used_is_said_once_and_the_image_answered_without(with_depth, capfd, wrong, words):
+    harness, images, depths, reports = with_depth
+    for stamp in (1000 * MS, 2000 * MS):
+        depths.publish(depth(stamp, 100, **wrong))
+        harness.spin_for(0.05)
+        images.publish(image(stamp))
+        harness.spin_until(lambda stamp=stamp: any(report.stamp_ns == stamp for report in reports))
+    assert harness.node._estimator.depths == [None, None]
+    said = [line for line in capfd.readouterr().err.splitlines() if 'depth: ' in line]
+    assert len(said) == 1 and words in said[0] and 'WARN' in said[0]
+
+
+def test_without_use_depth_nobody_listens_to_depth(perception):
+    assert perception.probe.get_subscriptions_info_by_topic('/depth') == []
+    report = send(perception, perception.reports(), image(5), good_info())
+    assert report.numbers['depth_used'] == 0
+
+
+def test_tracking_says_once_what_it_cannot_follow(scripted_model, capfd):
+    with running(PerceptionNode, model=str(scripted_model), estimator='mean_pose', tracking=True) as harness:
+        harness.start()
+        harness.node.trigger_deactivate()
+        harness.node.trigger_cleanup()
+        harness.start()
+        assert send(harness, harness.reports(), image(5), good_info()).ok
+    said = [line for line in capfd.readouterr().err.splitlines() if 'tracking: ' in line]
+    assert len(said) == 1 and 'MeanPoseEstimator' in said[0]
+
+
+def test_tracking_follows_an_object_from_image_to_image():
+    frame, = simulated_frames(load_mesh(resource_path('models/box/mesh.obj')), 1, seed=3)
+    with running(PerceptionNode, tracking=True) as harness:
+        harness.start()
+        reports, images = harness.reports(), harness.publisher(Image, '/image')
+        harness.publisher(CameraInfo, '/camera_info').publish(messages.to_camera_info(header(5), frame.camera))
+        harness.spin_for(0.2)
+        for count, stamp_ms in enumerate((1000, 1033, 1066, 900), start=1):
+            images.publish(messages.to_image(header(stamp_ms * MS), frame.image))
+            harness.spin_until(lambda count=count: len(reports) == count)
+    assert all(report.ok for report in reports)
+    assert [report.numbers['tracked'] for report in reports] == [0, 1, 1, 0]

@@ -136,12 +136,12 @@ class TestFitting:
 
         file = tmp_path / 'detector.checkpoint'
         first = fit(Detector(), DETECTION, maker, 1.0, 0, Checkpoint(file, {'minutes': 1}), progress=False)
-        second = fit(Detector(), DETECTION, maker, 2.0, 0, Checkpoint(file, {'minutes': 1}), progress=False)
+        second = fit(Detector(), DETECTION, maker, 6.0, 0, Checkpoint(file, {'minutes': 1}), progress=False)
         assert second['images'] > first['images'] > 0
-        done = fit(Detector(), DETECTION, maker, 2.0, 0, Checkpoint(file, {'minutes': 1}), progress=False)
+        done = fit(Detector(), DETECTION, maker, 6.0, 0, Checkpoint(file, {'minutes': 1}), progress=False)
         assert done == second  # nothing is left to do
         with pytest.raises(BadInput, match='minutes: the interrupted training had 1, this one has 2'):
-            fit(Detector(), DETECTION, maker, 2.0, 0, Checkpoint(file, {'minutes': 2}), progress=False)
+            fit(Detector(), DETECTION, maker, 6.0, 0, Checkpoint(file, {'minutes': 2}), progress=False)
 
     def test_of_poses_that_look_alike_the_nearest_counts(self, torch, mesh):
         from posegrasp_ros.training.fit import coordinate_loss

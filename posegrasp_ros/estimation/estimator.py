@@ -57,17 +57,23 @@ class PoseEstimator:
         """
         check_sizes(image, camera, depth_m)
         watch = Stopwatch()
+        reason, found = self.search(image, camera, depth_m, watch)
+        return watch.answer(reason, [estimate for estimate, _ in found])
+
+    def search(self, image: np.ndarray, camera: Camera, depth_m: np.ndarray | None,
+               watch: Stopwatch) -> tuple[str, list[Found]]:
+        """Look in the whole image: the reason for no answer, and all that are good enough, best first."""
         candidates = self.coarse.find(image, camera)
         watch.lap('detect_ms', detections=len(candidates))
         if not candidates:
-            return watch.answer('no_detection')
+            return 'no_detection', []
         found = self._estimate_all(candidates, image, camera, depth_m)
         watch.lap('pose_ms', candidates=len(found))
         if not found:
-            return watch.answer('no_pose')
+            return 'no_pose', []
         watch.note(score=found[0].estimate.score, **found[0].figures)
-        good = [estimate for estimate, _ in found if estimate.score >= self.min_score]
-        return watch.answer(poses=good) if good else watch.answer('low_score')
+        good = [each for each in found if each.estimate.score >= self.min_score]
+        return '' if good else 'low_score', good
 
     def _estimate_all(self, candidates: list[Candidate], image: np.ndarray, camera: Camera,
                       depth_m: np.ndarray | None) -> list[Found]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from posegrasp_ros.camera import Camera
 from posegrasp_ros.estimation.coarse import CoarsePose
-from posegrasp_ros.estimation.estimate import Estimation, Estimator, PoseEstimate
+from posegrasp_ros.estimation.estimate import Estimation, Estimator
 from posegrasp_ros.estimation.estimator import GOOD_SCORE, Found, PoseEstimator, check_sizes
 from posegrasp_ros.estimation.stopwatch import Stopwatch
 
@@ -32,7 +32,7 @@ class LooksNear(Protocol):
 class Seen:
     """A pose that was answered, and to which image."""
 
-    estimate: PoseEstimate
+    found: Found
     stamp_ns: int
 
 
@@ -49,7 +49,8 @@ class PoseTracker:
         self._symmetry, self._reach_m = estimator.card.symmetry, SAME_TRACK * estimator.card.mesh.radius
         self._good_score = max(GOOD_SCORE, estimator.min_score)
         self._seen: list[Seen] = []
-        self._last_ns = self._searched_ns = 0
+        self._last_ns = 0
+        self._searched_ns: int | None = None
 
     @property
     def can_follow(self) -> bool:
@@ -62,68 +63,76 @@ class PoseTracker:
         check_sizes(image, camera, depth_m)
         self._forget_all_but_fresh(stamp_ns)
         watch = Stopwatch()
-        found = self._follow(image, camera, depth_m, stamp_ns)
-        watch.lap('track_ms')
+        reason, found = '', self._follow(image, camera, depth_m, stamp_ns)
+        watch.lap('track_ms', tracked=bool(found))
         if found:
-            watch.note(score=found[0].estimate.score, **found[0].figures, tracked=1)
-            poses, reason = [estimate for estimate, _ in found], ''
+            watch.note(score=found[0].estimate.score, **found[0].figures)
         else:
-            searched = self._estimator.estimate(image, camera, truth, depth_m)
-            watch.note(**searched.numbers, tracked=0)
-            poses, reason, self._searched_ns = searched.poses, searched.reason, stamp_ns
-        poses = [self._unturned(pose) for pose in poses]
-        self._remember(poses, stamp_ns)
-        return watch.answer(reason, poses)
+            reason, found = self._estimator.search(image, camera, depth_m, watch)
+            self._searched_ns = stamp_ns
+        found = [self._unturned(each) for each in found]
+        self._remember(found, stamp_ns)
+        return watch.answer(reason, [estimate for estimate, _ in found])
 
     def _follow(self, image: np.ndarray, camera: Camera, depth_m: np.ndarray | None,
                 stamp_ns: int | None) -> list[Found]:
         """The last answer's objects, best first; none unless all are seen well, each at its own place."""
-        last = [seen.estimate for seen in self._seen if seen.stamp_ns == self._last_ns]
+        last = [seen.found for seen in self._seen if seen.stamp_ns == self._last_ns]
         if not last or not self.can_follow or stamp_ns - self._searched_ns >= SEARCH_EVERY_NS:
             return []
         found: list[Found] = []
-        for estimate in last:
-            coarse = None
-            if estimate.score >= self._good_score:
-                coarse = self._estimator.coarse.pose_near(estimate.camera_from_object, image, camera)
-            if coarse is None:
+        for previous in last:
+            now = self._look_near(previous, image, camera, depth_m) if self._is_good(previous) else None
+            if now is None or not self._is_good(now):
                 return []
-            found.append(self._estimator.refined(coarse, image, camera, depth_m))
-            if found[-1].estimate.score < self._good_score:
-                return []
+            found.append(now)
         distinct = self._estimator.distinct(found)
         return distinct if len(distinct) == len(last) else []
 
-    def _unturned(self, estimate: PoseEstimate) -> PoseEstimate:
-        """The estimate, of the poses that look like it the one nearest to the last of the same object."""
-        previous = self._previous(estimate)
-        if previous is None:
-            return estimate
-        pose = self._symmetry.nearest(estimate.camera_from_object, previous.estimate.camera_from_object)
-        return replace(estimate, camera_from_object=pose)
+    def _look_near(self, previous: Found, image: np.ndarray, camera: Camera,
+                   depth_m: np.ndarray | None) -> Found | None:
+        coarse = self._estimator.coarse.pose_near(previous.estimate.camera_from_object, image, camera)
+        if coarse is None:
+            return None
+        # The detector is not asked: what it said last is what the score was fitted to.
+        figures = {**coarse.figures, 'heat': previous.figures['heat']}
+        return self._estimator.refined(replace(coarse, figures=figures), image, camera, depth_m)
 
-    def _previous(self, estimate: PoseEstimate) -> Seen | None:
+    def _is_good(self, found: Found) -> bool:
+        return found.estimate.score >= self._good_score
+
+    def _unturned(self, found: Found) -> Found:
+        """Of the poses that look like the one found, the one nearest to the last of the same object."""
+        previous = self._previous(found)
+        if previous is None:
+            return found
+        pose = self._symmetry.nearest(found.estimate.camera_from_object,
+                                      previous.found.estimate.camera_from_object)
+        return found._replace(estimate=replace(found.estimate, camera_from_object=pose))
+
+    def _previous(self, found: Found) -> Seen | None:
         """What was remembered of the same object; None when it is a new one."""
-        nearest = min(self._seen, key=lambda seen: self._distance(seen.estimate, estimate), default=None)
-        if nearest is None or self._distance(nearest.estimate, estimate) > self._reach_m:
+        nearest = min(self._seen, key=lambda seen: self._distance(seen.found, found), default=None)
+        if nearest is None or self._distance(nearest.found, found) > self._reach_m:
             return None
         return nearest
 
-    def _distance(self, first: PoseEstimate, second: PoseEstimate) -> float:
-        return float(np.linalg.norm(self._estimator.centre(first) - self._estimator.centre(second)))
+    def _distance(self, first: Found, second: Found) -> float:
+        between = self._estimator.centre(first.estimate) - self._estimator.centre(second.estimate)
+        return float(np.linalg.norm(between))
 
     def _forget_all_but_fresh(self, stamp_ns: int | None) -> None:
         if stamp_ns is None or stamp_ns <= self._last_ns:
             self._seen = []
         self._seen = [seen for seen in self._seen if stamp_ns - seen.stamp_ns <= FRESH_NS]
 
-    def _remember(self, poses: list[PoseEstimate], stamp_ns: int | None) -> None:
+    def _remember(self, found: list[Found], stamp_ns: int | None) -> None:
         """Keep an answer, and those of before that it lacks: an object may be out of sight for an image."""
         if stamp_ns is None:
             return
-        replaced = [self._previous(pose) for pose in poses]
+        replaced = [self._previous(each) for each in found]
         kept = [seen for seen in self._seen if not any(seen is other for other in replaced)]
-        self._seen = kept + [Seen(pose, stamp_ns) for pose in poses]
+        self._seen = kept + [Seen(each, stamp_ns) for each in found]
         self._last_ns = stamp_ns
 
 

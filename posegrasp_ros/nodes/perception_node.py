@@ -13,10 +13,12 @@ from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
 from posegrasp_ros.camera import Camera
+from posegrasp_ros.depth_images import SLOP_MS, DepthImages
 from posegrasp_ros.estimation.create import ESTIMATORS, create_estimator
 from posegrasp_ros.estimation.estimate import PoseEstimate
 from posegrasp_ros.estimation.estimator import MIN_SCORE
 from posegrasp_ros.estimation.model_card import load_model_card
+from posegrasp_ros.estimation.track import with_tracking
 from posegrasp_ros.images import ImageError
 from posegrasp_ros.overlay import draw_overlay
 from posegrasp_ros.resources import resource_path
@@ -32,15 +34,21 @@ from posegrasp_ros.ros.reporting import Refusal, StageReporter
 RAW, COMPRESSED = ({name: kind} for name, kind in messages.IMAGES.items())
 TRANSPORTS = {'auto': messages.IMAGES, 'raw': RAW, 'compressed': COMPRESSED}
 TRUTHS_KEPT = 100
+DEPTHS_KEPT = 10
 
 
 @dataclass
 class Held:
-    """An image that waits for what belongs to it; how often it was looked after in the meantime."""
+    """An image that waits for what belongs to it.
+
+    :param looks: how often it was looked after because of its camera_info
+    :param depth_looks: because of its depth
+    """
 
     message: Image | CompressedImage
     received_ns: int
     looks: int = 0
+    depth_looks: int = 0
 
 
 @dataclass(frozen=True)
@@ -57,6 +65,11 @@ class PerceptionParameters:
         'auto', 'Type of the topic `image`. auto: what its publisher sends.', choices=tuple(TRANSPORTS))
     camera_frame: str = parameter('', 'Frame of the results. Empty: the frame that the image names.')
     object_frame: str = parameter('', 'Child frame in TF. Empty: the name on the model card.')
+    tracking: bool = parameter(False, 'Look first where the object was, while the last pose is fresh.')
+    use_depth: bool = parameter(False, 'Refine with the topic `depth`, an Image registered to the camera image.')
+    depth_slop_ms: float = parameter(
+        SLOP_MS, 'How far the stamps of image and depth may lie apart, and how long an image waits for its depth.',
+        minimum=0.0, maximum=1000.0)
     overlay: bool = parameter(True, 'Draw the poses onto the image, as long as someone listens to ~/overlay.')
 
 
@@ -76,6 +89,10 @@ class PerceptionNode(AutostartLifecycleNode):
         self._mesh = self._card.mesh
         self._estimator = create_estimator(chosen.estimator, self._card, threads=chosen.threads or None,
                                            min_score=chosen.min_score)
+        if chosen.tracking:
+            self._estimator = with_tracking(self._estimator, self.say_once)
+        slop_ns = int(chosen.depth_slop_ms * 1e6)
+        self._depths = DepthImages(slop_ns, DEPTHS_KEPT) if chosen.use_depth else None
         self._needs_truth = chosen.estimator == 'oracle'
         self._truths: dict[int, np.ndarray] = {}
         self._held: Held | None = None
@@ -97,18 +114,21 @@ class PerceptionNode(AutostartLifecycleNode):
     def activate(self) -> None:
         # What an image needs comes first: of messages that arrive together, the executor takes these before it.
         self.subscribe_sensor(messages.CAMERA_INFO, 'camera_info', self.on_camera_info, qos.SENSOR)
+        if self._depths:
+            self.subscribe_sensor(messages.DEPTH, 'depth', self.on_depth, qos.RECENT)
         if self._needs_truth:
             self.subscribe_sensor(messages.GROUND_TRUTH, 'ground_truth', self.on_ground_truth, qos.SENSOR)
         self.subscribe_sensor(TRANSPORTS[self.parameters.image_transport], 'image', self.on_image, qos.NEWEST)
-        # Runs while an image waits for its camera_info only.
+        # They run while an image waits only, the one for its camera_info and the other for its depth.
         self._patience = self.every(WAIT_S / 2, self.look_after_held)
-        self._patience.cancel()
+        self._depth_patience = self.every(max(self.parameters.depth_slop_ms, 1.0) / 2e3, self.look_after_depth)
+        self._stop_waiting()
 
     def deactivate(self) -> None:
         self._held = None
 
     def cleanup(self) -> None:
-        self._estimator = self._card = self._mesh = None
+        self._estimator = self._card = self._mesh = self._depths = None
 
     def on_camera_info(self, message: CameraInfo, info: dict) -> None:
         """Keep the intrinsics; the image that came before them is answered now."""
@@ -124,12 +144,18 @@ class PerceptionNode(AutostartLifecycleNode):
             del self._truths[next(iter(self._truths))]
         self._answer_held_if_complete()
 
+    def on_depth(self, message: Image) -> None:
+        """Keep the depth; the image that came before it is answered now."""
+        self._depths.add(stamp_ns(message.header.stamp), message)
+        self._answer_held_if_complete()
+
     def on_image(self, message: Image | CompressedImage, info: dict) -> None:
         """Estimate and publish, at once or when what belongs to the image is here; its header travels on."""
         if self._held:
             self._answer_held()
         self._held = Held(message, received_ns(info))
         self._patience.reset()
+        self._depth_patience.reset()
         self._answer_held_if_complete()
 
     def look_after_held(self) -> None:
@@ -139,21 +165,34 @@ class PerceptionNode(AutostartLifecycleNode):
             self._held.looks += 1
         self._answer_held_if_complete()
 
+    def look_after_depth(self) -> None:
+        """Make an end of waiting for the depth of the held image's stamp."""
+        if self._held:
+            self._held.depth_looks += 1
+        self._answer_held_if_complete()
+
     def _answer_held_if_complete(self) -> None:
         if self._held is None:
             return
         stamp = stamp_ns(self._held.message.header.stamp)
         has_camera = self._held.looks > 1 or not self._intrinsics.is_worth_a_wait(stamp)
+        has_depth = not self._depths or self._held.depth_looks > 1 or not self._depths.may_come(stamp)
         if has_camera:
             self._patience.cancel()
-            # The truth may take its time, up to the next image.
-            if not self._needs_truth or stamp in self._truths:
-                self._answer_held()
+        if has_depth:
+            self._depth_patience.cancel()
+        # The truth may take its time, up to the next image.
+        if has_camera and has_depth and (not self._needs_truth or stamp in self._truths):
+            self._answer_held()
+
+    def _stop_waiting(self) -> None:
+        self._patience.cancel()
+        self._depth_patience.cancel()
 
     def _answer_held(self) -> None:
         """Answer the image that waits: it is complete, or there is no more time."""
         held, self._held = self._held, None
-        self._patience.cancel()
+        self._stop_waiting()
         self._answer(held.message, held.received_ns)
 
     def _answer(self, message: Image | CompressedImage, received_ns: int) -> None:
@@ -162,9 +201,11 @@ class PerceptionNode(AutostartLifecycleNode):
         waited_ms = max(0.0, (time.time_ns() - received_ns) / 1e6)
         with self._reporter.answering(stamp, waited_ms) as answer:
             image, camera = self._readable(message, received_ns)
-            estimation = self._estimator.estimate(image, camera, self._truths.get(stamp))
+            depth_m = self._depth_of(stamp, camera)
+            estimation = self._estimator.estimate(image, camera, self._truths.get(stamp), depth_m, stamp)
             poses = estimation.poses
-            answer.numbers.update(estimation.numbers, poses=float(len(poses)))
+            answer.numbers.update(estimation.numbers, poses=float(len(poses)),
+                                  depth_used=float(depth_m is not None))
             if poses:
                 answer.numbers['score'] = float(poses[0].score)
             else:
@@ -188,6 +229,16 @@ class PerceptionNode(AutostartLifecycleNode):
             raise Refusal('size_mismatch', f'image: expected {camera.width}x{camera.height} pixels as camera_info '
                                            f'says, got {image.shape[1]}x{image.shape[0]}')
         return image, camera
+
+    def _depth_of(self, stamp: int, camera: Camera) -> np.ndarray | None:
+        """(H, W) metres; None, said once, where the depth of an image's time is not usable."""
+        if self._depths is None:
+            return None
+        try:
+            return self._depths.of(stamp, camera.width, camera.height)
+        except ImageError as error:
+            self.say_once(f'{error}: the pose is estimated without depth', warn=True)
+            return None
 
     def _publish(self, header: Header, poses: list[PoseEstimate]) -> None:
         if poses:

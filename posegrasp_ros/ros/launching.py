@@ -40,6 +40,7 @@ ARGUMENTS: dict[str, tuple[str, str]] = {
     'camera_frame': ('camera_optical_frame', 'Optical frame of the camera, for TF from base_from_camera.'),
     'image': ('image', 'Topic of the camera image, Image or CompressedImage.'),
     'camera_info': ('camera_info', "Topic of the camera's intrinsics."),
+    'depth': ('depth', 'Topic of depth registered to the image; used where use_depth is true in params_file.'),
     'execution_report': ('execution_report', 'Topic on which the robot tells how a pick went: a DiagnosticArray, '
                                              'as posegrasp_ros/nodes/monitor_node.py states.'),
     'ground_truth': ('ground_truth', "Topic of the object's true pose in the camera frame, where there is one."),
@@ -49,7 +50,7 @@ ARGUMENTS: dict[str, tuple[str, str]] = {
     'log_level': ('info', 'debug, info, warn, error or fatal.'),
 }
 LAST_ANSWERS_S = 2.0
-GIVEN_TOPICS = ('image', 'camera_info', 'ground_truth', 'execution_report')
+GIVEN_TOPICS = ('image', 'camera_info', 'depth', 'ground_truth', 'execution_report')
 
 
 def declare(*names: str, **defaults: str) -> list[DeclareLaunchArgument]:

@@ -112,11 +112,16 @@ class AutostartLifecycleNode(LifecycleNode):
                                         + traceback.format_exc(), throttle_duration_sec=5.0)
         return wrapper
 
-    def say_once(self, text: str) -> None:
+    def say_once(self, text: str, warn: bool = False) -> None:
         """Log a line the first time only, such as what is left out for lack of a package."""
         if text not in self._said_once:
             self._said_once.add(text)
-            self.get_logger().info(text)
+            logger = self.get_logger()
+            # rclpy ties a line's place in the code to one severity.
+            if warn:
+                logger.warning(text)
+            else:
+                logger.info(text)
 
     # Lifecycle.
 

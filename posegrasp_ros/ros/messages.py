@@ -36,6 +36,7 @@ NANOSECONDS = 1_000_000_000
 TASK_PREFIX = 'posegrasp: '
 CAMERA_INFO = {'sensor_msgs/msg/CameraInfo': CameraInfo}
 GROUND_TRUTH = {'geometry_msgs/msg/PoseStamped': PoseStamped}
+DEPTH = {'sensor_msgs/msg/Image': Image}
 IMAGES = {'sensor_msgs/msg/Image': Image, 'sensor_msgs/msg/CompressedImage': CompressedImage}
 GRIPPER_JOINT = 'opening'
 LEVELS = {liveness.OK: DiagnosticStatus.OK, liveness.WARN: DiagnosticStatus.WARN,

@@ -13,6 +13,9 @@ _AS_OFFERED = ReliabilityPolicy.BEST_AVAILABLE
 # Only the newest: an estimator that falls behind must not work through a backlog.
 NEWEST = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=_AS_OFFERED)
 
+# The last few: of two streams that belong together, either may be ahead.
+RECENT = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=5, reliability=_AS_OFFERED)
+
 # Every message counts: camera_info that the monitor counts, ground truth.
 SENSOR = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=100, reliability=_AS_OFFERED)
 

@@ -59,18 +59,16 @@ def half_extents(mesh: Mesh) -> np.ndarray:
     return mesh.extents / 2
 
 
-def sample_orientation(rng: np.random.Generator, stable: np.ndarray) -> np.ndarray:
-    """(3, 3) camera_from_object rotation: 70 % as a camera above a table sees it, else any.
-
-    :param stable: (K, 3, 3) rotations that bring the object to rest on a plane, z up
-    """
+def sample_orientation(rng: np.random.Generator, resting: RestingPoses) -> np.ndarray:
+    """(3, 3) camera_from_object rotation: 70 % as a camera above a table sees it, else any."""
     if rng.random() > 0.7:
         return random_rotation(rng)
     yaw = rotation_from_vector((0, 0, rng.uniform(0, 2 * np.pi)))
     elevation = rng.uniform(0.0, np.radians(88))
     eye = (np.cos(elevation), 0.0, np.sin(elevation))
     roll = rotation_from_vector((0, 0, rng.normal(0, np.radians(12))))
-    return roll @ look_at(eye, (0, 0, 0))[:3, :3].T @ yaw @ stable[rng.integers(len(stable))]
+    rest = resting.rotations[rng.choice(len(resting.rotations), p=resting.likelihood)]
+    return roll @ look_at(eye, (0, 0, 0))[:3, :3].T @ yaw @ rest
 
 
 def facing_camera(symmetry: Symmetry, centred_from_object: np.ndarray) -> np.ndarray:
@@ -102,21 +100,32 @@ def taught_side(axis: np.ndarray) -> np.ndarray:
     return side / np.linalg.norm(side)
 
 
-def stable_rotations(mesh: Mesh) -> np.ndarray:
-    """(K, 3, 3) rotations under which the object rests on a plane, the likelier half of them."""
-    transforms, likelihood = trimesh.poses.compute_stable_poses(mesh.solid, n_samples=1, threshold=0.01)
-    if len(transforms) == 0:
-        return np.eye(3)[None]
-    keep = likelihood > 0.02 * likelihood.max()
-    return np.asarray(transforms)[keep, :3, :3]
+@dataclass(frozen=True)
+class RestingPoses:
+    """How an object comes to rest on a plane.
+
+    :param rotations: (K, 3, 3) from the object's frame to one with z up
+    :param likelihood: (K,) of each
+    """
+
+    rotations: np.ndarray
+    likelihood: np.ndarray
+
+    @classmethod
+    def of(cls, mesh: Mesh) -> RestingPoses:
+        """All that are likelier than one in a thousand, as for an object that is dropped."""
+        transforms, likelihood = trimesh.poses.compute_stable_poses(mesh.solid, n_samples=1, threshold=1e-3)
+        if len(transforms) == 0:
+            return cls(np.eye(3)[None], np.ones(1))
+        return cls(np.asarray(transforms)[:, :3, :3], likelihood / likelihood.sum())
 
 
 def render_views(mesh: Mesh, count: int, rng: np.random.Generator, symmetry: Symmetry = NO_SYMMETRY,
                  progress: bool = True) -> list[View]:
     """Render ``count`` views of the mesh, orientation and distance random."""
-    stable = stable_rotations(mesh)
+    resting = RestingPoses.of(mesh)
     with ViewRenderer(mesh) as renderer:
-        return [renderer.render(facing_camera(symmetry, sample_orientation(rng, stable)),
+        return [renderer.render(facing_camera(symmetry, sample_orientation(rng, resting)),
                                 rng.uniform(*DISTANCES_M))
                 for _ in tqdm(range(count), desc='rendering views', disable=not progress)]
 
