@@ -31,7 +31,7 @@ LAYERS = (
      'overlay', 'evaluate', 'bench', 'check', 'run_folder', 'provenance', 'photographs', 'paint_over'),
     ('ros',),
     ('nodes',),
-    ('cli', 'option_types', 'demo', 'node_processes'),
+    ('cli', 'commands', 'option_types', 'demo', 'node_processes'),
 )
 
 

@@ -1,0 +1,1 @@
+"""The commands of ``posegrasp``: one thin one each, grouped by what they are about."""

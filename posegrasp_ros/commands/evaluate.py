@@ -1,0 +1,118 @@
+"""On recordings: ``evaluate``."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from pathlib import Path
+
+from posegrasp_ros import option_types
+from posegrasp_ros.commands.options import (
+    DONE,
+    GATE_FAILED,
+    command,
+    estimator_option,
+    model_folder,
+    model_option,
+    threads_option,
+)
+from posegrasp_ros.estimation.create import ESTIMATORS
+from posegrasp_ros.resources import resource_path
+
+
+def add_evaluate(commands) -> None:
+    """``posegrasp evaluate``."""
+    parser = command(commands, 'evaluate', _evaluate, 'replay bags through estimator, planner and metrics',
+                      'Example: posegrasp evaluate scenes --out runs/scenes. Needs no ROS.')
+    parser.add_argument('bags', nargs='+', type=Path, metavar='BAG',
+                        help='rosbag2 folder, .mcap or .db3 file, or a folder of .png and .jpg images')
+    parser.add_argument('--out', type=Path, metavar='DIR', default=Path('runs/evaluate'),
+                        help='run folder for metrics and report')
+    estimator_option(parser)
+    parser.add_argument('--beside', nargs='*', choices=ESTIMATORS, metavar='ESTIMATOR',
+                        help=f'measure these on the same frames too, of {", ".join(ESTIMATORS)} (default: all of '
+                             'them; a bare --beside at the end: none)')
+    parser.add_argument('--gripper', type=Path, metavar='FILE',
+                        help='gripper figures (default: the shipped Franka Hand)')
+    for topic in ('image', 'camera-info', 'ground-truth'):
+        parser.add_argument(f'--{topic}-topic', metavar='TOPIC', help='when the guess is wrong')
+    parser.add_argument('--depth-topic', metavar='TOPIC',
+                        help='depth registered to the images, 16UC1 or 32FC1, to refine with (default: none)')
+    parser.add_argument('--track', action='store_true',
+                        help='look first where the object was a moment ago; figures of accuracy are without')
+    _camera_pose_options(parser)
+    parser.add_argument('--no-object', action='store_true',
+                        help='the object is in none of the images: the share that has a pose is measured')
+    parser.add_argument('--paint-over', action='store_true',
+                        help='paint the object over where the ground truth says it is, then as --no-object')
+    parser.add_argument('--hfov', type=option_types.field_of_view, metavar='DEG', default=60.0,
+                        help='horizontal field of view of the camera, for folders of images')
+    threads_option(parser)
+    parser.add_argument('--require', nargs='+', action='extend', metavar='METRIC=VALUE',
+                        type=option_types.requirement,
+                        help='needed of this run instead of what the baselines say, such as recall_1cm_5deg=97%% '
+                             'or position_error_median=2mm')
+    parser.add_argument('--gate', action='store_true', help='exit with 3 when a requirement of the baselines is '
+                        'missed or, for want of ground truth or answers, could not be measured')
+    model_option(parser)
+
+
+def _camera_pose_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('--base-frame', metavar='NAME', default='base',
+                        help="the robot's frame, z up: grasps are planned in it, /tf tells where the camera is")
+    parser.add_argument('--base-from-camera', nargs=7, type=option_types.finite,
+                        metavar=('X', 'Y', 'Z', 'QX', 'QY', 'QZ', 'QW'),
+                        help='pose of a camera that does not move, metres (default: what /tf says)')
+    parser.add_argument('--support-height', type=option_types.finite, metavar='M', default=0.0,
+                        help='z of the plane that the object stands on, in the base frame, metres')
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from posegrasp_ros.bags import BagTopics
+    from posegrasp_ros.estimation.model_card import load_model_card
+    from posegrasp_ros.evaluate import evaluate_bags
+    from posegrasp_ros.grasping.planner import Scene
+    from posegrasp_ros.metrics.baselines import load_ledger
+    from posegrasp_ros.report import format_table
+
+    card, ledger = load_model_card(model_folder(options)), load_ledger()
+    for metric, value in options.require or ():
+        ledger = ledger.with_requirement(metric, value)
+    topics = BagTopics(options.image_topic, options.camera_info_topic, options.ground_truth_topic,
+                       options.base_frame, options.depth_topic)
+    beside = ESTIMATORS if options.beside is None else options.beside
+    base_from_camera = None
+    if options.base_from_camera:
+        base_from_camera = option_types.transform('--base-from-camera', options.base_from_camera)
+    summary = evaluate_bags(options.bags, card, options.estimator, beside, _planner(card, options),
+                            Scene(options.support_height), ledger, out=options.out, topics=topics,
+                            base_from_camera=base_from_camera, threads=options.threads,
+                            no_object=options.no_object, paint=options.paint_over,
+                            field_of_view_rad=math.radians(options.hfov), track=options.track)
+    print(format_table(summary))
+    print(f'\nreport: {options.out / "report.html"}')
+    return _gate(summary, ledger) if options.gate else DONE
+
+
+def _gate(summary: dict, ledger) -> int:
+    """Say what holds and what does not."""
+    from posegrasp_ros.metrics.gate import check_gate
+
+    results = check_gate(summary['metrics'], ledger)
+    for result in results:
+        print(f'gate: {"held" if result.held else "MISSED"}: {result.text}', file=sys.stderr)
+    return DONE if all(result.held for result in results) else GATE_FAILED
+
+
+def _planner(card, options: argparse.Namespace):
+    """The planner for the model's grasps; None, said aloud, for a model without any."""
+    from posegrasp_ros.grasping.gripper import load_gripper
+    from posegrasp_ros.grasping.library import load_grasps
+    from posegrasp_ros.grasping.planner import GraspPlanner
+
+    if not card.grasps_path.is_file():
+        print(f'posegrasp: {card.grasps_path}: no grasps; poses are measured, grasps are not', file=sys.stderr)
+        return None
+    gripper = load_gripper(options.gripper or resource_path('config/gripper.yaml'))
+    return GraspPlanner(gripper, load_grasps(card.grasps_path, gripper), symmetry=card.symmetry)

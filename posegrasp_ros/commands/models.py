@@ -1,0 +1,94 @@
+"""Of a model folder: ``check`` and ``bench``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from pathlib import Path
+
+from posegrasp_ros import option_types
+from posegrasp_ros.commands.options import (
+    DONE,
+    command,
+    model_folder,
+    model_option,
+    threads_option,
+)
+from posegrasp_ros.errors import BadInput
+
+
+def add_bench(commands) -> None:
+    """``posegrasp bench``."""
+    parser = command(commands, 'bench', _bench, "time image to pose beside the networks' own time",
+                      'Example: posegrasp bench --json')
+    parser.add_argument('--frames', type=option_types.positive, default=20, help='simulated frames to time on')
+    parser.add_argument('--repeats', type=option_types.positive, default=5, help='rounds over the frames')
+    parser.add_argument('--size', type=option_types.image_size, default='640x480', help='image size, pixels')
+    threads_option(parser)
+    parser.add_argument('--json', action='store_true', help='print one JSON object')
+    model_option(parser)
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from posegrasp_ros.bench import bench, simulated_images
+    from posegrasp_ros.estimation.model_card import load_model_card
+
+    card = load_model_card(model_folder(options))
+    result = bench(card, simulated_images(card, options.frames, options.size), options.repeats, options.threads)
+    if options.json:
+        print(json.dumps(result))
+    else:
+        times = result['image_to_pose_ms']
+        print(f'image to pose      p50 {times["p50"]:.1f} ms, p95 {times["p95"]:.1f} ms')
+        print(f'onnxruntime alone  p50 {result["onnxruntime_ms"]["p50"]:.1f} ms')
+        print(f'ratio              {result["ratio"]:.2f} at {options.size[0]}x{options.size[1]}, '
+              f'{result["threads"]} threads')
+        if result['resident_mb'] is not None:
+            print(f'memory             {result["resident_mb"]:.0f} MB resident at most, in a process that only '
+                  'estimates')
+    return DONE
+
+
+def add_check(commands) -> None:
+    """``posegrasp check``."""
+    parser = command(commands, 'check', _check, 'validate a model folder, run it once, print what was understood',
+                      'Example: posegrasp check models/mine --image shot.png --hfov 69 --overlay seen.png')
+    parser.add_argument('model', type=Path, metavar='MODEL_DIR', help='model folder with a model.yaml')
+    parser.add_argument('--image', type=Path, metavar='FILE', help='PNG or JPEG to run on (default: grey noise)')
+    parser.add_argument('--camera', type=Path, metavar='FILE',
+                        help="the image's camera_info as YAML, as ROS's calibration writes it")
+    parser.add_argument('--hfov', type=option_types.field_of_view, metavar='DEG',
+                        help="horizontal field of view of the image's camera where there is no --camera (default: "
+                             '60, a guess that makes distances one)')
+    parser.add_argument('--overlay', type=Path, metavar='FILE', help='write the image with the poses drawn in')
+    parser.add_argument('--json', action='store_true', help='print one JSON object')
+    threads_option(parser)
+
+
+def _check(options: argparse.Namespace) -> int:
+    from posegrasp_ros.check import check_model, describe, read_image, write_image
+
+    if options.image is None and (options.camera or options.hfov or options.overlay):
+        raise BadInput('--camera, --hfov and --overlay: expected together with --image')
+    image = read_image(options.image) if options.image else None
+    camera = _camera_of(image, options) if options.image else None
+    report, picture = check_model(options.model, image, camera, options.threads)
+    if options.overlay:
+        write_image(options.overlay, picture)
+    print(json.dumps(report, default=str) if options.json else describe(report))
+    return DONE
+
+
+def _camera_of(image, options: argparse.Namespace):
+    """The image's intrinsics: from the file, from the field of view, else a guess that is said aloud."""
+    from posegrasp_ros.calibration_file import load_camera
+    from posegrasp_ros.camera import Camera
+
+    if options.camera:
+        return load_camera(options.camera)
+    if options.hfov is None:
+        print('posegrasp: no --camera and no --hfov: a field of view of 60 degrees is assumed, so distances are a '
+              'guess', file=sys.stderr)
+    return Camera.from_field_of_view(*image.shape[1::-1], math.radians(options.hfov or 60.0))

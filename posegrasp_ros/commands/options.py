@@ -1,0 +1,51 @@
+"""What several commands have in common: exit codes, and options that mean the same everywhere."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from posegrasp_ros import option_types
+from posegrasp_ros.estimation.create import ESTIMATORS
+from posegrasp_ros.resources import resource_path
+
+DONE, BAD_INPUT, GATE_FAILED, INTERRUPTED = 0, 2, 3, 130
+
+
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows defaults that say something."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        silent = action.default is None or action.default is False
+        return action.help if silent else super()._get_help_string(action)
+
+
+def command(commands, name: str, run, help_text: str, epilog: str) -> argparse.ArgumentParser:
+    """A parser for a command that ``run(options)`` carries out."""
+    parser = commands.add_parser(name, help=help_text, description=help_text, epilog=epilog,
+                                 formatter_class=_HelpFormatter)
+    parser.set_defaults(run=run)
+    return parser
+
+
+def model_option(parser: argparse.ArgumentParser) -> None:
+    """``--model``, see :func:`model_folder`."""
+    parser.add_argument('--model', type=Path, metavar='DIR',
+                        help='model folder with a model.yaml (default: the shipped box)')
+
+
+def estimator_option(parser: argparse.ArgumentParser) -> None:
+    """``--estimator``."""
+    parser.add_argument('--estimator', choices=ESTIMATORS, default='onnx',
+                        help='onnx is the network with refinement, network without; the others are baselines')
+
+
+def threads_option(parser: argparse.ArgumentParser) -> None:
+    """``--threads``."""
+    parser.add_argument('--threads', type=option_types.positive, metavar='N',
+                        help='processor threads of the networks (default: one for each core that may be used)')
+
+
+def model_folder(options: argparse.Namespace) -> Path:
+    """What ``--model`` says, else the shipped box."""
+    return options.model or resource_path('models/box')
