@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -16,28 +16,55 @@ from posegrasp_ros.estimation.edge_term import EdgeTerm
 from posegrasp_ros.estimation.edges import Edges
 from posegrasp_ros.estimation.picture import Picture
 from posegrasp_ros.estimation.surface import Surface
-from posegrasp_ros.geometry import invert, make_transform, rotate_covariance, rotation_angle
+from posegrasp_ros.geometry import invert, make_transform, perturb, rotate_covariance, rotation_angle
 from posegrasp_ros.mesh import Mesh
 
 CROP_SIZE = 160
 MARGIN = 1.15
 PRIOR_SLACK = 2.0
 """The network's standard deviations are taken as this many times what it says."""
+CONVINCING_SHARE = 0.9
+"""Where fewer of the edges are found, other starts are tried."""
+OTHER_START = 1.7
+"""Standard deviations away: two starts that far apart stand for a Gaussian as sigma points do."""
 FARTHEST_TURN_RAD = np.radians(30)
 FARTHEST_SHIFT = 0.15
 """Of the distance: a descent that goes farther has left for another minimum."""
+
+
+@dataclass
+class _Scene:
+    """What an image says, and what was known before.
+
+    :param crop: (S, S, 3) float32
+    :param matrix: (3, 3) pinhole matrix of the crop
+    """
+
+    crop: np.ndarray
+    matrix: np.ndarray
+    depth: DepthMap | None
+    prior: Prior
+    pictures: dict[float, Picture] = field(default_factory=dict)
+
+    def picture(self, blur_px: float) -> Picture:
+        """The crop at a blur, made once."""
+        if blur_px not in self.pictures:
+            self.pictures[blur_px] = Picture(self.crop, blur_px)
+        return self.pictures[blur_px]
 
 
 @dataclass(frozen=True)
 class Level:
     """One step from coarse to fine.
 
+    :param from_px: left out when the start is known better than this already
     :param colour_blur_px: of the crop where colours are compared
     :param edge_blur_px: of the crop where edges are looked for
     :param reach_px: how far an edge may lie from where it is expected
     :param edge_sigma_px: how far off it is taken to be found: at first it is often another edge
     """
 
+    from_px: float
     colour_blur_px: float
     edge_blur_px: float
     reach_px: int
@@ -45,7 +72,7 @@ class Level:
     iterations: int
 
 
-LEVELS = (Level(3.0, 1.5, 8, 2.0, 5), Level(1.5, 0.7, 5, 1.0, 4), Level(0.7, 0.7, 3, 0.7, 3))
+LEVELS = (Level(3.0, 3.0, 1.5, 8, 2.0, 5), Level(0.0, 1.5, 0.7, 5, 1.0, 4), Level(0.0, 0.7, 0.7, 3, 0.7, 3))
 
 
 class Refiner:
@@ -72,24 +99,50 @@ class Refiner:
         """
         centre = camera_from_object[:3, :3] @ self._centre + camera_from_object[:3, 3]
         crop = CropCamera.around(centre, self._radius / np.linalg.norm(centre), CROP_SIZE, MARGIN)
-        shot = crop.shoot(image, camera).astype(np.float32)
         camera_from_crop = make_transform(crop.camera_from_crop)
         start = invert(camera_from_crop) @ camera_from_object
-        known = np.linalg.inv(rotate_covariance(covariance, crop.camera_from_crop.T)) / PRIOR_SLACK ** 2
-        prior, found = Prior(start, known), Alignment(start, known)
-        blurs = {blur for level in LEVELS for blur in (level.colour_blur_px, level.edge_blur_px)}
-        pictures = {blur: Picture(shot, blur) for blur in blurs}
-        depth = None if depth_m is None else DepthMap.of_crop(depth_m, camera, crop)
-        for level in LEVELS:
-            colour = ColourTerm(self._surface, pictures[level.colour_blur_px], crop.matrix, found.pose)
-            edge = EdgeTerm(self._edges, pictures[level.edge_blur_px], crop.matrix, found.pose, level.reach_px,
-                            level.edge_sigma_px)
-            measured = None if depth is None else DepthTerm(self._surface, depth, found.pose)
-            found = align(found, prior, colour, edge, measured, level.iterations)
-            if found is None or _lost(start, found.pose):
-                return None
+        covariance = rotate_covariance(covariance, crop.camera_from_crop.T) * PRIOR_SLACK ** 2
+        scene = _Scene(crop.shoot(image, camera).astype(np.float32), crop.matrix,
+                       None if depth_m is None else DepthMap.of_crop(depth_m, camera, crop),
+                       Prior(start, np.linalg.inv(covariance)))
+        levels = [level for level in LEVELS if self._spread_px(covariance, start[2, 3], crop) >= level.from_px]
+        found = self._descend(scene, start, levels)
+        if found is None or found.edge_share < CONVINCING_SHARE:
+            others = [self._descend(scene, other, levels) for other in self._other_starts(start, covariance)]
+            found = max((each for each in (found, *others) if each),
+                        key=lambda each: each.correlation + each.edge_share, default=None)
+        if found is None:
+            return None
         return replace(found, pose=camera_from_crop @ found.pose,
                        information=rotate_covariance(found.information, crop.camera_from_crop))
+
+    def _descend(self, scene: _Scene, start: np.ndarray, levels: list[Level]) -> Alignment | None:
+        """The minimum below a start; None when it was lost on the way."""
+        found = Alignment(start, scene.prior.information)
+        for level in levels:
+            colour = ColourTerm(self._surface, scene.picture(level.colour_blur_px), scene.matrix, found.pose)
+            edge = EdgeTerm(self._edges, scene.picture(level.edge_blur_px), scene.matrix, found.pose,
+                            level.reach_px, level.edge_sigma_px)
+            depth = None if scene.depth is None else DepthTerm(self._surface, scene.depth, found.pose)
+            found = align(found, scene.prior, colour, edge, depth, level.iterations)
+            if found is None or _lost(scene.prior.pose, found.pose):
+                return None
+        return found
+
+    def _other_starts(self, start: np.ndarray, covariance: np.ndarray) -> list[np.ndarray]:
+        """Poses on both sides of the start along the two directions in which it is known least."""
+        unit = np.repeat([self._radius, 1.0], 3)  # a shift of a radius counts as much as a turn of one radian
+        variance, directions = np.linalg.eigh(covariance / np.outer(unit, unit))
+        steps = (directions * np.sqrt(variance.clip(0)) * unit[:, None])[:, -2:].T
+        return [perturb(start, side * OTHER_START * step / PRIOR_SLACK) for step in steps for side in (-1, 1)]
+
+    def _spread_px(self, covariance: np.ndarray, depth_m: float, crop: CropCamera) -> float:
+        """Standard deviation of where the object's rim is seen, given that of its pose."""
+        variance = np.diag(covariance)
+        pixels_a_metre = crop.focal_px / depth_m
+        away = (self._radius / depth_m) ** 2 * variance[2]
+        turn = self._radius ** 2 * variance[3:].mean()
+        return float(pixels_a_metre * np.sqrt(variance[:2].mean() + away + turn))
 
 
 def _lost(start: np.ndarray, pose: np.ndarray) -> bool:

@@ -136,7 +136,7 @@ def refine_pose(points: np.ndarray, pixels: np.ndarray, sigma_m: np.ndarray, mat
         information, gradient = weighted.T @ rows, weighted.T @ residual.ravel()
         if view is not None:
             of_view, pull = _view_term(view, pose)
-            information, gradient = information + of_view, gradient + pull
+            information, gradient = information + points_an_error * of_view, gradient + points_an_error * pull
         try:
             step = np.linalg.solve(information, gradient)
         except np.linalg.LinAlgError:

@@ -27,7 +27,7 @@ from posegrasp_ros.training.views import half_extents
 MEAN = (0.45, 0.45, 0.45)
 STD = (0.25, 0.25, 0.25)
 PEAK_LEARNING_RATE = 2e-3
-VIEW_WEIGHT = 0.3
+VIEW_WEIGHT = 1.0
 
 
 @dataclass(frozen=True)
