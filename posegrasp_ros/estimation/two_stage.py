@@ -25,7 +25,7 @@ from posegrasp_ros.geometry import make_transform, rotate_covariance
 
 MOST_PASSES = 2
 PADDING_GREY = 115
-CELLS_AN_ERROR = 16
+CELLS_AN_ERROR = 64
 """The network's coordinates err together: so many neighbouring cells share one error."""
 
 
