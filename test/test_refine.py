@@ -5,12 +5,15 @@ import pytest
 import trimesh
 from conftest import simulated_frames
 
+from posegrasp_ros.estimation.colour_term import ColourTerm
+from posegrasp_ros.estimation.crop import CropCamera
+from posegrasp_ros.estimation.edge_term import EdgeTerm
 from posegrasp_ros.estimation.edges import Edges
 from posegrasp_ros.estimation.picture import Picture
 from posegrasp_ros.estimation.refine import Refiner
 from posegrasp_ros.estimation.surface import Surface
 from posegrasp_ros.estimation.visibility import Visibility
-from posegrasp_ros.geometry import invert, perturb, rotation_angle
+from posegrasp_ros.geometry import invert, make_transform, perturb, rotation_angle
 from posegrasp_ros.mesh import Mesh, load_mesh
 from posegrasp_ros.resources import resource_path
 
@@ -108,9 +111,11 @@ def test_surface_seen_through_another_part_is_hidden():
 
 def test_visible_points_are_those_of_the_sides_in_front(mesh):
     surface = Surface(mesh, Edges(mesh), (0.001,))
-    seen, colours = surface.visible(np.array([0, 0, 0.5]), 0.001)
+    from_above, blur = np.array([[0, 0, 0.5]]), np.array([0.001])
+    cosines = surface.cosines(from_above, blur)
+    seen = np.flatnonzero(cosines[0])
     np.testing.assert_allclose(surface.normals[seen], np.tile((0, 0, 1.0), (len(seen), 1)), atol=1e-9)
-    assert colours.shape == (len(seen), 3)
+    assert surface.colours(seen[None], cosines[:, seen], blur).shape == (1, len(seen), 3)
 
 
 def test_outline_of_a_box_seen_straight_is_the_rim_of_its_lid(mesh):
@@ -134,3 +139,23 @@ def test_steepness_is_that_along_the_direction():
     where = np.full((2, 1, 2), 20.0)
     steepness = picture.slopes(where, np.array([[1.0, 0.0], [0.0, 1.0]]))
     np.testing.assert_allclose(steepness[:, 0], (3 * np.sqrt(3), 0), atol=1e-3)
+
+
+def test_several_poses_at_once_move_as_each_does_alone(mesh, refiner, frames):
+    rng = np.random.default_rng(4)
+    poses = np.array([coarse(frames[0], rng) for _ in range(3)])
+    crop = CropCamera.around(poses[0, :3, 3], mesh.radius / poses[0, 2, 3], 160, 1.15)
+    shot = Picture(crop.shoot(frames[0].image, frames[0].camera).astype(np.float32), 1.5)
+    poses = invert(make_transform(crop.camera_from_crop)) @ poses
+    edges = Edges(mesh)
+    surface, covariances = Surface(mesh, edges, (0.002,)), np.repeat(COVARIANCE[None], 3, axis=0)
+
+    def normal(of):
+        return (ColourTerm(surface, shot, crop.matrix, of).at(of)
+                + EdgeTerm(edges, shot, crop.matrix, of, 5, 1.0).at(of, covariances[:len(of)]))
+
+    together = normal(poses)
+    for index in range(3):
+        alone = normal(poses[index:index + 1])
+        np.testing.assert_allclose(together.information[index], alone.information[0], rtol=1e-6)
+        np.testing.assert_allclose(together.gradient[index], alone.gradient[0], rtol=1e-6, atol=1e-6)

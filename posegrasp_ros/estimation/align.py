@@ -1,4 +1,4 @@
-"""Align a pose with pictures: no renderer, a few hundred points, Gauss-Newton.
+"""Align poses with pictures: no renderer, a few hundred points, Gauss-Newton from several starts at once.
 
 Minimised together are the terms of colour and edges, of depth where a camera gives it, and the prior: what the
 network said, as far as it is to be trusted. Each lets go of what is hidden, glares or found the wrong edge.
@@ -19,63 +19,74 @@ from posegrasp_ros.geometry import perturb
 
 SMALL_SHIFT, SMALL_TURN_RAD = 2e-4, 5e-4
 """Steps below these, of the distance and in radians, move no pixel by a tenth."""
-
-
-@dataclass
-class Alignment:
-    """A refined pose.
-
-    :param pose: (4, 4) crop_from_object
-    :param information: (6, 6) inverse covariance
-    :param correlation: between image and lit surface colour, 1 when they agree
-    :param edge_share: share of the visible edge points that found an edge where they should
-    :param disagreement: squared distance from the prior, in its own standard deviations
-    """
-
-    pose: np.ndarray
-    information: np.ndarray
-    correlation: float = 0.0
-    edge_share: float = 0.0
-    disagreement: float = 0.0
+EXPLAINED_WEIGHT = 2.0
+"""A convex body shows half of its surface at most: then colour counts as much as edges."""
 
 
 @dataclass(frozen=True)
 class Prior:
-    """What is known before: a pose and its (6, 6) information."""
+    """What is known before: a (4, 4) pose and its (6, 6) information."""
 
     pose: np.ndarray
     information: np.ndarray
 
-    def difference(self, pose: np.ndarray) -> np.ndarray:
-        """(6,) disturbance that makes the prior's pose this one."""
-        turn = cv2.Rodrigues(pose[:3, :3] @ self.pose[:3, :3].T)[0].ravel()
-        return np.concatenate([pose[:3, 3] - self.pose[:3, 3], turn])
+    def differences(self, poses: np.ndarray) -> np.ndarray:
+        """(B, 6) disturbances that make the prior's pose these."""
+        turns = [cv2.Rodrigues(turn)[0].ravel() for turn in poses[:, :3, :3] @ self.pose[:3, :3].T]
+        return np.concatenate([poses[:, :3, 3] - self.pose[:3, 3], turns], axis=1)
 
-    def at(self, pose: np.ndarray) -> Normal:
-        """The normal equations at a pose."""
-        return Normal(self.information, self.information @ self.difference(pose))
+    def at(self, poses: np.ndarray) -> Normal:
+        """The normal equations at poses."""
+        information = np.repeat(self.information[None], len(poses), axis=0)
+        return Normal(information, self.differences(poses) @ self.information)
 
 
-def align(start: Alignment, prior: Prior, colour: ColourTerm, edge: EdgeTerm, depth: DepthTerm | None,
-          iterations: int) -> Alignment | None:
-    """Move the pose until mesh and pictures agree; None when too little of the object is seen or it is lost."""
-    if colour.is_empty and edge.is_empty:
-        return None
-    pose, information = start.pose, start.information
+@dataclass
+class Alignments:
+    """Poses that were aligned, one row each.
+
+    :param poses: (B, 4, 4) crop_from_object
+    :param information: (B, 6, 6) inverse covariances
+    :param correlation: (B,) between image and lit surface colour, 1 when they agree
+    :param evidence: (B,) how much of the surface and of its edges is seen as it should be. A pose that shows
+        little fits easily; so what counts is how much fits, not how well.
+    :param lost: (B,) bool, nothing to go by or out of the room before the camera
+    """
+
+    poses: np.ndarray
+    information: np.ndarray
+    correlation: np.ndarray
+    evidence: np.ndarray
+    lost: np.ndarray
+
+    @classmethod
+    def of(cls, poses: np.ndarray, information: np.ndarray) -> Alignments:
+        """Poses before anything was looked at, all of the same (6, 6) information."""
+        nothing = np.zeros(len(poses))
+        return cls(poses, np.repeat(information[None], len(poses), axis=0), nothing, nothing, nothing > 0)
+
+    def best(self) -> Alignments:
+        """The one with the most evidence, alone."""
+        index = int(np.argmax(np.where(self.lost, -np.inf, self.evidence)))
+        return Alignments(*(part[index:index + 1] for part in vars(self).values()))
+
+
+def align(start: Alignments, prior: Prior, colour: ColourTerm, edge: EdgeTerm, depth: DepthTerm | None,
+          iterations: int) -> Alignments:
+    """Move each pose until mesh and pictures agree."""
+    poses, information, lost = start.poses, start.information, start.lost.copy()
     for _ in range(iterations):
-        normal = prior.at(pose)
-        if not edge.is_empty:
-            normal += edge.at(pose, np.linalg.inv(information))
-        if not colour.is_empty:
-            normal += colour.at(pose)
+        normal = prior.at(poses) + edge.at(poses, np.linalg.inv(information)) + colour.at(poses)
         if depth is not None:
-            normal += depth.at(pose)
+            normal += depth.at(poses)
         information = normal.information
-        step = -np.linalg.solve(information, normal.gradient)
-        pose = perturb(pose, step)
-        if not (np.isfinite(pose).all() and pose[2, 3] > 0):
-            return None
-        if np.abs(step[:3]).max() < SMALL_SHIFT * pose[2, 3] and np.abs(step[3:]).max() < SMALL_TURN_RAD:
+        steps = -np.linalg.solve(information, normal.gradient[:, :, None])[:, :, 0]
+        moved = np.array([perturb(pose, step) for pose, step in zip(poses, steps)])
+        lost |= ~(np.isfinite(moved).all(axis=(1, 2)) & (moved[:, 2, 3] > prior.pose[2, 3] / 2))
+        poses = np.where(lost[:, None, None], poses, moved)
+        if (np.abs(steps[:, :3]).max() < SMALL_SHIFT * prior.pose[2, 3]
+                and np.abs(steps[:, 3:]).max() < SMALL_TURN_RAD):
             break
-    change = prior.difference(pose)
-    return Alignment(pose, information, colour.correlation, edge.share, float(change @ prior.information @ change))
+    lost |= (colour.correlation == 0) & (edge.fit == 0) & (depth is None)
+    explained = colour.explained + (0.0 if depth is None else depth.explained)
+    return Alignments(poses, information, colour.correlation, EXPLAINED_WEIGHT * explained + edge.fit, lost)

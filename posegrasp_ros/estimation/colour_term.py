@@ -12,9 +12,9 @@ import numpy as np
 from posegrasp_ros.estimation.picture import Picture
 from posegrasp_ros.estimation.solve import reproject
 from posegrasp_ros.estimation.surface import Surface
-from posegrasp_ros.estimation.terms import LEAST_POINTS, TUKEY, Normal, thinned
+from posegrasp_ros.estimation.terms import LEAST_POINTS, TUKEY, Normal, chosen, eyes, masked_median
 
-MOST_POINTS = 250
+MOST_POINTS = 220
 CHI_3_MEDIAN = 1.54
 """Of the chi law with three degrees of freedom, one a colour channel."""
 INDEPENDENT_CHANNELS = 1.5
@@ -30,62 +30,69 @@ class ColourTerm:
     """The visible points of a surface against one picture.
 
     :param matrix: (3, 3) pinhole matrix of the picture
-    :param pose: (4, 4) crop_from_object, near enough to tell what is visible
-    :ivar correlation: between image and lit surface colour at the last pose, 1 when they agree
+    :param poses: (B, 4, 4) crop_from_object, near enough to tell what is visible
+    :ivar correlation: (B,) between image and lit surface colour at the last poses, 1 when they agree
+    :ivar explained: (B,) share of the whole surface that is seen as it should be
     """
 
-    def __init__(self, surface: Surface, picture: Picture, matrix: np.ndarray, pose: np.ndarray):
+    def __init__(self, surface: Surface, picture: Picture, matrix: np.ndarray, poses: np.ndarray):
         self._picture, self._matrix = picture, matrix
-        self.correlation = 0.0
-        pixels_a_metre = matrix[0, 0] / pose[2, 3]
-        eye = -pose[:3, :3].T @ pose[:3, 3]
-        chosen, colours = surface.visible(eye, np.hypot(picture.blur_px, 0.5) / pixels_a_metre)
-        some = thinned(np.arange(len(chosen)), MOST_POINTS)
-        chosen, colours = chosen[some], colours[some]
-        self._points = surface.points[chosen]
-        self._weight = np.ones(len(chosen))
+        self.correlation = self.explained = np.zeros(len(poses))
+        self._pixels_a_metre = matrix[0, 0] / poses[:, 2, 3]
+        cosine = surface.cosines(eyes(poses), np.hypot(picture.blur_px, 0.5) / self._pixels_a_metre)
+        indices, self._real = chosen(cosine > 0, MOST_POINTS)
+        self._seen_share = (cosine > 0).mean(axis=1)
+        self._points = surface.points[indices]
+        colours = surface.colours(indices, np.take_along_axis(cosine, indices, axis=1),
+                                  np.hypot(picture.blur_px, 0.5) / self._pixels_a_metre)
+        self._weight = self._real.astype(float)
         # columns of every channel: the lights, the image's value, its derivatives by the disturbance
-        self._columns = np.ones((3, len(chosen), LIGHTS + 7))
-        self._columns[:, :, 0] = colours.T
-        self._columns[:, :, 1:4] = colours.T[:, :, None] * surface.normals[chosen]
+        self._columns = np.ones((len(poses), 3, indices.shape[1], LIGHTS + 7))
+        self._columns[..., 0] = np.swapaxes(colours, 1, 2)
+        self._columns[..., 1:4] = self._columns[..., :1] * surface.normals[indices][:, None]
         # what a convex body shows is a quarter of its surface on average (Cauchy); that many spots are independent
-        spots = surface.area_m2 / 4 * (pixels_a_metre / picture.correlation_length_px) ** 2
-        self._independence = min(1.0, INDEPENDENT_CHANNELS / 3 * spots / max(len(chosen), 1))
-        self._pixels_a_metre = pixels_a_metre
+        spots = surface.area_m2 / 4 * (self._pixels_a_metre / picture.correlation_length_px) ** 2
+        self._count = np.maximum(self._real.sum(axis=1), 1)
+        self._independence = np.minimum(1.0, INDEPENDENT_CHANNELS / 3 * spots / self._count)
+        self._independence *= self._real.sum(axis=1) >= LEAST_POINTS
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether too little is seen to compare."""
-        return len(self._points) < LEAST_POINTS
-
-    def at(self, pose: np.ndarray) -> Normal:
-        """The normal equations at a pose."""
-        seen, jacobian, _ = reproject(self._points, pose, self._matrix)
-        value, slope_u, slope_v = (layer.T for layer in self._picture.read(seen))
-        columns = self._columns
-        columns[:, :, LIGHTS] = value - (value @ self._weight / self._weight.sum())[:, None]
-        columns[:, :, LIGHTS + 1:] = slope_u[:, :, None] * jacobian[:, 0] + slope_v[:, :, None] * jacobian[:, 1]
-        weighed = columns * self._weight[:, None]
-        gram = np.swapaxes(weighed, 1, 2) @ weighed
-        lights = gram[:, :LIGHTS, :LIGHTS].copy()
+    def at(self, poses: np.ndarray) -> Normal:
+        """The normal equations at poses; empty where too little is seen to compare."""
+        seen, jacobian, _ = reproject(self._points, poses, self._matrix)
+        value, slope_u, slope_v = (np.moveaxis(layer, 2, 1) for layer in self._picture.read(seen))
+        weight, columns = self._weight[:, None], self._columns
+        columns[..., LIGHTS] = value - ((value * weight).sum(2) / (weight.sum(2) + 1e-9))[..., None]
+        columns[..., LIGHTS + 1:] = (slope_u[..., None] * jacobian[:, None, :, 0]
+                                     + slope_v[..., None] * jacobian[:, None, :, 1])
+        weighed = columns * weight[..., None]
+        gram = np.swapaxes(weighed, 2, 3) @ weighed
+        lights = gram[..., :LIGHTS, :LIGHTS].copy()
         each = np.arange(LIGHTS)
-        lights[:, each, each] = lights[:, each, each] * (1 + 1e-6) + 1e-6  # one face cannot tell light from colour
-        fit = np.linalg.solve(lights, gram[:, :LIGHTS, LIGHTS:])
-        rest = (gram[:, LIGHTS:, LIGHTS:] - gram[:, LIGHTS:, :LIGHTS] @ fit).sum(axis=0)
-        self.correlation = float(np.sqrt(max(0.0, 1 - rest[0, 0] / (gram[:, LIGHTS, LIGHTS].sum() + 1e-9))))
-        sigma = self._weigh_anew(columns[:, :, LIGHTS] - (columns[:, :, :LIGHTS] @ fit[:, :, :1])[:, :, 0])
-        information = rest[1:, 1:] / sigma ** 2
-        scale = self._scale(information)
-        return Normal(information * scale, rest[1:, 0] * scale / sigma ** 2)
+        lights[..., each, each] = lights[..., each, each] * (1 + 1e-6) + 1e-6  # one face: light or colour?
+        fit = np.linalg.solve(lights, gram[..., :LIGHTS, LIGHTS:])
+        rest = (gram[..., LIGHTS:, LIGHTS:] - gram[..., LIGHTS:, :LIGHTS] @ fit).sum(axis=1)
+        total = gram[..., LIGHTS, LIGHTS].sum(axis=1)
+        noise = 3 * LEAST_SIGMA ** 2 * np.sum(self._weight ** 2, axis=1) + 1e-9  # a plain grey agrees with nothing
+        self.correlation = np.sqrt(np.clip((total - rest[:, 0, 0]) / (total + noise), 0, 1))
+        self.correlation *= self._independence > 0
+        sigma = self._weigh_anew(columns[..., LIGHTS] - (columns[..., :LIGHTS] @ fit[..., :1])[..., 0])
+        rest /= (sigma ** 2)[:, None, None]
+        scale = self._scale(rest[:, 1:3, 1:3])
+        return Normal(rest[:, 1:, 1:] * scale[:, None, None], rest[:, 1:, 0] * scale[:, None])
 
-    def _weigh_anew(self, residuals: np.ndarray) -> float:
-        """Set the square roots of Tukey's weights for (3, N) residuals; their standard deviation."""
-        length = np.sqrt(np.sum(residuals ** 2, axis=0))
-        sigma = max(float(np.median(length)) / CHI_3_MEDIAN, LEAST_SIGMA)
-        self._weight = np.clip(1 - (length / (TUKEY * CHI_3_MEDIAN * sigma)) ** 2, 1e-3, 1)
+    def _weigh_anew(self, residuals: np.ndarray) -> np.ndarray:
+        """Set the square roots of Tukey's weights for (B, 3, N) residuals; (B,) their standard deviation."""
+        length = np.sqrt(np.sum(residuals ** 2, axis=1))
+        sigma = np.maximum(masked_median(length, self._real) / CHI_3_MEDIAN, LEAST_SIGMA)
+        weight = np.clip(1 - (length / (TUKEY * CHI_3_MEDIAN * sigma)[:, None]) ** 2, 1e-3, 1)
+        self._weight = np.where(self._real, weight, 0.0)
+        self.explained = self._seen_share * np.sum(self._weight ** 2, axis=1) / self._count
         return sigma
 
-    def _scale(self, information: np.ndarray) -> float:
-        """How much less the points say together than they would if each erred by itself."""
-        sideways = self._independence * np.trace(information[:2, :2]) / 2 / self._pixels_a_metre ** 2
-        return self._independence * min(1.0, 1 / (LEAST_SHIFT_PX ** 2 * sideways + 1e-12))
+    def _scale(self, by_shift: np.ndarray) -> np.ndarray:
+        """(B,) how much less the points say together than they would if each erred by itself.
+
+        :param by_shift: (B, 2, 2) information about a shift sideways, as if they did
+        """
+        sideways = self._independence * np.trace(by_shift, axis1=1, axis2=2) / 2 / self._pixels_a_metre ** 2
+        return self._independence * np.minimum(1.0, 1 / (LEAST_SHIFT_PX ** 2 * sideways + 1e-12))

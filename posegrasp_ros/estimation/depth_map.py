@@ -38,14 +38,14 @@ class DepthMap:
     def distance(self, points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """How far the measured surface lies from a plane at each point.
 
-        :param points: (N, 3) crop frame, metres
-        :param normals: (N, 3) unit, crop frame
-        :return: (N,) metres along the normal, NaN where unknown; (N,) its standard deviation
+        :param points: (..., 3) crop frame, metres
+        :param normals: (..., 3) unit, crop frame
+        :return: (...) metres along the normal, NaN where unknown; (...) its standard deviation
         """
-        ray = points / points[:, 2:]
-        pixels = ray[:, :2] * self.matrix[0, 0] + self.matrix[:2, 2]
-        column, row = np.rint(pixels).astype(np.intp).clip(0, len(self.depth_m) - 1).T
+        ray = points / points[..., 2:]
+        pixels = ray[..., :2] * self.matrix[0, 0] + self.matrix[:2, 2]
+        column, row = np.moveaxis(np.rint(pixels).astype(np.intp).clip(0, len(self.depth_m) - 1), -1, 0)
         depth = self.depth_m[row, column]
-        distance = np.sum(normals * (ray * depth[:, None] - points), axis=1)
+        distance = np.sum(normals * (ray * depth[..., None] - points), axis=-1)
         noise = NOISE_M + NOISE_A_SQUARE_METRE * np.maximum(depth - NOISE_FROM_M, 0) ** 2
-        return distance, noise * np.abs(np.sum(normals * ray, axis=1)).clip(0.2)
+        return distance, noise * np.abs(np.sum(normals * ray, axis=-1)).clip(0.2)

@@ -7,13 +7,12 @@ from typing import NamedTuple
 import numpy as np
 
 from posegrasp_ros.camera import Camera, CameraError
-from posegrasp_ros.estimation.align import Alignment
 from posegrasp_ros.estimation.coarse import Candidate, CoarsePose
 from posegrasp_ros.estimation.decoders import sigmoid
 from posegrasp_ros.estimation.estimate import Estimation, PoseEstimate
 from posegrasp_ros.estimation.keypoints import KeypointEstimator
 from posegrasp_ros.estimation.model_card import SCORE_FIGURES, ModelCard
-from posegrasp_ros.estimation.refine import Refiner
+from posegrasp_ros.estimation.refine import Alignment, Refiner
 from posegrasp_ros.estimation.stopwatch import Stopwatch
 from posegrasp_ros.estimation.two_stage import TwoStageEstimator
 from posegrasp_ros.images import check_registered
@@ -139,6 +138,6 @@ def check_sizes(image: np.ndarray, camera: Camera, depth_m: np.ndarray | None = 
 def alignment_figures(aligned: Alignment | None) -> dict[str, float]:
     """What the refinement adds to the score; 0 where it was lost."""
     if aligned is None:
-        return {'correlation': 0.0, 'edge_share': 0.0, 'log_disagreement': 0.0}
-    return {'correlation': aligned.correlation, 'edge_share': aligned.edge_share,
+        return {'correlation': 0.0, 'evidence': 0.0, 'log_disagreement': 0.0}
+    return {'correlation': aligned.correlation, 'evidence': aligned.evidence,
             'log_disagreement': float(np.log(aligned.disagreement + 1))}

@@ -30,7 +30,7 @@ from posegrasp_ros.mesh import Mesh, load_mesh
 FORMAT = 'posegrasp.model/1'
 CARD_NAME = 'model.yaml'
 GRASPS_NAME = 'grasps.yaml'
-SCORE_FIGURES = ('heat', 'inlier_share', 'log_residual', 'correlation', 'edge_share', 'log_disagreement')
+SCORE_FIGURES = ('heat', 'inlier_share', 'log_residual', 'correlation', 'evidence', 'log_disagreement')
 """What the score is made of, see :func:`posegrasp_ros.estimation.estimator.alignment_figures`."""
 NO_OTHER_BOX = 0.1
 """A DOPE network's cuboid may differ from the mesh's box by this share of a side."""

@@ -23,15 +23,15 @@ class Picture:
         self._slope_v = cv2.Sobel(image, cv2.CV_32F, 0, 1, ksize=3, scale=1 / 8)
 
     def read(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Value, slope along u and along v, each (N, 3) float32, at (N, 2) pixels.
+        """Value, slope along u and along v, each (..., 3) float32, at (..., 2) pixels.
 
         The value is the nearest pixel's, carried on by its slopes: the image is blurred, it is straight that far.
         """
         nearest = np.rint(pixels).astype(np.intp).clip(0, len(self._image) - 1)
-        column, row = nearest.T
+        column, row = nearest[..., 0], nearest[..., 1]
         value, along_u, along_v = (layer[row, column] for layer in (self._image, self._slope_u, self._slope_v))
         rest = (pixels - nearest).astype(np.float32)
-        return value + along_u * rest[:, :1] + along_v * rest[:, 1:], along_u, along_v
+        return value + along_u * rest[..., :1] + along_v * rest[..., 1:], along_u, along_v
 
     def slopes(self, pixels: np.ndarray, directions: np.ndarray) -> np.ndarray:
         """(N, K) steepness of the image at (N, K, 2) pixels along (N, 2) directions."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from posegrasp_ros.camera import Camera
-from posegrasp_ros.estimation.align import Alignment, Prior, align
+from posegrasp_ros.estimation.align import Alignments, Prior, align
 from posegrasp_ros.estimation.colour_term import ColourTerm
 from posegrasp_ros.estimation.crop import CropCamera
 from posegrasp_ros.estimation.depth_map import DepthMap
@@ -23,13 +23,31 @@ CROP_SIZE = 160
 MARGIN = 1.15
 PRIOR_SLACK = 2.0
 """The network's standard deviations are taken as this many times what it says."""
-CONVINCING_SHARE = 0.9
-"""Where fewer of the edges are found, other starts are tried."""
+UNSURE_PX = 3.0
+"""A start known less well than this is looked at coarsely first, and others beside it."""
 OTHER_START = 1.7
 """Standard deviations away: two starts that far apart stand for a Gaussian as sigma points do."""
 FARTHEST_TURN_RAD = np.radians(30)
 FARTHEST_SHIFT = 0.15
 """Of the distance: a descent that goes farther has left for another minimum."""
+
+
+@dataclass
+class Alignment:
+    """A refined pose.
+
+    :param pose: (4, 4) camera_from_object
+    :param information: (6, 6) inverse covariance, in the camera frame
+    :param correlation: between image and lit surface colour, 1 when they agree
+    :param evidence: how much of the surface and of its edges is seen as it should be, 0 to about 2
+    :param disagreement: squared distance from the prior, in its own standard deviations
+    """
+
+    pose: np.ndarray
+    information: np.ndarray
+    correlation: float
+    evidence: float
+    disagreement: float
 
 
 @dataclass
@@ -57,14 +75,12 @@ class _Scene:
 class Level:
     """One step from coarse to fine.
 
-    :param from_px: left out when the start is known better than this already
     :param colour_blur_px: of the crop where colours are compared
     :param edge_blur_px: of the crop where edges are looked for
     :param reach_px: how far an edge may lie from where it is expected
     :param edge_sigma_px: how far off it is taken to be found: at first it is often another edge
     """
 
-    from_px: float
     colour_blur_px: float
     edge_blur_px: float
     reach_px: int
@@ -72,7 +88,7 @@ class Level:
     iterations: int
 
 
-LEVELS = (Level(3.0, 3.0, 1.5, 8, 2.0, 5), Level(0.0, 1.5, 0.7, 5, 1.0, 4), Level(0.0, 0.7, 0.7, 3, 0.7, 3))
+LEVELS = (Level(3.0, 1.5, 8, 2.0, 5), Level(1.5, 0.7, 5, 1.0, 4), Level(0.7, 0.7, 3, 0.7, 3))
 
 
 class Refiner:
@@ -105,36 +121,35 @@ class Refiner:
         scene = _Scene(crop.shoot(image, camera).astype(np.float32), crop.matrix,
                        None if depth_m is None else DepthMap.of_crop(depth_m, camera, crop),
                        Prior(start, np.linalg.inv(covariance)))
-        levels = [level for level in LEVELS if self._spread_px(covariance, start[2, 3], crop) >= level.from_px]
-        found = self._descend(scene, start, levels)
-        if found is None or found.edge_share < CONVINCING_SHARE:
-            others = [self._descend(scene, other, levels) for other in self._other_starts(start, covariance)]
-            found = max((each for each in (found, *others) if each),
-                        key=lambda each: each.correlation + each.edge_share, default=None)
-        if found is None:
+        starts, levels = [start], LEVELS[1:]
+        if self._spread_px(covariance, start[2, 3], crop) > UNSURE_PX:
+            starts, levels = starts + self._other_starts(start, covariance), LEVELS
+        found = Alignments.of(np.array(starts), scene.prior.information)
+        for level in levels[:-1]:
+            found = self._align(scene, found, level)
+        found = self._align(scene, found.best(), levels[-1])
+        if found.lost[0] or _is_far(start, found.poses[0]):
             return None
-        return replace(found, pose=camera_from_crop @ found.pose,
-                       information=rotate_covariance(found.information, crop.camera_from_crop))
+        change = scene.prior.differences(found.poses)[0]
+        return Alignment(camera_from_crop @ found.poses[0],
+                         rotate_covariance(found.information[0], crop.camera_from_crop),
+                         float(found.correlation[0]), float(found.evidence[0]),
+                         float(change @ scene.prior.information @ change))
 
-    def _descend(self, scene: _Scene, start: np.ndarray, levels: list[Level]) -> Alignment | None:
-        """The minimum below a start; None when it was lost on the way."""
-        found = Alignment(start, scene.prior.information)
-        for level in levels:
-            colour = ColourTerm(self._surface, scene.picture(level.colour_blur_px), scene.matrix, found.pose)
-            edge = EdgeTerm(self._edges, scene.picture(level.edge_blur_px), scene.matrix, found.pose,
-                            level.reach_px, level.edge_sigma_px)
-            depth = None if scene.depth is None else DepthTerm(self._surface, scene.depth, found.pose)
-            found = align(found, scene.prior, colour, edge, depth, level.iterations)
-            if found is None or _lost(scene.prior.pose, found.pose):
-                return None
-        return found
+    def _align(self, scene: _Scene, found: Alignments, level: Level) -> Alignments:
+        colour = ColourTerm(self._surface, scene.picture(level.colour_blur_px), scene.matrix, found.poses)
+        edge = EdgeTerm(self._edges, scene.picture(level.edge_blur_px), scene.matrix, found.poses,
+                        level.reach_px, level.edge_sigma_px)
+        depth = None if scene.depth is None else DepthTerm(self._surface, scene.depth, found.poses)
+        return align(found, scene.prior, colour, edge, depth, level.iterations)
 
     def _other_starts(self, start: np.ndarray, covariance: np.ndarray) -> list[np.ndarray]:
         """Poses on both sides of the start along the two directions in which it is known least."""
         unit = np.repeat([self._radius, 1.0], 3)  # a shift of a radius counts as much as a turn of one radian
         variance, directions = np.linalg.eigh(covariance / np.outer(unit, unit))
         steps = (directions * np.sqrt(variance.clip(0)) * unit[:, None])[:, -2:].T
-        return [perturb(start, side * OTHER_START * step / PRIOR_SLACK) for step in steps for side in (-1, 1)]
+        others = [perturb(start, side * OTHER_START / PRIOR_SLACK * step) for step in steps for side in (-1, 1)]
+        return [other for other in others if other[2, 3] > start[2, 3] / 2]
 
     def _spread_px(self, covariance: np.ndarray, depth_m: float, crop: CropCamera) -> float:
         """Standard deviation of where the object's rim is seen, given that of its pose."""
@@ -145,7 +160,7 @@ class Refiner:
         return float(pixels_a_metre * np.sqrt(variance[:2].mean() + away + turn))
 
 
-def _lost(start: np.ndarray, pose: np.ndarray) -> bool:
+def _is_far(start: np.ndarray, pose: np.ndarray) -> bool:
     shift = np.linalg.norm(pose[:3, 3] - start[:3, 3])
     return bool(shift > FARTHEST_SHIFT * start[2, 3]
                 or rotation_angle(pose[:3, :3] @ start[:3, :3].T) > FARTHEST_TURN_RAD)

@@ -169,26 +169,29 @@ def _view_term(view: View, pose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def reproject(points: np.ndarray, pose: np.ndarray, matrix: np.ndarray):
-    """Where points are seen, and how that changes with the pose.
+    """Where points are seen, and how that changes with the pose; leading dimensions are as many poses.
 
-    :return: (N, 2) pixels; (N, 2, 6) their derivative by the disturbance of ``geometry.perturb``; (N,) depths
+    :param points: (..., N, 3) object frame, metres
+    :param pose: (..., 4, 4)
+    :return: (..., N, 2) pixels; (..., N, 2, 6) their derivative by the disturbance of ``geometry.perturb``;
+        (..., N) depths
     """
-    turned = points @ pose[:3, :3].T
-    a, b, c = turned.T
-    x, y, z = pose[:3, 3, None] + turned.T
+    turned = points @ np.swapaxes(pose[..., :3, :3], -1, -2)
+    a, b, c = np.moveaxis(turned, -1, 0)
+    x, y, z = np.moveaxis(turned + pose[..., None, :3, 3], -1, 0)
     focal_u, focal_v = matrix[0, 0] / z, matrix[1, 1] / z
     u, v = x / z, y / z
-    jacobian = np.zeros((len(points), 2, 6))
+    jacobian = np.zeros((*z.shape, 2, 6))
     # a turn by d about the camera's axes moves a point by d x (R p), R p = (a, b, c)
     for column, values in enumerate((focal_u, 0.0, -focal_u * u, -focal_u * u * b, focal_u * (c + u * a),
                                      -focal_u * b)):
-        jacobian[:, 0, column] = values
+        jacobian[..., 0, column] = values
     for column, values in enumerate((0.0, focal_v, -focal_v * v, -focal_v * (c + v * b), focal_v * v * a,
                                      focal_v * a)):
-        jacobian[:, 1, column] = values
-    seen = np.empty((len(points), 2))
-    seen[:, 0] = matrix[0, 0] * u + matrix[0, 1] * v + matrix[0, 2]
-    seen[:, 1] = matrix[1, 1] * v + matrix[1, 2]
+        jacobian[..., 1, column] = values
+    seen = np.empty((*z.shape, 2))
+    seen[..., 0] = matrix[0, 0] * u + matrix[0, 1] * v + matrix[0, 2]
+    seen[..., 1] = matrix[1, 1] * v + matrix[1, 2]
     return seen, jacobian, z
 
 

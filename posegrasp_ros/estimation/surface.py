@@ -38,27 +38,32 @@ class Surface:
         self._to_edge_m = cKDTree(sharp).query(self.points)[0] if len(sharp) else np.full(POINTS, np.inf)
         self._visibility = Visibility(mesh, self.points, self.normals, seed)
 
-    def facing(self, eye: np.ndarray) -> np.ndarray:
-        """Indices of the points that a camera at ``eye`` sees, whatever their colour."""
-        rays = eye - self.points
-        cosine = np.einsum('ij,ij->i', rays, self.normals) / np.linalg.norm(rays, axis=1)
-        return np.flatnonzero((cosine > LEAST_COSINE) & self._visibility.seen_from(eye))
+    def cosines(self, eyes: np.ndarray, blurs_m: np.ndarray | None = None) -> np.ndarray:
+        """(B, N) cosines of the angles at which the points are seen; 0 where an image does not show them.
 
-    def visible(self, eye: np.ndarray, blur_m: float) -> tuple[np.ndarray, np.ndarray]:
-        """Indices of the points that an image of the given blur shows, and (M, 3) their colours in it.
+        :param eyes: (B, 3) the camera in the object's frame
+        :param blurs_m: (B,) of the image, at the object's distance: what is so near to an edge that this mixes in
+            what lies beyond is not shown; None where colours do not matter
+        """
+        rays = eyes[:, None] - self.points
+        cosine = np.einsum('bij,ij->bi', rays, self.normals) / np.sqrt(np.einsum('bij,bij->bi', rays, rays))
+        shown = cosine > LEAST_COSINE
+        if blurs_m is not None:
+            shown &= self._to_edge_m * cosine > CLEAR_OF_EDGES * blurs_m[:, None]
+        return np.where(shown & self._visibility.seen_from(eyes), cosine, 0.0)
+
+    def colours(self, indices: np.ndarray, cosines: np.ndarray, blurs_m: np.ndarray) -> np.ndarray:
+        """(B, K, 3) colours of points in a blurred image.
 
         Seen at an angle, a blur of the image covers more of the surface: the colour of a coarser blur is taken.
 
-        :param eye: (3,) the camera in the object's frame
-        :param blur_m: of the image, at the object's distance
+        :param indices: (B, K) of the points
+        :param cosines: (B, K) of the angles at which they are seen
+        :param blurs_m: (B,) of the image, at the object's distance
         """
-        rays = eye - self.points
-        cosine = np.einsum('ij,ij->i', rays, self.normals) / np.linalg.norm(rays, axis=1)
-        shown = (cosine > LEAST_COSINE) & (self._to_edge_m * cosine > CLEAR_OF_EDGES * blur_m)
-        chosen = np.flatnonzero(shown & self._visibility.seen_from(eye))
-        wanted = blur_m / np.sqrt(cosine[chosen])
-        level = np.argmin(np.abs(np.log(self._blurs_m[:, None] / wanted)), axis=0)
-        return chosen, self._colours[level, chosen]
+        wanted = blurs_m[:, None] / np.sqrt(np.maximum(cosines, LEAST_COSINE))
+        level = np.argmin(np.abs(np.log(self._blurs_m[:, None, None] / wanted)), axis=0)
+        return self._colours[level, indices]
 
 
 def _sample(mesh: Mesh, count: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
