@@ -104,7 +104,7 @@ class SampleMaker:
                 _cast_shadow(rng, canvas, view, placement)
             _paste(rng, canvas, view, placement)
         hidden = np.zeros(canvas.shape[:2], bool)
-        if rng.random() < 0.45:
+        if rng.random() < 0.5:
             for view, placement in placed:
                 hidden |= self._cover(rng, canvas, view, placement)
         return photograph(rng, canvas), hidden
@@ -233,9 +233,9 @@ def _cast_shadow(rng: np.random.Generator, canvas: np.ndarray, view: View, place
 
 def _draw_blob(rng: np.random.Generator, shape: np.ndarray, placement: Placement) -> None:
     """An ellipse or polygon over a part of the object, in place."""
-    reach = placement.radius_px * rng.uniform(0.25, 0.9)
+    reach = placement.radius_px * rng.uniform(0.3, 1.2)
     angle = rng.uniform(0, 2 * np.pi)
-    middle = placement.centre + placement.radius_px * rng.uniform(0.4, 1.0) * np.array(
+    middle = placement.centre + placement.radius_px * rng.uniform(0.2, 1.1) * np.array(
         [np.cos(angle), np.sin(angle)])
     if rng.random() < 0.4:
         axes = reach * rng.uniform(0.4, 1.2, 2)
