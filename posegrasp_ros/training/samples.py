@@ -17,6 +17,7 @@ CROP_MARGIN = 1.15
 """Half the crop's side in radii of the object's bounding sphere."""
 SCENE_SIZE = (320, 256)
 DETECTOR_STRIDE = 8
+MOST_COVERS = 3
 RADIUS_RANGE_PX = (11.0, 90.0)
 """Bounding sphere's radius in the detector's input: what it is trained to find."""
 
@@ -123,11 +124,15 @@ class SampleMaker:
     def _cover(self, rng, canvas: np.ndarray, view: View, placement: Placement) -> np.ndarray:
         """Put something in front of the object that hides up to about 60 % of it; (H, W) bool where."""
         height, width = canvas.shape[:2]
-        shape = np.zeros((height, width), np.uint8)
-        _draw_blob(rng, shape, placement)
         window, colour = _warp(view.colours, placement, (width, height))
         seen = colour[:, :, 3] > 127
-        if np.count_nonzero(seen & (shape[window] > 0)) > 0.6 * np.count_nonzero(seen):
+        for _ in range(MOST_COVERS):
+            shape = np.zeros((height, width), np.uint8)
+            _draw_blob(rng, shape, placement)
+            hidden = np.count_nonzero(seen & (shape[window] > 0))
+            if 0.05 * np.count_nonzero(seen) < hidden < 0.6 * np.count_nonzero(seen):
+                break
+        else:
             return np.zeros((height, width), bool)
         surface = self._backgrounds.patch(rng, width, height).astype(np.float32)
         if rng.random() < 0.5:
@@ -232,12 +237,19 @@ def _cast_shadow(rng: np.random.Generator, canvas: np.ndarray, view: View, place
 
 
 def _draw_blob(rng: np.random.Generator, shape: np.ndarray, placement: Placement) -> None:
-    """An ellipse or polygon over a part of the object, in place."""
+    """Over a part of the object, in place: an ellipse, a polygon, or the side of something larger than it."""
     reach = placement.radius_px * rng.uniform(0.3, 1.2)
     angle = rng.uniform(0, 2 * np.pi)
     middle = placement.centre + placement.radius_px * rng.uniform(0.2, 1.1) * np.array(
         [np.cos(angle), np.sin(angle)])
-    if rng.random() < 0.4:
+    kind = rng.random()
+    if kind < 0.3:
+        length, width = placement.radius_px * rng.uniform((2.0, 0.5), (5.0, 3.0))
+        middle += (middle - placement.centre) * (length / np.linalg.norm(middle - placement.centre))
+        box = (tuple(middle), (2 * length, 2 * width), np.degrees(angle))
+        cv2.fillPoly(shape, [np.rint(cv2.boxPoints(box)).astype(np.int32)], 255)
+        return
+    if kind < 0.6:
         axes = reach * rng.uniform(0.4, 1.2, 2)
         cv2.ellipse(shape, (tuple(middle), tuple(2 * axes), rng.uniform(0, 180)), 255, -1)
         return
