@@ -40,7 +40,7 @@ class EdgeTerm:
         self._count = np.maximum(self._real.sum(axis=1), 1)
         spacing_px = edges.length_m * matrix[0, 0] / poses[:, 2, 3]
         self._independence = np.sqrt(np.minimum(1.0, spacing_px / picture.correlation_length_px))
-        spacing = float(np.clip(picture.blur_px / 2, 0.5, 1.0))
+        spacing = float(np.clip(picture.blur_px / 1.5, 0.5, 1.0))
         self._steps = np.arange(-reach_px, reach_px + spacing / 2, spacing)
 
     def at(self, poses: np.ndarray, covariances: np.ndarray) -> Normal:

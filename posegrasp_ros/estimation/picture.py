@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import cv2
 import numpy as np
 
@@ -22,6 +24,12 @@ class Picture:
         self._slope_u = cv2.Sobel(image, cv2.CV_32F, 1, 0, ksize=3, scale=1 / 8)
         self._slope_v = cv2.Sobel(image, cv2.CV_32F, 0, 1, ksize=3, scale=1 / 8)
 
+    @cached_property
+    def _tensor(self) -> np.ndarray:
+        """(S, S, 3) products of the slopes, summed over the channels: u with u, u with v, v with v."""
+        pairs = ((self._slope_u, self._slope_u), (self._slope_u, self._slope_v), (self._slope_v, self._slope_v))
+        return cv2.merge([cv2.transform(one * other, np.ones((1, 3), np.float32)) for one, other in pairs])
+
     def read(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Value, slope along u and along v, each (..., 3) float32, at (..., 2) pixels.
 
@@ -35,9 +43,7 @@ class Picture:
 
     def slopes(self, pixels: np.ndarray, directions: np.ndarray) -> np.ndarray:
         """(N, K) steepness of the image at (N, K, 2) pixels along (N, 2) directions."""
-        where = pixels.reshape(-1, 1, 2).astype(np.float32)
-        across = directions.astype(np.float32)
-        along_u, along_v = (cv2.remap(layer, where, None, cv2.INTER_LINEAR).reshape(*pixels.shape[:-1], 3)
-                            for layer in (self._slope_u, self._slope_v))
-        change = along_u * across[:, None, :1] + along_v * across[:, None, 1:]
-        return np.sqrt(np.einsum('nkc,nkc->nk', change, change))
+        tensor = cv2.remap(self._tensor, pixels.reshape(-1, 1, 2).astype(np.float32), None, cv2.INTER_LINEAR)
+        uu, uv, vv = np.moveaxis(tensor.reshape(*pixels.shape[:-1], 3), -1, 0)
+        u, v = directions.astype(np.float32).T[:, :, None]
+        return np.sqrt(np.maximum(uu * u * u + 2 * uv * u * v + vv * v * v, 0))

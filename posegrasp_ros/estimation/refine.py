@@ -25,8 +25,8 @@ PRIOR_SLACK = 2.0
 """The network's standard deviations are taken as this many times what it says."""
 UNSURE_PX = 3.0
 """A start known less well than this is looked at coarsely first, and others beside it."""
-OTHER_START = 1.7
-"""Standard deviations away: two starts that far apart stand for a Gaussian as sigma points do."""
+OTHER_START = 2.2
+"""Standard deviations away: farther than most errors, so that every minimum has a start beside it."""
 FARTHEST_TURN_RAD = np.radians(30)
 FARTHEST_SHIFT = 0.15
 """Of the distance: a descent that goes farther has left for another minimum."""
@@ -88,7 +88,7 @@ class Level:
     iterations: int
 
 
-LEVELS = (Level(3.0, 1.5, 8, 2.0, 5), Level(1.5, 0.7, 5, 1.0, 4), Level(0.7, 0.7, 3, 0.7, 3))
+LEVELS = (Level(3.0, 1.5, 8, 2.0, 4), Level(1.5, 0.7, 5, 1.0, 3), Level(0.7, 0.7, 3, 0.7, 2))
 
 
 class Refiner:
