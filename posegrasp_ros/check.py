@@ -101,7 +101,7 @@ def _noise() -> np.ndarray:
 def _object(card: ModelCard) -> dict:
     symmetry = card.symmetry
     return {'mesh': card.mesh_path.name, 'size_m': [round(float(side), 5) for side in card.mesh.extents],
-            'diameter_m': card.diameter_m, 'textured': card.mesh.uv is not None,
+            'diameter_m': card.diameter_m, 'textured': card.mesh.texture.shape[:2] != (1, 1),
             'symmetries_discrete': len(symmetry.discrete) - 1,
             'symmetry_axis': None if symmetry.axis is None else [round(float(v), 4) for v in symmetry.axis]}
 

@@ -130,6 +130,17 @@ def rotate_covariance(covariance: np.ndarray, rotation: np.ndarray) -> np.ndarra
     return adjoint @ covariance @ adjoint.T
 
 
+def move_covariance(covariance: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """(6, 6) covariance of a pose for another point of the same rigid body: what turns the one moves the other.
+
+    :param shift: (3,) from the first point to the other, in the frame of the covariance
+    """
+    x, y, z = shift
+    lever = np.eye(6)
+    lever[:3, 3:] = [[0, z, -y], [-z, 0, x], [y, -x, 0]]  # a turn by d moves the other point by d x shift
+    return lever @ covariance @ lever.T
+
+
 def perturb(transform: np.ndarray, delta: np.ndarray) -> np.ndarray:
     """Disturb a pose the way its covariance is written.
 

@@ -5,6 +5,7 @@ import pytest
 import trimesh
 from conftest import simulated_frames
 
+from posegrasp_ros.camera import Camera
 from posegrasp_ros.estimation.colour_term import ColourTerm
 from posegrasp_ros.estimation.crop import CropCamera
 from posegrasp_ros.estimation.edge_term import EdgeTerm
@@ -13,7 +14,7 @@ from posegrasp_ros.estimation.picture import Picture
 from posegrasp_ros.estimation.refine import Refiner
 from posegrasp_ros.estimation.surface import Surface
 from posegrasp_ros.estimation.visibility import Visibility
-from posegrasp_ros.geometry import invert, make_transform, perturb, rotation_angle
+from posegrasp_ros.geometry import invert, make_transform, move_covariance, perturb, rotation_angle
 from posegrasp_ros.mesh import Mesh, load_mesh
 from posegrasp_ros.resources import resource_path
 
@@ -97,6 +98,59 @@ def test_depth_image_pulls_in_what_a_picture_does_not_tell(mesh, refiner, frames
         aligned = refiner.refine(dark, frame.camera, start, 16 * COVARIANCE, depth_m)
         assert abs(aligned.pose[2, 3] - frame.camera_from_object[2, 3]) < 0.003
         assert is_close(aligned.pose, frame.camera_from_object, 0.008, 2)
+
+
+def test_a_plain_mesh_is_aligned_by_contour_and_edges_alone(mesh):
+    plain = Mesh(mesh.vertices, mesh.faces, None, np.full((1, 1, 3), 200, np.uint8))
+    refiner, rng = Refiner(plain), np.random.default_rng(5)
+    close = []
+    for frame in simulated_frames(plain, 6, seed=98):
+        aligned = refiner.refine(frame.image, frame.camera, coarse(frame, rng), COVARIANCE)
+        close.append(aligned is not None and is_close(aligned.pose, frame.camera_from_object, 0.006, 2))
+    assert sum(close) >= 5
+
+
+def test_an_object_cut_off_by_the_image_border_is_not_taken_for_a_smaller_one(refiner, frames):
+    rng, close = np.random.default_rng(6), []
+    for frame in frames:
+        u = int(frame.camera.project(frame.camera_from_object[:3, 3][None])[0][0])
+        # the side that is farther from the image's middle is cut off, but for 20 pixels
+        left, right = (u - 20, frame.camera.width) if u < frame.camera.cx else (0, u + 20)
+        matrix = frame.camera.matrix - [[0, 0, left], [0, 0, 0], [0, 0, 0]]
+        image = np.ascontiguousarray(frame.image[:, left:right])
+        aligned = refiner.refine(image, Camera(right - left, frame.camera.height, matrix), coarse(frame, rng),
+                                 COVARIANCE)
+        close.append(aligned is not None and is_close(aligned.pose, frame.camera_from_object, 0.01, 5))
+    assert np.mean(close) >= 0.7
+
+
+def test_where_the_origin_lies_does_not_matter(mesh, refiner, frames):
+    away = make_transform(translation=(0.5, -0.3, 0.2))
+    moved = Mesh(mesh.vertices + away[:3, 3], mesh.faces, mesh.uv, mesh.texture)
+    rng = np.random.default_rng(7)
+    start = coarse(frames[0], rng)
+    shift = start[:3, :3] @ -away[:3, 3]
+    near = refiner.refine(frames[0].image, frames[0].camera, start, COVARIANCE)
+    far = Refiner(moved).refine(frames[0].image, frames[0].camera, start @ invert(away),
+                                move_covariance(COVARIANCE, shift))
+    np.testing.assert_allclose(far.pose @ away, near.pose, atol=1e-5)
+    np.testing.assert_allclose(move_covariance(far.covariance, far.pose[:3, :3] @ away[:3, 3]), near.covariance,
+                               rtol=1e-3, atol=1e-9)
+
+
+def test_on_a_blank_image_nothing_speaks_for_a_pose(refiner, frames):
+    blank = np.full_like(frames[0].image, 128)
+    aligned = refiner.refine(blank, frames[0].camera, frames[0].camera_from_object, COVARIANCE)
+    assert aligned is None or (aligned.correlation < 0.1 and aligned.evidence < 0.1)
+
+
+def test_the_rim_of_a_sheet_is_an_edge():
+    corners = np.array([[0, 0, 0], [0.1, 0, 0], [0.1, 0.1, 0], [0, 0.1, 0.0]])
+    sheet = Mesh(corners, np.array([[0, 1, 2], [0, 2, 3]]), None, np.zeros((1, 1, 3), np.uint8))
+    edges = Edges(sheet)
+    seen = edges.points[edges.visible(np.array([0.05, 0.05, 0.5]))]
+    assert len(seen) > 100
+    assert (np.isclose(seen[:, :2], 0) | np.isclose(seen[:, :2], 0.1)).any(axis=1).all()
 
 
 def test_surface_seen_through_another_part_is_hidden():

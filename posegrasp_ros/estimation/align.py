@@ -14,12 +14,12 @@ import numpy as np
 from posegrasp_ros.estimation.colour_term import ColourTerm
 from posegrasp_ros.estimation.depth_term import DepthTerm
 from posegrasp_ros.estimation.edge_term import EdgeTerm
-from posegrasp_ros.estimation.terms import Normal
+from posegrasp_ros.estimation.terms import NormalEquations
 from posegrasp_ros.geometry import perturb
 
 SMALL_SHIFT, SMALL_TURN_RAD = 2e-4, 5e-4
 """Steps below these, of the distance and in radians, move no pixel by a tenth."""
-EXPLAINED_WEIGHT = 2.0
+EXPLAINED_WEIGHT, LEAST_EXPLAINED = 2.0, 0.005
 """A convex body shows half of its surface at most: then colour counts as much as edges."""
 
 
@@ -35,10 +35,10 @@ class Prior:
         turns = [cv2.Rodrigues(turn)[0].ravel() for turn in poses[:, :3, :3] @ self.pose[:3, :3].T]
         return np.concatenate([poses[:, :3, 3] - self.pose[:3, 3], turns], axis=1)
 
-    def at(self, poses: np.ndarray) -> Normal:
+    def at(self, poses: np.ndarray) -> NormalEquations:
         """The normal equations at poses."""
         information = np.repeat(self.information[None], len(poses), axis=0)
-        return Normal(information, self.differences(poses) @ self.information)
+        return NormalEquations(information, self.differences(poses) @ self.information)
 
 
 @dataclass
@@ -87,6 +87,6 @@ def align(start: Alignments, prior: Prior, colour: ColourTerm, edge: EdgeTerm, d
         if (np.abs(steps[:, :3]).max() < SMALL_SHIFT * prior.pose[2, 3]
                 and np.abs(steps[:, 3:]).max() < SMALL_TURN_RAD):
             break
-    lost |= (colour.correlation == 0) & (edge.fit == 0) & (depth is None)
     explained = colour.explained + (0.0 if depth is None else depth.explained)
+    lost |= (explained < LEAST_EXPLAINED) & (edge.fit == 0)
     return Alignments(poses, information, colour.correlation, EXPLAINED_WEIGHT * explained + edge.fit, lost)

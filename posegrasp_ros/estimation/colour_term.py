@@ -12,7 +12,7 @@ import numpy as np
 from posegrasp_ros.estimation.picture import Picture
 from posegrasp_ros.estimation.solve import reproject
 from posegrasp_ros.estimation.surface import Surface
-from posegrasp_ros.estimation.terms import LEAST_POINTS, TUKEY, Normal, chosen, eyes, masked_median
+from posegrasp_ros.estimation.terms import LEAST_POINTS, TUKEY, NormalEquations, chosen, eyes, masked_median
 
 MOST_POINTS = 220
 CHI_3_MEDIAN = 1.54
@@ -56,7 +56,7 @@ class ColourTerm:
         self._independence = np.minimum(1.0, INDEPENDENT_CHANNELS / 3 * spots / self._count)
         self._independence *= self._real.sum(axis=1) >= LEAST_POINTS
 
-    def at(self, poses: np.ndarray) -> Normal:
+    def at(self, poses: np.ndarray) -> NormalEquations:
         """The normal equations at poses; empty where too little is seen to compare."""
         seen, jacobian, _ = reproject(self._points, poses, self._matrix)
         value, slope_u, slope_v = (np.moveaxis(layer, 2, 1) for layer in self._picture.read(seen))
@@ -77,8 +77,10 @@ class ColourTerm:
         self.correlation *= self._independence > 0
         sigma = self._weigh_anew(columns[..., LIGHTS] - (columns[..., :LIGHTS] @ fit[..., :1])[..., 0])
         rest /= (sigma ** 2)[:, None, None]
+        fitting = np.sum(self._weight ** 2, axis=1) / self._count
+        self.explained = self._seen_share * fitting * self.correlation  # plain grey fits any light
         scale = self._scale(rest[:, 1:3, 1:3])
-        return Normal(rest[:, 1:, 1:] * scale[:, None, None], rest[:, 1:, 0] * scale[:, None])
+        return NormalEquations(rest[:, 1:, 1:] * scale[:, None, None], rest[:, 1:, 0] * scale[:, None])
 
     def _weigh_anew(self, residuals: np.ndarray) -> np.ndarray:
         """Set the square roots of Tukey's weights for (B, 3, N) residuals; (B,) their standard deviation."""
@@ -86,7 +88,6 @@ class ColourTerm:
         sigma = np.maximum(masked_median(length, self._real) / CHI_3_MEDIAN, LEAST_SIGMA)
         weight = np.clip(1 - (length / (TUKEY * CHI_3_MEDIAN * sigma)[:, None]) ** 2, 1e-3, 1)
         self._weight = np.where(self._real, weight, 0.0)
-        self.explained = self._seen_share * np.sum(self._weight ** 2, axis=1) / self._count
         return sigma
 
     def _scale(self, by_shift: np.ndarray) -> np.ndarray:

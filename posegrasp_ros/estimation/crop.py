@@ -59,18 +59,20 @@ class CropCamera:
         return bool(turn * self.focal_px < 0.05 * self.size_px
                     and abs(np.log(self.focal_px / other.focal_px)) < 0.1)
 
-    def shoot(self, image: np.ndarray, camera: Camera) -> np.ndarray:
-        """The crop (S, S, 3) from the real camera's image; what lies outside that is black."""
-        shrink = camera.fx / self.focal_px
-        if shrink > 1.4:  # without this a large object would be sampled with gaps
+    def shoot(self, image: np.ndarray, camera: Camera, border: int = cv2.BORDER_CONSTANT) -> np.ndarray:
+        """The crop (S, S, 3) from the real camera's image.
+
+        :param border: OpenCV's name for what lies outside the image, black if nothing is said
+        """
+        while camera.fx / self.focal_px > 1.4:  # without this a large object would be sampled with gaps
             halved = camera.resized(camera.width // 2, camera.height // 2)
             image = cv2.resize(image, (halved.width, halved.height), interpolation=cv2.INTER_AREA)
             camera = halved
         if not camera.is_distorted:
             homography = camera.matrix @ self.camera_from_crop @ np.linalg.inv(self.matrix)
             return cv2.warpPerspective(image, homography, (self.size_px, self.size_px),
-                                       flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
-        return cv2.remap(image, self.source_pixels(camera), None, cv2.INTER_LINEAR)
+                                       flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=border)
+        return cv2.remap(image, self.source_pixels(camera), None, cv2.INTER_LINEAR, borderMode=border)
 
     def rays(self) -> np.ndarray:
         """(S, S, 3) what each pixel of the crop looks along, crop frame, z = 1."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from posegrasp_ros.estimation.depth_map import DepthMap
 from posegrasp_ros.estimation.surface import Surface
-from posegrasp_ros.estimation.terms import LEAST_POINTS, TUKEY, Normal, chosen, eyes, masked_median
+from posegrasp_ros.estimation.terms import LEAST_POINTS, TUKEY, NormalEquations, chosen, eyes, masked_median
 
 MOST_POINTS = 200
 FAR = 4.0
@@ -29,7 +29,7 @@ class DepthTerm:
         self._seen_share, self.explained = shown.mean(axis=1), np.zeros(len(poses))
         self._points, self._normals = surface.points[facing], surface.normals[facing]
 
-    def at(self, poses: np.ndarray) -> Normal:
+    def at(self, poses: np.ndarray) -> NormalEquations:
         """The normal equations at poses; empty where too little is known."""
         rotation = np.swapaxes(poses[:, :3, :3], 1, 2)
         turned, normals = self._points @ rotation, self._normals @ rotation
@@ -44,4 +44,4 @@ class DepthTerm:
         weight *= (np.sqrt(np.minimum(1.0, SPOTS / np.maximum(count, 1))) * (count >= LEAST_POINTS))[:, None]
         rows = -np.concatenate([normals, np.cross(turned, normals)], axis=2)
         rows *= (weight / np.where(known, noise, 1.0))[..., None]
-        return Normal.of(rows, residual * weight)
+        return NormalEquations.of(rows, residual * weight)

@@ -10,7 +10,7 @@ import numpy as np
 from posegrasp_ros.estimation.edges import Edges
 from posegrasp_ros.estimation.picture import Picture
 from posegrasp_ros.estimation.solve import reproject
-from posegrasp_ros.estimation.terms import TUKEY, Normal, chosen, eyes, masked_median
+from posegrasp_ros.estimation.terms import TUKEY, NormalEquations, chosen, eyes, masked_median
 
 MOST_POINTS, LEAST_POINTS = 130, 6
 LEAST_STEEPNESS = 4.0
@@ -43,7 +43,7 @@ class EdgeTerm:
         spacing = float(np.clip(picture.blur_px / 1.5, 0.5, 1.0))
         self._steps = np.arange(-reach_px, reach_px + spacing / 2, spacing)
 
-    def at(self, poses: np.ndarray, covariances: np.ndarray) -> Normal:
+    def at(self, poses: np.ndarray, covariances: np.ndarray) -> NormalEquations:
         """The normal equations at poses that are known with (B, 6, 6) covariances; empty where little is found."""
         seen, jacobian, _ = reproject(self._points, poses, self._matrix)
         # how a pixel moves with the position is also how it moves along the edge
@@ -60,7 +60,7 @@ class EdgeTerm:
         sigma = np.maximum(1.4826 * masked_median(np.abs(offset), found), self._sigma_px)[:, None]
         weight = np.clip(1 - (offset / (TUKEY * sigma)) ** 2, 0, 1) * found
         weight *= (self._independence * (found.sum(axis=1) >= LEAST_POINTS))[:, None] / self._sigma_px
-        return Normal.of(rows * weight[..., None], offset * weight)
+        return NormalEquations.of(rows * weight[..., None], offset * weight)
 
     def _look(self, pixels: np.ndarray, across: np.ndarray, spread_px: np.ndarray):
         """Offsets (B, N) along ``across`` to where the picture is steepest, and whether there is an edge."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import trimesh
 
 from posegrasp_ros.estimation.visibility import Visibility
 from posegrasp_ros.mesh import Mesh
@@ -20,11 +21,13 @@ class Edges:
     def __init__(self, mesh: Mesh, seed: int = 0):
         solid = mesh.solid
         # plain arrays: trimesh's own keep a hash up to date at every step of arithmetic
-        ends = np.array(solid.vertices)[solid.face_adjacency_edges]
+        rims = trimesh.grouping.group_rows(solid.edges_sorted, require_count=1)  # of a sheet, of an open scan
+        ends = np.array(solid.vertices)[np.concatenate([solid.face_adjacency_edges, solid.edges_sorted[rims]])]
+        faces = np.concatenate([solid.face_adjacency, np.repeat(solid.edges_face[rims, None], 2, axis=1)])
+        angles = np.concatenate([solid.face_adjacency_angles, np.full(len(rims), np.pi)])
         vector = ends[:, 1] - ends[:, 0]
         length = np.linalg.norm(vector, axis=1)
-        sharp = solid.face_adjacency_angles > SHARP_RAD
-        curved = solid.face_adjacency_angles > CURVED_RAD
+        sharp, curved = angles > SHARP_RAD, angles > CURVED_RAD
         rng = np.random.default_rng(seed)
         chosen = np.concatenate([_spread(rng, length * sharp, EDGE_POINTS),
                                  _spread(rng, length * (curved & ~sharp), 8 * EDGE_POINTS)])
@@ -37,7 +40,7 @@ class Edges:
         """(N,) bool; the others count where they are the outline."""
         self.length_m = length[sharp].sum() / EDGE_POINTS if sharp.any() else length[curved].sum() / len(chosen)
         """Of the edges that one point stands for."""
-        self._normals = np.array(solid.face_normals)[solid.face_adjacency[chosen]]
+        self._normals = np.array(solid.face_normals)[faces[chosen]]
         self._visibility = Visibility(mesh, self.points, self._normals.mean(axis=1), seed)
 
     def visible(self, eye: np.ndarray) -> np.ndarray:

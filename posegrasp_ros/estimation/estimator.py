@@ -15,10 +15,12 @@ from posegrasp_ros.estimation.model_card import SCORE_FIGURES, ModelCard
 from posegrasp_ros.estimation.refine import Alignment, Refiner
 from posegrasp_ros.estimation.stopwatch import Stopwatch
 from posegrasp_ros.estimation.two_stage import TwoStageEstimator
+from posegrasp_ros.geometry import move_covariance
 from posegrasp_ros.images import check_registered
 
 MOST_CANDIDATES, MOST_FAINT = 8, 3
-FAINT_HEAT = 0.4
+FAINT_HEAT, FAINT_SHARE = 0.4, 0.6
+"""A candidate below both, the second of the hottest one's heat, is faint."""
 GOOD_SCORE = 0.5
 MIN_SCORE = 0.2
 SAME_OBJECT = 0.5
@@ -78,9 +80,10 @@ class PoseEstimator:
                       depth_m: np.ndarray | None) -> list[Found]:
         """Best first, each object once."""
         found: list[Found] = []
+        faint = min(FAINT_HEAT, FAINT_SHARE * candidates[0].heat)
         for rank, candidate in enumerate(candidates[:MOST_CANDIDATES]):
             # a faint one is worth the time only while there is nothing better
-            if candidate.heat < FAINT_HEAT and (rank >= MOST_FAINT or any(e.score > GOOD_SCORE for e, _ in found)):
+            if candidate.heat < faint and (rank >= MOST_FAINT or any(e.score > GOOD_SCORE for e, _ in found)):
                 break
             coarse = candidate.solve()
             if coarse is not None:
@@ -107,10 +110,11 @@ class PoseEstimator:
         pose, covariance = coarse.pose, coarse.covariance
         aligned = self._refiner.refine(image, camera, pose, covariance, depth_m) if self._refiner else None
         if aligned:
-            pose, covariance = aligned.pose, np.linalg.pinv(aligned.information, hermitian=True)
+            pose, covariance = aligned.pose, aligned.covariance
         figures = coarse.figures | alignment_figures(aligned)
         scale = np.sqrt(np.repeat(self.card.covariance_scale, 3))
-        pose = self.card.symmetry.canonical(pose)
+        canonical = self.card.symmetry.canonical(pose)
+        covariance, pose = move_covariance(covariance, canonical[:3, 3] - pose[:3, 3]), canonical
         return Found(PoseEstimate(pose, self._score(figures), covariance * np.outer(scale, scale)), figures)
 
     def _score(self, figures: dict[str, float]) -> float:

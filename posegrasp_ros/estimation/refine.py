@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+import cv2
 import numpy as np
 
 from posegrasp_ros.camera import Camera
@@ -16,7 +17,14 @@ from posegrasp_ros.estimation.edge_term import EdgeTerm
 from posegrasp_ros.estimation.edges import Edges
 from posegrasp_ros.estimation.picture import Picture
 from posegrasp_ros.estimation.surface import Surface
-from posegrasp_ros.geometry import invert, make_transform, perturb, rotate_covariance, rotation_angle
+from posegrasp_ros.geometry import (
+    invert,
+    make_transform,
+    move_covariance,
+    perturb,
+    rotate_covariance,
+    rotation_angle,
+)
 from posegrasp_ros.mesh import Mesh
 
 CROP_SIZE = 160
@@ -37,14 +45,14 @@ class Alignment:
     """A refined pose.
 
     :param pose: (4, 4) camera_from_object
-    :param information: (6, 6) inverse covariance, in the camera frame
+    :param covariance: (6, 6) in the camera frame
     :param correlation: between image and lit surface colour, 1 when they agree
     :param evidence: how much of the surface and of its edges is seen as it should be, 0 to about 2
     :param disagreement: squared distance from the prior, in its own standard deviations
     """
 
     pose: np.ndarray
-    information: np.ndarray
+    covariance: np.ndarray
     correlation: float
     evidence: float
     disagreement: float
@@ -99,6 +107,7 @@ class Refiner:
 
     def __init__(self, mesh: Mesh):
         self._centre, self._radius = mesh.centre, mesh.radius
+        mesh = replace(mesh, vertices=mesh.vertices - mesh.centre)  # scale and depth are those of the middle
         pixel_m = mesh.radius / (CROP_SIZE / 2 / MARGIN)  # the object is always this large in the crop
         self._edges = Edges(mesh)
         self._surface = Surface(mesh, self._edges,
@@ -113,12 +122,16 @@ class Refiner:
         :param covariance: (6, 6) of it
         :param depth_m: (H, W) registered to the image, metres, NaN where unknown; None without a depth camera
         """
-        centre = camera_from_object[:3, :3] @ self._centre + camera_from_object[:3, 3]
+        middle = camera_from_object @ make_transform(translation=self._centre)
+        centre = middle[:3, 3]
         crop = CropCamera.around(centre, self._radius / np.linalg.norm(centre), CROP_SIZE, MARGIN)
         camera_from_crop = make_transform(crop.camera_from_crop)
-        start = invert(camera_from_crop) @ camera_from_object
+        start = invert(camera_from_crop) @ middle
+        covariance = move_covariance(covariance, centre - camera_from_object[:3, 3])
         covariance = rotate_covariance(covariance, crop.camera_from_crop.T) * PRIOR_SLACK ** 2
-        scene = _Scene(crop.shoot(image, camera).astype(np.float32), crop.matrix,
+        # the image's own border is no edge: what lies beyond it continues it
+        shot = crop.shoot(image, camera, cv2.BORDER_REPLICATE).astype(np.float32)
+        scene = _Scene(shot, crop.matrix,
                        None if depth_m is None else DepthMap.of_crop(depth_m, camera, crop),
                        Prior(start, np.linalg.inv(covariance)))
         starts, levels = [start], LEVELS[1:]
@@ -131,9 +144,10 @@ class Refiner:
         if found.lost[0] or _is_far(start, found.poses[0]):
             return None
         change = scene.prior.differences(found.poses)[0]
-        return Alignment(camera_from_crop @ found.poses[0],
-                         rotate_covariance(found.information[0], crop.camera_from_crop),
-                         float(found.correlation[0]), float(found.evidence[0]),
+        pose = camera_from_crop @ found.poses[0] @ make_transform(translation=-self._centre)
+        covariance = rotate_covariance(np.linalg.inv(found.information[0]), crop.camera_from_crop)
+        covariance = move_covariance(covariance, -pose[:3, :3] @ self._centre)
+        return Alignment(pose, covariance, float(found.correlation[0]), float(found.evidence[0]),
                          float(change @ scene.prior.information @ change))
 
     def _align(self, scene: _Scene, found: Alignments, level: Level) -> Alignments:

@@ -145,15 +145,17 @@ def refine_pose(points: np.ndarray, pixels: np.ndarray, sigma_m: np.ndarray, mat
         if np.linalg.norm(step[:3]) < SMALL_STEP * pose[2, 3] and np.linalg.norm(step[3:]) < SMALL_STEP:
             break
     inliers = squared < 9.0
-    if not np.isfinite(pose).all() or not inliers.any() or np.linalg.cond(information) > 1e14:
+    if not np.isfinite(pose).all() or not inliers.any():
         return None
     # the kernel's weights would make every covariance too wide: it counts what fits, at its own spread
     rows = (jacobian[inliers] / sigma_px[inliers, None, None]).reshape(-1, 6)
     information = rows.T @ rows / points_an_error
     if view is not None:
         information = information + _view_term(view, pose)[0]
+    if np.linalg.cond(information) > 1e14:
+        return None
     residual_px = float(np.sqrt(np.mean(residual[inliers] ** 2)))
-    return Solution(pose, np.linalg.pinv(information, hermitian=True), float(inliers.mean()), residual_px)
+    return Solution(pose, np.linalg.inv(information), float(inliers.mean()), residual_px)
 
 
 def _view_term(view: View, pose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

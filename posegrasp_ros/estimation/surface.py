@@ -86,7 +86,7 @@ def _sample(mesh: Mesh, count: int, seed: int) -> tuple[np.ndarray, np.ndarray, 
     pixels = np.column_stack([uv[:, 0] * width - 0.5, (1 - uv[:, 1]) * height - 0.5]).astype(np.float32)
     # OpenCV reads at most 32,766 points a row
     colours = cv2.remap(mesh.texture, pixels.reshape(-1, 1000, 2), None, cv2.INTER_LINEAR,
-                        borderMode=cv2.BORDER_REPLICATE).reshape(-1, 3)
+                        borderMode=cv2.BORDER_WRAP).reshape(-1, 3)
     return points, normals, colours.astype(float)
 
 

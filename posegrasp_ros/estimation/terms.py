@@ -16,8 +16,8 @@ LEAST_POINTS = 30
 
 
 @dataclass
-class Normal:
-    """Normal equations of weighed residuals r with derivatives J by the pose's disturbance.
+class NormalEquations:
+    """NormalEquations equations of weighed residuals r with derivatives J by the pose's disturbance.
 
     :param information: (B, 6, 6) JᵀJ
     :param gradient: (B, 6) Jᵀr
@@ -27,13 +27,13 @@ class Normal:
     gradient: np.ndarray
 
     @classmethod
-    def of(cls, rows: np.ndarray, residuals: np.ndarray) -> Normal:
+    def of(cls, rows: np.ndarray, residuals: np.ndarray) -> NormalEquations:
         """Of (B, N, 6) derivatives and (B, N) residuals, in standard deviations."""
         across = np.swapaxes(rows, 1, 2)
         return cls(across @ rows, (across @ residuals[:, :, None])[:, :, 0])
 
-    def __add__(self, other: Normal) -> Normal:
-        return Normal(self.information + other.information, self.gradient + other.gradient)
+    def __add__(self, other: NormalEquations) -> NormalEquations:
+        return NormalEquations(self.information + other.information, self.gradient + other.gradient)
 
 
 def eyes(poses: np.ndarray) -> np.ndarray:

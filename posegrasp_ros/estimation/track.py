@@ -13,6 +13,7 @@ from posegrasp_ros.estimation.coarse import CoarsePose
 from posegrasp_ros.estimation.estimate import Estimation, Estimator
 from posegrasp_ros.estimation.estimator import GOOD_SCORE, Found, PoseEstimator, check_sizes
 from posegrasp_ros.estimation.stopwatch import Stopwatch
+from posegrasp_ros.geometry import move_covariance
 
 FRESH_NS = 500_000_000
 SEARCH_EVERY_NS = 1_000_000_000
@@ -106,9 +107,10 @@ class PoseTracker:
         previous = self._previous(found)
         if previous is None:
             return found
-        pose = self._symmetry.nearest(found.estimate.camera_from_object,
-                                      previous.found.estimate.camera_from_object)
-        return found._replace(estimate=replace(found.estimate, camera_from_object=pose))
+        before = found.estimate.camera_from_object
+        pose = self._symmetry.nearest(before, previous.found.estimate.camera_from_object)
+        covariance = move_covariance(found.estimate.covariance, pose[:3, 3] - before[:3, 3])
+        return found._replace(estimate=replace(found.estimate, camera_from_object=pose, covariance=covariance))
 
     def _previous(self, found: Found) -> Seen | None:
         """What was remembered of the same object; None when it is a new one."""

@@ -18,7 +18,7 @@ from posegrasp_ros.estimation.decoders import (
     decode_object_coordinates,
     decode_view,
 )
-from posegrasp_ros.estimation.model_card import ModelCard
+from posegrasp_ros.estimation.model_card import ModelCard, ModelCardError
 from posegrasp_ros.estimation.network import Network
 from posegrasp_ros.estimation.solve import Solution, View, solve_pose
 from posegrasp_ros.geometry import make_transform, rotate_covariance
@@ -42,6 +42,10 @@ class TwoStageEstimator:
         self.detector = Network(card.detector, HEATMAP_CHANNELS, threads)
         self.network = Network(card.network, COORDINATE_CHANNELS, threads)
         self._stride, self._threshold = (card.detector.parameters[name] for name in ('stride', 'threshold'))
+        width, height = card.network.size
+        if width != height:
+            raise ModelCardError(f'{card.network.path}: input.size: expected a square, which object_coordinates '
+                                 f'reads crops of, got {width}x{height}')
         self._crop_size, self._margin = card.network.size[0], card.network.parameters['margin']
         self._centre_m, self._half_extents_m = card.mesh.centre, card.mesh.extents / 2
         self._radius_m = card.mesh.radius

@@ -80,15 +80,14 @@ def measure(folder: Path, seed: int, progress: bool = True) -> Path:
 
     :return: path of the model card
     """
-    card = yaml.safe_load((folder / CARD_NAME).read_text(encoding='utf-8'))
-    card['score'], card['covariance_scale'] = {}, {'translation': 1.0, 'rotation': 1.0}
-    write_card(folder, card)
+    uncalibrated = replace(load_model_card(folder), score={}, covariance_scale=(1.0, 1.0))
     # scenes of their own: neither the training's nor those that a recording with a small seed holds
-    trials = _trials(load_model_card(folder), np.random.default_rng((seed, 0x5EED)), progress)
+    trials = _trials(uncalibrated, np.random.default_rng((seed, 0x5EED)), progress)
+    card = yaml.safe_load((folder / CARD_NAME).read_text(encoding='utf-8'))
     fitting = [trial for kind in KINDS[:-1] for trial in trials[kind]]
     card['score'] = _fit_score([trial for trial in fitting if trial])
     card['covariance_scale'] = _covariance_scale([trial for trial in trials['clean'] if trial],
-                                                 load_model_card(folder).symmetry.axis is not None)
+                                                 uncalibrated.symmetry.axis is not None)
     card['measured'] = _measured(trials['held out'])
     return write_card(folder, card)
 

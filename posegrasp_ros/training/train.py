@@ -85,6 +85,7 @@ class TrainingOptions:
         words += [f'--symmetry-axis {self.symmetry_axis}'] if self.symmetry_axis else []
         words += [f'--symmetry-half-turn {name}' for name in self.half_turns]
         words += [f'--start {Path(self.start).name}']
+        words += [f'--backgrounds {self.backgrounds.resolve().name}'] if self.backgrounds else []
         words += [f'--only {self.only}'] if self.only else []
         return ' '.join(words)
 
@@ -114,11 +115,11 @@ def train(mesh_path: Path, out: Path, options: TrainingOptions) -> Path:
     if not options.minutes > 0:
         raise BadInput(f'--minutes: expected a time above 0, got {options.minutes}')
     mesh = load_mesh(mesh_path)
-    kept = _kept_card(out) if options.only else None
+    symmetry = options.symmetry(mesh)
+    kept = _kept_card(out, mesh, symmetry) if options.only else None
     _prepare_folder(out, mesh_path, mesh, options.seed)
     cv2.setNumThreads(1)  # samples are drawn in threads of our own
     rng = np.random.default_rng(options.seed)
-    symmetry = options.symmetry(mesh)
     bank = render_views(mesh, options.views, rng, symmetry, options.progress)
     maker = SampleMaker(bank, load_backgrounds(rng, options.backgrounds, options.progress))
     tasks = {'detector': DETECTION, 'network': coordinates_task(taught_symmetries(symmetry), mesh)}
@@ -185,9 +186,22 @@ class _Fit:
         return f'{folder.resolve().name}/{path.name}, sha256 {sha256_of(path)[:12]}'
 
 
-def _kept_card(out: Path) -> dict:
-    """The card of a model folder of which one network stays."""
-    load_model_card(out)
+def _kept_card(out: Path, mesh: Mesh, symmetry: Symmetry) -> dict:
+    """The card of a model folder of which one network stays.
+
+    :raises BadInput: when that network is of another kind, another object or other symmetries
+    """
+    card = load_model_card(out)
+    path = out / CARD_NAME
+    if card.detector is None:
+        raise BadInput(f'{path}: --only: expected a model of two networks, found {card.network.family}')
+    if abs(card.diameter_m - mesh.diameter) > 0.01 * mesh.diameter:
+        raise BadInput(f'{path}: --only: expected the mesh that the other network was trained for, of diameter '
+                       f'{card.diameter_m:g} m, got one of {mesh.diameter:.4g} m')
+    if (card.symmetry.axis is None) != (symmetry.axis is None) or len(card.symmetry.discrete) != len(
+            symmetry.discrete):
+        raise BadInput(f'{path}: --only: expected the symmetries that the card states; repeat the options '
+                       '--symmetry-axis and --symmetry-half-turn of the other network')
     return yaml.safe_load((out / CARD_NAME).read_text(encoding='utf-8'))
 
 
@@ -195,10 +209,16 @@ def _prepare_folder(out: Path, mesh_path: Path, mesh: Mesh, seed: int) -> None:
     """Mesh and grasps into the folder, before an hour is spent; grasps of another mesh are replaced."""
     target = out / 'mesh.obj'
     if not (target.exists() and target.samefile(mesh_path)):
+        if not (target.exists() and _same_shape(load_mesh(target), mesh)):
+            (out / GRASPS_NAME).unlink(missing_ok=True)
         save_mesh(mesh, out)
-        (out / GRASPS_NAME).unlink(missing_ok=True)
     if not (out / GRASPS_NAME).exists():
         _write_grasps(out / GRASPS_NAME, mesh, seed)
+
+
+def _same_shape(first: Mesh, second: Mesh) -> bool:
+    return (first.vertices.shape == second.vertices.shape
+            and np.allclose(first.vertices, second.vertices, atol=1e-6))
 
 
 def _write_grasps(path: Path, mesh: Mesh, seed: int) -> None:
