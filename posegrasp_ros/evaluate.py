@@ -74,7 +74,7 @@ def evaluate_bags(paths: Sequence[str | Path], card: ModelCard, estimator: str =
     :raises BagError: when a recording cannot be read or holds no images
     """
     ledger = ledger or load_ledger()
-    target = ErrorTarget.from_mesh(card.mesh, card.symmetry)
+    target = ErrorTarget.from_mesh(card.mesh, card.symmetry, card.tolerance)
     planning = _Planning(planner, scene or Scene(), base_from_camera) if planner else None
     topics = topics or BagTopics()
     if planning is None or base_from_camera is not None:

@@ -26,6 +26,7 @@ from posegrasp_ros.estimation.families import (
 from posegrasp_ros.fields import Fields
 from posegrasp_ros.geometry import Symmetry, transform_from_pose
 from posegrasp_ros.mesh import Mesh, load_mesh
+from posegrasp_ros.metrics.pose_errors import STATED_NEED, Tolerance
 
 FORMAT = 'posegrasp.model/1'
 CARD_NAME = 'model.yaml'
@@ -73,6 +74,7 @@ class ModelCard:
     """A checked model.yaml.
 
     :param symmetry: motions that leave the object looking the same
+    :param tolerance: within which the score takes a pose for right
     :param detector: None where the network finds the object in the whole image by itself
     :param mean_camera_from_object: (4, 4) mean pose of the training set, the ``mean_pose`` baseline
     :param score: coefficients that turn figures of the solution into a probability; empty before it was measured
@@ -84,6 +86,7 @@ class ModelCard:
     mesh_path: Path
     diameter_m: float
     symmetry: Symmetry
+    tolerance: Tolerance
     detector: NetworkCard | None
     network: NetworkCard
     mean_camera_from_object: np.ndarray
@@ -129,6 +132,7 @@ def load_model_card(folder: str | Path) -> ModelCard:
         mesh_path=thing.file('mesh'),
         diameter_m=thing.number('diameter_m', 0.005, 2.0, 'a length in metres'),
         symmetry=_symmetry(thing),
+        tolerance=_tolerance(thing),
         detector=_detector(card, network),
         network=network,
         mean_camera_from_object=_pose(card.inner('mean_pose')),
@@ -255,6 +259,14 @@ def _symmetry(thing: Fields) -> Symmetry:
         return Symmetry.generated([np.array(rows, dtype=float).reshape(4, 4) for rows in discrete], axis, offset)
     except ValueError as error:
         raise thing.error('symmetries_discrete', f'transforms of one object ({error})') from error
+
+
+def _tolerance(thing: Fields) -> Tolerance:
+    """1 cm and 5 degrees where the card says nothing."""
+    if 'tolerance' not in thing.values:
+        return STATED_NEED
+    stated = thing.inner('tolerance')
+    return Tolerance(stated.number('position_m', 1e-4, 1.0), np.radians(stated.number('rotation_deg', 0.1, 180.0)))
 
 
 def _is_rigid(rows: object) -> bool:

@@ -7,9 +7,11 @@ and rotation errors here are exact, and the others as good as.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import trimesh
@@ -39,6 +41,16 @@ class PoseErrors:
     add_m: float
 
 
+class Tolerance(NamedTuple):
+    """How far a pose may be off and still be right."""
+
+    position_m: float = 0.01
+    rotation_rad: float = math.radians(5.0)
+
+
+STATED_NEED = Tolerance()
+
+
 @dataclass(frozen=True)
 class ErrorTarget:
     """The object whose pose errors are measured.
@@ -46,14 +58,17 @@ class ErrorTarget:
     :param points: (N, 3) model points, object frame, metres
     :param diameter_m: largest distance of two of the model's points
     :param symmetry: what leaves the object looking the same
+    :param tolerance: within which a score takes a pose for right
     """
 
     points: np.ndarray
     diameter_m: float
     symmetry: Symmetry = NO_SYMMETRY
+    tolerance: Tolerance = STATED_NEED
 
     @classmethod
-    def from_mesh(cls, mesh: Mesh, symmetry: Symmetry = NO_SYMMETRY) -> ErrorTarget:
+    def from_mesh(cls, mesh: Mesh, symmetry: Symmetry = NO_SYMMETRY,
+                  tolerance: Tolerance = STATED_NEED) -> ErrorTarget:
         """The target that a mesh describes: its vertices, and points along edges that are long.
 
         Of a fine mesh it is the outermost vertices, and a share of the others.
@@ -65,7 +80,7 @@ class ErrorTarget:
         if len(points) > MOST_POINTS:
             points = np.vstack([solid.convex_hull.vertices, points[::len(points) // MOST_POINTS + 1]])
             points = np.unique(points.round(9), axis=0)
-        return cls(points, mesh.diameter, symmetry)
+        return cls(points, mesh.diameter, symmetry, tolerance)
 
     @cached_property
     def tree(self) -> cKDTree:

@@ -10,7 +10,7 @@ import numpy as np
 
 from posegrasp_ros.metrics.baselines import Ledger
 from posegrasp_ros.metrics.instances import NO_INSTANCES, InstanceCount, count_instances, nearest_instance
-from posegrasp_ros.metrics.pose_errors import ErrorTarget, PoseErrors
+from posegrasp_ros.metrics.pose_errors import STATED_NEED, ErrorTarget, PoseErrors
 from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.metrics.summary import RECALL_POSITION_M, RECALL_ROTATION_RAD, FrameTable, summarise
 
@@ -168,5 +168,6 @@ class RunMetrics:
             score=column(frame.score for frame in frames),
             confidence_level=column(frame.confidence_level for frame in frames),
             diameter_m=self._target.diameter_m if self._target else None,
+            tolerance=self._target.tolerance if self._target else STATED_NEED,
             repeats=self.repeats,
         )

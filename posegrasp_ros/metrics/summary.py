@@ -6,7 +6,6 @@ zero, and gets no verdict.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,13 +19,13 @@ from posegrasp_ros.metrics.calibration import (
     expected_calibration_error_interval,
     reliability,
 )
+from posegrasp_ros.metrics.pose_errors import STATED_NEED, Tolerance
 from posegrasp_ros.metrics.stage_report import STAGES
 from posegrasp_ros.metrics.statistics import Interval, quantile_interval, rate_interval, verdict
 
 SCHEMA = 'posegrasp.summary/1'
-# Good enough for the grasp; training measures itself by the same two.
-RECALL_POSITION_M = 0.01
-RECALL_ROTATION_RAD = math.radians(5)
+# Good enough for the grasp, the stated need; models whose card says nothing else score themselves by the same two.
+RECALL_POSITION_M, RECALL_ROTATION_RAD = STATED_NEED
 RECALL_ADD_SHARE = 0.1
 CONFIDENCE_LEVELS = tuple(tenth / 10 for tenth in range(1, 10))
 
@@ -60,6 +59,7 @@ class FrameTable:
     score: np.ndarray
     confidence_level: np.ndarray
     diameter_m: float | None
+    tolerance: Tolerance
     repeats: int
 
     def __len__(self) -> int:
@@ -95,6 +95,12 @@ class FrameTable:
     def is_accurate(self) -> np.ndarray:
         """(N,) whether the pose is within 1 cm and 5 degrees."""
         return (self.position_error_m < RECALL_POSITION_M) & (self.rotation_error_rad < RECALL_ROTATION_RAD)
+
+    @cached_property
+    def is_right(self) -> np.ndarray:
+        """(N,) whether the pose is within the model card's tolerance, which its score is a probability of."""
+        return ((self.position_error_m < self.tolerance.position_m)
+                & (self.rotation_error_rad < self.tolerance.rotation_rad))
 
     @cached_property
     def has_found(self) -> np.ndarray:
@@ -210,7 +216,7 @@ def _score_error(table: FrameTable) -> dict:
     chosen = table.is_scored
     if not chosen.any():
         return _metric(None, '1', None, 0)
-    scores, right = table.score[chosen], table.is_accurate[chosen]
+    scores, right = table.score[chosen], table.is_right[chosen]
     interval = expected_calibration_error_interval(scores, right, table.blocks[chosen])
     return _metric(expected_calibration_error(scores, right), '1', interval, chosen.sum())
 
@@ -219,7 +225,7 @@ def _calibration(table: FrameTable) -> dict:
     """What is drawn of score and covariance: share right by score, share of truths inside by level."""
     scored, levels = table.is_scored, table.confidence_level[table.states_covariance]
     return {
-        'score': reliability(table.score[scored], table.is_accurate[scored]) if scored.any() else None,
+        'score': reliability(table.score[scored], table.is_right[scored]) if scored.any() else None,
         'covariance': [{'level': level, 'inside': float((levels <= level).mean())}
                        for level in CONFIDENCE_LEVELS] if levels.size else None,
     }

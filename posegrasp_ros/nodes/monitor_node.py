@@ -71,7 +71,7 @@ class MonitorNode(AutostartLifecycleNode):
 
     def configure(self) -> None:
         card = load_model_card(self.parameters.model or resource_path('models/box'))
-        target = ErrorTarget.from_mesh(card.mesh, card.symmetry)
+        target = ErrorTarget.from_mesh(card.mesh, card.symmetry, card.tolerance)
         self._metrics = RunMetrics(target, load_ledger(self.parameters.baselines or None))
         self._liveness = Liveness(self.parameters.silence_s)
         self._provenance = describe_run(card, seed=self.parameters.seed if self.parameters.seed >= 0 else None)

@@ -19,9 +19,9 @@ from posegrasp_ros.estimation.model_card import (
     load_model_card,
     write_card,
 )
-from posegrasp_ros.geometry import Symmetry, vector_from_rotation
+from posegrasp_ros.geometry import vector_from_rotation
 from posegrasp_ros.mesh import Mesh
-from posegrasp_ros.metrics.summary import RECALL_POSITION_M, RECALL_ROTATION_RAD
+from posegrasp_ros.metrics.pose_errors import Tolerance
 from posegrasp_ros.simulation.occlusion import occluded_world
 from posegrasp_ros.simulation.scene import sample_scene
 from posegrasp_ros.simulation.world import World
@@ -51,6 +51,7 @@ class Trial:
     covariance: np.ndarray
     figures: dict[str, float]
     is_there: bool
+    tolerance: Tolerance
 
     @property
     def position_error_m(self) -> float:
@@ -62,8 +63,8 @@ class Trial:
 
     @property
     def is_right(self) -> bool:
-        return (self.is_there and self.position_error_m < RECALL_POSITION_M
-                and self.rotation_error_rad < RECALL_ROTATION_RAD)
+        return (self.is_there and self.position_error_m < self.tolerance.position_m
+                and self.rotation_error_rad < self.tolerance.rotation_rad)
 
     def squared_distance(self, part: slice = slice(0, 6)) -> float:
         """Mahalanobis' squared distance of the truth; a direction of no variance, a spin, does not count."""
@@ -96,7 +97,7 @@ def _measured(trials: list[Trial | None]) -> dict:
     """What goes on the card."""
     answered = [trial for trial in trials if trial]
     result = {'data': f'{len(trials)} held-out simulated scenes', 'answered': len(answered),
-              'recall_1cm_5deg': round(sum(trial.is_right for trial in answered) / len(trials), 4)}
+              'recall': round(sum(trial.is_right for trial in answered) / len(trials), 4)}
     if answered:
         position_m = np.median([trial.position_error_m for trial in answered])
         rotation_rad = np.median([trial.rotation_error_rad for trial in answered])
@@ -117,7 +118,7 @@ def _trials(card: ModelCard, rng: np.random.Generator, progress: bool) -> dict[s
         if kind == 'poor camera':
             image = np.ascontiguousarray(photograph(rng, image.astype(np.float32))[:, :, ::-1])
         estimation = estimator.estimate(image, frame.camera)
-        trials[kind].append(_compare(estimation, frame.camera_from_object, card.symmetry, kind != 'without object')
+        trials[kind].append(_compare(estimation, frame.camera_from_object, card, kind != 'without object')
                             if estimation.poses else None)
     return trials
 
@@ -128,14 +129,14 @@ def _world(kind: str, rng: np.random.Generator, mesh: Mesh) -> World:
     return World(mesh, None, sample_scene(rng, mesh), image_size=IMAGE_SIZE)
 
 
-def _compare(estimation: Estimation, truth: np.ndarray, symmetry: Symmetry, is_there: bool) -> Trial:
+def _compare(estimation: Estimation, truth: np.ndarray, card: ModelCard, is_there: bool) -> Trial:
     best = estimation.poses[0]
     found = best.camera_from_object
-    truth = symmetry.nearest(truth, found)
+    truth = card.symmetry.nearest(truth, found)
     turn = vector_from_rotation(truth[:3, :3] @ found[:3, :3].T)
     shift = truth[:3, 3] - found[:3, 3]
-    return Trial(np.concatenate([shift, turn]), symmetry.without_spin(best.covariance, found),
-                 {name: estimation.numbers[name] for name in SCORE_FIGURES}, is_there)
+    return Trial(np.concatenate([shift, turn]), card.symmetry.without_spin(best.covariance, found),
+                 {name: estimation.numbers[name] for name in SCORE_FIGURES}, is_there, card.tolerance)
 
 
 def _fit_score(trials: list[Trial]) -> dict[str, float]:
