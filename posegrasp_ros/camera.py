@@ -113,3 +113,8 @@ class Camera:
         if not self.is_distorted:
             return (pixels.reshape(-1, 2) - (self.cx, self.cy)) / (self.fx, self.fy)
         return cv2.undistortPoints(pixels, self.matrix, self.distortion).reshape(-1, 2)
+
+    def undistorted(self, pixels: np.ndarray) -> np.ndarray:
+        """Where a camera with the same matrix but no distortion would see (N, 2) pixels."""
+        rays = self.rays(pixels)
+        return np.column_stack([rays, np.ones(len(rays))]) @ self.matrix[:2].T

@@ -98,7 +98,8 @@ def evaluate_bags(paths: Sequence[str | Path], card: ModelCard, estimator: str =
                         folder.append(report, estimator=name, bag=bag)
         warnings = [line for reader in readers for line in reader.warnings]
         provenance = {**describe_run(card, [Path(path) for path in paths]), 'tracking': track,
-                      'depth_topic': topics.depth, 'warnings': warnings}
+                      'depth_topic': topics.depth, 'no_object': no_object, 'painted_over': paint,
+                      'warnings': warnings}
         summary = _summary(contestants, estimator, ledger, provenance)
         if folder:
             folder.write_summary(summary)

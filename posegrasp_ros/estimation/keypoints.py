@@ -16,7 +16,6 @@ from posegrasp_ros.estimation.families import LEAST_KEYPOINTS
 from posegrasp_ros.estimation.framing import Framing
 from posegrasp_ros.estimation.model_card import ModelCard, ModelCardError
 from posegrasp_ros.estimation.network import Network
-from posegrasp_ros.estimation.scripted import undistort
 from posegrasp_ros.estimation.solve import Solution, refine_pose
 from posegrasp_ros.geometry import make_transform
 
@@ -75,7 +74,7 @@ class KeypointEstimator:
         pixels, scale = framing.to_image(instance.pixels[seen]), float(np.mean(framing.scale))
         sigma_px = max(LEAST_SIGMA_PX[self.network.card.family] / scale,
                        SIGMA_SHARE * float(np.linalg.norm(np.ptp(pixels, axis=0))))
-        solution = solve_keypoints(self.points[seen], undistort(pixels, camera), sigma_px, camera.matrix)
+        solution = solve_keypoints(self.points[seen], camera.undistorted(pixels), sigma_px, camera.matrix)
         if solution is None:
             return None
         return CoarsePose(solution.pose, solution.covariance, {

@@ -56,7 +56,7 @@ class FeatureMatchEstimator:
         watch.lap('matching_ms', matches=len(pairs))
         if len(pairs) < MIN_MATCHES:
             return watch.answer('too_few_matches')
-        pixels = undistort(np.array([keypoint.pt for keypoint in keypoints])[pairs[:, 0]], camera)
+        pixels = camera.undistorted(np.array([keypoint.pt for keypoint in keypoints])[pairs[:, 0]])
         pose, inliers = self._solve(pairs[:, 1], pixels, camera.matrix)
         watch.lap('solve_ms', inliers=len(inliers))
         if pose is None:
@@ -191,9 +191,3 @@ def refine(points: np.ndarray, pixels: np.ndarray, matrix: np.ndarray, start) ->
         if error < least:
             best, least = found, error
     return make_transform(cv2.Rodrigues(best[0])[0], best[1].ravel())
-
-
-def undistort(pixels: np.ndarray, camera: Camera) -> np.ndarray:
-    """Where a camera with the same matrix but no distortion would see (N, 2) pixels."""
-    rays = camera.rays(pixels)
-    return np.column_stack([rays, np.ones(len(rays))]) @ camera.matrix[:2].T

@@ -13,7 +13,7 @@ from torch import nn
 from posegrasp_ros.errors import BadInput
 
 
-def start_from(network: nn.Module, path: Path, sample: torch.Tensor) -> int:
+def start_from(network: nn.Module, path: Path, sample: torch.Tensor) -> None:
     """Take over an exported network's convolutions, in place.
 
     The file holds convolutions with their batch norms folded in. Each norm is set such that it gives back what the
@@ -21,25 +21,21 @@ def start_from(network: nn.Module, path: Path, sample: torch.Tensor) -> int:
 
     :param path: ONNX file of the same architecture; layers beyond those it has keep their random start
     :param sample: (N, 3, H, W) a typical batch, as the network takes it
-    :return: how many convolutions were taken
     :raises BadInput: when the file is of another architecture
     """
     weights = _convolutions(path)
     order = _execution_order(network, sample[:1])
     folded: dict[nn.Module, torch.Tensor] = {}
-    taken = 0
-    for (weight, bias), (convolution, norm) in zip(weights, order):
+    for number, ((weight, bias), (convolution, norm)) in enumerate(zip(weights, order)):
         if tuple(weight.shape) != tuple(convolution.weight.shape):
-            raise BadInput(f'{path}: convolution {taken}: expected weights of {tuple(convolution.weight.shape)}, '
+            raise BadInput(f'{path}: convolution {number}: expected weights of {tuple(convolution.weight.shape)}, '
                            f'found {tuple(weight.shape)}: trained with another version, start without it')
         convolution.weight.data.copy_(torch.from_numpy(weight.copy()))
         if norm is None:
             convolution.bias.data.copy_(torch.from_numpy(bias.copy()))
         else:
             folded[norm] = torch.from_numpy(bias.copy())
-        taken += 1
     _undo_folding(network, folded, sample)
-    return taken
 
 
 def _convolutions(path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
