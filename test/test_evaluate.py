@@ -19,7 +19,7 @@ from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.library import load_grasps
 from posegrasp_ros.grasping.planner import GraspPlanner
 from posegrasp_ros.mesh import load_mesh
-from posegrasp_ros.metrics.pose_errors import ErrorTarget
+from posegrasp_ros.metrics.pose_errors import STATED_NEED, ErrorTarget
 from posegrasp_ros.paint_over import paint_over
 from posegrasp_ros.photographs import PhotographReader
 from posegrasp_ros.resources import resource_path
@@ -60,7 +60,7 @@ def estimators(monkeypatch):
 
 @pytest.fixture
 def card():
-    return SimpleNamespace(name='box', mesh=MESH, symmetry=NO_SYMMETRY,
+    return SimpleNamespace(name='box', mesh=MESH, symmetry=NO_SYMMETRY, tolerance=STATED_NEED,
                            network_sha256='00' * 32)
 
 

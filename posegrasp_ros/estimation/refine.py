@@ -96,7 +96,7 @@ class Level:
     iterations: int
 
 
-LEVELS = (Level(3.0, 1.5, 8, 2.0, 4), Level(1.5, 0.7, 5, 1.0, 3), Level(0.7, 0.7, 3, 0.7, 2))
+LEVELS = (Level(3.0, 1.5, 8, 2.0, 5), Level(1.5, 0.7, 5, 1.0, 4), Level(0.7, 0.7, 3, 0.7, 3))
 
 
 class Refiner:
