@@ -128,7 +128,7 @@ def test_a_slow_estimator_answers_the_newest_image_and_builds_no_backlog(percept
     assert len(reports) <= 3
 
 
-@pytest.mark.parametrize(('given', 'expected'), [({}, MIN_SCORE), ({'min_score': 0.5}, 0.5)])
+@pytest.mark.parametrize(('given', 'expected'), [({}, MIN_SCORE), ({'min_score': 0.3}, 0.3)])
 def test_the_least_score_is_the_estimators_own_or_as_given(scripted_model, monkeypatch, given, expected):
     asked = {}
     monkeypatch.setattr(perception_node, 'create_estimator', lambda *_, **options: asked.update(options))

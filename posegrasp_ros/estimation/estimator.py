@@ -21,8 +21,8 @@ from posegrasp_ros.images import check_registered
 MOST_CANDIDATES, MOST_FAINT = 8, 3
 FAINT_HEAT, FAINT_SHARE = 0.4, 0.6
 """A candidate below both, the second of the hottest one's heat, is faint."""
-GOOD_SCORE = 0.5
-MIN_SCORE = 0.2
+MIN_SCORE = 0.5
+"""A pose that is likelier wrong than right is no answer."""
 SAME_OBJECT = 0.5
 """Two poses whose centres are nearer than this, in radii of the object, are of one and the same."""
 
@@ -83,7 +83,7 @@ class PoseEstimator:
         faint = min(FAINT_HEAT, FAINT_SHARE * candidates[0].heat)
         for rank, candidate in enumerate(candidates[:MOST_CANDIDATES]):
             # a faint one is worth the time only while there is nothing better
-            if candidate.heat < faint and (rank >= MOST_FAINT or any(e.score > GOOD_SCORE for e, _ in found)):
+            if candidate.heat < faint and (rank >= MOST_FAINT or any(e.score > MIN_SCORE for e, _ in found)):
                 break
             coarse = candidate.solve()
             if coarse is not None:

@@ -11,7 +11,7 @@ import numpy as np
 from posegrasp_ros.camera import Camera
 from posegrasp_ros.estimation.coarse import CoarsePose
 from posegrasp_ros.estimation.estimate import Estimation, Estimator
-from posegrasp_ros.estimation.estimator import GOOD_SCORE, Found, PoseEstimator, check_sizes
+from posegrasp_ros.estimation.estimator import MIN_SCORE, Found, PoseEstimator, check_sizes
 from posegrasp_ros.estimation.stopwatch import Stopwatch
 from posegrasp_ros.geometry import move_covariance
 
@@ -48,7 +48,7 @@ class PoseTracker:
     def __init__(self, estimator: PoseEstimator):
         self._estimator = estimator
         self._symmetry, self._reach_m = estimator.card.symmetry, SAME_TRACK * estimator.card.mesh.radius
-        self._good_score = max(GOOD_SCORE, estimator.min_score)
+        self._good_score = max(MIN_SCORE, estimator.min_score)
         self._seen: list[Seen] = []
         self._last_ns = 0
         self._searched_ns: int | None = None
