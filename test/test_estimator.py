@@ -52,6 +52,20 @@ def test_most_scenes_are_within_a_centimetre_and_five_degrees(estimator, frames)
     assert sum(right) >= 7
 
 
+def test_the_can_is_found_up_to_its_spin():
+    can = load_model_card(resource_path('models/can'))
+    estimator, target = PoseEstimator(can), ErrorTarget.from_mesh(can.mesh, can.symmetry)
+    right = []
+    for frame in simulated_frames(can.mesh, 10, seed=33):
+        found = estimator.estimate(frame.image, frame.camera).poses
+        found_errors = target.errors(found[0].camera_from_object, frame.camera_from_object) if found else None
+        right.append(bool(found) and found_errors.position_m < 0.01 and found_errors.rotation_rad < np.radians(5))
+        if found:  # one answer for what looks the same, whatever the networks said of the spin
+            pose = found[0].camera_from_object
+            np.testing.assert_allclose(can.symmetry.canonical(pose @ can.symmetry.turn(1.0)), pose, atol=1e-9)
+    assert sum(right) >= 6
+
+
 def test_two_of_the_object_are_two_poses_each_once(card, estimator):
     rng, counts = np.random.default_rng(32), []
     target = ErrorTarget.from_mesh(card.mesh)
