@@ -59,7 +59,7 @@ setup(
         'sim': ['mujoco>=3.3', 'embreex', 'networkx'],
         'train': ['torch>=2.4', 'onnx', 'scikit-image'],
         # ROS launch testing's plugins break on pytest 8.4 and later.
-        'dev': ['pytest<8.4', 'ruff'],
+        'dev': ['onnx', 'pytest<8.4', 'ruff'],
     },
     zip_safe=False,
     maintainer='posegrasp_ros developers',
