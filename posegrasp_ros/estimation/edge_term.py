@@ -15,6 +15,8 @@ from posegrasp_ros.estimation.terms import TUKEY, NormalEquations, chosen, eyes,
 MOST_POINTS, LEAST_POINTS = 130, 6
 LEAST_STEEPNESS = 4.0
 """Of 255 a pixel: less is no edge."""
+STRONG_STEEPNESS = 15.0
+"""More is no better: bold artwork beside an outline must not win over the outline."""
 GATE, LEAST_REACH_PX = 2.5, 2.5
 """An edge is looked for within this many standard deviations of where it is expected, but within some pixels."""
 FAR_PX = 3.0
@@ -69,7 +71,7 @@ class EdgeTerm:
         steepness = self._picture.slopes(pixels[:, None] + steps[:, None] * across[:, None], across)
         # near is likelier than far: another edge close by must not win for a little more contrast
         reach = np.clip(GATE * spread_px.reshape(-1, 1), LEAST_REACH_PX, self._reach_px)
-        preferred = steepness * np.exp(-0.5 * (GATE * steps / reach) ** 2)
+        preferred = np.minimum(steepness, STRONG_STEEPNESS) * np.exp(-0.5 * (GATE * steps / reach) ** 2)
         each = np.arange(len(pixels))
         best = np.argmax(preferred, axis=1).clip(1, len(steps) - 2)
         before, middle, after = (steepness[each, best + shift] for shift in (-1, 0, 1))
