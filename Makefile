@@ -47,6 +47,7 @@ $(VENV)/.installed: setup.py setup.cfg
 		|| $(call system_package,python3-venv,Python's venv); }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable '.[ros,sim,dev]'
+	$(BIN)/posegrasp check models/box >/dev/null  # compiles what is compiled once
 	@touch $@
 
 # MuJoCo renders without a screen through OSMesa, a system library.

@@ -32,6 +32,7 @@ setup(
     install_requires=[
         'jinja2',
         'mcap',
+        'numba>=0.59',
         'numpy>=1.26',
         'onnxruntime',
         'opencv-python-headless>=4.5',

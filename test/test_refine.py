@@ -6,15 +6,22 @@ import trimesh
 from conftest import simulated_frames
 
 from posegrasp_ros.camera import Camera
-from posegrasp_ros.estimation.colour_term import ColourTerm
 from posegrasp_ros.estimation.crop import CropCamera
-from posegrasp_ros.estimation.edge_term import EdgeTerm
+from posegrasp_ros.estimation.edge_term import EdgeTerm, edge_equations
 from posegrasp_ros.estimation.edges import Edges
-from posegrasp_ros.estimation.picture import Picture
+from posegrasp_ros.estimation.motion import difference, moved
+from posegrasp_ros.estimation.picture import Picture, read, steepness
 from posegrasp_ros.estimation.refine import Refiner
 from posegrasp_ros.estimation.surface import Surface
 from posegrasp_ros.estimation.visibility import Visibility
-from posegrasp_ros.geometry import invert, make_transform, move_covariance, perturb, rotation_angle
+from posegrasp_ros.geometry import (
+    invert,
+    make_transform,
+    move_covariance,
+    perturb,
+    random_rotation,
+    rotation_angle,
+)
 from posegrasp_ros.mesh import Mesh, load_mesh
 from posegrasp_ros.resources import resource_path
 
@@ -165,11 +172,10 @@ def test_surface_seen_through_another_part_is_hidden():
 
 def test_visible_points_are_those_of_the_sides_in_front(mesh):
     surface = Surface(mesh, Edges(mesh), (0.001,))
-    from_above, blur = np.array([[0, 0, 0.5]]), np.array([0.001])
-    cosines = surface.cosines(from_above, blur)
-    seen = np.flatnonzero(cosines[0])
+    cosines = surface.cosines(np.array([0, 0, 0.5]), 0.001)
+    seen = np.flatnonzero(cosines)
     np.testing.assert_allclose(surface.normals[seen], np.tile((0, 0, 1.0), (len(seen), 1)), atol=1e-9)
-    assert surface.colours(seen[None], cosines[:, seen], blur).shape == (1, len(seen), 3)
+    assert surface.colours(seen, cosines[seen], 0.001).shape == (len(seen), 3)
 
 
 def test_outline_of_a_box_seen_straight_is_the_rim_of_its_lid(mesh):
@@ -181,7 +187,7 @@ def test_outline_of_a_box_seen_straight_is_the_rim_of_its_lid(mesh):
 
 def test_picture_is_read_between_its_pixels():
     ramp = np.repeat(np.tile(np.arange(40, dtype=np.float32) * 3, (40, 1))[:, :, None], 3, axis=2)
-    value, along_u, along_v = Picture(ramp, blur_px=1.0).read(np.array([[20.3, 17.8], [11.5, 20.0]]))
+    value, along_u, along_v = read(Picture(ramp, blur_px=1.0).layers, np.array([[20.3, 17.8], [11.5, 20.0]]))
     np.testing.assert_allclose(value[:, 0], (60.9, 34.5), atol=1e-3)
     np.testing.assert_allclose(along_u, 3, atol=1e-4)
     np.testing.assert_allclose(along_v, 0, atol=1e-4)
@@ -189,27 +195,50 @@ def test_picture_is_read_between_its_pixels():
 
 def test_steepness_is_that_along_the_direction():
     ramp = np.repeat(np.tile(np.arange(40, dtype=np.float32) * 3, (40, 1))[:, :, None], 3, axis=2)
-    picture = Picture(ramp, blur_px=1.0)
-    where = np.full((2, 1, 2), 20.0)
-    steepness = picture.slopes(where, np.array([[1.0, 0.0], [0.0, 1.0]]))
-    np.testing.assert_allclose(steepness[:, 0], (3 * np.sqrt(3), 0), atol=1e-3)
+    tensor = Picture(ramp, blur_px=1.0).tensor
+    assert steepness(tensor, 20.0, 20.0, 1.0, 0.0) == pytest.approx(3 * np.sqrt(3), abs=1e-3)
+    assert steepness(tensor, 20.4, 20.7, 0.0, 1.0) == pytest.approx(0, abs=1e-3)
+    assert steepness(tensor, 41.0, 20.0, 1.0, 0.0) == 0
 
 
-def test_several_poses_at_once_move_as_each_does_alone(mesh, refiner, frames):
+def test_compiled_steps_are_those_of_geometry():
     rng = np.random.default_rng(4)
-    poses = np.array([coarse(frames[0], rng) for _ in range(3)])
-    crop = CropCamera.around(poses[0, :3, 3], mesh.radius / poses[0, 2, 3], 160, 1.15)
-    shot = Picture(crop.shoot(frames[0].image, frames[0].camera).astype(np.float32), 1.5)
-    poses = invert(make_transform(crop.camera_from_crop)) @ poses
+    pose = make_transform(random_rotation(rng), (0.1, -0.2, 0.6))
+    for size in (1e-10, 1e-3, 1.0):
+        step = size * rng.normal(size=6)
+        np.testing.assert_allclose(moved(pose, step), perturb(pose, step), atol=1e-12)
+        np.testing.assert_allclose(difference(pose, moved(pose, step)), step, rtol=1e-6, atol=1e-12)
+
+
+def test_edges_say_how_far_the_outline_is_off(mesh):
+    """A pose moved sideways by a pixel: what edges ask for undoes it."""
+    mesh = Mesh(mesh.vertices, mesh.faces, None, np.full((1, 1, 3), 200, np.uint8))
+    frame = simulated_frames(mesh, 1, seed=98)[0]
+    crop = CropCamera.around(frame.camera_from_object[:3, 3], mesh.radius / frame.camera_from_object[2, 3], 160,
+                             1.15)
+    picture = Picture(crop.shoot(frame.image, frame.camera).astype(np.float32), 0.7)
+    truth = invert(make_transform(crop.camera_from_crop)) @ frame.camera_from_object
+    pixel_m = truth[2, 3] / crop.matrix[0, 0]
+    pose = perturb(truth, np.array([pixel_m, 0, 0, 0, 0, 0]))
+    term = EdgeTerm.of(Edges(mesh), picture, crop.matrix, pose, 3, 0.7)
+    equations, fit = edge_equations(term, pose, crop.matrix, COVARIANCE)
+    step = -equations.gradient[0] / equations.information[0, 0]
+    assert step == pytest.approx(-pixel_m, rel=0.5)
+    assert 0 < fit < edge_equations(term, truth, crop.matrix, COVARIANCE)[1] <= 1
+
+
+def test_edges_are_looked_for_no_farther_than_halfway_to_the_print(mesh):
+    """A box with a dark stripe 5 mm inside the rims of its lid."""
+    box = trimesh.creation.box((0.1, 0.1, 0.04))
+    corners = np.array(box.vertices)[np.array(box.faces)].reshape(-1, 3)
+    texture = np.full((200, 200, 3), 230, np.uint8)
+    texture[10:190, 10:190] = 20  # 0.5 mm a pixel
+    mesh = Mesh(corners, np.arange(len(corners)).reshape(-1, 3), corners[:, :2] / 0.1 + 0.5, texture)
     edges = Edges(mesh)
-    surface, covariances = Surface(mesh, edges, (0.002,)), np.repeat(COVARIANCE[None], 3, axis=0)
-
-    def normal(of):
-        return (ColourTerm(surface, shot, crop.matrix, of).at(of)
-                + EdgeTerm(edges, shot, crop.matrix, of, 5, 1.0).at(of, covariances[:len(of)]))
-
-    together = normal(poses)
-    for index in range(3):
-        alone = normal(poses[index:index + 1])
-        np.testing.assert_allclose(together.information[index], alone.information[0], rtol=1e-6)
-        np.testing.assert_allclose(together.gradient[index], alone.gradient[0], rtol=1e-6, atol=1e-6)
+    eye = np.array([0, 0, 0.5])
+    seen = np.flatnonzero(edges.visible(eye))
+    clear_m = np.linalg.norm(edges.clear(seen, eye), axis=2).min(axis=1)
+    assert np.median(clear_m) == pytest.approx(0.005, abs=0.0012)  # a sample's width
+    inward = edges.points[seen] + edges.clear(seen, eye)[np.arange(len(seen)), np.linalg.norm(
+        edges.clear(seen, eye), axis=2).argmin(axis=1)]
+    assert (np.abs(inward[:, :2]) < 0.0505).all()

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from posegrasp_ros.estimation.solve import View, refine_pose, reproject, solve_pose
+from posegrasp_ros.estimation.reproject import reproject
+from posegrasp_ros.estimation.solve import View, refine_pose, solve_pose
 from posegrasp_ros.geometry import (
     make_transform,
     perturb,

@@ -1,4 +1,4 @@
-"""Align poses with pictures: no renderer, a few hundred points, Gauss-Newton from several starts at once.
+"""Align a pose with pictures: no renderer, a few hundred points, Gauss-Newton.
 
 Minimised together are the terms of colour and edges, of depth where a camera gives it, and the prior: what the
 network said, as far as it is to be trusted. Each lets go of what is hidden, glares or found the wrong edge.
@@ -6,16 +6,15 @@ network said, as far as it is to be trusted. Each lets go of what is hidden, gla
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
-import cv2
 import numpy as np
+from numba import njit
 
-from posegrasp_ros.estimation.colour_term import ColourTerm
-from posegrasp_ros.estimation.depth_term import DepthTerm
-from posegrasp_ros.estimation.edge_term import EdgeTerm
-from posegrasp_ros.estimation.terms import NormalEquations
-from posegrasp_ros.geometry import perturb
+from posegrasp_ros.estimation.colour_term import ColourTerm, colour_equations
+from posegrasp_ros.estimation.depth_term import DepthTerm, depth_equations
+from posegrasp_ros.estimation.edge_term import EdgeTerm, edge_equations
+from posegrasp_ros.estimation.motion import difference, moved
 
 SMALL_SHIFT, SMALL_TURN_RAD = 2e-4, 5e-4
 """Steps below these, of the distance and in radians, move no pixel by a tenth."""
@@ -23,70 +22,53 @@ EXPLAINED_WEIGHT, LEAST_EXPLAINED = 2.0, 0.005
 """A convex body shows half of its surface at most: then colour counts as much as edges."""
 
 
-@dataclass(frozen=True)
-class Prior:
+class Prior(NamedTuple):
     """What is known before: a (4, 4) pose and its (6, 6) information."""
 
     pose: np.ndarray
     information: np.ndarray
 
-    def differences(self, poses: np.ndarray) -> np.ndarray:
-        """(B, 6) disturbances that make the prior's pose these."""
-        turns = [cv2.Rodrigues(turn)[0].ravel() for turn in poses[:, :3, :3] @ self.pose[:3, :3].T]
-        return np.concatenate([poses[:, :3, 3] - self.pose[:3, 3], turns], axis=1)
 
-    def at(self, poses: np.ndarray) -> NormalEquations:
-        """The normal equations at poses."""
-        information = np.repeat(self.information[None], len(poses), axis=0)
-        return NormalEquations(information, self.differences(poses) @ self.information)
+class Aligned(NamedTuple):
+    """A pose that agrees with pictures.
 
-
-@dataclass
-class Alignments:
-    """Poses that were aligned, one row each.
-
-    :param poses: (B, 4, 4) crop_from_object
-    :param information: (B, 6, 6) inverse covariances
-    :param correlation: (B,) between image and lit surface colour, 1 when they agree
-    :param evidence: (B,) how much of the surface and of its edges is seen as it should be. A pose that shows
-        little fits easily; so what counts is how much fits, not how well.
-    :param lost: (B,) bool, nothing to go by or out of the room before the camera
+    :param pose: (4, 4) crop_from_object
+    :param information: (6, 6) inverse covariance
+    :param correlation: between image and lit surface colour, 1 when they agree
+    :param evidence: how much of the surface and of its edges is seen as it should be. A pose that shows little
+        fits easily; so what counts is how much fits, not how well. Below 0 there is nothing to go by.
     """
 
-    poses: np.ndarray
+    pose: np.ndarray
     information: np.ndarray
-    correlation: np.ndarray
-    evidence: np.ndarray
-    lost: np.ndarray
-
-    @classmethod
-    def of(cls, poses: np.ndarray, information: np.ndarray) -> Alignments:
-        """Poses before anything was looked at, all of the same (6, 6) information."""
-        nothing = np.zeros(len(poses))
-        return cls(poses, np.repeat(information[None], len(poses), axis=0), nothing, nothing, nothing > 0)
-
-    def best(self) -> Alignments:
-        """The one with the most evidence, alone."""
-        index = int(np.argmax(np.where(self.lost, -np.inf, self.evidence)))
-        return Alignments(*(part[index:index + 1] for part in vars(self).values()))
+    correlation: float
+    evidence: float
 
 
-def align(start: Alignments, prior: Prior, colour: ColourTerm, edge: EdgeTerm, depth: DepthTerm | None,
-          iterations: int) -> Alignments:
-    """Move each pose until mesh and pictures agree."""
-    poses, information, lost = start.poses, start.information, start.lost.copy()
+@njit(cache=True)
+def align(pose: np.ndarray, information: np.ndarray, prior: Prior, matrix: np.ndarray, colour: ColourTerm,
+          edge: EdgeTerm, depth: DepthTerm, iterations: int) -> Aligned:
+    """Move a pose until mesh and pictures agree.
+
+    :param pose: (4, 4) crop_from_object
+    :param information: (6, 6) inverse covariance of it
+    :param matrix: (3, 3) pinhole matrix of the pictures
+    """
+    weight, distance_m = np.ones(len(colour.points)), prior.pose[2, 3]
+    lost = Aligned(pose, information, 0.0, -1.0)
+    correlation, evidence = 0.0, -1.0
     for _ in range(iterations):
-        normal = prior.at(poses) + edge.at(poses, np.linalg.inv(information)) + colour.at(poses)
-        if depth is not None:
-            normal += depth.at(poses)
-        information = normal.information
-        steps = -np.linalg.solve(information, normal.gradient[:, :, None])[:, :, 0]
-        moved = np.array([perturb(pose, step) for pose, step in zip(poses, steps)])
-        lost |= ~(np.isfinite(moved).all(axis=(1, 2)) & (moved[:, 2, 3] > prior.pose[2, 3] / 2))
-        poses = np.where(lost[:, None, None], poses, moved)
-        if (np.abs(steps[:, :3]).max() < SMALL_SHIFT * prior.pose[2, 3]
-                and np.abs(steps[:, 3:]).max() < SMALL_TURN_RAD):
+        of_edges, fit = edge_equations(edge, pose, matrix, np.linalg.inv(information))
+        of_colour, correlation, explained = colour_equations(colour, pose, matrix, weight)
+        of_depth, measured = depth_equations(depth, pose, matrix)
+        information = prior.information + of_edges.information + of_colour.information + of_depth.information
+        pull = prior.information @ difference(prior.pose, pose)
+        step = -np.linalg.solve(information, pull + of_edges.gradient + of_colour.gradient + of_depth.gradient)
+        pose = moved(pose, step)
+        if not (np.isfinite(step).all() and pose[2, 3] > distance_m / 2):
+            return lost
+        explained += measured
+        evidence = EXPLAINED_WEIGHT * explained + fit if explained >= LEAST_EXPLAINED or fit > 0 else -1.0
+        if np.abs(step[:3]).max() < SMALL_SHIFT * distance_m and np.abs(step[3:]).max() < SMALL_TURN_RAD:
             break
-    explained = colour.explained + (0.0 if depth is None else depth.explained)
-    lost |= (explained < LEAST_EXPLAINED) & (edge.fit == 0)
-    return Alignments(poses, information, colour.correlation, EXPLAINED_WEIGHT * explained + edge.fit, lost)
+    return Aligned(pose, information, correlation, evidence)

@@ -7,12 +7,16 @@ nothing.
 
 from __future__ import annotations
 
-import numpy as np
+import math
+from typing import NamedTuple
 
-from posegrasp_ros.estimation.picture import Picture
-from posegrasp_ros.estimation.solve import reproject
+import numpy as np
+from numba import njit
+
+from posegrasp_ros.estimation.picture import Picture, read
+from posegrasp_ros.estimation.reproject import reproject
 from posegrasp_ros.estimation.surface import Surface
-from posegrasp_ros.estimation.terms import LEAST_POINTS, TUKEY, NormalEquations, chosen, eyes, masked_median
+from posegrasp_ros.estimation.terms import LEAST_POINTS, TUKEY, Equations, evenly, eye_of, no_equations
 
 MOST_POINTS = 220
 CHI_3_MEDIAN = 1.54
@@ -26,74 +30,99 @@ LEAST_SHIFT_PX = 0.15
 LIGHTS = 5
 
 
-class ColourTerm:
+class ColourTerm(NamedTuple):
     """The visible points of a surface against one picture.
 
-    :param matrix: (3, 3) pinhole matrix of the picture
-    :param poses: (B, 4, 4) crop_from_object, near enough to tell what is visible
-    :ivar correlation: (B,) between image and lit surface colour at the last poses, 1 when they agree
-    :ivar explained: (B,) share of the whole surface that is seen as it should be
+    :param points: (N, 3) object frame, metres
+    :param lit: (3, N, LIGHTS) their known colours under each light, by channel
+    :param layers: of the picture
+    :param seen_share: of the whole surface, that these points stand for
+    :param independence: how many independent points each stands for, at most 1
+    :param pixels_a_metre: at the object's distance
     """
 
-    def __init__(self, surface: Surface, picture: Picture, matrix: np.ndarray, poses: np.ndarray):
-        self._picture, self._matrix = picture, matrix
-        self.correlation = self.explained = np.zeros(len(poses))
-        self._pixels_a_metre = matrix[0, 0] / poses[:, 2, 3]
-        cosine = surface.cosines(eyes(poses), np.hypot(picture.blur_px, 0.5) / self._pixels_a_metre)
-        indices, self._real = chosen(cosine > 0, MOST_POINTS)
-        self._seen_share = (cosine > 0).mean(axis=1)
-        self._points = surface.points[indices]
-        colours = surface.colours(indices, np.take_along_axis(cosine, indices, axis=1),
-                                  np.hypot(picture.blur_px, 0.5) / self._pixels_a_metre)
-        self._weight = self._real.astype(float)
-        # columns of every channel: the lights, the image's value, its derivatives by the disturbance
-        self._columns = np.ones((len(poses), 3, indices.shape[1], LIGHTS + 7))
-        self._columns[..., 0] = np.swapaxes(colours, 1, 2)
-        self._columns[..., 1:4] = self._columns[..., :1] * surface.normals[indices][:, None]
-        # what a convex body shows is a quarter of its surface on average (Cauchy); that many spots are independent
-        spots = surface.area_m2 / 4 * (self._pixels_a_metre / picture.correlation_length_px) ** 2
-        self._count = np.maximum(self._real.sum(axis=1), 1)
-        self._independence = np.minimum(1.0, INDEPENDENT_CHANNELS / 3 * spots / self._count)
-        self._independence *= self._real.sum(axis=1) >= LEAST_POINTS
+    points: np.ndarray
+    lit: np.ndarray
+    layers: tuple[np.ndarray, np.ndarray, np.ndarray]
+    seen_share: float
+    independence: float
+    pixels_a_metre: float
 
-    def at(self, poses: np.ndarray) -> NormalEquations:
-        """The normal equations at poses; empty where too little is seen to compare."""
-        seen, jacobian, _ = reproject(self._points, poses, self._matrix)
-        value, slope_u, slope_v = (np.moveaxis(layer, 2, 1) for layer in self._picture.read(seen))
-        weight, columns = self._weight[:, None], self._columns
-        columns[..., LIGHTS] = value - ((value * weight).sum(2) / (weight.sum(2) + 1e-9))[..., None]
-        columns[..., LIGHTS + 1:] = (slope_u[..., None] * jacobian[:, None, :, 0]
-                                     + slope_v[..., None] * jacobian[:, None, :, 1])
-        weighed = columns * weight[..., None]
-        gram = np.swapaxes(weighed, 2, 3) @ weighed
-        lights = gram[..., :LIGHTS, :LIGHTS].copy()
-        each = np.arange(LIGHTS)
-        lights[..., each, each] = lights[..., each, each] * (1 + 1e-6) + 1e-6  # one face: light or colour?
-        fit = np.linalg.solve(lights, gram[..., :LIGHTS, LIGHTS:])
-        rest = (gram[..., LIGHTS:, LIGHTS:] - gram[..., LIGHTS:, :LIGHTS] @ fit).sum(axis=1)
-        total = gram[..., LIGHTS, LIGHTS].sum(axis=1)
-        noise = 3 * LEAST_SIGMA ** 2 * np.sum(self._weight ** 2, axis=1) + 1e-9  # a plain grey agrees with nothing
-        self.correlation = np.sqrt(np.clip((total - rest[:, 0, 0]) / (total + noise), 0, 1))
-        self.correlation *= self._independence > 0
-        sigma = self._weigh_anew(columns[..., LIGHTS] - (columns[..., :LIGHTS] @ fit[..., :1])[..., 0])
-        rest /= (sigma ** 2)[:, None, None]
-        fitting = np.sum(self._weight ** 2, axis=1) / self._count
-        self.explained = self._seen_share * fitting * self.correlation  # plain grey fits any light
-        scale = self._scale(rest[:, 1:3, 1:3])
-        return NormalEquations(rest[:, 1:, 1:] * scale[:, None, None], rest[:, 1:, 0] * scale[:, None])
+    @classmethod
+    def of(cls, surface: Surface, picture: Picture, matrix: np.ndarray, pose: np.ndarray) -> ColourTerm:
+        """What is visible from a (4, 4) crop_from_object near the true one.
 
-    def _weigh_anew(self, residuals: np.ndarray) -> np.ndarray:
-        """Set the square roots of Tukey's weights for (B, 3, N) residuals; (B,) their standard deviation."""
-        length = np.sqrt(np.sum(residuals ** 2, axis=1))
-        sigma = np.maximum(masked_median(length, self._real) / CHI_3_MEDIAN, LEAST_SIGMA)
-        weight = np.clip(1 - (length / (TUKEY * CHI_3_MEDIAN * sigma)[:, None]) ** 2, 1e-3, 1)
-        self._weight = np.where(self._real, weight, 0.0)
-        return sigma
-
-    def _scale(self, by_shift: np.ndarray) -> np.ndarray:
-        """(B,) how much less the points say together than they would if each erred by itself.
-
-        :param by_shift: (B, 2, 2) information about a shift sideways, as if they did
+        :param matrix: (3, 3) pinhole matrix of the picture
         """
-        sideways = self._independence * np.trace(by_shift, axis1=1, axis2=2) / 2 / self._pixels_a_metre ** 2
-        return self._independence * np.minimum(1.0, 1 / (LEAST_SHIFT_PX ** 2 * sideways + 1e-12))
+        pixels_a_metre = matrix[0, 0] / pose[2, 3]
+        blur_m = math.hypot(picture.blur_px, 0.5) / pixels_a_metre
+        cosine = surface.cosines(eye_of(pose), blur_m)
+        indices = evenly(cosine > 0, MOST_POINTS)
+        lit = np.ones((3, len(indices), LIGHTS))
+        lit[..., 0] = surface.colours(indices, cosine[indices], blur_m).T
+        lit[..., 1:4] = lit[..., :1] * surface.normals[indices]
+        # what a convex body shows is a quarter of its surface on average (Cauchy); that many spots are independent
+        spots = surface.area_m2 / 4 * (pixels_a_metre / picture.correlation_length_px) ** 2
+        independence = min(1.0, INDEPENDENT_CHANNELS / 3 * spots / max(len(indices), 1))
+        return cls(surface.points[indices], lit, picture.layers, np.count_nonzero(cosine) / len(cosine),
+                   independence, pixels_a_metre)
+
+
+@njit(cache=True)
+def colour_equations(term: ColourTerm, pose: np.ndarray, matrix: np.ndarray, weight: np.ndarray) -> tuple:
+    """The normal equations of colour at a pose; empty where too little is seen to compare.
+
+    :param weight: (N,) square roots of the points' weights, 1 at first; brought up to date in place
+    :return: the equations; correlation between image and lit surface colour, 1 when they agree; share of the whole
+        surface that is seen as it should be
+    """
+    if len(term.points) < LEAST_POINTS:
+        return no_equations(), 0.0, 0.0
+    noise = 3 * LEAST_SIGMA ** 2 * (weight ** 2).sum()  # a plain grey agrees with nothing
+    total, rest, squared = _compare(term, pose, matrix, weight)
+    sigma = max(np.median(np.sqrt(squared)) / CHI_3_MEDIAN, LEAST_SIGMA)
+    weight[:] = np.clip(1 - squared / (TUKEY * CHI_3_MEDIAN * sigma) ** 2, 1e-3, 1.0)
+    correlation = np.sqrt(min(max((total - rest[0, 0]) / (total + noise), 0.0), 1.0))
+    fitting = (weight ** 2).mean()
+    # together the points say less than they would if each erred by itself
+    sideways = term.independence * (rest[1, 1] + rest[2, 2]) / (2 * (sigma * term.pixels_a_metre) ** 2)
+    scale = term.independence * min(1.0, 1 / (LEAST_SHIFT_PX ** 2 * sideways + 1e-12)) / sigma ** 2
+    explained = term.seen_share * fitting * correlation  # plain grey fits any light
+    return Equations(rest[1:, 1:] * scale, rest[1:, 0] * scale), correlation, explained
+
+
+@njit(cache=True)
+def _compare(term: ColourTerm, pose: np.ndarray, matrix: np.ndarray, weight: np.ndarray) -> tuple:
+    """What of a picture the lit colours do not explain.
+
+    :return: the picture's sum of squares about its mean; (7, 7) products, over what is not explained, of the
+        picture and its derivatives by the disturbance; (N,) squared residuals
+    """
+    count = len(term.points)
+    seen, jacobian, _ = reproject(term.points, pose, matrix)
+    value, along_u, along_v = read(term.layers, seen)
+    columns = np.empty((count, LIGHTS + 7))
+    total, rest, squared = 0.0, np.zeros((7, 7)), np.zeros(count)
+    for channel in range(3):
+        mean = (value[:, channel] * weight).sum() / weight.sum()
+        for i in range(count):
+            for k in range(LIGHTS):
+                columns[i, k] = term.lit[channel, i, k]
+            columns[i, LIGHTS] = value[i, channel] - mean
+            for k in range(6):
+                columns[i, LIGHTS + 1 + k] = (along_u[i, channel] * jacobian[i, 0, k]
+                                              + along_v[i, channel] * jacobian[i, 1, k])
+        weighed = columns * weight.reshape(-1, 1)
+        gram = weighed.T @ weighed
+        lights = gram[:LIGHTS, :LIGHTS].copy()
+        for k in range(LIGHTS):
+            lights[k, k] = lights[k, k] * (1 + 1e-6) + 1e-6  # one face: light or colour?
+        fit = np.linalg.solve(lights, gram[:LIGHTS, LIGHTS:].copy())
+        rest += gram[LIGHTS:, LIGHTS:] - gram[LIGHTS:, :LIGHTS].copy() @ fit
+        total += gram[LIGHTS, LIGHTS]
+        for i in range(count):
+            residual = columns[i, LIGHTS]
+            for k in range(LIGHTS):
+                residual -= columns[i, k] * fit[k, 0]
+            squared[i] += residual ** 2
+    return total, rest, squared

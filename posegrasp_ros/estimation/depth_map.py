@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numba import njit
 
 from posegrasp_ros.camera import Camera
 from posegrasp_ros.estimation.crop import CropCamera
@@ -19,12 +20,10 @@ NOISE_FROM_M = 0.4
 class DepthMap:
     """Depth along the crop's optical axis.
 
-    :param depth_m: (S, S), NaN where unknown
-    :param matrix: (3, 3) pinhole matrix of the crop
+    :param depth_m: (S, S) float32, NaN where unknown
     """
 
     depth_m: np.ndarray
-    matrix: np.ndarray
 
     @classmethod
     def of_crop(cls, depth_m: np.ndarray, camera: Camera, crop: CropCamera) -> DepthMap:
@@ -33,19 +32,24 @@ class DepthMap:
         # depths on both sides of an outline do not mix: the nearest pixel's is taken
         read = cv2.remap(depth_m.astype(np.float32), source, None, cv2.INTER_NEAREST, borderValue=float('nan'))
         along_camera_axis = rays @ crop.camera_from_crop[2]
-        return cls(read / along_camera_axis, crop.matrix)
+        return cls((read / along_camera_axis).astype(np.float32))
 
-    def distance(self, points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """How far the measured surface lies from a plane at each point.
 
-        :param points: (..., 3) crop frame, metres
-        :param normals: (..., 3) unit, crop frame
-        :return: (...) metres along the normal, NaN where unknown; (...) its standard deviation
-        """
-        ray = points / points[..., 2:]
-        pixels = ray[..., :2] * self.matrix[0, 0] + self.matrix[:2, 2]
-        column, row = np.moveaxis(np.rint(pixels).astype(np.intp).clip(0, len(self.depth_m) - 1), -1, 0)
-        depth = self.depth_m[row, column]
-        distance = np.sum(normals * (ray * depth[..., None] - points), axis=-1)
-        noise = NOISE_M + NOISE_A_SQUARE_METRE * np.maximum(depth - NOISE_FROM_M, 0) ** 2
-        return distance, noise * np.abs(np.sum(normals * ray, axis=-1)).clip(0.2)
+@njit(cache=True)
+def distance_from(depth_m: np.ndarray, matrix: np.ndarray, point: np.ndarray, normal: np.ndarray) -> tuple:
+    """How far the measured surface lies from the plane at a point.
+
+    :param depth_m: (S, S), see :class:`DepthMap`
+    :param matrix: (3, 3) pinhole matrix of the crop
+    :param point: (3,) crop frame, metres
+    :param normal: (3,) unit, crop frame
+    :return: metres along the normal, NaN where unknown; its standard deviation
+    """
+    ray = point / point[2]
+    last = len(depth_m) - 1
+    column = int(min(max(round(ray[0] * matrix[0, 0] + matrix[0, 2]), 0), last))
+    row = int(min(max(round(ray[1] * matrix[1, 1] + matrix[1, 2]), 0), last))
+    depth = depth_m[row, column]
+    noise = NOISE_M + NOISE_A_SQUARE_METRE * max(depth - NOISE_FROM_M, 0.0) ** 2
+    along = np.dot(normal, ray)
+    return along * depth - np.dot(normal, point), noise * max(abs(along), 0.2)

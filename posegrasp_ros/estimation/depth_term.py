@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import NamedTuple
 
-from posegrasp_ros.estimation.depth_map import DepthMap
+import numpy as np
+from numba import njit
+
+from posegrasp_ros.estimation.depth_map import DepthMap, distance_from
 from posegrasp_ros.estimation.surface import Surface
-from posegrasp_ros.estimation.terms import LEAST_POINTS, TUKEY, NormalEquations, chosen, eyes, masked_median
+from posegrasp_ros.estimation.terms import LEAST_POINTS, add_residual, evenly, eye_of, no_equations, tukey
 
 MOST_POINTS = 200
 FAR = 4.0
@@ -15,33 +18,53 @@ SPOTS = 50.0
 """Depth cameras err alike over a neighbourhood: an object's points count as this many measurements at most."""
 
 
-class DepthTerm:
+class DepthTerm(NamedTuple):
     """The visible points of a surface against one depth map.
 
-    :param poses: (B, 4, 4) crop_from_object, near enough to tell what is visible
-    :ivar explained: (B,) share of the whole surface that was measured where it should be at the last poses
+    :param points: (N, 3) object frame, metres
+    :param normals: (N, 3) unit
+    :param depth_m: (S, S) along the crop's optical axis, NaN where unknown
+    :param seen_share: of the whole surface, that these points stand for
     """
 
-    def __init__(self, surface: Surface, depth: DepthMap, poses: np.ndarray):
-        self._depth = depth
-        shown = surface.cosines(eyes(poses)) > 0
-        facing, self._real = chosen(shown, MOST_POINTS)
-        self._seen_share, self.explained = shown.mean(axis=1), np.zeros(len(poses))
-        self._points, self._normals = surface.points[facing], surface.normals[facing]
+    points: np.ndarray
+    normals: np.ndarray
+    depth_m: np.ndarray
+    seen_share: float
 
-    def at(self, poses: np.ndarray) -> NormalEquations:
-        """The normal equations at poses; empty where too little is known."""
-        rotation = np.swapaxes(poses[:, :3, :3], 1, 2)
-        turned, normals = self._points @ rotation, self._normals @ rotation
-        distance, noise = self._depth.distance(turned + poses[:, None, :3, 3], normals)
-        known = np.isfinite(distance) & self._real
-        residual = np.where(known, distance, 0.0) / np.where(known, noise, 1.0)
-        near = known * np.clip(1 - (residual / FAR) ** 2, 0, 1)
-        self.explained = self._seen_share * near.sum(axis=1) / np.maximum(self._real.sum(axis=1), 1)
-        sigma = np.maximum(1.4826 * masked_median(np.abs(residual), known), 1.0)[:, None]
-        count = known.sum(axis=1)
-        weight = np.clip(1 - (residual / (TUKEY * sigma)) ** 2, 0, 1) * known
-        weight *= (np.sqrt(np.minimum(1.0, SPOTS / np.maximum(count, 1))) * (count >= LEAST_POINTS))[:, None]
-        rows = -np.concatenate([normals, np.cross(turned, normals)], axis=2)
-        rows *= (weight / np.where(known, noise, 1.0))[..., None]
-        return NormalEquations.of(rows, residual * weight)
+    @classmethod
+    def of(cls, surface: Surface, depth: DepthMap | None, pose: np.ndarray) -> DepthTerm:
+        """What is visible from a (4, 4) crop_from_object near the true one; nothing without a depth map."""
+        if depth is None:
+            return cls(np.zeros((0, 3)), np.zeros((0, 3)), np.zeros((1, 1), np.float32), 0.0)
+        shown = surface.cosines(eye_of(pose)) > 0
+        facing = evenly(shown, MOST_POINTS)
+        return cls(surface.points[facing], surface.normals[facing], depth.depth_m, float(shown.mean()))
+
+
+@njit(cache=True)
+def depth_equations(term: DepthTerm, pose: np.ndarray, matrix: np.ndarray) -> tuple:
+    """The normal equations of depth at a pose; empty where too little is known.
+
+    :return: the equations; share of the whole surface that was measured where it should be
+    """
+    count, rotation = len(term.points), np.ascontiguousarray(pose[:3, :3])
+    equations = no_equations()
+    rows, residuals = np.empty((count, 6)), np.empty(count)
+    explained = 0.0
+    for i in range(count):
+        turned, normal = rotation @ term.points[i], rotation @ term.normals[i]
+        distance, noise = distance_from(term.depth_m, matrix, turned + pose[:3, 3], normal)
+        residuals[i] = distance / noise
+        rows[i, :3], rows[i, 3:] = -normal / noise, -np.cross(turned, normal) / noise
+        if abs(residuals[i]) < FAR:
+            explained += (1 - (residuals[i] / FAR) ** 2) * term.seen_share / count
+    known = np.isfinite(residuals)
+    if known.sum() < LEAST_POINTS:
+        return equations, explained
+    sigma = max(1.4826 * np.median(np.abs(residuals[known])), 1.0)
+    share = min(1.0, SPOTS / known.sum())
+    for i in range(count):
+        if known[i]:
+            add_residual(equations, rows[i], residuals[i], share * tukey(residuals[i], sigma))
+    return equations, explained

@@ -5,12 +5,16 @@ They hold what colour alone leaves loose, above all the depth and the tilt of a 
 
 from __future__ import annotations
 
+import math
+from typing import NamedTuple
+
 import numpy as np
+from numba import njit
 
 from posegrasp_ros.estimation.edges import Edges
-from posegrasp_ros.estimation.picture import Picture
-from posegrasp_ros.estimation.solve import reproject
-from posegrasp_ros.estimation.terms import TUKEY, NormalEquations, chosen, eyes, masked_median
+from posegrasp_ros.estimation.picture import Picture, steepness
+from posegrasp_ros.estimation.reproject import reproject
+from posegrasp_ros.estimation.terms import add_residual, evenly, eye_of, no_equations, tukey
 
 MOST_POINTS, LEAST_POINTS = 130, 6
 LEAST_STEEPNESS = 4.0
@@ -19,64 +23,126 @@ STRONG_STEEPNESS = 15.0
 """More is no better: bold artwork beside an outline must not win over the outline."""
 GATE, LEAST_REACH_PX = 2.5, 2.5
 """An edge is looked for within this many standard deviations of where it is expected, but within some pixels."""
+CLEAR_SHARE = 0.5
+"""Of the way to the nearest artwork: what lies farther off may as well be that."""
 FAR_PX = 3.0
 """An edge found that far off, or none, is no evidence for a pose."""
 
 
-class EdgeTerm:
+class EdgeTerm(NamedTuple):
     """The visible edges of a mesh against one picture.
 
-    :param matrix: (3, 3) pinhole matrix of the picture
-    :param poses: (B, 4, 4) crop_from_object, near enough to tell what is visible
-    :param reach_px: edges farther from where they are expected are not looked for
-    :param sigma_px: how far off they are taken to be found
-    :ivar fit: (B,) how near to where they should be edges were found at the last poses, 1 exactly there
+    :param points: (N, 3) object frame, metres
+    :param directions: (N, 3) unit, along the edges
+    :param clear: (N, 2, 3) metres, object frame: from the edge into either face, as far as to look there
+    :param tensor: of the picture
+    :param steps_px: (K,) where to look across an edge
+    :param sigma_px: how far off edges are taken to be found
+    :param independence: square root of how many independent points each stands for, at most 1
     """
 
-    def __init__(self, edges: Edges, picture: Picture, matrix: np.ndarray, poses: np.ndarray, reach_px: int,
-                 sigma_px: float):
-        self._picture, self._matrix, self._reach_px, self._sigma_px = picture, matrix, reach_px, sigma_px
-        self.fit = np.zeros(len(poses))
-        outline, self._real = chosen(np.array([edges.visible(eye) for eye in eyes(poses)]), MOST_POINTS)
-        self._points, self._directions = edges.points[outline], edges.directions[outline]
-        self._count = np.maximum(self._real.sum(axis=1), 1)
-        spacing_px = edges.length_m * matrix[0, 0] / poses[:, 2, 3]
-        self._independence = np.sqrt(np.minimum(1.0, spacing_px / picture.correlation_length_px))
-        spacing = float(np.clip(picture.blur_px / 1.5, 0.5, 1.0))
-        self._steps = np.arange(-reach_px, reach_px + spacing / 2, spacing)
+    points: np.ndarray
+    directions: np.ndarray
+    clear: np.ndarray
+    tensor: np.ndarray
+    steps_px: np.ndarray
+    sigma_px: float
+    independence: float
 
-    def at(self, poses: np.ndarray, covariances: np.ndarray) -> NormalEquations:
-        """The normal equations at poses that are known with (B, 6, 6) covariances; empty where little is found."""
-        seen, jacobian, _ = reproject(self._points, poses, self._matrix)
+    @classmethod
+    def of(cls, edges: Edges, picture: Picture, matrix: np.ndarray, pose: np.ndarray, reach_px: int,
+           sigma_px: float) -> EdgeTerm:
+        """What is visible from a (4, 4) crop_from_object near the true one.
+
+        :param matrix: (3, 3) pinhole matrix of the picture
+        :param reach_px: edges farther from where they are expected are not looked for
+        """
+        eye = eye_of(pose)
+        outline = evenly(edges.visible(eye), MOST_POINTS)
+        spacing_px = edges.length_m * matrix[0, 0] / pose[2, 3]
+        step_px = min(max(picture.blur_px / 1.5, 0.5), 1.0)
+        return cls(edges.points[outline], edges.directions[outline], CLEAR_SHARE * edges.clear(outline, eye),
+                   picture.tensor,
+                   np.arange(-reach_px, reach_px + step_px / 2, step_px), sigma_px,
+                   math.sqrt(min(1.0, spacing_px / picture.correlation_length_px)))
+
+
+@njit(cache=True)
+def edge_equations(term: EdgeTerm, pose: np.ndarray, matrix: np.ndarray, covariance: np.ndarray) -> tuple:
+    """The normal equations of edges at a pose; empty where few are found.
+
+    :param covariance: (6, 6) of the pose, before
+    :return: the equations; how near to where they should be edges were found, 1 exactly there
+    """
+    equations, fit = no_equations(), 0.0
+    rows, offsets = _look(term, pose, matrix, covariance)
+    distances = np.abs(offsets[np.isfinite(offsets)])
+    for distance in distances:
+        fit += 1 - min(distance, FAR_PX) / FAR_PX
+    fit /= max(len(term.points), 1)
+    if len(distances) < LEAST_POINTS:
+        return equations, fit
+    sigma = max(1.4826 * np.median(distances), term.sigma_px)
+    for i in range(len(offsets)):
+        if np.isfinite(offsets[i]):
+            weight = tukey(offsets[i], sigma) * (term.independence / term.sigma_px) ** 2
+            add_residual(equations, rows[i], offsets[i], weight)
+    return equations, fit
+
+
+@njit(cache=True)
+def _look(term: EdgeTerm, pose: np.ndarray, matrix: np.ndarray, covariance: np.ndarray) -> tuple:
+    """Look across every edge.
+
+    :return: (N, 6) derivatives of the offsets by the disturbance; (N,) offsets in pixels to where the picture is
+        steepest, NaN where there is no edge
+    """
+    count = len(term.points)
+    seen, jacobian, _ = reproject(term.points, pose, matrix)
+    rotation = np.ascontiguousarray(pose[:3, :3])
+    turned = term.directions @ rotation.T
+    rows, offsets = np.empty((count, 6)), np.empty(count)
+    for i in range(count):
         # how a pixel moves with the position is also how it moves along the edge
-        turned = self._directions @ np.swapaxes(poses[:, :3, :3], 1, 2)
-        along = (jacobian[..., :3] @ turned[..., None])[..., 0]
-        across = along[..., ::-1] * (-1.0, 1.0)
-        across /= np.sqrt(np.sum(across ** 2, axis=2, keepdims=True)) + 1e-9
-        rows = -(across[:, :, None] @ jacobian)[:, :, 0]
-        spread_px = np.sqrt(np.sum(rows @ covariances * rows, axis=2))
-        offset, found = self._look(seen, across, spread_px)
-        found &= self._real
-        near = np.where(found, 1 - np.minimum(np.abs(offset), FAR_PX) / FAR_PX, 0.0)
-        self.fit = near.sum(axis=1) / self._count
-        sigma = np.maximum(1.4826 * masked_median(np.abs(offset), found), self._sigma_px)[:, None]
-        weight = np.clip(1 - (offset / (TUKEY * sigma)) ** 2, 0, 1) * found
-        weight *= (self._independence * (found.sum(axis=1) >= LEAST_POINTS))[:, None] / self._sigma_px
-        return NormalEquations.of(rows * weight[..., None], offset * weight)
+        along_u = jacobian[i, 0, 0] * turned[i, 0] + jacobian[i, 0, 2] * turned[i, 2]
+        along_v = jacobian[i, 1, 1] * turned[i, 1] + jacobian[i, 1, 2] * turned[i, 2]
+        length = np.sqrt(along_u ** 2 + along_v ** 2) + 1e-9
+        across_u, across_v = -along_v / length, along_u / length
+        for k in range(6):
+            rows[i, k] = -across_u * jacobian[i, 0, k] - across_v * jacobian[i, 1, k]
+        variance = max(rows[i] @ covariance @ rows[i], 0.0)
+        reach = min(max(GATE * np.sqrt(variance), LEAST_REACH_PX), -term.steps_px[0])
+        low, high = -reach, reach
+        for face in range(2):
+            end = -np.dot(rows[i, :3], rotation @ term.clear[i, face])
+            low, high = (max(low, end), high) if end < 0 else (low, min(high, end))
+        offsets[i] = _steepest(term, seen[i], (across_u, across_v), reach, low, high)
+    return rows, offsets
 
-    def _look(self, pixels: np.ndarray, across: np.ndarray, spread_px: np.ndarray):
-        """Offsets (B, N) along ``across`` to where the picture is steepest, and whether there is an edge."""
-        steps, shape = self._steps, pixels.shape[:2]
-        pixels, across = pixels.reshape(-1, 2), across.reshape(-1, 2)
-        steepness = self._picture.slopes(pixels[:, None] + steps[:, None] * across[:, None], across)
-        # near is likelier than far: another edge close by must not win for a little more contrast
-        reach = np.clip(GATE * spread_px.reshape(-1, 1), LEAST_REACH_PX, self._reach_px)
-        preferred = np.minimum(steepness, STRONG_STEEPNESS) * np.exp(-0.5 * (GATE * steps / reach) ** 2)
-        each = np.arange(len(pixels))
-        best = np.argmax(preferred, axis=1).clip(1, len(steps) - 2)
-        before, middle, after = (steepness[each, best + shift] for shift in (-1, 0, 1))
-        # a parabola through three samples has its peak between
-        bend = np.minimum(before - 2 * middle + after, -1e-6)
-        offset = steps[best] + np.clip(0.5 * (before - after) / bend, -1, 1) * (steps[1] - steps[0])
-        found = (middle > LEAST_STEEPNESS) & (np.abs(offset) < reach[:, 0])
-        return offset.reshape(shape), found.reshape(shape)
+
+@njit(cache=True)
+def _steepest(term: EdgeTerm, pixel: np.ndarray, across: tuple, reach: float, low: float, high: float) -> float:
+    """How far from a pixel, along the direction across, the picture is steepest.
+
+    :return: pixels; NaN without an edge between low and high
+    """
+    step = term.steps_px[1] - term.steps_px[0]
+    most, best = -1.0, 0.0
+    for offset in term.steps_px:
+        if low - step <= offset <= high + step:
+            # near is likelier than far: another edge close by must not win for a little more contrast
+            preferred = (min(_steep(term, pixel, across, offset), STRONG_STEEPNESS)
+                         * np.exp(-0.5 * (GATE * offset / reach) ** 2))
+            if preferred > most:
+                most, best = preferred, offset
+    # a parabola through three samples has its peak between
+    before, middle, after = [_steep(term, pixel, across, offset) for offset in (best - step, best, best + step)]
+    bend = min(before - 2 * middle + after, -1e-6)
+    offset = best + min(max(0.5 * (before - after) / bend, -1.0), 1.0) * step
+    return offset if middle > LEAST_STEEPNESS and low < offset < high else np.nan
+
+
+@njit(cache=True)
+def _steep(term: EdgeTerm, pixel: np.ndarray, across: tuple, offset: float) -> float:
+    along_u, along_v = across
+    return steepness(term.tensor, pixel[0] + offset * along_u, pixel[1] + offset * along_v, along_u, along_v)

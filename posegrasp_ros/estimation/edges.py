@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import trimesh
+from numba import njit
 
+from posegrasp_ros.estimation.coloured_points import clear_of_print
 from posegrasp_ros.estimation.visibility import Visibility
 from posegrasp_ros.mesh import Mesh
 
 EDGE_POINTS = 300
 SHARP_RAD, CURVED_RAD = np.radians(30), 1e-3
+PRINT_STEP = 0.012
+"""Of the object's radius: about a pixel of the pictures that edges are looked for in."""
 
 
 class Edges:
@@ -41,16 +45,58 @@ class Edges:
         self.length_m = length[sharp].sum() / EDGE_POINTS if sharp.any() else length[curved].sum() / len(chosen)
         """Of the edges that one point stands for."""
         self._normals = np.array(solid.face_normals)[faces[chosen]]
+        across = np.cross(self._normals, self.directions[:, None])
+        # away from the edge, over the face: towards the corner that the edge lacks
+        to_corner = _third_corners(solid, faces[chosen], ends[chosen]) - self.points[:, None]
+        self._inward = across * np.sign(np.einsum('nkd,nkd->nk', across, to_corner))[..., None]
+        self._radius_m = mesh.radius
+        self._clear_m = np.stack([self._find_clear_m(mesh, side, seed) for side in (0, 1)], axis=1)
         self._visibility = Visibility(mesh, self.points, self._normals.mean(axis=1), seed)
+
+    def _find_clear_m(self, mesh: Mesh, side: int, seed: int) -> np.ndarray:
+        """(N,) how far nothing is printed on one side of each edge, at most the object's radius."""
+        clear_m = np.full(len(self.points), self._radius_m)
+        sharp = np.flatnonzero(self.sharp)
+        if len(sharp):
+            clear_m[sharp] = clear_of_print(mesh, self.points[sharp], self._inward[sharp, side],
+                                            self._normals[sharp, side], PRINT_STEP * mesh.radius, seed)
+        return np.minimum(clear_m, self._radius_m)
 
     def visible(self, eye: np.ndarray) -> np.ndarray:
         """(N,) bool: the points on the outline, and those on sharp edges in front.
 
         :param eye: (3,) the camera in the object's frame
         """
-        facing = np.einsum('nd,nkd->nk', eye - self.points, self._normals) > 0
-        drawn = (facing[:, 0] != facing[:, 1]) | (self.sharp & facing.all(axis=1))
+        drawn = _drawn(self.points, self._normals, self.sharp, eye)
         return drawn & self._visibility.seen_from(eye)
+
+    def clear(self, indices: np.ndarray, eye: np.ndarray) -> np.ndarray:
+        """(K, 2, 3) metres from edge points into either face, as far as nothing is printed there.
+
+        The length is the object's radius where nothing is printed, or where the face is not seen.
+
+        :param indices: (K,) of the points
+        """
+        seen = np.einsum('nkd,nd->nk', self._normals[indices], eye - self.points[indices]) > 0
+        return self._inward[indices] * np.where(seen, self._clear_m[indices], self._radius_m)[..., None]
+
+
+@njit(cache=True)
+def _drawn(points: np.ndarray, normals: np.ndarray, sharp: np.ndarray, eye: np.ndarray) -> np.ndarray:
+    """(N,) bool: of the (N, 2, 3) normals of the faces at an edge one looks at the eye, or both at a sharp one."""
+    drawn = np.empty(len(points), np.bool_)
+    for i in range(len(points)):
+        first = np.dot(eye - points[i], normals[i, 0]) > 0
+        second = np.dot(eye - points[i], normals[i, 1]) > 0
+        drawn[i] = (first != second) or (sharp[i] and first)
+    return drawn
+
+
+def _third_corners(solid: trimesh.Trimesh, faces: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """(N, 2, 3) the corner of either face (N, 2) that is at neither end (N, 2, 3) of the edge."""
+    corners = np.array(solid.triangles)[faces]
+    away = np.linalg.norm(corners[:, :, :, None] - ends[:, None, None], axis=-1).min(axis=-1)
+    return np.take_along_axis(corners, away.argmax(axis=2)[:, :, None, None], axis=2)[:, :, 0]
 
 
 def _spread(rng: np.random.Generator, weight: np.ndarray, count: int) -> np.ndarray:

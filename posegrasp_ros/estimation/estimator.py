@@ -8,6 +8,7 @@ import numpy as np
 
 from posegrasp_ros.camera import Camera, CameraError
 from posegrasp_ros.estimation.coarse import Candidate, CoarsePose
+from posegrasp_ros.estimation.compiling import compile_alignment
 from posegrasp_ros.estimation.decoders import sigmoid
 from posegrasp_ros.estimation.estimate import Estimation, PoseEstimate
 from posegrasp_ros.estimation.keypoints import KeypointEstimator
@@ -48,6 +49,7 @@ class PoseEstimator:
         self.card = card
         self.coarse = (KeypointEstimator if card.detector is None else TwoStageEstimator)(card, threads)
         self._refiner = Refiner(card.mesh) if refine else None
+        compile_alignment(self._refiner)
         self.min_score = min_score
 
     def estimate(self, image: np.ndarray, camera: Camera, truth: np.ndarray | None = None,

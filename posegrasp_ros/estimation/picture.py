@@ -6,6 +6,7 @@ from functools import cached_property
 
 import cv2
 import numpy as np
+from numba import njit
 
 
 class Picture:
@@ -20,30 +21,53 @@ class Picture:
         self.blur_px = blur_px
         # neighbours closer than this share their noise: they count together
         self.correlation_length_px = 2 * np.sqrt(np.pi) * np.hypot(blur_px, 0.5)
-        self._image = image
-        self._slope_u = cv2.Sobel(image, cv2.CV_32F, 1, 0, ksize=3, scale=1 / 8)
-        self._slope_v = cv2.Sobel(image, cv2.CV_32F, 0, 1, ksize=3, scale=1 / 8)
+        self.layers = (image, cv2.Sobel(image, cv2.CV_32F, 1, 0, ksize=3, scale=1 / 8),
+                       cv2.Sobel(image, cv2.CV_32F, 0, 1, ksize=3, scale=1 / 8))
+        """Value, slope along u, slope along v; each (S, S, 3) float32."""
 
     @cached_property
-    def _tensor(self) -> np.ndarray:
+    def tensor(self) -> np.ndarray:
         """(S, S, 3) products of the slopes, summed over the channels: u with u, u with v, v with v."""
-        pairs = ((self._slope_u, self._slope_u), (self._slope_u, self._slope_v), (self._slope_v, self._slope_v))
+        _, slope_u, slope_v = self.layers
+        pairs = ((slope_u, slope_u), (slope_u, slope_v), (slope_v, slope_v))
         return cv2.merge([cv2.transform(one * other, np.ones((1, 3), np.float32)) for one, other in pairs])
 
-    def read(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Value, slope along u and along v, each (..., 3) float32, at (..., 2) pixels.
 
-        The value is the nearest pixel's, carried on by its slopes: the image is blurred, it is straight that far.
-        """
-        nearest = np.rint(pixels).astype(np.intp).clip(0, len(self._image) - 1)
-        column, row = nearest[..., 0], nearest[..., 1]
-        value, along_u, along_v = (layer[row, column] for layer in (self._image, self._slope_u, self._slope_v))
-        rest = (pixels - nearest).astype(np.float32)
-        return value + along_u * rest[..., :1] + along_v * rest[..., 1:], along_u, along_v
+@njit(cache=True)
+def read(layers: tuple, pixels: np.ndarray) -> tuple:
+    """Value, slope along u and along v of a picture, each (N, 3), at (N, 2) pixels.
 
-    def slopes(self, pixels: np.ndarray, directions: np.ndarray) -> np.ndarray:
-        """(N, K) steepness of the image at (N, K, 2) pixels along (N, 2) directions."""
-        tensor = cv2.remap(self._tensor, pixels.reshape(-1, 1, 2).astype(np.float32), None, cv2.INTER_LINEAR)
-        uu, uv, vv = np.moveaxis(tensor.reshape(*pixels.shape[:-1], 3), -1, 0)
-        u, v = directions.astype(np.float32).T[:, :, None]
-        return np.sqrt(np.maximum(uu * u * u + 2 * uv * u * v + vv * v * v, 0))
+    The value is the nearest pixel's, carried on by its slopes: the image is blurred, it is straight that far.
+    """
+    image, slope_u, slope_v = layers
+    last = len(image) - 1
+    value, along_u, along_v = np.empty((len(pixels), 3)), np.empty((len(pixels), 3)), np.empty((len(pixels), 3))
+    for i in range(len(pixels)):
+        u, v = pixels[i]
+        column, row = int(min(max(round(u), 0), last)), int(min(max(round(v), 0), last))
+        for channel in range(3):
+            along_u[i, channel] = slope_u[row, column, channel]
+            along_v[i, channel] = slope_v[row, column, channel]
+            value[i, channel] = (image[row, column, channel] + (u - column) * along_u[i, channel]
+                                 + (v - row) * along_v[i, channel])
+    return value, along_u, along_v
+
+
+@njit(cache=True)
+def steepness(tensor: np.ndarray, u: float, v: float, along_u: float, along_v: float) -> float:
+    """How much a picture changes a pixel at (u, v) along a unit direction; 0 beyond its border.
+
+    :param tensor: :attr:`Picture.tensor`, read between its pixels
+    """
+    last = len(tensor) - 1
+    if not (0 <= u < last and 0 <= v < last):
+        return 0.0
+    column, row = int(u), int(v)
+    right, below = u - column, v - row
+    total = 0.0
+    for step_v, share_v in ((0, 1 - below), (1, below)):
+        for step_u, share_u in ((0, 1 - right), (1, right)):
+            uu, uv, vv = tensor[row + step_v, column + step_u]
+            total += share_u * share_v * (uu * along_u * along_u + 2 * uv * along_u * along_v
+                                          + vv * along_v * along_v)
+    return np.sqrt(max(total, 0.0))

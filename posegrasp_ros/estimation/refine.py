@@ -8,13 +8,14 @@ import cv2
 import numpy as np
 
 from posegrasp_ros.camera import Camera
-from posegrasp_ros.estimation.align import Alignments, Prior, align
+from posegrasp_ros.estimation.align import Aligned, Prior, align
 from posegrasp_ros.estimation.colour_term import ColourTerm
 from posegrasp_ros.estimation.crop import CropCamera
 from posegrasp_ros.estimation.depth_map import DepthMap
 from posegrasp_ros.estimation.depth_term import DepthTerm
 from posegrasp_ros.estimation.edge_term import EdgeTerm
 from posegrasp_ros.estimation.edges import Edges
+from posegrasp_ros.estimation.motion import difference
 from posegrasp_ros.estimation.picture import Picture
 from posegrasp_ros.estimation.surface import Surface
 from posegrasp_ros.geometry import (
@@ -97,6 +98,8 @@ class Level:
 
 
 LEVELS = (Level(3.0, 1.5, 8, 2.0, 5), Level(1.5, 0.7, 5, 1.0, 4), Level(0.7, 0.7, 3, 0.7, 3))
+SURVIVORS = (2, 1, 1)
+"""How many starts, those with the most evidence, go on after each level."""
 
 
 class Refiner:
@@ -137,25 +140,26 @@ class Refiner:
         starts, levels = [start], LEVELS[1:]
         if self._spread_px(covariance, start[2, 3], crop) > UNSURE_PX:
             starts, levels = starts + self._other_starts(start, covariance), LEVELS
-        found = Alignments.of(np.array(starts), scene.prior.information)
-        for level in levels[:-1]:
-            found = self._align(scene, found, level)
-        found = self._align(scene, found.best(), levels[-1])
-        if found.lost[0] or _is_far(start, found.poses[0]):
+        found = [Aligned(pose, scene.prior.information, 0.0, 0.0) for pose in starts]
+        for level, survivors in zip(levels, SURVIVORS[-len(levels):]):
+            found = [self._align(scene, each, level) for each in found]
+            found = sorted(found, key=lambda each: -each.evidence)[:survivors]
+        if found[0].evidence < 0 or _is_far(start, found[0].pose):
             return None
-        change = scene.prior.differences(found.poses)[0]
-        pose = camera_from_crop @ found.poses[0] @ make_transform(translation=-self._centre)
-        covariance = rotate_covariance(np.linalg.inv(found.information[0]), crop.camera_from_crop)
+        best, change = found[0], difference(start, found[0].pose)
+        pose = camera_from_crop @ best.pose @ make_transform(translation=-self._centre)
+        covariance = rotate_covariance(np.linalg.inv(best.information), crop.camera_from_crop)
         covariance = move_covariance(covariance, -pose[:3, :3] @ self._centre)
-        return Alignment(pose, covariance, float(found.correlation[0]), float(found.evidence[0]),
+        return Alignment(pose, covariance, best.correlation, best.evidence,
                          float(change @ scene.prior.information @ change))
 
-    def _align(self, scene: _Scene, found: Alignments, level: Level) -> Alignments:
-        colour = ColourTerm(self._surface, scene.picture(level.colour_blur_px), scene.matrix, found.poses)
-        edge = EdgeTerm(self._edges, scene.picture(level.edge_blur_px), scene.matrix, found.poses,
-                        level.reach_px, level.edge_sigma_px)
-        depth = None if scene.depth is None else DepthTerm(self._surface, scene.depth, found.poses)
-        return align(found, scene.prior, colour, edge, depth, level.iterations)
+    def _align(self, scene: _Scene, start: Aligned, level: Level) -> Aligned:
+        colour = ColourTerm.of(self._surface, scene.picture(level.colour_blur_px), scene.matrix, start.pose)
+        edge = EdgeTerm.of(self._edges, scene.picture(level.edge_blur_px), scene.matrix, start.pose,
+                           level.reach_px, level.edge_sigma_px)
+        depth = DepthTerm.of(self._surface, scene.depth, start.pose)
+        return align(start.pose, start.information, scene.prior, scene.matrix, colour, edge, depth,
+                     level.iterations)
 
     def _other_starts(self, start: np.ndarray, covariance: np.ndarray) -> list[np.ndarray]:
         """Poses on both sides of the start along the two directions in which it is known least."""

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
+from numba import njit
 
-from posegrasp_ros.geometry import make_transform, perturb
+from posegrasp_ros.estimation.motion import moved
+from posegrasp_ros.estimation.reproject import reproject
+from posegrasp_ros.estimation.terms import Equations, add_residual, no_equations
+from posegrasp_ros.geometry import make_transform
 
 RANSAC_ITERATIONS = 60
 RANSAC_PX = 4.0
@@ -17,6 +22,7 @@ MIN_POINTS = 6
 SIMILARITY_ITERATIONS = 5
 SMALL_STEP = 1e-4
 """Of the distance and in radians: far below what the correspondences tell."""
+LEAST_DEPTH_M = 1e-3
 
 
 @dataclass
@@ -35,8 +41,7 @@ class Solution:
     residual_px: float
 
 
-@dataclass(frozen=True)
-class View:
+class View(NamedTuple):
     """From where the object is seen, read from the image as a whole.
 
     Points that lie in one plane hardly tell how it is tilted: two poses, mirrored about the line of sight, explain
@@ -50,6 +55,9 @@ class View:
     centre_m: np.ndarray
     direction: np.ndarray
     sigma_rad: float
+
+
+NO_VIEW = View(np.zeros(3), np.zeros(3), np.inf)
 
 
 def solve_pose(points: np.ndarray, pixels: np.ndarray, sigma_m: np.ndarray, matrix: np.ndarray,
@@ -123,78 +131,74 @@ def refine_pose(points: np.ndarray, pixels: np.ndarray, sigma_m: np.ndarray, mat
 
     :return: None when the points leave the pose undetermined or the descent leaves the room before the camera
     """
-    for _ in range(iterations):
-        seen, jacobian, depth = reproject(points, pose, matrix)
-        if not (depth > 1e-3).all():
-            return None
-        sigma_px = sigma_m * matrix[0, 0] / depth
-        residual = pixels - seen
-        squared = np.sum(residual ** 2, axis=1) / sigma_px ** 2
-        weight = 1 / (sigma_px ** 2 * (1 + squared / CAUCHY ** 2))
-        rows = jacobian.reshape(-1, 6)
-        weighted = rows * np.repeat(weight, 2)[:, None]
-        information, gradient = weighted.T @ rows, weighted.T @ residual.ravel()
-        if view is not None:
-            of_view, pull = _view_term(view, pose)
-            information, gradient = information + points_an_error * of_view, gradient + points_an_error * pull
-        try:
-            step = np.linalg.solve(information, gradient)
-        except np.linalg.LinAlgError:
-            return None
-        pose = perturb(pose, step)
-        if np.linalg.norm(step[:3]) < SMALL_STEP * pose[2, 3] and np.linalg.norm(step[3:]) < SMALL_STEP:
-            break
+    view = NO_VIEW if view is None else view
+    points, pixels = np.ascontiguousarray(points, float), np.ascontiguousarray(pixels, float)
+    pose, squared = _descend(points, pixels, sigma_m, matrix, pose, view, float(points_an_error),
+                             iterations)
     inliers = squared < 9.0
     if not np.isfinite(pose).all() or not inliers.any():
         return None
     # the kernel's weights would make every covariance too wide: it counts what fits, at its own spread
-    rows = (jacobian[inliers] / sigma_px[inliers, None, None]).reshape(-1, 6)
-    information = rows.T @ rows / points_an_error
-    if view is not None:
-        information = information + _view_term(view, pose)[0]
+    seen, jacobian, depth = reproject(points[inliers], pose, matrix)
+    rows = (jacobian * (depth / (sigma_m[inliers] * matrix[0, 0]))[:, None, None]).reshape(-1, 6)
+    information = rows.T @ rows / points_an_error + _of_view(view, pose).information
     if np.linalg.cond(information) > 1e14:
         return None
-    residual_px = float(np.sqrt(np.mean(residual[inliers] ** 2)))
+    residual_px = float(np.sqrt(np.mean((pixels[inliers] - seen) ** 2)))
     return Solution(pose, np.linalg.inv(information), float(inliers.mean()), residual_px)
 
 
-def _view_term(view: View, pose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(6, 6) information and (6,) gradient of the view, with a Cauchy kernel, as the object turns."""
-    turned = pose[:3, :3] @ view.direction
-    centre = pose[:3, :3] @ view.centre_m + pose[:3, 3]
-    residual = -centre / np.linalg.norm(centre) - turned
-    x, y, z = turned
-    rows = np.zeros((3, 6))
-    rows[:, 3:] = [[0, z, -y], [-z, 0, x], [y, -x, 0]]  # d x turned, by d
-    weight = 1 / (view.sigma_rad ** 2 * (1 + residual @ residual / (CAUCHY * view.sigma_rad) ** 2))
-    return weight * rows.T @ rows, weight * rows.T @ residual
+@njit(cache=True)
+def _descend(points: np.ndarray, pixels: np.ndarray, sigma_m: np.ndarray, matrix: np.ndarray, pose: np.ndarray,
+             view: View, points_an_error: float, iterations: int) -> tuple:
+    """The pose after Gauss-Newton, NaN where it got lost; (N,) squared residuals in standard deviations."""
+    for _ in range(iterations):
+        of_points, squared, nearest_m = _of_points(points, pixels, sigma_m, matrix, pose)
+        of_view = _of_view(view, pose)
+        information = of_points.information + points_an_error * of_view.information
+        if not (nearest_m > LEAST_DEPTH_M and np.isfinite(information).all()
+                and abs(np.linalg.det(information / np.trace(information))) > 0):
+            return np.full((4, 4), np.nan), squared
+        step = np.linalg.solve(information, of_points.gradient + points_an_error * of_view.gradient)
+        pose = moved(pose, step)
+        if (np.sqrt(np.sum(step[:3] ** 2)) < SMALL_STEP * pose[2, 3]
+                and np.sqrt(np.sum(step[3:] ** 2)) < SMALL_STEP):
+            break
+    return pose, squared
 
 
-def reproject(points: np.ndarray, pose: np.ndarray, matrix: np.ndarray):
-    """Where points are seen, and how that changes with the pose; leading dimensions are as many poses.
-
-    :param points: (..., N, 3) object frame, metres
-    :param pose: (..., 4, 4)
-    :return: (..., N, 2) pixels; (..., N, 2, 6) their derivative by the disturbance of ``geometry.perturb``;
-        (..., N) depths
+@njit(cache=True)
+def _of_points(points: np.ndarray, pixels: np.ndarray, sigma_m: np.ndarray, matrix: np.ndarray,
+               pose: np.ndarray) -> tuple:
+    """Normal equations, each point under a Cauchy kernel; (N,) squared residuals in standard deviations; the least
+    depth.
     """
-    turned = points @ np.swapaxes(pose[..., :3, :3], -1, -2)
-    a, b, c = np.moveaxis(turned, -1, 0)
-    x, y, z = np.moveaxis(turned + pose[..., None, :3, 3], -1, 0)
-    focal_u, focal_v = matrix[0, 0] / z, matrix[1, 1] / z
-    u, v = x / z, y / z
-    jacobian = np.zeros((*z.shape, 2, 6))
-    # a turn by d about the camera's axes moves a point by d x (R p), R p = (a, b, c)
-    for column, values in enumerate((focal_u, 0.0, -focal_u * u, -focal_u * u * b, focal_u * (c + u * a),
-                                     -focal_u * b)):
-        jacobian[..., 0, column] = values
-    for column, values in enumerate((0.0, focal_v, -focal_v * v, -focal_v * (c + v * b), focal_v * v * a,
-                                     focal_v * a)):
-        jacobian[..., 1, column] = values
-    seen = np.empty((*z.shape, 2))
-    seen[..., 0] = matrix[0, 0] * u + matrix[0, 1] * v + matrix[0, 2]
-    seen[..., 1] = matrix[1, 1] * v + matrix[1, 2]
-    return seen, jacobian, z
+    seen, jacobian, depth = reproject(points, pose, matrix)
+    equations, squared = no_equations(), np.empty(len(points))
+    for i in range(len(points)):
+        variance = (sigma_m[i] * matrix[0, 0] / depth[i]) ** 2
+        residual_u, residual_v = pixels[i, 0] - seen[i, 0], pixels[i, 1] - seen[i, 1]
+        squared[i] = (residual_u ** 2 + residual_v ** 2) / variance
+        weight = 1 / (variance * (1 + squared[i] / CAUCHY ** 2))
+        add_residual(equations, jacobian[i, 0], residual_u, weight)
+        add_residual(equations, jacobian[i, 1], residual_v, weight)
+    return equations, squared, depth.min()
+
+
+@njit(cache=True)
+def _of_view(view: View, pose: np.ndarray) -> Equations:
+    """Normal equations of the view, under a Cauchy kernel, as the object turns."""
+    rotation = np.ascontiguousarray(pose[:3, :3])
+    turned, centre = rotation @ view.direction, rotation @ view.centre_m + pose[:3, 3]
+    residual = -centre / np.sqrt(np.sum(centre ** 2)) - turned
+    weight = 1 / (view.sigma_rad ** 2 * (1 + np.sum(residual ** 2) / (CAUCHY * view.sigma_rad) ** 2))
+    rows = np.zeros((3, 6))
+    for axis in range(3):
+        rows[:, 3 + axis] = np.cross(np.eye(3)[axis], turned)
+    equations = no_equations()
+    for k in range(3):
+        add_residual(equations, rows[k], residual[k], weight)
+    return equations
 
 
 def pose_covariance(points: np.ndarray, pixels: np.ndarray, pose: np.ndarray, matrix: np.ndarray,

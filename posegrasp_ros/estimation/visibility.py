@@ -38,14 +38,12 @@ class Visibility:
             seen.append(_behind_front(np.asarray(dense), points, direction, cell) < (1.5 + fall) * cell)
         self._seen = np.array(seen)
 
-    def seen_from(self, eyes: np.ndarray) -> np.ndarray | bool:
-        """(..., N) bool, or True for all.
+    def seen_from(self, eye: np.ndarray) -> np.ndarray | bool:
+        """(N,) bool, or True for all.
 
-        :param eyes: (..., 3) the camera in the object's frame
+        :param eye: (3,) the camera in the object's frame
         """
-        if self._seen is None:
-            return True
-        return self._seen[np.argmax(eyes @ self._directions.T, axis=-1)]
+        return True if self._seen is None else self._seen[np.argmax(self._directions @ eye)]
 
 
 def _behind_front(dense: np.ndarray, points: np.ndarray, direction: np.ndarray, cell: float) -> np.ndarray:

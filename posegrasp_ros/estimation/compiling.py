@@ -1,0 +1,40 @@
+"""What is compiled at its first use on a machine, and kept, is compiled before the first image comes."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from posegrasp_ros.camera import Camera
+from posegrasp_ros.estimation.refine import Refiner
+from posegrasp_ros.estimation.solve import solve_pose
+from posegrasp_ros.geometry import make_transform
+
+PATIENCE_S = 2.0
+
+
+def compile_alignment(refiner: Refiner | None) -> None:
+    """Solve and refine once, on nothing; a line tells of it where it takes long."""
+    points = np.random.default_rng(0).uniform(-0.05, 0.05, (20, 3))
+    camera = Camera.from_field_of_view(64, 64, 1.0)
+    pose = make_transform(translation=(0.0, 0.0, 0.6))
+    with _announced():
+        solve_pose(points, camera.project(points + pose[:3, 3]), np.full(20, 0.001), camera.matrix)
+        if refiner is not None:
+            refiner.refine(np.full((64, 64, 3), 128, np.uint8), camera, pose, 1e-4 * np.eye(6))
+
+
+@contextmanager
+def _announced() -> Iterator[None]:
+    timer = threading.Timer(PATIENCE_S, print, [
+        'posegrasp: compiling the alignment for this machine, once, for about half a minute'],
+        {'file': sys.stderr, 'flush': True})
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
