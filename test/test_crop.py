@@ -11,7 +11,6 @@ from posegrasp_ros.estimation.decoders import (
     decode_centre_heatmap,
     decode_object_coordinates,
 )
-from posegrasp_ros.estimation.two_stage import letterbox
 from posegrasp_ros.geometry import project
 
 PINHOLE = Camera.from_field_of_view(640, 480, np.radians(60))
@@ -48,12 +47,6 @@ def test_a_detected_sphere_fills_the_crop_but_the_margin():
     pixels = project(np.array([centre, rim]) @ crop.camera_from_crop, crop.matrix)
     np.testing.assert_allclose(pixels[0], (63.5, 63.5), atol=1e-6)
     assert np.linalg.norm(pixels[1] - pixels[0]) == pytest.approx(64 / 1.25, rel=0.08)
-
-
-def test_letterbox_keeps_the_aspect_and_says_its_scale():
-    picture, scale = letterbox(np.zeros((960, 1280, 3), np.uint8), (320, 256))
-    assert picture.shape == (256, 320, 3) and scale == 0.25
-    assert (picture[:240] == 0).all() and (picture[240:] > 0).all()
 
 
 def test_heatmap_decodes_to_the_encoded_centre_and_radius():

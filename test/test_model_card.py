@@ -34,7 +34,7 @@ def change(folder, *keys, to):
 def test_the_shipped_card_is_good():
     card = load_model_card(resource_path('models/box'))
     np.testing.assert_allclose(card.mesh.extents, (0.12, 0.06, 0.045), atol=1e-6)
-    assert card.symmetries.shape == (1, 4, 4)
+    assert card.symmetry.transforms().shape == (1, 4, 4)
 
 
 @pytest.mark.parametrize('keys, value, expected', [
@@ -185,7 +185,7 @@ def test_every_refusal_is_bad_input():
 
 def test_a_continuous_symmetry_keeps_its_axis_in_place(folder):
     change(folder, 'object', 'symmetries_continuous', to=[{'axis': [0, 0, 1], 'offset': [0.01, 0, 0]}])
-    symmetries = load_model_card(folder).symmetries
+    symmetries = load_model_card(folder).symmetry.transforms()
     on_axis = np.array([[0.01, 0, 0.3]])
     np.testing.assert_allclose([transform_points(s, on_axis)[0] for s in symmetries],
                                np.repeat(on_axis, len(symmetries), axis=0), atol=1e-9)

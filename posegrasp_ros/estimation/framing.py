@@ -43,9 +43,13 @@ class Framing:
         offset = tuple((whole - part) // 2 for part, whole in zip(inner, size))
         return cls(size, inner, offset, np.array(inner) / np.array(image_size), edge)
 
-    def apply(self, image: np.ndarray) -> np.ndarray:
-        """The input picture (height, width, 3) uint8 for the image."""
-        shrunk = cv2.resize(image, self.inner, interpolation=cv2.INTER_LINEAR)
+    def apply(self, image: np.ndarray, shrink: int = cv2.INTER_LINEAR) -> np.ndarray:
+        """The input picture (height, width, 3) uint8 for the image.
+
+        :param shrink: OpenCV's interpolation where the image is the larger; networks want the one they learned from
+        """
+        smaller = self.inner[0] < image.shape[1]
+        shrunk = cv2.resize(image, self.inner, interpolation=shrink if smaller else cv2.INTER_LINEAR)
         if self.inner == self.size:
             return shrunk
         (left, top), (width, height) = self.offset, self.inner

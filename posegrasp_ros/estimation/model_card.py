@@ -101,11 +101,6 @@ class ModelCard:
         return load_mesh(self.mesh_path)
 
     @property
-    def symmetries(self) -> np.ndarray:
-        """(S, 4, 4) of them, identity first; many steps of a turn about a continuous axis."""
-        return self.symmetry.transforms()
-
-    @property
     def grasps_path(self) -> Path:
         return self.folder / GRASPS_NAME
 

@@ -18,13 +18,13 @@ from posegrasp_ros.estimation.decoders import (
     decode_object_coordinates,
     decode_view,
 )
+from posegrasp_ros.estimation.framing import Framing
 from posegrasp_ros.estimation.model_card import ModelCard, ModelCardError
 from posegrasp_ros.estimation.network import Network
 from posegrasp_ros.estimation.solve import Solution, View, solve_pose
 from posegrasp_ros.geometry import make_transform, rotate_covariance
 
 MOST_PASSES = 2
-PADDING_GREY = 115
 CELLS_AN_ERROR = 64
 """The network's coordinates err together: so many neighbouring cells share one error."""
 
@@ -57,10 +57,10 @@ class TwoStageEstimator:
 
     def detect(self, image: np.ndarray) -> list[Detection]:
         """Candidates in the image's own pixels, hottest first."""
-        picture, scale = letterbox(image, self.detector.card.size)
+        framing = Framing.of('letterbox', image.shape[1::-1], self.detector.card.size)
+        picture = framing.apply(image, shrink=cv2.INTER_AREA)
         heat_map = self.detector.run(self.detector.tensor(picture))
-        # pixel centres lie at whole numbers, so a scaled image is also shifted by half a pixel
-        return [Detection((found.centre + 0.5) / scale - 0.5, found.radius_px / scale, found.heat)
+        return [Detection(framing.to_image(found.centre), found.radius_px / framing.scale[0], found.heat)
                 for found in decode_centre_heatmap(heat_map, self._stride, self._threshold)]
 
     def _pose_of(self, detection: Detection, image: np.ndarray, camera: Camera) -> CoarsePose | None:
@@ -95,17 +95,3 @@ class TwoStageEstimator:
                                                           self._centre_m, self._half_extents_m)
         view = View(self._centre_m, *decode_view(outputs['view'][0])) if 'view' in outputs else None
         return solve_pose(points, pixels, sigma, crop.matrix, view, CELLS_AN_ERROR)
-
-
-def letterbox(image: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, float]:
-    """Shrink or enlarge an image to fit into (width, height), the rest grey at the right and below.
-
-    :return: the picture, and its scale: picture pixels over image pixels
-    """
-    width, height = size
-    scale = min(width / image.shape[1], height / image.shape[0])
-    inner = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    picture = np.full((height, width, 3), PADDING_GREY, np.uint8)
-    picture[:inner[1], :inner[0]] = cv2.resize(image, inner, interpolation=interpolation)
-    return picture, scale
