@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from posegrasp_ros.estimation.colour_term import ColourTerm, colour_equations
+from posegrasp_ros.estimation.compiled import compiled
 from posegrasp_ros.estimation.depth_term import DepthTerm, depth_equations
 from posegrasp_ros.estimation.edge_term import EdgeTerm, edge_equations
 from posegrasp_ros.estimation.motion import difference, moved
@@ -45,7 +45,7 @@ class Aligned(NamedTuple):
     evidence: float
 
 
-@njit(cache=True)
+@compiled
 def align(pose: np.ndarray, information: np.ndarray, prior: Prior, matrix: np.ndarray, colour: ColourTerm,
           edge: EdgeTerm, depth: DepthTerm, iterations: int) -> Aligned:
     """Move a pose until mesh and pictures agree.

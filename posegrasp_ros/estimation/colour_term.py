@@ -11,8 +11,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from posegrasp_ros.estimation.compiled import compiled
 from posegrasp_ros.estimation.picture import Picture, read
 from posegrasp_ros.estimation.reproject import reproject
 from posegrasp_ros.estimation.surface import Surface
@@ -68,7 +68,7 @@ class ColourTerm(NamedTuple):
                    independence, pixels_a_metre)
 
 
-@njit(cache=True)
+@compiled
 def colour_equations(term: ColourTerm, pose: np.ndarray, matrix: np.ndarray, weight: np.ndarray) -> tuple:
     """The normal equations of colour at a pose; empty where too little is seen to compare.
 
@@ -91,7 +91,7 @@ def colour_equations(term: ColourTerm, pose: np.ndarray, matrix: np.ndarray, wei
     return Equations(rest[1:, 1:] * scale, rest[1:, 0] * scale), correlation, explained
 
 
-@njit(cache=True)
+@compiled
 def _compare(term: ColourTerm, pose: np.ndarray, matrix: np.ndarray, weight: np.ndarray) -> tuple:
     """What of a picture the lit colours do not explain.
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numba import njit
 
 from posegrasp_ros.camera import Camera
+from posegrasp_ros.estimation.compiled import compiled
 from posegrasp_ros.estimation.crop import CropCamera
 
 NOISE_M, NOISE_A_SQUARE_METRE = 0.0012, 0.0019
@@ -35,7 +35,7 @@ class DepthMap:
         return cls((read / along_camera_axis).astype(np.float32))
 
 
-@njit(cache=True)
+@compiled
 def distance_from(depth_m: np.ndarray, matrix: np.ndarray, point: np.ndarray, normal: np.ndarray) -> tuple:
     """How far the measured surface lies from the plane at a point.
 

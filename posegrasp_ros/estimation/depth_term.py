@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from posegrasp_ros.estimation.compiled import compiled
 from posegrasp_ros.estimation.depth_map import DepthMap, distance_from
 from posegrasp_ros.estimation.surface import Surface
 from posegrasp_ros.estimation.terms import LEAST_POINTS, add_residual, evenly, eye_of, no_equations, tukey
@@ -42,7 +42,7 @@ class DepthTerm(NamedTuple):
         return cls(surface.points[facing], surface.normals[facing], depth.depth_m, float(shown.mean()))
 
 
-@njit(cache=True)
+@compiled
 def depth_equations(term: DepthTerm, pose: np.ndarray, matrix: np.ndarray) -> tuple:
     """The normal equations of depth at a pose; empty where too little is known.
 

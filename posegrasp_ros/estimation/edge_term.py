@@ -9,8 +9,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from posegrasp_ros.estimation.compiled import compiled
 from posegrasp_ros.estimation.edges import Edges
 from posegrasp_ros.estimation.picture import Picture, steepness
 from posegrasp_ros.estimation.reproject import reproject
@@ -67,7 +67,7 @@ class EdgeTerm(NamedTuple):
                    math.sqrt(min(1.0, spacing_px / picture.correlation_length_px)))
 
 
-@njit(cache=True)
+@compiled
 def edge_equations(term: EdgeTerm, pose: np.ndarray, matrix: np.ndarray, covariance: np.ndarray) -> tuple:
     """The normal equations of edges at a pose; empty where few are found.
 
@@ -90,7 +90,7 @@ def edge_equations(term: EdgeTerm, pose: np.ndarray, matrix: np.ndarray, covaria
     return equations, fit
 
 
-@njit(cache=True)
+@compiled
 def _look(term: EdgeTerm, pose: np.ndarray, matrix: np.ndarray, covariance: np.ndarray) -> tuple:
     """Look across every edge.
 
@@ -120,7 +120,7 @@ def _look(term: EdgeTerm, pose: np.ndarray, matrix: np.ndarray, covariance: np.n
     return rows, offsets
 
 
-@njit(cache=True)
+@compiled
 def _steepest(term: EdgeTerm, pixel: np.ndarray, across: tuple, reach: float, low: float, high: float) -> float:
     """How far from a pixel, along the direction across, the picture is steepest.
 
@@ -142,7 +142,7 @@ def _steepest(term: EdgeTerm, pixel: np.ndarray, across: tuple, reach: float, lo
     return offset if middle > LEAST_STEEPNESS and low < offset < high else np.nan
 
 
-@njit(cache=True)
+@compiled
 def _steep(term: EdgeTerm, pixel: np.ndarray, across: tuple, offset: float) -> float:
     along_u, along_v = across
     return steepness(term.tensor, pixel[0] + offset * along_u, pixel[1] + offset * along_v, along_u, along_v)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import trimesh
-from numba import njit
 
 from posegrasp_ros.estimation.coloured_points import clear_of_print
+from posegrasp_ros.estimation.compiled import compiled
 from posegrasp_ros.estimation.visibility import Visibility
 from posegrasp_ros.mesh import Mesh
 
@@ -81,7 +81,7 @@ class Edges:
         return self._inward[indices] * np.where(seen, self._clear_m[indices], self._radius_m)[..., None]
 
 
-@njit(cache=True)
+@compiled
 def _drawn(points: np.ndarray, normals: np.ndarray, sharp: np.ndarray, eye: np.ndarray) -> np.ndarray:
     """(N,) bool: of the (N, 2, 3) normals of the faces at an edge one looks at the eye, or both at a sharp one."""
     drawn = np.empty(len(points), np.bool_)

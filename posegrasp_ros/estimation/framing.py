@@ -46,7 +46,7 @@ class Framing:
     def apply(self, image: np.ndarray, shrink: int = cv2.INTER_LINEAR) -> np.ndarray:
         """The input picture (height, width, 3) uint8 for the image.
 
-        :param shrink: OpenCV's interpolation where the image is the larger; networks want the one they learned from
+        :param shrink: OpenCV's interpolation where the image is the larger: the one the network learned from
         """
         smaller = self.inner[0] < image.shape[1]
         shrunk = cv2.resize(image, self.inner, interpolation=shrink if smaller else cv2.INTER_LINEAR)

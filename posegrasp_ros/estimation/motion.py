@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from posegrasp_ros.estimation.compiled import compiled
 
 
-@njit(cache=True)
+@compiled
 def moved(pose: np.ndarray, step: np.ndarray) -> np.ndarray:
     """:func:`posegrasp_ros.geometry.perturb`, compiled."""
     angle = np.sqrt(step[3] ** 2 + step[4] ** 2 + step[5] ** 2)
@@ -19,7 +20,7 @@ def moved(pose: np.ndarray, step: np.ndarray) -> np.ndarray:
     return result
 
 
-@njit(cache=True)
+@compiled
 def difference(start: np.ndarray, pose: np.ndarray) -> np.ndarray:
     """(6,) the step with which :func:`moved` makes one pose of another; they are less than half a turn apart."""
     turn = np.ascontiguousarray(pose[:3, :3]) @ np.ascontiguousarray(start[:3, :3]).T

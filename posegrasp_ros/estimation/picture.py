@@ -6,7 +6,8 @@ from functools import cached_property
 
 import cv2
 import numpy as np
-from numba import njit
+
+from posegrasp_ros.estimation.compiled import compiled
 
 
 class Picture:
@@ -33,7 +34,7 @@ class Picture:
         return cv2.merge([cv2.transform(one * other, np.ones((1, 3), np.float32)) for one, other in pairs])
 
 
-@njit(cache=True)
+@compiled
 def read(layers: tuple, pixels: np.ndarray) -> tuple:
     """Value, slope along u and along v of a picture, each (N, 3), at (N, 2) pixels.
 
@@ -53,7 +54,7 @@ def read(layers: tuple, pixels: np.ndarray) -> tuple:
     return value, along_u, along_v
 
 
-@njit(cache=True)
+@compiled
 def steepness(tensor: np.ndarray, u: float, v: float, along_u: float, along_v: float) -> float:
     """How much a picture changes a pixel at (u, v) along a unit direction; 0 beyond its border.
 

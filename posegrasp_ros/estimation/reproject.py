@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from posegrasp_ros.estimation.compiled import compiled
 
 
-@njit(cache=True)
+@compiled
 def reproject(points: np.ndarray, pose: np.ndarray, matrix: np.ndarray) -> tuple:
     """Project points and differentiate by the pose.
 

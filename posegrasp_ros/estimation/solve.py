@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from numba import njit
 
+from posegrasp_ros.estimation.compiled import compiled
 from posegrasp_ros.estimation.motion import moved
 from posegrasp_ros.estimation.reproject import reproject
 from posegrasp_ros.estimation.terms import Equations, add_residual, no_equations
@@ -148,7 +148,7 @@ def refine_pose(points: np.ndarray, pixels: np.ndarray, sigma_m: np.ndarray, mat
     return Solution(pose, np.linalg.inv(information), float(inliers.mean()), residual_px)
 
 
-@njit(cache=True)
+@compiled
 def _descend(points: np.ndarray, pixels: np.ndarray, sigma_m: np.ndarray, matrix: np.ndarray, pose: np.ndarray,
              view: View, points_an_error: float, iterations: int) -> tuple:
     """The pose after Gauss-Newton, NaN where it got lost; (N,) squared residuals in standard deviations."""
@@ -167,7 +167,7 @@ def _descend(points: np.ndarray, pixels: np.ndarray, sigma_m: np.ndarray, matrix
     return pose, squared
 
 
-@njit(cache=True)
+@compiled
 def _of_points(points: np.ndarray, pixels: np.ndarray, sigma_m: np.ndarray, matrix: np.ndarray,
                pose: np.ndarray) -> tuple:
     """Normal equations, each point under a Cauchy kernel; (N,) squared residuals in standard deviations; the least
@@ -185,7 +185,7 @@ def _of_points(points: np.ndarray, pixels: np.ndarray, sigma_m: np.ndarray, matr
     return equations, squared, depth.min()
 
 
-@njit(cache=True)
+@compiled
 def _of_view(view: View, pose: np.ndarray) -> Equations:
     """Normal equations of the view, under a Cauchy kernel, as the object turns."""
     rotation = np.ascontiguousarray(pose[:3, :3])

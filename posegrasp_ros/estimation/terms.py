@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
+
+from posegrasp_ros.estimation.compiled import compiled
 
 TUKEY = 4.685
 """95 % efficiency under Gaussian noise (Huber and Ronchetti, Robust Statistics)."""
@@ -27,13 +28,13 @@ class Equations(NamedTuple):
     gradient: np.ndarray
 
 
-@njit(cache=True)
+@compiled
 def no_equations() -> Equations:
     """Of no residual at all."""
     return Equations(np.zeros((6, 6)), np.zeros(6))
 
 
-@njit(cache=True)
+@compiled
 def add_residual(equations: Equations, row: np.ndarray, residual: float, weight: float) -> None:
     """Add one residual with its (6,) derivatives, in place."""
     for k in range(6):
@@ -43,7 +44,7 @@ def add_residual(equations: Equations, row: np.ndarray, residual: float, weight:
             equations.information[k, m] += weighed * row[m]
 
 
-@njit(cache=True)
+@compiled
 def tukey(residual: float, sigma: float) -> float:
     """Tukey's weight of a residual: 1 at none, 0 from :data:`TUKEY` standard deviations on."""
     share = residual / (TUKEY * sigma)
