@@ -54,7 +54,7 @@ def align(pose: np.ndarray, information: np.ndarray, prior: Prior, matrix: np.nd
     :param information: (6, 6) inverse covariance of it
     :param matrix: (3, 3) pinhole matrix of the pictures
     """
-    weight, distance_m = np.ones(len(colour.points)), prior.pose[2, 3]
+    weight, distance_m = colour.likely.copy(), prior.pose[2, 3]
     lost = Aligned(pose, information, 0.0, -1.0)
     correlation, evidence = 0.0, -1.0
     for _ in range(iterations):

@@ -6,9 +6,31 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import cv2
 import numpy as np
 
 from posegrasp_ros.camera import Camera
+from posegrasp_ros.estimation.crop import CropCamera
+
+
+@dataclass(frozen=True)
+class SeenMap:
+    """Where a network sees the object, and where something hides it.
+
+    :param probability: (h, w) that a pixel shows the object
+    :param crop: what the map covers
+    """
+
+    probability: np.ndarray
+    crop: CropCamera
+
+    def as_seen_by(self, crop: CropCamera) -> np.ndarray:
+        """(S, S) float32 the map in the pixels of another crop; 0 beyond its border."""
+        stride = self.crop.size_px / len(self.probability)
+        cells = np.array([[stride, 0, (stride - 1) / 2], [0, stride, (stride - 1) / 2], [0, 0, 1]])
+        homography = (crop.matrix @ crop.camera_from_crop.T @ self.crop.camera_from_crop
+                      @ np.linalg.inv(self.crop.matrix) @ cells)
+        return cv2.warpPerspective(self.probability.astype(np.float32), homography, (crop.size_px, crop.size_px))
 
 
 @dataclass
@@ -19,11 +41,13 @@ class CoarsePose:
     :param covariance: (6, 6) in the camera frame, as in :class:`posegrasp_ros.estimation.estimate.PoseEstimate`
     :param figures: what the score is made of: ``heat`` (the network's own confidence, 0 to 1),
         ``inlier_share`` and ``log_residual`` of the correspondences
+    :param seen: which parts are not hidden, where the network tells
     """
 
     pose: np.ndarray
     covariance: np.ndarray
     figures: dict[str, float]
+    seen: SeenMap | None = None
 
 
 @dataclass

@@ -16,7 +16,15 @@ from posegrasp_ros.estimation.compiled import compiled
 from posegrasp_ros.estimation.picture import Picture, read
 from posegrasp_ros.estimation.reproject import reproject
 from posegrasp_ros.estimation.surface import Surface
-from posegrasp_ros.estimation.terms import LEAST_POINTS, TUKEY, Equations, evenly, eye_of, no_equations
+from posegrasp_ros.estimation.terms import (
+    LEAST_POINTS,
+    TUKEY,
+    Equations,
+    evenly,
+    eye_of,
+    likely_seen,
+    no_equations,
+)
 
 MOST_POINTS = 220
 CHI_3_MEDIAN = 1.54
@@ -35,6 +43,7 @@ class ColourTerm(NamedTuple):
 
     :param points: (N, 3) object frame, metres
     :param lit: (3, N, LIGHTS) their known colours under each light, by channel
+    :param likely: (N,) how likely they are not hidden
     :param layers: of the picture
     :param seen_share: of the whole surface, that these points stand for
     :param independence: how many independent points each stands for, at most 1
@@ -43,16 +52,19 @@ class ColourTerm(NamedTuple):
 
     points: np.ndarray
     lit: np.ndarray
+    likely: np.ndarray
     layers: tuple[np.ndarray, np.ndarray, np.ndarray]
     seen_share: float
     independence: float
     pixels_a_metre: float
 
     @classmethod
-    def of(cls, surface: Surface, picture: Picture, matrix: np.ndarray, pose: np.ndarray) -> ColourTerm:
+    def of(cls, surface: Surface, picture: Picture, matrix: np.ndarray, pose: np.ndarray,
+           seen: np.ndarray | None) -> ColourTerm:
         """What is visible from a (4, 4) crop_from_object near the true one.
 
         :param matrix: (3, 3) pinhole matrix of the picture
+        :param seen: see :func:`posegrasp_ros.estimation.terms.likely_seen`
         """
         pixels_a_metre = matrix[0, 0] / pose[2, 3]
         blur_m = math.hypot(picture.blur_px, 0.5) / pixels_a_metre
@@ -64,15 +76,16 @@ class ColourTerm(NamedTuple):
         # what a convex body shows is a quarter of its surface on average (Cauchy); that many spots are independent
         spots = surface.area_m2 / 4 * (pixels_a_metre / picture.correlation_length_px) ** 2
         independence = min(1.0, INDEPENDENT_CHANNELS / 3 * spots / max(len(indices), 1))
-        return cls(surface.points[indices], lit, picture.layers, np.count_nonzero(cosine) / len(cosine),
-                   independence, pixels_a_metre)
+        points = surface.points[indices]
+        return cls(points, lit, likely_seen(points, pose, matrix, seen), picture.layers,
+                   np.count_nonzero(cosine) / len(cosine), independence, pixels_a_metre)
 
 
 @compiled
 def colour_equations(term: ColourTerm, pose: np.ndarray, matrix: np.ndarray, weight: np.ndarray) -> tuple:
     """The normal equations of colour at a pose; empty where too little is seen to compare.
 
-    :param weight: (N,) square roots of the points' weights, 1 at first; brought up to date in place
+    :param weight: (N,) square roots of the points' weights, at first ``likely``; brought up to date in place
     :return: the equations; correlation between image and lit surface colour, 1 when they agree; share of the whole
         surface that is seen as it should be
     """
@@ -80,8 +93,10 @@ def colour_equations(term: ColourTerm, pose: np.ndarray, matrix: np.ndarray, wei
         return no_equations(), 0.0, 0.0
     noise = 3 * LEAST_SIGMA ** 2 * (weight ** 2).sum()  # a plain grey agrees with nothing
     total, rest, squared = _compare(term, pose, matrix, weight)
-    sigma = max(np.median(np.sqrt(squared)) / CHI_3_MEDIAN, LEAST_SIGMA)
-    weight[:] = np.clip(1 - squared / (TUKEY * CHI_3_MEDIAN * sigma) ** 2, 1e-3, 1.0)
+    seen = term.likely > 0.5
+    typical = np.median(np.sqrt(squared[seen] if seen.sum() >= LEAST_POINTS else squared))
+    sigma = max(typical / CHI_3_MEDIAN, LEAST_SIGMA)
+    weight[:] = np.clip(1 - squared / (TUKEY * CHI_3_MEDIAN * sigma) ** 2, 1e-3, 1.0) * term.likely
     correlation = np.sqrt(min(max((total - rest[0, 0]) / (total + noise), 0.0), 1.0))
     fitting = (weight ** 2).mean()
     # together the points say less than they would if each erred by itself

@@ -14,7 +14,7 @@ from posegrasp_ros.estimation.compiled import compiled
 from posegrasp_ros.estimation.edges import Edges
 from posegrasp_ros.estimation.picture import Picture, steepness
 from posegrasp_ros.estimation.reproject import reproject
-from posegrasp_ros.estimation.terms import add_residual, evenly, eye_of, no_equations, tukey
+from posegrasp_ros.estimation.terms import add_residual, evenly, eye_of, likely_seen, no_equations, tukey
 
 MOST_POINTS, LEAST_POINTS = 130, 6
 LEAST_STEEPNESS = 4.0
@@ -23,6 +23,8 @@ STRONG_STEEPNESS = 15.0
 """More is no better: bold artwork beside an outline must not win over the outline."""
 GATE, LEAST_REACH_PX = 2.5, 2.5
 """An edge is looked for within this many standard deviations of where it is expected, but within some pixels."""
+INSIDE = 0.8
+"""Of the way from the middle to an edge: there it shows whether something hides it, the edge is a border itself."""
 CLEAR_SHARE = 0.5
 """Of the way to the nearest artwork: what lies farther off may as well be that."""
 FAR_PX = 3.0
@@ -34,6 +36,7 @@ class EdgeTerm(NamedTuple):
 
     :param points: (N, 3) object frame, metres
     :param directions: (N, 3) unit, along the edges
+    :param likely: (N,) how likely they are not hidden
     :param clear: (N, 2, 3) metres, object frame: from the edge into either face, as far as to look there
     :param tensor: of the picture
     :param steps_px: (K,) where to look across an edge
@@ -43,6 +46,7 @@ class EdgeTerm(NamedTuple):
 
     points: np.ndarray
     directions: np.ndarray
+    likely: np.ndarray
     clear: np.ndarray
     tensor: np.ndarray
     steps_px: np.ndarray
@@ -51,18 +55,20 @@ class EdgeTerm(NamedTuple):
 
     @classmethod
     def of(cls, edges: Edges, picture: Picture, matrix: np.ndarray, pose: np.ndarray, reach_px: int,
-           sigma_px: float) -> EdgeTerm:
+           sigma_px: float, seen: np.ndarray | None) -> EdgeTerm:
         """What is visible from a (4, 4) crop_from_object near the true one.
 
         :param matrix: (3, 3) pinhole matrix of the picture
         :param reach_px: edges farther from where they are expected are not looked for
+        :param seen: see :func:`posegrasp_ros.estimation.terms.likely_seen`
         """
         eye = eye_of(pose)
         outline = evenly(edges.visible(eye), MOST_POINTS)
         spacing_px = edges.length_m * matrix[0, 0] / pose[2, 3]
         step_px = min(max(picture.blur_px / 1.5, 0.5), 1.0)
-        return cls(edges.points[outline], edges.directions[outline], CLEAR_SHARE * edges.clear(outline, eye),
-                   picture.tensor,
+        points = edges.points[outline]
+        return cls(points, edges.directions[outline], likely_seen(INSIDE * points, pose, matrix, seen),
+                   CLEAR_SHARE * edges.clear(outline, eye), picture.tensor,
                    np.arange(-reach_px, reach_px + step_px / 2, step_px), sigma_px,
                    math.sqrt(min(1.0, spacing_px / picture.correlation_length_px)))
 
@@ -85,7 +91,7 @@ def edge_equations(term: EdgeTerm, pose: np.ndarray, matrix: np.ndarray, covaria
     sigma = max(1.4826 * np.median(distances), term.sigma_px)
     for i in range(len(offsets)):
         if np.isfinite(offsets[i]):
-            weight = tukey(offsets[i], sigma) * (term.independence / term.sigma_px) ** 2
+            weight = term.likely[i] ** 2 * tukey(offsets[i], sigma) * (term.independence / term.sigma_px) ** 2
             add_residual(equations, rows[i], offsets[i], weight)
     return equations, fit
 

@@ -110,7 +110,9 @@ class PoseEstimator:
                 depth_m: np.ndarray | None = None) -> Found:
         """A network's pose aligned with the image, and scored; as it is where the alignment is lost."""
         pose, covariance = coarse.pose, coarse.covariance
-        aligned = self._refiner.refine(image, camera, pose, covariance, depth_m) if self._refiner else None
+        aligned = None
+        if self._refiner:
+            aligned = self._refiner.refine(image, camera, pose, covariance, depth_m, coarse.seen)
         if aligned:
             pose, covariance = aligned.pose, aligned.covariance
         figures = coarse.figures | alignment_figures(aligned)

@@ -9,6 +9,7 @@ import numpy as np
 
 from posegrasp_ros.camera import Camera
 from posegrasp_ros.estimation.align import Aligned, Prior, align
+from posegrasp_ros.estimation.coarse import SeenMap
 from posegrasp_ros.estimation.colour_term import ColourTerm
 from posegrasp_ros.estimation.crop import CropCamera
 from posegrasp_ros.estimation.depth_map import DepthMap
@@ -65,12 +66,14 @@ class _Scene:
 
     :param crop: (S, S, 3) float32
     :param matrix: (3, 3) pinhole matrix of the crop
+    :param seen: (S, S) how likely a pixel shows the object; None when nobody knows
     """
 
     crop: np.ndarray
     matrix: np.ndarray
     depth: DepthMap | None
     prior: Prior
+    seen: np.ndarray | None
     pictures: dict[float, Picture] = field(default_factory=dict)
 
     def picture(self, blur_px: float) -> Picture:
@@ -116,14 +119,15 @@ class Refiner:
         self._surface = Surface(mesh, self._edges,
                                 tuple(np.hypot(level.colour_blur_px, 0.5) * pixel_m for level in LEVELS))
 
-    def refine(self, image: np.ndarray, camera: Camera, camera_from_object: np.ndarray,
-               covariance: np.ndarray, depth_m: np.ndarray | None = None) -> Alignment | None:
+    def refine(self, image: np.ndarray, camera: Camera, camera_from_object: np.ndarray, covariance: np.ndarray,
+               depth_m: np.ndarray | None = None, seen: SeenMap | None = None) -> Alignment | None:
         """The aligned pose, all in the camera's frame; None when it was lost on the way.
 
         :param image: (H, W, 3) uint8 blue green red
         :param camera_from_object: (4, 4), within about 2 cm and 10 degrees
         :param covariance: (6, 6) of it
         :param depth_m: (H, W) registered to the image, metres, NaN where unknown; None without a depth camera
+        :param seen: which parts are not hidden; None when nobody knows
         """
         middle = camera_from_object @ make_transform(translation=self._centre)
         centre = middle[:3, 3]
@@ -136,7 +140,8 @@ class Refiner:
         shot = crop.shoot(image, camera, cv2.BORDER_REPLICATE).astype(np.float32)
         scene = _Scene(shot, crop.matrix,
                        None if depth_m is None else DepthMap.of_crop(depth_m, camera, crop),
-                       Prior(start, np.linalg.inv(covariance)))
+                       Prior(start, np.linalg.inv(covariance)),
+                       None if seen is None else seen.as_seen_by(crop))
         starts, levels = [start], LEVELS[1:]
         if self._spread_px(covariance, start[2, 3], crop) > UNSURE_PX:
             starts, levels = starts + self._other_starts(start, covariance), LEVELS
@@ -154,9 +159,10 @@ class Refiner:
                          float(change @ scene.prior.information @ change))
 
     def _align(self, scene: _Scene, start: Aligned, level: Level) -> Aligned:
-        colour = ColourTerm.of(self._surface, scene.picture(level.colour_blur_px), scene.matrix, start.pose)
+        colour = ColourTerm.of(self._surface, scene.picture(level.colour_blur_px), scene.matrix, start.pose,
+                               scene.seen)
         edge = EdgeTerm.of(self._edges, scene.picture(level.edge_blur_px), scene.matrix, start.pose,
-                           level.reach_px, level.edge_sigma_px)
+                           level.reach_px, level.edge_sigma_px, scene.seen)
         depth = DepthTerm.of(self._surface, scene.depth, start.pose)
         return align(start.pose, start.information, scene.prior, scene.matrix, colour, edge, depth,
                      level.iterations)

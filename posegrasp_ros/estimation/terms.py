@@ -11,10 +11,13 @@ from typing import NamedTuple
 import numpy as np
 
 from posegrasp_ros.estimation.compiled import compiled
+from posegrasp_ros.estimation.reproject import reproject
 
 TUKEY = 4.685
 """95 % efficiency under Gaussian noise (Huber and Ronchetti, Robust Statistics)."""
 LEAST_POINTS = 30
+LEAST_LIKELY = 0.1
+"""Networks take glare for something in front, too."""
 
 
 class Equations(NamedTuple):
@@ -60,3 +63,15 @@ def evenly(shown: np.ndarray, most: int) -> np.ndarray:
     """Indices of at most so many of the items (N,) bool that are shown, spread evenly over them."""
     found = np.flatnonzero(shown)
     return found if len(found) <= most else found[np.linspace(0, len(found) - 1, most).astype(int)]
+
+
+def likely_seen(points: np.ndarray, pose: np.ndarray, matrix: np.ndarray, seen: np.ndarray | None) -> np.ndarray:
+    """(N,) how likely points (N, 3) are not hidden, at least :data:`LEAST_LIKELY`; 1 where nobody knows.
+
+    :param seen: (S, S) of the picture's pixels, see :class:`posegrasp_ros.estimation.coarse.SeenMap`
+    """
+    if seen is None:
+        return np.ones(len(points))
+    pixels, _, _ = reproject(points, pose, matrix)
+    column, row = np.clip(np.rint(pixels), 0, len(seen) - 1).astype(int).T
+    return np.maximum(seen[row, column].astype(float), LEAST_LIKELY)

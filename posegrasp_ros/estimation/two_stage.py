@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from posegrasp_ros.camera import Camera
-from posegrasp_ros.estimation.coarse import Candidate, CoarsePose
+from posegrasp_ros.estimation.coarse import Candidate, CoarsePose, SeenMap
 from posegrasp_ros.estimation.crop import CropCamera
 from posegrasp_ros.estimation.decoders import (
     COORDINATE_CHANNELS,
@@ -17,6 +17,7 @@ from posegrasp_ros.estimation.decoders import (
     decode_centre_heatmap,
     decode_object_coordinates,
     decode_view,
+    sigmoid,
 )
 from posegrasp_ros.estimation.framing import Framing
 from posegrasp_ros.estimation.model_card import ModelCard, ModelCardError
@@ -77,7 +78,7 @@ class TwoStageEstimator:
 
     def _read(self, crop: CropCamera, heat: float, image: np.ndarray, camera: Camera) -> CoarsePose | None:
         for _ in range(MOST_PASSES):
-            solution = self._solve(crop, image, camera)
+            solution, seen = self._solve(crop, image, camera)
             if solution is None:
                 return None
             pose = make_transform(crop.camera_from_crop) @ solution.pose
@@ -87,11 +88,13 @@ class TwoStageEstimator:
                 break
         return CoarsePose(pose, covariance, {
             'heat': heat, 'inlier_share': solution.inlier_share,
-            'log_residual': float(np.log(solution.residual_px + 0.1))})
+            'log_residual': float(np.log(solution.residual_px + 0.1))}, seen)
 
-    def _solve(self, crop: CropCamera, image: np.ndarray, camera: Camera) -> Solution | None:
+    def _solve(self, crop: CropCamera, image: np.ndarray, camera: Camera) -> tuple[Solution | None, SeenMap]:
         outputs = self.network.run_all(self.network.tensor(crop.shoot(image, camera)))
-        points, pixels, sigma = decode_object_coordinates(next(iter(outputs.values()))[0], crop.size_px,
-                                                          self._centre_m, self._half_extents_m)
+        coordinates = next(iter(outputs.values()))[0]
+        points, pixels, sigma = decode_object_coordinates(coordinates, crop.size_px, self._centre_m,
+                                                          self._half_extents_m)
         view = View(self._centre_m, *decode_view(outputs['view'][0])) if 'view' in outputs else None
-        return solve_pose(points, pixels, sigma, crop.matrix, view, CELLS_AN_ERROR)
+        seen = SeenMap(sigmoid(coordinates[0]), crop)
+        return solve_pose(points, pixels, sigma, crop.matrix, view, CELLS_AN_ERROR), seen
