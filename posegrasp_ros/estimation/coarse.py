@@ -56,10 +56,13 @@ class Candidate:
 
     :param heat: how likely it is one, 0 to 1
     :param solve: works out its pose; None when nothing fits
+    :param solve_otherwise: the same, had it been taken for larger or smaller than it is: what hides a part of an
+        object misleads about its size
     """
 
     heat: float
     solve: Callable[[], CoarsePose | None]
+    solve_otherwise: tuple[Callable[[], CoarsePose | None], ...] = ()
 
 
 class CoarseEstimator(Protocol):

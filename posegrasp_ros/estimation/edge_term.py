@@ -24,7 +24,7 @@ STRONG_STEEPNESS = 15.0
 GATE, LEAST_REACH_PX = 2.5, 2.5
 """An edge is looked for within this many standard deviations of where it is expected, but within some pixels."""
 INSIDE = 0.8
-"""Of the way from the middle to an edge: there it shows whether something hides it, the edge is a border itself."""
+"""Of the way from the middle to an edge: there it shows what is hidden, for an edge itself is a border."""
 CLEAR_SHARE = 0.5
 """Of the way to the nearest artwork: what lies farther off may as well be that."""
 FAR_PX = 3.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +23,8 @@ from posegrasp_ros.images import check_registered
 MOST_CANDIDATES, MOST_FAINT = 8, 3
 FAINT_HEAT, FAINT_SHARE = 0.4, 0.6
 """A candidate below both, the second of the hottest one's heat, is faint."""
+SURE_SCORE = 0.8
+"""Without a pose that is likelier right than this, more looks are worth their time."""
 MIN_SCORE = 0.5
 """A pose that is likelier wrong than right is no answer."""
 SAME_OBJECT = 0.5
@@ -82,14 +85,22 @@ class PoseEstimator:
                       depth_m: np.ndarray | None) -> list[Found]:
         """Best first, each object once."""
         found: list[Found] = []
+
+        def look(solve: Callable[[], CoarsePose | None]) -> None:
+            coarse = solve()
+            if coarse is not None:
+                found.append(self.refined(coarse, image, camera, depth_m))
+
         faint = min(FAINT_HEAT, FAINT_SHARE * candidates[0].heat)
         for rank, candidate in enumerate(candidates[:MOST_CANDIDATES]):
             # a faint one is worth the time only while there is nothing better
-            if candidate.heat < faint and (rank >= MOST_FAINT or any(e.score > MIN_SCORE for e, _ in found)):
+            if candidate.heat < faint and (rank >= MOST_FAINT or best_score(found) > MIN_SCORE):
                 break
-            coarse = candidate.solve()
-            if coarse is not None:
-                found.append(self.refined(coarse, image, camera, depth_m))
+            look(candidate.solve)
+        for otherwise in zip(*(candidate.solve_otherwise for candidate in candidates[:MOST_FAINT])):
+            for solve in otherwise:
+                if best_score(found) < SURE_SCORE:
+                    look(solve)
         return self.distinct(found)
 
     def distinct(self, found: list[Found]) -> list[Found]:
@@ -128,6 +139,11 @@ class PoseEstimator:
             return figures['inlier_share'] * (figures['correlation'] or figures['heat'])
         return float(sigmoid(coefficients['bias']
                              + sum(coefficients[name] * figures[name] for name in SCORE_FIGURES)))
+
+
+def best_score(found: list[Found]) -> float:
+    """The highest of the scores; 0 of none."""
+    return max((estimate.score for estimate, _ in found), default=0.0)
 
 
 def check_sizes(image: np.ndarray, camera: Camera, depth_m: np.ndarray | None = None) -> None:

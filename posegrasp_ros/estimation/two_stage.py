@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import cv2
@@ -25,7 +27,8 @@ from posegrasp_ros.estimation.network import Network
 from posegrasp_ros.estimation.solve import Solution, View, solve_pose
 from posegrasp_ros.geometry import make_transform, rotate_covariance
 
-MOST_PASSES = 2
+MOST_PASSES = 3
+OTHER_SCALES = (1.4, 0.7, 2.0)
 CELLS_AN_ERROR = 64
 """The network's coordinates err together: so many neighbouring cells share one error."""
 
@@ -53,7 +56,11 @@ class TwoStageEstimator:
 
     def find(self, image: np.ndarray, camera: Camera) -> list[Candidate]:
         """Places where the object may be, the likeliest first."""
-        return [Candidate(detection.heat, partial(self._pose_of, detection, image, camera))
+        def solve(detection: Detection, scale: float) -> Callable[[], CoarsePose | None]:
+            return partial(self._pose_of, replace(detection, radius_px=scale * detection.radius_px), image, camera)
+
+        return [Candidate(detection.heat, solve(detection, 1.0),
+                          tuple(solve(detection, scale) for scale in OTHER_SCALES))
                 for detection in self.detect(image)]
 
     def detect(self, image: np.ndarray) -> list[Detection]:
