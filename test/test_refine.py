@@ -227,7 +227,7 @@ def test_edges_say_how_far_the_outline_is_off(mesh):
     assert 0 < fit < edge_equations(term, truth, crop.matrix, COVARIANCE)[1] <= 1
 
 
-def test_edges_are_looked_for_no_farther_than_halfway_to_the_print(mesh):
+def test_how_far_an_edge_is_clear_of_print(mesh):
     """A box with a dark stripe 5 mm inside the rims of its lid."""
     box = trimesh.creation.box((0.1, 0.1, 0.04))
     corners = np.array(box.vertices)[np.array(box.faces)].reshape(-1, 3)

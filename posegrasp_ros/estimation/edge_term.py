@@ -19,13 +19,13 @@ from posegrasp_ros.estimation.terms import add_residual, evenly, eye_of, likely_
 MOST_POINTS, LEAST_POINTS = 130, 6
 LEAST_STEEPNESS = 4.0
 """Of 255 a pixel: less is no edge."""
-STRONG_STEEPNESS = 15.0
+STRONG_STEEPNESS = 30.0
 """More is no better: bold artwork beside an outline must not win over the outline."""
 GATE, LEAST_REACH_PX = 2.5, 2.5
 """An edge is looked for within this many standard deviations of where it is expected, but within some pixels."""
 INSIDE = 0.8
 """Of the way from the middle to an edge: there it shows what is hidden, for an edge itself is a border."""
-CLEAR_SHARE = 0.5
+CLEAR_SHARE = 0.35
 """Of the way to the nearest artwork: what lies farther off may as well be that."""
 FAR_PX = 3.0
 """An edge found that far off, or none, is no evidence for a pose."""
