@@ -220,7 +220,7 @@ def test_edges_say_how_far_the_outline_is_off(mesh):
     truth = invert(make_transform(crop.camera_from_crop)) @ frame.camera_from_object
     pixel_m = truth[2, 3] / crop.matrix[0, 0]
     pose = perturb(truth, np.array([pixel_m, 0, 0, 0, 0, 0]))
-    term = EdgeTerm.of(Edges(mesh), picture, crop.matrix, pose, 3, 0.7)
+    term = EdgeTerm.of(Edges(mesh), picture, crop.matrix, pose, 3, 0.7, None)
     equations, fit = edge_equations(term, pose, crop.matrix, COVARIANCE)
     step = -equations.gradient[0] / equations.information[0, 0]
     assert step == pytest.approx(-pixel_m, rel=0.5)

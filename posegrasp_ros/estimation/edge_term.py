@@ -26,7 +26,7 @@ GATE, LEAST_REACH_PX = 2.5, 2.5
 INSIDE = 0.8
 """Of the way from the middle to an edge: there it shows what is hidden, for an edge itself is a border."""
 CLEAR_SHARE = 0.35
-"""Of the way to the nearest artwork: what lies farther off may as well be that."""
+"""Of the way to the nearest print, as far as one looks: what lies farther off may as well be that."""
 FAR_PX = 3.0
 """An edge found that far off, or none, is no evidence for a pose."""
 
