@@ -3,7 +3,8 @@
 from dataclasses import asdict
 
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction
+from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction, RegisterEventHandler
+from launch_ros.event_handlers import OnStateTransition
 
 from posegrasp_ros.bags import BagReader, BagTopics
 from posegrasp_ros.ros.launching import (
@@ -19,17 +20,20 @@ from posegrasp_ros.ros.launching import (
 
 
 def start(context):
-    """Player and nodes; the launch ends with the bag."""
+    """The nodes, and the player once perception is active; the launch ends with the bag."""
     context.launch_configurations.update(topics_of(context))
-    # The nodes need a moment to load the model and to find the player; the delay is in seconds.
-    player = ExecuteProcess(cmd=['ros2', 'bag', 'play', value(context, 'bag'), '--clock', '--delay', '5',
+    perception = pipeline_node(context, 'perception', texts=('model', 'estimator'))
+    # The nodes need a moment to find the player; the delay is in seconds.
+    player = ExecuteProcess(cmd=['ros2', 'bag', 'play', value(context, 'bag'), '--clock', '--delay', '2',
                                  '--rate', value(context, 'rate')], output='screen')
     return [
-        pipeline_node(context, 'perception', texts=('model', 'estimator')),
+        # It loads the networks, and compiles on the first run: the longest of the three by far.
+        RegisterEventHandler(OnStateTransition(target_lifecycle_node=perception, goal_state='active',
+                                               entities=[player], handle_once=True)),
+        perception,
         pipeline_node(context, 'grasp_planner', texts=('model', 'gripper', 'base_frame'),
                       numbers=('base_from_camera',)),
         pipeline_node(context, 'monitor', texts=('model', 'out', 'estimator')),
-        player,
         end_with(player),
         *camera_transform(context, number_of(context, 'base_from_camera')),
         *rviz(context),

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +22,12 @@ needs_launch = pytest.mark.skipif(not HAS_LAUNCH, reason='launch and launch_ros 
 needs_ros = pytest.mark.skipif(not HAS_ROS, reason='rclpy is not installed')
 
 
-def is_indexed() -> bool:
-    """Whether ROS finds the package: built by colcon and sourced."""
+def is_indexed(package: str = 'posegrasp_ros') -> bool:
+    """Whether ROS finds a package: built by colcon and sourced."""
     if not HAS_LAUNCH:
         return False
     from ament_index_python.packages import get_packages_with_prefixes
-    return 'posegrasp_ros' in get_packages_with_prefixes()
+    return package in get_packages_with_prefixes()
 
 
 def description_of(path: Path):
@@ -63,6 +63,47 @@ def test_the_simulation_launch_picks_and_ends(scripted_model, tmp_path, namespac
     assert service.run() == 0
     summary = json.loads((tmp_path / 'run' / 'summary.json').read_text())
     assert summary['stages']['execution']['inputs'] == 2
+
+
+@needs_launch
+@pytest.mark.parametrize(('runs_s', 'interrupted'), [(0, False), (60, True)])
+def test_a_launch_ends_once_with_its_process_or_before_it(monkeypatch, runs_s, interrupted):
+    from launch import LaunchDescription, LaunchService
+    from launch.actions import EmitEvent, ExecuteProcess, OpaqueFunction, RegisterEventHandler, TimerAction
+    from launch.event_handlers import OnProcessStart, OnShutdown
+    from launch.events import Shutdown
+
+    from posegrasp_ros.ros import launching
+    monkeypatch.setattr(launching, 'LAST_ANSWERS_S', 0.0)
+    ends = []
+    process = ExecuteProcess(cmd=['sleep', str(runs_s)])
+    interrupt = OnProcessStart(target_action=process, on_start=[TimerAction(
+        period=0.2, actions=[EmitEvent(event=Shutdown())])])
+    service = LaunchService()
+    service.include_launch_description(LaunchDescription([
+        RegisterEventHandler(OnShutdown(on_shutdown=lambda *_: ends.append(True))),
+        launching.end_with(process),
+        *([RegisterEventHandler(interrupt)] if interrupted else []),
+        OpaqueFunction(function=lambda _: [process]),
+    ]))
+    assert service.run() == 0
+    assert len(ends) == 1
+
+
+@needs_launch
+@pytest.mark.skipif(not is_indexed('rviz2'), reason='rviz2 is not installed')
+def test_rviz_has_the_nodes_time_and_base_frame():
+    from launch.launch_context import LaunchContext
+    from launch.substitutions import TextSubstitution
+
+    from posegrasp_ros.ros.launching import rviz
+    context = LaunchContext()
+    context.launch_configurations.update(rviz='true', use_sim_time='true', base_frame='world')
+    node, = rviz(context)
+    node._perform_substitutions(context)
+    assert parameters_of(node) == {'use_sim_time': True}
+    command = [part.text for argument in node.cmd for part in argument if isinstance(part, TextSubstitution)]
+    assert command[command.index('--fixed-frame') + 1] == 'world'
 
 
 @needs_ros
@@ -178,6 +219,7 @@ def test_rviz_shows_topics_that_the_nodes_publish():
              if 'Topic' in display}
     for topic in shown:
         name, private = topic.split('/')
-        source = Path(sys.modules[f'posegrasp_ros.nodes.{NODES[name][0]}'].__file__).read_text()
+        module = importlib.import_module(f'posegrasp_ros.nodes.{NODES[name][0]}')
+        source = Path(module.__file__).read_text()
         assert f"'~/{private}'" in source, topic
     assert len(shown) >= 5

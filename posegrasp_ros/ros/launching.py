@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 from ament_index_python.packages import get_packages_with_prefixes
-from launch import Action, LaunchContext
+from launch import Action, Event, LaunchContext
 from launch.actions import (
     DeclareLaunchArgument,
     EmitEvent,
@@ -64,6 +64,11 @@ def value(context: LaunchContext, name: str) -> str:
     return LaunchConfiguration(name, default='').perform(context)
 
 
+def uses_sim_time(context: LaunchContext) -> bool:
+    """Whether the nodes take the time from /clock."""
+    return yaml.safe_load(value(context, 'use_sim_time') or 'false')
+
+
 def number_of(context: LaunchContext, name: str) -> float | list[float]:
     """An argument that is a number, whole or not, or a list of lengths and the like, which ROS wants as doubles.
 
@@ -87,7 +92,7 @@ def pipeline_node(context: LaunchContext, name: str, texts: tuple[str, ...] = ()
     given: dict[str, Any] = {text: ParameterValue(value(context, text), value_type=str)
                              for text in texts if value(context, text)}
     given |= {number: number_of(context, number) for number in numbers if value(context, number)}
-    given['use_sim_time'] = yaml.safe_load(value(context, 'use_sim_time') or 'false')
+    given['use_sim_time'] = uses_sim_time(context)
     topics = dict(remappings(name))
     topics |= {topic: value(context, topic) for topic in GIVEN_TOPICS if value(context, topic)}
     return LifecycleNode(
@@ -115,16 +120,24 @@ def rviz(context: LaunchContext) -> list[Node]:
     """rviz, when it is asked for."""
     if not yaml.safe_load(value(context, 'rviz') or 'false'):
         return []
+    arguments = ['-d', str(resource_path('rviz/posegrasp.rviz'))]
+    if value(context, 'base_frame'):
+        arguments += ['--fixed-frame', value(context, 'base_frame')]
+    # Without the time of the nodes, rviz finds no transforms at the stamps of their messages.
     return [Node(package='rviz2', executable='rviz2', name='rviz', namespace=value(context, 'namespace'),
-                 arguments=['-d', str(resource_path('rviz/posegrasp.rviz'))])]
+                 parameters=[{'use_sim_time': uses_sim_time(context)}], arguments=arguments)]
 
 
 def end_with(action) -> RegisterEventHandler:
     """End the whole launch soon after a process has ended; the monitor then writes its report."""
-    shutdown = EmitEvent(event=Shutdown(reason='the run is over'))
-    # The last image may still be under way through the stages.
-    return RegisterEventHandler(OnProcessExit(
-        target_action=action, on_exit=[TimerAction(period=LAST_ANSWERS_S, actions=[shutdown])]))
+    def end(_event: Event, context: LaunchContext) -> list[Action]:
+        # After Ctrl-C the launch is ending already, and launch_ros takes a second shutdown for an error.
+        if context.is_shutdown:
+            return []
+        # The last image may still be under way through the stages.
+        return [TimerAction(period=LAST_ANSWERS_S, actions=[EmitEvent(event=Shutdown(reason='the run is over'))])]
+
+    return RegisterEventHandler(OnProcessExit(target_action=action, on_exit=end))
 
 
 def large_messages() -> list[SetEnvironmentVariable]:

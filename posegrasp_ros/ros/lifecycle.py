@@ -108,6 +108,8 @@ class AutostartLifecycleNode(LifecycleNode):
             except BadInput as error:
                 self.get_logger().error(str(error), throttle_duration_sec=5.0)
             except Exception as error:
+                if not self.context.ok():
+                    return None  # Ctrl-C came in between: nothing can be published any more
                 self.get_logger().error(f'{callback.__name__}: {type(error).__name__}: {error}\n'
                                         + traceback.format_exc(), throttle_duration_sec=5.0)
         return wrapper

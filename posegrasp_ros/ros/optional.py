@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import importlib
+from threading import Thread
 from types import ModuleType
 
+import rclpy
+from rclpy.duration import Duration
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.time import Time
+
+# How long a lookup waits for the transforms of an image's time.
+PATIENCE_S = 0.2
 
 
 def import_optional(name: str) -> ModuleType | None:
@@ -38,29 +45,66 @@ class TransformBroadcasterIfInstalled:
 class TransformListenerIfInstalled:
     """Looks poses up in TF, as far as tf2_ros is there.
 
+    Transforms come in through a hidden node on a thread of its own: of what has piled up while its owner was at
+    work, an executor takes one message of each topic at a time, so the owner itself would be behind.
+
     :ivar available: whether anything can be found
     """
 
-    def __init__(self, node: Node):
+    def __init__(self, owner: Node):
         self._tf2_ros = import_optional('tf2_ros')
         self.available = self._tf2_ros is not None
         if self._tf2_ros:
-            self._buffer = self._tf2_ros.Buffer(node=node)
-            self._listener = self._tf2_ros.TransformListener(self._buffer, node)
+            self._node = hidden_node(owner, 'tf')
+            self._buffer = self._tf2_ros.Buffer(node=self._node)
+            self._listener = self._tf2_ros.TransformListener(self._buffer, self._node)
+            self._executor = SingleThreadedExecutor(context=owner.context)
+            self._executor.add_node(self._node)
+            self._thread = Thread(target=self._listen, daemon=True)
+            self._thread.start()
 
     def close(self) -> None:
         """Listen no more."""
         if self._tf2_ros:
-            self._listener.unregister()
+            self._executor.shutdown()
+            self._thread.join()
+            self._node.destroy_node()
 
     def lookup(self, target: str, source: str, stamp):
         """The TransformStamped target from source at a stamp, and why there is none otherwise.
+
+        Where the stamp lies past the newest transform, :data:`PATIENCE_S` is waited for it at most.
 
         :return: (transform or None, text)
         """
         if not self._tf2_ros:
             return None, 'tf2_ros is not installed'
+        time = Time.from_msg(stamp)
         try:
-            return self._buffer.lookup_transform(target, source, Time.from_msg(stamp)), ''
+            patience = Duration(seconds=PATIENCE_S if self._may_come(target, source, time) else 0.0)
+            return self._buffer.lookup_transform(target, source, time, patience), ''
         except self._tf2_ros.TransformException as error:
             return None, str(error)
+
+    def _may_come(self, target: str, source: str, time: Time) -> bool:
+        """Whether the frames are connected, but not up to a time yet."""
+        if not self._buffer.can_transform(target, source, Time()):
+            return False
+        newest = self._buffer.get_latest_common_time(target, source)
+        return newest.nanoseconds < time.nanoseconds
+
+    def _listen(self) -> None:
+        try:
+            self._executor.spin()
+        except ExternalShutdownException:
+            return  # the process ends
+
+
+def hidden_node(owner: Node, suffix: str) -> Node:
+    """A node beside another, with its remappings and its clock; ROS hides names that begin with an underscore."""
+    name = f'_{owner.get_name()}_{suffix}'
+    return rclpy.create_node(
+        name, namespace=owner.get_namespace(), context=owner.context, start_parameter_services=False,
+        # The process's own rule on __node is the owner's.
+        cli_args=['--ros-args', '-r', f'__node:={name}'],
+        parameter_overrides=[owner.get_parameter('use_sim_time')])
