@@ -99,7 +99,7 @@ class PoseEstimator:
             look(candidate.solve)
         for otherwise in zip(*(candidate.solve_otherwise for candidate in candidates[:MOST_FAINT])):
             for solve in otherwise:
-                if best_score(found) < SURE_SCORE:
+                if self._refiner and best_score(found) < SURE_SCORE:  # without it no score tells
                     look(solve)
         return self.distinct(found)
 

@@ -77,7 +77,7 @@ def measure(folder: Path, seed: int, progress: bool = True) -> Path:
 
     The score is fitted on scenes of all :data:`KINDS` but the last: on clean images alone it would take a real
     camera's blur and colours for a wrong pose, and with the object always there every detection for one. The
-    covariance is fitted on clean images, and others of those are measured.
+    covariance is fitted on clean images, the last kind among them: of that, only what no fit touches is measured.
 
     :return: path of the model card
     """
@@ -87,8 +87,8 @@ def measure(folder: Path, seed: int, progress: bool = True) -> Path:
     card = yaml.safe_load((folder / CARD_NAME).read_text(encoding='utf-8'))
     fitting = [trial for kind in KINDS[:-1] for trial in trials[kind]]
     card['score'] = _fit_score([trial for trial in fitting if trial])
-    card['covariance_scale'] = _covariance_scale([trial for trial in trials['clean'] if trial],
-                                                 uncalibrated.symmetry.axis is not None)
+    clean = [trial for trial in trials['clean'] + trials['held out'] if trial]
+    card['covariance_scale'] = _covariance_scale(clean, uncalibrated.symmetry.axis is not None)
     card['measured'] = _measured(trials['held out'])
     return write_card(folder, card)
 
