@@ -165,7 +165,8 @@ def test_a_short_training_run_writes_a_folder_that_loads(tmp_path, monkeypatch):
     from posegrasp_ros.training import backgrounds, measure, train
 
     monkeypatch.setattr(backgrounds, 'SIMULATED_SCENES', 2)
-    monkeypatch.setattr(measure, 'SCENES', 5)
+    monkeypatch.setattr(measure, 'SCENES_A_KIND', 1)
+    monkeypatch.setattr(measure, 'HELD_OUT', 1)
     options = train.TrainingOptions(minutes=0.1, views=10, progress=False)
     train.train(resource_path('models/box/mesh.obj'), tmp_path / 'tiny', options)
     card = load_model_card(tmp_path / 'tiny')

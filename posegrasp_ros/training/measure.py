@@ -27,9 +27,9 @@ from posegrasp_ros.simulation.scene import sample_scene
 from posegrasp_ros.simulation.world import World
 from posegrasp_ros.training.photograph import photograph
 
-SCENES = 500
-KINDS = ('poor camera', 'occluded', 'without object', 'clean', 'held out')
+KINDS = ('poor camera', 'occluded', 'without object', 'clean')
 """Of scenes, in turn."""
+SCENES_A_KIND, HELD_OUT = 100, 150
 OCCLUSION = (0.1, 0.6)
 IMAGE_SIZE = (640, 480)
 LEAST_TRIALS = 20
@@ -75,21 +75,25 @@ class Trial:
 def measure(folder: Path, seed: int, progress: bool = True) -> Path:
     """Calibrate score and covariance on simulated scenes, measure on others, write the card.
 
-    The score is fitted on scenes of all :data:`KINDS` but the last: on clean images alone it would take a real
-    camera's blur and colours for a wrong pose, and with the object always there every detection for one. The
-    covariance is fitted on clean images, the last kind among them: of that, only what no fit touches is measured.
+    The score is fitted on scenes of all :data:`KINDS`: on clean images alone it would take a real camera's blur
+    and colours for a wrong pose, and with the object always there every detection for one. The covariance is
+    fitted on other clean images and with that score, which decides where the estimator looks twice; the same are
+    measured, in what no fit touches.
 
     :return: path of the model card
     """
     uncalibrated = replace(load_model_card(folder), score={}, covariance_scale=(1.0, 1.0))
     # scenes of their own: neither the training's nor those that a recording with a small seed holds
-    trials = _trials(uncalibrated, np.random.default_rng((seed, 0x5EED)), progress)
+    rng = np.random.default_rng((seed, 0x5EED))
+    fitting = _trials(uncalibrated, KINDS * SCENES_A_KIND, rng, 'fitting the score' if progress else '')
+    score = _fit_score([trial for trial in fitting if trial])
+    held_out = _trials(replace(uncalibrated, score=score), ('clean',) * HELD_OUT, rng,
+                       'measuring' if progress else '')
     card = yaml.safe_load((folder / CARD_NAME).read_text(encoding='utf-8'))
-    fitting = [trial for kind in KINDS[:-1] for trial in trials[kind]]
-    card['score'] = _fit_score([trial for trial in fitting if trial])
-    clean = [trial for trial in trials['clean'] + trials['held out'] if trial]
-    card['covariance_scale'] = _covariance_scale(clean, uncalibrated.symmetry.axis is not None)
-    card['measured'] = _measured(trials['held out'])
+    card['score'] = score
+    card['covariance_scale'] = _covariance_scale([trial for trial in held_out if trial],
+                                                 uncalibrated.symmetry.axis is not None)
+    card['measured'] = _measured(held_out)
     return write_card(folder, card)
 
 
@@ -106,20 +110,22 @@ def _measured(trials: list[Trial | None]) -> dict:
     return result
 
 
-def _trials(card: ModelCard, rng: np.random.Generator, progress: bool) -> dict[str, list[Trial | None]]:
-    """Answers to scenes of each kind, None where the estimator gave none."""
+def _trials(card: ModelCard, kinds: tuple[str, ...], rng: np.random.Generator, task: str) -> list[Trial | None]:
+    """Answers to one scene of each kind, None where the estimator gave none.
+
+    :param task: for the progress bar; empty for none
+    """
     estimator = PoseEstimator(card, min_score=0.0)
-    trials: dict[str, list[Trial | None]] = {kind: [] for kind in KINDS}
-    for index in tqdm(range(SCENES), desc='measuring', unit='scene', disable=not progress):
-        kind = KINDS[index % len(KINDS)]
+    trials: list[Trial | None] = []
+    for kind in tqdm(kinds, desc=task, unit='scene', disable=not task):
         with _world(kind, rng, card.mesh) as world:
             frame = world.frame(show_object=kind != 'without object')
         image = frame.image
         if kind == 'poor camera':
             image = np.ascontiguousarray(photograph(rng, image.astype(np.float32))[:, :, ::-1])
         estimation = estimator.estimate(image, frame.camera)
-        trials[kind].append(_compare(estimation, frame.camera_from_object, card, kind != 'without object')
-                            if estimation.poses else None)
+        trials.append(_compare(estimation, frame.camera_from_object, card, kind != 'without object')
+                      if estimation.poses else None)
     return trials
 
 
