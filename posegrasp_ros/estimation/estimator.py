@@ -23,8 +23,8 @@ from posegrasp_ros.images import check_registered
 MOST_CANDIDATES, MOST_FAINT = 8, 3
 FAINT_HEAT, FAINT_SHARE = 0.4, 0.6
 """A candidate below both, the second of the hottest one's heat, is faint."""
-SURE_SCORE = 0.8
-"""Without a pose that is likelier right than this, more looks are worth their time."""
+AGAIN_HEAT, SURE_SCORE = 0.3, 0.8
+"""Without a pose that is likelier right than this, those hotter than this are worth the time of more looks."""
 MIN_SCORE = 0.5
 """A pose that is likelier wrong than right is no answer."""
 SAME_OBJECT = 0.5
@@ -97,7 +97,8 @@ class PoseEstimator:
             if candidate.heat < faint and (rank >= MOST_FAINT or best_score(found) > MIN_SCORE):
                 break
             look(candidate.solve)
-        for otherwise in zip(*(candidate.solve_otherwise for candidate in candidates[:MOST_FAINT])):
+        again = [candidate for candidate in candidates[:MOST_FAINT] if candidate.heat > AGAIN_HEAT]
+        for otherwise in zip(*(candidate.solve_otherwise for candidate in again)):
             for solve in otherwise:
                 if self._refiner and best_score(found) < SURE_SCORE:  # without it no score tells
                     look(solve)
