@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
 
 from posegrasp_ros.bag_messages import STANDARD_TYPES, BagError
 from posegrasp_ros.geometry import quaternion_from_matrix
+from posegrasp_ros.images import encode_jpeg
 
 if TYPE_CHECKING:
     from posegrasp_ros.bags import BagFrame
@@ -25,8 +25,6 @@ TOPICS = {
     '/tf': 'tf2_msgs/msg/TFMessage',
 }
 DEPTH_TOPIC = '/camera/depth/image_raw'
-# What robots record: a fifth of a PNG's size and time, with errors below the camera's own noise.
-JPEG_QUALITY = 95
 
 
 class BagWriter:
@@ -63,9 +61,9 @@ class BagWriter:
         messages of the same stamp.
         """
         header = make_header(frame.stamp_ns, CAMERA_FRAME)
-        _, jpeg = cv2.imencode('.jpg', frame.image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+        jpeg = encode_jpeg(frame.image)
         image = new_message('sensor_msgs/msg/CompressedImage', header=header,
-                            format='bgr8; jpeg compressed bgr8', data=jpeg.ravel())
+                            format='bgr8; jpeg compressed bgr8', data=jpeg)
         self._put('/camera/image_raw/compressed', frame.stamp_ns, image)
         self._put('/camera/camera_info', frame.stamp_ns, make_camera_info(header, frame.camera))
         if frame.depth_m is not None:

@@ -20,6 +20,9 @@ ALIASES = {'8UC1': 'mono8', '8UC3': 'bgr8', '8UC4': 'bgra8'}
 # Depth by REP 118: numpy's type of a pixel, and metres per unit.
 DEPTH_ENCODINGS: dict[str, tuple[str, float]] = {'16UC1': ('u2', 0.001), '32FC1': ('f4', 1.0)}
 
+# A fifth of a PNG's size and time, with errors below the camera's own noise.
+JPEG_QUALITY = 95
+
 
 class ImageError(BadInput):
     """An image message that cannot be decoded."""
@@ -104,6 +107,11 @@ def decode_compressed(data) -> np.ndarray:
         raise ImageError(f'image: data: expected a JPEG or PNG file, got {buffer.size} bytes that begin with '
                          f'{start}')
     return image
+
+
+def encode_jpeg(image: np.ndarray) -> np.ndarray:
+    """The bytes (N,) uint8 of an image (H, W, 3) blue green red as robots record it."""
+    return cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].ravel()
 
 
 def _pixels(name: str, encoding: str, width: int, height: int, step: int, data, pixel_bytes: int) -> np.ndarray:

@@ -60,16 +60,17 @@ class ColourTerm(NamedTuple):
 
     @classmethod
     def of(cls, surface: Surface, picture: Picture, matrix: np.ndarray, pose: np.ndarray,
-           seen: np.ndarray | None) -> ColourTerm:
+           seen: np.ndarray | None, share: float = 1.0) -> ColourTerm:
         """What is visible from a (4, 4) crop_from_object near the true one.
 
         :param matrix: (3, 3) pinhole matrix of the picture
         :param seen: see :func:`posegrasp_ros.estimation.terms.likely_seen`
+        :param share: of :data:`MOST_POINTS`
         """
         pixels_a_metre = matrix[0, 0] / pose[2, 3]
         blur_m = math.hypot(picture.blur_px, 0.5) / pixels_a_metre
         cosine = surface.cosines(eye_of(pose), blur_m)
-        indices = evenly(cosine > 0, MOST_POINTS)
+        indices = evenly(cosine > 0, round(share * MOST_POINTS))
         lit = np.ones((3, len(indices), LIGHTS))
         lit[..., 0] = surface.colours(indices, cosine[indices], blur_m).T
         lit[..., 1:4] = lit[..., :1] * surface.normals[indices]

@@ -55,16 +55,17 @@ class EdgeTerm(NamedTuple):
 
     @classmethod
     def of(cls, edges: Edges, picture: Picture, matrix: np.ndarray, pose: np.ndarray, reach_px: int,
-           sigma_px: float, seen: np.ndarray | None) -> EdgeTerm:
+           sigma_px: float, seen: np.ndarray | None, share: float = 1.0) -> EdgeTerm:
         """What is visible from a (4, 4) crop_from_object near the true one.
 
         :param matrix: (3, 3) pinhole matrix of the picture
         :param reach_px: edges farther from where they are expected are not looked for
         :param seen: see :func:`posegrasp_ros.estimation.terms.likely_seen`
+        :param share: of :data:`MOST_POINTS`
         """
         eye = eye_of(pose)
-        outline = evenly(edges.visible(eye), MOST_POINTS)
-        spacing_px = edges.length_m * matrix[0, 0] / pose[2, 3]
+        outline = evenly(edges.visible(eye), round(share * MOST_POINTS))
+        spacing_px = edges.length_m / share * matrix[0, 0] / pose[2, 3]
         step_px = min(max(picture.blur_px / 1.5, 0.5), 1.0)
         points = edges.points[outline]
         return cls(points, edges.directions[outline], likely_seen(INSIDE * points, pose, matrix, seen),
@@ -107,6 +108,7 @@ def _look(term: EdgeTerm, pose: np.ndarray, matrix: np.ndarray, covariance: np.n
     seen, jacobian, _ = reproject(term.points, pose, matrix)
     rotation = np.ascontiguousarray(pose[:3, :3])
     turned = term.directions @ rotation.T
+    clear = (term.clear.reshape(-1, 3) @ rotation.T).reshape(-1, 2, 3)
     rows, offsets = np.empty((count, 6)), np.empty(count)
     for i in range(count):
         # how a pixel moves with the position is also how it moves along the edge
@@ -116,11 +118,15 @@ def _look(term: EdgeTerm, pose: np.ndarray, matrix: np.ndarray, covariance: np.n
         across_u, across_v = -along_v / length, along_u / length
         for k in range(6):
             rows[i, k] = -across_u * jacobian[i, 0, k] - across_v * jacobian[i, 1, k]
-        variance = max(rows[i] @ covariance @ rows[i], 0.0)
-        reach = min(max(GATE * np.sqrt(variance), LEAST_REACH_PX), -term.steps_px[0])
+        variance = 0.0
+        for k in range(6):  # loops: on six numbers they are quicker than products of arrays
+            for m in range(6):
+                variance += rows[i, k] * covariance[k, m] * rows[i, m]
+        reach = min(max(GATE * np.sqrt(max(variance, 0.0)), LEAST_REACH_PX), -term.steps_px[0])
         low, high = -reach, reach
         for face in range(2):
-            end = -np.dot(rows[i, :3], rotation @ term.clear[i, face])
+            end = -(rows[i, 0] * clear[i, face, 0] + rows[i, 1] * clear[i, face, 1]
+                    + rows[i, 2] * clear[i, face, 2])
             low, high = (max(low, end), high) if end < 0 else (low, min(high, end))
         offsets[i] = _steepest(term, seen[i], (across_u, across_v), reach, low, high)
     return rows, offsets
@@ -142,7 +148,8 @@ def _steepest(term: EdgeTerm, pixel: np.ndarray, across: tuple, reach: float, lo
             if preferred > most:
                 most, best = preferred, offset
     # a parabola through three samples has its peak between
-    before, middle, after = [_steep(term, pixel, across, offset) for offset in (best - step, best, best + step)]
+    before, after = _steep(term, pixel, across, best - step), _steep(term, pixel, across, best + step)
+    middle = _steep(term, pixel, across, best)
     bend = min(before - 2 * middle + after, -1e-6)
     offset = best + min(max(0.5 * (before - after) / bend, -1.0), 1.0) * step
     return offset if middle > LEAST_STEEPNESS and low < offset < high else np.nan

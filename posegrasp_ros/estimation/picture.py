@@ -66,9 +66,8 @@ def steepness(tensor: np.ndarray, u: float, v: float, along_u: float, along_v: f
     column, row = int(u), int(v)
     right, below = u - column, v - row
     total = 0.0
-    for step_v, share_v in ((0, 1 - below), (1, below)):
-        for step_u, share_u in ((0, 1 - right), (1, right)):
-            uu, uv, vv = tensor[row + step_v, column + step_u]
-            total += share_u * share_v * (uu * along_u * along_u + 2 * uv * along_u * along_v
-                                          + vv * along_v * along_v)
+    for product, weight in enumerate((along_u * along_u, 2 * along_u * along_v, along_v * along_v)):
+        above_it = (1 - right) * tensor[row, column, product] + right * tensor[row, column + 1, product]
+        below_it = (1 - right) * tensor[row + 1, column, product] + right * tensor[row + 1, column + 1, product]
+        total += weight * ((1 - below) * above_it + below * below_it)
     return np.sqrt(max(total, 0.0))

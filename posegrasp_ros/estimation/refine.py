@@ -91,6 +91,7 @@ class Level:
     :param edge_blur_px: of the crop where edges are looked for
     :param reach_px: how far an edge may lie from where it is expected
     :param edge_sigma_px: how far off it is taken to be found: at first it is often another edge
+    :param share: of the points: many starts at once need no more
     """
 
     colour_blur_px: float
@@ -98,9 +99,10 @@ class Level:
     reach_px: int
     edge_sigma_px: float
     iterations: int
+    share: float = 1.0
 
 
-LEVELS = (Level(3.0, 1.5, 8, 2.0, 5), Level(1.5, 0.7, 5, 1.0, 4), Level(0.7, 0.7, 3, 0.7, 3))
+LEVELS = (Level(3.0, 1.5, 8, 2.0, 5, 0.5), Level(1.5, 0.7, 5, 1.0, 4), Level(0.7, 0.7, 3, 0.7, 3))
 SURVIVORS = (2, 1, 1)
 """How many starts, those with the most evidence, go on after each level."""
 
@@ -160,9 +162,9 @@ class Refiner:
 
     def _align(self, scene: _Scene, start: Aligned, level: Level) -> Aligned:
         colour = ColourTerm.of(self._surface, scene.picture(level.colour_blur_px), scene.matrix, start.pose,
-                               scene.seen)
+                               scene.seen, level.share)
         edge = EdgeTerm.of(self._edges, scene.picture(level.edge_blur_px), scene.matrix, start.pose,
-                           level.reach_px, level.edge_sigma_px, scene.seen)
+                           level.reach_px, level.edge_sigma_px, scene.seen, level.share)
         depth = DepthTerm.of(self._surface, scene.depth, start.pose)
         return align(start.pose, start.information, scene.prior, scene.matrix, colour, edge, depth,
                      level.iterations)
