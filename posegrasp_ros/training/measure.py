@@ -30,7 +30,7 @@ from posegrasp_ros.training.photograph import photograph
 
 KINDS = ('poor camera', 'occluded', 'without object', 'clean')
 """Of scenes, in turn."""
-SCENES_A_KIND, HELD_OUT = 100, 150
+SCENES_A_KIND, HELD_OUT = 100, 300
 OCCLUSION = (0.1, 0.6)
 IMAGE_SIZE = (640, 480)
 LEAST_TRIALS = 20
