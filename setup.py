@@ -56,8 +56,10 @@ setup(
             'ros-sensor-msgs',
             'ros-visualization-msgs',
         ],
-        # embreex casts trimesh's rays, networkx finds its stable poses
-        'sim': ['mujoco>=3.3', 'embreex', 'networkx'],
+        # embreex casts trimesh's rays, networkx finds its stable poses, coacd takes hollow meshes apart for contacts
+        'sim': ['mujoco>=3.3', 'coacd', 'embreex', 'networkx'],
+        # Pinocchio asks the arm of a URDF whether it reaches a grasp
+        'reach': ['pin'],
         'train': ['torch>=2.4', 'onnx', 'scikit-image'],
         # ROS launch testing's plugins break on pytest 8.4 and later.
         'dev': ['onnx', 'pytest<8.4', 'ruff'],

@@ -19,7 +19,6 @@ from posegrasp_ros.geometry import quaternion_from_matrix
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.library import load_grasps
 from posegrasp_ros.overlay import draw_overlay
-from posegrasp_ros.resources import resource_path
 
 NOISE_SIZE = (640, 480)
 CHANNELS = {
@@ -110,7 +109,7 @@ def _grasps(card: ModelCard) -> int | None:
     """How many grasps the folder holds for the shipped gripper; None without a file of them."""
     if not card.grasps_path.is_file():
         return None
-    return len(load_grasps(card.grasps_path, load_gripper(resource_path('config/gripper.yaml'))).grasps)
+    return len(load_grasps(card.grasps_path, load_gripper(), card.mesh).grasps)
 
 
 def _network(network: Network, coarse, card: ModelCard) -> dict:

@@ -8,11 +8,17 @@ import sys
 
 from posegrasp_ros import __version__
 from posegrasp_ros.commands.evaluate import add_evaluate
+from posegrasp_ros.commands.grasps import add_grasps
 from posegrasp_ros.commands.models import add_bench, add_check
 from posegrasp_ros.commands.options import BAD_INPUT, INTERRUPTED
+from posegrasp_ros.commands.picks import add_picks
 from posegrasp_ros.commands.simulate import add_demo, add_record
 from posegrasp_ros.commands.train import add_calibrate, add_train
 from posegrasp_ros.errors import BadInput
+
+# what may be missing -> the extra of setup.py that brings it; trimesh wants rtree for rays where embreex is not
+_EXTRAS = {'rclpy': 'ros', 'mujoco': 'sim', 'coacd': 'sim', 'networkx': 'sim', 'rtree': 'sim', 'torch': 'train',
+           'skimage': 'train', 'onnx': 'train'}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -31,8 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
               file=sys.stderr)
         return BAD_INPUT
     except ModuleNotFoundError as error:
-        extra = {'rclpy': 'ros', 'mujoco': 'sim', 'torch': 'train', 'skimage': 'train', 'onnx': 'train'}.get(
-            (error.name or '').split('.')[0])
+        extra = _EXTRAS.get((error.name or '').split('.')[0])
         if extra is None:
             raise
         print(f"posegrasp: error: this command needs {error.name}; in the checkout: pip install -e '.[{extra}]'",
@@ -49,7 +54,8 @@ def _parser() -> argparse.ArgumentParser:
         epilog='A first look: posegrasp demo. An own object: posegrasp train my_mesh.obj --out models/my_object.')
     parser.add_argument('--version', action='version', version=__version__)
     commands = parser.add_subparsers(title='commands', required=True, metavar='COMMAND')
-    for add in (add_demo, add_record, add_evaluate, add_train, add_calibrate, add_bench, add_check):
+    for add in (add_demo, add_picks, add_record, add_evaluate, add_train, add_calibrate, add_grasps, add_bench,
+                add_check):
         add(commands)
     return parser
 

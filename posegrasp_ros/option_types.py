@@ -30,6 +30,16 @@ def minutes(text: str) -> float:
     return _number(float, text, 'a time above 0', lambda number: 0 < number < math.inf)
 
 
+def above_zero(text: str) -> float:
+    """A length or an angle that is there."""
+    return _number(float, text, 'a number above 0', lambda number: 0 < number < math.inf)
+
+
+def share(text: str) -> float:
+    """A probability."""
+    return _number(float, text, 'a number from 0 to 1', lambda number: 0 <= number <= 1)
+
+
 def finite(text: str) -> float:
     """A coordinate."""
     return _number(float, text, 'a number', math.isfinite)

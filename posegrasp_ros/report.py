@@ -41,11 +41,8 @@ def format_table(summary: dict) -> str:
 
 def render_html(summary: dict) -> str:
     """The summary as one self-contained page."""
-    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True,
-                                     lstrip_blocks=True, undefined=jinja2.StrictUndefined)
-    environment.globals.update(display=display, same_frames=SAME_FRAMES)
-    return environment.get_template('report.html.j2').render(
-        summary=summary, estimators=_estimators(summary),
+    return render_page(
+        'report.html.j2', summary=summary, estimators=_estimators(summary), same_frames=SAME_FRAMES,
         headline_bar=requirement_verdict(summary, summary['headline']['name']),
         compared={name: COMPARED[name][1] for name in _compared(summary)}, requirement=requirement_verdict,
         curves=[error_curves(summary, 'position_error', 'Position error', RECALL_POSITION_M),
@@ -53,6 +50,13 @@ def render_html(summary: dict) -> str:
         reliability=[curve for curve in (score_reliability(summary), covariance_reliability(summary)) if curve],
         verdicts=[list(items) for _, items in groupby(summary['verdicts'], lambda item: item['metric'])],
         most_failures=max(summary['failures'].values(), default=1))
+
+
+def render_page(template: str, **values) -> str:
+    """One of our templates, filled in; what it shows of numbers it takes from :mod:`posegrasp_ros.display`."""
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True,
+                                     lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    return environment.get_template(template).render(display=display, **values)
 
 
 def requirement_verdict(summary: dict, metric: str) -> dict | None:
@@ -145,7 +149,7 @@ def _stage_rows(summary: dict) -> list[str]:
             times = [display.number((stage['latency_ms'] or {}).get(key), 'ms') for key in ('p50', 'p95', 'p99')]
             rows.append([name, str(stage['inputs']), str(stage['answered']),
                          display.quantity(stage['coverage'], '1'), *times])
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def _estimator_rows(summary: dict) -> list[str]:
@@ -155,7 +159,7 @@ def _estimator_rows(summary: dict) -> list[str]:
         metrics = part['metrics']
         rows.append([estimator, display.quantity(part['stages']['perception']['coverage'], '1'),
                      *(display.quantity(metrics[name]['value'], metrics[name]['unit']) for name in compared)])
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def _verdict_rows(summary: dict) -> list[str]:
@@ -168,13 +172,13 @@ def _verdict_rows(summary: dict) -> list[str]:
         rows.append([item['metric'], display.quantity(item['value'], unit),
                      display.interval(item['interval'], unit), against,
                      display.target(item['reference'], item['tolerance'], unit), item['verdict']])
-    lines = _aligned(rows, left=(0, 3, 5))
+    lines = aligned(rows, left=(0, 3, 5))
     if any(item['source'] == SAME_FRAMES for item in summary['verdicts']):
         lines.append('scripted, simple_ml: measured on the same frames; the verdict takes the figure as it is')
     return lines
 
 
-def _aligned(rows: list[list[str]], left: tuple[int, ...] = (0,)) -> list[str]:
+def aligned(rows: list[list[str]], left: tuple[int, ...] = (0,)) -> list[str]:
     """Rows padded to columns, numbers to the right, with a rule below the first."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ['  '.join(cell.ljust(width) if column in left else cell.rjust(width)

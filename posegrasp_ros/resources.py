@@ -32,7 +32,7 @@ def share_folder() -> Path:
 
 
 def resource_path(name: str) -> Path:
-    """Path of a shipped file or folder, such as ``config/gripper.yaml`` or ``models/box``.
+    """Path of a shipped file or folder, such as ``config/baselines.yaml`` or ``models/box``.
 
     :raises ResourceError: when there is none of that name
     """

@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from posegrasp_ros.errors import BadInput
@@ -65,14 +66,15 @@ class RunFolder:
         self._reports.write(json.dumps({**context, **report.to_dict()}).encode() + b'\n')
         self._reports.flush()
 
-    def write_summary(self, summary: dict) -> None:
+    def write_summary(self, summary: dict, render: Callable[[dict], str] = render_html) -> None:
         """Write summary.json and report.html, each whole or not at all.
 
+        :param render: makes the page of such a summary
         :raises OSError: when the disk is full, or the folder is gone and cannot be made again
         """
         self.path.mkdir(parents=True, exist_ok=True)
         self._replace(SUMMARY_NAME, json.dumps(summary, indent=2, allow_nan=False) + '\n')
-        self._replace(REPORT_NAME, render_html(summary))
+        self._replace(REPORT_NAME, render(summary))
 
     def _is_in_place(self) -> bool:
         """Whether metrics.jsonl of the folder is the file that is open."""

@@ -66,7 +66,7 @@ def card():
 
 @pytest.fixture(scope='module')
 def planner():
-    gripper = load_gripper(resource_path('config/gripper.yaml'))
+    gripper = load_gripper()
     return GraspPlanner(gripper, load_grasps(resource_path('models/box/grasps.yaml'), gripper))
 
 

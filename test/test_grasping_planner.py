@@ -4,15 +4,24 @@ import numpy as np
 import pytest
 import trimesh
 
-from posegrasp_ros.geometry import Symmetry, invert, make_transform, rotation_from_vector
+from posegrasp_ros.geometry import (
+    Symmetry,
+    invert,
+    make_transform,
+    random_rotation,
+    rotate_covariance,
+    rotation_from_vector,
+)
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.library import Grasp, GraspSet, load_grasps
 from posegrasp_ros.grasping.planner import GraspPlanner, PlannerOptions, PlanningError, Scene
+from posegrasp_ros.grasping.reach import ReachSphere
 from posegrasp_ros.grasping.sampling import sample_grasps
+from posegrasp_ros.grasping.scene import BoxObstacle, SphereObstacle
 from posegrasp_ros.mesh import Mesh
 from posegrasp_ros.resources import resource_path
 
-GRIPPER = load_gripper(resource_path('config/gripper.yaml'))
+GRIPPER = load_gripper()
 DOWN = np.diag([1.0, -1.0, -1.0, 1.0])
 LYING = make_transform(None, (0.1, -0.2, 0.0225))
 ON_ITS_SIDE = make_transform(rotation_from_vector([np.pi / 2, 0, 0.0]), (0, 0, 0.03))
@@ -124,13 +133,26 @@ def test_uncertain_direction_is_closed_along_only_with_room_to_spare():
     assert planner.plan(pose, unsure_x, Scene()).grasps[0].name == 'across_45'
 
 
-def test_plan_moves_with_the_scene(planner):
-    """A turn about the vertical, a shift, and a table at another height change nothing but the frame."""
-    moved = make_transform(rotation_from_vector([0, 0, 1.1]), (0.3, -0.4, 0.25))
-    here = planner.plan(STANDING, None, Scene())
-    there = planner.plan(moved @ STANDING, None, Scene(support_height_m=0.25))
-    assert [grasp.name for grasp in here.grasps[:20]] == [grasp.name for grasp in there.grasps[:20]]
-    np.testing.assert_allclose(moved @ here.grasps[0].base_from_tcp, there.grasps[0].base_from_tcp, atol=1e-9)
+@pytest.mark.parametrize('seed', range(3))
+def test_planning_commutes_with_any_rigid_motion_of_the_whole_scene(planner, seed):
+    """Table, up, obstacles, pose, covariance and arm move together, and so do the grasps, nothing else changes."""
+    rng = np.random.default_rng(seed)
+    moved = make_transform(random_rotation(rng), rng.normal(size=3))
+    scene = Scene(boxes=[BoxObstacle(make_transform(None, (0.12, 0.02, 0.05)), np.array([0.02, 0.1, 0.05]))],
+                  spheres=[SphereObstacle(np.array([-0.03, 0.1, 0.12]), 0.02)],
+                  points=rng.uniform(-0.2, 0.2, (20, 3)) + (0.0, 0.0, 0.4))
+    root = rng.normal(size=(6, 6)) * np.repeat([0.002, 0.03], 3)[:, None]
+    covariance = root @ root.T
+    here = planner.plan(STANDING, covariance, scene)
+    there = planner.plan(moved @ STANDING, rotate_covariance(covariance, moved[:3, :3]), scene.moved(moved))
+    assert here.fell['collides'] and here.fell['approach_blocked']
+    assert (there.fell, there.reason, there.weakest_direction) == (here.fell, here.reason, here.weakest_direction)
+    by_name = {grasp.name: grasp for grasp in there.grasps}
+    assert here.grasps and by_name.keys() == {grasp.name for grasp in here.grasps}
+    for grasp in here.grasps:
+        np.testing.assert_allclose(moved @ np.array(grasp.approach), by_name[grasp.name].approach, atol=1e-9)
+        assert by_name[grasp.name].score == pytest.approx(grasp.score, abs=1e-5)
+        assert by_name[grasp.name].success_probability == pytest.approx(grasp.success_probability, abs=1e-5)
 
 
 @pytest.mark.parametrize('pose', [
@@ -152,11 +174,6 @@ def test_bad_covariance_is_refused(planner, covariance):
 def test_bad_option_is_refused():
     with pytest.raises(PlanningError, match='lift_m: expected a number of 0 or more, got -1'):
         PlannerOptions(lift_m=-1)
-
-
-def test_planning_takes_milliseconds(planner):
-    times_ms = [planner.plan(STANDING, np.eye(6) * 1e-6, Scene()).numbers['plan_ms'] for _ in range(15)]
-    assert np.median(times_ms) < 5.0
 
 
 def test_a_covariance_that_was_not_filled_in_is_unknown_not_exact(planner):
@@ -235,6 +252,102 @@ def test_a_standing_can_is_reached_from_above_and_from_the_side(can_planner):
     assert (np.abs(directions) < 0.1).any()
 
 
-def test_planning_for_a_can_takes_milliseconds(can_planner):
-    times_ms = [can_planner.plan(CAN_STANDING, np.eye(6) * 1e-6, Scene()).numbers['plan_ms'] for _ in range(15)]
-    assert np.median(times_ms) < 20.0
+def cov(*stds):
+    """Covariance of given standard deviations, metres and radians."""
+    return np.diag(np.square(stds).astype(float))
+
+
+def test_a_pose_too_uncertain_for_any_grasp_is_answered_with_none_and_the_direction_that_costs_most(grasp_set):
+    planner = GraspPlanner(GRIPPER, grasp_set, PlannerOptions(min_success_probability=0.6))
+    plan = planner.plan(LYING, cov(0.03, 0.03, 1e-4, 1e-3, 1e-3, 1e-3), Scene())
+    assert (plan.grasps, plan.reason) == ([], 'pose_too_uncertain')
+    assert plan.weakest_direction == 'shift along the closing direction'
+    sure = planner.plan(LYING, cov(*[1e-3] * 6), Scene())
+    assert sure.grasps and sure.grasps[0].success_probability > 0.95
+    assert sure.numbers['success_probability'] == sure.grasps[0].success_probability
+
+
+@pytest.mark.parametrize('covariance, options', [
+    (None, PlannerOptions(min_success_probability=1.0)),
+    (cov(*[0.05] * 6), PlannerOptions(use_covariance=False, min_success_probability=1.0)),
+    (cov(*[0.05] * 6), PlannerOptions(min_success_probability=0.0)),
+])
+def test_it_does_not_abstain_where_nothing_is_known_or_asked(grasp_set, covariance, options):
+    assert GraspPlanner(GRIPPER, grasp_set, options).plan(LYING, covariance, Scene()).grasps
+
+
+def test_without_the_covariance_the_ranking_does_not_depend_on_it_but_the_probabilities_do(grasp_set):
+    planner = GraspPlanner(GRIPPER, grasp_set, PlannerOptions(use_covariance=False))
+    sure, unsure = (planner.plan(LYING, cov(*[std] * 6), Scene()).grasps for std in (1e-3, 0.02))
+    assert [grasp.name for grasp in sure] == [grasp.name for grasp in unsure]
+    assert sure[0].success_probability > unsure[0].success_probability + 0.1
+
+
+def test_probabilities_fall_as_the_pose_gets_less_certain(planner):
+    best = [planner.plan(LYING, cov(*[std] * 3, *[10 * std] * 3), Scene()).grasps for std in (0.001, 0.004, 0.007)]
+    likeliest = [max(grasp.success_probability for grasp in grasps) for grasps in best]
+    assert likeliest == sorted(likeliest, reverse=True) and likeliest[0] > likeliest[-1]
+
+
+def test_a_box_beside_the_object_leaves_the_grasps_that_keep_off_it(planner):
+    beside = BoxObstacle(make_transform(None, (0.1, -0.2 + 0.1, 0.03)), np.array([0.1, 0.03, 0.03]))
+    free, tight = (planner.plan(LYING, None, Scene(boxes=boxes)) for boxes in ((), (beside,)))
+    assert 0 < len(tight.grasps) < len(free.grasps)
+    assert tight.fell['collides'] > 0
+    for grasp in tight.grasps:
+        for pose in grasp.approach:
+            for box in GRIPPER.finger_boxes(grasp.opening_m) + GRIPPER.palm_boxes:
+                corners = box.corners() @ pose[:3, :3].T + pose[:3, 3]
+                inside = np.abs(corners - beside.base_from_box[:3, 3]) < beside.half_extents
+                assert not inside.all(axis=1).any()
+
+
+def test_a_lid_over_the_object_blocks_the_way_from_above(planner):
+    lid = BoxObstacle(make_transform(None, (0.1, -0.2, 0.22)), np.array([0.3, 0.3, 0.01]))
+    plan = planner.plan(LYING, None, Scene(boxes=[lid]))
+    assert plan.fell['approach_blocked'] > 0
+    assert not any(grasp.base_from_tcp[2, 2] < -0.7 for grasp in plan.grasps)
+
+
+def test_a_can_is_grasped_in_another_place_where_one_is_taken(can_planner):
+    """A wall on one side of a standing can: its grasps turn away from it rather than fall."""
+    wall = BoxObstacle(make_transform(None, (0.05 + 0.07, 0.1, 0.1)), np.array([0.02, 0.2, 0.1]))
+    free, beside = (can_planner.plan(CAN_STANDING, None, Scene(boxes=boxes)) for boxes in ((), (wall,)))
+    assert len(beside.grasps) > 0.5 * len(free.grasps)
+
+
+def test_what_fell_is_there_to_be_drawn(planner, grasp_set):
+    plan = planner.plan(LYING, None, Scene())
+    assert len(plan.discarded) + len(plan.grasps) == len(grasp_set)
+    counts = {reason: sum(grasp.reason == reason for grasp in plan.discarded) for reason in plan.fell}
+    assert counts == plan.fell
+
+
+def test_the_arms_reach_counts(grasp_set):
+    near, far = (GraspPlanner(GRIPPER, grasp_set, reach=ReachSphere(max_m=max_m)).plan(LYING, None, Scene())
+                 for max_m in (0.1, 2.0))
+    assert (near.grasps, near.fell['unreachable'] > 0) == ([], True)
+    assert far.grasps
+
+
+class SlowReach:
+    """An arm that reaches what lies at y < -0.2 and counts how often it is asked."""
+
+    at_once = 4
+
+    def __init__(self):
+        self.asked = 0
+
+    def reachable(self, approaches):
+        self.asked += len(approaches)
+        return approaches[:, 1, 1, 3] < -0.2
+
+
+def test_an_arm_that_takes_time_is_asked_best_first_until_there_are_enough(grasp_set):
+    reach = SlowReach()
+    everything = GraspPlanner(GRIPPER, grasp_set).plan(LYING, None, Scene()).grasps
+    planner = GraspPlanner(GRIPPER, grasp_set, PlannerOptions(enough_reachable=3), reach=reach)
+    found = planner.plan(LYING, None, Scene()).grasps
+    reached = [grasp.name for grasp in everything if grasp.base_from_tcp[1, 3] < -0.2]
+    assert [grasp.name for grasp in found] == reached[:len(found)]
+    assert 3 <= len(found) <= 6 and reach.asked < len(everything)

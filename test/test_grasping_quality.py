@@ -4,8 +4,12 @@ import numpy as np
 import pytest
 
 from posegrasp_ros.geometry import random_rotation, rotation_from_vector
+from posegrasp_ros.grasping.closing import Grip
+from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.quality import (
+    LENGTH_SCALE_M,
     best_epsilon,
+    confidences,
     contact_wrenches,
     distance_from_line,
     epsilon,
@@ -45,6 +49,45 @@ def test_closure_answers_for_many_pairs_at_once():
     pairs = [opposed(tilt_rad=angle) for angle in (0.0, 0.3, 1.0)]
     points, normals = (np.array(arrays) for arrays in zip(*pairs))
     np.testing.assert_array_equal(force_closure(points, normals, 0.5), [True, True, False])
+
+
+@pytest.mark.parametrize('half_angle_deg, closes', [(10, True), (26, True), (27, False), (45, False)])
+def test_wedge_is_held_up_to_the_friction_angle(half_angle_deg, closes):
+    """Nguyen: two fingers on the sides of a wedge close when its half angle is below arctan(0.5) = 26.6°."""
+    points, _ = opposed()
+    angle = np.radians(half_angle_deg)
+    normals = np.array([[np.cos(angle), np.sin(angle), 0], [-np.cos(angle), np.sin(angle), 0]])
+    assert force_closure(points, normals, 0.5) == closes
+
+
+@pytest.mark.parametrize('width_m', [0.02, 0.06, 0.15])
+@pytest.mark.parametrize('friction', [0.3, 0.8])
+def test_epsilon_of_opposed_contacts_in_closed_form(width_m, friction):
+    """Torsion of both pads and tangential forces at their distance are the weakest, and resist together.
+
+    With t = 2/3 friction radius / L and s = friction width/2 cos(pi/8) / L for an eight-sided pyramid, the hull's
+    support along cos(a) about x and sin(a) about y or z is max(t cos(a), s sin(a)), the least of which is this.
+    """
+    torsion = 2 / 3 * friction * RADIUS_M / LENGTH_SCALE_M
+    swing = friction * width_m / 2 * np.cos(np.pi / 8) / LENGTH_SCALE_M
+    expected = 1 / np.hypot(1 / torsion, 1 / swing)
+    assert epsilon(*opposed(width_m), friction, RADIUS_M, ORIGIN) == pytest.approx(expected, rel=1e-3)
+
+
+def test_confidence_is_full_for_the_best_grip_and_none_without_two_contacts():
+    gripper = load_gripper()
+    points, normals = opposed(0.04)
+    grip = Grip(np.stack([points, points, points]), np.stack([normals, normals, -normals]),
+                np.array([[0.02, 0.02], [0.02, np.inf], [0.02, 0.02]]), np.ones((3, 2)))
+    np.testing.assert_allclose(confidences(grip, gripper, ORIGIN), [1, 0, 0], atol=1e-3)
+
+
+def test_confidence_falls_with_what_the_pads_touch():
+    gripper = load_gripper()
+    points, normals = (np.tile(array, (3, 1, 1)) for array in opposed(0.04))
+    coverage = np.array([[1.0, 1.0], [0.3, 0.3], [0.1, 0.1]])
+    values = confidences(Grip(points, normals, np.full((3, 2), 0.02), coverage), gripper, ORIGIN)
+    assert (np.diff(values) < -0.1).all()
 
 
 def test_epsilon_grows_with_friction_and_with_the_pad():

@@ -1,18 +1,20 @@
-"""Sampled grasps of a box, a ring and a can: opposite, clear of the object, spread, best in the middle."""
+"""Sampled grasps of boxes, rings and the mesh family: opposite, clear of the object, spread, rated."""
 
 import numpy as np
 import pytest
 import trimesh
 
-from posegrasp_ros.geometry import make_transform, rotation_from_vector, transform_points
+from posegrasp_ros.geometry import Symmetry, make_transform, rotation_from_vector, transform_points
 from posegrasp_ros.grasping.collision import boxes_hit_mesh
+from posegrasp_ros.grasping.contacts import antipodal_contacts
 from posegrasp_ros.grasping.gripper import Box, load_gripper
 from posegrasp_ros.grasping.library import GraspError
-from posegrasp_ros.grasping.sampling import sample_contacts, sample_grasps
+from posegrasp_ros.grasping.sampling import rate, sample_grasps
+from posegrasp_ros.grasping.thinning import DISTINCT, distance
 from posegrasp_ros.mesh import Mesh
-from posegrasp_ros.resources import resource_path
+from posegrasp_ros.mesh_family import family_object
 
-GRIPPER = load_gripper(resource_path('config/gripper.yaml'))
+GRIPPER = load_gripper()
 BOX_SIDES_M = (0.12, 0.06, 0.045)
 
 
@@ -64,10 +66,14 @@ def test_fingers_and_palm_stay_clear_of_the_box_on_the_way_in(box_grasps):
 
 
 def test_width_is_the_distance_between_the_faces(box_grasps):
+    """Pads that are not parallel to the faces touch them with their edges, and stand that much farther apart."""
+    half_y, half_z = GRIPPER.pad_half_extents
     for grasp in box_grasps.grasps:
         axis = np.argmax(np.abs(grasp.object_from_tcp[:3, 0]))
-        along = BOX_SIDES_M[axis] / np.abs(grasp.object_from_tcp[axis, 0])
-        assert grasp.width_m == pytest.approx(along, abs=1e-4)
+        cosine = np.abs(grasp.object_from_tcp[axis, 0])
+        along = BOX_SIDES_M[axis] / cosine
+        edges = 2 * np.hypot(half_y, half_z) * np.sqrt(1 - min(1.0, cosine) ** 2) / cosine
+        assert along - 1e-4 <= grasp.width_m <= along + edges + 1e-4
         assert grasp.width_m + 0.01 <= grasp.opening_m + 1e-9 <= GRIPPER.max_opening_m + 2e-9
 
 
@@ -84,6 +90,13 @@ def test_same_seed_gives_the_same_grasps():
     np.testing.assert_array_equal(first.object_from_tcp, second.object_from_tcp)
 
 
+def test_grasps_are_distinct(box_grasps):
+    poses = box_grasps.object_from_tcp
+    for pose in poses[:60]:
+        # it was measured from the earlier chosen of the two, whose axes may differ a little
+        assert (distance(poses, pose) >= 0.9 * DISTINCT).sum() >= len(poses) - 1
+
+
 @pytest.mark.parametrize('solid, most_m', [
     (trimesh.creation.cylinder(radius=0.03, height=0.1, sections=48), 0.07),
     (trimesh.creation.annulus(r_min=0.045, r_max=0.05, height=0.03, sections=48), 0.03),
@@ -92,11 +105,113 @@ def test_can_and_ring_are_grasped_too(solid, most_m):
     """The ring is wider than the opening: it is held by its wall, the gripper opened less or around it."""
     grasps = sample_grasps(as_mesh(solid), GRIPPER, np.random.default_rng(1), 100)
     assert len(grasps) >= 50
-    assert all(0.0 < grasp.width_m <= most_m for grasp in grasps.grasps)
+    assert all(0.0 < grasp.width_m <= most_m + 1e-3 for grasp in grasps.grasps)
+
+
+@pytest.fixture(scope='module')
+def family_grasps():
+    """Grasps of an object of the family, worked out once."""
+    known = {}
+
+    def grasps_of(name):
+        if name not in known:
+            known[name] = sample_grasps(family_object(name).mesh, GRIPPER, np.random.default_rng(1), 120)
+        return known[name]
+    return grasps_of
+
+
+@pytest.mark.parametrize('name', ['mug', 'plate', 'l_bracket', 'bowl', 'bottle', 'knurled_bar', 'tiny_cube'])
+def test_family_has_grasps_that_touch_nothing_on_the_way_in(family_grasps, name):
+    grasps, parts = family_grasps(name), family_object(name).convex_parts
+    assert len(grasps) >= 100
+    rng = np.random.default_rng(0)
+    for grasp in grasps.grasps[::12]:
+        boxes = GRIPPER.finger_boxes(grasp.opening_m) + GRIPPER.palm_boxes
+        dense = np.concatenate([box.center + rng.uniform(-1, 1, (300, 3)) * box.half_extents for box in boxes])
+        for back_m in (0.0, 0.05, 0.1):
+            pose = grasp.object_from_tcp @ make_transform(translation=(0, 0, -back_m))
+            points = transform_points(pose, dense)
+            for part in parts:
+                reach = (part.face_normals * part.triangles[:, 0]).sum(axis=1)
+                assert not (part.face_normals @ points.T <= reach[:, None]).all(axis=0).any()
+
+
+@pytest.mark.parametrize('name, thick_m', [('mug', 0.0035), ('bowl', 0.004), ('l_bracket', 0.006),
+                                           ('plate', 0.008)])
+def test_thin_walls_are_held_across(family_grasps, name, thick_m):
+    widths = np.array([grasp.width_m for grasp in family_grasps(name).grasps])
+    assert (np.abs(widths - thick_m) < 0.0025).sum() >= 10
+
+
+def test_handle_of_the_mug_is_held_as_well(family_grasps):
+    """The handle lies beyond 42 mm along x; the wall does not reach there."""
+    by_the_handle = family_grasps('mug').object_from_tcp[:, 0, 3] > 0.05
+    assert by_the_handle.sum() >= 3
+
+
+@pytest.mark.parametrize('name, least', [('plate', 10), ('tiny_cube', 5), ('l_bracket', 10)])
+@pytest.mark.parametrize('down', [1.0, -1.0])
+def test_what_lies_flat_is_held_by_the_fingertips(family_grasps, name, least, down):
+    """With the upper or lower face on a table, grasps from straight above keep 3 mm between fingers and table."""
+    poses = family_grasps(name).object_from_tcp
+    table_m = (down * family_object(name).mesh.vertices[:, 2]).max()
+    from_above = down * poses[:, 2, 2] > 0.999
+    tips_m = down * poses[:, 2, 3] + GRIPPER.finger_reach_m
+    assert (from_above & (tips_m < table_m - 0.003)).sum() >= least
+
+
+@pytest.mark.parametrize('change', [
+    lambda solid: solid.update_faces(np.arange(len(solid.faces)) % 40 > 0),
+    lambda solid: solid.invert(),
+    lambda solid: solid.faces.__setitem__(slice(0, None, 5), solid.faces[::5, ::-1]),
+], ids=['holes', 'inside out', 'some triangles turned'])
+def test_faulty_surface_still_has_grasps(change):
+    solid = trimesh.creation.icosphere(subdivisions=3, radius=0.03)
+    change(solid)
+    grasps = sample_grasps(as_mesh(solid), GRIPPER, np.random.default_rng(0), 30)
+    assert len(grasps) == 30
+    assert all(abs(grasp.width_m - 0.06) < 0.003 for grasp in grasps.grasps)
+
+
+HALF_TURNS = Symmetry(discrete=np.array([np.eye(4), *(make_transform(rotation_from_vector(np.pi * axis))
+                                                     for axis in np.eye(3))]))
+
+
+def same_set(first: np.ndarray, second: np.ndarray) -> bool:
+    """Whether every pose (N, 4, 4) of either set is in the other, up to rounding."""
+    close = np.abs(first[:, None] - second[None]).max(axis=(2, 3)) < 1e-9
+    return bool(close.any(axis=0).all() and close.any(axis=1).all())
+
+
+def test_grasp_set_mapped_through_a_symmetry_is_the_same_set(box_grasps):
+    """All places of all grasps, as the planner tries them: any symmetry of the box maps the set to itself."""
+    places = (HALF_TURNS.transforms()[:, None] @ box_grasps.object_from_tcp[:40]).reshape(-1, 4, 4)
+    for motion in HALF_TURNS.transforms():
+        assert same_set(motion @ places, places)
+    assert not same_set(make_transform(rotation_from_vector([0, 0, np.pi / 2])) @ places, places)
+
+
+@pytest.mark.parametrize('motion', list(HALF_TURNS.transforms()[1:]), ids='xyz')
+def test_grasp_mapped_through_a_symmetry_is_as_good(box_grasps, motion):
+    poses = box_grasps.object_from_tcp[:60]
+    widths = np.array([grasp.width_m for grasp in box_grasps.grasps[:60]])
+    here, there = (rate(each, widths, GRIPPER, box_mesh().solid) for each in (poses, motion @ poses))
+    assert len(here) == len(there) == 60
+    np.testing.assert_allclose(here.confidences, there.confidences, atol=0.02)
+    np.testing.assert_allclose(here.widths_m, there.widths_m, atol=1e-5)
+    np.testing.assert_array_equal(here.openings_m, there.openings_m)
+
+
+def test_gripper_turned_half_about_its_approach_holds_as_well(box_grasps):
+    poses = box_grasps.object_from_tcp[:60]
+    widths = np.array([grasp.width_m for grasp in box_grasps.grasps[:60]])
+    turned = poses @ make_transform(rotation_from_vector([0, 0, np.pi]))
+    here, there = (rate(each, widths, GRIPPER, box_mesh().solid) for each in (poses, turned))
+    np.testing.assert_allclose(here.confidences, there.confidences, atol=0.02)
 
 
 def test_contacts_face_each_other_within_the_cone():
-    contacts = sample_contacts(box_mesh().solid, GRIPPER, np.random.default_rng(2))
+    contacts = antipodal_contacts(box_mesh().solid, GRIPPER.friction, np.random.default_rng(2))
     line = contacts.points[:, 1] - contacts.points[:, 0]
     line /= np.linalg.norm(line, axis=1, keepdims=True)
     limit = np.cos(np.arctan(GRIPPER.friction)) - 1e-9
@@ -109,10 +224,17 @@ def test_object_wider_than_the_opening_is_refused():
         sample_grasps(box_mesh((0.12, 0.09, 0.1)), GRIPPER, np.random.default_rng(0))
 
 
+def test_wide_object_of_the_family_is_refused_and_a_wider_gripper_takes_it():
+    mesh = family_object('too_wide').mesh
+    with pytest.raises(GraspError, match=r'too_wide: .* use a wider gripper'):
+        sample_grasps(mesh, GRIPPER, np.random.default_rng(0))
+    assert len(sample_grasps(mesh, load_gripper('robotiq_2f_140'), np.random.default_rng(0), 20)) == 20
+
+
 def test_mesh_without_volume_is_refused():
     flat = Mesh(np.array([[0, 0, 0], [0.1, 0, 0], [0, 0.1, 0.0]]), np.array([[0, 1, 2]]), None,
                 np.zeros((1, 1, 3), np.uint8))
-    with pytest.raises(GraspError, match='expected a closed surface around some volume'):
+    with pytest.raises(GraspError, match=r'a closed surface around some volume, .*; give the surface a thickness'):
         sample_grasps(flat, GRIPPER, np.random.default_rng(0))
 
 

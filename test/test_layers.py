@@ -25,10 +25,11 @@ RESERVED = [
 # Layers from the bottom up; a module imports from its own or from one below.
 LAYERS = (
     ('__init__', 'errors', 'resources', 'fields', 'processors', 'display', 'geometry', 'camera', 'images', 'mesh',
-     'colour_atlas', 'graph', 'calibration_file', 'depth_images'),
+     'mesh_family', 'colour_atlas', 'graph', 'calibration_file', 'depth_images'),
     ('estimation', 'grasping', 'metrics'),
     ('simulation', 'training', 'bags', 'bag_messages', 'bag_topics', 'bag_writer', 'frame_tree', 'report',
-     'overlay', 'evaluate', 'bench', 'check', 'run_folder', 'provenance', 'photographs', 'paint_over'),
+     'picks_report', 'overlay', 'evaluate', 'bench', 'bench_planner', 'check', 'run_folder', 'provenance',
+     'photographs', 'paint_over'),
     ('ros',),
     ('nodes',),
     ('cli', 'commands', 'option_types', 'demo', 'node_processes'),

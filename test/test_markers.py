@@ -34,7 +34,7 @@ def test_the_ellipsoid_points_where_the_position_is_uncertain():
 
 
 def test_the_gripper_closes_on_the_grasp_from_both_sides():
-    gripper = load_gripper(resource_path('config/gripper.yaml'))
+    gripper = load_gripper()
     grasp = PlannedGrasp('a', POSE, 0.9, 0.06, 70.0, [POSE] * 3)
     _, left, right, *palm = markers.of_grasps(HEADER, gripper, [grasp]).markers
     places = np.array([messages.transform_from(finger.pose)[:3, 3] for finger in (left, right)])
@@ -45,7 +45,7 @@ def test_the_gripper_closes_on_the_grasp_from_both_sides():
 
 
 def test_the_best_grasp_stands_out():
-    gripper = load_gripper(resource_path('config/gripper.yaml'))
+    gripper = load_gripper()
     grasps = [PlannedGrasp(name, POSE, 0.9, 0.06, 70.0, [POSE] * 3) for name in 'ab']
     drawn = markers.of_grasps(HEADER, gripper, grasps).markers
     assert drawn[1].color.a > drawn[-1].color.a

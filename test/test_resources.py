@@ -25,12 +25,12 @@ def installed(site: Path) -> Path:
 
 def ask(site: Path) -> subprocess.CompletedProcess:
     """What a fresh interpreter with this folder on its path finds."""
-    code = "from posegrasp_ros.resources import resource_path; print(resource_path('config/gripper.yaml'))"
+    code = "from posegrasp_ros.resources import resource_path; print(resource_path('config/baselines.yaml'))"
     return subprocess.run([sys.executable, '-S', '-c', code], cwd=site, capture_output=True, text=True)
 
 
 def test_every_shipped_folder_is_found():
-    for name in ('config/gripper.yaml', 'config/baselines.yaml', 'models/box', 'launch', 'rviz'):
+    for name in ('config/grippers', 'config/baselines.yaml', 'models/box', 'launch', 'rviz'):
         assert resource_path(name).exists()
     assert (share_folder() / 'package.xml').is_file()
 
@@ -40,7 +40,7 @@ def test_every_shipped_folder_is_found():
 def test_an_install_finds_share_in_its_own_prefix(tmp_path, site):
     installed(tmp_path / site)
     prefix = tmp_path / site.split('/lib/')[0] if '/lib/' in site else tmp_path
-    shipped = prefix / 'share/posegrasp_ros/config/gripper.yaml'
+    shipped = prefix / 'share/posegrasp_ros/config/baselines.yaml'
     shipped.parent.mkdir(parents=True)
     shipped.write_text('here')
     assert ask(tmp_path / site).stdout.strip() == str(shipped)
@@ -51,8 +51,8 @@ def test_a_checkout_is_preferred_to_what_is_installed_above_it(tmp_path):
     installed(tmp_path / 'checkout')
     (tmp_path / 'checkout/package.xml').write_text('<package/>')
     (tmp_path / 'checkout/config').mkdir()
-    (tmp_path / 'checkout/config/gripper.yaml').write_text('here')
-    assert ask(tmp_path / 'checkout').stdout.strip() == str(tmp_path / 'checkout/config/gripper.yaml')
+    (tmp_path / 'checkout/config/baselines.yaml').write_text('here')
+    assert ask(tmp_path / 'checkout').stdout.strip() == str(tmp_path / 'checkout/config/baselines.yaml')
 
 
 def test_a_symbolic_link_leads_to_the_checkout(tmp_path):

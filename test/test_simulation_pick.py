@@ -21,7 +21,7 @@ from posegrasp_ros.simulation.world import World
 
 BOX = load_mesh(resource_path('models/box/mesh.obj'))
 CAN = load_mesh(resource_path('models/can/mesh.obj'))
-GRIPPER = load_gripper(resource_path('config/gripper.yaml'))
+GRIPPER = load_gripper()
 FORCE_N = 40.0
 BODY = 1  # mjOBJ_BODY
 

@@ -13,12 +13,12 @@ from posegrasp_ros.commands.options import (
     GATE_FAILED,
     command,
     estimator_option,
+    gripper_option,
     model_folder,
     model_option,
     threads_option,
 )
 from posegrasp_ros.estimation.create import ESTIMATORS
-from posegrasp_ros.resources import resource_path
 
 
 def add_evaluate(commands) -> None:
@@ -33,8 +33,7 @@ def add_evaluate(commands) -> None:
     parser.add_argument('--beside', nargs='*', choices=ESTIMATORS, metavar='ESTIMATOR',
                         help=f'measure these on the same frames too, of {", ".join(ESTIMATORS)} (default: all of '
                              'them; a bare --beside at the end: none)')
-    parser.add_argument('--gripper', type=Path, metavar='FILE',
-                        help='gripper figures (default: the shipped Franka Hand)')
+    gripper_option(parser)
     for topic in ('image', 'camera-info', 'ground-truth'):
         parser.add_argument(f'--{topic}-topic', metavar='TOPIC', help='when the guess is wrong')
     parser.add_argument('--depth-topic', metavar='TOPIC',
@@ -114,5 +113,5 @@ def _planner(card, options: argparse.Namespace):
     if not card.grasps_path.is_file():
         print(f'posegrasp: {card.grasps_path}: no grasps; poses are measured, grasps are not', file=sys.stderr)
         return None
-    gripper = load_gripper(options.gripper or resource_path('config/gripper.yaml'))
-    return GraspPlanner(gripper, load_grasps(card.grasps_path, gripper), symmetry=card.symmetry)
+    gripper = load_gripper(options.gripper)
+    return GraspPlanner(gripper, load_grasps(card.grasps_path, gripper, card.mesh), symmetry=card.symmetry)

@@ -21,8 +21,10 @@ from posegrasp_ros.errors import BadInput
 
 def add_bench(commands) -> None:
     """``posegrasp bench``."""
-    parser = command(commands, 'bench', _bench, "time image to pose beside the networks' own time",
+    parser = command(commands, 'bench', _bench, "time image to pose beside the networks' own time, or the planner",
                       'Example: posegrasp bench --json')
+    parser.add_argument('--planner', action='store_true',
+                        help='time the grasp planner instead: 500 grasps, plane and 10 boxes, an uncertain pose')
     parser.add_argument('--frames', type=option_types.positive, default=20, help='simulated frames to time on')
     parser.add_argument('--repeats', type=option_types.positive, default=5, help='rounds over the frames')
     parser.add_argument('--size', type=option_types.image_size, default='640x480', help='image size, pixels')
@@ -32,6 +34,27 @@ def add_bench(commands) -> None:
 
 
 def _bench(options: argparse.Namespace) -> int:
+    return _bench_planner(options) if options.planner else _bench_estimator(options)
+
+
+def _bench_planner(options: argparse.Namespace) -> int:
+    from posegrasp_ros.bench_planner import bench_planner
+    from posegrasp_ros.estimation.model_card import load_model_card
+    from posegrasp_ros.grasping.gripper import load_gripper
+
+    result = bench_planner(load_model_card(model_folder(options)), load_gripper())
+    if options.json:
+        print(json.dumps(result))
+    else:
+        times = result['plan_ms']
+        print(f'plan               p50 {times["p50"]:.1f} ms, p95 {times["p95"]:.1f} ms')
+        print(f'among              {result["grasps"]} grasps in {result["candidates"]} places, '
+              f'{result["obstacles"]} boxes, {result["feasible"]:.0f} grasps feasible')
+        print(f'load               {result["load_s"]:.1f} s for the tolerances, once')
+    return DONE
+
+
+def _bench_estimator(options: argparse.Namespace) -> int:
     from posegrasp_ros.bench import bench, simulated_images
     from posegrasp_ros.estimation.model_card import load_model_card
 

@@ -7,13 +7,17 @@ from pathlib import Path
 
 from posegrasp_ros import option_types
 from posegrasp_ros.estimation.create import ESTIMATORS
+from posegrasp_ros.grasping.gripper import DEFAULT_GRIPPER, shipped_grippers
 from posegrasp_ros.resources import resource_path
 
 DONE, BAD_INPUT, GATE_FAILED, INTERRUPTED = 0, 2, 3, 130
 
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Shows defaults that say something."""
+    """Shows defaults that say something, and leaves a text of several lines as it is."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return text if '\n' in text else super()._fill_text(text, width, indent)
 
     def _get_help_string(self, action: argparse.Action) -> str:
         silent = action.default is None or action.default is False
@@ -38,6 +42,12 @@ def estimator_option(parser: argparse.ArgumentParser) -> None:
     """``--estimator``."""
     parser.add_argument('--estimator', choices=ESTIMATORS, default='onnx',
                         help='onnx is the network with refinement, network without; the others are baselines')
+
+
+def gripper_option(parser: argparse.ArgumentParser) -> None:
+    """``--gripper``."""
+    parser.add_argument('--gripper', metavar='NAME|FILE', default=DEFAULT_GRIPPER,
+                        help=f'{", ".join(shipped_grippers())}, or a YAML file of such figures')
 
 
 def threads_option(parser: argparse.ArgumentParser) -> None:

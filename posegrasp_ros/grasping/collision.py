@@ -10,8 +10,8 @@ from posegrasp_ros.grasping.gripper import Box
 
 # poses x triangles in one go: bounds the memory at about 100 MB
 _CHUNK = 1_000_000
-# every so manyth triangle is tried first: most poses that hit at all hit one of these
-_COARSE_STEP = 40
+# points of the surface that are tried first: most poses that hit at all have one of these in a box
+_SURFACE_POINTS = 1000
 
 
 def boxes_hit_mesh(object_from_boxes: np.ndarray, boxes: list[Box], solid: trimesh.Trimesh) -> np.ndarray:
@@ -21,17 +21,31 @@ def boxes_hit_mesh(object_from_boxes: np.ndarray, boxes: list[Box], solid: trime
     :param boxes: the same for every pose
     :return: (N,) bool
     """
-    hit = np.zeros(len(object_from_boxes), dtype=bool)
-    for triangles in (solid.triangles[::_COARSE_STEP], solid.triangles):
-        step = max(1, _CHUNK // len(triangles))
-        free = np.flatnonzero(~hit)
-        for start in range(0, len(free), step):
-            part = free[start:start + step]
-            hit[part] = _surface_hit(invert(object_from_boxes[part]), boxes, triangles)
+    boxes_from_object = invert(object_from_boxes)
+    hit = _points_inside(boxes_from_object, boxes, solid)
+    step = max(1, _CHUNK // len(solid.triangles))
+    free = np.flatnonzero(~hit)
+    for start in range(0, len(free), step):
+        part = free[start:start + step]
+        hit[part] = _surface_hit(boxes_from_object[part], boxes, solid.triangles)
     for box in boxes:
         free = np.flatnonzero(~hit)
         centers = object_from_boxes[free] @ np.append(box.center, 1.0)
         hit[free[_inside(centers[:, :3], solid)]] = True
+    return hit
+
+
+def _points_inside(boxes_from_object: np.ndarray, boxes: list[Box], solid: trimesh.Trimesh) -> np.ndarray:
+    """(N,) whether one of some points spread over the surface lies in a box: quick, and right when it does."""
+    points, _ = trimesh.sample.sample_surface(solid, _SURFACE_POINTS, seed=0)
+    hit = np.zeros(len(boxes_from_object), dtype=bool)
+    step = max(1, _CHUNK // _SURFACE_POINTS)
+    for start in range(0, len(hit), step):
+        part = slice(start, start + step)
+        placed = boxes_from_object[part, :3, :3] @ points.T + boxes_from_object[part, :3, 3:]
+        for box in boxes:
+            within = np.abs(placed - box.center[:, None]) <= box.half_extents[:, None]
+            hit[part] |= within.all(axis=1).any(axis=1)
     return hit
 
 
@@ -75,11 +89,13 @@ def triangles_touch_box(triangles: np.ndarray, half_extents: np.ndarray) -> np.n
     :param half_extents: (3,) of the box
     :return: (N,) bool
     """
+    touches = ((triangles.min(axis=1) <= half_extents) & (triangles.max(axis=1) >= -half_extents)).all(axis=1)
     edges = np.roll(triangles, -1, axis=1) - triangles
     normals = np.cross(edges[:, 0], edges[:, 1])
-    units = np.eye(3)
-    products = np.cross(edges[:, :, None], units).reshape(-1, 9, 3)
-    axes = np.concatenate([np.broadcast_to(units, (len(triangles), 3, 3)), normals[:, None], products], axis=1)
-    shadows = axes @ np.swapaxes(triangles, 1, 2)
+    touches &= np.abs((normals * triangles[:, 0]).sum(axis=1)) <= np.abs(normals) @ half_extents
+    left = np.flatnonzero(touches)  # few: the other nine axes are dear
+    axes = np.cross(edges[left, :, None], np.eye(3)).reshape(-1, 9, 3)
+    shadows = axes @ np.swapaxes(triangles[left], 1, 2)
     reach = np.abs(axes) @ half_extents
-    return ((shadows.min(axis=2) <= reach) & (shadows.max(axis=2) >= -reach)).all(axis=1)
+    touches[left] = ((shadows.min(axis=2) <= reach) & (shadows.max(axis=2) >= -reach)).all(axis=1)
+    return touches

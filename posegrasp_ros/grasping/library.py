@@ -2,23 +2,34 @@
 
 The format is the one of Isaac Sim's grasp editor and of GraspGen: it places the *gripper's base* in the
 object's frame and states the fingers' joint positions. Ours places the TCP and states distances between the
-pads. Both conversions are here and nowhere else.
+pads. Both conversions are here and nowhere else, by the figures of the gripper's file.
+
+GraspGen leaves out the frames' names and the joint positions, and turns the base so that x is the closing
+direction: a file without ``gripper_frame`` is taken for one of GraspGen's, and its widths are measured on the
+object's mesh.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import logging
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import trimesh
 import yaml
 
 from posegrasp_ros.errors import BadInput
 from posegrasp_ros.fields import Fields
 from posegrasp_ros.geometry import invert, quaternion_from_matrix, transform_from_pose
+from posegrasp_ros.grasping.closing import close_on
 from posegrasp_ros.grasping.gripper import Gripper
+from posegrasp_ros.mesh import Mesh
 
 FORMAT, FORMAT_VERSION = 'isaac_grasp', 1.0
+CLOSE, PREGRASP = 'cspace_position', 'pregrasp_cspace_position'
+
+_log = logging.getLogger(__name__)
 
 
 class GraspError(BadInput):
@@ -59,9 +70,10 @@ class GraspSet:
         return np.array([grasp.object_from_tcp for grasp in self.grasps]).reshape(-1, 4, 4)
 
 
-def load_grasps(path: str | Path, gripper: Gripper) -> GraspSet:
+def load_grasps(path: str | Path, gripper: Gripper, mesh: Mesh | None = None) -> GraspSet:
     """Read an isaac_grasp file made for ``gripper``.
 
+    :param mesh: of the object; only needed for a file without joint positions
     :raises GraspError: when the file is missing, of another format, for other finger joints, or empty
     """
     fields = Fields.read(path, GraspError)
@@ -72,59 +84,102 @@ def load_grasps(path: str | Path, gripper: Gripper) -> GraspSet:
     entries = fields.inner('grasps')
     if not entries.values:
         raise fields.error('grasps', 'at least one grasp')
-    tcp_from_base = invert(gripper.gripper_base_from_tcp)
-    grasps = [_read_grasp(str(name), entries.inner(name), gripper, tcp_from_base) for name in entries.values]
-    return GraspSet(grasps, fields.text('object_frame'), fields.text('gripper_frame'))
+    graspgen = 'gripper_frame' not in fields.values
+    if graspgen and gripper.graspgen_base_from_tcp is None:
+        raise fields.error('gripper_frame', f"a name (GraspGen's files have none, and the file of {gripper.name} "
+                                            'has no graspgen_base_from_tcp to read them by)')
+    read = [_read_grasp(str(name), entries.inner(name), gripper, graspgen) for name in entries.values]
+    if any(np.isnan(grasp.width_m) for grasp in read):
+        read = _with_widths(read, fields, gripper, mesh, graspgen)
+    if graspgen:
+        return GraspSet(read, fields.values.get('object_frame', 'object'), gripper.base_frame)
+    return GraspSet(read, fields.text('object_frame'), fields.text('gripper_frame'))
 
 
 def save_grasps(path: str | Path, grasp_set: GraspSet, gripper: Gripper) -> None:
     """Write an isaac_grasp file, best grasp first, lengths to the micrometre."""
-    tcp_from_base = invert(gripper.gripper_base_from_tcp)
     best_first = sorted(grasp_set.grasps, key=lambda grasp: -grasp.confidence)
     document = {
         'format': FORMAT,
         'format_version': FORMAT_VERSION,
         'object_frame': grasp_set.object_frame,
         'gripper_frame': grasp_set.gripper_frame,
-        'grasps': {grasp.name: _entry(grasp, gripper, tcp_from_base) for grasp in best_first},
+        'grasps': {grasp.name: _entry(grasp, gripper) for grasp in best_first},
     }
     text = yaml.safe_dump(document, sort_keys=False, default_flow_style=None, width=110)
     Path(path).write_text(text, encoding='utf-8')
 
 
-def _read_grasp(name: str, fields: Fields, gripper: Gripper, tcp_from_base: np.ndarray) -> Grasp:
-    """One entry of ``grasps``; its pose is that of the gripper's base."""
+def _read_grasp(name: str, fields: Fields, gripper: Gripper, graspgen: bool) -> Grasp:
+    """One entry of ``grasps``; its pose is that of the gripper's base. Without joint positions the width is NaN,
+    and the TCP is where it is with the gripper open.
+    """
     orientation = fields.inner('orientation')
     quaternion = np.append(orientation.vector('xyz', 3), orientation.number('w', -1.001, 1.001))
     if abs(np.linalg.norm(quaternion) - 1.0) > 1e-2:
         raise fields.error('orientation', 'a quaternion w, xyz of length 1')
     object_from_base = transform_from_pose(fields.vector('position', 3), quaternion)
-    return Grasp(
-        name=name,
-        object_from_tcp=object_from_base @ invert(tcp_from_base),
-        confidence=fields.number('confidence', 0.0, 1.0),
-        opening_m=_opening(fields.inner('pregrasp_cspace_position'), gripper),
-        width_m=_opening(fields.inner('cspace_position'), gripper),
-    )
+    opening_m = _opening(fields.inner(PREGRASP), gripper) if PREGRASP in fields.values else gripper.max_opening_m
+    width_m = _opening(fields.inner(CLOSE), gripper) if CLOSE in fields.values else np.nan
+    held_m = opening_m if np.isnan(width_m) else width_m
+    return Grasp(name, object_from_base @ gripper.base_from_tcp(held_m, graspgen),
+                 fields.number('confidence', 0.0, 1.0), opening_m, width_m)
 
 
 def _opening(joints: Fields, gripper: Gripper) -> float:
     """Distance between the pads; a file may leave out the joints that mimic the first."""
-    named = [joint for joint in gripper.finger_joints if joint in joints.values]
+    names = gripper.finger_joints.names
+    named = [joint for joint in names if joint in joints.values]
     if not named:
-        raise joints.error(gripper.finger_joints[0], f'a joint position of gripper {gripper.name}')
-    travels = [joints.number(joint, 0.0, 0.5) for joint in named]
-    return 2.0 * float(np.mean(travels))
+        raise joints.error(names[0], f'a joint position of gripper {gripper.name}')
+    return gripper.opening_m(float(np.mean([joints.number(joint, -np.pi, np.pi) for joint in named])))
 
 
-def _entry(grasp: Grasp, gripper: Gripper, tcp_from_base: np.ndarray) -> dict:
+def _with_widths(read: list[Grasp], fields: Fields, gripper: Gripper, mesh: Mesh | None,
+                 graspgen: bool) -> list[Grasp]:
+    """The grasps with every width known: where the file does not tell, the gripper is closed on the mesh."""
+    if mesh is None:
+        raise fields.error_class(f'{fields.path}: grasps: expected {CLOSE}, found none, and the widths cannot be '
+                                 "measured without the object's mesh; give the mesh")
+    measured = [_measured(grasp, gripper, mesh.solid, graspgen) if np.isnan(grasp.width_m) else grasp
+                for grasp in read]
+    held = [grasp for grasp in measured if grasp is not None]
+    if not held:
+        raise fields.error_class(f'{fields.path}: grasps: expected some that close on the mesh of '
+                                 f'{1000 * mesh.diameter:.0f} mm, found none of {len(read)}; check that they are '
+                                 f'of this mesh, in metres, for {gripper.name}')
+    if len(held) < len(read):
+        _log.warning('%s: %d of %d grasps close on nothing and are left out', fields.path,
+                     len(read) - len(held), len(read))
+    return held
+
+
+def _measured(grasp: Grasp, gripper: Gripper, solid: trimesh.Trimesh, graspgen: bool) -> Grasp | None:
+    """The grasp with its width, and its TCP where the pads then are; None when they meet nothing."""
+    object_from_base = grasp.object_from_tcp @ invert(gripper.base_from_tcp(grasp.opening_m, graspgen))
+    pose, width_m = grasp.object_from_tcp, grasp.opening_m
+    # pads that swing forward while closing may meet the object elsewhere: the second look is where they do
+    for _ in range(2):
+        grip = close_on(pose[None], np.array([grasp.opening_m]), gripper, solid)
+        if not grip.holds[0]:
+            return None
+        width_m = float(np.clip(grasp.opening_m - grip.travels_m[0].sum(), gripper.min_opening_m, grasp.opening_m))
+        pose = object_from_base @ gripper.base_from_tcp(width_m, graspgen)
+    return replace(grasp, object_from_tcp=pose, width_m=width_m)
+
+
+def _entry(grasp: Grasp, gripper: Gripper) -> dict:
     """One entry of ``grasps``, as YAML holds it."""
-    object_from_base = grasp.object_from_tcp @ tcp_from_base
+    object_from_base = grasp.object_from_tcp @ invert(gripper.base_from_tcp(grasp.width_m))
     x, y, z, w = quaternion_from_matrix(object_from_base[:3, :3]).round(8).tolist()
     return {
         'confidence': round(float(grasp.confidence), 4),
         'position': object_from_base[:3, 3].round(6).tolist(),
         'orientation': {'w': w, 'xyz': [x, y, z]},
-        'cspace_position': dict.fromkeys(gripper.finger_joints, round(float(grasp.width_m) / 2, 6)),
-        'pregrasp_cspace_position': dict.fromkeys(gripper.finger_joints, round(float(grasp.opening_m) / 2, 6)),
+        CLOSE: _rounded(gripper.joint_positions(grasp.width_m)),
+        PREGRASP: _rounded(gripper.joint_positions(grasp.opening_m)),
     }
+
+
+def _rounded(positions: dict[str, float]) -> dict[str, float]:
+    return {name: round(position, 6) for name, position in positions.items()}

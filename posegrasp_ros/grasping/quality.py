@@ -7,6 +7,9 @@ from functools import lru_cache
 import numpy as np
 from scipy.spatial import ConvexHull
 
+from posegrasp_ros.grasping.closing import Grip
+from posegrasp_ros.grasping.gripper import Gripper
+
 PYRAMID_EDGES = 8
 LENGTH_SCALE_M = 0.1  # makes torques comparable with forces; fixed, so that objects compare
 
@@ -29,8 +32,8 @@ def force_closure(points: np.ndarray, inward_normals: np.ndarray, friction: floa
     return (first >= least) & (second >= least) & (length[..., 0] > 0)
 
 
-def epsilon(points: np.ndarray, inward_normals: np.ndarray, friction: float, pad_radius_m: float,
-            center_of_mass: np.ndarray) -> float:
+def epsilon(points: np.ndarray, inward_normals: np.ndarray, friction: float,
+            pad_radius_m: float | np.ndarray, center_of_mass: np.ndarray) -> float:
     """Ferrari-Canny quality: the smallest wrench, relative to the closing force, that breaks the grasp.
 
     Radius of the largest ball around the origin in the convex hull of both contacts' wrenches (L1 measure;
@@ -39,11 +42,11 @@ def epsilon(points: np.ndarray, inward_normals: np.ndarray, friction: float, pad
 
     :param points: (2, 3) contacts, metres
     :param inward_normals: (2, 3) unit normals into the object
-    :param pad_radius_m: radius of the patch that the soft finger presses on
+    :param pad_radius_m: radius of the patch that the soft finger presses on, for both or (2,) for each
     :return: 0 when the grasp is not in force closure
     """
-    wrenches = [contact_wrenches(point - center_of_mass, normal, friction, pad_radius_m)
-                for point, normal in zip(points, inward_normals)]
+    wrenches = [contact_wrenches(point - center_of_mass, normal, friction, radius_m)
+                for point, normal, radius_m in zip(points, inward_normals, np.broadcast_to(pad_radius_m, 2))]
     # QJ: joggles the input, for the wrenches of exactly opposed contacts share facets
     hull = ConvexHull(np.concatenate(wrenches), qhull_options='QJ')
     return max(0.0, float(-hull.equations[:, -1].max()))
@@ -81,6 +84,29 @@ def best_epsilon(width_m: float, friction: float, pad_radius_m: float) -> float:
     axis = np.array([1.0, 0.0, 0.0])
     points = np.array([-axis, axis]) * width_m / 2
     return epsilon(points, np.array([axis, -axis]), friction, pad_radius_m, np.zeros(3))
+
+
+def confidences(grip: Grip, gripper: Gripper, center_of_mass: np.ndarray) -> np.ndarray:
+    """(N,) in [0, 1] how well grippers hold: epsilon over the best there is for that width and that gripper,
+    times a discount for holding the object far from its centre of mass, where it swings and a pose error's lever
+    is long.
+
+    0 where a pad meets nothing or the contacts are not in force closure. The patch that counts for torsion is as
+    large as what the pad touches, so an edge or a fingertip's grip is worth less than a face.
+    """
+    values = np.zeros(len(grip.points))
+    half_y_m, half_z_m = gripper.pad_half_extents
+    full_m = float(min(half_y_m, half_z_m))
+    radii_m = np.minimum(full_m, np.sqrt(grip.coverage * 4 * half_y_m * half_z_m / np.pi))
+    closes = np.zeros(len(values), dtype=bool)
+    closes[grip.holds] = force_closure(grip.points[grip.holds], grip.inward_normals[grip.holds], gripper.friction)
+    for k in np.flatnonzero(closes):
+        points = grip.points[k]
+        best = best_epsilon(round(float(np.linalg.norm(points[1] - points[0])), 3), gripper.friction, full_m)
+        found = epsilon(points, grip.inward_normals[k], gripper.friction, radii_m[k], center_of_mass)
+        values[k] = min(1.0, found / best)
+    values[closes] *= np.exp(-distance_from_line(center_of_mass, grip.points[closes]) / LENGTH_SCALE_M)
+    return values
 
 
 def distance_from_line(point: np.ndarray, points: np.ndarray) -> np.ndarray:

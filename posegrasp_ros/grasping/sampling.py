@@ -1,4 +1,4 @@
-"""Candidate grasps from a mesh: antipodal contacts, rolled about the line between them, checked and thinned."""
+"""A grasp set from a mesh: antipodal contacts, rolled about the line between them, checked, rated and thinned."""
 
 from __future__ import annotations
 
@@ -6,158 +6,229 @@ from dataclasses import dataclass
 
 import numpy as np
 import trimesh
+from tqdm import tqdm
 
-from posegrasp_ros.geometry import transform_points
 from posegrasp_ros.grasping import quality
+from posegrasp_ros.grasping.closing import close_on
 from posegrasp_ros.grasping.collision import boxes_hit_mesh
+from posegrasp_ros.grasping.contacts import Contacts, antipodal_contacts, spanned
 from posegrasp_ros.grasping.gripper import Box, Gripper
 from posegrasp_ros.grasping.library import Grasp, GraspError, GraspSet
+from posegrasp_ros.grasping.thinning import choose, usable_lying
 from posegrasp_ros.mesh import Mesh
 
-CONTACT_PAIRS = 600
-ROLLS = 12
-CANDIDATES_PER_GRASP = 12
+CONTACT_PAIRS = 1500
+ROLLS = 12  # approach directions a pair, evenly around the line between its contacts
+TOP_ROLLS = 8  # and as many from above, for the ways in which the object may lie
+BLOCK = 600  # poses worked on at once
+RATED_PER_GRASP = 4  # how many to choose each grasp from
+# Openings that are tried, the widest that is clear is taken: a wide one forgives more.
+OPENINGS = (1.0, 0.8, 0.6, 0.4, 0.25)
 SIDE_GAP_M = 0.005  # least gap between pad and object on either side, on the way in
-CLEARANCE_M = 0.003  # fingers and palm stay this far from the object until they close
+CLEARANCE_M = 0.003  # fingers stay this far from the object until they close
 PALM_GAP_M = 0.01  # and the palm this far above it, for a pose may be off along the approach
 RETREAT_M = 0.10  # and do so all along the last stretch of the approach
-RAY_NUDGE_M = 1e-5  # a ray must not meet the surface that it leaves
-CONTACT_DEPTH_M = 0.002  # how far a soft pad gives way
-
-
-@dataclass(frozen=True)
-class Contacts:
-    """Pairs of opposite contacts.
-
-    :param points: (P, 2, 3) metres, object frame
-    :param inward_normals: (P, 2, 3) into the object
-    """
-
-    points: np.ndarray
-    inward_normals: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.points)
-
-    def __getitem__(self, chosen) -> Contacts:
-        return Contacts(self.points[chosen], self.inward_normals[chosen])
-
-    @property
-    def widths_m(self) -> np.ndarray:
-        return np.linalg.norm(self.points[:, 1] - self.points[:, 0], axis=1)
+TIP_GAP_M = (0.0032, 0.005)  # that the tips stay short of the object's far side: it may lie on a table
+OFF_CENTER_M = 0.005  # most that the pads may have to move sideways to touch together
+LEAST_CONFIDENCE = 0.01
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """Gripper poses: ``pairs`` tells which contacts each closes on.
+    """Gripper poses on the way to becoming grasps.
 
     :param object_from_tcp: (N, 4, 4)
-    :param pairs: (N,) index into the contacts
     :param widths_m: (N,) distance between the pads when they touch
-    :param openings_m: (N,) distance between the pads on the way in; NaN before it is known
+    :param openings_m: (N,) distance between the pads on the way in
+    :param confidences: (N,) in [0, 1]
     """
 
     object_from_tcp: np.ndarray
-    pairs: np.ndarray
     widths_m: np.ndarray
     openings_m: np.ndarray
+    confidences: np.ndarray
 
     def __len__(self) -> int:
-        return len(self.pairs)
+        return len(self.widths_m)
 
     def __getitem__(self, chosen) -> Candidates:
-        return Candidates(self.object_from_tcp[chosen], self.pairs[chosen], self.widths_m[chosen],
-                          self.openings_m[chosen])
+        return Candidates(*(values[chosen] for values in vars(self).values()))
 
 
-def sample_grasps(mesh: Mesh, gripper: Gripper, rng: np.random.Generator, count: int = 400) -> GraspSet:
+def sample_grasps(mesh: Mesh, gripper: Gripper, rng: np.random.Generator, count: int = 400,
+                  progress: bool = False) -> GraspSet:
     """Find grasps all over an object.
 
     :param count: at most so many, spread over position and direction
+    :param progress: show a bar when it takes more than two seconds
     :raises GraspError: when the mesh has no volume, is too wide everywhere, or leaves no room for the fingers
     """
-    solid = mesh.solid
     size = ' x '.join(f'{1000 * side:.0f}' for side in mesh.extents) + ' mm'
-    with np.errstate(invalid='ignore'):  # trimesh divides by the volume, on the way to other properties
-        volume = solid.volume
-    if not abs(volume) > 1e-9:
-        raise GraspError(f'mesh of {size}: expected a closed surface around some volume, '
-                         f'found {volume:g} m³')
-    contacts = sample_contacts(solid, gripper, rng)
-    if not len(contacts):
-        raise GraspError(f'mesh of {size}: too_wide: found no opposite surfaces that {gripper.name} spans, '
-                         f'expected some at most {1000 * (gripper.max_opening_m - 2 * SIDE_GAP_M):.0f} mm apart')
-    candidates = _roll(contacts, solid)
-    candidates = candidates[rng.permutation(len(candidates))[:CANDIDATES_PER_GRASP * count]]
-    candidates = _open_clear(candidates, gripper, solid)
+    solid = _oriented_solid(mesh, size)
+    contacts = _graspable_contacts(solid, gripper, rng, size)
+    poses, widths_m = _roll(contacts, solid, rng)
+    order = rng.permutation(len(poses))
+    poses = _set_back(poses[order], gripper, solid, rng)
+    candidates = _rate_enough(poses, widths_m[order], gripper, solid, RATED_PER_GRASP * count, progress)
     if not len(candidates):
         raise GraspError(f'mesh of {size}: collides: expected room for the fingers of {gripper.name}, '
-                         'found the object in the way of every grasp')
-    confidences = _confidences(candidates, contacts, gripper, solid)
-    chosen = _spread(candidates.object_from_tcp, confidences, count)
-    chosen = chosen[np.argsort(-confidences[chosen], kind='stable')]
-    grasps = [Grasp(f'grasp_{i:03d}', candidates.object_from_tcp[k], float(confidences[k]),
-                    float(candidates.openings_m[k]), float(candidates.widths_m[k])) for i, k in enumerate(chosen)]
-    return GraspSet(grasps, object_frame='object', gripper_frame=gripper.name)
+                         'found the object in the way of every grasp; use another gripper')
+    usable = usable_lying(candidates.object_from_tcp, candidates.openings_m, gripper, solid)
+    chosen = choose(candidates.object_from_tcp, candidates.confidences, usable, count)
+    return GraspSet(_named(candidates[chosen]), object_frame='object', gripper_frame=gripper.base_frame)
 
 
-def sample_contacts(solid: trimesh.Trimesh, gripper: Gripper, rng: np.random.Generator) -> Contacts:
-    """Opposite contacts that the gripper spans, both friction cones holding the line between them."""
-    points, faces = trimesh.sample.sample_surface(solid, 4 * CONTACT_PAIRS, seed=int(rng.integers(2**31)))
-    inward = -solid.face_normals[faces]
-    directions = _within_cone(inward, gripper.friction, rng)
-    origins = points + RAY_NUDGE_M * directions
-    exits, rays, exit_faces = solid.ray.intersects_location(origins, directions, multiple_hits=True)
-    contacts = Contacts(np.stack([points[rays], exits], axis=1),
-                        np.stack([inward[rays], -solid.face_normals[exit_faces]], axis=1))
-    widths = contacts.widths_m
-    spanned = (widths > gripper.min_opening_m) & (widths <= gripper.max_opening_m - 2 * SIDE_GAP_M)
-    holds = quality.force_closure(contacts.points, contacts.inward_normals, gripper.friction)
-    good = np.flatnonzero(spanned & holds & (widths > 1e-3))
-    return contacts[rng.permutation(good)[:CONTACT_PAIRS]]
+def _rate_enough(poses: np.ndarray, widths_m: np.ndarray, gripper: Gripper, solid: trimesh.Trimesh, enough: int,
+                 progress: bool) -> Candidates:
+    """Rate poses block by block until enough of them are grasps."""
+    rated, found = [], 0
+    with tqdm(total=len(poses), desc='checking grasps', unit='pose', delay=2.0, disable=not progress) as bar:
+        for start in range(0, len(poses), BLOCK):
+            block = slice(start, start + BLOCK)
+            rated.append(rate(poses[block], widths_m[block], gripper, solid))
+            found += len(rated[-1])
+            bar.update(len(poses[block]))
+            bar.set_postfix_str(f'{found} grasps', refresh=False)  # else it would show at once
+            if found >= enough:
+                break
+    return Candidates(*(np.concatenate(values) for values in zip(*(vars(part).values() for part in rated))))
 
 
-def _within_cone(axes: np.ndarray, friction: float, rng: np.random.Generator) -> np.ndarray:
-    """(N, 3) unit directions inside the friction cones about ``axes``, every other one straight along its axis."""
-    tilts = np.arctan(friction) * rng.random(len(axes)) * (np.arange(len(axes)) % 2)
-    sideways = np.cross(axes, rng.normal(size=axes.shape))
-    sideways /= np.linalg.norm(sideways, axis=1, keepdims=True)
-    return np.cos(tilts)[:, None] * axes + np.sin(tilts)[:, None] * sideways
+def rate(object_from_tcp: np.ndarray, widths_m: np.ndarray, gripper: Gripper,
+         solid: trimesh.Trimesh) -> Candidates:
+    """Those of N gripper poses that reach the object without touching it and hold it, with how well they do.
 
-
-def _roll(contacts: Contacts, solid: trimesh.Trimesh) -> Candidates:
-    """Every pair of contacts under :data:`ROLLS` approach directions around the line between them.
-
-    Rolls count from an axis of the oriented bounding box, so that boxes and cans are approached squarely.
+    :param object_from_tcp: (N, 4, 4)
+    :param widths_m: (N,) expected distance between the pads when they touch; it is measured anew
     """
-    widths = contacts.widths_m
-    x = (contacts.points[:, 1] - contacts.points[:, 0]) / widths[:, None]
+    openings_m = _widest_clear(object_from_tcp, widths_m, gripper, solid)
+    clear = ~np.isnan(openings_m)
+    poses, openings_m = object_from_tcp[clear].copy(), openings_m[clear]
+    grip = close_on(poses, openings_m, gripper, solid)
+    shift_m, widths_m = grip.off_center_m, openings_m - grip.travels_m.sum(axis=1)
+    good = (np.abs(shift_m) <= OFF_CENTER_M) & (openings_m - widths_m >= 2 * SIDE_GAP_M - 1e-9)
+    good &= widths_m > gripper.min_opening_m
+    poses, openings_m, widths_m, grip, shift_m = (
+        values[good] for values in (poses, openings_m, widths_m, grip, shift_m))
+    poses[:, :3, 3] += shift_m[:, None] * poses[:, :3, 0]
+    center_of_mass = solid.center_mass if solid.is_watertight else solid.convex_hull.center_mass
+    confidences = quality.confidences(grip, gripper, center_of_mass)
+    moved = np.flatnonzero(np.abs(shift_m) > CLEARANCE_M / 2)
+    blocked = moved[~_is_clear(poses[moved], openings_m[moved], gripper, solid)]
+    confidences[blocked] = 0.0
+    return Candidates(poses, widths_m, openings_m, confidences)[confidences >= LEAST_CONFIDENCE]
+
+
+def _oriented_solid(mesh: Mesh, size: str) -> trimesh.Trimesh:
+    """The mesh with all triangles facing outward; small holes do no harm."""
+    solid = mesh.solid
+    # about its own middle: the volume of an open surface depends on where one stands
+    if not abs(_volume_m3(solid)) > 1e-9:
+        raise GraspError(f'mesh of {size}: expected a closed surface around some volume, found '
+                         f'{_volume_m3(solid):g} m³; give the surface a thickness')
+    if solid.is_winding_consistent and _volume_m3(solid) > 0:
+        return solid
+    solid = solid.copy()
+    trimesh.repair.fix_winding(solid)
+    if _volume_m3(solid) < 0:
+        solid.invert()
+    return solid
+
+
+def _volume_m3(solid: trimesh.Trimesh) -> float:
+    """Enclosed volume, negative for a mesh turned inside out; holes count as closed towards the middle."""
+    corners = solid.triangles - solid.bounds.mean(axis=0)
+    return float(np.linalg.det(corners).sum() / 6)
+
+
+def _graspable_contacts(solid: trimesh.Trimesh, gripper: Gripper, rng: np.random.Generator,
+                        size: str) -> Contacts:
+    """At most :data:`CONTACT_PAIRS` contacts that the gripper spans, as many along each axis of the object's box:
+    a plate's narrow sides would else be few beside its faces.
+    """
+    contacts = antipodal_contacts(solid, gripper.friction, rng)
+    good = np.flatnonzero(spanned(contacts, gripper, SIDE_GAP_M))
+    if not len(good):
+        least = f'the least {1000 * contacts.widths_m.min():.0f} mm apart' if len(contacts) else 'none that face'
+        most_mm = 1000 * (gripper.max_opening_m - 2 * SIDE_GAP_M)
+        raise GraspError(f'mesh of {size}: too_wide: found no opposite surfaces that {gripper.name} spans '
+                         f'({least}), expected some at most {most_mm:.0f} mm apart; use a wider gripper')
+    contacts = contacts[good]
+    box_axes = solid.bounding_box_oriented.primitive.transform[:3, :3]
+    along = np.abs((contacts.points[:, 1] - contacts.points[:, 0]) @ box_axes).argmax(axis=1)
+    shares = 1.0 / np.bincount(along)[along]
+    return contacts[rng.choice(len(good), min(len(good), CONTACT_PAIRS), replace=False, p=shares / shares.sum())]
+
+
+def _roll(contacts: Contacts, solid: trimesh.Trimesh, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Every pair of contacts under many approach directions: poses (N, 4, 4) and widths (N,).
+
+    Even ones count from an axis of the oriented bounding box, so that boxes and cans are approached squarely.
+    Others come from above for an object that rests on a face of its convex hull, drawn by area.
+    """
+    x = (contacts.points[:, 1] - contacts.points[:, 0]) / contacts.widths_m[:, None]
     box_axes = solid.bounding_box_oriented.primitive.transform[:3, :3].T
-    start = box_axes[np.argmin(np.abs(x @ box_axes.T), axis=1)]
-    start = start - x * (start * x).sum(axis=1, keepdims=True)
+    start = _across(box_axes[np.argmin(np.abs(x @ box_axes.T), axis=1)], x)
     start /= np.linalg.norm(start, axis=1, keepdims=True)
     angles = np.arange(ROLLS) * 2 * np.pi / ROLLS
-    z = np.cos(angles)[:, None, None] * start + np.sin(angles)[:, None, None] * np.cross(x, start)
-    poses = np.tile(np.eye(4), (ROLLS, len(x), 1, 1))
+    even = np.cos(angles)[:, None, None] * start + np.sin(angles)[:, None, None] * np.cross(x, start)
+    hull = solid.convex_hull
+    resting = rng.choice(len(hull.faces), (TOP_ROLLS, len(x)), p=hull.area_faces / hull.area_faces.sum())
+    z = np.concatenate([even, _across(hull.face_normals[resting], x)])
+    lengths = np.linalg.norm(z, axis=-1, keepdims=True)
+    poses = np.tile(np.eye(4), (len(z), len(x), 1, 1))
     poses[..., :3, 0] = x
-    poses[..., :3, 1] = np.cross(z, x)
-    poses[..., :3, 2] = z
+    poses[..., :3, 2] = z / np.maximum(lengths, 1e-9)
+    poses[..., :3, 1] = np.cross(poses[..., :3, 2], x)
     poses[..., :3, 3] = contacts.points.mean(axis=1)
-    return Candidates(poses.reshape(-1, 4, 4), np.tile(np.arange(len(x)), ROLLS), np.tile(widths, ROLLS),
-                      np.full(ROLLS * len(x), np.nan))
+    # more than 30 degrees from across the line, a direction from above is lost in the projection
+    usable = lengths[..., 0] > np.cos(np.radians(30.0))
+    return poses[usable], np.broadcast_to(contacts.widths_m, usable.shape)[usable]
 
 
-def _open_clear(candidates: Candidates, gripper: Gripper, solid: trimesh.Trimesh) -> Candidates:
-    """The candidates that reach the object without touching it, opened as wide as it leaves room for."""
-    openings = candidates.openings_m.copy()
-    for opening in gripper.max_opening_m * np.array([1.0, 0.75, 0.5, 0.25]):
-        todo = np.flatnonzero(np.isnan(openings) & (candidates.widths_m + 2 * SIDE_GAP_M <= opening + 1e-9))
-        boxes = [_swept(box, CLEARANCE_M) for box in gripper.finger_boxes(opening)]
-        boxes += [_swept(box, PALM_GAP_M) for box in gripper.palm_boxes]
-        hit = boxes_hit_mesh(candidates.object_from_tcp[todo], boxes, solid)
-        openings[todo[~hit]] = opening
-    clear = ~np.isnan(openings)
-    return Candidates(candidates.object_from_tcp, candidates.pairs, candidates.widths_m, openings)[clear]
+def _across(directions: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Directions (..., N, 3) less their part along the unit vectors x (N, 3)."""
+    return directions - x * (directions * x).sum(axis=-1, keepdims=True)
+
+
+def _set_back(poses: np.ndarray, gripper: Gripper, solid: trimesh.Trimesh, rng: np.random.Generator) -> np.ndarray:
+    """Two of three poses drawn back along the approach: what lies flat on a table is held by the fingertips.
+
+    The tips then stay a little short of the object's far side, or, where that is far away, the contact lies
+    anywhere between the middle of the pads and the tips.
+    """
+    hull = solid.convex_hull.vertices
+    z = poses[:, :3, 2]
+    far_m = (z @ hull.T).max(axis=1) - (z * poses[:, :3, 3]).sum(axis=1)
+    back_m = gripper.finger_reach_m - far_m + rng.uniform(*TIP_GAP_M, len(poses))
+    anywhere_m = gripper.finger_reach_m * rng.random(len(poses))
+    flat = (back_m > 0) & (back_m < 2 * gripper.finger_reach_m)
+    back_m = np.where(flat, back_m, anywhere_m) * (np.arange(len(poses)) % 3 > 0)
+    poses = poses.copy()
+    poses[:, :3, 3] -= back_m[:, None] * z
+    return poses
+
+
+def _widest_clear(poses: np.ndarray, widths_m: np.ndarray, gripper: Gripper, solid: trimesh.Trimesh) -> np.ndarray:
+    """(N,) the widest opening with which a gripper reaches the object without touching it; NaN where none does."""
+    openings = np.full(len(poses), np.nan)
+    palm = [_swept(box, PALM_GAP_M) for box in gripper.palm_boxes]
+    free = ~boxes_hit_mesh(poses, palm, solid)
+    for opening in gripper.min_opening_m + (gripper.max_opening_m - gripper.min_opening_m) * np.array(OPENINGS):
+        todo = np.flatnonzero(free & np.isnan(openings) & (widths_m + 2 * SIDE_GAP_M <= opening + 1e-9))
+        fingers = [_swept(box, CLEARANCE_M) for box in gripper.finger_boxes(opening)]
+        openings[todo[~boxes_hit_mesh(poses[todo], fingers, solid)]] = opening
+    return openings
+
+
+def _is_clear(poses: np.ndarray, openings_m: np.ndarray, gripper: Gripper, solid: trimesh.Trimesh) -> np.ndarray:
+    """(N,) whether the fingers reach the object without touching it, each pair opened as told."""
+    clear = np.ones(len(poses), dtype=bool)
+    for opening in np.unique(openings_m):
+        which = np.flatnonzero(openings_m == opening)
+        fingers = [_swept(box, CLEARANCE_M / 2) for box in gripper.finger_boxes(opening)]
+        clear[which] = ~boxes_hit_mesh(poses[which], fingers, solid)
+    return clear
 
 
 def _swept(box: Box, clearance_m: float) -> Box:
@@ -166,59 +237,7 @@ def _swept(box: Box, clearance_m: float) -> Box:
     return Box(box.center - (0, 0, RETREAT_M / 2), half + (0, 0, RETREAT_M / 2))
 
 
-def _confidences(candidates: Candidates, contacts: Contacts, gripper: Gripper,
-                 solid: trimesh.Trimesh) -> np.ndarray:
-    """(N,) in [0, 1]: share of the pads that touches, times epsilon over the best there is for that width, times
-    a discount for holding the object far from its centre of mass, where it swings and the pose error's lever
-    is long.
-    """
-    center_of_mass = solid.center_mass if solid.is_watertight else solid.convex_hull.center_mass
-    pad_radius_m = float(gripper.pad_half_extents.min())
-    of_pair = np.zeros(len(contacts))
-    for k in np.unique(candidates.pairs):
-        points, normals = contacts.points[k], contacts.inward_normals[k]
-        best = quality.best_epsilon(round(contacts.widths_m[k], 3), gripper.friction, pad_radius_m)
-        found = quality.epsilon(points, normals, gripper.friction, pad_radius_m, center_of_mass)
-        of_pair[k] = min(1.0, found / best)
-    offsets = quality.distance_from_line(center_of_mass, contacts.points)
-    of_pair *= np.exp(-offsets / quality.LENGTH_SCALE_M)
-    return of_pair[candidates.pairs] * pad_coverage(candidates, gripper, solid)
-
-
-def pad_coverage(candidates: Candidates, gripper: Gripper, solid: trimesh.Trimesh) -> np.ndarray:
-    """(N,) share of both pads' area that meets the object when they close, 15 rays a pad."""
-    half_y, half_z = 0.9 * gripper.pad_half_extents
-    y, z = (grid.ravel() for grid in np.meshgrid(np.linspace(-half_y, half_y, 3), np.linspace(-half_z, half_z, 5)))
-    covered = np.zeros(len(candidates))
-    for side in (-1.0, 1.0):
-        origins, directions = [], []
-        for pose, opening in zip(candidates.object_from_tcp, candidates.openings_m):
-            starts = np.column_stack([np.full(y.size, side * opening / 2), y, z])
-            origins.append(transform_points(pose, starts))
-            directions.append(np.tile(-side * pose[:3, 0], (y.size, 1)))
-        origins, directions = np.concatenate(origins), np.concatenate(directions)
-        hits, rays, _ = solid.ray.intersects_location(origins, directions, multiple_hits=False)
-        travel = np.full(len(origins), np.inf)
-        travel[rays] = np.linalg.norm(hits - origins[rays], axis=1)
-        expected = (candidates.openings_m - candidates.widths_m) / 2
-        covered += (travel.reshape(len(candidates), -1) <= expected[:, None] + CONTACT_DEPTH_M).mean(axis=1) / 2
-    return covered
-
-
-def _spread(poses: np.ndarray, weights: np.ndarray, count: int) -> np.ndarray:
-    """Indices of ``count`` poses far from each other, good ones first: farthest-point sampling, weighted.
-
-    Two poses are one unit apart when they differ by 20 mm or by 30 degrees.
-    """
-    chosen = [int(np.argmax(weights))]
-    distances = np.full(len(poses), np.inf)
-    while len(chosen) < min(count, len(poses)):
-        last = poses[chosen[-1]]
-        shift = ((poses[:, :3, 3] - last[:3, 3]) ** 2).sum(axis=1) / 0.02**2
-        cosines = (np.einsum('nij,ij->n', poses[:, :3, :3], last[:3, :3]) - 1) / 2
-        turn = np.arccos(np.clip(cosines, -1, 1)) / np.radians(30)
-        distances = np.minimum(distances, np.sqrt(shift + turn**2))
-        chosen.append(int(np.argmax(distances * weights)))
-        if distances[chosen[-1]] * weights[chosen[-1]] <= 0:
-            return np.array(chosen[:-1])
-    return np.array(chosen)
+def _named(candidates: Candidates) -> list[Grasp]:
+    """Grasps, numbered in their order."""
+    return [Grasp(f'grasp_{i:03d}', candidates.object_from_tcp[i], float(candidates.confidences[i]),
+                  float(candidates.openings_m[i]), float(candidates.widths_m[i])) for i in range(len(candidates))]

@@ -52,7 +52,7 @@ class GraspPlannerNode(AutostartLifecycleNode):
 
     def configure(self) -> None:
         chosen = self.parameters
-        self._gripper = load_gripper(chosen.gripper or resource_path('config/gripper.yaml'))
+        self._gripper = load_gripper(chosen.gripper)
         # Grasps of one's own need no model; with one, its symmetry counts for them too.
         needs_card = chosen.model or not chosen.grasps
         card = load_model_card(chosen.model or resource_path('models/box')) if needs_card else None

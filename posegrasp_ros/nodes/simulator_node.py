@@ -81,7 +81,7 @@ class SimulatorNode(AutostartLifecycleNode):
     def configure(self) -> None:
         chosen = self.parameters
         self._mesh = load_model_card(chosen.model or resource_path('models/box')).mesh
-        self._hand = load_gripper(chosen.gripper or resource_path('config/gripper.yaml'))
+        self._hand = load_gripper(chosen.gripper)
         self._base_from_camera = pose_parameter('base_from_camera', chosen.base_from_camera)
         self._attempt: Attempt | None = None
         self._index = 0

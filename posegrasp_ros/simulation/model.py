@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import mujoco
 import numpy as np
 import trimesh
@@ -13,13 +15,13 @@ from posegrasp_ros.simulation.assets import add_painted_material, add_sky, add_t
 from posegrasp_ros.simulation.hand import add_hand
 from posegrasp_ros.simulation.placement import Distractor
 from posegrasp_ros.simulation.scene import DENSITY_KG_M3, Light, Room, SceneSpec
+from posegrasp_ros.simulation.solids import TouchBox, mass_properties, touch_solids
 
 # Geom groups decide what an image shows.
 ROOM_GROUP, OBJECT_GROUP, HAND_GROUP, COLLISION_GROUP = 0, 1, 2, 3
 TIMESTEP_S = 0.002
 FLOOR_M, WALL_M = -0.75, 1.6
 TABLE_THICKNESS_M = 0.04
-BOX_SHARE = 0.97
 # Lets a lying can or a ball come to rest; one of 60 mm starts to roll on a slope of 4 degrees.
 ROLLING_FRICTION_M = 0.002
 
@@ -32,10 +34,14 @@ _SHAPES = {
 _SCENERY = {'contype': 0, 'conaffinity': 0, 'group': ROOM_GROUP}
 
 
-def build_model(mesh: Mesh, gripper: Gripper | None, scene: SceneSpec, camera: Camera) -> mujoco.MjModel:
+def build_model(mesh: Mesh, gripper: Gripper | None, scene: SceneSpec, camera: Camera,
+                convex_parts: Sequence[trimesh.Trimesh] | None = None) -> mujoco.MjModel:
     """Compile the scene; the world's frame is ``base``.
 
-    Names that others use: body and geom ``object``, geom ``table``, camera ``camera``, those of the hand.
+    Names that others use: body and geom ``object``, bodies ``distractor_0`` and so on, geom ``table``, camera
+    ``camera``, those of the hand.
+
+    :param convex_parts: of the mesh, see :func:`posegrasp_ros.simulation.solids.touch_solids`
     """
     spec = mujoco.MjSpec()
     _set_options(spec, scene, camera)
@@ -47,7 +53,8 @@ def build_model(mesh: Mesh, gripper: Gripper | None, scene: SceneSpec, camera: C
         _add_distractor(spec, distractor, f'distractor_{index}', scene.friction)
     for index, occluder in enumerate(scene.occluders):
         _add_occluder(spec, occluder, f'occluder_{index}')
-    _add_object(spec, mesh, scene.base_from_object, scene.friction)
+    solids = touch_solids(mesh, convex_parts, fill_hollows=gripper is None)
+    _add_object(spec, mesh, solids, scene.base_from_object, scene.friction)
     for pose in scene.other_objects:
         spec.worldbody.add_geom(type=mujoco.mjtGeom.mjGEOM_MESH, meshname='object', material='object',
                                 pos=pose[:3, 3], quat=mujoco_quaternion(pose[:3, :3]), contype=0, conaffinity=0,
@@ -143,30 +150,26 @@ def _add_occluder(spec: mujoco.MjSpec, occluder: Distractor, name: str) -> None:
                             quat=mujoco_quaternion(pose[:3, :3]), material=name, **_SCENERY)
 
 
-def _add_object(spec: mujoco.MjSpec, mesh: Mesh, base_from_object: np.ndarray, friction: float) -> None:
-    """The textured mesh to look at, and a convex solid to touch that carries the mass.
-
-    MuJoCo's contacts between a box and a box are exact, with up to eight points a face; between convex meshes
-    they come from an iterative search, and a face rests on few points that wander. So a mesh that fills
-    its oriented bounding box becomes that box. Any other becomes its convex hull: always valid, closed or
-    not, only a handle or a hollow is filled.
-    """
+def _add_object(spec: mujoco.MjSpec, mesh: Mesh, solids: Sequence[TouchBox | trimesh.Trimesh],
+                base_from_object: np.ndarray, friction: float) -> None:
+    """The textured mesh to look at, the convex solids to touch, and the mass of what the mesh encloses."""
     add_textured_mesh(spec, mesh, 'object')
+    weight = mass_properties(mesh, DENSITY_KG_M3)
+    ixx, ixy, ixz, _, iyy, iyz, _, _, izz = weight.inertia.ravel()
     body = spec.worldbody.add_body(name='object', pos=base_from_object[:3, 3],
-                                   quat=mujoco_quaternion(base_from_object[:3, :3]))
+                                   quat=mujoco_quaternion(base_from_object[:3, :3]), mass=weight.mass_kg,
+                                   ipos=weight.center, fullinertia=[ixx, iyy, izz, ixy, ixz, iyz],
+                                   explicitinertial=True)
     body.add_freejoint()
     body.add_geom(name='object', type=mujoco.mjtGeom.mjGEOM_MESH, meshname='object', material='object',
                   mass=0, contype=0, conaffinity=0, group=OBJECT_GROUP)
-    hull = mesh.solid.convex_hull
-    volume_m3 = mesh.solid.volume if mesh.solid.is_volume else hull.volume
-    touch = {'name': 'object_touch', 'mass': DENSITY_KG_M3 * volume_m3, 'group': COLLISION_GROUP}
-    box_from_object, extents = trimesh.bounds.oriented_bounds(hull)
-    if hull.volume > BOX_SHARE * np.prod(extents):
-        object_from_box = np.linalg.inv(box_from_object)
-        body.add_geom(type=mujoco.mjtGeom.mjGEOM_BOX, size=extents / 2, pos=object_from_box[:3, 3],
-                      quat=mujoco_quaternion(object_from_box[:3, :3]), condim=4,
-                      friction=[friction, 0.005, 0.0001], **touch)
-    else:
-        spec.add_mesh(name='object_hull', uservert=hull.vertices.ravel(), userface=hull.faces.ravel())
-        body.add_geom(type=mujoco.mjtGeom.mjGEOM_MESH, meshname='object_hull', condim=6,
-                      friction=[friction, 0.005, ROLLING_FRICTION_M], **touch)
+    for index, solid in enumerate(solids):
+        name = f'object_touch_{index}'
+        if isinstance(solid, TouchBox):
+            body.add_geom(name=name, type=mujoco.mjtGeom.mjGEOM_BOX, size=solid.half_extents,
+                          pos=solid.object_from_box[:3, 3], quat=mujoco_quaternion(solid.object_from_box[:3, :3]),
+                          condim=4, friction=[friction, 0.005, 0.0001], group=COLLISION_GROUP)
+        else:
+            spec.add_mesh(name=name, uservert=solid.vertices.ravel(), userface=solid.faces.ravel())
+            body.add_geom(name=name, type=mujoco.mjtGeom.mjGEOM_MESH, meshname=name, condim=6,
+                          friction=[friction, 0.005, ROLLING_FRICTION_M], group=COLLISION_GROUP)

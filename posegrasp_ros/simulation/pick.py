@@ -52,7 +52,7 @@ class Pick:
     def __init__(self, model: mujoco.MjModel, data: mujoco.MjData, hand: Hand):
         self._model, self._data, self._hand = model, data, hand
         self._object = model.body('object').id
-        self._object_geom = model.geom('object_touch').id
+        self._object_geoms = np.flatnonzero((model.geom_bodyid == self._object) & (model.geom_contype > 0))
         self._approach_force_n, self._touched = 0.0, ''
 
     def run(self, approach: Sequence[np.ndarray], opening_m: float, force_n: float) -> PickOutcome:
@@ -132,9 +132,9 @@ class Pick:
     def _is_held(self) -> bool:
         """Whether both fingers press on the object."""
         pressing = set()
-        for contact, pair in enumerate(self._data.contact.geom):
-            if self._object_geom in pair and self._contact_force_n(contact) > 0.1:
-                pressing.update(int(geom) for geom in pair)
+        for contact in np.flatnonzero(np.isin(self._data.contact.geom, self._object_geoms).any(axis=1)):
+            if self._contact_force_n(contact) > 0.1:
+                pressing.update(self._data.contact.geom[contact].tolist())
         return all(finger in pressing for finger in self._hand.finger_geoms)
 
     def _contact_force_n(self, contact: int) -> float:

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import mujoco
 import numpy as np
+import trimesh
 
 from posegrasp_ros.camera import Camera
 from posegrasp_ros.geometry import invert, make_transform
 from posegrasp_ros.grasping.gripper import Gripper
+from posegrasp_ros.grasping.scene import BoxObstacle
 from posegrasp_ros.mesh import Mesh
 from posegrasp_ros.simulation.hand import Hand
 from posegrasp_ros.simulation.model import TIMESTEP_S, build_model
@@ -48,14 +50,16 @@ class World:
 
     :param gripper: None when only pictures are wanted
     :param image_size: width and height, pixels
+    :param convex_parts: pieces of the mesh for contacts, where they are known
     """
 
     def __init__(
-        self, mesh: Mesh, gripper: Gripper | None, scene: SceneSpec, image_size: tuple[int, int] = (640, 480)
+        self, mesh: Mesh, gripper: Gripper | None, scene: SceneSpec, image_size: tuple[int, int] = (640, 480),
+        convex_parts: Sequence[trimesh.Trimesh] | None = None,
     ):
         self.camera = Camera.from_field_of_view(*image_size, scene.field_of_view_rad)
         self._mesh, self._scene, self._frames = mesh, scene, 0
-        self._model = build_model(mesh, gripper, scene, self.camera)
+        self._model = build_model(mesh, gripper, scene, self.camera, convex_parts)
         self._data = mujoco.MjData(self._model)
         self._hand = None if gripper is None else Hand(self._model, self._data, gripper)
         self._object = self._model.body('object').id
@@ -77,6 +81,12 @@ class World:
     def object_pose(self) -> np.ndarray:
         """(4, 4) base_from_object as it is now."""
         return make_transform(self._data.xmat[self._object].reshape(3, 3), self._data.xpos[self._object])
+
+    def obstacles(self) -> tuple[BoxObstacle, ...]:
+        """Boxes around the other things on the table, as they lie now."""
+        bodies = [self._data.body(f'distractor_{index}') for index in range(len(self._scene.distractors))]
+        return tuple(BoxObstacle(make_transform(body.xmat.reshape(3, 3), body.xpos), distractor.half_extents)
+                     for body, distractor in zip(bodies, self._scene.distractors))
 
     def frame(self, show_hand: bool = False, show_object: bool = True, depth: bool = False) -> Frame:
         """Take the next image, and depth if that is asked for; the hand is out of sight unless asked for."""

@@ -223,7 +223,7 @@ def _same_shape(first: Mesh, second: Mesh) -> bool:
 
 def _write_grasps(path: Path, mesh: Mesh, seed: int) -> None:
     """Grasps of the shipped gripper, unless it cannot hold the object."""
-    gripper = load_gripper(resource_path('config/gripper.yaml'))
+    gripper = load_gripper()
     try:
         save_grasps(path, sample_grasps(mesh, gripper, np.random.default_rng(seed)), gripper)
     except GraspError as error:

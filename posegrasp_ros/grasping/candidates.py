@@ -1,0 +1,143 @@
+"""Candidates: each grasp of a set in all places that the object's symmetry gives it, and the best in a scene."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import ndtr
+
+from posegrasp_ros.geometry import Symmetry
+from posegrasp_ros.grasping.gripper import Gripper
+from posegrasp_ros.grasping.library import GraspSet
+from posegrasp_ros.grasping.obstruction import GripperBoxes, touches
+from posegrasp_ros.grasping.plan import PASSED, VERDICTS, PlannerOptions
+from posegrasp_ros.grasping.scene import Scene
+
+# Turns about a continuous symmetry axis that each grasp is tried in; between two lie 15 degrees.
+TURNS = 24
+# In how many of its places a grasp is tried against the obstacles before it is given up.
+PLACES_TRIED = 4
+# Standard deviation of the support's height: of two grasps the one that keeps off it is the better.
+SUPPORT_ERROR_M = 0.004
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Every grasp in the best of its places, one entry a grasp.
+
+    :param base_from_tcp: (G, 4, 4)
+    :param verdicts: (G,) index of the reason for which it falls, or ``PASSED``
+    :param outlooks: (G,) in [0, 1] how good it is where the object is just where it was said to be
+    """
+
+    base_from_tcp: np.ndarray
+    verdicts: np.ndarray
+    outlooks: np.ndarray
+
+
+class Candidates:
+    """All grasps in all places; what does not depend on the object's pose is computed once.
+
+    Candidates are numbered all places of the first grasp first.
+    """
+
+    def __init__(self, gripper: Gripper, grasp_set: GraspSet, symmetry: Symmetry, options: PlannerOptions):
+        self._options = options
+        places = symmetry.transforms(TURNS)
+        self._count, self.places = len(grasp_set), len(places)
+        self._object_from_tcp = (places @ grasp_set.object_from_tcp[:, None]).reshape(-1, 4, 4)
+        # Side by side they are one matrix, so that one product moves them all.
+        self._side_by_side = np.ascontiguousarray(np.moveaxis(self._object_from_tcp, 0, 1).reshape(4, -1))
+        grasps = grasp_set.grasps
+        openings_m, widths_m = (np.array([getattr(grasp, name) for grasp in grasps], dtype=float)
+                                for name in ('opening_m', 'width_m'))
+        limit_m = gripper.max_opening_m + 1e-6
+        self._too_wide = self._spread((widths_m >= limit_m) | (openings_m > limit_m))
+        self._confidences = self._spread(np.array([grasp.confidence for grasp in grasps], dtype=float))
+        self._side_gaps_m = self._spread(np.maximum(openings_m - widths_m, 0.0) / 2)
+        self._boxes = GripperBoxes(gripper, openings_m)
+        # Of equally good places those tried one after the other lie far apart: 0, 105, 210, 315, 60 degrees ...
+        self._precedence = (7 * np.arange(self.places)) % self.places / 1e6
+
+    def _spread(self, of_grasps: np.ndarray) -> np.ndarray:
+        """(N,) one figure a candidate from one a grasp."""
+        return np.repeat(of_grasps, self.places)
+
+    def place(self, base_from_object: np.ndarray, errors: np.ndarray, scene: Scene) -> Placed:
+        """Choose every grasp's place: by what is cheap to tell first, then by the obstacles.
+
+        :param errors: (6, 6) covariance of the object's pose, base frame
+        """
+        verdicts, outlooks = self._screen(base_from_object, scene)
+        preferences = outlooks * self._side_fits(base_from_object, errors)
+        if scene.has_obstacles:
+            self._try_against_obstacles(base_from_object, verdicts, preferences, scene)
+        chosen = self._best_places(verdicts, preferences)
+        return Placed(base_from_object @ self._object_from_tcp[chosen], verdicts[chosen], outlooks[chosen])
+
+    def _screen(self, base_from_object: np.ndarray, scene: Scene) -> tuple[np.ndarray, np.ndarray]:
+        """Verdicts (N,) of what costs little to tell, and outlooks (N,).
+
+        The outlook is the grasp's confidence, times a preference for coming from above, times how surely the
+        gripper clears the support plane. The way in is a translation, so its lowest point is at one of its ends.
+        """
+        vertical = (scene.up @ base_from_object[:3]) @ self._side_by_side
+        up_in_tcp, heights_m = vertical.reshape(-1, 4)[:, :3].T.copy(), vertical[3::4]
+        outlooks = self._confidences * (0.5 + 0.5 * (-up_in_tcp[2]).clip(0.0, 1.0))
+        verdicts = np.full(len(outlooks), PASSED)
+        verdicts[up_in_tcp[2] > -np.cos(self._options.max_approach_angle_rad) + 1e-9] = VERDICTS['unreachable']
+        if scene.support_height_m is not None:
+            lowest = self._boxes.lowest(up_in_tcp.reshape(3, self._count, self.places))
+            clearances_m = heights_m + lowest.ravel() - scene.support_height_m
+            on_the_way_m = clearances_m - self._options.pre_grasp_distance_m * up_in_tcp[2].clip(0.0)
+            outlooks *= ndtr(clearances_m / SUPPORT_ERROR_M)
+            verdicts[on_the_way_m < self._options.min_clearance_m] = VERDICTS['approach_blocked']
+            verdicts[clearances_m < self._options.min_clearance_m] = VERDICTS['below_support']
+        verdicts[self._too_wide] = VERDICTS['too_wide']
+        return verdicts, outlooks
+
+    def _side_fits(self, base_from_object: np.ndarray, errors: np.ndarray) -> np.ndarray:
+        """(N,) how surely the pads pass on either side of the object, as far as its position alone tells.
+
+        Only for choosing between places: a cheap stand-in for the probability that the tolerance gives.
+        """
+        if self.places == 1:
+            return np.ones(len(self._side_gaps_m))
+        closing = base_from_object[:3, :3] @ self._side_by_side[:3, 0::4]
+        stds_m = np.sqrt((closing * (errors[:3, :3] @ closing)).sum(axis=0).clip(1e-12))
+        return 2.0 * ndtr(self._side_gaps_m / stds_m) - 1.0
+
+    def _try_against_obstacles(self, base_from_object: np.ndarray, verdicts: np.ndarray, preferences: np.ndarray,
+                               scene: Scene) -> None:
+        """Try each grasp's places, best first, until one is clear of the obstacles; ``verdicts`` is written to."""
+        clear = np.zeros(len(verdicts), dtype=bool)
+        for _ in range(min(PLACES_TRIED, self.places)):
+            best = self._best_places(verdicts, preferences)
+            todo = best[(verdicts[best] == PASSED) & ~clear[best]]
+            if not len(todo):
+                break
+            blocked = self._is_blocked(base_from_object @ self._object_from_tcp[todo], todo // self.places, scene)
+            verdicts[todo[blocked]] = VERDICTS['approach_blocked']
+            clear[todo[~blocked]] = True
+        verdicts[(verdicts == PASSED) & ~clear] = VERDICTS['approach_blocked']
+        blocked = self._best_places(verdicts, preferences)
+        blocked = blocked[verdicts[blocked] == VERDICTS['approach_blocked']]
+        at_grasp = touches(base_from_object @ self._object_from_tcp[blocked], self._boxes, blocked // self.places,
+                           np.zeros((len(blocked), 3)), scene, self._options.min_clearance_m)
+        verdicts[blocked[at_grasp]] = VERDICTS['collides']
+
+    def _is_blocked(self, base_from_tcp: np.ndarray, grasps: np.ndarray, scene: Scene) -> np.ndarray:
+        """(n,) whether the gripper touches an obstacle on the way in or on the way up."""
+        ways_in = -self._options.pre_grasp_distance_m * base_from_tcp[:, :3, 2]
+        blocked = touches(base_from_tcp, self._boxes, grasps, ways_in, scene, self._options.min_clearance_m)
+        free = np.flatnonzero(~blocked)
+        ways_up = np.broadcast_to(self._options.lift_m * scene.up, (len(free), 3))
+        blocked[free] = touches(base_from_tcp[free], self._boxes, grasps[free], ways_up, scene,
+                                self._options.min_clearance_m)
+        return blocked
+
+    def _best_places(self, verdicts: np.ndarray, preferences: np.ndarray) -> np.ndarray:
+        """(G,) the candidate of each grasp that passed most checks, then the one preferred."""
+        ranks = np.where(verdicts == PASSED, PASSED + preferences.round(3), verdicts).reshape(-1, self.places)
+        return (ranks - self._precedence).argmax(axis=1) + self.places * np.arange(self._count)

@@ -1,0 +1,135 @@
+"""Plan: what the planner answers, and what it may do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from posegrasp_ros.errors import BadInput
+from posegrasp_ros.grasping.library import Grasp
+
+# Why a candidate falls, in the order of the checks: each counts under the first that it fails.
+REASONS = ('too_wide', 'below_support', 'approach_blocked', 'collides', 'unreachable', 'pose_too_uncertain')
+# The same as numbers, for arrays: those that fell for a later check are nearer to a grasp.
+VERDICTS, PASSED = {reason: index for index, reason in enumerate(REASONS)}, len(REASONS)
+
+
+class PlanningError(BadInput):
+    """A pose, covariance or option that no plan can start from."""
+
+
+@dataclass(frozen=True)
+class PlannerOptions:
+    """What the planner may do.
+
+    :param pre_grasp_distance_m: the straight last stretch of the approach
+    :param lift_m: straight up after closing
+    :param max_approach_angle_rad: of the approach direction, from straight down
+    :param min_clearance_m: least distance of the gripper from support and obstacles, all the way
+    :param min_success_probability: with a pose whose covariance is known, grasps that are less likely to succeed
+        are none
+    :param use_covariance: False ranks by quality alone, as planners do that know nothing of uncertainty
+    :param quality_weight: exponent of the quality, by which the probability of success is multiplied. Below 1, for
+        among grasps that hold at all the probability tells much more about success
+    :param typical_pose_error_m: standard deviation of the object's position when no covariance is known
+    :param typical_turn_error_rad: and of its rotation about each axis
+    :param enough_reachable: how many grasps to find where asking the arm takes time
+    """
+
+    pre_grasp_distance_m: float = 0.10
+    lift_m: float = 0.10
+    max_approach_angle_rad: float = np.radians(100.0)
+    min_clearance_m: float = 0.003
+    min_success_probability: float = 0.5
+    use_covariance: bool = True
+    quality_weight: float = 0.25
+    typical_pose_error_m: float = 0.005
+    typical_turn_error_rad: float = 0.05
+    enough_reachable: int = 20
+
+    def __post_init__(self):
+        for name, value in vars(self).items():
+            if not (np.isfinite(value) and value >= 0):
+                raise PlanningError(f'planner option {name}: expected a number of 0 or more, got {value}')
+
+
+@dataclass(frozen=True)
+class PlannedGrasp:
+    """A grasp ready to be carried out.
+
+    :param base_from_tcp: (4, 4), metres
+    :param score: in [0, 1]; higher is better
+    :param opening_m: distance between the pads on the way in
+    :param approach: base_from_tcp before the grasp, at the grasp, and lifted
+    :param success_probability: that the object is near enough to where it was said to be
+    :param tolerance: (6, 2) how far it may be off along and about each axis of the TCP frame, negative and
+        positive, metres and radians; see :meth:`posegrasp_ros.grasping.tolerance.Tolerance.along`
+    """
+
+    name: str
+    base_from_tcp: np.ndarray
+    score: float
+    opening_m: float
+    force_n: float
+    approach: list[np.ndarray]
+    success_probability: float = 1.0
+    tolerance: np.ndarray | None = None
+
+
+class DiscardedGrasp(NamedTuple):
+    """A grasp that fell, in the best of its places.
+
+    :param base_from_tcp: (4, 4), metres
+    :param reason: one of :data:`REASONS`
+    """
+
+    name: str
+    base_from_tcp: np.ndarray
+    opening_m: float
+    reason: str
+
+
+class DiscardedGrasps(Sequence[DiscardedGrasp]):
+    """All that fell; each is made when it is looked at, for most plans are never looked at so closely.
+
+    :param grasps: the set that was planned with
+    :param base_from_tcp: (G, 4, 4) of all of them
+    :param verdicts: (G,) index of the reason, :data:`PASSED` for those that did not fall
+    """
+
+    def __init__(self, grasps: Sequence[Grasp], base_from_tcp: np.ndarray, verdicts: np.ndarray):
+        self._grasps, self._base_from_tcp, self._verdicts = grasps, base_from_tcp, verdicts
+        self._fallen = np.flatnonzero(verdicts != PASSED)
+
+    def __len__(self) -> int:
+        return len(self._fallen)
+
+    def __getitem__(self, index: int) -> DiscardedGrasp:
+        grasp = self._fallen[index]
+        return DiscardedGrasp(self._grasps[grasp].name, self._base_from_tcp[grasp], self._grasps[grasp].opening_m,
+                              REASONS[self._verdicts[grasp]])
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The planner's answer to one pose.
+
+    :param grasps: best first; empty when none is feasible
+    :param reason: why there is none: ``pose_too_uncertain`` when any fell for that alone, else what most fell for;
+        empty when there is one
+    :param fell: how many candidates fell, by reason
+    :param numbers: named figures for the stage report
+    :param discarded: those that fell
+    :param weakest_direction: the uncertainty that costs the best grasp most, see
+        :data:`posegrasp_ros.grasping.tolerance.DIRECTIONS`; empty when nothing got that far
+    """
+
+    grasps: list[PlannedGrasp]
+    reason: str
+    fell: dict[str, int]
+    numbers: dict[str, float] = field(default_factory=dict)
+    discarded: Sequence[DiscardedGrasp] = ()
+    weakest_direction: str = ''

@@ -1,0 +1,93 @@
+"""Scene: what surrounds the object, as the planner needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from posegrasp_ros.errors import BadInput
+from posegrasp_ros.mesh import Mesh
+
+
+class SceneError(BadInput):
+    """An obstacle or a support that cannot be."""
+
+
+@dataclass(frozen=True, eq=False)
+class BoxObstacle:
+    """A box that nothing may touch.
+
+    :param base_from_box: (4, 4) pose of its middle
+    :param half_extents: (3,) along its own axes, metres
+    """
+
+    base_from_box: np.ndarray
+    half_extents: np.ndarray
+
+    @classmethod
+    def around(cls, mesh: Mesh, base_from_object: np.ndarray) -> BoxObstacle:
+        """The smallest oriented box around an object; also for the other instances of the one to be grasped."""
+        box = mesh.solid.bounding_box_oriented.primitive
+        return cls(base_from_object @ box.transform, np.asarray(box.extents) / 2)
+
+
+@dataclass(frozen=True, eq=False)
+class SphereObstacle:
+    """A ball that nothing may touch; ``center`` (3,) in the base frame, metres."""
+
+    center: np.ndarray
+    radius_m: float
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """What surrounds the object, in the base frame.
+
+    :param support_height_m: how far along ``up`` the plane lies that the object stands on; None when there is none
+    :param up: (3,) against gravity; the support's normal
+    :param points: (M, 3) such as a depth camera sees them, without those of the object itself
+    :param point_radius_m: how far from each of them something may be
+    """
+
+    support_height_m: float | None = 0.0
+    boxes: Sequence[BoxObstacle] = ()
+    spheres: Sequence[SphereObstacle] = ()
+    points: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
+    point_radius_m: float = 0.005
+    up: np.ndarray = field(default_factory=lambda: np.array([0.0, 0.0, 1.0]))
+
+    def __post_init__(self):
+        if abs(np.linalg.norm(self.up) - 1.0) > 1e-6:
+            raise SceneError(f'scene: up: expected a vector of length 1, got {np.asarray(self.up).tolist()}')
+        for name, sizes in (('box', [box.half_extents for box in self.boxes]),
+                            ('sphere', [[sphere.radius_m] for sphere in self.spheres])):
+            for index, size in enumerate(sizes):
+                if not (np.isfinite(size).all() and np.min(size) > 0):
+                    raise SceneError(f'scene: {name} {index}: expected sizes in metres above 0, got '
+                                     f'{np.asarray(size).tolist()}')
+
+    @property
+    def has_obstacles(self) -> bool:
+        """Whether there is anything beside the support."""
+        return bool(len(self.boxes) or len(self.spheres) or len(self.points))
+
+    @property
+    def balls(self) -> tuple[np.ndarray, np.ndarray]:
+        """Centers (M, 3) and radii (M,) of spheres and points together, metres."""
+        centers = np.array([sphere.center for sphere in self.spheres], dtype=float).reshape(-1, 3)
+        radii = np.array([sphere.radius_m for sphere in self.spheres], dtype=float)
+        return (np.concatenate([centers, self.points]),
+                np.concatenate([radii, np.full(len(self.points), self.point_radius_m)]))
+
+    def moved(self, new_from_base: np.ndarray) -> Scene:
+        """The same surroundings in another base frame (4, 4)."""
+        rotation, shift = new_from_base[:3, :3], new_from_base[:3, 3]
+        height_m = self.support_height_m
+        up = rotation @ self.up
+        return replace(
+            self, up=up, support_height_m=None if height_m is None else float(height_m + up @ shift),
+            boxes=[replace(box, base_from_box=new_from_base @ box.base_from_box) for box in self.boxes],
+            spheres=[replace(sphere, center=rotation @ sphere.center + shift) for sphere in self.spheres],
+            points=self.points @ rotation.T + shift)

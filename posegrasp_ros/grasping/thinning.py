@@ -1,0 +1,86 @@
+"""From many grasps to a set that serves: distinct, good, and some for every way in which the object may lie."""
+
+from __future__ import annotations
+
+import numpy as np
+import trimesh
+
+from posegrasp_ros.grasping.gripper import Gripper
+
+# How much of a shift along x, y, z of the TCP frame, or of a turn, sets two poses one unit apart; nearer than
+# DISTINCT, one is enough. Along the approach a little decides whether the fingertips clear the table.
+UNITS_M, UNIT_RAD, DISTINCT = np.array([0.02, 0.02, 0.006]), np.radians(30.0), 0.2
+FAR = 10.0  # units that an empty set is away
+WAYS, WAY_RAD = 12, np.radians(20.0)  # ways of lying that are told apart, and how different they are
+TABLE_GAP_M = 0.003  # a gripper stays this far above what the object lies on
+
+
+def choose(object_from_tcp: np.ndarray, confidences: np.ndarray, usable: np.ndarray, count: int) -> np.ndarray:
+    """Indices of at most ``count`` distinct grasps, best first.
+
+    Each is the farthest from those chosen before, a good one rather than a poor one (farthest-point sampling,
+    weighted by confidence): in turn of all, and of those usable in the way of lying that has the fewest so far.
+
+    :param object_from_tcp: (N, 4, 4)
+    :param confidences: (N,) above 0
+    :param usable: (N, W) whether a grasp can be reached when the object lies in that way
+    """
+    weights = np.sqrt(confidences)
+    distances = np.full(len(object_from_tcp), FAR)
+    chosen: list[int] = []
+    while len(chosen) < count:
+        values = np.where(distances >= DISTINCT, distances * weights, 0.0)
+        if not values.any():
+            break
+        if len(chosen) % 2:
+            values = _of_the_scarcest(values, usable, chosen)
+        chosen.append(int(np.argmax(values)))
+        distances = np.minimum(distances, distance(object_from_tcp, object_from_tcp[chosen[-1]]))
+    chosen = np.array(chosen)
+    return chosen[np.argsort(-confidences[chosen], kind='stable')]
+
+
+def _of_the_scarcest(values: np.ndarray, usable: np.ndarray, chosen: list[int]) -> np.ndarray:
+    """The values of what is usable in the way of lying with the fewest chosen grasps; 0 for all others."""
+    left = (usable & (values > 0)[:, None]).any(axis=0)
+    if not left.any():
+        return values
+    counts = np.where(left, usable[chosen].sum(axis=0), len(values) + 1)
+    return np.where(usable[:, np.argmin(counts)], values, 0.0)
+
+
+def distance(object_from_tcp: np.ndarray, pose: np.ndarray) -> np.ndarray:
+    """(N,) how different poses (N, 4, 4) are from one (4, 4), in the units above."""
+    shift = np.linalg.norm((object_from_tcp[:, :3, 3] - pose[:3, 3]) @ pose[:3, :3] / UNITS_M, axis=1)
+    cosines = (np.einsum('nij,ij->n', object_from_tcp[:, :3, :3], pose[:3, :3]) - 1) / 2
+    return np.hypot(shift, np.arccos(np.clip(cosines, -1, 1)) / UNIT_RAD)
+
+
+def ways_of_lying(solid: trimesh.Trimesh) -> np.ndarray:
+    """(W, 3) directions, object frame, that may point down: of the largest faces of the convex hull."""
+    hull = solid.convex_hull
+    normals, areas = hull.face_normals, hull.area_faces.copy()
+    ways = []
+    while len(ways) < WAYS and areas.max() > 0:
+        way = normals[np.argmax(areas)]
+        near = normals @ way > np.cos(WAY_RAD)
+        mean = (areas[near, None] * normals[near]).sum(axis=0)
+        ways.append(way if near.sum() < 3 else mean / np.linalg.norm(mean))
+        areas[near] = 0.0
+    return np.array(ways)
+
+
+def usable_lying(object_from_tcp: np.ndarray, openings_m: np.ndarray, gripper: Gripper,
+                 solid: trimesh.Trimesh) -> np.ndarray:
+    """(N, W) whether the open gripper clears the table that the object lies on, for each way of lying."""
+    ways = ways_of_lying(solid)
+    table_m = (solid.convex_hull.vertices @ ways.T).max(axis=0)
+    lowest_m = np.empty((len(object_from_tcp), len(ways)))
+    for opening in np.unique(openings_m):
+        which = openings_m == opening
+        boxes = gripper.finger_boxes(opening) + gripper.palm_boxes
+        corners = np.concatenate([box.corners() for box in boxes])
+        directions = ways @ object_from_tcp[which, :3, :3]
+        beyond = (directions @ corners.T).max(axis=2)
+        lowest_m[which] = beyond + object_from_tcp[which, :3, 3] @ ways.T
+    return lowest_m <= table_m - TABLE_GAP_M

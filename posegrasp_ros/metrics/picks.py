@@ -1,0 +1,173 @@
+"""Simulated picks, counted: success by what the planner was told of the pose, and whether it foretold it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from posegrasp_ros.metrics.calibration import (
+    expected_calibration_error,
+    expected_calibration_error_interval,
+    reliability,
+)
+from posegrasp_ros.metrics.statistics import bootstrap, wilson_interval
+
+SCHEMA = 'posegrasp.picks/1'
+LIFTED = 'lifted'
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What the planner is told of the object's pose.
+
+    :param pose: ``truth``, ``estimate`` (of the network) or ``noise`` (the truth, disturbed)
+    :param noise_m: standard deviation of that noise along each axis
+    :param noise_rad: and about each
+    :param told: whether the planner is told the pose's covariance
+    """
+
+    pose: str
+    noise_m: float = 0.0
+    noise_rad: float = 0.0
+    told: bool = False
+
+    @property
+    def name(self) -> str:
+        """Such as ``truth`` or ``noise 10 mm, covariance told``."""
+        if self.pose != 'noise':
+            return self.pose
+        parts = [f'{1000 * self.noise_m:g} mm'] * bool(self.noise_m)
+        parts += [f'{np.degrees(self.noise_rad):g}°'] * bool(self.noise_rad)
+        return f'noise {" ".join(parts)}, covariance {"told" if self.told else "not told"}'
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One pick.
+
+    :param scene: its number; attempts of the same number are at the same scene
+    :param object: name
+    :param condition: name of the :class:`Condition`
+    :param result: :data:`LIFTED`, or a short word for why not
+    :param success_probability: as the planner foretold it; None where it had no grasp to try
+    """
+
+    scene: int
+    object: str
+    condition: str
+    result: str
+    success_probability: float | None = None
+
+    @property
+    def ok(self) -> bool:
+        return self.result == LIFTED
+
+
+def conditions_of(pose: str, noise_m: Iterable[float] = (), noise_rad: Iterable[float] = ()) -> list[Condition]:
+    """What is tried at every scene: the true pose, the estimate if asked for, each noise told and not told."""
+    levels = [(level, 0.0) for level in noise_m] + [(0.0, level) for level in noise_rad]
+    return [Condition('truth'), *([Condition('estimate', told=True)] if pose == 'estimate' else []),
+            *(Condition('noise', *level, told) for level in levels for told in (True, False))]
+
+
+def summarise(attempts: Sequence[Attempt], conditions: Sequence[Condition]) -> dict:
+    """All figures of a run; an unfinished one does no harm, for what is compared is paired first.
+
+    :return: {conditions: [...], share_of_truth, curves: {position, rotation}, calibration}, plain values
+    """
+    return {
+        'conditions': [{**asdict(condition), 'name': condition.name, **_counted(_under(attempts, condition))}
+                       for condition in conditions],
+        'share_of_truth': _share_of_truth(attempts, conditions),
+        'curves': {'position': _curve(attempts, conditions, 'noise_m', 'm'),
+                   'rotation': _curve(attempts, conditions, 'noise_rad', 'rad')},
+        'calibration': _calibration(attempts, conditions),
+    }
+
+
+def _under(attempts: Sequence[Attempt], condition: Condition) -> list[Attempt]:
+    return [attempt for attempt in attempts if attempt.condition == condition.name]
+
+
+def _counted(attempts: list[Attempt]) -> dict:
+    """Rate with interval, altogether and by object, and why the others failed."""
+    names = {attempt.object for attempt in attempts}
+    failures = Counter(attempt.result for attempt in attempts if not attempt.ok)
+    by_object = {name: _rate([each for each in attempts if each.object == name]) for name in sorted(names)}
+    return {**_rate(attempts), 'failures': dict(failures.most_common()), 'objects': by_object}
+
+
+def _rate(attempts: list[Attempt]) -> dict:
+    lifted, count = sum(attempt.ok for attempt in attempts), len(attempts)
+    return {'n': count, 'lifted': lifted, 'rate': lifted / count if count else None,
+            'interval': list(wilson_interval(lifted, count)) if count else None}
+
+
+def _paired(attempts: Sequence[Attempt], first: Condition, second: Condition) -> tuple[np.ndarray, np.ndarray]:
+    """Whether the pick succeeded under each of two conditions, (N,) bool each, at the scenes tried under both."""
+    one, other = ({attempt.scene: attempt.ok for attempt in _under(attempts, condition)}
+                  for condition in (first, second))
+    scenes = sorted(one.keys() & other.keys())
+    return np.array([one[scene] for scene in scenes], bool), np.array([other[scene] for scene in scenes], bool)
+
+
+def _share_of_truth(attempts: Sequence[Attempt], conditions: Sequence[Condition]) -> dict | None:
+    """Success with the estimated pose by that with the true one, at the same scenes; None where not measured."""
+    estimate, truth = Condition('estimate', told=True), Condition('truth')
+    if estimate not in conditions:
+        return None
+    with_estimate, with_truth = _paired(attempts, estimate, truth)
+    if not with_truth.any():
+        return None
+
+    def share(weights: np.ndarray) -> float:
+        return float(weights @ with_estimate / max(weights @ with_truth, 1))
+
+    return {'n': len(with_truth), 'value': share(np.ones(len(with_truth))),
+            'interval': _bootstrapped(share, len(with_truth))}
+
+
+def _curve(attempts: Sequence[Attempt], conditions: Sequence[Condition], noise: str, unit: str) -> dict | None:
+    """Success over noise with and without the covariance, and what it gains; None where no noise was added."""
+    told = [condition for condition in conditions if getattr(condition, noise) and condition.told]
+    levels = []
+    for condition in told:
+        untold = next(other for other in conditions if not other.told and other.pose == 'noise'
+                      and getattr(other, noise) == getattr(condition, noise))
+        with_it, without = (each.astype(float) for each in _paired(attempts, condition, untold))
+        if len(with_it):
+            gains = with_it - without
+            interval = _bootstrapped(lambda weights, gains=gains: weights @ gains / weights.sum(), len(gains))
+            levels.append({'level': getattr(condition, noise), 'told': _rate(_under(attempts, condition)),
+                           'not_told': _rate(_under(attempts, untold)), 'gain': float(gains.mean()),
+                           'gain_interval': interval})
+    if not levels:
+        return None
+    return {'unit': unit, 'truth': _rate(_under(attempts, Condition('truth'))), 'levels': levels}
+
+
+def _bootstrapped(statistic: Callable[[np.ndarray], float], count: int) -> list[float] | None:
+    """95 % interval of a statistic of weights over scenes; None where scenes are too few or too alike to tell."""
+    draws = bootstrap(statistic, np.arange(count))
+    if draws is None or np.ptp(draws) == 0:
+        return None
+    low, high = np.percentile(draws, (2.5, 97.5))
+    return [float(low), float(high)]
+
+
+def _calibration(attempts: Sequence[Attempt], conditions: Sequence[Condition]) -> dict | None:
+    """Foretold probability against outcome, where the planner knew how uncertain the pose was."""
+    told = {condition.name for condition in conditions if condition.told}
+    tried = [attempt for attempt in attempts
+             if attempt.condition in told and attempt.success_probability is not None]
+    if not tried:
+        return None
+    scores = np.array([attempt.success_probability for attempt in tried])
+    lifted = np.array([attempt.ok for attempt in tried])
+    scenes = np.array([attempt.scene for attempt in tried])
+    interval = expected_calibration_error_interval(scores, lifted, scenes)
+    return {'n': len(tried), 'ece': expected_calibration_error(scores, lifted),
+            'interval': None if interval is None else list(interval), 'bins': reliability(scores, lifted)}

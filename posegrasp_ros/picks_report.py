@@ -1,0 +1,103 @@
+"""A picking run for people: tables for the terminal, and its report.html."""
+
+from __future__ import annotations
+
+from posegrasp_ros import display
+from posegrasp_ros.report import aligned, render_page
+
+
+def format_picks(summary: dict) -> str:
+    """The summary as aligned plain text."""
+    blocks = [_success_rows(summary), _share_rows(summary), _gain_rows(summary), _calibration_rows(summary)]
+    scenes = summary['scenes']
+    if not summary['complete']:
+        blocks.append([f'Interrupted in scene {scenes["tried"]} of {scenes["planned"]}'])
+    return '\n\n'.join('\n'.join(block) for block in blocks if block)
+
+
+def render_picks(summary: dict) -> str:
+    """The summary as one self-contained page."""
+    curves = [noise_curve(curve, 'Position' if name == 'position' else 'Rotation')
+              for name, curve in summary['curves'].items() if curve]
+    return render_page('picks.html.j2', summary=summary, headline=headline(summary), curves=curves,
+                       objects=_objects(summary), dots=reliability_dots(summary['calibration']))
+
+
+def headline(summary: dict) -> dict:
+    """The condition that a reader looks for first: the estimated pose where there is one, else the true one."""
+    return next((each for each in summary['conditions'] if each['pose'] == 'estimate' and each['n']),
+                summary['conditions'][0])
+
+
+def noise_curve(curve: dict, title: str) -> dict:
+    """Success over noise as SVG points in a box of 100 by 100, from no noise, where both lines meet, on.
+
+    Intervals are paths from their low to their high end.
+    """
+    unit, most = curve['unit'], max(level['level'] for level in curve['levels'])
+    lines = []
+    for key, label in (('told', 'covariance told'), ('not_told', 'not told')):
+        rates = [(0.0, curve['truth'])] if curve['truth']['n'] else []
+        rates += [(level['level'], level[key]) for level in curve['levels']]
+        dots = [{'x': 100 * at / most, 'y': 100 - 100 * rate['rate'], 'low': 100 - 100 * rate['interval'][0],
+                 'high': 100 - 100 * rate['interval'][1], 'n': rate['n']} for at, rate in rates]
+        lines.append({'label': label, 'dots': dots})
+    ticks = [{'x': 100 * level / most, 'text': f'{display.shown_value(level, unit):.3g}'}
+             for level in (0.0, *(level['level'] for level in curve['levels']))]
+    return {'title': f'{title} noise', 'unit': display.shown_unit(unit), 'lines': lines, 'ticks': ticks}
+
+
+def reliability_dots(calibration: dict | None) -> list[dict]:
+    """Share lifted over foretold probability in a box of 100 by 100; large dots stand for many picks."""
+    if not calibration:
+        return []
+    return [{'x': 100 * each['score'], 'y': 100 - 100 * each['right'], 'n': each['n'],
+             'width': 4 + 10 * (each['n'] / calibration['n']) ** 0.5} for each in calibration['bins']]
+
+
+def _objects(summary: dict) -> list[str]:
+    return sorted({name for condition in summary['conditions'] for name in condition['objects']})
+
+
+def _success_rows(summary: dict) -> list[str]:
+    """Of each condition its success, altogether and by object."""
+    objects = _objects(summary)
+    rows = [['pose', 'lifted', 'of', 'success', '95 % interval', *objects, 'failures']]
+    for each in summary['conditions']:
+        by_object = [_rate(each['objects'].get(name)) for name in objects]
+        failures = ', '.join(f'{reason} {count}' for reason, count in each['failures'].items())
+        rows.append([each['name'], str(each['lifted']), str(each['n']), display.quantity(each['rate'], '1'),
+                     display.interval(each['interval'], '1'), *by_object, failures or 'none'])
+    return aligned(rows, left=(0, len(rows[0]) - 1))
+
+
+def _rate(counted: dict | None) -> str:
+    return f'{counted["lifted"]}/{counted["n"]}' if counted else display.NOTHING
+
+
+def _share_rows(summary: dict) -> list[str]:
+    share = summary['share_of_truth']
+    if not share:
+        return []
+    return [f'Success with the estimated pose by that with the true one, {share["n"]} same scenes: '
+            f'{display.quantity(share["value"], "1")} {display.interval(share["interval"], "1")}']
+
+
+def _gain_rows(summary: dict) -> list[str]:
+    """What the covariance gains at each level of noise."""
+    rows = [['noise', 'told', 'not told', 'gain', '95 % interval']]
+    for curve in summary['curves'].values():
+        for level in curve['levels'] if curve else ():
+            rows.append([display.quantity(level['level'], curve['unit']),
+                         display.quantity(level['told']['rate'], '1'),
+                         display.quantity(level['not_told']['rate'], '1'),
+                         display.quantity(level['gain'], '1'), display.interval(level['gain_interval'], '1')])
+    return aligned(rows) if len(rows) > 1 else []
+
+
+def _calibration_rows(summary: dict) -> list[str]:
+    calibration = summary['calibration']
+    if not calibration:
+        return []
+    return [f'Foretold success probability, expected calibration error over {calibration["n"]} picks: '
+            f'{display.quantity(calibration["ece"], "1")} {display.interval(calibration["interval"], "1")}']

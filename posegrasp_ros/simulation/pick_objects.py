@@ -1,0 +1,77 @@
+"""The objects of a picking run: a model folder, a shipped model, one of the mesh family, or any mesh."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import trimesh
+
+from posegrasp_ros.errors import BadInput
+from posegrasp_ros.estimation.model_card import ModelCard, load_model_card
+from posegrasp_ros.geometry import NO_SYMMETRY, Symmetry
+from posegrasp_ros.grasping.gripper import Gripper
+from posegrasp_ros.grasping.library import load_grasps
+from posegrasp_ros.grasping.planner import GraspPlanner, PlannerOptions
+from posegrasp_ros.grasping.sampling import sample_grasps
+from posegrasp_ros.mesh import Mesh, load_mesh
+from posegrasp_ros.mesh_family import FAMILY, family_object
+from posegrasp_ros.resources import resource_path
+
+SHIPPED = ('box', 'can')
+# Grasps of a mesh without a grasp file; the same in every run, whatever its seed.
+GRASP_SEED = 0
+
+
+@dataclass(frozen=True, eq=False)
+class PickObject:
+    """What to pick, and how.
+
+    :param convex_parts: of the mesh, where they are known
+    :param model: folder of its model; None where there is none, and so no estimated pose
+    """
+
+    name: str
+    mesh: Mesh
+    planner: GraspPlanner
+    convex_parts: Sequence[trimesh.Trimesh] | None = None
+    model: Path | None = None
+
+
+def load_pick_object(given: str, gripper: Gripper, options: PlannerOptions | None = None,
+                     own_grasps: bool = True) -> PickObject:
+    """The object that a user means.
+
+    :param given: ``box`` or ``can`` (the shipped models), a name of the mesh family, a model folder or a mesh file
+    :param own_grasps: plan with a model folder's grasps, which have to be for this gripper; else, as for all that
+        has none, with new ones
+    :raises BadInput: when it is none of these, or cannot be used
+    """
+    path = Path(given)
+    if given in SHIPPED or path.is_dir():
+        return _of_model(load_model_card(resource_path(f'models/{given}') if given in SHIPPED else path), gripper,
+                         options, own_grasps)
+    if given in FAMILY:
+        member = family_object(given)
+        return _of_mesh(given, member.mesh, gripper, options, parts=member.convex_parts)
+    if not path.is_file():
+        raise BadInput(f'object {given}: expected a model folder, a mesh file or one of '
+                       f'{", ".join((*SHIPPED, *FAMILY))}')
+    return _of_mesh(path.stem, load_mesh(path), gripper, options)
+
+
+def _of_model(card: ModelCard, gripper: Gripper, options: PlannerOptions | None, own_grasps: bool) -> PickObject:
+    if not (own_grasps and card.grasps_path.is_file()):
+        return _of_mesh(card.name, card.mesh, gripper, options, card.symmetry, model=card.folder)
+    grasps = load_grasps(card.grasps_path, gripper, card.mesh)
+    planner = GraspPlanner(gripper, grasps, options, card.symmetry, card.mesh)
+    return PickObject(card.name, card.mesh, planner, model=card.folder)
+
+
+def _of_mesh(name: str, mesh: Mesh, gripper: Gripper, options: PlannerOptions | None,
+             symmetry: Symmetry = NO_SYMMETRY, parts: Sequence[trimesh.Trimesh] | None = None,
+             model: Path | None = None) -> PickObject:
+    grasps = sample_grasps(mesh, gripper, np.random.default_rng(GRASP_SEED))
+    return PickObject(name, mesh, GraspPlanner(gripper, grasps, options, symmetry, mesh), parts, model)

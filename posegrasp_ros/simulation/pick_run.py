@@ -1,0 +1,69 @@
+"""``posegrasp picks``: a picking run with its progress, its folder and its summary."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+
+from tqdm import tqdm
+
+from posegrasp_ros.metrics.picks import SCHEMA, Attempt, summarise
+from posegrasp_ros.metrics.stage_report import StageReport
+from posegrasp_ros.picks_report import render_picks
+from posegrasp_ros.provenance import describe_run
+from posegrasp_ros.run_folder import RunFolder
+from posegrasp_ros.simulation.pick import HOLD_S, LIFTED_M, SHAKE_M_S2
+from posegrasp_ros.simulation.picking import PickingRun, run_picks
+from posegrasp_ros.simulation.scene import DENSITY_KG_M3, FRICTION
+
+
+def measure_picks(run: PickingRun, count: int, jobs: int, out: Path, progress: bool = True) -> dict:
+    """Pick in ``count`` scenes and write metrics.jsonl, summary.json and report.html.
+
+    Ctrl-C leaves all three for what was tried until then, and goes on up.
+
+    :return: the summary
+    """
+    attempts: list[Attempt] = []
+    with RunFolder(out, fresh=True) as folder:
+        try:
+            with closing(run_picks(run, count, jobs)) as arriving:
+                _collect(arriving, count * len(run.conditions), folder, attempts, progress)
+        finally:
+            if attempts:
+                summary = _summary(run, attempts, count)
+                folder.write_summary(summary, render_picks)
+    return summary
+
+
+def _collect(arriving: Iterable[Attempt], count: int, folder: RunFolder, attempts: list[Attempt],
+             progress: bool) -> None:
+    """Write down every attempt as it comes."""
+    lifted = 0
+    with tqdm(total=count, desc='picks', unit='pick', disable=None if progress else True) as bar:
+        for attempt in arriving:
+            folder.append(_report(attempt), object=attempt.object, condition=attempt.condition)
+            attempts.append(attempt)
+            lifted += attempt.ok
+            bar.set_postfix_str(f'{lifted} lifted', refresh=False)
+            bar.update()
+
+
+def _report(attempt: Attempt) -> StageReport:
+    """The attempt as a line of metrics.jsonl; there are no images here, so scenes count as stamps."""
+    foretold = attempt.success_probability
+    return StageReport(attempt.scene, 'execution', attempt.ok, '' if attempt.ok else attempt.result,
+                       {} if foretold is None else {'success_probability': foretold})
+
+
+def _summary(run: PickingRun, attempts: list[Attempt], count: int) -> dict:
+    provenance = {
+        **describe_run(seed=run.seed), 'gripper': run.gripper.name, 'noise shape': run.noise_shape,
+        'physics': {'friction': FRICTION, 'kg/m3': DENSITY_KG_M3, 'lifted_m': LIFTED_M, 'shake_m/s2': SHAKE_M_S2,
+                    'held_s': HOLD_S},
+    }
+    scenes = {'planned': count, 'tried': len({attempt.scene for attempt in attempts})}
+    complete = len(attempts) == count * len(run.conditions)
+    return {'schema': SCHEMA, 'scenes': scenes, 'complete': complete, **summarise(attempts, run.conditions),
+            'provenance': provenance}

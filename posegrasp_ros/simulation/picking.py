@@ -1,0 +1,152 @@
+"""Many picks in simulated scenes: what the planner is told of the pose, and what physics makes of it."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from itertools import product, starmap
+from multiprocessing import get_context
+from typing import NamedTuple
+
+import numpy as np
+
+from posegrasp_ros.errors import BadInput
+from posegrasp_ros.estimation.create import create_estimator
+from posegrasp_ros.estimation.estimate import Estimator
+from posegrasp_ros.estimation.model_card import load_model_card
+from posegrasp_ros.geometry import look_at, perturb, rotate_covariance
+from posegrasp_ros.grasping.gripper import Gripper
+from posegrasp_ros.grasping.scene import Scene
+from posegrasp_ros.metrics.picks import Attempt, Condition
+from posegrasp_ros.simulation.pick_objects import PickObject
+from posegrasp_ros.simulation.scene import DEFAULT_BASE_FROM_CAMERA, sample_scene
+from posegrasp_ros.simulation.solids import touch_solids
+from posegrasp_ros.simulation.world import World
+
+# Shares of the stated noise along (position) and about (rotation) axes of which the third is the line of sight.
+NOISE_SHAPES = {
+    'ball': ((1.0, 1.0, 1.0), (1.0, 1.0, 1.0)),
+    # A camera is least sure of the distance, and of turns that tip the object towards it or away.
+    'sight': ((0.25, 0.25, 1.0), (1.0, 1.0, 0.25)),
+}
+
+
+class ToldPose(NamedTuple):
+    """What the planner hears of the object.
+
+    :param base_from_object: (4, 4); None where there is no answer
+    :param covariance: (6, 6) in the base frame; None where it is not told
+    :param reason: for no answer
+    """
+
+    base_from_object: np.ndarray | None = None
+    covariance: np.ndarray | None = None
+    reason: str = ''
+
+
+@dataclass
+class PickingRun:
+    """Scenes by number, each tried under every condition; the same whoever tries them, and in whatever order.
+
+    :param objects: scene k has object k modulo their number
+    :param seed: of scenes and noise
+    :param noise_shape: one of :data:`NOISE_SHAPES`
+    :raises BadInput: when a pose is to be estimated of an object without a model
+    """
+
+    objects: Sequence[PickObject]
+    gripper: Gripper
+    conditions: Sequence[Condition]
+    seed: int
+    noise_shape: str = 'ball'
+    _estimators: dict[str, Estimator] = field(default_factory=dict)
+
+    def __post_init__(self):
+        without = [item.name for item in self.objects if item.model is None]
+        if without and any(condition.pose == 'estimate' for condition in self.conditions):
+            raise BadInput('pose estimate: expected objects with a model folder, found none for '
+                           f'{", ".join(without)}')
+
+    def attempt(self, number: int, condition: Condition) -> Attempt:
+        """Pick in scene ``number``, which is the same under every condition."""
+        item = self.objects[number % len(self.objects)]
+        rng = np.random.default_rng([self.seed, number])
+        scene = sample_scene(rng, item.mesh, DEFAULT_BASE_FROM_CAMERA)
+        # One draw, scaled to each level: what differs between two levels is the level alone.
+        unit_noise = rng.standard_normal(6)
+        with World(item.mesh, self.gripper, scene, convex_parts=item.convex_parts) as world:
+            told = self._told_pose(world, item, condition, unit_noise)
+            if told.base_from_object is None:
+                return Attempt(number, item.name, condition.name, told.reason)
+            around = Scene(support_height_m=0.0, boxes=world.obstacles())
+            plan = item.planner.plan(told.base_from_object, told.covariance, around)
+            if not plan.grasps:
+                return Attempt(number, item.name, condition.name, plan.reason)
+            best = plan.grasps[0]
+            outcome = world.pick(best.approach, best.opening_m, best.force_n)
+            return Attempt(number, item.name, condition.name, outcome.result, best.success_probability)
+
+    def _told_pose(self, world: World, item: PickObject, condition: Condition,
+                   unit_noise: np.ndarray) -> ToldPose:
+        if condition.pose == 'estimate':
+            return self._estimate(world, item)
+        if condition.pose == 'truth':
+            return ToldPose(world.object_pose())
+        return self._disturbed(world.object_pose(), condition, unit_noise)
+
+    def _disturbed(self, base_from_object: np.ndarray, condition: Condition, unit_noise: np.ndarray) -> ToldPose:
+        """The true pose, off by six standard normal numbers scaled to the noise."""
+        along, about = NOISE_SHAPES[self.noise_shape]
+        sight = look_at(DEFAULT_BASE_FROM_CAMERA[:3, 3], base_from_object[:3, 3])[:3, :3]
+        root = np.zeros((6, 6))
+        root[:3, :3] = sight * along * condition.noise_m
+        root[3:, 3:] = sight * about * condition.noise_rad
+        # A covariance is that of the way from the told pose to the true one, hence the sign.
+        return ToldPose(perturb(base_from_object, -root @ unit_noise), root @ root.T if condition.told else None)
+
+    def _estimate(self, world: World, item: PickObject) -> ToldPose:
+        """What the model says of one image."""
+        frame = world.frame()
+        estimation = self._estimator(item).estimate(frame.image, frame.camera)
+        if not estimation.poses:
+            return ToldPose(reason=estimation.reason)
+        best = estimation.poses[0]
+        return ToldPose(frame.base_from_camera @ best.camera_from_object,
+                        rotate_covariance(best.covariance, frame.base_from_camera[:3, :3]))
+
+    def _estimator(self, item: PickObject) -> Estimator:
+        if item.name not in self._estimators:
+            # One thread: more of them round differently, and results are not to depend on the machine's cores.
+            self._estimators[item.name] = create_estimator('onnx', load_model_card(item.model), threads=1)
+        return self._estimators[item.name]
+
+
+def run_picks(run: PickingRun, count: int, jobs: int) -> Iterator[Attempt]:
+    """The attempts of scenes 0 to ``count`` - 1 under each condition, in that order, by so many processes."""
+    tasks = product(range(count), run.conditions)
+    if jobs == 1:
+        yield from starmap(run.attempt, tasks)
+        return
+    for item in run.objects:
+        touch_solids(item.mesh, item.convex_parts)  # decomposed and kept once, before many processes want it
+    pool = ProcessPoolExecutor(jobs, mp_context=get_context('spawn'), initializer=_begin_work, initargs=(run,))
+    try:
+        yield from pool.map(_attempt, *zip(*tasks))
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+_run: PickingRun | None = None
+"""Of a worker process."""
+
+
+def _begin_work(run: PickingRun) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends the work
+    global _run
+    _run = run
+
+
+def _attempt(number: int, condition: Condition) -> Attempt:
+    return _run.attempt(number, condition)

@@ -1,0 +1,66 @@
+"""``posegrasp grasps``: a file that loads, and one clear line where there can be none."""
+
+import numpy as np
+import pytest
+import trimesh
+
+from posegrasp_ros.cli import main
+from posegrasp_ros.grasping.gripper import load_gripper
+from posegrasp_ros.grasping.library import load_grasps
+from posegrasp_ros.mesh import save_mesh
+from posegrasp_ros.mesh_family import family_object
+
+
+@pytest.fixture
+def mesh_file(tmp_path):
+    return lambda name: save_mesh(family_object(name).mesh, tmp_path / name)
+
+
+def refused(capsys, *arguments) -> str:
+    """The one line that a refused command prints."""
+    assert main(['grasps', *map(str, arguments)]) == 2
+    line, = capsys.readouterr().err.splitlines()
+    return line
+
+
+@pytest.mark.parametrize('gripper', ['franka_hand', 'robotiq_2f_85'])
+def test_written_set_loads_and_the_same_seed_gives_the_same_file(mesh_file, tmp_path, capsys, gripper):
+    mesh = mesh_file('l_bracket')
+    for name in ('a.yaml', 'b.yaml'):
+        out = tmp_path / 'new folder' / name
+        assert main(['grasps', str(mesh), '--gripper', gripper, '--out', str(out), '--count', '25']) == 0
+        assert f'{out}: 25 grasps for {gripper}, ' in capsys.readouterr().out
+    assert (out.parent / 'a.yaml').read_text() == out.read_text()
+    grasps = load_grasps(out, load_gripper(gripper)).grasps
+    assert len(grasps) == 25
+    assert np.all(np.diff([grasp.confidence for grasp in grasps]) <= 0)
+
+
+def test_object_wider_than_the_opening_is_refused(mesh_file, capsys):
+    line = refused(capsys, mesh_file('too_wide'))
+    assert 'too_wide: found no opposite surfaces that franka_hand spans (the least 100 mm apart)' in line
+    assert 'use a wider gripper' in line
+
+
+@pytest.mark.parametrize('solid, expected', [
+    (trimesh.creation.box((120, 60, 45)), 'expected a size in metres between 0.005 and 2, got 120 (millimetres? '
+                                          'scale it by 0.001)'),
+    (trimesh.Trimesh([[0, 0, 0], [0.1, 0, 0], [0, 0.1, 0]], [[0, 1, 2]]), 'give the surface a thickness'),
+])
+def test_mesh_in_millimetres_or_without_volume_is_refused(tmp_path, capsys, solid, expected):
+    solid.export(tmp_path / 'mesh.stl')
+    assert expected in refused(capsys, tmp_path / 'mesh.stl')
+
+
+def test_wrong_gripper_and_wrong_folder_are_refused_before_any_work(mesh_file, tmp_path, capsys):
+    assert 'expected a file or one of franka_hand' in refused(capsys, mesh_file('plate'), '--gripper', 'hand')
+    (tmp_path / 'file').write_text('')
+    assert str(tmp_path / 'file') in refused(capsys, mesh_file('plate'), '--out', tmp_path / 'file' / 'g.yaml')
+
+
+def test_help_teaches(capsys):
+    with pytest.raises(SystemExit):
+        main(['grasps', '--help'])
+    said = capsys.readouterr().out
+    assert '--gripper robotiq_2f_85' in said
+    assert 'metres' in said and 'isaac_grasp' in said and 'None' not in said

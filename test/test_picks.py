@@ -1,0 +1,194 @@
+"""Picking runs: paired conditions, the same for any number of processes, whole after Ctrl-C, and their figures."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from posegrasp_ros.cli import main
+from posegrasp_ros.errors import BadInput
+from posegrasp_ros.geometry import perturb, vector_from_rotation
+from posegrasp_ros.grasping.gripper import load_gripper
+from posegrasp_ros.grasping.library import load_grasps
+from posegrasp_ros.grasping.planner import GraspPlanner, PlannerOptions
+from posegrasp_ros.metrics.picks import Attempt, Condition, conditions_of, summarise
+from posegrasp_ros.picks_report import format_picks, headline, render_picks
+from posegrasp_ros.resources import resource_path
+from posegrasp_ros.run_folder import read_reports
+from posegrasp_ros.simulation.pick_objects import load_pick_object
+from posegrasp_ros.simulation.picking import NOISE_SHAPES, PickingRun, run_picks
+from posegrasp_ros.simulation.scene import DEFAULT_BASE_FROM_CAMERA
+
+GRIPPER = load_gripper()
+TRUTH, ESTIMATE = Condition('truth'), Condition('estimate', told=True)
+TOLD, NOT_TOLD = Condition('noise', noise_m=0.01, told=True), Condition('noise', noise_m=0.01)
+
+
+@pytest.fixture(scope='module')
+def box():
+    return load_pick_object('box', GRIPPER, PlannerOptions(min_success_probability=0.0))
+
+
+@pytest.fixture
+def brick(tmp_path):
+    corners = [f'v {x} {y} {z}' for x in (0, 0.05) for y in (0, 0.03) for z in (0, 0.02)]
+    faces = ('1 2 4', '1 4 3', '5 7 8', '5 8 6', '1 5 6', '1 6 2', '3 4 8', '3 8 7', '1 3 7', '1 7 5', '2 6 8',
+             '2 8 4')
+    (tmp_path / 'brick.obj').write_text('\n'.join(corners + [f'f {face}' for face in faces]))
+    return tmp_path / 'brick.obj'
+
+
+def attempts_of(condition, results, probability=None, objects=('mug',)):
+    return [Attempt(number, objects[number % len(objects)], condition.name, result, probability)
+            for number, result in enumerate(results)]
+
+
+def test_every_noise_is_tried_with_and_without_its_covariance():
+    conditions = conditions_of('estimate', [0.005, 0.02], [np.radians(10)])
+    assert [condition.name for condition in conditions] == [
+        'truth', 'estimate', 'noise 5 mm, covariance told', 'noise 5 mm, covariance not told',
+        'noise 20 mm, covariance told', 'noise 20 mm, covariance not told',
+        'noise 10°, covariance told', 'noise 10°, covariance not told']
+
+
+def test_success_is_counted_by_object_with_its_interval():
+    results = ['lifted', 'lifted', 'missed', 'lifted']
+    summary = summarise(attempts_of(TRUTH, results, objects=('mug', 'plate')), [TRUTH])
+    counted = summary['conditions'][0]
+    assert (counted['lifted'], counted['n'], counted['failures']) == (3, 4, {'missed': 1})
+    assert counted['objects']['plate']['rate'] == 1.0 and counted['objects']['mug']['rate'] == 0.5
+    low, high = counted['interval']
+    assert low < 0.75 < high
+
+
+def test_the_share_of_truth_is_taken_over_scenes_tried_with_both():
+    attempts = attempts_of(TRUTH, ['lifted'] * 8 + ['missed'] * 2)
+    attempts += attempts_of(ESTIMATE, ['lifted'] * 6 + ['no_detection', 'lifted'])
+    share = summarise(attempts, [TRUTH, ESTIMATE])['share_of_truth']
+    assert share['n'] == 8 and share['value'] == pytest.approx(7 / 8)
+    assert share['interval'][0] < 7 / 8 <= share['interval'][1]
+
+
+def test_the_gain_of_the_covariance_is_paired_by_scene():
+    attempts = attempts_of(TOLD, ['lifted'] * 9 + ['missed'])
+    attempts += attempts_of(NOT_TOLD, ['lifted'] * 6 + ['missed'] * 4)
+    level = summarise(attempts, [TRUTH, TOLD, NOT_TOLD])['curves']['position']['levels'][0]
+    assert level['gain'] == pytest.approx(0.3) and level['level'] == 0.01
+    # no scene went the other way: however the scenes are drawn, nothing is lost
+    assert 0.0 <= level['gain_interval'][0] < 0.3 < level['gain_interval'][1]
+
+
+def test_calibration_looks_at_picks_whose_planner_knew_the_covariance():
+    attempts = attempts_of(TOLD, ['lifted'] * 8 + ['missed'] * 2, 0.8)
+    attempts += attempts_of(NOT_TOLD, ['missed'] * 10, 0.9)
+    attempts.append(Attempt(10, 'mug', TOLD.name, 'pose_too_uncertain'))
+    calibration = summarise(attempts, [TRUTH, TOLD, NOT_TOLD])['calibration']
+    assert calibration['n'] == 10 and calibration['ece'] == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize('shape', NOISE_SHAPES)
+def test_the_true_pose_scatters_about_the_told_one_as_its_covariance_says(shape, box):
+    run = PickingRun([box], GRIPPER, [], seed=1, noise_shape=shape)
+    true_pose = perturb(np.eye(4), np.array([0.1, 0.2, 0.3, 0.5, -0.3, 0.2]))
+    rng, condition = np.random.default_rng(5), Condition('noise', 0.01, 0.02, told=True)
+    told = [run._disturbed(true_pose, condition, rng.standard_normal(6)) for _ in range(2000)]
+    deltas = np.array([np.concatenate([true_pose[:3, 3] - each.base_from_object[:3, 3], vector_from_rotation(
+        true_pose[:3, :3] @ each.base_from_object[:3, :3].T)]) for each in told])
+    whitened = np.linalg.solve(np.linalg.cholesky(told[0].covariance), deltas.T)
+    assert np.cov(whitened) == pytest.approx(np.eye(6), abs=0.1)
+
+
+def test_along_the_line_of_sight_the_noise_is_largest(box):
+    run = PickingRun([box], GRIPPER, [], seed=1, noise_shape='sight')
+    covariance = run._disturbed(np.eye(4), Condition('noise', 0.02, told=True), np.zeros(6)).covariance[:3, :3]
+    stds, axes = np.linalg.eigh(covariance)
+    towards_camera = DEFAULT_BASE_FROM_CAMERA[:3, 3] / np.linalg.norm(DEFAULT_BASE_FROM_CAMERA[:3, 3])
+    assert np.sqrt(stds) == pytest.approx([0.005, 0.005, 0.02])
+    assert abs(axes[:, 2] @ towards_camera) == pytest.approx(1.0)
+
+
+def test_two_processes_find_what_one_finds(box):
+    run = PickingRun([box], GRIPPER, [TRUTH, TOLD, NOT_TOLD], seed=3)
+    alone, together = (list(run_picks(run, 2, jobs)) for jobs in (1, 2))
+    assert alone == together and len(alone) == 6
+    assert [attempt.scene for attempt in alone] == [0, 0, 0, 1, 1, 1]
+    assert alone[0].ok and alone[0].success_probability > 0.9
+
+
+def test_the_planner_may_give_up(box):
+    grasps = load_grasps(resource_path('models/box/grasps.yaml'), GRIPPER)
+    shy = replace(box, planner=GraspPlanner(GRIPPER, grasps, PlannerOptions(min_success_probability=0.99)))
+    hopeless = Condition('noise', noise_m=0.05, told=True)
+    attempt = PickingRun([shy], GRIPPER, [hopeless], seed=3).attempt(0, hopeless)
+    assert attempt.result == 'pose_too_uncertain' and attempt.success_probability is None
+
+
+def test_the_command_picks_models_and_meshes_and_writes_a_run_folder(brick, tmp_path, capsys):
+    out = tmp_path / 'run'
+    assert main(['picks', 'box', str(brick), '--count', '3', '--noise-mm', '10', '--jobs', '1', '--seed', '2',
+                 '--out', str(out)]) == 0
+    summary = json.loads((out / 'summary.json').read_text())
+    assert summary['complete'] and summary['scenes'] == {'planned': 3, 'tried': 3}
+    assert summary['provenance']['physics']['friction'] <= 0.6
+    said = capsys.readouterr().out
+    assert 'noise 10 mm, covariance told' in said and str(out / 'report.html') in said
+    page = (out / 'report.html').read_text()
+    assert 'Position noise' in page and 'box, brick;' in page and 'http' not in page
+    reports, warnings = read_reports(out)
+    assert len(reports) == 9 and not warnings
+
+
+@pytest.mark.parametrize('arguments, expected', [
+    (['nonesuch'], 'object nonesuch: expected a model folder, a mesh file or one of box'),
+    (['too_wide'], 'too_wide'),
+    ([str(resource_path('config'))], 'model.yaml'),
+])
+def test_what_cannot_be_picked_is_named(arguments, expected, capsys, tmp_path):
+    assert main(['picks', *arguments, '--count', '1', '--out', str(tmp_path / 'run')]) == 2
+    assert expected in capsys.readouterr().err
+    assert not (tmp_path / 'run').exists()
+
+
+def test_a_pose_can_only_be_estimated_with_a_model(box):
+    with pytest.raises(BadInput, match='expected objects with a model folder, found none for bare'):
+        PickingRun([box, replace(box, name='bare', model=None)], GRIPPER, [TRUTH, ESTIMATE], seed=1)
+
+
+def test_ctrl_c_leaves_a_valid_partial_run(tmp_path):
+    command = [sys.executable, '-m', 'posegrasp_ros.cli', 'picks', 'box', '--count', '500', '--jobs', '2',
+               '--out', str(tmp_path)]
+    process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    lines = tmp_path / 'metrics.jsonl'
+    deadline_s = time.monotonic() + 60
+    while not (lines.is_file() and lines.read_bytes().count(b'\n') >= 3) and time.monotonic() < deadline_s:
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does it: the whole group hears it
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130 and 'Traceback' not in said
+    summary = json.loads((tmp_path / 'summary.json').read_text())
+    assert not summary['complete'] and 3 <= summary['scenes']['tried'] < 500
+    assert 'then interrupted' in (tmp_path / 'report.html').read_text()
+    assert len(read_reports(tmp_path)[0]) == summary['conditions'][0]['n']
+
+
+@pytest.mark.parametrize('attempts', [
+    attempts_of(TRUTH, ['missed']),
+    attempts_of(TRUTH, ['lifted'] * 3) + attempts_of(ESTIMATE, []),
+    attempts_of(TRUTH, ['lifted'] * 6) + attempts_of(TOLD, ['lifted'] * 6, 0.9)
+    + attempts_of(NOT_TOLD, ['missed']),
+], ids=['one', 'interrupted before the first estimate', 'interrupted'])
+def test_any_run_can_be_shown(attempts):
+    summary = {'schema': 's', 'scenes': {'planned': 9, 'tried': 6}, 'complete': False,
+               'provenance': {'time': '2026', 'noise shape': 'ball'},
+               **summarise(attempts, [TRUTH, ESTIMATE, TOLD, NOT_TOLD])}
+    assert headline(summary)['pose'] == 'truth'
+    assert 'Interrupted' in format_picks(summary)
+    assert 'then interrupted' in render_picks(json.loads(json.dumps(summary)))
