@@ -56,13 +56,14 @@ setup(
             'ros-sensor-msgs',
             'ros-visualization-msgs',
         ],
-        # embreex casts trimesh's rays, networkx finds its stable poses, coacd takes hollow meshes apart for contacts
+        # embreex casts trimesh's rays, networkx finds its stable poses, coacd takes hollow meshes apart for
+        # contacts
         'sim': ['mujoco>=3.3', 'coacd', 'embreex', 'networkx'],
-        # Pinocchio asks the arm of a URDF whether it reaches a grasp
+        # Pinocchio tells whether the arm of a URDF reaches a grasp
         'reach': ['pin'],
         'train': ['torch>=2.4', 'onnx', 'scikit-image'],
         # ROS launch testing's plugins break on pytest 8.4 and later.
-        'dev': ['onnx', 'pytest<8.4', 'ruff'],
+        'dev': ['onnx', 'pin', 'pytest<8.4', 'ruff'],
     },
     zip_safe=False,
     maintainer='posegrasp_ros developers',

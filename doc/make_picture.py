@@ -25,7 +25,8 @@ def main(seed: int = SEED) -> None:
     """Estimate, plan and pick in one scene; write the three pictures side by side."""
     card = load_model_card(resource_path('models/box'))
     gripper = load_gripper()
-    planner = GraspPlanner(gripper, load_grasps(card.grasps_path, gripper), symmetry=card.symmetry)
+    grasps = load_grasps(card.grasps_path, gripper, card.mesh)
+    planner = GraspPlanner(gripper, grasps, symmetry=card.symmetry, mesh=card.mesh)
     scene = sample_scene(np.random.default_rng(seed), card.mesh, DEFAULT_BASE_FROM_CAMERA)
     with World(card.mesh, gripper, scene) as world:
         seen = world.frame()

@@ -10,7 +10,7 @@ def start(context):
     """The nodes; the camera's pose goes into TF where it is given here."""
     return [
         pipeline_node(context, 'perception', texts=('model', 'estimator')),
-        pipeline_node(context, 'grasp_planner', texts=('model', 'gripper', 'base_frame'),
+        pipeline_node(context, 'grasp_planner', texts=('model', 'gripper', 'base_frame', 'urdf', 'tip_frame'),
                       numbers=('base_from_camera',)),
         pipeline_node(context, 'monitor', texts=('model', 'out', 'estimator')),
         *camera_transform(context, number_of(context, 'base_from_camera')),
@@ -21,8 +21,8 @@ def start(context):
 def generate_launch_description():
     """Arguments and nodes."""
     return LaunchDescription([
-        *declare('namespace', 'params_file', 'model', 'gripper', 'estimator', 'base_from_camera', 'base_frame',
-                 'camera_frame', 'image', 'camera_info', 'depth', 'ground_truth', 'execution_report', 'out',
-                 'use_sim_time', 'rviz', 'log_level'),
+        *declare('namespace', 'params_file', 'model', 'gripper', 'urdf', 'tip_frame', 'estimator',
+                 'base_from_camera', 'base_frame', 'camera_frame', 'image', 'camera_info', 'depth',
+                 'ground_truth', 'execution_report', 'out', 'use_sim_time', 'rviz', 'log_level'),
         OpaqueFunction(function=start),
     ])

@@ -21,6 +21,7 @@ from posegrasp_ros.estimation.model_card import ModelCard
 from posegrasp_ros.estimation.track import with_tracking
 from posegrasp_ros.geometry import rotate_covariance
 from posegrasp_ros.grasping.planner import GraspPlanner, Plan, PlanningError, Scene
+from posegrasp_ros.mesh import Mesh
 from posegrasp_ros.metrics.baselines import Entry, Ledger, load_ledger
 from posegrasp_ros.metrics.pose_errors import ErrorTarget
 from posegrasp_ros.metrics.run import RunMetrics
@@ -75,7 +76,7 @@ def evaluate_bags(paths: Sequence[str | Path], card: ModelCard, estimator: str =
     """
     ledger = ledger or load_ledger()
     target = ErrorTarget.from_mesh(card.mesh, card.symmetry, card.tolerance)
-    planning = _Planning(planner, scene or Scene(), base_from_camera) if planner else None
+    planning = _Planning(planner, scene or Scene(), card.mesh, base_from_camera) if planner else None
     topics = topics or BagTopics()
     if planning is None or base_from_camera is not None:
         topics = replace(topics, base_frame=None)
@@ -109,26 +110,27 @@ def evaluate_bags(paths: Sequence[str | Path], card: ModelCard, estimator: str =
 class _Planning:
     """Planner, scene and camera: a pose in the camera to a planning report."""
 
-    def __init__(self, planner: GraspPlanner, scene: Scene, base_from_camera: np.ndarray | None = None):
+    def __init__(self, planner: GraspPlanner, scene: Scene, mesh: Mesh, base_from_camera: np.ndarray | None):
         self._planner = planner
-        self._scene = scene
+        self._scene, self._mesh = scene, mesh
         self._base_from_camera = base_from_camera
 
-    def report(self, frame: BagFrame, pose: PoseEstimate) -> StageReport | None:
-        """None where it is not known how the camera stands to the base."""
+    def report(self, frame: BagFrame, poses: Sequence[PoseEstimate]) -> StageReport | None:
+        """For the first of the poses, clear of the others; None where it is not known where the camera is."""
         base_from_camera = frame.base_from_camera if self._base_from_camera is None else self._base_from_camera
         if base_from_camera is None:
             return None
         start = time.perf_counter()
-        covariance = rotate_covariance(pose.covariance, base_from_camera[:3, :3])
+        covariance = rotate_covariance(poses[0].covariance, base_from_camera[:3, :3])
+        base_from_object, *others = (base_from_camera @ pose.camera_from_object for pose in poses)
         try:
-            plan = self._planner.plan(base_from_camera @ pose.camera_from_object, covariance, self._scene)
+            plan = self._planner.plan(base_from_object, covariance, self._scene.with_others(self._mesh, others))
         except PlanningError as error:
             LOGGER.warning('%s', error)
             plan = Plan([], 'bad_pose', {})
         latency_ms = (time.perf_counter() - start) * 1e3
         return StageReport(frame.stamp_ns, 'planning', bool(plan.grasps), plan.reason,
-                           {**plan.numbers, 'latency_ms': latency_ms})
+                           {**plan.numbers, 'latency_ms': latency_ms}, plan.words)
 
 
 class Contestant:
@@ -158,12 +160,12 @@ class Contestant:
         if report.ok:
             best = estimation.poses[0]
             self.metrics.add_estimate(stamp_ns, best.camera_from_object, best.covariance)
-            plan_report = self._planning.report(frame, best) if self._planning else None
+            plan_report = self._planning.report(frame, estimation.poses) if self._planning else None
             if plan_report:
                 yield self._count(plan_report, stamp_ns)
 
     def _count(self, report: StageReport, stamp_ns: int) -> StageReport:
-        self.metrics.add_report(StageReport(stamp_ns, report.stage, report.ok, report.reason, report.numbers))
+        self.metrics.add_report(replace(report, stamp_ns=stamp_ns))
         return report
 
     def _perceive(self, frame: BagFrame, stamp_ns: int) -> tuple[Estimation, StageReport]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 # Node name -> (executable, {topic in the node: topic in the graph}). All names are relative, so a namespace works.
 NODES: dict[str, tuple[str, dict[str, str]]] = {
     'perception': ('perception_node', {}),
-    'grasp_planner': ('grasp_planner_node', {'pose': 'perception/pose'}),
+    'grasp_planner': ('grasp_planner_node', {'pose': 'perception/pose', 'poses': 'perception/poses'}),
     'simulator': ('simulator_node', {
         'approach': 'grasp_planner/approach',
         'gripper': 'grasp_planner/gripper',

@@ -21,7 +21,7 @@ os.environ |= {name: value for name, value in node_environment(0).items() if nam
 
 HAS_ROS = importlib.util.find_spec('rclpy') is not None
 NEED_ROS = ['test_nodes_*.py', 'test_messages.py', 'test_markers.py', 'test_parameters.py', 'test_lifecycle.py',
-            'test_system.py', 'test_intrinsics.py']
+            'test_system.py', 'test_intrinsics.py', 'test_moveit_grasps.py']
 collect_ignore_glob = [] if HAS_ROS else NEED_ROS
 
 

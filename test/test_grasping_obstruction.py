@@ -6,8 +6,9 @@ from scipy.optimize import linprog
 
 from posegrasp_ros.geometry import make_transform, random_rotation
 from posegrasp_ros.grasping.gripper import load_gripper
-from posegrasp_ros.grasping.obstruction import STEP_M, GripperBoxes, touches
+from posegrasp_ros.grasping.obstruction import GripperBoxes, touches
 from posegrasp_ros.grasping.scene import BoxObstacle, Scene, SceneError, SphereObstacle
+from posegrasp_ros.grasping.swept_boxes import STEP_M
 from posegrasp_ros.mesh import load_mesh
 from posegrasp_ros.resources import resource_path
 
@@ -95,3 +96,15 @@ def test_the_box_around_another_instance_holds_it():
 def test_impossible_surroundings_are_refused(bad, what):
     with pytest.raises(SceneError, match=what):
         Scene(**bad)
+
+
+@pytest.mark.parametrize('seed', range(8))
+def test_what_just_touches_does_so_however_the_scene_is_turned(seed):
+    """The widest part of the gripper and a box, face on face."""
+    boxes = GripperBoxes(GRIPPER, np.array([0.08]))
+    side_m = (boxes.centers[0] + boxes.half_extents)[:, 0].max()
+    face_on_face = BoxObstacle(make_transform(None, (side_m + 0.05, 0.0, 0.0)), np.array([0.05, 0.2, 0.3]))
+    turned = make_transform(random_rotation(np.random.default_rng(seed)), (0.3, -0.2, 0.1))
+    for moved in (np.eye(4), turned):
+        scene = Scene(boxes=[face_on_face]).moved(moved)
+        assert touches(moved[None], boxes, np.zeros(1, dtype=int), np.zeros((1, 3)), scene, 0.0).all()

@@ -107,6 +107,7 @@ def test_a_gripper_command_of_another_shape_is_refused(message):
     StageReport(7, 'perception', True, '', {'latency_ms': 12.3456789012345, 'score': 0.5}),
     StageReport(1_700_000_000_123_456_789, 'planning', False, 'unreachable', {}),
     StageReport(7, 'execution', False, 'slipped', {'slip_m': float('inf')}),
+    StageReport(7, 'planning', False, 'pose_too_uncertain', {'feasible': 0.0}, {'weakest_direction': 'tilt'}),
 ])
 def test_a_report_comes_back(report):
     assert messages.report_from(messages.to_report(report)) == report

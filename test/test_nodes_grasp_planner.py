@@ -6,14 +6,21 @@ from geometry_msgs.msg import PoseArray, PoseStamped, PoseWithCovarianceStamped
 from nav_msgs.msg import Path
 from rclpy.lifecycle import TransitionCallbackReturn
 from ros_harness import running
-from sensor_msgs.msg import JointState
+from sensor_msgs.msg import CameraInfo, Image, JointState
+from visualization_msgs.msg import MarkerArray
 
 from posegrasp_ros.estimation.estimate import PoseEstimate
 from posegrasp_ros.geometry import invert, look_at, make_transform
+from posegrasp_ros.grasping.plan import REASONS
+from posegrasp_ros.mesh import load_mesh
 from posegrasp_ros.nodes.grasp_planner_node import GraspPlannerNode
+from posegrasp_ros.resources import resource_path
 from posegrasp_ros.ros import messages
 from posegrasp_ros.ros.parameters import pose_values
+from posegrasp_ros.simulation.scene import sample_scene
+from posegrasp_ros.simulation.world import World
 
+MESH = load_mesh(resource_path('models/box/mesh.obj'))
 BASE_FROM_CAMERA = look_at((0.4, 0.0, 0.5), (0.0, 0.0, 0.0))
 # The box lies on the table, which is at z = 0.
 BASE_FROM_OBJECT = make_transform(None, (0.05, 0.02, 0.0225))
@@ -101,3 +108,108 @@ def test_a_file_or_parameter_that_cannot_be_used_fails_configure(scripted_model,
         assert harness.state == 'unconfigured'
     lines = [line for line in capfd.readouterr().err.splitlines() if 'ERROR' in line]
     assert len(lines) == 1 and expected in lines[0]
+
+
+def answer_to(harness, transform=BASE_FROM_OBJECT, covariance=COVARIANCE):
+    """The report on one pose in the base frame."""
+    reports = harness.reports()
+    harness.publisher(PoseWithCovarianceStamped, '/pose').publish(pose(12, 'base', transform, covariance))
+    harness.spin_until(lambda: reports)
+    return reports[0]
+
+
+LID = [0.05, 0.02, 0.25, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 0.05]
+
+
+@pytest.mark.parametrize(('parameters', 'expected'), [
+    ({'obstacle_boxes': LID[:9]}, 'parameter obstacle_boxes: expected 10 finite numbers each'),
+    ({'obstacle_boxes': [*LID, *LID[:6], 2.0, *LID[7:]]}, 'obstacle_boxes: box 1: expected a quaternion'),
+    ({'obstacle_boxes': [*LID[:9], 0.0]}, 'parameter obstacle_boxes: box 0: expected sides above 0'),
+    ({'obstacle_spheres': [0.0, 0.0, 0.1]}, 'parameter obstacle_spheres: expected 4 finite numbers each'),
+    ({'obstacle_spheres': [0.0, 0.0, 0.1, -0.1]}, 'parameter obstacle_spheres: sphere 0: expected a radius'),
+    ({'urdf': '/nowhere/arm.urdf'}, 'parameter tip_frame: with urdf given, expected the frame'),
+    ({'urdf': '/nowhere/arm.urdf', 'tip_frame': 'hand'}, 'parameter urdf or tip_frame: '),
+    ({'reach_max_m': 0.5, 'reach_min_m': 0.6}, 'parameter reach_min_m: expected less than'),
+    ({'reach_max_m': 0.5, 'reach_shoulder': [0.0, 0.0]}, 'parameter reach_shoulder: expected 3 finite numbers'),
+    ({'depth_obstacles': True, 'model': ''}, 'parameter depth_obstacles: expected a model'),
+])
+def test_surroundings_or_an_arm_that_cannot_be_fail_configure_by_name(scripted_model, capfd, parameters, expected):
+    grasps = {'grasps': str(scripted_model / 'grasps.yaml')} if parameters.get('model') == '' else {}
+    with running(GraspPlannerNode, **{'model': str(scripted_model), **grasps, **parameters}) as harness:
+        assert harness.node.trigger_configure() == TransitionCallbackReturn.FAILURE
+    lines = [line for line in capfd.readouterr().err.splitlines() if 'ERROR' in line]
+    assert len(lines) == 1 and expected in lines[0]
+
+
+@pytest.mark.parametrize(('parameters', 'reason'), [
+    ({'obstacle_boxes': LID}, 'approach_blocked'),
+    ({'obstacle_spheres': [0.05, 0.02, 0.3, 0.2]}, 'collides'),
+    ({'reach_max_m': 0.3, 'reach_shoulder': [1.0, 0.0, 0.0]}, 'unreachable'),
+])
+def test_obstacles_and_reach_come_from_parameters(scripted_model, parameters, reason):
+    with running(GraspPlannerNode, model=str(scripted_model), **parameters) as harness:
+        harness.start()
+        report = answer_to(harness)
+    assert report.numbers[f'fell_{reason}'] > 50
+    assert report.numbers['obstacles'] == ('reach_max_m' not in parameters)
+
+
+def test_a_pose_that_is_too_uncertain_is_answered_with_the_direction_that_costs_most(scripted_model):
+    with running(GraspPlannerNode, model=str(scripted_model), min_success_probability=0.9) as harness:
+        harness.start()
+        report = answer_to(harness, covariance=np.diag([9e-4, 9e-4, 1e-8, 1e-6, 1e-6, 1e-6]))
+    assert (report.ok, report.reason) == (False, 'pose_too_uncertain')
+    assert report.words == {'weakest_direction': 'shift along the closing direction'}
+    assert report.numbers['fell_pose_too_uncertain'] > 0
+
+
+def test_the_other_instances_of_the_same_image_are_obstacles(scripted_model):
+    """The pose comes first and waits; the instances of another image do not count."""
+    beside = make_transform(None, (0.05, 0.11, 0.0225))
+    with running(GraspPlannerNode, model=str(scripted_model)) as harness:
+        harness.start()
+        reports, poses = harness.reports(), harness.publisher(PoseWithCovarianceStamped, '/pose')
+        instances = harness.publisher(PoseArray, '/poses')
+        for stamp, among, of in ((1, [BASE_FROM_OBJECT], 1), (2, [BASE_FROM_OBJECT, beside], 2),
+                                 (3, [BASE_FROM_OBJECT, beside], 2)):
+            poses.publish(pose(stamp, 'base', BASE_FROM_OBJECT))
+            harness.spin_for(0.02)
+            instances.publish(messages.to_pose_array(messages.to_header(of, 'base'), among))
+            harness.spin_until(lambda stamp=stamp: len(reports) == stamp)
+    assert [report.numbers['obstacles'] for report in reports] == [0, 1, 0]
+    alone, beside_another, _ = (report.numbers['feasible'] for report in reports)
+    assert 0 < beside_another < alone
+
+
+def test_what_the_depth_image_shows_is_an_obstacle_but_not_the_object(scripted_model):
+    spec = sample_scene(np.random.default_rng(3), MESH)
+    with World(MESH, None, spec, image_size=(320, 240)) as world:
+        frame = world.frame(depth=True)
+    header = messages.to_header(9, 'camera')
+    depth = Image(header=header, height=240, width=320, encoding='32FC1', step=1280, data=frame.depth_m.tobytes())
+    with running(GraspPlannerNode, model=str(scripted_model), depth_obstacles=True,
+                 base_from_camera=list(pose_values(frame.base_from_camera))) as harness:
+        harness.start()
+        reports, poses = harness.reports(), harness.publisher(PoseWithCovarianceStamped, '/pose')
+        infos, depths = harness.publisher(CameraInfo, '/camera_info'), harness.publisher(Image, '/depth')
+        poses.publish(pose(5, 'camera', frame.camera_from_object))
+        harness.spin_until(lambda: len(reports) == 1)
+        infos.publish(messages.to_camera_info(header, frame.camera))
+        poses.publish(pose(5, 'camera', frame.camera_from_object))
+        harness.spin_until(lambda: len(reports) == 2)
+        poses.publish(pose(9, 'camera', frame.camera_from_object))
+        harness.spin_for(0.02)
+        depths.publish(depth)
+        harness.spin_until(lambda: len(reports) == 3)
+    assert [report.reason for report in reports] == ['no_camera_info', 'no_depth', '']
+    assert reports[2].ok and 0 < reports[2].numbers['obstacle_points'] < 5000
+
+
+def test_what_fell_is_drawn_for_who_looks(planner):
+    drawn, reports = planner.collect(MarkerArray, '/grasp_planner/discarded'), planner.reports()
+    planner.publisher(PoseWithCovarianceStamped, '/pose').publish(
+        pose(12, 'camera', invert(BASE_FROM_CAMERA) @ BASE_FROM_OBJECT))
+    planner.spin_until(lambda: drawn and reports)
+    counts = {marker.ns: len(marker.points) / 8 for marker in drawn[0].markers if marker.ns}
+    assert counts == {reason: reports[0].numbers[f'fell_{reason}'] for reason in REASONS
+                      if reports[0].numbers[f'fell_{reason}']}

@@ -114,4 +114,5 @@ def _planner(card, options: argparse.Namespace):
         print(f'posegrasp: {card.grasps_path}: no grasps; poses are measured, grasps are not', file=sys.stderr)
         return None
     gripper = load_gripper(options.gripper)
-    return GraspPlanner(gripper, load_grasps(card.grasps_path, gripper, card.mesh), symmetry=card.symmetry)
+    grasps = load_grasps(card.grasps_path, gripper, card.mesh)
+    return GraspPlanner(gripper, grasps, symmetry=card.symmetry, mesh=card.mesh)

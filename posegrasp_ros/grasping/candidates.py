@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtr
+from scipy.special import erf, ndtr
 
 from posegrasp_ros.geometry import Symmetry
 from posegrasp_ros.grasping.gripper import Gripper
@@ -55,9 +55,13 @@ class Candidates:
         limit_m = gripper.max_opening_m + 1e-6
         self._too_wide = self._spread((widths_m >= limit_m) | (openings_m > limit_m))
         self._confidences = self._spread(np.array([grasp.confidence for grasp in grasps], dtype=float))
-        self._side_gaps_m = self._spread(np.maximum(openings_m - widths_m, 0.0) / 2)
+        self._side_gaps_m = self._spread(np.maximum(openings_m - widths_m, 0.0) / 2).astype(np.float32)
+        self._closing_directions = np.ascontiguousarray(self._object_from_tcp[:, :3, 0].T, dtype=np.float32)
         self._boxes = GripperBoxes(gripper, openings_m)
+        # Now, not in the first plan, is the time for compiling.
+        touches(np.zeros((0, 4, 4)), self._boxes, np.zeros(0, dtype=int), np.zeros((0, 3)), Scene(), 0.0)
         # Of equally good places those tried one after the other lie far apart: 0, 105, 210, 315, 60 degrees ...
+        self._first_places = self.places * np.arange(self._count)
         self._precedence = (7 * np.arange(self.places)) % self.places / 1e6
 
     def _spread(self, of_grasps: np.ndarray) -> np.ndarray:
@@ -70,10 +74,13 @@ class Candidates:
         :param errors: (6, 6) covariance of the object's pose, base frame
         """
         verdicts, outlooks = self._screen(base_from_object, scene)
-        preferences = outlooks * self._side_fits(base_from_object, errors)
-        if scene.has_obstacles:
-            self._try_against_obstacles(base_from_object, verdicts, preferences, scene)
+        preferences = outlooks.round(3)
+        if self.places > 1:
+            passed = np.flatnonzero(verdicts == PASSED)
+            preferences[passed] = (outlooks[passed] * self._side_fits(passed, base_from_object, errors)).round(3)
         chosen = self._best_places(verdicts, preferences)
+        if scene.has_obstacles:
+            self._try_against_obstacles(base_from_object, verdicts, preferences, chosen, scene)
         return Placed(base_from_object @ self._object_from_tcp[chosen], verdicts[chosen], outlooks[chosen])
 
     def _screen(self, base_from_object: np.ndarray, scene: Scene) -> tuple[np.ndarray, np.ndarray]:
@@ -92,40 +99,43 @@ class Candidates:
             clearances_m = heights_m + lowest.ravel() - scene.support_height_m
             on_the_way_m = clearances_m - self._options.pre_grasp_distance_m * up_in_tcp[2].clip(0.0)
             outlooks *= ndtr(clearances_m / SUPPORT_ERROR_M)
-            verdicts[on_the_way_m < self._options.min_clearance_m] = VERDICTS['approach_blocked']
-            verdicts[clearances_m < self._options.min_clearance_m] = VERDICTS['below_support']
+            least_m = self._options.min_clearance_m - 1e-9  # rounding must not decide on what is right there
+            verdicts[on_the_way_m < least_m] = VERDICTS['approach_blocked']
+            verdicts[clearances_m < least_m] = VERDICTS['below_support']
         verdicts[self._too_wide] = VERDICTS['too_wide']
         return verdicts, outlooks
 
-    def _side_fits(self, base_from_object: np.ndarray, errors: np.ndarray) -> np.ndarray:
-        """(N,) how surely the pads pass on either side of the object, as far as its position alone tells.
+    def _side_fits(self, candidates: np.ndarray, base_from_object: np.ndarray, errors: np.ndarray) -> np.ndarray:
+        """How surely the pads pass on either side of the object, as far as its position alone tells.
 
         Only for choosing between places: a cheap stand-in for the probability that the tolerance gives.
         """
-        if self.places == 1:
-            return np.ones(len(self._side_gaps_m))
-        closing = base_from_object[:3, :3] @ self._side_by_side[:3, 0::4]
-        stds_m = np.sqrt((closing * (errors[:3, :3] @ closing)).sum(axis=0).clip(1e-12))
-        return 2.0 * ndtr(self._side_gaps_m / stds_m) - 1.0
+        rotation, closing = base_from_object[:3, :3], self._closing_directions[:, candidates]
+        in_object = (rotation.T @ errors[:3, :3] @ rotation).astype(np.float32)
+        variances_m2 = (closing * (in_object @ closing)).sum(axis=0).clip(1e-12)
+        return erf(self._side_gaps_m[candidates] / np.sqrt(2.0 * variances_m2))
 
     def _try_against_obstacles(self, base_from_object: np.ndarray, verdicts: np.ndarray, preferences: np.ndarray,
-                               scene: Scene) -> None:
-        """Try each grasp's places, best first, until one is clear of the obstacles; ``verdicts`` is written to."""
-        clear = np.zeros(len(verdicts), dtype=bool)
+                               chosen: np.ndarray, scene: Scene) -> None:
+        """Try each grasp's places, best first, until one is clear of the obstacles.
+
+        ``verdicts`` and ``chosen`` (G,), the best place of each grasp so far, are written to.
+        """
+        trying = np.flatnonzero(verdicts[chosen] == PASSED)
         for _ in range(min(PLACES_TRIED, self.places)):
-            best = self._best_places(verdicts, preferences)
-            todo = best[(verdicts[best] == PASSED) & ~clear[best]]
-            if not len(todo):
+            tried = chosen[trying]
+            blocked = self._is_blocked(base_from_object @ self._object_from_tcp[tried], trying, scene)
+            verdicts[tried[blocked]] = VERDICTS['approach_blocked']
+            trying = trying[blocked]
+            chosen[trying] = self._best_places(verdicts, preferences, trying)
+            trying = trying[verdicts[chosen[trying]] == PASSED]
+            if not len(trying):
                 break
-            blocked = self._is_blocked(base_from_object @ self._object_from_tcp[todo], todo // self.places, scene)
-            verdicts[todo[blocked]] = VERDICTS['approach_blocked']
-            clear[todo[~blocked]] = True
-        verdicts[(verdicts == PASSED) & ~clear] = VERDICTS['approach_blocked']
-        blocked = self._best_places(verdicts, preferences)
-        blocked = blocked[verdicts[blocked] == VERDICTS['approach_blocked']]
-        at_grasp = touches(base_from_object @ self._object_from_tcp[blocked], self._boxes, blocked // self.places,
+        verdicts[chosen[trying]] = VERDICTS['approach_blocked']  # given up
+        blocked = np.flatnonzero(verdicts[chosen] == VERDICTS['approach_blocked'])
+        at_grasp = touches(base_from_object @ self._object_from_tcp[chosen[blocked]], self._boxes, blocked,
                            np.zeros((len(blocked), 3)), scene, self._options.min_clearance_m)
-        verdicts[blocked[at_grasp]] = VERDICTS['collides']
+        verdicts[chosen[blocked[at_grasp]]] = VERDICTS['collides']
 
     def _is_blocked(self, base_from_tcp: np.ndarray, grasps: np.ndarray, scene: Scene) -> np.ndarray:
         """(n,) whether the gripper touches an obstacle on the way in or on the way up."""
@@ -137,7 +147,9 @@ class Candidates:
                                 self._options.min_clearance_m)
         return blocked
 
-    def _best_places(self, verdicts: np.ndarray, preferences: np.ndarray) -> np.ndarray:
-        """(G,) the candidate of each grasp that passed most checks, then the one preferred."""
-        ranks = np.where(verdicts == PASSED, PASSED + preferences.round(3), verdicts).reshape(-1, self.places)
-        return (ranks - self._precedence).argmax(axis=1) + self.places * np.arange(self._count)
+    def _best_places(self, verdicts: np.ndarray, preferences: np.ndarray,
+                     grasps: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """The candidate of each grasp that passed most checks, then the one preferred."""
+        verdicts, preferences = (of.reshape(-1, self.places)[grasps] for of in (verdicts, preferences))
+        ranks = np.where(verdicts == PASSED, PASSED + preferences, verdicts)
+        return (ranks - self._precedence).argmax(axis=1) + self._first_places[grasps]

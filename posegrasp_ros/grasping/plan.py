@@ -56,8 +56,7 @@ class PlannerOptions:
                 raise PlanningError(f'planner option {name}: expected a number of 0 or more, got {value}')
 
 
-@dataclass(frozen=True)
-class PlannedGrasp:
+class PlannedGrasp(NamedTuple):
     """A grasp ready to be carried out.
 
     :param base_from_tcp: (4, 4), metres
@@ -67,6 +66,7 @@ class PlannedGrasp:
     :param success_probability: that the object is near enough to where it was said to be
     :param tolerance: (6, 2) how far it may be off along and about each axis of the TCP frame, negative and
         positive, metres and radians; see :meth:`posegrasp_ros.grasping.tolerance.Tolerance.along`
+    :param width_m: distance between the pads when they hold the object
     """
 
     name: str
@@ -77,6 +77,7 @@ class PlannedGrasp:
     approach: list[np.ndarray]
     success_probability: float = 1.0
     tolerance: np.ndarray | None = None
+    width_m: float = 0.0
 
 
 class DiscardedGrasp(NamedTuple):
@@ -133,3 +134,8 @@ class Plan:
     numbers: dict[str, float] = field(default_factory=dict)
     discarded: Sequence[DiscardedGrasp] = ()
     weakest_direction: str = ''
+
+    @property
+    def words(self) -> dict[str, str]:
+        """What the stage report tells in words."""
+        return {'weakest_direction': self.weakest_direction} if self.weakest_direction else {}

@@ -137,7 +137,7 @@ class GraspPlanner:
         """Grasp number ``grasp`` ready to be carried out."""
         kind = self._grasps[grasp]
         return PlannedGrasp(kind.name, approach[1], float(score), kind.opening_m, self._force_n, list(approach),
-                            float(probability), self._tolerance_along[grasp])
+                            float(probability), self._tolerance_along[grasp], kind.width_m)
 
 
 def _checked_pose(base_from_object: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -73,13 +74,23 @@ class Scene:
         """Whether there is anything beside the support."""
         return bool(len(self.boxes) or len(self.spheres) or len(self.points))
 
-    @property
+    @cached_property
+    def box_arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        """Poses (K, 4, 4) in the base frame and half extents (K, 3) of the boxes."""
+        poses = np.array([box.base_from_box for box in self.boxes], dtype=float).reshape(-1, 4, 4)
+        return poses, np.array([box.half_extents for box in self.boxes], dtype=float).reshape(-1, 3)
+
+    @cached_property
     def balls(self) -> tuple[np.ndarray, np.ndarray]:
         """Centers (M, 3) and radii (M,) of spheres and points together, metres."""
         centers = np.array([sphere.center for sphere in self.spheres], dtype=float).reshape(-1, 3)
         radii = np.array([sphere.radius_m for sphere in self.spheres], dtype=float)
         return (np.concatenate([centers, self.points]),
                 np.concatenate([radii, np.full(len(self.points), self.point_radius_m)]))
+
+    def with_others(self, mesh: Mesh, base_from_others: Sequence[np.ndarray]) -> Scene:
+        """The same with the object's other instances, (4, 4) each, as boxes to keep off."""
+        return replace(self, boxes=[*self.boxes, *(BoxObstacle.around(mesh, pose) for pose in base_from_others)])
 
     def moved(self, new_from_base: np.ndarray) -> Scene:
         """The same surroundings in another base frame (4, 4)."""

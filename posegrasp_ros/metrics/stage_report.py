@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, field
 
 STAGES = ('perception', 'planning', 'execution')
+# What a report tells in words; all else that it tells are numbers.
+WORDS = ('weakest_direction',)
 
 
 @dataclass(frozen=True)
@@ -17,6 +19,7 @@ class StageReport:
     :param ok: whether the stage has an answer (execution: whether the object was lifted)
     :param reason: a short word such as ``no_detection`` or ``slipped``; empty when ok
     :param numbers: named figures; timings end in ``_ms``; ``latency_ms`` is the stage's own time
+    :param words: by a name of :data:`WORDS`
     """
 
     stamp_ns: int
@@ -24,6 +27,7 @@ class StageReport:
     ok: bool
     reason: str = ''
     numbers: dict[str, float] = field(default_factory=dict)
+    words: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self):
         if self.stage not in STAGES:
@@ -33,7 +37,7 @@ class StageReport:
         """Plain values, as they stand in a line of metrics.jsonl; NaN and infinity, which JSON lacks, left out."""
         numbers = {name: float(value) for name, value in self.numbers.items() if math.isfinite(value)}
         return {'stamp_ns': int(self.stamp_ns), 'stage': self.stage, 'ok': bool(self.ok), 'reason': self.reason,
-                'numbers': numbers}
+                'numbers': numbers, **({'words': self.words} if self.words else {})}
 
     @classmethod
     def from_dict(cls, data: dict) -> StageReport:
@@ -44,7 +48,7 @@ class StageReport:
         try:
             numbers = {str(name): float(value) for name, value in data.get('numbers', {}).items()}
             return cls(int(data['stamp_ns']), data['stage'], bool(data['ok']), str(data.get('reason', '')),
-                       numbers)
+                       numbers, {str(name): str(word) for name, word in data.get('words', {}).items()})
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f'stage report: expected stamp_ns, stage, ok, reason and numbers, '
                              f'got {data!r}') from error

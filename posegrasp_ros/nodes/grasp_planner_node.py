@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+import time
 from dataclasses import dataclass
 
 import numpy as np
 from geometry_msgs.msg import PoseArray, PoseStamped, PoseWithCovarianceStamped
 from nav_msgs.msg import Path
-from sensor_msgs.msg import JointState
+from sensor_msgs.msg import CameraInfo, Image, JointState
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
@@ -16,29 +17,32 @@ from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.geometry import NO_SYMMETRY, rotate_covariance
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.library import load_grasps
-from posegrasp_ros.grasping.planner import GraspPlanner, PlannedGrasp, Scene
+from posegrasp_ros.grasping.planner import GraspPlanner, Plan, PlannedGrasp
 from posegrasp_ros.resources import resource_path
 from posegrasp_ros.ros import markers, messages, qos
 from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode, run_node
 from posegrasp_ros.ros.messages import MessageError, stamp_ns, to_header
+from posegrasp_ros.ros.moveit_grasps import moveit_messages, to_moveit_grasp
 from posegrasp_ros.ros.optional import TransformListenerIfInstalled
-from posegrasp_ros.ros.parameters import parameter, pose_parameter
+from posegrasp_ros.ros.parameters import pose_parameter
+from posegrasp_ros.ros.planning_parameters import GraspPlannerParameters, planner_options, reach_of
 from posegrasp_ros.ros.reporting import Refusal, StageReporter
+from posegrasp_ros.ros.surroundings import Surroundings
+
+# How long a pose waits for what else belongs to its image; twice at most, for a timer may come first.
+PATIENCE_S = 0.05
 
 
-@dataclass(frozen=True)
-class GraspPlannerParameters:
-    """Parameters of the grasp planner node; they count from the next configure on."""
+@dataclass
+class Held:
+    """A pose that waits for the other instances or the depth of its stamp.
 
-    model: str = parameter('', 'Folder with model.yaml. Empty: the box that comes with the package.')
-    gripper: str = parameter('', 'Gripper file. Empty: the Franka Hand that comes with the package.')
-    grasps: str = parameter('', "Grasp set in isaac_grasp YAML. Empty: the model's grasps.yaml.")
-    base_frame: str = parameter('base', 'Frame of the grasps; z points up.')
-    base_from_camera: tuple[float, ...] = parameter(
-        (), 'Pose of the camera in the base frame: x, y, z, qx, qy, qz, qw, metres. Empty: TF is asked.')
-    support_plane: bool = parameter(True, 'Whether the object stands on a plane that the gripper must not touch.')
-    support_height_m: float = parameter(0.0, 'Height of the plane in the base frame.', minimum=-9.0, maximum=9.0)
-    published_grasps: int = parameter(20, 'How many grasps to publish and draw at most.', minimum=1, maximum=1000)
+    :param looks: how often it was looked after
+    """
+
+    message: PoseWithCovarianceStamped
+    received_ns: int
+    looks: int = 0
 
 
 class GraspPlannerNode(AutostartLifecycleNode):
@@ -53,62 +57,120 @@ class GraspPlannerNode(AutostartLifecycleNode):
     def configure(self) -> None:
         chosen = self.parameters
         self._gripper = load_gripper(chosen.gripper)
-        # Grasps of one's own need no model; with one, its symmetry counts for them too.
+        # Grasps of one's own need no model; with one, its mesh and symmetry count for them too.
         needs_card = chosen.model or not chosen.grasps
         card = load_model_card(chosen.model or resource_path('models/box')) if needs_card else None
+        mesh, symmetry = (card.mesh, card.symmetry) if card else (None, NO_SYMMETRY)
         grasps_path = chosen.grasps or card.grasps_path
-        grasp_set = load_grasps(grasps_path, self._gripper)
-        self._planner = GraspPlanner(self._gripper, grasp_set, symmetry=card.symmetry if card else NO_SYMMETRY)
-        self._scene = Scene(support_height_m=chosen.support_height_m if chosen.support_plane else None)
+        grasp_set = load_grasps(grasps_path, self._gripper, mesh)
+        self._planner = GraspPlanner(self._gripper, grasp_set, planner_options(chosen), symmetry, mesh,
+                                     reach_of(chosen, self._gripper))
+        self._surroundings = Surroundings(chosen, mesh, self.resolve_topic_name('camera_info'))
+        self._held: Held | None = None
         self._base_from_camera = pose_parameter('base_from_camera', chosen.base_from_camera)
         self._transforms = None if self._base_from_camera is not None else TransformListenerIfInstalled(self)
         if self._transforms and not self._transforms.available:
             self.get_logger().warning('base_from_camera is not set and tf2_ros is not installed: only poses in '
                                       f'{chosen.base_frame!r} can be planned for')
+        self._make_publishers()
+        self.get_logger().info(f'{len(grasp_set.grasps)} grasps of {grasps_path} for {self._gripper.name}')
+
+    def _make_publishers(self) -> None:
         self._reporter = StageReporter(self, 'planning')
         self._grasps_out = self.publisher(PoseArray, '~/grasps', qos.RESULT)
         self._best_grasp_out = self.publisher(PoseStamped, '~/best_grasp', qos.RESULT)
         self._approach_out = self.publisher(Path, '~/approach', qos.RESULT)
         self._opening_out = self.publisher(JointState, '~/gripper', qos.RESULT)
         self._markers_out = self.publisher(MarkerArray, '~/markers', qos.RESULT)
-        self.get_logger().info(f'{len(grasp_set.grasps)} grasps of {grasps_path} for {self._gripper.name}')
+        self._discarded_out = self.publisher(MarkerArray, '~/discarded', qos.RESULT)
+        self._moveit = moveit_messages()
+        if self._moveit:
+            self._moveit_out = self.publisher(self._moveit.Grasp, '~/moveit_grasp', qos.RESULT)
+        else:
+            self.say_once('moveit_msgs is not installed: ~/moveit_grasp is not published')
 
     def activate(self) -> None:
+        # What belongs to a pose comes first: of messages that arrive together, the executor takes these before it.
+        if self._surroundings.sees_instances:
+            self.subscribe(PoseArray, 'poses', self.on_poses, qos.RESULT)
+        if self._surroundings.sees_depth:
+            self.subscribe_sensor(messages.CAMERA_INFO, 'camera_info', self.on_camera_info, qos.SENSOR)
+            self.subscribe_sensor(messages.DEPTH, 'depth', self.on_depth, qos.RECENT)
         self.subscribe(PoseWithCovarianceStamped, 'pose', self.on_pose, qos.RESULT)
+        # It runs while a pose waits only.
+        self._patience = self.every(PATIENCE_S, self.look_after_held)
+        self._patience.cancel()
+
+    def deactivate(self) -> None:
+        self._held = None
 
     def cleanup(self) -> None:
-        self._planner = None
+        self._planner = self._surroundings = None
         if self._transforms:
             self._transforms.close()
 
+    def on_poses(self, message: PoseArray) -> None:
+        """Keep the instances; the pose that came before them is answered now."""
+        self._surroundings.add_poses(message)
+        self._answer_held_if_complete()
+
+    def on_depth(self, message: Image) -> None:
+        """Keep the depth; the pose that came before it is answered now."""
+        self._surroundings.add_depth(message)
+        self._answer_held_if_complete()
+
+    def on_camera_info(self, message: CameraInfo) -> None:
+        """Keep the intrinsics of the depth."""
+        error = self._surroundings.add_camera_info(message, time.time_ns())
+        if error:
+            self.get_logger().error(str(error))
+
     def on_pose(self, message: PoseWithCovarianceStamped) -> None:
-        """Plan for one pose; the image's stamp travels on."""
+        """Plan for one pose, at once or when what belongs to it is here; the image's stamp travels on."""
+        if self._held:
+            self._answer_held()
+        self._held = Held(message, time.time_ns())
+        self._patience.reset()
+        self._answer_held_if_complete()
+
+    def look_after_held(self) -> None:
+        """Make an end of waiting."""
+        if self._held:
+            self._held.looks += 1
+        self._answer_held_if_complete()
+
+    def _answer_held_if_complete(self) -> None:
+        if self._held is None:
+            return
+        stamp = stamp_ns(self._held.message.header.stamp)
+        has_instances = self._surroundings.has_instances(stamp) or not self.count_publishers(
+            self.resolve_topic_name('poses'))
+        if self._held.looks > 1 or (has_instances and self._surroundings.has_depth(stamp)):
+            self._answer_held()
+
+    def _answer_held(self) -> None:
+        """Answer the pose that waits: all that belongs to it is here, or there is no more time."""
+        held, self._held = self._held, None
+        self._patience.cancel()
+        self._answer(held.message, held.received_ns)
+
+    def _answer(self, message: PoseWithCovarianceStamped, received_ns: int) -> None:
         stamp = stamp_ns(message.header.stamp)
-        with self._reporter.answering(stamp) as answer:
-            base_from_object, covariance = self._pose_in_base(message)
-            plan = self._planner.plan(base_from_object, covariance, self._scene)
+        waited_ms = max(0.0, (time.time_ns() - received_ns) / 1e6)
+        with self._reporter.answering(stamp, waited_ms) as answer:
+            base_from_camera = self._camera_pose(message.header)
+            base_from_object, covariance = _pose_in_base(message, base_from_camera)
+            scene = self._surroundings.scene(stamp, received_ns, base_from_camera, base_from_object)
+            plan = self._planner.plan(base_from_object, covariance, scene)
             answer.reason = plan.reason
-            answer.numbers.update(plan.numbers)
+            answer.numbers.update(plan.numbers, obstacles=float(len(scene.boxes) + len(scene.spheres)),
+                                  obstacle_points=float(len(scene.points)))
+            answer.words.update(plan.words)
             header = to_header(stamp, self.parameters.base_frame)
             shown = plan.grasps[:self.parameters.published_grasps]
             self._publish(header, shown)
             answer.is_out()
-            self._markers_out.publish(markers.of_grasps(header, self._gripper, shown))
-
-    def _pose_in_base(self, message: PoseWithCovarianceStamped) -> tuple[np.ndarray, np.ndarray | None]:
-        """base_from_object and its covariance in the base frame.
-
-        :raises Refusal: when the pose is none, or it is not known where the camera is
-        """
-        try:
-            camera_from_object = messages.transform_from(message.pose.pose)
-            covariance = messages.covariance_from(message)
-        except MessageError as error:
-            raise Refusal('bad_pose', str(error)) from error
-        base_from_camera = self._camera_pose(message.header)
-        if covariance is not None:
-            covariance = rotate_covariance(covariance, base_from_camera[:3, :3])
-        return base_from_camera @ camera_from_object, covariance
+            self._draw(header, shown, plan)
 
     def _camera_pose(self, header: Header) -> np.ndarray:
         """(4, 4) base_from_camera when the image was taken."""
@@ -130,6 +192,29 @@ class GraspPlannerNode(AutostartLifecycleNode):
             self._best_grasp_out.publish(messages.to_pose_stamped(header, best.base_from_tcp))
             self._opening_out.publish(messages.to_gripper(header, best.opening_m, best.force_n))
             self._approach_out.publish(messages.to_path(header, best.approach))
+            if self._moveit:
+                self._moveit_out.publish(to_moveit_grasp(self._moveit, header, self._gripper, best))
+
+    def _draw(self, header: Header, shown: list[PlannedGrasp], plan: Plan) -> None:
+        self._markers_out.publish(markers.of_grasps(header, self._gripper, shown))
+        if self._discarded_out.get_subscription_count():
+            self._discarded_out.publish(markers.of_discarded(header, self._gripper, plan.discarded))
+
+
+def _pose_in_base(message: PoseWithCovarianceStamped,
+                  base_from_camera: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """base_from_object and its covariance in the base frame.
+
+    :raises Refusal: when the pose is none
+    """
+    try:
+        camera_from_object = messages.transform_from(message.pose.pose)
+        covariance = messages.covariance_from(message)
+    except MessageError as error:
+        raise Refusal('bad_pose', str(error)) from error
+    if covariance is not None:
+        covariance = rotate_covariance(covariance, base_from_camera[:3, :3])
+    return base_from_camera @ camera_from_object, covariance
 
 
 def main(arguments: list[str] | None = None) -> int:

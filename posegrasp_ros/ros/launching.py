@@ -32,7 +32,9 @@ ARGUMENTS: dict[str, tuple[str, str]] = {
     'namespace': ('', 'Namespace of all nodes and topics.'),
     'params_file': (str(resource_path('config/posegrasp.yaml')), 'Parameter file; copy the default and edit it.'),
     'model': ('', 'Model folder, the one with model.yaml. Empty: as in params_file.'),
-    'gripper': ('', 'Gripper file. Empty: as in params_file.'),
+    'gripper': ('', 'Gripper file or name. Empty: as in params_file.'),
+    'urdf': ('', 'URDF file of the arm, to plan what it reaches. Empty: as in params_file.'),
+    'tip_frame': ('', "Frame of the URDF that is the gripper's base. Empty: as in params_file."),
     'estimator': ('', 'onnx, network, feature_match, mean_pose or oracle. Empty: as in params_file.'),
     'base_from_camera': ('', 'Pose of the camera in the base frame, "[x, y, z, qx, qy, qz, qw]". '
                              'Empty: as in params_file, and if that is empty too, TF is asked.'),
@@ -40,7 +42,8 @@ ARGUMENTS: dict[str, tuple[str, str]] = {
     'camera_frame': ('camera_optical_frame', 'Optical frame of the camera, for TF from base_from_camera.'),
     'image': ('image', 'Topic of the camera image, Image or CompressedImage.'),
     'camera_info': ('camera_info', "Topic of the camera's intrinsics."),
-    'depth': ('depth', 'Topic of depth registered to the image; used where use_depth is true in params_file.'),
+    'depth': ('depth', 'Topic of depth registered to the image; used where use_depth or depth_obstacles '
+                       'is true in params_file.'),
     'execution_report': ('execution_report', 'Topic on which the robot tells how a pick went: a DiagnosticArray, '
                                              'as posegrasp_ros/nodes/monitor_node.py states.'),
     'ground_truth': ('ground_truth', "Topic of the object's true pose in the camera frame, where there is one."),

@@ -6,19 +6,29 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from geometry_msgs.msg import Vector3
+from geometry_msgs.msg import Point, Vector3
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from posegrasp_ros.estimation.estimate import PoseEstimate
-from posegrasp_ros.geometry import make_transform
+from posegrasp_ros.geometry import make_transform, transform_points
 from posegrasp_ros.grasping.gripper import Box, Gripper
-from posegrasp_ros.grasping.planner import PlannedGrasp
+from posegrasp_ros.grasping.plan import REASONS, DiscardedGrasp, PlannedGrasp
 from posegrasp_ros.ros.messages import to_pose
 
 # An ellipsoid of three standard deviations is still small on the screen, and holds nearly all of the poses.
 DEVIATIONS = 3.0
 BEST, OTHER = (0.1, 0.7, 0.3, 0.9), (0.5, 0.5, 0.5, 0.25)
+# Why a grasp fell. Okabe and Ito's colours, which people tell apart who do not see all colours.
+REASON_COLOURS = {
+    'too_wide': (0.60, 0.60, 0.60, 0.6),
+    'below_support': (0.90, 0.62, 0.00, 0.6),
+    'approach_blocked': (0.80, 0.47, 0.65, 0.6),
+    'collides': (0.84, 0.37, 0.00, 0.6),
+    'unreachable': (0.34, 0.71, 0.91, 0.6),
+    'pose_too_uncertain': (0.94, 0.89, 0.26, 0.6),
+}
+LINE_M = 0.001
 
 
 def of_poses(header: Header, poses: Sequence[PoseEstimate], mesh_path: Path) -> MarkerArray:
@@ -38,6 +48,29 @@ def of_grasps(header: Header, gripper: Gripper, grasps: Sequence[PlannedGrasp]) 
         colour = OTHER if index else BEST
         drawn += gripper_boxes(header, gripper, grasp.base_from_tcp, grasp.opening_m, index, colour)
     return MarkerArray(markers=drawn)
+
+
+def of_discarded(header: Header, gripper: Gripper, discarded: Sequence[DiscardedGrasp]) -> MarkerArray:
+    """What fell, as outlines of the gripper, by reason: each has a colour and a namespace of its own."""
+    outlines: dict[str, list[np.ndarray]] = {reason: [] for reason in REASONS}
+    for grasp in discarded:
+        outlines[grasp.reason].append(_outline(gripper, grasp))
+    drawn = [_clear(header)]
+    for number, (reason, lines) in enumerate(outlines.items()):
+        if lines:
+            points = [Point(x=x, y=y, z=z) for x, y, z in np.concatenate(lines).tolist()]
+            drawn.append(Marker(header=header, ns=reason, id=number, type=Marker.LINE_LIST, points=points,
+                                scale=Vector3(x=LINE_M), color=_colour(REASON_COLOURS[reason])))
+    return MarkerArray(markers=drawn)
+
+
+def _outline(gripper: Gripper, grasp: DiscardedGrasp) -> np.ndarray:
+    """(8, 3) ends of four lines: both fingers, the palm between them, the stem."""
+    tip, x = gripper.finger_reach_m, grasp.opening_m / 2
+    palm = tip - gripper.finger_length_m
+    corners = np.array([[-x, 0, tip], [-x, 0, palm], [x, 0, tip], [x, 0, palm], [-x, 0, palm], [x, 0, palm],
+                        [0, 0, palm], [0, 0, 2 * palm]])
+    return transform_points(grasp.base_from_tcp, corners)
 
 
 def _clear(header: Header) -> Marker:

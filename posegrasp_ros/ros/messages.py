@@ -30,7 +30,7 @@ from posegrasp_ros.geometry import quaternion_from_matrix, transform_from_pose
 from posegrasp_ros.images import decode_compressed, decode_image
 from posegrasp_ros.metrics import liveness
 from posegrasp_ros.metrics.liveness import Health
-from posegrasp_ros.metrics.stage_report import STAGES, StageReport
+from posegrasp_ros.metrics.stage_report import STAGES, WORDS, StageReport
 
 NANOSECONDS = 1_000_000_000
 TASK_PREFIX = 'posegrasp: '
@@ -191,10 +191,11 @@ def gripper_from(message: JointState) -> tuple[float, float]:
 
 def to_report(report: StageReport) -> DiagnosticArray:
     """A stage report on the wire: one status, named after the stage, that carries the image's stamp."""
+    texts = {key: repr(float(value)) for key, value in report.numbers.items()} | report.words
     status = DiagnosticStatus(
         level=DiagnosticStatus.OK if report.ok else DiagnosticStatus.ERROR,
         name=TASK_PREFIX + report.stage, message=report.reason,
-        values=[KeyValue(key=key, value=repr(float(value))) for key, value in report.numbers.items()])
+        values=[KeyValue(key=key, value=text) for key, text in texts.items()])
     return DiagnosticArray(header=to_header(report.stamp_ns), status=[status])
 
 
@@ -210,11 +211,12 @@ def report_from(message: DiagnosticArray) -> StageReport:
                            f'got {names}')
     status = message.status[0]
     try:
-        numbers = {item.key: float(item.value) for item in status.values}
+        numbers = {item.key: float(item.value) for item in status.values if item.key not in WORDS}
     except ValueError as error:
         raise MessageError(f'report: {stage}: expected numbers as values: {error}') from error
+    words = {item.key: item.value for item in status.values if item.key in WORDS}
     return StageReport(stamp_ns(message.header.stamp), stage, status.level == DiagnosticStatus.OK,
-                       status.message, numbers)
+                       status.message, numbers, words)
 
 
 # Diagnostics.

@@ -1,4 +1,4 @@
-"""What the nodes use where it is installed: tf2_ros and vision_msgs. Absent, the node says so once."""
+"""What the nodes use where it is installed: tf2_ros, vision_msgs, moveit_msgs. Absent, the node says so once."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class Refusal(BadInput):
 
 @dataclass
 class Answer:
-    """What becomes the report: a reason when there is no answer, and named numbers.
+    """What becomes the report: a reason when there is no answer, named numbers, and words.
 
     :param waited_ms: how long the input lay in the queue
     """
@@ -43,6 +43,7 @@ class Answer:
     waited_ms: float = 0.0
     reason: str = ''
     numbers: dict[str, float] = field(default_factory=dict)
+    words: dict[str, str] = field(default_factory=dict)
     started_s: float = field(default_factory=time.perf_counter)
 
     def is_out(self) -> None:
@@ -61,9 +62,11 @@ class StageReporter:
         self._stage = stage
         self._publisher = node.publisher(DiagnosticArray, '~/report', RESULT)
 
-    def report(self, stamp_ns: int, reason: str, numbers: dict[str, float]) -> None:
+    def report(self, stamp_ns: int, reason: str, numbers: dict[str, float],
+               words: dict[str, str] | None = None) -> None:
         """Publish one report; ok when there is no reason."""
-        self._publisher.publish(to_report(StageReport(stamp_ns, self._stage, not reason, reason, numbers)))
+        report = StageReport(stamp_ns, self._stage, not reason, reason, numbers, words or {})
+        self._publisher.publish(to_report(report))
 
     def wait_until_received(self, limit: Duration) -> None:
         """Return when every subscriber has every report, or the limit is over."""
@@ -88,4 +91,4 @@ class StageReporter:
                          throttle_duration_sec=LOG_EVERY_S)
         if 'latency_ms' not in answer.numbers:
             answer.is_out()
-        self.report(stamp_ns, answer.reason, answer.numbers)
+        self.report(stamp_ns, answer.reason, answer.numbers, answer.words)

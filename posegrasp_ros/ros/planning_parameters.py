@@ -1,0 +1,134 @@
+"""What the grasp planner node takes, and what it makes of it: planner, arm, surroundings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from posegrasp_ros.depth_images import SLOP_MS
+from posegrasp_ros.geometry import transform_from_pose
+from posegrasp_ros.grasping.gripper import Gripper
+from posegrasp_ros.grasping.plan import PlannerOptions
+from posegrasp_ros.grasping.reach import Reach, ReachSphere
+from posegrasp_ros.grasping.reach_urdf import ReachError, UrdfReach
+from posegrasp_ros.grasping.scene import BoxObstacle, Scene, SphereObstacle
+from posegrasp_ros.ros.parameters import ParameterError, parameter, pose_parameter
+
+BOX = ('x', 'y', 'z', 'qx', 'qy', 'qz', 'qw', 'side along x', 'along y', 'along z')
+SPHERE = ('x', 'y', 'z', 'radius')
+DEFAULTS = PlannerOptions()
+
+
+@dataclass(frozen=True)
+class GraspPlannerParameters:
+    """Parameters of the grasp planner node; they count from the next configure on."""
+
+    model: str = parameter('', 'Folder with model.yaml. Empty: the box that comes with the package.')
+    gripper: str = parameter(
+        '', 'Gripper file, or one of franka_hand, robotiq_2f_85, robotiq_2f_140. Empty: franka_hand.')
+    grasps: str = parameter('', "Grasp set in isaac_grasp YAML. Empty: the model's grasps.yaml.")
+    base_frame: str = parameter('base', 'Frame of the grasps; z points up.')
+    base_from_camera: tuple[float, ...] = parameter(
+        (), 'Pose of the camera in the base frame: x, y, z, qx, qy, qz, qw, metres. Empty: TF is asked.')
+    published_grasps: int = parameter(20, 'How many grasps to publish and draw at most.', minimum=1, maximum=1000)
+    min_success_probability: float = parameter(
+        DEFAULTS.min_success_probability, 'Below it for every grasp, none is the answer: pose_too_uncertain.',
+        minimum=0.0, maximum=1.0)
+    pre_grasp_distance_m: float = parameter(
+        DEFAULTS.pre_grasp_distance_m, 'The straight last stretch of the approach.', minimum=0.0, maximum=1.0)
+    lift_m: float = parameter(DEFAULTS.lift_m, 'Straight up after closing.', minimum=0.0, maximum=1.0)
+    max_approach_angle_rad: float = parameter(
+        float(DEFAULTS.max_approach_angle_rad), 'Of the approach direction, from straight down.', minimum=0.0,
+        maximum=3.15)
+    min_clearance_m: float = parameter(
+        DEFAULTS.min_clearance_m, 'Least distance from support and obstacles, all the way.', minimum=0.0,
+        maximum=0.2)
+    support_plane: bool = parameter(True, 'Whether the object stands on a plane that the gripper must not touch.')
+    support_height_m: float = parameter(0.0, 'Height of the plane in the base frame.', minimum=-9.0, maximum=9.0)
+    obstacle_boxes: tuple[float, ...] = parameter(
+        (), 'Boxes in the base frame, ten numbers each: middle x, y, z, qx, qy, qz, qw, then sides; metres.')
+    obstacle_spheres: tuple[float, ...] = parameter(
+        (), 'Spheres in the base frame, four numbers each: x, y, z, radius, metres.')
+    other_instances: bool = parameter(True, 'Keep off the other objects of the topic `poses`.')
+    depth_obstacles: bool = parameter(
+        False, 'Keep off what the topic `depth` shows, an Image registered to the camera image.')
+    depth_slop_ms: float = parameter(
+        SLOP_MS, 'How far the stamps of pose and depth may lie apart.', minimum=0.0, maximum=1000.0)
+    urdf: str = parameter(
+        '', 'URDF file of the arm, for inverse kinematics by Pinocchio. Empty: reach_max_m counts.')
+    tip_frame: str = parameter('', "Frame of the URDF that is the gripper's base.")
+    base_from_root: tuple[float, ...] = parameter(
+        (), "Pose of the URDF's root in the base frame: x, y, z, qx, qy, qz, qw, metres. Empty: the same place.")
+    reach_max_m: float = parameter(
+        0.0, 'How far the arm reaches from reach_shoulder. 0: any distance.', minimum=0.0, maximum=20.0)
+    reach_min_m: float = parameter(0.0, 'How near to its shoulder it cannot reach.', minimum=0.0, maximum=20.0)
+    reach_shoulder: tuple[float, ...] = parameter((0.0, 0.0, 0.0), 'Its place in the base frame, metres.')
+
+
+def planner_options(chosen: GraspPlannerParameters) -> PlannerOptions:
+    """What the planner may do."""
+    return PlannerOptions(
+        pre_grasp_distance_m=chosen.pre_grasp_distance_m, lift_m=chosen.lift_m,
+        max_approach_angle_rad=chosen.max_approach_angle_rad, min_clearance_m=chosen.min_clearance_m,
+        min_success_probability=chosen.min_success_probability, enough_reachable=chosen.published_grasps)
+
+
+def reach_of(chosen: GraspPlannerParameters, gripper: Gripper) -> Reach | None:
+    """The arm: by its URDF, else by its length; None when neither is given.
+
+    :raises BadInput: when Pinocchio is missing, or a parameter cannot be
+    """
+    if chosen.urdf:
+        if not chosen.tip_frame:
+            raise ParameterError('parameter tip_frame: with urdf given, expected the frame that is the '
+                                 "gripper's base, got nothing")
+        try:
+            return UrdfReach(chosen.urdf, chosen.tip_frame, gripper.gripper_base_from_tcp,
+                             pose_parameter('base_from_root', chosen.base_from_root))
+        except ReachError as error:
+            raise ParameterError(f'parameter urdf or tip_frame: {error}') from error
+    if chosen.reach_max_m == 0.0:
+        return None
+    shoulder, = _rows('reach_shoulder', chosen.reach_shoulder or (0.0, 0.0, 0.0), ('x', 'y', 'z'), most=1)
+    if chosen.reach_min_m >= chosen.reach_max_m:
+        raise ParameterError(f'parameter reach_min_m: expected less than reach_max_m, {chosen.reach_max_m:g}, got '
+                             f'{chosen.reach_min_m:g}')
+    return ReachSphere(chosen.reach_max_m, chosen.reach_min_m, shoulder)
+
+
+def fixed_scene(chosen: GraspPlannerParameters) -> Scene:
+    """Support and obstacles that the parameters name.
+
+    :raises ParameterError: when an obstacle cannot be
+    """
+    boxes = [_box(index, row) for index, row in enumerate(_rows('obstacle_boxes', chosen.obstacle_boxes, BOX))]
+    spheres = []
+    for index, row in enumerate(_rows('obstacle_spheres', chosen.obstacle_spheres, SPHERE)):
+        if row[3] <= 0:
+            raise ParameterError(f'parameter obstacle_spheres: sphere {index}: expected a radius above 0, got '
+                                 f'{row[3]:g}')
+        spheres.append(SphereObstacle(row[:3], float(row[3])))
+    return Scene(chosen.support_height_m if chosen.support_plane else None, boxes, spheres)
+
+
+
+
+def _box(index: int, row: np.ndarray) -> BoxObstacle:
+    where = f'parameter obstacle_boxes: box {index}'
+    if abs(np.linalg.norm(row[3:7]) - 1) > 1e-2:
+        raise ParameterError(f'{where}: expected a quaternion qx, qy, qz, qw of length 1, got {row[3:7].tolist()}')
+    if (row[7:] <= 0).any():
+        raise ParameterError(f'{where}: expected sides above 0, got {row[7:].tolist()}')
+    return BoxObstacle(transform_from_pose(row[:3], row[3:7]), row[7:] / 2)
+
+
+def _rows(name: str, values: Sequence[float], of_one: Sequence[str], most: int | None = None) -> np.ndarray:
+    """(N, len(of_one)) from a flat list."""
+    each = len(of_one)
+    numbers = np.array(values, dtype=float)
+    if numbers.size % each or (most and numbers.size != most * each) or not np.isfinite(numbers).all():
+        raise ParameterError(f'parameter {name}: expected {each} finite numbers{" each" if most is None else ""} '
+                             f'({", ".join(of_one)}), got {numbers.size}: {list(values)}')
+    return numbers.reshape(-1, each)

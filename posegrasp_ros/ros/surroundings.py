@@ -1,0 +1,107 @@
+"""Surroundings: what the planner must keep off at the time of an image, from parameters and from topics."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from geometry_msgs.msg import PoseArray
+from sensor_msgs.msg import CameraInfo, Image
+
+from posegrasp_ros.depth_images import DepthImages
+from posegrasp_ros.errors import BadInput
+from posegrasp_ros.grasping.depth_obstacles import POINT_RADIUS_M, DepthObstacles
+from posegrasp_ros.grasping.scene import Scene
+from posegrasp_ros.images import ImageError
+from posegrasp_ros.mesh import Mesh
+from posegrasp_ros.ros import messages
+from posegrasp_ros.ros.intrinsics import Intrinsics
+from posegrasp_ros.ros.messages import MessageError, stamp_ns
+from posegrasp_ros.ros.parameters import ParameterError
+from posegrasp_ros.ros.planning_parameters import GraspPlannerParameters, fixed_scene
+from posegrasp_ros.ros.reporting import Refusal
+
+DEPTHS_KEPT = 10
+
+
+class Surroundings:
+    """Gathers what belongs to a pose's stamp.
+
+    :param mesh: of the object; None for grasps without a model, for which only parameters can tell of obstacles
+    :param camera_info_topic: for messages to a person
+    :ivar sees_instances: whether the topic ``poses`` counts
+    :ivar sees_depth: whether the topics ``depth`` and ``camera_info`` count
+    :raises ParameterError: when an obstacle cannot be, or depth is wanted without a mesh
+    """
+
+    def __init__(self, chosen: GraspPlannerParameters, mesh: Mesh | None, camera_info_topic: str):
+        self._fixed, self._mesh = fixed_scene(chosen), mesh
+        self.sees_instances, self.sees_depth = chosen.other_instances and mesh is not None, chosen.depth_obstacles
+        self._instances: PoseArray | None = None
+        self._depths = DepthImages(int(chosen.depth_slop_ms * 1e6), DEPTHS_KEPT)
+        self._intrinsics = Intrinsics(camera_info_topic)
+        if self.sees_depth:
+            if mesh is None:
+                raise ParameterError('parameter depth_obstacles: expected a model, whose mesh tells which points '
+                                     'are the object itself, got grasps alone; set model')
+            self._depth_obstacles = DepthObstacles(mesh)
+
+    def add_poses(self, message: PoseArray) -> None:
+        """Keep all instances of an image, the one to be grasped first."""
+        self._instances = message
+
+    def add_depth(self, message: Image) -> None:
+        self._depths.add(stamp_ns(message.header.stamp), message)
+
+    def add_camera_info(self, message: CameraInfo, received_ns: int) -> BadInput | None:
+        """Keep the intrinsics; what is wrong with them."""
+        return self._intrinsics.add(message, received_ns)
+
+    def has_instances(self, stamp: int) -> bool:
+        """Whether the instances of an image are here, or not asked for."""
+        return not self.sees_instances or self._instances_of(stamp) is not None
+
+    def has_depth(self, stamp: int) -> bool:
+        """Whether the depth of an image's time is here, or not asked for, or no better one will come."""
+        return not self.sees_depth or not self._depths.may_come(stamp)
+
+    def scene(self, stamp: int, received_ns: int, base_from_camera: np.ndarray,
+              base_from_object: np.ndarray) -> Scene:
+        """Everything around the object of one image.
+
+        :param received_ns: when its pose came
+        :raises Refusal: when depth is wanted and there is none, or one of the poses is none
+        """
+        scene = self._fixed
+        message = self._instances_of(stamp) if self.sees_instances else None
+        if message is not None and len(message.poses) > 1:
+            scene = scene.with_others(self._mesh, self._others(message, base_from_camera))
+        if self.sees_depth:
+            points = self._points(stamp, received_ns, base_from_camera, base_from_object)
+            scene = replace(scene, points=points, point_radius_m=POINT_RADIUS_M)
+        return scene
+
+    def _instances_of(self, stamp: int) -> PoseArray | None:
+        found = self._instances
+        return found if found is not None and stamp_ns(found.header.stamp) == stamp else None
+
+    @staticmethod
+    def _others(message: PoseArray, base_from_camera: np.ndarray) -> list[np.ndarray]:
+        """base_from_object (4, 4) of all but the first."""
+        try:
+            return [base_from_camera @ messages.transform_from(pose) for pose in message.poses[1:]]
+        except MessageError as error:
+            raise Refusal('bad_pose', f'poses: {error}') from error
+
+    def _points(self, stamp: int, received_ns: int, base_from_camera: np.ndarray,
+                base_from_object: np.ndarray) -> np.ndarray:
+        camera = self._intrinsics.of(stamp, received_ns)
+        try:
+            depth_m = self._depths.of(stamp, camera.width, camera.height)
+        except ImageError as error:
+            raise Refusal('bad_depth', str(error)) from error
+        if depth_m is None:
+            raise Refusal('no_depth', 'depth_obstacles is set and no depth of the time of the pose has come: see '
+                                      'the topic depth and the parameter depth_slop_ms')
+        return self._depth_obstacles.points(depth_m, camera, base_from_camera, base_from_object,
+                                            self._fixed.support_height_m)
