@@ -24,8 +24,8 @@ RESERVED = [
 ]
 # Layers from the bottom up; a module imports from its own or from one below.
 LAYERS = (
-    ('__init__', 'errors', 'resources', 'fields', 'processors', 'display', 'geometry', 'camera', 'images', 'mesh',
-     'mesh_family', 'colour_atlas', 'graph', 'calibration_file', 'depth_images'),
+    ('__init__', 'errors', 'resources', 'fields', 'processors', 'compiled', 'display', 'geometry', 'camera',
+     'images', 'mesh', 'mesh_family', 'colour_atlas', 'graph', 'calibration_file', 'depth_images'),
     ('estimation', 'grasping', 'metrics'),
     ('simulation', 'training', 'bags', 'bag_messages', 'bag_topics', 'bag_writer', 'frame_tree', 'report',
      'picks_report', 'overlay', 'evaluate', 'bench', 'bench_planner', 'check', 'run_folder', 'provenance',

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from posegrasp_ros.compiled import compiled
 from posegrasp_ros.estimation.colour_term import ColourTerm, colour_equations
-from posegrasp_ros.estimation.compiled import compiled
 from posegrasp_ros.estimation.depth_term import DepthTerm, depth_equations
 from posegrasp_ros.estimation.edge_term import EdgeTerm, edge_equations
 from posegrasp_ros.estimation.motion import difference, moved

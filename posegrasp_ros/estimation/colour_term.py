@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from posegrasp_ros.estimation.compiled import compiled
+from posegrasp_ros.compiled import compiled
 from posegrasp_ros.estimation.picture import Picture, read
 from posegrasp_ros.estimation.reproject import reproject
 from posegrasp_ros.estimation.surface import Surface

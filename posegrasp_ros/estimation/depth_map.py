@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from posegrasp_ros.camera import Camera
-from posegrasp_ros.estimation.compiled import compiled
+from posegrasp_ros.compiled import compiled
 from posegrasp_ros.estimation.crop import CropCamera
 
 NOISE_M, NOISE_A_SQUARE_METRE = 0.0012, 0.0019

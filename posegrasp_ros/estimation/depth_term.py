@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from posegrasp_ros.estimation.compiled import compiled
+from posegrasp_ros.compiled import compiled
 from posegrasp_ros.estimation.depth_map import DepthMap, distance_from
 from posegrasp_ros.estimation.surface import Surface
 from posegrasp_ros.estimation.terms import LEAST_POINTS, add_residual, evenly, eye_of, no_equations, tukey

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import trimesh
 
+from posegrasp_ros.compiled import compiled
 from posegrasp_ros.estimation.coloured_points import clear_of_print
-from posegrasp_ros.estimation.compiled import compiled
 from posegrasp_ros.estimation.visibility import Visibility
 from posegrasp_ros.mesh import Mesh
 

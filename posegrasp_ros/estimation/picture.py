@@ -7,7 +7,7 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from posegrasp_ros.estimation.compiled import compiled
+from posegrasp_ros.compiled import compiled
 
 
 class Picture:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from posegrasp_ros.estimation.compiled import compiled
+from posegrasp_ros.compiled import compiled
 from posegrasp_ros.estimation.motion import moved
 from posegrasp_ros.estimation.reproject import reproject
 from posegrasp_ros.estimation.terms import Equations, add_residual, no_equations

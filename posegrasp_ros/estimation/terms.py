@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from posegrasp_ros.estimation.compiled import compiled
+from posegrasp_ros.compiled import compiled
 from posegrasp_ros.estimation.reproject import reproject
 
 TUKEY = 4.685

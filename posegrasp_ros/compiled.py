@@ -15,7 +15,7 @@ import numba
 
 
 def _sources_hash() -> str:
-    sources = [path.read_bytes() for path in sorted(Path(__file__).parents[1].rglob('*.py'))]
+    sources = [path.read_bytes() for path in sorted(Path(__file__).parent.rglob('*.py'))]
     return hashlib.sha256(b''.join(source for source in sources if b'@compiled' in source)).hexdigest()[:12]
 
 
