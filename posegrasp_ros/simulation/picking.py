@@ -133,7 +133,13 @@ def run_picks(run: PickingRun, count: int, jobs: int) -> Iterator[Attempt]:
         touch_solids(item.mesh, item.convex_parts)  # decomposed and kept once, before many processes want it
     pool = ProcessPoolExecutor(jobs, mp_context=get_context('spawn'), initializer=_begin_work, initargs=(run,))
     try:
-        yield from pool.map(_attempt, *zip(*tasks))
+        # Ctrl-C reaches the whole group, and the parent ends the work: processes inherit what is ignored
+        heeded = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            attempts = pool.map(_attempt, *zip(*tasks))
+        finally:
+            signal.signal(signal.SIGINT, heeded)
+        yield from attempts
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -143,7 +149,6 @@ _run: PickingRun | None = None
 
 
 def _begin_work(run: PickingRun) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends the work
     global _run
     _run = run
 
