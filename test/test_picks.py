@@ -162,10 +162,16 @@ def test_a_pose_can_only_be_estimated_with_a_model(box):
         PickingRun([box, replace(box, name='bare', model=None)], GRIPPER, [TRUTH, ESTIMATE], seed=1)
 
 
+def heed_ctrl_c():
+    """What a shell starts in the background, these tests too, ignores it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def test_ctrl_c_leaves_a_valid_partial_run(tmp_path):
     command = [sys.executable, '-m', 'posegrasp_ros.cli', 'picks', 'box', '--count', '500', '--jobs', '2',
                '--out', str(tmp_path)]
-    process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True,
+                               preexec_fn=heed_ctrl_c)
     lines = tmp_path / 'metrics.jsonl'
     deadline_s = time.monotonic() + 60
     while not (lines.is_file() and lines.read_bytes().count(b'\n') >= 3) and time.monotonic() < deadline_s:
