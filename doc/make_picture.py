@@ -12,7 +12,8 @@ from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.geometry import rotate_covariance
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.library import load_grasps
-from posegrasp_ros.grasping.planner import GraspPlanner, Scene
+from posegrasp_ros.grasping.planner import GraspPlanner
+from posegrasp_ros.grasping.scene import Scene
 from posegrasp_ros.overlay import draw_overlay
 from posegrasp_ros.resources import resource_path
 from posegrasp_ros.simulation.scene import DEFAULT_BASE_FROM_CAMERA, sample_scene

@@ -20,7 +20,9 @@ from posegrasp_ros.estimation.estimate import Estimation, Estimator, PoseEstimat
 from posegrasp_ros.estimation.model_card import ModelCard
 from posegrasp_ros.estimation.track import with_tracking
 from posegrasp_ros.geometry import rotate_covariance
-from posegrasp_ros.grasping.planner import GraspPlanner, Plan, PlanningError, Scene
+from posegrasp_ros.grasping.plan import Plan, PlanningError
+from posegrasp_ros.grasping.planner import GraspPlanner
+from posegrasp_ros.grasping.scene import Scene
 from posegrasp_ros.mesh import Mesh
 from posegrasp_ros.metrics.baselines import Entry, Ledger, load_ledger
 from posegrasp_ros.metrics.pose_errors import ErrorTarget

@@ -14,10 +14,11 @@ from posegrasp_ros.geometry import (
 )
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.library import Grasp, GraspSet, load_grasps
-from posegrasp_ros.grasping.planner import GraspPlanner, PlannerOptions, PlanningError, Scene
+from posegrasp_ros.grasping.plan import PlannerOptions, PlanningError
+from posegrasp_ros.grasping.planner import GraspPlanner
 from posegrasp_ros.grasping.reach import ReachSphere
 from posegrasp_ros.grasping.sampling import sample_grasps
-from posegrasp_ros.grasping.scene import BoxObstacle, SphereObstacle
+from posegrasp_ros.grasping.scene import BoxObstacle, Scene, SphereObstacle
 from posegrasp_ros.mesh import Mesh
 from posegrasp_ros.resources import resource_path
 

@@ -18,7 +18,8 @@ from posegrasp_ros.errors import BadInput
 from posegrasp_ros.geometry import perturb, vector_from_rotation
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.library import load_grasps
-from posegrasp_ros.grasping.planner import GraspPlanner, PlannerOptions
+from posegrasp_ros.grasping.plan import PlannerOptions
+from posegrasp_ros.grasping.planner import GraspPlanner
 from posegrasp_ros.metrics.picks import Attempt, Condition, conditions_of, summarise
 from posegrasp_ros.picks_report import format_picks, headline, render_picks
 from posegrasp_ros.resources import resource_path

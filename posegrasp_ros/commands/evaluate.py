@@ -71,7 +71,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     from posegrasp_ros.bags import BagTopics
     from posegrasp_ros.estimation.model_card import load_model_card
     from posegrasp_ros.evaluate import evaluate_bags
-    from posegrasp_ros.grasping.planner import Scene
+    from posegrasp_ros.grasping.scene import Scene
     from posegrasp_ros.metrics.baselines import load_ledger
     from posegrasp_ros.report import format_table
 

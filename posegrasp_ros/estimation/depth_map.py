@@ -1,8 +1,6 @@
-"""DepthMap: what a depth camera says of a crop, and how far a surface is from it."""
+"""What a depth camera says of a crop, and how far a surface is from it."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -16,30 +14,23 @@ NOISE_M, NOISE_A_SQUARE_METRE = 0.0012, 0.0019
 NOISE_FROM_M = 0.4
 
 
-@dataclass(frozen=True)
-class DepthMap:
-    """Depth along the crop's optical axis.
+def depth_of_crop(depth_m: np.ndarray, camera: Camera, crop: CropCamera) -> np.ndarray:
+    """(S, S) float32 depth along the crop's optical axis, NaN where unknown.
 
-    :param depth_m: (S, S) float32, NaN where unknown
+    :param depth_m: (H, W) registered to the camera's image, metres
     """
-
-    depth_m: np.ndarray
-
-    @classmethod
-    def of_crop(cls, depth_m: np.ndarray, camera: Camera, crop: CropCamera) -> DepthMap:
-        """Read a depth image (H, W), registered to the camera's image, as the crop's camera would see it."""
-        rays, source = crop.rays(), crop.source_pixels(camera)
-        # depths on both sides of an outline do not mix: the nearest pixel's is taken
-        read = cv2.remap(depth_m.astype(np.float32), source, None, cv2.INTER_NEAREST, borderValue=float('nan'))
-        along_camera_axis = rays @ crop.camera_from_crop[2]
-        return cls((read / along_camera_axis).astype(np.float32))
+    rays, source = crop.rays(), crop.source_pixels(camera)
+    # depths on both sides of an outline do not mix: the nearest pixel's is taken
+    read = cv2.remap(depth_m.astype(np.float32), source, None, cv2.INTER_NEAREST, borderValue=float('nan'))
+    along_camera_axis = rays @ crop.camera_from_crop[2]
+    return (read / along_camera_axis).astype(np.float32)
 
 
 @compiled
 def distance_from(depth_m: np.ndarray, matrix: np.ndarray, point: np.ndarray, normal: np.ndarray) -> tuple:
     """How far the measured surface lies from the plane at a point.
 
-    :param depth_m: (S, S), see :class:`DepthMap`
+    :param depth_m: (S, S), see :func:`depth_of_crop`
     :param matrix: (3, 3) pinhole matrix of the crop
     :param point: (3,) crop frame, metres
     :param normal: (3,) unit, crop frame

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from posegrasp_ros.compiled import compiled
-from posegrasp_ros.estimation.depth_map import DepthMap, distance_from
+from posegrasp_ros.estimation.depth_map import distance_from
 from posegrasp_ros.estimation.surface import Surface
 from posegrasp_ros.estimation.terms import LEAST_POINTS, add_residual, evenly, eye_of, no_equations, tukey
 
@@ -33,13 +33,16 @@ class DepthTerm(NamedTuple):
     seen_share: float
 
     @classmethod
-    def of(cls, surface: Surface, depth: DepthMap | None, pose: np.ndarray) -> DepthTerm:
-        """What is visible from a (4, 4) crop_from_object near the true one; nothing without a depth map."""
-        if depth is None:
+    def of(cls, surface: Surface, depth_m: np.ndarray | None, pose: np.ndarray) -> DepthTerm:
+        """What is visible from a (4, 4) crop_from_object near the true one; nothing without depth.
+
+        :param depth_m: see :func:`posegrasp_ros.estimation.depth_map.depth_of_crop`
+        """
+        if depth_m is None:
             return cls(np.zeros((0, 3)), np.zeros((0, 3)), np.zeros((1, 1), np.float32), 0.0)
         shown = surface.cosines(eye_of(pose)) > 0
         facing = evenly(shown, MOST_POINTS)
-        return cls(surface.points[facing], surface.normals[facing], depth.depth_m, float(shown.mean()))
+        return cls(surface.points[facing], surface.normals[facing], depth_m, float(shown.mean()))
 
 
 @compiled

@@ -50,17 +50,19 @@ class Edges:
         to_corner = _third_corners(solid, faces[chosen], ends[chosen]) - self.points[:, None]
         self._inward = across * np.sign(np.einsum('nkd,nkd->nk', across, to_corner))[..., None]
         self._radius_m = mesh.radius
-        self._clear_m = np.stack([self._find_clear_m(mesh, side, seed) for side in (0, 1)], axis=1)
+        self._clear_m = self._find_clear_m(mesh, seed)
         self._visibility = Visibility(mesh, self.points, self._normals.mean(axis=1), seed)
 
-    def _find_clear_m(self, mesh: Mesh, side: int, seed: int) -> np.ndarray:
-        """(N,) how far nothing is printed on one side of each edge, at most the object's radius."""
-        clear_m = np.full(len(self.points), self._radius_m)
+    def _find_clear_m(self, mesh: Mesh, seed: int) -> np.ndarray:
+        """(N, 2) how far nothing is printed on either side of each edge, at most the object's radius."""
+        clear_m = np.full((len(self.points), 2), self._radius_m)
         sharp = np.flatnonzero(self.sharp)
         if len(sharp):
-            clear_m[sharp] = clear_of_print(mesh, self.points[sharp], self._inward[sharp, side],
-                                            self._normals[sharp, side], PRINT_STEP * mesh.radius, seed)
-        return np.minimum(clear_m, self._radius_m)
+            found = clear_of_print(mesh, np.repeat(self.points[sharp], 2, axis=0),
+                                   self._inward[sharp].reshape(-1, 3), self._normals[sharp].reshape(-1, 3),
+                                   PRINT_STEP * mesh.radius, seed)
+            clear_m[sharp] = found.reshape(-1, 2).clip(max=self._radius_m)
+        return clear_m
 
     def visible(self, eye: np.ndarray) -> np.ndarray:
         """(N,) bool: the points on the outline, and those on sharp edges in front.

@@ -12,7 +12,7 @@ from posegrasp_ros.estimation.align import Aligned, Prior, align
 from posegrasp_ros.estimation.coarse import SeenMap
 from posegrasp_ros.estimation.colour_term import ColourTerm
 from posegrasp_ros.estimation.crop import CropCamera
-from posegrasp_ros.estimation.depth_map import DepthMap
+from posegrasp_ros.estimation.depth_map import depth_of_crop
 from posegrasp_ros.estimation.depth_term import DepthTerm
 from posegrasp_ros.estimation.edge_term import EdgeTerm
 from posegrasp_ros.estimation.edges import Edges
@@ -71,7 +71,7 @@ class _Scene:
 
     crop: np.ndarray
     matrix: np.ndarray
-    depth: DepthMap | None
+    depth_m: np.ndarray | None
     prior: Prior
     seen: np.ndarray | None
     pictures: dict[float, Picture] = field(default_factory=dict)
@@ -141,7 +141,7 @@ class Refiner:
         # the image's own border is no edge: what lies beyond it continues it
         shot = crop.shoot(image, camera, cv2.BORDER_REPLICATE).astype(np.float32)
         scene = _Scene(shot, crop.matrix,
-                       None if depth_m is None else DepthMap.of_crop(depth_m, camera, crop),
+                       None if depth_m is None else depth_of_crop(depth_m, camera, crop),
                        Prior(start, np.linalg.inv(covariance)),
                        None if seen is None else seen.as_seen_by(crop))
         starts, levels = [start], LEVELS[1:]
@@ -165,7 +165,7 @@ class Refiner:
                                scene.seen, level.share)
         edge = EdgeTerm.of(self._edges, scene.picture(level.edge_blur_px), scene.matrix, start.pose,
                            level.reach_px, level.edge_sigma_px, scene.seen, level.share)
-        depth = DepthTerm.of(self._surface, scene.depth, start.pose)
+        depth = DepthTerm.of(self._surface, scene.depth_m, start.pose)
         return align(start.pose, start.information, scene.prior, scene.matrix, colour, edge, depth,
                      level.iterations)
 

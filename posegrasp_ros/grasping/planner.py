@@ -12,7 +12,6 @@ from posegrasp_ros.grasping.gripper import Gripper
 from posegrasp_ros.grasping.library import GraspSet
 from posegrasp_ros.grasping.plan import (
     PASSED,
-    REASONS,
     VERDICTS,
     DiscardedGrasps,
     Plan,
@@ -25,9 +24,6 @@ from posegrasp_ros.grasping.scene import Scene
 from posegrasp_ros.grasping.tolerance import DIRECTIONS, tcp_from_base_delta
 from posegrasp_ros.grasping.tolerance_fit import fit_tolerance, tolerance_without_mesh
 from posegrasp_ros.mesh import Mesh
-
-__all__ = ['REASONS', 'GraspPlanner', 'Plan', 'PlannedGrasp', 'PlannerOptions', 'PlanningError',
-           'Scene']
 
 
 class GraspPlanner:

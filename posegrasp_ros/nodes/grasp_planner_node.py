@@ -17,7 +17,8 @@ from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.geometry import NO_SYMMETRY, rotate_covariance
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.library import load_grasps
-from posegrasp_ros.grasping.planner import GraspPlanner, Plan, PlannedGrasp
+from posegrasp_ros.grasping.plan import Plan, PlannedGrasp
+from posegrasp_ros.grasping.planner import GraspPlanner
 from posegrasp_ros.resources import resource_path
 from posegrasp_ros.ros import markers, messages, qos
 from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode, run_node
