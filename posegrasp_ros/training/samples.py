@@ -15,6 +15,9 @@ CROP_SIZE = 128
 COORDINATES_STRIDE = 4
 CROP_MARGIN = 1.15
 """Half the crop's side in radii of the object's bounding sphere."""
+CROP_SPREADS = ((0.09, 0.07), (0.18, 0.14), (0.40, 0.25))
+"""Standard deviations of a crop's log scale, and of its centre in radii of the object."""
+MOST_OFF = np.log(2.0)
 SCENE_SIZE = (320, 256)
 DETECTOR_STRIDE = 8
 MOST_COVERS = 3
@@ -58,9 +61,10 @@ class SampleMaker:
             (3,) float32 unit vector from the object's centre to the camera, object frame
         """
         view = self._views[rng.integers(len(self._views))]
-        loose = 2.0 if rng.random() < 0.3 else 1.0  # what a detector does on a bad day
-        radius = CROP_SIZE / 2 / CROP_MARGIN * np.exp(rng.normal(0, 0.09 * loose))
-        centre = (CROP_SIZE - 1) / 2 + rng.normal(0, 0.07 * loose * radius, 2)
+        # mostly a good crop; a detector on a bad day; and what it makes of an object that is half hidden
+        scale_spread, centre_spread = CROP_SPREADS[rng.choice(len(CROP_SPREADS), p=(0.6, 0.25, 0.15))]
+        radius = CROP_SIZE / 2 / CROP_MARGIN * np.exp(np.clip(rng.normal(0, scale_spread), -MOST_OFF, MOST_OFF))
+        centre = (CROP_SIZE - 1) / 2 + rng.normal(0, centre_spread * radius, 2)
         placement = Placement(centre, radius, _turn(rng))
         size = (CROP_SIZE, CROP_SIZE)
         picture, hidden = self._picture(rng, size, [(view, placement)])
