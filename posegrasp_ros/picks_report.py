@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from posegrasp_ros import display
+from posegrasp_ros.metrics.picks import ASSUMED, QUALITY, TOLD
 from posegrasp_ros.report import aligned, render_page
 
 
@@ -30,13 +31,13 @@ def headline(summary: dict) -> dict:
 
 
 def noise_curve(curve: dict, title: str) -> dict:
-    """Success over noise as SVG points in a box of 100 by 100, from no noise, where both lines meet, on.
+    """Success over noise as SVG points in a box of 100 by 100, from no noise, where the lines meet, on.
 
     Intervals are paths from their low to their high end.
     """
     unit, most = curve['unit'], max(level['level'] for level in curve['levels'])
     lines = []
-    for key, label in (('told', 'covariance told'), ('not_told', 'not told')):
+    for key, label in (('told', TOLD), ('not_told', ASSUMED), ('quality', QUALITY)):
         rates = [(0.0, curve['truth'])] if curve['truth']['n'] else []
         rates += [(level['level'], level[key]) for level in curve['levels']]
         dots = [{'x': 100 * at / most, 'y': 100 - 100 * rate['rate'], 'low': 100 - 100 * rate['interval'][0],
@@ -85,12 +86,13 @@ def _share_rows(summary: dict) -> list[str]:
 
 def _gain_rows(summary: dict) -> list[str]:
     """What the covariance gains at each level of noise."""
-    rows = [['noise', 'told', 'not told', 'gain', '95 % interval']]
+    rows = [['noise', 'told', 'not told', 'quality alone', 'gain over it', '95 % interval']]
     for curve in summary['curves'].values():
         for level in curve['levels'] if curve else ():
             rows.append([display.quantity(level['level'], curve['unit']),
                          display.quantity(level['told']['rate'], '1'),
                          display.quantity(level['not_told']['rate'], '1'),
+                         display.quantity(level['quality']['rate'], '1'),
                          display.quantity(level['gain'], '1'), display.interval(level['gain_interval'], '1')])
     return aligned(rows) if len(rows) > 1 else []
 

@@ -20,7 +20,7 @@ from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.library import load_grasps
 from posegrasp_ros.grasping.plan import PlannerOptions
 from posegrasp_ros.grasping.planner import GraspPlanner
-from posegrasp_ros.metrics.picks import Attempt, Condition, conditions_of, summarise
+from posegrasp_ros.metrics.picks import RANKINGS, TOLD, Attempt, Condition, conditions_of, summarise
 from posegrasp_ros.picks_report import format_picks, headline, render_picks
 from posegrasp_ros.resources import resource_path
 from posegrasp_ros.run_folder import read_reports
@@ -29,8 +29,8 @@ from posegrasp_ros.simulation.picking import NOISE_SHAPES, PickingRun, run_picks
 from posegrasp_ros.simulation.scene import DEFAULT_BASE_FROM_CAMERA
 
 GRIPPER = load_gripper()
-TRUTH, ESTIMATE = Condition('truth'), Condition('estimate', told=True)
-TOLD, NOT_TOLD = Condition('noise', noise_m=0.01, told=True), Condition('noise', noise_m=0.01)
+TRUTH, ESTIMATE = Condition('truth'), Condition('estimate', ranking=TOLD)
+WITH_COVARIANCE, ASSUMING, BY_QUALITY = NOISE = [Condition('noise', 0.01, ranking=ranking) for ranking in RANKINGS]
 
 
 @pytest.fixture(scope='module')
@@ -52,12 +52,13 @@ def attempts_of(condition, results, probability=None, objects=('mug',)):
             for number, result in enumerate(results)]
 
 
-def test_every_noise_is_tried_with_and_without_its_covariance():
+def test_every_noise_is_planned_with_and_without_its_covariance_and_by_quality_alone():
     conditions = conditions_of('estimate', [0.005, 0.02], [np.radians(10)])
     assert [condition.name for condition in conditions] == [
-        'truth', 'estimate', 'noise 5 mm, covariance told', 'noise 5 mm, covariance not told',
-        'noise 20 mm, covariance told', 'noise 20 mm, covariance not told',
-        'noise 10°, covariance told', 'noise 10°, covariance not told']
+        'truth', 'estimate',
+        'noise 5 mm, covariance told', 'noise 5 mm, covariance not told', 'noise 5 mm, ranked by quality alone',
+        'noise 20 mm, covariance told', 'noise 20 mm, covariance not told', 'noise 20 mm, ranked by quality alone',
+        'noise 10°, covariance told', 'noise 10°, covariance not told', 'noise 10°, ranked by quality alone']
 
 
 def test_success_is_counted_by_object_with_its_interval():
@@ -79,19 +80,19 @@ def test_the_share_of_truth_is_taken_over_scenes_tried_with_both():
 
 
 def test_the_gain_of_the_covariance_is_paired_by_scene():
-    attempts = attempts_of(TOLD, ['lifted'] * 9 + ['missed'])
-    attempts += attempts_of(NOT_TOLD, ['lifted'] * 6 + ['missed'] * 4)
-    level = summarise(attempts, [TRUTH, TOLD, NOT_TOLD])['curves']['position']['levels'][0]
+    attempts = attempts_of(WITH_COVARIANCE, ['lifted'] * 9 + ['missed'])
+    attempts += attempts_of(BY_QUALITY, ['lifted'] * 6 + ['missed'] * 4)
+    level = summarise(attempts, [TRUTH, *NOISE])['curves']['position']['levels'][0]
     assert level['gain'] == pytest.approx(0.3) and level['level'] == 0.01
     # no scene went the other way: however the scenes are drawn, nothing is lost
     assert 0.0 <= level['gain_interval'][0] < 0.3 < level['gain_interval'][1]
 
 
 def test_calibration_looks_at_picks_whose_planner_knew_the_covariance():
-    attempts = attempts_of(TOLD, ['lifted'] * 8 + ['missed'] * 2, 0.8)
-    attempts += attempts_of(NOT_TOLD, ['missed'] * 10, 0.9)
-    attempts.append(Attempt(10, 'mug', TOLD.name, 'pose_too_uncertain'))
-    calibration = summarise(attempts, [TRUTH, TOLD, NOT_TOLD])['calibration']
+    attempts = attempts_of(WITH_COVARIANCE, ['lifted'] * 8 + ['missed'] * 2, 0.8)
+    attempts += attempts_of(ASSUMING, ['missed'] * 10, 0.9)
+    attempts.append(Attempt(10, 'mug', WITH_COVARIANCE.name, 'pose_too_uncertain'))
+    calibration = summarise(attempts, [TRUTH, *NOISE])['calibration']
     assert calibration['n'] == 10 and calibration['ece'] == pytest.approx(0.0)
 
 
@@ -99,7 +100,7 @@ def test_calibration_looks_at_picks_whose_planner_knew_the_covariance():
 def test_the_true_pose_scatters_about_the_told_one_as_its_covariance_says(shape, box):
     run = PickingRun([box], GRIPPER, [], seed=1, noise_shape=shape)
     true_pose = perturb(np.eye(4), np.array([0.1, 0.2, 0.3, 0.5, -0.3, 0.2]))
-    rng, condition = np.random.default_rng(5), Condition('noise', 0.01, 0.02, told=True)
+    rng, condition = np.random.default_rng(5), Condition('noise', 0.01, 0.02, ranking=TOLD)
     told = [run._disturbed(true_pose, condition, rng.standard_normal(6)) for _ in range(2000)]
     deltas = np.array([np.concatenate([true_pose[:3, 3] - each.base_from_object[:3, 3], vector_from_rotation(
         true_pose[:3, :3] @ each.base_from_object[:3, :3].T)]) for each in told])
@@ -109,7 +110,7 @@ def test_the_true_pose_scatters_about_the_told_one_as_its_covariance_says(shape,
 
 def test_along_the_line_of_sight_the_noise_is_largest(box):
     run = PickingRun([box], GRIPPER, [], seed=1, noise_shape='sight')
-    covariance = run._disturbed(np.eye(4), Condition('noise', 0.02, told=True), np.zeros(6)).covariance[:3, :3]
+    covariance = run._disturbed(np.eye(4), Condition('noise', 0.02, ranking=TOLD), np.zeros(6)).covariance[:3, :3]
     stds, axes = np.linalg.eigh(covariance)
     towards_camera = DEFAULT_BASE_FROM_CAMERA[:3, 3] / np.linalg.norm(DEFAULT_BASE_FROM_CAMERA[:3, 3])
     assert np.sqrt(stds) == pytest.approx([0.005, 0.005, 0.02])
@@ -117,17 +118,17 @@ def test_along_the_line_of_sight_the_noise_is_largest(box):
 
 
 def test_two_processes_find_what_one_finds(box):
-    run = PickingRun([box], GRIPPER, [TRUTH, TOLD, NOT_TOLD], seed=3)
+    run = PickingRun([box], GRIPPER, [TRUTH, *NOISE], seed=3)
     alone, together = (list(run_picks(run, 2, jobs)) for jobs in (1, 2))
-    assert alone == together and len(alone) == 6
-    assert [attempt.scene for attempt in alone] == [0, 0, 0, 1, 1, 1]
+    assert alone == together and len(alone) == 8
+    assert [attempt.scene for attempt in alone] == [0] * 4 + [1] * 4
     assert alone[0].ok and alone[0].success_probability > 0.9
 
 
 def test_the_planner_may_give_up(box):
     grasps = load_grasps(resource_path('models/box/grasps.yaml'), GRIPPER)
     shy = replace(box, planner=GraspPlanner(GRIPPER, grasps, PlannerOptions(min_success_probability=0.99)))
-    hopeless = Condition('noise', noise_m=0.05, told=True)
+    hopeless = Condition('noise', noise_m=0.05, ranking=TOLD)
     attempt = PickingRun([shy], GRIPPER, [hopeless], seed=3).attempt(0, hopeless)
     assert attempt.result == 'pose_too_uncertain' and attempt.success_probability is None
 
@@ -144,7 +145,7 @@ def test_the_command_picks_models_and_meshes_and_writes_a_run_folder(brick, tmp_
     page = (out / 'report.html').read_text()
     assert 'Position noise' in page and 'box, brick;' in page and 'http' not in page
     reports, warnings = read_reports(out)
-    assert len(reports) == 9 and not warnings
+    assert len(reports) == 12 and not warnings
 
 
 @pytest.mark.parametrize('arguments, expected', [
@@ -189,13 +190,13 @@ def test_ctrl_c_leaves_a_valid_partial_run(tmp_path):
 @pytest.mark.parametrize('attempts', [
     attempts_of(TRUTH, ['missed']),
     attempts_of(TRUTH, ['lifted'] * 3) + attempts_of(ESTIMATE, []),
-    attempts_of(TRUTH, ['lifted'] * 6) + attempts_of(TOLD, ['lifted'] * 6, 0.9)
-    + attempts_of(NOT_TOLD, ['missed']),
+    attempts_of(TRUTH, ['lifted'] * 6) + attempts_of(WITH_COVARIANCE, ['lifted'] * 6, 0.9)
+    + attempts_of(ASSUMING, ['missed']) + attempts_of(BY_QUALITY, ['missed']),
 ], ids=['one', 'interrupted before the first estimate', 'interrupted'])
 def test_any_run_can_be_shown(attempts):
     summary = {'schema': 's', 'scenes': {'planned': 9, 'tried': 6}, 'complete': False,
                'provenance': {'time': '2026', 'noise shape': 'ball'},
-               **summarise(attempts, [TRUTH, ESTIMATE, TOLD, NOT_TOLD])}
+               **summarise(attempts, [TRUTH, ESTIMATE, *NOISE])}
     assert headline(summary)['pose'] == 'truth'
     assert 'Interrupted' in format_picks(summary)
     assert 'then interrupted' in render_picks(json.loads(json.dumps(summary)))

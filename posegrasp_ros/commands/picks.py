@@ -28,7 +28,8 @@ def add_picks(commands) -> None:
                         help='estimate: what the model says of an image, beside the truth in the same scenes')
     parser.add_argument('--noise-mm', nargs='+', type=option_types.above_zero, default=[], metavar='MM',
                         help='disturb the position by so much along each axis (standard deviation), each '
-                             'value a level of its own; once with its covariance told to the planner, once not')
+                             'value a level of its own; with its covariance told to the planner, not told, and '
+                             'ranked by the quality of the grasps alone')
     parser.add_argument('--noise-deg', nargs='+', type=option_types.above_zero, default=[], metavar='DEG',
                         help='the same for the rotation, about each axis')
     parser.add_argument('--noise-shape', choices=('ball', 'sight'), default='ball',

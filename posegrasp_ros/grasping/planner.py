@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import time
+from dataclasses import replace
 
 import numpy as np
 
@@ -45,6 +47,12 @@ class GraspPlanner:
         self._candidates = Candidates(gripper, grasp_set, symmetry, self.options)
         self._grasps, self._force_n = grasp_set.grasps, gripper.force_n
         self._symmetry, self._reach = symmetry, reach
+
+    def by_quality_alone(self) -> GraspPlanner:
+        """The same planner as one that knows nothing of uncertainty; what was computed is shared."""
+        other = copy.copy(self)
+        other.options = replace(self.options, use_covariance=False)
+        return other
 
     @property
     def places(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
@@ -15,24 +15,28 @@ from posegrasp_ros.metrics.calibration import (
 )
 from posegrasp_ros.metrics.statistics import bootstrap, wilson_interval
 
-SCHEMA = 'posegrasp.picks/1'
+SCHEMA = 'posegrasp.picks/2'
 LIFTED = 'lifted'
+# How a pose that may be off is planned with: told its covariance; assuming typical errors, for none is told; or
+# by the quality of the grasps alone, as planners do that know nothing of uncertainty.
+TOLD, ASSUMED, QUALITY = 'covariance told', 'covariance not told', 'ranked by quality alone'
+RANKINGS = (TOLD, ASSUMED, QUALITY)
 
 
 @dataclass(frozen=True)
 class Condition:
-    """What the planner is told of the object's pose.
+    """What the planner is told of the object's pose, and what it makes of it.
 
     :param pose: ``truth``, ``estimate`` (of the network) or ``noise`` (the truth, disturbed)
     :param noise_m: standard deviation of that noise along each axis
     :param noise_rad: and about each
-    :param told: whether the planner is told the pose's covariance
+    :param ranking: one of :data:`RANKINGS`; nothing is off, and nothing told, of a true pose
     """
 
     pose: str
     noise_m: float = 0.0
     noise_rad: float = 0.0
-    told: bool = False
+    ranking: str = ASSUMED
 
     @property
     def name(self) -> str:
@@ -41,7 +45,7 @@ class Condition:
             return self.pose
         parts = [f'{1000 * self.noise_m:g} mm'] * bool(self.noise_m)
         parts += [f'{np.degrees(self.noise_rad):g}°'] * bool(self.noise_rad)
-        return f'noise {" ".join(parts)}, covariance {"told" if self.told else "not told"}'
+        return f'noise {" ".join(parts)}, {self.ranking}'
 
 
 @dataclass(frozen=True)
@@ -67,10 +71,10 @@ class Attempt:
 
 
 def conditions_of(pose: str, noise_m: Iterable[float] = (), noise_rad: Iterable[float] = ()) -> list[Condition]:
-    """What is tried at every scene: the true pose, the estimate if asked for, each noise told and not told."""
+    """What is tried at every scene: the true pose, the estimate if asked for, each noise in each ranking."""
     levels = [(level, 0.0) for level in noise_m] + [(0.0, level) for level in noise_rad]
-    return [Condition('truth'), *([Condition('estimate', told=True)] if pose == 'estimate' else []),
-            *(Condition('noise', *level, told) for level in levels for told in (True, False))]
+    return [Condition('truth'), *([Condition('estimate', ranking=TOLD)] if pose == 'estimate' else []),
+            *(Condition('noise', *level, ranking) for level in levels for ranking in RANKINGS)]
 
 
 def summarise(attempts: Sequence[Attempt], conditions: Sequence[Condition]) -> dict:
@@ -116,7 +120,7 @@ def _paired(attempts: Sequence[Attempt], first: Condition, second: Condition) ->
 
 def _share_of_truth(attempts: Sequence[Attempt], conditions: Sequence[Condition]) -> dict | None:
     """Success with the estimated pose by that with the true one, at the same scenes; None where not measured."""
-    estimate, truth = Condition('estimate', told=True), Condition('truth')
+    estimate, truth = Condition('estimate', ranking=TOLD), Condition('truth')
     if estimate not in conditions:
         return None
     with_estimate, with_truth = _paired(attempts, estimate, truth)
@@ -131,18 +135,19 @@ def _share_of_truth(attempts: Sequence[Attempt], conditions: Sequence[Condition]
 
 
 def _curve(attempts: Sequence[Attempt], conditions: Sequence[Condition], noise: str, unit: str) -> dict | None:
-    """Success over noise with and without the covariance, and what it gains; None where no noise was added."""
-    told = [condition for condition in conditions if getattr(condition, noise) and condition.told]
+    """Success over noise by ranking, and what the covariance gains over quality alone; None without noise."""
     levels = []
-    for condition in told:
-        untold = next(other for other in conditions if not other.told and other.pose == 'noise'
-                      and getattr(other, noise) == getattr(condition, noise))
-        with_it, without = (each.astype(float) for each in _paired(attempts, condition, untold))
+    for told in conditions:
+        if not getattr(told, noise) or told.ranking != TOLD:
+            continue
+        assumed, quality = replace(told, ranking=ASSUMED), replace(told, ranking=QUALITY)
+        with_it, without = (each.astype(float) for each in _paired(attempts, told, quality))
         if len(with_it):
             gains = with_it - without
             interval = _bootstrapped(lambda weights, gains=gains: weights @ gains / weights.sum(), len(gains))
-            levels.append({'level': getattr(condition, noise), 'told': _rate(_under(attempts, condition)),
-                           'not_told': _rate(_under(attempts, untold)), 'gain': float(gains.mean()),
+            levels.append({'level': getattr(told, noise), 'told': _rate(_under(attempts, told)),
+                           'not_told': _rate(_under(attempts, assumed)),
+                           'quality': _rate(_under(attempts, quality)), 'gain': float(gains.mean()),
                            'gain_interval': interval})
     if not levels:
         return None
@@ -160,7 +165,7 @@ def _bootstrapped(statistic: Callable[[np.ndarray], float], count: int) -> list[
 
 def _calibration(attempts: Sequence[Attempt], conditions: Sequence[Condition]) -> dict | None:
     """Foretold probability against outcome, where the planner knew how uncertain the pose was."""
-    told = {condition.name for condition in conditions if condition.told}
+    told = {condition.name for condition in conditions if condition.ranking == TOLD}
     tried = [attempt for attempt in attempts
              if attempt.condition in told and attempt.success_probability is not None]
     if not tried:

@@ -19,7 +19,7 @@ from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.geometry import look_at, perturb, rotate_covariance
 from posegrasp_ros.grasping.gripper import Gripper
 from posegrasp_ros.grasping.scene import Scene
-from posegrasp_ros.metrics.picks import Attempt, Condition
+from posegrasp_ros.metrics.picks import QUALITY, TOLD, Attempt, Condition
 from posegrasp_ros.simulation.pick_objects import PickObject
 from posegrasp_ros.simulation.scene import DEFAULT_BASE_FROM_CAMERA, sample_scene
 from posegrasp_ros.simulation.solids import touch_solids
@@ -81,7 +81,8 @@ class PickingRun:
             if told.base_from_object is None:
                 return Attempt(number, item.name, condition.name, told.reason)
             around = Scene(support_height_m=0.0, boxes=world.obstacles())
-            plan = item.planner.plan(told.base_from_object, told.covariance, around)
+            planner = item.planner.by_quality_alone() if condition.ranking == QUALITY else item.planner
+            plan = planner.plan(told.base_from_object, told.covariance, around)
             if not plan.grasps:
                 return Attempt(number, item.name, condition.name, plan.reason)
             best = plan.grasps[0]
@@ -104,7 +105,8 @@ class PickingRun:
         root[:3, :3] = sight * along * condition.noise_m
         root[3:, 3:] = sight * about * condition.noise_rad
         # A covariance is that of the way from the told pose to the true one, hence the sign.
-        return ToldPose(perturb(base_from_object, -root @ unit_noise), root @ root.T if condition.told else None)
+        covariance = root @ root.T if condition.ranking == TOLD else None
+        return ToldPose(perturb(base_from_object, -root @ unit_noise), covariance)
 
     def _estimate(self, world: World, item: PickObject) -> ToldPose:
         """What the model says of one image."""
