@@ -54,6 +54,7 @@ setup(
             'ros-nav-msgs',
             'ros-rosgraph-msgs',
             'ros-sensor-msgs',
+            'ros-std-srvs',
             'ros-visualization-msgs',
         ],
         # embreex casts trimesh's rays, networkx finds its stable poses, coacd takes hollow meshes apart for
@@ -61,9 +62,11 @@ setup(
         'sim': ['mujoco>=3.3', 'coacd', 'embreex', 'networkx'],
         # Pinocchio tells whether the arm of a URDF reaches a grasp
         'reach': ['pin'],
+        # the monitor's Prometheus endpoint
+        'prometheus': ['prometheus_client'],
         'train': ['torch>=2.4', 'onnx', 'scikit-image'],
         # ROS launch testing's plugins break on pytest 8.4 and later.
-        'dev': ['onnx', 'pin', 'pytest<8.4', 'ruff'],
+        'dev': ['onnx', 'pin', 'prometheus_client', 'pytest<8.4', 'ruff'],
     },
     zip_safe=False,
     maintainer='posegrasp_ros developers',

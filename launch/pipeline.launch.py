@@ -12,7 +12,7 @@ def start(context):
         pipeline_node(context, 'perception', texts=('model', 'estimator')),
         pipeline_node(context, 'grasp_planner', texts=('model', 'gripper', 'base_frame', 'urdf', 'tip_frame'),
                       numbers=('base_from_camera',)),
-        pipeline_node(context, 'monitor', texts=('model', 'out', 'estimator')),
+        pipeline_node(context, 'monitor', texts=('model', 'gripper', 'baselines', 'out', 'estimator')),
         *camera_transform(context, number_of(context, 'base_from_camera')),
         *rviz(context),
     ]
@@ -23,6 +23,6 @@ def generate_launch_description():
     return LaunchDescription([
         *declare('namespace', 'params_file', 'model', 'gripper', 'urdf', 'tip_frame', 'estimator',
                  'base_from_camera', 'base_frame', 'camera_frame', 'image', 'camera_info', 'depth',
-                 'ground_truth', 'execution_report', 'out', 'use_sim_time', 'rviz', 'log_level'),
+                 'ground_truth', 'execution_report', 'baselines', 'out', 'use_sim_time', 'rviz', 'log_level'),
         OpaqueFunction(function=start),
     ])

@@ -33,7 +33,7 @@ def start(context):
         perception,
         pipeline_node(context, 'grasp_planner', texts=('model', 'gripper', 'base_frame', 'urdf', 'tip_frame'),
                       numbers=('base_from_camera',)),
-        pipeline_node(context, 'monitor', texts=('model', 'out', 'estimator')),
+        pipeline_node(context, 'monitor', texts=('model', 'gripper', 'baselines', 'out', 'estimator')),
         end_with(player),
         *camera_transform(context, number_of(context, 'base_from_camera')),
         *rviz(context),
@@ -55,7 +55,7 @@ def generate_launch_description():
         # Empty: guessed from the recording, but for depth.
         *declare('namespace', 'params_file', 'model', 'gripper', 'urdf', 'tip_frame', 'estimator',
                  'base_from_camera', 'base_frame', 'camera_frame', 'image', 'camera_info', 'depth',
-                 'ground_truth', 'execution_report', 'out', 'use_sim_time', 'rviz', 'log_level',
+                 'ground_truth', 'execution_report', 'baselines', 'out', 'use_sim_time', 'rviz', 'log_level',
                  image='', camera_info='', depth='', ground_truth='', use_sim_time='true'),
         *large_messages(),
         OpaqueFunction(function=start),

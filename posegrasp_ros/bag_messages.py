@@ -5,33 +5,23 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from mcap.records import Channel, Message, Schema
-from mcap.stream_reader import StreamReader
 from rosbags.interfaces import MessageDefinitionFormat
 from rosbags.rosbag2 import Reader
 from rosbags.typesys import Stores, TypesysError, get_types_from_idl, get_types_from_msg, get_typestore
 
+from posegrasp_ros.bag_salvage import BagMessage, is_sqlite, is_unchunked, recording_files, salvage
 from posegrasp_ros.errors import BadInput
 
 LOGGER = logging.getLogger(__name__)
-# What a damaged file makes the readers raise: mcap, rosbags, apsw, zstd, lz4 and struct, each its own errors.
+# What a damaged file makes the readers raise: mcap, rosbags, apsw, sqlite3, zstd, lz4 and struct, each its own.
 DAMAGE = Exception
 STANDARD_TYPES = get_typestore(Stores.ROS2_JAZZY)
 
 
 class BagError(BadInput):
     """A recording that cannot be read."""
-
-
-class BagMessage(NamedTuple):
-    """One recorded message; :meth:`BagMessages.decode` turns its bytes into fields."""
-
-    topic: str
-    type: str
-    time_ns: int
-    data: bytes
 
 
 class BagMessages:
@@ -50,7 +40,7 @@ class BagMessages:
         self.counts: dict[str, int] = {}
         self.warnings: list[str] = []
         self._stores: dict[str, Any] = {}
-        self._is_damaged = False
+        self._is_streamed = False
         if not self.path.exists():
             raise BagError(f'{self.path}: no such bag; expected a rosbag2 folder, an .mcap or a .db3 file')
         try:
@@ -59,17 +49,19 @@ class BagMessages:
                     self._learn(connection.topic, connection.msgtype, connection.msgdef.data,
                                 connection.msgdef.format == MessageDefinitionFormat.IDL)
                     self.counts[connection.topic] = self.counts.get(connection.topic, 0) + connection.msgcount
+            self._is_streamed = any(is_unchunked(file) for file in self._mcap_files())
         except DAMAGE as error:
             self._open_damaged(error)
 
     def messages(self, topics: Collection[str]) -> Iterator[BagMessage]:
         """The messages of these topics in the order of the recording, up to the damage where there is one."""
-        read = self._streamed if self._is_damaged else self._indexed
+        if self._is_streamed:
+            yield from self._streamed(topics)
+            return
         try:
-            yield from read(topics)
+            yield from self._indexed(topics)
         except DAMAGE as error:
-            if not self._is_damaged:
-                self.warn(f'{self.path}: damaged, read up to the damage: {_one_line(error)}')
+            self.warn(f'{self.path}: damaged, read up to the damage: {_one_line(error)}')
 
     def decode(self, message: BagMessage) -> Any:
         """The fields of a message.
@@ -115,54 +107,40 @@ class BagMessages:
                 yield BagMessage(connection.topic, connection.msgtype, time_ns, data)
 
     def _open_damaged(self, error: Exception) -> None:
-        """Learn the topics from the start of the files, when the index at the end is missing."""
-        if not self._mcap_files():
+        """Learn the topics from the files themselves, when an index or the metadata is missing."""
+        files = recording_files(self.path)
+        if not files:
             if self.path.is_dir() and not (self.path / 'metadata.yaml').exists():
                 raise BagError(f'{self.path}: not a bag; expected a rosbag2 folder, found one without a '
                                'metadata.yaml') from error
-            found = 'cut off or damaged' if self._holds_sqlite() else 'not a bag'
-            raise BagError(f'{self.path}: {found}; expected a rosbag2 folder, an .mcap or a .db3 file: '
+            raise BagError(f'{self.path}: not a bag; expected a rosbag2 folder, an .mcap or a .db3 file: '
                            f'{_one_line(error)}') from error
-        self._is_damaged = True
-        try:
-            for _ in self._streamed(()):
-                pass
-        except DAMAGE:
-            if not self.topics:
-                raise BagError(f'{self.path}: not a bag, or cut off before its first message: '
-                               f'{_one_line(error)}') from error
+        self._is_streamed = True
+        for _ in self._streamed((), is_first=True):
+            pass
+        if not self.topics:
+            found = 'cut off or damaged' if any(map(is_sqlite, files)) else 'not a bag'
+            raise BagError(
+                f'{self.path}: {found}, or cut off before its first message; expected a rosbag2 folder, '
+                f'an .mcap or a .db3 file: {_one_line(error)}'
+            ) from error
         self.warn(f'{self.path}: cut off or damaged, what comes before is read: {_one_line(error)}')
 
     def _mcap_files(self) -> list[Path]:
-        if self.path.is_dir():
-            return sorted(self.path.glob('*.mcap'))
-        return [self.path] if self.path.suffix == '.mcap' else []
+        return [file for file in recording_files(self.path) if file.suffix == '.mcap']
 
-    def _holds_sqlite(self) -> bool:
-        """Whether it is, or holds, a file that begins as sqlite3 files do; without its end none can be opened."""
-        files = self.path.glob('*.db3') if self.path.is_dir() else [self.path]
-        for path in files:
-            with path.open('rb') as file:
-                if file.read(15) == b'SQLite format 3':
-                    return True
-        return False
+    def _streamed(self, topics: Collection[str], is_first: bool = False) -> Iterator[BagMessage]:
+        """File by file from the front, without the index; each up to its damage.
 
-    def _streamed(self, topics: Collection[str]) -> Iterator[BagMessage]:
-        """Read from the front, without the index; learns topics on the way."""
-        for path in self._mcap_files():
-            schemas: dict[int, Schema] = {}
-            channels: dict[int, tuple[str, str]] = {}
-            with path.open('rb') as file:
-                for record in StreamReader(file, record_size_limit=None).records:
-                    if isinstance(record, Schema):
-                        schemas[record.id] = record
-                    elif isinstance(record, Channel):
-                        schema = schemas[record.schema_id]
-                        channels[record.id] = (record.topic, schema.name)
-                        self._learn(record.topic, schema.name, schema.data.decode(), 'idl' in schema.encoding)
-                    elif isinstance(record, Message) and channels[record.channel_id][0] in topics:
-                        yield BagMessage(*channels[record.channel_id], record.log_time, record.data)
-
+        :param is_first: to learn the topics; what is damaged is said when the messages are read
+        """
+        files = recording_files(self.path)
+        for file in files:
+            try:
+                yield from salvage(file, topics, self._learn)
+            except DAMAGE as error:
+                if not is_first and (len(files) > 1 or not self.warnings):
+                    self.warn_once(f'{file}: damaged, read up to the damage: {_one_line(error)}')
 
 def _one_line(error: Exception) -> str:
     """An error's own words on one line; its kind where it has none."""

@@ -10,7 +10,9 @@ from posegrasp_ros.bag_messages import BagError
 IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED = 'sensor_msgs/msg/CompressedImage'
 CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
-POSE = 'geometry_msgs/msg/PoseStamped'
+# What a pose may come in: of ourselves, motion capture (Vicon's bridge says transforms) and odometry.
+POSES = ('geometry_msgs/msg/PoseStamped', 'geometry_msgs/msg/PoseWithCovarianceStamped',
+         'geometry_msgs/msg/TransformStamped', 'nav_msgs/msg/Odometry')
 TF = 'tf2_msgs/msg/TFMessage'
 # Words in the names of image topics that are no camera picture of the scene.
 NOT_A_PICTURE = ('depth', 'disparity', 'mask', 'overlay', 'debug', 'infra', '/ir', 'points')
@@ -23,6 +25,7 @@ class BagTopics:
 
     :param depth: of the depth registered to the images; it is not guessed, None goes without
     :param base_frame: the robot's frame, for the camera's pose from /tf; None when that is not wanted
+    :param object_frame: the object's own frame, for ground truth from /tf in the place of a topic
     """
 
     image: str | None = None
@@ -30,6 +33,7 @@ class BagTopics:
     ground_truth: str | None = None
     base_frame: str | None = 'base'
     depth: str | None = None
+    object_frame: str | None = None
 
 
 def guess_topics(path: str | Path, found: dict[str, str], asked: BagTopics) -> BagTopics:
@@ -40,7 +44,7 @@ def guess_topics(path: str | Path, found: dict[str, str], asked: BagTopics) -> B
     """
     for name in filter(None, (asked.image, asked.camera_info, asked.ground_truth, asked.depth)):
         if name not in found:
-            raise BagError(f'{path}: {name}: no such topic; found {_listing(found)}')
+            raise BagError(f'{path}: {name}: no such topic; found {listing(found)}')
 
     infos = [name for name, kind in found.items() if kind == CAMERA_INFO]
     image = asked.image or max(
@@ -48,15 +52,27 @@ def guess_topics(path: str | Path, found: dict[str, str], asked: BagTopics) -> B
          if kind in (IMAGE, COMPRESSED) and not any(word in name.lower() for word in NOT_A_PICTURE)),
         key=lambda name: _kinship(name, _nearest(name, infos)), default=None)
     if image is None:
-        raise BagError(f'{path}: expected a topic of {IMAGE} or {COMPRESSED}, found {_listing(found)}')
+        raise BagError(f'{path}: expected a topic of {IMAGE} or {COMPRESSED}, found {listing(found)}')
     if found[image] not in (IMAGE, COMPRESSED):
         raise BagError(f'{path}: {image}: expected {IMAGE} or {COMPRESSED}, found {found[image]}')
-    if asked.depth and found[asked.depth] != IMAGE:
-        raise BagError(f'{path}: {asked.depth}: expected {IMAGE}, found {found[asked.depth]}')
-    truths = [name for name, kind in found.items()
-              if kind == POSE and any(word in name.lower() for word in TRUTH_WORDS)]
+    for name, kinds in ((asked.depth, (IMAGE,)), (asked.ground_truth, POSES), (asked.camera_info, (CAMERA_INFO,))):
+        if name and found[name] not in kinds:
+            raise BagError(f'{path}: {name}: expected {" or ".join(kinds)}, found {found[name]}')
     return replace(asked, image=image, camera_info=asked.camera_info or _nearest(image, infos),
-                   ground_truth=asked.ground_truth or (truths[0] if truths else None))
+                   ground_truth=asked.ground_truth or guess_truth(found, asked))
+
+
+def guess_truth(found: dict[str, str], asked: BagTopics) -> str | None:
+    """A topic of poses that is named like ground truth; None where there is none, or /tf tells it."""
+    truths = (name for name, kind in found.items()
+              if kind in POSES and any(word in name.lower() for word in TRUTH_WORDS))
+    return next(truths, None) if asked.object_frame is None else None
+
+
+def poses_listing(found: dict[str, str]) -> str:
+    """The topics that could be ground truth; empty where there are none."""
+    poses = {name: kind for name, kind in found.items() if kind in POSES}
+    return listing(poses) if poses else ''
 
 
 def _nearest(image: str, infos: list[str]) -> str | None:
@@ -70,5 +86,5 @@ def _kinship(first: str, second: str | None) -> int:
     return next((count for count, (a, b) in enumerate(parts) if a != b), len((second or '').split('/')))
 
 
-def _listing(found: dict[str, str]) -> str:
+def listing(found: dict[str, str]) -> str:
     return ', '.join(f'{name} ({kind})' for name, kind in found.items()) or 'no topics'

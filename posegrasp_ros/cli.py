@@ -7,6 +7,8 @@ import logging
 import sys
 
 from posegrasp_ros import __version__
+from posegrasp_ros.commands.baseline import add_baseline
+from posegrasp_ros.commands.compare import add_compare
 from posegrasp_ros.commands.evaluate import add_evaluate
 from posegrasp_ros.commands.grasps import add_grasps
 from posegrasp_ros.commands.models import add_bench, add_check
@@ -54,8 +56,8 @@ def _parser() -> argparse.ArgumentParser:
         epilog='A first look: posegrasp demo. An own object: posegrasp train my_mesh.obj --out models/my_object.')
     parser.add_argument('--version', action='version', version=__version__)
     commands = parser.add_subparsers(title='commands', required=True, metavar='COMMAND')
-    for add in (add_demo, add_picks, add_record, add_evaluate, add_train, add_calibrate, add_grasps, add_bench,
-                add_check):
+    for add in (add_demo, add_picks, add_record, add_evaluate, add_compare, add_baseline, add_train, add_calibrate,
+                add_grasps, add_bench, add_check):
         add(commands)
     return parser
 

@@ -17,15 +17,34 @@ LABELS = {
     'grasp_success_rate': 'Grasp success',
     'image_to_pose_p50': 'Image to pose, median',
     'image_to_grasp_p50': 'Image to grasp, median',
+    'ar_mssd': 'AR of MSSD',
+    'ar_mspd': 'AR of MSPD',
+    'mssd_median': 'MSSD, median',
+    'projection_error_median': 'Projection error, median',
+}
+# What an attempt can fall to, in the order in which it would.
+REASONS = {
+    'no_image': 'no image',
+    'not_detected': 'object not detected',
+    'pose_outside_tolerance': "pose outside the grasp's tolerance",
+    'stale_pose': 'pose too old',
+    'no_feasible_grasp': 'no feasible grasp',
+    'execution': 'object not held',
 }
 # unit of the summary -> (factor, unit for reading)
-SHOWN_UNITS = {'m': (1e3, 'mm'), 'rad': (180 / math.pi, '°'), '1': (100.0, '%'), 'ms': (1.0, 'ms')}
+SHOWN_UNITS = {'m': (1e3, 'mm'), 'rad': (180 / math.pi, '°'), '1': (100.0, '%'), 'ms': (1.0, 'ms'),
+               'px': (1.0, 'px')}
 NOTHING = '–'
 
 
 def label(metric: str) -> str:
     """A metric's name for a person."""
     return LABELS.get(metric, metric)
+
+
+def reason(word: str) -> str:
+    """Why a frame or an attempt failed, for a person."""
+    return REASONS.get(word, word.replace('_', ' '))
 
 
 def shown_unit(unit: str) -> str:
@@ -55,6 +74,16 @@ def quantity(value: float | None, unit: str) -> str:
     return f'{number(value, unit)}{space}{shown_unit(unit)}'
 
 
+def difference(value: float | None, unit: str) -> str:
+    """How much more or less, with its sign; shares differ by points, not by percent: ``+4.20 points``."""
+    if value is None:
+        return NOTHING
+    shown = number(abs(value), unit)
+    sign = '' if not float(shown) else '−' if value < 0 else '+'
+    words = {'1': ' points', 'rad': '°'}
+    return f'{sign}{shown}{words.get(unit, " " + shown_unit(unit))}'
+
+
 def target(value: float, tolerance: float, unit: str) -> str:
     """A reference with its unit, and how far from it one may be: ``90.0 ± 5.0 %``."""
     return f'{number(value, unit)} ± {quantity(tolerance, unit)}' if tolerance else quantity(value, unit)
@@ -64,4 +93,23 @@ def interval(bounds: list[float] | None, unit: str) -> str:
     """An interval in brackets without the unit; a dash where there is none."""
     if bounds is None:
         return NOTHING
-    return f'[{number(bounds[0], unit)}, {number(bounds[1], unit)}]'
+    return f'[{number(bounds[0], unit)}, {number(bounds[1], unit)}]'.replace('-', '−')
+
+
+def probability(value: float | None) -> str:
+    """A p-value: two figures, small ones as a bound."""
+    if value is None:
+        return NOTHING
+    return '< 0.001' if value < 0.001 else f'{value:.2g}'
+
+
+def remaining(count: int | None, metric: str, block_s: float) -> str:
+    """How much more would decide an open question; empty where nobody can say.
+
+    :param count: attempts for grasp success, else blocks of ``block_s`` seconds
+    """
+    if not count:
+        return ''
+    what = 'attempt' if metric == 'grasp_success_rate' else f'block of {block_s:g}\u00a0s'
+    head, _, tail = what.partition(' ')
+    return f'about {count} more {head}{"s" if count > 1 else ""}{" " + tail if tail else ""}'

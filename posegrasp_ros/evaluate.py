@@ -3,37 +3,41 @@
 from __future__ import annotations
 
 import logging
-import math
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from posegrasp_ros.bags import BagError, BagFrame, BagReader, BagTopics
-from posegrasp_ros.estimation.create import ESTIMATORS, create_estimator
-from posegrasp_ros.estimation.estimate import Estimation, Estimator, PoseEstimate
+from posegrasp_ros.bop_csv import BopCsv
+from posegrasp_ros.contestant import Contestant
+from posegrasp_ros.errors import BadInput
+from posegrasp_ros.estimation.create import ESTIMATORS
 from posegrasp_ros.estimation.model_card import ModelCard
-from posegrasp_ros.estimation.track import with_tracking
-from posegrasp_ros.geometry import rotate_covariance
-from posegrasp_ros.grasping.plan import Plan, PlanningError
+from posegrasp_ros.frame_answers import AnsweredFrame, Work, answered_frames
+from posegrasp_ros.frame_sources import (
+    Source,
+    SourcedFrame,
+    SourceOptions,
+    open_sources,
+    sourced_frames,
+    total_count,
+)
 from posegrasp_ros.grasping.planner import GraspPlanner
 from posegrasp_ros.grasping.scene import Scene
-from posegrasp_ros.mesh import Mesh
+from posegrasp_ros.interruption import interrupt_noted
 from posegrasp_ros.metrics.baselines import Entry, Ledger, load_ledger
+from posegrasp_ros.metrics.blame import with_oracle
+from posegrasp_ros.metrics.pairs import paired_comparisons
 from posegrasp_ros.metrics.pose_errors import ErrorTarget
-from posegrasp_ros.metrics.run import RunMetrics
-from posegrasp_ros.metrics.stage_report import StageReport
-from posegrasp_ros.metrics.summary import compare
-from posegrasp_ros.paint_over import paint_over
-from posegrasp_ros.photographs import PhotographReader, is_photograph_folder
+from posegrasp_ros.metrics.summary import judged
 from posegrasp_ros.provenance import describe_run
-from posegrasp_ros.report import SAME_FRAMES
+from posegrasp_ros.report import SAME_FRAMES, render_html
 from posegrasp_ros.run_folder import RunFolder
+from posegrasp_ros.worst_frames import WorstFrames
 
 LOGGER = logging.getLogger(__name__)
 # Estimators that are references for the others, and the ledger's kind of each.
@@ -42,194 +46,208 @@ REFERENCES = {'network': 'simple_ml', 'feature_match': 'scripted', 'mean_pose': 
 ACCURACY_METRICS = ('position_error_median', 'rotation_error_median', 'recall_1cm_5deg', 'add_recall_10pct',
                     'false_poses')
 # What a summary states of every estimator.
-PER_ESTIMATOR = ('headline', 'stages', 'metrics', 'failures', 'distributions', 'calibration')
-FIELD_OF_VIEW_RAD = math.radians(60.0)
-GAP_NS = 10_000_000_000
+PER_ESTIMATOR = ('headline', 'stages', 'metrics', 'failures', 'distributions', 'calibration', 'waterfall',
+                 'latency')
 
 
-def evaluate_bags(paths: Sequence[str | Path], card: ModelCard, estimator: str = 'onnx',
-                  beside: Iterable[str] = ESTIMATORS, planner: GraspPlanner | None = None,
-                  scene: Scene | None = None, ledger: Ledger | None = None, out: str | Path | None = None,
-                  topics: BagTopics | None = None, base_from_camera: np.ndarray | None = None,
-                  threads: int | None = None, no_object: bool = False, paint: bool = False,
-                  field_of_view_rad: float = FIELD_OF_VIEW_RAD, track: bool = False,
-                  progress: bool = True) -> dict:
-    """Measure an estimator on recordings, with others beside it on the same frames.
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """How to evaluate.
 
-    A frame without ground truth counts for coverage and timing, and for nothing else. Where there are several
-    objects in a frame, its errors are those of the best pose against the object nearest to it.
-
-    :param paths: recordings, or folders of photographs
     :param estimator: the one that the summary is about
     :param beside: others to measure on the same frames; ``estimator`` may be among them
     :param planner: plans for every pose where the camera's pose is known; None for no planning
-    :param scene: what surrounds the object; None for a support plane at z = 0 of the base frame
-    :param ledger: baselines; None for those that come with the package
-    :param out: run folder to write metrics.jsonl, summary.json and report.html to; None for none
-    :param topics: which to read, and the base frame; None for guesses
+    :param scene: what surrounds the object
+    :param base_from_camera: (4, 4) of a camera that does not move; None where the recordings' /tf tells it
+    :param source: how the recordings are read
+    :param threads: processor threads of the networks; None: one for each core, where there are several
+        ``jobs`` one
+    :param jobs: processes; the results do not depend on how many, but tracking needs one. None: one
     :param no_object: the object is in none of the frames, whatever their ground truth: every pose is a false one
     :param paint: paint the object over, and leave out the frames without the ground truth that this needs; then
         ``no_object``
-    :param field_of_view_rad: horizontal, of the camera of photographs
     :param track: ``estimator`` first looks where it found the object last; those beside it never do
-    :param base_from_camera: (4, 4) of a camera that does not move; None where the recordings' /tf tells it
-    :return: the summary of ``estimator`` with ``estimators``: {name: its share of the summary}
-    :raises BagError: when a recording cannot be read or holds no images
+    :param bop_csv: file to write the poses to, as the BOP benchmark's tools take them
     """
+
+    estimator: str = 'onnx'
+    beside: Iterable[str] = ESTIMATORS
+    planner: GraspPlanner | None = None
+    scene: Scene = field(default_factory=Scene)
+    base_from_camera: np.ndarray | None = None
+    source: SourceOptions = field(default_factory=SourceOptions)
+    threads: int | None = None
+    jobs: int | None = None
+    no_object: bool = False
+    paint: bool = False
+    track: bool = False
+    bop_csv: Path | None = None
+
+    def work(self, card: ModelCard) -> Work:
+        """What is to be done with each frame.
+
+        :raises BadInput: when options exclude each other
+        """
+        if self.track and (self.jobs or 1) > 1:
+            raise BadInput(f'tracking: expected one job, for it goes from frame to frame, got {self.jobs}')
+        # More threads round differently: of several jobs each has one, however many they are.
+        threads = 1 if self.threads is None and self.jobs is not None else self.threads
+        names = tuple(dict.fromkeys([self.estimator, *self.beside]))
+        return Work(card, names, threads, self.estimator if self.track else None, self.planner, self.scene,
+                    self.base_from_camera, self.paint, self.no_object or self.paint)
+
+
+def evaluate_bags(paths: Sequence[str | Path], card: ModelCard, options: EvaluateOptions | None = None,
+                  ledger: Ledger | None = None, out: str | Path | None = None, progress: bool = True) -> dict:
+    """Measure an estimator on recordings, with others beside it on the same frames.
+
+    A frame without ground truth counts for coverage and timing, and for nothing else. Where there are several
+    objects in a frame, its errors are those of the best pose against the object nearest to it. Ctrl-C ends the run
+    after the frame that is under way: the summary is of the frames until then, and says so.
+
+    :param paths: recordings, BOP datasets, or folders of photographs
+    :param ledger: baselines; None for those that come with the package
+    :param out: run folder to write metrics.jsonl, summary.json and report.html to; None for none
+    :return: the summary of the estimator with ``estimators``: {name: its share of the summary}
+    :raises BadInput: when a recording cannot be read or holds no images
+    """
+    options = options or EvaluateOptions()
     ledger = ledger or load_ledger()
-    target = ErrorTarget.from_mesh(card.mesh, card.symmetry, card.tolerance)
-    planning = _Planning(planner, scene or Scene(), card.mesh, base_from_camera) if planner else None
-    topics = topics or BagTopics()
-    if planning is None or base_from_camera is not None:
-        topics = replace(topics, base_frame=None)
-    names = list(dict.fromkeys([estimator, *beside]))
-    estimators = {name: create_estimator(name, card, threads=threads) for name in names}
-    if track:
-        estimators[estimator] = with_tracking(estimators[estimator], LOGGER.warning)
-    contestants = {name: Contestant(each, target, planning) for name, each in estimators.items()}
-    readers = [_open(path, topics, field_of_view_rad) for path in paths]
+    work = options.work(card)
+    sources = open_sources(paths, _without_needless(options), card.mesh.diameter)
+    run = _Run(work, options, sources)
     with ExitStack() as stack:
         folder = stack.enter_context(RunFolder(out, fresh=True)) if out else None
-        for bag, shift_ns, frame in _frames(readers, progress):
-            if paint or no_object:
-                frame = paint_over(frame, card.mesh) if paint else replace(frame, camera_from_object=None)
-                if frame is None:
-                    continue
-            for name, contestant in contestants.items():
-                for report in contestant.answer(frame, shift_ns, paint or no_object):
-                    if folder:
-                        folder.append(report, estimator=name, bag=bag)
-        warnings = [line for reader in readers for line in reader.warnings]
-        provenance = {**describe_run(card, [Path(path) for path in paths]), 'tracking': track,
-                      'depth_topic': topics.depth, 'no_object': no_object, 'painted_over': paint,
-                      'warnings': warnings}
-        summary = _summary(contestants, estimator, ledger, provenance)
+        described = describe_run(
+            card, [Path(path) for path in paths], configuration=_configuration(options, sources)
+        )
+        run.measure(folder, options.jobs or 1, progress)
+        provenance = {**described, **run.circumstances()}
+        summary = _summary(run.contestants, options.estimator, ledger, provenance)
         if folder:
-            folder.write_summary(summary)
+            folder.write_summary(summary, lambda summary: render_html(summary, pictures=run.worst.pictures()))
     return summary
 
 
-class _Planning:
-    """Planner, scene and camera: a pose in the camera to a planning report."""
+class _Run:
+    """The frames of a run, measured one after the other.
 
-    def __init__(self, planner: GraspPlanner, scene: Scene, mesh: Mesh, base_from_camera: np.ndarray | None):
-        self._planner = planner
-        self._scene, self._mesh = scene, mesh
-        self._base_from_camera = base_from_camera
+    :ivar contestants: the estimators by name
+    :ivar worst: frames in which the estimator in question was worst
+    :ivar is_complete: whether all frames were measured
+    """
 
-    def report(self, frame: BagFrame, poses: Sequence[PoseEstimate]) -> StageReport | None:
-        """For the first of the poses, clear of the others; None where it is not known where the camera is."""
-        base_from_camera = frame.base_from_camera if self._base_from_camera is None else self._base_from_camera
-        if base_from_camera is None:
-            return None
-        start = time.perf_counter()
-        covariance = rotate_covariance(poses[0].covariance, base_from_camera[:3, :3])
-        base_from_object, *others = (base_from_camera @ pose.camera_from_object for pose in poses)
-        try:
-            plan = self._planner.plan(base_from_object, covariance, self._scene.with_others(self._mesh, others))
-        except PlanningError as error:
-            LOGGER.warning('%s', error)
-            plan = Plan([], 'bad_pose', {})
-        latency_ms = (time.perf_counter() - start) * 1e3
-        return StageReport(frame.stamp_ns, 'planning', bool(plan.grasps), plan.reason,
-                           {**plan.numbers, 'latency_ms': latency_ms}, plan.words)
+    def __init__(self, work: Work, options: EvaluateOptions, sources: list[Source]):
+        target = ErrorTarget.from_mesh(work.card.mesh, work.card.symmetry, work.card.tolerance)
+        pose_check = options.planner.pose_check.holds if options.planner else None
+        self.contestants = {name: Contestant(target, pose_check) for name in work.estimators}
+        self.worst = WorstFrames(work.card)
+        self.is_complete = False
+        self._work, self._options, self._sources = work, options, sources
 
-
-class Contestant:
-    """One estimator with the metrics of its answers."""
-
-    def __init__(self, estimator: Estimator, target: ErrorTarget, planning: _Planning | None = None):
-        self.metrics = RunMetrics(target)
-        self._estimator = estimator
-        self._planning = planning
-
-    def answer(self, frame: BagFrame, shift_ns: int = 0, no_object: bool = False) -> Iterator[StageReport]:
-        """Work on a frame as the nodes would; yields what each stage reports.
-
-        :param shift_ns: added to the stamp in the metrics, to keep recordings of the same times apart
-        :param no_object: nothing is to be found in the frame
-        """
-        stamp_ns = frame.stamp_ns + shift_ns
-        if no_object:
-            self.metrics.add_absence(stamp_ns)
-        estimation, report = self._perceive(frame, stamp_ns)
-        if len(frame.truths) > 1:
-            poses = [pose.camera_from_object for pose in estimation.poses]
-            self.metrics.add_instances(stamp_ns, poses, frame.truths)
-        elif frame.truths:
-            self.metrics.add_truth(stamp_ns, frame.camera_from_object)
-        yield self._count(report, stamp_ns)
-        if report.ok:
-            best = estimation.poses[0]
-            self.metrics.add_estimate(stamp_ns, best.camera_from_object, best.covariance)
-            plan_report = self._planning.report(frame, estimation.poses) if self._planning else None
-            if plan_report:
-                yield self._count(plan_report, stamp_ns)
-
-    def _count(self, report: StageReport, stamp_ns: int) -> StageReport:
-        self.metrics.add_report(replace(report, stamp_ns=stamp_ns))
-        return report
-
-    def _perceive(self, frame: BagFrame, stamp_ns: int) -> tuple[Estimation, StageReport]:
-        """The estimator's answer; its latency runs from the encoded image to the pose."""
-        start = time.perf_counter()
-        if frame.reason:
-            estimation = Estimation(reason=frame.reason)
-        else:
-            try:
-                estimation = self._estimator.estimate(frame.image, frame.camera, frame.camera_from_object,
-                                                      frame.depth_m, stamp_ns)
-            except Exception:
-                # As in the node: a bug costs this frame and is said aloud, it does not end the run.
-                LOGGER.exception('the estimator failed on the image of %d ns', frame.stamp_ns)
-                estimation = Estimation(reason='internal_error')
-        latency_ms = frame.decode_ms + (time.perf_counter() - start) * 1e3
-        numbers = {**estimation.numbers, 'poses': float(len(estimation.poses)),
-                   'depth_used': float(frame.depth_m is not None), 'latency_ms': latency_ms}
-        if estimation.poses:
-            numbers['score'] = float(estimation.poses[0].score)
-        ok = bool(estimation.poses)
-        reason = '' if ok else estimation.reason or 'no_detection'
-        return estimation, StageReport(frame.stamp_ns, 'perception', ok, reason, numbers)
-
-
-def _open(path: str | Path, topics: BagTopics, field_of_view_rad: float) -> BagReader | PhotographReader:
-    """The frames behind a path."""
-    if is_photograph_folder(Path(path)):
-        return PhotographReader(path, field_of_view_rad)
-    return BagReader(path, topics)
-
-
-def _frames(readers: list[BagReader | PhotographReader], progress: bool) -> Iterator[tuple[str, int, BagFrame]]:
-    """All frames with their recording's name and what to add to their stamps to make these unique."""
-    counts = [reader.image_count for reader in readers]
-    total = sum(counts) if None not in counts else None
-    last_ns = None
-    with tqdm(total=total, unit='frame', disable=not progress, dynamic_ncols=True) as bar, _warnings_above(bar):
-        for reader in readers:
-            shift_ns = None
-            for frame in reader:
-                if shift_ns is None:
-                    shift_ns = _shift(last_ns, frame.stamp_ns)
-                last_ns = max(frame.stamp_ns + shift_ns, -1 if last_ns is None else last_ns)
-                bar.set_description(reader.path.name, refresh=False)
-                yield reader.path.name, shift_ns, frame
+    def measure(self, folder: RunFolder | None, jobs: int, progress: bool) -> None:
+        """Until all frames are measured or somebody presses Ctrl-C."""
+        with ExitStack() as stack:
+            was_interrupted = stack.enter_context(interrupt_noted())
+            frames = stack.enter_context(closing(answered_frames(self._work, sourced_frames(self._sources), jobs)))
+            bar = stack.enter_context(tqdm(total=total_count(self._sources), unit='frame', disable=not progress,
+                                           dynamic_ncols=True))
+            stack.enter_context(_warnings_above(bar))
+            table = stack.enter_context(self._bop_csv()) if self._options.bop_csv else None
+            for count, (item, answered) in enumerate(frames, start=1):
+                if answered is not None:
+                    self._count(item, answered, folder, table)
+                bar.set_description(item.source.path.name, refresh=False)
                 bar.update()
-            if shift_ns is None:
-                raise BagError(f'{reader.path}: {reader.topics.image}: expected images, found none')
+                if was_interrupted():
+                    LOGGER.warning('interrupted after %d frames; what was measured until then is kept', count)
+                    return
+        self.is_complete = True
+
+    def circumstances(self) -> dict:
+        """What provenance should tell of the measuring itself."""
+        options, sources = self._options, self._sources
+        return {
+            'tracking': options.track,
+            'depth_topic': options.source.topics.depth,
+            'no_object': options.no_object,
+            'painted_over': options.paint,
+            'complete': self.is_complete,
+            'ground_truth': [account for source in sources if (account := _truth_account(source))],
+            'warnings': [line for source in sources for line in source.warnings],
+        }
+
+    def _count(self, item: SourcedFrame, answered: AnsweredFrame, folder: RunFolder | None,
+               table: BopCsv | None) -> None:
+        """Take down the answers of all estimators to a frame."""
+        frame, bag = answered.frame, item.source.path.name
+        if frame.warning:
+            item.source.warn_once(frame.warning)
+        for name, contestant in self.contestants.items():
+            for report in contestant.count(frame, answered.answers[name], item.shift_ns, self._work.no_object):
+                if folder:
+                    folder.append(report, estimator=name, bag=bag)
+        self._consider_as_worst(item, answered)
+        if table:
+            answer = answered.answers[self._options.estimator]
+            table.add(
+                item.scene, item.number, answer.estimation.poses, answer.perception.numbers['latency_ms'] / 1e3
+            )
+
+    def _consider_as_worst(self, item: SourcedFrame, answered: AnsweredFrame) -> None:
+        """Keep a picture of the frame if it is among the worst."""
+        name, frame = self._options.estimator, answered.frame
+        answer, bag = answered.answers[name], item.source.path.name
+        error_m = self.contestants[name].error(frame, answer, item.shift_ns)
+        if self._work.paint or frame.reason or not self.worst.wants(frame.stamp_ns, error_m, bag):
+            return
+        if frame.image is None:
+            # Answered elsewhere: few of many are worth being decoded again.
+            frame = item.undecoded.decode()
+        found = f'{1000 * error_m:.1f} mm off' if answer.estimation.poses else answer.perception.reason
+        self.worst.consider(frame, answer.estimation, error_m, f'{bag}, {frame.stamp_ns} ns: {found}', bag)
+
+    def _bop_csv(self) -> BopCsv:
+        numbers = [
+            number for source in self._sources if (number := getattr(source, 'object_id', None)) is not None
+        ]
+        return BopCsv(self._options.bop_csv, *numbers[:1])
+
+
+def _without_needless(options: EvaluateOptions) -> SourceOptions:
+    """The options without the camera's pose in the base frame where nobody asks for it."""
+    if options.planner is not None and options.base_from_camera is None:
+        return options.source
+    return replace(options.source, topics=replace(options.source.topics, base_frame=None))
+
+
+def _configuration(options: EvaluateOptions, sources: list[Source]) -> dict:
+    """What the results depend on, beside model and recordings."""
+    pose = options.base_from_camera
+    return {
+        'estimator': options.estimator,
+        'beside': list(options.beside),
+        'threads': options.threads,
+        'jobs': options.jobs,
+        'planner': options.planner is not None,
+        'support_height_m': options.scene.support_height_m,
+        'base_from_camera': None if pose is None else np.asarray(pose).tolist(),
+        'topics': [asdict(source.topics) for source in sources if hasattr(source, 'topics')],
+        'ground_truth': str(options.source.ground_truth) if options.source.ground_truth else None,
+        'tolerance_ms': options.source.tolerance_ms,
+    }
+
+
+def _truth_account(source: Source) -> dict | None:
+    """How much of a recording's ground truth was matched; None for what has none to match."""
+    truths = getattr(source, 'truths', None)
+    return truths and {'bag': source.path.name, 'images': truths.images, 'with_truth': truths.matched,
+                       'unused_truths': truths.unused, 'tolerance_ms': truths.tolerance_ns / 1e6}
 
 
 def _warnings_above(bar: tqdm) -> AbstractContextManager:
     """Log lines are printed above a bar that is shown, not into it."""
     return nullcontext() if bar.disable else logging_redirect_tqdm()
-
-
-def _shift(last_ns: int | None, first_ns: int) -> int:
-    """What moves a recording behind the one before; whole seconds, so that blocks of time stay what they are."""
-    if last_ns is None:
-        return 0
-    seconds = (last_ns + GAP_NS - first_ns) // 1_000_000_000 + 1
-    return seconds * 1_000_000_000
 
 
 def _summary(contestants: dict[str, Contestant], chosen: str, ledger: Ledger, provenance: dict) -> dict:
@@ -239,9 +257,11 @@ def _summary(contestants: dict[str, Contestant], chosen: str, ledger: Ledger, pr
         if name in REFERENCES and name != chosen:
             ledger = with_measured(ledger, name, summary)
     summary = summaries[chosen]
+    if 'oracle' in summaries:
+        summary = {**summary, 'waterfall': with_oracle(summary['waterfall'], summaries['oracle']['waterfall'])}
     return {
-        **summary,
-        'verdicts': compare(summary['metrics'], ledger),
+        **judged(summary, ledger),
+        'paired': paired_comparisons({name: each.metrics.table() for name, each in contestants.items()}, chosen),
         'estimator': chosen,
         'estimators': {name: {key: other[key] for key in PER_ESTIMATOR} for name, other in summaries.items()},
     }

@@ -7,7 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from posegrasp_ros.geometry import invert
+from posegrasp_ros.geometry import invert, make_transform, rotation_from_vector, vector_from_rotation
+
+STATIC_NS = -1
+"""Stamp of a transform that always holds."""
 
 
 class _Link(NamedTuple):
@@ -22,16 +25,16 @@ class _Link(NamedTuple):
 
 
 class FrameTree:
-    """Looks up transforms between frames, at or before a time.
+    """Looks up transforms between frames at a time: as tf2 does, a motion between two of them is a steady one.
 
-    Unlike tf2 it does not interpolate: a recorded transform holds until the next one.
+    Unlike tf2 it also answers before the first and after the last transform: the nearest one holds.
     """
 
     def __init__(self):
         self._links: dict[str, list[_Link]] = {}
 
-    def add(self, parent: str, child: str, parent_from_child: np.ndarray, stamp_ns: int = 0) -> None:
-        """Note where ``child`` is in ``parent``; a static transform has stamp 0.
+    def add(self, parent: str, child: str, parent_from_child: np.ndarray, stamp_ns: int = STATIC_NS) -> None:
+        """Note where ``child`` is in ``parent``; of two of the same time the later word stands.
 
         :param parent_from_child: (4, 4)
         """
@@ -45,19 +48,32 @@ class FrameTree:
             if needed > 0:
                 del links[:needed]
 
+    def forget_moving(self) -> None:
+        """Drop all but what always holds: the clock was set back, what is here is of another time."""
+        for links in self._links.values():
+            links[:] = [link for link in links if link.stamp_ns == STATIC_NS]
+        self._links = {child: links for child, links in self._links.items() if links}
+
     @property
     def frames(self) -> list[str]:
         """Names of all frames, sorted."""
         parents = {link.parent for links in self._links.values() for link in links}
         return sorted(parents | set(self._links))
 
-    def lookup(self, target: str, source: str, stamp_ns: int) -> np.ndarray | None:
-        """Transform (4, 4) ``target_from_source``; None when no chain joins the two frames."""
+    def lookup(self, target: str, source: str, stamp_ns: int, within_ns: int | None = None) -> np.ndarray | None:
+        """Transform (4, 4) ``target_from_source``; None when no chain joins the two frames.
+
+        :param within_ns: each moving transform must have been recorded so near to the time; None: whenever
+        """
         root_from_target = self._chain(target.lstrip('/'), stamp_ns)
         root_from_source = self._chain(source.lstrip('/'), stamp_ns)
         for frame, frame_from_source in root_from_source.items():
-            if frame in root_from_target:
-                return invert(root_from_target[frame]) @ frame_from_source
+            if frame not in root_from_target:
+                continue
+            if within_ns is not None and not all(self._is_known(child, stamp_ns, within_ns) for chain in (
+                    root_from_source, root_from_target) for child in _below(chain, frame)):
+                return None
+            return invert(root_from_target[frame]) @ frame_from_source
         return None
 
     def _chain(self, frame: str, stamp_ns: int) -> dict[str, np.ndarray]:
@@ -71,7 +87,37 @@ class FrameTree:
             frame = link.parent
         return chain
 
-    def _at(self, frame: str, stamp_ns: int) -> _Link:
-        """The last transform at or before the time, else the first after it."""
+    def _around(self, frame: str, stamp_ns: int) -> tuple[_Link, _Link]:
+        """The last transform at or before the time and the first after it; the same one twice at either end."""
         links = self._links[frame]
-        return links[max(0, bisect_right(links, stamp_ns, key=lambda link: link.stamp_ns) - 1)]
+        after = bisect_right(links, stamp_ns, key=lambda link: link.stamp_ns)
+        return links[max(0, after - 1)], links[min(after, len(links) - 1)]
+
+    def _at(self, frame: str, stamp_ns: int) -> _Link:
+        """The transform at a time."""
+        before, after = self._around(frame, stamp_ns)
+        if before is after or before.parent != after.parent or STATIC_NS in (before.stamp_ns, after.stamp_ns) \
+                or before.stamp_ns >= stamp_ns:
+            return before
+        share = (stamp_ns - before.stamp_ns) / (after.stamp_ns - before.stamp_ns)
+        return before._replace(
+            parent_from_child=_between(before.parent_from_child, after.parent_from_child, share)
+        )
+
+    def _is_known(self, frame: str, stamp_ns: int, within_ns: int) -> bool:
+        """Whether a frame's place was recorded near a time."""
+        return any(link.stamp_ns == STATIC_NS or abs(link.stamp_ns - stamp_ns) <= within_ns
+                   for link in self._around(frame, stamp_ns))
+
+
+def _below(chain: dict[str, np.ndarray], ancestor: str) -> list[str]:
+    """The frames of a chain below one of them."""
+    names = list(chain)
+    return names[:names.index(ancestor)]
+
+
+def _between(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
+    """The (4, 4) transform at a share of the way from one to another, at a steady turn and speed."""
+    turn = vector_from_rotation(first[:3, :3].T @ second[:3, :3])
+    translation = first[:3, 3] + share * (second[:3, 3] - first[:3, 3])
+    return make_transform(first[:3, :3] @ rotation_from_vector(share * turn), translation)

@@ -7,8 +7,10 @@ x, y, z, w everywhere but inside this file, where transforms3d wants w, x, y, z.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -157,6 +159,10 @@ SAME_RAD, SAME_M = 0.02, 0.002
 # In the camera's frame. No choice of spin is continuous for all directions of an axis: this one jumps where the
 # axis points the other way, and what stands or lies before a level camera never comes within 30 degrees of that.
 _REFERENCE_AXIS = np.array([-np.sqrt(0.5), 0.5, 0.5])
+# About a continuous axis the BOP benchmark turns by steps in which no vertex moves more than this share of the
+# object's diameter: it moves pi times the diameter in all at most.
+BOP_STEP = 0.01
+BOP_STEPS = math.ceil(math.pi / BOP_STEP)
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,6 +215,11 @@ class Symmetry:
             return self.discrete
         turns = np.array([self.turn(angle) for angle in np.arange(steps) * 2 * np.pi / steps])
         return (self.discrete[:, None] @ turns).reshape(-1, 4, 4)
+
+    @cached_property
+    def discretised(self) -> np.ndarray:
+        """(S, 4, 4) of them as the BOP benchmark discretises a continuous axis, identity first."""
+        return self.transforms(BOP_STEPS)
 
     def nearest(self, camera_from_object: np.ndarray, reference: np.ndarray) -> np.ndarray:
         """Of all poses (4, 4) that look like the first, the one whose rotation is closest to the reference's.

@@ -35,6 +35,11 @@ def above_zero(text: str) -> float:
     return _number(float, text, 'a number above 0', lambda number: 0 < number < math.inf)
 
 
+def not_negative(text: str) -> float:
+    """A time that may be none."""
+    return _number(float, text, 'a number of at least 0', lambda number: 0 <= number < math.inf)
+
+
 def share(text: str) -> float:
     """A probability."""
     return _number(float, text, 'a number from 0 to 1', lambda number: 0 <= number <= 1)

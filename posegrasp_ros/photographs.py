@@ -6,8 +6,9 @@ import logging
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
-from posegrasp_ros.bags import BagFrame
+from posegrasp_ros.bag_frame import BagFrame
 from posegrasp_ros.camera import Camera
 from posegrasp_ros.errors import BadInput
 from posegrasp_ros.images import ImageError, decode_compressed
@@ -23,6 +24,28 @@ def is_photograph_folder(path: Path) -> bool:
     if not path.is_dir() or (path / 'metadata.yaml').exists():
         return False
     return any(file.suffix.lower() in SUFFIXES for file in path.iterdir())
+
+
+class Photograph(NamedTuple):
+    """An image before it is read."""
+
+    stamp_ns: int
+    file: Path
+    field_of_view_rad: float
+    scene: int | None = None
+    number: int | None = None
+
+    def decode(self) -> BagFrame:
+        """Read the image; one that cannot be read says why."""
+        start = time.perf_counter()
+        try:
+            image = decode_compressed(self.file.read_bytes())
+        except ImageError as error:
+            return BagFrame(self.stamp_ns, None, None, reason='bad_image', problem=str(error),
+                            warning=f'{self.file}: {error}')
+        decode_ms = (time.perf_counter() - start) * 1e3
+        camera = Camera.from_field_of_view(image.shape[1], image.shape[0], self.field_of_view_rad)
+        return BagFrame(self.stamp_ns, image, camera, decode_ms=decode_ms)
 
 
 class PhotographReader:
@@ -45,18 +68,20 @@ class PhotographReader:
     def image_count(self) -> int:
         return len(self._files)
 
-    def __iter__(self) -> Iterator[BagFrame]:
-        for number, file in enumerate(self._files, start=1):
-            yield self._frame(file, number * SPACING_NS)
+    def warn_once(self, text: str) -> None:
+        """Note what an image goes without, once."""
+        if text not in self.warnings:
+            self.warnings.append(text)
+            LOGGER.warning(text)
 
-    def _frame(self, file: Path, stamp_ns: int) -> BagFrame:
-        start = time.perf_counter()
-        try:
-            image = decode_compressed(file.read_bytes())
-        except ImageError as error:
-            self.warnings.append(f'{file}: {error}')
-            LOGGER.warning(self.warnings[-1])
-            return BagFrame(stamp_ns, None, None, reason='bad_image', problem=str(error))
-        decode_ms = (time.perf_counter() - start) * 1e3
-        camera = Camera.from_field_of_view(image.shape[1], image.shape[0], self._field_of_view_rad)
-        return BagFrame(stamp_ns, image, camera, decode_ms=decode_ms)
+    def __iter__(self) -> Iterator[BagFrame]:
+        for photograph in self.undecoded():
+            frame = photograph.decode()
+            if frame.warning:
+                self.warn_once(frame.warning)
+            yield frame
+
+    def undecoded(self) -> Iterator[Photograph]:
+        """The images as files."""
+        for number, file in enumerate(self._files, start=1):
+            yield Photograph(number * SPACING_NS, file, self._field_of_view_rad)

@@ -1,8 +1,12 @@
-"""How many processors there are for us."""
+"""How many processors there are for us, and which."""
 
 from __future__ import annotations
 
 import os
+import platform
+from pathlib import Path
+
+CPU_INFO = Path('/proc/cpuinfo')
 
 
 def usable_cpus() -> int:
@@ -10,3 +14,10 @@ def usable_cpus() -> int:
     if hasattr(os, 'sched_getaffinity'):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def processor_name() -> str:
+    """The processor's own name; its architecture where the system does not tell."""
+    lines = CPU_INFO.read_text(encoding='utf-8').splitlines() if CPU_INFO.is_file() else []
+    names = (line.partition(':')[2].strip() for line in lines if line.startswith(('model name', 'Model')))
+    return next(names, '') or platform.processor() or platform.machine()

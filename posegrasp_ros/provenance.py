@@ -1,18 +1,21 @@
-"""What a number was measured with: versions, machine, model and recordings."""
+"""What a number was measured with: versions, machine, model, recordings and configuration."""
 
 from __future__ import annotations
 
 import datetime
+import hashlib
+import json
 import platform
 from importlib import metadata
 from pathlib import Path
 
 import posegrasp_ros
 from posegrasp_ros.estimation.model_card import ModelCard
-from posegrasp_ros.processors import usable_cpus
+from posegrasp_ros.processors import processor_name, usable_cpus
 
-LIBRARIES = ('numpy', 'onnxruntime', 'opencv')
+LIBRARIES = ('numpy', 'onnxruntime', 'opencv', 'scipy', 'rosbags', 'mcap')
 MOST_FILES_NAMED = 20
+BLOCK_BYTES = 1 << 20
 # OpenCV and onnxruntime go by several package names; the first that is installed counts.
 DISTRIBUTIONS = {
     'opencv': ('opencv-python-headless', 'opencv-python', 'opencv-contrib-python'),
@@ -20,16 +23,19 @@ DISTRIBUTIONS = {
 }
 
 
-def describe_run(card: ModelCard | None = None, bags: list[Path] | None = None, seed: int | None = None) -> dict:
+def describe_run(card: ModelCard | None = None, bags: list[Path] | None = None, seed: int | None = None,
+                 configuration: dict | None = None) -> dict:
     """Provenance of a run, ready for the summary.
 
-    :param bags: recordings that were read; their files are listed with names and sizes
+    :param bags: recordings that were read; their files are listed with names, sizes and a hash of them all
     :param seed: of whatever was random in the run
+    :param configuration: what else the results depend on, plain values
     """
     provenance = {
         'package': f'posegrasp_ros {posegrasp_ros.__version__}',
         'time': datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
-        'host': {'system': f'{platform.system()} {platform.machine()}', 'cpus': usable_cpus()},
+        'host': {'system': f'{platform.system()} {platform.machine()}', 'cpus': usable_cpus(),
+                 'processor': processor_name()},
         'versions': {'python': platform.python_version(), **{name: _version(name) for name in LIBRARIES}},
     }
     if card is not None:
@@ -38,16 +44,38 @@ def describe_run(card: ModelCard | None = None, bags: list[Path] | None = None, 
         provenance['bags'] = [describe_bag(Path(bag)) for bag in bags]
     if seed is not None:
         provenance['seed'] = seed
+    if configuration is not None:
+        text = json.dumps(configuration, sort_keys=True)
+        provenance['configuration'] = {**configuration, 'sha256': hashlib.sha256(text.encode()).hexdigest()}
     return provenance
 
 
 def describe_bag(path: Path) -> dict:
-    """A recording's name and its files with their sizes in bytes; of very many their number and sum."""
-    files = sorted(path.iterdir()) if path.is_dir() else [path]
-    sizes = {file.name: file.stat().st_size for file in files if file.is_file()}
+    """A recording's name, its files with their sizes in bytes, of very many their number and sum, and a hash.
+
+    The hash is that of a single file's bytes; of several files that of their names and hashes, sorted by name, as
+    ``sha256sum`` prints them.
+    """
+    files = sorted(file for file in path.rglob('*') if file.is_file()) if path.is_dir() else [path]
+    sizes = {
+        file.relative_to(path).as_posix() if path.is_dir() else file.name: file.stat().st_size for file in files
+    }
+    hashes = [_sha256(file) for file in files]
+    if len(files) != 1:
+        lines = ''.join(f'{each}  {name}\n' for each, name in zip(hashes, sizes))
+        hashes = [hashlib.sha256(lines.encode()).hexdigest()]
     if len(sizes) > MOST_FILES_NAMED:
         sizes = {f'{len(sizes)} files': sum(sizes.values())}
-    return {'name': path.name, 'files': sizes}
+    return {'name': path.name, 'files': sizes, 'sha256': hashes[0]}
+
+
+def _sha256(path: Path) -> str:
+    """Hash of a file of any size, lower-case hex."""
+    digest = hashlib.sha256()
+    with path.open('rb') as file:
+        while block := file.read(BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _version(name: str) -> str | None:

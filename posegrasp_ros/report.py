@@ -2,53 +2,64 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
 import jinja2
 
-from posegrasp_ros import display
-from posegrasp_ros.metrics.summary import RECALL_POSITION_M, RECALL_ROTATION_RAD
+from posegrasp_ros import display, report_plots
 
 # The source of an entry that was measured with the run, not taken from the ledger.
 SAME_FRAMES = 'measured on the same frames'
+TEXT_WIDTH = 110
 TEMPLATES = Path(__file__).parent / 'templates'
-# Beyond so many times the requirement an error is simply wrong: the curves end there.
-CURVE_SPAN = 4
-# Metrics of the side-by-side table and their column heads, in the terminal and on the page.
+# Metrics of the side-by-side table and their column heads in the terminal; the page shows all.
 COMPARED = {
-    'recall_1cm_5deg': ('1 cm, 5°', 'Within 1 cm and 5°'),
-    'false_poses': ('false poses', 'Poses of what is not there'),
-    'instance_recall': ('found', 'Objects found'),
-    'instance_precision': ('are right', 'Poses right'),
-    'add_recall_10pct': ('ADD < 10 %', 'ADD < 10 %'),
-    'position_error_median': ('position', 'Position'),
-    'rotation_error_median': ('rotation', 'Rotation'),
-    'covariance_coverage_90': ('in 90 %', '90 % region'),
-    'score_ece': ('ECE', 'Score ECE'),
-    'image_to_pose_p50': ('to pose', 'To pose'),
-    'image_to_grasp_p50': ('to grasp', 'To grasp'),
+    'recall_1cm_5deg': '1 cm, 5°',
+    'false_poses': 'false poses',
+    'instance_recall': 'found',
+    'instance_precision': 'are right',
+    'add_recall_10pct': 'ADD < 10 %',
+    'ar_mssd': 'AR MSSD',
+    'ar_mspd': 'AR MSPD',
+    'position_error_median': 'position',
+    'rotation_error_median': 'rotation',
+    'covariance_coverage_90': 'in 90 %',
+    'score_ece': 'ECE',
+    'image_to_pose_p50': 'to pose',
+    'image_to_grasp_p50': 'to grasp',
 }
 
 
 def format_table(summary: dict) -> str:
     """The summary as aligned plain text."""
-    blocks = [[_headline(summary)], _stage_rows(summary), _estimator_rows(summary), _verdict_rows(summary)]
+    blocks = [[_headline(summary)], _stage_rows(summary), _estimator_rows(summary), _verdict_rows(summary),
+              _pair_rows(summary), *_waterfall_blocks(summary)]
     failures = ', '.join(f'{reason} {count}' for reason, count in summary['failures'].items())
     blocks.append([f'Failures: {failures or "none"}'])
+    if text := (summary.get('next') or {}).get('text'):
+        blocks.append(textwrap.wrap(f'Next: {text}', TEXT_WIDTH))
     return '\n\n'.join('\n'.join(block) for block in blocks if block)
 
 
-def render_html(summary: dict) -> str:
-    """The summary as one self-contained page."""
+def render_html(summary: dict, pictures: Sequence[dict] = ()) -> str:
+    """The summary as one self-contained page.
+
+    :param pictures: the worst frames, see :meth:`posegrasp_ros.worst_frames.WorstFrames.pictures`
+    """
+    estimators, requirements = estimators_of(summary), requirements_of(summary)
     return render_page(
-        'report.html.j2', summary=summary, estimators=_estimators(summary), same_frames=SAME_FRAMES,
-        headline_bar=requirement_verdict(summary, summary['headline']['name']),
-        compared={name: COMPARED[name][1] for name in _compared(summary)}, requirement=requirement_verdict,
-        curves=[error_curves(summary, 'position_error', 'Position error', RECALL_POSITION_M),
-                error_curves(summary, 'rotation_error', 'Rotation error', RECALL_ROTATION_RAD)],
-        reliability=[curve for curve in (score_reliability(summary), covariance_reliability(summary)) if curve],
+        'report.html.j2', summary=summary, estimators=estimators, same_frames=SAME_FRAMES, pictures=pictures,
+        headline_bar=requirements.get(summary['headline']['name']), next=summary.get('next'),
+        paired=summary.get('paired') or (),
+        measured=measured_metrics(estimators), requirements=requirements,
+        fall=report_plots.waterfall(summary), curves=report_plots.error_curves(estimators),
+        strips=report_plots.error_strips(estimators), reliability=report_plots.reliability_curves(estimators),
+        latency=report_plots.latency_strips({'': summary}, time_need(requirements)),
         verdicts=[list(items) for _, items in groupby(summary['verdicts'], lambda item: item['metric'])],
+        scale=report_plots.verdict_scale, remaining=lambda item: _remaining(summary, item),
         most_failures=max(summary['failures'].values(), default=1))
 
 
@@ -56,87 +67,40 @@ def render_page(template: str, **values) -> str:
     """One of our templates, filled in; what it shows of numbers it takes from :mod:`posegrasp_ros.display`."""
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True,
                                      lstrip_blocks=True, undefined=jinja2.StrictUndefined)
-    return environment.get_template(template).render(display=display, **values)
+    environment.globals['display'] = display
+    return environment.get_template(template).render(**values)
 
 
-def requirement_verdict(summary: dict, metric: str) -> dict | None:
-    """The verdict on a metric that a reader looks for first: that against the requirement."""
-    return next((v for v in summary['verdicts'] if v['metric'] == metric and v['kind'] == 'requirement'), None)
+def requirements_of(summary: dict) -> dict[str, dict]:
+    """By metric the verdict that a reader looks for first: that against the requirement."""
+    verdicts = reversed(summary['verdicts'])
+    return {item['metric']: item for item in verdicts if item['kind'] == 'requirement'}
 
 
-def error_curves(summary: dict, name: str, title: str, requirement: float) -> dict | None:
-    """Share of frames within an error, as SVG polylines in a box of 100 by 100; None when nothing was measured.
-
-    :param name: of the distribution
-    :param requirement: drawn in, in the distribution's unit
-    """
-    limit = requirement * CURVE_SPAN
-    lines = []
-    for estimator, part in _estimators(summary).items():
-        distribution = (part.get('distributions') or {}).get(name)
-        if distribution:
-            unit = distribution['unit']
-            lines.append({'estimator': estimator, 'points': _polyline(distribution['percentiles'], limit)})
-    if not lines:
-        return None
-    ticks = [{'x': 100 * step / CURVE_SPAN, 'text': f'{display.shown_value(requirement * step, unit):.3g}'}
-             for step in range(CURVE_SPAN + 1)]
-    return {'title': title, 'unit': display.shown_unit(unit), 'lines': lines, 'ticks': ticks,
-            'requirement': display.quantity(requirement, unit), 'requirement_x': 100 / CURVE_SPAN}
+def time_need(requirements: Mapping[str, dict]) -> float | None:
+    """Milliseconds that image to pose may take."""
+    return requirements['image_to_pose_p50']['reference'] if 'image_to_pose_p50' in requirements else None
 
 
-def score_reliability(summary: dict) -> dict | None:
-    """Share of right poses over their score, in a box of 100 by 100; None when no score was measured."""
-    lines = []
-    for estimator, part in _estimators(summary).items():
-        bins = part['calibration']['score'] or []
-        total = sum(each['n'] for each in bins)
-        dots = [{'x': 100 * each['score'], 'y': 100 - 100 * each['right'], 'n': each['n'],
-                 'width': 4 + 10 * (each['n'] / total) ** 0.5} for each in bins]
-        lines += [{'estimator': estimator, 'dots': dots}] if dots else []
-    return {'title': 'Score', 'about': 'share of poses that are right over their score', 'lines': lines} \
-        if lines else None
+def measured_metrics(parts: Mapping[str, dict]) -> list[str]:
+    """The metrics that some of the parts measured, in the summary's order."""
+    names = dict.fromkeys(name for part in parts.values() for name in part['metrics'])
+    return [name for name in names if any(part['metrics'].get(name, {}).get('n') for part in parts.values())]
 
 
-def covariance_reliability(summary: dict) -> dict | None:
-    """Share of truths inside the covariance's region over its level, in a box of 100 by 100; None for no data."""
-    lines = []
-    for estimator, part in _estimators(summary).items():
-        levels = part['calibration']['covariance'] or []
-        dots = [{'x': 100 * each['level'], 'y': 100 - 100 * each['inside'], 'n': None, 'width': 4}
-                for each in levels]
-        lines += [{'estimator': estimator, 'dots': dots}] if dots else []
-    return {'title': 'Covariance', 'about': 'share of truths inside a region over its level',
-            'lines': lines} if lines else None
+def _remaining(summary: dict, item: dict) -> str:
+    """How much more would decide a verdict that is open."""
+    return display.remaining(item.get('decided_after'), item['metric'], summary['frames']['block_s'])
 
 
-def _polyline(percentiles: list[float | None], limit: float) -> str:
-    """Points "x,y ..." of the share of frames (y from 100 up to 0) over the error (x, 100 at the limit)."""
-    points, share = [(0.0, 0)], 0
-    for percent, error in enumerate(percentiles):
-        if error is None or error > limit:
-            break
-        share = percent
-        points.append((100 * error / limit, percent))
-    points.append((100.0, share))
-    return ' '.join(f'{x:.2f},{100 - y}' for x, y in points)
-
-
-def _estimators(summary: dict) -> dict[str, dict]:
+def estimators_of(summary: dict) -> dict[str, dict]:
     """The estimators side by side; a live run has one, under the name of its summary."""
     return summary.get('estimators') or {summary.get('estimator', 'this run'): summary}
 
 
-def _compared(summary: dict) -> list[str]:
-    """The metrics that were measured of some estimator; all where nothing was."""
-    measured = [name for name in COMPARED
-                if any(part['metrics'][name]['n'] for part in _estimators(summary).values())]
-    return measured or list(COMPARED)
-
-
 def _headline(summary: dict) -> str:
     headline = summary['headline']
-    bar = requirement_verdict(summary, headline['name'])
+    bar = requirements_of(summary).get(headline['name'])
     text = (f'{display.label(headline["name"])}: {display.quantity(headline["value"], "1")} '
             f'{display.interval(headline["interval"], "1")}, n = {headline["n"]}')
     return text + (f'   (needed {display.quantity(bar["reference"], "1")}: {bar["verdict"]})' if bar else '')
@@ -153,9 +117,11 @@ def _stage_rows(summary: dict) -> list[str]:
 
 
 def _estimator_rows(summary: dict) -> list[str]:
-    compared = _compared(summary)
-    rows = [['estimator', 'coverage', *(COMPARED[name][0] for name in compared)]]
-    for estimator, part in _estimators(summary).items():
+    estimators = estimators_of(summary)
+    measured = measured_metrics(estimators)
+    compared = [name for name in COMPARED if name in measured]
+    rows = [['estimator', 'coverage', *(COMPARED[name] for name in compared)]]
+    for estimator, part in estimators.items():
         metrics = part['metrics']
         rows.append([estimator, display.quantity(part['stages']['perception']['coverage'], '1'),
                      *(display.quantity(metrics[name]['value'], metrics[name]['unit']) for name in compared)])
@@ -171,11 +137,43 @@ def _verdict_rows(summary: dict) -> list[str]:
         against = f'{item["entry"]} ({item["kind"]}{"" if item["fair"] else ", not fair"})'
         rows.append([item['metric'], display.quantity(item['value'], unit),
                      display.interval(item['interval'], unit), against,
-                     display.target(item['reference'], item['tolerance'], unit), item['verdict']])
+                     display.target(item['reference'], item['tolerance'], unit), _judged(item)])
     lines = aligned(rows, left=(0, 3, 5))
     if any(item['source'] == SAME_FRAMES for item in summary['verdicts']):
         lines.append('scripted, simple_ml: measured on the same frames; the verdict takes the figure as it is')
+    if any('(+' in line for line in lines):
+        lines.append(f'(+N): so many more blocks of {summary["frames"]["block_s"]:g} s, of grasp success '
+                     'attempts, would decide it')
     return lines
+
+
+def _judged(item: dict) -> str:
+    """The verdict, and how much more would decide an open one."""
+    more = item.get('decided_after') if item['verdict'] == 'inconclusive' else None
+    return f'{item["verdict"]} (+{more})' if more else item['verdict']
+
+
+def _pair_rows(summary: dict) -> list[str]:
+    """Two estimators on the same frames, frame by frame."""
+    rows = [['frame by frame', 'against', 'difference', '95 % interval', 'p', 'verdict']]
+    for pair in summary.get('paired') or ():
+        unit = summary['metrics'][pair['metric']]['unit']
+        rows.append([pair['metric'], pair['other'], display.difference(pair['difference'], unit),
+                     display.interval(pair['interval'], unit), display.probability(pair['p_value']),
+                     pair['verdict']])
+    return aligned(rows, left=(0, 1, 5)) if len(rows) > 1 else []
+
+
+def _waterfall_blocks(summary: dict) -> list[list[str]]:
+    """What the attempts fell to, and what a stage would gain if it alone were perfect."""
+    fall = report_plots.waterfall(summary)
+    if fall is None:
+        return []
+    rows = [[f'of {fall["total"]} {fall["of"]}', 'stage', 'lost', 'share'],
+            *([row['text'], row['stage'], str(row['lost']), f'{row["share"]:.1f} %'] for row in fall['rows']),
+            ['good', '', str(fall['successes']), display.quantity(fall['rate'], '1')]]
+    gains = ', '.join(f'{gain["stage"]} {display.quantity(gain["rate"], "1")}' for gain in fall['gains'])
+    return [aligned(rows, left=(0, 1)), [f'If one stage alone were perfect: {gains}'] if gains else []]
 
 
 def aligned(rows: list[list[str]], left: tuple[int, ...] = (0,)) -> list[str]:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 from posegrasp_ros.errors import BadInput
 from posegrasp_ros.metrics.stage_report import StageReport
+from posegrasp_ros.metrics.summary import SCHEMA
 from posegrasp_ros.report import render_html
+from posegrasp_ros.report_log import NAME, ReportLog, log_paths
 
-LOGGER = logging.getLogger(__name__)
-REPORTS_NAME = 'metrics.jsonl'
+REPORTS_NAME = NAME
 SUMMARY_NAME = 'summary.json'
 REPORT_NAME = 'report.html'
 
@@ -26,20 +26,19 @@ class RunFolderError(BadInput):
 class RunFolder:
     """Where a run is kept, as a context manager.
 
-    Every report is a line of its own, flushed at once, so a run that is killed loses at most its last line.
+    Every report is a line of its own, out of our hands at once: a run that is killed loses none.
 
     :param path: the folder, made when it is missing
     :param fresh: begin anew instead of appending to the reports that are there
+    :param most_bytes: of reports; beyond it the oldest are deleted. None: all are kept
     :raises RunFolderError: when it cannot be made or written
     """
 
-    def __init__(self, path: str | Path, fresh: bool = False):
+    def __init__(self, path: str | Path, fresh: bool = False, most_bytes: int | None = None):
         self.path = Path(path)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._reports = (self.path / REPORTS_NAME).open('wb' if fresh else 'ab')
-            if not fresh and _lacks_line_end(self.path / REPORTS_NAME):
-                self._reports.write(b'\n')
+            self._log = ReportLog(self.path, fresh, most_bytes)
         except OSError as error:
             raise RunFolderError(f'{self.path}: expected a folder that can be written: {error}') from error
 
@@ -49,22 +48,25 @@ class RunFolder:
     def __exit__(self, *_) -> None:
         self.close()
 
+    @property
+    def lost(self) -> int:
+        """How many reports could not be written."""
+        return self._log.lost
+
     def close(self) -> None:
-        """Close metrics.jsonl; the summary can still be written."""
-        self._reports.close()
+        """Close metrics.jsonl; the summary can still be written.
+
+        :raises OSError: when the disk does not take what was written
+        """
+        self._log.close()
 
     def append(self, report: StageReport, **context: str) -> None:
-        """Write one report as a line, and flush it.
-
-        A file that was removed while it was open would take the line without a word; it is made anew.
+        """Write one report as a line.
 
         :param context: further fields of the line, such as the estimator's name
         :raises OSError: when the disk is full, or the folder is gone and cannot be made again
         """
-        if not self._is_in_place():
-            self._make_anew()
-        self._reports.write(json.dumps({**context, **report.to_dict()}).encode() + b'\n')
-        self._reports.flush()
+        self._log.append(json.dumps({**context, **report.to_dict()}).encode())
 
     def write_summary(self, summary: dict, render: Callable[[dict], str] = render_html) -> None:
         """Write summary.json and report.html, each whole or not at all.
@@ -76,56 +78,57 @@ class RunFolder:
         self._replace(SUMMARY_NAME, json.dumps(summary, indent=2, allow_nan=False) + '\n')
         self._replace(REPORT_NAME, render(summary))
 
-    def _is_in_place(self) -> bool:
-        """Whether metrics.jsonl of the folder is the file that is open."""
-        try:
-            return os.path.samestat(os.fstat(self._reports.fileno()), (self.path / REPORTS_NAME).stat())
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-
-    def _make_anew(self) -> None:
-        self.path.mkdir(parents=True, exist_ok=True)
-        reports = (self.path / REPORTS_NAME).open('ab')
-        # What the lost file could not take is lost with it.
-        with contextlib.suppress(OSError):
-            self._reports.close()
-        self._reports = reports
-        LOGGER.warning('%s: was removed during the run and is made anew; what was in it is lost',
-                       self.path / REPORTS_NAME)
-
     def _replace(self, name: str, text: str) -> None:
         """Write beside the file, then rename: a reader never sees half of it."""
         partial = self.path / f'.{name}.partial'
-        with open(partial, 'w', encoding='utf-8') as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(self.path / name)
-
-
-def _lacks_line_end(path: Path) -> bool:
-    """Whether a killed run left half a line."""
-    with path.open('rb') as file:
-        end = file.seek(0, os.SEEK_END)
-        file.seek(max(end - 1, 0))
-        return file.read(1) not in (b'', b'\n')
+        try:
+            with open(partial, 'w', encoding='utf-8') as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(self.path / name)
+        except OSError:
+            # On a full disk the half of it would only be in the way.
+            with contextlib.suppress(OSError):
+                partial.unlink()
+            raise
 
 
 def read_reports(path: str | Path) -> tuple[list[StageReport], list[str]]:
-    """The reports of a run folder's metrics.jsonl, and what was wrong with it, one line each.
+    """The reports of a run folder, and what was wrong with them, one line each.
 
-    A line that was cut off, as the last of a killed run, is left out and said so.
+    A line that is none, as half a line that a power cut left, is left out and said so.
 
-    :raises RunFolderError: when there is no such file
+    :raises RunFolderError: when there are none
     """
-    path = Path(path) / REPORTS_NAME
-    if not path.is_file():
-        raise RunFolderError(f'{path}: no such file; expected the reports of a run')
+    paths = log_paths(Path(path))
+    if not paths:
+        raise RunFolderError(f'{Path(path) / REPORTS_NAME}: no such file; expected the reports of a run')
     reports, warnings = [], []
-    with path.open(encoding='utf-8', errors='replace') as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                reports.append(StageReport.from_dict(json.loads(line)))
-            except ValueError as error:
-                warnings.append(f'{path}: line {number}: not a report, left out: {error}')
+    for part in paths:
+        with part.open(encoding='utf-8', errors='replace') as file:
+            for number, line in enumerate(file, start=1):
+                try:
+                    reports.append(StageReport.from_dict(json.loads(line)))
+                except ValueError as error:
+                    warnings.append(f'{part}: line {number}: not a report, left out: {error}')
     return reports, warnings
+
+
+def read_summary(path: str | Path) -> dict:
+    """The summary of a run folder.
+
+    :raises RunFolderError: when there is none, or it is not of this package
+    """
+    path = Path(path) / SUMMARY_NAME
+    try:
+        summary = json.loads(path.read_text(encoding='utf-8'))
+    except FileNotFoundError as error:
+        raise RunFolderError(f'{path}: no such file; expected a run folder as evaluate and the monitor write '
+                             'it') from error
+    except ValueError as error:
+        raise RunFolderError(f'{path}: expected JSON as evaluate and the monitor write it: {error}') from error
+    found = summary.get('schema') if isinstance(summary, dict) else type(summary).__name__
+    if found != SCHEMA:
+        raise RunFolderError(f'{path}: schema: expected {SCHEMA}, got {found!r}')
+    return summary

@@ -15,6 +15,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 
+from posegrasp_ros.graph import remappings
 from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.node_processes import free_domain
 from posegrasp_ros.ros import messages
@@ -77,14 +78,34 @@ class Harness:
         return received
 
 
+    @contextmanager
+    def beside(self, name: str, node_class: type, **parameters: Any) -> Iterator[None]:
+        """One more active node, wired as in the graph; at the end it finishes as a process does that is ended."""
+        wires = [text for source, target in remappings(name) for text in ('-r', f'{source}:={target}')]
+        node = node_class(parameter_overrides=overrides(parameters), cli_args=['--ros-args', *wires])
+        self._executor.add_node(node)
+        node.trigger_configure()
+        node.trigger_activate()
+        try:
+            yield
+        finally:
+            node.end()
+            self._executor.remove_node(node)
+            node.destroy_node()
+
+
+def overrides(parameters: dict[str, Any]) -> list[Parameter]:
+    """Parameters of a node that waits to be configured."""
+    return [Parameter(name, value=value) for name, value in {'autostart': False, **parameters}.items()]
+
+
 @contextmanager
 def running(node_class: type, **parameters: Any) -> Iterator[Harness]:
     """An unconfigured node with parameters and a probe beside it, in a domain of their own."""
-    overrides = [Parameter(name, value=value) for name, value in {'autostart': False, **parameters}.items()]
     with free_domain() as domain:
         rclpy.init(domain_id=domain)
         try:
-            node, probe = node_class(parameter_overrides=overrides), rclpy.create_node('probe')
+            node, probe = node_class(parameter_overrides=overrides(parameters)), rclpy.create_node('probe')
             executor = SingleThreadedExecutor()
             executor.add_node(node)
             executor.add_node(probe)

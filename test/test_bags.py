@@ -6,6 +6,7 @@ import tracemalloc
 from dataclasses import replace
 
 import cv2
+import mcap.writer
 import numpy as np
 import pytest
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
@@ -92,13 +93,13 @@ class HandMade:
         message = make_depth_image(make_header(stamp_ns, 'cam'), np.full(shape, value_m, np.float32))
         self.put('/cam/depth/image_raw', 'sensor_msgs/msg/Image', at_ns or stamp_ns, message)
 
-    def transform(self, stamp_ns, parent, child, pose, topic='/tf_static'):
+    def transform(self, stamp_ns, parent, child, pose, topic='/tf_static', at_ns=None):
         position, orientation = pose_parts(pose)
         transform = new_message('geometry_msgs/msg/Transform', rotation=orientation,
                                     translation=new_message('geometry_msgs/msg/Vector3', **position))
         stamped = new_message('geometry_msgs/msg/TransformStamped', transform=transform, child_frame_id=child,
                                   header=make_header(stamp_ns, parent))
-        self.put(topic, 'tf2_msgs/msg/TFMessage', stamp_ns,
+        self.put(topic, 'tf2_msgs/msg/TFMessage', at_ns or stamp_ns,
                  new_message('tf2_msgs/msg/TFMessage', transforms=[stamped]))
 
 
@@ -182,12 +183,153 @@ def test_messages_of_a_stamp_are_joined_whatever_their_order(tmp_path):
     assert second.camera is not None, 'the last camera_info before it'
 
 
-def test_truth_of_another_stamp_is_not_taken(tmp_path):
+MS = 1_000_000
+
+
+@pytest.mark.parametrize(
+    ('tolerance_ms', 'matched'), [(0, [False, False]), (5, [True, False]), (40, [True, True])]
+)
+def test_truth_is_that_of_the_nearest_stamp_within_a_tolerance_and_the_rest_is_counted(
+    tmp_path, tolerance_ms, matched
+):
+    with HandMade(tmp_path / 'bag') as writer:
+        for stamp in (SECOND, 2 * SECOND):
+            writer.info(stamp)
+        writer.image(SECOND)
+        writer.truth(SECOND - 6 * MS, make_transform(None, (0, 0, 9)))
+        writer.truth(SECOND + 4 * MS)
+        writer.image(2 * SECOND)
+        writer.truth(2 * SECOND + 30 * MS)
+    reader = BagReader(tmp_path / 'bag', BagTopics(base_frame=None), tolerance_ms=tolerance_ms)
+    truths = [frame.camera_from_object for frame in reader]
+    assert [truth is not None for truth in truths] == matched
+    if matched[0]:
+        np.testing.assert_allclose(truths[0], TRUTH, atol=1e-12)
+    assert (reader.truths.matched, reader.truths.unused) == (sum(matched), 3 - sum(matched))
+    said = {
+        0: 'has no stamp of an image',
+        1: '1 of 2 images have no ground truth within 5 ms; 2 of 3 stamps',
+        2: '',
+    }
+    assert (said[sum(matched)] in reader.warnings[0]) if sum(matched) < 2 else reader.warnings == []
+
+
+def test_of_a_truth_for_half_of_the_frames_the_other_half_is_said_aloud(tmp_path):
+    with BagWriter(tmp_path / 'bag') as writer:
+        for index, frame in enumerate(frames(10)):
+            writer.write(frame if index % 2 else replace(frame, camera_from_object=None))
+    reader = BagReader(tmp_path / 'bag')
+    assert sum(frame.camera_from_object is not None for frame in reader) == 5
+    warning, = reader.warnings
+    assert '5 of 10 images have no ground truth' in warning
+
+
+@pytest.mark.parametrize('kind', ['geometry_msgs/msg/TransformStamped', 'nav_msgs/msg/Odometry'])
+def test_truth_comes_in_the_messages_of_motion_capture_and_odometry(tmp_path, kind):
+    position, orientation = pose_parts(TRUTH)
+    header = make_header(SECOND, 'cam')
+    if kind.endswith('TransformStamped'):
+        vector = new_message('geometry_msgs/msg/Vector3', **position)
+        transform = new_message('geometry_msgs/msg/Transform', translation=vector, rotation=orientation)
+        message = new_message(kind, header=header, child_frame_id='box', transform=transform)
+    else:
+        pose = new_message('geometry_msgs/msg/Pose', orientation=orientation,
+                           position=new_message('geometry_msgs/msg/Point', **position))
+        zero = new_message('geometry_msgs/msg/Vector3', x=0.0, y=0.0, z=0.0)
+        twist = new_message('geometry_msgs/msg/Twist', linear=zero, angular=zero)
+        message = new_message(
+            kind, header=header, child_frame_id='box',
+            pose=new_message('geometry_msgs/msg/PoseWithCovariance', pose=pose, covariance=np.zeros(36)),
+            twist=new_message('geometry_msgs/msg/TwistWithCovariance', twist=twist, covariance=np.zeros(36)))
     with HandMade(tmp_path / 'bag') as writer:
         writer.info(SECOND)
         writer.image(SECOND)
-        writer.truth(SECOND + 1)
-    assert next(read_frames(tmp_path / 'bag')).camera_from_object is None
+        writer.put('/vicon/box', kind, SECOND, message)
+    frame, = read_frames(tmp_path / 'bag', BagTopics(ground_truth='/vicon/box', base_frame=None))
+    np.testing.assert_allclose(frame.camera_from_object, TRUTH, atol=1e-12)
+
+
+def test_topics_that_could_be_ground_truth_are_listed_when_none_is_named_like_it(tmp_path):
+    with HandMade(tmp_path / 'bag') as writer:
+        writer.info(SECOND)
+        writer.image(SECOND)
+        writer.truth(SECOND, topic='/optitrack/box')
+    reader = BagReader(tmp_path / 'bag', BagTopics(base_frame=None))
+    list(reader)
+    assert '/optitrack/box (geometry_msgs/msg/PoseStamped)' in reader.warnings[0]
+
+
+def test_truth_comes_from_tf_where_the_object_has_a_frame(tmp_path):
+    later = TRUTH @ make_transform(rotation_from_vector([0, 0, 0.2]), (0.02, 0, 0))
+    with HandMade(tmp_path / 'bag') as writer:
+        writer.transform(SECOND, 'world', 'cam', BASE_FROM_CAMERA)
+        for stamp in (SECOND, SECOND + 10 * MS, SECOND + 200 * MS):
+            writer.info(stamp)
+            writer.image(stamp)
+        for at_ns, pose in ((SECOND - 4 * MS, TRUTH), (SECOND + 4 * MS, later), (SECOND + 400 * MS, TRUTH)):
+            writer.transform(at_ns, 'world', 'box', BASE_FROM_CAMERA @ pose, topic='/tf')
+    reader = BagReader(tmp_path / 'bag', BagTopics(base_frame=None, object_frame='box'))
+    first, second, third = (frame.camera_from_object for frame in reader)
+    half = TRUTH @ make_transform(rotation_from_vector([0, 0, 0.1]), (0.01, 0, 0))
+    np.testing.assert_allclose(first, half, atol=1e-9)
+    assert second is None and third is None, 'nothing of /tf is within 5 ms of them'
+    assert '2 of 3 images have no ground truth within 5 ms' in reader.warnings[0]
+
+
+def test_an_object_frame_that_tf_does_not_know_is_told_with_those_that_it_knows(tmp_path, bag):
+    reader = BagReader(bag, BagTopics(object_frame='box'))
+    assert all(frame.camera_from_object is None for frame in reader)
+    assert "object frame 'box'; its frames are: base, camera_optical_frame" in reader.warnings[0]
+
+
+def test_what_was_recorded_before_the_clock_was_set_back_is_not_joined_with_what_comes_after(tmp_path):
+    other = make_transform(None, (0, 0, 0.7))
+    at_ns = 100 * SECOND
+    with HandMade(tmp_path / 'bag') as writer:
+        writer.info(10 * SECOND, at_ns=at_ns)
+        for base_ns, pose in ((10 * SECOND, TRUTH), (8 * SECOND, other)):
+            for index in range(60):
+                stamp, at_ns = base_ns + index * 33 * MS, at_ns + 33 * MS
+                writer.transform(stamp, 'base', 'cam', make_transform(None, (base_ns / SECOND, 0, 0)), topic='/tf',
+                                 at_ns=at_ns)
+                writer.image(stamp, at_ns=at_ns)
+                writer.truth(stamp, pose, at_ns=at_ns)
+    reader = BagReader(tmp_path / 'bag')
+    read = list(reader)
+    assert len(read) == 120 and all(frame.reason == '' for frame in read)
+    for frame, pose, base in zip(read, [TRUTH] * 60 + [other] * 60, [10] * 60 + [8] * 60):
+        np.testing.assert_allclose(frame.camera_from_object, pose, atol=1e-12)
+        assert frame.base_from_camera[0, 3] == base
+    assert 'clock was set back by' in reader.warnings[0]
+
+
+def test_images_that_repeat_a_stamp_are_left_out_and_counted_and_disorder_is_none(tmp_path):
+    with HandMade(tmp_path / 'bag') as writer:
+        writer.info(SECOND)
+        for number, stamp in enumerate((SECOND, SECOND + 40, SECOND + 20, SECOND + 40, SECOND + 60)):
+            writer.image(stamp, at_ns=SECOND + number)
+            writer.truth(stamp, at_ns=SECOND + number)
+    reader = BagReader(tmp_path / 'bag', BagTopics(base_frame=None))
+    read = list(reader)
+    assert [frame.stamp_ns - SECOND for frame in read] == [0, 40, 20, 60]
+    assert all(frame.camera_from_object is not None for frame in read)
+    warning, = reader.warnings
+    assert '1 images have the stamp of another' in warning
+
+
+def test_truths_that_are_no_poses_are_left_out_and_said_once(tmp_path):
+    with HandMade(tmp_path / 'bag') as writer:
+        for number, scale in enumerate((0.0, 1.0), start=1):
+            writer.info(number * SECOND)
+            writer.image(number * SECOND)
+            writer.truth(number * SECOND, scale=scale)
+        writer.info(3 * SECOND)
+        writer.image(3 * SECOND)
+        writer.truth(3 * SECOND, make_transform(None, (np.nan, 0, 0)))
+    reader = BagReader(tmp_path / 'bag', BagTopics(base_frame=None))
+    assert [frame.camera_from_object is not None for frame in reader] == [False, True, False]
+    said = ' '.join(reader.warnings)
+    assert 'quaternion' in said and 'finite position' in said and '2 of 3 images have no ground truth' in said
 
 
 def test_camera_pose_follows_the_chain_of_static_and_moving_transforms(tmp_path):
@@ -309,7 +451,7 @@ def test_a_recording_that_was_cut_off_is_read_up_to_the_damage_and_says_so(tmp_p
     read = list(reader)
     assert 5 < len(read) < 60
     assert all(frame.reason == '' for frame in read[:-1])
-    assert len(reader.warnings) == 1 and 'cut off' in reader.warnings[0]
+    assert 'cut off' in reader.warnings[0] and not any('cut off' in line for line in reader.warnings[1:])
 
 
 def test_a_recording_that_was_killed_has_no_metadata_and_is_read(tmp_path, long_recording):
@@ -327,15 +469,59 @@ def test_a_file_cut_before_its_first_message_is_refused(tmp_path, long_recording
         read_frames(file)
 
 
-def test_a_sqlite_recording_that_was_cut_off_is_refused_as_such(tmp_path):
+def test_a_sqlite_recording_that_was_cut_off_is_read_up_to_the_damage_and_says_so(tmp_path):
     with HandMade(tmp_path / 'bag', StoragePlugin.SQLITE3) as writer:
         for stamp in range(SECOND, 21 * SECOND, SECOND):
+            writer.info(stamp)
             writer.image(stamp)
     file = tmp_path / 'bag' / 'bag.db3'
     file.write_bytes(file.read_bytes()[:100_000])
     for path in (file, file.parent):
-        with pytest.raises(BagError, match='cut off or damaged'):
-            read_frames(path)
+        reader = BagReader(path, BagTopics(base_frame=None))
+        read = list(reader)
+        assert 5 < len(read) < 20 and all(frame.reason == '' for frame in read[:-1])
+        assert len(reader.warnings) == 1 and 'cut off' in reader.warnings[0]
+
+
+def test_a_sqlite_recording_that_was_killed_has_no_metadata_and_is_read(tmp_path):
+    with HandMade(tmp_path / 'bag', StoragePlugin.SQLITE3, CompressionMode.MESSAGE) as writer:
+        writer.info(SECOND)
+        writer.image(SECOND)
+    (tmp_path / 'bag' / 'metadata.yaml').unlink()
+    reader = BagReader(tmp_path / 'bag')
+    assert [frame.reason for frame in reader] == [''] and reader.warnings
+
+
+def test_of_several_files_a_damaged_one_costs_its_own_end_alone(tmp_path, long_recording):
+    folder = tmp_path / 'bag'
+    folder.mkdir()
+    whole = (long_recording / 'bag.mcap').read_bytes()
+    for number in (0, 2, 10):
+        (folder / f'bag_{number}.mcap').write_bytes(whole if number != 2 else whole[:int(len(whole) * 0.9)])
+    reader = BagReader(folder)
+    read = list(reader)
+    assert 160 < len(read) < 180
+    assert any('bag_2.mcap: damaged' in line for line in reader.warnings)
+    assert sum('clock was set back' in line for line in reader.warnings) == 2, 'the same times three times over'
+
+
+def test_a_file_without_chunks_is_read_whatever_the_order_of_its_messages(tmp_path):
+    path = tmp_path / 'fast.mcap'
+    kinds = {'/cam/image_raw': 'sensor_msgs/msg/Image', '/cam/camera_info': 'sensor_msgs/msg/CameraInfo'}
+    header = make_header(SECOND, 'cam')
+    image = new_message('sensor_msgs/msg/Image', header=header, height=48, width=64, encoding='bgr8',
+                        is_bigendian=0, step=192, data=IMAGE.ravel())
+    with path.open('wb') as file:
+        writer = mcap.writer.Writer(file, use_chunking=False)
+        writer.start(profile='ros2')
+        for (topic, kind), message, at_ns in zip(kinds.items(), (image, make_camera_info(header, CAMERA)), (9, 5)):
+            definition, _ = STANDARD_TYPES.generate_msgdef(kind, ros_version=2)
+            schema = writer.register_schema(kind, 'ros2msg', definition.encode())
+            channel = writer.register_channel(topic, 'cdr', schema)
+            writer.add_message(channel, at_ns, bytes(STANDARD_TYPES.serialize_cdr(message, kind)), at_ns)
+        writer.finish()
+    reader = BagReader(path, BagTopics(base_frame=None))
+    assert [frame.reason for frame in reader] == [''] and reader.warnings == []
 
 
 def test_memory_does_not_grow_with_the_recording(long_recording):

@@ -12,7 +12,7 @@ from posegrasp_ros.estimation.estimator import PoseEstimator
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.geometry import rotation_angle
 from posegrasp_ros.metrics.instances import count_instances
-from posegrasp_ros.metrics.pose_errors import ErrorTarget
+from posegrasp_ros.metrics.pose_errors import ErrorTarget, Tolerance
 from posegrasp_ros.resources import resource_path
 from posegrasp_ros.simulation.instances import sample_scene_of_several
 from posegrasp_ros.simulation.world import World
@@ -68,13 +68,12 @@ def test_the_can_is_found_up_to_its_spin():
 
 def test_two_of_the_object_are_two_poses_each_once(card, estimator):
     rng, counts = np.random.default_rng(32), []
-    target = ErrorTarget.from_mesh(card.mesh)
     for _ in range(5):
         with World(card.mesh, None, sample_scene_of_several(rng, card.mesh, 2), image_size=(640, 480)) as world:
             frame = world.frame()
         poses = [estimate.camera_from_object for estimate in estimator.estimate(frame.image, frame.camera).poses]
         truths = [frame.camera_from_object, *frame.other_objects]
-        counts.append(count_instances(poses, truths, target, (0.01, 0.1)))
+        counts.append(count_instances(poses, truths, card.symmetry, Tolerance(0.01, 0.1)))
     assert sum(count.right for count in counts) >= 8  # of ten
     assert all(count.given <= 2 for count in counts)
 

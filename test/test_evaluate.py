@@ -8,12 +8,14 @@ import cv2
 import numpy as np
 import pytest
 
-import posegrasp_ros.evaluate as evaluate
-from posegrasp_ros import bag_writer
+from posegrasp_ros import bag_writer, frame_answers
 from posegrasp_ros.bags import BagError, BagFrame, BagTopics, BagWriter
 from posegrasp_ros.camera import Camera
+from posegrasp_ros.contestant import Contestant
 from posegrasp_ros.estimation.estimate import Estimation, PoseEstimate
 from posegrasp_ros.estimation.scripted import MeanPoseEstimator, OracleEstimator
+from posegrasp_ros.evaluate import EvaluateOptions, evaluate_bags
+from posegrasp_ros.frame_sources import SourceOptions
 from posegrasp_ros.geometry import NO_SYMMETRY, invert, look_at, make_transform, rotation_from_vector
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.library import load_grasps
@@ -55,7 +57,7 @@ class Shifted:
 def estimators(monkeypatch):
     made = {'onnx': Shifted, 'network': Shifted, 'oracle': OracleEstimator, 'feature_match': Shifted,
             'mean_pose': lambda: MeanPoseEstimator(frame(30).camera_from_object)}
-    monkeypatch.setattr(evaluate, 'create_estimator', lambda name, card, threads=None: made[name]())
+    monkeypatch.setattr(frame_answers, 'create_estimator', lambda name, card, threads=None: made[name]())
 
 
 @pytest.fixture
@@ -82,8 +84,9 @@ def bag(tmp_path):
     return record(tmp_path / 'bag', [frame(index) for index in range(25)])
 
 
-def run(bags, card, **options):
-    return evaluate.evaluate_bags(bags, card, progress=False, **options)
+def run(bags, card, out=None, topics=None, **options):
+    source = options.pop('source', SourceOptions(topics=topics or BagTopics()))
+    return evaluate_bags(bags, card, EvaluateOptions(source=source, **options), out=out, progress=False)
 
 
 def test_stages_metrics_and_failures_of_a_recording(bag, card, planner):
@@ -190,8 +193,8 @@ def test_a_truth_that_never_matches_an_image_is_told_with_both_first_stamps(tmp_
 
 def test_an_estimator_without_a_reason_has_detected_nothing(card):
     silent = SimpleNamespace(estimate=lambda *_: Estimation())
-    contestant = evaluate.Contestant(silent, ErrorTarget.from_mesh(MESH))
-    assert [report.reason for report in contestant.answer(frame(3))] == ['no_detection']
+    estimation, report = frame_answers.perceive(silent, frame(3), 0)
+    assert estimation.poses == [] and report.reason == 'no_detection'
 
 
 def test_without_ground_truth_coverage_and_latency_remain(tmp_path, card):
@@ -253,10 +256,15 @@ def test_a_folder_of_photographs_is_a_recording_without_truth(card, tmp_path):
 
 
 def test_a_frame_that_cannot_be_used_is_counted_with_its_reason(card):
-    contestant = evaluate.Contestant(Shifted(), ErrorTarget.from_mesh(MESH))
+    contestant = Contestant(ErrorTarget.from_mesh(MESH))
     broken = replace(frame(7), image=None, camera=None, reason='bad_image', problem='image: ...')
-    reports = [report for item in (frame(6), broken) for report in contestant.answer(item)]
+    reports = []
+    for item in (frame(6), broken):
+        answer = frame_answers.Answer(*frame_answers.perceive(Shifted(), item, item.stamp_ns), None)
+        reports += contestant.count(item, answer)
     assert [(report.ok, report.reason) for report in reports] == [(True, ''), (False, 'bad_image')]
+    assert (reports[0].numbers['position_error_m'] == pytest.approx(0.004)
+            and reports[0].numbers['rotation_error_rad'] < 1e-6)
     summary = contestant.metrics.summary()
     assert summary['metrics']['recall_1cm_5deg']['value'] == 0.5
     assert summary['failures'] == {'bad_image': 1}
@@ -293,7 +301,7 @@ def test_depth_of_a_recording_reaches_the_estimator_with_the_stamp(tmp_path, car
             given.append((depth_m, stamp_ns))
             return Estimation()
 
-    monkeypatch.setattr(evaluate, 'create_estimator', lambda name, card, threads=None: Noting())
+    monkeypatch.setattr(frame_answers, 'create_estimator', lambda name, card, threads=None: Noting())
     depth_m = np.full((48, 64), 0.7, np.float32)
     bag = record(tmp_path / 'bag', [replace(frame(3), depth_m=depth_m), frame(4)])
     with_depth = run([bag], card, beside=[], topics=BagTopics(depth=bag_writer.DEPTH_TOPIC), out=tmp_path / 'run')
@@ -314,7 +322,9 @@ def test_a_painted_over_object_has_no_depth_left(card):
 
 def test_only_the_estimator_in_question_tracks(bag, card, monkeypatch, caplog):
     wrapped = []
-    monkeypatch.setattr(evaluate, 'with_tracking', lambda estimator, say: wrapped.append(estimator) or estimator)
+    monkeypatch.setattr(
+        frame_answers, 'with_tracking', lambda estimator, say: wrapped.append(estimator) or estimator
+    )
     summary = run([bag], card, estimator='oracle', beside=['onnx'], track=True)
     assert [type(each) for each in wrapped] == [OracleEstimator] and summary['provenance']['tracking'] is True
     assert run([bag], card, beside=[])['provenance']['tracking'] is False and len(wrapped) == 1

@@ -1,27 +1,31 @@
-"""The same bag gives the same numbers through the perception node and through the offline evaluator."""
+"""The same bag gives the same numbers through perception and monitor node and through the offline evaluator."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import cv2
 import pytest
-from geometry_msgs.msg import PoseWithCovarianceStamped
+from geometry_msgs.msg import PoseStamped
 from ros_harness import running
 from sensor_msgs.msg import CameraInfo, Image
 
 from posegrasp_ros.bag_writer import DEPTH_TOPIC
 from posegrasp_ros.bags import BagTopics, BagWriter, read_frames
 from posegrasp_ros.estimation.model_card import load_model_card
-from posegrasp_ros.evaluate import evaluate_bags
-from posegrasp_ros.metrics.pose_errors import ErrorTarget
-from posegrasp_ros.metrics.run import RunMetrics
+from posegrasp_ros.evaluate import EvaluateOptions, evaluate_bags
+from posegrasp_ros.frame_sources import SourceOptions
+from posegrasp_ros.nodes.monitor_node import MonitorNode
 from posegrasp_ros.nodes.perception_node import PerceptionNode
 from posegrasp_ros.resources import resource_path
 from posegrasp_ros.ros import messages
+from posegrasp_ros.run_folder import read_reports
 from posegrasp_ros.simulation.record import record
 
-ACCURACY = ('position_error_median', 'rotation_error_median', 'recall_1cm_5deg', 'add_recall_10pct')
+ACCURACY = ('position_error_median', 'rotation_error_median', 'recall_1cm_5deg', 'add_recall_10pct', 'ar_mssd',
+            'ar_mspd', 'mssd_median', 'projection_error_median')
+ALONE = EvaluateOptions(beside=())
 CALIBRATION = ('covariance_coverage_90', 'score_ece')
 
 
@@ -42,35 +46,32 @@ def bag(card, tmp_path_factory):
     return path / 'scenes'
 
 
-def live_metrics(card, bag, depth_topic: str | None = None) -> dict:
-    """Metrics of what the node publishes when it is shown the bag, joined by stamp as the monitor does.
+def live_summary(card, bag, folder, depth_topic: str | None = None) -> dict:
+    """What the monitor node writes when it and the perception node are shown the bag.
 
-    The messages come in the bag's order: each image is in the node's hands before its camera_info is sent.
+    The messages come in the bag's order: each image is in perception's hands before its camera_info is sent.
     """
-    metrics = RunMetrics(ErrorTarget.from_mesh(card.mesh, card.symmetry))
     parameters = {'use_depth': True, 'depth_slop_ms': 1000.0} if depth_topic else {}
-    with running(PerceptionNode, model=str(card.folder), **parameters) as node:
-        node.start()
-        poses = node.collect(PoseWithCovarianceStamped, '/perception/pose')
-        reports = node.reports()
-        infos, images = node.publisher(CameraInfo, '/camera_info'), node.publisher(Image, '/image')
-        depths = node.publisher(Image, '/depth') if depth_topic else None
-        for count, frame in enumerate(read_frames(bag, BagTopics(depth=depth_topic)), start=1):
-            header = messages.to_header(frame.stamp_ns, 'camera')
-            images.publish(messages.to_image(header, frame.image))
-            node.spin_until(lambda count=count: node.node._held or len(reports) == count)
-            infos.publish(messages.to_camera_info(header, frame.camera))
-            if depths:
-                depths.publish(depth_message(header, frame.depth_m))
-            node.spin_until(lambda count=count: len(reports) == count)
-            metrics.add_truth(frame.stamp_ns, frame.camera_from_object)
-        node.spin_until(lambda: len(poses) == sum(report.ok for report in reports))
-    for report in reports:
-        metrics.add_report(report)
-    for pose in poses:
-        metrics.add_estimate(messages.stamp_ns(pose.header.stamp), messages.transform_from(pose.pose.pose),
-                             messages.covariance_from(pose))
-    return metrics.summary()
+    with running(PerceptionNode, model=str(card.folder), **parameters) as nodes:
+        nodes.start()
+        reports = nodes.reports()
+        with nodes.beside('monitor', MonitorNode, model=str(card.folder), out=str(folder)):
+            infos, images = nodes.publisher(CameraInfo, '/camera_info'), nodes.publisher(Image, '/image')
+            truths = nodes.publisher(PoseStamped, '/ground_truth')
+            depths = nodes.publisher(Image, '/depth') if depth_topic else None
+            nodes.spin_until(lambda: infos.get_subscription_count() == 2)
+            for count, frame in enumerate(read_frames(bag, BagTopics(depth=depth_topic)), start=1):
+                header = messages.to_header(frame.stamp_ns, 'camera')
+                images.publish(messages.to_image(header, frame.image))
+                nodes.spin_until(lambda count=count: nodes.node._held or len(reports) == count)
+                infos.publish(messages.to_camera_info(header, frame.camera))
+                truths.publish(messages.to_pose_stamped(header, frame.camera_from_object))
+                if depths:
+                    depths.publish(depth_message(header, frame.depth_m))
+                nodes.spin_until(lambda count=count: len(reports) == count)
+            nodes.spin_until(lambda: len(read_reports(folder)[0]) == count)
+            nodes.spin_for(0.3)
+    return json.loads((folder / 'summary.json').read_text())
 
 
 def depth_message(header, depth_m) -> Image:
@@ -79,22 +80,23 @@ def depth_message(header, depth_m) -> Image:
                  data=depth_m.tobytes())
 
 
-def test_node_and_evaluator_agree_on_a_bag(card, bag):
-    assert_agree(live_metrics(card, bag), evaluate_bags([bag], card, beside=(), progress=False))
+def test_nodes_and_evaluator_agree_on_a_bag(card, bag, tmp_path):
+    assert_agree(live_summary(card, bag, tmp_path), evaluate_bags([bag], card, ALONE, progress=False))
 
 
-def test_node_and_evaluator_agree_with_depth(card, tmp_path):
+def test_nodes_and_evaluator_agree_with_depth(card, tmp_path):
     record(tmp_path / 'scenes', card.mesh, scenes=3, seed=8, progress=False, depth=True)
-    offline = evaluate_bags([tmp_path / 'scenes'], card, beside=(), progress=False,
-                            topics=BagTopics(depth=DEPTH_TOPIC))
-    without = evaluate_bags([tmp_path / 'scenes'], card, beside=(), progress=False)
-    assert_agree(live_metrics(card, tmp_path / 'scenes', DEPTH_TOPIC), offline)
+    offline = evaluate_bags([tmp_path / 'scenes'], card, replace(
+        ALONE, source=SourceOptions(topics=BagTopics(depth=DEPTH_TOPIC))), progress=False)
+    without = evaluate_bags([tmp_path / 'scenes'], card, ALONE, progress=False)
+    assert_agree(live_summary(card, tmp_path / 'scenes', tmp_path / 'run', DEPTH_TOPIC), offline)
     error_m, error_without_m = (each['metrics']['position_error_median']['value'] for each in (offline, without))
     assert error_m < error_without_m, 'depth tells how far away the object is'
 
 
 def assert_agree(live: dict, offline: dict) -> None:
     assert live['stages']['perception']['answered'] == offline['stages']['perception']['answered'] > 0
+    assert live['waterfall'] == offline['waterfall'] and live['failures'] == offline['failures']
     for name in (*ACCURACY, *CALIBRATION):
         assert offline['metrics'][name]['n'] > 0
         assert live['metrics'][name]['value'] == pytest.approx(offline['metrics'][name]['value'], rel=1e-6)

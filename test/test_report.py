@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import html
 import json
 import re
 from html.parser import HTMLParser
@@ -13,7 +14,7 @@ from posegrasp_ros.metrics.baselines import load_ledger
 from posegrasp_ros.metrics.pose_errors import ErrorTarget
 from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport
-from posegrasp_ros.report import error_curves, format_table, render_html
+from posegrasp_ros.report import format_table, render_html
 from posegrasp_ros.run_folder import RunFolder, RunFolderError, read_reports
 
 TARGET = ErrorTarget(np.random.default_rng(0).uniform(-0.05, 0.05, (100, 3)), 0.17)
@@ -35,6 +36,20 @@ def summary_of(frames=20, picks=0, name='<box & co>'):
     return run.summary({'model': {'name': name, 'sha256': 'ab' * 32}, 'bags': [bag]})
 
 
+BLAMED = {
+    'waterfall': {'of': 'attempts', 'attempts': 100, 'successes': 80, 'steps': [
+        {'reason': 'no_image', 'stage': 'camera', 'lost': 0, 'left': 100},
+        {'reason': 'not_detected', 'stage': 'perception', 'lost': 12, 'left': 88},
+        {'reason': 'pose_outside_tolerance', 'stage': 'perception', 'lost': 8, 'left': 80}],
+        'if_perfect': {'perception': 1.0, 'planning': None, 'execution': None}},
+    'next': {'text': 'Work on the poses.', 'metrics': [
+        {'metric': 'recall_1cm_5deg', 'action': 'work on', 'why': 'it costs most'},
+        {'metric': 'score_ece', 'action': 'ignore', 'why': 'nothing is lost to it'}]},
+    'paired': [{'estimator': 'onnx', 'other': 'network', 'metric': 'recall_1cm_5deg', 'difference': 0.042,
+                'interval': [0.01, 0.075], 'p_value': 0.012, 'verdict': 'better'}],
+}
+
+
 class Tags(HTMLParser):
     """Checks that tags are closed in order, and collects what the page would load."""
 
@@ -42,9 +57,11 @@ class Tags(HTMLParser):
 
     def __init__(self):
         super().__init__()
-        self.open, self.loads = [], []
+        self.open, self.loads, self.policies = [], [], set()
 
     def handle_starttag(self, tag, attrs):
+        if ('name', 'color-scheme') in attrs:
+            self.policies.add(dict(attrs)['content'])
         self.loads += [value for key, value in attrs if key in ('src', 'href')]
         if tag not in self.VOID:
             self.open.append(tag)
@@ -63,6 +80,7 @@ def test_the_page_is_whole_and_needs_no_network(frames, picks):
     tags = Tags()
     tags.feed(page)
     assert tags.open == [] and tags.loads == []
+    assert tags.policies == {'light dark'}, 'dark where the reader likes it dark'
     assert '<script' not in page and '@import' not in page and 'url(' not in page
     assert display.label(summary['headline']['name']) in page
 
@@ -73,18 +91,65 @@ def test_names_from_outside_are_escaped():
 
 
 def test_the_page_states_headline_verdict_failures_and_provenance():
-    text = re.sub(r'\s+', ' ', re.sub('<[^>]*>', ' ', render_html(summary_of(picks=8))))
+    text = words_of(render_html(summary_of(picks=8)))
     for words in ('87.5 %', 'Needed: 80.0 %', 'inconclusive', 'no detection 4', 'slipped 1', 'ab' * 32,
                   '12,345 bytes'):
         assert words in text, words
 
 
-def test_the_curve_passes_the_recall_at_the_requirement():
-    curve = error_curves(summary_of(100), 'position_error', 'Position', 0.01)
-    points = [tuple(map(float, point.split(','))) for point in curve['lines'][0]['points'].split()]
-    assert [x for x, _ in points] == sorted(x for x, _ in points)
-    share = 100 - min(y for x, y in points if x <= curve['requirement_x'] + 1e-9)
-    assert share == pytest.approx(100 * 8 / 100, abs=1), '1, 2, 3, 4, 6, 7, 8 and 9 mm of 100 frames'
+def test_pictures_are_inside_the_page():
+    page = render_html(summary_of(), pictures=[{'caption': '<12 mm>', 'data_uri': 'data:image/jpeg;base64,AAAA'}])
+    tags = Tags()
+    tags.feed(page)
+    assert tags.open == [] and tags.loads == ['data:image/jpeg;base64,AAAA']
+    assert '&lt;12 mm&gt;' in page and 'The worst frames' not in render_html(summary_of())
+
+
+def words_of(page):
+    """What a reader sees."""
+    return re.sub(r'\s+', ' ', html.unescape(re.sub('<[^>]*>', ' ', page.partition('<body>')[2])))
+
+
+def test_the_page_leads_from_the_losses_to_what_is_next():
+    summary = {**summary_of(), **BLAMED}
+    text = words_of(render_html(summary))
+    assert 'Work on the poses.' in text and 'To ignore for now: 1 metric ' in text
+    for words in ('object not detected perception −12', "pose outside the grasp's tolerance perception −8",
+                  'successes 80 80.0 %', 'Nothing was lost to: no image.', 'perception 100.0 % +20.0 points'):
+        assert words in text, words
+    assert text.index('What next') < text.index('Where the attempts go') < text.index('Against the baselines')
+
+
+def test_the_table_of_the_terminal_says_the_same():
+    table = re.sub(' +', ' ', format_table({**summary_of(), **BLAMED}))
+    for words in ('of 100 attempts', 'object not detected perception 12 12.0 %', 'good',
+                  'If one stage alone were perfect: perception 100.0 %', 'Next: Work on the poses.',
+                  'recall_1cm_5deg network +4.2 points [1.0, 7.5] 0.012 better'):
+        assert words in table, words
+
+
+@pytest.mark.parametrize('metric, expected', [('recall_1cm_5deg', 'about 37 more blocks of 1 s'),
+                                              ('grasp_success_rate', 'about 37 more attempts')])
+def test_an_open_verdict_says_what_would_decide_it(metric, expected):
+    summary = summary_of(picks=8)
+    for item in summary['verdicts']:
+        item.update(verdict='inconclusive', decided_after=37 if item['metric'] == metric else None)
+    text = words_of(render_html(summary))
+    assert text.replace('\u00a0', ' ').count(f'{expected} would decide') == 1
+    assert 'inconclusive (+37)' in format_table(summary)
+
+
+def test_an_interrupted_run_says_so_first():
+    summary = summary_of()
+    summary['provenance']['complete'] = False
+    assert 'This run was interrupted' in words_of(render_html(summary))[:200]
+
+
+def test_a_summary_without_blame_and_pairs_still_makes_a_page():
+    summary = summary_of()
+    for key in ('waterfall', 'next', 'latency', 'paired'):
+        summary.pop(key, None)
+    assert 'What next' not in render_html(summary) and 'Next:' not in format_table(summary)
 
 
 def test_the_table_is_aligned_text_with_every_verdict():
@@ -127,9 +192,16 @@ def test_the_table_of_an_empty_run_prints():
 
 @pytest.mark.parametrize('value, unit, expected', [
     (0.00312, 'm', '3.12 mm'), (0.0123, 'm', '12.3 mm'), (np.radians(5), 'rad', '5.00°'), (0.8, '1', '80.0 %'),
-    (123.4, 'ms', '123 ms'), (None, 'ms', '–'), (0, 'm', '0.00 mm')])
+    (123.4, 'ms', '123 ms'), (None, 'ms', '–'), (0, 'm', '0.00 mm'), (3.21, 'px', '3.21 px')])
 def test_numbers_are_shown_in_the_units_that_people_read(value, unit, expected):
     assert display.quantity(value, unit) == expected
+
+
+@pytest.mark.parametrize('value, unit, expected', [
+    (0.042, '1', '+4.2 points'), (-0.0059, 'm', '−5.90 mm'), (0.0, 'ms', '0.00 ms'), (-1e-9, 'm', '0.00 mm'),
+    (np.radians(-2), 'rad', '−2.00°'), (None, 'm', '–')])
+def test_differences_have_a_sign_and_shares_differ_by_points(value, unit, expected):
+    assert display.difference(value, unit) == expected
 
 
 REPORTS = [StageReport(index, 'perception', True, '', {'latency_ms': 1.5}) for index in range(3)]

@@ -6,6 +6,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from run_frames import SECOND, TARGET, TRUTH, off_by
 
 from posegrasp_ros.geometry import Symmetry, make_transform, rotation_from_vector
 from posegrasp_ros.metrics.baselines import METRIC_UNITS, load_ledger
@@ -13,14 +14,6 @@ from posegrasp_ros.metrics.gate import check_gate
 from posegrasp_ros.metrics.pose_errors import ErrorTarget
 from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport
-
-SECOND = 1_000_000_000
-TRUTH = make_transform(None, (0, 0, 0.6))
-TARGET = ErrorTarget(np.random.default_rng(0).uniform(-0.05, 0.05, (100, 3)), 0.17)
-
-
-def off_by(position_m=0.0, angle_deg=0.0):
-    return make_transform(rotation_from_vector([0, np.radians(angle_deg), 0]), (position_m, 0, 0.6))
 
 
 def perception(index, ok=True, reason='', latency_ms=40.0):
@@ -48,9 +41,15 @@ def test_the_summary_has_exactly_the_shape_that_scripts_rely_on():
     assert set(summary['stages']['perception']['latency_ms']) == {'p50', 'p95', 'p99'}
     assert set(summary['metrics']) == set(METRIC_UNITS)
     for metric in summary['metrics'].values():
-        assert set(metric) == {'value', 'unit', 'interval', 'n'}
+        assert set(metric) == {'value', 'unit', 'interval', 'n', 'clusters'}
     for item in summary['verdicts']:
-        assert {'metric', 'entry', 'kind', 'value', 'interval', 'reference', 'verdict'} <= set(item)
+        assert {'metric', 'entry', 'kind', 'value', 'interval', 'reference', 'verdict',
+                'decided_after'} <= set(item)
+    assert set(summary['waterfall']) == {'of', 'attempts', 'successes', 'steps', 'if_perfect', 'outside_by'}
+    assert all(set(step) == {'reason', 'stage', 'lost', 'left'} for step in summary['waterfall']['steps'])
+    assert set(summary['next']) == {'text', 'metrics'}
+    assert {item['metric'] for item in summary['next']['metrics']} == set(METRIC_UNITS)
+    assert summary['latency'] == {'perception': {'percentiles': [40.0] * 101}, 'planning': None, 'execution': None}
     assert summary['failures'] == {'no_detection': 2}
     assert summary['provenance'] == {'seed': 1}
     json.dumps(summary, allow_nan=False)
@@ -82,6 +81,44 @@ def test_medians_and_their_units():
     position, rotation = metrics['position_error_median'], metrics['rotation_error_median']
     assert (position['value'], position['unit']) == (pytest.approx(0.004), 'm')
     assert (rotation['value'], rotation['unit']) == (pytest.approx(np.radians(2)), 'rad')
+
+
+MATRIX = np.array([[600.0, 0, 320], [0, 600, 240], [0, 0, 1]])
+
+
+def test_bop_recalls_count_frames_without_an_answer_as_failed_at_every_threshold():
+    run = RunMetrics(TARGET)
+    run.add_camera(MATRIX, 640)
+    for index, estimate in enumerate([TRUTH, off_by(0.0169), None, None]):
+        run.add_truth(index * SECOND, TRUTH)
+        run.add_report(perception(index, estimate is not None, 'no_detection'))
+        if estimate is not None:
+            run.add_estimate(index * SECOND, estimate)
+    metrics = run.summary()['metrics']
+    # 16.9 mm is below nine of ten thresholds of 8.5, 17, ... mm, and about 17 px below seven of 5, 10, ... px
+    assert (metrics['ar_mssd']['value'], metrics['ar_mssd']['n']) == (pytest.approx((1 + 0.9) / 4), 4)
+    assert (metrics['ar_mspd']['value'], metrics['ar_mspd']['n']) == (pytest.approx((1 + 0.7) / 4), 4)
+    assert metrics['mssd_median'] | {'value': pytest.approx(0.0169 / 2), 'n': 2} == metrics['mssd_median']
+    assert metrics['projection_error_median']['value'] == pytest.approx(600 * 0.0169 / 0.6 / 2, rel=0.01)
+    assert metrics['projection_error_median']['unit'] == 'px'
+    assert run.errors(SECOND).mssd_m == pytest.approx(0.0169) and run.errors(2 * SECOND) is None
+
+
+def test_thresholds_in_pixels_grow_with_the_image():
+    values = []
+    for scale in (1, 3):
+        run = RunMetrics(TARGET)
+        run.add_camera(MATRIX * (scale, scale, 1), 640 * scale)
+        run.add_truth(0, TRUTH)
+        run.add_estimate(0, off_by(0.0165))
+        values.append(run.summary()['metrics']['ar_mspd']['value'])
+    assert values[0] == values[1]
+
+
+def test_without_a_camera_nothing_is_measured_in_pixels():
+    metrics = run_of([off_by(0.002)] * 6).summary()['metrics']
+    assert metrics['ar_mspd']['n'] == metrics['projection_error_median']['n'] == 0
+    assert metrics['ar_mssd']['n'] == 6
 
 
 def test_without_data_a_metric_is_null_with_n_0_and_gets_no_verdict():
@@ -174,8 +211,9 @@ def test_a_truth_without_an_image_does_not_count_where_images_are_announced():
     for stamp in (0, 7, 8):
         run.add_truth(stamp, TRUTH)
     run.add_estimate(0, off_by(0.001))
-    assert run.summary()['metrics']['recall_1cm_5deg'] == {'value': 1, 'unit': '1', 'n': 1,
-                                                           'interval': pytest.approx([0.2065, 1], abs=1e-4)}
+    recall = run.summary()['metrics']['recall_1cm_5deg']
+    assert (recall['value'], recall['n'], recall['clusters']) == (1, 1, 1)
+    assert recall['interval'] == pytest.approx([0.2065, 1], abs=1e-4)
 
 
 def test_a_pose_with_nan_is_a_miss_and_corrupts_nothing():
@@ -217,10 +255,11 @@ def test_a_good_run_passes_the_gate_which_says_why():
     results = gate_of(run_of([off_by(0.002, 1)] * 60))
     assert all(result.held for result in results.values())
     unasked = {'grasp_success_rate', 'image_to_grasp_p50', 'false_poses', 'instance_recall', 'instance_precision',
-               'covariance_coverage_90', 'score_ece'}
+               'covariance_coverage_90', 'score_ece', 'ar_mssd', 'ar_mspd', 'mssd_median',
+               'projection_error_median'}
     assert set(results) == set(METRIC_UNITS) - unasked, \
-        'nobody picks here or states a need for the time to the grasp, there is always one object, and the ' \
-        'estimator does not say how sure it is'
+        'nobody picks here or states a need for the time to the grasp or for what BOP measures, there is always ' \
+        'one object, and the estimator does not say how sure it is'
     assert results['recall_1cm_5deg'].text.endswith('needed at least 80.0 %: better')
 
 

@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 
 from posegrasp_ros import option_types
+from posegrasp_ros.bag_truths import TOLERANCE_MS
 from posegrasp_ros.commands.options import (
     DONE,
     GATE_FAILED,
+    INTERRUPTED,
     command,
     estimator_option,
     gripper_option,
@@ -26,7 +28,8 @@ def add_evaluate(commands) -> None:
     parser = command(commands, 'evaluate', _evaluate, 'replay bags through estimator, planner and metrics',
                       'Example: posegrasp evaluate scenes --out runs/scenes. Needs no ROS.')
     parser.add_argument('bags', nargs='+', type=Path, metavar='BAG',
-                        help='rosbag2 folder, .mcap or .db3 file, or a folder of .png and .jpg images')
+                        help='rosbag2 folder, .mcap or .db3 file; a BOP dataset or one of its scenes; or a '
+                             'folder of .png and .jpg images')
     parser.add_argument('--out', type=Path, metavar='DIR', default=Path('runs/evaluate'),
                         help='run folder for metrics and report')
     estimator_option(parser)
@@ -34,10 +37,7 @@ def add_evaluate(commands) -> None:
                         help=f'measure these on the same frames too, of {", ".join(ESTIMATORS)} (default: all of '
                              'them; a bare --beside at the end: none)')
     gripper_option(parser)
-    for topic in ('image', 'camera-info', 'ground-truth'):
-        parser.add_argument(f'--{topic}-topic', metavar='TOPIC', help='when the guess is wrong')
-    parser.add_argument('--depth-topic', metavar='TOPIC',
-                        help='depth registered to the images, 16UC1 or 32FC1, to refine with (default: none)')
+    _source_options(parser)
     parser.add_argument('--track', action='store_true',
                         help='look first where the object was a moment ago; figures of accuracy are without')
     _camera_pose_options(parser)
@@ -45,16 +45,50 @@ def add_evaluate(commands) -> None:
                         help='the object is in none of the images: the share that has a pose is measured')
     parser.add_argument('--paint-over', action='store_true',
                         help='paint the object over where the ground truth says it is, then as --no-object')
-    parser.add_argument('--hfov', type=option_types.field_of_view, metavar='DEG', default=60.0,
-                        help='horizontal field of view of the camera, for folders of images')
     threads_option(parser)
+    parser.add_argument('--jobs', type=option_types.positive, metavar='N',
+                        help='processes to share the frames, each with one thread unless --threads says '
+                             'otherwise; the results do not depend on how many, time measured under load '
+                             'does (default: one, with all threads)')
+    parser.add_argument('--recorded', action='store_true',
+                        help='run nothing: measure what the stages said when it was recorded (their '
+                             'reports, poses and picks), as the monitor did then')
+    parser.add_argument('--bop-csv', type=Path, metavar='FILE',
+                        help='write the poses for bop_toolkit: <method>_<dataset>-<split>.csv, the images '
+                             'of a bag are numbered from 0')
+    parser.add_argument('--baselines', type=Path, metavar='FILE',
+                        help='ledger to compare with, as `posegrasp baseline add` writes it (default: the '
+                             'one of the package)')
     parser.add_argument('--require', nargs='+', action='extend', metavar='METRIC=VALUE',
                         type=option_types.requirement,
                         help='needed of this run instead of what the baselines say, such as recall_1cm_5deg=97%% '
                              'or position_error_median=2mm')
-    parser.add_argument('--gate', action='store_true', help='exit with 3 when a requirement of the baselines is '
-                        'missed or, for want of ground truth or answers, could not be measured')
+    parser.add_argument('--gate', action='store_true',
+                        help='exit with 3 when a requirement of the baselines is missed or, for want of '
+                             'ground truth or answers, could not be measured, and when a metric is surely '
+                             'worse than in a previous run that they hold')
     model_option(parser)
+
+
+def _source_options(parser: argparse.ArgumentParser) -> None:
+    for topic in ('image', 'camera-info', 'pose'):
+        parser.add_argument(f'--{topic}-topic', metavar='TOPIC', help='when the guess is wrong'
+                            + (', for --recorded' if topic == 'pose' else ''))
+    parser.add_argument('--depth-topic', metavar='TOPIC',
+                        help='depth registered to the images, 16UC1 or 32FC1, to refine with (default: none)')
+    truth = parser.add_mutually_exclusive_group()
+    truth.add_argument('--ground-truth-topic', metavar='TOPIC', help='when the guess is wrong')
+    truth.add_argument('--ground-truth-frame', metavar='NAME',
+                       help="the object's frame in /tf, in the place of a topic")
+    truth.add_argument('--ground-truth', type=Path, metavar='FILE',
+                       help='a CSV file with the columns stamp_ns or stamp_s, x, y, z, qx, qy, qz, qw and, '
+                            "if it is not the camera's, frame_id; or a trajectory as evo takes it")
+    parser.add_argument('--match-tolerance', type=option_types.not_negative, metavar='MS', default=TOLERANCE_MS,
+                        help='how far the stamps of image and ground truth may lie apart, milliseconds')
+    parser.add_argument('--hfov', type=option_types.field_of_view, metavar='DEG', default=60.0,
+                        help='horizontal field of view of the camera, for folders of images')
+    parser.add_argument('--bop-object', type=int, metavar='ID',
+                        help='number of the object in a BOP dataset (default: the only one)')
 
 
 def _camera_pose_options(parser: argparse.ArgumentParser) -> None:
@@ -68,30 +102,64 @@ def _camera_pose_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from posegrasp_ros.bags import BagTopics
     from posegrasp_ros.estimation.model_card import load_model_card
     from posegrasp_ros.evaluate import evaluate_bags
-    from posegrasp_ros.grasping.scene import Scene
     from posegrasp_ros.metrics.baselines import load_ledger
     from posegrasp_ros.report import format_table
 
-    card, ledger = load_model_card(model_folder(options)), load_ledger()
+    card, ledger = load_model_card(model_folder(options)), load_ledger(options.baselines)
     for metric, value in options.require or ():
         ledger = ledger.with_requirement(metric, value)
-    topics = BagTopics(options.image_topic, options.camera_info_topic, options.ground_truth_topic,
-                       options.base_frame, options.depth_topic)
-    beside = ESTIMATORS if options.beside is None else options.beside
-    base_from_camera = None
-    if options.base_from_camera:
-        base_from_camera = option_types.transform('--base-from-camera', options.base_from_camera)
-    summary = evaluate_bags(options.bags, card, options.estimator, beside, _planner(card, options),
-                            Scene(options.support_height), ledger, out=options.out, topics=topics,
-                            base_from_camera=base_from_camera, threads=options.threads,
-                            no_object=options.no_object, paint=options.paint_over,
-                            field_of_view_rad=math.radians(options.hfov), track=options.track)
+    if options.recorded:
+        from posegrasp_ros.recorded import evaluate_recorded
+
+        planner = _planner(card, options)
+        summary = evaluate_recorded(options.bags, card, _recorded_topics(options), ledger, options.out,
+                                    planner.pose_check.holds if planner else None)
+    else:
+        summary = evaluate_bags(options.bags, card, _options(card, options), ledger, options.out)
     print(format_table(summary))
     print(f'\nreport: {options.out / "report.html"}')
+    if not summary['provenance']['complete']:
+        return INTERRUPTED
     return _gate(summary, ledger) if options.gate else DONE
+
+
+def _options(card, options: argparse.Namespace):
+    """How to evaluate."""
+    from posegrasp_ros.evaluate import EvaluateOptions
+    from posegrasp_ros.grasping.scene import Scene
+
+    return EvaluateOptions(
+        estimator=options.estimator, beside=ESTIMATORS if options.beside is None else options.beside,
+        planner=_planner(card, options), scene=Scene(options.support_height),
+        base_from_camera=_base_from_camera(options), source=_source(options), threads=options.threads,
+        jobs=options.jobs, no_object=options.no_object, paint=options.paint_over, track=options.track,
+        bop_csv=options.bop_csv)
+
+
+def _source(options: argparse.Namespace):
+    """How the recordings are read."""
+    from posegrasp_ros.bags import BagTopics
+    from posegrasp_ros.frame_sources import SourceOptions
+
+    topics = BagTopics(options.image_topic, options.camera_info_topic, options.ground_truth_topic,
+                       options.base_frame, options.depth_topic, options.ground_truth_frame)
+    return SourceOptions(topics, options.ground_truth, options.match_tolerance, math.radians(options.hfov),
+                         options.bop_object)
+
+
+def _recorded_topics(options: argparse.Namespace):
+    """Which topics of the stages to read."""
+    from posegrasp_ros.recorded import RecordedTopics
+
+    return RecordedTopics(options.pose_topic, options.camera_info_topic, options.ground_truth_topic)
+
+
+def _base_from_camera(options: argparse.Namespace):
+    if not options.base_from_camera:
+        return None
+    return option_types.transform('--base-from-camera', options.base_from_camera)
 
 
 def _gate(summary: dict, ledger) -> int:

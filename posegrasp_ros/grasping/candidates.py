@@ -29,11 +29,13 @@ class Placed:
     :param base_from_tcp: (G, 4, 4)
     :param verdicts: (G,) index of the reason for which it falls, or ``PASSED``
     :param outlooks: (G,) in [0, 1] how good it is where the object is just where it was said to be
+    :param copies: (G,) number of the symmetry that gives it that place
     """
 
     base_from_tcp: np.ndarray
     verdicts: np.ndarray
     outlooks: np.ndarray
+    copies: np.ndarray
 
 
 class Candidates:
@@ -81,7 +83,8 @@ class Candidates:
         chosen = self._best_places(verdicts, preferences)
         if scene.has_obstacles:
             self._try_against_obstacles(base_from_object, verdicts, preferences, chosen, scene)
-        return Placed(base_from_object @ self._object_from_tcp[chosen], verdicts[chosen], outlooks[chosen])
+        return Placed(base_from_object @ self._object_from_tcp[chosen], verdicts[chosen], outlooks[chosen],
+                      chosen % self.places)
 
     def _screen(self, base_from_object: np.ndarray, scene: Scene) -> tuple[np.ndarray, np.ndarray]:
         """Verdicts (N,) of what costs little to tell, and outlooks (N,).

@@ -137,5 +137,6 @@ class Plan:
 
     @property
     def words(self) -> dict[str, str]:
-        """What the stage report tells in words."""
-        return {'weakest_direction': self.weakest_direction} if self.weakest_direction else {}
+        """What the stage report tells in words: its best grasp is the one that is carried out."""
+        words = {'weakest_direction': self.weakest_direction, 'grasp': self.grasps[0].name if self.grasps else ''}
+        return {name: word for name, word in words.items() if word}

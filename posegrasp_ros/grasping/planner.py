@@ -21,6 +21,7 @@ from posegrasp_ros.grasping.plan import (
     PlannerOptions,
     PlanningError,
 )
+from posegrasp_ros.grasping.pose_check import PoseCheck
 from posegrasp_ros.grasping.reach import Reach
 from posegrasp_ros.grasping.scene import Scene
 from posegrasp_ros.grasping.tolerance import DIRECTIONS, tcp_from_base_delta
@@ -44,6 +45,7 @@ class GraspPlanner:
         self.tolerance = (tolerance_without_mesh(gripper, grasp_set) if mesh is None
                           else fit_tolerance(mesh, gripper, grasp_set))
         self._tolerance_along = self.tolerance.along()
+        self.pose_check = PoseCheck(self.tolerance, grasp_set, symmetry)
         self._candidates = Candidates(gripper, grasp_set, symmetry, self.options)
         self._grasps, self._force_n = grasp_set.grasps, gripper.force_n
         self._symmetry, self._reach = symmetry, reach
@@ -90,6 +92,7 @@ class GraspPlanner:
                    **{f'fell_{reason}': float(count) for reason, count in fell.items()}}
         if grasps:
             numbers['success_probability'] = grasps[0].success_probability
+            numbers['symmetry_copy'] = float(placed.copies[ranked[0]])
         numbers['plan_ms'] = 1000.0 * (time.perf_counter() - start)
         discarded = DiscardedGrasps(self._grasps, placed.base_from_tcp, placed.verdicts)
         return Plan(grasps, '' if grasps else _reason_for_none(fell), fell, numbers, discarded, weakest)

@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from posegrasp_ros.errors import BadInput
-from posegrasp_ros.metrics.statistics import DIRECTIONS
+from posegrasp_ros.metrics.statistics import DIRECTIONS, Interval
 from posegrasp_ros.resources import resource_path
 
 FORMAT = 'posegrasp.baselines/1'
@@ -21,6 +21,10 @@ METRIC_UNITS = {
     'rotation_error_median': 'rad',
     'recall_1cm_5deg': '1',
     'add_recall_10pct': '1',
+    'ar_mssd': '1',
+    'ar_mspd': '1',
+    'mssd_median': 'm',
+    'projection_error_median': 'px',
     'covariance_coverage_90': '1',
     'score_ece': '1',
     'false_poses': '1',
@@ -34,6 +38,7 @@ METRIC_UNITS = {
 UNIT_FACTORS = {
     'm': {'m': 1.0, 'mm': 1e-3, 'cm': 1e-2},
     'rad': {'rad': 1.0, 'deg': math.pi / 180},
+    'px': {'px': 1.0},
     'ms': {'ms': 1.0, 's': 1e3},
     '1': {'1': 1.0, '%': 1e-2},
 }
@@ -51,6 +56,7 @@ class Entry:
     :param fair: whether it was measured on the same task and under the same conditions
     :param note: why it is or is not fair
     :param tolerance: how far a metric with a target may be from it, in the value's unit
+    :param interval: 95 % interval of the value, where it was measured with one
     """
 
     name: str
@@ -61,6 +67,7 @@ class Entry:
     fair: bool = True
     note: str = ''
     tolerance: float = 0.0
+    interval: Interval | None = None
 
 
 @dataclass(frozen=True)
@@ -94,12 +101,19 @@ class Ledger:
 
 
 def load_ledger(path: str | Path | None = None) -> Ledger:
-    """Read and check a ledger.
+    """Read and check a ledger. A metric of ours that it does not name has no entries.
 
     :param path: None for the one that comes with the package
     :raises BaselineError: naming the file, the field, what was found and what was expected
     """
-    path = Path(path) if path is not None else resource_path('config/baselines.yaml')
+    shipped = _read(resource_path('config/baselines.yaml'))
+    if path is None:
+        return Ledger(shipped)
+    unnamed = {name: replace(baselines, entries=()) for name, baselines in shipped.items()}
+    return Ledger({**unnamed, **_read(Path(path))})
+
+
+def _read(path: Path) -> dict[str, MetricBaselines]:
     if not path.is_file():
         raise BaselineError(f'{path}: no such file; expected a ledger of baselines (YAML)')
     try:
@@ -112,8 +126,7 @@ def load_ledger(path: str | Path | None = None) -> Ledger:
     metrics = data.get('metrics')
     if not isinstance(metrics, dict):
         raise BaselineError(f'{path}: metrics: expected a mapping of metric names, got {metrics!r}')
-    return Ledger({name: _metric(_Place(path, f'metrics.{name}'), name, fields)
-                   for name, fields in metrics.items()})
+    return {name: _metric(_Place(path, f'metrics.{name}'), name, fields) for name, fields in metrics.items()}
 
 
 @dataclass(frozen=True)
@@ -158,14 +171,23 @@ def _entry(place: _Place, fields: object, factor: float, direction: str) -> Entr
         place.at('tolerance').check(_is_number(tolerance) and tolerance > 0, 'a number above 0', tolerance)
     else:
         place.at('tolerance').check('tolerance' not in fields, 'none unless the direction is on_target', tolerance)
+    place.at('interval').check(_is_interval(fields.get('interval'), value), 'two numbers around the value',
+                               fields.get('interval'))
     place.at('fair').check(isinstance(fair, bool), 'true or false', fair)
     place.at('note').check(fair or bool(note), 'why the comparison is not fair', note)
+    interval = Interval(*(bound * factor for bound in fields['interval'])) if fields.get('interval') else None
     return Entry(fields['name'], kind, float(value) * factor, fields['source'], _date(place, fields), fair,
-                 note or '', tolerance * factor)
+                 note or '', tolerance * factor, interval)
 
 
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_interval(bounds: object, value: float) -> bool:
+    """Also none at all."""
+    is_pair = isinstance(bounds, list) and len(bounds) == 2 and all(_is_number(bound) for bound in bounds)
+    return bounds is None or (is_pair and bounds[0] <= value <= bounds[1])
 
 
 def _date(place: _Place, fields: dict) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.stats import chi2
 
 from posegrasp_ros.geometry import vector_from_rotation
-from posegrasp_ros.metrics.statistics import Interval, bootstrap
+from posegrasp_ros.metrics.statistics import CONFIDENCE, Interval, percentile_interval, resample
 
 COVERAGE_LEVEL = 0.9
 SCORE_BINS = 10
@@ -56,7 +56,7 @@ def reliability(scores: np.ndarray, right: np.ndarray) -> list[dict]:
             for index in np.unique(bins).tolist()]
 
 
-def expected_calibration_error(scores: np.ndarray, right: np.ndarray, weights: np.ndarray | None = None) -> float:
+def expected_calibration_error(scores: np.ndarray, right: np.ndarray) -> float:
     """Mean distance of score and share right over bins of equal width, weighted by how many scores they hold.
 
     Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, equation 3. Few frames make it larger than
@@ -64,26 +64,38 @@ def expected_calibration_error(scores: np.ndarray, right: np.ndarray, weights: n
 
     :param scores: (N,) in [0, 1]
     :param right: (N,) bool
-    :param weights: (N,) how often each counts; None for once
     """
-    weights = np.ones(len(scores)) if weights is None else weights
-    gaps = np.bincount(score_bins(scores), weights * (scores - right), minlength=SCORE_BINS)
-    return float(np.abs(gaps).sum() / weights.sum())
+    return float(np.abs(_gaps(scores, right).sum(axis=0)).sum() / len(scores))
 
 
 def expected_calibration_error_interval(scores: np.ndarray, right: np.ndarray,
                                         clusters: np.ndarray) -> Interval | None:
-    """Its 95 % interval by cluster bootstrap.
+    """Its 95 % interval by cluster bootstrap, down to 0 where calibrated scores would show as much by chance.
 
     Resampled frames scatter about the bins' own averages, so all their errors are too large by about the same: the
-    spread of the draws is laid around the value that was measured.
+    spread of the draws is laid around the value that was measured. What chance makes of calibrated scores is seen
+    by turning the gaps of whole clusters round at random, which then have no preferred sign (sign-flip test).
     """
-    draws = bootstrap(lambda weights: expected_calibration_error(scores, right, weights), clusters)
+    gaps, value = _gaps(scores, right), expected_calibration_error(scores, right)
+    draws = resample(lambda weights: np.abs(weights @ gaps).sum(axis=1) / weights.sum(axis=1), clusters)
     if draws is None:
         return None
-    value = expected_calibration_error(scores, right)
-    low, high = np.percentile(draws, (2.5, 97.5)) - draws.mean() + value
+    names, index = np.unique(clusters, return_inverse=True)
+    by_cluster = np.zeros((len(names), SCORE_BINS))
+    np.add.at(by_cluster, index, gaps)
+    signs = np.random.default_rng(0).choice((-1.0, 1.0), (len(draws), len(names)))
+    by_chance = np.abs(signs @ by_cluster).sum(axis=1) / len(scores)
+    low, high = percentile_interval(draws - draws.mean() + value, len(names))
+    if (by_chance >= value).mean() > (1 - CONFIDENCE) / 2:
+        low = 0.0
     return Interval(float(np.clip(low, 0.0, value)), float(np.clip(high, value, 1.0)))
+
+
+def _gaps(scores: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """(N, B) by how much each score is too high, in the column of its bin."""
+    gaps = np.zeros((len(scores), SCORE_BINS))
+    gaps[np.arange(len(scores)), score_bins(scores)] = np.asarray(scores) - right
+    return gaps
 
 
 def score_bins(scores: np.ndarray) -> np.ndarray:

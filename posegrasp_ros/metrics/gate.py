@@ -1,4 +1,4 @@
-"""The gate: the ledger's requirements that a run misses, for scripts that have to stop at a bad model."""
+"""The gate: what stops a script at a bad model, by requirements and by what was reached before."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from posegrasp_ros import display
 from posegrasp_ros.metrics.baselines import Entry, Ledger
-from posegrasp_ros.metrics.statistics import is_beyond, verdict
+from posegrasp_ros.metrics.statistics import is_beyond
+from posegrasp_ros.metrics.verdicts import judge
 
 # What not every run can tell, held to its requirement where it was measured: nobody picks in a recording, few
 # are known to be empty or to show several objects, and not every estimator says how sure it is.
@@ -17,9 +18,10 @@ _BOUNDS = {'lower_is_better': 'at most', 'higher_is_better': 'at least', 'on_tar
 
 
 class GateResult(NamedTuple):
-    """One requirement of the ledger and what a run says of it.
+    """One entry of the ledger and what a run says of it.
 
-    :param held: whether the metric was measured, its value is as required and its interval not wholly beyond
+    :param held: of a requirement, whether the metric was measured and its value is as required; of a previous
+        run, whether it was measured and is not surely worse
     :param text: one line for a person
     """
 
@@ -29,11 +31,12 @@ class GateResult(NamedTuple):
 
 
 def check_gate(metrics: dict[str, dict], ledger: Ledger) -> list[GateResult]:
-    """Every requirement that a replayed recording can be held to.
+    """Every requirement and every previous run that a replayed recording can be held to.
 
     An interval that reaches over the requirement (inconclusive) is no excuse for a value on its wrong side, and a
-    metric without data, for want of ground truth or of answers, holds nothing. Of images without the object only
-    ``false_poses`` is asked.
+    metric without data, for want of ground truth or of answers, holds nothing. A previous run was itself measured:
+    there a difference counts that both intervals together leave no doubt of, and only where it is fair. Of images
+    without the object only ``false_poses`` is asked.
 
     :param metrics: of a summary
     """
@@ -41,15 +44,24 @@ def check_gate(metrics: dict[str, dict], ledger: Ledger) -> list[GateResult]:
     if metrics['false_poses']['n']:
         asked = ['false_poses']
     return [_check(name, metrics[name], ledger.metrics[name].direction, entry)
-            for name in asked for entry in ledger.metrics[name].entries if entry.kind == 'requirement']
+            for name in asked for entry in ledger.metrics[name].entries
+            if entry.kind == 'requirement' or (entry.kind == 'previous' and entry.fair)]
 
 
 def _check(name: str, metric: dict, direction: str, entry: Entry) -> GateResult:
-    unit, value = metric['unit'], metric['value']
-    needed = f'needed {_BOUNDS[direction]} {display.target(entry.value, entry.tolerance, unit)}'
+    value, needed = metric['value'], _needed(metric['unit'], direction, entry)
     if value is None:
         return GateResult(name, False, f'{name}: not measured ({needed})')
-    judged = verdict(metric['interval'], entry.value, direction, entry.tolerance)
-    held = judged != 'worse' and not is_beyond(value, entry.value, direction, entry.tolerance)
-    return GateResult(name, held, f'{name}: {display.quantity(value, unit)} '
-                                  f'{display.interval(metric["interval"], unit)}, {needed}: {judged}')
+    judged = judge(metric, direction, entry)
+    is_missed = entry.kind == 'requirement' and is_beyond(value, entry.value, direction, entry.tolerance)
+    return GateResult(name, judged != 'worse' and not is_missed,
+                      f'{name}: {display.quantity(value, metric["unit"])} '
+                      f'{display.interval(metric["interval"], metric["unit"])}, {needed}: {judged}')
+
+
+def _needed(unit: str, direction: str, entry: Entry) -> str:
+    reference = display.target(entry.value, entry.tolerance, unit)
+    if entry.kind == 'requirement':
+        return f'needed {_BOUNDS[direction]} {reference}'
+    interval = f' {display.interval(list(entry.interval), unit)}' if entry.interval else ''
+    return f'needed no worse than {entry.name!r} {reference}{interval}'

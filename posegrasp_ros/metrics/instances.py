@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from posegrasp_ros.metrics.pose_errors import ErrorTarget, position_error
+from posegrasp_ros.geometry import Symmetry
+from posegrasp_ros.metrics.pose_errors import Tolerance, position_error, rotation_error
 
 
 class InstanceCount(NamedTuple):
@@ -31,16 +32,17 @@ def nearest_instance(estimate: np.ndarray, truths: Sequence[np.ndarray]) -> np.n
     return min(truths, key=lambda truth: position_error(estimate, truth))
 
 
-def count_instances(estimates: Sequence[np.ndarray], truths: Sequence[np.ndarray], target: ErrorTarget,
-                    limits: tuple[float, float]) -> InstanceCount:
+def count_instances(estimates: Sequence[np.ndarray], truths: Sequence[np.ndarray], symmetry: Symmetry,
+                    tolerance: Tolerance) -> InstanceCount:
     """Give each estimate, best first, the nearest truth that no better one has.
 
-    An estimate that is beyond the limits leaves its truth to the next; a second estimate of the same object has
+    An estimate that is beyond the tolerance leaves its truth to the next; a second estimate of the same object has
     none left and is wrong.
 
     :param estimates: (4, 4) camera_from_object each
     :param truths: (4, 4) each
-    :param limits: largest error in metres and in radians of a pose that is right
+    :param symmetry: of the object
+    :param tolerance: errors of a pose that is right are below
     """
     left, right = list(truths), 0
     for estimate in estimates:
@@ -48,8 +50,9 @@ def count_instances(estimates: Sequence[np.ndarray], truths: Sequence[np.ndarray
             break
         distances = [position_error(estimate, truth) for truth in left]
         nearest = int(np.argmin(distances))
-        errors = target.errors(estimate, left[nearest])
-        if errors.position_m < limits[0] and errors.rotation_rad < limits[1]:
+        truth = symmetry.nearest(left[nearest], estimate)
+        if (position_error(estimate, truth) < tolerance.position_m
+                and rotation_error(estimate, truth) < tolerance.rotation_rad):
             left.pop(nearest)
             right += 1
     return InstanceCount(len(truths), len(estimates), right)

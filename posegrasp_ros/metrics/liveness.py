@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from posegrasp_ros.metrics.stage_report import STAGES, StageReport
 
 OK, WARN, ERROR, STALE = 'ok', 'warn', 'error', 'stale'
+# Images that are older by less are late; by more, time was set back.
+SET_BACK_NS = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -14,7 +16,7 @@ class Health:
     """What to think of a task right now.
 
     :param level: :data:`OK`; :data:`WARN`, it answers that it has no answer; :data:`ERROR`, it owes one;
-        :data:`STALE`, it has nothing to do
+        :data:`STALE`, it has nothing to do, or no more
     :param text: one line for a person
     """
 
@@ -33,6 +35,7 @@ class _Stage:
     reported_ns: int = -1
     owed_ns: int = -1
     owed_since_s: float | None = None
+    last_input_s: float | None = None
 
 
 class Liveness:
@@ -42,7 +45,7 @@ class Liveness:
     A report pays for all stamps up to its own, for a stage may leave out images, and whichever of image and report
     comes in first.
 
-    :param silence_s: how long a report may be owed, and how long the camera may pause
+    :param silence_s: how long a report may be owed, and how long inputs may pause
     """
 
     def __init__(self, silence_s: float):
@@ -54,11 +57,12 @@ class Liveness:
 
     def image(self, stamp_ns: int, now_s: float) -> None:
         """The camera has taken an image."""
-        if stamp_ns < self._last_image_ns:
-            # Time was set back, as when a recording begins again: what was reported then is of another time.
+        if stamp_ns < self._last_image_ns - SET_BACK_NS:
+            # As when a recording begins again: what was reported then is of another time.
             for stage in self._stages.values():
                 stage.reported_ns = stage.owed_ns = -1
-        self._last_image_s, self._last_image_ns = now_s, stamp_ns
+            self._last_image_ns = stamp_ns
+        self._last_image_s, self._last_image_ns = now_s, max(stamp_ns, self._last_image_ns)
         self._images += 1
         self._give('perception', stamp_ns, now_s)
 
@@ -78,14 +82,24 @@ class Liveness:
         """The camera's and every stage's."""
         return [self._camera(now_s), *(self._stage(name, now_s) for name in STAGES)]
 
+    def silent(self, now_s: float) -> list[str]:
+        """The stages that owe a report for too long."""
+        return [name for name, stage in self._stages.items() if self._owed_s(stage, now_s) > self._silence_s]
+
     def _give(self, stage: str, stamp_ns: int, now_s: float) -> None:
         state = self._stages[stage]
         state.inputs += 1
+        state.last_input_s = now_s
         if stamp_ns <= state.reported_ns:
             return
         state.owed_ns = max(state.owed_ns, stamp_ns)
         if state.owed_since_s is None:
             state.owed_since_s = now_s
+
+    @staticmethod
+    def _owed_s(stage: _Stage, now_s: float) -> float:
+        """For how long a stage owes a report."""
+        return 0.0 if stage.owed_since_s is None else now_s - stage.owed_since_s
 
     def _camera(self, now_s: float) -> Health:
         values = {'images': str(self._images)}
@@ -100,11 +114,14 @@ class Liveness:
         state = self._stages[name]
         values = {'inputs': str(max(state.inputs, state.reports)), 'reports': str(state.reports),
                   'answered': str(state.answered)}
-        owed_s = 0.0 if state.owed_since_s is None else now_s - state.owed_since_s
+        owed_s = self._owed_s(state, now_s)
         if owed_s > self._silence_s:
             return Health(name, ERROR, f'silent: owes a report for {owed_s:.0f} s', values)
         if state.last is None:
             return Health(name, STALE, 'nothing to do yet', values)
+        pause_s = 0.0 if state.last_input_s is None else now_s - state.last_input_s
+        if pause_s > self._silence_s and state.owed_since_s is None:
+            return Health(name, STALE, f'nothing to do for {pause_s:.0f} s', values)
         if 'latency_ms' in state.last.numbers:
             values['latency_ms'] = f'{state.last.numbers["latency_ms"]:.1f}'
         if not state.last.ok:

@@ -1,44 +1,60 @@
 """Errors of an estimated pose, as the BOP benchmark defines them, aware of the object's symmetries.
 
 Hodaň et al., "BOP: Benchmark for 6D Object Pose Estimation", ECCV 2018, and "BOP Challenge 2020 on 6D Object
-Localization", ECCVW 2020. Lengths are metres, angles radians. Where BOP samples a continuous symmetry, position
-and rotation errors here are exact, and the others as good as.
+Localization", ECCVW 2020. Lengths are metres, angles radians. The functions are the benchmark's; what
+:class:`ErrorTarget` makes of them for an object with symmetries is said there.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 import trimesh
-from scipy.spatial import cKDTree
+from scipy.spatial import ConvexHull, QhullError
 
-from posegrasp_ros.geometry import NO_SYMMETRY, Symmetry, invert, rotation_angle, transform_points
+from posegrasp_ros.geometry import NO_SYMMETRY, Symmetry, invert, make_transform, rotation_angle, transform_points
 from posegrasp_ros.mesh import Mesh
 from posegrasp_ros.metrics.calibration import confidence_level
+from posegrasp_ros.metrics.nearest_points import NearestPoints
+from posegrasp_ros.metrics.worst_point import least_worst_distance, least_worst_pixels, mean_pixels
 
-# A coarse mesh (a box has eight corners) is judged at points on its edges too, this share of its diameter apart.
+# A mesh of fewer vertices (a box has eight) is judged at points on its edges too, this share of its diameter
+# apart.
+FEW_VERTICES = 1000
 POINT_SPACING = 1 / 20
+# Of more points than these a share is taken: of those on edges, and of a mesh's own.
 MOST_POINTS = 4000
-STEPS = 64
+MOST_VERTICES = 10_000
 
 
 @dataclass(frozen=True)
 class PoseErrors:
-    """How far one estimate is from the truth.
+    """How far one estimate is from the truth; pixels are NaN where the camera's matrix is not known.
 
     :param position_m: distance of the object origins
     :param rotation_rad: angle of the rotation between them
     :param add_m: mean distance of the model's points; of nearest points (ADI) for a symmetric object
+    :param adi_m: mean distance of nearest points, for any object
+    :param mssd_m: distance of the worst point, under the symmetry that makes it least
+    :param mspd_px: that of the projections
+    :param projection_px: mean distance of the points' projections
     """
 
     position_m: float
     rotation_rad: float
     add_m: float
+    adi_m: float
+    mssd_m: float
+    mspd_px: float = math.nan
+    projection_px: float = math.nan
+
+
+# Of an image in which nothing was found.
+NOT_FOUND = PoseErrors(*[math.inf] * 7)
 
 
 class Tolerance(NamedTuple):
@@ -69,23 +85,33 @@ class ErrorTarget:
     @classmethod
     def from_mesh(cls, mesh: Mesh, symmetry: Symmetry = NO_SYMMETRY,
                   tolerance: Tolerance = STATED_NEED) -> ErrorTarget:
-        """The target that a mesh describes: its vertices, and points along edges that are long.
+        """The target that a mesh describes: its vertices, as BOP has it.
 
-        Of a fine mesh it is the outermost vertices, and a share of the others.
+        Of a coarse mesh also points along edges that are long; of a very fine one the outermost vertices and a
+        share of the others.
         """
-        solid = mesh.solid
-        points, _ = trimesh.remesh.subdivide_to_size(
-            solid.vertices, solid.faces, max_edge=mesh.diameter * POINT_SPACING, max_iter=20)
-        points = np.unique(points.round(9), axis=0)
-        if len(points) > MOST_POINTS:
-            points = np.vstack([solid.convex_hull.vertices, points[::len(points) // MOST_POINTS + 1]])
-            points = np.unique(points.round(9), axis=0)
-        return cls(points, mesh.diameter, symmetry, tolerance)
+        solid, most = mesh.solid, MOST_VERTICES
+        points = np.asarray(solid.vertices)
+        if len(points) < FEW_VERTICES:
+            points, _ = trimesh.remesh.subdivide_to_size(
+                points, solid.faces, max_edge=mesh.diameter * POINT_SPACING, max_iter=20)
+            points, most = _distinct(points), MOST_POINTS
+        if len(points) > most:
+            points = np.vstack([solid.convex_hull.vertices, points[::len(points) // most + 1]])
+        return cls(_distinct(points), mesh.diameter, symmetry, tolerance)
 
     @cached_property
-    def tree(self) -> cKDTree:
+    def cloud(self) -> NearestPoints:
         """Search tree over the points, built once."""
-        return cKDTree(self.points)
+        return NearestPoints(self.points)
+
+    @cached_property
+    def outermost(self) -> np.ndarray:
+        """(H, 3) corners of the points' hull: a distance is convex in the point, so the worst is a corner."""
+        try:
+            return self.points[ConvexHull(self.points).vertices]
+        except QhullError:  # what is flat has none
+            return self.points
 
     @property
     def is_symmetric(self) -> bool:
@@ -96,15 +122,38 @@ class ErrorTarget:
         nearest = self.symmetry.nearest(truth, estimate)
         return confidence_level(estimate, covariance, nearest, self.symmetry.spin_direction(estimate))
 
-    def errors(self, estimate: np.ndarray, truth: np.ndarray) -> PoseErrors:
-        """Errors of a (4, 4) camera_from_object estimate against the (4, 4) truth."""
+    def errors(self, estimate: np.ndarray, truth: np.ndarray, matrix: np.ndarray | None = None) -> PoseErrors:
+        """Errors of a (4, 4) camera_from_object estimate against the (4, 4) truth.
+
+        For an object with symmetries position, rotation, ADD(-S) and projection error are those against the
+        equivalent of the truth that is nearest in rotation, about an axis to any fraction of a degree: a cloud
+        of finitely many points lies on itself in no other turn.
+
+        :param matrix: (3, 3) pinhole matrix, pixels; None where the camera is not known
+        """
         nearest = self.symmetry.nearest(truth, estimate)
+        adi_m = adi(estimate, truth, self.points, self.cloud)
         if self.is_symmetric:
-            # Nearest in rotation first: the points of a finite cloud do not lie on each other in any other turn.
-            add_m = adi(estimate, nearest, self.points, self.tree)
+            add_m = adi(estimate, nearest, self.points, self.cloud)
         else:
             add_m = add(estimate, truth, self.points)
-        return PoseErrors(position_error(estimate, nearest), rotation_error(estimate, nearest), add_m)
+        mspd_px = projection_px = math.nan
+        if matrix is not None:
+            mspd_px = mspd(estimate, truth, self.points, matrix, self.symmetry)
+            projection_px = projection_error(estimate, nearest, self.points, matrix)
+        return PoseErrors(position_error(estimate, nearest), rotation_error(estimate, nearest), add_m, adi_m,
+                          mssd(estimate, truth, self.outermost, self.symmetry), mspd_px, projection_px)
+
+    def compile(self) -> None:
+        """Do now, not at the first image, what is done once on a machine or in a process (some seconds)."""
+        pose = make_transform(translation=(0.0, 0.0, 1.0))
+        self.errors(pose, pose, np.eye(3))
+
+
+def _distinct(points: np.ndarray) -> np.ndarray:
+    """Points (N, 3) without those that another one lies on."""
+    _, first = np.unique(points.round(9), axis=0, return_index=True)
+    return points[np.sort(first)]
 
 
 def position_error(estimate: np.ndarray, truth: np.ndarray) -> float:
@@ -126,35 +175,25 @@ def add(estimate: np.ndarray, truth: np.ndarray, points: np.ndarray) -> float:
     return float(np.linalg.norm(offsets, axis=1).mean())
 
 
-def adi(estimate: np.ndarray, truth: np.ndarray, points: np.ndarray, tree: cKDTree | None = None) -> float:
+def adi(estimate: np.ndarray, truth: np.ndarray, points: np.ndarray,
+        cloud: NearestPoints | None = None) -> float:
     """Average distance from each true model point to the nearest estimated one, metres (ADD-S).
 
     :param points: (N, 3) object frame, metres
-    :param tree: search tree over ``points``, to build it once for many poses
+    :param cloud: search tree over ``points``, to build it once for many poses
     """
     # Distances do not change when both clouds are seen from the estimate, where the searched one stands still.
-    seen_from_estimate = transform_points(invert(estimate) @ truth, points)
-    distances, _ = (tree or cKDTree(points)).query(seen_from_estimate)
-    return float(distances.mean())
+    return (cloud or NearestPoints(points)).mean_distance(invert(estimate) @ truth)
 
 
 def mssd(estimate: np.ndarray, truth: np.ndarray, points: np.ndarray,
          symmetry: Symmetry = NO_SYMMETRY) -> float:
     """Maximum symmetry-aware surface distance, metres: the worst point under the best symmetry.
 
-    With D = estimate - truth S a point's squared distance is p' D'D p, so all symmetries and points are one
-    matrix product of (S, 16) by (16, N).
+    :param points: (N, 3) object frame, metres; the corners of their convex hull are enough
     """
-    homogeneous = np.column_stack([points, np.ones(len(points))])
-    products = (homogeneous[:, :, None] * homogeneous[:, None, :]).reshape(len(points), 16)
-
-    def worst(symmetries: np.ndarray) -> np.ndarray:
-        differences = (estimate - truth @ symmetries)[:, :3, :]
-        grams = np.swapaxes(differences, 1, 2) @ differences
-        squared = grams.reshape(-1, 16) @ products.T
-        return np.sqrt(squared.max(axis=1).clip(0.0))
-
-    return _least(worst, symmetry)
+    truths = _equivalents(estimate, truth, symmetry)
+    return least_worst_distance(_contiguous(estimate), truths, _contiguous(points))
 
 
 def mspd(estimate: np.ndarray, truth: np.ndarray, points: np.ndarray, matrix: np.ndarray,
@@ -163,30 +202,21 @@ def mspd(estimate: np.ndarray, truth: np.ndarray, points: np.ndarray, matrix: np
 
     :param matrix: (3, 3) pinhole matrix, pixels
     """
-    def pixels(transforms: np.ndarray) -> np.ndarray:
-        """(T, 2, N) pixels under (T, 4, 4) camera_from_object."""
-        in_camera = matrix @ (transforms[:, :3, :3] @ points.T + transforms[:, :3, 3:])
-        depth = np.where(in_camera[:, 2:] > 1e-9, in_camera[:, 2:], np.nan)
-        return in_camera[:, :2] / depth
-
-    seen = pixels(np.asarray(estimate)[None])
-
-    def worst(symmetries: np.ndarray) -> np.ndarray:
-        distances = np.linalg.norm(seen - pixels(truth @ symmetries), axis=1)
-        return np.nan_to_num(distances, nan=np.inf).max(axis=1)
-
-    return _least(worst, symmetry)
+    truths = _equivalents(estimate, truth, symmetry)
+    return least_worst_pixels(_contiguous(estimate), truths, _contiguous(points), _contiguous(matrix))
 
 
-def _least(worst: Callable[[np.ndarray], np.ndarray], symmetry: Symmetry) -> float:
-    """The least of an error over all symmetries; about a continuous axis the best turn to 0.1 degrees.
+def projection_error(estimate: np.ndarray, truth: np.ndarray, points: np.ndarray, matrix: np.ndarray) -> float:
+    """Average distance of projected model points, pixels (Brachmann et al., CVPR 2016); infinite as above."""
+    return mean_pixels(_contiguous(estimate), _contiguous(truth), _contiguous(points), _contiguous(matrix))
 
-    :param worst: the error (S,) under each of some symmetries (S, 4, 4)
-    """
-    symmetries = symmetry.transforms(STEPS)
-    errors = worst(symmetries)
-    if symmetry.axis is None:
-        return float(errors.min())
-    between = np.linspace(-1.0, 1.0, STEPS) * 2 * np.pi / STEPS
-    finer = symmetries[np.argmin(errors)] @ np.array([symmetry.turn(angle) for angle in between])
-    return float(min(errors.min(), worst(finer).min()))
+
+def _equivalents(estimate: np.ndarray, truth: np.ndarray, symmetry: Symmetry) -> np.ndarray:
+    """(S, 4, 4) poses that look like the truth, the nearest in rotation to the estimate first."""
+    poses = truth @ symmetry.discretised
+    return poses[np.argsort(-np.einsum('ij,sij->s', estimate[:3, :3], poses[:, :3, :3]))]
+
+
+def _contiguous(values: np.ndarray) -> np.ndarray:
+    """One kind of array, writable too, so that functions are compiled for one and not in front of an image."""
+    return np.require(values, float, 'CWE')

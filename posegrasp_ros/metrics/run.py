@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from posegrasp_ros.geometry import invert
 from posegrasp_ros.metrics.baselines import Ledger
+from posegrasp_ros.metrics.frame_table import FrameTable
 from posegrasp_ros.metrics.instances import NO_INSTANCES, InstanceCount, count_instances, nearest_instance
-from posegrasp_ros.metrics.pose_errors import STATED_NEED, ErrorTarget, PoseErrors
-from posegrasp_ros.metrics.stage_report import StageReport
-from posegrasp_ros.metrics.summary import RECALL_POSITION_M, RECALL_ROTATION_RAD, FrameTable, summarise
+from posegrasp_ros.metrics.live_verdicts import LiveVerdicts
+from posegrasp_ros.metrics.pose_errors import NOT_FOUND, STATED_NEED, ErrorTarget, PoseErrors
+from posegrasp_ros.metrics.stage_report import STAGES, StageReport
+from posegrasp_ros.metrics.summary import summarise
 
 # Video frames this close together show the same thing: a block of them is what the bootstrap draws. A recording of
 # one frame a scene, a second or more apart, has one frame a block: there, and only there, a block is a scene.
 BLOCK_NS = 1_000_000_000
-NOT_FOUND = PoseErrors(math.inf, math.inf, math.inf)
+# From a grasp's name, the number of the symmetry it was turned by, and the (4, 4) pose of the true object in the
+# frame of the estimated one: whether the grasp works all the same; None where that is not known.
+GraspTolerates = Callable[[str, int, np.ndarray], 'bool | None']
 
 
 @dataclass
@@ -25,10 +31,10 @@ class _Frame:
     """All that is known of one image; poses are dropped as soon as their errors are known."""
 
     has_image: bool = False
+    matrix: np.ndarray | None = None
+    image_width_px: float = math.nan
     reports: dict[str, tuple[bool, str]] = field(default_factory=dict)
-    perception_ms: float = math.nan
-    planning_ms: float = math.nan
-    execution_ms: float = math.nan
+    latency_ms: dict[str, float] = field(default_factory=dict)
     score: float = math.nan
     estimate: np.ndarray | None = None
     covariance: np.ndarray | None = None
@@ -37,6 +43,9 @@ class _Frame:
     is_without_object: bool = False
     errors: PoseErrors | None = None
     confidence_level: float = math.nan
+    estimate_from_truth: np.ndarray | None = None
+    grasp: tuple[str, int] | None = None
+    fits_grasp: float = math.nan
     instances: InstanceCount = NO_INSTANCES
 
 
@@ -49,21 +58,37 @@ class RunMetrics:
     :param target: the object, for pose errors; None when only reports are measured
     :param ledger: what the metrics are compared with; None for no verdicts
     :param block_ns: frames within such a stretch of time are drawn together
+    :param pose_check: tells for each pose whether the grasp that was planned with it tolerates its error, such as
+        :meth:`posegrasp_ros.grasping.pose_check.PoseCheck.holds`; None holds every pose against the stated need
     """
 
-    def __init__(self, target: ErrorTarget | None = None, ledger: Ledger | None = None, block_ns: int = BLOCK_NS):
+    def __init__(self, target: ErrorTarget | None = None, ledger: Ledger | None = None, block_ns: int = BLOCK_NS,
+                 pose_check: GraspTolerates | None = None):
         self._target = target
         self._ledger = ledger
         self._block_ns = block_ns
+        self._pose_check = pose_check
+        self._matrix, self._width_px = None, math.nan
         self._frames: dict[int, _Frame] = {}
+        self._open_blocks: dict[int, list[int]] = {}
+        self._closed_blocks: set[int] = set()
+        self._live = LiveVerdicts(ledger)
         self._knows_images = False
         self.repeats = 0
+
+    def add_camera(self, matrix: np.ndarray, width_px: int) -> None:
+        """Which camera takes the images that follow, for errors in pixels.
+
+        :param matrix: (3, 3) pinhole matrix, pixels
+        """
+        self._matrix, self._width_px = np.asarray(matrix, dtype=float), float(width_px)
 
     def add_image(self, stamp_ns: int) -> None:
         """An image was taken. Where images are announced, one that no stage reports on counts as a failure, and a
         truth without an image does not count."""
         self._knows_images = True
-        self._frame(stamp_ns).has_image = True
+        frame = self._frame(stamp_ns)
+        frame.has_image, frame.matrix, frame.image_width_px = True, self._matrix, self._width_px
 
     def add_report(self, report: StageReport) -> None:
         """A stage's account of one image."""
@@ -72,9 +97,13 @@ class RunMetrics:
             self.repeats += 1
             return
         frame.reports[report.stage] = (report.ok, report.reason)
-        setattr(frame, f'{report.stage}_ms', float(report.numbers.get('latency_ms', math.nan)))
+        if 'latency_ms' in report.numbers:
+            frame.latency_ms[report.stage] = float(report.numbers['latency_ms'])
         if report.stage == 'perception':
             frame.score = float(report.numbers.get('score', math.nan))
+        if report.stage == 'planning' and 'grasp' in report.words and self._pose_check:
+            frame.grasp = report.words['grasp'], int(report.numbers.get('symmetry_copy', 0))
+            self._check_grasp(frame)
 
     def add_estimate(self, stamp_ns: int, camera_from_object: np.ndarray,
                      covariance: np.ndarray | None = None) -> None:
@@ -108,62 +137,123 @@ class RunMetrics:
         """
         self.add_truth(stamp_ns, nearest_instance(estimates[0], truths) if len(estimates) else truths[0])
         if self._target is not None:
-            self._frame(stamp_ns).instances = count_instances(estimates, truths, self._target,
-                                                              (RECALL_POSITION_M, RECALL_ROTATION_RAD))
+            self._frame(stamp_ns).instances = count_instances(estimates, truths, self._target.symmetry,
+                                                              STATED_NEED)
 
     def add_absence(self, stamp_ns: int) -> None:
         """The object is not in an image: nothing is to be found there."""
         self._frame(stamp_ns).is_without_object = True
 
+    def errors(self, stamp_ns: int) -> PoseErrors | None:
+        """Of the pose in an image; None where there is no pose or no truth."""
+        frame = self._frames.get(int(stamp_ns))
+        return frame.errors if frame else None
+
     def summary(self, provenance: dict | None = None, until_ns: int | None = None) -> dict:
-        """The run so far, in the form ``posegrasp.summary/1``.
+        """The run so far, in the form ``posegrasp.summary/1``; looks at all frames.
 
         :param provenance: what was measured on which machine, copied into the summary
         :param until_ns: leave out later images, whose answers may still be under way; None for all
         """
-        return summarise(self._table(until_ns), self._ledger, provenance or {})
+        return summarise(self.table(until_ns), self._ledger, provenance or {})
+
+    def live_verdicts(self, until_ns: int) -> list[dict]:
+        """Verdicts as in the summary that may be looked at as often as one likes; costs no more in a long run.
+
+        They stand on whole blocks of time: an answer that comes in after its block was looked at counts in the
+        summary alone.
+
+        :param until_ns: blocks that end later are not looked at yet, for their answers may be under way
+        """
+        for block in sorted(block for block in self._open_blocks if (block + 1) * self._block_ns <= until_ns):
+            self._closed_blocks.add(block)
+            stamps = (stamp for stamp in self._open_blocks.pop(block) if stamp in self._frames)
+            self._live.add_block(self._table_of(sorted(stamps)))
+        return self._live.items()
+
+    def table(self, until_ns: int | None = None) -> FrameTable:
+        """The frames as columns, in order of their stamps.
+
+        :param until_ns: leave out later images; None for all
+        """
+        return self._table_of(sorted(stamp for stamp in self._frames if until_ns is None or stamp <= until_ns))
+
+    def forget(self, most_kept: int) -> int:
+        """Drop the images that came first, so that a run without end has its place: summaries then tell of the
+        newest ones, live verdicts of all.
+
+        :return: how many were dropped
+        """
+        dropped = max(0, len(self._frames) - most_kept)
+        for stamp in list(itertools.islice(self._frames, dropped)):
+            del self._frames[stamp]
+        return dropped
 
     def _frame(self, stamp_ns: int) -> _Frame:
-        return self._frames.setdefault(int(stamp_ns), _Frame())
+        stamp_ns = int(stamp_ns)
+        frame = self._frames.get(stamp_ns)
+        if frame is None:
+            frame = self._frames[stamp_ns] = _Frame(matrix=self._matrix, image_width_px=self._width_px)
+            block = stamp_ns // self._block_ns
+            if block not in self._closed_blocks:
+                self._open_blocks.setdefault(block, []).append(stamp_ns)
+        return frame
 
     def _measure(self, frame: _Frame) -> None:
         """Turn a pair of poses into their errors."""
         if self._target is None or frame.estimate is None or frame.truth is None:
             return
         if np.isfinite(frame.estimate).all():
-            frame.errors = self._target.errors(frame.estimate, frame.truth)
+            frame.errors = self._target.errors(frame.estimate, frame.truth, frame.matrix)
             if frame.covariance is not None:
                 frame.confidence_level = self._target.confidence_level(frame.estimate, frame.covariance,
                                                                        frame.truth)
+            if self._pose_check:
+                nearest = self._target.symmetry.nearest(frame.truth, frame.estimate)
+                frame.estimate_from_truth = invert(frame.estimate) @ nearest
+                self._check_grasp(frame)
         else:
             frame.errors = NOT_FOUND
         frame.estimate = frame.covariance = frame.truth = None
 
-    def _table(self, until_ns: int | None) -> FrameTable:
-        """The frames as columns, in order of their stamps."""
-        stamps = np.array(sorted(s for s in self._frames if until_ns is None or s <= until_ns), dtype=np.int64)
-        frames = [self._frames[int(stamp)] for stamp in stamps]
+    def _check_grasp(self, frame: _Frame) -> None:
+        """Once pose error and grasp are known, tell whether the one tolerates the other."""
+        if frame.grasp is None or frame.estimate_from_truth is None:
+            return
+        holds = self._pose_check(*frame.grasp, frame.estimate_from_truth)
+        frame.fits_grasp = math.nan if holds is None else float(holds)
+        frame.grasp = frame.estimate_from_truth = None
+
+    def _table_of(self, stamps: Sequence[int]) -> FrameTable:
+        frames = [self._frames[stamp] for stamp in stamps]
         errors = [frame.errors or NOT_FOUND for frame in frames]
 
-        def column(values) -> np.ndarray:
-            return np.array(list(values), dtype=float)
+        def flags(values: Iterable[bool]) -> np.ndarray:
+            return np.fromiter(values, dtype=bool, count=len(frames))
 
-        has_truth = np.array([frame.has_truth for frame in frames], dtype=bool)
+        def column(values: Iterable[float]) -> np.ndarray:
+            return np.fromiter(values, dtype=float, count=len(frames))
+
+        has_truth = flags(frame.has_truth for frame in frames)
         if self._knows_images:
-            looked_at = (frame.has_image or 'perception' in frame.reports for frame in frames)
-            has_truth &= np.array(list(looked_at), dtype=bool)
+            has_truth &= flags(frame.has_image or 'perception' in frame.reports for frame in frames)
         return FrameTable(
-            blocks=stamps // self._block_ns,
+            blocks=np.array(stamps, dtype=np.int64) // self._block_ns,
             block_s=self._block_ns / 1e9,
-            has_image=np.array([frame.has_image for frame in frames], dtype=bool),
+            has_image=flags(frame.has_image for frame in frames),
             has_truth=has_truth,
-            is_without_object=np.array([frame.is_without_object for frame in frames], dtype=bool),
+            is_without_object=flags(frame.is_without_object for frame in frames),
             reports=[frame.reports for frame in frames],
-            latency_ms={stage: column(getattr(frame, f'{stage}_ms') for frame in frames)
-                        for stage in ('perception', 'planning', 'execution')},
+            latency_ms={stage: column(frame.latency_ms.get(stage, math.nan) for frame in frames)
+                        for stage in STAGES},
             position_error_m=column(error.position_m for error in errors),
             rotation_error_rad=column(error.rotation_rad for error in errors),
             add_error_m=column(error.add_m for error in errors),
+            mssd_m=column(error.mssd_m for error in errors),
+            mspd_px=column(error.mspd_px for error in errors),
+            projection_error_px=column(error.projection_px for error in errors),
+            image_width_px=column(frame.image_width_px for frame in frames),
+            fits_grasp=column(frame.fits_grasp for frame in frames),
             instances=np.array([frame.instances for frame in frames], dtype=int).reshape(-1, 3),
             score=column(frame.score for frame in frames),
             confidence_level=column(frame.confidence_level for frame in frames),

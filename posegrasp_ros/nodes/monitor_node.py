@@ -1,7 +1,7 @@
 """Monitor node: joins what all stages say, compares it with the baselines, keeps it in a run folder.
 
-A robot tells how a pick went with one ``diagnostic_msgs/DiagnosticArray`` on ``execution_report``, in the shape of
-every stage report::
+A robot tells how a pick went in one of two ways. The exact one is a ``diagnostic_msgs/DiagnosticArray`` on
+``execution_report``, in the shape of every stage report::
 
     header.stamp   stamp of the image that the pick came from: that of ~/best_grasp, ~/approach and ~/gripper
     status         exactly one:
@@ -9,14 +9,18 @@ every stage report::
       level        OK when the object was lifted, else ERROR
       message      empty when lifted, else a short word such as 'missed', 'slipped', 'collided'
       values       named numbers as text, any or none: {key: 'latency_ms', value: '5230.0'}
+
+The simple one is two services: ``~/begin_pick`` (``std_srvs/Trigger``) when the arm sets out with the newest
+plan, and ``~/end_pick`` (``std_srvs/SetBool``, true when the object was lifted) when it is over. A pick whose
+begin was not told counts for the newest plan at its end. What comes of it is published as such a report on
+``~/execution_report``, for whoever records it.
 """
 
 from __future__ import annotations
 
 import datetime
+import functools
 import sys
-import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,23 +29,30 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
 from sensor_msgs.msg import CameraInfo
+from std_srvs.srv import SetBool, Trigger
 
-from posegrasp_ros.estimation.model_card import load_model_card
+from posegrasp_ros.estimation.model_card import ModelCard, load_model_card
+from posegrasp_ros.grasping.gripper import load_gripper
+from posegrasp_ros.grasping.library import load_grasps
+from posegrasp_ros.grasping.pose_check import PoseCheck
+from posegrasp_ros.live_run import MOST_IMAGES, LiveRun
 from posegrasp_ros.metrics.baselines import load_ledger
-from posegrasp_ros.metrics.liveness import ERROR, OK, Health, Liveness
 from posegrasp_ros.metrics.pose_errors import ErrorTarget
-from posegrasp_ros.metrics.run import RunMetrics
+from posegrasp_ros.metrics.run import GraspTolerates
+from posegrasp_ros.metrics.stage_report import STAGES
+from posegrasp_ros.prometheus_endpoint import PrometheusEndpoint, PrometheusError
 from posegrasp_ros.provenance import describe_run
 from posegrasp_ros.resources import resource_path
 from posegrasp_ros.ros import messages, qos
+from posegrasp_ros.ros.drained_group import DrainedGroup
 from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode, run_node
 from posegrasp_ros.ros.messages import stamp_ns
 from posegrasp_ros.ros.parameters import parameter
-from posegrasp_ros.run_folder import RunFolder, RunFolderError
+from posegrasp_ros.run_keeper import RunKeeper
 
+# Nobody waits for a monitor, so it takes what has come a few times a second.
+DRAIN_EVERY_S = 0.1
 DIAGNOSTICS_EVERY_S = 1.0
-# A summary looks at all images again, so its cost grows with the run.
-MOST_TIME_SHARE = 0.05
 
 
 @dataclass(frozen=True)
@@ -49,15 +60,29 @@ class MonitorParameters:
     """Parameters of the monitor node; they count from the next configure on."""
 
     model: str = parameter('', 'Folder with model.yaml. Empty: the box that comes with the package.')
+    gripper: str = parameter('', 'Gripper file or name, as the planner has it. Empty: franka_hand.')
+    grasps: str = parameter('', "Grasp set, as the planner has it. Empty: the model's.")
     baselines: str = parameter('', 'Ledger of baselines. Empty: the one that comes with the package.')
     out: str = parameter('', 'Run folder. Empty: runs/<time> where the node was started.')
+    most_megabytes: int = parameter(
+        1000, 'Of reports in the run folder; beyond it the oldest are deleted. 0: all are kept.', minimum=0,
+        maximum=1_000_000)
     estimator: str = parameter('', 'What perception uses, for the summary alone. Empty: not stated.')
     seed: int = parameter(-1, 'Seed of the run, for the summary alone. -1: not stated.', minimum=-1,
                           maximum=2**31 - 1)
-    silence_s: float = parameter(2.0, 'After how long a stage counts as silent.', minimum=0.1, maximum=60.0)
+    silence_s: float = parameter(
+        1.5, 'After how long a stage that owes a report counts as silent, and a camera without images as stale.',
+        minimum=0.1, maximum=60.0)
     summary_every_s: float = parameter(
-        10.0, 'How often to write the summary and publish the verdict; less often where that takes more than a '
-        'twentieth of the time.', minimum=1.0, maximum=3600.0)
+        120.0, 'How often to write the summary; less often where that takes more than a fiftieth of the time.',
+        minimum=1.0, maximum=3600.0)
+    most_images: int = parameter(
+        MOST_IMAGES, 'Images that a summary looks back on; verdicts look back on all.', minimum=1000,
+        maximum=10_000_000)
+    prometheus_port: int = parameter(
+        0, 'Port of the Prometheus endpoint, /metrics over HTTP. 0: none.', minimum=0, maximum=65535)
+    prometheus_address: str = parameter(
+        '127.0.0.1', 'Network interface of the Prometheus endpoint. 127.0.0.1: this machine alone; 0.0.0.0: all.')
 
 
 class MonitorNode(AutostartLifecycleNode):
@@ -70,111 +95,150 @@ class MonitorNode(AutostartLifecycleNode):
         super().__init__('monitor', **options)
 
     def configure(self) -> None:
-        card = load_model_card(self.parameters.model or resource_path('models/box'))
+        chosen = self.parameters
+        card = load_model_card(chosen.model or resource_path('models/box'))
         target = ErrorTarget.from_mesh(card.mesh, card.symmetry, card.tolerance)
-        self._metrics = RunMetrics(target, load_ledger(self.parameters.baselines or None))
-        self._liveness = Liveness(self.parameters.silence_s)
-        self._provenance = describe_run(card, seed=self.parameters.seed if self.parameters.seed >= 0 else None)
-        self._rest_until_s = 0.0
-        self._newest_ns = 0
-        # Of each second the newest image; those of silence_s ago should have their answers by now.
-        self._recent: deque[tuple[float, int]] = deque()
-        self._folder, self._folder_error = self._open_folder()
+        # What is compiled at its first use is compiled now, while no images wait.
+        target.compile()
+        about = {'provenance': describe_run(card, seed=chosen.seed if chosen.seed >= 0 else None)}
+        if chosen.estimator:
+            about['estimator'] = chosen.estimator
+        self._run = LiveRun(target, load_ledger(chosen.baselines or None), self._keeper(), chosen.silence_s, about,
+                            self._pose_check(card), chosen.most_images)
+        self._matrix = np.zeros(9)
+        self._prometheus = self._open_prometheus()
         self._diagnostics_out = self.publisher(DiagnosticArray, '/diagnostics', qos.RESULT)
         self._verdict_out = self.publisher(DiagnosticArray, '~/verdict', qos.LATCHED)
+        self._execution_out = self.publisher(DiagnosticArray, '~/execution_report', qos.RESULT)
 
     def activate(self) -> None:
-        self.subscribe_sensor(messages.CAMERA_INFO, 'camera_info', self.on_camera_info, qos.SENSOR)
-        self.subscribe_sensor(messages.GROUND_TRUTH, 'ground_truth', self.on_ground_truth, qos.SENSOR)
-        self.subscribe(PoseWithCovarianceStamped, 'pose', self.on_pose, qos.COUNTED)
-        for stage in ('perception', 'planning', 'execution'):
-            self.subscribe(DiagnosticArray, f'{stage}_report', self.on_report, qos.COUNTED)
+        # Drained in this order: what is said of an image comes after the image and its camera.
+        camera, answers = self._groups = DrainedGroup(), DrainedGroup()
+        self.subscribe_sensor(messages.CAMERA_INFO, 'camera_info', self.on_camera_info, qos.SENSOR, camera)
+        self.subscribe_sensor(messages.GROUND_TRUTH, 'ground_truth', self.on_ground_truth, qos.SENSOR, answers)
+        self._answers = [
+            self.subscribe(PoseWithCovarianceStamped, 'pose', self.on_pose, qos.COUNTED, answers),
+            *(self.subscribe(DiagnosticArray, f'{stage}_report', self.on_report, qos.COUNTED, answers)
+              for stage in STAGES)]
+        self.serve(Trigger, '~/begin_pick', self.on_begin_pick)
+        self.serve(SetBool, '~/end_pick', self.on_end_pick)
+        self.every(DRAIN_EVERY_S, self.drain)
         self.every(DIAGNOSTICS_EVERY_S, self.publish_diagnostics)
-        self.every(self.parameters.summary_every_s, self.publish_verdict)
+        self.every(DIAGNOSTICS_EVERY_S, self.publish_verdict)
+        self.every(self.parameters.summary_every_s, self._run.summarise)
+
+    def drain(self) -> None:
+        """Take what has come in; say at once when somebody falls silent or speaks again."""
+        for group in self._groups:
+            group.drain()
+        if self._run.has_news():
+            self.publish_diagnostics()
 
     def deactivate(self) -> None:
         """Write what is known, all images included."""
-        self._write(lambda: self._folder.write_summary(self._summary()))
+        self._run.write_summary()
 
     def cleanup(self) -> None:
-        if self._folder:
-            self._write(self._folder.close)
-            self._folder = None
+        self._run.close()
+        if self._prometheus:
+            self._prometheus.close()
+            self._prometheus = None
 
     def on_camera_info(self, message: CameraInfo) -> None:
-        stamp = stamp_ns(message.header.stamp)
-        self._newest_ns = max(self._newest_ns, stamp)
-        self._metrics.add_image(stamp)
-        self._liveness.image(stamp, time.monotonic())
+        if not np.array_equal(message.k, self._matrix):
+            self._matrix = np.array(message.k)
+            self._run.camera(self._matrix.reshape(3, 3), message.width)
+        self._run.image(stamp_ns(message.header.stamp))
+        if self._prometheus:
+            self._prometheus.image()
 
     def on_ground_truth(self, message: PoseStamped) -> None:
-        self._metrics.add_truth(stamp_ns(message.header.stamp), messages.transform_from(message.pose))
+        self._run.truth(stamp_ns(message.header.stamp), lambda: messages.transform_from(message.pose))
 
     def on_pose(self, message: PoseWithCovarianceStamped) -> None:
         # As it is: unlike the planner, who must not use a covariance that is none, the metrics count it as wrong.
         covariance = np.asarray(message.pose.covariance, dtype=float).reshape(6, 6)
-        self._metrics.add_estimate(stamp_ns(message.header.stamp), messages.transform_from(message.pose.pose),
-                                   covariance)
+        self._run.estimate(stamp_ns(message.header.stamp), lambda: messages.transform_from(message.pose.pose),
+                           covariance)
 
     def on_report(self, message: DiagnosticArray) -> None:
-        report = messages.report_from(message)
-        self._newest_ns = max(self._newest_ns, report.stamp_ns)
-        self._metrics.add_report(report)
-        self._liveness.report(report, time.monotonic())
-        self._write(lambda: self._folder.append(report))
+        report = self._run.report(lambda: messages.report_from(message))
+        if self._prometheus:
+            self._prometheus.report(report)
+
+    def on_begin_pick(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        """The robot sets out with the newest plan."""
+        return self._answer(response, self._run.begin_pick)
+
+    def on_end_pick(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        """The robot tells how that went."""
+        return self._answer(response, lambda: self._end_pick(request.data))
+
+    def _end_pick(self, lifted: bool) -> int:
+        report = self._run.end_pick(lifted)
+        self._execution_out.publish(messages.to_report(report))
+        if self._prometheus:
+            self._prometheus.report(report)
+        return report.stamp_ns
+
+    def _answer(self, response, step: Callable[[], int]):
+        """Fill a service's response with which plan is meant, or why none is."""
+        self.drain()
+        try:
+            response.message = f'the grasp of the image with stamp {step()} ns'
+            response.success = True
+        except ValueError as error:
+            response.message = str(error)
+        return response
 
     def publish_diagnostics(self) -> None:
-        """Say once a second how the camera, every stage and the run folder are."""
-        now_s = time.monotonic()
-        self._recent.append((now_s, self._newest_ns))
-        folder = Health('run folder', ERROR if self._folder_error else OK,
-                        self._folder_error or str(self._folder.path))
-        self._diagnostics_out.publish(messages.to_diagnostics(
-            self.get_clock().now().to_msg(), self.get_name(), [*self._liveness.health(now_s), folder]))
+        """Say how the camera, every stage, the messages and the run folder are."""
+        for subscription in self._answers:
+            publishers = self.get_publishers_info_by_topic(subscription.topic_name)
+            unheard = sum(not qos.can_be_heard(publisher.qos_profile, subscription.qos_profile)
+                          for publisher in publishers)
+            self._run.publishers(subscription.topic_name, len(publishers), unheard)
+        healths = self._run.healths()
+        self._diagnostics_out.publish(
+            messages.to_diagnostics(self.get_clock().now().to_msg(), self.get_name(), healths))
+        if self._prometheus:
+            self._prometheus.health(healths)
 
     def publish_verdict(self) -> None:
-        """Compare with the baselines all images that had time to be answered, unless it was too dear just now."""
-        started_s = time.monotonic()
-        if started_s < self._rest_until_s:
-            return
-        summary = self._summary(self._settled_ns())
-        self._verdict_out.publish(messages.to_verdicts(self.get_clock().now().to_msg(), summary))
-        self._write(lambda: self._folder.write_summary(summary))
-        self._rest_until_s = started_s + (time.monotonic() - started_s) / MOST_TIME_SHARE
+        """Compare with the baselines all images that had time to be answered."""
+        verdicts = self._run.verdicts()
+        self._verdict_out.publish(messages.to_verdicts(self.get_clock().now().to_msg(), verdicts))
+        if self._prometheus:
+            self._prometheus.verdicts(verdicts)
 
-    def _summary(self, until_ns: int | None = None) -> dict:
-        """The run so far, up to a stamp."""
-        summary = self._metrics.summary(self._provenance, until_ns=until_ns)
-        return {**summary, 'estimator': self.parameters.estimator} if self.parameters.estimator else summary
+    def _pose_check(self, card: ModelCard) -> GraspTolerates | None:
+        """Tells whether a planned grasp tolerates the error of its pose."""
+        gripper = load_gripper(self.parameters.gripper)
+        path = Path(self.parameters.grasps or card.grasps_path)
+        if not (self.parameters.grasps or path.is_file()):
+            self.say_once(f'{path}: no such file: poses are held against the stated need, not against grasps')
+            return None
+        grasp_set = load_grasps(path, gripper, card.mesh)
+        # It takes seconds, and a robot that plans nothing needs none.
+        fitted = functools.cache(lambda: PoseCheck.fitted(card.mesh, gripper, grasp_set, card.symmetry))
+        return lambda *grasp_and_error: fitted().holds(*grasp_and_error)
 
-    def _settled_ns(self) -> int:
-        """Stamp of the newest image older than the silence that is allowed."""
-        limit_s = time.monotonic() - self.parameters.silence_s
-        while len(self._recent) > 1 and self._recent[1][0] < limit_s:
-            self._recent.popleft()
-        return self._recent[0][1] if self._recent and self._recent[0][0] < limit_s else 0
-
-    def _open_folder(self) -> tuple[RunFolder | None, str]:
-        """The run folder, or why there is none: a monitor without a disk still monitors."""
+    def _keeper(self) -> RunKeeper:
+        """What keeps the run; a monitor without a disk still monitors."""
         path = Path(self.parameters.out or f'runs/{datetime.datetime.now():%Y-%m-%dT%H-%M-%S}').absolute()
-        try:
-            folder = RunFolder(path)
-        except RunFolderError as error:
-            self.get_logger().error(f'{error}; the node goes on without it')
-            return None, str(error)
         self.get_logger().info(f'run folder: {path}')
-        return folder, ''
+        return RunKeeper(path, self.parameters.most_megabytes * 1_000_000 or None,
+                         lambda line: self.get_logger().error(line, throttle_duration_sec=5.0))
 
-    def _write(self, step: Callable[[], None]) -> None:
-        """Write to the run folder; a full disk is reported and never stops the node."""
-        if self._folder is None:
-            return
+    def _open_prometheus(self) -> PrometheusEndpoint | None:
+        """The endpoint, where one is asked for and can be had."""
+        if not self.parameters.prometheus_port:
+            return None
         try:
-            step()
-            self._folder_error = ''
-        except OSError as error:
-            self._folder_error = f'{self._folder.path}: {error.strerror or error}'
-            self.get_logger().error(f'{self._folder_error}; the node goes on', throttle_duration_sec=5.0)
+            return PrometheusEndpoint(self.parameters.prometheus_port, self.parameters.prometheus_address)
+        except PrometheusError as error:
+            self.get_logger().error(f'{error}; the node goes on without it')
+            return None
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -45,8 +45,10 @@ ARGUMENTS: dict[str, tuple[str, str]] = {
     'depth': ('depth', 'Topic of depth registered to the image; used where use_depth or depth_obstacles '
                        'is true in params_file.'),
     'execution_report': ('execution_report', 'Topic on which the robot tells how a pick went: a DiagnosticArray, '
-                                             'as posegrasp_ros/nodes/monitor_node.py states.'),
+                                             'as posegrasp_ros/nodes/monitor_node.py states; or it calls the '
+                                             "monitor's services begin_pick and end_pick."),
     'ground_truth': ('ground_truth', "Topic of the object's true pose in the camera frame, where there is one."),
+    'baselines': ('', 'Ledger that the monitor compares with. Empty: as in params_file.'),
     'out': ('', 'Run folder of the monitor. Empty: runs/<time> where the launch was started.'),
     'use_sim_time': ('false', 'Take the time from /clock.'),
     'rviz': ('false', 'Open rviz with the configuration that comes with the package.'),

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import rclpy
+from rclpy.callback_groups import CallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import QoSProfile
+from rclpy.subscription import Subscription
 
 from posegrasp_ros.errors import BadInput
 from posegrasp_ros.ros.parameters import declare_parameters, parameter, read_parameters
@@ -67,6 +69,9 @@ class AutostartLifecycleNode(LifecycleNode):
     def activate(self) -> None:
         """Subscribe and start timers."""
 
+    def drain(self) -> None:
+        """Take the messages that have come, where that is not left to the executor; called before deactivation."""
+
     def deactivate(self) -> None:
         """Finish what is under way; subscriptions and timers are taken down by the base."""
 
@@ -81,17 +86,28 @@ class AutostartLifecycleNode(LifecycleNode):
         return self.create_lifecycle_publisher(
             message_type, topic, copy.copy(qos), qos_overriding_options=overridable())
 
-    def subscribe(self, message_type: type, topic: str, callback: Callable, qos: QoSProfile) -> None:
+    def subscribe(self, message_type: type, topic: str, callback: Callable, qos: QoSProfile,
+                  group: CallbackGroup | None = None) -> Subscription:
         """Subscribe until the node is deactivated."""
         subscription = self.create_subscription(
-            message_type, topic, self.guarded(callback), copy.copy(qos), qos_overriding_options=overridable())
+            message_type, topic, self.guarded(callback), copy.copy(qos), callback_group=group,
+            qos_overriding_options=overridable())
         self._while_active.append((self.destroy_subscription, subscription))
+        return subscription
 
-    def subscribe_sensor(self, types: Mapping[str, type], topic: str, callback: Callable, qos: QoSProfile) -> None:
+    def subscribe_sensor(self, types: Mapping[str, type], topic: str, callback: Callable, qos: QoSProfile,
+                         group: CallbackGroup | None = None) -> None:
         """Subscribe in the type and with the reliability of whoever publishes, until the node is deactivated."""
-        subscription = SensorSubscription(self, types, topic, self.guarded(callback), qos)
+        subscription = SensorSubscription(self, types, topic, self.guarded(callback), qos, group)
         self._while_active.append((SensorSubscription.close, subscription))
         self.every(LOOK_EVERY_S, subscription.look)
+
+    def serve(self, service_type: type, name: str, callback: Callable) -> None:
+        """Answer a service until the node is deactivated.
+
+        :param callback: request and response in, response out; it raises nothing
+        """
+        self._while_active.append((self.destroy_service, self.create_service(service_type, name, callback)))
 
     def every(self, period_s: float, callback: Callable):
         """Call back in a period of real time until the node is deactivated."""
@@ -145,6 +161,7 @@ class AutostartLifecycleNode(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._succeeds('drain', self.drain)
         self._take_down()
         self._succeeds('deactivate', self.deactivate)
         return super().on_deactivate(state)
@@ -154,6 +171,8 @@ class AutostartLifecycleNode(LifecycleNode):
         return super().on_cleanup(state)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        if state.label == 'active':
+            self._succeeds('drain', self.drain)
         self._take_down()
         if state.label == 'active':
             self._succeeds('deactivate', self.deactivate)
@@ -164,6 +183,7 @@ class AutostartLifecycleNode(LifecycleNode):
         """Finish and free everything when the process ends; the ROS context may be gone already."""
         label = self._state_machine.current_state[1]
         if label == 'active':
+            self._succeeds('drain', self.drain)
             self._succeeds('deactivate', self.deactivate)
         if label in ('active', 'inactive'):
             self._succeeds('cleanup', self.cleanup)
@@ -172,6 +192,8 @@ class AutostartLifecycleNode(LifecycleNode):
         self.destroy_timer(self._start_timer)
         for transition in (self.trigger_configure, self.trigger_activate):
             if transition() != TransitionCallbackReturn.SUCCESS:
+                if not self.context.ok():
+                    return
                 if read_parameters(self, LifecycleParameters).exit_on_failure:
                     raise SystemExit(2)
                 self.get_logger().error('the node is not active: correct what is wrong and start it again, or '
@@ -186,7 +208,9 @@ class AutostartLifecycleNode(LifecycleNode):
             self.get_logger().error(f'cannot {name}: {error}')
             return False
         except Exception as error:
-            self.get_logger().error(f'{name}: {type(error).__name__}: {error}\n' + traceback.format_exc())
+            # A process that is told to end while it sets itself up trips over what is gone already.
+            if self.context.ok():
+                self.get_logger().error(f'{name}: {type(error).__name__}: {error}\n' + traceback.format_exc())
             return False
         return True
 

@@ -30,10 +30,10 @@ from posegrasp_ros.geometry import quaternion_from_matrix, transform_from_pose
 from posegrasp_ros.images import decode_compressed, decode_image
 from posegrasp_ros.metrics import liveness
 from posegrasp_ros.metrics.liveness import Health
-from posegrasp_ros.metrics.stage_report import STAGES, WORDS, StageReport
+from posegrasp_ros.metrics.report_message import TASK_PREFIX, ReportMessageError, read_report
+from posegrasp_ros.metrics.stage_report import StageReport
 
 NANOSECONDS = 1_000_000_000
-TASK_PREFIX = 'posegrasp: '
 CAMERA_INFO = {'sensor_msgs/msg/CameraInfo': CameraInfo}
 GROUND_TRUTH = {'geometry_msgs/msg/PoseStamped': PoseStamped}
 DEPTH = {'sensor_msgs/msg/Image': Image}
@@ -204,19 +204,10 @@ def report_from(message: DiagnosticArray) -> StageReport:
 
     :raises MessageError: when it is none of ours
     """
-    names = [status.name for status in message.status]
-    stage = names[0].removeprefix(TASK_PREFIX) if len(names) == 1 else ''
-    if stage not in STAGES:
-        raise MessageError(f'report: expected one status named {TASK_PREFIX!r} and one of {", ".join(STAGES)}, '
-                           f'got {names}')
-    status = message.status[0]
     try:
-        numbers = {item.key: float(item.value) for item in status.values if item.key not in WORDS}
-    except ValueError as error:
-        raise MessageError(f'report: {stage}: expected numbers as values: {error}') from error
-    words = {item.key: item.value for item in status.values if item.key in WORDS}
-    return StageReport(stamp_ns(message.header.stamp), stage, status.level == DiagnosticStatus.OK,
-                       status.message, numbers, words)
+        return read_report(message)
+    except ReportMessageError as error:
+        raise MessageError(str(error)) from error
 
 
 # Diagnostics.
@@ -229,10 +220,10 @@ def to_diagnostics(stamp: Time, node: str, healths: Iterable[Health]) -> Diagnos
         for health in healths])
 
 
-def to_verdicts(stamp: Time, summary: dict) -> DiagnosticArray:
+def to_verdicts(stamp: Time, verdicts: Iterable[dict]) -> DiagnosticArray:
     """A summary's verdicts, one status each: better is OK, inconclusive WARN, worse ERROR."""
     statuses = []
-    for item in summary['verdicts']:
+    for item in verdicts:
         values = {key: item[key] for key in ('value', 'interval', 'reference', 'unit', 'kind', 'fair')}
         statuses.append(DiagnosticStatus(
             level=VERDICT_LEVELS[item['verdict']], name=f'{item["metric"]}: {item["entry"]}',

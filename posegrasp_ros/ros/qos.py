@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import (
+    DurabilityPolicy,
+    HistoryPolicy,
+    QoSCompatibility,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_check_compatible,
+)
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
 # Sensor data are taken as their publisher offers them. Best effort alone would lose half the images of a reliable
@@ -29,6 +36,11 @@ COUNTED = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1000, reliability=Re
 LATCHED = QoSProfile(
     history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.RELIABLE,
     durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+def can_be_heard(publisher: QoSProfile, subscription: QoSProfile) -> bool:
+    """Whether messages come through; where they cannot, DDS says nothing."""
+    return qos_check_compatible(publisher, subscription)[0] != QoSCompatibility.ERROR
 
 
 def overridable() -> QoSOverridingOptions:

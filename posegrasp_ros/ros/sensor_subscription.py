@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 
+from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 
@@ -20,14 +21,17 @@ class SensorSubscription:
 
     :param types: message types that are welcome, by their ROS name, the preferred one first
     :param qos: with reliability BEST_AVAILABLE where the publisher shall decide
+    :param group: None for the node's own
     """
 
-    def __init__(self, node: Node, types: Mapping[str, type], topic: str, callback: Callable, qos: QoSProfile):
+    def __init__(self, node: Node, types: Mapping[str, type], topic: str, callback: Callable, qos: QoSProfile,
+                 group: CallbackGroup | None = None):
         self._node = node
         self._types = types
         self._topic = topic
         self._callback = callback
         self._qos = qos
+        self._group = group
         self._offer: tuple[str, bool] | None = None
         self._subscription = None
         self.look()
@@ -46,7 +50,7 @@ class SensorSubscription:
             # rclpy writes overrides into the profile that it is given.
             self._subscription = self._node.create_subscription(
                 self._types[name], self._topic, self._callback, copy.copy(self._qos),
-                qos_overriding_options=overridable())
+                callback_group=self._group, qos_overriding_options=overridable())
 
     def close(self) -> None:
         """Unsubscribe."""

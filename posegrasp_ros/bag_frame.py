@@ -1,0 +1,149 @@
+"""BagFrame: one image of a recording with what was recorded about it; PackedFrame: the same before decoding."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from posegrasp_ros.camera import Camera, CameraError
+from posegrasp_ros.images import ImageError, decode_compressed, decode_image, registered_depth
+
+
+@dataclass(frozen=True)
+class BagFrame:
+    """One image of a recording with what was recorded about it.
+
+    :param image: (H, W, 3) uint8 blue green red; None when it cannot be decoded
+    :param camera: None when there is no usable camera_info
+    :param camera_from_object: (4, 4) ground truth of the image, or None
+    :param base_from_camera: (4, 4) from /tf, or None
+    :param reason: why it cannot be used (``bad_image``, ``no_camera_info``, ``bad_camera_info``,
+        ``size_mismatch``), else empty
+    :param problem: the same as one line for a person
+    :param other_objects: (4, 4) ground truths of further instances of the object
+    :param decode_ms: time it took to decode image and depth
+    :param depth_m: (H, W) float32 metres registered to the image, NaN where unknown; None without a depth camera
+    :param warning: what it goes without although it can be used, one line; empty where nothing is amiss
+    """
+
+    stamp_ns: int
+    image: np.ndarray | None
+    camera: Camera | None
+    camera_from_object: np.ndarray | None = None
+    base_from_camera: np.ndarray | None = None
+    reason: str = ''
+    problem: str = ''
+    decode_ms: float = 0.0
+    other_objects: tuple[np.ndarray, ...] = ()
+    depth_m: np.ndarray | None = None
+    warning: str = ''
+
+    @property
+    def truths(self) -> tuple[np.ndarray, ...]:
+        """Ground truths of all instances."""
+        return () if self.camera_from_object is None else (self.camera_from_object, *self.other_objects)
+
+
+class Undecoded(Protocol):
+    """A frame whose image is still as it was recorded: small enough to be handed to another process.
+
+    :ivar stamp_ns: of the image
+    :ivar scene: number of the scene that it belongs to, and
+    :ivar number: of the image in it; None where only the order tells
+    """
+
+    stamp_ns: int
+    scene: int | None
+    number: int | None
+
+    def decode(self) -> BagFrame:
+        """The frame; one that cannot be used says why."""
+
+
+class PackedImage(NamedTuple):
+    """The fields of a sensor_msgs/Image; of a CompressedImage the data alone, and no encoding."""
+
+    data: Any
+    encoding: str = ''
+    width: int = 0
+    height: int = 0
+    step: int = 0
+    is_bigendian: int = 0
+
+    @classmethod
+    def of(cls, message: Any) -> PackedImage:
+        """An image message of rclpy or rosbags."""
+        if not hasattr(message, 'encoding'):
+            return cls(message.data)
+        return cls(message.data, message.encoding, message.width, message.height, message.step,
+                   message.is_bigendian)
+
+    def decode(self) -> np.ndarray:
+        """(H, W, 3) uint8 blue green red.
+
+        :raises ImageError: when it cannot be decoded
+        """
+        if self.encoding:
+            return decode_image(self.encoding, self.width, self.height, self.step, self.data)
+        return decode_compressed(self.data)
+
+
+class PackedFrame(NamedTuple):
+    """A frame of a recording before its image is decoded.
+
+    :param image: the message; or what was wrong with it
+    :param camera: that of its time, what is wrong with it, or None
+    :param truths: (4, 4) ground truths, in the camera's frame
+    :param depth: the nearest depth message, or None
+    """
+
+    stamp_ns: int
+    image: PackedImage | Exception
+    camera: Camera | CameraError | None = None
+    truths: tuple[np.ndarray, ...] = ()
+    base_from_camera: np.ndarray | None = None
+    depth: PackedImage | None = None
+    scene: int | None = None
+    number: int | None = None
+
+    def decode(self) -> BagFrame:
+        """Decode image and depth, and say why where the frame cannot be used."""
+        frame = BagFrame(self.stamp_ns, None, None, self.truths[0] if self.truths else None,
+                         self.base_from_camera, other_objects=self.truths[1:])
+        if isinstance(self.image, Exception):
+            return replace(frame, reason='bad_image', problem=str(self.image))
+        start = time.perf_counter()
+        try:
+            image = self.image.decode()
+        except ImageError as error:
+            return replace(frame, reason='bad_image', problem=str(error))
+        frame = replace(frame, image=image, decode_ms=(time.perf_counter() - start) * 1e3)
+        return self._with_depth(self._with_camera(frame))
+
+    def _with_camera(self, frame: BagFrame) -> BagFrame:
+        """The frame with its intrinsics, or with the reason why it has none."""
+        camera = self.camera
+        if camera is None:
+            return replace(frame, reason='no_camera_info', problem='no camera_info up to this image')
+        if isinstance(camera, CameraError):
+            return replace(frame, reason='bad_camera_info', problem=str(camera))
+        height, width = frame.image.shape[:2]
+        if (camera.width, camera.height) != (width, height):
+            problem = (f'image: expected {camera.width}x{camera.height} pixels as camera_info says, '
+                       f'got {width}x{height}')
+            return replace(frame, reason='size_mismatch', problem=problem)
+        return replace(frame, camera=camera)
+
+    def _with_depth(self, frame: BagFrame) -> BagFrame:
+        """The frame with its depth; with a warning where that is not usable."""
+        if self.depth is None or frame.camera is None:
+            return frame
+        start = time.perf_counter()
+        try:
+            depth_m = registered_depth(self.depth, frame.camera.width, frame.camera.height)
+        except ImageError as error:
+            return replace(frame, warning=f'goes without: {error}')
+        return replace(frame, depth_m=depth_m, decode_ms=frame.decode_ms + (time.perf_counter() - start) * 1e3)

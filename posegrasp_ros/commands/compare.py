@@ -1,0 +1,38 @@
+"""Of finished runs: ``compare``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from posegrasp_ros.commands.options import DONE, command
+
+EXAMPLES = """Examples:
+  posegrasp compare runs/before runs/after                 the first is the reference
+  posegrasp compare runs/a runs/b runs/c --out runs/abc
+
+Runs are folders that evaluate, the demo or the monitor wrote. Where two of them saw the same recordings, they are
+compared frame by frame, which shows small differences that two intervals hide."""
+
+
+def add_compare(commands) -> None:
+    """``posegrasp compare``."""
+    parser = command(commands, 'compare', _compare, 'lay runs side by side, and say which is better', EXAMPLES)
+    parser.add_argument('runs', nargs='+', type=Path, metavar='RUN', help='run folder, at least two')
+    parser.add_argument('--out', type=Path, metavar='DIR', default=Path('runs/compare'),
+                        help='folder for comparison.json and report.html')
+
+
+def _compare(options: argparse.Namespace) -> int:
+    import json
+
+    from posegrasp_ros.compare import compare_runs
+    from posegrasp_ros.compare_report import format_comparison, render_comparison
+
+    comparison = compare_runs(options.runs)
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / 'comparison.json').write_text(json.dumps(comparison, indent=2, allow_nan=False) + '\n',
+                                                 encoding='utf-8')
+    (options.out / 'report.html').write_text(render_comparison(comparison), encoding='utf-8')
+    print(f'{format_comparison(comparison)}\n\nreport: {options.out / "report.html"}')
+    return DONE

@@ -1,0 +1,76 @@
+"""A comparison of runs for people: tables for the terminal, and its report.html."""
+
+from __future__ import annotations
+
+import textwrap
+
+from posegrasp_ros import display, report_plots
+from posegrasp_ros.report import TEXT_WIDTH, aligned, measured_metrics, render_page, requirements_of, time_need
+
+
+def format_comparison(comparison: dict) -> str:
+    """The comparison as aligned plain text."""
+    blocks = [_metric_rows(comparison), _difference_rows(comparison)]
+    blocks += [textwrap.wrap(line, TEXT_WIDTH) for line in conclusions(comparison)]
+    return '\n\n'.join('\n'.join(block) for block in blocks)
+
+
+def render_comparison(comparison: dict) -> str:
+    """The comparison as one self-contained page."""
+    runs = comparison['runs']
+    requirements = requirements_of(runs[comparison['reference']])
+    return render_page(
+        'compare.html.j2', comparison=comparison, runs=runs, conclusions=conclusions(comparison),
+        requirements=requirements, needs={name: requirements_of(run) for name, run in runs.items()},
+        measured=measured_metrics(runs), falls={name: report_plots.waterfall(run) for name, run in runs.items()},
+        curves=report_plots.error_curves(runs), strips=report_plots.error_strips(runs),
+        reliability=report_plots.reliability_curves(runs),
+        latency=report_plots.latency_strips(runs, time_need(requirements)))
+
+
+def conclusions(comparison: dict) -> list[str]:
+    """A sentence on each run against the reference, from the headline of the latter."""
+    reference = comparison['reference']
+    headline = comparison['runs'][reference]['headline']['name']
+    return [_conclusion(comparison, name, headline) for name in comparison['runs'] if name != reference]
+
+
+def _conclusion(comparison: dict, name: str, headline: str) -> str:
+    reference = comparison['reference']
+    found = next((each for each in comparison['differences']
+                  if each['run'] == name and each['metric'] == headline), None)
+    if found is None:
+        return f'{name} and {reference} have no {display.label(headline)} in common: neither can be called better.'
+    verdict = {'better': f'is better than {reference}', 'worse': f'is worse than {reference}',
+               'inconclusive': f'cannot be told from {reference}'}[found['verdict']]
+    text = f'{name} {verdict}: {display.label(headline)} {display.difference(found["difference"], found["unit"])}'
+    if found['interval']:
+        text += f', 95 % interval {display.interval(found["interval"], found["unit"])}'
+    if not found['is_paired']:
+        return f'{text}, from the interval of each.'
+    return f'{text}, frame by frame on the same {found["n"]} (p {display.probability(found["p_value"])}).'
+
+
+def _metric_rows(comparison: dict) -> list[str]:
+    runs = comparison['runs']
+    needs = requirements_of(runs[comparison['reference']])
+    rows = [['metric', 'needed', *runs]]
+    rows.append(['coverage', '', *(display.quantity(run['stages']['perception']['coverage'], '1')
+                                   for run in runs.values())])
+    for metric in measured_metrics(runs):
+        need = needs.get(metric)
+        measured = [run['metrics'].get(metric) for run in runs.values()]
+        rows.append([metric, display.target(need['reference'], need['tolerance'], need['unit']) if need else '',
+                     *(display.quantity(each['value'], each['unit']) if each else display.NOTHING
+                       for each in measured)])
+    return aligned(rows)
+
+
+def _difference_rows(comparison: dict) -> list[str]:
+    rows = [[f'against {comparison["reference"]}', 'metric', 'difference', '95 % interval', 'p', 'frames',
+             'verdict']]
+    for each in comparison['differences']:
+        rows.append([each['run'], each['metric'], display.difference(each['difference'], each['unit']),
+                     display.interval(each['interval'], each['unit']), display.probability(each['p_value']),
+                     f'same {each["n"]}' if each['is_paired'] else 'apart', each['verdict'] or display.NOTHING])
+    return aligned(rows, left=(0, 1, 6))

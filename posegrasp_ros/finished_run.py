@@ -1,0 +1,131 @@
+"""FinishedRun: a run folder read back, with what its chosen estimator said of every frame."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+from posegrasp_ros.errors import BadInput
+from posegrasp_ros.metrics.stage_report import StageReport
+from posegrasp_ros.metrics.summary import SCHEMA
+from posegrasp_ros.report_log import log_paths
+from posegrasp_ros.run_folder import SUMMARY_NAME
+
+
+class FinishedRunError(BadInput):
+    """A folder that holds no run that can be read."""
+
+
+class FrameKey(NamedTuple):
+    """Which image: of what recording, and when."""
+
+    bag: str
+    stamp_ns: int
+
+
+class Answer(NamedTuple):
+    """What perception said of an image; errors NaN where no truth is known or nothing was found."""
+
+    is_posed: bool
+    position_error_m: float
+    rotation_error_rad: float
+    latency_ms: float
+
+    @property
+    def has_error(self) -> bool:
+        """Whether the pose was held against a truth."""
+        return not (math.isnan(self.position_error_m) or math.isnan(self.rotation_error_rad))
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run folder.
+
+    :param name: short, for tables
+    :param summary: of the form ``posegrasp.summary/1``
+    """
+
+    name: str
+    folder: Path
+    summary: dict
+
+    @classmethod
+    def load(cls, folder: Path, name: str) -> FinishedRun:
+        """Read and check a run's summary.
+
+        :raises FinishedRunError: when there is none, or it is of another kind
+        """
+        path = folder / SUMMARY_NAME
+        if not path.is_file():
+            raise FinishedRunError(f'{path}: no such file; expected the folder of a finished run, as evaluate or '
+                                   'the monitor write it')
+        try:
+            summary = json.loads(path.read_text(encoding='utf-8'))
+        except ValueError as error:
+            raise FinishedRunError(f'{path}: expected the summary of a run (JSON): {error}') from error
+        schema = summary.get('schema') if isinstance(summary, dict) else None
+        if schema != SCHEMA:
+            raise FinishedRunError(f'{path}: schema: expected {SCHEMA}, got {schema!r}')
+        return cls(name, folder, summary)
+
+    @property
+    def estimator(self) -> str | None:
+        """The one that the summary is about; None where the run did not say."""
+        return self.summary.get('estimator')
+
+    @property
+    def bags(self) -> dict[str, object]:
+        """By name what tells a recording from others: its files with sizes, and hashes where they are known."""
+        return {bag['name']: bag for bag in self.summary['provenance'].get('bags') or ()}
+
+    @cached_property
+    def answers(self) -> dict[FrameKey, Answer]:
+        """Of every image; the first word on it stands."""
+        answers: dict[FrameKey, Answer] = {}
+        for key, report in self._reports('perception'):
+            position, rotation, latency = (report.numbers.get(name, math.nan) for name in
+                                           ('position_error_m', 'rotation_error_rad', 'latency_ms'))
+            answers.setdefault(key, Answer(report.ok, position, rotation, latency))
+        return answers
+
+    @cached_property
+    def picks(self) -> dict[FrameKey, bool]:
+        """Whether each pick lifted."""
+        picks: dict[FrameKey, bool] = {}
+        for key, report in self._reports('execution'):
+            picks.setdefault(key, report.ok)
+        return picks
+
+    def _reports(self, stage: str) -> Iterator[tuple[FrameKey, StageReport]]:
+        """A stage's reports; lines that are none, as a killed run may leave, are passed over."""
+        for path in log_paths(self.folder):
+            with path.open(encoding='utf-8', errors='replace') as file:
+                for line in file:
+                    try:
+                        fields = json.loads(line)
+                        report = StageReport.from_dict(fields)
+                    except ValueError:
+                        continue
+                    if report.stage == stage and fields.get('estimator', self.estimator) == self.estimator:
+                        yield FrameKey(fields.get('bag', ''), report.stamp_ns), report
+
+
+def load_runs(folders: list[Path]) -> list[FinishedRun]:
+    """The runs of at least two folders, named as short as tells them apart.
+
+    :raises FinishedRunError: when there are fewer, one is named twice, or one holds no run
+    """
+    resolved = [folder.resolve() for folder in folders]
+    if len(resolved) < 2 or len(set(resolved)) < len(resolved):
+        raise FinishedRunError('compare: expected at least two different run folders, got '
+                               + (', '.join(map(str, folders)) or 'none'))
+    for depth in range(1, max(len(folder.parts) for folder in resolved) + 1):
+        names = ['/'.join(folder.parts[-depth:]) for folder in resolved]
+        if len(set(names)) == len(names):
+            break
+    return [FinishedRun.load(folder, name) for folder, name in zip(resolved, names)]

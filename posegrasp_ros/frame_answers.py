@@ -1,0 +1,200 @@
+"""What the stages answer to frames, as the nodes would: in this process, or in several with the same answers."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from multiprocessing import get_context
+from typing import NamedTuple
+
+import numpy as np
+
+from posegrasp_ros.bag_frame import BagFrame, Undecoded
+from posegrasp_ros.estimation.create import create_estimator
+from posegrasp_ros.estimation.estimate import Estimation, Estimator, PoseEstimate
+from posegrasp_ros.estimation.model_card import ModelCard
+from posegrasp_ros.estimation.track import with_tracking
+from posegrasp_ros.frame_sources import SourcedFrame
+from posegrasp_ros.geometry import rotate_covariance
+from posegrasp_ros.grasping.plan import Plan, PlanningError
+from posegrasp_ros.grasping.planner import GraspPlanner
+from posegrasp_ros.grasping.scene import Scene
+from posegrasp_ros.interruption import interrupts_ignored
+from posegrasp_ros.metrics.stage_report import StageReport
+from posegrasp_ros.paint_over import paint_over
+
+LOGGER = logging.getLogger(__name__)
+# So many frames for each process are on their way at once: enough to keep it busy, and the memory flat.
+FRAMES_AHEAD = 3
+
+
+class Answer(NamedTuple):
+    """One estimator's answer to a frame, and what the stages report of it."""
+
+    estimation: Estimation
+    perception: StageReport
+    planning: StageReport | None
+
+
+class AnsweredFrame(NamedTuple):
+    """A frame with the answers of all estimators by name.
+
+    :param frame: without its image and depth where it came from another process
+    """
+
+    frame: BagFrame
+    answers: dict[str, Answer]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What to do with each frame; can be handed to another process.
+
+    :param estimators: names of those to ask
+    :param tracked: the one that first looks where it found the object last; None for none
+    :param planner: plans for every pose where the camera's pose is known; None for no planning
+    :param base_from_camera: (4, 4) of a camera that does not move; None where the frames tell it
+    :param paint: paint the object over, and leave out the frames without the ground truth that this needs
+    :param no_object: the object is in none of the frames, whatever their ground truth
+    """
+
+    card: ModelCard
+    estimators: tuple[str, ...]
+    threads: int | None = None
+    tracked: str | None = None
+    planner: GraspPlanner | None = None
+    scene: Scene = field(default_factory=Scene)
+    base_from_camera: np.ndarray | None = None
+    paint: bool = False
+    no_object: bool = False
+
+    def begin(self) -> Worker:
+        """Load the networks."""
+        made = {name: create_estimator(name, self.card, threads=self.threads) for name in self.estimators}
+        if self.tracked:
+            made[self.tracked] = with_tracking(made[self.tracked], LOGGER.warning)
+        return Worker(self, made)
+
+
+class Worker:
+    """Estimators and planner at work."""
+
+    def __init__(self, work: Work, estimators: dict[str, Estimator]):
+        self._work = work
+        self._estimators = estimators
+
+    def answer(self, undecoded: Undecoded, shift_ns: int = 0) -> AnsweredFrame | None:
+        """All that is answered to a frame; None for one that is left out.
+
+        :param shift_ns: added to the stamp for estimators that remember, to keep recordings of the same times
+            apart
+        """
+        frame = undecoded.decode()
+        if self._work.paint:
+            frame = paint_over(frame, self._work.card.mesh)
+            if frame is None:
+                return None
+        elif self._work.no_object:
+            frame = replace(frame, camera_from_object=None)
+        return AnsweredFrame(frame, {name: self._answer(estimator, frame, frame.stamp_ns + shift_ns)
+                                     for name, estimator in self._estimators.items()})
+
+    def _answer(self, estimator: Estimator, frame: BagFrame, stamp_ns: int) -> Answer:
+        estimation, report = perceive(estimator, frame, stamp_ns)
+        return Answer(estimation, report, self._plan(frame, estimation.poses))
+
+    def _plan(self, frame: BagFrame, poses: Sequence[PoseEstimate]) -> StageReport | None:
+        """For the first of the poses, clear of the others; None where it is not known where the camera is."""
+        work = self._work
+        base_from_camera = frame.base_from_camera if work.base_from_camera is None else work.base_from_camera
+        if work.planner is None or base_from_camera is None or not poses:
+            return None
+        start = time.perf_counter()
+        covariance = rotate_covariance(poses[0].covariance, base_from_camera[:3, :3])
+        base_from_object, *others = (base_from_camera @ pose.camera_from_object for pose in poses)
+        try:
+            plan = work.planner.plan(base_from_object, covariance, work.scene.with_others(work.card.mesh, others))
+        except PlanningError as error:
+            LOGGER.warning('%s', error)
+            plan = Plan([], 'bad_pose', {})
+        latency_ms = (time.perf_counter() - start) * 1e3
+        return StageReport(frame.stamp_ns, 'planning', bool(plan.grasps), plan.reason,
+                           {**plan.numbers, 'latency_ms': latency_ms}, plan.words)
+
+
+def perceive(estimator: Estimator, frame: BagFrame, stamp_ns: int) -> tuple[Estimation, StageReport]:
+    """The estimator's answer; its latency runs from the encoded image to the pose."""
+    start = time.perf_counter()
+    if frame.reason:
+        estimation = Estimation(reason=frame.reason)
+    else:
+        try:
+            estimation = estimator.estimate(
+                frame.image, frame.camera, frame.camera_from_object, frame.depth_m, stamp_ns
+            )
+        except Exception:
+            # As in the node: a bug costs this frame and is said aloud, it does not end the run.
+            LOGGER.exception('the estimator failed on the image of %d ns', frame.stamp_ns)
+            estimation = Estimation(reason='internal_error')
+    latency_ms = frame.decode_ms + (time.perf_counter() - start) * 1e3
+    numbers = {**estimation.numbers, 'poses': float(len(estimation.poses)),
+               'depth_used': float(frame.depth_m is not None), 'latency_ms': latency_ms}
+    if estimation.poses:
+        numbers['score'] = float(estimation.poses[0].score)
+    ok = bool(estimation.poses)
+    reason = '' if ok else estimation.reason or 'no_detection'
+    return estimation, StageReport(frame.stamp_ns, 'perception', ok, reason, numbers)
+
+
+def answered_frames(work: Work, frames: Iterable[SourcedFrame],
+                    jobs: int = 1) -> Iterator[tuple[SourcedFrame, AnsweredFrame | None]]:
+    """Each frame with its answers, in the order of the frames.
+
+    :param jobs: processes; with one, it is this one
+    """
+    if jobs > 1:
+        yield from _by_processes(work, frames, jobs)
+        return
+    worker = work.begin()
+    for item in frames:
+        yield item, worker.answer(item.undecoded, item.shift_ns)
+
+
+def _by_processes(work: Work, frames: Iterable[SourcedFrame],
+                  jobs: int) -> Iterator[tuple[SourcedFrame, AnsweredFrame | None]]:
+    pool = ProcessPoolExecutor(jobs, mp_context=get_context('spawn'), initializer=_begin_work, initargs=(work,))
+    pending: deque[tuple[SourcedFrame, Future]] = deque()
+    try:
+        for item in frames:
+            # The first tasks start the processes.
+            with interrupts_ignored() if len(pending) < jobs else nullcontext():
+                pending.append((item, pool.submit(_answer, item.undecoded, item.shift_ns)))
+            if len(pending) >= FRAMES_AHEAD * jobs:
+                done, future = pending.popleft()
+                yield done, future.result()
+        while pending:
+            done, future = pending.popleft()
+            yield done, future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+_worker: Worker | None = None
+"""Of a worker process."""
+
+
+def _begin_work(work: Work) -> None:
+    global _worker
+    _worker = work.begin()
+
+
+def _answer(undecoded: Undecoded, shift_ns: int) -> AnsweredFrame | None:
+    answered = _worker.answer(undecoded, shift_ns)
+    if answered is None:
+        return None
+    return answered._replace(frame=replace(answered.frame, image=None, depth_m=None))

@@ -1,0 +1,132 @@
+"""Where frames to evaluate come from: recordings, BOP datasets and folders of photographs, one after the other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from posegrasp_ros.bag_frame import Undecoded
+from posegrasp_ros.bag_topics import BagTopics
+from posegrasp_ros.bag_truths import TOLERANCE_MS, Truths
+from posegrasp_ros.bags import JUMP_NS, BagError, BagReader
+from posegrasp_ros.bop_dataset import BopReader, is_bop_dataset
+from posegrasp_ros.ground_truth_file import read_ground_truth
+from posegrasp_ros.photographs import PhotographReader, is_photograph_folder
+
+FIELD_OF_VIEW_RAD = math.radians(60.0)
+GAP_NS = 10_000_000_000
+
+
+@dataclass(frozen=True)
+class SourceOptions:
+    """How to read what is to be evaluated.
+
+    :param topics: which of a recording to read, and the frames of /tf
+    :param ground_truth: a CSV file in the place of a topic; it is of the only recording
+    :param tolerance_ms: how far the stamps of image and ground truth may lie apart
+    :param field_of_view_rad: horizontal, of the camera of photographs
+    :param bop_object: number of the object in a BOP dataset; None where it has but one
+    """
+
+    topics: BagTopics = field(default_factory=BagTopics)
+    ground_truth: Path | None = None
+    tolerance_ms: float = TOLERANCE_MS
+    field_of_view_rad: float = FIELD_OF_VIEW_RAD
+    bop_object: int | None = None
+
+
+class Source(Protocol):
+    """Something with frames.
+
+    :ivar path: where they are
+    :ivar warnings: what was wrong so far, one line each
+    :ivar image_count: None where it is not known beforehand
+    """
+
+    path: Path
+    warnings: list[str]
+    image_count: int | None
+
+    def undecoded(self) -> Iterator[Undecoded]:
+        """The frames in their order."""
+
+    def warn_once(self, text: str) -> None:
+        """Note what a frame goes without, once."""
+
+
+class SourcedFrame(NamedTuple):
+    """A frame and where it is from.
+
+    :param shift_ns: added to its stamp makes it later than every frame before
+    :param scene: number of its scene, of its recording where it belongs to none
+    :param number: of the image in that
+    """
+
+    source: Source
+    shift_ns: int
+    undecoded: Undecoded
+    scene: int
+    number: int
+
+
+def open_sources(paths: Sequence[str | Path], options: SourceOptions, diameter_m: float) -> list[Source]:
+    """The frames behind some paths.
+
+    :param diameter_m: of the object, to notice another one in a dataset
+    :raises BadInput: when one cannot be read
+    """
+    if options.ground_truth and len(paths) > 1:
+        raise BagError(
+            f'{options.ground_truth}: expected one recording that it is the ground truth of, got {len(paths)}'
+        )
+    return [_open(Path(path), options, diameter_m) for path in paths]
+
+
+def _open(path: Path, options: SourceOptions, diameter_m: float) -> Source:
+    if is_bop_dataset(path):
+        return BopReader(path, options.bop_object, diameter_m)
+    if is_photograph_folder(path):
+        return PhotographReader(path, options.field_of_view_rad)
+    truths = None
+    if options.ground_truth:
+        truths = Truths(int(options.tolerance_ms * 1e6))
+        truths.add_all(read_ground_truth(options.ground_truth))
+    return BagReader(path, options.topics, truths, options.tolerance_ms)
+
+
+def sourced_frames(sources: Sequence[Source]) -> Iterator[SourcedFrame]:
+    """All frames, one source after the other.
+
+    :raises BagError: when a source has none
+    """
+    last_ns = None
+    for place, source in enumerate(sources):
+        shift_ns, newest_ns, count = None, 0, 0
+        for frame in source.undecoded():
+            if shift_ns is None or frame.stamp_ns < newest_ns - JUMP_NS:
+                # Another recording, or its clock was set back: these are other moments, whatever their stamps.
+                shift_ns, newest_ns = shift_behind(last_ns, frame.stamp_ns), frame.stamp_ns
+            newest_ns = max(newest_ns, frame.stamp_ns)
+            last_ns = max(frame.stamp_ns + shift_ns, -1 if last_ns is None else last_ns)
+            yield SourcedFrame(source, shift_ns, frame, place if frame.scene is None else frame.scene,
+                               count if frame.number is None else frame.number)
+            count += 1
+        if not count:
+            raise BagError(f'{source.path}: expected images, found none')
+
+
+def total_count(sources: Sequence[Source]) -> int | None:
+    """How many frames there will be; None where it is not known."""
+    counts = [source.image_count for source in sources]
+    return None if None in counts else sum(counts)
+
+
+def shift_behind(last_ns: int | None, first_ns: int) -> int:
+    """What moves a recording behind the one before; whole seconds, so that blocks of time stay what they are."""
+    if last_ns is None:
+        return 0
+    seconds = (last_ns + GAP_NS - first_ns) // 1_000_000_000 + 1
+    return seconds * 1_000_000_000

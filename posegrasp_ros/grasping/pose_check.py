@@ -1,0 +1,61 @@
+"""PoseCheck: whether the error of a pose is within the tolerance of the grasp that was planned with it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from posegrasp_ros.geometry import NO_SYMMETRY, Symmetry, vector_from_rotation
+from posegrasp_ros.grasping.candidates import TURNS
+from posegrasp_ros.grasping.gripper import Gripper
+from posegrasp_ros.grasping.library import GraspSet
+from posegrasp_ros.grasping.tolerance import Tolerance
+from posegrasp_ros.grasping.tolerance_fit import fit_tolerance
+from posegrasp_ros.mesh import Mesh
+
+
+class PoseCheck:
+    """Knows the tolerance of every grasp of a set, in every place that the object's symmetry gives it.
+
+    :param tolerance: of the grasps of the set
+    :param symmetry: of the object, as the planner was told
+    """
+
+    def __init__(self, tolerance: Tolerance, grasp_set: GraspSet, symmetry: Symmetry = NO_SYMMETRY):
+        self._tolerance = tolerance
+        self._numbers = {grasp.name: number for number, grasp in enumerate(grasp_set.grasps)}
+        self._object_from_tcp = grasp_set.object_from_tcp
+        self._places = symmetry.transforms(TURNS)
+
+    @classmethod
+    def fitted(cls, mesh: Mesh, gripper: Gripper, grasp_set: GraspSet,
+               symmetry: Symmetry = NO_SYMMETRY) -> PoseCheck:
+        """The check for those who do not plan themselves; takes some milliseconds a grasp."""
+        return cls(fit_tolerance(mesh, gripper, grasp_set), grasp_set, symmetry)
+
+    def holds(self, grasp: str, symmetry_copy: int, estimate_from_truth: np.ndarray) -> bool | None:
+        """Whether a grasp works where the object is not quite where it was said to be.
+
+        :param grasp: its name in the set
+        :param symmetry_copy: number of the symmetry by which the planner turned it, as the plan says
+        :param estimate_from_truth: (4, 4) pose of the true object in the frame of the estimated one; of a
+            symmetric object the equivalent one that is nearest
+        :return: None where the set has no such grasp
+        """
+        number = self._numbers.get(grasp)
+        if number is None or not 0 <= symmetry_copy < len(self._places):
+            return None
+        object_from_tcp = self._places[symmetry_copy] @ self._object_from_tcp[number]
+        delta = tcp_delta(estimate_from_truth, object_from_tcp)
+        return bool(self._tolerance.contains(delta[None], np.array([number]))[0])
+
+
+def tcp_delta(estimate_from_truth: np.ndarray, object_from_tcp: np.ndarray) -> np.ndarray:
+    """(6,) disturbance as :class:`posegrasp_ros.grasping.tolerance.Tolerance` has it, of any size.
+
+    :param estimate_from_truth: (4, 4) see :meth:`PoseCheck.holds`
+    :param object_from_tcp: (4, 4)
+    """
+    axes = object_from_tcp[:3, :3].T
+    moved = estimate_from_truth @ object_from_tcp
+    return np.concatenate([axes @ (moved[:3, 3] - object_from_tcp[:3, 3]),
+                           axes @ vector_from_rotation(estimate_from_truth[:3, :3])])

@@ -1,0 +1,186 @@
+"""LiveRun: what a monitor makes of the messages of a running robot; it knows no ROS."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import numpy as np
+
+from posegrasp_ros.errors import BadInput
+from posegrasp_ros.metrics.attempt import Attempts
+from posegrasp_ros.metrics.baselines import Ledger
+from posegrasp_ros.metrics.frame_table import FrameTable
+from posegrasp_ros.metrics.irregularities import Irregularities
+from posegrasp_ros.metrics.liveness import Health, Liveness
+from posegrasp_ros.metrics.pose_errors import ErrorTarget
+from posegrasp_ros.metrics.run import GraspTolerates, RunMetrics
+from posegrasp_ros.metrics.settled import Settled
+from posegrasp_ros.metrics.stage_report import StageReport
+from posegrasp_ros.metrics.summary import summarise
+from posegrasp_ros.metrics.truth_match import TruthMatch
+from posegrasp_ros.run_keeper import RunKeeper
+
+# Half an hour at 30 Hz.
+MOST_IMAGES = 50_000
+
+
+class LiveRun:
+    """Measures a run as it goes: images, truths, poses and reports in; healths, verdicts and summaries out.
+
+    Poses come as functions that return a (4, 4) transform or raise :class:`BadInput`: one that cannot be used is
+    counted, and the error goes on to the caller.
+
+    :param target: the object
+    :param ledger: what the metrics are compared with
+    :param keeper: keeps reports and summaries
+    :param patience_s: how long a stage may owe a report
+    :param about: of every summary, such as its provenance and the estimator's name
+    :param pose_check: see :class:`posegrasp_ros.metrics.run.RunMetrics`
+    :param most_images: that summaries look back on; memory and the time that a summary takes grow with it
+    :param clock: steady, seconds
+    """
+
+    def __init__(self, target: ErrorTarget, ledger: Ledger, keeper: RunKeeper, patience_s: float, about: dict,
+                 pose_check: GraspTolerates | None = None, most_images: int = MOST_IMAGES,
+                 clock: Callable[[], float] = time.monotonic):
+        self._metrics = RunMetrics(target, ledger, pose_check=pose_check)
+        self._ledger = ledger
+        self._keeper = keeper
+        self._about = about
+        self._most_images, self._forgotten = most_images, 0
+        self._clock = clock
+        self._liveness, self._settled = Liveness(patience_s), Settled(patience_s)
+        self._irregularities, self._truth_match = Irregularities(), TruthMatch()
+        self._attempts = Attempts()
+        self._silent: list[str] = []
+        self._repeats = 0
+
+    # What comes in.
+
+    def camera(self, matrix: np.ndarray, width_px: int) -> None:
+        """The camera of the images that follow; (3, 3), pixels."""
+        self._metrics.add_camera(matrix, width_px)
+
+    def image(self, stamp_ns: int) -> None:
+        """The camera has taken an image."""
+        now_s = self._clock()
+        self._metrics.add_image(stamp_ns)
+        self._liveness.image(stamp_ns, now_s)
+        self._settled.image(stamp_ns, now_s)
+        self._irregularities.image(stamp_ns, now_s)
+        self._truth_match.image(stamp_ns)
+
+    def truth(self, stamp_ns: int, camera_from_object: Callable[[], np.ndarray]) -> None:
+        """Where the object really is in an image."""
+        self._truth_match.truth(stamp_ns)
+        with self._noting('unusable ground truth'):
+            self._metrics.add_truth(stamp_ns, camera_from_object())
+
+    def estimate(self, stamp_ns: int, camera_from_object: Callable[[], np.ndarray],
+                 covariance: np.ndarray) -> None:
+        """What perception found in an image, with its (6, 6) covariance; what cannot be used is no answer."""
+        with self._noting('unusable pose'):
+            try:
+                pose = camera_from_object()
+            except BadInput:
+                self._metrics.add_estimate(stamp_ns, np.full((4, 4), np.nan))
+                raise
+            self._metrics.add_estimate(stamp_ns, pose, covariance)
+
+    def report(self, read: Callable[[], StageReport]) -> StageReport:
+        """A stage has said something.
+
+        :param read: returns the report or raises :class:`BadInput`
+        """
+        with self._noting('unusable report'):
+            report = read()
+        now_s = self._clock()
+        self._settled.image(report.stamp_ns, now_s)
+        self._metrics.add_report(report)
+        self._liveness.report(report, now_s)
+        self._attempts.report(report)
+        self._keeper.append(report)
+        return report
+
+    def begin_pick(self) -> int:
+        """The robot sets out with the newest plan.
+
+        :return: the stamp of its image
+        :raises ValueError: when there is none
+        """
+        return self._attempts.begin(self._clock())
+
+    def end_pick(self, lifted: bool) -> StageReport:
+        """The robot tells how that went.
+
+        :raises ValueError: when no plan can be meant
+        """
+        return self.report(lambda: self._attempts.end(lifted, self._clock()))
+
+    def publishers(self, topic: str, count: int, unheard: int) -> None:
+        """How many nodes publish what is taken for one stage's, and how many of them do not get through."""
+        several = f'{count} nodes publish {topic}: what they say is mixed up' if count > 1 else ''
+        self._irregularities.last(f'several publishers of {topic}', several)
+        deaf = f'{unheard} of {count} nodes publish {topic} best effort: expected reliable' if unheard else ''
+        self._irregularities.last(f'unheard publisher of {topic}', deaf)
+
+    # What goes out.
+
+    def has_news(self) -> bool:
+        """Whether somebody fell silent, or speaks again, since this was last asked."""
+        silent = self._liveness.silent(self._clock())
+        before, self._silent = self._silent, silent
+        return silent != before
+
+    def healths(self) -> list[Health]:
+        """How the camera, every stage, the messages and the run folder are now."""
+        now_s = self._clock()
+        repeats, self._repeats = self._metrics.repeats - self._repeats, self._metrics.repeats
+        if repeats:
+            self._irregularities.note('repeated message', f'{repeats} messages came for an image that had theirs: '
+                                                          'the first counts', now_s, repeats)
+        return [*self._liveness.health(now_s), self._truth_match.health(self._settled.until_ns(now_s)),
+                self._irregularities.health(now_s), self._keeper.health()]
+
+    def verdicts(self) -> list[dict]:
+        """All images that had time to be answered, compared with the baselines; may be asked at any time."""
+        verdicts = self._metrics.live_verdicts(self._settled.until_ns(self._clock()))
+        self._forgotten += self._metrics.forget(self._most_images)
+        return verdicts
+
+    def summarise(self) -> None:
+        """Write the summary of all images that had time to be answered, unless that was too dear just now.
+
+        It is made in a thread: of a long run it takes seconds, in which nobody should be taken for silent.
+        """
+        if self._keeper.may_summarise():
+            has_jumped = self._irregularities.counts['time set back'] > 0
+            table = self._metrics.table(None if has_jumped else self._settled.until_ns(self._clock()))
+            # Late answers still come into the reports.
+            table = replace(table, reports=[dict(reports) for reports in table.reports])
+            self._keeper.summarise(lambda: self._summary(table))
+
+    def write_summary(self) -> None:
+        """Write the summary of all images, here and now."""
+        self._keeper.write_summary(self._summary(self._metrics.table()))
+
+    def close(self) -> None:
+        """Close what is kept."""
+        self._keeper.close()
+
+    def _summary(self, table: FrameTable) -> dict:
+        provenance = {**self._about['provenance'], 'irregularities': dict(self._irregularities.counts),
+                      'forgotten_images': self._forgotten}
+        return {**summarise(table, self._ledger, provenance), **self._about, 'provenance': provenance}
+
+    @contextmanager
+    def _noting(self, kind: str) -> Iterator[None]:
+        """Count input that cannot be used; what is wrong with it goes on to the caller."""
+        try:
+            yield
+        except BadInput as error:
+            self._irregularities.note(kind, f'{kind}: {error}', self._clock())
+            raise

@@ -1,0 +1,107 @@
+"""Adding to the ledger what a run measured."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable
+from pathlib import Path
+
+from posegrasp_ros.metrics.baselines import METRIC_UNITS, UNIT_FACTORS, BaselineError, load_ledger
+from posegrasp_ros.metrics.ledger_text import LedgerText
+from posegrasp_ros.resources import resource_path
+
+KIND = 'previous'
+# So many figures of a measured value are kept.
+FIGURES = 6
+ROUNDING = 1e-5
+
+
+def add_run(path: str | Path, summary: dict, run: str, name: str = 'previous run',
+            metrics: Iterable[str] | None = None) -> list[str]:
+    """Record what a run measured as entries of kind ``previous``, which replace older ones of the same name.
+
+    A ledger that does not exist begins as a copy of the one that comes with the package.
+
+    :param summary: of the run
+    :param run: what to call the run in the entries' source
+    :param metrics: which to record; None for all that were measured
+    :return: the metrics that were recorded
+    :raises BaselineError: when the ledger cannot be used, or the run did not measure what is to be recorded
+    """
+    path = Path(path)
+    metrics = _chosen(summary, run, metrics)
+    source = path if path.exists() else resource_path('config/baselines.yaml')
+    load_ledger(source)
+    text = source.read_text(encoding='utf-8')
+    for metric in metrics:
+        ledger = LedgerText(text)
+        if metric not in ledger.metrics:
+            ledger = LedgerText(ledger.with_metric(_block(metric)))
+        entry = _entry(summary, metric, run, name, ledger.unit(metric))
+        text = ledger.with_entry(metric, entry)
+    _replace(path, text)
+    return metrics
+
+
+def _chosen(summary: dict, run: str, metrics: Iterable[str] | None) -> list[str]:
+    """What is to be recorded.
+
+    A metric with a target is none to be better or worse in than an earlier run: it is left out.
+    """
+    known = load_ledger().metrics
+    measured = [name for name in METRIC_UNITS if summary['metrics'].get(name, {}).get('n')
+                and known[name].direction != 'on_target']
+    chosen = measured if metrics is None else list(metrics)
+    for name in chosen:
+        if name not in measured:
+            raise BaselineError(f'{run}: {name}: expected a metric that was measured and has no target, one of '
+                                f'{", ".join(measured) or "none"}')
+    if not chosen:
+        raise BaselineError(f'{run}: metrics: expected at least one that was measured, got none')
+    return chosen
+
+
+def _block(metric: str) -> list[str]:
+    """Lines of a metric without entries, for an older ledger that does not name it."""
+    direction = load_ledger().metrics[metric].direction
+    return [f'{metric}:', f'  unit: "{METRIC_UNITS[metric]}"', f'  direction: {direction}', '  entries: []']
+
+
+def _entry(summary: dict, metric: str, run: str, name: str, unit: str) -> dict[str, object]:
+    """What a run measured of a metric, in the unit that the ledger states it in."""
+    measured, provenance = summary['metrics'][metric], summary['provenance']
+    factor = UNIT_FACTORS[METRIC_UNITS[metric]][unit]
+
+    def stated(value: float) -> float:
+        return float(f'{value / factor:.{FIGURES}g}')
+
+    entry = {'name': name, 'kind': KIND, 'value': stated(measured['value'])}
+    if measured['interval']:
+        # Rounded inwards it could leave out the value, and a run without scatter be worse than itself.
+        low, high = measured['interval']
+        entry['interval'] = [stated(low - ROUNDING * abs(low)), stated(high + ROUNDING * abs(high))]
+    return {**entry, 'source': _source(summary, run, measured['n']),
+            'date': provenance.get('time', datetime.date.today().isoformat())[:10], 'fair': True}
+
+
+def _source(summary: dict, run: str, count: int) -> str:
+    """What was measured on what: enough to judge whether the comparison is fair."""
+    provenance = summary['provenance']
+    model, host = provenance.get('model', {}), provenance.get('host', {})
+    parts = [f'run {run}', f'n = {count}', provenance.get('package', ''), summary.get('estimator', ''),
+             f'model {model["name"]} {str(model.get("sha256"))[:8]}' if model else '',
+             'bags ' + ', '.join(bag['name'] for bag in provenance['bags']) if provenance.get('bags') else '',
+             f'{host["system"]}, {host["cpus"]} cores' if host else '']
+    return '; '.join(part for part in parts if part)
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write beside the ledger, check what was written, then rename: it is never half a ledger."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f'.{path.name}.partial')
+    try:
+        partial.write_text(text, encoding='utf-8')
+        load_ledger(partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

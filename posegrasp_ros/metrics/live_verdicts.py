@@ -1,0 +1,127 @@
+"""Verdicts of a run that goes on: an anytime-valid test, so looking every second makes nothing significant."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+import numpy as np
+
+from posegrasp_ros.metrics.baselines import METRIC_UNITS, Entry, Ledger
+from posegrasp_ros.metrics.frame_table import FrameTable
+from posegrasp_ros.metrics.measures import Observations, observe
+from posegrasp_ros.metrics.sequential import ConfidenceSequence, SequentialMedian, SequentialVerdict
+from posegrasp_ros.metrics.verdicts import verdict_item
+
+# Values that are not farther apart than this share of them are counted as one.
+SKETCH_ACCURACY = 0.005
+
+
+class QuantileSketch:
+    """Quantiles of any number of values in little room, off by half a percent of the value at most.
+
+    Values are counted in bins whose borders grow by a constant factor (Masson et al., "DDSketch", VLDB 2019).
+    """
+
+    def __init__(self):
+        self._counts: Counter[int] = Counter()
+        self._growth = math.log((1 + SKETCH_ACCURACY) / (1 - SKETCH_ACCURACY))
+
+    def add(self, values: np.ndarray) -> None:
+        """:param values: (N,) finite, 0 or more"""
+        logarithms = np.log(np.maximum(values, 1e-12)) / self._growth
+        self._counts.update(np.ceil(logarithms).astype(int).tolist())
+
+    def quantile(self, share: float) -> float:
+        """:raises ValueError: before the first value"""
+        if not self._counts:
+            raise ValueError('quantile: expected at least one value, got none')
+        bins = sorted(self._counts)
+        reached = np.cumsum([self._counts[each] for each in bins])
+        chosen = bins[int(np.searchsorted(reached, share * reached[-1]))]
+        return 2 * math.exp(chosen * self._growth) / (math.exp(self._growth) + 1)
+
+
+class LiveVerdicts:
+    """The metrics of a run block by block, and their verdicts against every entry of a ledger.
+
+    :param ledger: None for no verdicts
+    """
+
+    def __init__(self, ledger: Ledger | None = None):
+        self._metrics = {name: _Metric(name, baselines.direction, baselines.entries)
+                         for name, baselines in (ledger.metrics if ledger else {}).items()}
+
+    def add_block(self, table: FrameTable) -> None:
+        """The frames of one stretch of time that is over."""
+        if not self._metrics:
+            return
+        for name, observed in observe(table).items():
+            if len(observed) and name in self._metrics:
+                self._metrics[name].add(observed)
+
+    def items(self) -> list[dict]:
+        """As in a summary; of medians the value is off by half a percent at most, and there is no interval."""
+        return [item for metric in self._metrics.values() for item in metric.items()]
+
+
+class _Metric:
+    """One metric so far: its value, and its verdict against every entry."""
+
+    def __init__(self, name: str, direction: str, entries: tuple[Entry, ...]):
+        self._name, self._direction, self._entries = name, direction, entries
+        self._judges: list[_Judge] = []
+        self._sum, self._count = 0.0, 0
+        self._sketch, self._mean = QuantileSketch(), ConfidenceSequence()
+        self._is_median = False
+
+    def add(self, observed: Observations) -> None:
+        """Take the observations of one block; attempts are blocks of their own."""
+        self._is_median = observed.kind == 'median'
+        if not self._judges:
+            self._judges = [_Judge(entry, self._direction, self._is_median) for entry in self._entries]
+        self._count += len(observed)
+        self._sum += float(observed.values.sum())
+        if self._is_median:
+            self._sketch.add(observed.values)
+        for values in observed.blocks():
+            if not self._is_median:
+                self._mean.add(values.sum(), values.size)
+            for judge in self._judges:
+                judge.add(values)
+
+    def items(self) -> list[dict]:
+        if not self._count:
+            return []
+        value = self._sketch.quantile(0.5) if self._is_median else self._sum / self._count
+        metric = {'value': value, 'unit': METRIC_UNITS[self._name], 'n': self._count,
+                  'interval': None if self._is_median else list(self._mean.interval)}
+        return [verdict_item(self._name, metric, self._direction, entry, judge.verdict)
+                for entry, judge in zip(self._entries, self._judges)]
+
+
+class _Judge:
+    """One metric against one entry. An entry with an interval is a figure that may be anywhere in it."""
+
+    def __init__(self, entry: Entry, direction: str, is_median: bool):
+        low, high = entry.interval or (entry.value, entry.value)
+        if direction == 'higher_is_better':
+            low, high = high, low
+        self._is_median = is_median
+        if is_median:
+            self._best, self._worst = SequentialMedian(low, direction), SequentialMedian(high, direction)
+        else:
+            self._best, self._worst = (SequentialVerdict(bound, direction, entry.tolerance)
+                                       for bound in (low, high))
+
+    def add(self, values: np.ndarray) -> None:
+        """The values of one block."""
+        for judge in (self._best, self._worst):
+            judge.add(values) if self._is_median else judge.add(values.sum(), values.size)
+
+    @property
+    def verdict(self) -> str:
+        """Better than the best that the entry may be, worse than the worst; else not decided."""
+        if self._best.verdict == 'better':
+            return 'better'
+        return 'worse' if self._worst.verdict == 'worse' else 'inconclusive'

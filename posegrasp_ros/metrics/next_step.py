@@ -1,0 +1,131 @@
+"""What next: from the gaps to the requirements and the blame, which metric to work on, to hold, or to ignore."""
+
+from __future__ import annotations
+
+from posegrasp_ros import display
+from posegrasp_ros.metrics.next_step_text import in_words
+from posegrasp_ros.metrics.statistics import is_beyond
+
+WORK_ON, HOLD, IGNORE = ACTIONS = ('work on', 'hold', 'ignore')
+# A missed metric is worth work when it costs at least this share of what the costliest one does.
+WORTH_WORK = 0.5
+# Metrics that tell of the same poses as another does: that one first.
+SAME_POSES = {'add_recall_10pct': 'recall_1cm_5deg', 'ar_mssd': 'recall_1cm_5deg', 'ar_mspd': 'recall_1cm_5deg',
+              'mssd_median': 'position_error_median', 'projection_error_median': 'position_error_median'}
+# What the planner weighs grasps by: it tells on them alone.
+FOR_PLANNING = ('covariance_coverage_90', 'score_ece')
+# Why a metric has no data.
+NO_DATA = {
+    'grasp_success_rate': 'no pick was reported', 'false_poses': 'no image is known to be without the object',
+    'instance_recall': 'no image shows several objects', 'instance_precision': 'no image shows several objects',
+    'covariance_coverage_90': 'no covariance with a ground truth', 'score_ece': 'no score with a ground truth',
+    'image_to_pose_p50': 'no report tells its time', 'image_to_grasp_p50': 'no report tells its time',
+    'ar_mspd': 'no ground truth with a known camera',
+    'projection_error_median': 'no pose with a ground truth and a known camera',
+}
+
+
+def next_step(headline: dict, metrics: dict[str, dict], verdicts: list[dict], losses: dict,
+              block_s: float) -> dict:
+    """What to work on, derived from a run's own figures.
+
+    :param headline: of the summary, as metrics, verdicts and losses (its waterfall) are
+    :param block_s: stretch of time that counts as one observation
+    :return: {text: one paragraph, metrics: [{metric, action, why}]}, what is to be worked on first
+    """
+    needs = {item['metric']: item for item in verdicts if item['kind'] == 'requirement'}
+    missed = {name: item for name, item in needs.items() if is_missed(item)}
+    costs = {name: cost(name, losses) for name in missed}
+    to_work_on = _to_work_on(headline['name'], missed, costs)
+    judged = []
+    for name, metric in metrics.items():
+        if name in to_work_on:
+            judged.append((name, WORK_ON, _why_work(missed[name], costs[name], losses)))
+        elif name in missed:
+            judged.append((name, IGNORE, _why_not(missed[name], missed, costs[name], losses)))
+        elif name in needs:
+            judged.append((name, HOLD, _why_hold(needs[name], block_s)))
+        else:
+            judged.append((name, IGNORE, 'nothing requires it' if metric['n'] else
+                           f'not measured: {NO_DATA.get(name, "no pose with a ground truth")}'))
+    judged = [{'metric': name, 'action': action, 'why': why}
+              for name, action, why in sorted(judged, key=lambda item: ACTIONS.index(item[1]))]
+    return {'text': in_words(headline, needs, judged, losses, block_s), 'metrics': judged}
+
+
+def is_missed(item: dict) -> bool:
+    """Whether a verdict's value is on the wrong side, certain or not."""
+    return is_beyond(item['value'], item['reference'], item['direction'], item['tolerance'])
+
+
+def cost(metric: str, losses: dict) -> int:
+    """Failed attempts that what the metric measures has to do with."""
+    lost = {step['reason']: step['lost'] for step in losses['steps']}
+    by = losses['outside_by']
+    too_uncertain = lost['pose_outside_tolerance'] - sum(by.values()) + by['gross']
+    return {
+        'grasp_success_rate': losses['attempts'] - losses['successes'],
+        'recall_1cm_5deg': lost['not_detected'] + lost['pose_outside_tolerance'],
+        'instance_recall': lost['not_detected'],
+        'position_error_median': by['position'] + by['both'],
+        'rotation_error_median': by['rotation'] + by['both'],
+        'covariance_coverage_90': too_uncertain,
+        'image_to_pose_p50': lost['stale_pose'],
+        'image_to_grasp_p50': lost['stale_pose'],
+    }.get(SAME_POSES.get(metric, metric), 0)
+
+
+def gap(item: dict) -> float:
+    """How far a verdict's value is beyond its reference, relative to that; negative where it holds."""
+    away = item['value'] - item['reference']
+    if item['direction'] == 'on_target':
+        away = abs(away) - item['tolerance']
+    elif item['direction'] == 'higher_is_better':
+        away = -away
+    return away / max(abs(item['reference']), 1e-12)
+
+
+def _to_work_on(headline: str, missed: dict[str, dict], costs: dict[str, int]) -> set[str]:
+    """The goal, and of what stands behind it whatever costs most; where nothing costs, the widest gap."""
+    levers = [name for name in missed if name != headline and SAME_POSES.get(name) not in missed]
+    most = max((costs[name] for name in levers), default=0)
+    chosen = {name for name in levers if most and costs[name] >= WORTH_WORK * most}
+    if headline in missed:
+        return chosen | {headline}
+    return chosen or {max(levers, key=lambda name: gap(missed[name]))} if levers else chosen
+
+
+def _figures(item: dict) -> str:
+    """Such as ``12.0 mm where at most 10.0 mm is needed``."""
+    bounds = {'lower_is_better': 'at most', 'higher_is_better': 'at least', 'on_target': 'within'}
+    needed = display.target(item['reference'], item['tolerance'], item['unit'])
+    return f'{display.quantity(item["value"], item["unit"])} where {bounds[item["direction"]]} {needed} is needed'
+
+
+def _share_of_losses(count: int, losses: dict) -> str:
+    one = losses['of'].removesuffix('s')
+    return f'{count} of {losses["attempts"] - losses["successes"]} failed {one}s'
+
+
+def _why_work(item: dict, count: int, losses: dict) -> str:
+    if not count:
+        return f'{_figures(item)}; of what is missed this is farthest off'
+    return f'{_figures(item)}; behind {_share_of_losses(count, losses)}'
+
+
+def _why_not(item: dict, missed: dict[str, dict], count: int, losses: dict) -> str:
+    first = SAME_POSES.get(item['metric'])
+    if first in missed:
+        return f'{_figures(item)}, but it tells of the same poses as {first}'
+    if item['metric'] in FOR_PLANNING and losses['if_perfect']['planning'] is None:
+        return f'{_figures(item)}; what that costs shows where grasps are planned'
+    if losses['attempts'] == losses['successes']:
+        return f'{_figures(item)}, but no {losses["of"].removesuffix("s")} failed, and others are farther off'
+    return f'{_figures(item)}, but only behind {_share_of_losses(count, losses)}'
+
+
+def _why_hold(item: dict, block_s: float) -> str:
+    if item['verdict'] == 'better':
+        return _figures(item)
+    more = display.remaining(item['decided_after'], item['metric'], block_s)
+    return f'{_figures(item)}; not certain yet' + (f', {more} would decide' if more else '')

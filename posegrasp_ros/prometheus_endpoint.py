@@ -1,0 +1,108 @@
+"""PrometheusEndpoint: the monitor's figures over HTTP, for dashboards and alarms."""
+
+from __future__ import annotations
+
+import importlib.util
+import socketserver
+from collections.abc import Iterable
+from threading import Thread
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from posegrasp_ros.errors import BadInput
+from posegrasp_ros.metrics.liveness import ERROR, OK, STALE, WARN, Health
+from posegrasp_ros.metrics.stage_report import StageReport
+
+AVAILABLE = importlib.util.find_spec('prometheus_client') is not None
+# As DiagnosticStatus numbers them.
+LEVELS = {OK: 0, WARN: 1, ERROR: 2, STALE: 3}
+VERDICTS = {'better': 1, 'inconclusive': 0, 'worse': -1}
+LATENCY_BUCKETS_S = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+
+
+class PrometheusError(BadInput):
+    """An endpoint that cannot be opened."""
+
+
+class PrometheusEndpoint:
+    """Serves ``/metrics`` from a thread of its own, until closed.
+
+    :param port: 0 for any that is free
+    :param address: of the network interface; ``127.0.0.1`` is reached from this machine alone, ``0.0.0.0`` by all
+    :raises PrometheusError: when prometheus_client is not installed, or the address cannot be had
+    """
+
+    def __init__(self, port: int, address: str = '127.0.0.1'):
+        if not AVAILABLE:
+            raise PrometheusError('prometheus_client: not installed; expected it for the Prometheus endpoint: '
+                                  'pip install prometheus_client, or leave prometheus_port at 0')
+        from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, make_wsgi_app
+        registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        self._images = Counter('posegrasp_images', 'Images that the camera took.', registry=registry)
+        self._reports = Counter('posegrasp_reports', 'Stage reports; no reason where there was an answer.',
+                                ('stage', 'reason'), registry=registry)
+        self._latency = Histogram('posegrasp_latency_seconds', "A stage's own time for one input.", ('stage',),
+                                  buckets=LATENCY_BUCKETS_S, registry=registry)
+        self._health = Gauge('posegrasp_health', '0 ok, 1 warning, 2 error, 3 stale.', ('task',),
+                             registry=registry)
+        self._metric = Gauge('posegrasp_metric', 'What the run has reached so far.', ('metric', 'unit'),
+                             registry=registry)
+        self._verdict = Gauge('posegrasp_verdict', '1 better than the baseline, 0 inconclusive, -1 worse.',
+                              ('metric', 'baseline', 'kind'), registry=registry)
+        self._server = _open(address, port, make_wsgi_app(registry))
+        self._thread = Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        return self._server.server_port
+
+    def image(self) -> None:
+        """The camera has taken an image."""
+        self._images.inc()
+
+    def report(self, report: StageReport) -> None:
+        """A stage has said something."""
+        self._reports.labels(report.stage, '' if report.ok else report.reason).inc()
+        if 'latency_ms' in report.numbers:
+            self._latency.labels(report.stage).observe(report.numbers['latency_ms'] / 1000)
+
+    def health(self, healths: Iterable[Health]) -> None:
+        """How all tasks are now."""
+        for health in healths:
+            self._health.labels(health.task).set(LEVELS[health.level])
+
+    def verdicts(self, verdicts: Iterable[dict]) -> None:
+        """The run's comparison with its baselines, items of a summary's ``verdicts``."""
+        for item in verdicts:
+            self._verdict.labels(item['metric'], item['entry'], item['kind']).set(VERDICTS[item['verdict']])
+            if item['value'] is not None:
+                self._metric.labels(item['metric'], item['unit']).set(item['value'])
+
+    def close(self) -> None:
+        """Stop serving."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class _Server(socketserver.ThreadingMixIn, WSGIServer):
+    """A client that reads slowly holds up nobody."""
+
+    daemon_threads = True
+
+
+class _Silent(WSGIRequestHandler):
+    """Who asked is no news."""
+
+    def log_message(self, *_) -> None:
+        """Write nothing to the terminal."""
+
+
+def _open(address: str, port: int, application) -> WSGIServer:
+    try:
+        return make_server(address, port, application, _Server, _Silent)
+    except (OSError, OverflowError) as error:
+        raise PrometheusError(f'prometheus: expected an address and port to listen on, got {address}:{port}: '
+                              f'{error}') from error

@@ -1,0 +1,122 @@
+"""ReportLog: metrics.jsonl, one line a stage report, in parts where its size is limited."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+LOGGER = logging.getLogger(__name__)
+NAME = 'metrics.jsonl'
+PART_NAME = 'metrics.{:06d}.jsonl'
+# Of a limited log the oldest of so many parts is given up for new lines.
+PARTS = 8
+
+
+class ReportLog:
+    """Appends lines to a folder's metrics.jsonl.
+
+    A line is with the operating system when :meth:`append` returns: who kills the process loses none. A line that
+    cannot be written whole is taken back, so what stands in the file are lines.
+
+    Where ``most_bytes`` is given, a full metrics.jsonl becomes metrics.000001.jsonl and so on, on the disk for
+    good, and the oldest of these is deleted when all together would grow beyond the limit.
+
+    :ivar lost: lines that could not be written
+    :param folder: there already
+    :param fresh: begin anew instead of appending to what is there
+    :raises OSError: when the file cannot be opened
+    """
+
+    def __init__(self, folder: Path, fresh: bool = False, most_bytes: int | None = None):
+        self.path = folder / NAME
+        self.lost = 0
+        self._most_part_bytes = most_bytes // PARTS if most_bytes else None
+        if fresh:
+            for path in log_paths(folder):
+                path.unlink()
+        self._open()
+
+    def append(self, line: bytes) -> None:
+        """Write one line, given without its end.
+
+        A file that was removed while it was open would take the line without a word; it is made anew.
+
+        :raises OSError: when the disk is full, or the folder is gone and cannot be made again
+        """
+        try:
+            if not self._is_in_place():
+                self._make_anew()
+            self._write(line + b'\n')
+        except OSError:
+            self.lost += 1
+            raise
+        if self._most_part_bytes and self._bytes >= self._most_part_bytes:
+            self._begin_part()
+
+    def close(self) -> None:
+        """Put all lines on the disk for good.
+
+        :raises OSError: when the disk does not take them
+        """
+        try:
+            os.fsync(self._file)
+        finally:
+            os.close(self._file)
+
+    def _open(self) -> None:
+        self._file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+        about = os.fstat(self._file)
+        self._identity, self._bytes = (about.st_dev, about.st_ino), about.st_size
+        # A run on a machine that lost its power may have left half a line.
+        if self._bytes and os.pread(self._file, 1, self._bytes - 1) != b'\n':
+            self._write(b'\n')
+
+    def _write(self, data: bytes) -> None:
+        """Write all or nothing."""
+        written = 0
+        try:
+            while written < len(data):
+                written += os.write(self._file, data[written:])
+        except OSError:
+            if written:
+                os.ftruncate(self._file, os.fstat(self._file).st_size - written)
+            raise
+        self._bytes += written
+
+    def _is_in_place(self) -> bool:
+        """Whether metrics.jsonl of the folder is the file that is open."""
+        try:
+            about = os.stat(self.path)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return (about.st_dev, about.st_ino) == self._identity
+
+    def _make_anew(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        elsewhere = self._file
+        self._open()
+        if os.fstat(elsewhere).st_nlink == 0:
+            LOGGER.warning('%s: was removed during the run and is made anew; what was in it is lost', self.path)
+        os.close(elsewhere)
+
+    def _begin_part(self) -> None:
+        """Set the full file aside, and make room for the next."""
+        folder = self.path.parent
+        parts = log_paths(folder)[:-1]
+        number = 1 + (int(parts[-1].suffixes[0][1:]) if parts else 0)
+        os.fsync(self._file)
+        part = self.path.rename(folder / PART_NAME.format(number))
+        full = self._file
+        self._open()
+        os.close(full)
+        # With the new one they are as many as are allowed.
+        for oldest in [*parts, part][:1 - PARTS]:
+            oldest.unlink()
+            LOGGER.info('%s: deleted, as the reports of this run have reached their size limit', oldest)
+
+
+def log_paths(folder: Path) -> list[Path]:
+    """The files that hold the reports of a run, oldest first."""
+    last = folder / NAME
+    return sorted(folder.glob('metrics.[0-9]*.jsonl')) + ([last] if last.exists() else [])

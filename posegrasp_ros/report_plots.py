@@ -1,0 +1,223 @@
+"""What the pages draw: the numbers of summaries as places in a box of 100 by 100, y downwards as SVG has it.
+
+``parts`` are summaries, or what they say of each estimator, by the name that the legend shows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from posegrasp_ros import display
+from posegrasp_ros.metrics.stage_report import STAGES
+from posegrasp_ros.metrics.summary import RECALL_POSITION_M, RECALL_ROTATION_RAD
+
+
+class ErrorAxis(NamedTuple):
+    """How a distribution of errors is shown.
+
+    :param step: between ticks, in the distribution's unit
+    :param steps: after so many the curve ends: what lies beyond is simply wrong
+    :param need: what the grasp needs; None where nobody says
+    """
+
+    title: str
+    step: float
+    steps: int
+    need: float | None = None
+
+
+# Distributions of a summary; the ends of MSSD and MSPD are BOP's last thresholds.
+ERRORS = {
+    'position_error': ErrorAxis('Position error', RECALL_POSITION_M, 4, RECALL_POSITION_M),
+    'rotation_error': ErrorAxis('Rotation error', RECALL_ROTATION_RAD, 4, RECALL_ROTATION_RAD),
+    'mssd': ErrorAxis('MSSD, of the diameter', 0.1, 5),
+    'mspd': ErrorAxis('MSPD, in an image 640 wide', 10.0, 5),
+}
+# A strip's whiskers, its body and its dot.
+STRIP_PERCENTS = (5, 25, 50, 75, 95)
+# A logarithmic axis is no longer than four powers of ten: what the oracle does not err fits on none.
+MOST_SPAN = 1e4
+# References whose largest is so many times the smallest are shown on a logarithmic axis.
+WIDE_SPAN = 20.0
+# More ticks than this do not fit below a strip on a phone.
+MOST_TICKS = 6
+
+
+def error_curves(parts: Mapping[str, dict]) -> list[dict]:
+    """Share of frames within an error, over the error: the recall at every threshold."""
+    curves = (_error_curve(parts, name, axis) for name, axis in ERRORS.items())
+    return [curve for curve in curves if curve]
+
+
+def _error_curve(parts: Mapping[str, dict], name: str, axis: ErrorAxis) -> dict | None:
+    """One of them; None when nothing was measured."""
+    spreads = _distributions(parts, name)
+    if not spreads:
+        return None
+    unit, limit = next(iter(spreads.values()))['unit'], axis.step * axis.steps
+    lines = [{'name': label, 'points': _polyline(each['percentiles'], limit)} for label, each in spreads.items()]
+    ticks = [{'x': 100 * step / axis.steps, 'text': f'{display.shown_value(axis.step * step, unit):.3g}'}
+             for step in range(axis.steps + 1)]
+    return {'title': axis.title, 'unit': display.shown_unit(unit), 'lines': lines, 'ticks': ticks,
+            'requirement_x': 100 * axis.need / limit if axis.need else None}
+
+
+def _distributions(parts: Mapping[str, dict], name: str) -> dict[str, dict]:
+    """Of the parts that measured it."""
+    found = {label: (part.get('distributions') or {}).get(name) for label, part in parts.items()}
+    return {label: each for label, each in found.items() if each}
+
+
+def _polyline(percentiles: Sequence[float | None], limit: float) -> str:
+    """Points "x,y ..." of the share of frames (y from 100 up to 0) over the error (x, 100 at the limit)."""
+    points, share = [(0.0, 0)], 0
+    for percent, error in enumerate(percentiles):
+        if error is None or error > limit:
+            break
+        share = percent
+        points.append((100 * error / limit, percent))
+    points.append((100.0, share))
+    return ' '.join(f'{x:.2f},{100 - y}' for x, y in points)
+
+
+def error_strips(parts: Mapping[str, dict]) -> list[dict]:
+    """How the errors are spread, on a logarithmic axis; frames without an answer lie beyond all others."""
+    figures, labels = [], list(parts)
+    for name, axis in ERRORS.items():
+        spreads = _distributions(parts, name)
+        if spreads and axis.need:
+            rows = [(label, labels.index(label), each['percentiles']) for label, each in spreads.items()]
+            figures.append(_strips(axis.title, next(iter(spreads.values()))['unit'], rows, axis.need))
+    return [figure for figure in figures if figure]
+
+
+def latency_strips(parts: Mapping[str, dict], need_ms: float | None) -> dict | None:
+    """How long each stage took, on a logarithmic axis; None where no stage's times are known.
+
+    :param need_ms: what is needed of perception, image to pose
+    """
+    rows = [(f'{stage}, {label}' if len(parts) > 1 else stage, index, times['percentiles'])
+            for stage in STAGES for index, (label, part) in enumerate(parts.items())
+            if (times := (part.get('latency') or {}).get(stage))]
+    return _strips('Time', 'ms', rows, need_ms)
+
+
+def _strips(title: str, unit: str, rows: Sequence[tuple[str, int, Sequence[float | None]]],
+            need: float | None) -> dict | None:
+    """A strip for each row, from its 5th to its 95th percentile.
+
+    :param rows: name, number of the colour, and 101 percentiles, null where they are beyond any value
+    """
+    spreads = [[percentiles[percent] for percent in STRIP_PERCENTS] for _, _, percentiles in rows]
+    known = [value for spread in spreads for value in spread if value]
+    if not known:
+        return None
+    shown = [*known, need] if need else known
+    low, high, ticks = log_axis(max(min(shown), max(shown) / MOST_SPAN), max(shown), unit)
+    strips = []
+    for (name, colour, _), spread in zip(rows, spreads):
+        p5, p25, p50, p75, p95 = (_log_place(value, low, high) for value in spread)
+        strips.append({'name': name, 'colour': colour, 'p5': p5, 'p25': p25, 'p50': p50, 'p75': p75, 'p95': p95,
+                       'is_cut': spread[-1] is None, 'has_median': spread[2] is not None,
+                       'text': display.quantity(spread[2], unit)})
+    return {'title': title, 'unit': display.shown_unit(unit), 'strips': strips, 'ticks': ticks,
+            'requirement': display.quantity(need, unit),
+            'requirement_x': _log_place(need, low, high) if need else None}
+
+
+def log_axis(least: float, most: float, unit: str) -> tuple[float, float, list[dict]]:
+    """Ends of a logarithmic axis and its ticks, {x, text}, at 1, 2 and 5 times the powers of ten as people read.
+
+    :param least: above 0, of ``unit``, as is ``most``
+    :return: low, high (both of ``unit``), ticks
+    """
+    factor = display.shown_value(1.0, unit)
+    first, last = (math.floor(math.log10(least * factor)), math.ceil(math.log10(most * factor)))
+    steps = [step * 10.0**power for power in range(first, last + 1) for step in (1, 2, 5)]
+    low = max([step for step in steps if step <= least * factor * 1.001], default=steps[0])
+    high = min([step for step in steps if step >= most * factor * 0.999 and step > low], default=10 * low)
+    marks = [step for step in steps if low <= step <= high]
+    if len(marks) > MOST_TICKS:
+        marks = [mark for mark in marks if math.log10(mark) == round(math.log10(mark))]
+    ticks = [{'x': _log_place(mark, low, high), 'text': f'{mark:g}'} for mark in marks]
+    return low / factor, high / factor, ticks
+
+
+def _log_place(value: float | None, low: float, high: float) -> float:
+    """Where a value lies between two ends; what is beyond, or nowhere, at the end."""
+    if value is None:
+        return 100.0
+    share = math.log(max(value, low) / low) / math.log(high / low)
+    return 100 * min(max(share, 0.0), 1.0)
+
+
+def reliability_curves(parts: Mapping[str, dict]) -> list[dict]:
+    """Score and covariance against what came true; large dots stand for many frames."""
+    titles = {'score': 'share of poses that are right over their score',
+              'covariance': 'share of truths inside a region over its level'}
+    dots_of = {'score': _score_dots, 'covariance': _covariance_dots}
+    curves = []
+    for key, about in titles.items():
+        lines = [{'name': label, 'dots': dots} for label, part in parts.items()
+                 if (dots := dots_of[key]((part.get('calibration') or {}).get(key) or []))]
+        if lines:
+            curves.append({'title': key.capitalize(), 'about': about, 'lines': lines})
+    return curves
+
+
+def _score_dots(bins: Sequence[dict]) -> list[dict]:
+    total = sum(each['n'] for each in bins)
+    return [{'x': 100 * each['score'], 'y': 100 - 100 * each['right'], 'n': each['n'],
+             'width': 4 + 10 * (each['n'] / total) ** 0.5} for each in bins]
+
+
+def _covariance_dots(levels: Sequence[dict]) -> list[dict]:
+    return [{'x': 100 * each['level'], 'y': 100 - 100 * each['inside'], 'n': None, 'width': 4} for each in levels]
+
+
+def waterfall(summary: dict) -> dict | None:
+    """From all attempts to the successes, one row a reason; None where nothing could succeed or fail.
+
+    Shares are of all attempts, 0 to 100. Reasons that cost nothing are named, not drawn.
+    """
+    fall = summary.get('waterfall')
+    if not fall or not fall['attempts']:
+        return None
+    total = fall['attempts']
+    rows = [{'text': display.reason(step['reason']), 'stage': step['stage'], 'lost': step['lost'],
+             'share': 100 * step['lost'] / total, 'left': 100 * step['left'] / total}
+            for step in fall['steps'] if step['lost']]
+    now = fall['successes'] / total
+    gains = [{'stage': stage, 'rate': rate, 'gain': rate - now, 'now': 100 * now, 'place': 100 * rate}
+             for stage, rate in (fall.get('if_perfect') or {}).items() if rate is not None]
+    return {'of': fall['of'], 'total': total, 'successes': fall['successes'], 'rows': rows, 'gains': gains,
+            'rate': now, 'unharmed': [display.reason(step['reason']) for step in fall['steps']
+                                      if not step['lost'] and _took_part(summary, step['stage'])]}
+
+
+def _took_part(summary: dict, stage: str) -> bool:
+    """Whether a stage could have lost anything; the camera always can."""
+    return stage == 'camera' or summary['stages'][stage]['inputs'] > 0
+
+
+def verdict_scale(items: Sequence[dict]) -> dict:
+    """A metric's value and interval among all that it is compared with, from 0 to 100.
+
+    Shares lie between 0 and 1, other values from 0, or on a logarithmic axis where they are far apart.
+
+    :param items: verdicts of one metric
+    """
+    first = items[0]
+    values = [first['value'], *(first['interval'] or ()), *(item['reference'] for item in items)]
+    high, least = (1.0 if first['unit'] == '1' else 1.1 * max(values)), min(values)
+    if first['unit'] == '1' or least <= 0 or max(values) / least < WIDE_SPAN:
+        def place(value: float) -> float:
+            return 100 * min(max(value / high, 0.0), 1.0) if high else 0.0
+    else:
+        def place(value: float) -> float:
+            return _log_place(value, least / 1.5, 1.5 * max(values))
+    return {'value': place(first['value']), 'interval': [place(end) for end in first['interval'] or ()],
+            'marks': [{'x': place(item['reference']), 'verdict': item['verdict'], 'kind': item['kind'],
+                       'entry': item['entry']} for item in items]}

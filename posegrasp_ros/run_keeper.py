@@ -1,0 +1,92 @@
+"""RunKeeper: a run folder that may fail: what keeps the record must never stop the robot."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from threading import Thread
+
+from posegrasp_ros.metrics.liveness import ERROR, OK, Health
+from posegrasp_ros.metrics.stage_report import StageReport
+from posegrasp_ros.run_folder import RunFolder, RunFolderError
+
+# A summary looks at all images again, so its cost grows with the run.
+MOST_TIME_SHARE = 0.02
+
+
+class RunKeeper:
+    """Keeps reports and summaries in a run folder as far as that can be done, and says how it goes.
+
+    :param path: of the run folder
+    :param most_bytes: of reports; beyond it the oldest are deleted. None: all are kept
+    :param complain: takes a line for the log, from any thread
+    """
+
+    def __init__(self, path: Path, most_bytes: int | None, complain: Callable[[str], None]):
+        self._path = path
+        self._complain = complain
+        self._errors: dict[str, str] = {}
+        self._writer: Thread | None = None
+        self._rest_until_s = 0.0
+        try:
+            self._folder = RunFolder(path, most_bytes=most_bytes)
+        except RunFolderError as error:
+            self._folder, self._errors['folder'] = None, str(error)
+            complain(f'{error}; the run goes on without it')
+
+    def append(self, report: StageReport) -> None:
+        """Keep one report."""
+        self._try('reports', lambda: self._folder.append(report))
+
+    def summarise(self, summary: Callable[[], dict]) -> None:
+        """Write a summary that takes a while to make, in a thread of its own and there alone."""
+        self._join()
+        self._writer = Thread(target=self._summarise, args=(summary,), daemon=True)
+        self._writer.start()
+
+    def may_summarise(self) -> bool:
+        """Whether the last summary is written, and long enough ago for what it cost."""
+        return not (self._writer and self._writer.is_alive()) and time.monotonic() >= self._rest_until_s
+
+    def write_summary(self, summary: dict) -> None:
+        """Write a summary here and now."""
+        self._join()
+        self._try('summary', lambda: self._folder.write_summary(summary))
+
+    def close(self) -> None:
+        """Put all reports on the disk for good; no more can be kept."""
+        self._join()
+        self._try('reports', lambda: self._folder.close())
+        self._folder = None
+
+    def health(self) -> Health:
+        """Whether all is kept."""
+        errors = [error for error in self._errors.values() if error]
+        values = {'lost_reports': str(self._folder.lost)} if self._folder else {}
+        return Health('run folder', ERROR if errors else OK, '; '.join(errors) or str(self._path), values)
+
+    def _summarise(self, summary: Callable[[], dict]) -> None:
+        started_s = time.thread_time()
+        try:
+            made = summary()
+        except Exception as error:
+            self._errors['summary'] = f'summary: {type(error).__name__}: {error}'
+            self._complain(self._errors['summary'])
+        else:
+            self._try('summary', lambda: self._folder.write_summary(made))
+        self._rest_until_s = time.monotonic() + (time.thread_time() - started_s) / MOST_TIME_SHARE
+
+    def _join(self) -> None:
+        if self._writer:
+            self._writer.join()
+
+    def _try(self, what: str, step: Callable[[], None]) -> None:
+        if self._folder is None:
+            return
+        try:
+            step()
+            self._errors[what] = ''
+        except OSError as error:
+            self._errors[what] = f'{self._path}: {what}: {error.strerror or error}'
+            self._complain(f'{self._errors[what]}; the run goes on')

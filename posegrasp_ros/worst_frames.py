@@ -1,0 +1,138 @@
+"""WorstFrames: the frames with the largest errors as small pictures, estimate and truth drawn into each."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from posegrasp_ros.bag_frame import BagFrame
+from posegrasp_ros.camera import Camera
+from posegrasp_ros.estimation.estimate import Estimation
+from posegrasp_ros.estimation.model_card import ModelCard
+from posegrasp_ros.geometry import transform_points
+from posegrasp_ros.mesh import Mesh
+from posegrasp_ros.overlay import CORNER_SIGNS, draw_axes, draw_box
+
+# Frames this close together show the same thing: the worst of them stands for all.
+BLOCK_NS = 1_000_000_000
+WIDTH, HEIGHT = 480, 360
+JPEG_QUALITY = 80
+# Blue, green, red; the page's legend has the same.
+TRUTH_COLOUR, ESTIMATE_COLOUR = (108, 194, 39), (46, 135, 240)
+# A picture shows so much more than estimate and truth, and at least such a share of the image.
+MARGIN, LEAST_SHARE = 1.8, 0.3
+# Estimates so far from the truth, by the image's width, are not followed: the truth stays in sight.
+FAR = 0.5
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """A drawn frame."""
+
+    rank: tuple[float, int]
+    caption: str
+    jpeg: bytes
+
+
+class WorstFrames:
+    """Keeps the worst frames of a run in constant memory, one for each second; draws only what it keeps.
+
+    Which these are does not depend on the order in which the frames come.
+
+    :param most: how many to keep
+    """
+
+    def __init__(self, card: ModelCard, most: int = 6):
+        self._mesh = card.mesh
+        self._most = most
+        self._kept: dict[tuple[str, int], _Picture] = {}
+
+    def consider(self, frame: BagFrame, estimation: Estimation, error: float, caption: str = '',
+                 bag: str = '') -> None:
+        """Keep a frame if it is among the worst.
+
+        :param error: larger is worse; infinite where nothing was found, NaN where nothing is known: left out
+        :param caption: shown below the picture
+        :param bag: tells apart recordings of the same times
+        """
+        if frame.image is None or not self.wants(frame.stamp_ns, error, bag):
+            return
+        drawn = draw_comparison(frame, estimation, self._mesh)
+        done, jpeg = cv2.imencode('.jpg', drawn, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+        if not done:
+            raise RuntimeError('OpenCV cannot encode JPEG')
+        self._kept[_place(bag, frame.stamp_ns)] = _Picture(_rank(error, frame.stamp_ns), caption, jpeg.tobytes())
+        if len(self._kept) > self._most:
+            del self._kept[max(self._kept, key=lambda place: self._kept[place].rank)]
+
+    def wants(self, stamp_ns: int, error: float, bag: str = '') -> bool:
+        """Whether a frame would be kept: who must decode it first can ask before."""
+        if np.isnan(error):
+            return False
+        place, rank = _place(bag, stamp_ns), _rank(error, stamp_ns)
+        if place in self._kept:
+            return rank < self._kept[place].rank
+        return len(self._kept) < self._most or rank < max(each.rank for each in self._kept.values())
+
+    def pictures(self) -> list[dict[str, str]]:
+        """The pictures, worst first: {caption, data_uri}."""
+        kept = sorted(self._kept.values(), key=lambda picture: picture.rank)
+        return [{'caption': each.caption, 'data_uri': f'data:image/jpeg;base64,{b64encode(each.jpeg).decode()}'}
+                for each in kept]
+
+
+def _place(bag: str, stamp_ns: int) -> tuple[str, int]:
+    """Of the frames of one place only the worst is kept."""
+    return bag, stamp_ns // BLOCK_NS
+
+
+def _rank(error: float, stamp_ns: int) -> tuple[float, int]:
+    """Sorts the worst first, equal ones by their stamp."""
+    return -float(error), stamp_ns
+
+
+def draw_comparison(frame: BagFrame, estimation: Estimation, mesh: Mesh) -> np.ndarray:
+    """The part of a frame around truth and best estimate with both drawn in.
+
+    :return: (:data:`HEIGHT`, :data:`WIDTH`, 3) uint8 blue green red
+    """
+    poses = [(truth, TRUTH_COLOUR) for truth in frame.truths]
+    if estimation.poses:
+        poses.append((estimation.poses[0].camera_from_object, ESTIMATE_COLOUR))
+    camera = frame.camera or Camera.from_field_of_view(*frame.image.shape[1::-1], 1.0)
+    centre, span = _region(camera, [pose for pose, _ in poses], mesh)
+    # The whole image is drawn on, larger: a Camera has its principal point inside, so it cannot see a part alone.
+    camera = camera.resized(*(max(round(size * HEIGHT / span), 1) for size in (camera.width, camera.height)))
+    canvas = cv2.resize(frame.image, (camera.width, camera.height),
+                        interpolation=cv2.INTER_AREA if span > HEIGHT else cv2.INTER_LINEAR)
+    for pose, colour in poses if frame.camera else ():
+        if np.isfinite(pose).all():
+            draw_box(canvas, camera, mesh, pose, colour, 2)
+            draw_axes(canvas, camera, pose, 0.4 * float(mesh.extents.max()), 1 if colour == TRUTH_COLOUR else 2)
+    return _cut(canvas, centre * HEIGHT / span)
+
+
+def _cut(canvas: np.ndarray, centre: np.ndarray) -> np.ndarray:
+    """The picture around a pixel (u, v), moved inside where the canvas is large enough, else centred on black."""
+    size, full = np.array([WIDTH, HEIGHT]), np.array(canvas.shape[1::-1])
+    corner = np.where(full > size, np.clip(centre - size / 2, 0, np.maximum(full - size, 0)), (full - size) / 2)
+    u, v = np.rint(corner)
+    return cv2.warpAffine(canvas, np.array([[1, 0, -u], [0, 1, -v]]), (WIDTH, HEIGHT), flags=cv2.INTER_NEAREST)
+
+
+def _region(camera: Camera, poses: list[np.ndarray], mesh: Mesh) -> tuple[np.ndarray, float]:
+    """Middle (u, v) and height of what is worth seeing, pixels; the whole image where nothing is."""
+    middle = np.array([camera.width - 1, camera.height - 1]) / 2
+    whole = max(camera.height, camera.width * HEIGHT / WIDTH)
+    corners = mesh.centre + CORNER_SIGNS * mesh.extents / 2
+    seen = [camera.project(transform_points(pose, corners)) for pose in poses if np.isfinite(pose).all()]
+    seen = [pixels for pixels in seen if np.isfinite(pixels).all()
+            and np.abs(pixels - middle).max() < (0.5 + FAR) * camera.width]
+    if not seen:
+        return middle, whole
+    low, high = np.min(np.vstack(seen), axis=0), np.max(np.vstack(seen), axis=0)
+    span = MARGIN * max(high[1] - low[1], (high[0] - low[0]) * HEIGHT / WIDTH)
+    return (low + high) / 2, float(np.clip(span, LEAST_SHARE * whole, whole))

@@ -1,0 +1,165 @@
+"""`posegrasp baseline add`: a run becomes the baseline of the next, and the ledger stays what people wrote."""
+
+from __future__ import annotations
+
+import difflib
+import json
+
+import pytest
+import yaml
+from run_frames import SECOND, TARGET, TRUTH, off_by
+
+from posegrasp_ros.cli import main
+from posegrasp_ros.metrics.baselines import BaselineError, load_ledger
+from posegrasp_ros.metrics.gate import check_gate
+from posegrasp_ros.metrics.ledger_file import add_run
+from posegrasp_ros.metrics.run import RunMetrics
+from posegrasp_ros.metrics.stage_report import StageReport
+from posegrasp_ros.resources import resource_path
+
+PROVENANCE = {'package': 'posegrasp_ros 1.2.3', 'time': '2026-11-20T10:00:00+00:00', 'bags': [{'name': 'scenes'}],
+              'model': {'name': 'box', 'sha256': '0123456789abcdef'},
+              'host': {'system': 'Linux x86_64', 'cpus': 4}}
+
+
+def summary_of(wrong, latency_ms=40.0):
+    run = RunMetrics(TARGET)
+    for index in range(100):
+        run.add_truth(index * SECOND, TRUTH)
+        run.add_report(StageReport(index * SECOND, 'perception', True, '', {'latency_ms': latency_ms}))
+        run.add_estimate(index * SECOND, off_by(0.03 if index < wrong else 0.002, 1.0))
+    return run.summary(PROVENANCE)
+
+
+@pytest.fixture
+def run_folder(tmp_path):
+    folder = tmp_path / 'v1'
+    folder.mkdir()
+    (folder / 'summary.json').write_text(json.dumps(summary_of(5)))
+    return folder
+
+
+def previous(path, metric='recall_1cm_5deg'):
+    return [entry for entry in load_ledger(path).metrics[metric].entries if entry.kind == 'previous']
+
+
+def test_a_new_ledger_begins_with_what_the_package_knows(run_folder, tmp_path, capsys):
+    path = tmp_path / 'kept' / 'baselines.yaml'
+    assert main(['baseline', 'add', '--from', str(run_folder), '--baselines', str(path)]) == 0
+    assert '6 metrics' not in capsys.readouterr().err
+    assert load_ledger(path).metrics['recall_1cm_5deg'].entries[0] == load_ledger().metrics[
+        'recall_1cm_5deg'].entries[0]
+    entry, = previous(path)
+    assert (entry.name, entry.value, entry.date, entry.fair) == ('previous run', 0.95, '2026-11-20', True)
+    assert entry.interval == pytest.approx(summary_of(5)['metrics']['recall_1cm_5deg']['interval'], rel=1e-5)
+    for word in ('v1', 'n = 100', 'posegrasp_ros 1.2.3', 'model box 01234567', 'bags scenes',
+                 'Linux x86_64, 4 cores'):
+        assert word in entry.source
+
+
+def test_values_are_written_in_the_unit_of_the_ledger(run_folder, tmp_path):
+    path = tmp_path / 'baselines.yaml'
+    main(['baseline', 'add', '--from', str(run_folder), '--baselines', str(path)])
+    stated = yaml.safe_load(path.read_text())['metrics']
+    assert stated['rotation_error_median']['entries'][-1]['value'] == pytest.approx(1.0), 'degrees'
+    assert stated['mssd_median']['unit'] == 'mm' and 1 < stated['mssd_median']['entries'][-1]['value'] < 5
+    assert previous(path, 'rotation_error_median')[0].value == pytest.approx(0.0174533, rel=1e-5)
+
+
+def test_comments_and_all_that_people_wrote_stay_where_they_are(tmp_path):
+    path = tmp_path / 'baselines.yaml'
+    before = resource_path('config/baselines.yaml').read_text()
+    before = before.replace('direction: lower_is_better', 'direction: "lower_is_better"  # ours', 1)
+    before += '# the end\n'
+    path.write_text(before)
+    add_run(path, summary_of(5), 'v1')
+    first = path.read_text()
+    diff = list(difflib.unified_diff(before.splitlines(), first.splitlines(), lineterm='', n=0))
+    assert [line for line in diff if line.startswith('-') and line != '--- '] == ['-    entries: []'] * 2
+    lines = first.splitlines()
+    above = lines[lines.index('  image_to_grasp_p50:') - 1]
+    assert above.startswith('  # Time of perception'), 'a comment stays with what it is about'
+    add_run(path, summary_of(5), 'v1')
+    assert path.read_text() == first
+
+
+def test_entries_in_brackets_are_left_to_people(tmp_path):
+    path = tmp_path / 'baselines.yaml'
+    entry = "{name: need, kind: requirement, value: 1, source: us, date: '2026-11-23', fair: true}"
+    path.write_text('format: posegrasp.baselines/1\nmetrics:\n  ar_mssd: {unit: "1", '
+                    f'direction: higher_is_better, entries: [{entry}]}}\n')
+    with pytest.raises(BaselineError, match=r'ar_mssd\.entries: expected each entry in lines of its own'):
+        add_run(path, summary_of(5), 'v1', metrics=['ar_mssd'])
+
+
+def test_a_run_replaces_the_one_of_its_name_and_no_other(tmp_path):
+    path = tmp_path / 'baselines.yaml'
+    for wrong, name in ((5, 'previous run'), (10, 'v2'), (15, 'previous run')):
+        add_run(path, summary_of(wrong), 'run', name)
+    assert {entry.name: entry.value for entry in previous(path)} == {'v2': 0.9, 'previous run': 0.85}
+
+
+def test_the_next_run_is_held_to_it(tmp_path):
+    path = tmp_path / 'baselines.yaml'
+    add_run(path, summary_of(1), 'v1')
+    missed = {wrong: [result.text for result in check_gate(summary_of(wrong)['metrics'], load_ledger(path))
+                      if not result.held] for wrong in (1, 2, 17)}
+    assert missed[1] == missed[2] == []
+    assert any(text.startswith('recall_1cm_5deg: 83.0 %') and "no worse than 'previous run'" in text
+               for text in missed[17]), 'the requirement of 80 % still holds'
+
+
+def test_an_older_ledger_takes_metrics_that_it_does_not_name(tmp_path):
+    path = tmp_path / 'baselines.yaml'
+    path.write_text('format: posegrasp.baselines/1\nmetrics: {}\n')
+    add_run(path, summary_of(5), 'v1', metrics=['ar_mssd'])
+    assert previous(path, 'ar_mssd') and load_ledger(path).metrics['ar_mssd'].direction == 'higher_is_better'
+    assert load_ledger(path).metrics['recall_1cm_5deg'].entries == ()
+
+
+@pytest.mark.parametrize('metric', ['grasp_success_rate', 'covariance_coverage_90', 'speed'])
+def test_what_was_not_measured_or_has_a_target_is_refused(tmp_path, metric):
+    with pytest.raises(BaselineError, match=f'v1: {metric}: expected a metric that was measured'):
+        add_run(tmp_path / 'baselines.yaml', summary_of(5), 'v1', metrics=[metric])
+    assert not (tmp_path / 'baselines.yaml').exists()
+
+
+def test_an_empty_run_and_a_folder_without_one_are_refused(tmp_path, capsys):
+    with pytest.raises(BaselineError, match='at least one that was measured'):
+        add_run(tmp_path / 'baselines.yaml', RunMetrics().summary(), 'v1')
+    assert main(['baseline', 'add', '--from', str(tmp_path)]) == 2
+    assert 'summary.json: no such file' in capsys.readouterr().err
+    (tmp_path / 'summary.json').write_text('{"schema": "posegrasp.picks/1"}')
+    assert main(['baseline', 'add', '--from', str(tmp_path)]) == 2
+    assert "expected posegrasp.summary/1, got 'posegrasp.picks/1'" in capsys.readouterr().err
+    (tmp_path / 'summary.json').write_text('{')
+    assert main(['baseline', 'add', '--from', str(tmp_path)]) == 2
+
+
+@pytest.mark.parametrize('unit', ['"1"', '"%"'])
+@pytest.mark.parametrize('text', [
+    'metrics:\n    ar_mssd:\n        unit: {unit}\n        direction: higher_is_better\n'
+    '        entries: []  # none\n',
+    'metrics:\n  ar_mssd:\n    entries:\n    - {{name: x, kind: previous, value: 0.5, source: s, '
+    'date: 2026-11-23, fair: true}}\n    # and more\n    direction: higher_is_better\n    unit: {unit}'])
+def test_a_ledger_may_be_laid_out_in_any_way(tmp_path, text, unit):
+    path = tmp_path / 'baselines.yaml'
+    path.write_text('format: posegrasp.baselines/1\n' + text.format(unit=unit))
+    for _ in range(2):
+        add_run(path, summary_of(5), 'v1')
+    measured = summary_of(5)['metrics']['ar_mssd']['value']
+    assert previous(path, 'ar_mssd')[-1].value == pytest.approx(measured, rel=1e-5)
+    assert len(previous(path, 'ar_mssd')) == 1 + ('kind: previous' in text)
+    for comment in ('# none', '# and more'):
+        assert (comment in text) == (comment in path.read_text())
+
+
+@pytest.mark.parametrize('bounds', [[0.7], [0.9, 0.95], 'wide', [0.7, None]])
+def test_an_interval_that_is_none_is_refused(tmp_path, bounds):
+    path = tmp_path / 'baselines.yaml'
+    add_run(path, summary_of(20), 'v1', metrics=['recall_1cm_5deg'])
+    data = yaml.safe_load(path.read_text())
+    data['metrics']['recall_1cm_5deg']['entries'][-1]['interval'] = bounds
+    path.write_text(yaml.safe_dump(data))
+    with pytest.raises(BaselineError, match='interval: expected two numbers around the value'):
+        load_ledger(path)

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import socket
+import urllib.request
+
+import pytest
+
+from posegrasp_ros import prometheus_endpoint
+from posegrasp_ros.metrics.liveness import ERROR, Health
+from posegrasp_ros.metrics.stage_report import StageReport
+from posegrasp_ros.prometheus_endpoint import AVAILABLE, PrometheusEndpoint, PrometheusError
+
+needs_client = pytest.mark.skipif(not AVAILABLE, reason='prometheus_client is not installed')
+
+
+@pytest.fixture
+def endpoint():
+    endpoint = PrometheusEndpoint(0)
+    yield endpoint
+    endpoint.close()
+
+
+def scraped(endpoint: PrometheusEndpoint) -> dict[str, float]:
+    """Series with their labels, and values."""
+    with urllib.request.urlopen(f'http://127.0.0.1:{endpoint.port}/metrics', timeout=5) as page:
+        lines = page.read().decode().splitlines()
+    return {name: float(value) for name, value in (line.rsplit(' ', 1) for line in lines if line[0] != '#')}
+
+
+@needs_client
+def test_what_is_told_is_what_is_scraped(endpoint):
+    for _ in range(3):
+        endpoint.image()
+    endpoint.report(StageReport(1, 'perception', True, '', {'latency_ms': 40.0}))
+    endpoint.report(StageReport(2, 'perception', False, 'no_detection'))
+    endpoint.health([Health('planning', ERROR, 'silent')])
+    endpoint.verdicts([{'metric': 'recall_1cm_5deg', 'entry': 'stated need', 'kind': 'requirement', 'unit': '1',
+                        'value': 0.75, 'verdict': 'worse'}])
+    found = scraped(endpoint)
+    assert found['posegrasp_images_total'] == 3
+    assert found['posegrasp_reports_total{reason="",stage="perception"}'] == 1
+    assert found['posegrasp_reports_total{reason="no_detection",stage="perception"}'] == 1
+    assert found['posegrasp_latency_seconds_sum{stage="perception"}'] == pytest.approx(0.04)
+    assert found['posegrasp_health{task="planning"}'] == 2
+    assert found['posegrasp_metric{metric="recall_1cm_5deg",unit="1"}'] == 0.75
+    assert found['posegrasp_verdict{baseline="stated need",kind="requirement",metric="recall_1cm_5deg"}'] == -1
+    assert found['process_resident_memory_bytes'] > 1e6
+
+
+@needs_client
+def test_only_this_machine_is_served_unless_told_otherwise(endpoint):
+    assert endpoint._server.server_address[0] == '127.0.0.1'
+
+
+@needs_client
+def test_a_port_that_is_taken_is_one_line(endpoint):
+    with pytest.raises(PrometheusError, match=f'127.0.0.1:{endpoint.port}: '):
+        PrometheusEndpoint(endpoint.port)
+
+
+@needs_client
+def test_a_closed_endpoint_frees_its_port():
+    endpoint = PrometheusEndpoint(0)
+    endpoint.close()
+    with socket.socket() as probe:
+        assert probe.connect_ex(('127.0.0.1', endpoint.port)) != 0
+
+
+def test_a_missing_client_is_named_with_what_to_do(monkeypatch):
+    monkeypatch.setattr(prometheus_endpoint, 'AVAILABLE', False)
+    with pytest.raises(PrometheusError, match='pip install prometheus_client'):
+        PrometheusEndpoint(0)
