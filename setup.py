@@ -43,6 +43,7 @@ setup(
         'tqdm',
         'transforms3d>=0.4.2',
         'trimesh',
+        'zstandard',
     ],
     extras_require={
         # ROS 2 as wheels, for machines without a ROS 2 install (x86_64 Linux).

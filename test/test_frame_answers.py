@@ -106,17 +106,16 @@ def test_ctrl_c_leaves_a_whole_run_of_what_was_measured(tmp_path, monkeypatch, c
     with BagWriter(tmp_path / 'bag') as writer:
         for index in range(6):
             writer.write(BagFrame((index + 1) * SECOND, np.zeros((48, 64, 3), np.uint8), camera, TRUTH))
-    small = SimpleNamespace(
-        name='box', mesh=MESH, symmetry=NO_SYMMETRY, tolerance=STATED_NEED, network_sha256='0' * 64
-    )
-    summary = evaluate_bags(
-        [tmp_path / 'bag'], small, EvaluateOptions(beside=()), out=tmp_path / 'run', progress=False
-    )
+    small = SimpleNamespace(name='box', mesh=MESH, symmetry=NO_SYMMETRY, tolerance=STATED_NEED,
+                            network_sha256='0' * 64)
+    before = signal.getsignal(signal.SIGINT)
+    summary = evaluate_bags([tmp_path / 'bag'], small, EvaluateOptions(beside=()), out=tmp_path / 'run',
+                            progress=False)
     assert summary['frames']['seen'] == 3 and summary['provenance']['complete'] is False
     assert json.loads((tmp_path / 'run' / 'summary.json').read_text())['provenance']['complete'] is False
     assert len(read_reports(tmp_path / 'run')[0]) == 3 and (tmp_path / 'run' / 'report.html').is_file()
     assert 'interrupted after 3 frames' in caplog.text
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_the_second_ctrl_c_is_heeded_at_once():

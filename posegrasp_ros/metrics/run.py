@@ -26,7 +26,7 @@ BLOCK_NS = 1_000_000_000
 GraspTolerates = Callable[[str, int, np.ndarray], 'bool | None']
 
 
-@dataclass
+@dataclass(slots=True)
 class _Frame:
     """All that is known of one image; poses are dropped as soon as their errors are known."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.geometry import look_at, perturb, rotate_covariance
 from posegrasp_ros.grasping.gripper import Gripper
 from posegrasp_ros.grasping.scene import Scene
+from posegrasp_ros.interruption import interrupts_ignored
 from posegrasp_ros.metrics.picks import QUALITY, TOLD, Attempt, Condition
 from posegrasp_ros.simulation.pick_objects import PickObject
 from posegrasp_ros.simulation.scene import DEFAULT_BASE_FROM_CAMERA, sample_scene
@@ -135,12 +135,8 @@ def run_picks(run: PickingRun, count: int, jobs: int) -> Iterator[Attempt]:
         touch_solids(item.mesh, item.convex_parts)  # decomposed and kept once, before many processes want it
     pool = ProcessPoolExecutor(jobs, mp_context=get_context('spawn'), initializer=_begin_work, initargs=(run,))
     try:
-        # Ctrl-C reaches the whole group, and the parent ends the work: processes inherit what is ignored
-        heeded = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        try:
+        with interrupts_ignored():
             attempts = pool.map(_attempt, *zip(*tasks))
-        finally:
-            signal.signal(signal.SIGINT, heeded)
         yield from attempts
     finally:
         pool.shutdown(cancel_futures=True)
