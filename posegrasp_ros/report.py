@@ -142,8 +142,8 @@ def _verdict_rows(summary: dict) -> list[str]:
     if any(item['source'] == SAME_FRAMES for item in summary['verdicts']):
         lines.append('scripted, simple_ml: measured on the same frames; the verdict takes the figure as it is')
     if any('(+' in line for line in lines):
-        lines.append(f'(+N): so many more blocks of {summary["frames"]["block_s"]:g} s, of grasp success '
-                     'attempts, would decide it')
+        lines.append(f'(+N): about so many more blocks of {summary["frames"]["block_s"]:g} s would decide it; '
+                     'for grasp success, so many more attempts')
     return lines
 
 

@@ -83,8 +83,9 @@ def expected_calibration_error_interval(scores: np.ndarray, right: np.ndarray,
     names, index = np.unique(clusters, return_inverse=True)
     by_cluster = np.zeros((len(names), SCORE_BINS))
     np.add.at(by_cluster, index, gaps)
-    signs = np.random.default_rng(0).choice((-1.0, 1.0), (len(draws), len(names)))
-    by_chance = np.abs(signs @ by_cluster).sum(axis=1) / len(scores)
+    rng = np.random.default_rng(0)
+    by_chance = np.array([np.abs(rng.choice((-1.0, 1.0), len(names)) @ by_cluster).sum() / len(scores)
+                          for _ in draws])
     low, high = percentile_interval(draws - draws.mean() + value, len(names))
     if (by_chance >= value).mean() > (1 - CONFIDENCE) / 2:
         low = 0.0

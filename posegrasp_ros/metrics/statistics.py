@@ -19,8 +19,8 @@ Z_95 = 1.959963984540054
 RESAMPLES = 1000
 # Resampling fewer clusters than this says nothing about how they scatter.
 MIN_CLUSTERS = 5
-# Weights that a bootstrap holds at a time: 16 MB of them.
-MOST_WEIGHTS = 2_000_000
+# Weights that a bootstrap holds at a time: 2 MB of them.
+MOST_WEIGHTS = 250_000
 # More than anybody will wait for.
 MOST_CLUSTERS = 1_000_000
 DIRECTIONS = ('lower_is_better', 'higher_is_better', 'on_target')
