@@ -9,7 +9,7 @@ from dataclasses import replace
 from posegrasp_ros.bag_frame import BagFrame
 from posegrasp_ros.frame_answers import Answer
 from posegrasp_ros.metrics.pose_errors import ErrorTarget
-from posegrasp_ros.metrics.run import GraspTolerates, RunMetrics
+from posegrasp_ros.metrics.run import BLOCK_S, GraspTolerates, RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport
 
 
@@ -17,11 +17,11 @@ class Contestant:
     """The metrics of one estimator.
 
     :param target: the object, for pose errors
-    :param pose_check: see :class:`posegrasp_ros.metrics.run.RunMetrics`
+    :param pose_check: see :class:`posegrasp_ros.metrics.run.RunMetrics`, as ``block_s``
     """
 
-    def __init__(self, target: ErrorTarget, pose_check: GraspTolerates | None = None):
-        self.metrics = RunMetrics(target, pose_check=pose_check)
+    def __init__(self, target: ErrorTarget, pose_check: GraspTolerates | None = None, block_s: float = BLOCK_S):
+        self.metrics = RunMetrics(target, block_s=block_s, pose_check=pose_check)
         self._camera = None
 
     def count(self, frame: BagFrame, answer: Answer, shift_ns: int = 0,

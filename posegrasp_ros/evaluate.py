@@ -33,6 +33,7 @@ from posegrasp_ros.metrics.baselines import Entry, Ledger, load_ledger
 from posegrasp_ros.metrics.blame import with_oracle
 from posegrasp_ros.metrics.pairs import paired_comparisons
 from posegrasp_ros.metrics.pose_errors import ErrorTarget
+from posegrasp_ros.metrics.run import BLOCK_S
 from posegrasp_ros.metrics.summary import judged
 from posegrasp_ros.provenance import describe_run
 from posegrasp_ros.report import SAME_FRAMES, render_html
@@ -67,6 +68,7 @@ class EvaluateOptions:
     :param paint: paint the object over, and leave out the frames without the ground truth that this needs; then
         ``no_object``
     :param track: ``estimator`` first looks where it found the object last; those beside it never do
+    :param block_s: frames within such a stretch of time are one observation to the intervals
     :param bop_csv: file to write the poses to, as the BOP benchmark's tools take them
     """
 
@@ -81,6 +83,7 @@ class EvaluateOptions:
     no_object: bool = False
     paint: bool = False
     track: bool = False
+    block_s: float = BLOCK_S
     bop_csv: Path | None = None
 
     def work(self, card: ModelCard) -> Work:
@@ -140,7 +143,7 @@ class _Run:
     def __init__(self, work: Work, options: EvaluateOptions, sources: list[Source]):
         target = ErrorTarget.from_mesh(work.card.mesh, work.card.symmetry, work.card.tolerance)
         pose_check = options.planner.pose_check.holds if options.planner else None
-        self.contestants = {name: Contestant(target, pose_check) for name in work.estimators}
+        self.contestants = {name: Contestant(target, pose_check, options.block_s) for name in work.estimators}
         self.worst = WorstFrames(work.card)
         self.is_complete = False
         self._work, self._options, self._sources = work, options, sources

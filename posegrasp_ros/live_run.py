@@ -16,7 +16,7 @@ from posegrasp_ros.metrics.frame_table import FrameTable
 from posegrasp_ros.metrics.irregularities import Irregularities
 from posegrasp_ros.metrics.liveness import Health, Liveness
 from posegrasp_ros.metrics.pose_errors import ErrorTarget
-from posegrasp_ros.metrics.run import GraspTolerates, RunMetrics
+from posegrasp_ros.metrics.run import BLOCK_S, GraspTolerates, RunMetrics
 from posegrasp_ros.metrics.settled import Settled
 from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.metrics.summary import summarise
@@ -40,13 +40,14 @@ class LiveRun:
     :param about: of every summary, such as its provenance and the estimator's name
     :param pose_check: see :class:`posegrasp_ros.metrics.run.RunMetrics`
     :param most_images: that summaries look back on; memory and the time that a summary takes grow with it
+    :param block_s: images within such a stretch of time are one observation to the verdicts
     :param clock: steady, seconds
     """
 
     def __init__(self, target: ErrorTarget, ledger: Ledger, keeper: RunKeeper, patience_s: float, about: dict,
                  pose_check: GraspTolerates | None = None, most_images: int = MOST_IMAGES,
-                 clock: Callable[[], float] = time.monotonic):
-        self._metrics = RunMetrics(target, ledger, pose_check=pose_check)
+                 block_s: float = BLOCK_S, clock: Callable[[], float] = time.monotonic):
+        self._metrics = RunMetrics(target, ledger, block_s, pose_check)
         self._ledger = ledger
         self._keeper = keeper
         self._about = about

@@ -21,7 +21,7 @@ from posegrasp_ros.interruption import interrupt_noted
 from posegrasp_ros.metrics.baselines import Ledger, load_ledger
 from posegrasp_ros.metrics.pose_errors import ErrorTarget
 from posegrasp_ros.metrics.report_message import is_report, read_report
-from posegrasp_ros.metrics.run import GraspTolerates, RunMetrics
+from posegrasp_ros.metrics.run import BLOCK_S, GraspTolerates, RunMetrics
 from posegrasp_ros.provenance import describe_run
 from posegrasp_ros.run_folder import RunFolder
 
@@ -44,7 +44,8 @@ class RecordedTopics:
 
 def evaluate_recorded(paths: Sequence[str | Path], card: ModelCard, topics: RecordedTopics | None = None,
                       ledger: Ledger | None = None, out: str | Path | None = None,
-                      pose_check: GraspTolerates | None = None, progress: bool = True) -> dict:
+                      pose_check: GraspTolerates | None = None, block_s: float = BLOCK_S,
+                      progress: bool = True) -> dict:
     """The summary that a monitor would have come to that heard all that was recorded.
 
     As the monitor does, it joins by exact stamps and takes poses and ground truths to be in the camera's frame.
@@ -53,10 +54,11 @@ def evaluate_recorded(paths: Sequence[str | Path], card: ModelCard, topics: Reco
     :param ledger: baselines; None for those that come with the package
     :param out: run folder to write metrics.jsonl, summary.json and report.html to; None for none
     :param pose_check: whether a grasp that was tried tolerates its pose's error; None for the stated need
+    :param block_s: frames within such a stretch of time are one observation to the intervals
     :raises BagError: when a recording cannot be read, or no stage reports in it
     """
     target = ErrorTarget.from_mesh(card.mesh, card.symmetry, card.tolerance)
-    metrics = RunMetrics(target, ledger or load_ledger(), pose_check=pose_check)
+    metrics = RunMetrics(target, ledger or load_ledger(), block_s, pose_check)
     recordings = [_Recording(path, topics or RecordedTopics()) for path in paths]
     described = describe_run(card, [Path(path) for path in paths],
                              configuration={'topics': [asdict(recording.topics) for recording in recordings]})

@@ -101,6 +101,13 @@ def test_stages_metrics_and_failures_of_a_recording(bag, card, planner):
     assert summary['metrics']['image_to_grasp_p50']['value'] > summary['metrics']['image_to_pose_p50']['value']
 
 
+def test_a_scene_that_stands_still_is_one_observation_of_the_block_that_is_asked_for(bag, card):
+    by_second, by_ten = (run([bag], card, beside=(), block_s=block_s) for block_s in (1.0, 10.0))
+    assert (by_second['frames']['blocks'], by_ten['frames']['blocks']) == (25, 3)
+    assert by_ten['metrics']['recall_1cm_5deg']['interval'] is None, 'three observations are too few'
+    assert by_second['metrics']['recall_1cm_5deg']['interval'] is not None
+
+
 def test_all_five_stand_side_by_side_and_the_others_are_references(bag, card):
     summary = run([bag], card)
     assert list(summary['estimators']) == ['onnx', 'network', 'feature_match', 'mean_pose', 'oracle']

@@ -50,6 +50,9 @@ def add_evaluate(commands) -> None:
                         help='processes to share the frames, each with one thread unless --threads says '
                              'otherwise; the results do not depend on how many, time measured under load '
                              'does (default: one, with all threads)')
+    parser.add_argument('--block', type=option_types.above_zero, metavar='S', default=1.0,
+                        help='frames within so many seconds are one observation to the intervals: as long as a '
+                             'scene stays as it is')
     parser.add_argument('--recorded', action='store_true',
                         help='run nothing: measure what the stages said when it was recorded (their '
                              'reports, poses and picks), as the monitor did then')
@@ -115,7 +118,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
         planner = _planner(card, options)
         summary = evaluate_recorded(options.bags, card, _recorded_topics(options), ledger, options.out,
-                                    planner.pose_check.holds if planner else None)
+                                    planner.pose_check.holds if planner else None, options.block)
     else:
         summary = evaluate_bags(options.bags, card, _options(card, options), ledger, options.out)
     print(format_table(summary))
@@ -135,7 +138,7 @@ def _options(card, options: argparse.Namespace):
         planner=_planner(card, options), scene=Scene(options.support_height),
         base_from_camera=_base_from_camera(options), source=_source(options), threads=options.threads,
         jobs=options.jobs, no_object=options.no_object, paint=options.paint_over, track=options.track,
-        bop_csv=options.bop_csv)
+        block_s=options.block, bop_csv=options.bop_csv)
 
 
 def _source(options: argparse.Namespace):

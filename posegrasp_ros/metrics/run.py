@@ -20,7 +20,7 @@ from posegrasp_ros.metrics.summary import summarise
 
 # Video frames this close together show the same thing: a block of them is what the bootstrap draws. A recording of
 # one frame a scene, a second or more apart, has one frame a block: there, and only there, a block is a scene.
-BLOCK_NS = 1_000_000_000
+BLOCK_S = 1.0
 # From a grasp's name, the number of the symmetry it was turned by, and the (4, 4) pose of the true object in the
 # frame of the estimated one: whether the grasp works all the same; None where that is not known.
 GraspTolerates = Callable[[str, int, np.ndarray], 'bool | None']
@@ -57,16 +57,16 @@ class RunMetrics:
 
     :param target: the object, for pose errors; None when only reports are measured
     :param ledger: what the metrics are compared with; None for no verdicts
-    :param block_ns: frames within such a stretch of time are drawn together
+    :param block_s: frames within such a stretch of time are drawn together
     :param pose_check: tells for each pose whether the grasp that was planned with it tolerates its error, such as
         :meth:`posegrasp_ros.grasping.pose_check.PoseCheck.holds`; None holds every pose against the stated need
     """
 
-    def __init__(self, target: ErrorTarget | None = None, ledger: Ledger | None = None, block_ns: int = BLOCK_NS,
+    def __init__(self, target: ErrorTarget | None = None, ledger: Ledger | None = None, block_s: float = BLOCK_S,
                  pose_check: GraspTolerates | None = None):
         self._target = target
         self._ledger = ledger
-        self._block_ns = block_ns
+        self._block_ns = round(1e9 * block_s)
         self._pose_check = pose_check
         self._matrix, self._width_px = None, math.nan
         self._frames: dict[int, _Frame] = {}

@@ -79,6 +79,9 @@ class MonitorParameters:
     most_images: int = parameter(
         MOST_IMAGES, 'Images that a summary looks back on; verdicts look back on all.', minimum=1000,
         maximum=10_000_000)
+    block_s: float = parameter(
+        1.0, 'Images within so many seconds are one observation to verdicts: as long as a scene stays the same.',
+        minimum=0.001, maximum=3600.0)
     prometheus_port: int = parameter(
         0, 'Port of the Prometheus endpoint, /metrics over HTTP. 0: none.', minimum=0, maximum=65535)
     prometheus_address: str = parameter(
@@ -104,7 +107,7 @@ class MonitorNode(AutostartLifecycleNode):
         if chosen.estimator:
             about['estimator'] = chosen.estimator
         self._run = LiveRun(target, load_ledger(chosen.baselines or None), self._keeper(), chosen.silence_s, about,
-                            self._pose_check(card), chosen.most_images)
+                            self._pose_check(card), chosen.most_images, chosen.block_s)
         self._matrix = np.zeros(9)
         self._prometheus = self._open_prometheus()
         self._diagnostics_out = self.publisher(DiagnosticArray, '/diagnostics', qos.RESULT)
