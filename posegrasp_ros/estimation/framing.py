@@ -60,7 +60,3 @@ class Framing:
     def to_image(self, pixels: np.ndarray) -> np.ndarray:
         """Image pixels (..., 2) of input pixels."""
         return (pixels - self.offset - self.edge) / self.scale + self.edge
-
-    def to_input(self, pixels: np.ndarray) -> np.ndarray:
-        """Input pixels (..., 2) of image pixels."""
-        return (pixels - self.edge) * self.scale + self.edge + self.offset
