@@ -6,7 +6,7 @@ from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction, RegisterEventHandler
 from launch_ros.event_handlers import OnStateTransition
 
-from posegrasp_ros.bags import BagReader, BagTopics
+from posegrasp_ros.bags.reader import BagReader, BagTopics
 from posegrasp_ros.ros.launching import (
     camera_transform,
     declare,

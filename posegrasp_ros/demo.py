@@ -18,9 +18,9 @@ from posegrasp_ros.errors import BadInput
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.graph import NODES
 from posegrasp_ros.node_processes import NodeProcesses, free_domain
-from posegrasp_ros.report import format_table
+from posegrasp_ros.report.run_report import format_table
 from posegrasp_ros.resources import resource_path
-from posegrasp_ros.run_folder import REPORT_NAME, REPORTS_NAME, SUMMARY_NAME
+from posegrasp_ros.runs.folder import REPORT_NAME, REPORTS_NAME, SUMMARY_NAME
 
 POLL_S = 0.1
 # A machine under load takes its time to import and to find one another; then a pick takes a second or two.

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
-from posegrasp_ros.bag_messages import STANDARD_TYPES
-from posegrasp_ros.bag_writer import (
+from posegrasp_ros.bags.messages import STANDARD_TYPES
+from posegrasp_ros.bags.reader import BagError, BagFrame, BagReader, BagTopics, BagWriter, read_frames
+from posegrasp_ros.bags.writer import (
     DEPTH_TOPIC,
     make_camera_info,
     make_depth_image,
@@ -20,7 +21,6 @@ from posegrasp_ros.bag_writer import (
     new_message,
     pose_parts,
 )
-from posegrasp_ros.bags import BagError, BagFrame, BagReader, BagTopics, BagWriter, read_frames
 from posegrasp_ros.camera import Camera
 from posegrasp_ros.geometry import look_at, make_transform, rotation_from_vector
 

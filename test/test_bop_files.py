@@ -10,16 +10,16 @@ import cv2
 import numpy as np
 import pytest
 
-from posegrasp_ros import frame_answers
-from posegrasp_ros.bag_frame import BagFrame
-from posegrasp_ros.bags import BagWriter
-from posegrasp_ros.bop_csv import BopCsv, BopCsvError
-from posegrasp_ros.bop_dataset import BopDatasetError, BopReader, is_bop_dataset
+from posegrasp_ros.bags.bop_dataset import BopDatasetError, BopReader, is_bop_dataset
+from posegrasp_ros.bags.frame import BagFrame
+from posegrasp_ros.bags.frame_sources import SourceOptions, open_sources
+from posegrasp_ros.bags.reader import BagWriter
 from posegrasp_ros.camera import Camera
 from posegrasp_ros.estimation.estimate import PoseEstimate
 from posegrasp_ros.estimation.scripted import OracleEstimator
-from posegrasp_ros.evaluate import EvaluateOptions, evaluate_bags
-from posegrasp_ros.frame_sources import SourceOptions, open_sources
+from posegrasp_ros.evaluation import frame_answers
+from posegrasp_ros.evaluation.bop_csv import BopCsv, BopCsvError
+from posegrasp_ros.evaluation.evaluate import EvaluateOptions, evaluate_bags
 from posegrasp_ros.geometry import NO_SYMMETRY, make_transform, rotation_from_vector
 from posegrasp_ros.mesh import load_mesh
 from posegrasp_ros.metrics.pose_errors import STATED_NEED

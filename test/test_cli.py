@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
-from posegrasp_ros.bags import BagWriter, read_frames
+from posegrasp_ros.bags.reader import BagWriter, read_frames
 from posegrasp_ros.cli import main
 from posegrasp_ros.estimation.model_card import write_card
 from posegrasp_ros.resources import resource_path

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 
 from posegrasp_ros.cli import main
-from posegrasp_ros.compare import compare_runs, unpaired_interval
-from posegrasp_ros.compare_report import conclusions, format_comparison, render_comparison
-from posegrasp_ros.finished_run import FinishedRunError
+from posegrasp_ros.evaluation.compare import compare_runs, unpaired_interval
 from posegrasp_ros.geometry import make_transform
 from posegrasp_ros.metrics.baselines import load_ledger
 from posegrasp_ros.metrics.pose_errors import ErrorTarget
 from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.metrics.statistics import wilson_interval
-from posegrasp_ros.run_folder import RunFolder
+from posegrasp_ros.report.compare_report import conclusions, format_comparison, render_comparison
+from posegrasp_ros.runs.finished_run import FinishedRunError
+from posegrasp_ros.runs.folder import RunFolder
 
 TARGET = ErrorTarget(np.random.default_rng(0).uniform(-0.05, 0.05, (50, 3)), 0.17)
 SECOND = 1_000_000_000

@@ -8,24 +8,25 @@ import cv2
 import numpy as np
 import pytest
 
-from posegrasp_ros import bag_writer, frame_answers
-from posegrasp_ros.bags import BagError, BagFrame, BagTopics, BagWriter
+from posegrasp_ros.bags import writer as bag_writer
+from posegrasp_ros.bags.frame_sources import SourceOptions
+from posegrasp_ros.bags.paint_over import paint_over
+from posegrasp_ros.bags.photographs import PhotographReader
+from posegrasp_ros.bags.reader import BagError, BagFrame, BagTopics, BagWriter
 from posegrasp_ros.camera import Camera
-from posegrasp_ros.contestant import Contestant
 from posegrasp_ros.estimation.estimate import Estimation, PoseEstimate
 from posegrasp_ros.estimation.scripted import MeanPoseEstimator, OracleEstimator
-from posegrasp_ros.evaluate import EvaluateOptions, evaluate_bags
-from posegrasp_ros.frame_sources import SourceOptions
+from posegrasp_ros.evaluation import frame_answers
+from posegrasp_ros.evaluation.contestant import Contestant
+from posegrasp_ros.evaluation.evaluate import EvaluateOptions, evaluate_bags
 from posegrasp_ros.geometry import NO_SYMMETRY, invert, look_at, make_transform, rotation_from_vector
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.library import load_grasps
 from posegrasp_ros.grasping.planner import GraspPlanner
 from posegrasp_ros.mesh import load_mesh
 from posegrasp_ros.metrics.pose_errors import STATED_NEED, ErrorTarget
-from posegrasp_ros.paint_over import paint_over
-from posegrasp_ros.photographs import PhotographReader
 from posegrasp_ros.resources import resource_path
-from posegrasp_ros.run_folder import read_reports
+from posegrasp_ros.runs.folder import read_reports
 
 SECOND = 1_000_000_000
 CAMERA = Camera.from_field_of_view(64, 48, 1.0)

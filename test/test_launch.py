@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
-from posegrasp_ros.bags import BagError, BagFrame, BagWriter
+from posegrasp_ros.bags.reader import BagError, BagFrame, BagWriter
 from posegrasp_ros.camera import Camera
 from posegrasp_ros.errors import BadInput
 from posegrasp_ros.graph import NODES

@@ -11,16 +11,16 @@ from geometry_msgs.msg import PoseStamped
 from ros_harness import running
 from sensor_msgs.msg import CameraInfo, Image
 
-from posegrasp_ros.bag_writer import DEPTH_TOPIC
-from posegrasp_ros.bags import BagTopics, BagWriter, read_frames
+from posegrasp_ros.bags.frame_sources import SourceOptions
+from posegrasp_ros.bags.reader import BagTopics, BagWriter, read_frames
+from posegrasp_ros.bags.writer import DEPTH_TOPIC
 from posegrasp_ros.estimation.model_card import load_model_card
-from posegrasp_ros.evaluate import EvaluateOptions, evaluate_bags
-from posegrasp_ros.frame_sources import SourceOptions
+from posegrasp_ros.evaluation.evaluate import EvaluateOptions, evaluate_bags
 from posegrasp_ros.nodes.monitor_node import MonitorNode
 from posegrasp_ros.nodes.perception_node import PerceptionNode
 from posegrasp_ros.resources import resource_path
 from posegrasp_ros.ros import messages
-from posegrasp_ros.run_folder import read_reports
+from posegrasp_ros.runs.folder import read_reports
 from posegrasp_ros.simulation.record import record
 
 ACCURACY = ('position_error_median', 'rotation_error_median', 'recall_1cm_5deg', 'add_recall_10pct', 'ar_mssd',

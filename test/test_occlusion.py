@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from posegrasp_ros.bags import read_frames
+from posegrasp_ros.bags.reader import read_frames
 from posegrasp_ros.errors import BadInput
 from posegrasp_ros.geometry import transform_points
 from posegrasp_ros.mesh import load_mesh

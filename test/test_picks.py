@@ -21,9 +21,9 @@ from posegrasp_ros.grasping.library import load_grasps
 from posegrasp_ros.grasping.plan import PlannerOptions
 from posegrasp_ros.grasping.planner import GraspPlanner
 from posegrasp_ros.metrics.picks import RANKINGS, TOLD, Attempt, Condition, conditions_of, summarise
-from posegrasp_ros.picks_report import format_picks, headline, render_picks
+from posegrasp_ros.report.picks_report import format_picks, headline, render_picks
 from posegrasp_ros.resources import resource_path
-from posegrasp_ros.run_folder import read_reports
+from posegrasp_ros.runs.folder import read_reports
 from posegrasp_ros.simulation.pick_objects import load_pick_object
 from posegrasp_ros.simulation.picking import NOISE_SHAPES, PickingRun, run_picks
 from posegrasp_ros.simulation.scene import DEFAULT_BASE_FROM_CAMERA

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from posegrasp_ros.provenance import describe_bag, describe_run
+from posegrasp_ros.runs.provenance import describe_bag, describe_run
 
 
 def test_a_file_is_known_by_the_hash_of_its_bytes(tmp_path):

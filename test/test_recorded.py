@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 from test_bags import CAMERA, HandMade
 
-from posegrasp_ros.bag_messages import BagError
-from posegrasp_ros.bag_writer import make_header, new_message, pose_parts
+from posegrasp_ros.bags.messages import BagError
+from posegrasp_ros.bags.writer import make_header, new_message, pose_parts
+from posegrasp_ros.evaluation.recorded import RecordedTopics, evaluate_recorded
 from posegrasp_ros.geometry import NO_SYMMETRY, make_transform
 from posegrasp_ros.mesh import load_mesh
 from posegrasp_ros.metrics.pose_errors import STATED_NEED, ErrorTarget
 from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport
-from posegrasp_ros.recorded import RecordedTopics, evaluate_recorded
 from posegrasp_ros.resources import resource_path
-from posegrasp_ros.run_folder import read_reports
+from posegrasp_ros.runs.folder import read_reports
 
 SECOND = 1_000_000_000
 MESH = load_mesh(resource_path('models/box/mesh.obj'))

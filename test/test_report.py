@@ -14,8 +14,8 @@ from posegrasp_ros.metrics.baselines import load_ledger
 from posegrasp_ros.metrics.pose_errors import ErrorTarget
 from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport
-from posegrasp_ros.report import format_table, render_html
-from posegrasp_ros.run_folder import RunFolder, RunFolderError, read_reports
+from posegrasp_ros.report.run_report import format_table, render_html
+from posegrasp_ros.runs.folder import RunFolder, RunFolderError, read_reports
 
 TARGET = ErrorTarget(np.random.default_rng(0).uniform(-0.05, 0.05, (100, 3)), 0.17)
 SECOND = 1_000_000_000

@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from posegrasp_ros.metrics.stage_report import StageReport
-from posegrasp_ros.report_log import PARTS, ReportLog, log_paths
-from posegrasp_ros.run_folder import RunFolder, read_reports
+from posegrasp_ros.runs.folder import RunFolder, read_reports
+from posegrasp_ros.runs.report_log import PARTS, ReportLog, log_paths
 
 LIMIT = 8_000
 
@@ -81,7 +81,7 @@ def test_a_full_disk_is_an_error_each_time_and_what_is_lost_is_counted(tmp_path)
 FILL_UP = """
 import resource, signal, sys
 from pathlib import Path
-from posegrasp_ros.report_log import ReportLog
+from posegrasp_ros.runs.report_log import ReportLog
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 log = ReportLog(Path(sys.argv[1]))
 resource.setrlimit(resource.RLIMIT_FSIZE, (1005, resource.RLIM_INFINITY))
@@ -106,7 +106,7 @@ def test_a_line_that_does_not_fit_is_taken_back_and_the_log_goes_on_when_there_i
 APPEND_FOR_EVER = """
 import sys
 from posegrasp_ros.metrics.stage_report import StageReport
-from posegrasp_ros.run_folder import RunFolder
+from posegrasp_ros.runs.folder import RunFolder
 folder, stamp = RunFolder(sys.argv[1], most_bytes=200_000_000), 0
 while True:
     folder.append(StageReport(stamp, 'perception', True))

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from posegrasp_ros.report_plots import (
+from posegrasp_ros.report.plots import (
     error_curves,
     error_strips,
     latency_strips,

@@ -10,7 +10,7 @@ from posegrasp_ros.metrics.baselines import load_ledger
 from posegrasp_ros.metrics.liveness import ERROR, OK
 from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport
-from posegrasp_ros.run_keeper import MOST_TIME_SHARE, RunKeeper
+from posegrasp_ros.runs.keeper import MOST_TIME_SHARE, RunKeeper
 
 REPORT = StageReport(1, 'perception', True)
 

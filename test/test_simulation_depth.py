@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from posegrasp_ros.bag_writer import DEPTH_TOPIC
-from posegrasp_ros.bags import BagReader, BagTopics, read_frames
+from posegrasp_ros.bags.reader import BagReader, BagTopics, read_frames
+from posegrasp_ros.bags.writer import DEPTH_TOPIC
 from posegrasp_ros.mesh import load_mesh
 from posegrasp_ros.resources import resource_path
 from posegrasp_ros.simulation.record import record

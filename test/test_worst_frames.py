@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 import pytest
 
-from posegrasp_ros.bag_frame import BagFrame
+from posegrasp_ros.bags.frame import BagFrame
 from posegrasp_ros.camera import Camera
 from posegrasp_ros.estimation.estimate import Estimation, PoseEstimate
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.geometry import make_transform, rotation_from_vector
-from posegrasp_ros.worst_frames import (
+from posegrasp_ros.report.worst_frames import (
     ESTIMATE_COLOUR,
     HEIGHT,
     TRUTH_COLOUR,
@@ -72,7 +72,7 @@ def test_a_frame_that_is_not_among_the_worst_is_not_drawn(card, monkeypatch):
     worst = WorstFrames(card, most=2)
     for index in range(2):
         worst.consider(frame(index * SECOND), estimation(), 1.0)
-    monkeypatch.setattr('posegrasp_ros.worst_frames.draw_comparison', lambda *_: pytest.fail('drew it'))
+    monkeypatch.setattr('posegrasp_ros.report.worst_frames.draw_comparison', lambda *_: pytest.fail('drew it'))
     assert not worst.wants(5 * SECOND, 0.5) and worst.wants(5 * SECOND, 1.5)
     worst.consider(frame(5 * SECOND), estimation(), 0.5)
     worst.consider(frame(6 * SECOND), estimation(), math.nan)

@@ -34,7 +34,7 @@ def add_baseline(commands) -> None:
 
 def _add(options: argparse.Namespace) -> int:
     from posegrasp_ros.metrics.ledger_file import add_run
-    from posegrasp_ros.run_folder import read_summary
+    from posegrasp_ros.runs.folder import read_summary
 
     recorded = add_run(options.baselines, read_summary(options.run_folder), options.run_folder.resolve().name,
                        options.name, options.metrics)

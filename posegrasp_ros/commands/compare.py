@@ -26,8 +26,8 @@ def add_compare(commands) -> None:
 def _compare(options: argparse.Namespace) -> int:
     import json
 
-    from posegrasp_ros.compare import compare_runs
-    from posegrasp_ros.compare_report import format_comparison, render_comparison
+    from posegrasp_ros.evaluation.compare import compare_runs
+    from posegrasp_ros.report.compare_report import format_comparison, render_comparison
 
     comparison = compare_runs(options.runs)
     options.out.mkdir(parents=True, exist_ok=True)

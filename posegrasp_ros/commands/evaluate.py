@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from posegrasp_ros import option_types
-from posegrasp_ros.bag_truths import TOLERANCE_MS
+from posegrasp_ros.bags.truths import TOLERANCE_MS
 from posegrasp_ros.commands.options import (
     DONE,
     GATE_FAILED,
@@ -106,15 +106,15 @@ def _camera_pose_options(parser: argparse.ArgumentParser) -> None:
 
 def _evaluate(options: argparse.Namespace) -> int:
     from posegrasp_ros.estimation.model_card import load_model_card
-    from posegrasp_ros.evaluate import evaluate_bags
+    from posegrasp_ros.evaluation.evaluate import evaluate_bags
     from posegrasp_ros.metrics.baselines import load_ledger
-    from posegrasp_ros.report import format_table
+    from posegrasp_ros.report.run_report import format_table
 
     card, ledger = load_model_card(model_folder(options)), load_ledger(options.baselines)
     for metric, value in options.require or ():
         ledger = ledger.with_requirement(metric, value)
     if options.recorded:
-        from posegrasp_ros.recorded import evaluate_recorded
+        from posegrasp_ros.evaluation.recorded import evaluate_recorded
 
         planner = _planner(card, options)
         summary = evaluate_recorded(options.bags, card, _recorded_topics(options), ledger, options.out,
@@ -130,7 +130,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 def _options(card, options: argparse.Namespace):
     """How to evaluate."""
-    from posegrasp_ros.evaluate import EvaluateOptions
+    from posegrasp_ros.evaluation.evaluate import EvaluateOptions
     from posegrasp_ros.grasping.scene import Scene
 
     return EvaluateOptions(
@@ -143,8 +143,8 @@ def _options(card, options: argparse.Namespace):
 
 def _source(options: argparse.Namespace):
     """How the recordings are read."""
-    from posegrasp_ros.bags import BagTopics
-    from posegrasp_ros.frame_sources import SourceOptions
+    from posegrasp_ros.bags.frame_sources import SourceOptions
+    from posegrasp_ros.bags.reader import BagTopics
 
     topics = BagTopics(options.image_topic, options.camera_info_topic, options.ground_truth_topic,
                        options.base_frame, options.depth_topic, options.ground_truth_frame)
@@ -154,7 +154,7 @@ def _source(options: argparse.Namespace):
 
 def _recorded_topics(options: argparse.Namespace):
     """Which topics of the stages to read."""
-    from posegrasp_ros.recorded import RecordedTopics
+    from posegrasp_ros.evaluation.recorded import RecordedTopics
 
     return RecordedTopics(options.pose_topic, options.camera_info_topic, options.ground_truth_topic)
 

@@ -35,20 +35,20 @@ from posegrasp_ros.estimation.model_card import ModelCard, load_model_card
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.library import load_grasps
 from posegrasp_ros.grasping.pose_check import PoseCheck
-from posegrasp_ros.live_run import MOST_IMAGES, LiveRun
 from posegrasp_ros.metrics.baselines import load_ledger
 from posegrasp_ros.metrics.pose_errors import ErrorTarget
 from posegrasp_ros.metrics.run import GraspTolerates
 from posegrasp_ros.metrics.stage_report import STAGES
-from posegrasp_ros.prometheus_endpoint import PrometheusEndpoint, PrometheusError
-from posegrasp_ros.provenance import describe_run
 from posegrasp_ros.resources import resource_path
 from posegrasp_ros.ros import messages, qos
 from posegrasp_ros.ros.drained_group import DrainedGroup
 from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode, run_node
 from posegrasp_ros.ros.messages import stamp_ns
 from posegrasp_ros.ros.parameters import parameter
-from posegrasp_ros.run_keeper import RunKeeper
+from posegrasp_ros.runs.keeper import RunKeeper
+from posegrasp_ros.runs.live_run import MOST_IMAGES, LiveRun
+from posegrasp_ros.runs.prometheus_endpoint import PrometheusEndpoint, PrometheusError
+from posegrasp_ros.runs.provenance import describe_run
 
 # Nobody waits for a monitor, so it takes what has come a few times a second.
 DRAIN_EVERY_S = 0.1

@@ -10,9 +10,9 @@ from tqdm import tqdm
 
 from posegrasp_ros.metrics.picks import SCHEMA, Attempt, summarise
 from posegrasp_ros.metrics.stage_report import StageReport
-from posegrasp_ros.picks_report import render_picks
-from posegrasp_ros.provenance import describe_run
-from posegrasp_ros.run_folder import RunFolder
+from posegrasp_ros.report.picks_report import render_picks
+from posegrasp_ros.runs.folder import RunFolder
+from posegrasp_ros.runs.provenance import describe_run
 from posegrasp_ros.simulation.pick import HOLD_S, LIFTED_M, SHAKE_M_S2
 from posegrasp_ros.simulation.picking import PickingRun, run_picks
 from posegrasp_ros.simulation.scene import DENSITY_KG_M3, FRICTION

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from posegrasp_ros.bag_writer import BagWriter
-from posegrasp_ros.bags import BagFrame
+from posegrasp_ros.bags.reader import BagFrame
+from posegrasp_ros.bags.writer import BagWriter
 from posegrasp_ros.errors import BadInput
 from posegrasp_ros.mesh import Mesh
 from posegrasp_ros.simulation.instances import sample_scene_of_several

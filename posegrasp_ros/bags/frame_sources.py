@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from posegrasp_ros.bag_frame import Undecoded
-from posegrasp_ros.bag_topics import BagTopics
-from posegrasp_ros.bag_truths import TOLERANCE_MS, Truths
-from posegrasp_ros.bags import JUMP_NS, BagError, BagReader
-from posegrasp_ros.bop_dataset import BopReader, is_bop_dataset
-from posegrasp_ros.ground_truth_file import read_ground_truth
-from posegrasp_ros.photographs import PhotographReader, is_photograph_folder
+from posegrasp_ros.bags.bop_dataset import BopReader, is_bop_dataset
+from posegrasp_ros.bags.frame import Undecoded
+from posegrasp_ros.bags.ground_truth_file import read_ground_truth
+from posegrasp_ros.bags.photographs import PhotographReader, is_photograph_folder
+from posegrasp_ros.bags.reader import JUMP_NS, BagError, BagReader
+from posegrasp_ros.bags.topics import BagTopics
+from posegrasp_ros.bags.truths import TOLERANCE_MS, Truths
 
 FIELD_OF_VIEW_RAD = math.radians(60.0)
 GAP_NS = 10_000_000_000

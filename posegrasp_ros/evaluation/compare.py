@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from posegrasp_ros.finished_run import Answer, FinishedRun, FrameKey, load_runs
 from posegrasp_ros.metrics.baselines import METRIC_UNITS, load_ledger
 from posegrasp_ros.metrics.paired import mcnemar_exact, paired_difference
 from posegrasp_ros.metrics.statistics import Interval, verdict
 from posegrasp_ros.metrics.summary import RECALL_POSITION_M, RECALL_ROTATION_RAD
 from posegrasp_ros.metrics.verdicts import difference_interval
+from posegrasp_ros.runs.finished_run import Answer, FinishedRun, FrameKey, load_runs
 
 SCHEMA = 'posegrasp.comparison/1'
 # What the page shows of every run.
@@ -32,7 +32,7 @@ def compare_runs(folders: Sequence[Path]) -> dict:
 
     :return: {schema, runs: {name: parts of its summary}, reference: name, same_frames: {name: count},
         differences: [...], changes: [...], settings: [...]}, plain values ready for JSON
-    :raises posegrasp_ros.finished_run.FinishedRunError: when a folder holds no run
+    :raises posegrasp_ros.runs.finished_run.FinishedRunError: when a folder holds no run
     """
     reference, *others = runs = load_runs(list(folders))
     shared = {run.name: shared_frames(reference, run) for run in others}

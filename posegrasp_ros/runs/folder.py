@@ -11,8 +11,8 @@ from pathlib import Path
 from posegrasp_ros.errors import BadInput
 from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.metrics.summary import SCHEMA
-from posegrasp_ros.report import render_html
-from posegrasp_ros.report_log import NAME, ReportLog, log_paths
+from posegrasp_ros.report.run_report import render_html
+from posegrasp_ros.runs.report_log import NAME, ReportLog, log_paths
 
 REPORTS_NAME = NAME
 SUMMARY_NAME = 'summary.json'

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import textwrap
 
-from posegrasp_ros import display, report_plots
-from posegrasp_ros.report import TEXT_WIDTH, aligned, measured_metrics, render_page, requirements_of, time_need
+from posegrasp_ros import display
+from posegrasp_ros.report import plots
+from posegrasp_ros.report.page import render_page
+from posegrasp_ros.report.run_report import TEXT_WIDTH, measured_metrics, requirements_of, time_need
+from posegrasp_ros.report.table import aligned
 
 
 def format_comparison(comparison: dict) -> str:
@@ -22,10 +25,10 @@ def render_comparison(comparison: dict) -> str:
     return render_page(
         'compare.html.j2', comparison=comparison, runs=runs, conclusions=conclusions(comparison),
         requirements=requirements, needs={name: requirements_of(run) for name, run in runs.items()},
-        measured=measured_metrics(runs), falls={name: report_plots.waterfall(run) for name, run in runs.items()},
-        curves=report_plots.error_curves(runs), strips=report_plots.error_strips(runs),
-        reliability=report_plots.reliability_curves(runs),
-        latency=report_plots.latency_strips(runs, time_need(requirements)))
+        measured=measured_metrics(runs), falls={name: plots.waterfall(run) for name, run in runs.items()},
+        curves=plots.error_curves(runs), strips=plots.error_strips(runs),
+        reliability=plots.reliability_curves(runs),
+        latency=plots.latency_strips(runs, time_need(requirements)))
 
 
 def conclusions(comparison: dict) -> list[str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from posegrasp_ros import display
 from posegrasp_ros.metrics.picks import ASSUMED, QUALITY, TOLD
-from posegrasp_ros.report import aligned, render_page
+from posegrasp_ros.report.page import render_page
+from posegrasp_ros.report.table import aligned
 
 
 def format_picks(summary: dict) -> str:

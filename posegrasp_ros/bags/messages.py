@@ -11,7 +11,7 @@ from rosbags.interfaces import MessageDefinitionFormat
 from rosbags.rosbag2 import Reader
 from rosbags.typesys import Stores, TypesysError, get_types_from_idl, get_types_from_msg, get_typestore
 
-from posegrasp_ros.bag_salvage import BagMessage, is_sqlite, is_unchunked, recording_files, salvage
+from posegrasp_ros.bags.salvage import BagMessage, is_sqlite, is_unchunked, recording_files, salvage
 from posegrasp_ros.errors import BadInput
 
 LOGGER = logging.getLogger(__name__)

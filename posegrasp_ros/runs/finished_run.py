@@ -13,8 +13,8 @@ from typing import NamedTuple
 from posegrasp_ros.errors import BadInput
 from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.metrics.summary import SCHEMA
-from posegrasp_ros.report_log import log_paths
-from posegrasp_ros.run_folder import SUMMARY_NAME
+from posegrasp_ros.runs.report_log import log_paths
+from posegrasp_ros.runs.folder import SUMMARY_NAME
 
 
 class FinishedRunError(BadInput):

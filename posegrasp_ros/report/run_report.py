@@ -5,16 +5,15 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping, Sequence
 from itertools import groupby
-from pathlib import Path
 
-import jinja2
-
-from posegrasp_ros import display, report_plots
+from posegrasp_ros import display
+from posegrasp_ros.report import plots
+from posegrasp_ros.report.page import render_page
+from posegrasp_ros.report.table import aligned
 
 # The source of an entry that was measured with the run, not taken from the ledger.
 SAME_FRAMES = 'measured on the same frames'
 TEXT_WIDTH = 110
-TEMPLATES = Path(__file__).parent / 'templates'
 # Metrics of the side-by-side table and their column heads in the terminal; the page shows all.
 COMPARED = {
     'recall_1cm_5deg': '1 cm, 5°',
@@ -47,7 +46,7 @@ def format_table(summary: dict) -> str:
 def render_html(summary: dict, pictures: Sequence[dict] = ()) -> str:
     """The summary as one self-contained page.
 
-    :param pictures: the worst frames, see :meth:`posegrasp_ros.worst_frames.WorstFrames.pictures`
+    :param pictures: the worst frames, see :meth:`posegrasp_ros.report.worst_frames.WorstFrames.pictures`
     """
     estimators, requirements = estimators_of(summary), requirements_of(summary)
     return render_page(
@@ -55,20 +54,12 @@ def render_html(summary: dict, pictures: Sequence[dict] = ()) -> str:
         headline_bar=requirements.get(summary['headline']['name']), next=summary.get('next'),
         paired=summary.get('paired') or (),
         measured=measured_metrics(estimators), requirements=requirements,
-        fall=report_plots.waterfall(summary), curves=report_plots.error_curves(estimators),
-        strips=report_plots.error_strips(estimators), reliability=report_plots.reliability_curves(estimators),
-        latency=report_plots.latency_strips({'': summary}, time_need(requirements)),
+        fall=plots.waterfall(summary), curves=plots.error_curves(estimators),
+        strips=plots.error_strips(estimators), reliability=plots.reliability_curves(estimators),
+        latency=plots.latency_strips({'': summary}, time_need(requirements)),
         verdicts=[list(items) for _, items in groupby(summary['verdicts'], lambda item: item['metric'])],
-        scale=report_plots.verdict_scale, remaining=lambda item: _remaining(summary, item),
+        scale=plots.verdict_scale, remaining=lambda item: _remaining(summary, item),
         most_failures=max(summary['failures'].values(), default=1))
-
-
-def render_page(template: str, **values) -> str:
-    """One of our templates, filled in; what it shows of numbers it takes from :mod:`posegrasp_ros.display`."""
-    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True,
-                                     lstrip_blocks=True, undefined=jinja2.StrictUndefined)
-    environment.globals['display'] = display
-    return environment.get_template(template).render(**values)
 
 
 def requirements_of(summary: dict) -> dict[str, dict]:
@@ -166,7 +157,7 @@ def _pair_rows(summary: dict) -> list[str]:
 
 def _waterfall_blocks(summary: dict) -> list[list[str]]:
     """What the attempts fell to, and what a stage would gain if it alone were perfect."""
-    fall = report_plots.waterfall(summary)
+    fall = plots.waterfall(summary)
     if fall is None:
         return []
     rows = [[f'of {fall["total"]} {fall["of"]}', 'stage', 'lost', 'share'],
@@ -174,11 +165,3 @@ def _waterfall_blocks(summary: dict) -> list[list[str]]:
             ['good', '', str(fall['successes']), display.quantity(fall['rate'], '1')]]
     gains = ', '.join(f'{gain["stage"]} {display.quantity(gain["rate"], "1")}' for gain in fall['gains'])
     return [aligned(rows, left=(0, 1)), [f'If one stage alone were perfect: {gains}'] if gains else []]
-
-
-def aligned(rows: list[list[str]], left: tuple[int, ...] = (0,)) -> list[str]:
-    """Rows padded to columns, numbers to the right, with a rule below the first."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ['  '.join(cell.ljust(width) if column in left else cell.rjust(width)
-                       for column, (cell, width) in enumerate(zip(row, widths))).rstrip() for row in rows]
-    return [lines[0], '  '.join('-' * width for width in widths), *lines[1:]]

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
-from posegrasp_ros.bag_frame import BagFrame
-from posegrasp_ros.frame_answers import Answer
+from posegrasp_ros.bags.frame import BagFrame
+from posegrasp_ros.evaluation.frame_answers import Answer
 from posegrasp_ros.metrics.pose_errors import ErrorTarget
 from posegrasp_ros.metrics.run import BLOCK_S, GraspTolerates, RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport

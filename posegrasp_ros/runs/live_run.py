@@ -21,7 +21,7 @@ from posegrasp_ros.metrics.settled import Settled
 from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.metrics.summary import summarise
 from posegrasp_ros.metrics.truth_match import TruthMatch
-from posegrasp_ros.run_keeper import RunKeeper
+from posegrasp_ros.runs.keeper import RunKeeper
 
 # Half an hour at 30 Hz.
 MOST_IMAGES = 50_000

@@ -9,15 +9,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from posegrasp_ros.bag_fields import camera_of, pose_of, stamp_of
-from posegrasp_ros.bag_frame import BagFrame, PackedFrame, PackedImage
-from posegrasp_ros.bag_messages import BagError, BagMessage, BagMessages
-from posegrasp_ros.bag_topics import TF, BagTopics, guess_topics, poses_listing
-from posegrasp_ros.bag_truths import TOLERANCE_MS, Truths
-from posegrasp_ros.bag_writer import BagWriter
+from posegrasp_ros.bags.fields import camera_of, pose_of, stamp_of
+from posegrasp_ros.bags.frame import BagFrame, PackedFrame, PackedImage
+from posegrasp_ros.bags.frame_tree import STATIC_NS, FrameTree
+from posegrasp_ros.bags.messages import BagError, BagMessage, BagMessages
+from posegrasp_ros.bags.topics import TF, BagTopics, guess_topics, poses_listing
+from posegrasp_ros.bags.truths import TOLERANCE_MS, Truths
+from posegrasp_ros.bags.writer import BagWriter
 from posegrasp_ros.camera import Camera, CameraError
 from posegrasp_ros.depth_images import SLOP_MS, DepthImages
-from posegrasp_ros.frame_tree import STATIC_NS, FrameTree
 from posegrasp_ros.geometry import transform_from_pose
 
 __all__ = ['BagError', 'BagFrame', 'BagReader', 'BagTopics', 'BagWriter', 'read_frames']

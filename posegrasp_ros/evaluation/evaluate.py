@@ -12,13 +12,7 @@ import numpy as np
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from posegrasp_ros.bop_csv import BopCsv
-from posegrasp_ros.contestant import Contestant
-from posegrasp_ros.errors import BadInput
-from posegrasp_ros.estimation.create import ESTIMATORS
-from posegrasp_ros.estimation.model_card import ModelCard
-from posegrasp_ros.frame_answers import AnsweredFrame, Work, answered_frames
-from posegrasp_ros.frame_sources import (
+from posegrasp_ros.bags.frame_sources import (
     Source,
     SourcedFrame,
     SourceOptions,
@@ -26,6 +20,12 @@ from posegrasp_ros.frame_sources import (
     sourced_frames,
     total_count,
 )
+from posegrasp_ros.errors import BadInput
+from posegrasp_ros.estimation.create import ESTIMATORS
+from posegrasp_ros.estimation.model_card import ModelCard
+from posegrasp_ros.evaluation.bop_csv import BopCsv
+from posegrasp_ros.evaluation.contestant import Contestant
+from posegrasp_ros.evaluation.frame_answers import AnsweredFrame, Work, answered_frames
 from posegrasp_ros.grasping.planner import GraspPlanner
 from posegrasp_ros.grasping.scene import Scene
 from posegrasp_ros.interruption import interrupt_noted
@@ -35,10 +35,10 @@ from posegrasp_ros.metrics.pairs import paired_comparisons
 from posegrasp_ros.metrics.pose_errors import ErrorTarget
 from posegrasp_ros.metrics.run import BLOCK_S
 from posegrasp_ros.metrics.summary import judged
-from posegrasp_ros.provenance import describe_run
-from posegrasp_ros.report import SAME_FRAMES, render_html
-from posegrasp_ros.run_folder import RunFolder
-from posegrasp_ros.worst_frames import WorstFrames
+from posegrasp_ros.report.run_report import SAME_FRAMES, render_html
+from posegrasp_ros.report.worst_frames import WorstFrames
+from posegrasp_ros.runs.folder import RunFolder
+from posegrasp_ros.runs.provenance import describe_run
 
 LOGGER = logging.getLogger(__name__)
 # Estimators that are references for the others, and the ledger's kind of each.

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
 
-from posegrasp_ros.bag_messages import STANDARD_TYPES, BagError
+from posegrasp_ros.bags.messages import STANDARD_TYPES, BagError
 from posegrasp_ros.geometry import quaternion_from_matrix
 from posegrasp_ros.images import encode_jpeg
 
 if TYPE_CHECKING:
-    from posegrasp_ros.bags import BagFrame
+    from posegrasp_ros.bags.reader import BagFrame
     from posegrasp_ros.camera import Camera
 
 CAMERA_FRAME = 'camera_optical_frame'

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from posegrasp_ros.bag_frame import BagFrame
+from posegrasp_ros.bags.frame import BagFrame
 from posegrasp_ros.camera import Camera, CameraError
 from posegrasp_ros.errors import BadInput
 from posegrasp_ros.geometry import make_transform

@@ -7,7 +7,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from posegrasp_ros.bag_frame import BagFrame
+from posegrasp_ros.bags.frame import BagFrame
 from posegrasp_ros.geometry import transform_points
 from posegrasp_ros.mesh import Mesh
 

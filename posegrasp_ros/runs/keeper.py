@@ -9,7 +9,7 @@ from threading import Thread
 
 from posegrasp_ros.metrics.liveness import ERROR, OK, Health
 from posegrasp_ros.metrics.stage_report import StageReport
-from posegrasp_ros.run_folder import RunFolder, RunFolderError
+from posegrasp_ros.runs.folder import RunFolder, RunFolderError
 
 # A summary looks at all images again, so its cost grows with the run.
 MOST_TIME_SHARE = 0.02

@@ -1,0 +1,1 @@
+"""Offline evaluation: frames through estimators, planner and metrics, and runs compared."""

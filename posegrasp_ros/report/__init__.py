@@ -1,0 +1,1 @@
+"""Runs for people: tables for the terminal and self-contained pages."""
