@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hand_made_bags import frames
 
+from posegrasp_ros.bags.writer import BagWriter
 from posegrasp_ros.mesh import load_mesh
 from posegrasp_ros.node_processes import node_environment
 from posegrasp_ros.resources import resource_path
@@ -40,6 +42,15 @@ def scripted_model(tmp_path_factory) -> Path:
     (folder / 'none.onnx').write_bytes(b'not a network')
     write_card(folder)
     return folder
+
+
+@pytest.fixture
+def bag(tmp_path) -> Path:
+    """A recording of five whole frames."""
+    with BagWriter(tmp_path / 'bag') as writer:
+        for frame in frames(5):
+            writer.write(frame)
+    return tmp_path / 'bag'
 
 
 def simulated_frames(mesh, count: int, seed: int, image_size: tuple[int, int] = (640, 480)) -> list:

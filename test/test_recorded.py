@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from test_bags import CAMERA, HandMade
+from hand_made_bags import CAMERA, HandMade
 
 from posegrasp_ros.bags.messages import BagError
 from posegrasp_ros.bags.writer import make_header, new_message, pose_parts
