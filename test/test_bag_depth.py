@@ -7,9 +7,7 @@ import pytest
 from hand_made_bags import SECOND, HandMade, frames
 
 from posegrasp_ros.bags.reader import BagError, BagReader, BagTopics, BagWriter, read_frames
-from posegrasp_ros.bags.writer import (
-    DEPTH_TOPIC,
-)
+from posegrasp_ros.bags.writer import DEPTH_TOPIC
 
 
 def test_depth_comes_back_where_its_topic_is_asked_for(tmp_path):
