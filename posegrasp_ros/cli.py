@@ -10,11 +10,13 @@ from posegrasp_ros import __version__
 from posegrasp_ros.commands.baseline import add_baseline
 from posegrasp_ros.commands.compare import add_compare
 from posegrasp_ros.commands.evaluate import add_evaluate
+from posegrasp_ros.commands.feasibility import add_feasibility
 from posegrasp_ros.commands.grasps import add_grasps
 from posegrasp_ros.commands.models import add_bench, add_check
 from posegrasp_ros.commands.options import BAD_INPUT, INTERRUPTED
 from posegrasp_ros.commands.picks import add_picks
 from posegrasp_ros.commands.simulate import add_demo, add_record
+from posegrasp_ros.commands.status import add_status
 from posegrasp_ros.commands.train import add_calibrate, add_train
 from posegrasp_ros.errors import BadInput
 
@@ -57,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--version', action='version', version=__version__)
     commands = parser.add_subparsers(title='commands', required=True, metavar='COMMAND')
     for add in (add_demo, add_picks, add_record, add_evaluate, add_compare, add_baseline, add_train, add_calibrate,
-                add_grasps, add_bench, add_check):
+                add_grasps, add_bench, add_check, add_feasibility, add_status):
         add(commands)
     return parser
 

@@ -40,6 +40,16 @@ def not_negative(text: str) -> float:
     return _number(float, text, 'a number of at least 0', lambda number: 0 <= number < math.inf)
 
 
+def at_least_one(text: str) -> float:
+    """A factor that makes nothing smaller."""
+    return _number(float, text, 'a number of at least 1', lambda number: 1 <= number < math.inf)
+
+
+def share_inside(text: str) -> float:
+    """A probability that is neither never nor always."""
+    return _number(float, text, 'a number between 0 and 1', lambda number: 0 < number < 1)
+
+
 def share(text: str) -> float:
     """A probability."""
     return _number(float, text, 'a number from 0 to 1', lambda number: 0 <= number <= 1)
@@ -55,14 +65,35 @@ def field_of_view(text: str) -> float:
     return _number(float, text, 'an angle between 1 and 170 degrees', lambda number: 1 <= number <= 170)
 
 
+def distance_range(text: str) -> tuple[float, float]:
+    """Nearest and farthest, metres."""
+    near, far = value_range(text)
+    if not 0.05 <= near <= far <= 20:
+        raise argparse.ArgumentTypeError(f'expected NEAR:FAR in metres from 0.05 to 20, got {text!r}')
+    return near, far
+
+
+def value_range(text: str) -> tuple[float, float]:
+    """Two numbers of at least 0, the lower first; one stands for both."""
+    low, high = _pair(text) if ':' in text else 2 * (not_negative(text),)
+    if not 0 <= low <= high < math.inf:
+        raise argparse.ArgumentTypeError(f'expected two numbers of at least 0, the lower first, got {text!r}')
+    return low, high
+
+
 def share_range(text: str) -> tuple[float, float]:
     """Two shares, the lower first."""
+    low, high = _pair(text)
+    if not 0 <= low < high <= 1:
+        raise argparse.ArgumentTypeError(f'expected two shares from 0 to 1, the lower first, got {text!r}')
+    return low, high
+
+
+def _pair(text: str) -> tuple[float, float]:
     try:
         low, high = (float(part) for part in text.split(':'))
     except ValueError as error:
         raise argparse.ArgumentTypeError(f'expected LOW:HIGH such as 0.3:0.6, got {text!r}') from error
-    if not 0 <= low < high <= 1:
-        raise argparse.ArgumentTypeError(f'expected two shares from 0 to 1, the lower first, got {text!r}')
     return low, high
 
 

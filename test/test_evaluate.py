@@ -64,7 +64,7 @@ def estimators(monkeypatch):
 @pytest.fixture
 def card():
     return SimpleNamespace(name='box', mesh=MESH, symmetry=NO_SYMMETRY, tolerance=STATED_NEED,
-                           network_sha256='00' * 32)
+                           network_sha256='00' * 32, sha256='1' * 64)
 
 
 @pytest.fixture(scope='module')

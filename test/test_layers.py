@@ -20,15 +20,15 @@ RESERVED = [
     (('rclpy', *MESSAGES), ('ros', 'nodes')),
     (('launch_ros',), ('ros.launching',)),
     (('torch',), ('training',)),
-    (('mujoco',), ('simulation', 'training', 'nodes.simulator_node')),
+    (('mujoco',), ('simulation', 'training', 'feasibility', 'nodes.simulator_node')),
 ]
 # Layers from the bottom up; a module imports from its own or from one below.
 LAYERS = (
     ('__init__', 'errors', 'resources', 'fields', 'processors', 'compiled', 'display', 'geometry', 'camera',
      'images', 'mesh', 'mesh_family', 'colour_atlas', 'graph', 'calibration_file', 'depth_images'),
     ('estimation', 'grasping', 'metrics'),
-    ('simulation', 'training', 'bags', 'report', 'runs', 'evaluation', 'interruption', 'overlay', 'bench',
-     'bench_planner', 'check'),
+    ('simulation', 'training', 'feasibility', 'lifecycle', 'bags', 'report', 'runs', 'evaluation', 'interruption',
+     'overlay', 'bench', 'bench_planner', 'check'),
     ('ros',),
     ('nodes',),
     ('cli', 'commands', 'option_types', 'demo', 'node_processes'),

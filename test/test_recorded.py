@@ -28,7 +28,8 @@ FOUND = make_transform(None, (0.004, 0.02, 0.6))
 @pytest.fixture
 def card():
     return SimpleNamespace(
-        name='box', mesh=MESH, symmetry=NO_SYMMETRY, tolerance=STATED_NEED, network_sha256='0' * 64
+        name='box', mesh=MESH, symmetry=NO_SYMMETRY, tolerance=STATED_NEED, network_sha256='0' * 64,
+        sha256='1' * 64,
     )
 
 

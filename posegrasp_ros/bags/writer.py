@@ -31,15 +31,18 @@ class BagWriter:
     """Writes frames as a context manager; what was written before an error or Ctrl-C stays a whole bag.
 
     :param path: the folder to make
+    :param about: what else is to be known of the recording; kept in its metadata as rosbag2's custom data
     :raises BagError: when the folder exists or cannot be made
     """
 
-    def __init__(self, path: str | Path):
+    def __init__(self, path: str | Path, about: dict[str, str] | None = None):
         self._path = Path(path)
         try:
             self._writer = Writer(self._path, version=9, storage_plugin=StoragePlugin.MCAP)
         except WriterError as error:
             raise BagError(f'{self._path}: exists already; expected the name of a new folder') from error
+        for key, value in (about or {}).items():
+            self._writer.set_custom_data(key, value)
         self._connections: dict[str, Any] = {}
 
     def __enter__(self) -> BagWriter:

@@ -108,6 +108,11 @@ class ModelCard:
     def network_sha256(self) -> str:
         return self.network.sha256
 
+    @property
+    def sha256(self) -> str:
+        """Of model.yaml as it is now, lower-case hex."""
+        return sha256_of(self.folder / CARD_NAME)
+
 
 def load_model_card(folder: str | Path) -> ModelCard:
     """Read and check ``folder/model.yaml`` and the files it names, hashes included.

@@ -47,8 +47,8 @@ class GraspPlanner:
         self._tolerance_along = self.tolerance.along()
         self.pose_check = PoseCheck(self.tolerance, grasp_set, symmetry)
         self._candidates = Candidates(gripper, grasp_set, symmetry, self.options)
-        self._grasps, self._force_n = grasp_set.grasps, gripper.force_n
-        self._symmetry, self._reach = symmetry, reach
+        self.grasps, self._force_n = grasp_set.grasps, gripper.force_n
+        self.symmetry, self._reach = symmetry, reach
 
     def by_quality_alone(self) -> GraspPlanner:
         """The same planner as one that knows nothing of uncertainty; what was computed is shared."""
@@ -73,7 +73,7 @@ class GraspPlanner:
         pose = _checked_pose(base_from_object)
         known = covariance is not None and bool(np.any(covariance))
         typical = self._typical_errors()
-        errors = self._symmetry.without_spin(_checked_covariance(covariance) if known else typical, pose)
+        errors = self.symmetry.without_spin(_checked_covariance(covariance) if known else typical, pose)
         placed = self._candidates.place(pose, errors if self.options.use_covariance else typical, scene)
         probabilities, weakest = self._probabilities(pose, placed, errors)
         scores = placed.outlooks**self.options.quality_weight
@@ -88,13 +88,13 @@ class GraspPlanner:
         ranked = self._within_reach(ranked, approaches, placed.verdicts)
         grasps = [self._planned(grasp, approaches[grasp], scores[grasp], probabilities[grasp]) for grasp in ranked]
         fell = {reason: int((placed.verdicts == verdict).sum()) for reason, verdict in VERDICTS.items()}
-        numbers = {'candidates': float(len(self._grasps)), 'feasible': float(len(grasps)),
+        numbers = {'candidates': float(len(self.grasps)), 'feasible': float(len(grasps)),
                    **{f'fell_{reason}': float(count) for reason, count in fell.items()}}
         if grasps:
             numbers['success_probability'] = grasps[0].success_probability
             numbers['symmetry_copy'] = float(placed.copies[ranked[0]])
         numbers['plan_ms'] = 1000.0 * (time.perf_counter() - start)
-        discarded = DiscardedGrasps(self._grasps, placed.base_from_tcp, placed.verdicts)
+        discarded = DiscardedGrasps(self.grasps, placed.base_from_tcp, placed.verdicts)
         return Plan(grasps, '' if grasps else _reason_for_none(fell), fell, numbers, discarded, weakest)
 
     def _typical_errors(self) -> np.ndarray:
@@ -142,7 +142,7 @@ class GraspPlanner:
 
     def _planned(self, grasp: int, approach: np.ndarray, score: float, probability: float) -> PlannedGrasp:
         """Grasp number ``grasp`` ready to be carried out."""
-        kind = self._grasps[grasp]
+        kind = self.grasps[grasp]
         return PlannedGrasp(kind.name, approach[1], float(score), kind.opening_m, self._force_n, list(approach),
                             float(probability), self._tolerance_along[grasp], kind.width_m)
 

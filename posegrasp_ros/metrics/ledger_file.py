@@ -1,13 +1,14 @@
-"""Adding to the ledger what a run measured."""
+"""Adding to the ledger what a run measured, or what a task was found to need."""
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from posegrasp_ros.metrics.baselines import METRIC_UNITS, UNIT_FACTORS, BaselineError, load_ledger
+from posegrasp_ros.metrics.baselines import METRIC_UNITS, UNIT_FACTORS, BaselineError, Entry, load_ledger
 from posegrasp_ros.metrics.ledger_text import LedgerText
+from posegrasp_ros.metrics.statistics import Interval
 from posegrasp_ros.resources import resource_path
 
 KIND = 'previous'
@@ -28,19 +29,26 @@ def add_run(path: str | Path, summary: dict, run: str, name: str = 'previous run
     :return: the metrics that were recorded
     :raises BaselineError: when the ledger cannot be used, or the run did not measure what is to be recorded
     """
-    path = Path(path)
     metrics = _chosen(summary, run, metrics)
+    add_entries(path, {metric: _entry(summary, metric, run, name) for metric in metrics})
+    return metrics
+
+
+def add_entries(path: str | Path, entries: Mapping[str, Entry]) -> None:
+    """Write one entry for each metric, which replaces an older one of its kind and name.
+
+    :raises BaselineError: when the ledger cannot be used
+    """
+    path = Path(path)
     source = path if path.exists() else resource_path('config/baselines.yaml')
     load_ledger(source)
     text = source.read_text(encoding='utf-8')
-    for metric in metrics:
+    for metric, entry in entries.items():
         ledger = LedgerText(text)
         if metric not in ledger.metrics:
             ledger = LedgerText(ledger.with_metric(_block(metric)))
-        entry = _entry(summary, metric, run, name, ledger.unit(metric))
-        text = ledger.with_entry(metric, entry)
+        text = ledger.with_entry(metric, _stated(entry, UNIT_FACTORS[METRIC_UNITS[metric]][ledger.unit(metric)]))
     _replace(path, text)
-    return metrics
 
 
 def _chosen(summary: dict, run: str, metrics: Iterable[str] | None) -> list[str]:
@@ -67,21 +75,26 @@ def _block(metric: str) -> list[str]:
     return [f'{metric}:', f'  unit: "{METRIC_UNITS[metric]}"', f'  direction: {direction}', '  entries: []']
 
 
-def _entry(summary: dict, metric: str, run: str, name: str, unit: str) -> dict[str, object]:
-    """What a run measured of a metric, in the unit that the ledger states it in."""
+def _entry(summary: dict, metric: str, run: str, name: str) -> Entry:
+    """What a run measured of a metric."""
     measured, provenance = summary['metrics'][metric], summary['provenance']
-    factor = UNIT_FACTORS[METRIC_UNITS[metric]][unit]
+    return Entry(name, KIND, measured['value'], _source(summary, run, measured['n']),
+                 provenance.get('time', datetime.date.today().isoformat())[:10],
+                 interval=Interval(*measured['interval']) if measured['interval'] else None)
 
-    def stated(value: float) -> float:
+
+def _stated(entry: Entry, factor: float) -> dict[str, object]:
+    """An entry as a ledger states it, in a unit so many times that of :data:`METRIC_UNITS`."""
+    def rounded(value: float) -> float:
         return float(f'{value / factor:.{FIGURES}g}')
 
-    entry = {'name': name, 'kind': KIND, 'value': stated(measured['value'])}
-    if measured['interval']:
+    stated = {'name': entry.name, 'kind': entry.kind, 'value': rounded(entry.value)}
+    if entry.interval:
         # Rounded inwards it could leave out the value, and a run without scatter be worse than itself.
-        low, high = measured['interval']
-        entry['interval'] = [stated(low - ROUNDING * abs(low)), stated(high + ROUNDING * abs(high))]
-    return {**entry, 'source': _source(summary, run, measured['n']),
-            'date': provenance.get('time', datetime.date.today().isoformat())[:10], 'fair': True}
+        low, high = entry.interval
+        stated['interval'] = [rounded(low - ROUNDING * abs(low)), rounded(high + ROUNDING * abs(high))]
+    stated |= {'source': entry.source, 'date': entry.date, 'fair': entry.fair}
+    return {**stated, 'note': entry.note} if entry.note else stated
 
 
 def _source(summary: dict, run: str, count: int) -> str:

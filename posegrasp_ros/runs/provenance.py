@@ -9,6 +9,8 @@ import platform
 from importlib import metadata
 from pathlib import Path
 
+import yaml
+
 import posegrasp_ros
 from posegrasp_ros.estimation.model_card import ModelCard
 from posegrasp_ros.processors import processor_name, usable_cpus
@@ -16,6 +18,9 @@ from posegrasp_ros.processors import processor_name, usable_cpus
 LIBRARIES = ('numpy', 'onnxruntime', 'opencv', 'scipy', 'rosbags', 'mcap')
 MOST_FILES_NAMED = 20
 BLOCK_BYTES = 1 << 20
+CLOCK = '/clock'
+# In a recording's custom data, that no camera took it.
+SIMULATED = {'origin': 'simulation'}
 # OpenCV and onnxruntime go by several package names; the first that is installed counts.
 DISTRIBUTIONS = {
     'opencv': ('opencv-python-headless', 'opencv-python', 'opencv-contrib-python'),
@@ -39,7 +44,7 @@ def describe_run(card: ModelCard | None = None, bags: list[Path] | None = None, 
         'versions': {'python': platform.python_version(), **{name: _version(name) for name in LIBRARIES}},
     }
     if card is not None:
-        provenance['model'] = {'name': card.name, 'sha256': card.network_sha256}
+        provenance['model'] = describe_model(card)
     if bags is not None:
         provenance['bags'] = [describe_bag(Path(bag)) for bag in bags]
     if seed is not None:
@@ -50,8 +55,14 @@ def describe_run(card: ModelCard | None = None, bags: list[Path] | None = None, 
     return provenance
 
 
+def describe_model(card: ModelCard) -> dict:
+    """A model's name, and hashes of its network and of its card, which states those of all its networks."""
+    return {'name': card.name, 'sha256': card.network_sha256, 'card_sha256': card.sha256}
+
+
 def describe_bag(path: Path) -> dict:
-    """A recording's name, its files with their sizes in bytes, of very many their number and sum, and a hash.
+    """A recording's name, its files with their sizes in bytes, of very many their number and sum, a hash, and
+    whether it shows a simulation.
 
     The hash is that of a single file's bytes; of several files that of their names and hashes, sorted by name, as
     ``sha256sum`` prints them.
@@ -66,7 +77,18 @@ def describe_bag(path: Path) -> dict:
         hashes = [hashlib.sha256(lines.encode()).hexdigest()]
     if len(sizes) > MOST_FILES_NAMED:
         sizes = {f'{len(sizes)} files': sum(sizes.values())}
-    return {'name': path.name, 'files': sizes, 'sha256': hashes[0]}
+    return {'name': path.name, 'files': sizes, 'sha256': hashes[0], 'simulated': _is_simulated(path)}
+
+
+def _is_simulated(path: Path) -> bool:
+    """Whether a recording's metadata says so, or names the clock that simulations publish; files alone do not."""
+    described_in = (path if path.is_dir() else path.parent) / 'metadata.yaml'
+    try:
+        information = yaml.safe_load(described_in.read_text(encoding='utf-8'))['rosbag2_bagfile_information']
+        topics = {topic['topic_metadata']['name'] for topic in information['topics_with_message_count']}
+        return (information.get('custom_data') or {}).get('origin') == SIMULATED['origin'] or CLOCK in topics
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, yaml.YAMLError):
+        return False  # no recording of rosbag2, or one of which nobody can say
 
 
 def _sha256(path: Path) -> str:

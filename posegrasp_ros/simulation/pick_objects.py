@@ -41,38 +41,61 @@ class PickObject:
     model: Path | None = None
 
 
-def load_pick_object(given: str, gripper: Gripper, options: PlannerOptions | None = None,
-                     own_grasps: bool = True) -> PickObject:
+@dataclass(frozen=True, eq=False)
+class NamedObject:
+    """An object before anyone thinks of grasps.
+
+    :param card: of its model; None where there is none
+    """
+
+    name: str
+    mesh: Mesh
+    symmetry: Symmetry = NO_SYMMETRY
+    convex_parts: Sequence[trimesh.Trimesh] | None = None
+    card: ModelCard | None = None
+
+
+def load_object(given: str) -> NamedObject:
     """The object that a user means.
 
     :param given: ``box`` or ``can`` (the shipped models), a name of the mesh family, a model folder or a mesh file
-    :param own_grasps: plan with a model folder's grasps, which have to be for this gripper; else, as for all that
-        has none, with new ones
     :raises BadInput: when it is none of these, or cannot be used
     """
     path = Path(given)
     if given in SHIPPED or path.is_dir():
-        return _of_model(load_model_card(resource_path(f'models/{given}') if given in SHIPPED else path), gripper,
-                         options, own_grasps)
+        card = load_model_card(resource_path(f'models/{given}') if given in SHIPPED else path)
+        return NamedObject(card.name, card.mesh, card.symmetry, card=card)
     if given in FAMILY:
         member = family_object(given)
-        return _of_mesh(given, member.mesh, gripper, options, parts=member.convex_parts)
+        return NamedObject(given, member.mesh, convex_parts=member.convex_parts)
     if not path.is_file():
         raise BadInput(f'object {given}: expected a model folder, a mesh file or one of '
                        f'{", ".join((*SHIPPED, *FAMILY))}')
-    return _of_mesh(path.stem, load_mesh(path), gripper, options)
+    return NamedObject(path.stem, load_mesh(path))
 
 
-def _of_model(card: ModelCard, gripper: Gripper, options: PlannerOptions | None, own_grasps: bool) -> PickObject:
-    if not (own_grasps and card.grasps_path.is_file()):
-        return _of_mesh(card.name, card.mesh, gripper, options, card.symmetry, model=card.folder)
-    grasps = load_grasps(card.grasps_path, gripper, card.mesh)
-    planner = GraspPlanner(gripper, grasps, options, card.symmetry, card.mesh)
-    return PickObject(card.name, card.mesh, planner, model=card.folder)
+def load_pick_object(given: str, gripper: Gripper, options: PlannerOptions | None = None,
+                     own_grasps: bool = True) -> PickObject:
+    """The object that a user means, with its grasps.
+
+    :param given: see :func:`load_object`
+    :param own_grasps: plan with a model folder's grasps, which have to be for this gripper; else, as for all that
+        has none, with new ones
+    :raises BadInput: when it is none of these, or cannot be used
+    """
+    return with_grasps(load_object(given), gripper, options, own_grasps)
 
 
-def _of_mesh(name: str, mesh: Mesh, gripper: Gripper, options: PlannerOptions | None,
-             symmetry: Symmetry = NO_SYMMETRY, parts: Sequence[trimesh.Trimesh] | None = None,
-             model: Path | None = None) -> PickObject:
-    grasps = sample_grasps(mesh, gripper, np.random.default_rng(GRASP_SEED))
-    return PickObject(name, mesh, GraspPlanner(gripper, grasps, options, symmetry, mesh), parts, model)
+def with_grasps(named: NamedObject, gripper: Gripper, options: PlannerOptions | None = None,
+                own_grasps: bool = True) -> PickObject:
+    """An object with its grasps, see :func:`load_pick_object`.
+
+    :raises GraspError: when this gripper has none
+    """
+    card, mesh = named.card, named.mesh
+    if own_grasps and card is not None and card.grasps_path.is_file():
+        grasps = load_grasps(card.grasps_path, gripper, mesh)
+    else:
+        grasps = sample_grasps(mesh, gripper, np.random.default_rng(GRASP_SEED))
+    planner = GraspPlanner(gripper, grasps, options, named.symmetry, mesh)
+    return PickObject(named.name, mesh, planner, named.convex_parts, card.folder if card else None)

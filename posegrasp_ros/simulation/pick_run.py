@@ -8,11 +8,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.metrics.picks import SCHEMA, Attempt, summarise
 from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.report.picks_report import render_picks
 from posegrasp_ros.runs.folder import RunFolder
-from posegrasp_ros.runs.provenance import describe_run
+from posegrasp_ros.runs.provenance import describe_model, describe_run
 from posegrasp_ros.simulation.pick import HOLD_S, LIFTED_M, SHAKE_M_S2
 from posegrasp_ros.simulation.picking import PickingRun, run_picks
 from posegrasp_ros.simulation.scene import DENSITY_KG_M3, FRICTION
@@ -26,13 +27,14 @@ def measure_picks(run: PickingRun, count: int, jobs: int, out: Path, progress: b
     :return: the summary
     """
     attempts: list[Attempt] = []
+    provenance = _provenance(run)  # of the models as they are now
     with RunFolder(out, fresh=True) as folder:
         try:
             with closing(run_picks(run, count, jobs)) as arriving:
                 _collect(arriving, count * len(run.conditions), folder, attempts, progress)
         finally:
             if attempts:
-                summary = _summary(run, attempts, count)
+                summary = _summary(run, attempts, count, provenance)
                 folder.write_summary(summary, render_picks)
     return summary
 
@@ -57,12 +59,17 @@ def _report(attempt: Attempt) -> StageReport:
                        {} if foretold is None else {'success_probability': foretold})
 
 
-def _summary(run: PickingRun, attempts: list[Attempt], count: int) -> dict:
-    provenance = {
-        **describe_run(seed=run.seed), 'gripper': run.gripper.name, 'noise shape': run.noise_shape,
+def _provenance(run: PickingRun) -> dict:
+    cards = {item.name: load_model_card(item.model) for item in run.objects if item.model}
+    return {
+        **describe_run(seed=run.seed), 'models': {name: describe_model(card) for name, card in cards.items()},
+        'gripper': run.gripper.name, 'noise shape': run.noise_shape,
         'physics': {'friction': FRICTION, 'kg/m3': DENSITY_KG_M3, 'lifted_m': LIFTED_M, 'shake_m/s2': SHAKE_M_S2,
                     'held_s': HOLD_S},
     }
+
+
+def _summary(run: PickingRun, attempts: list[Attempt], count: int, provenance: dict) -> dict:
     scenes = {'planned': count, 'tried': len({attempt.scene for attempt in attempts})}
     complete = len(attempts) == count * len(run.conditions)
     return {'schema': SCHEMA, 'scenes': scenes, 'complete': complete, **summarise(attempts, run.conditions),

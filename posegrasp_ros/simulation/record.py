@@ -11,6 +11,7 @@ from posegrasp_ros.bags.reader import BagFrame
 from posegrasp_ros.bags.writer import BagWriter
 from posegrasp_ros.errors import BadInput
 from posegrasp_ros.mesh import Mesh
+from posegrasp_ros.runs.provenance import SIMULATED
 from posegrasp_ros.simulation.instances import sample_scene_of_several
 from posegrasp_ros.simulation.occlusion import occluded_world
 from posegrasp_ros.simulation.scene import sample_scene
@@ -34,7 +35,7 @@ def record(out: Path, mesh: Mesh, scenes: int, seed: int, image_size: tuple[int,
     if scenes < 1:
         raise BadInput(f'scenes: expected at least 1, got {scenes}')
     rng = np.random.default_rng(seed)
-    with BagWriter(out) as writer:
+    with BagWriter(out, SIMULATED) as writer:
         for index in tqdm(range(scenes), desc='recording', unit='scene', disable=not progress):
             with _open_world(rng, mesh, image_size, occlusion, instances) as world:
                 frame = world.frame(show_object=not without_object, depth=depth)

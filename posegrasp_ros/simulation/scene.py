@@ -18,6 +18,9 @@ DEFAULT_BASE_FROM_CAMERA = look_at((0.386, 0.0, 0.46), (0.0, 0.0, 0.02))
 DEFAULT_FIELD_OF_VIEW_RAD = float(np.radians(60.0))
 FRICTION = 0.6
 DENSITY_KG_M3 = 400.0
+# Where cameras are put: this far from the object, and this far above it as seen from there.
+DISTANCES_M = (0.4, 0.8)
+ELEVATIONS_DEG = (25.0, 75.0)
 # Sampling happens on an image of this size; a world of another size shows the same view.
 SAMPLING_SIZE = (640, 480)
 
@@ -93,7 +96,7 @@ def sample_scene(
         field_of_view_rad = float(np.radians(rng.uniform(55.0, 65.0)))
         camera = Camera.from_field_of_view(*SAMPLING_SIZE, field_of_view_rad)
         middle = transform_points(base_from_object, mesh.centre[None])[0]
-        base_from_camera = _sample_camera_pose(rng, camera, middle, mesh.radius)
+        base_from_camera = sample_camera_pose(rng, camera, middle, mesh.radius)
     camera = Camera.from_field_of_view(*SAMPLING_SIZE, field_of_view_rad)
     distractors = sample_distractors(rng, points, invert(base_from_camera), camera.matrix)
     lights, ambient = _sample_lights(rng)
@@ -101,11 +104,16 @@ def sample_scene(
                      distractors, _sample_room(rng), lights, ambient, sample_sensor(rng))
 
 
-def _sample_camera_pose(
-    rng: np.random.Generator, camera: Camera, target: np.ndarray, radius_m: float
+def sample_camera_pose(
+    rng: np.random.Generator, camera: Camera, target: np.ndarray, radius_m: float,
+    distances_m: tuple[float, float] = DISTANCES_M, elevations_deg: tuple[float, float] = ELEVATIONS_DEG,
 ) -> np.ndarray:
-    """A (4, 4) base_from_camera that sees ``target`` at a random pixel, 80 % of ``radius_m`` inside."""
-    distance_m, elevation = rng.uniform(0.4, 0.8), np.radians(rng.uniform(25.0, 75.0))
+    """A (4, 4) base_from_camera that sees ``target`` at a random pixel, 80 % of ``radius_m`` inside.
+
+    :param distances_m: least and greatest, from the camera to the target
+    :param elevations_deg: least and greatest, of the camera above the target's horizon
+    """
+    distance_m, elevation = rng.uniform(*distances_m), np.radians(rng.uniform(*elevations_deg))
     azimuth = rng.uniform(-np.pi, np.pi)
     looking_at = look_at(target + distance_m * _direction(azimuth, elevation), target)
     size = np.array([camera.width, camera.height])

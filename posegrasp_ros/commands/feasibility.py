@@ -1,0 +1,182 @@
+"""Whether a cell can work, before anyone trains: ``feasibility``."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from pathlib import Path
+
+from tqdm import tqdm
+
+from posegrasp_ros import option_types
+from posegrasp_ros.commands.options import DONE, command, gripper_option
+from posegrasp_ros.errors import BadInput
+from posegrasp_ros.grasping.gripper import DEFAULT_GRIPPER
+from posegrasp_ros.processors import usable_cpus
+
+EXAMPLE = 'Example: posegrasp feasibility box --size 640x480 --hfov 60 --distance 0.4:0.8 --out runs/feasibility'
+# Options of which worth needs all.
+WORTH = ('picks_per_hour', 'pick_value', 'failure_cost')
+
+
+def add_feasibility(commands) -> None:
+    """``posegrasp feasibility``."""
+    parser = command(commands, 'feasibility', _feasibility,
+                     'whether gripper and camera can do it: accuracy that the grasp needs, accuracy that the '
+                     'camera allows, time, worth, and what would change the verdict', EXAMPLE)
+    parser.add_argument('object', metavar='MESH',
+                        help='mesh file, model folder, box or can (the shipped models), or one of the mesh family')
+    gripper_option(parser)
+    _camera_options(parser)
+    _need_options(parser)
+    _calibration_options(parser)
+    _worth_options(parser)
+    parser.add_argument('--baselines', type=Path, metavar='FILE',
+                        help='ledger that takes the derived requirements; they replace derived ones of before')
+    parser.add_argument('--verify', type=option_types.positive, metavar='N',
+                        help='check the prediction with N fresh simulated picks at each of five levels of error '
+                             '(half a second each)')
+    parser.add_argument('--seed', type=option_types.seed, default=1, help='same seed, same picks and views')
+    parser.add_argument('--jobs', type=option_types.positive, default=usable_cpus(), metavar='N',
+                        help='processes; the results are the same')
+    parser.add_argument('--out', type=Path, metavar='DIR', default=Path('runs/feasibility'), help='run folder')
+
+
+def _camera_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('--camera', type=Path, metavar='FILE',
+                        help="camera_info as YAML, as ROS's calibration writes it, in place of --size and --hfov")
+    parser.add_argument('--size', type=option_types.image_size, default='640x480', help='image size, pixels')
+    parser.add_argument('--hfov', type=option_types.field_of_view, metavar='DEG', default=60.0,
+                        help='horizontal field of view')
+    parser.add_argument('--distance', type=option_types.distance_range, metavar='NEAR:FAR', default='0.4:0.8',
+                        help='from the camera to the object, metres')
+    parser.add_argument('--pixel-noise', type=option_types.above_zero, metavar='LEVELS', default=2.0,
+                        help='standard deviation of a pixel, grey levels of 255')
+    parser.add_argument('--depth', action='store_true', help='there is a depth camera too')
+
+
+def _need_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('--wanted', type=option_types.share_inside, metavar='P', default=0.95,
+                        help='share of the picks that should lift')
+    parser.add_argument('--orientation', choices=('needed', 'free'), default='needed',
+                        help='free: it does not matter which way round the object is, only that it is lifted')
+    parser.add_argument('--rate', type=option_types.above_zero, metavar='HZ', default=10.0,
+                        help='images per second that are to be answered')
+    parser.add_argument('--network-ms', type=option_types.above_zero, metavar='MS',
+                        help='time from image to pose, in place of measuring the model here (the shipped '
+                             'box where the object has no model yet)')
+
+
+def _calibration_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('--efficiency', type=option_types.at_least_one, metavar='TIMES',
+                        help='errors of the estimator by those of the Cramér-Rao bound (default: as the shipped '
+                             "box's)")
+    parser.add_argument('--measured', action='store_true',
+                        help="measure that of the object's own model, on simulated scenes")
+    parser.add_argument('--focal-error', type=option_types.share, metavar='SHARE', default=0.002,
+                        help='standard deviation of the calibrated focal length')
+    parser.add_argument('--mount-mm', type=option_types.not_negative, metavar='MM', default=1.0,
+                        help="standard deviation of the camera's calibrated place (hand-eye), each axis")
+    parser.add_argument('--mount-deg', type=option_types.not_negative, metavar='DEG', default=0.2,
+                        help='and of its orientation, about each axis')
+
+
+def _worth_options(parser: argparse.ArgumentParser) -> None:
+    worth = parser.add_argument_group('worth', 'from which success rate the cell pays; one number or LOW:HIGH, '
+                                               'money in any one currency')
+    worth.add_argument('--picks-per-hour', type=option_types.value_range, metavar='N', help='of the running cell')
+    worth.add_argument('--pick-value', type=option_types.value_range, metavar='MONEY',
+                       help='what a pick that lifts earns or saves, running costs taken off')
+    worth.add_argument('--failure-cost', type=option_types.value_range, metavar='MONEY',
+                       help='what a failed pick costs where a person sees it at once')
+    worth.add_argument('--unattended', action='store_true', help='nobody watches: a failure stops the cell')
+    worth.add_argument('--stop-minutes', type=option_types.value_range, metavar='MIN', default='10:30',
+                       help='how long a cell that nobody watches then stands still')
+
+
+def _feasibility(options: argparse.Namespace) -> int:
+    from posegrasp_ros.feasibility.study import Effort
+    from posegrasp_ros.feasibility.study_run import measure_study, write_requirements
+    from posegrasp_ros.report.feasibility_report import format_study
+
+    worth = _worth(options)
+    cell, no_grasp_reason = _cell(options)
+    effort = Effort(verified=options.verify or 0, seed=options.seed, jobs=options.jobs)
+    summary = measure_study(cell, _timing(options, cell), effort, worth, no_grasp_reason, options.out)
+    print(format_study(summary))
+    if options.baselines:
+        write_requirements(options.baselines, summary, options.out)
+        print(f'\nrequirements: {options.baselines}')
+    print(f'\nreport: {options.out / "report.html"}')
+    return DONE
+
+
+def _cell(options: argparse.Namespace):
+    """The cell, and why its gripper has no grasp; empty where it has some."""
+    from posegrasp_ros.feasibility.attainable.calibration_errors import CalibrationErrors
+    from posegrasp_ros.feasibility.attainable.fisher import PixelNoise
+    from posegrasp_ros.feasibility.attainable.image_information import Imaging
+    from posegrasp_ros.feasibility.cell import Cell, Needs
+    from posegrasp_ros.grasping.gripper import load_gripper
+    from posegrasp_ros.grasping.library import GraspError
+    from posegrasp_ros.simulation.pick_objects import load_object, with_grasps
+
+    gripper, named = load_gripper(options.gripper), load_object(options.object)
+    item, no_grasp_reason = None, ''
+    try:
+        # Grasps in model folders are for the default gripper; for any other they are sampled.
+        item = with_grasps(named, gripper, own_grasps=options.gripper == DEFAULT_GRIPPER)
+    except GraspError as error:
+        no_grasp_reason = str(error)
+    cell = Cell(named, item, gripper, _camera(options), options.distance,
+                CalibrationErrors(options.focal_error, options.mount_mm / 1000, math.radians(options.mount_deg)),
+                _efficiency(options, named), Imaging(PixelNoise(options.pixel_noise), depth=options.depth),
+                Needs(options.wanted, options.orientation == 'needed', options.rate))
+    return cell, no_grasp_reason
+
+
+def _efficiency(options: argparse.Namespace, named):
+    """Times above the bound: stated, measured on the object's own model, else that of the shipped box."""
+    from posegrasp_ros.feasibility.attainable.efficiency import DEFAULT_EFFICIENCY, SCENES, measure_efficiency
+
+    if not options.measured:
+        return options.efficiency or DEFAULT_EFFICIENCY
+    if named.card is None or options.efficiency:
+        raise BadInput('--measured: expected an object with a model folder, and no --efficiency')
+    with tqdm(total=SCENES, desc='efficiency', unit='scene', disable=None) as bar:
+        return measure_efficiency(named.card, seed=options.seed, progress=bar.update).factors
+
+
+def _camera(options: argparse.Namespace):
+    from posegrasp_ros.calibration_file import load_camera
+    from posegrasp_ros.camera import Camera
+
+    if options.camera:
+        return load_camera(options.camera)
+    return Camera.from_field_of_view(*options.size, math.radians(options.hfov))
+
+
+def _timing(options: argparse.Namespace, cell):
+    """Of the object's own model; before there is one, of the shipped box, whose networks are the same."""
+    from posegrasp_ros.estimation.model_card import load_model_card
+    from posegrasp_ros.feasibility.timing import measure_timing, stated_timing
+    from posegrasp_ros.resources import resource_path
+
+    if options.network_ms:
+        return stated_timing(options.network_ms, options.rate)
+    card = cell.named.card or load_model_card(resource_path('models/box'))
+    return measure_timing(card, (cell.camera.width, cell.camera.height), options.rate)
+
+
+def _worth(options: argparse.Namespace):
+    """What the worksheet says; None where nothing was stated."""
+    from posegrasp_ros.feasibility.worth import Business, Range, Worth
+
+    stated = [name for name in WORTH if getattr(options, name) is not None]
+    if not stated:
+        return None
+    if len(stated) < len(WORTH):
+        missing = ', '.join(f'--{name.replace("_", "-")}' for name in WORTH if name not in stated)
+        raise BadInput(f'worth: expected {missing} as well')
+    ranges = (Range(*getattr(options, name)) for name in (*WORTH, 'stop_minutes'))
+    return Worth.draw(Business(*ranges, options.unattended), options.seed)

@@ -1,0 +1,1 @@
+"""Feasible? The accuracy a grasp needs, the accuracy a camera can give, and the verdict, before anyone trains."""

@@ -1,0 +1,174 @@
+"""Alternatives: the verdict on each changed cell, computed as that on the planned one, over fewer views."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import combinations
+from multiprocessing import get_context
+
+from tqdm import tqdm
+
+from posegrasp_ros.feasibility.attainable.accuracy import AttainableAccuracy, ViewBound
+from posegrasp_ros.feasibility.cell import Cell
+from posegrasp_ros.feasibility.outlook import Figures, Outlook, expect, nothing_to_expect
+from posegrasp_ros.feasibility.required.success_model import SuccessModel
+from posegrasp_ros.feasibility.sight import look
+from posegrasp_ros.feasibility.timing import Timing
+from posegrasp_ros.feasibility.verdict import FEASIBLE, IF, NOT, judge, missed_needs, reasons_of
+from posegrasp_ros.feasibility.what_if import Change, both, changes_of
+from posegrasp_ros.feasibility.worth import Worth
+from posegrasp_ros.grasping.library import GraspError
+from posegrasp_ros.interruption import interrupts_ignored
+
+WORDS = (NOT, IF, FEASIBLE)
+# Less than this is as likely the few views' doing as the change's.
+LEAST_GAIN = 0.01
+MOST_PAIRS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Planned:
+    """The planned cell, and what was found about it.
+
+    :param model: None where there is no grasp
+    :param attainable: of all views
+    :param bounds: of the few views that changes are tried on
+    :param outlook: over these
+    :param figures: over all views
+    :param word: the verdict
+    :param missed: names of the needs that are not met
+    """
+
+    cell: Cell
+    model: SuccessModel | None
+    attainable: AttainableAccuracy
+    bounds: Sequence[ViewBound]
+    outlook: Outlook
+    figures: Figures
+    timing: Timing
+    worth: Worth | None
+    word: str
+    missed: frozenset[str]
+    seed: int
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """A changed cell.
+
+    :param gain: in share of picks that lift
+    :param is_better: whether the verdict is
+    :param mends: names of the needs that are met now and were not
+    """
+
+    change: Change
+    word: str
+    figures: Figures
+    gain: float
+    is_better: bool
+    mends: frozenset[str]
+
+    @property
+    def helps(self) -> bool:
+        """Whether it is worth telling."""
+        return self.is_better or bool(self.mends) or self.gain >= LEAST_GAIN
+
+    def to_dict(self) -> dict:
+        return {'name': self.change.name, 'text': self.change.text, 'word': self.word, 'helps': self.helps,
+                'gain': self.gain, 'figures': self.figures._asdict()}
+
+
+def try_changes(planned: Planned, jobs: int, progress: bool = True) -> list[Alternative]:
+    """Every change that the cell leaves room for, best first; where none alone makes it feasible, pairs of the
+    best as well."""
+    changes = changes_of(planned.cell, planned.timing.attainable_hz)
+    found = _tried(planned, changes, jobs, progress)
+    if planned.word != FEASIBLE and not any(each.word == FEASIBLE for each in found):
+        found = _best_first(found + _tried(planned, _pairs(found), jobs, progress))
+    return found
+
+
+def _pairs(found: Sequence[Alternative]) -> list[Change]:
+    """The few most promising: those that together mend most, then those that gain most."""
+    helpful = [each for each in found if each.helps]
+    pairs = sorted(combinations(helpful, 2), key=lambda pair: -len(pair[0].mends | pair[1].mends))
+    return [both(first.change, second.change) for first, second in pairs
+            if first.change.name != second.change.name][:MOST_PAIRS]
+
+
+def try_change(planned: Planned, change: Change) -> Alternative:
+    """The verdict with one change."""
+    try:
+        cell = change.apply(planned.cell)
+    except GraspError as error:
+        after = nothing_to_expect(planned.cell, planned.bounds, str(error))
+        return _alternative(planned, planned.cell, change, after, planned.attainable)
+    bounds, attainable = planned.bounds, planned.attainable
+    if change.looks_again:
+        is_other_object = cell.mesh is not planned.cell.mesh
+        looked = look(cell, len(bounds), planned.seed, None if is_other_object else attainable.free_axes)
+        bounds, attainable = looked.views, looked if is_other_object else attainable
+    after = planned.outlook if cell.item is None else expect(cell, _model(planned, cell), bounds)
+    return _alternative(planned, cell, change, after, attainable)
+
+
+def _model(planned: Planned, cell: Cell) -> SuccessModel:
+    """What was fitted to picks with the planned cell's grasps, for those of another cell."""
+    return planned.model.with_planner(cell.item.planner) if planned.model else SuccessModel(cell.item.planner)
+
+
+def _alternative(planned: Planned, cell: Cell, change: Change, after: Outlook,
+                 attainable: AttainableAccuracy) -> Alternative:
+    wanted = cell.needs.success
+    figures = planned.figures.changed_by(planned.outlook.figures(wanted), after.figures(wanted))
+    timing = replace(planned.timing, rate_hz=cell.needs.rate_hz)
+    worth = planned.worth.to_dict(figures.success) if planned.worth else None
+    reasons = reasons_of(figures, cell.needs, attainable, timing, worth)
+    word, missed = judge(reasons), missed_needs(reasons)
+    return Alternative(change, word, figures, figures.success - planned.figures.success,
+                       WORDS.index(word) > WORDS.index(planned.word), planned.missed - missed)
+
+
+def _tried(planned: Planned, changes: Sequence[Change], jobs: int, progress: bool) -> list[Alternative]:
+    bar = tqdm(total=len(changes), desc='what if', unit='change', disable=None if progress else True)
+    with bar:
+        if jobs == 1:
+            found = [_counted(bar, try_change(planned, change)) for change in changes]
+        else:
+            found = _in_processes(planned, changes, jobs, bar)
+    return _best_first(found)
+
+
+def _counted(bar: tqdm, alternative: Alternative) -> Alternative:
+    bar.update()
+    return alternative
+
+
+def _in_processes(planned: Planned, changes: Sequence[Change], jobs: int, bar: tqdm) -> list[Alternative]:
+    pool = ProcessPoolExecutor(jobs, mp_context=get_context('spawn'), initializer=_begin_work, initargs=(planned,))
+    try:
+        with interrupts_ignored():
+            arriving = pool.map(_try_here, changes)
+        return [_counted(bar, alternative) for alternative in arriving]
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+_planned: Planned | None = None
+"""Of a worker process."""
+
+
+def _begin_work(planned: Planned) -> None:
+    global _planned
+    _planned = planned
+
+
+def _try_here(change: Change) -> Alternative:
+    return try_change(_planned, change)
+
+
+def _best_first(found: Sequence[Alternative]) -> list[Alternative]:
+    return sorted(found, key=lambda each: (-WORDS.index(each.word), -round(each.figures.success, 3),
+                                           -each.figures.ideal))

@@ -1,0 +1,38 @@
+"""What a study takes for granted, in words: whoever reads its verdict can check it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from posegrasp_ros import display
+from posegrasp_ros.feasibility.cell import Cell
+from posegrasp_ros.simulation.scene import DENSITY_KG_M3, ELEVATIONS_DEG, FRICTION
+
+
+def camera_to_dict(cell: Cell) -> dict:
+    """The camera and where it stands, plain values."""
+    camera = cell.camera
+    return {'size': [camera.width, camera.height], 'fx_px': camera.fx,
+            'hfov_deg': float(np.degrees(2 * np.arctan(camera.width / 2 / camera.fx))),
+            'distances_m': list(cell.distances_m), 'depth': cell.imaging.depth}
+
+
+def assumptions_of(cell: Cell) -> list[str]:
+    """One sentence each."""
+    calibration, imaging = cell.calibration, cell.imaging
+    near_m, far_m = cell.distances_m
+    factors = np.unique(np.round(np.broadcast_to(cell.efficiency, 6), 2))
+    above = f'{factors[0]:g}' if len(factors) == 1 else f'{factors[0]:g} to {factors[-1]:g}'
+    return [
+        f'The camera is {near_m:g} to {far_m:g} m from the object, {ELEVATIONS_DEG[0]:g}° to '
+        f'{ELEVATIONS_DEG[1]:g}° above it; the object lies on a table, any stable face down, whole in the image '
+        'and not hidden.',
+        f'A pixel is off by {imaging.noise.read:g} of 255 grey levels (standard deviation), the lens blurs by '
+        f'{imaging.blur_px:g} pixels.',
+        f"A good estimator's errors are {above} times those of the Cramér-Rao bound.",
+        f'The focal length is calibrated to {display.quantity(calibration.focal_share, "1")}, the camera\'s place '
+        f'to {display.quantity(calibration.mount_m, "m")} and {display.quantity(calibration.mount_rad, "rad")} '
+        'about each axis.',
+        f'Picks are simulated: friction {FRICTION:g} between pads and object, density {DENSITY_KG_M3:g} kg/m³; '
+        'lifted means lifted, shaken along three axes and held.',
+    ]

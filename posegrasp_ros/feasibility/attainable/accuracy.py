@@ -1,0 +1,191 @@
+"""Attainable accuracy: the least pose covariance that a camera's images of an object allow, view by view."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from posegrasp_ros.camera import Camera
+from posegrasp_ros.feasibility.attainable.ambiguity import Ambiguity, find_ambiguities
+from posegrasp_ros.feasibility.attainable.fisher import bound, positive, without_directions
+from posegrasp_ros.feasibility.attainable.image_information import LIGHT_BASE, SOURCES, Imaging, image_information
+from posegrasp_ros.feasibility.attainable.views import View
+from posegrasp_ros.feasibility.attainable.weak_direction import weakest_direction, words_of
+from posegrasp_ros.geometry import NO_SYMMETRY, Symmetry
+from posegrasp_ros.mesh import Mesh
+from posegrasp_ros.simulation.object_renderer import ObjectRenderer
+
+AXES = ('x', 'y', 'z', 'about x', 'about y', 'about z')
+"""Of a covariance's rows."""
+
+
+@dataclass(frozen=True, eq=False)
+class ViewBound:
+    """What one view allows; covariances are of the object's pose along the camera's axes.
+
+    :param image_information: (6, 6) of the picture
+    :param depth_information: (6, 6) of the depth camera, zero without
+    :param symmetry: declared: about its axis there is nothing to know
+    :param sources: share of the picture's information from ``texture``, ``contour`` and ``edges``, mean over the
+        axes
+    :param radius_m: of the object, at which a turn counts as a shift
+    :param free_turns: (6,) each, how the pose changes with a radian about an axis about which any turn looks
+        alike, though the model card does not say so
+    """
+
+    view: View
+    image_information: np.ndarray
+    depth_information: np.ndarray
+    symmetry: Symmetry
+    sources: dict[str, float]
+    radius_m: float
+    free_turns: tuple[np.ndarray, ...] = ()
+
+    @property
+    def camera_from_object(self) -> np.ndarray:
+        """(4, 4)"""
+        return self.view.camera_from_object
+
+    @cached_property
+    def covariance(self) -> np.ndarray:
+        """(6, 6) the Cramér-Rao bound, camera axes."""
+        return self.achieved(1.0)
+
+    def achieved(self, efficiency: float | np.ndarray) -> np.ndarray:
+        """(6, 6) camera axes, of an estimator that is ``efficiency`` times above the picture's bound.
+
+        Its factors apply to the picture; what the depth camera's errors have in common is in its information.
+
+        :param efficiency: of standard deviations, one or (6,) along the camera's axes
+        """
+        factor = np.broadcast_to(efficiency, 6)
+        information = self.image_information / np.outer(factor, factor) + self.depth_information
+        return positive(self.symmetry.without_spin(bound(information), self.camera_from_object))
+
+    def of_surface(self, covariance: np.ndarray) -> np.ndarray:
+        """(6, 6) covariance of where the surface is: free turns, which put it on itself, are turned back first.
+
+        :param covariance: (6, 6) of the pose, camera axes
+        """
+        if not self.free_turns:
+            return covariance
+        turns = np.array(self.free_turns).T
+        turned_back = np.eye(6) - turns @ np.linalg.pinv(turns[3:]) @ np.eye(6)[3:]
+        return positive(turned_back @ covariance @ turned_back.T)
+
+    @cached_property
+    def weakest(self) -> np.ndarray:
+        """(6,) one standard deviation along the direction that is known least, metres and radians."""
+        return weakest_direction(self.covariance, self.radius_m)
+
+    @property
+    def weakest_text(self) -> str:
+        """That direction in words: ``along the line of sight``."""
+        return words_of(self.weakest, self.view, self.radius_m)
+
+    @property
+    def size_m(self) -> float:
+        """Standard deviation of the object's surface, all directions together: what views are compared by."""
+        scale = np.repeat([1.0, self.radius_m], 3)
+        return float(np.sqrt(np.sum(scale**2 * np.diag(self.covariance))))
+
+    def to_dict(self) -> dict:
+        """Plain values, millimetres and degrees."""
+        return {'distance_m': self.view.distance_m, 'std': plain_std(self.covariance),
+                'weakest': self.weakest_text, 'sources': self.sources}
+
+
+@dataclass(frozen=True, eq=False)
+class AttainableAccuracy:
+    """The bounds of a sample of views.
+
+    :param views: in the order they were drawn
+    :param ambiguities: what looks alike, harmless or not
+    :param free_axes: (3,) each, about which any turn looks alike and the model card does not say so
+    """
+
+    views: list[ViewBound]
+    ambiguities: list[Ambiguity]
+    free_axes: list[np.ndarray]
+
+    @cached_property
+    def marginal(self) -> np.ndarray:
+        """(6, 6) mean covariance over the views, camera axes."""
+        return np.mean([bound.covariance for bound in self.views], axis=0)
+
+    @cached_property
+    def worst(self) -> ViewBound:
+        """The view that says least."""
+        return max(self.views, key=lambda bound: bound.size_m)
+
+    @property
+    def ambiguous_views(self) -> list[int]:
+        """Indices of the views in which an undeclared look-alike could be taken for the pose."""
+        return sorted({index for each in self.ambiguities if not each.is_harmless for index in each.views})
+
+    @property
+    def ambiguous_share(self) -> float:
+        """Share of the views in which the orientation cannot be told."""
+        return len(self.ambiguous_views) / len(self.views)
+
+    def to_dict(self) -> dict:
+        """Plain values, millimetres and degrees."""
+        return {'views': [bound.to_dict() for bound in self.views], 'marginal': plain_std(self.marginal),
+                'worst': self.worst.to_dict(), 'ambiguous_share': self.ambiguous_share,
+                'ambiguities': [each.to_dict() for each in self.ambiguities]}
+
+
+def plain_std(covariance: np.ndarray) -> dict[str, float]:
+    """Standard deviations of a (6, 6) covariance by axis, millimetres and degrees."""
+    std = np.sqrt(np.maximum(np.diag(covariance), 0))
+    return {f'{axis}_mm': float(1000 * value) for axis, value in zip(AXES[:3], std[:3])} | {
+        f'{axis.replace(" ", "_")}_deg': float(np.degrees(value)) for axis, value in zip(AXES[3:], std[3:])}
+
+
+def attainable_accuracy(mesh: Mesh, camera: Camera, views: Sequence[View], imaging: Imaging | None = None,
+                        symmetry: Symmetry = NO_SYMMETRY, seed: int = 0, with_ambiguities: bool = True,
+                        progress: Callable[[], None] | None = None,
+                        free_axes: Sequence[np.ndarray] = ()) -> AttainableAccuracy:
+    """The Cramér-Rao bound of the object's pose in each view, and what looks alike in them.
+
+    :param imaging: noise, blur, depth; 2 grey levels of noise and 0.6 px of blur when None
+    :param symmetry: declared on the model card
+    :param seed: of what is behind the object
+    :param with_ambiguities: search for what looks alike
+    :param progress: called once a view
+    :param free_axes: (3,) each, about which any turn is known to look alike, where it is not searched for
+    """
+    imaging = imaging or Imaging()
+    ambiguities = find_ambiguities(mesh, camera, views, symmetry) if with_ambiguities else []
+    axes = undeclared_axes(ambiguities) if with_ambiguities else list(free_axes)
+    bounds = []
+    with ObjectRenderer(mesh) as renderer:
+        for index, view in enumerate(views):
+            bounds.append(view_bound(renderer, camera, view, imaging, symmetry, (seed, index), axes))
+            if progress:
+                progress()
+    return AttainableAccuracy(bounds, ambiguities, axes)
+
+
+def view_bound(renderer: ObjectRenderer, camera: Camera, view: View, imaging: Imaging, symmetry: Symmetry,
+               seed: int | tuple[int, ...] = 0, free_axes: Sequence[np.ndarray] = ()) -> ViewBound:
+    """The bound of one view; parameters as of :func:`attainable_accuracy`."""
+    pose, mesh = view.camera_from_object, renderer.mesh
+    light_camera = view.base_from_camera[:3, :3].T @ LIGHT_BASE
+    found = image_information(renderer.render(camera, pose), pose[:3, 3], light_camera, imaging,
+                              np.random.default_rng(seed))
+    spins = [Symmetry(axis=axis, offset=mesh.centre).spin_direction(pose) for axis in free_axes]
+    picture = sum(found[source] for source in SOURCES)
+    whole = np.maximum(np.diag(picture), np.finfo(float).tiny)
+    sources = {source: float(np.mean(np.diag(found[source]) / whole)) for source in SOURCES}
+    depth = found.get('depth', np.zeros((6, 6)))
+    return ViewBound(view, without_directions(picture, spins), without_directions(depth, spins), symmetry, sources,
+                     mesh.radius, tuple(spins))
+
+
+def undeclared_axes(ambiguities: Sequence[Ambiguity]) -> list[np.ndarray]:
+    """(3,) each: axes about which any turn looks alike, but for that on the model card."""
+    return [axis for each in ambiguities if not each.is_harmless for axis in each.free_axes]

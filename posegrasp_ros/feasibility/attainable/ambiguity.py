@@ -1,0 +1,142 @@
+"""Ambiguity: poses that an image does not tell apart, in how many of the views, and why.
+
+Two poses look alike when what tells them apart covers less than a fifth of the object's image: so much may be
+hidden by something, lie in the shade or shine. Of a shape's own features, a handle or a notch, less is enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from posegrasp_ros.camera import Camera
+from posegrasp_ros.feasibility.attainable.ambiguity_text import alike_faces, continuous_axes, describe
+from posegrasp_ros.feasibility.attainable.look_alikes import LookAlikes
+from posegrasp_ros.feasibility.attainable.turns import any_turns, axis_angle, candidate_turns
+from posegrasp_ros.feasibility.attainable.views import View
+from posegrasp_ros.geometry import NO_SYMMETRY, Symmetry, invert, rotation_angle
+from posegrasp_ros.mesh import Mesh
+
+TOLD_BY = 0.2
+"""Share of the object's image that has to tell two poses apart."""
+TOLD_BY_SHAPE = 0.03
+"""That share where the turned object has another outline."""
+ON_ITSELF, SAME_SHAPE = 0.8, 0.98
+"""Share of the surface that a turn has to put on the surface to be looked at, and to be one of the shape."""
+ALWAYS = 0.95
+"""Share of the views: what looks alike in so many is a symmetry."""
+MOST_AXES = 3
+"""Turns about more axes than this are told of together."""
+DECLARED_RAD = float(np.radians(5.0))
+
+
+@dataclass(frozen=True, eq=False)
+class Ambiguity:
+    """Two or more poses that an image does not tell apart.
+
+    :param kind: ``declared symmetry``, ``undeclared symmetry``, ``no orientation``, ``same artwork`` (some views
+        show little else than faces that have a twin) or ``hidden feature`` (what would tell is out of sight)
+    :param text: what looks like what
+    :param share_of_views: in which it does
+    :param views: their indices
+    :param turns: (K, 4, 4) of the object: camera_from_object @ any of them looks like camera_from_object
+    :param free_axes: directions (3,) through ``middle``, object frame, about which any turn looks alike
+    :param middle: (3,) object frame, metres
+    """
+
+    kind: str
+    text: str
+    share_of_views: float
+    views: list[int]
+    turns: np.ndarray
+    free_axes: list[np.ndarray]
+    middle: np.ndarray
+
+    @property
+    def object_from_alike(self) -> np.ndarray:
+        """(4, 4) the turn after which it looks alike most often."""
+        return self.turns[0]
+
+    @property
+    def is_harmless(self) -> bool:
+        """Whether the model card says so itself, and no pose is wrong by it."""
+        return self.kind == 'declared symmetry'
+
+    def to_dict(self) -> dict:
+        """Plain values."""
+        return {'kind': self.kind, 'text': self.text, 'share_of_views': self.share_of_views, 'views': self.views,
+                'is_harmless': self.is_harmless}
+
+
+def find_ambiguities(mesh: Mesh, camera: Camera, views: Sequence[View],
+                     symmetry: Symmetry = NO_SYMMETRY) -> list[Ambiguity]:
+    """What looks alike in these views; the harmful and frequent first.
+
+    :param symmetry: declared on the model card
+    """
+    pixel_m = float(np.median([view.distance_m for view in views])) / camera.fx
+    looks = LookAlikes(mesh, pixel_m)
+    if _looks_like_a_ball(looks, any_turns(mesh), views):
+        return [_ambiguity('no orientation', any_turns(mesh), np.ones((len(views), 1), bool), looks, mesh)]
+    turns = candidate_turns(mesh)
+    shares = np.array([looks.on_itself(turn) for turn in turns])
+    turns, shares = turns[shares >= ON_ITSELF], shares[shares >= ON_ITSELF]
+    alike = _alike(looks, turns, shares, views)
+    kinds = np.array([_kind(turn, share, frequency, symmetry)
+                      for turn, share, frequency in zip(turns, shares, alike.mean(axis=0))], dtype=object)
+    found = [_ambiguity(kind, turns[chosen], alike[:, chosen], looks, mesh)
+             for kind in dict.fromkeys(kinds) if kind for chosen in _grouped(kinds == kind, turns)]
+    return sorted(found, key=lambda each: (each.is_harmless, -each.share_of_views))
+
+
+def _looks_like_a_ball(looks: LookAlikes, turns: np.ndarray, views: Sequence[View]) -> bool:
+    """Whether turns about no axis in particular look alike in nearly all views."""
+    if min(looks.on_itself(turn) for turn in turns) < SAME_SHAPE:
+        return False
+    return bool(_alike(looks, turns, np.ones(len(turns)), views).mean() >= ALWAYS)
+
+
+def _alike(looks: LookAlikes, turns: np.ndarray, shares: np.ndarray, views: Sequence[View]) -> np.ndarray:
+    """(V, K) bool: in which views the object looks like itself after each of (K, 4, 4) turns."""
+    eyes = np.array([invert(view.camera_from_object)[:3, 3] for view in views])
+    told = np.zeros((len(views), len(turns)))
+    weights = np.array([looks.weights(eye) for eye in eyes])
+    for k, (turn, share) in enumerate(zip(turns, shares)):
+        told[:, k] = weights @ looks.tells(turn)
+        if share < SAME_SHAPE:  # what only the turned object shows tells as well
+            turned = np.array([looks.weights(eye) for eye in eyes @ turn[:3, :3] - turn[:3, 3] @ turn[:3, :3]])
+            told[:, k] = np.maximum(told[:, k], turned @ looks.tells(invert(turn)))
+    return told < np.where(shares < SAME_SHAPE, TOLD_BY_SHAPE, TOLD_BY)
+
+
+def _kind(turn: np.ndarray, share: float, frequency: float, symmetry: Symmetry) -> str:
+    """What a turn is that looks alike in this share of the views; empty for none."""
+    if frequency == 0:
+        return ''
+    if rotation_angle(symmetry.nearest(turn, np.eye(4))[:3, :3]) < DECLARED_RAD:
+        return 'declared symmetry'
+    if frequency >= ALWAYS:
+        return 'undeclared symmetry'
+    return 'same artwork' if share >= SAME_SHAPE else 'hidden feature'
+
+
+def _grouped(chosen: np.ndarray, turns: np.ndarray) -> list[np.ndarray]:
+    """Indices of those (K,) of the turns that are chosen: by axis, or together where there are many axes."""
+    by_axis: dict[tuple, list[int]] = {}
+    for index in np.flatnonzero(chosen):
+        by_axis.setdefault(tuple(axis_angle(turns[index])[0].round(1) + 0.0), []).append(index)
+    groups = [np.array(group) for group in by_axis.values()]
+    return groups if len(groups) <= MOST_AXES else [np.concatenate(groups)]
+
+
+def _ambiguity(kind: str, turns: np.ndarray, alike: np.ndarray, looks: LookAlikes, mesh: Mesh) -> Ambiguity:
+    """One of a kind from its turns (K, 4, 4) and where they look alike (V, K)."""
+    views = np.flatnonzero(alike.any(axis=1))
+    share = len(views) / len(alike)
+    free_axes = continuous_axes(turns) if kind.endswith('symmetry') else []
+    free_axes = list(np.eye(3)) if kind == 'no orientation' else free_axes
+    faces = alike_faces(turns[np.argmax(alike.mean(axis=0))], looks)
+    return Ambiguity(kind, describe(kind, turns, free_axes, faces, share), share, views.tolist(),
+                     turns[np.argsort(-alike.mean(axis=0), kind='stable')], free_axes, mesh.centre)

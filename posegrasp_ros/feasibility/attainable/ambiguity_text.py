@@ -1,0 +1,89 @@
+"""Names for what looks alike: axes, turns, faces."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from posegrasp_ros.feasibility.attainable.look_alikes import LookAlikes
+from posegrasp_ros.feasibility.attainable.turns import STEP_DEG, axis_angle
+
+NAMED_COSINE = float(np.cos(np.radians(5)))
+FACE_COSINE = float(np.cos(np.radians(30)))
+FACE_TOLD_BY = 0.2
+"""Share of a face's points that may look other for it to carry the same artwork."""
+FACES = {f'{sign}{name}': (1 if sign == '+' else -1) * axis
+         for name, axis in zip('xyz', np.eye(3)) for sign in '+-'}
+
+
+def describe(kind: str, turns: np.ndarray, free_axes: list[np.ndarray], faces: list[tuple[str, str]],
+             share: float) -> str:
+    """One sentence on turns (K, 4, 4) that look alike in this share of the views.
+
+    :param free_axes: about which any turn does
+    :param faces: pairs that carry the same artwork, see :func:`alike_faces`
+    """
+    if kind == 'no orientation':
+        return 'any turn looks the same: nothing on the object tells its orientation'
+    what = _any_turn(free_axes) if free_axes else _turns_in_words(turns)
+    if kind == 'declared symmetry':
+        return f'{what} looks the same, as the model card declares'
+    if kind == 'undeclared symmetry':
+        return f'{what} looks the same and is not declared a symmetry'
+    where = f'in {share:.0%} of the views'
+    if kind == 'hidden feature':
+        return f'{what} looks nearly the same {where}: what tells them apart is out of sight or small'
+    pairs = ', '.join(f'{first} and {second}' for first, second in faces)
+    twins = f'the faces {pairs} carry the same artwork; ' if pairs else ''
+    return f'{twins}{what} is told by less than a fifth of the image {where}'
+
+
+def continuous_axes(turns: np.ndarray) -> list[np.ndarray]:
+    """Unit axes (3,) about which all multiples of 15° are among (K, 4, 4) turns."""
+    angles_deg: dict[tuple, set[int]] = {}
+    axes: dict[tuple, np.ndarray] = {}
+    for turn in turns:
+        axis, angle = axis_angle(turn)
+        key = tuple(axis.round(1) + 0.0)
+        axes.setdefault(key, axis)
+        degrees = round(float(np.degrees(angle)))
+        # half a turn is its own inverse
+        angles_deg.setdefault(key, set()).update({degrees % 360, -degrees % 360} if abs(degrees) == 180
+                                                 else {degrees % 360})
+    steps = set(range(STEP_DEG, 360, STEP_DEG))
+    return [axes[key] for key, found in angles_deg.items() if steps <= found]
+
+
+def alike_faces(turn: np.ndarray, looks: LookAlikes) -> list[tuple[str, str]]:
+    """Pairs of faces, ``+x`` and so on, that a (4, 4) turn swaps and that look alike."""
+    tells, pairs = looks.tells(turn), []
+    for first, direction in FACES.items():
+        other = turn[:3, :3].T @ direction
+        second = next((name for name, axis in FACES.items() if axis @ other > NAMED_COSINE), first)
+        face = looks.normals @ direction > FACE_COSINE
+        if first < second and face.any() and tells[face].mean() < FACE_TOLD_BY:
+            pairs.append((first, second))
+    return pairs
+
+
+def axis_name(axis: np.ndarray) -> str:
+    """``its x axis``, or the direction in numbers."""
+    named = next((name for name, unit in zip('xyz', np.eye(3)) if abs(axis @ unit) > NAMED_COSINE), None)
+    return f'its {named} axis' if named else 'the axis ({:.2f}, {:.2f}, {:.2f})'.format(*axis)
+
+
+def _any_turn(axes: list[np.ndarray]) -> str:
+    return 'any turn about ' + ' or '.join(axis_name(axis) for axis in axes)
+
+
+def _turns_in_words(turns: np.ndarray) -> str:
+    """``half a turn about its x axis``."""
+    axes = {tuple(axis_angle(turn)[0].round(1) + 0.0): axis_angle(turn)[0] for turn in turns}
+    angles_deg = [abs(np.degrees(axis_angle(turn)[1])) for turn in turns]
+    if len(axes) > 1:
+        return f'each of {len(turns)} turns about {len(axes)} axes'
+    name = axis_name(next(iter(axes.values())))
+    if min(angles_deg) > 179:
+        return f'half a turn about {name}'
+    if len(turns) == 1 or np.ptp(angles_deg) < 1:
+        return f'a turn by {min(angles_deg):.0f}° about {name}'
+    return f'turns by {min(angles_deg):.0f}° to {max(angles_deg):.0f}° about {name}'

@@ -1,0 +1,87 @@
+"""Turns of an object that may leave it looking the same, as symmetric things have them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import permutations, product
+
+import numpy as np
+
+from posegrasp_ros.geometry import (
+    make_transform,
+    random_rotation,
+    rotation_angle,
+    rotation_from_vector,
+    vector_from_rotation,
+)
+from posegrasp_ros.mesh import Mesh
+
+STEP_DEG = 15
+"""Of a continuous symmetry: where all turns by this look alike, any turn does."""
+SAME_RAD = float(np.radians(2.0))
+ANY_TURNS = 6
+"""Turns about no axis in particular, which only a ball survives."""
+
+
+def candidate_turns(mesh: Mesh) -> np.ndarray:
+    """(K, 4, 4) object-frame turns, none of them twice, without the identity.
+
+    About the axes of the object's frame through the middle of its bounding box, those of its oriented box, and
+    its axes of inertia: by multiples of 15° and by whole parts of a turn down to an eighth; and the 24 turns of a
+    cube.
+    """
+    parts_deg = {360 * k / n for n in range(2, 9) for k in range(1, n)}
+    angles_deg = sorted(parts_deg | {*range(STEP_DEG, 360, STEP_DEG)})
+    about = [rotation_from_vector(axis * np.radians(angle)) for axis in np.eye(3) for angle in angles_deg]
+    found: list[np.ndarray] = []
+    for frame in _frames(mesh):
+        for turn in [*_cube_turns(), *about]:
+            moved = frame[:3, :3] @ turn @ frame[:3, :3].T
+            _add_new(found, _about(moved, frame[:3, 3]), 0.01 * mesh.diameter)
+    return np.array(found)
+
+
+def any_turns(mesh: Mesh) -> np.ndarray:
+    """(:data:`ANY_TURNS`, 4, 4) turns about the middle, drawn at random but always the same."""
+    rng = np.random.default_rng(0)
+    return np.array([_about(random_rotation(rng), mesh.centre) for _ in range(ANY_TURNS)])
+
+
+def axis_angle(turn: np.ndarray) -> tuple[np.ndarray, float]:
+    """Unit axis (3,), its largest component positive, and angle in (-pi, pi] of a (4, 4) turn."""
+    vector = vector_from_rotation(turn[:3, :3])
+    angle = float(np.linalg.norm(vector))
+    axis = vector / angle
+    sign = np.sign(axis[np.argmax(np.abs(axis))])
+    return sign * axis, float(sign) * angle
+
+
+def _frames(mesh: Mesh) -> Iterable[np.ndarray]:
+    """(4, 4) object_from_frame each."""
+    solid = mesh.solid
+    yield make_transform(translation=mesh.centre)
+    yield np.array(solid.bounding_box_oriented.primitive.transform)
+    yield np.linalg.inv(solid.principal_inertia_transform)
+
+
+def _cube_turns() -> list[np.ndarray]:
+    """The 24 (3, 3) rotations that map a cube onto itself, the identity among them."""
+    signed = (np.array(signs)[:, None] * np.eye(3)[list(order)]
+              for order in permutations(range(3)) for signs in product((-1.0, 1.0), repeat=3))
+    return [matrix for matrix in signed if np.linalg.det(matrix) > 0]
+
+
+def _about(rotation: np.ndarray, point: np.ndarray) -> np.ndarray:
+    """(4, 4) turn about an axis through a point."""
+    return make_transform(rotation, point - rotation @ point)
+
+
+def _add_new(found: list[np.ndarray], turn: np.ndarray, same_m: float) -> None:
+    """Append a turn that is not the identity and not there yet."""
+    others = np.array([np.eye(4), *found])
+    angles = rotation_angle(np.swapaxes(others[:, :3, :3], 1, 2) @ turn[:3, :3])
+    if rotation_angle(turn[:3, :3]) < SAME_RAD:
+        return
+    apart_m = np.linalg.norm(others[:, :3, 3] - turn[:3, 3], axis=1)
+    if not ((angles < SAME_RAD) & (apart_m < same_m)).any():
+        found.append(turn)

@@ -1,0 +1,81 @@
+"""Cell: the planned work cell, before anything of it is built."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from posegrasp_ros.camera import Camera
+from posegrasp_ros.feasibility.attainable.calibration_errors import CalibrationErrors
+from posegrasp_ros.feasibility.attainable.image_information import Imaging
+from posegrasp_ros.grasping.gripper import Gripper
+from posegrasp_ros.mesh import Mesh
+from posegrasp_ros.simulation.pick_objects import NamedObject, PickObject
+
+DEFAULT_IMAGING = Imaging()
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What is asked of the cell.
+
+    :param success: wanted share of picks that lift
+    :param orientation: whether it matters which way round the object is, beyond the symmetries on its card
+    :param rate_hz: images per second that are to be answered
+    """
+
+    success: float = 0.95
+    orientation: bool = True
+    rate_hz: float = 10.0
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """What decides how well an object is seen and gripped.
+
+    :param named: the object
+    :param item: the same with its grasps; None where the gripper has none for it
+    :param distances_m: nearest and farthest that the camera is from the object
+    :param calibration: what is left of the camera's errors after calibrating it
+    :param efficiency: how many times the errors of a good estimator are those of the Cramér-Rao bound, for all
+        axes or (6,) for those of the camera
+    :param imaging: noise and blur of the camera, and whether it sees depth too
+    """
+
+    named: NamedObject
+    item: PickObject | None
+    gripper: Gripper
+    camera: Camera
+    distances_m: tuple[float, float]
+    calibration: CalibrationErrors
+    efficiency: float | np.ndarray
+    imaging: Imaging = DEFAULT_IMAGING
+    needs: Needs = Needs()
+
+    @property
+    def mesh(self) -> Mesh:
+        return self.named.mesh
+
+    def with_distances(self, factor: float) -> Cell:
+        """The camera so many times as far away."""
+        near, far = self.distances_m
+        return replace(self, distances_m=(factor * near, factor * far))
+
+    def with_focal_length(self, factor: float) -> Cell:
+        """A lens of so many times the focal length on the same chip."""
+        matrix = self.camera.matrix.copy()
+        matrix[0, 0] *= factor
+        matrix[1, 1] *= factor
+        return replace(self, camera=replace(self.camera, matrix=matrix))
+
+    def with_resolution(self, factor: float) -> Cell:
+        """So many times the pixels along each side, of the same view."""
+        size = (round(factor * side) for side in (self.camera.width, self.camera.height))
+        return replace(self, camera=self.camera.resized(*size))
+
+    def sees_whole_object(self) -> bool:
+        """Whether the object, in the middle of the image, fits into it from nearest."""
+        camera, radius_m = self.camera, self.mesh.radius
+        slope = radius_m / max(self.distances_m[0] - radius_m, 1e-3)
+        return max(camera.fx * slope / camera.width, camera.fy * slope / camera.height) < 0.5

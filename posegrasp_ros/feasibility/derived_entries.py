@@ -1,0 +1,36 @@
+"""What a feasibility study found to be needed, as requirements of the ledger."""
+
+from __future__ import annotations
+
+from scipy import stats
+
+from posegrasp_ros.metrics.baselines import Entry
+
+NAME = 'derived need'
+# Median length of a normal vector of three numbers, in their standard deviation.
+MEDIAN_OF_THREE = float(stats.chi.ppf(0.5, 3))
+
+
+def derived_requirements(isotropic: tuple[float, float], wanted: float, allowed_ms: float) -> dict[str, float]:
+    """What each metric has to reach, in the unit of the ledger's table.
+
+    The errors are the medians of normal errors that are as large in every direction.
+
+    :param isotropic: largest standard deviation along each axis, metres, and about each axis, radians, with which
+        the wanted success is still reached; zeros where no error is small enough
+    """
+    needs = {'grasp_success_rate': wanted, 'image_to_pose_p50': allowed_ms}
+    if min(isotropic) > 0:
+        position_m, rotation_rad = isotropic
+        needs |= {'position_error_median': MEDIAN_OF_THREE * position_m,
+                  'rotation_error_median': MEDIAN_OF_THREE * rotation_rad}
+    return needs
+
+
+def derived_entries(requirements: dict[str, float], setup: str, date: str) -> dict[str, Entry]:
+    """The requirements as entries.
+
+    :param setup: what they hold for: object, gripper, camera
+    """
+    return {metric: Entry(NAME, 'requirement', value, f'derived by posegrasp feasibility: {setup}', date)
+            for metric, value in requirements.items()}

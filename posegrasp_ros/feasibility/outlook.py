@@ -1,0 +1,113 @@
+"""Outlook: what share of the picks to expect of a cell, view by view."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from posegrasp_ros.feasibility.attainable.accuracy import ViewBound
+from posegrasp_ros.feasibility.cell import Cell
+from posegrasp_ros.feasibility.required.success_model import SuccessModel
+
+NO_ERROR = np.zeros((6, 6))
+# Of variances, m² and rad²: about an axis of symmetry there is none, and turned to another frame less than that.
+ROUNDING = 1e-16
+# Between these the margin is looked for, in so many halvings of the factor's logarithm.
+LEAST_MARGIN, MOST_MARGIN, MARGIN_STEPS = 0.1, 10.0, 8
+
+
+class Figures(NamedTuple):
+    """Means over the views of the probability that a pick lifts.
+
+    :param success: with a good estimator and the stated calibration
+    :param ideal: with the best estimator there can be and a perfect calibration
+    :param true_pose: with the true pose
+    :param share_of_views: in which the wanted success is reached with a good estimator
+    :param no_grasp_reason: why there is no grasp at all; empty where there are some
+    """
+
+    success: float
+    ideal: float
+    true_pose: float
+    share_of_views: float
+    no_grasp_reason: str = ''
+
+    def changed_by(self, before: Figures, after: Figures) -> Figures:
+        """These figures with the difference of two others that were found on the same, fewer views."""
+        shares = [min(max(mine + new - old, 0.0), 1.0) for mine, old, new in zip(self[:4], before[:4], after[:4])]
+        return Figures(*shares, after.no_grasp_reason)
+
+
+@dataclass(frozen=True, eq=False)
+class Outlook:
+    """The probability that a pick lifts, in each of V views of a cell.
+
+    :param success: (V,), and ideal and true_pose (V,), as in :class:`Figures`
+    :param errors: (V, 6, 6) covariance of the pose that is told, base frame
+    """
+
+    success: np.ndarray
+    ideal: np.ndarray
+    true_pose: np.ndarray
+    errors: np.ndarray
+    no_grasp_reason: str = ''
+
+    def figures(self, wanted: float) -> Figures:
+        return Figures(float(self.success.mean()), float(self.ideal.mean()), float(self.true_pose.mean()),
+                       float((self.success >= wanted).mean()), self.no_grasp_reason)
+
+
+def expect(cell: Cell, model: SuccessModel, bounds: Sequence[ViewBound], progress: bool = False) -> Outlook:
+    """The outlook over the views whose bounds are given.
+
+    :param model: of this cell's gripper and grasps
+    """
+    errors = expected_errors(cell, bounds)
+    success = [[model.success(bound.view.base_from_object, covariance)
+                for covariance in (error, estimator_error(bound), NO_ERROR)]
+               for bound, error in zip(tqdm(bounds, 'success', unit='view', disable=None if progress else True),
+                                       errors)]
+    return Outlook(*np.array(success).reshape(-1, 3).T, errors)
+
+
+def nothing_to_expect(cell: Cell, bounds: Sequence[ViewBound], reason: str) -> Outlook:
+    """The outlook of a cell without a grasp."""
+    none = np.zeros(len(bounds))
+    return Outlook(none, none, none, expected_errors(cell, bounds), reason)
+
+
+def error_margin(cell: Cell, model: SuccessModel, bounds: Sequence[ViewBound]) -> float | None:
+    """How many times the expected errors may be as large for the wanted success still to be reached.
+
+    :return: between :data:`LEAST_MARGIN` and :data:`MOST_MARGIN`; None where even the least are too large
+    """
+    errors = expected_errors(cell, bounds)
+
+    def is_enough(factor: float) -> bool:
+        return np.mean([model.success(bound.view.base_from_object, factor**2 * error)
+                        for bound, error in zip(bounds, errors)]) >= cell.needs.success
+
+    if not is_enough(LEAST_MARGIN):
+        return None
+    low, high = LEAST_MARGIN, MOST_MARGIN
+    for _ in range(MARGIN_STEPS):
+        middle = float(np.sqrt(low * high))
+        low, high = (middle, high) if is_enough(middle) else (low, middle)
+    return low
+
+
+def expected_errors(cell: Cell, bounds: Sequence[ViewBound]) -> np.ndarray:
+    """(V, 6, 6) covariances of a good estimator's pose, base frame: what the image leaves open, and what the
+    calibration does."""
+    return np.array([estimator_error(bound, cell.efficiency) + cell.calibration.covariance(bound.view)
+                     for bound in bounds]).reshape(-1, 6, 6)
+
+
+def estimator_error(bound: ViewBound, efficiency: float | np.ndarray = 1.0) -> np.ndarray:
+    """(6, 6) base frame, of an estimator so many times above the bound; turns that put the surface on itself are
+    no error to a grasp."""
+    return bound.view.in_base(bound.of_surface(bound.achieved(efficiency))) + ROUNDING * np.eye(6)

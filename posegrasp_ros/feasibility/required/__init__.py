@@ -1,0 +1,1 @@
+"""How accurate the pose must be: from the grasps and simulated picks with a known error."""

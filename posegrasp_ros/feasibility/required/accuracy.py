@@ -1,0 +1,186 @@
+"""Required accuracy: which error of the pose still lets this gripper lift this object."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.optimize import brentq
+from tqdm import tqdm
+
+from posegrasp_ros.feasibility.required.axis_sampling import AXES, Attempts, begin_axis_sampling
+from posegrasp_ros.feasibility.required.axis_tolerance import AxisTolerance
+from posegrasp_ros.feasibility.required.success_curve import GraspTrial, fit_curve
+from posegrasp_ros.feasibility.required.success_model import SuccessModel, unit_normals
+from posegrasp_ros.feasibility.required.trials import Disturbance, TrialScenes, trial_workers
+from posegrasp_ros.grasping.gripper import Gripper
+from posegrasp_ros.grasping.plan import PlannerOptions
+from posegrasp_ros.grasping.planner import GraspPlanner
+from posegrasp_ros.grasping.scene import BoxObstacle, Scene
+from posegrasp_ros.mesh import Mesh
+from posegrasp_ros.simulation.pick_objects import PickObject
+from posegrasp_ros.simulation.scene import DEFAULT_BASE_FROM_CAMERA, sample_scene
+
+SCENES = 60
+FEW_SCENES = 12
+# Scales are looked for within a factor of 2**8 either way, and found within this share.
+MOST_DOUBLINGS, SCALE_WITHIN = 8, 0.02
+# (6,) variances that give isotropic errors their ratio of position and rotation: the planner's typical ones.
+TYPICAL = np.repeat((PlannerOptions.typical_pose_error_m, PlannerOptions.typical_turn_error_rad), 3) ** 2
+# Picks disturbed in all directions are disturbed as far as so many are thought to bear, in turn; the standard
+# deviation along each axis is up to so many times larger or smaller than that.
+JOINT_SUCCESS, LEAST_JOINT_SCALE, JOINT_RATIO = (0.85, 0.5), 0.05, 1.5
+JOINT_SCENES = 100_000  # numbers of their scenes begin here
+
+
+@dataclass(frozen=True, eq=False)
+class RestingScene:
+    """Where an object lies, and what lies around it; ``base_from_object`` (4, 4)."""
+
+    base_from_object: np.ndarray
+    around: Scene
+
+
+@dataclass(frozen=True, eq=False)
+class RequiredAccuracy:
+    """The answer.
+
+    :param wanted: probability of lifting
+    :param model: None where no grasp fits
+    :param scenes: over which success is averaged
+    :param object_axes: see :mod:`posegrasp_ros.feasibility.required.axis_tolerance`, and ``gripper_axes``
+    :param no_grasp_reason: why there is no grasp in any scene; empty where there is one
+    :param graspless_share: of the scenes, those without a grasp even of a true pose, and ``graspless_reason`` why
+    """
+
+    wanted: float
+    model: SuccessModel | None
+    scenes: Sequence[RestingScene] = ()
+    object_axes: tuple[AxisTolerance, ...] = ()
+    gripper_axes: tuple[AxisTolerance, ...] = ()
+    no_grasp_reason: str = ''
+    graspless_share: float = 0.0
+    graspless_reason: str = ''
+
+    def success(self, covariance: np.ndarray) -> float:
+        """Mean over the scenes, all with this covariance (6, 6) of the pose in the base frame."""
+        if self.model is None or not len(self.scenes):
+            return 0.0
+        return float(np.mean([self.model.success(scene.base_from_object, covariance, scene.around)
+                              for scene in self.scenes]))
+
+    def largest(self, shape: np.ndarray) -> float:
+        """The largest scale for which errors of covariance ``scale**2 * shape`` (6, 6) still lift as wanted.
+
+        0 where none is small enough; within a few per cent.
+        """
+        def surplus(log_scale: float) -> float:
+            return self.success(np.exp(2 * log_scale) * shape) - self.wanted
+
+        if self.success(0.0 * shape) < self.wanted:
+            return 0.0
+        low, high = _bracket(surplus)
+        if low is None or high is None:
+            return 0.0 if low is None else float(np.exp(low))
+        return float(np.exp(brentq(surplus, low, high, xtol=SCALE_WITHIN)))
+
+    @cached_property
+    def isotropic(self) -> tuple[float, float]:
+        """(m, rad) largest standard deviations along and about every axis alike.
+
+        In the ratio of the errors that the planner takes for typical.
+        """
+        scale = self.largest(np.diag(TYPICAL))
+        return float(scale * np.sqrt(TYPICAL[0])), float(scale * np.sqrt(TYPICAL[3]))
+
+    def to_dict(self) -> dict:
+        """Plain values."""
+        position_m, rotation_rad = self.isotropic
+        return {
+            'wanted': self.wanted, 'isotropic': {'position_std_m': position_m, 'rotation_std_rad': rotation_rad},
+            'object_axes': [axis.to_dict() for axis in self.object_axes],
+            'gripper_axes': [axis.to_dict() for axis in self.gripper_axes],
+            'curve': self.model.curve.to_dict() if self.model else None, 'no_grasp_reason': self.no_grasp_reason,
+            'graspless': {'share': self.graspless_share, 'reason': self.graspless_reason},
+        }
+
+
+def nothing_fits(reason: str, wanted: float) -> RequiredAccuracy:
+    """The answer where the gripper has no grasp of the object at all."""
+    return RequiredAccuracy(wanted, None, no_grasp_reason=reason, graspless_share=1.0, graspless_reason=reason)
+
+
+def required_accuracy(item: PickObject, gripper: Gripper, wanted: float = 0.95, picks: int = 20, seed: int = 1,
+                      jobs: int = 1, progress: bool = True) -> RequiredAccuracy:
+    """Measure it in simulated picks: some disturbed in all directions at once, then along one axis at a time.
+
+    :param wanted: probability of lifting
+    :param picks: along each of the twelve axes of object and gripper; about as many again in all directions
+    :param seed: of scenes and disturbances; the same in every number of processes
+    """
+    scenes = resting_scenes(item.mesh, SCENES, seed)
+    reasons = [item.planner.plan(scene.base_from_object, None, scene.around).reason for scene in scenes]
+    if all(reasons):
+        return nothing_fits(_most_common(reasons), wanted)
+    with tqdm(total=12 * picks + _joint_count(picks), desc='picks', unit='pick', delay=2,
+              disable=None if progress else True) as bar, \
+            trial_workers(TrialScenes(item, gripper, seed), jobs) as attempts:
+        joint = []
+        for trial in _joint_trials(item.planner, scenes, picks, seed, attempts):
+            joint.append(trial)
+            bar.update()
+        curve = fit_curve(item.planner.tolerance, joint)
+        sampling = begin_axis_sampling(item.planner, curve, scenes[:FEW_SCENES], seed)
+        for index in range(picks):
+            sampling.round(len(AXES) * index, attempts)
+            bar.update(len(AXES))
+    return RequiredAccuracy(wanted, SuccessModel(item.planner, curve), scenes,
+                            *sampling.tolerances(wanted, curve.ceiling), graspless_reason=_most_common(reasons),
+                            graspless_share=float(np.mean([bool(reason) for reason in reasons])))
+
+
+def _joint_trials(planner: GraspPlanner, scenes: Sequence[RestingScene], picks: int, seed: int,
+                  attempts: Attempts) -> Iterator[GraspTrial]:
+    """Picks disturbed in all directions at once, which the success curve is fitted to."""
+    scales = [RequiredAccuracy(success, SuccessModel(planner), scenes[:FEW_SCENES]).largest(np.diag(TYPICAL))
+              for success in JOINT_SUCCESS]
+    units, rng = unit_normals(_joint_count(picks), seed), np.random.default_rng(seed)
+    scales = np.resize(np.maximum(scales, LEAST_JOINT_SCALE), len(units))
+    roots = scales[:, None] * np.sqrt(TYPICAL) * JOINT_RATIO ** rng.uniform(-1.0, 1.0, (len(units), 6))
+    yield from attempts([(JOINT_SCENES + number, Disturbance(root * unit, covariance=np.diag(root**2)))
+                         for number, (root, unit) in enumerate(zip(roots, units))])
+
+
+def _joint_count(picks: int) -> int:
+    """A power of two, as quasi-random numbers come: 256 for 20 picks an axis."""
+    return 2 ** int(np.log2(max(12.8 * picks, 1)))
+
+
+def _most_common(reasons: Sequence[str]) -> str:
+    """Of the planner's reasons, one a scene and empty where there is a grasp; empty where there always is one."""
+    found = Counter(filter(None, reasons)).most_common(1)
+    return found[0][0] if found else ''
+
+
+def _bracket(surplus: Callable[[float], float]) -> tuple[float | None, float | None]:
+    """Logarithms of scales between which a falling surplus changes its sign; None on a side without one."""
+    step = np.log(2.0) if surplus(0.0) >= 0 else -np.log(2.0)
+    for doublings in range(1, MOST_DOUBLINGS + 1):
+        end = step * doublings
+        if (surplus(end) >= 0) != (step > 0):
+            return (end - step, end) if step > 0 else (end, end - step)
+    return (end, None) if step > 0 else (None, end)
+
+
+def resting_scenes(mesh: Mesh, count: int, seed: int) -> tuple[RestingScene, ...]:
+    """Scenes as :func:`posegrasp_ros.simulation.scene.sample_scene` draws them, without the pictures."""
+    return tuple(_resting(mesh, np.random.default_rng([seed, number])) for number in range(count))
+
+
+def _resting(mesh: Mesh, rng: np.random.Generator) -> RestingScene:
+    scene = sample_scene(rng, mesh, DEFAULT_BASE_FROM_CAMERA)
+    boxes = [BoxObstacle(distractor.base_from_body, distractor.half_extents) for distractor in scene.distractors]
+    return RestingScene(scene.base_from_object, Scene(support_height_m=0.0, boxes=boxes))

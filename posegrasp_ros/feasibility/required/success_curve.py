@@ -1,0 +1,92 @@
+"""SuccessCurve: how probably a pick lifts when the object is off by so much of the grasp's tolerance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit, logit
+
+from posegrasp_ros.grasping.tolerance import Tolerance
+
+# What is taken for granted before any pick, and how firmly (standard deviations): a polytope that is right on
+# the whole, a grasp that hardly ever fails without an error, all axes as tolerant as the polytope says.
+PRIOR_CEILING_LOGIT, PRIOR_CEILING_SD = float(logit(0.99)), 0.7
+PRIOR_LOG_MIDPOINT, PRIOR_MIDPOINT_SD = float(np.log(1.0)), 0.3
+PRIOR_LOG_STEEPNESS, PRIOR_STEEPNESS_SD = float(np.log(12.0)), 0.3
+PRIOR_SCALE_SD = 0.25
+LEAST_GAUGE = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class GraspTrial:
+    """What one pick with a known error came to.
+
+    :param grasp: number of the grasp in its set; None where the planner had none to try
+    :param tcp_delta: (6,) how far the object was off, see :class:`posegrasp_ros.grasping.tolerance.Tolerance`
+    """
+
+    grasp: int | None
+    tcp_delta: np.ndarray
+    lifted: bool
+
+
+@dataclass(frozen=True, eq=False)
+class SuccessCurve:
+    """Probability of lifting, ``ceiling / (1 + (gauge / midpoint) ** steepness)``: a logistic in log gauge.
+
+    The gauge of a disturbance is 1 on the border of the grasp's tolerance and grows in proportion to it.
+
+    :param ceiling: without any disturbance
+    :param midpoint: the gauge that halves the success
+    :param scales: (6,) factors on the disturbance's axes in the TCP frame, where physics forgives more (below 1)
+        or less than the polytope says
+    """
+
+    ceiling: float = float(expit(PRIOR_CEILING_LOGIT))
+    midpoint: float = float(np.exp(PRIOR_LOG_MIDPOINT))
+    steepness: float = float(np.exp(PRIOR_LOG_STEEPNESS))
+    scales: np.ndarray = field(default_factory=lambda: np.ones(6))
+
+    def success(self, tolerance: Tolerance, grasps: np.ndarray, tcp_deltas: np.ndarray) -> np.ndarray:
+        """(N,) probability that grasp number ``grasps[n]`` lifts under disturbance ``tcp_deltas[n]`` (6,)."""
+        gauges = gauge(tolerance, grasps, tcp_deltas * self.scales)
+        return self.ceiling * expit(-self.steepness * np.log(gauges / self.midpoint))
+
+    def to_dict(self) -> dict:
+        """Plain values."""
+        return {'ceiling': self.ceiling, 'midpoint': self.midpoint, 'steepness': self.steepness,
+                'scales': self.scales.tolist()}
+
+
+def gauge(tolerance: Tolerance, grasps: np.ndarray, tcp_deltas: np.ndarray) -> np.ndarray:
+    """(N,) how many times the tolerance of ``grasps[n]`` a disturbance (N, 6) is; next to 0 if none limits it."""
+    rows, limits = tolerance.rows[grasps], tolerance.limits[grasps]
+    return np.maximum((np.einsum('nkd,nd->nk', rows, tcp_deltas) / limits).max(axis=1), LEAST_GAUGE)
+
+
+def fit_curve(tolerance: Tolerance, trials: Sequence[GraspTrial]) -> SuccessCurve:
+    """The most probable curve after these picks (maximum a posteriori, independent normal priors)."""
+    tried = [trial for trial in trials if trial.grasp is not None]
+    if not tried:
+        return SuccessCurve()
+    grasps = np.array([trial.grasp for trial in tried])
+    deltas = np.array([trial.tcp_delta for trial in tried])
+    lifted = np.array([trial.lifted for trial in tried])
+    means = np.array([PRIOR_CEILING_LOGIT, PRIOR_LOG_MIDPOINT, PRIOR_LOG_STEEPNESS, *np.zeros(6)])
+    spreads = np.array([PRIOR_CEILING_SD, PRIOR_MIDPOINT_SD, PRIOR_STEEPNESS_SD, *np.full(6, PRIOR_SCALE_SD)])
+
+    def surprise(parameters: np.ndarray) -> float:
+        """Negative logarithm of the posterior density, but for a constant."""
+        foretold = _curve(parameters).success(tolerance, grasps, deltas).clip(1e-9, 1 - 1e-9)
+        unlikely = -np.log(np.where(lifted, foretold, 1.0 - foretold)).sum()
+        return float(unlikely + 0.5 * (((parameters - means) / spreads) ** 2).sum())
+
+    return _curve(minimize(surprise, means, method='L-BFGS-B').x)
+
+
+def _curve(parameters: np.ndarray) -> SuccessCurve:
+    """The curve of (9,) logit of the ceiling, logarithms of midpoint, steepness and the six scales."""
+    return SuccessCurve(float(expit(parameters[0])), *np.exp(parameters[1:3]).tolist(), np.exp(parameters[3:]))

@@ -1,0 +1,148 @@
+"""SuccessModel: the probability that a pick lifts, from the covariance of the pose that it is planned with."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+from scipy.stats import norm, qmc
+
+from posegrasp_ros.feasibility.required.success_curve import SuccessCurve
+from posegrasp_ros.geometry import perturb
+from posegrasp_ros.grasping.planner import GraspPlanner
+from posegrasp_ros.grasping.scene import Scene
+
+ON_THE_TABLE = Scene(support_height_m=0.0)
+# Poses that the planner is told of each true one, disturbances that each of its plans has to bear, and how many
+# sets of told poses there are.
+TOLD_POSES, DISTURBANCES, BLOCKS = 4, 128, 128
+# Of an error's six numbers those that change the object's height and tilt, and those that leave it level.
+TIPPING, LEVEL = np.array([2, 3, 4]), np.array([0, 1, 5])
+# Nothing is known of a pose that is less sure, and no figure gets out of hand.
+MOST_M, MOST_RAD = 0.5, np.pi
+
+
+@dataclass(frozen=True, eq=False)
+class SuccessModel:
+    """Plans as the planner does, told the covariance, and integrates the success curve over the pose's error.
+
+    :param planner: of the object and the gripper
+    :param curve: fitted to simulated picks; what is thought before any where it is left out
+    """
+
+    planner: GraspPlanner
+    curve: SuccessCurve = field(default_factory=SuccessCurve)
+
+    def with_planner(self, planner: GraspPlanner) -> SuccessModel:
+        """The same curve for other grasps or another gripper."""
+        return replace(self, planner=planner)
+
+    def success(self, base_from_object: np.ndarray, covariance: np.ndarray, scene: Scene = ON_THE_TABLE) -> float:
+        """Probability of lifting the object from where it lies.
+
+        What the planner is told varies with the error, and its plan with what it is told: but for obstacles only
+        with height and tilt, so each of a few told poses stands for all errors in which these two are the same.
+
+        :param base_from_object: (4, 4) where it really is
+        :param covariance: (6, 6) of the pose that the planner is told, base frame; zeros for a perfect one
+        """
+        covariance = bounded(covariance)
+        factor = _factor(self.planner.symmetry.without_spin(covariance, base_from_object))
+        planner, chances = patient(self.planner), []
+        for told_unit in _told_units(base_from_object) if factor.any() else np.zeros((1, 6)):
+            units = _level_units().copy()
+            units[:, TIPPING] = told_unit[TIPPING]
+            told = perturb(base_from_object, -factor @ told_unit)
+            chances.append(self._chance(planner, told, covariance, units @ factor.T, scene))
+        return float(np.mean(chances))
+
+    def _chance(self, planner: GraspPlanner, told: np.ndarray, covariance: np.ndarray, deltas: np.ndarray,
+                scene: Scene) -> float:
+        """Mean success of the plan for one told pose over disturbances (N, 6) of it, base frame."""
+        plan = planner.plan(told, covariance, scene)
+        if not plan.grasps:
+            return 0.0
+        grasps = np.full(len(deltas), grasp_number(planner, plan.grasps[0].name))
+        in_tcp = tcp_deltas(told, plan.grasps[0].base_from_tcp, deltas)
+        return float(self.curve.success(planner.tolerance, grasps, in_tcp).mean())
+
+
+def patient(planner: GraspPlanner) -> GraspPlanner:
+    """The same planner as one that tries its best grasp however unlikely it is to succeed."""
+    other = copy.copy(planner)
+    other.options = replace(planner.options, min_success_probability=0.0)
+    return other
+
+
+def grasp_number(planner: GraspPlanner, name: str) -> int:
+    """Place of the grasp of that name in the planner's set."""
+    return next(number for number, grasp in enumerate(planner.grasps) if grasp.name == name)
+
+
+def tcp_deltas(base_from_object: np.ndarray, base_from_tcp: np.ndarray, deltas: np.ndarray) -> np.ndarray:
+    """(N, 6) disturbances of a pose, as :func:`posegrasp_ros.geometry.perturb` has them, seen from the TCP.
+
+    See :class:`posegrasp_ros.grasping.tolerance.Tolerance`; exact for turns of any size.
+
+    :param base_from_object: (4, 4) the pose that is disturbed, and ``base_from_tcp`` (4, 4) the grasp
+    :param deltas: (N, 6) base frame
+    """
+    arm, axes = base_from_tcp[:3, 3] - base_from_object[:3, 3], base_from_tcp[:3, :3]
+    shifts = Rotation.from_rotvec(deltas[:, 3:]).apply(arm) - arm + deltas[:, :3]
+    return np.concatenate([shifts @ axes, deltas[:, 3:] @ axes], axis=1)
+
+
+def _factor(covariance: np.ndarray) -> np.ndarray:
+    """(6, 6) of six standard normal numbers makes an error of that covariance, which may be singular.
+
+    The numbers of :data:`TIPPING` alone decide about height and tilt, and have a part in the others.
+    """
+    order = np.concatenate([TIPPING, LEVEL])
+    variances, axes = np.linalg.eigh(covariance[np.ix_(order, order)])
+    # The triangular factor of Q R from any square root: Cholesky's, for singular matrices too.
+    triangle = np.linalg.qr((axes * np.sqrt(variances.clip(0.0))).T, mode='r').T
+    factor = np.empty((6, 6))
+    factor[np.ix_(order, order)] = triangle
+    return factor
+
+
+def bounded(covariance: np.ndarray) -> np.ndarray:
+    """The nearest covariance (6, 6), for rounding may leave a negative variance.
+
+    No standard deviation is above :data:`MOST_M` and :data:`MOST_RAD`.
+    """
+    finite = np.nan_to_num(np.asarray(covariance, dtype=float), nan=0.0, posinf=1e6, neginf=-1e6)
+    spreads, most = np.sqrt(np.diag(finite).clip(0.0)), np.repeat((MOST_M, MOST_RAD), 3)
+    shrink = np.minimum(1.0, most / np.maximum(spreads, 1e-12))
+    shrunk = finite * np.outer(shrink, shrink)
+    variances, axes = np.linalg.eigh((shrunk + shrunk.T) / 2)
+    nearest = axes * variances.clip(0.0) @ axes.T
+    np.fill_diagonal(nearest, np.diag(nearest).clip(0.0))
+    return nearest
+
+
+def unit_normals(count: int, seed: int) -> np.ndarray:
+    """(count, 6) quasi-random standard normal numbers (scrambled Sobol); ``count`` best a power of two."""
+    points = qmc.Sobol(6, scramble=True, seed=seed).random_base2(int(np.ceil(np.log2(count))))
+    return norm.ppf(points[:count].clip(1e-6, 1 - 1e-6))
+
+
+def _told_units(base_from_object: np.ndarray) -> np.ndarray:
+    """(TOLD_POSES, 6) standard normal numbers: others for other poses, for these are averaged over as well."""
+    block = int(1e6 * np.abs(base_from_object).sum()) % BLOCKS
+    return _told_blocks()[block]
+
+
+@lru_cache(maxsize=1)
+def _told_blocks() -> np.ndarray:
+    """(BLOCKS, TOLD_POSES, 6) standard normal numbers, always the same."""
+    return unit_normals(BLOCKS * TOLD_POSES, seed=1).reshape(BLOCKS, TOLD_POSES, 6)
+
+
+@lru_cache(maxsize=1)
+def _level_units() -> np.ndarray:
+    """(DISTURBANCES, 6) standard normal numbers, always the same."""
+    return unit_normals(DISTURBANCES, seed=2)

@@ -1,0 +1,131 @@
+"""Simulated picks of an object that is not quite where the planner was told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+
+import numpy as np
+
+from posegrasp_ros.feasibility.required.success_curve import GraspTrial
+from posegrasp_ros.feasibility.required.success_model import grasp_number, patient
+from posegrasp_ros.geometry import invert, perturb
+from posegrasp_ros.grasping.gripper import Gripper
+from posegrasp_ros.grasping.plan import PlannedGrasp
+from posegrasp_ros.grasping.planner import GraspPlanner
+from posegrasp_ros.grasping.pose_check import tcp_delta
+from posegrasp_ros.grasping.scene import Scene
+from posegrasp_ros.grasping.tolerance import tcp_from_base_delta
+from posegrasp_ros.interruption import interrupts_ignored
+from posegrasp_ros.simulation.pick_objects import PickObject
+from posegrasp_ros.simulation.scene import DEFAULT_BASE_FROM_CAMERA, sample_scene
+from posegrasp_ros.simulation.solids import touch_solids
+from posegrasp_ros.simulation.world import World
+
+# Nobody looks: the smallest picture that a world takes.
+IMAGE_SIZE = (16, 16)
+BASE, OBJECT, GRIPPER = 'base', 'object', 'gripper'
+
+
+@dataclass(frozen=True, eq=False)
+class Disturbance:
+    """How far the true pose is from the told one.
+
+    :param delta: (6,) shift, then turn, metres and radians; of the true pose as seen from the told one
+    :param axes: along and about the axes of the ``base`` or the ``object`` frame through the object's origin, or
+        of the ``gripper``: the TCP frame of the grasp that would be best without an error
+    :param covariance: (6, 6) that the planner is told, base frame; None for none
+    """
+
+    delta: np.ndarray
+    axes: str = BASE
+    covariance: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class TrialScenes:
+    """Scenes by number and what is tried in them; the same whoever tries, and in whatever order.
+
+    :param cluttered: with the other things that :func:`posegrasp_ros.simulation.scene.sample_scene` puts on the
+        table; without them a pick takes half the time
+    """
+
+    item: PickObject
+    gripper: Gripper
+    seed: int
+    cluttered: bool = False
+
+    def attempt(self, number: int, disturbance: Disturbance) -> GraspTrial:
+        """Pick in scene ``number``."""
+        scene = sample_scene(np.random.default_rng([self.seed, number]), self.item.mesh, DEFAULT_BASE_FROM_CAMERA)
+        if not self.cluttered:
+            scene = replace(scene, distractors=())
+        planner = patient(self.item.planner)
+        with World(self.item.mesh, self.gripper, scene, IMAGE_SIZE, self.item.convex_parts) as world:
+            truth, around = world.object_pose(), Scene(support_height_m=0.0, boxes=world.obstacles())
+            delta, named = self._in_base(planner, truth, around, disturbance)
+            told = perturb(truth, -delta)
+            grasps = planner.plan(told, disturbance.covariance, around).grasps
+            if not grasps:
+                return GraspTrial(None, delta, False)
+            # What is asked of one grasp's axis is to be answered by that grasp, as long as it can be tried.
+            best = next((grasp for grasp in grasps if grasp.name == named), grasps[0])
+            outcome = world.pick(best.approach, best.opening_m, best.force_n)
+        seen_from_told = invert(told) @ planner.symmetry.nearest(truth, told)
+        in_tcp = tcp_delta(seen_from_told, invert(told) @ best.base_from_tcp)
+        return GraspTrial(grasp_number(planner, best.name), in_tcp, outcome.ok)
+
+    def _in_base(self, planner: GraspPlanner, truth: np.ndarray, around: Scene,
+                 disturbance: Disturbance) -> tuple[np.ndarray, str]:
+        """The disturbance (6,) in the base frame, and the grasp that it is meant for if it is for one."""
+        if disturbance.axes == BASE:
+            return disturbance.delta, ''
+        if disturbance.axes == OBJECT:
+            return np.concatenate([truth[:3, :3] @ part for part in np.split(disturbance.delta, 2)]), ''
+        grasps = planner.plan(truth, disturbance.covariance, around).grasps
+        if not grasps:
+            return disturbance.delta, ''
+        return _from_tcp(truth, grasps[0], disturbance.delta), grasps[0].name
+
+
+def _from_tcp(base_from_object: np.ndarray, grasp: PlannedGrasp, delta: np.ndarray) -> np.ndarray:
+    """(6,) disturbance of the object's pose, base frame, that is ``delta`` (6,) at the TCP."""
+    return np.linalg.solve(tcp_from_base_delta(base_from_object, grasp.base_from_tcp[None])[0], delta)
+
+
+@contextmanager
+def trial_workers(scenes: TrialScenes, jobs: int):
+    """Gives a function that tries disturbances, each in the scene of a number, by so many processes.
+
+    It takes (number, disturbance) pairs and gives the trials in the same order. The processes never hear Ctrl-C.
+    """
+    if jobs == 1:
+        yield lambda tasks: (scenes.attempt(*task) for task in tasks)
+        return
+    touch_solids(scenes.item.mesh, scenes.item.convex_parts)  # decomposed once, before many processes want it
+    pool = ProcessPoolExecutor(jobs, mp_context=get_context('spawn'), initializer=_begin_work, initargs=(scenes,))
+
+    def attempts(tasks: Sequence[tuple[int, Disturbance]]) -> Iterator[GraspTrial]:
+        with interrupts_ignored():
+            return pool.map(_attempt, *zip(*tasks))
+
+    try:
+        yield attempts
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+_scenes: TrialScenes | None = None
+"""Of a worker process."""
+
+
+def _begin_work(scenes: TrialScenes) -> None:
+    global _scenes
+    _scenes = scenes
+
+
+def _attempt(number: int, disturbance: Disturbance) -> GraspTrial:
+    return _scenes.attempt(number, disturbance)

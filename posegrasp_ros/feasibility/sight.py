@@ -1,0 +1,25 @@
+"""Sight: what the camera of a cell tells of its object."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from tqdm import tqdm
+
+from posegrasp_ros.feasibility.attainable.accuracy import AttainableAccuracy, attainable_accuracy
+from posegrasp_ros.feasibility.attainable.views import sample_views
+from posegrasp_ros.feasibility.cell import Cell
+
+
+def look(cell: Cell, count: int, seed: int, free_axes: Sequence[np.ndarray] | None = None,
+         progress: bool = False) -> AttainableAccuracy:
+    """The bounds of so many views of a cell; the first ones are the same whatever their number.
+
+    :param free_axes: as they were found for the same object; None to search for what looks alike
+    """
+    views = sample_views(cell.mesh, cell.camera, cell.distances_m, count=count, seed=seed)
+    with tqdm(total=count, desc='views', unit='view', disable=None if progress else True) as bar:
+        return attainable_accuracy(cell.mesh, cell.camera, views, cell.imaging, cell.named.symmetry, seed,
+                                   with_ambiguities=free_axes is None, free_axes=free_axes or (),
+                                   progress=bar.update)

@@ -1,0 +1,151 @@
+"""Study: whether a cell is feasible, from the grasp's tolerance to the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from posegrasp_ros.feasibility.alternatives import Alternative, Planned, try_changes
+from posegrasp_ros.feasibility.assumptions import assumptions_of, camera_to_dict
+from posegrasp_ros.feasibility.attainable.accuracy import AttainableAccuracy, ViewBound
+from posegrasp_ros.feasibility.axis_errors import AxisErrors, axis_errors
+from posegrasp_ros.feasibility.cell import Cell
+from posegrasp_ros.feasibility.derived_entries import derived_requirements
+from posegrasp_ros.feasibility.error_budget import error_budget
+from posegrasp_ros.feasibility.outlook import Figures, Outlook, error_margin, expect, nothing_to_expect
+from posegrasp_ros.feasibility.required.accuracy import RequiredAccuracy, nothing_fits, required_accuracy
+from posegrasp_ros.feasibility.required.verification import VerifiedLevel, verify
+from posegrasp_ros.feasibility.sight import look
+from posegrasp_ros.feasibility.timing import Timing
+from posegrasp_ros.feasibility.verdict import Reason, judge, missed_needs, reasons_of
+from posegrasp_ros.feasibility.worth import Worth
+
+# Far from any seed of the picks that the model is fitted to.
+VERIFICATION_SEED = 40_000
+SCHEMA = 'posegrasp.feasibility/1'
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much to compute.
+
+    :param picks: simulated ones along each axis
+    :param views: the camera's
+    :param views_of_changes: of each changed cell
+    :param verified: fresh picks at each of five levels of error, to check the prediction; none where 0
+    :param seed: of picks and views
+    :param jobs: processes; the results are the same
+    """
+
+    picks: int = 20
+    views: int = 120
+    views_of_changes: int = 24
+    verified: int = 0
+    seed: int = 1
+    jobs: int = 1
+    progress: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """All that was found.
+
+    :param outlook: over the attainable accuracy's views
+    :param margin: see :func:`posegrasp_ros.feasibility.outlook.error_margin`; None also where no grasp fits
+    :param alternatives: changed cells, best first
+    """
+
+    cell: Cell
+    required: RequiredAccuracy
+    attainable: AttainableAccuracy
+    outlook: Outlook
+    margin: float | None
+    axis_errors: AxisErrors
+    budget: list[dict]
+    timing: Timing
+    worth: Worth | None
+    reasons: Sequence[Reason]
+    alternatives: Sequence[Alternative]
+    verification: Sequence[VerifiedLevel] = ()
+
+    @property
+    def word(self) -> str:
+        return judge(self.reasons)
+
+    @property
+    def figures(self) -> Figures:
+        return self.outlook.figures(self.cell.needs.success)
+
+    @property
+    def requirements(self) -> dict[str, float]:
+        """By metric what the grasp and the rate ask for, in the unit of the ledger's table."""
+        return derived_requirements(self.required.isotropic, self.cell.needs.success, self.timing.allowed_ms)
+
+    def to_dict(self) -> dict:
+        """What the summary says of it, plain values."""
+        card = self.cell.named.card
+        return {
+            'schema': SCHEMA, 'complete': True,
+            'object': {'name': self.cell.named.name, 'size_m': [float(side) for side in self.cell.mesh.extents],
+                       'model': {'sha256': card.network_sha256} if card else None},
+            'gripper': {'name': self.cell.gripper.name, 'max_opening_m': self.cell.gripper.max_opening_m},
+            'camera': camera_to_dict(self.cell), 'wanted': self.cell.needs.success,
+            'needs': asdict(self.cell.needs),
+            'required': self.required.to_dict(), 'requirements': self.requirements,
+            'attainable': self.attainable.to_dict(),
+            'outlook': {**self.figures._asdict(), 'margin': self.margin, 'views': len(self.outlook.success),
+                        'success_by_view': [float(value) for value in self.outlook.success]},
+            'expected_std': self.axis_errors.to_dict(), 'budget': self.budget, 'time': self.timing.to_dict(),
+            'worth': self.worth.to_dict(self.figures.success) if self.worth else None,
+            'verdict': {'word': self.word, 'reasons': [asdict(reason) for reason in self.reasons],
+                        'changes': [each.to_dict() for each in self.alternatives if each.helps]},
+            'what_if': [each.to_dict() for each in self.alternatives],
+            'verification': [level.to_dict() for level in self.verification],
+            'assumptions': assumptions_of(self.cell),
+        }
+
+
+def study(cell: Cell, timing: Timing, effort: Effort, worth: Worth | None = None,
+          no_grasp_reason: str = '') -> Study:
+    """Compute everything.
+
+    :param no_grasp_reason: why the cell has no grasp; empty where it has some
+    """
+    required = _required(cell, effort, no_grasp_reason)
+    attainable = look(cell, effort.views, effort.seed, progress=effort.progress)
+    bounds, model = attainable.views, required.model
+    outlook = _outlook(cell, required, bounds, effort.progress)
+    figures = outlook.figures(cell.needs.success)
+    reasons = reasons_of(figures, cell.needs, attainable, timing,
+                         worth.to_dict(figures.success) if worth else None,
+                         (required.graspless_share, required.graspless_reason))
+    few = bounds[:effort.views_of_changes]
+    margin = error_margin(cell, model, few) if model else None
+    errors = axis_errors(model.planner if model else None, bounds, outlook.errors)
+    budget = error_budget(cell, model, bounds)
+    planned = Planned(cell, model, attainable, few, _outlook(cell, required, few), figures, timing, worth,
+                      judge(reasons), missed_needs(reasons), effort.seed)
+    alternatives = try_changes(planned, effort.jobs, effort.progress)
+    return Study(cell, required, attainable, outlook, margin, errors, budget, timing, worth, reasons, alternatives,
+                 _verification(cell, required, effort))
+
+
+def _required(cell: Cell, effort: Effort, no_grasp_reason: str) -> RequiredAccuracy:
+    if cell.item is None:
+        return nothing_fits(no_grasp_reason, cell.needs.success)
+    return required_accuracy(cell.item, cell.gripper, cell.needs.success, effort.picks, effort.seed, effort.jobs,
+                             effort.progress)
+
+
+def _outlook(cell: Cell, required: RequiredAccuracy, bounds: Sequence[ViewBound],
+             progress: bool = False) -> Outlook:
+    if required.model is None or required.no_grasp_reason:
+        return nothing_to_expect(cell, bounds, required.no_grasp_reason)
+    return expect(cell, required.model, bounds, progress)
+
+
+def _verification(cell: Cell, required: RequiredAccuracy, effort: Effort) -> Sequence[VerifiedLevel]:
+    if not effort.verified or cell.item is None:
+        return ()
+    return verify(required, cell.item, cell.gripper, effort.verified, VERIFICATION_SEED + effort.seed, effort.jobs,
+                  effort.progress)

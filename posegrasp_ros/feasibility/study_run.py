@@ -1,0 +1,50 @@
+"""``posegrasp feasibility``: a study with its progress, its folder and its summary."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from posegrasp_ros.feasibility.cell import Cell
+from posegrasp_ros.feasibility.derived_entries import derived_entries
+from posegrasp_ros.feasibility.pictures import study_pictures
+from posegrasp_ros.feasibility.study import Effort, Study, study
+from posegrasp_ros.feasibility.timing import Timing
+from posegrasp_ros.feasibility.worth import Worth
+from posegrasp_ros.metrics.ledger_file import add_entries
+from posegrasp_ros.report.feasibility_report import render_study
+from posegrasp_ros.runs.folder import RunFolder
+from posegrasp_ros.runs.provenance import describe_run
+
+
+def measure_study(cell: Cell, timing: Timing, effort: Effort, worth: Worth | None, no_grasp_reason: str,
+                  out: Path) -> dict:
+    """Study a cell and write summary.json and report.html; Ctrl-C leaves those of before.
+
+    :param no_grasp_reason: why the cell's gripper has no grasp; empty where it has some
+    :return: the summary
+    """
+    with RunFolder(out) as folder:
+        found = study(cell, timing, effort, worth, no_grasp_reason)
+        summary = {**found.to_dict(), 'provenance': _provenance(found, effort)}
+        folder.write_summary(summary, partial(render_study, pictures=study_pictures(found)))
+    return summary
+
+
+def write_requirements(path: Path, summary: dict, out: Path) -> None:
+    """Put the derived requirements into a ledger.
+
+    :raises BaselineError: when the ledger cannot be used
+    """
+    width, height = summary['camera']['size']
+    near_m, far_m = summary['camera']['distances_m']
+    setup = (f'run {out.name}; {summary["object"]["name"]}, {summary["gripper"]["name"]}, camera {width}x{height} '
+             f'at {near_m:g} to {far_m:g} m; success {summary["wanted"]:g}')
+    add_entries(path, derived_entries(summary['requirements'], setup, summary['provenance']['time'][:10]))
+
+
+def _provenance(found: Study, effort: Effort) -> dict:
+    cell = found.cell
+    configuration = {'picks an axis': effort.picks, 'views': effort.views,
+                     'views of a change': effort.views_of_changes, 'friction of the pads': cell.gripper.friction}
+    return describe_run(cell.named.card, seed=effort.seed, configuration=configuration)

@@ -1,0 +1,76 @@
+"""Time: from image to pose on this machine, beside what the cell's rate leaves for it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from posegrasp_ros.bench import simulated_images
+from posegrasp_ros.estimation.estimator import PoseEstimator
+from posegrasp_ros.estimation.model_card import ModelCard
+from posegrasp_ros.processors import processor_name, usable_cpus
+
+IMAGES = 4
+ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How long a pose takes, and how long it may.
+
+    :param pose_ms: median time from image to pose
+    :param pose_p95_ms: 95 % are done by then; None where the time was stated
+    :param rate_hz: images per second that are to be answered
+    :param source: where the time is from
+    """
+
+    pose_ms: float
+    rate_hz: float
+    source: str
+    pose_p95_ms: float | None = None
+
+    @property
+    def allowed_ms(self) -> float:
+        """One image has to be answered before the next one comes."""
+        return 1e3 / self.rate_hz
+
+    @property
+    def is_kept(self) -> bool:
+        return self.pose_ms <= self.allowed_ms
+
+    @property
+    def attainable_hz(self) -> float:
+        return 1e3 / self.pose_ms
+
+    def to_dict(self) -> dict:
+        return {'pose_ms': self.pose_ms, 'pose_p95_ms': self.pose_p95_ms, 'rate_hz': self.rate_hz,
+                'allowed_ms': self.allowed_ms, 'attainable_hz': self.attainable_hz, 'is_kept': self.is_kept,
+                'source': self.source}
+
+
+def stated_timing(pose_ms: float, rate_hz: float) -> Timing:
+    """Of a network that is known from elsewhere."""
+    return Timing(pose_ms, rate_hz, 'stated by the user (--network-ms)')
+
+
+def measure_timing(card: ModelCard, size: tuple[int, int], rate_hz: float) -> Timing:
+    """Time the model's estimator on simulated images of its object.
+
+    :param size: width and height of the images, pixels
+    """
+    estimator = PoseEstimator(card)
+    images = simulated_images(card, IMAGES, size)
+    estimator.estimate(*images[0])  # the first one allocates and compiles
+    times_ms = [_time_ms(estimator, image, camera) for _ in range(ROUNDS) for image, camera in images]
+    p50, p95 = (float(value) for value in np.percentile(times_ms, (50, 95)))
+    source = (f'model {card.name}, refinement included, {size[0]}x{size[1]}, {len(times_ms)} images; '
+              f'{processor_name()}, {usable_cpus()} cores')
+    return Timing(p50, rate_hz, source, p95)
+
+
+def _time_ms(estimator: PoseEstimator, image: np.ndarray, camera) -> float:
+    start = time.perf_counter()
+    estimator.estimate(image, camera)
+    return 1e3 * (time.perf_counter() - start)

@@ -1,0 +1,69 @@
+"""The gripper at its object, drawn from two sides, with the errors that it bears and those to be expected."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from posegrasp_ros.feasibility.study import Study
+from posegrasp_ros.geometry import invert, transform_points
+from posegrasp_ros.grasping.gripper import Box
+
+# Ellipses hold this many standard deviations along each axis: 95 % of the errors along it.
+DEVIATIONS = 2.0
+# Of the raster in which the object's outline is found, pixels in a metre.
+PIXELS_A_METRE = 4000
+# Title of each drawing, and the axes of the TCP frame to the right and down.
+SIDES = (('across the fingers', 0, 2), ('along the pads', 1, 2))
+MARGIN_MM = 12.0
+# The palm ends the drawing so far above the pads.
+PALM_SHOWN_MM = 75.0
+
+
+def tolerance_drawing(found: Study) -> list[dict]:
+    """One drawing from each side, in millimetres of the TCP frame, for the page's SVG; none without a grasp."""
+    grasp = found.axis_errors.typical_grasp
+    if grasp is None:
+        return []
+    base_from_object = found.attainable.views[found.axis_errors.typical_view].view.base_from_object
+    points = 1e3 * transform_points(invert(grasp.base_from_tcp) @ base_from_object, found.cell.mesh.vertices)
+    gripper = found.cell.gripper
+    boxes = [*gripper.finger_boxes(grasp.opening_m), *gripper.palm_boxes]
+    return [_drawing(found, points, boxes, *side) for side in SIDES]
+
+
+def _drawing(found: Study, points_mm: np.ndarray, boxes: list[Box], title: str, right: int, down: int) -> dict:
+    outline = _outline(points_mm[:, [right, down]], found.cell.mesh.faces)
+    rectangles = [rectangle for rectangle in (_rectangle(box, right, down) for box in boxes) if rectangle]
+    corners = np.vstack([outline, *[[(r['x'], r['y']), (r['x'] + r['width'], r['y'] + r['height'])]
+                                    for r in rectangles]])
+    low, high = corners.min(axis=0) - MARGIN_MM, corners.max(axis=0) + MARGIN_MM
+    limits = [axis.limit for axis in found.required.gripper_axes]
+    expected = DEVIATIONS * 1e3 * np.sqrt(np.diag(found.axis_errors.gripper_covariance))
+    return {'title': title, 'box': [*low.tolist(), *(high - low).tolist()], 'boxes': rectangles,
+            'outline': ' '.join(f'{x:.1f},{y:.1f}' for x, y in outline),
+            'tolerance': [DEVIATIONS * 1e3 * limits[axis] for axis in (right, down)] if limits else None,
+            'expected': [float(expected[right]), float(expected[down])]}
+
+
+def _rectangle(box: Box, right: int, down: int) -> dict[str, float] | None:
+    """A box of the gripper as seen from a side, cut off above; None where all of it is."""
+    low, high = (1e3 * (box.center + sign * box.half_extents)[[right, down]] for sign in (-1, 1))
+    low[1] = max(low[1], -PALM_SHOWN_MM)
+    if high[1] <= low[1]:
+        return None
+    return {'x': float(low[0]), 'y': float(low[1]), 'width': float(high[0] - low[0]),
+            'height': float(high[1] - low[1])}
+
+
+def _outline(points_mm: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """(N, 2) silhouette of a mesh whose vertices (V, 2) are seen from a side."""
+    scale = PIXELS_A_METRE / 1e3
+    low = points_mm.min(axis=0) - 1
+    pixels = np.round((points_mm - low) * scale).astype(np.int32)
+    canvas = np.zeros(pixels.max(axis=0)[::-1] + round(2 * scale), dtype=np.uint8)
+    for triangle in pixels[faces]:
+        cv2.fillConvexPoly(canvas, triangle, 1)
+    contours, _ = cv2.findContours(canvas, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    largest = cv2.approxPolyDP(max(contours, key=cv2.contourArea), 1.0, True)
+    return largest.reshape(-1, 2) / scale + low

@@ -1,0 +1,127 @@
+"""The verdict on a cell: each need beside its figure, and what follows from all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from posegrasp_ros import display
+from posegrasp_ros.feasibility.attainable.accuracy import AttainableAccuracy
+from posegrasp_ros.feasibility.cell import Needs
+from posegrasp_ros.feasibility.outlook import Figures
+from posegrasp_ros.feasibility.timing import Timing
+
+FEASIBLE, IF, NOT = 'feasible', 'feasible if', 'not feasible'
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One need beside its figure.
+
+    :param name: ``grasp``, ``grip``, ``camera``, ``success``, ``views``, ``orientation``, ``time`` or ``worth``
+    :param holds: whether the figure meets the need
+    :param figure: what is to be expected, in ``unit``
+    :param needed: what is needed
+    :param decides: whether nothing but another cell mends it, where it does not hold
+    """
+
+    name: str
+    holds: bool
+    figure: float
+    needed: float
+    unit: str
+    text: str
+    decides: bool = True
+
+
+def judge(reasons: Sequence[Reason]) -> str:
+    """``feasible`` when all needs are met, ``not feasible`` when one is missed that only another cell mends."""
+    missed = [reason for reason in reasons if not reason.holds]
+    if not missed:
+        return FEASIBLE
+    return NOT if any(reason.decides for reason in missed) else IF
+
+
+def missed_needs(reasons: Sequence[Reason]) -> frozenset[str]:
+    """Names of the needs that are not met."""
+    return frozenset(reason.name for reason in reasons if not reason.holds)
+
+
+def reasons_of(figures: Figures, needs: Needs, attainable: AttainableAccuracy, timing: Timing,
+               worth: dict | None = None, graspless: tuple[float, str] = (0.0, '')) -> list[Reason]:
+    """Every need that can be judged, the ones that decide first.
+
+    :param worth: see :meth:`posegrasp_ros.feasibility.worth.Worth.to_dict`; None where nothing was stated
+    :param graspless: share of the places where the object may lie in which it has no grasp, and why
+    """
+    if figures.no_grasp_reason:
+        reasons = [Reason('grasp', False, 0.0, needs.success, '1', f'No grasp: {figures.no_grasp_reason}.')]
+    else:
+        reasons = _lift_reasons(figures, needs, *graspless)
+    if needs.orientation:
+        reasons.append(_orientation_reason(attainable, needs))
+    reasons.append(_time_reason(timing))
+    if worth:
+        reasons.append(_worth_reason(worth, figures))
+    return reasons
+
+
+def _lift_reasons(figures: Figures, needs: Needs, graspless_share: float,
+                  graspless_reason: str) -> list[Reason]:
+    """From what no work on the estimator or the calibration would mend to what is to be expected of both."""
+    wanted, grip = needs.success, figures.true_pose
+    without = (f' In {display.quantity(graspless_share, "1")} of the places where it may lie there is no grasp '
+               f'({display.reason(graspless_reason)}).') if graspless_share else ''
+    reasons = [Reason('grip', grip >= wanted, grip, wanted, '1', 'Told the true pose, the gripper lifts in '
+                      f'{display.quantity(grip, "1")} of the picks; {_wanted(needs)}.{without}')]
+    if grip < wanted:
+        return reasons
+    ideal, success = figures.ideal, figures.success
+    reasons.append(Reason('camera', ideal >= wanted, ideal, wanted, '1',
+                          'With the best estimator that this image allows (Cramér-Rao bound) and a perfect '
+                          f'calibration, {display.quantity(ideal, "1")} of the picks lift; {_wanted(needs)}.'))
+    if ideal < wanted:
+        return reasons
+    share = figures.share_of_views
+    return [*reasons,
+            Reason('success', success >= wanted, success, wanted, '1', 'With a good estimator and the stated '
+                   f'calibration, {display.quantity(success, "1")} of the picks are expected to lift; '
+                   f'{_wanted(needs)}.', decides=False),
+            Reason('views', share >= wanted, share, wanted, '1', f'In {display.quantity(share, "1")} of the views '
+                   f'{display.quantity(wanted, "1")} of the picks lift: an object that lies badly is missed again '
+                   'and again.', decides=False)]
+
+
+def _wanted(needs: Needs) -> str:
+    return f'{display.quantity(needs.success, "1")} are wanted'
+
+
+def _orientation_reason(attainable: AttainableAccuracy, needs: Needs) -> Reason:
+    """Whether the picture tells which way round the object is, beyond the symmetries on its card."""
+    share, allowed = attainable.ambiguous_share, 1 - needs.success
+    if not share:
+        text = 'The image tells which way round the object is.'
+    elif share <= allowed:
+        text = ('The image tells which way round the object is, but for '
+                f'{display.quantity(share, "1")} of the views.')
+    else:
+        alike = '; '.join(each.text for each in attainable.ambiguities if not each.is_harmless)
+        text = (f'In {display.quantity(share, "1")} of the views the image does not tell which way round the '
+                f'object is: {alike}.')
+    return Reason('orientation', share <= allowed + 1e-9, share, allowed, '1', text)
+
+
+def _time_reason(timing: Timing) -> Reason:
+    return Reason('time', timing.is_kept, timing.pose_ms, timing.allowed_ms, 'ms',
+                  f'A pose takes {display.quantity(timing.pose_ms, "ms")}; {timing.rate_hz:g} Hz leave '
+                  f'{display.quantity(timing.allowed_ms, "ms")}.')
+
+
+def _worth_reason(worth: dict, figures: Figures) -> Reason:
+    """Whether the success to be expected pays; it decides where even the ideal one does not."""
+    pays, success = worth['pays_from'], figures.success
+    watched = 'where nobody watches' if worth['unattended'] else 'where a person watches'
+    return Reason('worth', success >= pays['value'], success, pays['value'], '1',
+                  f'It pays from {display.quantity(pays["value"], "1")} success on '
+                  f'{display.interval(pays["interval"], "1")} {watched}; '
+                  f'{display.quantity(success, "1")} are expected.', decides=figures.ideal < pays['value'])

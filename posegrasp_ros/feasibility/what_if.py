@@ -1,0 +1,140 @@
+"""What would change the verdict: cells with one thing done otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from posegrasp_ros import display
+from posegrasp_ros.feasibility.cell import Cell
+from posegrasp_ros.feasibility.label import with_label
+from posegrasp_ros.grasping.gripper import Gripper, load_gripper, shipped_grippers
+from posegrasp_ros.grasping.library import GraspSet
+from posegrasp_ros.grasping.planner import GraspPlanner
+from posegrasp_ros.grasping.sampling import sample_grasps
+from posegrasp_ros.simulation.pick_objects import GRASP_SEED, PickObject
+
+NEARER, LONGER, FINER = 0.7, 1.5, 2.0
+# Silicone on cardboard, on pads half as wide again.
+SOFT_FRICTION, SOFT_WIDTH = 0.8, 1.5
+# A hand-eye calibration with a good target and many poses of the arm.
+BETTER_MOUNTING = 0.25
+SIDES = ('x', 'y', 'z')
+# A gripper counts as wider that opens so many times as far.
+WIDER = 1.05
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing done otherwise.
+
+    :param text: what it is, to stand behind "if"
+    :param apply: makes the cell with it; raises GraspError where that has no grasp
+    :param looks_again: whether the object is seen otherwise
+    """
+
+    name: str
+    text: str
+    apply: Callable[[Cell], Cell]
+    looks_again: bool = False
+
+
+def changes_of(cell: Cell, attainable_hz: float) -> list[Change]:
+    """All changes that a cell leaves room for.
+
+    :param attainable_hz: how many images a second the estimator answers
+    """
+    changes = [*gripper_changes(cell), *need_changes(cell, attainable_hz)]
+    if cell.item is None:
+        return changes
+    return [*camera_changes(cell), *calibration_changes(cell), *changes, *grasp_changes(cell)]
+
+
+def both(first: Change, second: Change) -> Change:
+    """The second change after the first."""
+    return Change(f'{first.name}, {second.name}', f'{first.text}, and {second.text}',
+                  partial(_in_turn, first=first.apply, second=second.apply),
+                  first.looks_again or second.looks_again)
+
+
+def _in_turn(cell: Cell, first: Callable[[Cell], Cell], second: Callable[[Cell], Cell]) -> Cell:
+    return second(first(cell))
+
+
+def camera_changes(cell: Cell) -> Iterator[Change]:
+    near_m, far_m = (NEARER * distance for distance in cell.distances_m)
+    if cell.with_distances(NEARER).sees_whole_object():
+        yield Change('nearer camera', f'the camera stands nearer: {near_m:.2f} to {far_m:.2f} m',
+                     partial(Cell.with_distances, factor=NEARER), looks_again=True)
+    if cell.with_focal_length(LONGER).sees_whole_object():
+        hfov_rad = 2 * np.arctan(cell.camera.width / 2 / (LONGER * cell.camera.fx))
+        yield Change('longer lens', f'the lens is longer: {np.degrees(hfov_rad):.0f}° of horizontal view',
+                     partial(Cell.with_focal_length, factor=LONGER), looks_again=True)
+    finer = cell.with_resolution(FINER).camera
+    yield Change('higher resolution', f'the camera has {finer.width}x{finer.height} pixels',
+                 partial(Cell.with_resolution, factor=FINER), looks_again=True)
+    if not cell.imaging.depth:
+        yield Change('depth camera', 'a depth camera looks as well',
+                     partial(replace, imaging=replace(cell.imaging, depth=True)), looks_again=True)
+    yield Change('label with texture', 'the object gets a printed label all around', _labelled, looks_again=True)
+
+
+def calibration_changes(cell: Cell) -> Iterator[Change]:
+    better = replace(cell.calibration, mount_m=BETTER_MOUNTING * cell.calibration.mount_m,
+                     mount_rad=BETTER_MOUNTING * cell.calibration.mount_rad)
+    if better != cell.calibration:
+        yield Change('better mounting calibration',
+                     f'the camera\'s mounting is calibrated to {display.quantity(better.mount_m, "m")} and '
+                     f'{display.quantity(better.mount_rad, "rad")}', partial(replace, calibration=better))
+
+
+def need_changes(cell: Cell, attainable_hz: float) -> Iterator[Change]:
+    if attainable_hz < cell.needs.rate_hz:
+        slower = float(f'{0.95 * attainable_hz:.2g}')
+        yield Change('lower rate', f'{slower:g} Hz are enough, or an image is answered in '
+                     f'{display.quantity(1e3 / cell.needs.rate_hz, "ms")}',
+                     partial(replace, needs=replace(cell.needs, rate_hz=slower)))
+    if cell.needs.orientation:
+        yield Change('orientation free', 'it does not matter which way round the object is',
+                     partial(replace, needs=replace(cell.needs, orientation=False)))
+
+
+def gripper_changes(cell: Cell) -> Iterator[Change]:
+    known = (load_gripper(name) for name in shipped_grippers())
+    widest = max(known, key=lambda gripper: gripper.max_opening_m)
+    if widest.max_opening_m > WIDER * cell.gripper.max_opening_m:
+        yield Change('wider gripper', f'the gripper opens wider, as {widest.name} does: '
+                     f'{display.quantity(widest.max_opening_m, "m")}', partial(_with_gripper, gripper=widest))
+    if cell.item is not None and cell.gripper.friction < SOFT_FRICTION:
+        width_m = SOFT_WIDTH * cell.gripper.finger_width_m
+        softer = replace(cell.gripper, friction=SOFT_FRICTION, finger_width_m=width_m)
+        yield Change('softer fingers', f'the pads are softer and wider: friction {SOFT_FRICTION}, '
+                     f'{display.quantity(width_m, "m")}', partial(_with_gripper, gripper=softer))
+
+
+def grasp_changes(cell: Cell) -> Iterator[Change]:
+    """Each way to close alone; a planner that knows them all may take a likely one for a good one."""
+    grasps = sample_grasps(cell.mesh, cell.gripper, np.random.default_rng(GRASP_SEED))
+    closing = np.abs(grasps.object_from_tcp[:, :3, 0]).argmax(axis=1)
+    sides = np.unique(closing)
+    for side in sides if len(sides) > 1 else ():
+        chosen = replace(grasps, grasps=[grasps.grasps[index] for index in np.flatnonzero(closing == side)])
+        yield Change('another grasp side', f"all grasps close along the object's {SIDES[side]} axis",
+                     partial(_with_grasps, gripper=cell.gripper, grasps=chosen))
+
+
+def _labelled(cell: Cell) -> Cell:
+    return replace(cell, named=replace(cell.named, mesh=with_label(cell.mesh)))
+
+
+def _with_gripper(cell: Cell, gripper: Gripper) -> Cell:
+    return _with_grasps(cell, gripper, sample_grasps(cell.mesh, gripper, np.random.default_rng(GRASP_SEED)))
+
+
+def _with_grasps(cell: Cell, gripper: Gripper, grasps: GraspSet) -> Cell:
+    named = cell.named
+    planner = GraspPlanner(gripper, grasps, symmetry=named.symmetry, mesh=named.mesh)
+    return replace(cell, gripper=gripper, item=PickObject(named.name, named.mesh, planner, named.convex_parts))

@@ -1,0 +1,1 @@
+"""Where a project stands: gates that measured runs open, derived from its files."""

@@ -1,0 +1,132 @@
+"""Gates before and at training: the need, whether it can be met, the baselines, the card and its figures."""
+
+from __future__ import annotations
+
+import math
+
+from posegrasp_ros import display
+from posegrasp_ros.lifecycle.gates import Gate, Proof, Subject
+from posegrasp_ros.metrics import summary
+from posegrasp_ros.metrics.baselines import METRIC_UNITS
+from posegrasp_ros.metrics.pose_errors import STATED_NEED
+from posegrasp_ros.metrics.statistics import is_beyond
+
+DERIVED = 'derived'
+SAME_VALUE = 1e-3
+# Rules without learning, and networks without refinement: what a model has to be better than.
+SCRIPTED = ('feature_match', 'mean_pose')
+# Figure of the card -> (metric, factor to the metric's unit).
+HELD_OUT = {'recall': ('recall_1cm_5deg', 1.0), 'position_error_median_m': ('position_error_median', 1.0),
+            'rotation_error_median_deg': ('rotation_error_median', math.pi / 180)}
+
+
+def requirement_gate(subject: Subject) -> Gate:
+    """Whether a study has derived what is needed, and the ledger holds it."""
+    name, study = 'requirement', subject.study
+    command = f'posegrasp feasibility {subject.model_name if subject.model else "MESH"} --camera CAMERA ' \
+              f'--out runs/feasibility --baselines {subject.ledger_name}'
+    if study is None:
+        return Gate(name, False, 'nobody knows yet how accurate the pose has to be', to_do=command)
+    reason = study.summary['required'].get('no_grasp_reason')
+    if reason:
+        return Gate(name, False, f'no grasp: {reason}', Proof.of(study), command,
+                    f'no grasp fits ({reason}): back to planning, with another gripper or side to grasp')
+    figure = _needs_in_words(study.summary['requirements'])
+    different = [metric for metric, value in study.summary['requirements'].items()
+                 if not _ledger_states(subject, metric, value)]
+    if different:
+        return Gate(name, False, f'{figure}, but the ledger does not hold it for {", ".join(different)}',
+                    Proof.of(study), command)
+    return Gate(name, True, figure, Proof.of(study))
+
+
+def feasible_gate(subject: Subject) -> Gate:
+    """What the newest study says."""
+    name, study = 'feasible', subject.study
+    if study is None:
+        return Gate(name, False, 'not studied', to_do='the same run tells')
+    verdict = study.summary['verdict']
+    if verdict['word'] == 'feasible':
+        texts = [reason['text'] for reason in verdict['reasons'] if reason['name'] == 'success']
+        return Gate(name, True, ' '.join(['feasible:', *texts]) if texts else 'feasible', Proof.of(study))
+    missed = [reason['text'] for reason in verdict['reasons'] if not reason.get('holds', False)]
+    changes = '; '.join(change['name'] for change in verdict['changes'])
+    return Gate(name, False, f'{verdict["word"]}: {" ".join(missed)}', Proof.of(study),
+                f'change the setup{f" ({changes})" if changes else ""} and study it again',
+                f'{verdict["word"]}: back to planning{f"; what would change it: {changes}" if changes else ""}')
+
+
+def baselines_gate(subject: Subject) -> Gate:
+    """Whether rules without learning were measured on the object, of whatever model: they need none."""
+    for run in subject.runs(summary.SCHEMA, is_current=False):
+        others = run.summary.get('estimators') or {}
+        recalls = {name: others[name]['metrics']['recall_1cm_5deg'] for name in SCRIPTED if name in others}
+        measured = {name: metric['value'] for name, metric in recalls.items() if metric['value'] is not None}
+        if measured:
+            best = max(measured, key=measured.get)
+            figure = (f'{best} is within 1 cm and 5° in {display.quantity(measured[best], "1")} of '
+                      f'{recalls[best]["n"]} frames')
+            return Gate('baselines', True, figure, Proof.of(run))
+    return Gate('baselines', False, 'nothing without learning was measured on this object',
+                to_do=f'posegrasp evaluate RECORDING --model {subject.model_name} --out runs/baselines')
+
+
+def card_gate(subject: Subject) -> Gate:
+    """Whether there is a model whose card and files fit together."""
+    if subject.model is None:
+        return Gate('model card', False, 'no model', to_do='posegrasp train MESH --out models/mine')
+    if subject.model.card is None:
+        return Gate('model card', False, subject.model.problem, to_do=f'posegrasp check {subject.model_name}')
+    trained = subject.model.card.provenance.get('network') or {}
+    images = f', {trained["images"]} images' if 'images' in trained else ''
+    proof = Proof(subject.model.folder.as_posix(), subject.model.date, subject.model.sha256,
+                  subject.model.card.network_sha256)
+    return Gate('model card', True, f'card and files fit{images}', proof)
+
+
+def held_out_gate(subject: Subject) -> Gate:
+    """The card's own figures, of scenes that no fit has seen, against the ledger."""
+    name, card = 'held-out figures', subject.model.card if subject.model else None
+    if card is None or not card.measured.get('data'):
+        return Gate(name, False, 'not measured', to_do=f'posegrasp calibrate {subject.model_name}')
+    proof = Proof(subject.model.folder.as_posix(), subject.model.date, subject.model.sha256, card.network_sha256)
+    texts, backs = [], []
+    for field, (metric, factor) in HELD_OUT.items():
+        needed, value = subject.requirement(metric), card.measured.get(field)
+        # The card's recall is that within its own tolerance.
+        if needed is None or (metric == 'recall_1cm_5deg' and card.tolerance != STATED_NEED):
+            continue
+        text, is_held = _against(subject, metric, value and value * factor, needed)
+        texts.append(text)
+        backs += [] if is_held else [_back_to_training(subject, metric, text)]
+    figure = f'{"; ".join(texts) or "no requirement"} ({card.measured["data"]})'
+    if texts and not backs:
+        return Gate(name, True, figure, proof)
+    return Gate(name, False, figure, proof, f'posegrasp train MESH --out {subject.model_name}', '; '.join(backs))
+
+
+def _against(subject: Subject, metric: str, value: float | None, needed: float) -> tuple[str, bool]:
+    """Figure and need in words, and whether it holds."""
+    known = subject.ledger.metrics[metric]
+    unit = METRIC_UNITS[metric]
+    bound = 'at least' if known.direction == 'higher_is_better' else 'at most'
+    text = (f'{display.label(metric).lower()} {display.quantity(value, unit)}, {bound} '
+            f'{display.quantity(needed, unit)} needed')
+    return text, value is not None and not is_beyond(value, needed, known.direction)
+
+
+def _back_to_training(subject: Subject, metric: str, text: str) -> str:
+    tolerance = subject.tolerance(METRIC_UNITS[metric])
+    return f'{text}: back to training' + (f'; {tolerance}' if tolerance else '')
+
+
+def _ledger_states(subject: Subject, metric: str, value: float) -> bool:
+    """Whether the ledger's derived requirement is that of this study, and not of an older one."""
+    return any(entry.kind == 'requirement' and entry.source.startswith(DERIVED)
+               and math.isclose(entry.value, value, rel_tol=SAME_VALUE)
+               for entry in subject.ledger.metrics[metric].entries)
+
+
+def _needs_in_words(requirements: dict[str, float]) -> str:
+    return ', '.join(f'{display.label(metric).lower()} {display.quantity(value, METRIC_UNITS[metric])}'
+                     for metric, value in requirements.items())

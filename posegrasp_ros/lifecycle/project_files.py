@@ -1,0 +1,226 @@
+"""What a project folder holds: models, runs and the ledger, found and read, nothing judged."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from posegrasp_ros.errors import BadInput
+from posegrasp_ros.estimation.model_card import CARD_NAME, ModelCard, load_model_card
+from posegrasp_ros.metrics import picks, summary
+from posegrasp_ros.metrics.baselines import Ledger, load_ledger
+from posegrasp_ros.runs.folder import SUMMARY_NAME
+
+FEASIBILITY_SCHEMA = 'posegrasp.feasibility/1'
+# What summaries of each kind have to have for a gate to read them.
+FIELDS = {
+    summary.SCHEMA: {'provenance', 'headline', 'metrics', 'waterfall'},
+    picks.SCHEMA: {'provenance', 'conditions'},
+    FEASIBILITY_SCHEMA: {'provenance', 'object', 'gripper', 'required', 'requirements', 'verdict'},
+}
+OURS = 'posegrasp.'
+NO_EVIDENCE = ('posegrasp.comparison/1',)
+LEDGER_NAME = 'baselines.yaml'
+# Neither projects of others nor what was built lies where evidence does.
+SKIPPED = {'build', 'install', 'log', 'node_modules', '__pycache__', 'site-packages'}
+DEEPEST = 5
+ROOT = Path('.')
+SAME_SIZE = 0.01
+"""Sides that differ by less than this share are those of one object: training rewrites the mesh file."""
+
+
+class ProjectError(BadInput):
+    """A folder that cannot be a project."""
+
+
+class LedgerFile(NamedTuple):
+    """A ledger and its file; None for the one that comes with the package."""
+
+    path: Path | None
+    ledger: Ledger
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run and its summary.
+
+    :param folder: relative to the project
+    :param sha256: of summary.json
+    """
+
+    folder: Path
+    summary: dict
+    sha256: str
+
+    @property
+    def schema(self) -> str:
+        return self.summary['schema']
+
+    @property
+    def provenance(self) -> dict:
+        return self.summary['provenance']
+
+    @property
+    def time(self) -> str:
+        """When it was begun, ISO 8601."""
+        return self.provenance.get('time', '')
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nobody cut it short."""
+        return bool(self.summary.get('complete', True) and self.provenance.get('complete', True))
+
+    @property
+    def models(self) -> list[dict]:
+        """{name, sha256, card_sha256} of every model that took part."""
+        return [*([self.provenance['model']] if self.provenance.get('model') else []),
+                *(self.provenance.get('models') or {}).values()]
+
+    @property
+    def recordings(self) -> frozenset[str]:
+        """Hashes of what was replayed; empty where a robot or a simulator ran."""
+        return frozenset(bag.get('sha256') or bag['name'] for bag in self.provenance.get('bags') or ())
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether no camera took the images: simulators state their seed, and so do their recordings."""
+        bags = self.provenance.get('bags') or ()
+        return any(bag.get('simulated') for bag in bags) if bags else 'seed' in self.provenance
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A folder with a model.yaml.
+
+    :param folder: relative to the project
+    :param card: None where it cannot be used
+    :param problem: why it cannot
+    """
+
+    folder: Path
+    card: ModelCard | None
+    problem: str = ''
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of model.yaml, which states the hashes of the networks."""
+        return self.card.sha256 if self.card else ''
+
+    @property
+    def date(self) -> str:
+        """Of the last training that the card tells of; empty where it tells of none."""
+        parts = self.card.provenance.values() if self.card else ()
+        return max((str(part.get('date', '')) for part in parts if isinstance(part, dict)), default='')
+
+    def was_measured_by(self, run: Run) -> bool:
+        """Whether a run is of the model as it is now."""
+        return any(self._is(model, run.time) for model in run.models)
+
+    def is_object_of(self, run: Run) -> bool:
+        """Whether a run is about the same object, with whatever model."""
+        if run.schema == FEASIBILITY_SCHEMA:
+            size_m = run.summary['object'].get('size_m')
+            return self.card is not None and size_m is not None and bool(
+                np.allclose(size_m, self.card.mesh.extents, rtol=SAME_SIZE))
+        return any(model.get('name') == self._name for model in run.models)
+
+    @property
+    def _name(self) -> str:
+        return self.card.name if self.card else self.folder.name
+
+    def _is(self, model: dict, time: str) -> bool:
+        """A run that does not know its card's hash has to have its network, and not to be older."""
+        if self.card is None:
+            return False
+        if 'card_sha256' in model:
+            return model['card_sha256'] == self.sha256
+        return model.get('sha256') == self.card.network_sha256 and time[:10] >= self.date
+
+
+@dataclass(frozen=True)
+class Project:
+    """All that was found.
+
+    :param runs: the newest first
+    :param ledgers: by the folder that they are for, relative to the project: of a model, or ``.`` for all others
+    :param problems: files that could not be read, one line each
+    """
+
+    root: Path
+    models: tuple[ModelFolder, ...]
+    runs: tuple[Run, ...]
+    ledgers: dict[Path, LedgerFile]
+    problems: tuple[str, ...]
+
+    def ledger_of(self, model: ModelFolder | None) -> LedgerFile:
+        """That of the model's folder, else that of the project."""
+        return self.ledgers.get(model.folder if model else ROOT, self.ledgers[ROOT])
+
+
+def read_project(root: str | Path, ledger: str | Path | None = None) -> Project:
+    """Look through a folder.
+
+    :param ledger: file to take as the ledger; None: the baselines.yaml of a model's folder for that model, else
+        the one nearest to the top
+    :raises ProjectError: when there is no such folder
+    :raises posegrasp_ros.metrics.baselines.BaselineError: when the ledger cannot be used
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise ProjectError(f'{root}: no such folder; expected that of a project, with its models and runs')
+    files = list(_files(root))
+    problems: list[str] = []
+    runs = [run for path in files if path.name == SUMMARY_NAME and (run := _read_run(path, root, problems))]
+    models = [_read_model(path.parent, root) for path in files if path.name == CARD_NAME]
+    paths = [path for path in files if path.name == LEDGER_NAME]
+    of_models = {model.folder: root / model.folder / LEDGER_NAME for model in models}
+    chosen = {folder: path for folder, path in of_models.items() if path in paths and not ledger}
+    others = [path for path in paths if path not in of_models.values()]
+    chosen[ROOT] = Path(ledger) if ledger else min(others, key=lambda path: (len(path.parts), path), default=None)
+    return Project(root, tuple(models), tuple(sorted(runs, key=lambda run: run.time, reverse=True)),
+                   {folder: LedgerFile(path, load_ledger(path)) for folder, path in chosen.items()},
+                   tuple(problems))
+
+
+def _files(root: Path) -> Iterator[Path]:
+    """What may be of interest, folder by folder."""
+    for folder, inner, names in os.walk(root):
+        depth = len(Path(folder).relative_to(root).parts)
+        inner[:] = sorted(name for name in inner if depth < DEEPEST and name[0] not in '._'
+                          and name not in SKIPPED)
+        yield from (Path(folder) / name for name in (SUMMARY_NAME, CARD_NAME, LEDGER_NAME) if name in names)
+
+
+def _read_run(path: Path, root: Path, problems: list[str]) -> Run | None:
+    """A run of ours; what is of another program is passed over, what is broken is told."""
+    try:
+        content = path.read_bytes()
+        found = json.loads(content)
+    except (OSError, ValueError) as error:
+        problems.append(f'{path}: left out: {error}')
+        return None
+    schema = str(found.get('schema', '')) if isinstance(found, dict) else ''
+    if not schema.startswith(OURS) or schema in NO_EVIDENCE:
+        return None
+    if schema not in FIELDS:
+        problems.append(f'{path}: left out: schema: expected {" or ".join(FIELDS)}, got {schema}')
+        return None
+    if missing := FIELDS[schema] - found.keys():
+        problems.append(f'{path}: left out: expected {", ".join(sorted(missing))}, as runs of this version have')
+        return None
+    return Run(path.parent.relative_to(root), found, hashlib.sha256(content).hexdigest())
+
+
+def _read_model(folder: Path, root: Path) -> ModelFolder:
+    try:
+        return ModelFolder(folder.relative_to(root), load_model_card(folder))
+    except BadInput as error:
+        return ModelFolder(folder.relative_to(root), None, str(error))

@@ -1,0 +1,226 @@
+"""Gates of pilot and deployment: picks in simulation, real footage, and nothing lost against what came before."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import replace
+
+from posegrasp_ros import display
+from posegrasp_ros.lifecycle.gates import Gate, Proof, Subject
+from posegrasp_ros.lifecycle.planning_gates import held_out_gate
+from posegrasp_ros.lifecycle.project_files import Run
+from posegrasp_ros.metrics import picks, summary
+from posegrasp_ros.metrics.baselines import METRIC_UNITS, Entry, Ledger
+from posegrasp_ros.metrics.gate import GateResult, check_gate
+from posegrasp_ros.metrics.statistics import Interval, more_clusters_to_decide, verdict
+
+SUCCESS = 'grasp_success_rate'
+# What an attempt fell to -> where the way goes back to.
+BACK_TO = {
+    'no_image': 'the camera', 'not_detected': 'training', 'pose_outside_tolerance': 'training',
+    'stale_pose': 'planning: the time that a pose takes', 'no_feasible_grasp': 'planning: gripper and grasps',
+    'execution': 'planning: gripper and grasps',
+}
+
+
+def simulation_gate(subject: Subject) -> Gate:
+    """Whether picks in simulation, with the poses that the model estimates, succeed as often as is needed."""
+    name = 'simulation'
+    gripper = f' --gripper {subject.gripper}' if subject.gripper else ''
+    command = f'posegrasp picks {subject.model_name}{gripper} --pose estimate --count 300 --out runs/picks'
+    found = next(_simulated_picks(subject), None)
+    if found is None:
+        why = subject.why_no_run(lambda run: run.is_simulated and _has_picks(run))
+        return Gate(name, False, f'no pick of this model in simulation: {why}', to_do=command)
+    run, metric, back_to = found
+    needed = subject.requirement(SUCCESS)
+    if needed is None:
+        return Gate(name, False, 'the ledger requires no grasp success', Proof.of(run),
+                    f'state one in {subject.ledger_name}')
+    return _success_gate(name, run, metric, needed, command, back_to)
+
+
+def real_footage_gate(subject: Subject) -> Gate:
+    """Whether the model meets every requirement on what a real camera took, newest run on each recording."""
+    name = 'real footage'
+    command = f'posegrasp evaluate RECORDING --model {subject.model_name} --baselines {subject.ledger_name} ' \
+              '--out runs/real'
+    runs = _newest_by_recording(run for run in subject.runs(summary.SCHEMA)
+                                if not run.is_simulated and _has_truth(run))
+    if not any(run.summary['headline']['name'] != 'false_poses' for run in runs):
+        why = subject.why_no_run(lambda run: run.schema == summary.SCHEMA and not run.is_simulated)
+        return Gate(name, False, f'no real recording with truth, nor picks of a robot: {why}', to_do=command)
+    ledger = subject.ledger
+    missed = [(run, result) for run in runs for result in check_gate(run.summary['metrics'], ledger)
+              if not result.held]
+    if missed:
+        run = missed[0][0]
+        results = [result for of, result in missed if of is run]
+        return Gate(name, False, _in_words(results), Proof.of(run), command, _back(subject, run, results))
+    return _headline_gate(name, runs, subject, command)
+
+
+def regression_gate(subject: Subject) -> Gate:
+    """Whether the model is nowhere surely worse than the runs that the ledger holds as ``previous``."""
+    name, ledger = 'regression', subject.ledger
+    entries = {(metric, entry.name): entry for metric, known in ledger.metrics.items() for entry in known.entries
+               if entry.kind == 'previous' and entry.fair}
+    runs = subject.runs(summary.SCHEMA)
+    if not entries:
+        run = (subject.project.root / runs[0].folder).as_posix() if runs else 'RUN'
+        return Gate(name, False, 'the ledger holds no previous run',
+                    to_do=f'posegrasp baseline add --from {run} --baselines {subject.ledger_name}')
+    by_run: dict[str, list[tuple[str, Entry]]] = defaultdict(list)
+    for (metric, _), entry in entries.items():
+        by_run[entry.source.split('; n = ')[0]].append((metric, entry))
+    return _no_worse(name, subject, runs, by_run)
+
+
+def _no_worse(name: str, subject: Subject, runs: list[Run], by_run: dict[str, list[tuple[str, Entry]]]) -> Gate:
+    """Against each previous run the newest on the same recordings."""
+    newest, counts, own = None, 0, []
+    for previous, entries in by_run.items():
+        bags = _bags_of(entries[0][1])
+        same = next((run for run in runs if _bag_names(run) == bags), None)
+        if same is None:
+            where = f'on {", ".join(sorted(bags))}' if bags else 'on the robot'
+            return Gate(name, False, f'nothing to hold against {previous}: this model has no run {where}', to_do=(
+                f'posegrasp evaluate {" ".join(sorted(bags)) or "RECORDING"} --model {subject.model_name} '
+                f'--baselines {subject.ledger_name} --gate --out runs/next'))
+        results = check_gate(same.summary['metrics'], _ledger_of(subject.ledger, entries))
+        lost = [result for result in results if not result.held]
+        worse = _measured(lost, same)
+        if lost:
+            return Gate(name, False, _in_words(lost), Proof.of(same), 'train again, or stay with the model before',
+                        f'{worse[0].text}: back to training, with the model before in service' if worse else '')
+        newest, counts = newest or same, counts + len(results)
+        own += [previous] if previous == f'run {same.folder.name}' else []
+    figure = f'in none of {counts} metrics surely worse than {", ".join(by_run)}'
+    if len(own) == len(by_run):
+        figure = f'{", ".join(own)} is of this model itself: what comes next is held against it'
+    return Gate(name, True, figure, Proof.of(newest))
+
+
+def _success_gate(name: str, run: Run, metric: dict, needed: float, command: str, back_to: str) -> Gate:
+    """Open where the interval of the share of picks that lifted is wholly above the need."""
+    judged = verdict(Interval(*metric['interval']), needed, 'higher_is_better') if metric['interval'] else None
+    figure = (f'{display.quantity(metric["value"], "1")} {display.interval(metric["interval"], "1")} of '
+              f'{metric["n"]} picks lifted, at least {display.quantity(needed, "1")} needed')
+    if judged == 'better':
+        return Gate(name, True, figure, Proof.of(run))
+    if metric['value'] >= needed:
+        more = metric['interval'] and more_clusters_to_decide(
+            metric['value'], Interval(*metric['interval']), metric['n'], needed, 'higher_is_better', is_rate=True)
+        enough = f', {display.remaining(more, SUCCESS, 1.0)} would decide' if more else ''
+        return Gate(name, False, f'{figure}: not certain yet{enough}', Proof.of(run), command)
+    return Gate(name, False, figure, Proof.of(run), command, f'{figure}: back to {back_to}')
+
+
+def _headline_gate(name: str, runs: list[Run], subject: Subject, command: str) -> Gate:
+    """All is held; open where the one number of the newest run is so beyond doubt."""
+    run = next(run for run in runs if run.summary['headline']['name'] != 'false_poses')
+    headline = run.summary['headline']
+    needed = subject.requirement(headline['name'])
+    figure = (f'{display.label(headline["name"]).lower()} {display.quantity(headline["value"], "1")} '
+              f'{display.interval(headline["interval"], "1")} of {headline["n"]}')
+    if needed is None:
+        return Gate(name, False, f'{figure}; the ledger requires none', Proof.of(run),
+                    f'state what is needed in {subject.ledger_name}')
+    figure = f'{figure}, at least {display.quantity(needed, "1")} needed'
+    interval = Interval(*headline['interval']) if headline['interval'] else None
+    if verdict(interval, needed, 'higher_is_better') != 'better':
+        return Gate(name, False, f'{figure}: not certain yet, more footage would decide', Proof.of(run), command)
+    several = f'; every requirement held on {len(runs)} recordings' if len(runs) > 1 else ''
+    return Gate(name, True, figure + several, Proof.of(run))
+
+
+def _simulated_picks(subject: Subject) -> Iterable[tuple[Run, dict, str]]:
+    """Runs in simulation with the model's own poses, newest first; with what of them lifted, and where the way
+    goes back to if that was too little."""
+    for run in subject.project.runs:
+        if run in subject.runs(picks.SCHEMA) and subject.gripper in ('', run.provenance.get('gripper')):
+            counted = _picks_with_estimate(run, subject.model.card.name)
+            if counted and counted['n']:
+                metric = {'value': counted['rate'], 'interval': counted['interval'], 'n': counted['n']}
+                yield run, metric, _back_of_picks(run, subject.model.card.name)
+        elif run in subject.runs(summary.SCHEMA) and run.is_simulated and run.summary['metrics'][SUCCESS]['n']:
+            yield run, run.summary['metrics'][SUCCESS], BACK_TO[_worst_step(run)]
+
+
+def _has_picks(run: Run) -> bool:
+    if run.schema == picks.SCHEMA:
+        return any(condition['pose'] == 'estimate' for condition in run.summary['conditions'])
+    return bool(run.summary['metrics'][SUCCESS]['n'])
+
+
+def _picks_with_estimate(run: Run, name: str, pose: str = 'estimate') -> dict | None:
+    """Counts of one object under the condition that its pose is estimated; None where that was not tried."""
+    return next((condition['objects'].get(name) for condition in run.summary['conditions']
+                 if condition['pose'] == pose), None)
+
+
+def _back_of_picks(run: Run, name: str) -> str:
+    """With the true pose as bad as with the estimated one, it is the grasps that fail."""
+    estimate, truth = (_picks_with_estimate(run, name, pose) for pose in ('estimate', 'truth'))
+    is_pose = truth is None or not truth['n'] or truth['interval'][0] > estimate['rate']
+    return 'training' if is_pose else 'planning: gripper and grasps fail with the true pose too'
+
+
+def _worst_step(run: Run) -> str:
+    """What most attempts fell to."""
+    return max(run.summary['waterfall']['steps'], key=lambda step: step['lost'])['reason']
+
+
+def _has_truth(run: Run) -> bool:
+    return bool(run.summary['headline']['n'])
+
+
+def _newest_by_recording(runs: Iterable[Run]) -> list[Run]:
+    """Of newest first, those on recordings that no newer one is on."""
+    newest: dict[frozenset[str], Run] = {}
+    for run in runs:
+        newest.setdefault(run.recordings, run)
+    return list(newest.values())
+
+
+def _in_words(results: list[GateResult]) -> str:
+    return '; '.join(result.text for result in results)
+
+
+def _measured(results: list[GateResult], run: Run) -> list[GateResult]:
+    """Without those that are missed for want of data, which show nothing to be wrong."""
+    return [result for result in results if run.summary['metrics'][result.metric]['value'] is not None]
+
+
+def _back(subject: Subject, run: Run, missed: list[GateResult]) -> str:
+    """Where the way goes after real footage has missed requirements; empty where they were not measured."""
+    measured = _measured(missed, run)
+    if not measured:
+        return ''
+    metric = measured[0].metric
+    tolerance = subject.tolerance(METRIC_UNITS[metric])
+    if metric.startswith('image_to_'):
+        where = 'planning: a faster network or machine'
+    else:
+        where = BACK_TO[_worst_step(run)]
+    if where == 'training' and held_out_gate(subject).is_open:
+        where = 'data: simulated scenes are no problem, so it is what these images show that training lacks'
+    return f'{measured[0].text}: back to {where}' + (f'; {tolerance}' if tolerance else '')
+
+
+def _ledger_of(ledger: Ledger, entries: list[tuple[str, Entry]]) -> Ledger:
+    """The ledger with these entries alone."""
+    kept = {metric: tuple(entry for of, entry in entries if of == metric) for metric in ledger.metrics}
+    return Ledger({metric: replace(known, entries=kept[metric]) for metric, known in ledger.metrics.items()})
+
+
+def _bags_of(entry: Entry) -> frozenset[str]:
+    """Names of the recordings that a previous run was on, as ``baseline add`` states them in the source."""
+    match = re.search(r'(?:^|; )bags ([^;]+)', entry.source)
+    return frozenset(match[1].split(', ')) if match else frozenset()
+
+
+def _bag_names(run: Run) -> frozenset[str]:
+    return frozenset(bag['name'] for bag in run.provenance.get('bags') or ())

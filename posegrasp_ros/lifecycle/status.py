@@ -1,0 +1,105 @@
+"""Lifecycle of a project: how far each object has come, from planning to deployment, and where the way goes back.
+
+There is no state to forget or to set by hand: everything is read from the files of runs, models and the ledger.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from posegrasp_ros.lifecycle.gates import Gate, Subject, newest_study
+from posegrasp_ros.lifecycle.planning_gates import (
+    baselines_gate,
+    card_gate,
+    feasible_gate,
+    held_out_gate,
+    requirement_gate,
+)
+from posegrasp_ros.lifecycle.project_files import FEASIBILITY_SCHEMA, Project
+from posegrasp_ros.lifecycle.run_gates import real_footage_gate, regression_gate, simulation_gate
+
+SCHEMA = 'posegrasp.status/1'
+PHASES = {
+    'planning': (requirement_gate, feasible_gate, baselines_gate),
+    'data and training': (card_gate, held_out_gate),
+    'pilot': (simulation_gate, real_footage_gate),
+    'deployment': (regression_gate,),
+}
+DEPLOYED = 'in service'
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One stage of a project with its gates."""
+
+    name: str
+    gates: tuple[Gate, ...]
+
+    @property
+    def is_done(self) -> bool:
+        return all(gate.is_open for gate in self.gates)
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far one object has come.
+
+    :param model: its model folder; empty before there is one
+    """
+
+    name: str
+    model: str
+    phases: tuple[Phase, ...]
+
+    @property
+    def phase(self) -> str:
+        """The first that has a gate shut: a later gate that is open does not make up for it."""
+        return next((phase.name for phase in self.phases if not phase.is_done), DEPLOYED)
+
+    @property
+    def gates(self) -> list[Gate]:
+        return [gate for phase in self.phases for gate in phase.gates]
+
+    @property
+    def ways_back(self) -> list[str]:
+        """What runs have shown not to hold, and where that leads back to."""
+        return [gate.back for gate in self.gates if gate.back]
+
+    @property
+    def next_step(self) -> str:
+        """What would open the first gate that is shut; empty where none is."""
+        return next((gate.to_do for gate in self.gates if not gate.is_open), '')
+
+    def to_dict(self) -> dict:
+        """Plain values."""
+        return {'name': self.name, 'model': self.model or None, 'phase': self.phase, 'phases': [
+            {'name': phase.name, 'done': phase.is_done, 'gates': [_gate_to_dict(gate) for gate in phase.gates]}
+            for phase in self.phases], 'ways_back': self.ways_back, 'next': self.next_step or None}
+
+
+def statuses(project: Project) -> list[Status]:
+    """Of every model in the project, and of every object that was studied and has none; at least one."""
+    subjects = [(model.card.name if model.card else model.folder.name,
+                 Subject(project, model, newest_study(project, model))) for model in project.models]
+    unmodelled = {run.summary['object'].get('name', '') for run in project.runs if run.schema == FEASIBILITY_SCHEMA
+                  and not any(model.is_object_of(run) for model in project.models)}
+    subjects += [(name, Subject(project, None, newest_study(project, None, name))) for name in sorted(unmodelled)]
+    return [_status(name, subject) for name, subject in subjects or [('', Subject(project, None, None))]]
+
+
+def to_dict(project: Project, found: list[Status]) -> dict:
+    """The status of a whole project as plain values."""
+    return {'schema': SCHEMA, 'project': project.root.as_posix(),
+            'ledgers': [ledger.path.as_posix() for ledger in project.ledgers.values() if ledger.path],
+            'objects': [status.to_dict() for status in found], 'problems': list(project.problems)}
+
+
+def _status(name: str, subject: Subject) -> Status:
+    phases = tuple(Phase(phase, tuple(gate(subject) for gate in gates)) for phase, gates in PHASES.items())
+    return Status(name, subject.model.folder.as_posix() if subject.model else '', phases)
+
+
+def _gate_to_dict(gate: Gate) -> dict:
+    fields = asdict(gate)
+    fields['proof'] = gate.proof and gate.proof._asdict()
+    return fields

@@ -1,0 +1,188 @@
+"""A feasibility study for people: text for the terminal, and its report.html."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+from posegrasp_ros import display
+from posegrasp_ros.report.page import render_page
+from posegrasp_ros.report.run_report import TEXT_WIDTH
+from posegrasp_ros.report.table import aligned
+
+# Word of the verdict -> class of its badge.
+BADGES = {'feasible': 'better', 'feasible if': 'inconclusive', 'not feasible': 'worse'}
+NEEDS = {'grasp': 'A grasp that fits', 'grip': 'Lift with the true pose', 'camera': 'Lift with the best estimator',
+         'success': 'Lift as expected', 'views': 'Views that are good enough',
+         'orientation': 'Orientation unclear', 'time': 'Image to pose', 'worth': 'Success that pays'}
+# Needs that a figure has to stay below.
+AT_MOST = ('orientation', 'time')
+UNITS = {'across_m': 'm', 'along_m': 'm', 'tilt_rad': 'rad', 'about_rad': 'rad'}
+# A direction that bears so many times less than another of its kind is worth a sentence.
+TELLING = 1.5
+# Errors of more than 0.1 m and 90 degrees are not tried: a limit near them says that none was found.
+ANY = {'m': 0.098, 'rad': 1.54}
+# Below this, in degrees or micrometres, is rounding.
+LEAST_TOLD = 1e-6
+# A curve is shown up to where less than this lifts.
+LEAST_SHOWN = 0.05
+
+
+def format_study(summary: dict) -> str:
+    """The summary as plain text."""
+    lines = [f'{summary["object"]["name"]}, {summary["gripper"]["name"]}: {headline(summary)}', '',
+             *_reason_lines(summary), '', *_requirement_rows(summary), '', *_budget_rows(summary), '',
+             *_change_rows(summary)]
+    return '\n'.join(lines).replace('\n\n\n', '\n\n')
+
+
+def render_study(summary: dict, pictures: dict) -> str:
+    """The summary as one self-contained page.
+
+    :param pictures: see :func:`posegrasp_ros.feasibility.pictures.study_pictures`
+    """
+    required, expected = summary['required'], summary['expected_std']
+    groups = [{'title': title, 'rows': direction_rows(required[key], expected[name])}
+              for title, key, name in (('As the gripper sees it', 'gripper_axes', 'gripper'),
+                                       ('As the object lies', 'object_axes', 'object')) if required[key]]
+    return render_page('feasibility.html.j2', summary=summary, pictures=pictures, headline=headline(summary),
+                       badge=BADGES[summary['verdict']['word']], needs=NEEDS, at_most=AT_MOST, groups=groups,
+                       saying=saying(required['gripper_axes']), curves=tolerance_curves(required),
+                       budget_units=UNITS, worst_budget=_budget_most(summary['budget']),
+                       conditions=conditions(summary), binned=views_by_success(summary), short=short)
+
+
+def headline(summary: dict) -> str:
+    """The verdict with what has to be true for it."""
+    word, needed = summary['verdict']['word'], conditions(summary)
+    return f'{word} {needed[0]["text"]}' if word == 'feasible if' and needed else word
+
+
+def conditions(summary: dict) -> list[dict]:
+    """The changes that make it feasible, those of one thing before those of two."""
+    return [change for change in summary['verdict']['changes'] if change['word'] == 'feasible']
+
+
+def saying(axes: Sequence[dict]) -> str:
+    """The tolerance in a sentence: what is fine in one direction and not in another."""
+    parts = []
+    for unit in ('m', 'rad'):
+        known = sorted((axis for axis in axes if axis['unit'] == unit), key=lambda axis: axis['limit'])
+        if not known:
+            continue
+        least, most = known[0], known[-1]
+        if most['limit'] >= TELLING * least['limit']:
+            parts.append(f'{limit_text(most)} {most["name"]} is fine, '
+                         f'{limit_text(least)} {least["name"]} is the most')
+        else:
+            parts.append(f'{limit_text(least)} in any direction is the most')
+    return '; '.join(parts)
+
+
+def limit_text(axis: dict) -> str:
+    """The largest standard deviation that is fine."""
+    return 'any' if axis['limit'] >= ANY[axis['unit']] else short(axis['limit'], axis['unit'])
+
+
+def short(value: float, unit: str) -> str:
+    """Two figures, for nobody acts on more; micrometres where millimetres are too large."""
+    shown, name = display.shown_value(value, unit), display.shown_unit(unit)
+    if unit == 'm' and shown < 0.1:
+        shown, name = 1e3 * shown, 'µm'
+    text = '0' if shown < LEAST_TOLD else f'{shown:.2g}' if shown < 100 else f'{shown:.0f}'
+    return f'{text}{"" if name == "°" else " "}{name}'
+
+
+def direction_rows(axes: Sequence[dict], expected: Sequence[float] | None) -> list[dict]:
+    """Each direction: what is needed and what is to be expected, and how much of the first the second takes."""
+    rows = []
+    for index, axis in enumerate(axes):
+        std = expected[index] if expected else None
+        low, high = axis['limit_interval'] or (None, None)
+        rows.append({'name': axis['name'], 'limit': limit_text(axis),
+                     'interval': '' if low is None or axis['limit'] >= ANY[axis['unit']]
+                     else f'{short(low, axis["unit"])} to {short(high, axis["unit"])}',
+                     'expected': display.NOTHING if std is None else short(std, axis['unit']),
+                     'used': None if std is None or not axis['limit'] else std / axis['limit'],
+                     'trials': len(axis['trials'])})
+    return rows
+
+
+def tolerance_curves(required: dict) -> list[dict]:
+    """Success over the error along three axes in one plot, in a box of 100 by 100; bands are 95 % intervals."""
+    plots = []
+    for key, whose in (('gripper_axes', 'of the gripper'), ('object_axes', 'of the object')):
+        for unit, what in (('m', 'Shift along the axes'), ('rad', 'Turn about the axes')):
+            axes = [axis for axis in required[key] if axis['unit'] == unit and axis['curve']]
+            if axes:
+                plots.append({'title': f'{what} {whose}', 'unit': display.shown_unit(unit), **_lines(axes, unit)})
+    return plots
+
+
+def _lines(axes: Sequence[dict], unit: str) -> dict:
+    most = max(point[0] for axis in axes for point in axis['curve'] if point[1] >= LEAST_SHOWN) or 1.0
+    curves = {axis['name']: [point for point in axis['curve'] if point[0] <= most] for axis in axes}
+
+    def place(error: float, share: float) -> str:
+        return f'{100 * error / most:.2f},{100 - 100 * share:.2f}'
+
+    lines = [{'name': axis['name'],
+              'points': ' '.join(place(error, success) for error, success, _, _ in curves[axis['name']]),
+              'band': ' '.join([place(error, low) for error, _, low, _ in curves[axis['name']]]
+                               + [place(error, high) for error, _, _, high in reversed(curves[axis['name']])]),
+              'picks': [{'x': 100 * error / most, 'lifted': lifted} for error, lifted in axis['trials']
+                        if error <= most]} for axis in axes]
+    ticks = [{'x': 25 * step, 'text': f'{display.shown_value(most * step / 4, unit):.3g}'} for step in range(5)]
+    return {'lines': lines, 'ticks': ticks}
+
+
+def views_by_success(summary: dict, columns: int = 20) -> list[dict]:
+    """How many views have which success: bars in a box of 100 by 100."""
+    success = summary['outlook']['success_by_view']
+    counts = [0] * columns
+    for value in success:
+        counts[min(int(value * columns), columns - 1)] += 1
+    most = max(counts)
+    return [{'x': 100 * index / columns, 'width': 100 / columns, 'height': 100 * count / most, 'count': count,
+             'is_enough': (index + 0.5) / columns >= summary['wanted']} for index, count in enumerate(counts)]
+
+
+def _budget_most(rows: Sequence[dict]) -> dict[str, float]:
+    return {column: max(row[column] for row in rows) or 1.0 for column in UNITS}
+
+
+def _reason_lines(summary: dict) -> list[str]:
+    lines = []
+    for reason in summary['verdict']['reasons']:
+        mark = 'holds ' if reason['holds'] else 'MISSED'
+        text = f'{mark} {reason["name"]}: {reason["text"]}'
+        lines += textwrap.wrap(text, TEXT_WIDTH, subsequent_indent='       ')
+    if summary['outlook']['margin']:
+        lines.append(f'       margin: errors {summary["outlook"]["margin"]:.2g} times those expected still do')
+    return lines
+
+
+def _requirement_rows(summary: dict) -> list[str]:
+    required, expected = summary['required'], summary['expected_std']
+    rows = [['direction', 'tolerated', '95 % interval', 'expected']]
+    for key, name in (('gripper_axes', 'gripper'), ('object_axes', 'object')):
+        rows += [[f'{name}, {row["name"]}', row['limit'], row['interval'], row['expected']]
+                 for row in direction_rows(required[key], expected[name])]
+    return aligned(rows) if len(rows) > 1 else []
+
+
+def _budget_rows(summary: dict) -> list[str]:
+    rows = [['error from', 'across sight', 'along sight', 'tilt', 'about sight', 'success without']]
+    for row in summary['budget']:
+        rows.append([row['name'], *(short(row[column], unit) for column, unit in UNITS.items()),
+                     display.quantity(row['success_without'], '1') if row['name'] != 'total' else display.NOTHING])
+    return aligned(rows)
+
+
+def _change_rows(summary: dict) -> list[str]:
+    rows = [['what if', 'verdict', 'success', 'gain', 'ideal']]
+    for each in summary['what_if']:
+        figures = each['figures']
+        rows.append([each['name'], each['word'], display.quantity(figures['success'], '1'),
+                     display.difference(each['gain'], '1'), display.quantity(figures['ideal'], '1')])
+    return aligned(rows, left=(0, 1)) if len(rows) > 1 else []

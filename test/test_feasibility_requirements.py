@@ -1,0 +1,39 @@
+"""The derived requirements: their figures, and how the ledger takes them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from posegrasp_ros.feasibility.derived_entries import derived_entries, derived_requirements
+from posegrasp_ros.metrics.baselines import load_ledger
+from posegrasp_ros.metrics.ledger_file import add_entries
+
+
+def test_medians_are_those_of_such_errors():
+    requirements = derived_requirements((0.003, 0.05), wanted=0.95, allowed_ms=100)
+    lengths = np.linalg.norm(np.random.default_rng(1).normal(0, 0.003, (100_000, 3)), axis=1)
+    assert requirements['position_error_median'] == pytest.approx(np.median(lengths), rel=0.01)
+    ratio = requirements['rotation_error_median'] / requirements['position_error_median']
+    assert ratio == pytest.approx(0.05 / 0.003)
+    assert (requirements['grasp_success_rate'], requirements['image_to_pose_p50']) == (0.95, 100)
+
+
+def test_where_no_error_is_small_enough_no_accuracy_is_required():
+    assert set(derived_requirements((0.0, 0.0), 0.95, 100)) == {'grasp_success_rate', 'image_to_pose_p50'}
+
+
+def test_the_ledger_keeps_what_it_has_and_a_new_study_replaces_the_old(tmp_path):
+    path = tmp_path / 'baselines.yaml'
+    for position_m in (0.004, 0.003):
+        requirements = derived_requirements((position_m, 0.05), 0.95, 100)
+        add_entries(path, derived_entries(requirements, 'box, franka_hand', '2026-11-24'))
+    entries = load_ledger(path).metrics['position_error_median'].entries
+    derived, = [entry for entry in entries if entry.source.startswith('derived')]
+    assert derived.kind == 'requirement' and 'box, franka_hand' in derived.source
+    assert derived.value == pytest.approx(requirements['position_error_median'], rel=1e-5)
+    shipped = load_ledger().metrics['position_error_median'].entries
+    assert [entry for entry in entries if entry is not derived and entry.source != derived.source] == list(shipped)
+    rotation, = [entry for entry in load_ledger(path).metrics['rotation_error_median'].entries
+                 if entry.source.startswith('derived')]
+    assert rotation.value == pytest.approx(requirements['rotation_error_median'], rel=1e-5)

@@ -1,0 +1,59 @@
+"""What follows from which figures, and that each refusal has the right reason."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from posegrasp_ros.feasibility.cell import Needs
+from posegrasp_ros.feasibility.outlook import Figures
+from posegrasp_ros.feasibility.timing import stated_timing
+from posegrasp_ros.feasibility.verdict import FEASIBLE, IF, NOT, judge, missed_needs, reasons_of
+from posegrasp_ros.feasibility.worth import Business, Range, Worth
+
+GOOD = Figures(success=0.98, ideal=0.99, true_pose=0.99, share_of_views=0.99)
+NEEDS = Needs(success=0.95, orientation=True, rate_hz=10)
+FAST = stated_timing(40, rate_hz=10)
+
+
+def seen(share=0.0, text='+x and -x show the same artwork'):
+    ambiguity = SimpleNamespace(is_harmless=False, text=text, share_of_views=share)
+    return SimpleNamespace(ambiguous_share=share, ambiguities=[ambiguity] if share else [])
+
+
+def test_feasible_when_every_need_is_met():
+    assert judge(reasons_of(GOOD, NEEDS, seen(), FAST)) == FEASIBLE
+
+
+@pytest.mark.parametrize(('figures', 'attainable', 'timing', 'word', 'missed'), [
+    (GOOD._replace(success=0.90), seen(), FAST, IF, {'success'}),
+    (GOOD._replace(share_of_views=0.80), seen(), FAST, IF, {'views'}),
+    (GOOD._replace(ideal=0.60, success=0.1), seen(), FAST, NOT, {'camera'}),
+    (GOOD._replace(true_pose=0.90, ideal=0.88, success=0.8), seen(), FAST, NOT, {'grip'}),
+    (Figures(0, 0, 0, 0, 'too wide'), seen(), FAST, NOT, {'grasp'}),
+    (GOOD, seen(0.4), FAST, NOT, {'orientation'}),
+    (GOOD, seen(0.02), FAST, FEASIBLE, set()),
+    (GOOD, seen(), stated_timing(200, rate_hz=30), NOT, {'time'}),
+])
+def test_what_misses_which_need(figures, attainable, timing, word, missed):
+    reasons = reasons_of(figures, NEEDS, attainable, timing)
+    assert (judge(reasons), missed_needs(reasons)) == (word, missed)
+
+
+def test_what_looks_alike_is_harmless_where_orientation_does_not_matter():
+    assert judge(reasons_of(GOOD, replace(NEEDS, orientation=False), seen(1.0), FAST)) == FEASIBLE
+
+
+def test_reasons_say_their_numbers():
+    texts = {reason.name: reason.text for reason in reasons_of(GOOD, NEEDS, seen(0.4), stated_timing(200, 30))}
+    assert '40.0 %' in texts['orientation'] and '+x and -x' in texts['orientation']
+    assert '200 ms' in texts['time'] and '33.3 ms' in texts['time']
+
+
+@pytest.mark.parametrize(('unattended', 'word'), [(False, FEASIBLE), (True, NOT)])
+def test_what_does_not_pay_is_not_feasible(unattended, word):
+    business = Business(Range(300, 300), Range(0.1, 0.1), Range(0.4, 0.4), Range(30, 30), unattended)
+    worth = Worth.draw(business, seed=1).to_dict(GOOD.success)
+    assert judge(reasons_of(GOOD, NEEDS, seen(), FAST, worth)) == word

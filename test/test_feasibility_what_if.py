@@ -1,0 +1,90 @@
+"""Changed cells are what their names say."""
+
+from __future__ import annotations
+
+import math
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from posegrasp_ros.camera import Camera
+from posegrasp_ros.feasibility.attainable.calibration_errors import CalibrationErrors
+from posegrasp_ros.feasibility.cell import Cell, Needs
+from posegrasp_ros.feasibility.label import with_label
+from posegrasp_ros.feasibility.outlook import Figures
+from posegrasp_ros.feasibility.what_if import (
+    both,
+    calibration_changes,
+    camera_changes,
+    gripper_changes,
+    need_changes,
+)
+from posegrasp_ros.grasping.gripper import load_gripper
+from posegrasp_ros.simulation.pick_objects import load_object
+
+
+@pytest.fixture(scope='module')
+def cell():
+    """Of the shipped can, without its grasps, which none of this needs."""
+    return Cell(load_object('can'), None, load_gripper(), Camera.from_field_of_view(640, 480, math.radians(60)),
+                (0.8, 1.2), CalibrationErrors(), 50.0)
+
+
+def test_a_changed_camera_is_nearer_longer_or_finer(cell):
+    changed = {change.name: change.apply(cell) for change in camera_changes(cell)}
+    assert changed['nearer camera'].distances_m == pytest.approx((0.56, 0.84))
+    longer = changed['longer lens'].camera
+    assert (longer.width, longer.fx / cell.camera.fx) == (640, pytest.approx(1.5))
+    finer = changed['higher resolution'].camera
+    assert (finer.width, finer.fx / cell.camera.fx) == (1280, pytest.approx(2))
+    assert changed['depth camera'].imaging.depth and not cell.imaging.depth
+
+
+def test_a_camera_is_not_moved_so_near_that_the_object_does_not_fit_into_the_image(cell):
+    near = replace(cell, distances_m=(0.2, 0.3))
+    assert not {'nearer camera', 'longer lens'} & {change.name for change in camera_changes(near)}
+
+
+def test_a_label_is_another_picture_on_each_side_of_the_same_shape(cell):
+    plain = load_object('tiny_cube').mesh
+    labelled = with_label(plain)
+    assert np.allclose(labelled.vertices[labelled.faces], plain.vertices[plain.faces])
+    height, width = labelled.texture.shape[:2]
+    u = (labelled.uv[labelled.faces].mean(axis=1)[:, 0] * 6).astype(int)
+    assert set(u) == set(range(6)) and width == 6 * height
+    tiles = np.split(labelled.texture, 6, axis=1)
+    assert all((first != second).any() for number, first in enumerate(tiles) for second in tiles[:number])
+
+
+def test_better_calibration_is_of_the_mounting_alone(cell):
+    better, = (change.apply(cell).calibration for change in calibration_changes(cell))
+    assert better.mount_m < cell.calibration.mount_m and better.focal_share == cell.calibration.focal_share
+
+
+def test_a_lower_rate_is_one_that_the_network_keeps(cell):
+    fast = replace(cell, needs=Needs(rate_hz=30))
+    names = {change.name: change.apply(fast).needs for change in need_changes(fast, attainable_hz=5.0)}
+    assert names['lower rate'].rate_hz <= 5.0 and not names['orientation free'].orientation
+    assert 'lower rate' not in {change.name for change in need_changes(cell, attainable_hz=50.0)}
+
+
+def test_a_gripper_with_the_widest_opening_is_not_exchanged_for_a_wider_one(cell):
+    assert 'wider gripper' in {change.name for change in gripper_changes(cell)}
+    widest = replace(cell, gripper=load_gripper('robotiq_2f_140'))
+    assert 'wider gripper' not in {change.name for change in gripper_changes(widest)}
+
+
+def test_two_changes_are_both_made_and_go_to_another_process(cell):
+    nearer, longer, *_ = camera_changes(cell)
+    change = pickle.loads(pickle.dumps(both(nearer, longer)))
+    changed = change.apply(cell)
+    assert changed.distances_m == pytest.approx((0.56, 0.84)) and changed.camera.fx > cell.camera.fx
+    assert change.looks_again and change.name == 'nearer camera, longer lens'
+
+
+def test_figures_take_the_difference_that_few_views_saw():
+    all_views, before, after = (Figures(value, value, 0.99, value) for value in (0.90, 0.92, 0.97))
+    assert all_views.changed_by(before, after).success == pytest.approx(0.95)
+    assert all_views.changed_by(after, before).share_of_views == pytest.approx(0.85)
