@@ -8,7 +8,7 @@ import pytest
 from posegrasp_ros.camera import Camera
 from posegrasp_ros.feasibility.attainable.accuracy import attainable_accuracy
 from posegrasp_ros.feasibility.attainable.calibration_errors import CalibrationErrors
-from posegrasp_ros.feasibility.attainable.efficiency import compare
+from posegrasp_ros.feasibility.attainable.efficiency import MEASURED_NOISE, compare, efficiency_at
 from posegrasp_ros.feasibility.attainable.fisher import PixelNoise, bound, pixel_jacobian
 from posegrasp_ros.feasibility.attainable.image_information import Imaging
 from posegrasp_ros.feasibility.attainable.views import View, sample_views
@@ -125,3 +125,10 @@ def test_times_above_the_bound_come_with_an_interval_that_holds_them():
     assert sum(axis.interval.low < 20 < axis.interval.high for axis in axes) >= 5
     assert all(axis.interval.low < axis.times < axis.interval.high for axis in axes)
     assert all(15 < axis.times < 25 for axis in axes)
+
+
+def test_more_noise_adds_to_an_estimators_errors_no_more_than_to_the_bound():
+    measured, bound = 50.0, 1.0
+    quiet, noisy = (efficiency_at(factor * MEASURED_NOISE, measured) * factor * bound for factor in (1, 10))
+    assert quiet == pytest.approx(measured)
+    assert noisy**2 - quiet**2 == pytest.approx(10**2 - 1)

@@ -137,14 +137,20 @@ def _cell(options: argparse.Namespace):
 
 def _efficiency(options: argparse.Namespace, named):
     """Times above the bound: stated, measured on the object's own model, else that of the shipped box."""
-    from posegrasp_ros.feasibility.attainable.efficiency import DEFAULT_EFFICIENCY, SCENES, measure_efficiency
+    from posegrasp_ros.feasibility.attainable.efficiency import (
+        DEFAULT_EFFICIENCY,
+        SCENES,
+        efficiency_at,
+        measure_efficiency,
+    )
 
     if not options.measured:
-        return options.efficiency or DEFAULT_EFFICIENCY
+        return options.efficiency or efficiency_at(options.pixel_noise, DEFAULT_EFFICIENCY)
     if named.card is None or options.efficiency:
         raise BadInput('--measured: expected an object with a model folder, and no --efficiency')
     with tqdm(total=SCENES, desc='efficiency', unit='scene', disable=None) as bar:
-        return measure_efficiency(named.card, seed=options.seed, progress=bar.update).factors
+        measured = measure_efficiency(named.card, seed=options.seed, progress=bar.update)
+    return efficiency_at(options.pixel_noise, measured.factors)
 
 
 def _camera(options: argparse.Namespace):

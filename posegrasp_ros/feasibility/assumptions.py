@@ -32,7 +32,8 @@ def assumptions_of(cell: Cell) -> list[str]:
         f"A good estimator's errors are {above} times those of the Cramér-Rao bound.",
         f'The focal length is calibrated to {display.quantity(calibration.focal_share, "1")}, the camera\'s place '
         f'to {display.quantity(calibration.mount_m, "m")} and {display.quantity(calibration.mount_rad, "rad")} '
-        'about each axis.',
+        'about each axis. What is left of that is the same in every picture of one cell: one cell lies above the '
+        'figures, another below.',
         f'Picks are simulated: friction {FRICTION:g} between pads and object, density {DENSITY_KG_M3:g} kg/m³; '
         'lifted means lifted, shaken along three axes and held.',
     ]

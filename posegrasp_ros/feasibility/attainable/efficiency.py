@@ -29,6 +29,8 @@ from posegrasp_ros.simulation.world import Frame, World
 DEFAULT_EFFICIENCY = 55.0
 SCENES = 100
 RESAMPLES = 1000
+#: Grey levels of 255 that a pixel is off in those scenes, about.
+MEASURED_NOISE = 2.0
 LEAST_BLUR_PX = 0.3
 """Of any lens: no pixel is a point."""
 
@@ -78,6 +80,17 @@ class Efficiency:
                 'axes': [{'name': axis.name, 'unit': axis.unit, 'error_rms': axis.error_rms,
                           'bound_rms': axis.bound_rms, 'times': axis.times, 'interval': list(axis.interval)}
                          for axis in self.axes]}
+
+
+def efficiency_at(noise: float, measured: float | np.ndarray) -> float | np.ndarray:
+    """The efficiency at another noise of the pixels than :data:`MEASURED_NOISE`.
+
+    The bound grows with the noise; what an estimator adds to it comes from light, print and lens, and stays.
+
+    :param noise: grey levels of 255
+    :param measured: one or (6,)
+    """
+    return np.sqrt(1 + (np.square(measured) - 1) * (MEASURED_NOISE / noise) ** 2)
 
 
 def measure_efficiency(card: ModelCard, scenes: int = SCENES, seed: int = 0,
