@@ -100,6 +100,15 @@ def test_faces_with_the_same_artwork_are_named_where_nothing_else_is_seen(twins,
         assert 0.05 < found[0].share_of_views < 0.5
 
 
+def test_twin_faces_are_named_where_another_face_is_always_in_sight():
+    mesh = painted_box('x')
+    found = find_ambiguities(mesh, CAMERA, sample_views(mesh, CAMERA, count=20, seed=2))
+    assert [(each.kind, each.views) for each in found] == [('twin faces', [])]
+    assert 'the faces +x and -x carry the same artwork' in found[0].text
+    end, edge, top = 0.1 * 0.03, 0.12 * 0.03, 0.12 * 0.1
+    assert found[0].twin_share == pytest.approx(end / (end + edge + top), abs=0.03)
+
+
 def test_turns_that_look_alike_do_so_when_rendered():
     mesh = painted_box('z')
     views = sample_views(mesh, CAMERA, count=60, seed=2)

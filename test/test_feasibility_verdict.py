@@ -18,9 +18,10 @@ NEEDS = Needs(success=0.95, orientation=True, rate_hz=10)
 FAST = stated_timing(40, rate_hz=10)
 
 
-def seen(share=0.0, text='+x and -x show the same artwork'):
-    ambiguity = SimpleNamespace(is_harmless=False, text=text, share_of_views=share)
-    return SimpleNamespace(ambiguous_share=share, ambiguities=[ambiguity] if share else [])
+def seen(share=0.0, text='+x and -x show the same artwork', kind='hidden feature', twin_share=0.0):
+    ambiguity = SimpleNamespace(kind=kind, text=text, share_of_views=share, twin_share=twin_share,
+                                is_harmless=False)
+    return SimpleNamespace(ambiguous_share=share, ambiguities=[ambiguity] if share or twin_share else [])
 
 
 def test_feasible_when_every_need_is_met():
@@ -35,6 +36,9 @@ def test_feasible_when_every_need_is_met():
     (Figures(0, 0, 0, 0, 'too wide'), seen(), FAST, NOT, {'grasp'}),
     (GOOD, seen(0.4), FAST, NOT, {'orientation'}),
     (GOOD, seen(0.02), FAST, FEASIBLE, set()),
+    (GOOD, seen(kind='twin faces', twin_share=0.2), FAST, IF, {'twins'}),
+    (GOOD, seen(0.02, kind='same artwork', twin_share=0.2), FAST, IF, {'twins'}),
+    (GOOD, seen(0.4, kind='same artwork', twin_share=0.2), FAST, NOT, {'orientation'}),
     (GOOD, seen(), stated_timing(200, rate_hz=30), NOT, {'time'}),
 ])
 def test_what_misses_which_need(figures, attainable, timing, word, missed):

@@ -21,7 +21,7 @@ def study_pictures(found: Study) -> dict:
     """What the page shows beside the summary: {weak, alike, tolerance}."""
     return {'weak': [_weak_view(found, index) for index in _weakest(found)],
             'alike': [_look_alike(found, each) for each in found.attainable.ambiguities
-                      if not each.is_harmless][:LOOK_ALIKES],
+                      if each.views and not each.is_harmless][:LOOK_ALIKES],
             'tolerance': tolerance_drawing(found)}
 
 

@@ -12,13 +12,16 @@ from posegrasp_ros.feasibility.outlook import Figures
 from posegrasp_ros.feasibility.timing import Timing
 
 FEASIBLE, IF, NOT = 'feasible', 'feasible if', 'not feasible'
+# Ambiguities that depend on another face being in sight: whoever builds the cell has to know.
+TWINS = ('same artwork', 'twin faces')
 
 
 @dataclass(frozen=True)
 class Reason:
     """One need beside its figure.
 
-    :param name: ``grasp``, ``grip``, ``camera``, ``success``, ``views``, ``orientation``, ``time`` or ``worth``
+    :param name: ``grasp``, ``grip``, ``camera``, ``success``, ``views``, ``orientation``, ``twins``, ``time`` or
+        ``worth``
     :param holds: whether the figure meets the need
     :param figure: what is to be expected, in ``unit``
     :param needed: what is needed
@@ -59,7 +62,7 @@ def reasons_of(figures: Figures, needs: Needs, attainable: AttainableAccuracy, t
     else:
         reasons = _lift_reasons(figures, needs, *graspless)
     if needs.orientation:
-        reasons.append(_orientation_reason(attainable, needs))
+        reasons += _orientation_reasons(attainable, needs)
     reasons.append(_time_reason(timing))
     if worth:
         reasons.append(_worth_reason(worth, figures))
@@ -96,19 +99,19 @@ def _wanted(needs: Needs) -> str:
     return f'{display.quantity(needs.success, "1")} are wanted'
 
 
-def _orientation_reason(attainable: AttainableAccuracy, needs: Needs) -> Reason:
+def _orientation_reasons(attainable: AttainableAccuracy, needs: Needs) -> list[Reason]:
     """Whether the picture tells which way round the object is, beyond the symmetries on its card."""
     share, allowed = attainable.ambiguous_share, 1 - needs.success
-    if not share:
-        text = 'The image tells which way round the object is.'
-    elif share <= allowed:
-        text = ('The image tells which way round the object is, but for '
-                f'{display.quantity(share, "1")} of the views.')
-    else:
+    if share > allowed + 1e-9:
         alike = '; '.join(each.text for each in attainable.ambiguities if not each.is_harmless)
-        text = (f'In {display.quantity(share, "1")} of the views the image does not tell which way round the '
-                f'object is: {alike}.')
-    return Reason('orientation', share <= allowed + 1e-9, share, allowed, '1', text)
+        return [Reason('orientation', False, share, allowed, '1',
+                       f'In {display.quantity(share, "1")} of the views the image does not tell which way round '
+                       f'the object is: {alike}.')]
+    but = f', but for {display.quantity(share, "1")} of the views' if share else ''
+    told = Reason('orientation', True, share, allowed, '1', f'The image tells which way round the object is{but}.')
+    twins = [each for each in attainable.ambiguities if each.kind in TWINS and each.twin_share]
+    return [told, *(Reason('twins', False, each.twin_share, 0.0, '1', f'{each.text[0].upper()}{each.text[1:]}.',
+                           decides=False) for each in twins[:1])]
 
 
 def _time_reason(timing: Timing) -> Reason:

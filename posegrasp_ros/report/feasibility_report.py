@@ -14,9 +14,10 @@ from posegrasp_ros.report.table import aligned
 BADGES = {'feasible': 'better', 'feasible if': 'inconclusive', 'not feasible': 'worse'}
 NEEDS = {'grasp': 'A grasp that fits', 'grip': 'Lift with the true pose', 'camera': 'Lift with the best estimator',
          'success': 'Lift as expected', 'views': 'Views that are good enough',
-         'orientation': 'Orientation unclear', 'time': 'Image to pose', 'worth': 'Success that pays'}
+         'orientation': 'Orientation unclear', 'twins': 'Surface that has a twin',
+         'time': 'Image to pose', 'worth': 'Success that pays'}
 # Needs that a figure has to stay below.
-AT_MOST = ('orientation', 'time')
+AT_MOST = ('orientation', 'twins', 'time')
 UNITS = {'across_m': 'm', 'along_m': 'm', 'tilt_rad': 'rad', 'about_rad': 'rad'}
 # A direction that bears so many times less than another of its kind is worth a sentence.
 TELLING = 1.5
@@ -47,9 +48,15 @@ def render_study(summary: dict, pictures: dict) -> str:
                                        ('As the object lies', 'object_axes', 'object')) if required[key]]
     return render_page('feasibility.html.j2', summary=summary, pictures=pictures, headline=headline(summary),
                        badge=BADGES[summary['verdict']['word']], needs=NEEDS, at_most=AT_MOST, groups=groups,
-                       saying=saying(required['gripper_axes']), curves=tolerance_curves(required),
+                       twins=_unseen_twins(summary), saying=saying(required['gripper_axes']),
+                       curves=tolerance_curves(required),
                        budget_units=UNITS, worst_budget=_budget_most(summary['budget']),
                        conditions=conditions(summary), binned=views_by_success(summary), short=short)
+
+
+def _unseen_twins(summary: dict) -> list[dict]:
+    """Ambiguities that none of the views shows."""
+    return [each for each in summary['attainable']['ambiguities'] if not each['views']]
 
 
 def headline(summary: dict) -> str:

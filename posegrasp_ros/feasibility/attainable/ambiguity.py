@@ -12,7 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from posegrasp_ros.camera import Camera
-from posegrasp_ros.feasibility.attainable.ambiguity_text import alike_faces, continuous_axes, describe
+from posegrasp_ros.feasibility.attainable.ambiguity_text import (
+    alike_faces,
+    continuous_axes,
+    describe,
+    is_printed,
+    share_of_faces,
+)
 from posegrasp_ros.feasibility.attainable.look_alikes import LookAlikes
 from posegrasp_ros.feasibility.attainable.turns import any_turns, axis_angle, candidate_turns
 from posegrasp_ros.feasibility.attainable.views import View
@@ -37,11 +43,13 @@ class Ambiguity:
     """Two or more poses that an image does not tell apart.
 
     :param kind: ``declared symmetry``, ``undeclared symmetry``, ``no orientation``, ``same artwork`` (some views
-        show little else than faces that have a twin) or ``hidden feature`` (what would tell is out of sight)
+        show little else than faces that have a twin), ``twin faces`` (none of these views does, another might) or
+        ``hidden feature`` (what would tell is out of sight)
     :param text: what looks like what
     :param share_of_views: in which it does
     :param views: their indices
     :param turns: (K, 4, 4) of the object: camera_from_object @ any of them looks like camera_from_object
+    :param twin_share: of the surface, on faces that carry the same artwork
     :param free_axes: directions (3,) through ``middle``, object frame, about which any turn looks alike
     :param middle: (3,) object frame, metres
     """
@@ -51,6 +59,7 @@ class Ambiguity:
     share_of_views: float
     views: list[int]
     turns: np.ndarray
+    twin_share: float
     free_axes: list[np.ndarray]
     middle: np.ndarray
 
@@ -67,7 +76,7 @@ class Ambiguity:
     def to_dict(self) -> dict:
         """Plain values."""
         return {'kind': self.kind, 'text': self.text, 'share_of_views': self.share_of_views, 'views': self.views,
-                'is_harmless': self.is_harmless}
+                'twin_share': self.twin_share, 'is_harmless': self.is_harmless}
 
 
 def find_ambiguities(mesh: Mesh, camera: Camera, views: Sequence[View],
@@ -88,7 +97,16 @@ def find_ambiguities(mesh: Mesh, camera: Camera, views: Sequence[View],
                       for turn, share, frequency in zip(turns, shares, alike.mean(axis=0))], dtype=object)
     found = [_ambiguity(kind, turns[chosen], alike[:, chosen], looks, mesh)
              for kind in dict.fromkeys(kinds) if kind for chosen in _grouped(kinds == kind, turns)]
+    found += _twin_faces(turns[(kinds == '') & (shares >= SAME_SHAPE)], len(views), looks, mesh)
     return sorted(found, key=lambda each: (each.is_harmless, -each.share_of_views))
+
+
+def _twin_faces(turns: np.ndarray, views: int, looks: LookAlikes, mesh: Mesh) -> list[Ambiguity]:
+    """Printed faces that one of (K, 4, 4) turns of the shape swaps, where other faces tell in all views."""
+    swapping = [turn for turn in turns if any(is_printed(first, looks) for first, _ in alike_faces(turn, looks))]
+    if not swapping:
+        return []
+    return [_ambiguity('twin faces', np.array(swapping), np.zeros((views, len(swapping)), bool), looks, mesh)]
 
 
 def _looks_like_a_ball(looks: LookAlikes, turns: np.ndarray, views: Sequence[View]) -> bool:
@@ -138,5 +156,6 @@ def _ambiguity(kind: str, turns: np.ndarray, alike: np.ndarray, looks: LookAlike
     free_axes = continuous_axes(turns) if kind.endswith('symmetry') else []
     free_axes = list(np.eye(3)) if kind == 'no orientation' else free_axes
     faces = alike_faces(turns[np.argmax(alike.mean(axis=0))], looks)
-    return Ambiguity(kind, describe(kind, turns, free_axes, faces, share), share, views.tolist(),
-                     turns[np.argsort(-alike.mean(axis=0), kind='stable')], free_axes, mesh.centre)
+    likeliest = turns[np.argsort(-alike.mean(axis=0), kind='stable')]
+    return Ambiguity(kind, describe(kind, turns, free_axes, faces, share), share, views.tolist(), likeliest,
+                     share_of_faces(faces, looks), free_axes, mesh.centre)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from posegrasp_ros.feasibility.attainable.look_alikes import LookAlikes
+from posegrasp_ros.feasibility.attainable.look_alikes import SAME_COLOUR, LookAlikes
 from posegrasp_ros.feasibility.attainable.turns import STEP_DEG, axis_angle
 
 NAMED_COSINE = float(np.cos(np.radians(5)))
 FACE_COSINE = float(np.cos(np.radians(30)))
 FACE_TOLD_BY = 0.2
 """Share of a face's points that may look other for it to carry the same artwork."""
+PRINTED = 0.03
+"""Share of a face's points of another colour than most that makes it printed."""
 FACES = {f'{sign}{name}': (1 if sign == '+' else -1) * axis
          for name, axis in zip('xyz', np.eye(3)) for sign in '+-'}
 
@@ -33,6 +35,8 @@ def describe(kind: str, turns: np.ndarray, free_axes: list[np.ndarray], faces: l
     if kind == 'hidden feature':
         return f'{what} looks nearly the same {where}: what tells them apart is out of sight or small'
     pairs = ', '.join(f'{first} and {second}' for first, second in faces)
+    if kind == 'twin faces':
+        return f'the faces {pairs} carry the same artwork: a view that shows little else does not tell them apart'
     twins = f'the faces {pairs} carry the same artwork; ' if pairs else ''
     return f'{twins}{what} is told by less than a fifth of the image {where}'
 
@@ -63,6 +67,19 @@ def alike_faces(turn: np.ndarray, looks: LookAlikes) -> list[tuple[str, str]]:
         if first < second and face.any() and tells[face].mean() < FACE_TOLD_BY:
             pairs.append((first, second))
     return pairs
+
+
+def share_of_faces(pairs: list[tuple[str, str]], looks: LookAlikes) -> float:
+    """Share of the surface that lies on some of these faces."""
+    on_one = [looks.normals @ FACES[name] > FACE_COSINE for name in {name for pair in pairs for name in pair}]
+    return float(np.any(on_one, axis=0).mean()) if on_one else 0.0
+
+
+def is_printed(face: str, looks: LookAlikes) -> bool:
+    """Whether a face, such as ``+x``, carries more than one colour."""
+    colours = looks.colours[looks.normals @ FACES[face] > FACE_COSINE]
+    other = np.linalg.norm(colours - np.median(colours, axis=0), axis=1) > SAME_COLOUR
+    return bool(other.mean() > PRINTED)
 
 
 def axis_name(axis: np.ndarray) -> str:

@@ -48,6 +48,11 @@ class LookAlikes:
         """(N, 3) unit, of the compared points."""
         return self._normals[:self._count]
 
+    @property
+    def colours(self) -> np.ndarray:
+        """(N, 3) grey levels, of the compared points."""
+        return self._own
+
     def on_itself(self, turn: np.ndarray) -> float:
         """Share of the surface that a (4, 4) turn puts on the surface."""
         return 1.0 - float(self._is_off(turn, 400).mean())
