@@ -84,7 +84,13 @@ def test_two_changes_are_both_made_and_go_to_another_process(cell):
     assert change.looks_again and change.name == 'nearer camera, longer lens'
 
 
-def test_figures_take_the_difference_that_few_views_saw():
-    all_views, before, after = (Figures(value, value, 0.99, value) for value in (0.90, 0.92, 0.97))
-    assert all_views.changed_by(before, after).success == pytest.approx(0.95)
-    assert all_views.changed_by(after, before).share_of_views == pytest.approx(0.85)
+@pytest.mark.parametrize(('all_views', 'before', 'after', 'expected'), [
+    (0.90, 0.92, 0.96, 0.95),  # half of what is missing
+    (0.65, 0.75, 1.00, 1.00),  # all of it
+    (0.90, 0.97, 0.92, 0.85),  # five points lost
+    (0.90, 1.00, 1.00, 0.90), (0.10, 0.90, 0.20, 0.0)])
+def test_figures_change_as_those_of_few_views_do(all_views, before, after, expected):
+    figures = [Figures(value, value, 0.99, value) for value in (all_views, before, after)]
+    changed = figures[0].changed_by(*figures[1:])
+    assert changed.success == pytest.approx(expected) and changed.share_of_views == pytest.approx(expected)
+    assert changed.true_pose == 0.99

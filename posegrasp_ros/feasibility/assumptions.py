@@ -20,11 +20,10 @@ def camera_to_dict(cell: Cell) -> dict:
 def assumptions_of(cell: Cell) -> list[str]:
     """One sentence each."""
     calibration, imaging = cell.calibration, cell.imaging
-    near_m, far_m = cell.distances_m
     factors = np.unique(np.round(np.broadcast_to(cell.efficiency, 6), 2))
     above = f'{factors[0]:g}' if len(factors) == 1 else f'{factors[0]:g} to {factors[-1]:g}'
     return [
-        f'The camera is {near_m:g} to {far_m:g} m from the object, {ELEVATIONS_DEG[0]:g}° to '
+        f'The camera is {cell.distance_text} from the object, {ELEVATIONS_DEG[0]:g}° to '
         f'{ELEVATIONS_DEG[1]:g}° above it; the object lies on a table, any stable face down, whole in the image '
         'and not hidden.',
         f'A pixel is off by {imaging.noise.read:g} of 255 grey levels (standard deviation), the lens blurs by '

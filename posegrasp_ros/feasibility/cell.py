@@ -57,6 +57,12 @@ class Cell:
     def mesh(self) -> Mesh:
         return self.named.mesh
 
+    @property
+    def distance_text(self) -> str:
+        """``0.4 to 0.8 m``, or ``1.2 m``."""
+        near_m, far_m = self.distances_m
+        return f'{near_m:.3g} m' if near_m == far_m else f'{near_m:.3g} to {far_m:.3g} m'
+
     def with_distances(self, factor: float) -> Cell:
         """The camera so many times as far away."""
         near, far = self.distances_m

@@ -14,8 +14,6 @@ from posegrasp_ros.feasibility.cell import Cell
 from posegrasp_ros.feasibility.required.success_model import SuccessModel
 
 NO_ERROR = np.zeros((6, 6))
-# Of variances, m² and rad²: about an axis of symmetry there is none, and turned to another frame less than that.
-ROUNDING = 1e-16
 # Between these the margin is looked for, in so many halvings of the factor's logarithm.
 LEAST_MARGIN, MOST_MARGIN, MARGIN_STEPS = 0.1, 10.0, 8
 
@@ -37,9 +35,16 @@ class Figures(NamedTuple):
     no_grasp_reason: str = ''
 
     def changed_by(self, before: Figures, after: Figures) -> Figures:
-        """These figures with the difference of two others that were found on the same, fewer views."""
-        shares = [min(max(mine + new - old, 0.0), 1.0) for mine, old, new in zip(self[:4], before[:4], after[:4])]
+        """These figures with the change between two others that were found on the same, fewer views."""
+        shares = [_changed_share(*each) for each in zip(self[:4], before[:4], after[:4])]
         return Figures(*shares, after.no_grasp_reason)
+
+
+def _changed_share(share: float, before: float, after: float) -> float:
+    """A share with what few views gained or lost: of what is missing such a part is gained, and no more."""
+    if after > before:
+        return 1 - (1 - share) * (1 - after) / (1 - before)
+    return max(share + after - before, 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,21 +85,29 @@ def nothing_to_expect(cell: Cell, bounds: Sequence[ViewBound], reason: str) -> O
     return Outlook(none, none, none, expected_errors(cell, bounds), reason)
 
 
-def error_margin(cell: Cell, model: SuccessModel, bounds: Sequence[ViewBound]) -> float | None:
+def error_margin(cell: Cell, model: SuccessModel, bounds: Sequence[ViewBound], success: float,
+                 progress: bool = False) -> float | None:
     """How many times the expected errors may be as large for the wanted success still to be reached.
 
+    :param bounds: of a few views, to save time
+    :param success: that is expected over all views; the few are taken to be off by as much at every margin
     :return: between :data:`LEAST_MARGIN` and :data:`MOST_MARGIN`; None where even the least are too large
     """
     errors = expected_errors(cell, bounds)
 
+    def mean_success(factor: float) -> float:
+        return float(np.mean([model.success(bound.view.base_from_object, factor**2 * error)
+                              for bound, error in zip(bounds, errors)]))
+
+    least = cell.needs.success - success + mean_success(1.0)
+
     def is_enough(factor: float) -> bool:
-        return np.mean([model.success(bound.view.base_from_object, factor**2 * error)
-                        for bound, error in zip(bounds, errors)]) >= cell.needs.success
+        return mean_success(factor) >= least
 
     if not is_enough(LEAST_MARGIN):
         return None
     low, high = LEAST_MARGIN, MOST_MARGIN
-    for _ in range(MARGIN_STEPS):
+    for _ in tqdm(range(MARGIN_STEPS), 'margin', disable=None if progress else True):
         middle = float(np.sqrt(low * high))
         low, high = (middle, high) if is_enough(middle) else (low, middle)
     return low
@@ -110,4 +123,4 @@ def expected_errors(cell: Cell, bounds: Sequence[ViewBound]) -> np.ndarray:
 def estimator_error(bound: ViewBound, efficiency: float | np.ndarray = 1.0) -> np.ndarray:
     """(6, 6) base frame, of an estimator so many times above the bound; turns that put the surface on itself are
     no error to a grasp."""
-    return bound.view.in_base(bound.of_surface(bound.achieved(efficiency))) + ROUNDING * np.eye(6)
+    return bound.view.in_base(bound.of_surface(bound.achieved(efficiency)))

@@ -120,7 +120,7 @@ def study(cell: Cell, timing: Timing, effort: Effort, worth: Worth | None = None
                          worth.to_dict(figures.success) if worth else None,
                          (required.graspless_share, required.graspless_reason))
     few = bounds[:effort.views_of_changes]
-    margin = error_margin(cell, model, few) if model else None
+    margin = error_margin(cell, model, few, figures.success, effort.progress) if model else None
     errors = axis_errors(model.planner if model else None, bounds, outlook.errors)
     budget = error_budget(cell, model, bounds)
     planned = Planned(cell, model, attainable, few, _outlook(cell, required, few), figures, timing, worth,

@@ -65,9 +65,9 @@ def _in_turn(cell: Cell, first: Callable[[Cell], Cell], second: Callable[[Cell],
 
 
 def camera_changes(cell: Cell) -> Iterator[Change]:
-    near_m, far_m = (NEARER * distance for distance in cell.distances_m)
-    if cell.with_distances(NEARER).sees_whole_object():
-        yield Change('nearer camera', f'the camera stands nearer: {near_m:.2f} to {far_m:.2f} m',
+    nearer = cell.with_distances(NEARER)
+    if nearer.sees_whole_object():
+        yield Change('nearer camera', f'the camera stands nearer: {nearer.distance_text}',
                      partial(Cell.with_distances, factor=NEARER), looks_again=True)
     if cell.with_focal_length(LONGER).sees_whole_object():
         hfov_rad = 2 * np.arctan(cell.camera.width / 2 / (LONGER * cell.camera.fx))

@@ -21,8 +21,8 @@ AT_MOST = ('orientation', 'twins', 'time')
 UNITS = {'across_m': 'm', 'along_m': 'm', 'tilt_rad': 'rad', 'about_rad': 'rad'}
 # A direction that bears so many times less than another of its kind is worth a sentence.
 TELLING = 1.5
-# Errors of more than 0.1 m and 90 degrees are not tried: a limit near them says that none was found.
-ANY = {'m': 0.098, 'rad': 1.54}
+# Errors of more than 0.1 m and 45 degrees are not tried: a limit near them says that none was found.
+ANY = {'m': 0.098, 'rad': 0.77}
 # Below this, in degrees or micrometres, is rounding.
 LEAST_TOLD = 1e-6
 # A curve is shown up to where less than this lifts.
