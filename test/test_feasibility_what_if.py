@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 import pickle
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from posegrasp_ros.camera import Camera
+from posegrasp_ros.feasibility.alternatives import nothing_helps
 from posegrasp_ros.feasibility.attainable.calibration_errors import CalibrationErrors
 from posegrasp_ros.feasibility.cell import Cell, Needs
 from posegrasp_ros.feasibility.label import with_label
 from posegrasp_ros.feasibility.outlook import Figures
+from posegrasp_ros.feasibility.verdict import FEASIBLE, IF, NOT, judge
 from posegrasp_ros.feasibility.what_if import (
     both,
     calibration_changes,
@@ -94,3 +97,15 @@ def test_figures_change_as_those_of_few_views_do(all_views, before, after, expec
     changed = figures[0].changed_by(*figures[1:])
     assert changed.success == pytest.approx(expected) and changed.share_of_views == pytest.approx(expected)
     assert changed.true_pose == 0.99
+
+
+@pytest.mark.parametrize(('word', 'with_changes', 'verdict'), [
+    (IF, [IF, IF], NOT), (IF, [IF, FEASIBLE], FEASIBLE), (FEASIBLE, [], FEASIBLE), (NOT, [NOT], FEASIBLE)])
+def test_what_no_change_mends_is_refused_for_that(cell, word, with_changes, verdict):
+    """``verdict`` is that on the further reasons alone."""
+    figures = Figures(success=0.8, ideal=0.99, true_pose=0.99, share_of_views=0.5)
+    planned = SimpleNamespace(word=word, figures=figures, cell=cell)
+    found = [SimpleNamespace(word=each, figures=figures._replace(success=0.9)) for each in with_changes]
+    reasons = nothing_helps(planned, found)
+    assert judge(reasons) == verdict
+    assert [reason.figure for reason in reasons] == [0.9] * (verdict == NOT)

@@ -16,7 +16,7 @@ from posegrasp_ros.feasibility.outlook import Figures, Outlook, expect, nothing_
 from posegrasp_ros.feasibility.required.success_model import SuccessModel
 from posegrasp_ros.feasibility.sight import look
 from posegrasp_ros.feasibility.timing import Timing
-from posegrasp_ros.feasibility.verdict import FEASIBLE, IF, NOT, judge, missed_needs, reasons_of
+from posegrasp_ros.feasibility.verdict import FEASIBLE, IF, NOT, Reason, judge, missed_needs, reasons_of
 from posegrasp_ros.feasibility.what_if import Change, both, changes_of
 from posegrasp_ros.feasibility.worth import Worth
 from posegrasp_ros.grasping.library import GraspError
@@ -88,6 +88,15 @@ def try_changes(planned: Planned, jobs: int, progress: bool = True) -> list[Alte
     if planned.word != FEASIBLE and not any(each.word == FEASIBLE for each in found):
         found = _best_first(found + _tried(planned, _pairs(found), jobs, progress))
     return found
+
+
+def nothing_helps(planned: Planned, found: Sequence[Alternative]) -> list[Reason]:
+    """What refuses a cell that lacks little, where no change that was tried is enough; nothing for any other."""
+    if planned.word != IF or any(each.word == FEASIBLE for each in found):
+        return []
+    best = max([planned.figures.success, *(each.figures.success for each in found)])
+    return [Reason('changes', False, best, planned.cell.needs.success, '1',
+                   'None of the changes that were tried, alone or two together, makes it feasible.')]
 
 
 def _pairs(found: Sequence[Alternative]) -> list[Change]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from posegrasp_ros.feasibility.alternatives import Alternative, Planned, try_changes
+from posegrasp_ros.feasibility.alternatives import Alternative, Planned, nothing_helps, try_changes
 from posegrasp_ros.feasibility.assumptions import assumptions_of, camera_to_dict
 from posegrasp_ros.feasibility.attainable.accuracy import AttainableAccuracy, ViewBound
 from posegrasp_ros.feasibility.axis_errors import AxisErrors, axis_errors
@@ -126,6 +126,7 @@ def study(cell: Cell, timing: Timing, effort: Effort, worth: Worth | None = None
     planned = Planned(cell, model, attainable, few, _outlook(cell, required, few), figures, timing, worth,
                       judge(reasons), missed_needs(reasons), effort.seed)
     alternatives = try_changes(planned, effort.jobs, effort.progress)
+    reasons += nothing_helps(planned, alternatives)
     return Study(cell, required, attainable, outlook, margin, errors, budget, timing, worth, reasons, alternatives,
                  _verification(cell, required, effort))
 

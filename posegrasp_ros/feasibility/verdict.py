@@ -20,8 +20,8 @@ TWINS = ('same artwork', 'twin faces')
 class Reason:
     """One need beside its figure.
 
-    :param name: ``grasp``, ``grip``, ``camera``, ``success``, ``views``, ``orientation``, ``twins``, ``time`` or
-        ``worth``
+    :param name: ``grasp``, ``grip``, ``camera``, ``success``, ``views``, ``orientation``, ``twins``, ``time``,
+        ``worth`` or ``changes`` (none is enough)
     :param holds: whether the figure meets the need
     :param figure: what is to be expected, in ``unit``
     :param needed: what is needed

@@ -15,7 +15,7 @@ BADGES = {'feasible': 'better', 'feasible if': 'inconclusive', 'not feasible': '
 NEEDS = {'grasp': 'A grasp that fits', 'grip': 'Lift with the true pose', 'camera': 'Lift with the best estimator',
          'success': 'Lift as expected', 'views': 'Views that are good enough',
          'orientation': 'Orientation unclear', 'twins': 'Surface that has a twin',
-         'time': 'Image to pose', 'worth': 'Success that pays'}
+         'time': 'Image to pose', 'worth': 'Success that pays', 'changes': 'Lift after the best change'}
 # Needs that a figure has to stay below.
 AT_MOST = ('orientation', 'twins', 'time')
 UNITS = {'across_m': 'm', 'along_m': 'm', 'tilt_rad': 'rad', 'about_rad': 'rad'}
