@@ -157,5 +157,5 @@ def _ambiguity(kind: str, turns: np.ndarray, alike: np.ndarray, looks: LookAlike
     free_axes = list(np.eye(3)) if kind == 'no orientation' else free_axes
     faces = alike_faces(turns[np.argmax(alike.mean(axis=0))], looks)
     likeliest = turns[np.argsort(-alike.mean(axis=0), kind='stable')]
-    return Ambiguity(kind, describe(kind, turns, free_axes, faces, share), share, views.tolist(), likeliest,
+    return Ambiguity(kind, describe(kind, turns, free_axes, faces), share, views.tolist(), likeliest,
                      share_of_faces(faces, looks), free_axes, mesh.centre)

@@ -17,9 +17,8 @@ FACES = {f'{sign}{name}': (1 if sign == '+' else -1) * axis
          for name, axis in zip('xyz', np.eye(3)) for sign in '+-'}
 
 
-def describe(kind: str, turns: np.ndarray, free_axes: list[np.ndarray], faces: list[tuple[str, str]],
-             share: float) -> str:
-    """One sentence on turns (K, 4, 4) that look alike in this share of the views.
+def describe(kind: str, turns: np.ndarray, free_axes: list[np.ndarray], faces: list[tuple[str, str]]) -> str:
+    """One sentence on turns (K, 4, 4) that look alike.
 
     :param free_axes: about which any turn does
     :param faces: pairs that carry the same artwork, see :func:`alike_faces`
@@ -31,14 +30,13 @@ def describe(kind: str, turns: np.ndarray, free_axes: list[np.ndarray], faces: l
         return f'{what} looks the same, as the model card declares'
     if kind == 'undeclared symmetry':
         return f'{what} looks the same and is not declared a symmetry'
-    where = f'in {share:.0%} of the views'
     if kind == 'hidden feature':
-        return f'{what} looks nearly the same {where}: what tells them apart is out of sight or small'
+        return f'{what} looks nearly the same in some views: what tells them apart is out of sight or small'
     pairs = ', '.join(f'{first} and {second}' for first, second in faces)
     if kind == 'twin faces':
         return f'the faces {pairs} carry the same artwork: a view that shows little else does not tell them apart'
     twins = f'the faces {pairs} carry the same artwork; ' if pairs else ''
-    return f'{twins}{what} is told by less than a fifth of the image {where}'
+    return f'{twins}{what} is told by less than a fifth of the image in some views'
 
 
 def continuous_axes(turns: np.ndarray) -> list[np.ndarray]:
