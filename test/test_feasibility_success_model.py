@@ -6,6 +6,7 @@ from posegrasp_ros.feasibility.required.success_model import (
     ON_THE_TABLE,
     SuccessModel,
     bounded,
+    error_gauge,
     grasp_number,
     patient,
     tcp_deltas,
@@ -119,3 +120,14 @@ def test_what_rounding_leaves_below_zero_is_no_error(box, standing):
     rounded[5, 5] = -3e-27
     assert np.diag(bounded(rounded)).min() == 0.0
     assert SuccessModel(box.planner).success(standing, rounded) > 0.95
+
+
+def test_half_of_the_picks_fail_where_the_gauge_reaches_the_midpoint(box, standing):
+    model, covariance, shift = SuccessModel(box.planner), isotropic(0.005, 0.05), np.array([0, 0, -0.004, 0, 0, 0])
+    near = error_gauge(model, standing, covariance, shift)
+    assert error_gauge(model, standing, covariance, 2.5 * shift) == pytest.approx(2.5 * near)
+    at_midpoint = shift * model.curve.midpoint / near
+    best = patient(box.planner).plan(standing, covariance, ON_THE_TABLE).grasps[0]
+    seen = tcp_deltas(standing, best.base_from_tcp, at_midpoint[None])
+    number = np.array([grasp_number(box.planner, best.name)])
+    assert model.curve.success(box.planner.tolerance, number, seen) == pytest.approx(model.curve.ceiling / 2)

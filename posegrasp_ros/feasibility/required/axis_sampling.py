@@ -10,7 +10,7 @@ import numpy as np
 from posegrasp_ros.feasibility.required.axis_tolerance import GRIPPER_AXES, OBJECT_AXES, UNITS, AxisTolerance
 from posegrasp_ros.feasibility.required.psychometric import AdaptiveCurve
 from posegrasp_ros.feasibility.required.success_curve import GraspTrial, SuccessCurve, gauge
-from posegrasp_ros.feasibility.required.success_model import grasp_number, patient
+from posegrasp_ros.feasibility.required.success_model import grasp_number, patient, without_spin
 from posegrasp_ros.feasibility.required.trials import GRIPPER, OBJECT, Disturbance
 from posegrasp_ros.grasping.planner import GraspPlanner
 from posegrasp_ros.grasping.tolerance import tcp_from_base_delta
@@ -75,15 +75,9 @@ def _expected_thresholds(planner: GraspPlanner, curve: SuccessCurve, scenes: Seq
             grasp = plan.grasps[0]
             to_tcp = tcp_from_base_delta(scene.base_from_object, grasp.base_from_tcp[None])[0]
             along_object = np.kron(np.eye(2), scene.base_from_object[:3, :3])
-            along_object = _without_spin(planner, scene.base_from_object) @ along_object
+            along_object = without_spin(planner, scene.base_from_object) @ along_object
             in_tcp = np.concatenate([(to_tcp @ along_object).T, np.eye(6)])
             grasps = np.full(12, grasp_number(planner, grasp.name))
             gauges = [gauge(planner.tolerance, grasps, sign * SMALL * in_tcp * curve.scales) for sign in (-1, 1)]
             found += [curve.midpoint * SMALL / each for each in gauges]
     return np.median(found, axis=0) if found else np.full(12, np.inf)
-
-
-def _without_spin(planner: GraspPlanner, base_from_object: np.ndarray) -> np.ndarray:
-    """(6, 6) leaves of a disturbance, base frame, what is no turn about the object's axis of symmetry."""
-    spin = planner.symmetry.spin_direction(base_from_object)
-    return np.eye(6) if spin is None else np.eye(6) - np.outer(spin, np.concatenate([np.zeros(3), spin[3:]]))

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 from scipy.stats import norm, qmc
 
-from posegrasp_ros.feasibility.required.success_curve import SuccessCurve
+from posegrasp_ros.feasibility.required.success_curve import SuccessCurve, gauge
 from posegrasp_ros.geometry import perturb
 from posegrasp_ros.grasping.planner import GraspPlanner
 from posegrasp_ros.grasping.scene import Scene
@@ -75,6 +75,24 @@ def patient(planner: GraspPlanner) -> GraspPlanner:
     other = copy.copy(planner)
     other.options = replace(planner.options, min_success_probability=0.0)
     return other
+
+
+def error_gauge(model: SuccessModel, base_from_object: np.ndarray, covariance: np.ndarray,
+                delta: np.ndarray) -> float:
+    """How many times the tolerance of the grasp for the true pose an error (6,), base frame, is; 1 without one."""
+    planner = patient(model.planner)
+    grasps = planner.plan(base_from_object, covariance, ON_THE_TABLE).grasps
+    if not grasps:
+        return 1.0
+    error = without_spin(planner, base_from_object) @ delta
+    in_tcp = tcp_deltas(base_from_object, grasps[0].base_from_tcp, error[None]) * model.curve.scales
+    return float(gauge(planner.tolerance, np.array([grasp_number(planner, grasps[0].name)]), in_tcp)[0])
+
+
+def without_spin(planner: GraspPlanner, base_from_object: np.ndarray) -> np.ndarray:
+    """(6, 6) leaves of a disturbance, base frame, what is no turn about the object's axis of symmetry."""
+    spin = planner.symmetry.spin_direction(base_from_object)
+    return np.eye(6) if spin is None else np.eye(6) - np.outer(spin, np.concatenate([np.zeros(3), spin[3:]]))
 
 
 def grasp_number(planner: GraspPlanner, name: str) -> int:
