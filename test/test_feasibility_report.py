@@ -17,7 +17,7 @@ from posegrasp_ros.feasibility.timing import stated_timing
 from posegrasp_ros.feasibility.worth import Business, Range, Worth
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.metrics.baselines import load_ledger
-from posegrasp_ros.report.feasibility_report import format_study, headline, saying, short
+from posegrasp_ros.report.feasibility_report import format_study, headline, render_study, saying, short
 from posegrasp_ros.simulation.pick_objects import load_object, with_grasps
 
 LITTLE = Effort(picks=0, views=6, views_of_changes=2, progress=False)
@@ -72,6 +72,21 @@ def test_the_terminal_says_it_too(run):
     text = format_study(run[1])
     assert text.startswith('box, franka_hand: not feasible')
     assert 'MISSED time' in text and 'across the fingers' in text and 'lower rate' in text
+
+
+def test_what_was_measured_and_verified_is_told(run):
+    summary = {
+        **run[1],
+        'efficiency': {'scenes': 100, 'right': 98, 'axes': [{
+            'name': 'z', 'unit': 'm', 'error_rms': 0.0009, 'bound_rms': 18e-6, 'times': 50.4,
+            'interval': [35.1, 73.2]}]},
+        'verification': [{'position_std_m': 0.005, 'rotation_std_rad': 0.05, 'predicted': 0.9, 'measured': 0.92,
+                          'interval': [0.87, 0.95], 'picks': 200, 'is_close': True}],
+    }
+    text, page = format_study(summary), render_study(summary, {'weak': [], 'alike': [], 'tolerance': []})
+    for told in ('18 µm', '35 to 73', '5 mm, 2.9°', '92.0 %'):
+        assert told in text, told
+    assert '35 to 73' in page and 'Whether the prediction holds' in page
 
 
 def test_errors_of_sources_add_up_to_the_total(run):

@@ -128,29 +128,33 @@ def _cell(options: argparse.Namespace):
         item = with_grasps(named, gripper, own_grasps=options.gripper == DEFAULT_GRIPPER)
     except GraspError as error:
         no_grasp_reason = str(error)
+    measured = _measured_efficiency(options, named)
     cell = Cell(named, item, gripper, _camera(options), options.distance,
                 CalibrationErrors(options.focal_error, options.mount_mm / 1000, math.radians(options.mount_deg)),
-                _efficiency(options, named), Imaging(PixelNoise(options.pixel_noise), depth=options.depth),
-                Needs(options.wanted, options.orientation == 'needed', options.rate))
+                _efficiency(options, measured), Imaging(PixelNoise(options.pixel_noise), depth=options.depth),
+                Needs(options.wanted, options.orientation == 'needed', options.rate), measured)
     return cell, no_grasp_reason
 
 
-def _efficiency(options: argparse.Namespace, named):
-    """Times above the bound: stated, measured on the object's own model, else that of the shipped box."""
-    from posegrasp_ros.feasibility.attainable.efficiency import (
-        DEFAULT_EFFICIENCY,
-        SCENES,
-        efficiency_at,
-        measure_efficiency,
-    )
+def _measured_efficiency(options: argparse.Namespace, named):
+    """Of the object's own model where that is asked for, else None."""
+    from posegrasp_ros.feasibility.attainable.efficiency import SCENES, measure_efficiency
 
     if not options.measured:
-        return options.efficiency or efficiency_at(options.pixel_noise, DEFAULT_EFFICIENCY)
+        return None
     if named.card is None or options.efficiency:
         raise BadInput('--measured: expected an object with a model folder, and no --efficiency')
     with tqdm(total=SCENES, desc='efficiency', unit='scene', disable=None) as bar:
-        measured = measure_efficiency(named.card, seed=options.seed, progress=bar.update)
-    return efficiency_at(options.pixel_noise, measured.factors)
+        return measure_efficiency(named.card, seed=options.seed, progress=bar.update)
+
+
+def _efficiency(options: argparse.Namespace, measured):
+    """Times above the bound: stated, measured, else as of the shipped box."""
+    from posegrasp_ros.feasibility.attainable.efficiency import DEFAULT_EFFICIENCY, efficiency_at
+
+    if options.efficiency:
+        return options.efficiency
+    return efficiency_at(options.pixel_noise, measured.factors if measured else DEFAULT_EFFICIENCY)
 
 
 def _camera(options: argparse.Namespace):

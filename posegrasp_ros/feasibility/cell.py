@@ -8,6 +8,7 @@ import numpy as np
 
 from posegrasp_ros.camera import Camera
 from posegrasp_ros.feasibility.attainable.calibration_errors import CalibrationErrors
+from posegrasp_ros.feasibility.attainable.efficiency import Efficiency
 from posegrasp_ros.feasibility.attainable.image_information import Imaging
 from posegrasp_ros.grasping.gripper import Gripper
 from posegrasp_ros.mesh import Mesh
@@ -41,6 +42,7 @@ class Cell:
     :param efficiency: how many times the errors of a good estimator are those of the Cramér-Rao bound, for all
         axes or (6,) for those of the camera
     :param imaging: noise and blur of the camera, and whether it sees depth too
+    :param measured: the object's own estimator beside the bound; None where it was not measured
     """
 
     named: NamedObject
@@ -52,6 +54,7 @@ class Cell:
     efficiency: float | np.ndarray
     imaging: Imaging = DEFAULT_IMAGING
     needs: Needs = Needs()
+    measured: Efficiency | None = None
 
     @property
     def mesh(self) -> Mesh:

@@ -93,6 +93,7 @@ class Study:
             'needs': asdict(self.cell.needs),
             'required': self.required.to_dict(), 'requirements': self.requirements,
             'attainable': self.attainable.to_dict(),
+            'efficiency': self.cell.measured.to_dict() if self.cell.measured else None,
             'outlook': {**self.figures._asdict(), 'margin': self.margin, 'views': len(self.outlook.success),
                         'success_by_view': [float(value) for value in self.outlook.success]},
             'expected_std': self.axis_errors.to_dict(), 'budget': self.budget, 'time': self.timing.to_dict(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Sequence
 
@@ -33,8 +34,8 @@ def format_study(summary: dict) -> str:
     """The summary as plain text."""
     lines = [f'{summary["object"]["name"]}, {summary["gripper"]["name"]}: {headline(summary)}', '',
              *_reason_lines(summary), '', *_requirement_rows(summary), '', *_budget_rows(summary), '',
-             *_change_rows(summary)]
-    return '\n'.join(lines).replace('\n\n\n', '\n\n')
+             *_efficiency_rows(summary), '', *_change_rows(summary), '', *_verification_rows(summary)]
+    return re.sub('\n{3,}', '\n\n', '\n'.join(lines)).rstrip()
 
 
 def render_study(summary: dict, pictures: dict) -> str:
@@ -184,6 +185,25 @@ def _budget_rows(summary: dict) -> list[str]:
         rows.append([row['name'], *(short(row[column], unit) for column, unit in UNITS.items()),
                      display.quantity(row['success_without'], '1') if row['name'] != 'total' else display.NOTHING])
     return aligned(rows)
+
+
+def _efficiency_rows(summary: dict) -> list[str]:
+    """The object's own estimator beside the bound, where that was measured."""
+    rows = [['estimator and bound', 'error', 'bound', 'times above', '95 % interval']]
+    for axis in (summary['efficiency'] or {'axes': ()})['axes']:
+        rows.append([axis['name'], short(axis['error_rms'], axis['unit']), short(axis['bound_rms'], axis['unit']),
+                     f'{axis["times"]:.0f}', '{:.0f} to {:.0f}'.format(*axis['interval'])])
+    return aligned(rows) if len(rows) > 1 else []
+
+
+def _verification_rows(summary: dict) -> list[str]:
+    """Prediction and fresh picks, where they were asked for."""
+    rows = [['errors of', 'predicted', 'lifted', '95 % interval', 'of']]
+    for level in summary['verification']:
+        rows.append([f'{short(level["position_std_m"], "m")}, {short(level["rotation_std_rad"], "rad")}',
+                     display.quantity(level['predicted'], '1'), display.quantity(level['measured'], '1'),
+                     display.interval(level['interval'], '1'), str(level['picks'])])
+    return aligned(rows) if len(rows) > 1 else []
 
 
 def _change_rows(summary: dict) -> list[str]:
