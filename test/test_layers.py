@@ -28,7 +28,7 @@ LAYERS = (
      'images', 'mesh', 'mesh_family', 'colour_atlas', 'graph', 'calibration_file', 'depth_images'),
     ('estimation', 'grasping', 'metrics'),
     ('simulation', 'training', 'feasibility', 'lifecycle', 'bags', 'report', 'runs', 'evaluation', 'interruption',
-     'overlay', 'bench', 'bench_planner', 'check'),
+     'workers', 'overlay', 'bench', 'bench_planner', 'check'),
     ('ros',),
     ('nodes',),
     ('cli', 'commands', 'option_types', 'demo', 'node_processes'),

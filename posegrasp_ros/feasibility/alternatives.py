@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import combinations
-from multiprocessing import get_context
 
 from tqdm import tqdm
 
@@ -20,7 +18,7 @@ from posegrasp_ros.feasibility.verdict import FEASIBLE, IF, NOT, Reason, judge, 
 from posegrasp_ros.feasibility.what_if import Change, both, changes_of
 from posegrasp_ros.feasibility.worth import Worth
 from posegrasp_ros.grasping.library import GraspError
-from posegrasp_ros.interruption import interrupts_ignored
+from posegrasp_ros.workers import workers
 
 WORDS = (NOT, IF, FEASIBLE)
 # Less than this is as likely the few views' doing as the change's.
@@ -141,41 +139,10 @@ def _alternative(planned: Planned, cell: Cell, change: Change, after: Outlook,
 
 
 def _tried(planned: Planned, changes: Sequence[Change], jobs: int, progress: bool) -> list[Alternative]:
-    bar = tqdm(total=len(changes), desc='what if', unit='change', disable=None if progress else True)
-    with bar:
-        if jobs == 1:
-            found = [_counted(bar, try_change(planned, change)) for change in changes]
-        else:
-            found = _in_processes(planned, changes, jobs, bar)
-    return _best_first(found)
-
-
-def _counted(bar: tqdm, alternative: Alternative) -> Alternative:
-    bar.update()
-    return alternative
-
-
-def _in_processes(planned: Planned, changes: Sequence[Change], jobs: int, bar: tqdm) -> list[Alternative]:
-    pool = ProcessPoolExecutor(jobs, mp_context=get_context('spawn'), initializer=_begin_work, initargs=(planned,))
-    try:
-        with interrupts_ignored():
-            arriving = pool.map(_try_here, changes)
-        return [_counted(bar, alternative) for alternative in arriving]
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-_planned: Planned | None = None
-"""Of a worker process."""
-
-
-def _begin_work(planned: Planned) -> None:
-    global _planned
-    _planned = planned
-
-
-def _try_here(change: Change) -> Alternative:
-    return try_change(_planned, change)
+    with workers(try_change, planned, jobs) as tried:
+        arriving = tried([(change,) for change in changes])
+        return _best_first(list(tqdm(arriving, 'what if', len(changes), unit='change',
+                                     disable=None if progress else True)))
 
 
 def _best_first(found: Sequence[Alternative]) -> list[Alternative]:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from itertools import product, starmap
-from multiprocessing import get_context
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -18,12 +16,12 @@ from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.geometry import look_at, perturb, rotate_covariance
 from posegrasp_ros.grasping.gripper import Gripper
 from posegrasp_ros.grasping.scene import Scene
-from posegrasp_ros.interruption import interrupts_ignored
 from posegrasp_ros.metrics.picks import QUALITY, TOLD, Attempt, Condition
 from posegrasp_ros.simulation.pick_objects import PickObject
 from posegrasp_ros.simulation.scene import DEFAULT_BASE_FROM_CAMERA, sample_scene
 from posegrasp_ros.simulation.solids import touch_solids
 from posegrasp_ros.simulation.world import World
+from posegrasp_ros.workers import workers
 
 # Shares of the stated noise along (position) and about (rotation) axes of which the third is the line of sight.
 NOISE_SHAPES = {
@@ -127,29 +125,8 @@ class PickingRun:
 
 def run_picks(run: PickingRun, count: int, jobs: int) -> Iterator[Attempt]:
     """The attempts of scenes 0 to ``count`` - 1 under each condition, in that order, by so many processes."""
-    tasks = product(range(count), run.conditions)
-    if jobs == 1:
-        yield from starmap(run.attempt, tasks)
-        return
-    for item in run.objects:
-        touch_solids(item.mesh, item.convex_parts)  # decomposed and kept once, before many processes want it
-    pool = ProcessPoolExecutor(jobs, mp_context=get_context('spawn'), initializer=_begin_work, initargs=(run,))
-    try:
-        with interrupts_ignored():
-            attempts = pool.map(_attempt, *zip(*tasks))
-        yield from attempts
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-_run: PickingRun | None = None
-"""Of a worker process."""
-
-
-def _begin_work(run: PickingRun) -> None:
-    global _run
-    _run = run
-
-
-def _attempt(number: int, condition: Condition) -> Attempt:
-    return _run.attempt(number, condition)
+    if jobs > 1:
+        for item in run.objects:
+            touch_solids(item.mesh, item.convex_parts)  # decomposed and kept once, before many processes want it
+    with workers(PickingRun.attempt, run, jobs) as attempts:
+        yield from attempts(product(range(count), run.conditions))

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 
 import numpy as np
 
@@ -19,11 +16,11 @@ from posegrasp_ros.grasping.planner import GraspPlanner
 from posegrasp_ros.grasping.pose_check import tcp_delta
 from posegrasp_ros.grasping.scene import Scene
 from posegrasp_ros.grasping.tolerance import tcp_from_base_delta
-from posegrasp_ros.interruption import interrupts_ignored
 from posegrasp_ros.simulation.pick_objects import PickObject
 from posegrasp_ros.simulation.scene import DEFAULT_BASE_FROM_CAMERA, sample_scene
 from posegrasp_ros.simulation.solids import touch_solids
 from posegrasp_ros.simulation.world import World
+from posegrasp_ros.workers import workers
 
 # Nobody looks: the smallest picture that a world takes.
 IMAGE_SIZE = (16, 16)
@@ -100,32 +97,9 @@ def _from_tcp(base_from_object: np.ndarray, grasp: PlannedGrasp, delta: np.ndarr
 def trial_workers(scenes: TrialScenes, jobs: int):
     """Gives a function that tries disturbances, each in the scene of a number, by so many processes.
 
-    It takes (number, disturbance) pairs and gives the trials in the same order. The processes never hear Ctrl-C.
+    It takes (number, disturbance) pairs and gives the trials in the same order.
     """
-    if jobs == 1:
-        yield lambda tasks: (scenes.attempt(*task) for task in tasks)
-        return
-    touch_solids(scenes.item.mesh, scenes.item.convex_parts)  # decomposed once, before many processes want it
-    pool = ProcessPoolExecutor(jobs, mp_context=get_context('spawn'), initializer=_begin_work, initargs=(scenes,))
-
-    def attempts(tasks: Sequence[tuple[int, Disturbance]]) -> Iterator[GraspTrial]:
-        with interrupts_ignored():
-            return pool.map(_attempt, *zip(*tasks))
-
-    try:
+    if jobs > 1:
+        touch_solids(scenes.item.mesh, scenes.item.convex_parts)  # decomposed once, before many processes want it
+    with workers(TrialScenes.attempt, scenes, jobs) as attempts:
         yield attempts
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-_scenes: TrialScenes | None = None
-"""Of a worker process."""
-
-
-def _begin_work(scenes: TrialScenes) -> None:
-    global _scenes
-    _scenes = scenes
-
-
-def _attempt(number: int, disturbance: Disturbance) -> GraspTrial:
-    return _scenes.attempt(number, disturbance)
