@@ -148,7 +148,7 @@ def required_accuracy(item: PickObject, gripper: Gripper, wanted: float = 0.95, 
 
 def _joint_trials(item: PickObject, scenes: Sequence[RestingScene], picks: int, seed: int,
                   attempts: Attempts) -> Iterator[GraspTrial]:
-    """Picks disturbed in all directions at once, which the success curve is fitted to."""
+    """Picks disturbed in all directions at once, among other things, which the success curve is fitted to."""
     few = RequiredAccuracy(JOINT_SUCCESS, SuccessModel(item.planner), scenes[:FEW_SCENES])
     scale = max(few.largest(np.diag(TYPICAL)), LEAST_JOINT_SCALE)
     units, rng = unit_normals(_joint_count(picks), seed), np.random.default_rng(seed)
@@ -158,9 +158,10 @@ def _joint_trials(item: PickObject, scenes: Sequence[RestingScene], picks: int, 
     for number, (root, unit, near) in enumerate(zip(roots, units, nearness), start=JOINT_SCENES):
         delta, covariance = root * unit, np.diag(root**2)
         if number % 4:  # the others stay as they are: they tell of failures without much of an error
-            pose = resting_scene(item.mesh, seed, number).base_from_object
-            delta *= np.clip(near / error_gauge(few.model, pose, covariance, delta), *MOST_RESCALED)
-        tasks.append((number, Disturbance(delta, covariance=covariance)))
+            scene = resting_scene(item.mesh, seed, number)
+            off = error_gauge(few.model, scene.base_from_object, covariance, delta, scene.around)
+            delta *= np.clip(near / off, *MOST_RESCALED)
+        tasks.append((number, Disturbance(delta, covariance=covariance), True))
     yield from attempts(tasks)
 
 

@@ -20,7 +20,7 @@ LARGEST = {'m': 0.1, 'rad': np.pi / 4}
 # A disturbance so small that the tolerance is linear in it.
 SMALL = 1e-3
 AXES = tuple((frame, axis) for frame in (OBJECT, GRIPPER) for axis in range(6))
-Attempts = Callable[[Sequence[tuple[int, Disturbance]]], Iterator[GraspTrial]]
+Attempts = Callable[[Sequence[tuple]], Iterator[GraspTrial]]
 
 
 @dataclass

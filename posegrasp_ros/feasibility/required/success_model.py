@@ -78,10 +78,10 @@ def patient(planner: GraspPlanner) -> GraspPlanner:
 
 
 def error_gauge(model: SuccessModel, base_from_object: np.ndarray, covariance: np.ndarray,
-                delta: np.ndarray) -> float:
+                delta: np.ndarray, scene: Scene = ON_THE_TABLE) -> float:
     """How many times the tolerance of the grasp for the true pose an error (6,), base frame, is; 1 without one."""
     planner = patient(model.planner)
-    grasps = planner.plan(base_from_object, covariance, ON_THE_TABLE).grasps
+    grasps = planner.plan(base_from_object, covariance, scene).grasps
     if not grasps:
         return 1.0
     error = without_spin(planner, base_from_object) @ delta

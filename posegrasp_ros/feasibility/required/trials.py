@@ -44,21 +44,20 @@ class Disturbance:
 
 @dataclass(frozen=True, eq=False)
 class TrialScenes:
-    """Scenes by number and what is tried in them; the same whoever tries, and in whatever order.
-
-    :param cluttered: with the other things that :func:`posegrasp_ros.simulation.scene.sample_scene` puts on the
-        table; without them a pick takes half the time
-    """
+    """Scenes by number and what is tried in them; the same whoever tries, and in whatever order."""
 
     item: PickObject
     gripper: Gripper
     seed: int
-    cluttered: bool = False
 
-    def attempt(self, number: int, disturbance: Disturbance) -> GraspTrial:
-        """Pick in scene ``number``."""
+    def attempt(self, number: int, disturbance: Disturbance, cluttered: bool = False) -> GraspTrial:
+        """Pick in scene ``number``.
+
+        :param cluttered: with the other things that :func:`posegrasp_ros.simulation.scene.sample_scene` puts on
+            the table; without them a pick takes half the time
+        """
         scene = sample_scene(np.random.default_rng([self.seed, number]), self.item.mesh, DEFAULT_BASE_FROM_CAMERA)
-        if not self.cluttered:
+        if not cluttered:
             scene = replace(scene, distractors=())
         planner = patient(self.item.planner)
         with World(self.item.mesh, self.gripper, scene, IMAGE_SIZE, self.item.convex_parts) as world:
@@ -97,7 +96,7 @@ def _from_tcp(base_from_object: np.ndarray, grasp: PlannedGrasp, delta: np.ndarr
 def trial_workers(scenes: TrialScenes, jobs: int):
     """Gives a function that tries disturbances, each in the scene of a number, by so many processes.
 
-    It takes (number, disturbance) pairs and gives the trials in the same order.
+    It takes the arguments of :meth:`TrialScenes.attempt` and gives the trials in the same order.
     """
     if jobs > 1:
         touch_solids(scenes.item.mesh, scenes.item.convex_parts)  # decomposed once, before many processes want it

@@ -71,9 +71,10 @@ def verify(required: RequiredAccuracy, item: PickObject, gripper: Gripper, picks
         return ()
     variances = [scale**2 * TYPICAL for scale in _scales(required)]
     scenes = resting_scenes(item.mesh, picks * len(LEVELS), seed)
-    tasks = [(number, _disturbance(unit, of_level, scenes[number])) for level, of_level in enumerate(variances)
+    tasks = [(number, _disturbance(unit, of_level, scenes[number]), True)
+             for level, of_level in enumerate(variances)
              for number, unit in enumerate(unit_normals(picks, seed + level), start=picks * level)]
-    with trial_workers(TrialScenes(item, gripper, seed, cluttered=True), jobs) as attempts:
+    with trial_workers(TrialScenes(item, gripper, seed), jobs) as attempts:
         trials = list(tqdm(attempts(tasks), 'verification', len(tasks), unit='pick', delay=2,
                            disable=None if progress else True))
     lifted = np.array([trial.lifted for trial in trials]).reshape(len(LEVELS), picks).sum(axis=1)
