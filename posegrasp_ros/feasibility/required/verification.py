@@ -78,10 +78,11 @@ def verify(required: RequiredAccuracy, item: PickObject, gripper: Gripper, picks
         trials = list(tqdm(attempts(tasks), 'verification', len(tasks), unit='pick', delay=2,
                            disable=None if progress else True))
     lifted = np.array([trial.lifted for trial in trials]).reshape(len(LEVELS), picks).sum(axis=1)
+    levels = tqdm(variances, 'prediction', unit='level', delay=2, disable=None if progress else True)
     return tuple(VerifiedLevel(float(np.sqrt(of_level[0])), float(np.sqrt(of_level[3])),
                                _predicted(required.model, scenes[picks * level:picks * (level + 1)], of_level),
                                int(lifted[level]), picks)
-                 for level, of_level in enumerate(variances))
+                 for level, of_level in enumerate(levels))
 
 
 def _scales(required: RequiredAccuracy) -> list[float]:
