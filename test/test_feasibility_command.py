@@ -8,7 +8,7 @@ import pytest
 
 from posegrasp_ros import option_types
 from posegrasp_ros.cli import main
-from posegrasp_ros.feasibility.timing import measure_timing, stated_timing
+from posegrasp_ros.feasibility.timing import Timing, measure_timing, stated_timing
 from posegrasp_ros.simulation.pick_objects import load_object
 
 
@@ -28,6 +28,8 @@ def test_what_makes_no_sense_is_refused(kind, text):
 
 @pytest.mark.parametrize(('arguments', 'expected'), [
     (['box', '--picks-per-hour', '300', '--pick-value', '0.1'], '--failure-cost'),
+    (['box', '--picks-per-hour', '300', '--pick-value', '0', '--failure-cost', '0'], 'expected above 0'),
+    (['box', '--distance', '0.05'], 'outside of the object'),
     (['nothing.obj'], 'expected a model folder, a mesh file'),
     (['tiny_cube', '--measured'], 'expected an object with a model folder'),
     (['box', '--gripper', 'hand'], 'franka_hand'),
@@ -38,6 +40,10 @@ def test_bad_input_ends_with_one_line(arguments, expected, tmp_path, capsys, mon
     error = capsys.readouterr().err.strip()
     assert expected in error and '\n' not in error
     assert not (tmp_path / 'run').exists()
+
+
+def test_late_poses_count():
+    assert not Timing(80, 10, 'measured', 130).is_kept and Timing(80, 10, 'measured', 95).is_kept
 
 
 def test_time_is_kept_when_a_pose_is_done_before_the_next_image():

@@ -19,6 +19,12 @@ def test_medians_are_those_of_such_errors():
     assert (requirements['grasp_success_rate'], requirements['image_to_pose_p50']) == (0.95, 100)
 
 
+def test_turns_about_an_axis_of_symmetry_are_no_errors():
+    needed = derived_requirements((0.003, 0.05), 0.95, 100, spins=True)['rotation_error_median']
+    angles = np.linalg.norm(np.random.default_rng(1).normal(0, 0.05, (100_000, 2)), axis=1)
+    assert needed == pytest.approx(np.median(angles), rel=0.01)
+
+
 def test_where_no_error_is_small_enough_no_accuracy_is_required():
     assert set(derived_requirements((0.0, 0.0), 0.95, 100)) == {'grasp_success_rate', 'image_to_pose_p50'}
 

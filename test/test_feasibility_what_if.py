@@ -16,6 +16,7 @@ from posegrasp_ros.feasibility.attainable.calibration_errors import CalibrationE
 from posegrasp_ros.feasibility.cell import Cell, Needs
 from posegrasp_ros.feasibility.label import with_label
 from posegrasp_ros.feasibility.outlook import Figures
+from posegrasp_ros.feasibility.study import standing_for_all
 from posegrasp_ros.feasibility.verdict import FEASIBLE, IF, NOT, judge
 from posegrasp_ros.feasibility.what_if import (
     both,
@@ -97,6 +98,19 @@ def test_figures_change_as_those_of_few_views_do(all_views, before, after, expec
     changed = figures[0].changed_by(*figures[1:])
     assert changed.success == pytest.approx(expected) and changed.share_of_views == pytest.approx(expected)
     assert changed.true_pose == 0.99
+
+
+def test_of_two_changes_of_the_needs_neither_undoes_the_other(cell):
+    slower, free = need_changes(replace(cell, needs=Needs(rate_hz=30)), attainable_hz=5)
+    changed = both(slower, free).apply(replace(cell, needs=Needs(rate_hz=30)))
+    assert changed.needs.rate_hz < 5 and not changed.needs.orientation
+
+
+def test_few_views_have_good_and_bad_ones_as_all_have():
+    success = np.r_[np.full(100, 0.99), np.full(20, 0.5)]
+    chosen = standing_for_all(success, 24)
+    assert len(set(chosen)) == 24 and sum(success[chosen] < 0.9) == 4
+    assert standing_for_all(success[:5], 24) != [] and len(standing_for_all(success[:5], 24)) == 5
 
 
 @pytest.mark.parametrize(('word', 'with_changes', 'verdict'), [

@@ -307,11 +307,12 @@ def test_broken_summaries_are_told_and_those_of_others_passed_over(project):
     (project.path / 'runs').mkdir()
     for name, text in (('broken', '{'), ('foreign', '{"schema": "other/1"}'),
                        ('old', '{"schema": "posegrasp.picks/1", "provenance": {}}'),
-                       ('lacking', '{"schema": "posegrasp.summary/1", "provenance": {}}')):
+                       ('lacking', '{"schema": "posegrasp.summary/1", "provenance": {}}'),
+                       ('void', json.dumps({'schema': FEASIBILITY_SCHEMA, 'provenance': None, 'verdict': {}}))):
         (project.path / 'runs' / name).mkdir()
         (project.path / 'runs' / name / 'summary.json').write_text(text)
     problems = read_project(project.path).problems
-    assert [Path(problem.split(':')[0]).parent.name for problem in problems] == ['broken', 'lacking', 'old']
+    assert [Path(problem.split(':')[0]).parent.name for problem in problems] == ['broken', 'lacking', 'old', 'void']
 
 
 def test_the_command_prints_for_people_and_for_programs(project, capsys):

@@ -69,8 +69,8 @@ def _need_options(parser: argparse.ArgumentParser) -> None:
 
 def _calibration_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--efficiency', type=option_types.at_least_one, metavar='TIMES',
-                        help='errors of the estimator by those of the Cramér-Rao bound (default: as the shipped '
-                             "box's)")
+                        help='errors of the estimator divided by those of the Cramér-Rao bound (default: as the '
+                             "shipped box's)")
     parser.add_argument('--measured', action='store_true',
                         help="measure that of the object's own model, on simulated scenes")
     parser.add_argument('--focal-error', type=option_types.share, metavar='SHARE', default=0.002,
@@ -97,9 +97,12 @@ def _worth_options(parser: argparse.ArgumentParser) -> None:
 def _feasibility(options: argparse.Namespace) -> int:
     from posegrasp_ros.feasibility.study import Effort
     from posegrasp_ros.feasibility.study_run import measure_study, write_requirements
+    from posegrasp_ros.metrics.baselines import load_ledger
     from posegrasp_ros.report.feasibility_report import format_study
 
     worth = _worth(options)
+    if options.baselines and options.baselines.exists():
+        load_ledger(options.baselines)
     cell, no_grasp_reason = _cell(options)
     effort = Effort(verified=options.verify or 0, seed=options.seed, jobs=options.jobs)
     summary = measure_study(cell, _timing(options, cell), effort, worth, no_grasp_reason, options.out)
@@ -118,15 +121,18 @@ def _cell(options: argparse.Namespace):
     from posegrasp_ros.feasibility.attainable.image_information import Imaging
     from posegrasp_ros.feasibility.cell import Cell, Needs
     from posegrasp_ros.grasping.gripper import load_gripper
-    from posegrasp_ros.grasping.library import GraspError
+    from posegrasp_ros.grasping.library import NoGraspError
     from posegrasp_ros.simulation.pick_objects import load_object, with_grasps
 
     gripper, named = load_gripper(options.gripper), load_object(options.object)
+    if options.distance[0] <= named.mesh.radius:
+        raise BadInput(f'--distance: expected the camera outside of the object, farther than '
+                       f'{named.mesh.radius:.3f} m from its middle, got {options.distance[0]:g}')
     item, no_grasp_reason = None, ''
     try:
         # Grasps in model folders are for the default gripper; for any other they are sampled.
         item = with_grasps(named, gripper, own_grasps=options.gripper == DEFAULT_GRIPPER)
-    except GraspError as error:
+    except NoGraspError as error:
         no_grasp_reason = str(error)
     measured = _measured_efficiency(options, named)
     cell = Cell(named, item, gripper, _camera(options), options.distance,
@@ -162,7 +168,8 @@ def _camera(options: argparse.Namespace):
     from posegrasp_ros.camera import Camera
 
     if options.camera:
-        return load_camera(options.camera)
+        camera = load_camera(options.camera)
+        return Camera(camera.width, camera.height, camera.matrix)
     return Camera.from_field_of_view(*options.size, math.radians(options.hfov))
 
 
@@ -188,5 +195,7 @@ def _worth(options: argparse.Namespace):
     if len(stated) < len(WORTH):
         missing = ', '.join(f'--{name.replace("_", "-")}' for name in WORTH if name not in stated)
         raise BadInput(f'worth: expected {missing} as well')
+    if options.pick_value[0] <= 0:
+        raise BadInput(f'--pick-value: expected above 0, got {options.pick_value[0]:g}')
     ranges = (Range(*getattr(options, name)) for name in (*WORTH, 'stop_minutes'))
     return Worth.draw(Business(*ranges, options.unattended), options.seed)

@@ -17,7 +17,7 @@ from posegrasp_ros.feasibility.timing import Timing
 from posegrasp_ros.feasibility.verdict import FEASIBLE, IF, NOT, Reason, judge, missed_needs, reasons_of
 from posegrasp_ros.feasibility.what_if import Change, both, changes_of
 from posegrasp_ros.feasibility.worth import Worth
-from posegrasp_ros.grasping.library import GraspError
+from posegrasp_ros.grasping.library import NoGraspError
 from posegrasp_ros.workers import workers
 
 WORDS = (NOT, IF, FEASIBLE)
@@ -32,7 +32,7 @@ class Planned:
 
     :param model: None where there is no grasp
     :param attainable: of all views
-    :param bounds: of the few views that changes are tried on
+    :param chosen: numbers of the few views that changes are tried on
     :param outlook: over these
     :param figures: over all views
     :param word: the verdict
@@ -42,7 +42,7 @@ class Planned:
     cell: Cell
     model: SuccessModel | None
     attainable: AttainableAccuracy
-    bounds: Sequence[ViewBound]
+    chosen: Sequence[int]
     outlook: Outlook
     figures: Figures
     timing: Timing
@@ -50,6 +50,11 @@ class Planned:
     word: str
     missed: frozenset[str]
     seed: int
+
+    @property
+    def bounds(self) -> list[ViewBound]:
+        """Of the chosen views."""
+        return [self.attainable.views[number] for number in self.chosen]
 
 
 @dataclass(frozen=True)
@@ -109,13 +114,14 @@ def try_change(planned: Planned, change: Change) -> Alternative:
     """The verdict with one change."""
     try:
         cell = change.apply(planned.cell)
-    except GraspError as error:
+    except NoGraspError as error:
         after = nothing_to_expect(planned.cell, planned.bounds, str(error))
         return _alternative(planned, planned.cell, change, after, planned.attainable)
     bounds, attainable = planned.bounds, planned.attainable
     if change.looks_again:
         is_other_object = cell.mesh is not planned.cell.mesh
-        looked = look(cell, len(bounds), planned.seed, None if is_other_object else attainable.free_axes)
+        looked = look(cell, len(attainable.views), planned.seed,
+                      None if is_other_object else attainable.free_axes, planned.chosen)
         bounds, attainable = looked.views, looked if is_other_object else attainable
     after = planned.outlook if cell.item is None else expect(cell, _model(planned, cell), bounds)
     return _alternative(planned, cell, change, after, attainable)

@@ -27,7 +27,7 @@ def assumptions_of(cell: Cell) -> list[str]:
         f'{ELEVATIONS_DEG[1]:g}° above it; the object lies on a table, any stable face down, whole in the image '
         'and not hidden.',
         f'A pixel is off by {imaging.noise.read:g} of 255 grey levels (standard deviation), the lens blurs by '
-        f'{imaging.blur_px:g} pixels.',
+        f'{imaging.blur_px:g} pixels; its distortion is taken out of the images.',
         f"A good estimator's errors are {above} times those of the Cramér-Rao bound.",
         f'The focal length is calibrated to {display.quantity(calibration.focal_share, "1")}, the camera\'s place '
         f'to {display.quantity(calibration.mount_m, "m")} and {display.quantity(calibration.mount_rad, "rad")} '

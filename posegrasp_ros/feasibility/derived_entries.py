@@ -7,23 +7,25 @@ from scipy import stats
 from posegrasp_ros.metrics.baselines import Entry
 
 NAME = 'derived need'
-# Median length of a normal vector of three numbers, in their standard deviation.
-MEDIAN_OF_THREE = float(stats.chi.ppf(0.5, 3))
+# Median length of a normal vector of two and of three numbers, in their standard deviation.
+MEDIAN_OF = {count: float(stats.chi.ppf(0.5, count)) for count in (2, 3)}
 
 
-def derived_requirements(isotropic: tuple[float, float], wanted: float, allowed_ms: float) -> dict[str, float]:
+def derived_requirements(isotropic: tuple[float, float], wanted: float, allowed_ms: float,
+                         spins: bool = False) -> dict[str, float]:
     """What each metric has to reach, in the unit of the ledger's table.
 
     The errors are the medians of normal errors that are as large in every direction.
 
     :param isotropic: largest standard deviation along each axis, metres, and about each axis, radians, with which
         the wanted success is still reached; zeros where no error is small enough
+    :param spins: whether turns about an axis of the object's symmetry are no errors
     """
     needs = {'grasp_success_rate': wanted, 'image_to_pose_p50': allowed_ms}
     if min(isotropic) > 0:
         position_m, rotation_rad = isotropic
-        needs |= {'position_error_median': MEDIAN_OF_THREE * position_m,
-                  'rotation_error_median': MEDIAN_OF_THREE * rotation_rad}
+        needs |= {'position_error_median': MEDIAN_OF[3] * position_m,
+                  'rotation_error_median': MEDIAN_OF[2 if spins else 3] * rotation_rad}
     return needs
 
 

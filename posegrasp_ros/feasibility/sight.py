@@ -13,13 +13,16 @@ from posegrasp_ros.feasibility.cell import Cell
 
 
 def look(cell: Cell, count: int, seed: int, free_axes: Sequence[np.ndarray] | None = None,
-         progress: bool = False) -> AttainableAccuracy:
-    """The bounds of so many views of a cell; the first ones are the same whatever their number.
+         chosen: Sequence[int] | None = None, progress: bool = False) -> AttainableAccuracy:
+    """The bounds of so many views of a cell.
 
     :param free_axes: as they were found for the same object; None to search for what looks alike
+    :param chosen: numbers of the views that are looked at; None for all
     """
     views = sample_views(cell.mesh, cell.camera, cell.distances_m, count=count, seed=seed)
-    with tqdm(total=count, desc='views', unit='view', disable=None if progress else True) as bar:
+    if chosen is not None:
+        views = [views[number] for number in chosen]
+    with tqdm(total=len(views), desc='views', unit='view', disable=None if progress else True) as bar:
         return attainable_accuracy(cell.mesh, cell.camera, views, cell.imaging, cell.named.symmetry, seed,
                                    with_ambiguities=free_axes is None, free_axes=free_axes or (),
                                    progress=bar.update)

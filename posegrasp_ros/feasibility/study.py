@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+import numpy as np
+
 from posegrasp_ros.feasibility.alternatives import Alternative, Planned, nothing_helps, try_changes
 from posegrasp_ros.feasibility.assumptions import assumptions_of, camera_to_dict
 from posegrasp_ros.feasibility.attainable.accuracy import AttainableAccuracy, ViewBound
@@ -79,7 +81,8 @@ class Study:
     @property
     def requirements(self) -> dict[str, float]:
         """By metric what the grasp and the rate ask for, in the unit of the ledger's table."""
-        return derived_requirements(self.required.isotropic, self.cell.needs.success, self.timing.allowed_ms)
+        return derived_requirements(self.required.isotropic, self.cell.needs.success, self.timing.allowed_ms,
+                                    spins=self.cell.named.symmetry.axis is not None)
 
     def to_dict(self) -> dict:
         """What the summary says of it, plain values."""
@@ -120,16 +123,23 @@ def study(cell: Cell, timing: Timing, effort: Effort, worth: Worth | None = None
     reasons = reasons_of(figures, cell.needs, attainable, timing,
                          worth.to_dict(figures.success) if worth else None,
                          (required.graspless_share, required.graspless_reason))
-    few = bounds[:effort.views_of_changes]
+    chosen = standing_for_all(outlook.success, effort.views_of_changes)
+    few = [bounds[number] for number in chosen]
     margin = error_margin(cell, model, few, figures.success, effort.progress) if model else None
     errors = axis_errors(model.planner if model else None, bounds, outlook.errors)
     budget = error_budget(cell, model, bounds)
-    planned = Planned(cell, model, attainable, few, _outlook(cell, required, few), figures, timing, worth,
+    planned = Planned(cell, model, attainable, chosen, _outlook(cell, required, few), figures, timing, worth,
                       judge(reasons), missed_needs(reasons), effort.seed)
     alternatives = try_changes(planned, effort.jobs, effort.progress)
     reasons += nothing_helps(planned, alternatives)
     return Study(cell, required, attainable, outlook, margin, errors, budget, timing, worth, reasons, alternatives,
                  _verification(cell, required, effort))
+
+
+def standing_for_all(success: np.ndarray, count: int) -> list[int]:
+    """Numbers of ``count`` views, evenly from the least success (V,) to the most: good and bad ones as in all."""
+    places = (np.arange(min(count, len(success))) + 0.5) / min(count, len(success)) * len(success)
+    return np.argsort(success, kind='stable')[places.astype(int)].tolist()
 
 
 def _required(cell: Cell, effort: Effort, no_grasp_reason: str) -> RequiredAccuracy:

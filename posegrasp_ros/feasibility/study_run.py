@@ -46,5 +46,5 @@ def write_requirements(path: Path, summary: dict, out: Path) -> None:
 def _provenance(found: Study, effort: Effort) -> dict:
     cell = found.cell
     configuration = {'picks an axis': effort.picks, 'views': effort.views,
-                     'views of a change': effort.views_of_changes, 'friction of the pads': cell.gripper.friction}
+                     'views of a change': effort.views_of_changes}
     return describe_run(cell.named.card, seed=effort.seed, configuration=configuration)

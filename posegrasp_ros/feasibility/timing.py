@@ -37,12 +37,17 @@ class Timing:
         return 1e3 / self.rate_hz
 
     @property
+    def late_ms(self) -> float:
+        """What nearly all poses are done in: the stated time where none was measured."""
+        return self.pose_p95_ms or self.pose_ms
+
+    @property
     def is_kept(self) -> bool:
-        return self.pose_ms <= self.allowed_ms
+        return self.late_ms <= self.allowed_ms
 
     @property
     def attainable_hz(self) -> float:
-        return 1e3 / self.pose_ms
+        return 1e3 / self.late_ms
 
     def to_dict(self) -> dict:
         return {'pose_ms': self.pose_ms, 'pose_p95_ms': self.pose_p95_ms, 'rate_hz': self.rate_hz,

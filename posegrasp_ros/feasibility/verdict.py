@@ -115,9 +115,10 @@ def _orientation_reasons(attainable: AttainableAccuracy, needs: Needs) -> list[R
 
 
 def _time_reason(timing: Timing) -> Reason:
-    return Reason('time', timing.is_kept, timing.pose_ms, timing.allowed_ms, 'ms',
-                  f'A pose takes {display.quantity(timing.pose_ms, "ms")}; {timing.rate_hz:g} Hz leave '
-                  f'{display.quantity(timing.allowed_ms, "ms")}.')
+    nearly_all = f', 95 % at most {display.quantity(timing.pose_p95_ms, "ms")}' if timing.pose_p95_ms else ''
+    return Reason('time', timing.is_kept, timing.late_ms, timing.allowed_ms, 'ms',
+                  f'A pose takes {display.quantity(timing.pose_ms, "ms")}{nearly_all}; {timing.rate_hz:g} Hz '
+                  f'leave {display.quantity(timing.allowed_ms, "ms")}.')
 
 
 def _worth_reason(worth: dict, figures: Figures) -> Reason:

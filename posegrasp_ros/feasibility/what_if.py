@@ -32,7 +32,7 @@ class Change:
     """One thing done otherwise.
 
     :param text: what it is, to stand behind "if"
-    :param apply: makes the cell with it; raises GraspError where that has no grasp
+    :param apply: makes the cell with it; raises NoGraspError where that has no grasp
     :param looks_again: whether the object is seen otherwise
     """
 
@@ -96,10 +96,10 @@ def need_changes(cell: Cell, attainable_hz: float) -> Iterator[Change]:
         slower = float(f'{0.95 * attainable_hz:.2g}')
         yield Change('lower rate', f'{slower:g} Hz are enough, or an image is answered in '
                      f'{display.quantity(1e3 / cell.needs.rate_hz, "ms")}',
-                     partial(replace, needs=replace(cell.needs, rate_hz=slower)))
+                     partial(_with_needs, rate_hz=slower))
     if cell.needs.orientation:
         yield Change('orientation free', 'it does not matter which way round the object is',
-                     partial(replace, needs=replace(cell.needs, orientation=False)))
+                     partial(_with_needs, orientation=False))
 
 
 def gripper_changes(cell: Cell) -> Iterator[Change]:
@@ -110,9 +110,8 @@ def gripper_changes(cell: Cell) -> Iterator[Change]:
                      f'{display.quantity(widest.max_opening_m, "m")}', partial(_with_gripper, gripper=widest))
     if cell.item is not None and cell.gripper.friction < SOFT_FRICTION:
         width_m = SOFT_WIDTH * cell.gripper.finger_width_m
-        softer = replace(cell.gripper, friction=SOFT_FRICTION, finger_width_m=width_m)
         yield Change('softer fingers', f'the pads are softer and wider: friction {SOFT_FRICTION}, '
-                     f'{display.quantity(width_m, "m")}', partial(_with_gripper, gripper=softer))
+                     f'{display.quantity(width_m, "m")}', _with_softer_fingers)
 
 
 def grasp_changes(cell: Cell) -> Iterator[Change]:
@@ -121,9 +120,24 @@ def grasp_changes(cell: Cell) -> Iterator[Change]:
     closing = np.abs(grasps.object_from_tcp[:, :3, 0]).argmax(axis=1)
     sides = np.unique(closing)
     for side in sides if len(sides) > 1 else ():
-        chosen = replace(grasps, grasps=[grasps.grasps[index] for index in np.flatnonzero(closing == side)])
         yield Change('another grasp side', f"all grasps close along the object's {SIDES[side]} axis",
-                     partial(_with_grasps, gripper=cell.gripper, grasps=chosen))
+                     partial(_closing_along, axis=side))
+
+
+def _with_needs(cell: Cell, **changes: float | bool) -> Cell:
+    return replace(cell, needs=replace(cell.needs, **changes))
+
+
+def _with_softer_fingers(cell: Cell) -> Cell:
+    width_m = SOFT_WIDTH * cell.gripper.finger_width_m
+    return _with_gripper(cell, replace(cell.gripper, friction=SOFT_FRICTION, finger_width_m=width_m))
+
+
+def _closing_along(cell: Cell, axis: int) -> Cell:
+    grasps = sample_grasps(cell.mesh, cell.gripper, np.random.default_rng(GRASP_SEED))
+    closing = np.abs(grasps.object_from_tcp[:, :3, 0]).argmax(axis=1)
+    chosen = [grasps.grasps[index] for index in np.flatnonzero(closing == axis)]
+    return _with_grasps(cell, cell.gripper, replace(grasps, grasps=chosen))
 
 
 def _labelled(cell: Cell) -> Cell:

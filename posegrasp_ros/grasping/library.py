@@ -36,6 +36,10 @@ class GraspError(BadInput):
     """A grasp file, or a mesh for grasping, that cannot be used."""
 
 
+class NoGraspError(GraspError):
+    """An object that a gripper has no grasp of."""
+
+
 @dataclass(frozen=True)
 class Grasp:
     """One way to hold the object.

@@ -13,7 +13,7 @@ from posegrasp_ros.grasping.closing import close_on
 from posegrasp_ros.grasping.collision import boxes_hit_mesh
 from posegrasp_ros.grasping.contacts import Contacts, antipodal_contacts, spanned
 from posegrasp_ros.grasping.gripper import Box, Gripper
-from posegrasp_ros.grasping.library import Grasp, GraspError, GraspSet
+from posegrasp_ros.grasping.library import Grasp, GraspError, GraspSet, NoGraspError
 from posegrasp_ros.grasping.thinning import choose, usable_lying
 from posegrasp_ros.mesh import Mesh
 
@@ -61,7 +61,8 @@ def sample_grasps(mesh: Mesh, gripper: Gripper, rng: np.random.Generator, count:
 
     :param count: at most so many, spread over position and direction
     :param progress: show a bar when it takes more than two seconds
-    :raises GraspError: when the mesh has no volume, is too wide everywhere, or leaves no room for the fingers
+    :raises GraspError: when the mesh has no volume
+    :raises NoGraspError: when it is too wide everywhere, or leaves no room for the fingers
     """
     size = ' x '.join(f'{1000 * side:.0f}' for side in mesh.extents) + ' mm'
     solid = _oriented_solid(mesh, size)
@@ -71,8 +72,8 @@ def sample_grasps(mesh: Mesh, gripper: Gripper, rng: np.random.Generator, count:
     poses = _set_back(poses[order], gripper, solid, rng)
     candidates = _rate_enough(poses, widths_m[order], gripper, solid, RATED_PER_GRASP * count, progress)
     if not len(candidates):
-        raise GraspError(f'mesh of {size}: collides: expected room for the fingers of {gripper.name}, '
-                         'found the object in the way of every grasp; use another gripper')
+        raise NoGraspError(f'mesh of {size}: collides: expected room for the fingers of {gripper.name}, '
+                           'found the object in the way of every grasp; use another gripper')
     usable = usable_lying(candidates.object_from_tcp, candidates.openings_m, gripper, solid)
     chosen = choose(candidates.object_from_tcp, candidates.confidences, usable, count)
     return GraspSet(_named(candidates[chosen]), object_frame='object', gripper_frame=gripper.base_frame)
@@ -151,8 +152,8 @@ def _graspable_contacts(solid: trimesh.Trimesh, gripper: Gripper, rng: np.random
     if not len(good):
         least = f'the least {1000 * contacts.widths_m.min():.0f} mm apart' if len(contacts) else 'none that face'
         most_mm = 1000 * (gripper.max_opening_m - 2 * SIDE_GAP_M)
-        raise GraspError(f'mesh of {size}: too_wide: found no opposite surfaces that {gripper.name} spans '
-                         f'({least}), expected some at most {most_mm:.0f} mm apart; use a wider gripper')
+        raise NoGraspError(f'mesh of {size}: too_wide: found no opposite surfaces that {gripper.name} spans '
+                           f'({least}), expected some at most {most_mm:.0f} mm apart; use a wider gripper')
     contacts = contacts[good]
     box_axes = solid.bounding_box_oriented.primitive.transform[:3, :3]
     along = np.abs((contacts.points[:, 1] - contacts.points[:, 0]) @ box_axes).argmax(axis=1)

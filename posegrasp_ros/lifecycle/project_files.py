@@ -20,11 +20,12 @@ from posegrasp_ros.metrics.baselines import Ledger, load_ledger
 from posegrasp_ros.runs.folder import SUMMARY_NAME
 
 FEASIBILITY_SCHEMA = 'posegrasp.feasibility/1'
-# What summaries of each kind have to have for a gate to read them.
+# What summaries of each kind have to have for a gate to read them, and what these have to hold themselves.
 FIELDS = {
-    summary.SCHEMA: {'provenance', 'headline', 'metrics', 'waterfall'},
-    picks.SCHEMA: {'provenance', 'conditions'},
-    FEASIBILITY_SCHEMA: {'provenance', 'object', 'gripper', 'required', 'requirements', 'verdict'},
+    summary.SCHEMA: {'provenance': ('time',), 'headline': (), 'metrics': (), 'waterfall': ()},
+    picks.SCHEMA: {'provenance': ('time',), 'conditions': ()},
+    FEASIBILITY_SCHEMA: {'provenance': ('time',), 'object': ('size_m',), 'gripper': ('name',), 'required': (),
+                         'requirements': (), 'verdict': ('word', 'reasons')},
 }
 OURS = 'posegrasp.'
 NO_EVIDENCE = ('posegrasp.comparison/1',)
@@ -213,10 +214,16 @@ def _read_run(path: Path, root: Path, problems: list[str]) -> Run | None:
     if schema not in FIELDS:
         problems.append(f'{path}: left out: schema: expected {" or ".join(FIELDS)}, got {schema}')
         return None
-    if missing := FIELDS[schema] - found.keys():
+    if missing := [name for name, inner in FIELDS[schema].items() if not _holds(found, name, inner)]:
         problems.append(f'{path}: left out: expected {", ".join(sorted(missing))}, as runs of this version have')
         return None
     return Run(path.parent.relative_to(root), found, hashlib.sha256(content).hexdigest())
+
+
+def _holds(found: dict, name: str, inner: tuple[str, ...]) -> bool:
+    """Whether a summary has a field, and that all of these."""
+    value = found.get(name)
+    return name in found and (not inner or (isinstance(value, dict) and all(each in value for each in inner)))
 
 
 def _read_model(folder: Path, root: Path) -> ModelFolder:

@@ -75,7 +75,8 @@ def saying(axes: Sequence[dict]) -> str:
     """The tolerance in a sentence: what is fine in one direction and not in another."""
     parts = []
     for unit in ('m', 'rad'):
-        known = sorted((axis for axis in axes if axis['unit'] == unit), key=lambda axis: axis['limit'])
+        known = sorted((axis for axis in axes if axis['unit'] == unit and axis['limit']),
+                       key=lambda axis: axis['limit'])
         if not known:
             continue
         least, most = known[0], known[-1]
@@ -89,6 +90,8 @@ def saying(axes: Sequence[dict]) -> str:
 
 def limit_text(axis: dict) -> str:
     """The largest standard deviation that is fine."""
+    if not axis['limit']:
+        return 'none'
     return 'any' if axis['limit'] >= ANY[axis['unit']] else short(axis['limit'], axis['unit'])
 
 

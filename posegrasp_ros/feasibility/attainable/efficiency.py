@@ -69,11 +69,6 @@ class Efficiency:
         """(6,) times above the bound along the camera's axes, for :meth:`ViewBound.achieved`."""
         return np.array([axis.times for axis in self.axes])
 
-    @property
-    def is_above_bound(self) -> bool:
-        """Whether no axis's error is below the bound, its interval taken into account."""
-        return all(axis.interval.high >= 1 for axis in self.axes)
-
     def to_dict(self) -> dict:
         """Plain values."""
         return {'scenes': self.scenes, 'right': self.right,
@@ -90,7 +85,7 @@ def efficiency_at(noise: float, measured: float | np.ndarray) -> float | np.ndar
     :param noise: grey levels of 255
     :param measured: one or (6,)
     """
-    return np.sqrt(1 + (np.square(measured) - 1) * (MEASURED_NOISE / noise) ** 2)
+    return np.sqrt(1 + (np.square(np.maximum(measured, 1.0)) - 1) * (MEASURED_NOISE / noise) ** 2)
 
 
 def measure_efficiency(card: ModelCard, scenes: int = SCENES, seed: int = 0,
