@@ -311,8 +311,8 @@ def test_broken_summaries_are_told_and_those_of_others_passed_over(project):
                        ('void', json.dumps({'schema': FEASIBILITY_SCHEMA, 'provenance': None, 'verdict': {}}))):
         (project.path / 'runs' / name).mkdir()
         (project.path / 'runs' / name / 'summary.json').write_text(text)
-    problems = read_project(project.path).problems
-    assert [Path(problem.split(':')[0]).parent.name for problem in problems] == ['broken', 'lacking', 'old', 'void']
+    told = [Path(problem.split(':')[0]).parent.name for problem in read_project(project.path).problems]
+    assert told == ['broken', 'lacking', 'old', 'void']
 
 
 def test_the_command_prints_for_people_and_for_programs(project, capsys):
