@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,7 @@ import trimesh
 
 from posegrasp_ros import colour_atlas
 from posegrasp_ros.errors import BadInput
+from posegrasp_ros.geometry import Symmetry, make_transform, rotation_from_vector
 
 
 class MeshError(BadInput):
@@ -131,3 +133,19 @@ def save_mesh(mesh: Mesh, folder: Path) -> Path:
     (folder / 'mesh.mtl').write_text('newmtl material\nKd 1 1 1\nmap_Kd texture.png\n', encoding='utf-8')
     cv2.imwrite(str(folder / 'texture.png'), mesh.texture)
     return folder / 'mesh.obj'
+
+
+def declared_symmetry(mesh: Mesh, axis: str | None, half_turns: Iterable[str] = ()) -> Symmetry:
+    """The symmetries that a user says a mesh has, about axes of its frame through its middle.
+
+    :param axis: ``x``, ``y`` or ``z``, about which any turn looks the same; None for none
+    :param half_turns: of these, about which half a turn does
+    :raises BadInput: when they do not go together
+    """
+    axes = dict(zip('xyz', np.eye(3)))
+    turns = [rotation_from_vector(np.pi * axes[name]) for name in half_turns]
+    try:
+        return Symmetry.generated([make_transform(turn, mesh.centre - turn @ mesh.centre) for turn in turns],
+                                  axes.get(axis), mesh.centre)
+    except ValueError as error:
+        raise BadInput(f'--symmetry-axis, --symmetry-half-turn: {error}') from error

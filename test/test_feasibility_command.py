@@ -31,6 +31,7 @@ def test_what_makes_no_sense_is_refused(kind, text):
     (['box', '--picks-per-hour', '300', '--pick-value', '0', '--failure-cost', '0'], 'expected above 0'),
     (['box', '--distance', '0.05'], 'outside of the object'),
     (['nothing.obj'], 'expected a model folder, a mesh file'),
+    (['box', '--symmetry-axis', 'z'], 'whose model card'),
     (['tiny_cube', '--measured'], 'expected an object with a model folder'),
     (['box', '--gripper', 'hand'], 'franka_hand'),
     (['box', '--camera', 'missing.yaml'], 'missing.yaml')])

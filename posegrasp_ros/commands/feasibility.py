@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import math
+from dataclasses import replace
 from pathlib import Path
 
 from tqdm import tqdm
 
 from posegrasp_ros import option_types
-from posegrasp_ros.commands.options import DONE, command, gripper_option
+from posegrasp_ros.commands.options import DONE, command, gripper_option, symmetry_options
 from posegrasp_ros.errors import BadInput
 from posegrasp_ros.grasping.gripper import DEFAULT_GRIPPER
 from posegrasp_ros.processors import usable_cpus
@@ -27,6 +28,7 @@ def add_feasibility(commands) -> None:
     parser.add_argument('object', metavar='MESH',
                         help='mesh file, model folder, box or can (the shipped models), or one of the mesh family')
     gripper_option(parser)
+    symmetry_options(parser)
     _camera_options(parser)
     _need_options(parser)
     _calibration_options(parser)
@@ -122,9 +124,9 @@ def _cell(options: argparse.Namespace):
     from posegrasp_ros.feasibility.cell import Cell, Needs
     from posegrasp_ros.grasping.gripper import load_gripper
     from posegrasp_ros.grasping.library import NoGraspError
-    from posegrasp_ros.simulation.pick_objects import load_object, with_grasps
+    from posegrasp_ros.simulation.pick_objects import with_grasps
 
-    gripper, named = load_gripper(options.gripper), load_object(options.object)
+    gripper, named = load_gripper(options.gripper), _object(options)
     if options.distance[0] <= named.mesh.radius:
         raise BadInput(f'--distance: expected the camera outside of the object, farther than '
                        f'{named.mesh.radius:.3f} m from its middle, got {options.distance[0]:g}')
@@ -140,6 +142,21 @@ def _cell(options: argparse.Namespace):
                 _efficiency(options, measured), Imaging(PixelNoise(options.pixel_noise), depth=options.depth),
                 Needs(options.wanted, options.orientation == 'needed', options.rate), measured)
     return cell, no_grasp_reason
+
+
+def _object(options: argparse.Namespace):
+    """The object, a mesh with the symmetries that are declared here; a model's card has its own."""
+    from posegrasp_ros.mesh import declared_symmetry
+    from posegrasp_ros.simulation.pick_objects import load_object
+
+    named = load_object(options.object)
+    if not (options.symmetry_axis or options.symmetry_half_turn):
+        return named
+    if named.card is not None:
+        raise BadInput(f'--symmetry-axis, --symmetry-half-turn: expected a mesh, got {options.object}, whose '
+                       'model card says it')
+    return replace(named, symmetry=declared_symmetry(named.mesh, options.symmetry_axis,
+                                                     options.symmetry_half_turn))
 
 
 def _measured_efficiency(options: argparse.Namespace, named):

@@ -50,6 +50,14 @@ def gripper_option(parser: argparse.ArgumentParser) -> None:
                         help=f'{", ".join(shipped_grippers())}, or a YAML file of such figures')
 
 
+def symmetry_options(parser: argparse.ArgumentParser) -> None:
+    """``--symmetry-axis`` and ``--symmetry-half-turn``, see :func:`posegrasp_ros.mesh.declared_symmetry`."""
+    parser.add_argument('--symmetry-axis', choices='xyz',
+                        help="the mesh's axis about which every turn looks the same, as a can has")
+    parser.add_argument('--symmetry-half-turn', choices='xyz', action='append', default=[],
+                        help="a mesh's axis about which half a turn does; may be given twice")
+
+
 def threads_option(parser: argparse.ArgumentParser) -> None:
     """``--threads``."""
     parser.add_argument('--threads', type=option_types.positive, metavar='N',

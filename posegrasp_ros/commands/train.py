@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from posegrasp_ros import option_types
-from posegrasp_ros.commands.options import DONE, command
+from posegrasp_ros.commands.options import DONE, command, symmetry_options
 
 
 def add_train(commands) -> None:
@@ -24,10 +24,7 @@ def add_train(commands) -> None:
                         help='folder of photographs (default: those that scikit-image ships)')
     parser.add_argument('--only', choices=('detector', 'network'),
                         help='train this one anew in a folder that has both')
-    parser.add_argument('--symmetry-axis', choices='xyz',
-                        help="the mesh's axis about which every turn looks the same, as a can has")
-    parser.add_argument('--symmetry-half-turn', choices='xyz', action='append', default=[],
-                        help="a mesh's axis about which half a turn does; may be given twice")
+    symmetry_options(parser)
     parser.add_argument('--start', metavar='DIR', default='box',
                         help='model folder whose networks are the first weights, or none (default: box)')
     parser.add_argument('--resume', action='store_true',

@@ -23,11 +23,11 @@ from posegrasp_ros.estimation.model_card import (
     sha256_of,
     write_card,
 )
-from posegrasp_ros.geometry import Symmetry, make_transform, quaternion_from_matrix, rotation_from_vector
+from posegrasp_ros.geometry import Symmetry, make_transform, quaternion_from_matrix
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.library import GraspError, save_grasps
 from posegrasp_ros.grasping.sampling import sample_grasps
-from posegrasp_ros.mesh import Mesh, load_mesh, save_mesh
+from posegrasp_ros.mesh import Mesh, declared_symmetry, load_mesh, save_mesh
 from posegrasp_ros.resources import resource_path
 from posegrasp_ros.training.backgrounds import load_backgrounds
 from posegrasp_ros.training.checkpoint import Checkpoint
@@ -91,13 +91,7 @@ class TrainingOptions:
 
     def symmetry(self, mesh: Mesh) -> Symmetry:
         """The declared symmetries of a mesh."""
-        axes = dict(zip('xyz', np.eye(3)))
-        turns = [rotation_from_vector(np.pi * axes[name]) for name in self.half_turns]
-        try:
-            return Symmetry.generated([make_transform(turn, mesh.centre - turn @ mesh.centre) for turn in turns],
-                                      axes.get(self.symmetry_axis), mesh.centre)
-        except ValueError as error:
-            raise BadInput(f'--symmetry-axis, --symmetry-half-turn: {error}') from error
+        return declared_symmetry(mesh, self.symmetry_axis, self.half_turns)
 
     def start_folder(self) -> Path | None:
         """The model folder to start from; None for random weights."""
