@@ -19,7 +19,7 @@ from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.graph import NODES
 from posegrasp_ros.node_processes import NodeProcesses, free_domain
 from posegrasp_ros.report.run_report import format_table
-from posegrasp_ros.resources import resource_path
+from posegrasp_ros.resources import model_folder
 from posegrasp_ros.runs.folder import REPORT_NAME, REPORTS_NAME, SUMMARY_NAME
 
 POLL_S = 0.1
@@ -50,7 +50,7 @@ def run_demo(picks: int = 20, seed: int = 1, out: str | Path | None = None, esti
                         "pip install -e '.[ros]'")
     if picks < 1:
         raise DemoError(f'demo: picks: expected at least 1, got {picks}')
-    card = load_model_card(model or resource_path('models/box'))
+    card = load_model_card(model_folder(model))
     folder = Path(out or f'runs/demo-{datetime.datetime.now():%Y-%m-%dT%H-%M-%S}').absolute()
     # os.path.exists, unlike pathlib, takes a folder that may not be read for one without the file.
     if os.path.exists(folder / REPORTS_NAME):

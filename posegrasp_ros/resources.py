@@ -7,6 +7,7 @@ from pathlib import Path
 from posegrasp_ros.errors import BadInput
 
 PACKAGE = 'posegrasp_ros'
+SHIPPED_MODELS = ('box', 'can')
 
 
 class ResourceError(BadInput):
@@ -40,3 +41,10 @@ def resource_path(name: str) -> Path:
     if not path.exists():
         raise ResourceError(f'{path}: expected a file or folder that comes with {PACKAGE}, found none')
     return path
+
+
+def model_folder(given: str | Path | None = None) -> Path:
+    """The model folder that a user means: a folder, or the name of a shipped model; without a word the box."""
+    if given and (str(given) not in SHIPPED_MODELS or Path(given).is_dir()):
+        return Path(given)
+    return resource_path(f'models/{given or SHIPPED_MODELS[0]}')

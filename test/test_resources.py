@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 import posegrasp_ros
-from posegrasp_ros.resources import ResourceError, resource_path, share_folder
+from posegrasp_ros.resources import ResourceError, model_folder, resource_path, share_folder
 
 PACKAGE = Path(posegrasp_ros.__file__).parent
 
@@ -78,3 +78,12 @@ def test_setup_package_and_manifest_state_one_version():
     setup = PACKAGE.parent / 'setup.py'
     assert manifest.findtext('version') == posegrasp_ros.__version__
     assert not setup.is_file() or f"version='{posegrasp_ros.__version__}'" in setup.read_text()
+
+
+def test_a_model_is_named_by_its_folder_or_as_shipped(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert model_folder() == model_folder('box') == resource_path('models/box')
+    assert model_folder('can') == resource_path('models/can')
+    assert model_folder('mine') == Path('mine')
+    (tmp_path / 'can').mkdir()
+    assert model_folder('can') == Path('can')

@@ -16,7 +16,6 @@ from posegrasp_ros.commands.options import (
     command,
     estimator_option,
     gripper_option,
-    model_folder,
     model_option,
     threads_option,
 )
@@ -110,7 +109,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     from posegrasp_ros.metrics.baselines import load_ledger
     from posegrasp_ros.report.run_report import format_table
 
-    card, ledger = load_model_card(model_folder(options)), load_ledger(options.baselines)
+    card, ledger = load_model_card(options.model), load_ledger(options.baselines)
     for metric, value in options.require or ():
         ledger = ledger.with_requirement(metric, value)
     if options.recorded:

@@ -194,11 +194,11 @@ def _timing(options: argparse.Namespace, cell):
     """Of the object's own model; before there is one, of the shipped box, whose networks are the same."""
     from posegrasp_ros.estimation.model_card import load_model_card
     from posegrasp_ros.feasibility.timing import measure_timing, stated_timing
-    from posegrasp_ros.resources import resource_path
+    from posegrasp_ros.resources import model_folder
 
     if options.network_ms:
         return stated_timing(options.network_ms, options.rate)
-    card = cell.named.card or load_model_card(resource_path('models/box'))
+    card = cell.named.card or load_model_card(model_folder())
     return measure_timing(card, (cell.camera.width, cell.camera.height), options.rate)
 
 

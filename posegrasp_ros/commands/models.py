@@ -12,11 +12,11 @@ from posegrasp_ros import option_types
 from posegrasp_ros.commands.options import (
     DONE,
     command,
-    model_folder,
     model_option,
     threads_option,
 )
 from posegrasp_ros.errors import BadInput
+from posegrasp_ros.resources import model_folder
 
 
 def add_bench(commands) -> None:
@@ -42,7 +42,7 @@ def _bench_planner(options: argparse.Namespace) -> int:
     from posegrasp_ros.estimation.model_card import load_model_card
     from posegrasp_ros.grasping.gripper import load_gripper
 
-    result = bench_planner(load_model_card(model_folder(options)), load_gripper())
+    result = bench_planner(load_model_card(options.model), load_gripper())
     if options.json:
         print(json.dumps(result))
     else:
@@ -58,7 +58,7 @@ def _bench_estimator(options: argparse.Namespace) -> int:
     from posegrasp_ros.bench import bench, simulated_images
     from posegrasp_ros.estimation.model_card import load_model_card
 
-    card = load_model_card(model_folder(options))
+    card = load_model_card(options.model)
     result = bench(card, simulated_images(card, options.frames, options.size), options.repeats, options.threads)
     if options.json:
         print(json.dumps(result))
@@ -78,7 +78,8 @@ def add_check(commands) -> None:
     """``posegrasp check``."""
     parser = command(commands, 'check', _check, 'validate a model folder, run it once, print what was understood',
                       'Example: posegrasp check models/mine --image shot.png --hfov 69 --overlay seen.png')
-    parser.add_argument('model', type=Path, metavar='MODEL_DIR', help='model folder with a model.yaml')
+    parser.add_argument('model', type=model_folder, metavar='MODEL_DIR',
+                        help='model folder with a model.yaml, or a shipped one: box, can')
     parser.add_argument('--image', type=Path, metavar='FILE', help='PNG or JPEG to run on (default: grey noise)')
     parser.add_argument('--camera', type=Path, metavar='FILE',
                         help="the image's camera_info as YAML, as ROS's calibration writes it")

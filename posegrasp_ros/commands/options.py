@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from posegrasp_ros import option_types
 from posegrasp_ros.estimation.create import ESTIMATORS
 from posegrasp_ros.grasping.gripper import DEFAULT_GRIPPER, shipped_grippers
-from posegrasp_ros.resources import resource_path
+from posegrasp_ros.resources import SHIPPED_MODELS, model_folder
 
 DONE, BAD_INPUT, GATE_FAILED, INTERRUPTED = 0, 2, 3, 130
 
@@ -33,9 +32,9 @@ def command(commands, name: str, run, help_text: str, epilog: str) -> argparse.A
 
 
 def model_option(parser: argparse.ArgumentParser) -> None:
-    """``--model``, see :func:`model_folder`."""
-    parser.add_argument('--model', type=Path, metavar='DIR',
-                        help='model folder with a model.yaml (default: the shipped box)')
+    """``--model``, see :func:`posegrasp_ros.resources.model_folder`."""
+    parser.add_argument('--model', type=model_folder, metavar='DIR|NAME', default=SHIPPED_MODELS[0],
+                        help=f'model folder with a model.yaml, or a shipped one: {", ".join(SHIPPED_MODELS)}')
 
 
 def estimator_option(parser: argparse.ArgumentParser) -> None:
@@ -62,8 +61,3 @@ def threads_option(parser: argparse.ArgumentParser) -> None:
     """``--threads``."""
     parser.add_argument('--threads', type=option_types.positive, metavar='N',
                         help='processor threads of the networks (default: one for each core that may be used)')
-
-
-def model_folder(options: argparse.Namespace) -> Path:
-    """What ``--model`` says, else the shipped box."""
-    return options.model or resource_path('models/box')

@@ -10,7 +10,6 @@ from posegrasp_ros.commands.options import (
     DONE,
     command,
     estimator_option,
-    model_folder,
     model_option,
 )
 
@@ -30,7 +29,7 @@ def add_demo(commands) -> None:
 def _demo(options: argparse.Namespace) -> int:
     from posegrasp_ros.demo import run_demo
 
-    run_demo(options.picks, options.seed, options.out, options.estimator, model_folder(options))
+    run_demo(options.picks, options.seed, options.out, options.estimator, options.model)
     return DONE
 
 
@@ -57,7 +56,7 @@ def _record(options: argparse.Namespace) -> int:
     from posegrasp_ros.estimation.model_card import load_model_card
     from posegrasp_ros.simulation.record import record
 
-    record(options.out, load_model_card(model_folder(options)).mesh, options.scenes, options.seed, options.size,
+    record(options.out, load_model_card(options.model).mesh, options.scenes, options.seed, options.size,
            occlusion=options.occlusion, without_object=options.without_object, instances=options.instances,
            depth=options.depth)
     print(f'{options.scenes} scenes in {options.out}')

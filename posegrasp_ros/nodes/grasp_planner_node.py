@@ -19,7 +19,7 @@ from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.library import load_grasps
 from posegrasp_ros.grasping.plan import Plan, PlannedGrasp
 from posegrasp_ros.grasping.planner import GraspPlanner
-from posegrasp_ros.resources import resource_path
+from posegrasp_ros.resources import model_folder
 from posegrasp_ros.ros import markers, messages, qos
 from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode, run_node
 from posegrasp_ros.ros.messages import MessageError, stamp_ns, to_header
@@ -60,7 +60,7 @@ class GraspPlannerNode(AutostartLifecycleNode):
         self._gripper = load_gripper(chosen.gripper)
         # Grasps of one's own need no model; with one, its mesh and symmetry count for them too.
         needs_card = chosen.model or not chosen.grasps
-        card = load_model_card(chosen.model or resource_path('models/box')) if needs_card else None
+        card = load_model_card(model_folder(chosen.model)) if needs_card else None
         mesh, symmetry = (card.mesh, card.symmetry) if card else (None, NO_SYMMETRY)
         grasps_path = chosen.grasps or card.grasps_path
         grasp_set = load_grasps(grasps_path, self._gripper, mesh)

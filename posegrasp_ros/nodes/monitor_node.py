@@ -39,7 +39,7 @@ from posegrasp_ros.metrics.baselines import load_ledger
 from posegrasp_ros.metrics.pose_errors import ErrorTarget
 from posegrasp_ros.metrics.run import GraspTolerates
 from posegrasp_ros.metrics.stage_report import STAGES
-from posegrasp_ros.resources import resource_path
+from posegrasp_ros.resources import model_folder
 from posegrasp_ros.ros import messages, qos
 from posegrasp_ros.ros.drained_group import DrainedGroup
 from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode, run_node
@@ -99,7 +99,7 @@ class MonitorNode(AutostartLifecycleNode):
 
     def configure(self) -> None:
         chosen = self.parameters
-        card = load_model_card(chosen.model or resource_path('models/box'))
+        card = load_model_card(model_folder(chosen.model))
         target = ErrorTarget.from_mesh(card.mesh, card.symmetry, card.tolerance)
         # What is compiled at its first use is compiled now, while no images wait.
         target.compile()

@@ -21,7 +21,7 @@ from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.estimation.track import with_tracking
 from posegrasp_ros.images import ImageError
 from posegrasp_ros.overlay import draw_overlay
-from posegrasp_ros.resources import resource_path
+from posegrasp_ros.resources import model_folder
 from posegrasp_ros.ros import markers, messages, qos
 from posegrasp_ros.ros.detections import to_detections
 from posegrasp_ros.ros.intrinsics import WAIT_S, Intrinsics
@@ -85,7 +85,7 @@ class PerceptionNode(AutostartLifecycleNode):
 
     def configure(self) -> None:
         chosen = self.parameters
-        self._card = load_model_card(chosen.model or resource_path('models/box'))
+        self._card = load_model_card(model_folder(chosen.model))
         self._mesh = self._card.mesh
         self._estimator = create_estimator(chosen.estimator, self._card, threads=chosen.threads or None,
                                            min_score=chosen.min_score)

@@ -19,7 +19,7 @@ from sensor_msgs.msg import CameraInfo, Image, JointState
 
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.grasping.gripper import load_gripper
-from posegrasp_ros.resources import resource_path
+from posegrasp_ros.resources import model_folder
 from posegrasp_ros.ros import messages, qos
 from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode, run_node
 from posegrasp_ros.ros.messages import stamp_ns, to_header, to_stamp
@@ -80,7 +80,7 @@ class SimulatorNode(AutostartLifecycleNode):
 
     def configure(self) -> None:
         chosen = self.parameters
-        self._mesh = load_model_card(chosen.model or resource_path('models/box')).mesh
+        self._mesh = load_model_card(model_folder(chosen.model)).mesh
         self._hand = load_gripper(chosen.gripper)
         self._base_from_camera = pose_parameter('base_from_camera', chosen.base_from_camera)
         self._attempt: Attempt | None = None

@@ -19,9 +19,8 @@ from posegrasp_ros.grasping.planner import GraspPlanner
 from posegrasp_ros.grasping.sampling import sample_grasps
 from posegrasp_ros.mesh import Mesh, load_mesh
 from posegrasp_ros.mesh_family import FAMILY, family_object
-from posegrasp_ros.resources import resource_path
+from posegrasp_ros.resources import SHIPPED_MODELS, model_folder
 
-SHIPPED = ('box', 'can')
 # Grasps of a mesh without a grasp file; the same in every run, whatever its seed.
 GRASP_SEED = 0
 
@@ -62,15 +61,15 @@ def load_object(given: str) -> NamedObject:
     :raises BadInput: when it is none of these, or cannot be used
     """
     path = Path(given)
-    if given in SHIPPED or path.is_dir():
-        card = load_model_card(resource_path(f'models/{given}') if given in SHIPPED else path)
+    if given in SHIPPED_MODELS or path.is_dir():
+        card = load_model_card(model_folder(given))
         return NamedObject(card.name, card.mesh, card.symmetry, card=card)
     if given in FAMILY:
         member = family_object(given)
         return NamedObject(given, member.mesh, convex_parts=member.convex_parts)
     if not path.is_file():
         raise BadInput(f'object {given}: expected a model folder, a mesh file or one of '
-                       f'{", ".join((*SHIPPED, *FAMILY))}')
+                       f'{", ".join((*SHIPPED_MODELS, *FAMILY))}')
     return NamedObject(path.stem, load_mesh(path))
 
 

@@ -28,7 +28,7 @@ from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.library import GraspError, save_grasps
 from posegrasp_ros.grasping.sampling import sample_grasps
 from posegrasp_ros.mesh import Mesh, declared_symmetry, load_mesh, save_mesh
-from posegrasp_ros.resources import resource_path
+from posegrasp_ros.resources import model_folder
 from posegrasp_ros.training.backgrounds import load_backgrounds
 from posegrasp_ros.training.checkpoint import Checkpoint
 from posegrasp_ros.training.fit import DETECTION, MEAN, STD, Task, as_input, coordinates_task, fit
@@ -97,7 +97,7 @@ class TrainingOptions:
         """The model folder to start from; None for random weights."""
         if self.start == 'none':
             return None
-        return Path(self.start) if Path(self.start).is_dir() else resource_path(f'models/{self.start}')
+        return model_folder(self.start)
 
 
 def train(mesh_path: Path, out: Path, options: TrainingOptions) -> Path:
