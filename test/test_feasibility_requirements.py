@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from textwrap import dedent
+
 import numpy as np
 import pytest
 
-from posegrasp_ros.feasibility.derived_entries import derived_entries, derived_requirements
+from posegrasp_ros.feasibility.derived_entries import KIND, NAME, derived_entries, derived_requirements
 from posegrasp_ros.metrics.baselines import load_ledger
-from posegrasp_ros.metrics.ledger_file import add_entries
+from posegrasp_ros.metrics.ledger_file import add_entries, replace_entries
 
 
 def test_medians_are_those_of_such_errors():
@@ -43,3 +45,37 @@ def test_the_ledger_keeps_what_it_has_and_a_new_study_replaces_the_old(tmp_path)
     rotation, = [entry for entry in load_ledger(path).metrics['rotation_error_median'].entries
                  if entry.source.startswith('derived')]
     assert rotation.value == pytest.approx(requirements['rotation_error_median'], rel=1e-5)
+
+
+def test_what_a_new_study_does_not_require_is_taken_out(tmp_path):
+    path = tmp_path / 'baselines.yaml'
+    replace_entries(path, derived_entries(derived_requirements((0.004, 0.05), 0.95, 100), 'box', '2026-11-24'),
+                    KIND, NAME)
+    replace_entries(path, derived_entries(derived_requirements((0.0, 0.0), 0.95, 100), 'box', '2026-11-25'),
+                    KIND, NAME)
+    ledger, shipped = load_ledger(path), load_ledger()
+    for metric in ('position_error_median', 'rotation_error_median'):
+        assert ledger.metrics[metric].entries == shipped.metrics[metric].entries
+    dates = [entry.date for entry in ledger.metrics['grasp_success_rate'].entries if entry.name == NAME]
+    assert dates == ['2026-11-25']
+
+
+def test_a_metric_may_lose_its_only_entry(tmp_path):
+    path = tmp_path / 'baselines.yaml'
+    path.write_text(dedent('''\
+        # ours
+        format: posegrasp.baselines/1
+        metrics:
+          position_error_median:
+            unit: mm
+            direction: lower_is_better
+            entries:
+              - {name: derived need, kind: requirement, value: 3, source: derived, date: 2026-11-24, fair: true}
+          recall_1cm_5deg:  # kept
+            unit: "1"
+            direction: higher_is_better
+            entries: []
+        '''))
+    replace_entries(path, {}, KIND, NAME)
+    assert load_ledger(path).metrics['position_error_median'].entries == ()
+    assert '# ours' in path.read_text() and '# kept' in path.read_text()

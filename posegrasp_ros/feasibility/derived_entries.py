@@ -6,7 +6,7 @@ from scipy import stats
 
 from posegrasp_ros.metrics.baselines import Entry
 
-NAME = 'derived need'
+NAME, KIND = 'derived need', 'requirement'
 # Median length of a normal vector of two and of three numbers, in their standard deviation.
 MEDIAN_OF = {count: float(stats.chi.ppf(0.5, count)) for count in (2, 3)}
 
@@ -34,5 +34,5 @@ def derived_entries(requirements: dict[str, float], setup: str, date: str) -> di
 
     :param setup: what they hold for: object, gripper, camera
     """
-    return {metric: Entry(NAME, 'requirement', value, f'derived by posegrasp feasibility: {setup}', date)
+    return {metric: Entry(NAME, KIND, value, f'derived by posegrasp feasibility: {setup}', date)
             for metric, value in requirements.items()}

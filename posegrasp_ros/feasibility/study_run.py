@@ -6,12 +6,12 @@ from functools import partial
 from pathlib import Path
 
 from posegrasp_ros.feasibility.cell import Cell
-from posegrasp_ros.feasibility.derived_entries import derived_entries
+from posegrasp_ros.feasibility.derived_entries import KIND, NAME, derived_entries
 from posegrasp_ros.feasibility.pictures import study_pictures
 from posegrasp_ros.feasibility.study import Effort, Study, study
 from posegrasp_ros.feasibility.timing import Timing
 from posegrasp_ros.feasibility.worth import Worth
-from posegrasp_ros.metrics.ledger_file import add_entries
+from posegrasp_ros.metrics.ledger_file import replace_entries
 from posegrasp_ros.report.feasibility_report import render_study
 from posegrasp_ros.runs.folder import RunFolder
 from posegrasp_ros.runs.provenance import describe_run
@@ -32,7 +32,7 @@ def measure_study(cell: Cell, timing: Timing, effort: Effort, worth: Worth | Non
 
 
 def write_requirements(path: Path, summary: dict, out: Path) -> None:
-    """Put the derived requirements into a ledger.
+    """Put the derived requirements into a ledger, in place of all those of an earlier study.
 
     :raises BaselineError: when the ledger cannot be used
     """
@@ -40,7 +40,8 @@ def write_requirements(path: Path, summary: dict, out: Path) -> None:
     near_m, far_m = summary['camera']['distances_m']
     setup = (f'run {out.name}; {summary["object"]["name"]}, {summary["gripper"]["name"]}, camera {width}x{height} '
              f'at {near_m:g} to {far_m:g} m; success {summary["wanted"]:g}')
-    add_entries(path, derived_entries(summary['requirements'], setup, summary['provenance']['time'][:10]))
+    replace_entries(path, derived_entries(summary['requirements'], setup, summary['provenance']['time'][:10]),
+                    KIND, NAME)
 
 
 def _provenance(found: Study, effort: Effort) -> dict:

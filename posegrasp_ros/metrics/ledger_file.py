@@ -39,16 +39,34 @@ def add_entries(path: str | Path, entries: Mapping[str, Entry]) -> None:
 
     :raises BaselineError: when the ledger cannot be used
     """
-    path = Path(path)
-    source = path if path.exists() else resource_path('config/baselines.yaml')
-    load_ledger(source)
-    text = source.read_text(encoding='utf-8')
+    _replace(Path(path), _with_entries(_text_of(path), entries))
+
+
+def replace_entries(path: str | Path, entries: Mapping[str, Entry], kind: str, name: str) -> None:
+    """The same, and take out those of this kind and name that other metrics have.
+
+    :raises BaselineError: when the ledger cannot be used
+    """
+    text = _text_of(path)
+    for metric in set(LedgerText(text).metrics) - set(entries):
+        text = LedgerText(text).without_entry(metric, kind, name)
+    _replace(Path(path), _with_entries(text, entries))
+
+
+def _with_entries(text: str, entries: Mapping[str, Entry]) -> str:
     for metric, entry in entries.items():
         ledger = LedgerText(text)
         if metric not in ledger.metrics:
             ledger = LedgerText(ledger.with_metric(_block(metric)))
         text = ledger.with_entry(metric, _stated(entry, UNIT_FACTORS[METRIC_UNITS[metric]][ledger.unit(metric)]))
-    _replace(path, text)
+    return text
+
+
+def _text_of(path: str | Path) -> str:
+    """The ledger's text; of one that does not exist, that of the ledger that comes with the package."""
+    source = Path(path) if Path(path).exists() else resource_path('config/baselines.yaml')
+    load_ledger(source)
+    return source.read_text(encoding='utf-8')
 
 
 def _chosen(summary: dict, run: str, metrics: Iterable[str] | None) -> list[str]:

@@ -36,19 +36,35 @@ class LedgerText:
 
         :raises BaselineError: when the entries are not in lines of their own
         """
-        block = _child(self._metrics, metric)
-        entries = _child(block, 'entries')
-        if entries.flow_style and entries.value:
-            raise BaselineError(f'metrics.{metric}.entries: expected each entry in lines of its own, got them in '
-                                'brackets')
+        block, entries = _child(self._metrics, metric), self._entries(metric)
         indent = block.start_mark.column + 2 if entries.flow_style else entries.start_mark.column
         lines = [f'{" " * indent}{"- " if index == 0 else "  "}{key}: {_in_one_line(value)}'
                  for index, (key, value) in enumerate(entry.items())]
-        for other in entries.value:
-            if all(_child(other, key).value == entry[key] for key in ('kind', 'name')):
-                first, last = other.start_mark.line, _last_line(other)
-                return _joined(self._lines[:first] + lines + self._lines[last + 1:])
-        return self._with_lines_in(entries, lines)
+        other = _entry_of(entries, entry['kind'], entry['name'])
+        return self._with_lines_in(entries, lines) if other is None else self._with_lines_for(other, lines)
+
+    def without_entry(self, metric: str, kind: str, name: str) -> str:
+        """The text without the metric's entry of a kind and name, where it has one.
+
+        :raises BaselineError: when the entries are not in lines of their own
+        """
+        entries = self._entries(metric)
+        other = _entry_of(entries, kind, name)
+        if other is None:
+            return _joined(self._lines)
+        is_last = len(entries.value) == 1
+        return self._with_lines_for(other, [' ' * entries.start_mark.column + '[]'] if is_last else [])
+
+    def _entries(self, metric: str) -> yaml.SequenceNode:
+        entries = _child(_child(self._metrics, metric), 'entries')
+        if entries.flow_style and entries.value:
+            raise BaselineError(f'metrics.{metric}.entries: expected each entry in lines of its own, got them in '
+                                'brackets')
+        return entries
+
+    def _with_lines_for(self, node: yaml.Node, lines: list[str]) -> str:
+        """The text with lines in the place of a node's own."""
+        return _joined(self._lines[:node.start_mark.line] + lines + self._lines[_last_line(node) + 1:])
 
     def _with_lines_in(self, collection: yaml.CollectionNode, lines: list[str]) -> str:
         """The text with lines as the last of a collection, which may be an empty ``[]`` or ``{}``."""
@@ -66,6 +82,11 @@ def _joined(lines: list[str]) -> str:
 
 def _child(mapping: yaml.MappingNode, name: str) -> yaml.Node:
     return next(value for key, value in mapping.value if key.value == name)
+
+
+def _entry_of(entries: yaml.SequenceNode, kind: str, name: str) -> yaml.MappingNode | None:
+    return next((each for each in entries.value
+                 if (_child(each, 'kind').value, _child(each, 'name').value) == (kind, name)), None)
 
 
 def _last_line(node: yaml.Node) -> int:
