@@ -24,6 +24,13 @@ def test_a_cell_that_nobody_watches_has_to_be_better():
     assert (worth.earned_per_hour(0.9, unattended=True) < 0).all()
 
 
+def test_an_hour_of_a_cell_that_stands_still_holds_fewer_picks():
+    worth = Worth.draw(EXACT, seed=1)
+    # With one failure in a hundred, 300 picks take an hour and half an hour of standing.
+    per_pick = worth.earned_per_pick(0.99, unattended=True)
+    assert worth.earned_per_hour(0.99, unattended=True) == pytest.approx(200 * per_pick)
+
+
 def test_the_interval_is_as_wide_as_what_is_not_known():
     unsure = Worth.draw(Business(Range(300, 300), Range(0.05, 0.20), Range(0.2, 0.8), Range(10, 10)), seed=1)
     stated = unsure.to_dict(success=0.9)

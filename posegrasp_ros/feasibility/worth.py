@@ -74,8 +74,9 @@ class Worth:
         return success * self.pick_value - (1 - success) * self._loss(unattended)
 
     def earned_per_hour(self, success: float, unattended: bool) -> np.ndarray:
-        """(D,) the same of an hour's picks."""
-        return self.picks_per_hour * self.earned_per_pick(success, unattended)
+        """(D,) the same of the attempts in an hour, fewer where the cell stands still after failures."""
+        standing_hours = (1 - success) * self.stop_hours if unattended else 0.0
+        return self.earned_per_pick(success, unattended) / (1 / self.picks_per_hour + standing_hours)
 
     def _loss(self, unattended: bool) -> np.ndarray:
         standing = self.stop_hours * self.picks_per_hour * self.pick_value if unattended else 0.0
