@@ -22,7 +22,7 @@ LABELS = {
     'mssd_median': 'MSSD, median',
     'projection_error_median': 'Projection error, median',
 }
-# What an attempt can fall to, in the order in which it would.
+# What an attempt can fall to.
 REASONS = {
     'no_image': 'no image',
     'not_detected': 'object not detected',
@@ -30,6 +30,13 @@ REASONS = {
     'stale_pose': 'pose too old',
     'no_feasible_grasp': 'no feasible grasp',
     'execution': 'object not held',
+    # What a grasp can fall to.
+    'too_wide': 'wider than the opening',
+    'below_support': 'fingers would touch the table',
+    'approach_blocked': 'something is in the way',
+    'collides': 'gripper would touch something',
+    'unreachable': 'out of reach',
+    'pose_too_uncertain': 'pose too uncertain',
 }
 # unit of the summary -> (factor, unit for reading)
 SHOWN_UNITS = {'m': (1e3, 'mm'), 'rad': (180 / math.pi, '°'), '1': (100.0, '%'), 'ms': (1.0, 'ms'),
@@ -43,8 +50,8 @@ def label(metric: str) -> str:
 
 
 def reason(word: str) -> str:
-    """Why a frame or an attempt failed, for a person."""
-    return REASONS.get(word, word.replace('_', ' '))
+    """Why a frame or an attempt failed, for a person; a sentence stays as it is."""
+    return REASONS.get(word, word if ' ' in word else word.replace('_', ' '))
 
 
 def shown_unit(unit: str) -> str:

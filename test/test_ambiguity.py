@@ -59,7 +59,7 @@ def test_shipped_objects_look_like_nothing_but_what_their_cards_declare(box, can
     found = find_ambiguities(can, CAMERA, sample_views(can, CAMERA, count=60, seed=4), about_z)
     assert [each.kind for each in found] == ['declared symmetry']
     bound = attainable_accuracy(can, CAMERA, sample_views(can, CAMERA, count=1, seed=4), None, about_z,
-                                with_ambiguities=False).views[0]
+                                free_axes=()).views[0]
     assert np.linalg.eigvalsh(bound.view.in_base(bound.achieved(50.0))).min() >= 0
 
 

@@ -39,7 +39,7 @@ def test_views_are_within_what_was_asked_for(box):
 
 
 def test_a_textured_box_is_known_least_along_the_line_of_sight(box):
-    found = attainable_accuracy(box, CAMERA, sample_views(box, CAMERA, count=6, seed=3), with_ambiguities=False)
+    found = attainable_accuracy(box, CAMERA, sample_views(box, CAMERA, count=6, seed=3), free_axes=())
     assert {each.weakest_text for each in found.views} == {'along the line of sight'}
     assert all(each.sources['texture'] > 0.5 for each in found.views)
     assert sum(found.worst.sources.values()) == pytest.approx(1)
@@ -49,7 +49,7 @@ def test_a_textured_box_is_known_least_along_the_line_of_sight(box):
     ({'noise': PixelNoise(4.0)}, False), ({'blur_px': 1.5}, False), ({'depth': True}, True)])
 def test_noise_and_blur_raise_the_bound_and_depth_lowers_it(box, change, better):
     views = sample_views(box, CAMERA, count=2, seed=3)
-    plain_bound, changed = (attainable_accuracy(box, CAMERA, views, imaging, with_ambiguities=False).marginal
+    plain_bound, changed = (attainable_accuracy(box, CAMERA, views, imaging, free_axes=()).marginal
                             for imaging in (Imaging(), Imaging(**change)))
     assert (np.diag(changed) < np.diag(plain_bound)).all() == better
     assert (np.diag(changed) != np.diag(plain_bound)).all()
@@ -58,14 +58,14 @@ def test_noise_and_blur_raise_the_bound_and_depth_lowers_it(box, change, better)
 def test_more_pixels_say_more_also_where_the_window_bins_them(box):
     views = sample_views(box, CAMERA, distances_m=(0.45, 0.46), count=2, seed=3)
     cameras = [CAMERA.resized(640 * k, 480 * k) for k in (1, 2, 4)]
-    sizes = [attainable_accuracy(box, camera, views, with_ambiguities=False).marginal[2, 2] for camera in cameras]
+    sizes = [attainable_accuracy(box, camera, views, free_axes=()).marginal[2, 2] for camera in cameras]
     assert sizes[0] > 1.5 * sizes[1] > 1.5 * sizes[2]
 
 
 def test_efficiency_scales_what_the_picture_says_and_not_what_depth_says(box):
     views = sample_views(box, CAMERA, count=1, seed=3)
-    picture = attainable_accuracy(box, CAMERA, views, with_ambiguities=False).views[0]
-    both = attainable_accuracy(box, CAMERA, views, Imaging(depth=True), with_ambiguities=False).views[0]
+    picture = attainable_accuracy(box, CAMERA, views, free_axes=()).views[0]
+    both = attainable_accuracy(box, CAMERA, views, Imaging(depth=True), free_axes=()).views[0]
     assert picture.achieved(50.0) == pytest.approx(2500 * picture.covariance, rel=1e-3)
     alone = bound(both.depth_information)
     assert both.achieved(1e9) == pytest.approx(alone, rel=1e-3)

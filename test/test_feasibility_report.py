@@ -17,7 +17,7 @@ from posegrasp_ros.feasibility.timing import stated_timing
 from posegrasp_ros.feasibility.worth import Business, Range, Worth
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.metrics.baselines import load_ledger
-from posegrasp_ros.report.feasibility_report import format_study, headline, render_study, saying, short
+from posegrasp_ros.report.feasibility_report import format_study, headline, render_study, saying, short, standing
 from posegrasp_ros.simulation.pick_objects import load_object, with_grasps
 
 LITTLE = Effort(picks=0, views=6, views_of_changes=2, progress=False)
@@ -74,6 +74,19 @@ def test_the_terminal_says_it_too(run):
     assert 'MISSED time' in text and 'across the fingers' in text and 'lower rate' in text
 
 
+def test_shares_that_lift_have_intervals_and_what_is_not_sure_is_said(run):
+    summary = run[1]
+    for name, (low, high) in summary['outlook']['intervals'].items():
+        assert low <= summary['outlook'][name] <= high and high - low > 0.001, name
+    grip = next(reason for reason in summary['verdict']['reasons'] if reason['name'] == 'grip')
+    assert grip['interval'] == summary['outlook']['intervals']['true_pose']
+    assert standing(grip) == ('holds', 'better')
+    assert standing({**grip, 'needed': grip['figure'] - 1e-6}) == ('holds, not surely', 'inconclusive')
+    assert standing({**grip, 'holds': False, 'needed': grip['figure'] + 1e-6}) == (
+        'missed, not surely', 'inconclusive')
+    assert standing({**grip, 'holds': False, 'decides': True, 'needed': 1.0}) == ('missed', 'worse')
+
+
 def test_what_was_measured_and_verified_is_told(run):
     summary = {
         **run[1],
@@ -91,7 +104,8 @@ def test_what_was_measured_and_verified_is_told(run):
 
 def test_errors_of_sources_add_up_to_the_total(run):
     rows = {row['name']: row for row in run[1]['budget']}
-    total = rows.pop('total')
+    total, worst = rows.pop('total'), rows.pop('image, worst view')
+    assert worst['along_m'] > rows['image']['along_m']
     for column in ('across_m', 'along_m', 'tilt_rad', 'about_rad'):
         assert sum(row[column]**2 for row in rows.values()) == pytest.approx(total[column]**2, rel=1e-6)
 

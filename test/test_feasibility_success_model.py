@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from posegrasp_ros.feasibility.required.success_curve import GraspTrial, SuccessCurve, fit_curve, gauge
+from posegrasp_ros.feasibility.required.success_curve import GraspTrial, SuccessCurve, fit_curves, gauge
 from posegrasp_ros.feasibility.required.success_model import (
     ON_THE_TABLE,
     SuccessModel,
@@ -50,18 +50,37 @@ def test_the_gauge_is_one_on_the_border_and_grows_in_proportion():
 
 def test_a_fit_finds_the_curve_that_the_picks_were_drawn_from():
     truth = SuccessCurve(0.97, 1.2, 12.0, np.array([1.4, 1.0, 1.0, 1.0, 0.8, 1.0]))
-    rng, tolerance = np.random.default_rng(5), cube_tolerance()
-    deltas = rng.normal(size=(600, 6)) * UNITS * rng.uniform(0.3, 1.2, (600, 1))
-    chances = truth.success(tolerance, np.zeros(600, int), deltas)
-    trials = [GraspTrial(0, delta, rng.random() < chance) for delta, chance in zip(deltas, chances)]
-    fitted = fit_curve(tolerance, trials)
-    foretold = fitted.success(tolerance, np.zeros(600, int), deltas)
+    tolerance, trials = cube_tolerance(), drawn_picks(truth, 600, np.random.default_rng(5))
+    fitted, *_ = fit_curves(tolerance, trials)
+    deltas = np.array([trial.tcp_delta for trial in trials])
+    chances, foretold = (curve.success(tolerance, np.zeros(600, int), deltas) for curve in (truth, fitted))
     assert np.abs(foretold - chances).mean() < 0.03
     assert fitted.ceiling == pytest.approx(truth.ceiling, abs=0.02)
 
 
+def drawn_picks(truth: SuccessCurve, count: int, rng: np.random.Generator) -> list[GraspTrial]:
+    """Picks of one grasp with errors of some size in all directions, as a curve lifts them."""
+    deltas = rng.normal(size=(count, 6)) * UNITS * rng.uniform(0.3, 1.2, (count, 1))
+    chances = truth.success(cube_tolerance(), np.zeros(count, int), deltas)
+    return [GraspTrial(0, delta, rng.random() < chance) for delta, chance in zip(deltas, chances)]
+
+
+def test_the_truth_lies_within_the_draws_as_often_as_they_say():
+    rng, tolerance = np.random.default_rng(7), cube_tolerance()
+    errors = rng.normal(size=(400, 6)) * 0.35 * UNITS
+    ranks = []
+    for number in range(40):
+        *_, truth = fit_curves(tolerance, [], draws=1, seed=number)  # from what is thought before any pick
+        _, *draws = fit_curves(tolerance, drawn_picks(truth, 120, rng), draws=40, seed=number)
+        lifted = [curve.success(tolerance, np.zeros(400, int), errors).mean() for curve in (truth, *draws)]
+        ranks.append(np.mean(np.array(lifted[1:]) < lifted[0]))
+    within = np.mean([0.05 <= rank <= 0.95 for rank in ranks])
+    assert within >= 0.8  # 0.9, give or take two standard deviations of 40
+
+
 def test_without_picks_the_fit_is_what_was_thought_before():
-    assert fit_curve(cube_tolerance(), [GraspTrial(None, UNITS, False)]).to_dict() == SuccessCurve().to_dict()
+    curve, *_ = fit_curves(cube_tolerance(), [GraspTrial(None, UNITS, False)])
+    assert curve.to_dict() == SuccessCurve().to_dict()
 
 
 def test_disturbances_seen_from_the_tcp_are_those_that_the_pose_check_sees():

@@ -8,10 +8,11 @@ from types import SimpleNamespace
 import pytest
 
 from posegrasp_ros.feasibility.cell import Needs
-from posegrasp_ros.feasibility.outlook import Figures
+from posegrasp_ros.feasibility.outlook import SHARES, Figures
 from posegrasp_ros.feasibility.timing import stated_timing
 from posegrasp_ros.feasibility.verdict import FEASIBLE, IF, NOT, judge, missed_needs, reasons_of
 from posegrasp_ros.feasibility.worth import Business, Range, Worth
+from posegrasp_ros.metrics.statistics import Interval
 
 GOOD = Figures(success=0.98, ideal=0.99, true_pose=0.99, share_of_views=0.99)
 NEEDS = Needs(success=0.95, orientation=True, rate_hz=10)
@@ -44,6 +45,20 @@ def test_feasible_when_every_need_is_met():
 def test_what_misses_which_need(figures, attainable, timing, word, missed):
     reasons = reasons_of(figures, NEEDS, attainable, timing)
     assert (judge(reasons), missed_needs(reasons)) == (word, missed)
+
+
+def with_interval(figures, name, low, high):
+    return figures._replace(intervals={**{each: figures.interval(each) for each in SHARES},
+                                       name: Interval(low, high)})
+
+
+@pytest.mark.parametrize('name', ['true_pose', 'ideal'])
+def test_only_what_is_missed_for_sure_is_refused(name):
+    missed = GOOD._replace(**{name: 0.93})
+    for high, word in ((0.94, NOT), (0.96, IF)):
+        reasons = reasons_of(with_interval(missed, name, 0.90, high), NEEDS, seen(), FAST)
+        assert judge(reasons) == word
+        assert any(f'93.0 % [90.0, {100 * high:.1f}]' in reason.text for reason in reasons)
 
 
 def test_what_looks_alike_is_harmless_where_orientation_does_not_matter():

@@ -15,7 +15,7 @@ from posegrasp_ros.feasibility.alternatives import nothing_helps
 from posegrasp_ros.feasibility.attainable.calibration_errors import CalibrationErrors
 from posegrasp_ros.feasibility.cell import Cell, Needs
 from posegrasp_ros.feasibility.label import with_label
-from posegrasp_ros.feasibility.outlook import Figures
+from posegrasp_ros.feasibility.outlook import Figures, Outlook
 from posegrasp_ros.feasibility.study import standing_for_all
 from posegrasp_ros.feasibility.verdict import FEASIBLE, IF, NOT, judge
 from posegrasp_ros.feasibility.what_if import (
@@ -98,6 +98,23 @@ def test_figures_change_as_those_of_few_views_do(all_views, before, after, expec
     changed = figures[0].changed_by(*figures[1:])
     assert changed.success == pytest.approx(expected) and changed.share_of_views == pytest.approx(expected)
     assert changed.true_pose == 0.99
+
+
+def test_intervals_move_with_their_figures_and_count_views_and_curves():
+    by_curve = np.full((3, 60, 21), 0.98)
+    by_curve[0, :6] = 0.6  # some views are bad
+    by_curve[0, 6:, 1:] += np.linspace(-0.02, 0.02, 20)
+    figures = Outlook(by_curve, np.zeros((60, 6, 6))).figures(wanted=0.95)
+    low, high = figures.interval('success')
+    spread = np.sqrt(0.38**2 * 0.09 / 60 + 0.02**2 / 3)
+    assert figures.success == pytest.approx(0.942) and high - low == pytest.approx(3.92 * spread, rel=0.15)
+    assert figures.interval('true_pose') == pytest.approx((0.98, 0.98))
+    assert figures.share_of_views == 0.9 and figures.interval('share_of_views').low < 0.83
+    few = Figures(0.9, 0.98, 0.98, 0.9), Figures(0.95, 0.98, 0.98, 0.95)
+    moved = figures.changed_by(*few)
+    assert moved.interval('success').low == pytest.approx(1 - (1 - low) / 2)
+    assert moved.interval('true_pose') == pytest.approx((0.98, 0.98))
+    assert Outlook(np.ones((3, 60, 1)), np.zeros((60, 6, 6))).figures(0.95).interval('share_of_views').high == 1.0
 
 
 def test_of_two_changes_of_the_needs_neither_undoes_the_other(cell):

@@ -200,6 +200,13 @@ def test_the_need_is_that_of_the_newest_study(project):
     assert 'the ledger does not hold it for position_error_median' in project.gate('requirement').figure
 
 
+def test_a_study_that_no_accuracy_is_enough_for_requires_none_and_shuts_the_gate(project):
+    project.study('not feasible', holds=False, grasp_success_rate=0.95)
+    gate = project.gate('requirement')
+    assert not gate.is_open and 'no error of the pose is small enough' in gate.figure
+    assert 'another gripper' in gate.back
+
+
 def test_where_no_grasp_fits_the_way_is_back_to_planning(project):
     project.study('not feasible', no_grasp='wider than the opening', holds=False)
     assert 'wider than the opening' in project.gate('requirement').figure

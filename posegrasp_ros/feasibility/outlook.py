@@ -12,10 +12,12 @@ from tqdm import tqdm
 from posegrasp_ros.feasibility.attainable.accuracy import ViewBound
 from posegrasp_ros.feasibility.cell import Cell
 from posegrasp_ros.feasibility.required.success_model import SuccessModel
+from posegrasp_ros.metrics.statistics import Interval
 
 NO_ERROR = np.zeros((6, 6))
 # Between these the margin is looked for, in so many halvings of the factor's logarithm.
 LEAST_MARGIN, MOST_MARGIN, MARGIN_STEPS = 0.1, 10.0, 8
+RESAMPLES = 2000
 
 
 class Figures(NamedTuple):
@@ -26,6 +28,8 @@ class Figures(NamedTuple):
     :param true_pose: with the true pose
     :param share_of_views: in which the wanted success is reached with a good estimator
     :param no_grasp_reason: why there is no grasp at all; empty where there are some
+    :param intervals: 95 %, of these four by name, from the picks that were learned from and the sample of views;
+        None where they are exact
     """
 
     success: float
@@ -33,14 +37,24 @@ class Figures(NamedTuple):
     true_pose: float
     share_of_views: float
     no_grasp_reason: str = ''
+    intervals: dict[str, Interval] | None = None
+
+    def interval(self, name: str) -> Interval:
+        """Of one of the four."""
+        return self.intervals[name] if self.intervals else Interval(*2 * [getattr(self, name)])
 
     def changed_by(self, before: Figures, after: Figures) -> Figures:
         """These figures with the change between two others that were found on the same, fewer views."""
-        shares = [_changed_share(*each) for each in zip(self[:4], before[:4], after[:4])]
-        return Figures(*shares, after.no_grasp_reason)
+        intervals = {name: Interval(*(changed_share(end, getattr(before, name), getattr(after, name))
+                                      for end in self.interval(name))) for name in SHARES}
+        shares = [changed_share(*(getattr(each, name) for each in (self, before, after))) for name in SHARES]
+        return Figures(*shares, after.no_grasp_reason, intervals)
 
 
-def _changed_share(share: float, before: float, after: float) -> float:
+SHARES = Figures._fields[:4]
+
+
+def changed_share(share: float, before: float, after: float) -> float:
     """A share with what few views gained or lost: of what is missing such a part is gained, and no more."""
     if after > before:
         return 1 - (1 - share) * (1 - after) / (1 - before)
@@ -51,19 +65,37 @@ def _changed_share(share: float, before: float, after: float) -> float:
 class Outlook:
     """The probability that a pick lifts, in each of V views of a cell.
 
-    :param success: (V,), and ideal and true_pose (V,), as in :class:`Figures`
+    :param by_curve: (3, V, C) success, ideal and with the true pose as in :class:`Figures`, by each of the success
+        model's curves
     :param errors: (V, 6, 6) covariance of the pose that is told, base frame
     """
 
-    success: np.ndarray
-    ideal: np.ndarray
-    true_pose: np.ndarray
+    by_curve: np.ndarray
     errors: np.ndarray
     no_grasp_reason: str = ''
 
+    @property
+    def success(self) -> np.ndarray:
+        """(V,) by the most probable curve."""
+        return self.by_curve[0, :, 0]
+
     def figures(self, wanted: float) -> Figures:
-        return Figures(float(self.success.mean()), float(self.ideal.mean()), float(self.true_pose.mean()),
-                       float((self.success >= wanted).mean()), self.no_grasp_reason)
+        shares = [*self.by_curve[:, :, 0].mean(axis=1).tolist(), float((self.success >= wanted).mean())]
+        ends = np.percentile(self._draws(wanted), (2.5, 97.5), axis=1).T.tolist()
+        intervals = {name: Interval(min(low, share), max(high, share))
+                     for name, share, (low, high) in zip(SHARES, shares, ends)}
+        return Figures(*shares, self.no_grasp_reason, intervals)
+
+    def _draws(self, wanted: float) -> np.ndarray:
+        """(4, RESAMPLES) of what the four figures may be: another curve, and other views."""
+        rng, (_, views, curves) = np.random.default_rng(0), self.by_curve.shape
+        # The first curve is the most probable one, not one of the draws.
+        curve = rng.integers(min(1, curves - 1), curves, RESAMPLES)
+        drawn = rng.integers(views, size=(RESAMPLES, views))
+        means = self.by_curve[:, drawn, curve[:, None]].mean(axis=2)
+        enough = (self.by_curve[0] >= wanted).sum(axis=0)[curve]
+        # Views drawn again would never show one that all of the few lack: Jeffreys' law of a share does.
+        return np.vstack([means, rng.beta(enough + 0.5, views - enough + 0.5)])
 
 
 def expect(cell: Cell, model: SuccessModel, bounds: Sequence[ViewBound], progress: bool = False) -> Outlook:
@@ -72,17 +104,16 @@ def expect(cell: Cell, model: SuccessModel, bounds: Sequence[ViewBound], progres
     :param model: of this cell's gripper and grasps
     """
     errors = expected_errors(cell, bounds)
-    success = [[model.success(bound.view.base_from_object, covariance)
+    by_view = [[model.by_curve(bound.view.base_from_object, covariance)
                 for covariance in (error, estimator_error(bound), NO_ERROR)]
                for bound, error in zip(tqdm(bounds, 'success', unit='view', disable=None if progress else True),
                                        errors)]
-    return Outlook(*np.array(success).reshape(-1, 3).T, errors)
+    return Outlook(np.swapaxes(by_view, 0, 1), errors)
 
 
 def nothing_to_expect(cell: Cell, bounds: Sequence[ViewBound], reason: str) -> Outlook:
     """The outlook of a cell without a grasp."""
-    none = np.zeros(len(bounds))
-    return Outlook(none, none, none, expected_errors(cell, bounds), reason)
+    return Outlook(np.zeros((3, len(bounds), 1)), expected_errors(cell, bounds), reason)
 
 
 def error_margin(cell: Cell, model: SuccessModel, bounds: Sequence[ViewBound], success: float,
@@ -104,6 +135,8 @@ def error_margin(cell: Cell, model: SuccessModel, bounds: Sequence[ViewBound], s
     def is_enough(factor: float) -> bool:
         return mean_success(factor) >= least
 
+    if is_enough(MOST_MARGIN):
+        return MOST_MARGIN
     if not is_enough(LEAST_MARGIN):
         return None
     low, high = LEAST_MARGIN, MOST_MARGIN

@@ -24,5 +24,4 @@ def look(cell: Cell, count: int, seed: int, free_axes: Sequence[np.ndarray] | No
         views = [views[number] for number in chosen]
     with tqdm(total=len(views), desc='views', unit='view', disable=None if progress else True) as bar:
         return attainable_accuracy(cell.mesh, cell.camera, views, cell.imaging, cell.named.symmetry, seed,
-                                   with_ambiguities=free_axes is None, free_axes=free_axes or (),
-                                   progress=bar.update)
+                                   progress=bar.update, free_axes=free_axes)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from posegrasp_ros.feasibility import SCHEMA
 from posegrasp_ros.feasibility.alternatives import Alternative, Planned, nothing_helps, try_changes
 from posegrasp_ros.feasibility.assumptions import assumptions_of, camera_to_dict
 from posegrasp_ros.feasibility.attainable.accuracy import AttainableAccuracy, ViewBound
@@ -14,7 +15,14 @@ from posegrasp_ros.feasibility.axis_errors import AxisErrors, axis_errors
 from posegrasp_ros.feasibility.cell import Cell
 from posegrasp_ros.feasibility.derived_entries import derived_requirements
 from posegrasp_ros.feasibility.error_budget import error_budget
-from posegrasp_ros.feasibility.outlook import Figures, Outlook, error_margin, expect, nothing_to_expect
+from posegrasp_ros.feasibility.outlook import (
+    MOST_MARGIN,
+    Figures,
+    Outlook,
+    error_margin,
+    expect,
+    nothing_to_expect,
+)
 from posegrasp_ros.feasibility.required.accuracy import RequiredAccuracy, nothing_fits, required_accuracy
 from posegrasp_ros.feasibility.required.verification import VerifiedLevel, verify
 from posegrasp_ros.feasibility.sight import look
@@ -24,7 +32,6 @@ from posegrasp_ros.feasibility.worth import Worth
 
 # Far from any seed of the picks that the model is fitted to.
 VERIFICATION_SEED = 40_000
-SCHEMA = 'posegrasp.feasibility/1'
 
 
 @dataclass(frozen=True)
@@ -97,7 +104,8 @@ class Study:
             'required': self.required.to_dict(), 'requirements': self.requirements,
             'attainable': self.attainable.to_dict(),
             'efficiency': self.cell.measured.to_dict() if self.cell.measured else None,
-            'outlook': {**self.figures._asdict(), 'margin': self.margin, 'views': len(self.outlook.success),
+            'outlook': {**self.figures._asdict(), 'margin': self.margin, 'most_margin': MOST_MARGIN,
+                        'views': len(self.outlook.success),
                         'success_by_view': [float(value) for value in self.outlook.success]},
             'expected_std': self.axis_errors.to_dict(), 'budget': self.budget, 'time': self.timing.to_dict(),
             'worth': self.worth.to_dict(self.figures.success) if self.worth else None,
@@ -127,7 +135,7 @@ def study(cell: Cell, timing: Timing, effort: Effort, worth: Worth | None = None
     few = [bounds[number] for number in chosen]
     margin = error_margin(cell, model, few, figures.success, effort.progress) if model else None
     errors = axis_errors(model.planner if model else None, bounds, outlook.errors)
-    budget = error_budget(cell, model, bounds)
+    budget = error_budget(cell, model, bounds, figures.success, chosen)
     planned = Planned(cell, model, attainable, chosen, _outlook(cell, required, few), figures, timing, worth,
                       judge(reasons), missed_needs(reasons), effort.seed)
     alternatives = try_changes(planned, effort.jobs, effort.progress)

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from posegrasp_ros import display
 from posegrasp_ros.feasibility.attainable.accuracy import AttainableAccuracy
 from posegrasp_ros.feasibility.cell import Needs
 from posegrasp_ros.feasibility.outlook import Figures
 from posegrasp_ros.feasibility.timing import Timing
+from posegrasp_ros.metrics.statistics import Interval
 
 FEASIBLE, IF, NOT = 'feasible', 'feasible if', 'not feasible'
 # Ambiguities that depend on another face being in sight: whoever builds the cell has to know.
 TWINS = ('same artwork', 'twin faces')
+# Figure behind each need of the lift, and what is said of it and of what is wanted.
+LIFTS = {
+    'grip': ('true_pose', 'Told the true pose, the gripper lifts in {} of the picks; {} are wanted.'),
+    'camera': ('ideal', 'With the best estimator that this image allows (Cramér-Rao bound) and a perfect '
+               'calibration, {} of the picks lift; {} are wanted.'),
+    'success': ('success', 'With a good estimator and the stated calibration, {} of the picks are expected to '
+                'lift; {} are wanted.'),
+    'views': ('share_of_views', 'In {} of the views {} of the picks lift: an object that lies badly is missed '
+              'again and again.'),
+}
+DECISIVE = ('grip', 'camera')
 
 
 @dataclass(frozen=True)
@@ -26,6 +38,7 @@ class Reason:
     :param figure: what is to be expected, in ``unit``
     :param needed: what is needed
     :param decides: whether nothing but another cell mends it, where it does not hold
+    :param interval: 95 %, of the figure; None where it is no estimate
     """
 
     name: str
@@ -35,6 +48,7 @@ class Reason:
     unit: str
     text: str
     decides: bool = True
+    interval: Interval | None = None
 
 
 def judge(reasons: Sequence[Reason]) -> str:
@@ -58,7 +72,8 @@ def reasons_of(figures: Figures, needs: Needs, attainable: AttainableAccuracy, t
     :param graspless: share of the places where the object may lie in which it has no grasp, and why
     """
     if figures.no_grasp_reason:
-        reasons = [Reason('grasp', False, 0.0, needs.success, '1', f'No grasp: {figures.no_grasp_reason}.')]
+        reasons = [Reason('grasp', False, 0.0, needs.success, '1',
+                          f'No grasp: {display.reason(figures.no_grasp_reason)}.')]
     else:
         reasons = _lift_reasons(figures, needs, *graspless)
     if needs.orientation:
@@ -69,34 +84,27 @@ def reasons_of(figures: Figures, needs: Needs, attainable: AttainableAccuracy, t
     return reasons
 
 
-def _lift_reasons(figures: Figures, needs: Needs, graspless_share: float,
-                  graspless_reason: str) -> list[Reason]:
-    """From what no work on the estimator or the calibration would mend to what is to be expected of both."""
-    wanted, grip = needs.success, figures.true_pose
-    without = (f' In {display.quantity(graspless_share, "1")} of the places where it may lie there is no grasp '
-               f'({display.reason(graspless_reason)}).') if graspless_share else ''
-    reasons = [Reason('grip', grip >= wanted, grip, wanted, '1', 'Told the true pose, the gripper lifts in '
-                      f'{display.quantity(grip, "1")} of the picks; {_wanted(needs)}.{without}')]
-    if grip < wanted:
-        return reasons
-    ideal, success = figures.ideal, figures.success
-    reasons.append(Reason('camera', ideal >= wanted, ideal, wanted, '1',
-                          'With the best estimator that this image allows (Cramér-Rao bound) and a perfect '
-                          f'calibration, {display.quantity(ideal, "1")} of the picks lift; {_wanted(needs)}.'))
-    if ideal < wanted:
-        return reasons
-    share = figures.share_of_views
-    return [*reasons,
-            Reason('success', success >= wanted, success, wanted, '1', 'With a good estimator and the stated '
-                   f'calibration, {display.quantity(success, "1")} of the picks are expected to lift; '
-                   f'{_wanted(needs)}.', decides=False),
-            Reason('views', share >= wanted, share, wanted, '1', f'In {display.quantity(share, "1")} of the views '
-                   f'{display.quantity(wanted, "1")} of the picks lift: an object that lies badly is missed again '
-                   'and again.', decides=False)]
+def _lift_reasons(figures: Figures, needs: Needs, graspless_share: float, graspless_reason: str) -> list[Reason]:
+    """Up to the first that is missed and that no work on the estimator or the calibration would mend."""
+    reasons = []
+    for name in LIFTS:
+        reasons.append(_lift_reason(name, figures, needs))
+        if name in DECISIVE and not reasons[-1].holds:
+            break
+    if graspless_share:
+        text = (f'{reasons[0].text} In {display.quantity(graspless_share, "1")} of the places where it may lie '
+                f'there is no grasp ({display.reason(graspless_reason)}).')
+        reasons[0] = replace(reasons[0], text=text)
+    return reasons
 
 
-def _wanted(needs: Needs) -> str:
-    return f'{display.quantity(needs.success, "1")} are wanted'
+def _lift_reason(name: str, figures: Figures, needs: Needs) -> Reason:
+    """It decides only where it is missed for sure."""
+    (of, text), wanted = LIFTS[name], needs.success
+    figure, interval = getattr(figures, of), figures.interval(of)
+    said = f'{display.quantity(figure, "1")} {display.interval(interval, "1")}'
+    return Reason(name, figure >= wanted, figure, wanted, '1', text.format(said, display.quantity(wanted, '1')),
+                  name in DECISIVE and interval.high < wanted, interval)
 
 
 def _orientation_reasons(attainable: AttainableAccuracy, needs: Needs) -> list[Reason]:

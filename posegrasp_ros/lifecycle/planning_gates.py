@@ -27,11 +27,15 @@ def requirement_gate(subject: Subject) -> Gate:
               f'--out runs/feasibility --baselines {subject.ledger_name}'
     if study is None:
         return Gate(name, False, 'nobody knows yet how accurate the pose has to be', to_do=command)
-    reason = study.summary['required'].get('no_grasp_reason')
+    reason = display.reason(study.summary['required'].get('no_grasp_reason') or '')
     if reason:
         return Gate(name, False, f'no grasp: {reason}', Proof.of(study), command,
                     f'no grasp fits ({reason}): back to planning, with another gripper or side to grasp')
     figure = _needs_in_words(study.summary['requirements'])
+    if 'position_error_median' not in study.summary['requirements']:
+        return Gate(name, False, f'{figure}, but no error of the pose is small enough for it', Proof.of(study),
+                    command, 'even the true pose does not lift often enough: back to planning, with another '
+                    'gripper or other grasps')
     different = [metric for metric, value in study.summary['requirements'].items()
                  if not _ledger_states(subject, metric, value)]
     if different:

@@ -15,11 +15,11 @@ import numpy as np
 
 from posegrasp_ros.errors import BadInput
 from posegrasp_ros.estimation.model_card import CARD_NAME, ModelCard, load_model_card
+from posegrasp_ros.feasibility import SCHEMA as FEASIBILITY_SCHEMA
 from posegrasp_ros.metrics import picks, summary
 from posegrasp_ros.metrics.baselines import Ledger, load_ledger
 from posegrasp_ros.runs.folder import SUMMARY_NAME
 
-FEASIBILITY_SCHEMA = 'posegrasp.feasibility/1'
 # What summaries of each kind have to have for a gate to read them, and what these have to hold themselves.
 FIELDS = {
     summary.SCHEMA: {'provenance': ('time',), 'headline': (), 'metrics': (), 'waterfall': ()},

@@ -48,11 +48,12 @@ def render_study(summary: dict, pictures: dict) -> str:
               for title, key, name in (('As the gripper sees it', 'gripper_axes', 'gripper'),
                                        ('As the object lies', 'object_axes', 'object')) if required[key]]
     return render_page('feasibility.html.j2', summary=summary, pictures=pictures, headline=headline(summary),
-                       badge=BADGES[summary['verdict']['word']], needs=NEEDS, at_most=AT_MOST, groups=groups,
+                       badges=BADGES, needs=NEEDS, at_most=AT_MOST, groups=groups,
                        twins=_unseen_twins(summary), saying=saying(required['gripper_axes']),
                        curves=tolerance_curves(required),
                        budget_units=UNITS, worst_budget=_budget_most(summary['budget']),
-                       conditions=conditions(summary), binned=views_by_success(summary), short=short)
+                       conditions=conditions(summary), binned=views_by_success(summary), short=short,
+                       margin_text=margin_text, standing=standing)
 
 
 def _unseen_twins(summary: dict) -> list[dict]:
@@ -64,6 +65,22 @@ def headline(summary: dict) -> str:
     """The verdict with what has to be true for it."""
     word, needed = summary['verdict']['word'], conditions(summary)
     return f'{word} {needed[0]["text"]}' if word == 'feasible if' and needed else word
+
+
+def margin_text(summary: dict) -> str:
+    """How many times as large errors may be."""
+    margin, most = summary['outlook']['margin'], summary['outlook']['most_margin']
+    return f'at least {most:g}' if margin == most else f'{margin:.2g}'
+
+
+def standing(reason: dict) -> tuple[str, str]:
+    """Whether a need is met, in words and as the class of its badge."""
+    low, high = reason['interval'] or (reason['figure'], reason['figure'])
+    if low < reason['needed'] < high:
+        return ('holds, not surely' if reason['holds'] else 'missed, not surely'), 'inconclusive'
+    if reason['holds']:
+        return 'holds', 'better'
+    return 'missed', 'worse' if reason['decides'] else 'inconclusive'
 
 
 def conditions(summary: dict) -> list[dict]:
@@ -165,11 +182,11 @@ def _budget_most(rows: Sequence[dict]) -> dict[str, float]:
 def _reason_lines(summary: dict) -> list[str]:
     lines = []
     for reason in summary['verdict']['reasons']:
-        mark = 'holds ' if reason['holds'] else 'MISSED'
-        text = f'{mark} {reason["name"]}: {reason["text"]}'
+        mark, _ = standing(reason)
+        text = f'{mark if reason["holds"] else mark.upper():6} {reason["name"]}: {reason["text"]}'
         lines += textwrap.wrap(text, TEXT_WIDTH, subsequent_indent='       ')
     if summary['outlook']['margin']:
-        lines.append(f'       margin: errors {summary["outlook"]["margin"]:.2g} times those expected still do')
+        lines.append(f'       margin: errors {margin_text(summary)} times those expected still do')
     return lines
 
 
@@ -186,7 +203,7 @@ def _budget_rows(summary: dict) -> list[str]:
     rows = [['error from', 'across sight', 'along sight', 'tilt', 'about sight', 'success without']]
     for row in summary['budget']:
         rows.append([row['name'], *(short(row[column], unit) for column, unit in UNITS.items()),
-                     display.quantity(row['success_without'], '1') if row['name'] != 'total' else display.NOTHING])
+                     display.quantity(row['success_without'], '1')])
     return aligned(rows)
 
 

@@ -146,21 +146,20 @@ def plain_std(covariance: np.ndarray) -> dict[str, float]:
 
 
 def attainable_accuracy(mesh: Mesh, camera: Camera, views: Sequence[View], imaging: Imaging | None = None,
-                        symmetry: Symmetry = NO_SYMMETRY, seed: int = 0, with_ambiguities: bool = True,
+                        symmetry: Symmetry = NO_SYMMETRY, seed: int = 0,
                         progress: Callable[[], None] | None = None,
-                        free_axes: Sequence[np.ndarray] = ()) -> AttainableAccuracy:
+                        free_axes: Sequence[np.ndarray] | None = None) -> AttainableAccuracy:
     """The Cramér-Rao bound of the object's pose in each view, and what looks alike in them.
 
     :param imaging: noise, blur, depth; 2 grey levels of noise and 0.6 px of blur when None
     :param symmetry: declared on the model card
     :param seed: of what is behind the object
-    :param with_ambiguities: search for what looks alike
     :param progress: called once a view
-    :param free_axes: (3,) each, about which any turn is known to look alike, where it is not searched for
+    :param free_axes: (3,) each, about which any turn is known to look alike; None to search for what does
     """
     imaging = imaging or Imaging()
-    ambiguities = find_ambiguities(mesh, camera, views, symmetry) if with_ambiguities else []
-    axes = undeclared_axes(ambiguities) if with_ambiguities else list(free_axes)
+    ambiguities = find_ambiguities(mesh, camera, views, symmetry) if free_axes is None else []
+    axes = undeclared_axes(ambiguities) if free_axes is None else list(free_axes)
     bounds = []
     with ObjectRenderer(mesh) as renderer:
         for index, view in enumerate(views):

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from posegrasp_ros.feasibility.required.axis_sampling import AXES, Attempts, begin_axis_sampling
 from posegrasp_ros.feasibility.required.axis_tolerance import AxisTolerance
-from posegrasp_ros.feasibility.required.success_curve import GraspTrial, fit_curve
+from posegrasp_ros.feasibility.required.success_curve import GraspTrial, fit_curves
 from posegrasp_ros.feasibility.required.success_model import SuccessModel, error_gauge, unit_normals
 from posegrasp_ros.feasibility.required.trials import Disturbance, TrialScenes, trial_workers
 from posegrasp_ros.grasping.gripper import Gripper
@@ -136,14 +136,14 @@ def required_accuracy(item: PickObject, gripper: Gripper, wanted: float = 0.95, 
         for trial in _joint_trials(item, scenes, picks, seed, attempts):
             joint.append(trial)
             bar.update()
-        curve = fit_curve(item.planner.tolerance, joint)
-        sampling = begin_axis_sampling(item.planner, curve, scenes[:FEW_SCENES], seed)
+        model = SuccessModel(item.planner, fit_curves(item.planner.tolerance, joint, seed=seed))
+        sampling = begin_axis_sampling(item.planner, model.curve, scenes[:FEW_SCENES], seed)
         for index in range(picks):
             sampling.round(len(AXES) * index, attempts)
             bar.update(len(AXES))
-    return RequiredAccuracy(wanted, SuccessModel(item.planner, curve), scenes,
-                            *sampling.tolerances(wanted, curve.ceiling), graspless_reason=_most_common(reasons),
-                            graspless_share=float(np.mean([bool(reason) for reason in reasons])))
+    return RequiredAccuracy(wanted, model, scenes, *sampling.tolerances(wanted, model.curve.ceiling),
+                            graspless_share=float(np.mean([bool(reason) for reason in reasons])),
+                            graspless_reason=_most_common(reasons))
 
 
 def _joint_trials(item: PickObject, scenes: Sequence[RestingScene], picks: int, seed: int,

@@ -20,6 +20,8 @@ PRIOR_LOG_SCALES, PRIOR_SCALE_SD = np.log((1.0, 0.97, 0.9, 1.22, 0.96, 0.97)), 0
 # Share of picks that come out by chance, so that one lucky pick far outside does not bend the curve.
 BY_CHANCE = 0.02
 LEAST_GAUGE = 1e-6
+# How many other curves tell how sure the most probable one is, and the step of its derivatives.
+DRAWS, STEP = 24, 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,24 +71,33 @@ def gauge(tolerance: Tolerance, grasps: np.ndarray, tcp_deltas: np.ndarray) -> n
     return np.maximum((np.einsum('nkd,nd->nk', rows, tcp_deltas) / limits).max(axis=1), LEAST_GAUGE)
 
 
-def fit_curve(tolerance: Tolerance, trials: Sequence[GraspTrial]) -> SuccessCurve:
-    """The most probable curve after these picks (maximum a posteriori, independent normal priors)."""
+def fit_curves(tolerance: Tolerance, trials: Sequence[GraspTrial], draws: int = DRAWS,
+               seed: int = 0) -> tuple[SuccessCurve, ...]:
+    """The most probable curve after these picks (maximum a posteriori, independent normal priors), and behind it
+    draws of what else it may be: from the normal law that the posterior is like there (Laplace's approximation,
+    with the expected information of the picks)."""
     tried = [trial for trial in trials if trial.grasp is not None]
-    if not tried:
-        return SuccessCurve()
-    grasps = np.array([trial.grasp for trial in tried])
-    deltas = np.array([trial.tcp_delta for trial in tried])
-    lifted = np.array([trial.lifted for trial in tried])
+    grasps = np.array([trial.grasp for trial in tried], dtype=int)
+    deltas = np.array([trial.tcp_delta for trial in tried]).reshape(-1, 6)
+    lifted = np.array([trial.lifted for trial in tried], dtype=bool)
     means = np.array([PRIOR_CEILING_LOGIT, PRIOR_LOG_MIDPOINT, PRIOR_LOG_STEEPNESS, *PRIOR_LOG_SCALES])
     spreads = np.array([PRIOR_CEILING_SD, PRIOR_MIDPOINT_SD, PRIOR_STEEPNESS_SD, *np.full(6, PRIOR_SCALE_SD)])
 
+    def foretold(parameters: np.ndarray) -> np.ndarray:
+        return BY_CHANCE / 2 + (1 - BY_CHANCE) * _curve(parameters).success(tolerance, grasps, deltas)
+
     def surprise(parameters: np.ndarray) -> float:
         """Negative logarithm of the posterior density, but for a constant."""
-        foretold = BY_CHANCE / 2 + (1 - BY_CHANCE) * _curve(parameters).success(tolerance, grasps, deltas)
-        unlikely = -np.log(np.where(lifted, foretold, 1.0 - foretold)).sum()
+        chances = foretold(parameters)
+        unlikely = -np.log(np.where(lifted, chances, 1.0 - chances)).sum()
         return float(unlikely + 0.5 * (((parameters - means) / spreads) ** 2).sum())
 
-    return _curve(minimize(surprise, means, method='L-BFGS-B').x)
+    best = minimize(surprise, means, method='L-BFGS-B').x
+    chances, steps = foretold(best), STEP * np.eye(len(best))
+    slopes = np.array([foretold(best + step) - foretold(best - step) for step in steps]).T / (2 * STEP)
+    information = np.diag(spreads**-2.0) + (slopes.T / (chances * (1 - chances))) @ slopes
+    drawn = np.random.default_rng(seed).multivariate_normal(best, np.linalg.inv(information), draws)
+    return tuple(_curve(parameters) for parameters in (best, *drawn))
 
 
 def _curve(parameters: np.ndarray) -> SuccessCurve:

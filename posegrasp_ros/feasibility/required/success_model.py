@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -30,14 +31,20 @@ class SuccessModel:
     """Plans as the planner does, told the covariance, and integrates the success curve over the pose's error.
 
     :param planner: of the object and the gripper
-    :param curve: fitted to simulated picks; what is thought before any where it is left out
+    :param curves: fitted to simulated picks, the most probable one first, then what else it may be; what is
+        thought before any pick where they are left out
     """
 
     planner: GraspPlanner
-    curve: SuccessCurve = field(default_factory=SuccessCurve)
+    curves: tuple[SuccessCurve, ...] = (SuccessCurve(),)
+
+    @property
+    def curve(self) -> SuccessCurve:
+        """The most probable one."""
+        return self.curves[0]
 
     def with_planner(self, planner: GraspPlanner) -> SuccessModel:
-        """The same curve for other grasps or another gripper."""
+        """The same curves for other grasps or another gripper."""
         return replace(self, planner=planner)
 
     def success(self, base_from_object: np.ndarray, covariance: np.ndarray, scene: Scene = ON_THE_TABLE) -> float:
@@ -49,6 +56,15 @@ class SuccessModel:
         :param base_from_object: (4, 4) where it really is
         :param covariance: (6, 6) of the pose that the planner is told, base frame; zeros for a perfect one
         """
+        return float(self._successes(self.curves[:1], base_from_object, covariance, scene)[0])
+
+    def by_curve(self, base_from_object: np.ndarray, covariance: np.ndarray,
+                 scene: Scene = ON_THE_TABLE) -> np.ndarray:
+        """(C,) the same by each of the curves."""
+        return self._successes(self.curves, base_from_object, covariance, scene)
+
+    def _successes(self, curves: Sequence[SuccessCurve], base_from_object: np.ndarray, covariance: np.ndarray,
+                   scene: Scene) -> np.ndarray:
         covariance = bounded(covariance)
         factor = _factor(self.planner.symmetry.without_spin(covariance, base_from_object))
         planner, chances = patient(self.planner), []
@@ -56,18 +72,19 @@ class SuccessModel:
             units = _level_units().copy()
             units[:, TIPPING] = told_unit[TIPPING]
             told = perturb(base_from_object, -factor @ told_unit)
-            chances.append(self._chance(planner, told, covariance, units @ factor.T, scene))
-        return float(np.mean(chances))
+            chances.append(_chances(curves, planner, told, covariance, units @ factor.T, scene))
+        return np.mean(chances, axis=0)
 
-    def _chance(self, planner: GraspPlanner, told: np.ndarray, covariance: np.ndarray, deltas: np.ndarray,
-                scene: Scene) -> float:
-        """Mean success of the plan for one told pose over disturbances (N, 6) of it, base frame."""
-        plan = planner.plan(told, covariance, scene)
-        if not plan.grasps:
-            return 0.0
-        grasps = np.full(len(deltas), grasp_number(planner, plan.grasps[0].name))
-        in_tcp = tcp_deltas(told, plan.grasps[0].base_from_tcp, deltas)
-        return float(self.curve.success(planner.tolerance, grasps, in_tcp).mean())
+
+def _chances(curves: Sequence[SuccessCurve], planner: GraspPlanner, told: np.ndarray, covariance: np.ndarray,
+             deltas: np.ndarray, scene: Scene) -> np.ndarray:
+    """(C,) mean success by each curve of the plan for one told pose over disturbances (N, 6) of it, base frame."""
+    plan = planner.plan(told, covariance, scene)
+    if not plan.grasps:
+        return np.zeros(len(curves))
+    grasps = np.full(len(deltas), grasp_number(planner, plan.grasps[0].name))
+    in_tcp = tcp_deltas(told, plan.grasps[0].base_from_tcp, deltas)
+    return np.array([curve.success(planner.tolerance, grasps, in_tcp).mean() for curve in curves])
 
 
 def patient(planner: GraspPlanner) -> GraspPlanner:
