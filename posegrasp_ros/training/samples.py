@@ -20,7 +20,11 @@ CROP_SPREADS = ((0.09, 0.07), (0.18, 0.14), (0.40, 0.25))
 MOST_OFF = np.log(2.0)
 SCENE_SIZE = (320, 256)
 DETECTOR_STRIDE = 8
-MOST_COVERS = 3
+COVERED = 0.6
+"""Share of pictures with something in front of the object."""
+HIDDEN, HIDDEN_WELL, MOST_COVERS = (0.05, 0.6), (0.3, 0.6), 4
+"""Share of the object that a cover hides, and that of a large one; so many are tried for it."""
+LARGE_COVERS = 0.4
 RADIUS_RANGE_PX = (11.0, 90.0)
 """Bounding sphere's radius in the detector's input: what it is trained to find."""
 
@@ -109,7 +113,7 @@ class SampleMaker:
                 _cast_shadow(rng, canvas, view, placement)
             _paste(rng, canvas, view, placement)
         hidden = np.zeros(canvas.shape[:2], bool)
-        if rng.random() < 0.5:
+        if rng.random() < COVERED:
             for view, placement in placed:
                 hidden |= self._cover(rng, canvas, view, placement)
         return photograph(rng, canvas), hidden
@@ -126,15 +130,16 @@ class SampleMaker:
         _paste(rng, canvas, view, placement, surface)
 
     def _cover(self, rng, canvas: np.ndarray, view: View, placement: Placement) -> np.ndarray:
-        """Put something in front of the object that hides up to about 60 % of it; (H, W) bool where."""
+        """Put something in front of the object that hides a part of it; (H, W) bool where."""
         height, width = canvas.shape[:2]
         window, colour = _warp(view.colours, placement, (width, height))
         seen = colour[:, :, 3] > 127
+        low, high = np.count_nonzero(seen) * np.array(HIDDEN_WELL if rng.random() < LARGE_COVERS else HIDDEN)
         for _ in range(MOST_COVERS):
             shape = np.zeros((height, width), np.uint8)
             _draw_blob(rng, shape, placement)
             hidden = np.count_nonzero(seen & (shape[window] > 0))
-            if 0.05 * np.count_nonzero(seen) < hidden < 0.6 * np.count_nonzero(seen):
+            if low < hidden < high:
                 break
         else:
             return np.zeros((height, width), bool)
