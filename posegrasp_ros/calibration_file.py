@@ -21,6 +21,7 @@ def load_camera(path: str | Path) -> Camera:
     distortion = fields.inner('distortion_coefficients') if saved else fields
     width, height = (fields.number(name, 1, 65535, 'pixels') for name in
                      (('image_width', 'image_height') if saved else ('width', 'height')))
+    _refuse_parts(fields, width, height)
     coefficients = distortion.values.get('data' if saved else 'd', [])
     if not isinstance(coefficients, list) or not all(isinstance(value, (int, float)) for value in coefficients):
         raise distortion.error('data' if saved else 'd', 'a list of numbers')
@@ -32,6 +33,17 @@ def load_camera(path: str | Path) -> Camera:
                       model)
     except CameraError as error:
         raise CameraError(f'{path}: {error}') from error
+
+
+def _refuse_parts(fields: Fields, width: float, height: float) -> None:
+    """What is said of the whole chip does not hold for binned or cropped images."""
+    for name in ('binning_x', 'binning_y'):
+        if fields.values.get(name) not in (None, 0, 1):
+            raise fields.error(name, '0 or 1, an image that is not binned')
+    region = fields.values.get('roi') or {}
+    whole = {'x_offset': 0, 'y_offset': 0, 'width': width, 'height': height}
+    if not isinstance(region, dict) or any(region.get(name) not in (None, 0, whole[name]) for name in whole):
+        raise fields.error('roi', 'the whole image')
 
 
 def _first_document(path: Path) -> Fields:

@@ -11,7 +11,7 @@ from posegrasp_ros.feasibility.attainable.calibration_errors import CalibrationE
 from posegrasp_ros.feasibility.attainable.efficiency import MEASURED_NOISE, compare, efficiency_at
 from posegrasp_ros.feasibility.attainable.fisher import PixelNoise, bound, pixel_jacobian
 from posegrasp_ros.feasibility.attainable.image_information import Imaging
-from posegrasp_ros.feasibility.attainable.views import View, sample_views
+from posegrasp_ros.feasibility.attainable.views import SightError, View, sample_views
 from posegrasp_ros.feasibility.attainable.weak_direction import weakest_direction, words_of
 from posegrasp_ros.geometry import perturb, transform_points
 from posegrasp_ros.mesh import Mesh, load_mesh
@@ -36,6 +36,14 @@ def test_views_are_within_what_was_asked_for(box):
         assert transform_points(view.base_from_object, box.vertices)[:, 2].min() == pytest.approx(0, abs=1e-6)
         pixel = CAMERA.project(transform_points(view.camera_from_object, box.centre[None]))[0]
         assert (pixel > 0).all() and (pixel < (640, 480)).all()
+
+
+def test_every_view_shows_the_whole_object_or_the_camera_is_refused(box):
+    near = Camera.from_field_of_view(640, 480, np.radians(130))
+    assert all(view.shows_whole(box, near) for view in sample_views(box, near, (0.15, 0.3), count=20, seed=3))
+    far = Camera.from_field_of_view(640, 480, np.radians(8))
+    with pytest.raises(SightError, match=r'whole object from 0\.4'):
+        sample_views(box, far, (0.4, 0.5), count=3, seed=3)
 
 
 def test_a_textured_box_is_known_least_along_the_line_of_sight(box):

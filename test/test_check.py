@@ -144,6 +144,8 @@ def test_a_camera_info_that_was_echoed_is_read(tmp_path):
     ({'distortion_model': 'magic'}, 'distortion_model: expected plumb_bob or'),
     ({'distortion_coefficients': {'data': ['a']}}, 'distortion_coefficients.data: expected a list of numbers'),
     ({'distortion_coefficients': {'data': [0.1, 0.2]}}, 'plumb_bob has 4, 5, 8, 12, 14 coefficients, got 2'),
+    ({'binning_x': 2}, 'binning_x: expected 0 or 1, an image that is not binned, got 2'),
+    ({'roi': {'x_offset': 100, 'y_offset': 0, 'width': 320, 'height': 240}}, 'roi: expected the whole image'),
 ])
 def test_a_wrong_calibration_is_refused(tmp_path, changes, expected):
     path = tmp_path / 'camera.yaml'

@@ -29,7 +29,8 @@ def test_what_makes_no_sense_is_refused(kind, text):
 @pytest.mark.parametrize(('arguments', 'expected'), [
     (['box', '--picks-per-hour', '300', '--pick-value', '0.1'], '--failure-cost'),
     (['box', '--picks-per-hour', '300', '--pick-value', '0', '--failure-cost', '0'], 'expected above 0'),
-    (['box', '--distance', '0.05'], 'outside of the object'),
+    (['box', '--distance', '0.05'], 'the whole object in the image, from 0.2'),
+    (['tiny_cube', '--distance', '20'], 'at least 4 pixels across'),
     (['nothing.obj'], 'expected a model folder, a mesh file'),
     (['box', '--symmetry-axis', 'z'], 'whose model card'),
     (['tiny_cube', '--measured'], 'expected an object with a model folder'),

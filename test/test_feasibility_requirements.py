@@ -11,9 +11,19 @@ from posegrasp_ros.feasibility.derived_entries import KIND, NAME, derived_entrie
 from posegrasp_ros.metrics.baselines import load_ledger
 from posegrasp_ros.metrics.ledger_file import add_entries, replace_entries
 
+EXACT = np.zeros((6, 6))
+
+
+def test_what_the_calibration_takes_is_taken_off():
+    calibration = np.diag([0.0018, 0.0018, 0.0018, 0.03, 0.03, 0.03])**2
+    whole, left = (derived_requirements((0.003, 0.05), taken, 0.95, 100) for taken in (EXACT, calibration))
+    assert left['position_error_median'] == pytest.approx(0.8 * whole['position_error_median'])
+    assert left['rotation_error_median'] == pytest.approx(0.8 * whole['rotation_error_median'])
+    assert 'position_error_median' not in derived_requirements((0.0015, 0.05), calibration, 0.95, 100)
+
 
 def test_medians_are_those_of_such_errors():
-    requirements = derived_requirements((0.003, 0.05), wanted=0.95, allowed_ms=100)
+    requirements = derived_requirements((0.003, 0.05), EXACT, wanted=0.95, allowed_ms=100)
     lengths = np.linalg.norm(np.random.default_rng(1).normal(0, 0.003, (100_000, 3)), axis=1)
     assert requirements['position_error_median'] == pytest.approx(np.median(lengths), rel=0.01)
     ratio = requirements['rotation_error_median'] / requirements['position_error_median']
@@ -22,19 +32,19 @@ def test_medians_are_those_of_such_errors():
 
 
 def test_turns_about_an_axis_of_symmetry_are_no_errors():
-    needed = derived_requirements((0.003, 0.05), 0.95, 100, spins=True)['rotation_error_median']
+    needed = derived_requirements((0.003, 0.05), EXACT, 0.95, 100, spins=True)['rotation_error_median']
     angles = np.linalg.norm(np.random.default_rng(1).normal(0, 0.05, (100_000, 2)), axis=1)
     assert needed == pytest.approx(np.median(angles), rel=0.01)
 
 
 def test_where_no_error_is_small_enough_no_accuracy_is_required():
-    assert set(derived_requirements((0.0, 0.0), 0.95, 100)) == {'grasp_success_rate', 'image_to_pose_p50'}
+    assert set(derived_requirements((0.0, 0.0), EXACT, 0.95, 100)) == {'grasp_success_rate', 'image_to_pose_p50'}
 
 
 def test_the_ledger_keeps_what_it_has_and_a_new_study_replaces_the_old(tmp_path):
     path = tmp_path / 'baselines.yaml'
     for position_m in (0.004, 0.003):
-        requirements = derived_requirements((position_m, 0.05), 0.95, 100)
+        requirements = derived_requirements((position_m, 0.05), EXACT, 0.95, 100)
         add_entries(path, derived_entries(requirements, 'box, franka_hand', '2026-11-24'))
     entries = load_ledger(path).metrics['position_error_median'].entries
     derived, = [entry for entry in entries if entry.source.startswith('derived')]
@@ -49,10 +59,9 @@ def test_the_ledger_keeps_what_it_has_and_a_new_study_replaces_the_old(tmp_path)
 
 def test_what_a_new_study_does_not_require_is_taken_out(tmp_path):
     path = tmp_path / 'baselines.yaml'
-    replace_entries(path, derived_entries(derived_requirements((0.004, 0.05), 0.95, 100), 'box', '2026-11-24'),
-                    KIND, NAME)
-    replace_entries(path, derived_entries(derived_requirements((0.0, 0.0), 0.95, 100), 'box', '2026-11-25'),
-                    KIND, NAME)
+    for isotropic, date in (((0.004, 0.05), '2026-11-24'), ((0.0, 0.0), '2026-11-25')):
+        entries = derived_entries(derived_requirements(isotropic, EXACT, 0.95, 100), 'box', date)
+        replace_entries(path, entries, KIND, NAME)
     ledger, shipped = load_ledger(path), load_ledger()
     for metric in ('position_error_median', 'rotation_error_median'):
         assert ledger.metrics[metric].entries == shipped.metrics[metric].entries

@@ -61,6 +61,20 @@ def test_only_what_is_missed_for_sure_is_refused(name):
         assert any(f'93.0 % [90.0, {100 * high:.1f}]' in reason.text for reason in reasons)
 
 
+def test_what_was_measured_on_this_machine_another_may_mend():
+    late = stated_timing(200, rate_hz=10)
+    assert judge(reasons_of(GOOD, NEEDS, seen(), late)) == NOT
+    assert judge(reasons_of(GOOD, NEEDS, seen(), replace(late, pose_p95_ms=250.0))) == IF
+    assert replace(late, pose_p95_ms=250.0).allowed_median_ms == pytest.approx(80)
+
+
+def test_only_what_surely_does_not_pay_is_refused():
+    unsure = Worth.draw(Business(Range(300, 300), Range(0.05, 0.5), Range(0.4, 4.0), Range(30, 30)), seed=1)
+    worth = {**unsure.to_dict(0.9), 'pays_from': {'value': 0.995, 'interval': [0.97, 0.999]}}
+    assert judge(reasons_of(GOOD, NEEDS, seen(), FAST, worth)) == IF
+    assert judge(reasons_of(GOOD._replace(ideal=0.96, success=0.96), NEEDS, seen(), FAST, worth)) == NOT
+
+
 def test_what_looks_alike_is_harmless_where_orientation_does_not_matter():
     assert judge(reasons_of(GOOD, replace(NEEDS, orientation=False), seen(1.0), FAST)) == FEASIBLE
 

@@ -17,15 +17,18 @@ from posegrasp_ros.feasibility.cell import Cell, Needs
 from posegrasp_ros.feasibility.label import with_label
 from posegrasp_ros.feasibility.outlook import Figures, Outlook
 from posegrasp_ros.feasibility.study import standing_for_all
-from posegrasp_ros.feasibility.verdict import FEASIBLE, IF, NOT, judge
+from posegrasp_ros.feasibility.verdict import FEASIBLE, IF, NOT, Reason, judge
 from posegrasp_ros.feasibility.what_if import (
+    Change,
     both,
     calibration_changes,
     camera_changes,
+    go_together,
     gripper_changes,
     need_changes,
 )
 from posegrasp_ros.grasping.gripper import load_gripper
+from posegrasp_ros.metrics.statistics import Interval
 from posegrasp_ros.simulation.pick_objects import load_object
 
 
@@ -135,8 +138,32 @@ def test_few_views_have_good_and_bad_ones_as_all_have():
 def test_what_no_change_mends_is_refused_for_that(cell, word, with_changes, verdict):
     """``verdict`` is that on the further reasons alone."""
     figures = Figures(success=0.8, ideal=0.99, true_pose=0.99, share_of_views=0.5)
-    planned = SimpleNamespace(word=word, figures=figures, cell=cell)
-    found = [SimpleNamespace(word=each, figures=figures._replace(success=0.9)) for each in with_changes]
+    missed = Reason('views', False, 0.5, 0.95, '1', '', decides=False)
+    planned = SimpleNamespace(word=word, reasons=[missed], cell=cell)
+    found = [SimpleNamespace(word=each, figures=figures._replace(share_of_views=0.9)) for each in with_changes]
     reasons = nothing_helps(planned, found)
     assert judge(reasons) == verdict
     assert [reason.figure for reason in reasons] == [0.9] * (verdict == NOT)
+
+
+def test_what_is_not_missed_for_sure_is_not_refused_for_want_of_a_change():
+    unsure = Reason('grip', False, 0.94, 0.95, '1', '', decides=False, interval=Interval(0.90, 0.97))
+    reasons = nothing_helps(SimpleNamespace(word=IF, reasons=[unsure]), [])
+    assert judge([unsure, *reasons]) == IF
+
+
+def test_changes_of_the_gripper_go_together_in_one_order(cell):
+    side = Change('another grasp side', 'side', lambda before: (*before, 'side'))
+    softer = Change('softer fingers', 'softer', lambda before: (*before, 'softer'))
+    wider = Change('wider gripper', 'wider', lambda before: (*before, 'wider'))
+    nearer = Change('nearer camera', 'nearer', lambda before: (*before, 'nearer'))
+    assert both(softer, wider).apply(()) == ('wider', 'softer') == both(wider, softer).apply(())
+    assert both(side, softer).apply(()) == ('softer', 'side')
+    assert both(nearer, side).apply(()) == ('side', 'nearer')
+
+
+def test_two_changes_of_the_camera_go_together_while_it_sees_the_whole_object(cell):
+    nearer, longer, *_ = camera_changes(cell)
+    assert go_together(cell, nearer, longer) and not go_together(cell, nearer, nearer)
+    near = replace(cell, distances_m=(0.35, 0.5))
+    assert not go_together(near, nearer, longer)

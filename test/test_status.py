@@ -200,6 +200,16 @@ def test_the_need_is_that_of_the_newest_study(project):
     assert 'the ledger does not hold it for position_error_median' in project.gate('requirement').figure
 
 
+def test_a_study_of_another_model_is_not_one_of_this_object_though_it_is_as_large(project):
+    project.study()
+    path = project.path / 'runs/study/summary.json'
+    summary = json.loads(path.read_text())
+    for name, opened in (('box', True), ('cereal', False)):
+        summary['object'] |= {'name': name, 'model': {'sha256': 'some'}}
+        path.write_text(json.dumps(summary))
+        assert project.gate('feasible').is_open == opened
+
+
 def test_a_study_that_no_accuracy_is_enough_for_requires_none_and_shuts_the_gate(project):
     project.study('not feasible', holds=False, grasp_success_rate=0.95)
     gate = project.gate('requirement')

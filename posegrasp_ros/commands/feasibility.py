@@ -18,6 +18,8 @@ from posegrasp_ros.processors import usable_cpus
 EXAMPLE = 'Example: posegrasp feasibility box --size 640x480 --hfov 60 --distance 0.4:0.8 --out runs/feasibility'
 # Options of which worth needs all.
 WORTH = ('picks_per_hour', 'pick_value', 'failure_cost')
+# Of an object that is smaller in the image there is nothing to be seen.
+LEAST_ACROSS_PX = 4
 
 
 def add_feasibility(commands) -> None:
@@ -126,10 +128,8 @@ def _cell(options: argparse.Namespace):
     from posegrasp_ros.grasping.library import NoGraspError
     from posegrasp_ros.simulation.pick_objects import with_grasps
 
-    gripper, named = load_gripper(options.gripper), _object(options)
-    if options.distance[0] <= named.mesh.radius:
-        raise BadInput(f'--distance: expected the camera outside of the object, farther than '
-                       f'{named.mesh.radius:.3f} m from its middle, got {options.distance[0]:g}')
+    gripper, named, camera = load_gripper(options.gripper), _object(options), _camera(options)
+    _check_sight(camera, named.mesh, options.distance)
     item, no_grasp_reason = None, ''
     try:
         # Grasps in model folders are for the default gripper; for any other they are sampled.
@@ -137,11 +137,26 @@ def _cell(options: argparse.Namespace):
     except NoGraspError as error:
         no_grasp_reason = str(error)
     measured = _measured_efficiency(options, named)
-    cell = Cell(named, item, gripper, _camera(options), options.distance,
+    cell = Cell(named, item, gripper, camera, options.distance,
                 CalibrationErrors(options.focal_error, options.mount_mm / 1000, math.radians(options.mount_deg)),
                 _efficiency(options, measured), Imaging(PixelNoise(options.pixel_noise), depth=options.depth),
                 Needs(options.wanted, options.orientation == 'needed', options.rate), measured)
     return cell, no_grasp_reason
+
+
+def _check_sight(camera, mesh, distances_m: tuple[float, float]) -> None:
+    """Before minutes are spent: whether there is a picture of the object to speak of."""
+    from posegrasp_ros.feasibility.cell import nearest_whole
+
+    near_m, far_m = distances_m
+    fitting_m = nearest_whole(camera, mesh.radius)
+    if near_m < fitting_m:
+        raise BadInput(f'--distance: expected the whole object in the image, from {fitting_m:.3g} m of its middle '
+                       f'on, got {near_m:g}')
+    across_px = 2 * camera.fx * mesh.radius / far_m
+    if across_px < LEAST_ACROSS_PX:
+        raise BadInput(f'--distance: expected an object of at least {LEAST_ACROSS_PX} pixels across, got '
+                       f'{across_px:.2g} from {far_m:g} m')
 
 
 def _object(options: argparse.Namespace):

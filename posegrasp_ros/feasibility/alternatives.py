@@ -4,18 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import combinations, islice
 
 from tqdm import tqdm
 
 from posegrasp_ros.feasibility.attainable.accuracy import AttainableAccuracy, ViewBound
+from posegrasp_ros.feasibility.attainable.views import SightError
 from posegrasp_ros.feasibility.cell import Cell
 from posegrasp_ros.feasibility.outlook import Figures, Outlook, expect, nothing_to_expect
 from posegrasp_ros.feasibility.required.success_model import SuccessModel
 from posegrasp_ros.feasibility.sight import look
 from posegrasp_ros.feasibility.timing import Timing
-from posegrasp_ros.feasibility.verdict import FEASIBLE, IF, NOT, Reason, judge, missed_needs, reasons_of
-from posegrasp_ros.feasibility.what_if import Change, both, changes_of
+from posegrasp_ros.feasibility.verdict import (
+    FEASIBLE,
+    IF,
+    LIFTS,
+    NOT,
+    Reason,
+    judge,
+    missed_needs,
+    reasons_of,
+)
+from posegrasp_ros.feasibility.what_if import Change, both, changes_of, go_together
 from posegrasp_ros.feasibility.worth import Worth
 from posegrasp_ros.grasping.library import NoGraspError
 from posegrasp_ros.workers import workers
@@ -35,8 +45,7 @@ class Planned:
     :param chosen: numbers of the few views that changes are tried on
     :param outlook: over these
     :param figures: over all views
-    :param word: the verdict
-    :param missed: names of the needs that are not met
+    :param reasons: of the verdict
     """
 
     cell: Cell
@@ -47,9 +56,18 @@ class Planned:
     figures: Figures
     timing: Timing
     worth: Worth | None
-    word: str
-    missed: frozenset[str]
+    reasons: Sequence[Reason]
     seed: int
+
+    @property
+    def word(self) -> str:
+        """The verdict."""
+        return judge(self.reasons)
+
+    @property
+    def missed(self) -> frozenset[str]:
+        """Names of the needs that are not met."""
+        return missed_needs(self.reasons)
 
     @property
     def bounds(self) -> list[ViewBound]:
@@ -89,25 +107,30 @@ def try_changes(planned: Planned, jobs: int, progress: bool = True) -> list[Alte
     changes = changes_of(planned.cell, planned.timing.attainable_hz)
     found = _tried(planned, changes, jobs, progress)
     if planned.word != FEASIBLE and not any(each.word == FEASIBLE for each in found):
-        found = _best_first(found + _tried(planned, _pairs(found), jobs, progress))
+        found = _best_first(found + _tried(planned, _pairs(planned.cell, found), jobs, progress))
     return found
 
 
 def nothing_helps(planned: Planned, found: Sequence[Alternative]) -> list[Reason]:
-    """What refuses a cell that lacks little, where no change that was tried is enough; nothing for any other."""
+    """What refuses a cell that surely lacks a little, where no change that was tried is enough; nothing for any
+    other."""
     if planned.word != IF or any(each.word == FEASIBLE for each in found):
         return []
-    best = max([planned.figures.success, *(each.figures.success for each in found)])
-    return [Reason('changes', False, best, planned.cell.needs.success, '1',
-                   'None of the changes that were tried, alone or two together, makes it feasible.')]
+    missed = next(reason for reason in planned.reasons if not reason.holds)
+    figure = LIFTS[missed.name].figure if missed.name in LIFTS else None
+    best = max([missed.figure, *(getattr(each.figures, figure) for each in found if figure)])
+    return [Reason('changes', False, best, missed.needed, missed.unit,
+                   f'None of the {len(found)} changes that were tried, alone or two together, makes it feasible.',
+                   decides=any(reason.is_sure for reason in planned.reasons if not reason.holds))]
 
 
-def _pairs(found: Sequence[Alternative]) -> list[Change]:
+def _pairs(cell: Cell, found: Sequence[Alternative]) -> list[Change]:
     """The few most promising: those that together mend most, then those that gain most."""
     helpful = [each for each in found if each.helps]
     pairs = sorted(combinations(helpful, 2), key=lambda pair: -len(pair[0].mends | pair[1].mends))
-    return [both(first.change, second.change) for first, second in pairs
-            if first.change.name != second.change.name][:MOST_PAIRS]
+    changes = (both(first.change, second.change) for first, second in pairs
+               if go_together(cell, first.change, second.change))
+    return list(islice(changes, MOST_PAIRS))
 
 
 def try_change(planned: Planned, change: Change) -> Alternative:
@@ -120,8 +143,11 @@ def try_change(planned: Planned, change: Change) -> Alternative:
     bounds, attainable = planned.bounds, planned.attainable
     if change.looks_again:
         is_other_object = cell.mesh is not planned.cell.mesh
-        looked = look(cell, len(attainable.views), planned.seed,
-                      None if is_other_object else attainable.free_axes, planned.chosen)
+        try:
+            looked = look(cell, len(attainable.views), planned.seed,
+                          None if is_other_object else attainable.free_axes, planned.chosen)
+        except SightError:
+            return _alternative(planned, planned.cell, change, planned.outlook, attainable)
         bounds, attainable = looked.views, looked if is_other_object else attainable
     after = planned.outlook if cell.item is None else expect(cell, _model(planned, cell), bounds)
     return _alternative(planned, cell, change, after, attainable)

@@ -85,6 +85,9 @@ class Cell:
 
     def sees_whole_object(self) -> bool:
         """Whether the object, in the middle of the image, fits into it from nearest."""
-        camera, radius_m = self.camera, self.mesh.radius
-        slope = radius_m / max(self.distances_m[0] - radius_m, 1e-3)
-        return max(camera.fx * slope / camera.width, camera.fy * slope / camera.height) < 0.5
+        return self.distances_m[0] > nearest_whole(self.camera, self.mesh.radius)
+
+
+def nearest_whole(camera: Camera, radius_m: float) -> float:
+    """From how far on the middle of an image holds an object of that radius, metres to the object's middle."""
+    return radius_m * (1 + 2 * max(camera.fx / camera.width, camera.fy / camera.height))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from scipy import stats
 
 from posegrasp_ros.metrics.baselines import Entry
@@ -11,19 +12,23 @@ NAME, KIND = 'derived need', 'requirement'
 MEDIAN_OF = {count: float(stats.chi.ppf(0.5, count)) for count in (2, 3)}
 
 
-def derived_requirements(isotropic: tuple[float, float], wanted: float, allowed_ms: float,
+def derived_requirements(isotropic: tuple[float, float], calibration: np.ndarray, wanted: float, allowed_ms: float,
                          spins: bool = False) -> dict[str, float]:
     """What each metric has to reach, in the unit of the ledger's table.
 
-    The errors are the medians of normal errors that are as large in every direction.
+    The errors are the medians of normal errors that are as large in every direction. What the calibration takes
+    of them is taken off: no metric of an estimator sees it.
 
     :param isotropic: largest standard deviation along each axis, metres, and about each axis, radians, with which
         the wanted success is still reached; zeros where no error is small enough
+    :param calibration: (6, 6) mean covariance of what it adds, base frame
     :param spins: whether turns about an axis of the object's symmetry are no errors
     """
     needs = {'grasp_success_rate': wanted, 'image_to_pose_p50': allowed_ms}
-    if min(isotropic) > 0:
-        position_m, rotation_rad = isotropic
+    taken = (calibration[:3, :3], calibration[3:, 3:])
+    left = [std**2 - np.trace(part) / 3 for std, part in zip(isotropic, taken)]
+    if min(left) > 0:
+        position_m, rotation_rad = np.sqrt(left).tolist()
         needs |= {'position_error_median': MEDIAN_OF[3] * position_m,
                   'rotation_error_median': MEDIAN_OF[2 if spins else 3] * rotation_rad}
     return needs

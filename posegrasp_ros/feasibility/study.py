@@ -27,7 +27,7 @@ from posegrasp_ros.feasibility.required.accuracy import RequiredAccuracy, nothin
 from posegrasp_ros.feasibility.required.verification import VerifiedLevel, verify
 from posegrasp_ros.feasibility.sight import look
 from posegrasp_ros.feasibility.timing import Timing
-from posegrasp_ros.feasibility.verdict import Reason, judge, missed_needs, reasons_of
+from posegrasp_ros.feasibility.verdict import Reason, judge, reasons_of
 from posegrasp_ros.feasibility.worth import Worth
 
 # Far from any seed of the picks that the model is fitted to.
@@ -87,9 +87,11 @@ class Study:
 
     @property
     def requirements(self) -> dict[str, float]:
-        """By metric what the grasp and the rate ask for, in the unit of the ledger's table."""
-        return derived_requirements(self.required.isotropic, self.cell.needs.success, self.timing.allowed_ms,
-                                    spins=self.cell.named.symmetry.axis is not None)
+        """By metric what the grasp and the rate ask for of an estimator, in the unit of the ledger's table."""
+        calibration = np.mean([self.cell.calibration.covariance(bound.view) for bound in self.attainable.views],
+                              axis=0)
+        return derived_requirements(self.required.isotropic, calibration, self.cell.needs.success,
+                                    self.timing.allowed_median_ms, spins=self.cell.named.symmetry.axis is not None)
 
     def to_dict(self) -> dict:
         """What the summary says of it, plain values."""
@@ -123,8 +125,8 @@ def study(cell: Cell, timing: Timing, effort: Effort, worth: Worth | None = None
 
     :param no_grasp_reason: why the cell has no grasp; empty where it has some
     """
-    required = _required(cell, effort, no_grasp_reason)
     attainable = look(cell, effort.views, effort.seed, progress=effort.progress)
+    required = _required(cell, effort, no_grasp_reason)
     bounds, model = attainable.views, required.model
     outlook = _outlook(cell, required, bounds, effort.progress)
     figures = outlook.figures(cell.needs.success)
@@ -137,9 +139,9 @@ def study(cell: Cell, timing: Timing, effort: Effort, worth: Worth | None = None
     errors = axis_errors(model.planner if model else None, bounds, outlook.errors)
     budget = error_budget(cell, model, bounds, figures.success, chosen)
     planned = Planned(cell, model, attainable, chosen, _outlook(cell, required, few), figures, timing, worth,
-                      judge(reasons), missed_needs(reasons), effort.seed)
+                      reasons, effort.seed)
     alternatives = try_changes(planned, effort.jobs, effort.progress)
-    reasons += nothing_helps(planned, alternatives)
+    reasons = [*reasons, *nothing_helps(planned, alternatives)]
     return Study(cell, required, attainable, outlook, margin, errors, budget, timing, worth, reasons, alternatives,
                  _verification(cell, required, effort))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from posegrasp_ros import display
 from posegrasp_ros.feasibility.attainable.accuracy import AttainableAccuracy
@@ -15,15 +16,27 @@ from posegrasp_ros.metrics.statistics import Interval
 FEASIBLE, IF, NOT = 'feasible', 'feasible if', 'not feasible'
 # Ambiguities that depend on another face being in sight: whoever builds the cell has to know.
 TWINS = ('same artwork', 'twin faces')
-# Figure behind each need of the lift, and what is said of it and of what is wanted.
+
+
+class Lift(NamedTuple):
+    """A need of the lift.
+
+    :param figure: name of the one of :class:`Figures` behind it
+    :param text: what is said, with places for it and for what is wanted
+    """
+
+    figure: str
+    text: str
+
+
 LIFTS = {
-    'grip': ('true_pose', 'Told the true pose, the gripper lifts in {} of the picks; {} are wanted.'),
-    'camera': ('ideal', 'With the best estimator that this image allows (Cramér-Rao bound) and a perfect '
-               'calibration, {} of the picks lift; {} are wanted.'),
-    'success': ('success', 'With a good estimator and the stated calibration, {} of the picks are expected to '
-                'lift; {} are wanted.'),
-    'views': ('share_of_views', 'In {} of the views {} of the picks lift: an object that lies badly is missed '
-              'again and again.'),
+    'grip': Lift('true_pose', 'Told the true pose, the gripper lifts in {} of the picks; {} are wanted.'),
+    'camera': Lift('ideal', 'With the best estimator that this image allows (Cramér-Rao bound) and a perfect '
+                   'calibration, {} of the picks lift; {} are wanted.'),
+    'success': Lift('success', 'With a good estimator and the stated calibration, {} of the picks are expected to '
+                    'lift; {} are wanted.'),
+    'views': Lift('share_of_views', 'In {} of the views {} of the picks lift: an object that lies badly is missed '
+                  'again and again.'),
 }
 DECISIVE = ('grip', 'camera')
 
@@ -49,6 +62,11 @@ class Reason:
     text: str
     decides: bool = True
     interval: Interval | None = None
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether the need lies outside of the figure's interval."""
+        return self.interval is None or not self.interval.low < self.needed < self.interval.high
 
 
 def judge(reasons: Sequence[Reason]) -> str:
@@ -100,11 +118,12 @@ def _lift_reasons(figures: Figures, needs: Needs, graspless_share: float, graspl
 
 def _lift_reason(name: str, figures: Figures, needs: Needs) -> Reason:
     """It decides only where it is missed for sure."""
-    (of, text), wanted = LIFTS[name], needs.success
-    figure, interval = getattr(figures, of), figures.interval(of)
+    lift, wanted = LIFTS[name], needs.success
+    figure, interval = getattr(figures, lift.figure), figures.interval(lift.figure)
     said = f'{display.quantity(figure, "1")} {display.interval(interval, "1")}'
-    return Reason(name, figure >= wanted, figure, wanted, '1', text.format(said, display.quantity(wanted, '1')),
-                  name in DECISIVE and interval.high < wanted, interval)
+    return Reason(name, figure >= wanted, figure, wanted, '1',
+                  lift.text.format(said, display.quantity(wanted, '1')),
+                  decides=name in DECISIVE and interval.high < wanted, interval=interval)
 
 
 def _orientation_reasons(attainable: AttainableAccuracy, needs: Needs) -> list[Reason]:
@@ -123,17 +142,18 @@ def _orientation_reasons(attainable: AttainableAccuracy, needs: Needs) -> list[R
 
 
 def _time_reason(timing: Timing) -> Reason:
+    """What was measured is this machine's, as busy as it is: another may mend it."""
     nearly_all = f', 95 % at most {display.quantity(timing.pose_p95_ms, "ms")}' if timing.pose_p95_ms else ''
     return Reason('time', timing.is_kept, timing.late_ms, timing.allowed_ms, 'ms',
                   f'A pose takes {display.quantity(timing.pose_ms, "ms")}{nearly_all}; {timing.rate_hz:g} Hz '
-                  f'leave {display.quantity(timing.allowed_ms, "ms")}.')
+                  f'leave {display.quantity(timing.allowed_ms, "ms")}.', decides=timing.is_stated)
 
 
 def _worth_reason(worth: dict, figures: Figures) -> Reason:
-    """Whether the success to be expected pays; it decides where even the ideal one does not."""
+    """Whether the success to be expected pays; it decides where even the ideal one surely does not."""
     pays, success = worth['pays_from'], figures.success
     watched = 'where nobody watches' if worth['unattended'] else 'where a person watches'
     return Reason('worth', success >= pays['value'], success, pays['value'], '1',
                   f'It pays from {display.quantity(pays["value"], "1")} success on '
                   f'{display.interval(pays["interval"], "1")} {watched}; '
-                  f'{display.quantity(success, "1")} are expected.', decides=figures.ideal < pays['value'])
+                  f'{display.quantity(success, "1")} are expected.', decides=figures.ideal < pays['interval'][0])

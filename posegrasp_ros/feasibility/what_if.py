@@ -12,7 +12,7 @@ from posegrasp_ros import display
 from posegrasp_ros.feasibility.cell import Cell
 from posegrasp_ros.feasibility.label import with_label
 from posegrasp_ros.grasping.gripper import Gripper, load_gripper, shipped_grippers
-from posegrasp_ros.grasping.library import GraspSet
+from posegrasp_ros.grasping.library import Grasp, GraspSet
 from posegrasp_ros.grasping.planner import GraspPlanner
 from posegrasp_ros.grasping.sampling import sample_grasps
 from posegrasp_ros.simulation.pick_objects import GRASP_SEED, PickObject
@@ -23,6 +23,7 @@ SOFT_FRICTION, SOFT_WIDTH = 0.8, 1.5
 # A hand-eye calibration with a good target and many poses of the arm.
 BETTER_MOUNTING = 0.25
 SIDES = ('x', 'y', 'z')
+IN_TURN = ('wider gripper', 'softer fingers', 'another grasp side')
 # A gripper counts as wider that opens so many times as far.
 WIDER = 1.05
 
@@ -54,10 +55,18 @@ def changes_of(cell: Cell, attainable_hz: float) -> list[Change]:
 
 
 def both(first: Change, second: Change) -> Change:
-    """The second change after the first."""
+    """Both changes, in the order in which neither undoes the other: gripper, fingers, side to grasp."""
+    first, second = sorted((first, second), key=lambda change: (*IN_TURN, change.name).index(change.name))
     return Change(f'{first.name}, {second.name}', f'{first.text}, and {second.text}',
                   partial(_in_turn, first=first.apply, second=second.apply),
                   first.looks_again or second.looks_again)
+
+
+def go_together(cell: Cell, first: Change, second: Change) -> bool:
+    """Whether two changes may both be made: two of one kind may not, nor may the object outgrow the image."""
+    if first.name == second.name:
+        return False
+    return not (first.looks_again and second.looks_again) or both(first, second).apply(cell).sees_whole_object()
 
 
 def _in_turn(cell: Cell, first: Callable[[Cell], Cell], second: Callable[[Cell], Cell]) -> Cell:
@@ -116,9 +125,7 @@ def gripper_changes(cell: Cell) -> Iterator[Change]:
 
 def grasp_changes(cell: Cell) -> Iterator[Change]:
     """Each way to close alone; a planner that knows them all may take a likely one for a good one."""
-    grasps = sample_grasps(cell.mesh, cell.gripper, np.random.default_rng(GRASP_SEED))
-    closing = np.abs(grasps.object_from_tcp[:, :3, 0]).argmax(axis=1)
-    sides = np.unique(closing)
+    sides = np.unique([_closing_axis(grasp) for grasp in cell.item.planner.grasps])
     for side in sides if len(sides) > 1 else ():
         yield Change('another grasp side', f"all grasps close along the object's {SIDES[side]} axis",
                      partial(_closing_along, axis=side))
@@ -134,10 +141,13 @@ def _with_softer_fingers(cell: Cell) -> Cell:
 
 
 def _closing_along(cell: Cell, axis: int) -> Cell:
-    grasps = sample_grasps(cell.mesh, cell.gripper, np.random.default_rng(GRASP_SEED))
-    closing = np.abs(grasps.object_from_tcp[:, :3, 0]).argmax(axis=1)
-    chosen = [grasps.grasps[index] for index in np.flatnonzero(closing == axis)]
-    return _with_grasps(cell, cell.gripper, replace(grasps, grasps=chosen))
+    chosen = [grasp for grasp in cell.item.planner.grasps if _closing_axis(grasp) == axis]
+    return _with_grasps(cell, cell.gripper, GraspSet(chosen, cell.named.name, cell.gripper.base_frame))
+
+
+def _closing_axis(grasp: Grasp) -> int:
+    """Of the object's axes the one that the pads close along, the most."""
+    return int(np.abs(grasp.object_from_tcp[:3, 0]).argmax())
 
 
 def _labelled(cell: Cell) -> Cell:

@@ -128,9 +128,11 @@ class ModelFolder:
     def is_object_of(self, run: Run) -> bool:
         """Whether a run is about the same object, with whatever model."""
         if run.schema == FEASIBILITY_SCHEMA:
-            size_m = run.summary['object'].get('size_m')
-            return self.card is not None and size_m is not None and bool(
-                np.allclose(size_m, self.card.mesh.extents, rtol=SAME_SIZE))
+            studied = run.summary['object']
+            # The study of a model tells its name; that of a bare mesh has nothing but its size in common.
+            is_other = studied.get('model') and studied.get('name') != self._name
+            return self.card is not None and not is_other and bool(
+                np.allclose(studied['size_m'], self.card.mesh.extents, rtol=SAME_SIZE))
         return any(model.get('name') == self._name for model in run.models)
 
     @property
@@ -193,7 +195,7 @@ def read_project(root: str | Path, ledger: str | Path | None = None) -> Project:
 
 def _files(root: Path) -> Iterator[Path]:
     """What may be of interest, folder by folder."""
-    for folder, inner, names in os.walk(root):
+    for folder, inner, names in os.walk(root, followlinks=True):
         depth = len(Path(folder).relative_to(root).parts)
         inner[:] = sorted(name for name in inner if depth < DEEPEST and name[0] not in '._'
                           and name not in SKIPPED)

@@ -80,7 +80,7 @@ class ObjectRenderer:
         spec = mujoco.MjSpec()
         spec.visual.global_.offwidth = spec.visual.global_.offheight = SIDE
         spec.visual.headlight.ambient = spec.visual.headlight.diffuse = spec.visual.headlight.specular = [0, 0, 0]
-        spec.visual.map.znear, spec.visual.map.zfar = 0.02, 20.0
+        spec.visual.map.znear, spec.visual.map.zfar = 0.02, 25.0
         spec.stat.extent = 1.0
         add_textured_mesh(spec, mesh, 'object', emission=1.0)
         body = spec.worldbody.add_body(name='object', mocap=True)

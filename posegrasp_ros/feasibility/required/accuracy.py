@@ -30,7 +30,7 @@ MOST_DOUBLINGS, SCALE_WITHIN = 8, 0.02
 # (6,) variances that give isotropic errors their ratio of position and rotation: the planner's typical ones.
 TYPICAL = np.repeat((PlannerOptions.typical_pose_error_m, PlannerOptions.typical_turn_error_rad), 3) ** 2
 # Picks disturbed in all directions are disturbed as far as so many are thought to bear, the standard deviation
-# along each axis up to so many times larger or smaller. Most are then brought to where the curve bends, between
+# along each axis up to so many times larger or smaller. They are then brought to where the curve bends, between
 # these gauges, as far as that takes no more than these factors.
 JOINT_SUCCESS, LEAST_JOINT_SCALE, JOINT_RATIO = 0.6, 0.05, 1.5
 BEND, MOST_RESCALED = (0.7, 1.4), (0.4, 1.4)
@@ -148,7 +148,8 @@ def required_accuracy(item: PickObject, gripper: Gripper, wanted: float = 0.95, 
 
 def _joint_trials(item: PickObject, scenes: Sequence[RestingScene], picks: int, seed: int,
                   attempts: Attempts) -> Iterator[GraspTrial]:
-    """Picks disturbed in all directions at once, among other things, which the success curve is fitted to."""
+    """Picks among other things, disturbed in all directions at once, every fourth not at all: what the success
+    curve is fitted to."""
     few = RequiredAccuracy(JOINT_SUCCESS, SuccessModel(item.planner), scenes[:FEW_SCENES])
     scale = max(few.largest(np.diag(TYPICAL)), LEAST_JOINT_SCALE)
     units, rng = unit_normals(_joint_count(picks), seed), np.random.default_rng(seed)
@@ -157,11 +158,11 @@ def _joint_trials(item: PickObject, scenes: Sequence[RestingScene], picks: int, 
     tasks = []
     for number, (root, unit, near) in enumerate(zip(roots, units, nearness), start=JOINT_SCENES):
         delta, covariance = root * unit, np.diag(root**2)
-        if number % 4:  # the others stay as they are: they tell of failures without much of an error
-            scene = resting_scene(item.mesh, seed, number)
-            off = error_gauge(few.model, scene.base_from_object, covariance, delta, scene.around)
-            delta *= np.clip(near / off, *MOST_RESCALED)
-        tasks.append((number, Disturbance(delta, covariance=covariance), True))
+        scene = resting_scene(item.mesh, seed, number)
+        off = error_gauge(few.model, scene.base_from_object, covariance, delta, scene.around)
+        disturbed = Disturbance(delta * np.clip(near / off, *MOST_RESCALED), covariance=covariance)
+        # the others tell of failures without an error
+        tasks.append((number, disturbed if number % 4 else Disturbance(np.zeros(6)), True))
     yield from attempts(tasks)
 
 

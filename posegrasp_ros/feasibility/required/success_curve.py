@@ -13,11 +13,11 @@ from posegrasp_ros.grasping.tolerance import Tolerance
 
 # What is thought before any pick, and how firmly (standard deviations): what some 900 simulated picks of a box
 # and a can came to together. The polytope is right on the whole; turns about the closing direction cost more.
-PRIOR_CEILING_LOGIT, PRIOR_CEILING_SD = float(logit(0.994)), 0.7
+PRIOR_CEILING_LOGIT, PRIOR_CEILING_SD = float(logit(0.994)), 2.0
 PRIOR_LOG_MIDPOINT, PRIOR_MIDPOINT_SD = float(np.log(1.0)), 0.1
 PRIOR_LOG_STEEPNESS, PRIOR_STEEPNESS_SD = float(np.log(15.0)), 0.25
 PRIOR_LOG_SCALES, PRIOR_SCALE_SD = np.log((1.0, 0.97, 0.9, 1.22, 0.96, 0.97)), 0.1
-# Share of picks that come out by chance, so that one lucky pick far outside does not bend the curve.
+# Share of picks that lift by chance, so that one lucky pick far outside does not bend the curve.
 BY_CHANCE = 0.02
 LEAST_GAUGE = 1e-6
 # How many other curves tell how sure the most probable one is, and the step of its derivatives.
@@ -84,7 +84,7 @@ def fit_curves(tolerance: Tolerance, trials: Sequence[GraspTrial], draws: int = 
     spreads = np.array([PRIOR_CEILING_SD, PRIOR_MIDPOINT_SD, PRIOR_STEEPNESS_SD, *np.full(6, PRIOR_SCALE_SD)])
 
     def foretold(parameters: np.ndarray) -> np.ndarray:
-        return BY_CHANCE / 2 + (1 - BY_CHANCE) * _curve(parameters).success(tolerance, grasps, deltas)
+        return BY_CHANCE + (1 - BY_CHANCE) * _curve(parameters).success(tolerance, grasps, deltas)
 
     def surprise(parameters: np.ndarray) -> float:
         """Negative logarithm of the posterior density, but for a constant."""
