@@ -149,3 +149,5 @@ def test_the_headline_names_the_change_that_makes_it_feasible():
     change = {'word': 'feasible', 'text': 'the camera stands nearer: 0.84 to 0.84 m'}
     summary = {'verdict': {'word': 'feasible if', 'changes': [{'word': 'feasible if', 'text': 'no'}, change]}}
     assert headline(summary) == 'feasible if the camera stands nearer: 0.84 to 0.84 m'
+    without = {'verdict': {'word': 'feasible if', 'changes': []}}
+    assert headline(without) == 'feasible if what is not sure yet turns out well'

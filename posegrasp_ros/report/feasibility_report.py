@@ -16,7 +16,7 @@ BADGES = {'feasible': 'better', 'feasible if': 'inconclusive', 'not feasible': '
 NEEDS = {'grasp': 'A grasp that fits', 'grip': 'Lift with the true pose', 'camera': 'Lift with the best estimator',
          'success': 'Lift as expected', 'views': 'Views that are good enough',
          'orientation': 'Orientation unclear', 'twins': 'Surface that has a twin',
-         'time': 'Image to pose', 'worth': 'Success that pays', 'changes': 'Lift after the best change'}
+         'time': 'Image to pose', 'worth': 'Success that pays', 'changes': 'The same after the best change'}
 # Needs that a figure has to stay below.
 AT_MOST = ('orientation', 'twins', 'time')
 UNITS = {'across_m': 'm', 'along_m': 'm', 'tilt_rad': 'rad', 'about_rad': 'rad'}
@@ -24,6 +24,8 @@ UNITS = {'across_m': 'm', 'along_m': 'm', 'tilt_rad': 'rad', 'about_rad': 'rad'}
 TELLING = 1.5
 # Errors of more than 0.1 m and 45 degrees are not tried: a limit near them says that none was found.
 ANY = {'m': 0.098, 'rad': 0.77}
+# What a cell without a change that makes it feasible depends on: none of its needs is missed for sure.
+UNSURE = 'what is not sure yet turns out well'
 # Below this, in degrees or micrometres, is rounding.
 LEAST_TOLD = 1e-6
 # A curve is shown up to where less than this lifts.
@@ -53,7 +55,7 @@ def render_study(summary: dict, pictures: dict) -> str:
                        curves=tolerance_curves(required),
                        budget_units=UNITS, worst_budget=_budget_most(summary['budget']),
                        conditions=conditions(summary), binned=views_by_success(summary), short=short,
-                       margin_text=margin_text, standing=standing)
+                       margin_text=margin_text, standing=standing, unsure=UNSURE)
 
 
 def _unseen_twins(summary: dict) -> list[dict]:
@@ -64,7 +66,9 @@ def _unseen_twins(summary: dict) -> list[dict]:
 def headline(summary: dict) -> str:
     """The verdict with what has to be true for it."""
     word, needed = summary['verdict']['word'], conditions(summary)
-    return f'{word} {needed[0]["text"]}' if word == 'feasible if' and needed else word
+    if word != 'feasible if':
+        return word
+    return f'{word} {needed[0]["text"] if needed else UNSURE}'
 
 
 def margin_text(summary: dict) -> str:
