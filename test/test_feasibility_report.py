@@ -80,7 +80,8 @@ def test_shares_that_lift_have_intervals_and_what_is_not_sure_is_said(run):
         assert low <= summary['outlook'][name] <= high and high - low > 0.001, name
     grip = next(reason for reason in summary['verdict']['reasons'] if reason['name'] == 'grip')
     assert grip['interval'] == summary['outlook']['intervals']['true_pose']
-    assert standing(grip) == ('holds', 'better')
+    assert standing(grip) == ('holds, not surely', 'inconclusive'), 'without a single pick'
+    assert standing({**grip, 'needed': 0.5}) == ('holds', 'better')
     assert standing({**grip, 'needed': grip['figure'] - 1e-6}) == ('holds, not surely', 'inconclusive')
     assert standing({**grip, 'holds': False, 'needed': grip['figure'] + 1e-6}) == (
         'missed, not surely', 'inconclusive')
