@@ -40,7 +40,7 @@ MOST_PAIRS = 3
 class Planned:
     """The planned cell, and what was found about it.
 
-    :param model: None where there is no grasp
+    :param model: with its most probable curve alone; None where there is no grasp
     :param attainable: of all views
     :param chosen: numbers of the few views that changes are tried on
     :param outlook: over these

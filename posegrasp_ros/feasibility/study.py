@@ -46,7 +46,7 @@ class Effort:
     :param jobs: processes; the results are the same
     """
 
-    picks: int = 20
+    picks: int = 16
     views: int = 120
     views_of_changes: int = 24
     verified: int = 0
@@ -138,8 +138,8 @@ def study(cell: Cell, timing: Timing, effort: Effort, worth: Worth | None = None
     margin = error_margin(cell, model, few, figures.success, effort.progress) if model else None
     errors = axis_errors(model.planner if model else None, bounds, outlook.errors)
     budget = error_budget(cell, model, bounds, figures.success, chosen)
-    planned = Planned(cell, model, attainable, chosen, _outlook(cell, required, few), figures, timing, worth,
-                      reasons, effort.seed)
+    planned = Planned(cell, model and model.most_probable(), attainable, chosen, _outlook(cell, required, few),
+                      figures, timing, worth, reasons, effort.seed)
     alternatives = try_changes(planned, effort.jobs, effort.progress)
     reasons = [*reasons, *nothing_helps(planned, alternatives)]
     return Study(cell, required, attainable, outlook, margin, errors, budget, timing, worth, reasons, alternatives,

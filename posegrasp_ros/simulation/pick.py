@@ -19,6 +19,8 @@ HOLD_S = 1.0
 LIFTED_M = 0.08
 TOUCH_N = 2.0
 PUSHED_M = 0.003
+# A path that turns by less goes straight.
+STRAIGHT_RAD = 1e-9
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,8 @@ class Pick:
     def __init__(self, model: mujoco.MjModel, data: mujoco.MjData, hand: Hand):
         self._model, self._data, self._hand = model, data, hand
         self._object = model.body('object').id
-        self._object_geoms = np.flatnonzero((model.geom_bodyid == self._object) & (model.geom_contype > 0))
+        self._is_of_object = (model.geom_bodyid == self._object) & (model.geom_contype > 0)
+        self._is_of_hand = np.isin(np.arange(model.ngeom), hand.geoms)
         self._approach_force_n, self._touched = 0.0, ''
 
     def run(self, approach: Sequence[np.ndarray], opening_m: float, force_n: float) -> PickOutcome:
@@ -121,18 +124,18 @@ class Pick:
 
     def _feel(self) -> None:
         """Note the largest contact force on the hand, and what it touches with more than a brush."""
-        for contact in np.flatnonzero(np.isin(self._data.contact.geom, self._hand.geoms).any(axis=1)):
+        for contact in np.flatnonzero(self._is_of_hand[self._data.contact.geom].any(axis=1)):
             force_n = self._contact_force_n(contact)
             self._approach_force_n = max(self._approach_force_n, force_n)
             if force_n > TOUCH_N:
                 pair = self._data.contact.geom[contact]
-                other = int(pair[1] if pair[0] in self._hand.geoms else pair[0])
+                other = int(pair[1] if self._is_of_hand[pair[0]] else pair[0])
                 self._touched = self._model.geom(other).name.split('_')[0]
 
     def _is_held(self) -> bool:
         """Whether both fingers press on the object."""
         pressing = set()
-        for contact in np.flatnonzero(np.isin(self._data.contact.geom, self._object_geoms).any(axis=1)):
+        for contact in np.flatnonzero(self._is_of_object[self._data.contact.geom].any(axis=1)):
             if self._contact_force_n(contact) > 0.1:
                 pressing.update(self._data.contact.geom[contact].tolist())
         return all(finger in pressing for finger in self._hand.finger_geoms)
@@ -157,9 +160,13 @@ def _line(start: np.ndarray, end: np.ndarray, speed_m_s: float, step_s: float) -
     # A turn counts as the way of a point 100 mm from the TCP; 1.5 is the peak of the smooth step's speed.
     length_m = max(float(np.linalg.norm(way)), 0.1 * float(np.linalg.norm(turn)))
     count = max(round(1.5 * length_m / speed_m_s / step_s), 1)
+    pose, turns = start.copy(), np.linalg.norm(turn) > STRAIGHT_RAD
     for share in np.arange(1, count + 1) / count:
         smooth = share * share * (3 - 2 * share)
-        yield make_transform(start[:3, :3] @ rotation_from_vector(smooth * turn), start[:3, 3] + smooth * way)
+        if turns:
+            pose[:3, :3] = start[:3, :3] @ rotation_from_vector(smooth * turn)
+        pose[:3, 3] = start[:3, 3] + smooth * way
+        yield pose.copy()
 
 
 def _shake(centre: np.ndarray, step_s: float) -> Iterator[np.ndarray]:

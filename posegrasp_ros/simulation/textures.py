@@ -24,6 +24,10 @@ class Texture:
     seed: int
 
 
+UNPAINTED = Texture('unpainted', ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)), 0)
+"""Grey without wear, where nobody looks: painting takes time."""
+
+
 def sample_texture(rng: np.random.Generator) -> Texture:
     """Draw a recipe: any kind, any two colours, muted more often than vivid."""
     return Texture(str(rng.choice(KINDS)), (_sample_colour(rng), _sample_colour(rng)),
@@ -32,6 +36,8 @@ def sample_texture(rng: np.random.Generator) -> Texture:
 
 def paint(texture: Texture, size: int = 256) -> np.ndarray:
     """The texture's picture, (size, size, 3) uint8, red green blue."""
+    if texture == UNPAINTED:
+        return np.full((8, 8, 3), 128, np.uint8)
     rng = np.random.default_rng(texture.seed)
     first, second = (np.array(colour, dtype=np.float32) for colour in texture.colours)
     if texture.kind == 'print':

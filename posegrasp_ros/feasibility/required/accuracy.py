@@ -114,7 +114,7 @@ def nothing_fits(reason: str, wanted: float) -> RequiredAccuracy:
     return RequiredAccuracy(wanted, None, no_grasp_reason=reason, graspless_share=1.0, graspless_reason=reason)
 
 
-def required_accuracy(item: PickObject, gripper: Gripper, wanted: float = 0.95, picks: int = 20, seed: int = 1,
+def required_accuracy(item: PickObject, gripper: Gripper, wanted: float = 0.95, picks: int = 16, seed: int = 1,
                       jobs: int = 1, progress: bool = True) -> RequiredAccuracy:
     """Measure it in simulated picks: some disturbed in all directions at once, then along one axis at a time.
 
@@ -167,8 +167,8 @@ def _joint_trials(item: PickObject, scenes: Sequence[RestingScene], picks: int, 
 
 
 def _joint_count(picks: int) -> int:
-    """A power of two, as quasi-random numbers come: 256 for 20 picks an axis."""
-    return 2 ** int(np.log2(max(12.8 * picks, 1)))
+    """A power of two, as quasi-random numbers come: 256 for 16 picks an axis."""
+    return 2 ** int(np.log2(max(16 * picks, 1)))
 
 
 def _most_common(reasons: Sequence[str]) -> str:

@@ -43,6 +43,10 @@ class SuccessModel:
         """The most probable one."""
         return self.curves[0]
 
+    def most_probable(self) -> SuccessModel:
+        """The same without a word on how sure it is."""
+        return replace(self, curves=self.curves[:1])
+
     def with_planner(self, planner: GraspPlanner) -> SuccessModel:
         """The same curves for other grasps or another gripper."""
         return replace(self, planner=planner)

@@ -56,7 +56,8 @@ class TrialScenes:
         :param cluttered: with the other things that :func:`posegrasp_ros.simulation.scene.sample_scene` puts on
             the table; without them a pick takes half the time
         """
-        scene = sample_scene(np.random.default_rng([self.seed, number]), self.item.mesh, DEFAULT_BASE_FROM_CAMERA)
+        scene = sample_scene(np.random.default_rng([self.seed, number]), self.item.mesh,
+                             DEFAULT_BASE_FROM_CAMERA).unpainted()
         if not cluttered:
             scene = replace(scene, distractors=())
         planner = patient(self.item.planner)
