@@ -306,7 +306,7 @@ def cpu_s(pid: int) -> float:
 
 
 @pytest.mark.skipif(not Path('/proc/self/stat').exists(), reason='processor time is read from /proc')
-def test_thirty_images_a_second_with_three_stages_take_a_tenth_of_a_core(scripted_model, tmp_path):
+def test_thirty_images_a_second_with_three_stages_cost_little_more_than_to_send_them(scripted_model, tmp_path):
     numbers = {f'step_{index}_ms': 1.5 for index in range(12)} | {'latency_ms': 20.0, 'score': 0.9}
     with running(MonitorNode) as harness, NodeProcesses(
             tmp_path / 'logs', harness.probe.context.get_domain_id()) as processes:
@@ -328,8 +328,8 @@ def test_thirty_images_a_second_with_three_stages_take_a_tenth_of_a_core(scripte
                 outs[f'{topic}/report'].publish(messages.to_report(
                     StageReport(messages.stamp_ns(header.stamp), stage, True, '', numbers)))
             if index in (60, 179):
-                used_s.append(cpu_s(pid))
+                used_s.append((cpu_s(pid), time.thread_time()))
             time.sleep(max(0.0, begun_s + (index + 1) / 30 - time.monotonic()))
     assert len(kept(tmp_path)) == 540
-    # A tenth is the aim on a machine of its own; one that is busy with other things takes longer for everything.
-    assert (used_s[1] - used_s[0]) / (119 / 30) < 0.15
+    monitor_s, sender_s = np.diff(used_s, axis=0)[0]
+    assert monitor_s < 3 * sender_s
