@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import cv2
 import numpy as np
 
 from posegrasp_ros.errors import BadInput
+from posegrasp_ros.lens import DISTORTION_LENGTHS, fold_tangent
 
-# How many coefficients OpenCV takes; the first ones mean the same in each of its pinhole models.
-PINHOLE_LENGTHS = (4, 5, 8, 12, 14)
-DISTORTION_LENGTHS = {'plumb_bob': PINHOLE_LENGTHS, 'rational_polynomial': PINHOLE_LENGTHS, 'equidistant': (4,)}
+# How near a ray comes to the pixel that it is asked for, where the lens model has one.
+RAY_PRECISION_PX = 1e-3
+MOST_NEWTON_STEPS = 30
+# Points are solved for in parts: their derivatives take 200 bytes each.
+PART = 20_000
+# Of a region cut from a larger image the principal point may lie outside, but not outside of any sensor.
+FARTHEST_CENTRE_PX = 65535.0
 
 
 class CameraError(BadInput):
@@ -44,9 +50,12 @@ class Camera:
             raise CameraError(f'camera: expected at least 1x1 pixels, got {self.width}x{self.height}')
         if not (np.isfinite(self.matrix).all() and self.fx > 0 and self.fy > 0):
             raise CameraError(f'camera: K: expected focal lengths above 0, got fx={self.fx}, fy={self.fy}')
-        if not (0 <= self.cx <= self.width and 0 <= self.cy <= self.height):
-            raise CameraError(f'camera: K: expected the principal point inside {self.width}x{self.height}, '
-                              f'got ({self.cx}, {self.cy})')
+        if max(abs(self.cx), abs(self.cy)) > FARTHEST_CENTRE_PX:
+            raise CameraError(f'camera: K: expected a principal point within {FARTHEST_CENTRE_PX:g} pixels, got '
+                              f'({self.cx}, {self.cy})')
+        if self.matrix[0, 1] or self.matrix[1, 0] or self.matrix[2].tolist() != [0, 0, 1]:
+            raise CameraError('camera: K: expected fx 0 cx, 0 fy cy, 0 0 1 row by row, got '
+                              f'{self.matrix.ravel().tolist()}')
         if self.model not in DISTORTION_LENGTHS:
             raise CameraError(f'camera: distortion_model: expected one of {", ".join(DISTORTION_LENGTHS)}, '
                               f'got {self.model!r}')
@@ -63,14 +72,6 @@ class Camera:
         """A pinhole camera with square pixels and the principal point in the image's middle."""
         focal = width / 2 / np.tan(horizontal_rad / 2)
         return cls(width, height, [[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
-
-    @classmethod
-    def from_info(cls, info) -> Camera:
-        """The camera that a sensor_msgs/CameraInfo (of rclpy or of a bag reader) describes.
-
-        :raises CameraError: as the constructor; an uncalibrated camera has zero focal length
-        """
-        return cls(info.width, info.height, info.k, info.d, info.distortion_model or 'plumb_bob')
 
     fx = property(lambda self: float(self.matrix[0, 0]))
     fy = property(lambda self: float(self.matrix[1, 1]))
@@ -91,30 +92,90 @@ class Camera:
         scale = np.array([[sx, 0, (sx - 1) / 2], [0, sy, (sy - 1) / 2], [0, 0, 1]])
         return replace(self, width=width, height=height, matrix=scale @ self.matrix)
 
+    def cropped(self, x: int, y: int, width: int, height: int) -> Camera:
+        """The camera of a region of the image, whose first pixel is (x, y)."""
+        shift = np.array([[1, 0, -x], [0, 1, -y], [0, 0, 1]])
+        return replace(self, width=width, height=height, matrix=shift @ self.matrix)
+
+    @cached_property
+    def fold_tangent(self) -> float:
+        """See :func:`posegrasp_ros.lens.fold_tangent`."""
+        return fold_tangent(self.model, self.distortion)
+
     def project(self, points: np.ndarray) -> np.ndarray:
-        """Pixels (N, 2) of camera-frame points (N, 3), lens distortion included; NaN behind the camera."""
+        """Pixels (N, 2) of camera-frame points (N, 3), lens distortion included.
+
+        NaN behind the camera, and where the lens model ends (:attr:`fold_tangent`).
+        """
         points = np.asarray(points, dtype=float).reshape(-1, 3)
-        zero = np.zeros(3)
-        if self.model == 'equidistant':
-            distortion = self.distortion if self.distortion.size else np.zeros(4)
-            pixels, _ = cv2.fisheye.projectPoints(points[:, None], zero, zero, self.matrix, distortion)
-        else:
-            pixels, _ = cv2.projectPoints(points, zero, zero, self.matrix, self.distortion)
-        pixels = pixels.reshape(-1, 2)
-        pixels[points[:, 2] <= 1e-9] = np.nan
+        pixels, _ = self._distort(points)
+        is_seen = points[:, 2] > 1e-9
+        if self.is_distorted:
+            is_seen &= np.hypot(points[:, 0], points[:, 1]) <= self.fold_tangent * points[:, 2]
+        pixels[~is_seen] = np.nan
         return pixels
 
     def rays(self, pixels: np.ndarray) -> np.ndarray:
-        """Normalised image coordinates (N, 2) x/z, y/z of distorted pixels (N, 2)."""
-        pixels = np.asarray(pixels, dtype=float).reshape(-1, 1, 2)
-        if self.model == 'equidistant':
-            distortion = self.distortion if self.distortion.size else np.zeros(4)
-            return cv2.fisheye.undistortPoints(pixels, self.matrix, distortion).reshape(-1, 2)
+        """Normalised image coordinates (N, 2) x/z, y/z of distorted pixels (N, 2).
+
+        NaN where no ray in front of the camera is seen at a pixel, else exact to :data:`RAY_PRECISION_PX`.
+        """
+        pixels = np.asarray(pixels, dtype=float).reshape(-1, 2)
         if not self.is_distorted:
-            return (pixels.reshape(-1, 2) - (self.cx, self.cy)) / (self.fx, self.fy)
-        return cv2.undistortPoints(pixels, self.matrix, self.distortion).reshape(-1, 2)
+            return (pixels - (self.cx, self.cy)) / (self.fx, self.fy)
+        parts = [self._solve_rays(pixels[start:start + PART]) for start in range(0, len(pixels), PART)]
+        return np.concatenate(parts) if parts else np.zeros((0, 2))
 
     def undistorted(self, pixels: np.ndarray) -> np.ndarray:
-        """Where a camera with the same matrix but no distortion would see (N, 2) pixels."""
+        """Where a camera of the same matrix without distortion would see (N, 2) pixels; NaN as in :meth:`rays`."""
         rays = self.rays(pixels)
         return np.column_stack([rays, np.ones(len(rays))]) @ self.matrix[:2].T
+
+    def _distort(self, points: np.ndarray, with_slopes: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
+        """Pixels (N, 2) of points (N, 3), and their derivatives (N, 2, 2) by x and y where z is 1."""
+        zero = np.zeros(3)
+        if not len(points):
+            return np.zeros((0, 2)), np.zeros((0, 2, 2))
+        if self.model == 'equidistant':
+            distortion = self.distortion if self.distortion.size else np.zeros(4)
+            pixels, jacobian = cv2.fisheye.projectPoints(points[:, None], zero, zero, self.matrix, distortion)
+            translation = slice(11, 13)
+        else:
+            pixels, jacobian = cv2.projectPoints(points, zero, zero, self.matrix, self.distortion)
+            translation = slice(3, 5)
+        # Where z is 1, a shift of the camera is a shift of x and y.
+        return pixels.reshape(-1, 2), jacobian[:, translation].reshape(-1, 2, 2) if with_slopes else None
+
+    def _solve_rays(self, pixels: np.ndarray) -> np.ndarray:
+        """Newton's method: OpenCV's undistortPoints is a fixed-point iteration, which wide lenses send astray."""
+        rays = (pixels - (self.cx, self.cy)) / (self.fx, self.fy)
+        # From outside the model's range the first step might go anywhere.
+        radii = np.maximum(np.hypot(*rays.T), 1e-12)
+        rays *= np.minimum(1.0, 0.9 * self.fold_tangent / radii)[:, None]
+        open_rays = np.flatnonzero(np.isfinite(pixels).all(axis=1))
+        found = np.full_like(rays, np.nan)
+        for _ in range(MOST_NEWTON_STEPS):
+            seen, slopes = self._distort(np.column_stack([rays[open_rays], np.ones(len(open_rays))]), True)
+            errors = pixels[open_rays] - seen
+            is_solved = np.hypot(*errors.T) <= RAY_PRECISION_PX
+            found[open_rays[is_solved]] = rays[open_rays[is_solved]]
+            open_rays, errors, slopes = open_rays[~is_solved], errors[~is_solved], slopes[~is_solved]
+            if not len(open_rays):
+                break
+            rays[open_rays] += self._newton_steps(rays[open_rays], errors, slopes)
+        found[np.hypot(*found.T) > self.fold_tangent] = np.nan
+        return found
+
+    def _newton_steps(self, rays: np.ndarray, errors: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+        """(N, 2) steps that stay within the range of the model."""
+        determinants = np.linalg.det(slopes)
+        determinants = np.where(np.abs(determinants) < 1e-9, 1e-9, determinants)
+        steps = np.stack([slopes[:, 1, 1] * errors[:, 0] - slopes[:, 0, 1] * errors[:, 1],
+                          slopes[:, 0, 0] * errors[:, 1] - slopes[:, 1, 0] * errors[:, 0]], axis=1)
+        steps /= determinants[:, None]
+        # Half of the way to the fold at most, where the slope is nothing and a step without end.
+        lengths = np.maximum(np.hypot(*steps.T), 1e-12)
+        room = np.maximum(self.fold_tangent - np.hypot(*rays.T), 1e-9)
+        outwards = (steps * rays).sum(axis=1) > 0
+        limits = np.where(outwards, 0.5 * room, np.maximum(2 * np.hypot(*rays.T), 1e-3))
+        return steps * np.minimum(1.0, limits / lengths)[:, None]

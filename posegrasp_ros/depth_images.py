@@ -6,9 +6,20 @@ from typing import Any
 
 import numpy as np
 
-from posegrasp_ros.images import registered_depth
+from posegrasp_ros.images import ImageError, registered_depth
 
 SLOP_MS = 20.0
+
+
+def check_frames(depth_frame_id: str, image_frame_id: str) -> None:
+    """Make sure that depth is seen from where the camera image is; a size that fits does not tell.
+
+    :raises ImageError: when both name a frame, and not the same
+    """
+    if depth_frame_id and image_frame_id and depth_frame_id != image_frame_id:
+        raise ImageError(f'depth: expected depth in the frame of the camera image, {image_frame_id!r}, got '
+                         f'{depth_frame_id!r}: use the topic that the driver registers to the image, such as '
+                         'aligned_depth_to_color')
 
 
 class DepthImages:
@@ -41,13 +52,17 @@ class DepthImages:
             return None
         return self._messages[nearest_ns]
 
-    def of(self, stamp_ns: int, width: int, height: int) -> np.ndarray | None:
+    def of(self, stamp_ns: int, width: int, height: int, frame_id: str = '') -> np.ndarray | None:
         """The depth of a camera image, (height, width) float32 metres, NaN where unknown; None without one.
 
-        :raises posegrasp_ros.images.ImageError: when it cannot be decoded or is of another size
+        :param frame_id: that the image names
+        :raises posegrasp_ros.images.ImageError: when it cannot be decoded, or is of another size or frame
         """
         message = self.nearest(stamp_ns)
-        return None if message is None else registered_depth(message, width, height)
+        if message is None:
+            return None
+        check_frames(message.header.frame_id, frame_id)
+        return registered_depth(message, width, height)
 
     def forget_before(self, stamp_ns: int) -> None:
         """Drop what no coming image can need."""

@@ -75,10 +75,15 @@ def registered_depth(message, width: int, height: int) -> np.ndarray:
     :return: (height, width) float32 metres, NaN where unknown
     :raises ImageError: when it cannot be decoded or is of another size
     """
-    depth_m = decode_depth(message.encoding, message.width, message.height, message.step, message.data,
-                           bool(message.is_bigendian))
+    depth_m = depth_of(message)
     check_registered(depth_m, width, height)
     return depth_m
+
+
+def depth_of(message) -> np.ndarray:
+    """Depth of a message with the fields of sensor_msgs/Image, as :func:`decode_depth` gives it."""
+    return decode_depth(message.encoding, message.width, message.height, message.step, message.data,
+                        bool(message.is_bigendian))
 
 
 def check_registered(depth_m: np.ndarray, width: int, height: int) -> None:

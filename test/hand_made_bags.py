@@ -60,8 +60,8 @@ class HandMade:
             encoding=encoding, is_bigendian=0, step=step or 192, data=IMAGE.ravel() if data is None else data)
         self.put(topic, 'sensor_msgs/msg/Image', at_ns or stamp_ns, message)
 
-    def info(self, stamp_ns, camera=CAMERA, topic='/cam/camera_info', at_ns=None, **changes):
-        message = make_camera_info(make_header(stamp_ns, 'cam'), camera)
+    def info(self, stamp_ns, camera=CAMERA, topic='/cam/camera_info', at_ns=None, frame_id='cam', **changes):
+        message = make_camera_info(make_header(stamp_ns, frame_id), camera)
         for name, value in changes.items():
             setattr(message, name, value)
         self.put(topic, 'sensor_msgs/msg/CameraInfo', at_ns or stamp_ns, message)
@@ -76,8 +76,8 @@ class HandMade:
                                  position=new_message('geometry_msgs/msg/Point', **position)))
         self.put(topic, 'geometry_msgs/msg/PoseStamped', at_ns or stamp_ns, message)
 
-    def depth(self, stamp_ns, value_m, at_ns=None, shape=(48, 64)):
-        message = make_depth_image(make_header(stamp_ns, 'cam'), np.full(shape, value_m, np.float32))
+    def depth(self, stamp_ns, value_m, at_ns=None, shape=(48, 64), frame_id='cam'):
+        message = make_depth_image(make_header(stamp_ns, frame_id), np.full(shape, value_m, np.float32))
         self.put('/cam/depth/image_raw', 'sensor_msgs/msg/Image', at_ns or stamp_ns, message)
 
     def transform(self, stamp_ns, parent, child, pose, topic='/tf_static', at_ns=None):

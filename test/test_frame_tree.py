@@ -23,11 +23,18 @@ def tree():
     return tree
 
 
-@pytest.mark.parametrize(('stamp', 'x', 'turn'), [(50, 0, 0), (100, 0, 0), (150, 0.5, 0.25), (180, 0.8, 0.4),
-                                                  (200, 1, 0.5), (900, 1, 0.5)])
-def test_a_motion_between_two_transforms_is_steady_and_the_nearest_holds_beyond(tree, stamp, x, turn):
+@pytest.mark.parametrize(('stamp', 'x', 'turn'), [(100, 0, 0), (150, 0.5, 0.25), (180, 0.8, 0.4), (200, 1, 0.5)])
+def test_a_motion_between_two_transforms_is_steady(tree, stamp, x, turn):
     np.testing.assert_allclose(tree.lookup('base', 'cam', stamp), at(x, turn) @ MOUNT, atol=1e-12)
     np.testing.assert_allclose(tree.lookup('cam', 'base', stamp), np.linalg.inv(at(x, turn) @ MOUNT), atol=1e-12)
+
+
+@pytest.mark.parametrize('stamp', [99, 201, 100_000])
+def test_nothing_is_extrapolated_unless_a_tolerance_allows_it(tree, stamp):
+    assert tree.lookup('base', 'cam', stamp) is None
+    assert tree.lookup('hand', 'cam', stamp) is not None, 'what always holds is known at any time'
+    nearest = at(0.0) if stamp < 100 else at(1.0, 0.5)
+    np.testing.assert_allclose(tree.lookup('base', 'cam', stamp, 1 << 63), nearest @ MOUNT, atol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +55,8 @@ def test_what_no_later_look_up_needs_is_dropped(tree):
     tree.forget_before(150)
     np.testing.assert_allclose(tree.lookup('base', 'hand', 150), at(0.5, 0.25), atol=1e-12)
     tree.forget_before(250)
-    np.testing.assert_allclose(tree.lookup('base', 'hand', 150), at(1, 0.5), atol=1e-12)
+    assert tree.lookup('base', 'hand', 150) is None
+    np.testing.assert_allclose(tree.lookup('base', 'hand', 200), at(1, 0.5), atol=1e-12)
 
 
 def test_after_the_clock_was_set_back_only_what_always_holds_is_left(tree):

@@ -21,6 +21,10 @@ def info(stamp: int, camera: Camera = WIDE) -> CameraInfo:
     return messages.to_camera_info(messages.to_header(stamp), camera)
 
 
+def of(intrinsics: Intrinsics, stamp: int, received_ns: int = 0) -> Camera:
+    return intrinsics.of(stamp, received_ns, 64, 48)
+
+
 def focal_px(camera: Camera) -> float:
     return camera.matrix[0, 0]
 
@@ -28,21 +32,21 @@ def focal_px(camera: Camera) -> float:
 def test_each_image_gets_the_camera_of_its_own_stamp_in_any_order(intrinsics):
     intrinsics.add(info(1, WIDE), 0)
     intrinsics.add(info(2, NARROW), 0)
-    assert focal_px(intrinsics.of(1, 0)) == pytest.approx(focal_px(WIDE))
-    assert focal_px(intrinsics.of(2, 0)) == pytest.approx(focal_px(NARROW))
+    assert focal_px(of(intrinsics, 1)) == pytest.approx(focal_px(WIDE))
+    assert focal_px(of(intrinsics, 2)) == pytest.approx(focal_px(NARROW))
 
 
 def test_without_one_of_its_stamp_the_last_that_came_serves(intrinsics):
     intrinsics.add(info(1, WIDE), 0)
     intrinsics.add(info(2, NARROW), 0)
-    assert focal_px(intrinsics.of(3, 0)) == pytest.approx(focal_px(NARROW))
+    assert focal_px(of(intrinsics, 3)) == pytest.approx(focal_px(NARROW))
 
 
 def test_a_camera_that_stamps_its_info_otherwise_is_waited_for_a_few_times_only(intrinsics):
     intrinsics.add(info(0), 0)
     for stamp in range(1, 1 + MOST_IN_VAIN):
         assert intrinsics.is_worth_a_wait(stamp)
-        intrinsics.of(stamp, 0)
+        of(intrinsics, stamp)
     assert not intrinsics.is_worth_a_wait(10)
 
 
@@ -50,7 +54,7 @@ def test_a_camera_that_stamps_its_info_otherwise_is_waited_for_a_few_times_only(
 def test_waiting_begins_again_when_it_would_have_helped(intrinsics, late_ms, waits_again):
     intrinsics.add(info(0), 0)
     for stamp in range(1, 1 + MOST_IN_VAIN):
-        intrinsics.of(stamp, stamp * 1000 * MS)
+        of(intrinsics, stamp, stamp * 1000 * MS)
     intrinsics.add(info(MOST_IN_VAIN), MOST_IN_VAIN * 1000 * MS + late_ms * MS)
     assert intrinsics.is_worth_a_wait(10) is waits_again
 
@@ -58,7 +62,7 @@ def test_waiting_begins_again_when_it_would_have_helped(intrinsics, late_ms, wai
 def test_before_the_first_info_every_image_waits(intrinsics):
     for stamp in range(1, 10):
         with pytest.raises(Refusal, match='/camera_info'):
-            intrinsics.of(stamp, 0)
+            of(intrinsics, stamp)
     assert intrinsics.is_worth_a_wait(10)
 
 
@@ -68,11 +72,17 @@ def test_a_wrong_info_is_told_once_and_refused_every_time(intrinsics):
     assert intrinsics.add(wrong, 0) is None
     for _ in range(2):
         with pytest.raises(Refusal) as refusal:
-            intrinsics.of(0, 0)
+            of(intrinsics, 0)
         assert refusal.value.reason == 'bad_camera_info'
 
 
-def test_memory_does_not_grow_with_the_run(intrinsics):
-    for stamp in range(1000):
-        intrinsics.add(info(stamp), 0)
-    assert len(intrinsics._cameras) == 100
+def test_an_image_of_another_size_is_refused_and_another_frame_is_said(intrinsics):
+    intrinsics.add(info(1), 0)
+    with pytest.raises(Refusal, match='expected 64x48 pixels') as refusal:
+        intrinsics.of(1, 0, 32, 24)
+    assert refusal.value.reason == 'size_mismatch'
+    message = info(2)
+    message.header.frame_id = 'left'
+    intrinsics.add(message, 0)
+    intrinsics.of(2, 0, 64, 48, 'right')
+    assert "frame 'left', the images are of 'right'" in intrinsics.remark

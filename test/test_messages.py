@@ -8,6 +8,7 @@ from geometry_msgs.msg import Pose, Quaternion
 from sensor_msgs.msg import CompressedImage, JointState
 
 from posegrasp_ros.camera import Camera
+from posegrasp_ros.camera_info import StatedCamera
 from posegrasp_ros.estimation.estimate import PoseEstimate
 from posegrasp_ros.geometry import make_transform, random_rotation, rotation_from_vector
 from posegrasp_ros.metrics.stage_report import StageReport
@@ -70,7 +71,7 @@ def test_a_pose_that_is_none_is_refused(pose):
     Camera(640, 480, [[300, 0, 320], [0, 300, 240], [0, 0, 1]], [0.1, 0.01, 0.0, 0.0], 'equidistant'),
 ])
 def test_a_camera_comes_back(camera):
-    back = Camera.from_info(messages.to_camera_info(HEADER, camera))
+    back = StatedCamera.from_info(messages.to_camera_info(HEADER, camera)).raw
     assert (back.width, back.height, back.model) == (camera.width, camera.height, camera.model)
     np.testing.assert_array_equal(back.matrix, camera.matrix)
     np.testing.assert_array_equal(back.distortion, camera.distortion)

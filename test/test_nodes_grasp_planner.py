@@ -72,6 +72,8 @@ def test_the_best_grasp_comes_with_approach_and_opening_of_the_same_stamp(planne
     (pose(3, 'camera', make_transform(None, (0, 0, np.nan))), 'bad_pose'),
     (pose_without_rotation(), 'bad_pose'),
     (pose(3, 'camera', make_transform(None, (0, 0, 0.5)), -COVARIANCE), 'bad_pose'),
+    (pose(3, 'camera', make_transform(None, (0, 0, 0.5)), 1e99 * COVARIANCE), 'bad_pose'),
+    (pose(3, 'camera', make_transform(None, (0, 0, 1e300))), 'bad_pose'),
     (pose(3, 'camera', invert(BASE_FROM_CAMERA) @ make_transform(None, (0, 0, -1.0))), 'below_support'),
 ])
 def test_a_pose_without_a_grasp_is_reported_with_the_reason(planner, message, reason):
@@ -93,6 +95,23 @@ def test_without_the_cameras_pose_only_poses_in_the_base_frame_are_planned_for(s
         (False, 'no_camera_pose'), (False, 'no_camera_pose'), (True, '')]
     lines = [line for line in capfd.readouterr().err.splitlines() if 'no_camera_pose' in line]
     assert len(lines) == 1 and 'set base_from_camera' in lines[0]
+
+
+@pytest.mark.parametrize('camera_frame', ['', 'camera'])
+def test_the_cameras_pose_counts_for_its_own_frame_alone(scripted_model, camera_frame):
+    with running(GraspPlannerNode, model=str(scripted_model), camera_frame=camera_frame,
+                 base_from_camera=list(pose_values(BASE_FROM_CAMERA))) as harness:
+        harness.start()
+        best, reports = harness.collect(PoseStamped, '/grasp_planner/best_grasp'), harness.reports()
+        poses = harness.publisher(PoseWithCovarianceStamped, '/pose')
+        in_camera = invert(BASE_FROM_CAMERA) @ BASE_FROM_OBJECT
+        for stamp, frame, transform in ((1, 'camera', in_camera), (2, 'base', BASE_FROM_OBJECT),
+                                        (3, 'other_camera', in_camera)):
+            poses.publish(pose(stamp, frame, transform))
+        harness.spin_until(lambda: len(reports) == 3)
+    assert [report.reason for report in reports] == ['', '', 'no_camera_pose']
+    first, second = (messages.transform_from(message.pose) for message in best)
+    np.testing.assert_allclose(first, second, atol=1e-9)
 
 
 @pytest.mark.parametrize(('parameters', 'expected'), [
@@ -194,14 +213,15 @@ def test_what_the_depth_image_shows_is_an_obstacle_but_not_the_object(scripted_m
         infos, depths = harness.publisher(CameraInfo, '/camera_info'), harness.publisher(Image, '/depth')
         poses.publish(pose(5, 'camera', frame.camera_from_object))
         harness.spin_until(lambda: len(reports) == 1)
-        infos.publish(messages.to_camera_info(header, frame.camera))
-        poses.publish(pose(5, 'camera', frame.camera_from_object))
-        harness.spin_until(lambda: len(reports) == 2)
         poses.publish(pose(9, 'camera', frame.camera_from_object))
         harness.spin_for(0.02)
         depths.publish(depth)
+        harness.spin_until(lambda: len(reports) == 2)
+        infos.publish(messages.to_camera_info(header, frame.camera))
+        harness.spin_for(0.1)
+        poses.publish(pose(9, 'camera', frame.camera_from_object))
         harness.spin_until(lambda: len(reports) == 3)
-    assert [report.reason for report in reports] == ['no_camera_info', 'no_depth', '']
+    assert [report.reason for report in reports] == ['no_depth', 'no_camera_info', '']
     assert reports[2].ok and 0 < reports[2].numbers['obstacle_points'] < 5000
 
 

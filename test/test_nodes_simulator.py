@@ -13,7 +13,7 @@ from ros_harness import Harness, running
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image, JointState
 
-from posegrasp_ros.camera import Camera
+from posegrasp_ros.camera_info import StatedCamera
 from posegrasp_ros.geometry import make_transform
 from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.nodes.simulator_node import SimulatorNode
@@ -55,7 +55,7 @@ def test_image_intrinsics_and_truth_share_a_stamp(simulator):
     robot = Robot(simulator)
     simulator.spin_until(lambda: robot.images and robot.infos and robot.truths and clocks)
     assert len({messages.stamp_ns(m[0].header.stamp) for m in (robot.images, robot.infos, robot.truths)}) == 1
-    camera, truth = Camera.from_info(robot.infos[0]), messages.transform_from(robot.truths[0].pose)
+    camera, truth = StatedCamera.from_info(robot.infos[0]).raw, messages.transform_from(robot.truths[0].pose)
     pixel = camera.project(truth[:3, 3][None])[0]
     assert messages.image_from(robot.images[0]).shape == (480, 640, 3)
     assert (pixel > 0).all() and (pixel < (640, 480)).all()

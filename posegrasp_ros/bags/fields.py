@@ -1,4 +1,4 @@
-"""What the fields of recorded messages mean: stamps, cameras and poses."""
+"""What the fields of recorded messages mean: stamps and poses."""
 
 from __future__ import annotations
 
@@ -6,21 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from posegrasp_ros.camera import Camera, CameraError
 from posegrasp_ros.geometry import transform_from_pose
 
 
 def stamp_of(header: Any) -> int:
     """A std_msgs/Header's stamp, nanoseconds."""
     return header.stamp.sec * 1_000_000_000 + header.stamp.nanosec
-
-
-def camera_of(info: Any) -> Camera | CameraError:
-    """The camera that a CameraInfo describes, or what is wrong with it."""
-    try:
-        return Camera.from_info(info)
-    except CameraError as error:
-        return error
 
 
 def pose_of(content: Any) -> np.ndarray:

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from posegrasp_ros.camera import Camera, CameraError
+from posegrasp_ros.camera_info import ImageSizeError, StatedCamera
+from posegrasp_ros.depth_images import check_frames
 from posegrasp_ros.images import ImageError, decode_compressed, decode_image, registered_depth
 
 
@@ -72,14 +74,15 @@ class PackedImage(NamedTuple):
     height: int = 0
     step: int = 0
     is_bigendian: int = 0
+    frame_id: str = ''
 
     @classmethod
     def of(cls, message: Any) -> PackedImage:
         """An image message of rclpy or rosbags."""
         if not hasattr(message, 'encoding'):
-            return cls(message.data)
+            return cls(message.data, frame_id=message.header.frame_id)
         return cls(message.data, message.encoding, message.width, message.height, message.step,
-                   message.is_bigendian)
+                   message.is_bigendian, message.header.frame_id)
 
     def decode(self) -> np.ndarray:
         """(H, W, 3) uint8 blue green red.
@@ -96,18 +99,22 @@ class PackedFrame(NamedTuple):
 
     :param image: the message; or what was wrong with it
     :param camera: that of its time, what is wrong with it, or None
+    :param is_rectified: whether the image is rectified; None where nothing tells
+    :param topic: of the image, for messages
     :param truths: (4, 4) ground truths, in the camera's frame
     :param depth: the nearest depth message, or None
     """
 
     stamp_ns: int
     image: PackedImage | Exception
-    camera: Camera | CameraError | None = None
+    camera: StatedCamera | CameraError | None = None
     truths: tuple[np.ndarray, ...] = ()
     base_from_camera: np.ndarray | None = None
     depth: PackedImage | None = None
     scene: int | None = None
     number: int | None = None
+    is_rectified: bool | None = None
+    topic: str = ''
 
     def decode(self) -> BagFrame:
         """Decode image and depth, and say why where the frame cannot be used."""
@@ -131,11 +138,13 @@ class PackedFrame(NamedTuple):
         if isinstance(camera, CameraError):
             return replace(frame, reason='bad_camera_info', problem=str(camera))
         height, width = frame.image.shape[:2]
-        if (camera.width, camera.height) != (width, height):
-            problem = (f'image: expected {camera.width}x{camera.height} pixels as camera_info says, '
-                       f'got {width}x{height}')
-            return replace(frame, reason='size_mismatch', problem=problem)
-        return replace(frame, camera=camera)
+        try:
+            found = camera.of_image(width, height, self.is_rectified)
+        except ImageSizeError as error:
+            return replace(frame, reason='size_mismatch', problem=str(error))
+        except CameraError as error:
+            return replace(frame, reason='bad_camera_info', problem=str(error))
+        return replace(frame, camera=found, warning=camera.remark(self.is_rectified, self.topic))
 
     def _with_depth(self, frame: BagFrame) -> BagFrame:
         """The frame with its depth; with a warning where that is not usable."""
@@ -143,7 +152,8 @@ class PackedFrame(NamedTuple):
             return frame
         start = time.perf_counter()
         try:
+            check_frames(self.depth.frame_id, self.image.frame_id)
             depth_m = registered_depth(self.depth, frame.camera.width, frame.camera.height)
         except ImageError as error:
-            return replace(frame, warning=f'goes without: {error}')
+            return replace(frame, warning='; '.join(filter(None, [frame.warning, f'goes without: {error}'])))
         return replace(frame, depth_m=depth_m, decode_ms=frame.decode_ms + (time.perf_counter() - start) * 1e3)

@@ -25,10 +25,8 @@ class _Link(NamedTuple):
 
 
 class FrameTree:
-    """Looks up transforms between frames at a time: as tf2 does, a motion between two of them is a steady one.
-
-    Unlike tf2 it also answers before the first and after the last transform: the nearest one holds.
-    """
+    """Looks up transforms between frames at a time, as tf2 does: a motion between two of them is a steady one, and
+    before the first and after the last of them nothing is known."""
 
     def __init__(self):
         self._links: dict[str, list[_Link]] = {}
@@ -61,17 +59,18 @@ class FrameTree:
         return sorted(parents | set(self._links))
 
     def lookup(self, target: str, source: str, stamp_ns: int, within_ns: int | None = None) -> np.ndarray | None:
-        """Transform (4, 4) ``target_from_source``; None when no chain joins the two frames.
+        """Transform (4, 4) ``target_from_source``; None when no chain joins the two frames at that time.
 
-        :param within_ns: each moving transform must have been recorded so near to the time; None: whenever
+        :param within_ns: each moving transform must have been recorded so near to the time, then the nearest one
+            holds before the first and after the last; None interpolates over any gap
         """
         root_from_target = self._chain(target.lstrip('/'), stamp_ns)
         root_from_source = self._chain(source.lstrip('/'), stamp_ns)
         for frame, frame_from_source in root_from_source.items():
             if frame not in root_from_target:
                 continue
-            if within_ns is not None and not all(self._is_known(child, stamp_ns, within_ns) for chain in (
-                    root_from_source, root_from_target) for child in _below(chain, frame)):
+            links = [child for chain in (root_from_source, root_from_target) for child in _below(chain, frame)]
+            if not all(self._is_known(child, stamp_ns, within_ns) for child in links):
                 return None
             return invert(root_from_target[frame]) @ frame_from_source
         return None
@@ -104,10 +103,14 @@ class FrameTree:
             parent_from_child=_between(before.parent_from_child, after.parent_from_child, share)
         )
 
-    def _is_known(self, frame: str, stamp_ns: int, within_ns: int) -> bool:
-        """Whether a frame's place was recorded near a time."""
-        return any(link.stamp_ns == STATIC_NS or abs(link.stamp_ns - stamp_ns) <= within_ns
-                   for link in self._around(frame, stamp_ns))
+    def _is_known(self, frame: str, stamp_ns: int, within_ns: int | None) -> bool:
+        """Whether a frame's place was recorded near a time; for None, before it and after it."""
+        around = self._around(frame, stamp_ns)
+        if any(link.stamp_ns == STATIC_NS for link in around):
+            return True
+        if within_ns is None:
+            return around[0].stamp_ns <= stamp_ns <= around[1].stamp_ns
+        return any(abs(link.stamp_ns - stamp_ns) <= within_ns for link in around)
 
 
 def _below(chain: dict[str, np.ndarray], ancestor: str) -> list[str]:

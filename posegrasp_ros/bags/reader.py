@@ -9,14 +9,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from posegrasp_ros.bags.fields import camera_of, pose_of, stamp_of
+from posegrasp_ros.bags.fields import pose_of, stamp_of
 from posegrasp_ros.bags.frame import BagFrame, PackedFrame, PackedImage
 from posegrasp_ros.bags.frame_tree import STATIC_NS, FrameTree
 from posegrasp_ros.bags.messages import BagError, BagMessage, BagMessages
-from posegrasp_ros.bags.topics import TF, BagTopics, guess_topics, poses_listing
+from posegrasp_ros.bags.topics import TF, BagTopics, are_neighbours, guess_topics, poses_listing
 from posegrasp_ros.bags.truths import TOLERANCE_MS, Truths
 from posegrasp_ros.bags.writer import BagWriter
-from posegrasp_ros.camera import Camera, CameraError
+from posegrasp_ros.camera import CameraError
+from posegrasp_ros.camera_info import StatedCamera, is_rectified
+from posegrasp_ros.camera_info_join import WAIT_NS as INFO_WAIT_NS
+from posegrasp_ros.camera_info_join import CameraInfoJoin
 from posegrasp_ros.depth_images import SLOP_MS, DepthImages
 from posegrasp_ros.geometry import transform_from_pose
 
@@ -29,6 +32,8 @@ MOST_WAITING = 60
 KEEP_NS = 5_000_000_000
 # Stamps of a topic that go back by more than this are no disorder: the clock was set back.
 JUMP_NS = 1_000_000_000
+# A tolerance that every stamp is within.
+EVER_NS = 1 << 63
 
 
 def read_frames(path: str | Path, topics: BagTopics | None = None) -> Iterator[BagFrame]:
@@ -48,8 +53,8 @@ class _Waiting(NamedTuple):
 class BagReader:
     """Joins a recording's images with camera_info, ground truth and /tf by their stamps.
 
-    camera_info is that of the image's stamp, else the last before it; ground truth that of the same stamp,
-    else the nearest within a tolerance, where several messages of a stamp are as many objects; depth that of
+    camera_info is joined as :class:`posegrasp_ros.camera_info_join.CameraInfoJoin` says; ground truth is that
+    of the same stamp, else the nearest within a tolerance, where several messages of a stamp are as many objects; depth that of
     the same stamp, else the nearest within :data:`posegrasp_ros.depth_images.SLOP_MS`. A message that cannot
     be used never ends the reading: its frame says why. An image with the stamp of another is left out. Where
     the clock was set back, nothing of before is joined with what comes after.
@@ -65,13 +70,15 @@ class BagReader:
                  tolerance_ms: float = TOLERANCE_MS):
         self.path = Path(path)
         self._bag = BagMessages(path)
-        self.topics = guess_topics(path, self._bag.topics, topics or BagTopics())
+        asked = topics or BagTopics()
+        self.topics = guess_topics(path, self._bag.topics, asked)
+        self._info_is_named = asked.camera_info is not None
         self.truths = truths or Truths(int(tolerance_ms * 1e6))
         self._has_own_truths = truths is None
         self._tf_topics = [name for name, kind in self._bag.topics.items() if kind == TF]
         self._moves = any(not name.endswith('tf_static') for name in self._tf_topics)
         self._waiting: deque[_Waiting] = deque()
-        self._cameras: dict[int, tuple[int, Camera | CameraError]] = {}
+        self._infos = CameraInfoJoin()
         self._depths = DepthImages(slop_ns=int(SLOP_MS * 1e6), most=MOST_WAITING)
         self._tree = FrameTree()
         self._tree_until_ns = -1
@@ -125,53 +132,59 @@ class BagReader:
         """Keep a message until its image is complete; yields what is to wait no more since the clock was set
         back."""
         if message.topic in self._tf_topics:
-            self._take_transforms(content, is_static=message.topic.endswith('tf_static'))
+            is_static = message.topic.endswith('tf_static')
+            for item in content.transforms:
+                if not is_static:
+                    yield from self._note_stamp(f'{message.topic}: {item.child_frame_id}', stamp_of(item.header))
+                self._take_transform(item, is_static)
             return
         stamp_ns = stamp_of(content.header)
-        if stamp_ns < self._newest_ns.get(message.topic, stamp_ns) - JUMP_NS:
-            yield from self._set_back(message, stamp_ns)
-        self._newest_ns[message.topic] = max(stamp_ns, self._newest_ns.get(message.topic, stamp_ns))
+        yield from self._note_stamp(message.topic, stamp_ns)
         if message.topic == self.topics.image:
             self._take_image(stamp_ns, message.time_ns, content)
         elif message.topic == self.topics.depth:
             self._depths.add(stamp_ns, PackedImage.of(content))
         elif message.topic == self.topics.camera_info:
-            self._cameras[stamp_ns] = message.time_ns, camera_of(content)
+            self._infos.add(stamp_ns, content, message.time_ns)
         else:
             self.truths.add(stamp_ns, content.header.frame_id, pose_of(content), message.time_ns)
 
     def _take_image(self, stamp_ns: int, arrived_ns: int, content: Any) -> None:
         """Let an image wait, unless its stamp was here before."""
+        if stamp_ns == 0 and stamp_ns in self._image_stamps:
+            self._bag.warn_once(f'{self.path}: {self.topics.image}: images without a stamp get the time of their '
+                                'recording')
+            stamp_ns = arrived_ns
         if stamp_ns in self._image_stamps:
             self._repeats += 1
             return
         self._image_stamps[stamp_ns] = arrived_ns
         self._waiting.append(_Waiting(stamp_ns, arrived_ns, content.header.frame_id, PackedImage.of(content)))
 
-    def _take_transforms(self, content: Any, is_static: bool) -> None:
-        for item in content.transforms:
-            t, q = item.transform.translation, item.transform.rotation
-            stamp_ns = STATIC_NS if is_static else stamp_of(item.header)
-            pose = transform_from_pose((t.x, t.y, t.z), (q.x, q.y, q.z, q.w))
-            self._tree.add(item.header.frame_id, item.child_frame_id, pose, stamp_ns)
-            self._tree_until_ns = max(self._tree_until_ns, stamp_ns)
+    def _take_transform(self, item: Any, is_static: bool) -> None:
+        t, q = item.transform.translation, item.transform.rotation
+        stamp_ns = STATIC_NS if is_static else stamp_of(item.header)
+        pose = transform_from_pose((t.x, t.y, t.z), (q.x, q.y, q.z, q.w))
+        self._tree.add(item.header.frame_id, item.child_frame_id, pose, stamp_ns)
+        self._tree_until_ns = max(self._tree_until_ns, stamp_ns)
 
-    def _set_back(self, message: BagMessage, stamp_ns: int) -> Iterator[PackedFrame]:
-        """Begin anew with the joining: what waits has all that it can get."""
-        newest_ns = self._newest_ns[message.topic]
-        self._bag.warn(
-            f'{self.path}: {message.topic}: the clock was set back by {(newest_ns - stamp_ns) / 1e9:.3f} s, '
-            f'from {newest_ns} ns to {stamp_ns} ns; images of before and after are not joined'
-        )
-        yield from self._rest()
-        if self._cameras:
-            # One that is said only once stands, whatever the time.
-            self._cameras = {-1: self._cameras[max(self._cameras)]}
-        self.truths.forget_all()
-        self._tree.forget_moving()
-        self._tree_until_ns = -1
-        self._depths.forget_all()
-        self._newest_ns, self._image_stamps = {}, {}
+    def _note_stamp(self, source: str, stamp_ns: int) -> Iterator[PackedFrame]:
+        """Keep a source's newest stamp; where the clock was set back, begin anew with the joining: what waits has
+        all that it can get."""
+        newest_ns = self._newest_ns.get(source, stamp_ns)
+        if stamp_ns < newest_ns - JUMP_NS:
+            self._bag.warn(
+                f'{self.path}: {source}: the clock was set back by {(newest_ns - stamp_ns) / 1e9:.3f} s, '
+                f'from {newest_ns} ns to {stamp_ns} ns; images of before and after are not joined'
+            )
+            yield from self._rest()
+            self._infos.forget_stamps()
+            self.truths.forget_all()
+            self._tree.forget_moving()
+            self._tree_until_ns = -1
+            self._depths.forget_all()
+            self._newest_ns, self._image_stamps, newest_ns = {}, {}, stamp_ns
+        self._newest_ns[source] = max(stamp_ns, newest_ns)
 
     def _rest(self) -> Iterator[PackedFrame]:
         while self._waiting:
@@ -183,7 +196,8 @@ class BagReader:
         if now_ns - arrived_ns > WAIT_NS or len(self._waiting) > MOST_WAITING:
             return True
         late_ns = self.truths.tolerance_ns if self.topics.object_frame else 0
-        return ((self.topics.camera_info is None or stamp_ns in self._cameras)
+        return ((self.topics.camera_info is None or self._infos.has(stamp_ns)
+                 or now_ns - arrived_ns > INFO_WAIT_NS)
                 and (self._truth_topic is None or not self.truths.may_come(stamp_ns, now_ns))
                 and (self.topics.depth is None or not self._depths.may_come(stamp_ns))
                 and (not self._moves or self._tree_until_ns >= stamp_ns + late_ns))
@@ -195,17 +209,25 @@ class BagReader:
         if isinstance(waiting.image, Exception):
             return PackedFrame(stamp_ns, waiting.image, number=number)
         depth = self._depths.nearest(stamp_ns) if self.topics.depth else None
-        frame = PackedFrame(stamp_ns, waiting.image, self._camera(stamp_ns),
+        frame = PackedFrame(stamp_ns, waiting.image, self._camera(waiting),
                             tuple(self._truths_of(stamp_ns, frame_id)), self._camera_pose(stamp_ns, frame_id),
-                            depth, number=number)
+                            depth, number=number, topic=self.topics.image,
+                            is_rectified=is_rectified(self.topics.rectified, self.topics.image, frame_id))
         self._forget(waiting.arrived_ns - KEEP_NS, stamp_ns - KEEP_NS)
         return frame
 
-    def _camera(self, stamp_ns: int) -> Camera | CameraError | None:
-        """The camera of a stamp; None when there is none yet."""
-        if stamp_ns not in self._cameras:
-            stamp_ns = max((other for other in self._cameras if other <= stamp_ns), default=None)
-        return self._cameras[stamp_ns][1] if stamp_ns is not None else None
+    def _camera(self, waiting: _Waiting) -> StatedCamera | CameraError | None:
+        """The camera of an image, or what is wrong with it; None when there is none yet."""
+        stated = self._infos.of(waiting.stamp_ns, waiting.arrived_ns)
+        if isinstance(stated, StatedCamera) and not self._info_is_named:
+            frames = waiting.frame_id, stated.frame_id
+            # In one namespace a frame that nobody names is the same; elsewhere the frame is what tells.
+            is_partner = frames[0] == frames[1] if all(frames) else are_neighbours(
+                self.topics.image, self.topics.camera_info)
+            if not is_partner:
+                return CameraError(f'{self.topics.camera_info}: is of the frame {frames[1]!r}, the image of '
+                                   f'{frames[0]!r}: name the camera_info of the image with --camera-info-topic')
+        return stated
 
     def _camera_pose(self, stamp_ns: int, camera_frame: str) -> np.ndarray | None:
         """base_from_camera (4, 4); None, said once, where /tf does not tell it."""
@@ -214,9 +236,11 @@ class BagReader:
             return None
         base_from_camera = self._tree.lookup(base_frame, camera_frame, stamp_ns)
         if base_from_camera is None:
+            known_later = self._tree.lookup(base_frame, camera_frame, stamp_ns, EVER_NS) is not None
+            when = f' at {stamp_ns} ns, only at other times, and it is not extrapolated' if known_later else ''
             self._miss(
-                'base',
-                f'no /tf joins the camera frame {camera_frame!r} with the base frame {base_frame!r}',
+                f'base{bool(when)}',
+                f'no /tf joins the camera frame {camera_frame!r} with the base frame {base_frame!r}{when}',
                 'No grasps are planned for such images: name the base frame, or give the pose of the camera in it',
             )
         return base_from_camera
@@ -279,9 +303,7 @@ class BagReader:
             self._bag.warn(f'{self.path}: {source or "ground truth"}: {problem}')
 
     def _forget(self, arrived_before_ns: int, stamp_before_ns: int) -> None:
-        """Drop what no coming image can need, but the last camera_info."""
-        while len(self._cameras) > 1 and next(iter(self._cameras.values()))[0] < arrived_before_ns:
-            del self._cameras[next(iter(self._cameras))]
+        """Drop what no coming image can need."""
         while self._image_stamps and next(iter(self._image_stamps.values())) < arrived_before_ns:
             del self._image_stamps[next(iter(self._image_stamps))]
         self.truths.forget(arrived_before_ns)

@@ -14,6 +14,8 @@ CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
 POSES = ('geometry_msgs/msg/PoseStamped', 'geometry_msgs/msg/PoseWithCovarianceStamped',
          'geometry_msgs/msg/TransformStamped', 'nav_msgs/msg/Odometry')
 TF = 'tf2_msgs/msg/TFMessage'
+# What image_transport appends to the name of an image topic.
+TRANSPORTS = ('compressed', 'compressedDepth', 'theora', 'ffmpeg', 'zstd', 'draco', 'avif')
 # Words in the names of image topics that are no camera picture of the scene.
 NOT_A_PICTURE = ('depth', 'disparity', 'mask', 'overlay', 'debug', 'infra', '/ir', 'points')
 TRUTH_WORDS = ('ground_truth', 'groundtruth', 'truth', 'gt_pose')
@@ -26,6 +28,7 @@ class BagTopics:
     :param depth: of the depth registered to the images; it is not guessed, None goes without
     :param base_frame: the robot's frame, for the camera's pose from /tf; None when that is not wanted
     :param object_frame: the object's own frame, for ground truth from /tf in the place of a topic
+    :param rectified: whether the images are, one of :data:`posegrasp_ros.camera_info.RECTIFIED`
     """
 
     image: str | None = None
@@ -34,13 +37,15 @@ class BagTopics:
     base_frame: str | None = 'base'
     depth: str | None = None
     object_frame: str | None = None
+    rectified: str = 'auto'
 
 
 def guess_topics(path: str | Path, found: dict[str, str], asked: BagTopics) -> BagTopics:
     """Fill in the topics that were not asked for by type and name.
 
     :param found: {topic: message type} of the recording
-    :raises BagError: when there is no image topic, or one that was asked for is not there
+    :raises BagError: when there is no image topic, none of the camera_info topics belongs to it, or one that was
+        asked for is not there
     """
     for name in filter(None, (asked.image, asked.camera_info, asked.ground_truth, asked.depth)):
         if name not in found:
@@ -50,7 +55,7 @@ def guess_topics(path: str | Path, found: dict[str, str], asked: BagTopics) -> B
     image = asked.image or max(
         (name for name, kind in found.items()
          if kind in (IMAGE, COMPRESSED) and not any(word in name.lower() for word in NOT_A_PICTURE)),
-        key=lambda name: _kinship(name, _nearest(name, infos)), default=None)
+        key=lambda name: _kinship(name, _partner(name, infos)), default=None)
     if image is None:
         raise BagError(f'{path}: expected a topic of {IMAGE} or {COMPRESSED}, found {listing(found)}')
     if found[image] not in (IMAGE, COMPRESSED):
@@ -58,7 +63,12 @@ def guess_topics(path: str | Path, found: dict[str, str], asked: BagTopics) -> B
     for name, kinds in ((asked.depth, (IMAGE,)), (asked.ground_truth, POSES), (asked.camera_info, (CAMERA_INFO,))):
         if name and found[name] not in kinds:
             raise BagError(f'{path}: {name}: expected {" or ".join(kinds)}, found {found[name]}')
-    return replace(asked, image=image, camera_info=asked.camera_info or _nearest(image, infos),
+    camera_info = asked.camera_info or _partner(image, infos)
+    if infos and camera_info is None:
+        raise BagError(f'{path}: expected the camera_info of {image} beside it or above, such as '
+                       f'{_namespace(image)}/camera_info, found {", ".join(infos)}: name the right one with '
+                       '--camera-info-topic')
+    return replace(asked, image=image, camera_info=camera_info,
                    ground_truth=asked.ground_truth or guess_truth(found, asked))
 
 
@@ -75,9 +85,28 @@ def poses_listing(found: dict[str, str]) -> str:
     return listing(poses) if poses else ''
 
 
-def _nearest(image: str, infos: list[str]) -> str | None:
-    """The camera_info topic that shares most of the image topic's name."""
-    return max(infos, key=lambda info: _kinship(image, info), default=None)
+def are_neighbours(image: str, info: str) -> bool:
+    """Whether a camera_info topic is in the namespace of an image topic: what a driver publishes together."""
+    return _namespace(image) == _namespace(info)
+
+
+def _partner(image: str, infos: list[str]) -> str | None:
+    """The camera_info topic of an image topic: in its namespace, else the nearest above or below it."""
+    namespace = _namespace(image)
+    related = [info for info in infos if _is_within(namespace, _namespace(info))
+               or _is_within(_namespace(info), namespace)]
+    return max(related, key=lambda info: (are_neighbours(image, info), info.endswith('/camera_info'),
+                                          _kinship(image, info)), default=None)
+
+
+def _namespace(topic: str) -> str:
+    """Of a topic; that of an image topic's transports, such as image_raw/compressed, is the image topic's own."""
+    base, _, name = topic.rpartition('/')
+    return base.rpartition('/')[0] if name in TRANSPORTS else base
+
+
+def _is_within(inner: str, outer: str) -> bool:
+    return inner == outer or inner.startswith(outer + '/')
 
 
 def _kinship(first: str, second: str | None) -> int:

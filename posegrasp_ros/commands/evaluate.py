@@ -9,6 +9,7 @@ from pathlib import Path
 
 from posegrasp_ros import option_types
 from posegrasp_ros.bags.truths import TOLERANCE_MS
+from posegrasp_ros.camera_info import RECTIFIED
 from posegrasp_ros.commands.options import (
     DONE,
     GATE_FAILED,
@@ -78,6 +79,9 @@ def _source_options(parser: argparse.ArgumentParser) -> None:
                             + (', for --recorded' if topic == 'pose' else ''))
     parser.add_argument('--depth-topic', metavar='TOPIC',
                         help='depth registered to the images, 16UC1 or 32FC1, to refine with (default: none)')
+    parser.add_argument('--rectified', choices=RECTIFIED, default='auto',
+                        help='whether the images are rectified, so that P of camera_info counts, not K and D '
+                             '(default: as the names of topic and frame tell, image_rect or image_raw)')
     truth = parser.add_mutually_exclusive_group()
     truth.add_argument('--ground-truth-topic', metavar='TOPIC', help='when the guess is wrong')
     truth.add_argument('--ground-truth-frame', metavar='NAME',
@@ -146,7 +150,7 @@ def _source(options: argparse.Namespace):
     from posegrasp_ros.bags.reader import BagTopics
 
     topics = BagTopics(options.image_topic, options.camera_info_topic, options.ground_truth_topic,
-                       options.base_frame, options.depth_topic, options.ground_truth_frame)
+                       options.base_frame, options.depth_topic, options.ground_truth_frame, options.rectified)
     return SourceOptions(topics, options.ground_truth, options.match_tolerance, math.radians(options.hfov),
                          options.bop_object)
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from posegrasp_ros.geometry import NO_SYMMETRY, Symmetry
 from posegrasp_ros.grasping.candidates import Candidates, Placed
+from posegrasp_ros.grasping.given_pose import checked_covariance, checked_pose
 from posegrasp_ros.grasping.gripper import Gripper
 from posegrasp_ros.grasping.library import GraspSet
 from posegrasp_ros.grasping.plan import (
@@ -19,7 +20,6 @@ from posegrasp_ros.grasping.plan import (
     Plan,
     PlannedGrasp,
     PlannerOptions,
-    PlanningError,
 )
 from posegrasp_ros.grasping.pose_check import PoseCheck
 from posegrasp_ros.grasping.reach import Reach
@@ -70,19 +70,19 @@ class GraspPlanner:
         :raises PlanningError: when the pose is no rigid transform or the covariance no covariance
         """
         start = time.perf_counter()
-        pose = _checked_pose(base_from_object)
+        pose = checked_pose(base_from_object)
         known = covariance is not None and bool(np.any(covariance))
         typical = self._typical_errors()
-        errors = self.symmetry.without_spin(_checked_covariance(covariance) if known else typical, pose)
+        errors = self.symmetry.without_spin(checked_covariance(covariance) if known else typical, pose)
         placed = self._candidates.place(pose, errors if self.options.use_covariance else typical, scene)
         probabilities, weakest = self._probabilities(pose, placed, errors)
         scores = placed.outlooks**self.options.quality_weight
         if self.options.use_covariance:
             scores = scores * probabilities
         if self.options.use_covariance and known:
-            unsure = probabilities < self.options.min_success_probability
-            placed.verdicts[unsure & (placed.verdicts == PASSED)] = VERDICTS['pose_too_uncertain']
-        ranked = np.flatnonzero(placed.verdicts == PASSED)
+            sure = probabilities >= self.options.min_success_probability
+            placed.verdicts[~sure & (placed.verdicts == PASSED)] = VERDICTS['pose_too_uncertain']
+        ranked = np.flatnonzero((placed.verdicts == PASSED) & np.isfinite(scores))
         ranked = ranked[np.argsort(-scores[ranked].round(9), kind='stable')]
         approaches = self._approaches(placed.base_from_tcp, scene.up)
         ranked = self._within_reach(ranked, approaches, placed.verdicts)
@@ -145,27 +145,6 @@ class GraspPlanner:
         kind = self.grasps[grasp]
         return PlannedGrasp(kind.name, approach[1], float(score), kind.opening_m, self._force_n, list(approach),
                             float(probability), self._tolerance_along[grasp], kind.width_m)
-
-
-def _checked_pose(base_from_object: np.ndarray) -> np.ndarray:
-    """The pose as (4, 4) floats."""
-    pose = np.asarray(base_from_object, dtype=float)
-    rigid = pose.shape == (4, 4) and np.isfinite(pose).all() and np.abs(pose[3] - (0, 0, 0, 1)).max() < 1e-6
-    rigid = rigid and np.abs(pose[:3, :3] @ pose[:3, :3].T - np.eye(3)).max() < 1e-3
-    if not rigid or np.linalg.det(pose[:3, :3]) < 0:
-        found = np.array2string(pose, max_line_width=10**6, precision=4).replace('\n', '')
-        raise PlanningError(f'pose of the object: expected a finite rigid 4x4 transform, got {found}')
-    return pose
-
-
-def _checked_covariance(covariance: np.ndarray) -> np.ndarray:
-    """The covariance as (6, 6) floats."""
-    covariance = np.asarray(covariance, dtype=float)
-    if covariance.shape != (6, 6) or not np.isfinite(covariance).all() or (np.diag(covariance) < 0).any():
-        found = np.array2string(covariance, max_line_width=10**6, threshold=6).replace('\n', '')
-        raise PlanningError('covariance of the object: expected 6x6 finite numbers with no negative variance, '
-                            f'got {found}')
-    return covariance
 
 
 def _reason_for_none(fell: dict[str, int]) -> str:

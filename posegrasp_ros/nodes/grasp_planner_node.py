@@ -15,10 +15,12 @@ from visualization_msgs.msg import MarkerArray
 
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.geometry import NO_SYMMETRY, rotate_covariance
+from posegrasp_ros.grasping.given_pose import checked_covariance
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.library import load_grasps
-from posegrasp_ros.grasping.plan import Plan, PlannedGrasp
+from posegrasp_ros.grasping.plan import Plan, PlannedGrasp, PlanningError
 from posegrasp_ros.grasping.planner import GraspPlanner
+from posegrasp_ros.grasping.scene import Scene
 from posegrasp_ros.resources import model_folder
 from posegrasp_ros.ros import markers, messages, qos
 from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode, run_node
@@ -66,11 +68,13 @@ class GraspPlannerNode(AutostartLifecycleNode):
         grasp_set = load_grasps(grasps_path, self._gripper, mesh)
         self._planner = GraspPlanner(self._gripper, grasp_set, planner_options(chosen), symmetry, mesh,
                                      reach_of(chosen, self._gripper))
-        self._surroundings = Surroundings(chosen, mesh, self.resolve_topic_name('camera_info'))
+        self._surroundings = Surroundings(chosen, mesh, self.resolve_topic_name('camera_info'),
+                                          self.resolve_topic_name('depth'))
         self._held: Held | None = None
         self._base_from_camera = pose_parameter('base_from_camera', chosen.base_from_camera)
-        self._transforms = None if self._base_from_camera is not None else TransformListenerIfInstalled(self)
-        if self._transforms and not self._transforms.available:
+        self._camera_frame = chosen.camera_frame
+        self._transforms = TransformListenerIfInstalled(self)
+        if self._base_from_camera is None and not self._transforms.available:
             self.get_logger().warning('base_from_camera is not set and tf2_ros is not installed: only poses in '
                                       f'{chosen.base_frame!r} can be planned for')
         self._make_publishers()
@@ -107,8 +111,7 @@ class GraspPlannerNode(AutostartLifecycleNode):
 
     def cleanup(self) -> None:
         self._planner = self._surroundings = None
-        if self._transforms:
-            self._transforms.close()
+        self._transforms.close()
 
     def on_poses(self, message: PoseArray) -> None:
         """Keep the instances; the pose that came before them is answered now."""
@@ -159,10 +162,9 @@ class GraspPlannerNode(AutostartLifecycleNode):
         stamp = stamp_ns(message.header.stamp)
         waited_ms = max(0.0, (time.time_ns() - received_ns) / 1e6)
         with self._reporter.answering(stamp, waited_ms) as answer:
-            base_from_camera = self._camera_pose(message.header)
-            base_from_object, covariance = _pose_in_base(message, base_from_camera)
-            scene = self._surroundings.scene(stamp, received_ns, base_from_camera, base_from_object)
-            plan = self._planner.plan(base_from_object, covariance, scene)
+            base_from_object, covariance = _pose_in_base(message, self._base_from(message.header))
+            scene = self._surroundings.scene(stamp, received_ns, self._base_from, base_from_object)
+            plan = self._plan(base_from_object, covariance, scene)
             answer.reason = plan.reason
             answer.numbers.update(plan.numbers, obstacles=float(len(scene.boxes) + len(scene.spheres)),
                                   obstacle_points=float(len(scene.points)))
@@ -173,18 +175,35 @@ class GraspPlannerNode(AutostartLifecycleNode):
             answer.is_out()
             self._draw(header, shown, plan)
 
-    def _camera_pose(self, header: Header) -> np.ndarray:
-        """(4, 4) base_from_camera when the image was taken."""
-        if self._base_from_camera is not None:
-            return self._base_from_camera
-        base_frame = self.parameters.base_frame
-        if header.frame_id == base_frame:
+    def _base_from(self, header: Header) -> np.ndarray:
+        """(4, 4) base_from_frame of the frame that a header names, at its stamp.
+
+        :raises Refusal: when nothing tells
+        """
+        base_frame, frame = self.parameters.base_frame, header.frame_id
+        if frame == base_frame:
             return np.eye(4)
-        found, why_not = self._transforms.lookup(base_frame, header.frame_id, header.stamp)
+        if self._base_from_camera is not None:
+            if not self._camera_frame:
+                self._camera_frame = frame
+                self.get_logger().info(f'base_from_camera is taken for that of {frame!r}, the frame of the first '
+                                       'pose; the parameter camera_frame names another')
+            if frame == self._camera_frame:
+                return self._base_from_camera
+        found, why_not = self._transforms.lookup(base_frame, frame, header.stamp)
         if found is None:
-            raise Refusal('no_camera_pose', f'where {header.frame_id!r} lies in {base_frame!r} is not known '
-                                            f'({why_not}): set base_from_camera or publish it to TF')
+            given = f'base_from_camera is that of {self._camera_frame!r}: set camera_frame' \
+                if self._base_from_camera is not None else 'set base_from_camera'
+            raise Refusal('no_camera_pose', f'where {frame!r} lies in {base_frame!r} is not known ({why_not}): '
+                                            f'{given} or publish it to TF')
         return messages.matrix_from(found.transform)
+
+    def _plan(self, base_from_object: np.ndarray, covariance: np.ndarray | None, scene: Scene) -> Plan:
+        """:raises Refusal: when the pose or its covariance is none"""
+        try:
+            return self._planner.plan(base_from_object, covariance, scene)
+        except PlanningError as error:
+            raise Refusal('bad_pose', str(error)) from error
 
     def _publish(self, header: Header, grasps: list[PlannedGrasp]) -> None:
         self._grasps_out.publish(messages.to_pose_array(header, [grasp.base_from_tcp for grasp in grasps]))
@@ -203,19 +222,20 @@ class GraspPlannerNode(AutostartLifecycleNode):
 
 
 def _pose_in_base(message: PoseWithCovarianceStamped,
-                  base_from_camera: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+                  base_from_frame: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     """base_from_object and its covariance in the base frame.
 
-    :raises Refusal: when the pose is none
+    :raises Refusal: when the pose or its covariance is none
     """
     try:
-        camera_from_object = messages.transform_from(message.pose.pose)
+        frame_from_object = messages.transform_from(message.pose.pose)
         covariance = messages.covariance_from(message)
-    except MessageError as error:
+        if covariance is not None:
+            # Before it is turned: an error then names the numbers of the message.
+            covariance = rotate_covariance(checked_covariance(covariance), base_from_frame[:3, :3])
+    except (MessageError, PlanningError) as error:
         raise Refusal('bad_pose', str(error)) from error
-    if covariance is not None:
-        covariance = rotate_covariance(covariance, base_from_camera[:3, :3])
-    return base_from_camera @ camera_from_object, covariance
+    return base_from_frame @ frame_from_object, covariance
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -13,6 +13,7 @@ from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
 from posegrasp_ros.camera import Camera
+from posegrasp_ros.camera_info import RECTIFIED
 from posegrasp_ros.depth_images import SLOP_MS, DepthImages
 from posegrasp_ros.estimation.create import ESTIMATORS, create_estimator
 from posegrasp_ros.estimation.estimate import PoseEstimate
@@ -63,6 +64,9 @@ class PerceptionParameters:
         0, 'Threads of the network. 0: one for each core that the process may use.', minimum=0, maximum=256)
     image_transport: str = parameter(
         'auto', 'Type of the topic `image`. auto: what its publisher sends.', choices=tuple(TRANSPORTS))
+    rectified: str = parameter(
+        'auto', 'Whether the images are rectified, so that P of camera_info counts for them and K and D do not. '
+        'auto: as the names of topic and frame tell, image_rect or image_raw.', choices=RECTIFIED)
     camera_frame: str = parameter('', 'Frame of the results. Empty: the frame that the image names.')
     object_frame: str = parameter('', 'Child frame in TF. Empty: the name on the model card.')
     tracking: bool = parameter(False, 'Look first where the object was, while the last pose is fresh.')
@@ -96,7 +100,8 @@ class PerceptionNode(AutostartLifecycleNode):
         self._needs_truth = chosen.estimator == 'oracle'
         self._truths: dict[int, np.ndarray] = {}
         self._held: Held | None = None
-        self._intrinsics = Intrinsics(self.resolve_topic_name('camera_info'))
+        self._intrinsics = Intrinsics(self.resolve_topic_name('camera_info'), self.resolve_topic_name('image'),
+                                      chosen.rectified)
         self._reporter = StageReporter(self, 'perception')
         self._pose_out = self.publisher(PoseWithCovarianceStamped, '~/pose', qos.RESULT)
         self._poses_out = self.publisher(PoseArray, '~/poses', qos.RESULT)
@@ -201,7 +206,7 @@ class PerceptionNode(AutostartLifecycleNode):
         waited_ms = max(0.0, (time.time_ns() - received_ns) / 1e6)
         with self._reporter.answering(stamp, waited_ms) as answer:
             image, camera = self._readable(message, received_ns)
-            depth_m = self._depth_of(stamp, camera)
+            depth_m = self._depth_of(message.header, camera)
             estimation = self._estimator.estimate(image, camera, self._truths.get(stamp), depth_m, stamp)
             poses = estimation.poses
             answer.numbers.update(estimation.numbers, poses=float(len(poses)),
@@ -220,22 +225,23 @@ class PerceptionNode(AutostartLifecycleNode):
 
         :raises Refusal: when either is missing or wrong, or they do not fit
         """
-        camera = self._intrinsics.of(stamp_ns(message.header.stamp), received_ns)
         try:
             image = messages.image_from(message)
         except ImageError as error:
             raise Refusal('bad_image', str(error)) from error
-        if image.shape[:2] != (camera.height, camera.width):
-            raise Refusal('size_mismatch', f'image: expected {camera.width}x{camera.height} pixels as camera_info '
-                                           f'says, got {image.shape[1]}x{image.shape[0]}')
+        height, width = image.shape[:2]
+        camera = self._intrinsics.of(stamp_ns(message.header.stamp), received_ns, width, height,
+                                     message.header.frame_id)
+        if self._intrinsics.remark:
+            self.say_once(self._intrinsics.remark, warn=True)
         return image, camera
 
-    def _depth_of(self, stamp: int, camera: Camera) -> np.ndarray | None:
+    def _depth_of(self, header: Header, camera: Camera) -> np.ndarray | None:
         """(H, W) metres; None, said once, where the depth of an image's time is not usable."""
         if self._depths is None:
             return None
         try:
-            return self._depths.of(stamp, camera.width, camera.height)
+            return self._depths.of(stamp_ns(header.stamp), camera.width, camera.height, header.frame_id)
         except ImageError as error:
             self.say_once(f'{error}: the pose is estimated without depth', warn=True)
             return None

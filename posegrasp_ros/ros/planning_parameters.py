@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from posegrasp_ros.camera_info import RECTIFIED
 from posegrasp_ros.depth_images import SLOP_MS
 from posegrasp_ros.geometry import transform_from_pose
 from posegrasp_ros.grasping.gripper import Gripper
@@ -32,6 +33,9 @@ class GraspPlannerParameters:
     base_frame: str = parameter('base', 'Frame of the grasps; z points up.')
     base_from_camera: tuple[float, ...] = parameter(
         (), 'Pose of the camera in the base frame: x, y, z, qx, qy, qz, qw, metres. Empty: TF is asked.')
+    camera_frame: str = parameter(
+        '', 'Frame that base_from_camera is the pose of; poses in other frames are looked up in TF. Empty: the '
+        'frame of the first pose.')
     published_grasps: int = parameter(20, 'How many grasps to publish and draw at most.', minimum=1, maximum=1000)
     min_success_probability: float = parameter(
         DEFAULTS.min_success_probability, 'Below it for every grasp, none is the answer: pose_too_uncertain.',
@@ -54,6 +58,9 @@ class GraspPlannerParameters:
     other_instances: bool = parameter(True, 'Keep off the other objects of the topic `poses`.')
     depth_obstacles: bool = parameter(
         False, 'Keep off what the topic `depth` shows, an Image registered to the camera image.')
+    rectified: str = parameter(
+        'auto', 'Whether the depth images are rectified, so that P of camera_info counts for them and K and D do '
+        'not. auto: as the names of topic and frame tell.', choices=RECTIFIED)
     depth_slop_ms: float = parameter(
         SLOP_MS, 'How far the stamps of pose and depth may lie apart.', minimum=0.0, maximum=1000.0)
     urdf: str = parameter(
@@ -111,8 +118,6 @@ def fixed_scene(chosen: GraspPlannerParameters) -> Scene:
                                  f'{row[3]:g}')
         spheres.append(SphereObstacle(row[:3], float(row[3])))
     return Scene(chosen.support_height_m if chosen.support_plane else None, boxes, spheres)
-
-
 
 
 def _box(index: int, row: np.ndarray) -> BoxObstacle:

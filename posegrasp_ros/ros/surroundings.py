@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 from geometry_msgs.msg import PoseArray
 from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
 
 from posegrasp_ros.depth_images import DepthImages
 from posegrasp_ros.errors import BadInput
 from posegrasp_ros.grasping.depth_obstacles import POINT_RADIUS_M, DepthObstacles
 from posegrasp_ros.grasping.scene import Scene
-from posegrasp_ros.images import ImageError
+from posegrasp_ros.images import ImageError, depth_of
 from posegrasp_ros.mesh import Mesh
 from posegrasp_ros.ros import messages
 from posegrasp_ros.ros.intrinsics import Intrinsics
@@ -28,18 +30,20 @@ class Surroundings:
     """Gathers what belongs to a pose's stamp.
 
     :param mesh: of the object; None for grasps without a model, for which only parameters can tell of obstacles
-    :param camera_info_topic: for messages to a person
+    :param camera_info_topic: and
+    :param depth_topic: fully resolved, for messages to a person and to tell whether images are rectified
     :ivar sees_instances: whether the topic ``poses`` counts
     :ivar sees_depth: whether the topics ``depth`` and ``camera_info`` count
     :raises ParameterError: when an obstacle cannot be, or depth is wanted without a mesh
     """
 
-    def __init__(self, chosen: GraspPlannerParameters, mesh: Mesh | None, camera_info_topic: str):
+    def __init__(self, chosen: GraspPlannerParameters, mesh: Mesh | None, camera_info_topic: str,
+                 depth_topic: str):
         self._fixed, self._mesh = fixed_scene(chosen), mesh
         self.sees_instances, self.sees_depth = chosen.other_instances and mesh is not None, chosen.depth_obstacles
         self._instances: PoseArray | None = None
         self._depths = DepthImages(int(chosen.depth_slop_ms * 1e6), DEPTHS_KEPT)
-        self._intrinsics = Intrinsics(camera_info_topic)
+        self._intrinsics = Intrinsics(camera_info_topic, depth_topic, chosen.rectified)
         if self.sees_depth:
             if mesh is None:
                 raise ParameterError('parameter depth_obstacles: expected a model, whose mesh tells which points '
@@ -65,19 +69,20 @@ class Surroundings:
         """Whether the depth of an image's time is here, or not asked for, or no better one will come."""
         return not self.sees_depth or not self._depths.may_come(stamp)
 
-    def scene(self, stamp: int, received_ns: int, base_from_camera: np.ndarray,
+    def scene(self, stamp: int, received_ns: int, base_from: Callable[[Header], np.ndarray],
               base_from_object: np.ndarray) -> Scene:
         """Everything around the object of one image.
 
         :param received_ns: when its pose came
+        :param base_from: gives (4, 4) base_from_frame of a header's frame, or raises Refusal
         :raises Refusal: when depth is wanted and there is none, or one of the poses is none
         """
         scene = self._fixed
         message = self._instances_of(stamp) if self.sees_instances else None
         if message is not None and len(message.poses) > 1:
-            scene = scene.with_others(self._mesh, self._others(message, base_from_camera))
+            scene = scene.with_others(self._mesh, self._others(message, base_from(message.header)))
         if self.sees_depth:
-            points = self._points(stamp, received_ns, base_from_camera, base_from_object)
+            points = self._points(stamp, received_ns, base_from, base_from_object)
             scene = replace(scene, points=points, point_radius_m=POINT_RADIUS_M)
         return scene
 
@@ -93,15 +98,17 @@ class Surroundings:
         except MessageError as error:
             raise Refusal('bad_pose', f'poses: {error}') from error
 
-    def _points(self, stamp: int, received_ns: int, base_from_camera: np.ndarray,
+    def _points(self, stamp: int, received_ns: int, base_from: Callable[[Header], np.ndarray],
                 base_from_object: np.ndarray) -> np.ndarray:
-        camera = self._intrinsics.of(stamp, received_ns)
-        try:
-            depth_m = self._depths.of(stamp, camera.width, camera.height)
-        except ImageError as error:
-            raise Refusal('bad_depth', str(error)) from error
-        if depth_m is None:
+        message = self._depths.nearest(stamp)
+        if message is None:
             raise Refusal('no_depth', 'depth_obstacles is set and no depth of the time of the pose has come: see '
                                       'the topic depth and the parameter depth_slop_ms')
-        return self._depth_obstacles.points(depth_m, camera, base_from_camera, base_from_object,
+        try:
+            depth_m = depth_of(message)
+        except ImageError as error:
+            raise Refusal('bad_depth', str(error)) from error
+        height, width = depth_m.shape
+        camera = self._intrinsics.of(stamp, received_ns, width, height, message.header.frame_id)
+        return self._depth_obstacles.points(depth_m, camera, base_from(message.header), base_from_object,
                                             self._fixed.support_height_m)

@@ -1,0 +1,63 @@
+"""What the planner accepts as the pose of an object and as its covariance: anything else is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from posegrasp_ros.grasping.plan import PlanningError
+
+# Nothing that an arm grasps is farther away.
+FARTHEST_M = 100.0
+# Standard deviations that a pose estimator may state: finer than any camera tells, or coarser than any use, are a
+# mistake in units or a matrix that was never filled in.
+LEAST_SIGMA, MOST_SIGMA_M, MOST_SIGMA_RAD = 1e-7, 10.0, 1e3
+# Rounding that is mended rather than refused: of a correlation, as six printed decimals leave it.
+ROUNDING = 1e-3
+
+
+def checked_pose(base_from_object: np.ndarray) -> np.ndarray:
+    """A pose as (4, 4) floats.
+
+    :raises PlanningError: when it is no rigid transform, or farther away than :data:`FARTHEST_M`
+    """
+    pose = np.asarray(base_from_object, dtype=float)
+    rigid = pose.shape == (4, 4) and np.isfinite(pose).all() and np.abs(pose[3] - (0, 0, 0, 1)).max() < 1e-6
+    rigid = rigid and np.abs(pose[:3, :3] @ pose[:3, :3].T - np.eye(3)).max() < 1e-3
+    if not rigid or np.linalg.det(pose[:3, :3]) < 0:
+        found = np.array2string(pose, max_line_width=10**6, precision=4).replace('\n', '')
+        raise PlanningError(f'pose of the object: expected a finite rigid 4x4 transform, got {found}')
+    if not np.abs(pose[:3, 3]).max() <= FARTHEST_M:
+        raise PlanningError(f'pose of the object: expected a position within {FARTHEST_M:g} m, got '
+                            f'{pose[:3, 3].tolist()}')
+    return pose
+
+
+def checked_covariance(covariance: np.ndarray) -> np.ndarray:
+    """A covariance as (6, 6) floats, symmetric and without a negative eigenvalue.
+
+    What rounding has done to it is mended: correlations may be off by :data:`ROUNDING`.
+
+    :param covariance: (6, 6) of x y z in metres, then rotation about x y z in radians
+    :raises PlanningError: when it is no covariance, or states what no pose estimator can
+    """
+    covariance = np.asarray(covariance, dtype=float)
+    if covariance.shape != (6, 6) or not np.isfinite(covariance).all():
+        found = np.array2string(covariance, max_line_width=10**6, threshold=6).replace('\n', '')
+        raise PlanningError(f'covariance of the object: expected 6x6 finite numbers, got {found}')
+    variances = np.diag(covariance)
+    most = np.repeat([MOST_SIGMA_M, MOST_SIGMA_RAD], 3) ** 2
+    if not ((variances >= LEAST_SIGMA**2) & (variances <= most)).all():
+        raise PlanningError(f'covariance of the object: expected variances from {LEAST_SIGMA**2:g} to '
+                            f'{MOST_SIGMA_M**2:g} m² and {MOST_SIGMA_RAD**2:g} rad², got {variances.tolist()}')
+    sigmas = np.sqrt(variances)
+    correlation = covariance / np.outer(sigmas, sigmas)
+    asymmetry = float(np.abs(correlation - correlation.T).max())
+    if not asymmetry <= ROUNDING:
+        raise PlanningError('covariance of the object: expected a symmetric matrix, got correlations that differ '
+                            f'by {asymmetry:.3g} from their transposes')
+    eigenvalues, vectors = np.linalg.eigh((correlation + correlation.T) / 2)
+    if not eigenvalues[0] >= -ROUNDING:
+        raise PlanningError('covariance of the object: expected a positive definite matrix, got an eigenvalue of '
+                            f'{eigenvalues[0]:.3g} of the correlations')
+    mended = (vectors * np.maximum(eigenvalues, 0.0)) @ vectors.T
+    return mended * np.outer(sigmas, sigmas)
