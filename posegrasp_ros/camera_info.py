@@ -199,9 +199,10 @@ def _raw_remark(raw: Camera) -> str:
     off_v = abs(raw.cy - (raw.height - 1) / 2) / raw.height
     if max(off_u, off_v) <= OFF_MIDDLE:
         return ''
-    return (f'the principal point ({raw.cx:.1f}, {raw.cy:.1f}) is far from the middle of '
-            f'{raw.width}x{raw.height}: right for a cut image whose K was moved with it, wrong if K is that of the whole sensor; roi and '
-            'binning are there to say so')
+    size = f'{raw.width}x{raw.height}'
+    return (f'the principal point ({raw.cx:.1f}, {raw.cy:.1f}) is far from the middle of {size}, which is '
+            ' right for a cut image whose K was moved with it, and wrong where K is that of the whole '
+            'sensor: roi and binning are there to say so')
 
 
 def _rectified_remark(projection: np.ndarray, rectification: Any) -> str:

@@ -14,6 +14,15 @@ from posegrasp_ros.errors import BadInput
 _LOADER = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)
 
 
+def is_beside(known: Path, path: Path) -> bool:
+    """Whether a path lies in the folder of a known file, or in that of the file which it is a link to.
+
+    The latter is how ``colcon build --symlink-install`` installs a folder: a link for each of its files.
+    """
+    folders = known.parent.resolve(), known.resolve().parent
+    return any(path.resolve().is_relative_to(folder) for folder in folders)
+
+
 @dataclass(frozen=True)
 class Fields:
     """A mapping of a YAML file.
@@ -60,10 +69,10 @@ class Fields:
         return self.values[field]
 
     def file(self, field: str) -> Path:
-        """Path of a file that lies beside this one."""
+        """Path of a file that lies beside this one; links out of the folder are not followed."""
         path = self.path.parent / self.text(field)
-        if not path.is_file():
-            raise self.error(field, f'a file in {self.path.parent}')
+        if not is_beside(self.path, path) or not path.is_file():
+            raise self.error(field, f'a file in {self.path.parent}, no link to one elsewhere')
         return path
 
     def number(self, field: str, low: float, high: float, what: str = 'a number') -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,25 +20,32 @@ BOX_CARD = {
 }
 
 
-def write_constant_network(path: Path, output: np.ndarray, size: tuple[int, int],
-                           open_shape: bool = False) -> None:
-    """An ONNX file that answers (1, 3, height, width) with ``output``.
+def write_constant_network(path: Path, output: np.ndarray | Sequence[np.ndarray], size: tuple[int, int],
+                           open_shape: bool = False, input_type: str = 'FLOAT', other_input: bool = False) -> None:
+    """An ONNX file that answers (1, 3, height, width) with ``output``, or with several.
 
     :param open_shape: leave the output's lengths unsaid
+    :param input_type: as onnx.TensorProto names it
+    :param other_input: have it ask for a second input
     """
     from onnx import TensorProto, helper, numpy_helper
 
-    shape = [None] * output.ndim if open_shape else output.shape
+    outputs = [output] if isinstance(output, np.ndarray) else list(output)
+    names = [f'output_{index}' for index in range(len(outputs))]
+    inputs = [helper.make_tensor_value_info('image', getattr(TensorProto, input_type), [1, 3, size[1], size[0]])]
+    if other_input:
+        inputs.append(helper.make_tensor_value_info('scale', TensorProto.FLOAT, [1]))
     graph = helper.make_graph(
-        [helper.make_node('Constant', [], ['output'], value=numpy_helper.from_array(output.astype(np.float32)))],
-        'constant', [helper.make_tensor_value_info('image', TensorProto.FLOAT, [1, 3, size[1], size[0]])],
-        [helper.make_tensor_value_info('output', TensorProto.FLOAT, shape)])
+        [helper.make_node('Constant', [], [name], value=numpy_helper.from_array(each.astype(np.float32)))
+         for name, each in zip(names, outputs)], 'constant', inputs,
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, [None] * each.ndim if open_shape else each.shape)
+         for name, each in zip(names, outputs)])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 13)], ir_version=8)
     path.write_bytes(model.SerializeToString())
 
 
-def write_keypoint_model(folder: Path, output: np.ndarray, size: tuple[int, int], decoder: dict,
-                         open_shape: bool = False, **sections) -> Path:
+def write_keypoint_model(folder: Path, output: np.ndarray | Sequence[np.ndarray], size: tuple[int, int],
+                         decoder: dict, open_shape: bool = False, **sections) -> Path:
     """The shipped box with a hand-written card for such a network; returns the folder."""
     folder.mkdir(exist_ok=True)
     for name in ('mesh.obj', 'mesh.mtl', 'texture.png'):

@@ -9,6 +9,7 @@ from test_decoders_yolo_pose import CORNERS
 from test_decoders_yolo_pose import encode as encode_rows
 
 from posegrasp_ros.camera import Camera
+from posegrasp_ros.estimation.estimator import PoseEstimator
 from posegrasp_ros.estimation.framing import PADDING, Framing
 from posegrasp_ros.estimation.keypoints import KeypointEstimator
 from posegrasp_ros.estimation.model_card import ModelCardError, load_model_card
@@ -49,6 +50,25 @@ def test_dope_maps_become_poses_through_scaling_and_distortion(tmp_path):
         assert found.covariance.shape == (6, 6) and (np.linalg.eigvalsh(found.covariance) > 0).all()
 
 
+@pytest.mark.parametrize('stages', [1, 6])
+def test_of_dope_networks_with_outputs_for_each_stage_the_last_counts(tmp_path, stages):
+    maps = encode([(seen(NEAR, CUBOID, WIDE) + 0.5) / 2 - 0.5])[None]
+    wrong = [np.zeros_like(maps)] * (stages - 1)
+    outputs = [each[:, :9] for each in (*wrong, maps)] + [each[:, 9:] for each in (*wrong, maps)]
+    [found] = found_poses(write_keypoint_model(tmp_path / 'm', outputs, (640, 480), DOPE), WIDE)
+    assert_pose(found.pose, NEAR, within_m=0.002, within_deg=0.5)
+
+
+def test_keypoints_that_an_export_scaled_to_one_are_no_pose(tmp_path):
+    layout, camera = Layout('rows', 8, 3, 1), Camera.from_field_of_view(640, 640, 1.0)
+    pixels = seen(NEAR, CORNERS, camera) / 640
+    output = encode_rows(layout, [(pixels, np.ones(8), 0, 0.9)])
+    folder = write_keypoint_model(tmp_path / 'm', output[None], (640, 640), YOLO)
+    answer = PoseEstimator(load_model_card(folder), threads=1, min_score=0.0).estimate(
+        np.full((640, 640, 3), 90, np.uint8), camera)
+    assert answer.poses == [] and answer.reason == 'no_pose'
+
+
 @pytest.mark.parametrize('layout', layouts(8, 1), ids=str)
 def test_yolo_rows_become_poses_through_the_letterbox(tmp_path, layout):
     camera = Camera(1280, 720, [[1200, 0, 650], [0, 1190, 350], [0, 0, 1]], [-0.25, 0.08, 0.001, -0.002, 0])
@@ -73,8 +93,8 @@ def test_too_few_keypoints_give_no_pose(tmp_path):
 
 
 @pytest.mark.parametrize('output, decoder, expected', [
-    ((1, 24, 60, 80), DOPE, 'dope reads an output of [1, 25, h, w], the network gives [1, 24, 60, 80]'),
-    ((1, 25, 50, 50), DOPE, 'dope reads an output of [1, 25, H/8, W/8] for its input of 640x480'),
+    ((1, 24, 60, 80), DOPE, 'or of [1, 9, H/8, W/8] and [1, 16, H/8, W/8], for its input of 640x480'),
+    ((1, 25, 50, 50), DOPE, 'dope reads an output of [1, 25, H/8, W/8], or'),
     ((1, 23, 8400), YOLO, 'decoder.layout: 8 keypoints and 1 classes make rows [1, 21, A], rows [1, 29, A], '
                           'end_to_end [1, N, 22], end_to_end [1, N, 30], the network gives [1, 23, 8400]'),
     ((1, 29, 22), YOLO, 'decoder.layout: expected rows or end_to_end'),

@@ -9,7 +9,7 @@ import pytest
 from conftest import simulated_frames, write_card
 from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
 from rclpy.lifecycle import TransitionCallbackReturn
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from ros_harness import running
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
@@ -354,3 +354,39 @@ def test_tracking_follows_an_object_from_image_to_image():
             harness.spin_until(lambda count=count: len(reports) == count)
     assert all(report.ok for report in reports)
     assert [report.numbers['tracked'] for report in reports] == [0, 1, 1, 0]
+
+
+def test_a_node_without_images_says_so_with_what_else_there_is(scripted_model, monkeypatch, capfd):
+    monkeypatch.setattr(perception_node, 'SILENCE_S', 0.5)
+    with running(PerceptionNode, model=str(scripted_model), estimator='mean_pose') as harness:
+        publisher = harness.probe.create_publisher(Image, '/camera/color/image_raw', 1)
+        harness.spin_until(lambda: harness.node.count_publishers(publisher.topic_name))
+        harness.start()
+        harness.spin_for(1.0)
+    lines = [line for line in capfd.readouterr().err.splitlines() if 'nobody publishes it' in line]
+    assert len(lines) == 1 and '/image: ' in lines[0]
+    assert '/camera/color/image_raw (sensor_msgs/msg/Image)' in lines[0]
+
+
+def test_a_camera_info_that_was_sent_once_before_the_node_started_is_heard(scripted_model):
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    with running(PerceptionNode, model=str(scripted_model), estimator='mean_pose') as harness:
+        harness.probe.create_publisher(CameraInfo, '/camera_info', latched).publish(good_info())
+        harness.start()
+        reports = harness.reports()
+        assert send(harness, reports, image(7), None).ok
+
+
+@pytest.mark.parametrize(('rectified', 'expected_mm'), [('auto', 0.0), ('yes', 25.0)])
+def test_for_rectified_images_p_counts(scripted_model, monkeypatch, rectified, expected_mm):
+    """An estimator that answers the principal point tells which camera it was given."""
+    info = good_info()
+    info.p[2] += 25.0
+    with running(PerceptionNode, model=str(scripted_model), estimator='mean_pose', rectified=rectified) as harness:
+        harness.start()
+        seen = []
+        original = harness.node._estimator.estimate
+        monkeypatch.setattr(harness.node._estimator, 'estimate', lambda *arguments: (
+            seen.append(arguments[1]), original(*arguments))[1])
+        send(harness, harness.reports(), image(7), info)
+    assert seen[0].cx - CAMERA.cx == pytest.approx(expected_mm)

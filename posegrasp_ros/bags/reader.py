@@ -54,10 +54,10 @@ class BagReader:
     """Joins a recording's images with camera_info, ground truth and /tf by their stamps.
 
     camera_info is joined as :class:`posegrasp_ros.camera_info_join.CameraInfoJoin` says; ground truth is that
-    of the same stamp, else the nearest within a tolerance, where several messages of a stamp are as many objects; depth that of
-    the same stamp, else the nearest within :data:`posegrasp_ros.depth_images.SLOP_MS`. A message that cannot
-    be used never ends the reading: its frame says why. An image with the stamp of another is left out. Where
-    the clock was set back, nothing of before is joined with what comes after.
+    of the same stamp, else the nearest within a tolerance, where several messages of a stamp are as many objects;
+    depth that of the same stamp, else the nearest within :data:`posegrasp_ros.depth_images.SLOP_MS`. A message
+    that cannot be used never ends the reading: its frame says why. An image with the stamp of another is left
+    out. Where the clock was set back, nothing of before is joined with what comes after.
 
     :param truths: ground truth of elsewhere, in the place of a topic's or of /tf
     :param tolerance_ms: how far the stamps of image and ground truth may lie apart

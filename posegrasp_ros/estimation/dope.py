@@ -5,6 +5,7 @@ Deep Object Pose Estimation (Tremblay et al., CoRL 2018, arXiv:1809.10790), as N
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -14,6 +15,7 @@ from posegrasp_ros.estimation.decoders import KeypointInstance
 
 CHANNELS = 25
 CORNERS = 8
+BELIEFS = CORNERS + 1
 STRIDE = 8
 FARTHEST_ANGLE_RAD = np.radians(30)
 """Between a corner's vector and the way to a centroid that it may belong to."""
@@ -44,6 +46,25 @@ def cuboid_keypoints(extents_m: np.ndarray, centre_m: np.ndarray, convention: st
     """
     corners = CORNER_SIGNS * CONVENTION_SIGNS[convention] * np.asarray(extents_m) / 2
     return np.vstack([corners, np.zeros(3)]) + centre_m
+
+
+def joined_maps(outputs: Sequence[np.ndarray]) -> np.ndarray | None:
+    """The maps of a network's last stage as one array (25, h, w).
+
+    Isaac ROS exports them as one output. NVlabs' network has one output of beliefs and one of vectors, or such a
+    pair for each of its six stages, all beliefs first; each stage mends what the one before found.
+
+    :param outputs: in the order of the graph, with their batch dimensions
+    :return: None when they are no such maps
+    """
+    of_length = {length: [each for each in outputs if each.ndim == 4 and each.shape[:2] == (1, length)]
+                 for length in (CHANNELS, BELIEFS, CHANNELS - BELIEFS)}
+    whole, beliefs, vectors = of_length.values()
+    if whole:
+        return whole[-1][0]
+    if not beliefs or len(beliefs) != len(vectors) or beliefs[-1].shape[2:] != vectors[-1].shape[2:]:
+        return None
+    return np.concatenate([beliefs[-1][0], vectors[-1][0]])
 
 
 def decode_dope(output: np.ndarray, threshold: float = 0.1, smoothing_cells: float = 1.5,

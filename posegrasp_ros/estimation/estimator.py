@@ -14,6 +14,7 @@ from posegrasp_ros.estimation.decoders import sigmoid
 from posegrasp_ros.estimation.estimate import Estimation, PoseEstimate
 from posegrasp_ros.estimation.keypoints import KeypointEstimator
 from posegrasp_ros.estimation.model_card import SCORE_FIGURES, ModelCard
+from posegrasp_ros.estimation.plausible import is_plausible
 from posegrasp_ros.estimation.refine import Alignment, Refiner
 from posegrasp_ros.estimation.stopwatch import Stopwatch
 from posegrasp_ros.estimation.two_stage import TwoStageEstimator
@@ -59,7 +60,8 @@ class PoseEstimator:
                  depth_m: np.ndarray | None = None, stamp_ns: int | None = None) -> Estimation:
         """The poses of all instances; see :class:`posegrasp_ros.estimation.estimate.Estimator`.
 
-        Reasons for none: ``no_detection``, ``no_pose`` (coordinates that fit none), ``low_score``.
+        Reasons for none: ``no_detection``, ``no_pose`` (coordinates that fit none, or one that the image cannot
+        show), ``low_score``.
         """
         check_sizes(image, camera, depth_m)
         watch = Stopwatch()
@@ -87,9 +89,9 @@ class PoseEstimator:
         found: list[Found] = []
 
         def look(solve: Callable[[], CoarsePose | None]) -> None:
-            coarse = solve()
-            if coarse is not None:
-                found.append(self.refined(coarse, image, camera, depth_m))
+            refined = self.refined(solve(), image, camera, depth_m)
+            if refined is not None:
+                found.append(refined)
 
         faint = min(FAINT_HEAT, FAINT_SHARE * candidates[0].heat)
         for rank, candidate in enumerate(candidates[:MOST_CANDIDATES]):
@@ -118,13 +120,20 @@ class PoseEstimator:
         pose = estimate.camera_from_object
         return pose[:3, :3] @ self.card.mesh.centre + pose[:3, 3]
 
-    def refined(self, coarse: CoarsePose, image: np.ndarray, camera: Camera,
-                depth_m: np.ndarray | None = None) -> Found:
-        """A network's pose aligned with the image, and scored; as it is where the alignment is lost."""
+    def refined(self, coarse: CoarsePose | None, image: np.ndarray, camera: Camera,
+                depth_m: np.ndarray | None = None) -> Found | None:
+        """A network's pose aligned with the image, and scored; as it is where the alignment is lost.
+
+        None without one, and where the image cannot show the object at that pose.
+        """
+        if coarse is None or not is_plausible(coarse.pose, self.card.mesh, camera):
+            return None
         pose, covariance = coarse.pose, coarse.covariance
         aligned = None
         if self._refiner:
             aligned = self._refiner.refine(image, camera, pose, covariance, depth_m, coarse.seen)
+        if aligned and not is_plausible(aligned.pose, self.card.mesh, camera):
+            aligned = None
         if aligned:
             pose, covariance = aligned.pose, aligned.covariance
         figures = coarse.figures | alignment_figures(aligned)

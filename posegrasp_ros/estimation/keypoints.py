@@ -38,7 +38,7 @@ class KeypointEstimator:
     """
 
     def __init__(self, card: ModelCard, threads: int | None = None):
-        self.network = Network(card.network, dope.CHANNELS if card.network.family == 'dope' else None, threads)
+        self.network = Network(card.network, None, threads)
         self.points = object_keypoints(card)
         self.layout = None
         if card.network.family == 'dope':
@@ -49,7 +49,7 @@ class KeypointEstimator:
     def find(self, image: np.ndarray, camera: Camera) -> list[Candidate]:
         """Places where the object may be, the likeliest first; see :class:`CoarseEstimator`."""
         framing = self.frame(image)
-        instances = self.decode(self.network.run(self.network.tensor(framing.apply(image))))
+        instances = self.decode(self._output(self.network.tensor(framing.apply(image))))
         return [Candidate(each.confidence, partial(self._pose, each, framing, camera)) for each in instances]
 
     def frame(self, image: np.ndarray) -> Framing:
@@ -68,33 +68,41 @@ class KeypointEstimator:
                                           parameters['overlap'], parameters['visibility'])
 
     def _pose(self, instance: KeypointInstance, framing: Framing, camera: Camera) -> CoarsePose | None:
-        seen = instance.seen
+        undistorted = camera.undistorted(framing.to_image(instance.pixels))
+        seen = instance.seen & np.isfinite(undistorted).all(axis=1)  # the others lie beyond what the lens shows
         if seen.sum() < LEAST_KEYPOINTS:
             return None
         pixels, scale = framing.to_image(instance.pixels[seen]), float(np.mean(framing.scale))
         sigma_px = max(LEAST_SIGMA_PX[self.network.card.family] / scale,
                        SIGMA_SHARE * float(np.linalg.norm(np.ptp(pixels, axis=0))))
-        solution = solve_keypoints(self.points[seen], camera.undistorted(pixels), sigma_px, camera.matrix)
+        solution = solve_keypoints(self.points[seen], undistorted[seen], sigma_px, camera.matrix)
         if solution is None:
             return None
         return CoarsePose(solution.pose, solution.covariance, {
             'heat': instance.confidence, 'inlier_share': solution.inlier_share,
             'log_residual': float(np.log(solution.residual_px * scale + 0.1))})
 
-    def _output_shape(self) -> list[int]:
-        """Shape of the first output; of a trial run where the graph leaves it open."""
-        shape = next(iter(self.network.output_shapes.values()))
-        if all(isinstance(length, int) for length in shape):
-            return shape
-        blank = np.zeros((*self.network.card.size[::-1], 3), np.uint8)
-        return [1, *self.network.run(self.network.tensor(blank)).shape]
+    def _output(self, tensor: np.ndarray) -> np.ndarray | None:
+        """What is decoded, without its batch dimension; None when the outputs are not the family's."""
+        if self.network.card.family == 'dope':
+            return dope.joined_maps(list(self.network.run_all(tensor).values()))
+        return self.network.run(tensor)
+
+    def _output_shape(self) -> list[int | str | None]:
+        """Shape of what is decoded, of a trial run where the graph leaves it open or has several outputs."""
+        shapes = list(self.network.output_shapes.values())
+        if len(shapes) == 1 and all(isinstance(length, int) for length in shapes[0]):
+            return shapes[0]
+        output = self._output(self.network.tensor(np.zeros((*self.network.card.size[::-1], 3), np.uint8)))
+        return shapes if output is None else [1, *output.shape]
 
     def _check_maps(self) -> None:
         shape, (width, height) = self._output_shape(), self.network.card.size
         expected = [1, dope.CHANNELS, height / dope.STRIDE, width / dope.STRIDE]
         if list(shape) != expected:
             raise ModelCardError(f'{self.network.card.path}: decoder.family: dope reads an output of [1, 25, H/8, '
-                                 f'W/8] for its input of {width}x{height}, the network gives {list(shape)}')
+                                 f'W/8], or of [1, 9, H/8, W/8] and [1, 16, H/8, W/8], for its input of '
+                                 f'{width}x{height}, the network gives {list(shape)}')
 
     def _yolo_layout(self) -> yolo_pose.Layout:
         """What the output's shape and the card leave possible."""

@@ -6,7 +6,6 @@ on trust: lengths have a range, files a hash, and what is wrong is named with fi
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -23,7 +22,9 @@ from posegrasp_ros.estimation.families import (
     WITHOUT_DETECTOR,
     read_parameters,
 )
+from posegrasp_ros.estimation.onnx_files import OnnxFileError, network_sha256
 from posegrasp_ros.fields import Fields
+from posegrasp_ros.file_hash import sha256_of
 from posegrasp_ros.geometry import Symmetry, transform_from_pose
 from posegrasp_ros.mesh import Mesh, load_mesh
 from posegrasp_ros.metrics.pose_errors import STATED_NEED, Tolerance
@@ -109,6 +110,16 @@ class ModelCard:
         return self.network.sha256
 
     @property
+    def identity(self) -> str:
+        """What stages that must work on the same object compare: name, and hash of the mesh."""
+        return f'{self.name} {self.mesh_sha256[:12]}'
+
+    @cached_property
+    def mesh_sha256(self) -> str:
+        """Of the mesh file, lower-case hex."""
+        return sha256_of(self.mesh_path)
+
+    @property
     def sha256(self) -> str:
         """Of model.yaml as it is now, lower-case hex."""
         return sha256_of(self.folder / CARD_NAME)
@@ -154,11 +165,6 @@ def write_card(folder: Path, card: dict) -> Path:
     path.write_text(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110),
                     encoding='utf-8')
     return path
-
-
-def sha256_of(path: Path) -> str:
-    """Hash of a file's bytes, lower-case hex."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _check_mesh_size(path: Path, card: ModelCard) -> None:
@@ -210,11 +216,15 @@ def _network(fields: Fields, families: dict[str, dict]) -> NetworkCard:
 
 
 def _hash(fields: Fields, network_file: Path, may_lack: bool) -> str:
-    """The file's hash, checked against the card's; who writes a card for a network of old may leave it out."""
-    found = sha256_of(network_file)
+    """Hash of the network's files, checked against the card's; who writes a card for a network of old may leave it
+    out."""
+    try:
+        found = network_sha256(network_file)
+    except OnnxFileError as error:
+        raise ModelCardError(str(error)) from error
     if not (may_lack and 'sha256' not in fields.values) and found != fields.text('sha256'):
-        raise fields.error('sha256', f'{found}, which {network_file.name} hashes to (was the file changed, or is '
-                                     'the card that of another?)')
+        raise fields.error('sha256', f'{found}, which {network_file.name} hashes to with the files that it keeps '
+                                     'weights in (was one changed, or is the card that of another network?)')
     return found
 
 

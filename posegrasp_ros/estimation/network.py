@@ -10,6 +10,8 @@ from posegrasp_ros.estimation.model_card import ModelCardError, NetworkCard
 from posegrasp_ros.processors import usable_cpus
 
 LOG_ERRORS_ONLY = 3
+# What a network may take the image in: onnxruntime's name -> numpy's.
+INPUT_TYPES = {'tensor(float)': 'f4', 'tensor(float16)': 'f2', 'tensor(double)': 'f8'}
 
 
 class Network:
@@ -35,20 +37,30 @@ class Network:
         except Exception as error:  # onnxruntime's own classes share no base but Exception
             reason = ' '.join(str(error).split())[:200]
             raise ModelCardError(f'{card.path}: cannot be loaded as an ONNX network: {reason}') from error
-        self._check_input()
+        self._input_type = self._check_input()
         if channels is not None:
             self._check_output(channels)
 
-    def _check_input(self) -> None:
-        inputs = {entry.name: entry.shape for entry in self._session.get_inputs()}
+    def _check_input(self) -> np.dtype:
+        """The type that the network takes numbers in."""
+        inputs = {entry.name: entry for entry in self._session.get_inputs()}
         width, height = self.card.size
         if self.card.input_name not in inputs:
             raise ModelCardError(f'{self.card.path}: input.name: expected one of {", ".join(inputs)}, '
                                  f'the card says {self.card.input_name!r}')
-        for found, expected in zip(inputs[self.card.input_name], (1, 3, height, width)):
-            if isinstance(found, int) and found != expected:
-                raise ModelCardError(f'{self.card.path}: input.size: the network takes '
-                                     f'{inputs[self.card.input_name]}, the card says [1, 3, {height}, {width}]')
+        if len(inputs) > 1:
+            raise ModelCardError(f'{self.card.path}: expected a network with the image as its only input, it '
+                                 f'takes {", ".join(inputs)}: export it with the others fixed')
+        found = inputs[self.card.input_name]
+        if found.type not in INPUT_TYPES:
+            raise ModelCardError(f'{self.card.path}: input: expected numbers of {" or ".join(INPUT_TYPES)}, the '
+                                 f'network takes {found.type}: export it with a floating-point input')
+        lengths = zip(found.shape, (1, 3, height, width))
+        if len(found.shape) != 4 or any(isinstance(length, int) and length != expected
+                                        for length, expected in lengths):
+            raise ModelCardError(f'{self.card.path}: input.size: the network takes {found.shape}, the card says '
+                                 f'[1, 3, {height}, {width}]')
+        return np.dtype(INPUT_TYPES[found.type])
 
     def _check_output(self, channels: int) -> None:
         shape = self._session.get_outputs()[0].shape
@@ -68,8 +80,9 @@ class Network:
         return next(iter(self.run_all(tensor).values()))[0]
 
     def run_all(self, tensor: np.ndarray) -> dict[str, np.ndarray]:
-        """Every output by its name, in the graph's order, batch dimensions and all."""
-        return dict(zip(self.output_shapes, self._session.run(None, {self.card.input_name: tensor})))
+        """Every output by its name, in the graph's order, float32, batch dimensions and all."""
+        outputs = self._session.run(None, {self.card.input_name: tensor.astype(self._input_type, copy=False)})
+        return {name: np.asarray(output, np.float32) for name, output in zip(self.output_shapes, outputs)}
 
     @property
     def output_shapes(self) -> dict[str, list[int | str | None]]:

@@ -57,6 +57,10 @@ class FeatureMatchEstimator:
         if len(pairs) < MIN_MATCHES:
             return watch.answer('too_few_matches')
         pixels = camera.undistorted(np.array([keypoint.pt for keypoint in keypoints])[pairs[:, 0]])
+        shown = np.isfinite(pixels).all(axis=1)  # the others lie beyond what the lens shows
+        pairs, pixels = pairs[shown], pixels[shown]
+        if len(pairs) < MIN_MATCHES:
+            return watch.answer('too_few_matches')
         pose, inliers = self._solve(pairs[:, 1], pixels, camera.matrix)
         watch.lap('solve_ms', inliers=len(inliers))
         if pose is None:

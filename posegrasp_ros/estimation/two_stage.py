@@ -72,6 +72,8 @@ class TwoStageEstimator:
                 for found in decode_centre_heatmap(heat_map, self._stride, self._threshold)]
 
     def _pose_of(self, detection: Detection, image: np.ndarray, camera: Camera) -> CoarsePose | None:
+        if not np.isfinite(camera.rays(detection.centre[None])).all():
+            return None  # beyond what the lens shows
         crop = CropCamera.of_detection(detection, camera, self._crop_size, self._margin)
         return self._read(crop, detection.heat, image, camera)
 

@@ -63,6 +63,7 @@ class GraspPlannerNode(AutostartLifecycleNode):
         # Grasps of one's own need no model; with one, its mesh and symmetry count for them too.
         needs_card = chosen.model or not chosen.grasps
         card = load_model_card(model_folder(chosen.model)) if needs_card else None
+        self._model_word = {'model': card.identity} if card else {}
         mesh, symmetry = (card.mesh, card.symmetry) if card else (None, NO_SYMMETRY)
         grasps_path = chosen.grasps or card.grasps_path
         grasp_set = load_grasps(grasps_path, self._gripper, mesh)
@@ -162,6 +163,7 @@ class GraspPlannerNode(AutostartLifecycleNode):
         stamp = stamp_ns(message.header.stamp)
         waited_ms = max(0.0, (time.time_ns() - received_ns) / 1e6)
         with self._reporter.answering(stamp, waited_ms) as answer:
+            answer.words.update(self._model_word)
             base_from_object, covariance = _pose_in_base(message, self._base_from(message.header))
             scene = self._surroundings.scene(stamp, received_ns, self._base_from, base_from_object)
             plan = self._plan(base_from_object, covariance, scene)

@@ -28,6 +28,7 @@ from posegrasp_ros.ros.detections import to_detections
 from posegrasp_ros.ros.intrinsics import WAIT_S, Intrinsics
 from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode, run_node
 from posegrasp_ros.ros.messages import stamp_ns, to_header
+from posegrasp_ros.ros.missing_input import missing_input
 from posegrasp_ros.ros.optional import TransformBroadcasterIfInstalled, import_optional
 from posegrasp_ros.ros.parameters import parameter
 from posegrasp_ros.ros.reporting import Refusal, StageReporter
@@ -36,6 +37,8 @@ RAW, COMPRESSED = ({name: kind} for name, kind in messages.IMAGES.items())
 TRANSPORTS = {'auto': messages.IMAGES, 'raw': RAW, 'compressed': COMPRESSED}
 TRUTHS_KEPT = 100
 DEPTHS_KEPT = 10
+# How long after the activation a camera may take to send its first image.
+SILENCE_S = 4.0
 
 
 @dataclass
@@ -128,6 +131,8 @@ class PerceptionNode(AutostartLifecycleNode):
         self._patience = self.every(WAIT_S / 2, self.look_after_held)
         self._depth_patience = self.every(max(self.parameters.depth_slop_ms, 1.0) / 2e3, self.look_after_depth)
         self._stop_waiting()
+        self._has_image = False
+        self._first_look = self.every(SILENCE_S, self.look_for_images)
 
     def deactivate(self) -> None:
         self._held = None
@@ -156,12 +161,20 @@ class PerceptionNode(AutostartLifecycleNode):
 
     def on_image(self, message: Image | CompressedImage, info: dict) -> None:
         """Estimate and publish, at once or when what belongs to the image is here; its header travels on."""
+        self._has_image = True
         if self._held:
             self._answer_held()
         self._held = Held(message, received_ns(info))
         self._patience.reset()
         self._depth_patience.reset()
         self._answer_held_if_complete()
+
+    def look_for_images(self) -> None:
+        """Say it once when no image has come some time after the activation."""
+        self._first_look.cancel()
+        if not self._has_image:
+            types = TRANSPORTS[self.parameters.image_transport]
+            self.get_logger().warning(missing_input(self, self.resolve_topic_name('image'), types))
 
     def look_after_held(self) -> None:
         """Make an end of waiting for the camera_info of the held image's stamp."""
@@ -205,6 +218,7 @@ class PerceptionNode(AutostartLifecycleNode):
         # Both are on the system's clock, which may have been set back in between.
         waited_ms = max(0.0, (time.time_ns() - received_ns) / 1e6)
         with self._reporter.answering(stamp, waited_ms) as answer:
+            answer.words['model'] = self._card.identity
             image, camera = self._readable(message, received_ns)
             depth_m = self._depth_of(message.header, camera)
             estimation = self._estimator.estimate(image, camera, self._truths.get(stamp), depth_m, stamp)

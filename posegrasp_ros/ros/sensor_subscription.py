@@ -1,4 +1,4 @@
-"""SensorSubscription: a subscription that fits whoever publishes: in type and in reliability."""
+"""SensorSubscription: a subscription that fits whoever publishes: in type, reliability and durability."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from posegrasp_ros.ros.qos import overridable
 
@@ -17,7 +17,9 @@ LOOK_EVERY_S = 0.2
 class SensorSubscription:
     """Subscribes once there is a publisher, and anew when another kind of publisher takes its place.
 
-    ROS resolves "best available" reliability when a subscription is made, with the publishers known by then.
+    ROS resolves "best available" reliability when a subscription is made, with the publishers known by then. Where
+    all publishers keep their last messages for who comes late, these are asked for: a camera_info that is sent
+    once would else be missed.
 
     :param types: message types that are welcome, by their ROS name, the preferred one first
     :param qos: with reliability BEST_AVAILABLE where the publisher shall decide
@@ -32,7 +34,7 @@ class SensorSubscription:
         self._callback = callback
         self._qos = qos
         self._group = group
-        self._offer: tuple[str, bool] | None = None
+        self._offer: tuple[str, bool, bool] | None = None
         self._subscription = None
         self.look()
 
@@ -43,13 +45,18 @@ class SensorSubscription:
         if not publishers:
             return
         name = min((info.topic_type for info in publishers), key=list(self._types).index)
-        reliable = all(info.qos_profile.reliability == ReliabilityPolicy.RELIABLE for info in publishers)
-        if (name, reliable) != self._offer:
+        offered = [info.qos_profile for info in publishers]
+        reliable = all(profile.reliability == ReliabilityPolicy.RELIABLE for profile in offered)
+        latched = all(profile.durability == DurabilityPolicy.TRANSIENT_LOCAL for profile in offered)
+        if (name, reliable, latched) != self._offer:
             self.close()
-            self._offer = name, reliable
+            self._offer = name, reliable, latched
             # rclpy writes overrides into the profile that it is given.
+            qos = copy.copy(self._qos)
+            if latched:
+                qos.durability = DurabilityPolicy.TRANSIENT_LOCAL
             self._subscription = self._node.create_subscription(
-                self._types[name], self._topic, self._callback, copy.copy(self._qos),
+                self._types[name], self._topic, self._callback, qos,
                 callback_group=self._group, qos_overriding_options=overridable())
 
     def close(self) -> None:

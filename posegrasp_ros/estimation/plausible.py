@@ -1,0 +1,33 @@
+"""Poses that no image can show: what a wrong network or wrong keypoints lead to, whatever its own score."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from posegrasp_ros.camera import Camera
+from posegrasp_ros.geometry import transform_points
+from posegrasp_ros.mesh import Mesh
+
+LEAST_DIAMETER_PX = 4.0
+"""Of an object that is smaller in the image, no estimator tells the orientation."""
+CORNERS = np.array(np.meshgrid([-1, 1], [-1, 1], [-1, 1])).reshape(3, -1).T / 2
+
+
+def is_plausible(camera_from_object: np.ndarray, mesh: Mesh, camera: Camera) -> bool:
+    """Whether an object at a pose is in the image, and large enough in it to be recognised.
+
+    :param camera_from_object: (4, 4); one with NaN is not plausible
+    """
+    centre = transform_points(camera_from_object, mesh.centre[None])[0]
+    distance_m = float(np.linalg.norm(centre))
+    diameter_px = 2 * mesh.radius * camera.fx / max(distance_m, 1e-9)
+    # Nothing is seen from inside.
+    if not (distance_m > mesh.extents.min() / 2 and diameter_px >= LEAST_DIAMETER_PX):
+        return False
+    corners = transform_points(camera_from_object, mesh.centre + CORNERS * mesh.extents)
+    pixels = camera.project(np.vstack([centre, corners]))
+    pixels = pixels[np.isfinite(pixels).all(axis=1)]
+    if not len(pixels):
+        return False
+    (left, top), (right, bottom) = pixels.min(axis=0), pixels.max(axis=0)
+    return bool(right > 0 and bottom > 0 and left < camera.width - 1 and top < camera.height - 1)

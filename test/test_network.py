@@ -1,0 +1,117 @@
+"""What a network takes is what it is given, and its hash covers every file that it loads."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+from keypoint_models import onnx, write_constant_network
+
+from posegrasp_ros.estimation.model_card import ModelCardError, NetworkCard, load_model_card
+from posegrasp_ros.estimation.network import Network
+from posegrasp_ros.estimation.onnx_files import OnnxFileError, network_files, network_sha256
+from posegrasp_ros.file_hash import sha256_of
+from posegrasp_ros.resources import resource_path
+
+SIZE = (64, 48)
+
+
+def network(path, **options) -> Network:
+    write_constant_network(path, np.ones((1, 4, 2, 2)), SIZE, **options)
+    card = NetworkCard(path, '', 'image', SIZE, 'rgb', np.zeros(3), np.ones(3), 'dope')
+    return Network(card, None, threads=1)
+
+
+@pytest.mark.parametrize('input_type', ['FLOAT', 'FLOAT16', 'DOUBLE'])
+def test_floating_point_inputs_of_any_width_are_fed(tmp_path, input_type):
+    made = network(tmp_path / 'n.onnx', input_type=input_type)
+    output = made.run(made.tensor(np.zeros((48, 64, 3), np.uint8)))
+    assert output.dtype == np.float32 and output.shape == (4, 2, 2)
+
+
+@pytest.mark.parametrize(('options', 'message'), [
+    ({'input_type': 'UINT8'}, r'takes tensor\(uint8\): export it with a floating-point input'),
+    ({'other_input': True}, 'takes image, scale: export it with the others fixed'),
+])
+def test_other_inputs_are_refused_in_one_line(tmp_path, options, message):
+    with pytest.raises(ModelCardError, match=message) as refusal:
+        network(tmp_path / 'n.onnx', **options)
+    assert '\n' not in str(refusal.value)
+
+
+@pytest.fixture
+def parted(tmp_path):
+    """The shipped box whose network keeps its weights in two other files, one of them of a nested graph."""
+    folder = shutil.copytree(resource_path('models/box'), tmp_path / 'box')
+    path = folder / 'model.onnx'
+    model = onnx.load(path)
+    onnx.save(model, path, save_as_external_data=True, location='model.onnx.data', size_threshold=0)
+    return path
+
+
+def card_with_hash(folder, found: str) -> None:
+    card = (folder / 'model.yaml').read_text()
+    (folder / 'model.yaml').write_text(card.replace(sha256_of(resource_path('models/box/model.onnx')), found))
+
+
+def test_weights_in_another_file_count_in_the_hash(parted):
+    assert list(network_files(parted)) == ['model.onnx', 'model.onnx.data']
+    card_with_hash(parted.parent, network_sha256(parted))
+    load_model_card(parted.parent)
+    data = parted.with_name('model.onnx.data')
+    content = bytearray(data.read_bytes())
+    content[1000] ^= 1
+    data.write_bytes(content)
+    with pytest.raises(ModelCardError, match='was one changed'):
+        load_model_card(parted.parent)
+
+
+def test_a_single_file_hashes_as_sha256sum_has_it():
+    path = resource_path('models/box/model.onnx')
+    assert network_sha256(path) == sha256_of(path)
+
+
+def test_weights_that_are_missing_or_lie_elsewhere_are_refused(parted):
+    data = parted.with_name('model.onnx.data')
+    elsewhere = data.rename(parted.parent.parent / 'weights')
+    with pytest.raises(OnnxFileError, match='no such file'):
+        network_files(parted)
+    data.symlink_to(elsewhere)
+    with pytest.raises(OnnxFileError, match='expected a file in the folder of the network'):
+        network_files(parted)
+
+
+def test_weights_of_nested_graphs_are_found(tmp_path):
+    from onnx import TensorProto, helper, numpy_helper
+
+    weights = numpy_helper.from_array(np.ones(4, np.float32), 'w')
+    onnx.external_data_helper.set_external_data(weights, 'nested.bin')
+    inner = helper.make_graph([helper.make_node('Constant', [], ['y'], value=weights)], 'inner', [],
+                              [helper.make_tensor_value_info('y', TensorProto.FLOAT, [4])])
+    chosen = helper.make_node('If', ['c'], ['z'], then_branch=inner, else_branch=inner)
+    graph = helper.make_graph([chosen], 'outer', [helper.make_tensor_value_info('c', TensorProto.BOOL, [])],
+                              [helper.make_tensor_value_info('z', TensorProto.FLOAT, [4])])
+    (tmp_path / 'n.onnx').write_bytes(helper.make_model(graph).SerializeToString())
+    (tmp_path / 'nested.bin').write_bytes(b'')
+    assert list(network_files(tmp_path / 'n.onnx')) == ['n.onnx', 'nested.bin']
+
+
+def test_a_card_does_not_reach_out_of_its_folder(tmp_path):
+    folder = shutil.copytree(resource_path('models/box'), tmp_path / 'box')
+    (folder / 'mesh.obj').rename(tmp_path / 'mesh.obj')
+    (folder / 'mesh.obj').symlink_to(tmp_path / 'mesh.obj')
+    with pytest.raises(ModelCardError, match=r'object\.mesh: expected a file in'):
+        load_model_card(folder)
+    card = folder / 'model.yaml'
+    card.write_text(card.read_text().replace('mesh: mesh.obj', 'mesh: ../mesh.obj'))
+    with pytest.raises(ModelCardError, match=r'object\.mesh: expected a file in'):
+        load_model_card(folder)
+
+
+def test_a_folder_of_links_as_colcon_installs_it_is_a_good_one(tmp_path):
+    linked = tmp_path / 'share' / 'box'
+    linked.mkdir(parents=True)
+    for file in resource_path('models/box').iterdir():
+        (linked / file.name).symlink_to(file)
+    assert load_model_card(linked).name == 'box'
