@@ -20,9 +20,10 @@ import numpy as np
 
 from posegrasp_ros.bags.frame import BagFrame
 from posegrasp_ros.camera import Camera, CameraError
+from posegrasp_ros.compressed_images import decode_compressed
 from posegrasp_ros.errors import BadInput
 from posegrasp_ros.geometry import make_transform
-from posegrasp_ros.images import ImageError, decode_compressed
+from posegrasp_ros.images import ImageError
 
 LOGGER = logging.getLogger(__name__)
 CAMERA_NAME, TRUTH_NAME, INFO_NAME = 'scene_camera.json', 'scene_gt.json', 'scene_gt_info.json'

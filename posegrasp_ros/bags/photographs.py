@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from posegrasp_ros.bags.frame import BagFrame
 from posegrasp_ros.camera import Camera
+from posegrasp_ros.compressed_images import decode_compressed
 from posegrasp_ros.errors import BadInput
-from posegrasp_ros.images import ImageError, decode_compressed
+from posegrasp_ros.images import ImageError
 
 LOGGER = logging.getLogger(__name__)
 SUFFIXES = ('.png', '.jpg', '.jpeg')

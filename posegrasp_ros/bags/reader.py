@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from posegrasp_ros.bags.fields import pose_of, stamp_of
-from posegrasp_ros.bags.frame import BagFrame, PackedFrame, PackedImage
+from posegrasp_ros.bags.frame import BagFrame, PackedFrame
 from posegrasp_ros.bags.frame_tree import STATIC_NS, FrameTree
 from posegrasp_ros.bags.messages import BagError, BagMessage, BagMessages
 from posegrasp_ros.bags.topics import TF, BagTopics, are_neighbours, guess_topics, poses_listing
@@ -22,6 +22,7 @@ from posegrasp_ros.camera_info_join import WAIT_NS as INFO_WAIT_NS
 from posegrasp_ros.camera_info_join import CameraInfoJoin
 from posegrasp_ros.depth_images import SLOP_MS, DepthImages
 from posegrasp_ros.geometry import transform_from_pose
+from posegrasp_ros.packed_image import BitDepth, PackedImage
 
 __all__ = ['BagError', 'BagFrame', 'BagReader', 'BagTopics', 'BagWriter', 'read_frames']
 
@@ -80,6 +81,7 @@ class BagReader:
         self._waiting: deque[_Waiting] = deque()
         self._infos = CameraInfoJoin()
         self._depths = DepthImages(slop_ns=int(SLOP_MS * 1e6), most=MOST_WAITING)
+        self._bit_depth = BitDepth(lambda text: self.warn_once(f'{self.topics.image}: {text}'))
         self._tree = FrameTree()
         self._tree_until_ns = -1
         self._newest_ns: dict[str, int] = {}
@@ -159,7 +161,8 @@ class BagReader:
             self._repeats += 1
             return
         self._image_stamps[stamp_ns] = arrived_ns
-        self._waiting.append(_Waiting(stamp_ns, arrived_ns, content.header.frame_id, PackedImage.of(content)))
+        image = self._bit_depth.noted(PackedImage.of(content))
+        self._waiting.append(_Waiting(stamp_ns, arrived_ns, content.header.frame_id, image))
 
     def _take_transform(self, item: Any, is_static: bool) -> None:
         t, q = item.transform.translation, item.transform.rotation
