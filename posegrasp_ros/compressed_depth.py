@@ -39,7 +39,7 @@ def decode_compressed_depth(data, format: str) -> np.ndarray:
         return metres_of(unpack_depth(buffer), DEPTH_ENCODINGS['16UC1'][1])
     codec = codec.removeprefix('compressedDepth').strip() or 'png'
     if codec not in CODECS:
-        raise ImageError(f'depth: format: expected compressedDepth with {" or ".join(CODECS)}, got {format[:80]!r}')
+        raise ImageError(f'depth: format: expected compressedDepth {" or ".join(CODECS)}, got {format[:80]!r}')
     if buffer.size <= HEADER.size:
         raise ImageError(f'depth: data: expected a header of {HEADER.size} bytes and an image, got {buffer.size} '
                          'bytes')
@@ -63,8 +63,8 @@ def unpack_rvl(packed: np.ndarray) -> np.ndarray:
     check_size('depth', width, height)
     words = packed[RVL_SIZE.size:]
     if words.size > RVL_PIXEL_BYTES * width * height + RVL_END_BYTES:
-        raise ImageError(f'depth: data: expected at most {RVL_PIXEL_BYTES} bytes a pixel for RVL of {width}x{height}'
-                         f' pixels, got {words.size} bytes')
+        raise ImageError(f'depth: data: expected at most {RVL_PIXEL_BYTES} bytes a pixel for RVL of '
+                         f'{width}x{height} pixels, got {words.size} bytes')
     numbers = np.zeros(width * height, np.uint16)
     filled = _fill_from_rvl(np.ascontiguousarray(words[:words.size // 4 * 4]).view('<u4'), numbers)
     if filled != numbers.size:

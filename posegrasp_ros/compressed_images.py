@@ -1,4 +1,4 @@
-"""CompressedImage messages and image files to arrays. Sizes are known from the header before anything is unpacked."""
+"""CompressedImage messages and image files to arrays; their size is known before anything is unpacked."""
 
 from __future__ import annotations
 

@@ -36,7 +36,8 @@ class DepthImages:
         self._newest_ns: int | None = None
 
     def add(self, stamp_ns: int, message: Any) -> None:
-        """Keep a message with the fields of sensor_msgs/Image or CompressedImage; the oldest goes when there are too many."""
+        """Keep a message with the fields of sensor_msgs/Image or CompressedImage; the oldest goes when there are
+        too many."""
         self._messages[stamp_ns] = message
         self._newest_ns = stamp_ns
         if len(self._messages) > self._most:

@@ -45,8 +45,8 @@ ENCODINGS: dict[str, Layout] = {
        for name, conversion in BAYER.items() for bits in (8, 16)},
 }
 # Other names that drivers give to the same bytes.
-ALIASES = {'8UC1': 'mono8', '8UC3': 'bgr8', '8UC4': 'bgra8', '16UC1': 'mono16', '16UC3': 'bgr16', '16UC4': 'bgra16',
-           'uyvy': 'yuv422', 'yuyv': 'yuv422_yuy2'}
+ALIASES = {'8UC1': 'mono8', '8UC3': 'bgr8', '8UC4': 'bgra8',
+           '16UC1': 'mono16', '16UC3': 'bgr16', '16UC4': 'bgra16', 'uyvy': 'yuv422', 'yuyv': 'yuv422_yuy2'}
 # A plane of brightness above one of colours: bytes of colours for each of brightness, across and down, times 2.
 PLANAR: dict[str, tuple[int, int]] = {'nv12': (2, 1), 'nv21': (2, 1), 'nv24': (4, 2)}
 PLANAR_CONVERSIONS = {'nv12': cv2.COLOR_YUV2BGR_NV12, 'nv21': cv2.COLOR_YUV2BGR_NV21}

@@ -1,4 +1,4 @@
-"""PackedImage: an image message's fields, of ROS or of a recording; BitDepth: what 16-bit images are scaled from."""
+"""PackedImage: an image message's fields, live or recorded; BitDepth: what 16-bit images are scaled from."""
 
 from __future__ import annotations
 

@@ -169,7 +169,7 @@ def test_a_mosaic_may_be_compressed(pattern):
     seen = mosaic(ORANGE, pattern)
     format = f'bayer_{pattern}8; png compressed '
     np.testing.assert_array_equal(decode_compressed(coded(seen), format), ORANGE)
-    np.testing.assert_array_equal(decode_compressed(coded(ORANGE), f'{format}bgr8'), ORANGE, 'is no mosaic any more')
+    np.testing.assert_array_equal(decode_compressed(coded(ORANGE), f'{format}bgr8'), ORANGE, 'no mosaic')
     deep = seen.astype(np.uint16) << 4
     np.testing.assert_array_equal(decode_compressed(coded(deep), f'bayer_{pattern}16; png compressed '), ORANGE)
 
@@ -210,7 +210,8 @@ def jpeg_that_says(width: int, height: int) -> bytes:
 
 
 @pytest.mark.parametrize(('data', 'found'), [
-    (png_that_says(30000, 30000), 'a header of more than'), (jpeg_that_says(65500, 65500), 'a header of more than'),
+    (png_that_says(30000, 30000), 'a header of more than'),
+    (jpeg_that_says(65500, 65500), 'a header of more than'),
     (png_that_says(8000, 7000), '8000x7000; the environment variable'), (jpeg_that_says(9000, 6000), '9000x6000')])
 def test_a_header_that_promises_too_much_is_refused_before_it_is_believed(data, found):
     with pytest.raises(ImageError, match=f'at most 50 megapixels, got {found}'):

@@ -72,7 +72,7 @@ class BagReader:
         self.path = Path(path)
         self._bag = BagMessages(path)
         asked = topics or BagTopics()
-        self.topics = guess_topics(path, self._bag.topics, asked)
+        self.topics = guess_topics(path, self._filled_topics(), asked)
         self._info_is_named = asked.camera_info is not None
         self.truths = truths or Truths(int(tolerance_ms * 1e6))
         self._has_own_truths = truths is None
@@ -125,6 +125,12 @@ class BagReader:
                 yield self._frame(self._waiting.popleft())
         yield from self._rest()
         self._account()
+
+    def _filled_topics(self) -> dict[str, str]:
+        """The topics with messages; all where the recording does not tell how many there are."""
+        counts = self._bag.counts
+        filled = {name: kind for name, kind in self._bag.topics.items() if counts.get(name, 1)}
+        return filled or self._bag.topics
 
     @property
     def _truth_topic(self) -> str | None:
