@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -16,7 +17,7 @@ from posegrasp_ros.images import (
     flat_bytes,
     to_bgr,
 )
-from posegrasp_ros.limits import most_pixels
+from posegrasp_ros.limits import MESSAGE_MEGABYTES, most_message_bytes, most_pixels
 
 # What Pillow calls the codecs of image_transport, of photographs and of BOP datasets.
 CODECS = ('JPEG', 'PNG', 'TIFF', 'WEBP', 'BMP')
@@ -58,6 +59,21 @@ def compressed_bits(data) -> int | None:
     :raises ImageError: as :func:`decode_compressed` does
     """
     return bit_depth(_unpacked(data, cv2.IMREAD_UNCHANGED)) if _is_deep(data) else None
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of an image file.
+
+    :raises ImageError: when they are too many, or the path is no file
+    :raises OSError: when it cannot be read
+    """
+    if not path.is_file():
+        raise ImageError('image: expected a file')
+    if path.stat().st_size > most_message_bytes():
+        raise ImageError(f'image: expected at most {most_message_bytes() / 1e6:g} MB, got '
+                         f'{path.stat().st_size / 1e6:g}; the environment variable {MESSAGE_MEGABYTES} sets the '
+                         'limit')
+    return path.read_bytes()
 
 
 def unpack_depth(data) -> np.ndarray:

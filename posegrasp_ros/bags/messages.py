@@ -104,8 +104,8 @@ class BagMessages:
         try:
             store.register(get_types_from_idl(text) if channel.is_idl else get_types_from_msg(text, channel.type))
         except Exception as error:  # the parser has errors of several kinds
-            self.warn(f'{self.path}: {topic}: definition of {channel.type} in the bag cannot be read, the standard '
-                      f'one is used: {_one_line(error)[:200]}')
+            self.warn(f'{self.path}: {topic}: definition of {channel.type} in the bag cannot be read, the '
+                      f'standard one is used: {_one_line(error)[:200]}')
             return STANDARD_TYPES
         return store
 

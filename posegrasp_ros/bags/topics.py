@@ -122,8 +122,8 @@ def _no_picture(found: dict[str, str]) -> str:
     images = {name: kind for name, kind in found.items() if kind in (IMAGE, COMPRESSED)}
     if not images:
         return f'expected a topic of {IMAGE} or {COMPRESSED}, found {listing(found)}'
-    return ('expected a topic of images of the scene, found only such as are named like depth, infrared or results: '
-            f'{listing(images)}; name one with --image-topic')
+    return ('expected a topic of images of the scene, found only such as are named like depth, infrared or results'
+            f': {listing(images)}; name one with --image-topic')
 
 
 def _kinship(first: str, second: str | None) -> int:
