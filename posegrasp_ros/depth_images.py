@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from posegrasp_ros.images import ImageError, registered_depth
+from posegrasp_ros.images import ImageError
+from posegrasp_ros.packed_image import registered_depth
 
 SLOP_MS = 20.0
 
@@ -35,7 +36,8 @@ class DepthImages:
         self._newest_ns: int | None = None
 
     def add(self, stamp_ns: int, message: Any) -> None:
-        """Keep a message with the fields of sensor_msgs/Image; the oldest goes when there are too many."""
+        """Keep a message with the fields of sensor_msgs/Image or CompressedImage; the oldest goes when there are
+        too many."""
         self._messages[stamp_ns] = message
         self._newest_ns = stamp_ns
         if len(self._messages) > self._most:

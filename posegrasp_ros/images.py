@@ -1,24 +1,61 @@
-"""Image messages to arrays: the one place that knows encodings, rows and padding."""
+"""Images to arrays: the one place that knows encodings, rows, padding and bytes' order."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from posegrasp_ros.errors import BadInput
+from posegrasp_ros.limits import MEGAPIXELS, most_pixels
 
-# Channels of each encoding, and what turns it into blue green red (None: already is).
-ENCODINGS: dict[str, tuple[int, int | None]] = {
-    'bgr8': (3, None),
-    'rgb8': (3, cv2.COLOR_RGB2BGR),
-    'mono8': (1, cv2.COLOR_GRAY2BGR),
-    'bgra8': (4, cv2.COLOR_BGRA2BGR),
-    'rgba8': (4, cv2.COLOR_RGBA2BGR),
+
+class Layout(NamedTuple):
+    """How an encoding lays out its pixels.
+
+    :param channels: numbers a pixel
+    :param bits: of each number, 8 or 16
+    :param conversion: OpenCV's, of 8-bit numbers to blue green red; None: they already are
+    """
+
+    channels: int
+    bits: int
+    conversion: int | None
+
+
+# OpenCV names a Bayer pattern by its second row's second and third pixel, sensor_msgs by the first row's and the
+# second row's first two: RGGB is OpenCV's BG.
+BAYER = {'rggb': cv2.COLOR_BayerBG2BGR, 'bggr': cv2.COLOR_BayerRG2BGR, 'gbrg': cv2.COLOR_BayerGR2BGR,
+         'grbg': cv2.COLOR_BayerGB2BGR}
+ENCODINGS: dict[str, Layout] = {
+    'bgr8': Layout(3, 8, None),
+    'rgb8': Layout(3, 8, cv2.COLOR_RGB2BGR),
+    'mono8': Layout(1, 8, cv2.COLOR_GRAY2BGR),
+    'bgra8': Layout(4, 8, cv2.COLOR_BGRA2BGR),
+    'rgba8': Layout(4, 8, cv2.COLOR_RGBA2BGR),
+    'bgr16': Layout(3, 16, None),
+    'rgb16': Layout(3, 16, cv2.COLOR_RGB2BGR),
+    'mono16': Layout(1, 16, cv2.COLOR_GRAY2BGR),
+    'bgra16': Layout(4, 16, cv2.COLOR_BGRA2BGR),
+    'rgba16': Layout(4, 16, cv2.COLOR_RGBA2BGR),
+    'yuv422': Layout(2, 8, cv2.COLOR_YUV2BGR_UYVY),
+    'yuv422_yuy2': Layout(2, 8, cv2.COLOR_YUV2BGR_YUY2),
+    **{f'bayer_{name}{bits}': Layout(1, bits, conversion)
+       for name, conversion in BAYER.items() for bits in (8, 16)},
 }
 # Other names that drivers give to the same bytes.
-ALIASES = {'8UC1': 'mono8', '8UC3': 'bgr8', '8UC4': 'bgra8'}
+ALIASES = {'8UC1': 'mono8', '8UC3': 'bgr8', '8UC4': 'bgra8',
+           '16UC1': 'mono16', '16UC3': 'bgr16', '16UC4': 'bgra16', 'uyvy': 'yuv422', 'yuyv': 'yuv422_yuy2'}
+# A plane of brightness above one of colours: bytes of colours for each of brightness, across and down, times 2.
+PLANAR: dict[str, tuple[int, int]] = {'nv12': (2, 1), 'nv21': (2, 1), 'nv24': (4, 2)}
+PLANAR_CONVERSIONS = {'nv12': cv2.COLOR_YUV2BGR_NV12, 'nv21': cv2.COLOR_YUV2BGR_NV21}
+# ITU-R BT.601 with the range of video (16 to 235), as OpenCV takes the other YUV encodings: y, u, v, 1 to b, g, r.
+BGR_FROM_YUV = np.array([[1.164, 2.018, 0.0, -276.928], [1.164, -0.391, -0.813, 135.488],
+                         [1.164, 0.0, 1.596, -222.912]])
 # Depth by REP 118: numpy's type of a pixel, and metres per unit.
 DEPTH_ENCODINGS: dict[str, tuple[str, float]] = {'16UC1': ('u2', 0.001), '32FC1': ('f4', 1.0)}
+BIT_DEPTHS = (8, 10, 12, 14, 16)
 
 # A fifth of a PNG's size and time, with errors below the camera's own noise.
 JPEG_QUALITY = 95
@@ -28,23 +65,61 @@ class ImageError(BadInput):
     """An image message that cannot be decoded."""
 
 
-def decode_image(encoding: str, width: int, height: int, step: int, data) -> np.ndarray:
+def decode_image(encoding: str, width: int, height: int, step: int, data, is_bigendian: bool = False,
+                 bits: int | None = None) -> np.ndarray:
     """Pixels of a sensor_msgs/Image.
 
-    :param encoding: one of :data:`ENCODINGS` or :data:`ALIASES`
+    :param encoding: one of :data:`ENCODINGS`, :data:`ALIASES` or :data:`PLANAR`
     :param width: pixels a row
     :param height: rows
     :param step: bytes a row, padding included
     :param data: the bytes, anything with a buffer (bytes, array.array, numpy array)
+    :param is_bigendian: order of the bytes of 16-bit numbers
+    :param bits: that 16-bit numbers use, see :func:`bit_depth`; None: those that this image uses
     :return: (height, width, 3) uint8, blue green red; a view of ``data`` where that needs no conversion
     :raises ImageError: on an unknown encoding, or a size that ``step`` or ``data`` cannot hold
     """
-    known = ALIASES.get(encoding, encoding)
-    if known not in ENCODINGS:
-        raise ImageError(f'image: encoding: expected one of {", ".join(ENCODINGS)}, got {encoding!r}')
-    channels, conversion = ENCODINGS[known]
-    pixels = _pixels('image', encoding, width, height, step, data, channels)
-    return pixels if conversion is None else cv2.cvtColor(pixels, conversion)
+    if encoding in PLANAR:
+        return _decode_planar(encoding, width, height, step, data)
+    layout = _layout(encoding)
+    if layout.channels == 2 and width % 2:
+        raise ImageError(f'image: {encoding}: expected an even width, got {width} pixels')
+    pixels = _numbers('image', encoding, width, height, step, data, is_bigendian)
+    return to_bgr(pixels, layout.conversion, bits)
+
+
+def to_bgr(pixels: np.ndarray, conversion: int | None, bits: int | None = None) -> np.ndarray:
+    """Pixels as they are used.
+
+    :param pixels: (H, W, C) uint8 or uint16
+    :param conversion: OpenCV's, of 8-bit numbers to blue green red; None: they already are
+    :param bits: that 16-bit numbers use; None: those that these use
+    :return: (H, W, 3) uint8 blue green red
+    :raises ImageError: when the image is too small for its pattern
+    """
+    if pixels.dtype.itemsize == 2:
+        pixels = (pixels >> ((bits or bit_depth(pixels)) - 8)).astype(np.uint8)
+    if conversion is None:
+        return pixels
+    try:
+        return cv2.cvtColor(pixels, conversion)
+    except cv2.error as error:
+        raise ImageError(f'image: expected more than {pixels.shape[1]}x{pixels.shape[0]} pixels') from error
+
+
+def used_bits(encoding: str, width: int, height: int, step: int, data, is_bigendian: bool = False) -> int | None:
+    """The bit depth of a sensor_msgs/Image of 16-bit numbers; None of another.
+
+    :raises ImageError: as :func:`decode_image` does
+    """
+    if encoding in PLANAR or _layout(encoding).bits == 8:
+        return None
+    return bit_depth(_numbers('image', encoding, width, height, step, data, is_bigendian))
+
+
+def bit_depth(pixels: np.ndarray) -> int:
+    """The least of :data:`BIT_DEPTHS` that holds all numbers of an array of uint16."""
+    return next(bits for bits in BIT_DEPTHS if int(pixels.max(initial=0)) < 1 << bits)
 
 
 def decode_depth(encoding: str, width: int, height: int, step: int, data,
@@ -52,38 +127,27 @@ def decode_depth(encoding: str, width: int, height: int, step: int, data,
     """Distances along the optical axis of a sensor_msgs/Image by REP 118.
 
     :param encoding: ``16UC1``, millimetres, 0 where unknown; or ``32FC1``, metres, NaN, infinite or 0 where
-        unknown
+        unknown; ``mono16`` is taken for the first
     :param step: bytes a row, padding included
     :param data: the bytes, anything with a buffer
     :return: (height, width) float32 metres, NaN where unknown
     :raises ImageError: on another encoding, or a size that ``step`` or ``data`` cannot hold
     """
-    if encoding not in DEPTH_ENCODINGS:
-        raise ImageError(f'depth: encoding: expected 16UC1 in millimetres or 32FC1 in metres, got {encoding!r}')
-    kind, metres = DEPTH_ENCODINGS[encoding]
+    known = '16UC1' if encoding == 'mono16' else encoding
+    if known not in DEPTH_ENCODINGS:
+        raise ImageError(f'depth: encoding: expected 16UC1 in millimetres or 32FC1 in metres, got '
+                         f'{encoding[:40]!r}')
+    kind, metres = DEPTH_ENCODINGS[known]
     number = np.dtype(('>' if is_bigendian else '<') + kind)
     pixels = _pixels('depth', encoding, width, height, step, data, number.itemsize)
-    depth_m = np.ascontiguousarray(pixels).view(number)[..., 0].astype(np.float32) * np.float32(metres)
+    return metres_of(np.ascontiguousarray(pixels).view(number)[..., 0], metres)
+
+
+def metres_of(numbers: np.ndarray, metres: float) -> np.ndarray:
+    """(H, W) float32 metres, NaN where a number is no distance, of (H, W) numbers in units of ``metres``."""
+    depth_m = numbers.astype(np.float32) * np.float32(metres)
     depth_m[~((depth_m > 0) & np.isfinite(depth_m))] = np.nan
     return depth_m
-
-
-def registered_depth(message, width: int, height: int) -> np.ndarray:
-    """Depth for a camera image of some size.
-
-    :param message: anything with the fields of sensor_msgs/Image, of rclpy or rosbags
-    :return: (height, width) float32 metres, NaN where unknown
-    :raises ImageError: when it cannot be decoded or is of another size
-    """
-    depth_m = depth_of(message)
-    check_registered(depth_m, width, height)
-    return depth_m
-
-
-def depth_of(message) -> np.ndarray:
-    """Depth of a message with the fields of sensor_msgs/Image, as :func:`decode_depth` gives it."""
-    return decode_depth(message.encoding, message.width, message.height, message.step, message.data,
-                        bool(message.is_bigendian))
 
 
 def check_registered(depth_m: np.ndarray, width: int, height: int) -> None:
@@ -96,27 +160,63 @@ def check_registered(depth_m: np.ndarray, width: int, height: int) -> None:
                          f'got {depth_m.shape[1]}x{depth_m.shape[0]}')
 
 
-def decode_compressed(data) -> np.ndarray:
-    """Pixels of a sensor_msgs/CompressedImage (JPEG, PNG, whatever OpenCV reads).
+def check_size(name: str, width: int, height: int) -> None:
+    """Make sure that an image has pixels, and not more than one wants to pay for.
 
-    :return: (height, width, 3) uint8, blue green red
-    :raises ImageError: when the bytes are no image
+    :param name: what the image is, for the error's line
+    :raises ImageError: when it has not
     """
-    buffer = _flat_bytes(data)
-    try:
-        image = cv2.imdecode(buffer, cv2.IMREAD_COLOR) if buffer.size else None
-    except cv2.error:
-        image = None
-    if image is None:
-        start = buffer[:4].tobytes().hex(' ') or 'nothing'
-        raise ImageError(f'image: data: expected a JPEG or PNG file, got {buffer.size} bytes that begin with '
-                         f'{start}')
-    return image
+    if width < 1 or height < 1:
+        raise ImageError(f'{name}: expected at least 1x1 pixels, got {width}x{height}')
+    if width * height > most_pixels():
+        raise ImageError(f'{name}: expected at most {most_pixels() / 1e6:g} megapixels, got {width}x{height}; the '
+                         f'environment variable {MEGAPIXELS} sets the limit')
 
 
 def encode_jpeg(image: np.ndarray) -> np.ndarray:
     """The bytes (N,) uint8 of an image (H, W, 3) blue green red as robots record it."""
     return cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].ravel()
+
+
+def flat_bytes(data) -> np.ndarray:
+    """(N,) uint8 view of any buffer, without a copy where the buffer allows."""
+    if isinstance(data, np.ndarray):
+        return np.ascontiguousarray(data).view(np.uint8).ravel()
+    return np.frombuffer(data, dtype=np.uint8)
+
+
+def _layout(encoding: str) -> Layout:
+    known = ALIASES.get(encoding, encoding)
+    if known not in ENCODINGS:
+        raise ImageError(f'image: encoding: expected one of {", ".join([*ENCODINGS, *ALIASES, *PLANAR])}, got '
+                         f'{encoding[:40]!r}')
+    return ENCODINGS[known]
+
+
+def _numbers(name: str, encoding: str, width: int, height: int, step: int, data,
+             is_bigendian: bool) -> np.ndarray:
+    """(height, width, channels) uint8 or uint16 view of the rows."""
+    channels, bits, _ = _layout(encoding)
+    pixels = _pixels(name, encoding, width, height, step, data, channels * bits // 8)
+    return pixels if bits == 8 else np.ascontiguousarray(pixels).view('>u2' if is_bigendian else '<u2')
+
+
+def _decode_planar(encoding: str, width: int, height: int, step: int, data) -> np.ndarray:
+    """Of NV12, NV21 and NV24; rows of colours are padded as those of brightness are."""
+    across, down = PLANAR[encoding]
+    if down == 1 and (width % 2 or height % 2):
+        raise ImageError(f'image: {encoding}: expected even width and height, got {width}x{height} pixels')
+    colour_rows, colour_step = height * down // 2, step * across // 2
+    needed = step * height + colour_step * (colour_rows - 1) + width * across // 2
+    check_size('image', width, height)
+    buffer = _checked_bytes('image', encoding, width, height, step, width, data, needed,
+                            step * height + colour_step * colour_rows)
+    brightness = _view(buffer, (height, width), (step, 1))
+    colours = _view(buffer[step * height:], (colour_rows, width * across // 2), (colour_step, 1))
+    if encoding == 'nv24':
+        yuv = np.dstack([brightness, colours.reshape(height, width, 2)])
+        return cv2.transform(yuv, BGR_FROM_YUV)
+    return cv2.cvtColor(np.vstack([brightness, colours]), PLANAR_CONVERSIONS[encoding])
 
 
 def _pixels(name: str, encoding: str, width: int, height: int, step: int, data, pixel_bytes: int) -> np.ndarray:
@@ -125,23 +225,25 @@ def _pixels(name: str, encoding: str, width: int, height: int, step: int, data, 
     :param name: what the image is, for the error's line
     :raises ImageError: on a size that ``step`` or ``data`` cannot hold
     """
-    if width < 1 or height < 1:
-        raise ImageError(f'{name}: expected at least 1x1 pixels, got {width}x{height}')
-    if step < width * pixel_bytes:
-        raise ImageError(f'{name}: step: expected at least {width * pixel_bytes} bytes a row for {width} pixels '
-                         f'of {encoding}, got {step}')
-    buffer = _flat_bytes(data)
+    check_size(name, width, height)
     # The padding behind the last row may be left out: some drivers do.
     needed = step * (height - 1) + width * pixel_bytes
-    if not needed <= buffer.size <= step * height:
-        raise ImageError(f'{name}: data: expected {step * height} bytes for {width}x{height} {encoding} with '
+    buffer = _checked_bytes(name, encoding, width, height, step, width * pixel_bytes, data, needed, step * height)
+    return _view(buffer, (height, width, pixel_bytes), (step, pixel_bytes, 1))
+
+
+def _checked_bytes(name: str, encoding: str, width: int, height: int, step: int, row_bytes: int, data, least: int,
+                   most: int) -> np.ndarray:
+    """The bytes of an image whose rows and number of bytes are as they should be."""
+    if step < row_bytes:
+        raise ImageError(f'{name}: step: expected at least {row_bytes} bytes a row for {width} pixels '
+                         f'of {encoding}, got {step}')
+    buffer = flat_bytes(data)
+    if not least <= buffer.size <= most:
+        raise ImageError(f'{name}: data: expected {most} bytes for {width}x{height} {encoding} with '
                          f'step {step}, got {buffer.size}')
-    shape, strides = (height, width, pixel_bytes), (step, pixel_bytes, 1)
+    return buffer
+
+
+def _view(buffer: np.ndarray, shape: tuple[int, ...], strides: tuple[int, ...]) -> np.ndarray:
     return np.lib.stride_tricks.as_strided(buffer, shape, strides, writeable=False)
-
-
-def _flat_bytes(data) -> np.ndarray:
-    """(N,) uint8 view of any buffer, without a copy where the buffer allows."""
-    if isinstance(data, np.ndarray):
-        return np.ascontiguousarray(data).view(np.uint8).ravel()
-    return np.frombuffer(data, dtype=np.uint8)

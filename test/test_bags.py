@@ -113,7 +113,7 @@ def test_single_bad_messages_become_frames_with_a_reason_and_the_rest_goes_on(tm
         writer.info(2 * SECOND, k=np.zeros(9))
         writer.image(2 * SECOND)
         writer.info(3 * SECOND)
-        writer.image(3 * SECOND, encoding='bayer_rggb8')
+        writer.image(3 * SECOND, encoding='32FC3')
         writer.image(4 * SECOND, data=IMAGE.ravel()[:-5])
         writer.put('/cam/image_raw', 'sensor_msgs/msg/Image', 5 * SECOND, data=b'\0\1\0\0\7\7')
         writer.info(6 * SECOND, camera=CAMERA.resized(128, 96))
@@ -125,7 +125,7 @@ def test_single_bad_messages_become_frames_with_a_reason_and_the_rest_goes_on(tm
     assert [frame.stamp_ns // SECOND for frame in read] == [1, 2, 3, 4, 5, 6, 7]
     assert [frame.reason for frame in read] == [
         'no_camera_info', 'bad_camera_info', 'bad_image', 'bad_image', 'bad_image', 'size_mismatch', '']
-    words = ['no camera_info', 'focal lengths', 'bayer_rggb8', '9211', '/cam/image_raw', '128x96', '']
+    words = ['no camera_info', 'focal lengths', '32FC3', '9211', '/cam/image_raw', '128x96', '']
     assert all(word in frame.problem for word, frame in zip(words, read))
     assert read[6].camera_from_object is None, 'a quaternion without length is no truth'
 

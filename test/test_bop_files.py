@@ -61,7 +61,8 @@ def dataset(tmp_path):
 
 
 def test_a_dataset_reads_like_a_recording(dataset):
-    assert is_bop_dataset(dataset) and is_bop_dataset(dataset / '000002') and not is_bop_dataset(dataset.parent)
+    assert all(is_bop_dataset(path) for path in (dataset, dataset / '000002', dataset.parent))
+    assert not is_bop_dataset(dataset / '000002' / 'rgb')
     reader = BopReader(dataset, 2)
     undecoded = list(reader.undecoded())
     assert [(each.scene, each.number) for each in undecoded] == [(2, 3), (2, 12), (10, 0)]
@@ -120,6 +121,107 @@ def test_a_model_of_another_size_is_refused(dataset, diameter_mm, fits):
     else:
         with pytest.raises(BopDatasetError, match=r'models_info\.json: object 2: expected the model.s diameter'):
             BopReader(dataset, 2, MESH.diameter)
+
+
+def test_a_whole_dataset_is_read_where_it_is_to_be_tested(dataset):
+    write_scene(dataset.parent / 'train_pbr' / '000001', {0: [truth(FIRST)]})
+    reader = BopReader(dataset.parent, 2)
+    assert reader.image_count == 3 and 'test is read' in reader.warnings[0]
+    dataset.rename(dataset.parent / 'train_real')
+    with pytest.raises(BopDatasetError, match='a dataset with train_pbr, train_real; name one'):
+        BopReader(dataset.parent, 2)
+
+
+@pytest.mark.parametrize('name', ['0007.png', '7.jpeg', '000000007.tif', '000007.JPG'])
+def test_images_go_by_their_number_whatever_its_digits_and_the_files_ending(tmp_path, name):
+    write_scene(tmp_path / '000001', {7: [truth(FIRST)]})
+    (tmp_path / '000001' / 'rgb' / '000007.png').unlink()
+    cv2.imwrite(str(tmp_path / '000001' / 'rgb' / name), IMAGE)
+    frame, = BopReader(tmp_path)
+    assert frame.reason == '' and frame.image.shape == IMAGE.shape
+
+
+def hidden(folder, targets, numbers=(3, 4)):
+    write_scene(folder / 'test' / '000001', {number: [] for number in numbers})
+    (folder / 'test' / '000001' / 'scene_gt.json').unlink()
+    if targets is not None:
+        (folder / 'test_targets_bop24.json').write_text(json.dumps(targets))
+    return folder / 'test'
+
+
+@pytest.mark.parametrize(('targets', 'object_id', 'numbers'), [
+    ([{'scene_id': 1, 'im_id': 4, 'obj_id': 2, 'inst_count': 1}], None, [4]),
+    ([{'scene_id': 1, 'im_id': 4}], 2, [4]), (None, 2, [3, 4]),
+    ([{'scene_id': 1, 'im_id': 4, 'obj_id': 5}, {'scene_id': 1, 'im_id': 3, 'obj_id': 2}], 2, [3])])
+def test_images_whose_truth_is_hidden_are_read(tmp_path, targets, object_id, numbers):
+    reader = BopReader(hidden(tmp_path, targets), object_id)
+    assert reader.object_id == 2 and 'the truth is hidden' in reader.warnings[-1]
+    assert [(each.number, each.decode().truths, each.decode().reason) for each in reader.undecoded()] == [
+        (number, (), '') for number in numbers]
+
+
+def test_the_object_of_hidden_truths_must_be_named(tmp_path):
+    with pytest.raises(BopDatasetError, match=r'\(none that is named\), got None; name it with --bop-object'):
+        BopReader(hidden(tmp_path, None))
+
+
+def test_targets_without_an_object_are_all_their_images(dataset):
+    (dataset.parent / 'test_targets_bop24.json').write_text(json.dumps([{'scene_id': 2, 'im_id': 12}]))
+    assert [each.number for each in BopReader(dataset, 2).undecoded()] == [12]
+
+
+@pytest.mark.parametrize(('asked', 'value'), [(None, 10), ('cam1', 20)])
+def test_of_several_sensors_one_is_read(tmp_path, asked, value):
+    folder = tmp_path / '000001'
+    write_scene(folder, {0: [truth(FIRST)]})
+    for sensor, number in (('photoneo', 10), ('cam1', 20)):
+        for name in ('scene_camera', 'scene_gt'):
+            (folder / f'{name}_{sensor}.json').write_text((folder / f'{name}.json').read_text())
+        (folder / f'rgb_{sensor}').mkdir()
+        cv2.imwrite(str(folder / f'rgb_{sensor}' / '000000.png'), np.full((48, 64, 3), number, np.uint8))
+    for name in ('scene_camera.json', 'scene_gt.json'):
+        (folder / name).unlink()
+    reader = BopReader(tmp_path, sensor=asked)
+    frame, = reader
+    assert frame.image[0, 0, 0] == value
+    assert any('photoneo is read' in line for line in reader.warnings) == (not asked)
+    with pytest.raises(BopDatasetError, match='of the sensor cam9'):
+        BopReader(tmp_path, sensor='cam9')
+
+
+@pytest.mark.parametrize('rotation', [
+    np.zeros(9), np.full(9, np.nan), 2 * np.eye(3).ravel(), np.diag([1.0, 1, -1]).ravel(), np.eye(3).ravel()[:8],
+    [None] * 9, 'text', [[1, 0, 0], [0, 1, 0]], {'a': 1}])
+def test_what_is_no_rotation_is_refused_with_file_and_image(tmp_path, rotation):
+    entry = {**truth(FIRST), 'cam_R_m2c': rotation.tolist() if isinstance(rotation, np.ndarray) else rotation}
+    write_scene(tmp_path / '000001', {5: [entry]})
+    with pytest.raises(BopDatasetError, match=r'scene_gt\.json: 5: expected .*cam_R_m2c') as caught:
+        BopReader(tmp_path)
+    assert '\n' not in str(caught.value)
+
+
+SHAPES = ['[]', '7', 'null', '"text"', '{"a": 1}', '{"3": 7}', '{"3": null}', '{"3": [7]}', '{"3": [[]]}',
+          '{"3": {"obj_id": 2}}', '{"3": [{"obj_id": [2]}]}', '{"3": [{"obj_id": "2"}]}', '{"-1": []}',
+          '{"3": [{"obj_id": 2, "cam_R_m2c": 1, "cam_t_m2c": 2}]}',
+          f'{{"{"9" * 5000}": []}}', f'{{"3": {"9" * 5000}}}',
+          100_000 * '[', '{"3": [{"obj_id": 1e400}]}', '\xff', '{"3": [{"visib_fract": "all"}]}',
+          '[{"scene_id": "1", "im_id": 2}]', '[{"scene_id": 1}]', '[7]', '{"2": {"diameter": "big"}}',
+          '{"2": {"diameter": -1}}', '{"3": {"cam_K": 7}}', '{"3": {"cam_K": ["a"]}}', '{"3": {"cam_K": null}}']
+
+
+@pytest.mark.parametrize('name', ['scene_camera.json', 'scene_gt.json', 'scene_gt_info.json',
+                                  '../../test_targets_bop19.json', '../../models/models_info.json'])
+def test_json_of_other_shapes_is_one_line_or_a_frame_with_a_reason(dataset, name):
+    (dataset.parent / 'models').mkdir()
+    path = dataset / '000002' / name
+    for shape in SHAPES:
+        path.write_text(shape, encoding='latin-1')
+        try:
+            frames = list(BopReader(dataset, 2, MESH.diameter))
+        except BopDatasetError as error:
+            assert '\n' not in str(error) and len(str(error)) < 600
+        else:
+            assert all(np.isfinite(frame.truths).all() for frame in frames)
 
 
 @pytest.mark.parametrize('name', ['scene_camera.json', 'scene_gt.json'])

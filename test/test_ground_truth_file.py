@@ -21,10 +21,15 @@ HEAD = 'x,y,z,qx,qy,qz,qw'
     'stamp_ns,{head}\n{ns},{commas}\n',
     'qw,qz,qy,qx,z,y,x,note,stamp_s\n{reverse},hello,1700000000.123456789\n',
     '# of evo\n1700000000.123456789 {blanks}\n\n',
+    '1700000000.123456789,{commas}\n',
+    '#timestamp, p_RS_R_x [m], p_RS_R_y [m], q_RS_w [], v_RS_R_x [m s^-1]\n{ns},{euroc},0.1,0.2,0.3\n',
+    '#timestamp [ns],p_RS_R_x [m]\n{ns},{euroc}\n',
+    '{ns},{euroc}\n',
     'frame_id, stamp_ns, {head}\n, {ns}, {commas}\n'])
 def test_a_pose_is_read_to_the_nanosecond_whatever_the_order_of_columns(tmp_path, text):
     path = tmp_path / 'truth.csv'
     path.write_text(text.format(
+        euroc=','.join(map(repr, map(float, [*VALUES[:3], VALUES[6], *VALUES[3:6]]))),
         head=HEAD, ns=STAMP_NS, commas=','.join(map(repr, map(float, VALUES))),
         blanks=' '.join(map(repr, map(float, VALUES))),
         reverse=','.join(map(repr, map(float, VALUES[::-1])))))
@@ -34,10 +39,17 @@ def test_a_pose_is_read_to_the_nanosecond_whatever_the_order_of_columns(tmp_path
 
 
 @pytest.mark.parametrize(('text', 'words'), [
-    ('', 'got no line'), ('time,x\n1,2\n', 'got the columns time, x'),
+    ('', 'got no line'), ('time,x\n1,2\n', "got the columns 'time, x'"),
     ('stamp_ns,x,y,z,qx,qy,qz,qw\n1,0,0,1,0,0,0\n', 'line 2: expected a stamp, a position'),
     ('1.0 0 0 1 0 0 0 0\n', 'line 1: .*quaternion'), ('1.0 0 0 nan 0 0 0 1\n', 'finite'),
-    ('1.0 0 0 1 0 0 0 1\nxyz 0 0 1 0 0 0 1\n', "line 2: .*got 'xyz, 0")])
+    ('1.0 0 0 1 0 0 0 1\nxyz 0 0 1 0 0 0 1\n', "line 2: .*got 'xyz, 0"),
+    ('2026-13-45,0,0,1,0,0,0,1\n', 'got the columns .2026-13-45'),
+    (f'{"9" * 5000} 0 0 1 0 0 0 1\n', 'a stamp of 0 to'),
+    ('1e5000000 0 0 1 0 0 0 1\n', 'Overflow'), ('-1 0 0 1 0 0 0 1\n', 'a stamp of 0 to'),
+    ('1.0 0 0 1 0 0 0 1\nnan 0 0 1 0 0 0 1\n', 'line 2'), (f'1.0 0 0 {"9" * 5000} 0 0 0 1\n', 'finite'),
+    (f'1.0,"{200_000 * "x"}\n', 'between commas'),
+    ('stamp_ns,x,y,z,qx,qy,qz,qw\n1e99999999,0,0,1,0,0,0,1\n', 'line 2'),
+    ('1.0 0 0 1 0 0 0 \x00\n', 'line 1')])
 def test_a_file_that_cannot_be_used_is_refused_with_its_line(tmp_path, text, words):
     path = tmp_path / 'truth.csv'
     path.write_text(text)

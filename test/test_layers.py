@@ -25,8 +25,9 @@ RESERVED = [
 # Layers from the bottom up; a module imports from its own or from one below.
 LAYERS = (
     ('__init__', 'errors', 'resources', 'fields', 'processors', 'compiled', 'display', 'geometry', 'camera',
-     'images', 'mesh', 'mesh_family', 'colour_atlas', 'graph', 'calibration_file', 'depth_images', 'lens',
-     'camera_info', 'camera_info_join', 'file_hash'),
+     'images', 'compressed_images', 'compressed_depth', 'packed_image', 'limits', 'mesh', 'mesh_family',
+     'colour_atlas', 'graph', 'calibration_file', 'depth_images', 'lens', 'camera_info', 'camera_info_join',
+     'file_hash'),
     ('estimation', 'grasping', 'metrics'),
     ('simulation', 'training', 'feasibility', 'lifecycle', 'bags', 'report', 'runs', 'evaluation', 'interruption',
      'workers', 'overlay', 'bench', 'bench_planner', 'check'),

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from posegrasp_ros.camera import Camera, CameraError
 from posegrasp_ros.camera_info import ImageSizeError, StatedCamera
 from posegrasp_ros.depth_images import check_frames
-from posegrasp_ros.images import ImageError, decode_compressed, decode_image, registered_depth
+from posegrasp_ros.images import ImageError
+from posegrasp_ros.packed_image import PackedImage, registered_depth
 
 
 @dataclass(frozen=True)
@@ -63,35 +64,6 @@ class Undecoded(Protocol):
 
     def decode(self) -> BagFrame:
         """The frame; one that cannot be used says why."""
-
-
-class PackedImage(NamedTuple):
-    """The fields of a sensor_msgs/Image; of a CompressedImage the data alone, and no encoding."""
-
-    data: Any
-    encoding: str = ''
-    width: int = 0
-    height: int = 0
-    step: int = 0
-    is_bigendian: int = 0
-    frame_id: str = ''
-
-    @classmethod
-    def of(cls, message: Any) -> PackedImage:
-        """An image message of rclpy or rosbags."""
-        if not hasattr(message, 'encoding'):
-            return cls(message.data, frame_id=message.header.frame_id)
-        return cls(message.data, message.encoding, message.width, message.height, message.step,
-                   message.is_bigendian, message.header.frame_id)
-
-    def decode(self) -> np.ndarray:
-        """(H, W, 3) uint8 blue green red.
-
-        :raises ImageError: when it cannot be decoded
-        """
-        if self.encoding:
-            return decode_image(self.encoding, self.width, self.height, self.step, self.data)
-        return decode_compressed(self.data)
 
 
 class PackedFrame(NamedTuple):

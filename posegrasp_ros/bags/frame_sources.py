@@ -29,6 +29,7 @@ class SourceOptions:
     :param tolerance_ms: how far the stamps of image and ground truth may lie apart
     :param field_of_view_rad: horizontal, of the camera of photographs
     :param bop_object: number of the object in a BOP dataset; None where it has but one
+    :param bop_sensor: of a BOP dataset with several; None: the one that the benchmark evaluates
     """
 
     topics: BagTopics = field(default_factory=BagTopics)
@@ -36,6 +37,7 @@ class SourceOptions:
     tolerance_ms: float = TOLERANCE_MS
     field_of_view_rad: float = FIELD_OF_VIEW_RAD
     bop_object: int | None = None
+    bop_sensor: str | None = None
 
 
 class Source(Protocol):
@@ -87,7 +89,7 @@ def open_sources(paths: Sequence[str | Path], options: SourceOptions, diameter_m
 
 def _open(path: Path, options: SourceOptions, diameter_m: float) -> Source:
     if is_bop_dataset(path):
-        return BopReader(path, options.bop_object, diameter_m)
+        return BopReader(path, options.bop_object, diameter_m, sensor=options.bop_sensor)
     if is_photograph_folder(path):
         return PhotographReader(path, options.field_of_view_rad)
     truths = None

@@ -1,4 +1,4 @@
-"""Messages of a rosbag2 recording, without ROS: folders and bare files, mcap and sqlite3, whole and cut off."""
+"""Messages of a recording, without ROS: rosbag2 folders and bare files, mcap, sqlite3 and ROS 1; whole or not."""
 
 from __future__ import annotations
 
@@ -7,28 +7,24 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from rosbags.interfaces import MessageDefinitionFormat
-from rosbags.rosbag2 import Reader
-from rosbags.typesys import Stores, TypesysError, get_types_from_idl, get_types_from_msg, get_typestore
+from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
 
-from posegrasp_ros.bags.salvage import BagMessage, is_sqlite, is_unchunked, recording_files, salvage
-from posegrasp_ros.errors import BadInput
+from posegrasp_ros.bags.recorded_file import ROS1, BagError, BagMessage, Channel
+from posegrasp_ros.bags.recording_files import open_files
+
+__all__ = ['STANDARD_TYPES', 'BagError', 'BagMessage', 'BagMessages']
 
 LOGGER = logging.getLogger(__name__)
-# What a damaged file makes the readers raise: mcap, rosbags, apsw, sqlite3, zstd, lz4 and struct, each its own.
-DAMAGE = Exception
 STANDARD_TYPES = get_typestore(Stores.ROS2_JAZZY)
-
-
-class BagError(BadInput):
-    """A recording that cannot be read."""
+MOST_NAMED = 5
 
 
 class BagMessages:
     """One recording.
 
-    :param path: rosbag2 folder, or one of its .mcap or .db3 files
+    :param path: rosbag2 folder, or one of its .mcap or .db3 files, packed by zstd or not; or a ROS 1 .bag file
     :ivar topics: {topic: message type}
+    :ivar foreign: {topic: what its messages are}, of those that are none of ROS and are left out
     :ivar counts: {topic: number of messages}, empty when the recording was cut off
     :ivar warnings: what was wrong with the file although it could be read, one line each
     :raises BagError: when there is no such file, it is not a recording, or nothing in it can be read
@@ -36,32 +32,28 @@ class BagMessages:
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
-        self.topics: dict[str, str] = {}
-        self.counts: dict[str, int] = {}
         self.warnings: list[str] = []
+        self._files = open_files(self.path, self.warn_once)
+        self._channels: dict[str, Channel] = {}
         self._stores: dict[str, Any] = {}
-        self._is_streamed = False
-        if not self.path.exists():
-            raise BagError(f'{self.path}: no such bag; expected a rosbag2 folder, an .mcap or a .db3 file')
-        try:
-            with Reader(self.path) as reader:
-                for connection in reader.connections:
-                    self._learn(connection.topic, connection.msgtype, connection.msgdef.data,
-                                connection.msgdef.format == MessageDefinitionFormat.IDL)
-                    self.counts[connection.topic] = self.counts.get(connection.topic, 0) + connection.msgcount
-            self._is_streamed = any(is_unchunked(file) for file in self._mcap_files())
-        except DAMAGE as error:
-            self._open_damaged(error)
+        self.foreign: dict[str, str] = {}
+        for file in self._files:
+            for topic, channel in file.contents.channels.items():
+                self._channels.setdefault(topic, channel)
+            self.foreign.update(file.contents.foreign)
+        self.topics = {topic: channel.type for topic, channel in self._channels.items()}
+        self.counts = self._counted()
+        if self.foreign:
+            named = [f'{topic} ({what})' for topic, what in list(self.foreign.items())[:MOST_NAMED]]
+            self.warn(f'{self.path}: topics that are no messages of ROS are left out: {", ".join(named)}'
+                      + (f' and {len(self.foreign) - MOST_NAMED} more' if len(self.foreign) > MOST_NAMED else ''))
 
     def messages(self, topics: Collection[str]) -> Iterator[BagMessage]:
-        """The messages of these topics in the order of the recording, up to the damage where there is one."""
-        if self._is_streamed:
-            yield from self._streamed(topics)
-            return
-        try:
-            yield from self._indexed(topics)
-        except DAMAGE as error:
-            self.warn(f'{self.path}: damaged, read up to the damage: {_one_line(error)}')
+        """The messages of these topics in the order of the recording; damage costs what it hit."""
+        for file in self._files:
+            for message in file.messages(topics):
+                if message.type == self.topics[message.topic]:
+                    yield message
 
     def decode(self, message: BagMessage) -> Any:
         """The fields of a message.
@@ -69,8 +61,12 @@ class BagMessages:
         :raises BagError: when its bytes are not of its type
         """
         try:
-            return self._stores[message.type].deserialize_cdr(message.data, message.type)
-        except DAMAGE as error:
+            if message.encoding == ROS1:
+                # Their layouts are the same but for the number in a header, which ROS 2 no longer has.
+                plain = STANDARD_TYPES.ros1_to_cdr(message.data, message.type)
+                return STANDARD_TYPES.deserialize_cdr(plain, message.type)
+            return self._store(message).deserialize_cdr(message.data, message.type)
+        except Exception as error:  # generated code fails in its own ways on bytes that are not of the type
             raise BagError(f'{self.path}: {message.topic}: expected a {message.type}, got {len(message.data)} '
                            f'bytes that are none: {_one_line(error)}') from error
 
@@ -84,63 +80,35 @@ class BagMessages:
         LOGGER.warning(line)
         self.warnings.append(line)
 
-    def _learn(self, topic: str, msgtype: str, definition: str, is_idl: bool) -> None:
-        """Note a topic, and its type by the definition in the bag, else by the standard one."""
-        self.topics[topic] = msgtype
-        if msgtype in self._stores:
-            return
-        self._stores[msgtype] = STANDARD_TYPES
-        if definition and not (is_idl and definition.startswith('=')):
-            store = get_typestore(Stores.EMPTY)
-            try:
-                store.register(get_types_from_idl(definition) if is_idl
-                               else get_types_from_msg(definition, msgtype))
-                self._stores[msgtype] = store
-            except TypesysError as error:
-                self.warn(f'{self.path}: {topic}: definition of {msgtype} in the bag cannot be read, the '
-                           f'standard one is used: {_one_line(error)}')
+    def _counted(self) -> dict[str, int]:
+        """Messages by topic; empty where a file does not tell."""
+        counts: dict[str, int] = {}
+        for file in self._files:
+            if file.contents.counts is None:
+                return {}
+            for topic, count in file.contents.counts.items():
+                counts[topic] = counts.get(topic, 0) + count
+        return counts
 
-    def _indexed(self, topics: Collection[str]) -> Iterator[BagMessage]:
-        with Reader(self.path) as reader:
-            wanted = [connection for connection in reader.connections if connection.topic in topics]
-            for connection, time_ns, data in reader.messages(wanted) if wanted else ():
-                yield BagMessage(connection.topic, connection.msgtype, time_ns, data)
+    def _store(self, message: BagMessage) -> Any:
+        """The types that a message is made of, by the definition in the bag, else by the standard one."""
+        if message.type not in self._stores:
+            self._stores[message.type] = self._made_store(message.topic, self._channels[message.topic])
+        return self._stores[message.type]
 
-    def _open_damaged(self, error: Exception) -> None:
-        """Learn the topics from the files themselves, when an index or the metadata is missing."""
-        files = recording_files(self.path)
-        if not files:
-            if self.path.is_dir() and not (self.path / 'metadata.yaml').exists():
-                raise BagError(f'{self.path}: not a bag; expected a rosbag2 folder, found one without a '
-                               'metadata.yaml') from error
-            raise BagError(f'{self.path}: not a bag; expected a rosbag2 folder, an .mcap or a .db3 file: '
-                           f'{_one_line(error)}') from error
-        self._is_streamed = True
-        for _ in self._streamed((), is_first=True):
-            pass
-        if not self.topics:
-            found = 'cut off or damaged' if any(map(is_sqlite, files)) else 'not a bag'
-            raise BagError(
-                f'{self.path}: {found}, or cut off before its first message; expected a rosbag2 folder, '
-                f'an .mcap or a .db3 file: {_one_line(error)}'
-            ) from error
-        self.warn(f'{self.path}: cut off or damaged, what comes before is read: {_one_line(error)}')
+    def _made_store(self, topic: str, channel: Channel) -> Any:
+        text = channel.definition
+        if not text or (channel.is_idl and text.startswith('=')):
+            return STANDARD_TYPES
+        store = get_typestore(Stores.EMPTY)
+        try:
+            store.register(get_types_from_idl(text) if channel.is_idl else get_types_from_msg(text, channel.type))
+        except Exception as error:  # the parser has errors of several kinds
+            self.warn(f'{self.path}: {topic}: definition of {channel.type} in the bag cannot be read, the '
+                      f'standard one is used: {_one_line(error)[:200]}')
+            return STANDARD_TYPES
+        return store
 
-    def _mcap_files(self) -> list[Path]:
-        return [file for file in recording_files(self.path) if file.suffix == '.mcap']
-
-    def _streamed(self, topics: Collection[str], is_first: bool = False) -> Iterator[BagMessage]:
-        """File by file from the front, without the index; each up to its damage.
-
-        :param is_first: to learn the topics; what is damaged is said when the messages are read
-        """
-        files = recording_files(self.path)
-        for file in files:
-            try:
-                yield from salvage(file, topics, self._learn)
-            except DAMAGE as error:
-                if not is_first and (len(files) > 1 or not self.warnings):
-                    self.warn_once(f'{file}: damaged, read up to the damage: {_one_line(error)}')
 
 def _one_line(error: Exception) -> str:
     """An error's own words on one line; its kind where it has none."""

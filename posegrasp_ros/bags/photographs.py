@@ -10,11 +10,12 @@ from typing import NamedTuple
 
 from posegrasp_ros.bags.frame import BagFrame
 from posegrasp_ros.camera import Camera
+from posegrasp_ros.compressed_images import decode_compressed, read_file
 from posegrasp_ros.errors import BadInput
-from posegrasp_ros.images import ImageError, decode_compressed
+from posegrasp_ros.images import ImageError
 
 LOGGER = logging.getLogger(__name__)
-SUFFIXES = ('.png', '.jpg', '.jpeg')
+SUFFIXES = ('.png', '.jpg', '.jpeg', '.tif', '.tiff', '.bmp', '.webp')
 # Each is a scene of its own: frames within a second are drawn together by the intervals.
 SPACING_NS = 1_000_000_000
 
@@ -23,7 +24,12 @@ def is_photograph_folder(path: Path) -> bool:
     """Whether a path is a folder that holds images and no recording."""
     if not path.is_dir() or (path / 'metadata.yaml').exists():
         return False
-    return any(file.suffix.lower() in SUFFIXES for file in path.iterdir())
+    return any(_is_image(file) for file in path.iterdir())
+
+
+def _is_image(file: Path) -> bool:
+    """By its name; a named pipe would never end."""
+    return file.suffix.lower() in SUFFIXES and file.is_file()
 
 
 class Photograph(NamedTuple):
@@ -39,10 +45,9 @@ class Photograph(NamedTuple):
         """Read the image; one that cannot be read says why."""
         start = time.perf_counter()
         try:
-            image = decode_compressed(self.file.read_bytes())
-        except ImageError as error:
-            return BagFrame(self.stamp_ns, None, None, reason='bad_image', problem=str(error),
-                            warning=f'{self.file}: {error}')
+            image = decode_compressed(read_file(self.file))
+        except (OSError, ImageError) as error:
+            return BagFrame(self.stamp_ns, None, None, reason='bad_image', problem=f'{self.file.name}: {error}')
         decode_ms = (time.perf_counter() - start) * 1e3
         camera = Camera.from_field_of_view(image.shape[1], image.shape[0], self.field_of_view_rad)
         return BagFrame(self.stamp_ns, image, camera, decode_ms=decode_ms)
@@ -61,7 +66,7 @@ class PhotographReader:
         self.path = Path(path)
         self.warnings: list[str] = []
         self._field_of_view_rad = field_of_view_rad
-        self._files = sorted(file for file in self.path.iterdir() if file.suffix.lower() in SUFFIXES)
+        self._files = sorted(file for file in self.path.iterdir() if _is_image(file))
         if not self._files:
             raise BadInput(f'{path}: expected images ({", ".join(SUFFIXES)}), found none')
 
@@ -76,11 +81,7 @@ class PhotographReader:
             LOGGER.warning(text)
 
     def __iter__(self) -> Iterator[BagFrame]:
-        for photograph in self.undecoded():
-            frame = photograph.decode()
-            if frame.warning:
-                self.warn_once(frame.warning)
-            yield frame
+        return (photograph.decode() for photograph in self.undecoded())
 
     def undecoded(self) -> Iterator[Photograph]:
         """The images as files."""

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from posegrasp_ros.bags.fields import pose_of, stamp_of
-from posegrasp_ros.bags.frame import BagFrame, PackedFrame, PackedImage
+from posegrasp_ros.bags.frame import BagFrame, PackedFrame
 from posegrasp_ros.bags.frame_tree import STATIC_NS, FrameTree
 from posegrasp_ros.bags.messages import BagError, BagMessage, BagMessages
 from posegrasp_ros.bags.topics import TF, BagTopics, are_neighbours, guess_topics, poses_listing
@@ -22,6 +22,7 @@ from posegrasp_ros.camera_info_join import WAIT_NS as INFO_WAIT_NS
 from posegrasp_ros.camera_info_join import CameraInfoJoin
 from posegrasp_ros.depth_images import SLOP_MS, DepthImages
 from posegrasp_ros.geometry import transform_from_pose
+from posegrasp_ros.packed_image import BitDepth, PackedImage
 
 __all__ = ['BagError', 'BagFrame', 'BagReader', 'BagTopics', 'BagWriter', 'read_frames']
 
@@ -71,7 +72,7 @@ class BagReader:
         self.path = Path(path)
         self._bag = BagMessages(path)
         asked = topics or BagTopics()
-        self.topics = guess_topics(path, self._bag.topics, asked)
+        self.topics = guess_topics(path, self._filled_topics(), asked)
         self._info_is_named = asked.camera_info is not None
         self.truths = truths or Truths(int(tolerance_ms * 1e6))
         self._has_own_truths = truths is None
@@ -80,6 +81,7 @@ class BagReader:
         self._waiting: deque[_Waiting] = deque()
         self._infos = CameraInfoJoin()
         self._depths = DepthImages(slop_ns=int(SLOP_MS * 1e6), most=MOST_WAITING)
+        self._bit_depth = BitDepth(lambda text: self.warn_once(f'{self.topics.image}: {text}'))
         self._tree = FrameTree()
         self._tree_until_ns = -1
         self._newest_ns: dict[str, int] = {}
@@ -124,6 +126,12 @@ class BagReader:
         yield from self._rest()
         self._account()
 
+    def _filled_topics(self) -> dict[str, str]:
+        """The topics with messages; all where the recording does not tell how many there are."""
+        counts = self._bag.counts
+        filled = {name: kind for name, kind in self._bag.topics.items() if counts.get(name, 1)}
+        return filled or self._bag.topics
+
     @property
     def _truth_topic(self) -> str | None:
         return self.topics.ground_truth if self._has_own_truths and not self.topics.object_frame else None
@@ -159,7 +167,8 @@ class BagReader:
             self._repeats += 1
             return
         self._image_stamps[stamp_ns] = arrived_ns
-        self._waiting.append(_Waiting(stamp_ns, arrived_ns, content.header.frame_id, PackedImage.of(content)))
+        image = self._bit_depth.noted(PackedImage.of(content))
+        self._waiting.append(_Waiting(stamp_ns, arrived_ns, content.header.frame_id, image))
 
     def _take_transform(self, item: Any, is_static: bool) -> None:
         t, q = item.transform.translation, item.transform.rotation

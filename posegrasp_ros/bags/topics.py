@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +18,8 @@ TF = 'tf2_msgs/msg/TFMessage'
 # What image_transport appends to the name of an image topic.
 TRANSPORTS = ('compressed', 'compressedDepth', 'theora', 'ffmpeg', 'zstd', 'draco', 'avif')
 # Words in the names of image topics that are no camera picture of the scene.
-NOT_A_PICTURE = ('depth', 'disparity', 'mask', 'overlay', 'debug', 'infra', '/ir', 'points')
+NOT_A_PICTURE = {'depth', 'depthmap', 'depthimage', 'disparity', 'mask', 'masks', 'overlay', 'debug', 'infra',
+                 'infrared', 'ir', 'points'}
 TRUTH_WORDS = ('ground_truth', 'groundtruth', 'truth', 'gt_pose')
 
 
@@ -54,13 +56,14 @@ def guess_topics(path: str | Path, found: dict[str, str], asked: BagTopics) -> B
     infos = [name for name, kind in found.items() if kind == CAMERA_INFO]
     image = asked.image or max(
         (name for name, kind in found.items()
-         if kind in (IMAGE, COMPRESSED) and not any(word in name.lower() for word in NOT_A_PICTURE)),
+         if kind in (IMAGE, COMPRESSED) and not _words(name) & NOT_A_PICTURE),
         key=lambda name: _kinship(name, _partner(name, infos)), default=None)
     if image is None:
-        raise BagError(f'{path}: expected a topic of {IMAGE} or {COMPRESSED}, found {listing(found)}')
+        raise BagError(f'{path}: {_no_picture(found)}')
     if found[image] not in (IMAGE, COMPRESSED):
         raise BagError(f'{path}: {image}: expected {IMAGE} or {COMPRESSED}, found {found[image]}')
-    for name, kinds in ((asked.depth, (IMAGE,)), (asked.ground_truth, POSES), (asked.camera_info, (CAMERA_INFO,))):
+    for name, kinds in ((asked.depth, (IMAGE, COMPRESSED)), (asked.ground_truth, POSES),
+                        (asked.camera_info, (CAMERA_INFO,))):
         if name and found[name] not in kinds:
             raise BagError(f'{path}: {name}: expected {" or ".join(kinds)}, found {found[name]}')
     camera_info = asked.camera_info or _partner(image, infos)
@@ -107,6 +110,20 @@ def _namespace(topic: str) -> str:
 
 def _is_within(inner: str, outer: str) -> bool:
     return inner == outer or inner.startswith(outer + '/')
+
+
+def _words(topic: str) -> set[str]:
+    """The words of a topic's name, in lower case: compressedDepth has two."""
+    return {word.lower() for word in re.findall(r'[A-Z]?[a-z]+|[A-Z]+', topic)}
+
+
+def _no_picture(found: dict[str, str]) -> str:
+    """Why no image topic could be guessed."""
+    images = {name: kind for name, kind in found.items() if kind in (IMAGE, COMPRESSED)}
+    if not images:
+        return f'expected a topic of {IMAGE} or {COMPRESSED}, found {listing(found)}'
+    return ('expected a topic of images of the scene, found only such as are named like depth, infrared or results'
+            f': {listing(images)}; name one with --image-topic')
 
 
 def _kinship(first: str, second: str | None) -> int:

@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
+from mcap.writer import CompressionType
+from mcap.writer import Writer as McapWriter
+from rosbags.interfaces import Connection
+from rosbags.rosbag2 import CompressionMode, StoragePlugin, Writer, WriterError
 
 from posegrasp_ros.bags.messages import STANDARD_TYPES, BagError
 from posegrasp_ros.geometry import quaternion_from_matrix
@@ -25,6 +28,48 @@ TOPICS = {
     '/tf': 'tf2_msgs/msg/TFMessage',
 }
 DEPTH_TOPIC = '/camera/depth/image_raw'
+# A chunk that is damaged is lost: of images of a usual size it holds one, or two.
+CHUNK_BYTES = 1 << 16
+
+
+class ChunkedStorage:
+    """Storage of rosbags' writer, by the library ``mcap``: short chunks with checksums, where rosbags' own has
+    chunks of a megabyte without."""
+
+    def __init__(self, path: Path, compression: CompressionMode):
+        self.path = path / f'{path.name}.mcap'
+        self._file = self.path.open('xb')
+        self._writer = McapWriter(self._file, chunk_size=CHUNK_BYTES, compression=CompressionType.NONE)
+        self._writer.start(profile='ros2', library='posegrasp_ros')
+        self._schemas: dict[str, int] = {}
+        self._channels: dict[int, int] = {}
+
+    def add_msgtype(self, connection: Connection) -> None:
+        self._schemas[connection.msgtype] = self._writer.register_schema(
+            connection.msgtype, 'ros2msg', connection.msgdef.data.encode())
+
+    def add_connection(self, connection: Connection, offered_qos_profiles: str) -> None:
+        self._channels[connection.id] = self._writer.register_channel(
+            connection.topic, connection.ext.serialization_format, self._schemas[connection.msgtype],
+            {'offered_qos_profiles': offered_qos_profiles, 'topic_type_hash': connection.digest})
+
+    def write(self, connection: Connection, timestamp: int, data: bytes | memoryview) -> None:
+        self._writer.add_message(self._channels[connection.id], timestamp, bytes(data), timestamp)
+
+    def close(self, version: int, metadata: str) -> None:
+        """Finish the file; it carries its folder's metadata, as rosbag2's own do."""
+        self._writer.add_metadata('rosbag2', {'serialized_metadata': metadata})
+        self._writer.finish()
+        self._file.close()
+
+    def abort(self) -> None:
+        self._file.close()
+
+
+class _RosbagWriter(Writer):
+    """rosbags' writer, which makes the metadata, with our storage."""
+
+    STORAGE_PLUGINS = {StoragePlugin.MCAP: ChunkedStorage}
 
 
 class BagWriter:
@@ -38,7 +83,7 @@ class BagWriter:
     def __init__(self, path: str | Path, about: dict[str, str] | None = None):
         self._path = Path(path)
         try:
-            self._writer = Writer(self._path, version=9, storage_plugin=StoragePlugin.MCAP)
+            self._writer = _RosbagWriter(self._path, version=9, storage_plugin=StoragePlugin.MCAP)
         except WriterError as error:
             raise BagError(f'{self._path}: exists already; expected the name of a new folder') from error
         for key, value in (about or {}).items():

@@ -28,8 +28,8 @@ def add_evaluate(commands) -> None:
     parser = command(commands, 'evaluate', _evaluate, 'replay bags through estimator, planner and metrics',
                       'Example: posegrasp evaluate scenes --out runs/scenes. Needs no ROS.')
     parser.add_argument('bags', nargs='+', type=Path, metavar='BAG',
-                        help='rosbag2 folder, .mcap or .db3 file; a BOP dataset or one of its scenes; or a '
-                             'folder of .png and .jpg images')
+                        help='rosbag2 folder, .mcap or .db3 file (also .zstd), ROS 1 .bag; a BOP dataset, split '
+                             'or scene; or a folder of images')
     parser.add_argument('--out', type=Path, metavar='DIR', default=Path('runs/evaluate'),
                         help='run folder for metrics and report')
     estimator_option(parser)
@@ -78,7 +78,8 @@ def _source_options(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f'--{topic}-topic', metavar='TOPIC', help='when the guess is wrong'
                             + (', for --recorded' if topic == 'pose' else ''))
     parser.add_argument('--depth-topic', metavar='TOPIC',
-                        help='depth registered to the images, 16UC1 or 32FC1, to refine with (default: none)')
+                        help='depth registered to the images, 16UC1, 32FC1 or compressedDepth, to refine with '
+                             '(default: none)')
     parser.add_argument('--rectified', choices=RECTIFIED, default='auto',
                         help='whether the images are rectified, so that P of camera_info counts, not K and D '
                              '(default: as the names of topic and frame tell, image_rect or image_raw)')
@@ -95,6 +96,9 @@ def _source_options(parser: argparse.ArgumentParser) -> None:
                         help='horizontal field of view of the camera, for folders of images')
     parser.add_argument('--bop-object', type=int, metavar='ID',
                         help='number of the object in a BOP dataset (default: the only one)')
+    parser.add_argument('--bop-sensor', metavar='NAME',
+                        help='of a BOP dataset with several sensors, such as cam1 for scene_camera_cam1.json '
+                             '(default: the one that the benchmark evaluates)')
 
 
 def _camera_pose_options(parser: argparse.ArgumentParser) -> None:
@@ -152,7 +156,7 @@ def _source(options: argparse.Namespace):
     topics = BagTopics(options.image_topic, options.camera_info_topic, options.ground_truth_topic,
                        options.base_frame, options.depth_topic, options.ground_truth_frame, options.rectified)
     return SourceOptions(topics, options.ground_truth, options.match_tolerance, math.radians(options.hfov),
-                         options.bop_object)
+                         options.bop_object, options.bop_sensor)
 
 
 def _recorded_topics(options: argparse.Namespace):

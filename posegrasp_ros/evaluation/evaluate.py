@@ -26,6 +26,7 @@ from posegrasp_ros.estimation.model_card import ModelCard
 from posegrasp_ros.evaluation.bop_csv import BopCsv
 from posegrasp_ros.evaluation.contestant import Contestant
 from posegrasp_ros.evaluation.frame_answers import AnsweredFrame, Work, answered_frames
+from posegrasp_ros.evaluation.problems import Problems
 from posegrasp_ros.grasping.planner import GraspPlanner
 from posegrasp_ros.grasping.scene import Scene
 from posegrasp_ros.interruption import interrupt_noted
@@ -112,7 +113,8 @@ def evaluate_bags(paths: Sequence[str | Path], card: ModelCard, options: Evaluat
     :param ledger: baselines; None for those that come with the package
     :param out: run folder to write metrics.jsonl, summary.json and report.html to; None for none
     :return: the summary of the estimator with ``estimators``: {name: its share of the summary}
-    :raises BadInput: when a recording cannot be read or holds no images
+    :raises BadInput: when a recording cannot be read or holds no images, or none of them can be used; the run
+        folder is written all the same
     """
     options = options or EvaluateOptions()
     ledger = ledger or load_ledger()
@@ -127,8 +129,11 @@ def evaluate_bags(paths: Sequence[str | Path], card: ModelCard, options: Evaluat
         run.measure(folder, options.jobs or 1, progress)
         provenance = {**described, **run.circumstances()}
         summary = _summary(run.contestants, options.estimator, ledger, provenance)
+        summary['problems'] = run.told_problems()
         if folder:
             folder.write_summary(summary, lambda summary: render_html(summary, pictures=run.worst.pictures()))
+    if run.problems.frames and not run.problems.usable:
+        raise BadInput(run.problems.sentence())
     return summary
 
 
@@ -137,6 +142,7 @@ class _Run:
 
     :ivar contestants: the estimators by name
     :ivar worst: frames in which the estimator in question was worst
+    :ivar problems: what was wrong with the frames
     :ivar is_complete: whether all frames were measured
     """
 
@@ -145,6 +151,7 @@ class _Run:
         pose_check = options.planner.pose_check.holds if options.planner else None
         self.contestants = {name: Contestant(target, pose_check, options.block_s) for name in work.estimators}
         self.worst = WorstFrames(work.card)
+        self.problems = Problems()
         self.is_complete = False
         self._work, self._options, self._sources = work, options, sources
 
@@ -180,10 +187,16 @@ class _Run:
             'warnings': [line for source in sources for line in source.warnings],
         }
 
+    def told_problems(self) -> list[dict]:
+        """What was wrong with frames and recordings, for the summary."""
+        return self.problems.to_list(
+            (source.path.name, line) for source in self._sources for line in source.warnings)
+
     def _count(self, item: SourcedFrame, answered: AnsweredFrame, folder: RunFolder | None,
                table: BopCsv | None) -> None:
         """Take down the answers of all estimators to a frame."""
         frame, bag = answered.frame, item.source.path.name
+        self.problems.look_at(frame, bag, item.number)
         if frame.warning:
             item.source.warn_once(frame.warning)
         for name, contestant in self.contestants.items():

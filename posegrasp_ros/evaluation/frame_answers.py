@@ -21,6 +21,7 @@ from posegrasp_ros.estimation.create import create_estimator
 from posegrasp_ros.estimation.estimate import Estimation, Estimator, PoseEstimate
 from posegrasp_ros.estimation.model_card import ModelCard
 from posegrasp_ros.estimation.track import with_tracking
+from posegrasp_ros.evaluation.problems import printable
 from posegrasp_ros.geometry import rotate_covariance
 from posegrasp_ros.grasping.plan import Plan, PlanningError
 from posegrasp_ros.grasping.planner import GraspPlanner
@@ -148,7 +149,8 @@ def perceive(estimator: Estimator, frame: BagFrame, stamp_ns: int) -> tuple[Esti
         numbers['score'] = float(estimation.poses[0].score)
     ok = bool(estimation.poses)
     reason = '' if ok else estimation.reason or 'no_detection'
-    return estimation, StageReport(frame.stamp_ns, 'perception', ok, reason, numbers)
+    words = {'problem': printable(frame.problem)} if frame.problem else {}
+    return estimation, StageReport(frame.stamp_ns, 'perception', ok, reason, numbers, words)
 
 
 def answered_frames(work: Work, frames: Iterable[SourcedFrame],

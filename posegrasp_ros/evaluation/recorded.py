@@ -17,6 +17,7 @@ from posegrasp_ros.bags.messages import BagError, BagMessage, BagMessages
 from posegrasp_ros.bags.topics import CAMERA_INFO, BagTopics, guess_truth, listing
 from posegrasp_ros.errors import BadInput
 from posegrasp_ros.estimation.model_card import ModelCard
+from posegrasp_ros.evaluation.problems import Problems
 from posegrasp_ros.interruption import interrupt_noted
 from posegrasp_ros.metrics.baselines import Ledger, load_ledger
 from posegrasp_ros.metrics.pose_errors import ErrorTarget
@@ -64,10 +65,12 @@ def evaluate_recorded(paths: Sequence[str | Path], card: ModelCard, topics: Reco
                              configuration={'topics': [asdict(recording.topics) for recording in recordings]})
     if out is None:
         is_complete = _hear(recordings, metrics, None, progress)
-        return metrics.summary({**described, **_circumstances(recordings, is_complete)})
+        return {**metrics.summary({**described, **_circumstances(recordings, is_complete)}),
+                'problems': _problems(recordings)}
     with RunFolder(out, fresh=True) as folder:
         is_complete = _hear(recordings, metrics, folder, progress)
-        summary = metrics.summary({**described, **_circumstances(recordings, is_complete)})
+        summary = {**metrics.summary({**described, **_circumstances(recordings, is_complete)}),
+                   'problems': _problems(recordings)}
         folder.write_summary(summary)
     return summary
 
@@ -75,6 +78,12 @@ def evaluate_recorded(paths: Sequence[str | Path], card: ModelCard, topics: Reco
 def _circumstances(recordings: list[_Recording], is_complete: bool) -> dict:
     return {'recorded': True, 'complete': is_complete,
             'warnings': [line for recording in recordings for line in recording.bag.warnings]}
+
+
+def _problems(recordings: list[_Recording]) -> list[dict]:
+    """What was wrong with the recordings."""
+    return Problems().to_list((recording.path.name, line) for recording in recordings
+                              for line in recording.bag.warnings)
 
 
 def _hear(recordings: list[_Recording], metrics: RunMetrics, folder: RunFolder | None, progress: bool) -> bool:

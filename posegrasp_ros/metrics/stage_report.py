@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 STAGES = ('perception', 'planning', 'execution')
 # What a report tells in words; all else that it tells are numbers.
-WORDS = ('weakest_direction', 'grasp', 'model')
+WORDS = ('weakest_direction', 'grasp', 'model', 'problem')
 
 
 @dataclass(frozen=True)

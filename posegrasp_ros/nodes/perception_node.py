@@ -22,6 +22,7 @@ from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.estimation.track import with_tracking
 from posegrasp_ros.images import ImageError
 from posegrasp_ros.overlay import draw_overlay
+from posegrasp_ros.packed_image import BitDepth
 from posegrasp_ros.resources import model_folder
 from posegrasp_ros.ros import markers, messages, qos
 from posegrasp_ros.ros.detections import to_detections
@@ -73,7 +74,8 @@ class PerceptionParameters:
     camera_frame: str = parameter('', 'Frame of the results. Empty: the frame that the image names.')
     object_frame: str = parameter('', 'Child frame in TF. Empty: the name on the model card.')
     tracking: bool = parameter(False, 'Look first where the object was, while the last pose is fresh.')
-    use_depth: bool = parameter(False, 'Refine with the topic `depth`, an Image registered to the camera image.')
+    use_depth: bool = parameter(
+        False, 'Refine with the topic `depth`, raw or compressedDepth, registered to the camera image.')
     depth_slop_ms: float = parameter(
         SLOP_MS, 'How far the stamps of image and depth may lie apart, and how long an image waits for its depth.',
         minimum=0.0, maximum=1000.0)
@@ -100,6 +102,7 @@ class PerceptionNode(AutostartLifecycleNode):
             self._estimator = with_tracking(self._estimator, self.say_once)
         slop_ns = int(chosen.depth_slop_ms * 1e6)
         self._depths = DepthImages(slop_ns, DEPTHS_KEPT) if chosen.use_depth else None
+        self._bit_depth = BitDepth(lambda text: self.say_once(f'image: {text}', warn=True))
         self._needs_truth = chosen.estimator == 'oracle'
         self._truths: dict[int, np.ndarray] = {}
         self._held: Held | None = None
@@ -240,7 +243,7 @@ class PerceptionNode(AutostartLifecycleNode):
         :raises Refusal: when either is missing or wrong, or they do not fit
         """
         try:
-            image = messages.image_from(message)
+            image = messages.image_from(message, self._bit_depth)
         except ImageError as error:
             raise Refusal('bad_image', str(error)) from error
         height, width = image.shape[:2]

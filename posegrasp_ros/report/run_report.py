@@ -38,6 +38,7 @@ def format_table(summary: dict) -> str:
               _pair_rows(summary), *_waterfall_blocks(summary)]
     failures = ', '.join(f'{reason} {count}' for reason, count in summary['failures'].items())
     blocks.append([f'Failures: {failures or "none"}'])
+    blocks.append(_problem_lines(summary))
     if text := (summary.get('next') or {}).get('text'):
         blocks.append(textwrap.wrap(f'Next: {text}', TEXT_WIDTH))
     return '\n\n'.join('\n'.join(block) for block in blocks if block)
@@ -52,7 +53,7 @@ def render_html(summary: dict, pictures: Sequence[dict] = ()) -> str:
     return render_page(
         'report.html.j2', summary=summary, estimators=estimators, same_frames=SAME_FRAMES, pictures=pictures,
         headline_bar=requirements.get(summary['headline']['name']), next=summary.get('next'),
-        paired=summary.get('paired') or (),
+        paired=summary.get('paired') or (), problems=summary.get('problems') or (), place_of=place_of,
         measured=measured_metrics(estimators), requirements=requirements,
         fall=plots.waterfall(summary), curves=plots.error_curves(estimators),
         strips=plots.error_strips(estimators), reliability=plots.reliability_curves(estimators),
@@ -60,6 +61,22 @@ def render_html(summary: dict, pictures: Sequence[dict] = ()) -> str:
         verdicts=[list(items) for _, items in groupby(summary['verdicts'], lambda item: item['metric'])],
         scale=plots.verdict_scale, remaining=lambda item: _remaining(summary, item),
         most_failures=max(summary['failures'].values(), default=1))
+
+
+def _problem_lines(summary: dict) -> list[str]:
+    """What was wrong with frames; warnings of whole recordings were printed when they came up."""
+    problems = [problem for problem in summary.get('problems') or () if 'image' in problem]
+    if not problems:
+        return []
+    return ['Problems:', *(f'  {problem["count"]} x {problem["reason"]}: {problem["text"]} '
+                           f'(first: {place_of(problem)})' for problem in problems)]
+
+
+def place_of(problem: dict) -> str:
+    """Where a problem came up first."""
+    if 'image' not in problem:
+        return problem['bag']
+    return f'{problem["bag"]}, image {problem["image"]}, {problem["stamp_ns"]} ns'
 
 
 def requirements_of(summary: dict) -> dict[str, dict]:

@@ -27,17 +27,17 @@ from posegrasp_ros.camera import Camera
 from posegrasp_ros.errors import BadInput
 from posegrasp_ros.estimation.estimate import PoseEstimate
 from posegrasp_ros.geometry import quaternion_from_matrix, transform_from_pose
-from posegrasp_ros.images import decode_compressed, decode_image
 from posegrasp_ros.metrics import liveness
 from posegrasp_ros.metrics.liveness import Health
 from posegrasp_ros.metrics.report_message import TASK_PREFIX, ReportMessageError, read_report
 from posegrasp_ros.metrics.stage_report import StageReport
+from posegrasp_ros.packed_image import BitDepth, PackedImage
 
 NANOSECONDS = 1_000_000_000
 CAMERA_INFO = {'sensor_msgs/msg/CameraInfo': CameraInfo}
 GROUND_TRUTH = {'geometry_msgs/msg/PoseStamped': PoseStamped}
-DEPTH = {'sensor_msgs/msg/Image': Image}
 IMAGES = {'sensor_msgs/msg/Image': Image, 'sensor_msgs/msg/CompressedImage': CompressedImage}
+DEPTH = IMAGES
 GRIPPER_JOINT = 'opening'
 LEVELS = {liveness.OK: DiagnosticStatus.OK, liveness.WARN: DiagnosticStatus.WARN,
           liveness.ERROR: DiagnosticStatus.ERROR, liveness.STALE: DiagnosticStatus.STALE}
@@ -66,14 +66,14 @@ def to_header(nanoseconds: int, frame: str = '') -> Header:
 
 # Images and cameras.
 
-def image_from(message: Image | CompressedImage) -> np.ndarray:
+def image_from(message: Image | CompressedImage, bit_depth: BitDepth | None = None) -> np.ndarray:
     """(H, W, 3) uint8 blue green red of either image message.
 
+    :param bit_depth: of the stream, for 16-bit images; None scales each by itself
     :raises posegrasp_ros.images.ImageError: when it cannot be decoded
     """
-    if isinstance(message, CompressedImage):
-        return decode_compressed(message.data)
-    return decode_image(message.encoding, message.width, message.height, message.step, message.data)
+    image = PackedImage.of(message)
+    return (bit_depth.noted(image) if bit_depth else image).decode()
 
 
 def to_image(header: Header, image: np.ndarray) -> Image:

@@ -10,6 +10,7 @@ import yaml
 from scipy import optimize, stats
 from tqdm import tqdm
 
+from posegrasp_ros.compressed_images import decode_compressed
 from posegrasp_ros.estimation.estimate import Estimation
 from posegrasp_ros.estimation.estimator import PoseEstimator
 from posegrasp_ros.estimation.model_card import (
@@ -20,7 +21,7 @@ from posegrasp_ros.estimation.model_card import (
     write_card,
 )
 from posegrasp_ros.geometry import vector_from_rotation
-from posegrasp_ros.images import decode_compressed, encode_jpeg
+from posegrasp_ros.images import encode_jpeg
 from posegrasp_ros.mesh import Mesh
 from posegrasp_ros.metrics.pose_errors import Tolerance
 from posegrasp_ros.simulation.occlusion import occluded_world

@@ -1,0 +1,289 @@
+"""The files of a BOP dataset: where scenes, sensors and images are, and their JSON, checked.
+
+A scene holds ``scene_camera.json``, ``scene_gt.json`` (but for test images whose truth is hidden) and images in
+``rgb`` or ``gray`` and ``depth``. Where a scene was taken by several sensors, each has files such as
+``scene_camera_cam1.json`` and folders such as ``rgb_cam1``; see
+https://github.com/thodan/bop_toolkit/blob/master/docs/bop_datasets_format.md
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from posegrasp_ros.errors import BadInput
+from posegrasp_ros.geometry import make_transform
+from posegrasp_ros.limits import JSON_MEGABYTES, most_json_bytes
+
+IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.tif', '.tiff', '.bmp')
+COLOUR_FOLDERS = ('rgb', 'gray')
+# Splits whose images are there to be tested on, the first one first.
+SPLITS = ('test', 'val')
+# Sensors that the benchmark evaluates, of datasets with several.
+EVALUATED_SENSORS = ('photoneo', 'xyz', '3dlong', 'rgb', 'gray1', 'primesense')
+MOST_NUMBER = 10**9
+# What rounding may do to a rotation.
+NOT_ORTHONORMAL = 0.01
+MM = 0.001
+NO_FOLDERS = 'expected scene_camera.json, or folders with it, as BOP datasets have them, found none'
+
+
+class BopDatasetError(BadInput):
+    """A BOP dataset that cannot be read."""
+
+
+class SceneFiles:
+    """The files of one sensor in a scene.
+
+    :param sensor: empty in the format with one sensor
+    """
+
+    def __init__(self, folder: Path, sensor: str = ''):
+        self.folder, self.sensor = folder, sensor
+        self._ending = f'_{sensor}' if sensor else ''
+
+    def json_path(self, name: str) -> Path:
+        """Such as scene_gt_cam1.json for ``scene_gt``."""
+        return self.folder / f'{name}{self._ending}.json'
+
+    @property
+    def has_truth(self) -> bool:
+        return self.json_path('scene_gt').is_file()
+
+    def image(self, number: int) -> Path | None:
+        """The file of an image; None without one."""
+        return self._images.get(number)
+
+    def depth(self, number: int) -> Path | None:
+        return self._depths.get(number)
+
+    @cached_property
+    def _images(self) -> dict[int, Path]:
+        # HOT3D's sensors are called as their folders are.
+        names = [f'{name}{self._ending}' for name in COLOUR_FOLDERS] + ([self.sensor] if self.sensor else [])
+        return self._numbered(names)
+
+    @cached_property
+    def _depths(self) -> dict[int, Path]:
+        return self._numbered([f'depth{self._ending}'])
+
+    def _numbered(self, names: list[str]) -> dict[int, Path]:
+        """The images of the first of these folders that there is, by number, whatever their digits."""
+        folder = next((self.folder / name for name in names if (self.folder / name).is_dir()), None)
+        found: dict[int, Path] = {}
+        for path in sorted(folder.iterdir(), key=_preference, reverse=True) if folder else ():
+            if path.suffix.lower() in IMAGE_SUFFIXES and re.fullmatch('[0-9]{1,9}', path.stem):
+                found[int(path.stem)] = path
+        return found
+
+
+def _preference(path: Path) -> tuple[int, str]:
+    suffix = path.suffix.lower()
+    return IMAGE_SUFFIXES.index(suffix) if suffix in IMAGE_SUFFIXES else len(IMAGE_SUFFIXES), path.name
+
+
+def is_bop_dataset(path: Path) -> bool:
+    """Whether a path is a BOP dataset, one of its splits, or a scene."""
+    return path.is_dir() and (bool(_scene_folders(path)) or bool(_splits(path)))
+
+
+def find_split(path: Path) -> Path:
+    """The folder of scenes that a path means: itself, or of a whole dataset the split to test on.
+
+    :raises BopDatasetError: when there are several splits and none of them is for testing
+    """
+    if _scene_folders(path):
+        return path
+    splits = _splits(path)
+    if not splits:
+        raise BopDatasetError(f'{path}: {NO_FOLDERS}')
+    for word in SPLITS:
+        for split in splits:
+            if split.name.split('_')[0] == word:
+                return split
+    if len(splits) > 1:
+        raise BopDatasetError(f'{path}: expected a split, got a dataset with '
+                              f'{", ".join(split.name for split in splits)}; name one of these folders')
+    return splits[0]
+
+
+def find_scenes(path: Path, sensor: str | None) -> dict[int, SceneFiles]:
+    """{number of the scene: its files}, in order; the path itself, if it is one.
+
+    :param sensor: of datasets with several; None: the one that the benchmark evaluates
+    :raises BopDatasetError: when no scene has this sensor, or it is not known which one is meant
+    """
+    scenes: dict[int, SceneFiles] = {}
+    for place, folder in enumerate(_scene_folders(path)):
+        name = folder.absolute().name
+        files = SceneFiles(folder, _chosen_sensor(folder, sensor))
+        if (files.folder / files.json_path('scene_camera').name).is_file():
+            scenes[int(name) if re.fullmatch('[0-9]{1,9}', name) else place] = files
+    if not scenes:
+        raise BopDatasetError(f'{path}: {NO_FOLDERS}' + (f' of the sensor {sensor}' if sensor else ''))
+    return scenes
+
+
+def _chosen_sensor(folder: Path, asked: str | None) -> str:
+    """Of the sensors of a scene."""
+    found = _sensors(folder)
+    if asked is not None:
+        return asked
+    if '' in found or not found:
+        return ''
+    known = [sensor for sensor in EVALUATED_SENSORS if sensor in found]
+    if not known and len(found) > 1:
+        raise BopDatasetError(f'{folder}: expected one sensor, found {", ".join(found)}; name one with '
+                              '--bop-sensor')
+    return known[0] if known else found[0]
+
+
+def _sensors(folder: Path) -> list[str]:
+    return sorted(path.stem.removeprefix('scene_camera').removeprefix('_')
+                  for path in folder.glob('scene_camera*.json'))
+
+
+def _scene_folders(path: Path) -> list[Path]:
+    """The folders of scenes in a folder, in order; itself, if it is one."""
+    try:
+        if _sensors(path):
+            return [path]
+        return sorted(child for child in path.iterdir() if child.is_dir() and _sensors(child))
+    except OSError:  # a folder that may not be looked into is no dataset
+        return []
+
+
+def _splits(path: Path) -> list[Path]:
+    """The folders of a dataset that hold scenes, in order."""
+    try:
+        return sorted(child for child in path.iterdir() if child.is_dir() and not _sensors(child)
+                      and _scene_folders(child))
+    except OSError:
+        return []
+
+
+def read_cameras(path: Path) -> dict[int, dict[str, Any]]:
+    """scene_camera.json: what is known of the camera of each image."""
+    cameras = read_numbered(path)
+    for number, camera in cameras.items():
+        if not isinstance(camera, dict):
+            raise _unexpected(path, number, 'a mapping with cam_K', camera)
+    return cameras
+
+
+def read_truths(path: Path) -> dict[int, list[tuple[int, Any]]]:
+    """scene_gt.json: number of the object and entry of each instance in each image."""
+    truths = {}
+    for number, entries in read_numbered(path).items():
+        if not isinstance(entries, list):
+            raise _unexpected(path, number, 'a list of objects', entries)
+        for entry in entries:
+            if not isinstance(entry, dict) or not _is_number(entry.get('obj_id')):
+                raise _unexpected(path, number, 'objects with a number obj_id', entry)
+        truths[number] = [(entry['obj_id'], entry) for entry in entries]
+    return truths
+
+
+def read_visible_shares(path: Path) -> dict[int, list[float]]:
+    """scene_gt_info.json: the share that is seen of each instance, 1 where that is not told; {} without a file."""
+    shares = {}
+    for number, entries in read_numbered(path).items() if path.is_file() else ():
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise _unexpected(path, number, 'a list of mappings with visib_fract', entries)
+        shares[number] = [entry.get('visib_fract', 1.0) for entry in entries]
+        if not all(isinstance(share, (int, float)) for share in shares[number]):
+            raise _unexpected(path, number, 'numbers as visib_fract', shares[number])
+    return shares
+
+
+def read_targets(path: Path) -> list[tuple[int, int, int | None]]:
+    """test_targets_bop*.json: scene, image and, where it says so, the object that is asked for."""
+    entries = _load(path)
+    keys = ('scene_id', 'im_id')
+    if not isinstance(entries, list):
+        raise BopDatasetError(f'{path}: expected a list of targets, got {_shown(entries)}')
+    for entry in entries:
+        if not (isinstance(entry, dict) and all(_is_number(entry.get(key)) for key in keys)
+                and _is_number(entry.get('obj_id', 0))):
+            raise BopDatasetError(f'{path}: expected targets with scene_id, im_id and, for tasks with known '
+                                  f'objects, obj_id, got {_shown(entry)}')
+    return [(entry['scene_id'], entry['im_id'], entry.get('obj_id')) for entry in entries]
+
+
+def read_diameters(path: Path) -> dict[int, float]:
+    """models_info.json: the diameter of each object, metres."""
+    diameters = {}
+    for number, info in read_numbered(path).items():
+        diameter = info.get('diameter') if isinstance(info, dict) else None
+        if not isinstance(diameter, (int, float)) or not 0 < diameter < math.inf:
+            raise _unexpected(path, number, 'a diameter in millimetres', info)
+        diameters[number] = diameter * MM
+    return diameters
+
+
+def read_pose(path: Path, number: int, entry: dict[str, Any]) -> np.ndarray:
+    """camera_from_object (4, 4) in metres.
+
+    :param path: of the file, for messages
+    :param number: of the image, for messages
+    :raises BopDatasetError: when it is no pose: not nine and three finite numbers, or no rotation
+    """
+    try:
+        rotation = np.array(entry['cam_R_m2c'], dtype=float).reshape(3, 3)
+        position_m = np.array(entry['cam_t_m2c'], dtype=float).reshape(3) * MM
+    except (KeyError, ValueError, TypeError, OverflowError) as error:
+        raise _unexpected(path, number, 'cam_R_m2c of 9 numbers and cam_t_m2c of 3', entry) from error
+    if not np.isfinite(position_m).all():
+        raise _unexpected(path, number, 'finite millimetres as cam_t_m2c', entry['cam_t_m2c'])
+    # NaN makes this comparison false as well.
+    is_orthonormal = np.abs(rotation.T @ rotation - np.eye(3)).max() <= NOT_ORTHONORMAL
+    if not (is_orthonormal and np.linalg.det(rotation) > 0):
+        raise _unexpected(path, number, 'a rotation as cam_R_m2c', entry['cam_R_m2c'])
+    return make_transform(rotation, position_m)
+
+
+def read_numbered(path: Path) -> dict[int, Any]:
+    """A mapping by numbers from 0.
+
+    :raises BopDatasetError: when the file holds something else
+    """
+    values = _load(path)
+    if not isinstance(values, dict) or not all(re.fullmatch('[0-9]{1,9}', key) for key in values):
+        raise BopDatasetError(f'{path}: expected a JSON mapping by numbers, got {_shown(values)}')
+    return {int(key): value for key, value in values.items()}
+
+
+def _load(path: Path) -> Any:
+    """What a JSON file holds."""
+    try:
+        if path.stat().st_size > most_json_bytes():
+            raise BopDatasetError(f'{path}: expected at most {most_json_bytes() / 1e6:g} MB, got '
+                                  f'{path.stat().st_size / 1e6:g}; the environment variable {JSON_MEGABYTES} sets '
+                                  'the limit')
+        return json.loads(path.read_text(encoding='utf-8'))
+    except (OSError, ValueError, RecursionError) as error:
+        if isinstance(error, BopDatasetError):
+            raise
+        reason = ' '.join(str(error).split())[:200]
+        raise BopDatasetError(f'{path}: expected a JSON mapping or list: {reason}') from error
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MOST_NUMBER
+
+
+def _unexpected(path: Path, number: int, expected: str, found: Any) -> BopDatasetError:
+    return BopDatasetError(f'{path}: {number}: expected {expected}, got {_shown(found)}')
+
+
+def _shown(value: Any) -> str:
+    """The beginning of a value on one line."""
+    text = repr(value) if not isinstance(value, (dict, list)) or len(value) < 20 else (
+        f'{type(value).__name__} of {len(value)}')
+    return text if len(text) <= 80 else f'{text[:77]}...'

@@ -1,0 +1,138 @@
+"""Which files a recording consists of, in their order; packed ones are unpacked to a temporary folder."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path, PurePath
+
+import yaml
+import zstandard
+
+from posegrasp_ros.bags.mcap_file import McapFile
+from posegrasp_ros.bags.recorded_file import ZSTD_MAGIC, BagError, RecordedFile, Warn
+from posegrasp_ros.bags.ros1_file import Ros1File
+from posegrasp_ros.bags.sqlite_file import SqliteFile
+from posegrasp_ros.limits import JSON_MEGABYTES, most_json_bytes
+
+READERS: dict[str, Callable[[Path, Warn], RecordedFile]] = {
+    '.mcap': McapFile, '.db3': SqliteFile, '.bag': Ros1File}
+PACKED_SUFFIXES = ('.zstd', '.zst')
+EXPECTED = 'a rosbag2 folder, or an .mcap, .db3 (also .zstd) or .bag file'
+METADATA_NAME = 'metadata.yaml'
+_BLOCK_BYTES = 1 << 20
+_LOADER = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)
+
+
+def open_files(path: Path, warn: Warn) -> list[RecordedFile]:
+    """The files of a recording; one that is damaged beyond reading is left out, aloud, where there are others.
+
+    :param warn: told of what is wrong, one line each
+    :raises BagError: when there is none, or none can be read
+    """
+    if not path.exists():
+        raise BagError(f'{path}: no such bag; expected {EXPECTED}')
+    files = _of_folder(path, warn) if path.is_dir() else [path]
+    opened, errors = [], []
+    for file in files:
+        try:
+            opened.append(_open(file, warn))
+        except BagError as error:
+            errors.append(error)
+    if not opened:
+        raise errors[0]
+    for error in errors:
+        warn(f'{error}; it is left out')
+    return opened
+
+
+def _open(path: Path, warn: Warn) -> RecordedFile:
+    suffix = Path(path.stem).suffix if path.suffix in PACKED_SUFFIXES else path.suffix
+    if suffix not in READERS or not path.is_file():
+        raise BagError(f'{path}: not a bag; expected {EXPECTED}')
+    if path.suffix not in PACKED_SUFFIXES:
+        return READERS[suffix](path, warn)
+    folder = tempfile.TemporaryDirectory(prefix='posegrasp-')
+    unpacked = Path(folder.name) / path.stem
+    _unpack(path, unpacked)
+    try:
+        reader = READERS[suffix](unpacked, lambda line: warn(line.replace(str(unpacked), str(path))))
+    except BagError as error:
+        raise BagError(str(error).replace(str(unpacked), str(path))) from error
+    reader.folder = folder  # the folder lasts as long as its reader
+    return reader
+
+
+def _unpack(path: Path, unpacked: Path) -> None:
+    """Unpack a file; one that is cut off up to its cut.
+
+    :raises BagError: when it is not packed, or larger than what is free on the disk
+    """
+    most = shutil.disk_usage(unpacked.parent).free // 2
+    with path.open('rb') as file, unpacked.open('wb') as out:
+        start = file.read(len(ZSTD_MAGIC))
+        if start != ZSTD_MAGIC:
+            raise BagError(f'{path}: not a bag: expected a file packed by zstd, got one that begins with '
+                           f'{start.hex(" ") or "nothing"}')
+        file.seek(0)
+        with zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True) as stream:
+            try:
+                while block := stream.read(_BLOCK_BYTES):
+                    if out.tell() + len(block) > most:
+                        raise BagError(f'{path}: expected at most {most / 1e6:.0f} MB once it is unpacked, half '
+                                       f'of what is free in {unpacked.parent.parent}, got more; set TMPDIR')
+                    out.write(block)
+            except zstandard.ZstdError:
+                pass  # damaged; the reader of what was unpacked says so
+
+
+def _of_folder(path: Path, warn: Warn) -> list[Path]:
+    """The files of a folder: those that its metadata names, else all; ``_2`` comes before ``_10``."""
+    there = sorted((file for file in path.iterdir()
+                    if file.suffix in READERS or (file.suffix in PACKED_SUFFIXES
+                                                  and Path(file.stem).suffix in READERS)), key=_natural)
+    named = _named_in_metadata(path / METADATA_NAME, warn)
+    if not there:
+        found = f'found one without {"those" if named else "a metadata.yaml"}'
+        raise BagError(f'{path}: not a bag; expected {EXPECTED}, {found}')
+    if not named:
+        return there
+    files = [path / name for name in named if path / name in there]
+    if missing := [name for name in named if path / name not in there]:
+        warn(f'{path}: {METADATA_NAME}: names {", ".join(missing[:5])}{" ..." * (len(missing) > 5)}, not there; '
+             'the others are read')
+    return files or there
+
+
+def _named_in_metadata(path: Path, warn: Warn) -> list[str]:
+    """Names of the files that rosbag2's metadata lists; what else it says, the files themselves say better."""
+    if not path.is_file():
+        warn(f'{path}: no such file: the recording was cut off; the folder\'s files are read as they are')
+        return []
+    try:
+        if path.stat().st_size > most_json_bytes():
+            raise ValueError(f'at most {most_json_bytes() / 1e6:g} MB; the environment variable {JSON_MEGABYTES} '
+                             'sets the limit')
+        # Not loaded but composed: anchors within anchors would be multiplied.
+        document = yaml.compose(path.read_text(encoding='utf-8', errors='replace'), Loader=_LOADER)
+        names = _value(_value(document, 'rosbag2_bagfile_information'), 'relative_file_paths')
+        return [PurePath(name.value).name for name in names.value if isinstance(name, yaml.ScalarNode)]
+    except (OSError, ValueError, AttributeError, RecursionError, yaml.YAMLError) as error:
+        reason = ' '.join(str(error).split())[:200]
+        warn(f'{path}: cannot be read, the folder\'s files are read as they are: {reason}')
+        return []
+
+
+def _value(node: yaml.Node, key: str) -> yaml.Node:
+    if isinstance(node, yaml.MappingNode):
+        for name, value in node.value:
+            if name.value == key:
+                return value
+    raise ValueError(f'expected the field {key}')
+
+
+def _natural(file: Path) -> list[tuple[int, str]]:
+    return [(int(part[:18]), '') if part.isascii() and part.isdigit() else (-1, part)
+            for part in re.split(r'(\d+)', file.name)]

@@ -1,0 +1,65 @@
+"""Problems: what was wrong with the frames of a run, each kind once, with its count and the first place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from posegrasp_ros.bags.frame import BagFrame
+
+# Of so many kinds the texts are kept; more than a person reads, and less than a hostile recording could make.
+MOST_KINDS = 100
+WARNING = 'warning'
+
+
+class Problems:
+    """Counts frames that cannot be used, or go without something. Texts that differ in numbers alone are one kind.
+
+    :ivar frames: how many frames were looked at, and of these
+    :ivar usable: those that could be used
+    """
+
+    def __init__(self):
+        self.frames = self.usable = 0
+        self._kinds: dict[tuple[str, str], dict] = {}
+
+    def look_at(self, frame: BagFrame, bag: str, image: int) -> None:
+        """Count a frame and what is wrong with it.
+
+        :param bag: name of the recording
+        :param image: number of the image in it
+        """
+        self.frames += 1
+        self.usable += not frame.reason
+        for reason, text in ((frame.reason, frame.problem), (WARNING, frame.warning)):
+            if text:
+                self._add(reason, printable(text), {'bag': bag, 'image': image, 'stamp_ns': int(frame.stamp_ns)})
+
+    def to_list(self, warnings: Iterable[tuple[str, str]] = ()) -> list[dict]:
+        """The kinds in the order in which they came up: reason, text of the first, count and first place.
+
+        :param warnings: name and warning of whole recordings, which have no image
+        """
+        told = {kind['text'] for kind in self._kinds.values()}
+        lines = ((bag, printable(text)) for bag, text in warnings)
+        return [*self._kinds.values(),
+                *({'reason': WARNING, 'text': text, 'count': 1, 'bag': bag} for bag, text in lines
+                  if not any(text.endswith(other) for other in told))]
+
+    def sentence(self) -> str:
+        """Why no frame could be used, one line."""
+        most = max(self._kinds.values(), key=lambda kind: kind['count'])
+        others = f' (and {len(self._kinds) - 1} other problems)' if len(self._kinds) > 1 else ''
+        return f'none of {self.frames} images could be used: {most["reason"]}: {most["text"]}{others}'
+
+    def _add(self, reason: str, text: str, place: dict) -> None:
+        kind = reason, re.sub(r'\d+', '#', text)
+        if kind not in self._kinds and len(self._kinds) >= MOST_KINDS:
+            kind, text = (reason, ''), 'other problems'
+        entry = self._kinds.setdefault(kind, {'reason': reason, 'text': text, 'count': 0, **place})
+        entry['count'] += 1
+
+
+def printable(text: str) -> str:
+    """A text without what a terminal would obey: line ends and control characters are written out."""
+    return ''.join(each if each.isprintable() else each.encode('unicode_escape').decode() for each in text)

@@ -1,0 +1,43 @@
+"""How much one bad input may cost: what says that it is larger is refused before it is unpacked."""
+
+from __future__ import annotations
+
+import math
+import os
+
+from posegrasp_ros.errors import BadInput
+
+MEGAPIXELS = 'POSEGRASP_MAX_MEGAPIXELS'
+MESSAGE_MEGABYTES = 'POSEGRASP_MAX_MESSAGE_MB'
+JSON_MEGABYTES = 'POSEGRASP_MAX_JSON_MB'
+# The largest cameras of cells have 25 megapixels. An image costs 3 bytes a pixel once it is decoded, some of the
+# steps before it 8.
+DEFAULTS = {MEGAPIXELS: 50.0, MESSAGE_MEGABYTES: 256.0, JSON_MEGABYTES: 64.0}
+
+
+def most_pixels() -> int:
+    """Pixels of an image."""
+    return round(1e6 * _limit(MEGAPIXELS))
+
+
+def most_message_bytes() -> int:
+    """Bytes of a recorded message, unpacked."""
+    return round(1e6 * _limit(MESSAGE_MEGABYTES))
+
+
+def most_json_bytes() -> int:
+    """Bytes of a text file that is read as a whole: JSON, CSV, metadata.yaml."""
+    return round(1e6 * _limit(JSON_MEGABYTES))
+
+
+def _limit(name: str) -> float:
+    text = os.environ.get(name)
+    if not text:
+        return DEFAULTS[name]
+    try:
+        limit = float(text)
+    except ValueError:
+        limit = math.nan
+    if not 0 < limit < 1e6:
+        raise BadInput(f'environment variable {name}: expected a number above 0, got {text[:80]!r}')
+    return limit
