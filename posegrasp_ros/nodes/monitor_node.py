@@ -52,7 +52,7 @@ from posegrasp_ros.runs.provenance import describe_run
 
 # Nobody waits for a monitor, so it takes what has come a few times a second.
 DRAIN_EVERY_S = 0.1
-DIAGNOSTICS_EVERY_S = 1.0
+VERDICTS_EVERY_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,6 @@ class MonitorNode(AutostartLifecycleNode):
                             self._pose_check(card), chosen.most_images, chosen.block_s)
         self._matrix = np.zeros(9)
         self._prometheus = self._open_prometheus()
-        self._diagnostics_out = self.publisher(DiagnosticArray, '/diagnostics', qos.RESULT)
         self._verdict_out = self.publisher(DiagnosticArray, '~/verdict', qos.LATCHED)
         self._execution_out = self.publisher(DiagnosticArray, '~/execution_report', qos.RESULT)
 
@@ -128,8 +127,7 @@ class MonitorNode(AutostartLifecycleNode):
         self.serve(Trigger, '~/begin_pick', self.on_begin_pick)
         self.serve(SetBool, '~/end_pick', self.on_end_pick)
         self.every(DRAIN_EVERY_S, self.drain)
-        self.every(DIAGNOSTICS_EVERY_S, self.publish_diagnostics)
-        self.every(DIAGNOSTICS_EVERY_S, self.publish_verdict)
+        self.every(VERDICTS_EVERY_S, self.publish_verdict)
         self.every(self.parameters.summary_every_s, self._run.summarise)
 
     def drain(self) -> None:
@@ -202,15 +200,14 @@ class MonitorNode(AutostartLifecycleNode):
 
     def publish_diagnostics(self) -> None:
         """Say how the camera, every stage, the messages, the verdicts and the run folder are."""
-        self._take()
-        for subscription in self._answers:
-            publishers = self.get_publishers_info_by_topic(subscription.topic_name)
-            unheard = sum(not qos.can_be_heard(publisher.qos_profile, subscription.qos_profile)
-                          for publisher in publishers)
-            self._run.publishers(subscription.topic_name, len(publishers), unheard)
-        healths = self._run.healths()
-        self._diagnostics_out.publish(
-            messages.to_diagnostics(self.get_clock().now().to_msg(), self.get_name(), healths))
+        healths = []
+        try:
+            self._take()
+            self._look_at_publishers()
+            healths = self._run.healths()
+        finally:
+            # What fails here is said all the same, the next time.
+            self._diagnose([*healths, self.condition()])
         if self._prometheus:
             self._prometheus.health(healths)
 
@@ -221,6 +218,13 @@ class MonitorNode(AutostartLifecycleNode):
         self._verdict_out.publish(messages.to_verdicts(self.get_clock().now().to_msg(), verdicts))
         if self._prometheus:
             self._prometheus.verdicts(verdicts)
+
+    def _look_at_publishers(self) -> None:
+        for subscription in self._answers:
+            publishers = self.get_publishers_info_by_topic(subscription.topic_name)
+            unheard = sum(not qos.can_be_heard(publisher.qos_profile, subscription.qos_profile)
+                          for publisher in publishers)
+            self._run.publishers(subscription.topic_name, len(publishers), unheard)
 
     def _take(self) -> None:
         """Whatever is said of the others is said after what they have said."""

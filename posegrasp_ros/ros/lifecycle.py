@@ -22,13 +22,14 @@ from rclpy.subscription import Subscription
 
 from posegrasp_ros.errors import BadInput
 from posegrasp_ros.metrics.callback_failures import CallbackFailures
+from posegrasp_ros.metrics.liveness import Health
 from posegrasp_ros.ros.messages import to_diagnostics
 from posegrasp_ros.ros.parameters import declare_parameters, parameter, read_parameters
 from posegrasp_ros.ros.qos import RESULT, overridable
 from posegrasp_ros.ros.sensor_subscription import LOOK_EVERY_S, SensorSubscription
 
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)
-CONDITION_EVERY_S = 1.0
+DIAGNOSTICS_EVERY_S = 1.0
 # Lines that were said once are remembered; of more, the first may be said again.
 MOST_SAID_ONCE = 1000
 
@@ -131,12 +132,19 @@ class AutostartLifecycleNode(LifecycleNode):
         """Count what went wrong; the log has it, and ``/diagnostics`` shows it for a while."""
         self._failures.note(where, error, time.monotonic())
 
-    def publish_condition(self) -> None:
-        """Say on ``/diagnostics`` whether all callbacks do."""
+    def condition(self) -> Health:
+        """Whether all callbacks do what they should."""
         health = self._failures.health(time.monotonic())
         values = dict(pair for values in self._told for pair in values().items())
-        self._condition_out.publish(to_diagnostics(self.get_clock().now().to_msg(), self.get_name(),
-                                                   [replace(health, values={**health.values, **values})]))
+        return replace(health, values={**health.values, **values})
+
+    def publish_diagnostics(self) -> None:
+        """Say on ``/diagnostics`` how the node is."""
+        self._diagnose([self.condition()])
+
+    def _diagnose(self, healths: list[Health]) -> None:
+        self._diagnostics_out.publish(
+            to_diagnostics(self.get_clock().now().to_msg(), self.get_name(), healths))
 
     def guarded(self, callback: Callable) -> Callable:
         """Wrap a callback so that what it raises is logged and counted: rclpy would end the node or hide it."""
@@ -174,7 +182,7 @@ class AutostartLifecycleNode(LifecycleNode):
         def read_and_configure():
             self.parameters = read_parameters(self, self.PARAMETERS)
             self._told = []
-            self._condition_out = self.publisher(DiagnosticArray, '/diagnostics', RESULT)
+            self._diagnostics_out = self.publisher(DiagnosticArray, '/diagnostics', RESULT)
             self.configure()
         if not self._succeeds('configure', read_and_configure):
             return TransitionCallbackReturn.FAILURE
@@ -219,7 +227,7 @@ class AutostartLifecycleNode(LifecycleNode):
 
     def _activate(self) -> None:
         self.activate()
-        self.every(CONDITION_EVERY_S, self.publish_condition)
+        self.every(DIAGNOSTICS_EVERY_S, self.publish_diagnostics)
 
     def _autostart(self) -> None:
         self.destroy_timer(self._start_timer)
