@@ -39,7 +39,7 @@ def compare_runs(folders: Sequence[Path]) -> dict:
     return {
         'schema': SCHEMA,
         'reference': reference.name,
-        'runs': {run.name: {'folder': str(run.folder), 'estimator': run.estimator,
+        'runs': {run.name: {'folder': str(run.folder), 'estimator': run.estimator, 'partial': run.partial,
                             **{key: run.summary.get(key) for key in PARTS}} for run in runs},
         'same_frames': {name: len(keys) for name, keys in shared.items()},
         'differences': [each for run in others for each in differences(reference, run, shared[run.name])],

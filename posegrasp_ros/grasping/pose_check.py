@@ -20,7 +20,8 @@ class PoseCheck:
     :param symmetry: of the object, as the planner was told
     """
 
-    def __init__(self, tolerance: Tolerance | ToleranceAsked, grasp_set: GraspSet, symmetry: Symmetry = NO_SYMMETRY):
+    def __init__(self, tolerance: Tolerance | ToleranceAsked, grasp_set: GraspSet,
+                 symmetry: Symmetry = NO_SYMMETRY):
         self._tolerance = tolerance
         self._numbers = {grasp.name: number for number, grasp in enumerate(grasp_set.grasps)}
         self._object_from_tcp = grasp_set.object_from_tcp

@@ -66,7 +66,7 @@ def fit_tolerance(mesh: Mesh, gripper: Gripper, grasp_set: GraspSet) -> Toleranc
 
 
 class ToleranceAsked:
-    """The same, fitted grasp by grasp as they are asked for: who checks the few that are planned needs no others."""
+    """The same, fitted grasp by grasp as they are asked for: who checks the few that are planned needs no more."""
 
     def __init__(self, mesh: Mesh, gripper: Gripper, grasp_set: GraspSet):
         self._surface, self._gripper, self._grasps = _sample_surface(mesh.solid), gripper, grasp_set.grasps
@@ -75,7 +75,8 @@ class ToleranceAsked:
     def contains(self, tcp_deltas: np.ndarray, grasps: np.ndarray) -> np.ndarray:
         """(N,) see :meth:`posegrasp_ros.grasping.tolerance.Tolerance.contains`."""
         only = np.zeros(1, dtype=int)
-        return np.array([self._of(grasp).contains(delta[None], only)[0] for delta, grasp in zip(tcp_deltas, grasps)])
+        return np.array([self._of(int(grasp)).contains(delta[None], only)[0]
+                         for delta, grasp in zip(tcp_deltas, grasps)])
 
     def _of(self, grasp: int) -> Tolerance:
         if grasp not in self._fitted:

@@ -27,8 +27,8 @@ class FrameTable:
     :param confidence_level: (N,) level of the estimate's smallest confidence region that holds the truth; NaN
         where there is no estimate, covariance or truth
     :param lost: by stage (N,) whether its report of the frame was sent and did not come
-    :param has_lost_pose: (N,) whether the object is in the frame and its pose was sent, as far as anybody can tell,
-        and did not come
+    :param has_lost_pose: (N,) whether the object is in the frame and a pose of it was sent, as far as anybody can
+        tell, and did not come
     :param reports: per frame {stage: (ok, reason)}
     :param diameter_m: the object's; None when no pose errors are measured
     """

@@ -50,7 +50,7 @@ def read_report(message: Any) -> StageReport:
 
 
 def reports_sent(message: Any) -> list[tuple[str, str, int]]:
-    """(stage, publisher, number of reports) that the nodes of a DiagnosticArray of ``/diagnostics`` say they sent."""
+    """(stage, publisher, number of reports) that nodes say they sent, in a DiagnosticArray of ``/diagnostics``."""
     found = []
     for status in message.status:
         texts = {item.key: item.value for item in status.values}

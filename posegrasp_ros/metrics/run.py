@@ -72,8 +72,8 @@ class RunMetrics:
     """Joins what the stages say by image stamp and measures it.
 
     The first message of a stamp stands; repeats are counted and ignored, and order does not matter. Memory grows
-    by a few hundred bytes a frame, unless :meth:`forget` is called. The same object serves the live monitor and the
-    offline evaluation.
+    by a few hundred bytes a frame, unless :meth:`forget` is called. The same object serves the live monitor and
+    the offline evaluation.
 
     What was sent and did not come is not held against a stage: a frame whose report was lost is left out of the
     inputs of that stage, one whose pose was lost out of what is measured of poses.

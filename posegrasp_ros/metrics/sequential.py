@@ -64,15 +64,15 @@ class BetsOnMore:
 class ConfidenceSequence:
     """A 95 % interval of a mean in [0, 1] that holds it at all times at once, and verdicts that agree with it.
 
-    The wealth of the bets on more falls with the bound that is bet against, and is below its beginning at the mean
-    so far. So what they have won against are all bounds below one number, the interval's low end, which is at most
-    the mean; the same holds for the bets on less. The interval is therefore never empty, holds the mean so far, and
-    a verdict is reached exactly when the interval leaves out the reference. Where the rate changes during the run,
-    it is an interval of the mean so far, with no promise about the rate of today.
+    The wealth of the bets on more falls with the bound that is bet against, and is no more than at its beginning
+    where that bound is the mean so far. So they have won against all bounds below one number, the interval's low
+    end, which is at most the mean; the same holds for the bets on less. The interval is therefore never empty,
+    holds the mean so far, and a verdict is reached exactly when the interval leaves out the reference. Where the
+    rate changes during the run, it tells of the mean so far and promises nothing about the rate of today.
 
     What is kept is how many blocks had which share. A share between two of :data:`PLACES` counts for both, with
-    weights that keep the mean: as wealth is concave in the share, this never makes one larger than it is. Memory and
-    the time that a block takes are the same in a long run.
+    weights that keep the mean: as wealth is concave in the share, this never makes one larger than it is. Memory
+    and the time that a block takes are the same in a long run.
     """
 
     def __init__(self) -> None:

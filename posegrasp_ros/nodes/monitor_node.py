@@ -63,7 +63,8 @@ class MonitorParameters:
     gripper: str = parameter('', 'Gripper file or name, as the planner has it. Empty: franka_hand.')
     grasps: str = parameter('', "Grasp set, as the planner has it. Empty: the model's.")
     baselines: str = parameter('', 'Ledger of baselines. Empty: the one that comes with the package.')
-    out: str = parameter('', 'Run folder. Empty: runs/<time> where the node was started.')
+    out: str = parameter(
+        '', 'Run folder; where it holds a run, <out>-2 and so on. Empty: runs/<time> where the node was started.')
     most_megabytes: int = parameter(
         1000, 'Of reports in the run folder; beyond it the oldest are deleted. 0: all are kept.', minimum=0,
         maximum=1_000_000)
@@ -245,9 +246,10 @@ class MonitorNode(AutostartLifecycleNode):
     def _keeper(self) -> RunKeeper:
         """What keeps the run; a monitor without a disk still monitors."""
         path = Path(self.parameters.out or f'runs/{datetime.datetime.now():%Y-%m-%dT%H-%M-%S}').absolute()
-        self.get_logger().info(f'run folder: {path}')
-        return RunKeeper(path, self.parameters.most_megabytes * 1_000_000 or None,
-                         lambda line: self.get_logger().error(line, throttle_duration_sec=5.0))
+        keeper = RunKeeper(path, self.parameters.most_megabytes * 1_000_000 or None,
+                           lambda line: self.get_logger().error(line, throttle_duration_sec=5.0))
+        self.get_logger().info(f'run folder: {keeper.path}')
+        return keeper
 
     def _open_prometheus(self) -> PrometheusEndpoint | None:
         """The endpoint, where one is asked for and can be had."""

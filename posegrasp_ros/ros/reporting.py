@@ -70,8 +70,8 @@ class StageReporter:
     def report(self, stamp_ns: int, reason: str, numbers: dict[str, float],
                words: dict[str, str] | None = None) -> None:
         """Publish one report; ok when there is no reason."""
-        report = StageReport(stamp_ns, self._stage, not reason, reason, numbers, words or {}, self._sent, self._name)
-        message = to_report(report)
+        message = to_report(StageReport(stamp_ns, self._stage, not reason, reason, numbers, words or {},
+                                        self._sent, self._name))
         if self._publisher.is_activated:
             self._sent += 1
         self._publisher.publish(message)

@@ -14,7 +14,8 @@ from posegrasp_ros.errors import BadInput
 from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.metrics.summary import SCHEMA
 from posegrasp_ros.runs.report_log import log_paths
-from posegrasp_ros.runs.folder import SUMMARY_NAME
+from posegrasp_ros.runs.folder import SUMMARY_NAME, unfinished_note
+from posegrasp_ros.runs.state import partial_because
 
 
 class FinishedRunError(BadInput):
@@ -48,11 +49,13 @@ class FinishedRun:
 
     :param name: short, for tables
     :param summary: of the form ``posegrasp.summary/1``
+    :param partial: why its numbers are not those of a whole run; empty when they are
     """
 
     name: str
     folder: Path
     summary: dict
+    partial: str = ''
 
     @classmethod
     def load(cls, folder: Path, name: str) -> FinishedRun:
@@ -63,7 +66,7 @@ class FinishedRun:
         path = folder / SUMMARY_NAME
         if not path.is_file():
             raise FinishedRunError(f'{path}: no such file; expected the folder of a finished run, as evaluate or '
-                                   'the monitor write it')
+                                   f'the monitor write it{unfinished_note(folder)}')
         try:
             summary = json.loads(path.read_text(encoding='utf-8'))
         except ValueError as error:
@@ -71,7 +74,7 @@ class FinishedRun:
         schema = summary.get('schema') if isinstance(summary, dict) else None
         if schema != SCHEMA:
             raise FinishedRunError(f'{path}: schema: expected {SCHEMA}, got {schema!r}')
-        return cls(name, folder, summary)
+        return cls(name, folder, summary, partial_because(folder, summary))
 
     @property
     def estimator(self) -> str | None:
