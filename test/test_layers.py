@@ -25,7 +25,8 @@ RESERVED = [
 # Layers from the bottom up; a module imports from its own or from one below.
 LAYERS = (
     ('__init__', 'errors', 'file_lock', 'whole_file', 'resources', 'fields', 'processors', 'compiled', 'display',
-     'geometry', 'camera', 'images', 'mesh', 'mesh_family', 'colour_atlas', 'graph', 'calibration_file', 'depth_images'),
+     'geometry', 'camera', 'images', 'mesh', 'mesh_family', 'colour_atlas', 'graph', 'calibration_file',
+     'depth_images'),
     ('estimation', 'grasping', 'metrics'),
     ('simulation', 'training', 'feasibility', 'lifecycle', 'bags', 'report', 'runs', 'evaluation', 'interruption',
      'workers', 'overlay', 'bench', 'bench_planner', 'check'),

@@ -30,7 +30,7 @@ class CallbackFailures:
         self._last = now_s, WARN if is_input else ERROR, text
 
     def health(self, now_s: float) -> Health:
-        """An error while a failure is news, a warning where it was input that cannot be used; all counts anyway."""
+        """An error while a failure is news, a warning where it was input that cannot be used; and all counts."""
         values = {where: str(count) for where, count in self._counts.items()}
         if self._last and now_s - self._last[0] < NEWS_S:
             return Health(TASK, self._last[1], self._last[2], values)

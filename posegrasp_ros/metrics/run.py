@@ -32,6 +32,11 @@ LOSSES_KEPT = 100
 GraspTolerates = Callable[[str, int, np.ndarray], 'bool | None']
 
 
+def block_ns_of(block_s: float) -> int:
+    """The same stretch of time for everybody who counts blocks."""
+    return round(1e9 * block_s)
+
+
 @dataclass(slots=True)
 class _Frame:
     """All that is known of one image; poses are dropped as soon as their errors are known."""
@@ -92,7 +97,7 @@ class RunMetrics:
                  pose_check: GraspTolerates | None = None):
         self._target = target
         self._ledger = ledger
-        self._block_ns = round(1e9 * block_s)
+        self._block_ns = block_ns_of(block_s)
         self._pose_check = pose_check
         self._matrix, self._width_px = None, math.nan
         self._frames: dict[int, _Frame] = {}
@@ -192,6 +197,10 @@ class RunMetrics:
         """By metric how often its live verdicts failed, and how they did last."""
         return self._live.failures
 
+    def block_of(self, stamp_ns: int) -> int:
+        """Number of the stretch of time that an image lies in."""
+        return int(stamp_ns) // self._block_ns
+
     def errors(self, stamp_ns: int) -> PoseErrors | None:
         """Of the pose in an image; None where there is no pose or no truth."""
         frame = self._frames.get(int(stamp_ns))
@@ -233,7 +242,7 @@ class RunMetrics:
         dropped = max(0, len(self._frames) - most_kept)
         for stamp_ns in list(itertools.islice(self._frames, dropped)):
             del self._frames[stamp_ns]
-            block = stamp_ns // self._block_ns
+            block = self.block_of(stamp_ns)
             # One that never ends, for its stamp is far ahead of all others, must not be kept either.
             if block in self._open_blocks:
                 self._open_blocks[block].remove(stamp_ns)
@@ -256,7 +265,7 @@ class RunMetrics:
         frame = self._frames.get(stamp_ns)
         if frame is None:
             frame = self._frames[stamp_ns] = _Frame(matrix=self._matrix, image_width_px=self._width_px)
-            block = stamp_ns // self._block_ns
+            block = self.block_of(stamp_ns)
             if block not in self._closed_blocks:
                 self._open_blocks.setdefault(block, []).append(stamp_ns)
             self._mark_lost('perception', stamp_ns, frame)

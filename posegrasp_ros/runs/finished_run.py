@@ -30,12 +30,16 @@ class FrameKey(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What perception said of an image; errors NaN where no truth is known or nothing was found."""
+    """What perception said of an image; errors NaN where no truth is known or nothing was found.
+
+    :param block: number of the stretch of time that it lies in, as the summary counts them; None where not told
+    """
 
     is_posed: bool
     position_error_m: float
     rotation_error_rad: float
     latency_ms: float
+    block: int | None = None
 
     @property
     def has_error(self) -> bool:
@@ -90,21 +94,21 @@ class FinishedRun:
     def answers(self) -> dict[FrameKey, Answer]:
         """Of every image; the first word on it stands."""
         answers: dict[FrameKey, Answer] = {}
-        for key, report in self._reports('perception'):
+        for key, report, block in self._reports('perception'):
             position, rotation, latency = (report.numbers.get(name, math.nan) for name in
                                            ('position_error_m', 'rotation_error_rad', 'latency_ms'))
-            answers.setdefault(key, Answer(report.ok, position, rotation, latency))
+            answers.setdefault(key, Answer(report.ok, position, rotation, latency, block))
         return answers
 
     @cached_property
     def picks(self) -> dict[FrameKey, bool]:
         """Whether each pick lifted."""
         picks: dict[FrameKey, bool] = {}
-        for key, report in self._reports('execution'):
+        for key, report, _ in self._reports('execution'):
             picks.setdefault(key, report.ok)
         return picks
 
-    def _reports(self, stage: str) -> Iterator[tuple[FrameKey, StageReport]]:
+    def _reports(self, stage: str) -> Iterator[tuple[FrameKey, StageReport, int | None]]:
         """A stage's reports; lines that are none, as a killed run may leave, are passed over."""
         for path in log_paths(self.folder):
             with path.open(encoding='utf-8', errors='replace') as file:
@@ -115,7 +119,7 @@ class FinishedRun:
                     except ValueError:
                         continue
                     if report.stage == stage and fields.get('estimator', self.estimator) == self.estimator:
-                        yield FrameKey(fields.get('bag', ''), report.stamp_ns), report
+                        yield FrameKey(fields.get('bag', ''), report.stamp_ns), report, fields.get('block')
 
 
 def load_runs(folders: list[Path]) -> list[FinishedRun]:

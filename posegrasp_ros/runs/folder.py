@@ -93,10 +93,10 @@ class RunFolder:
         finally:
             self._lock.release()
 
-    def append(self, report: StageReport, **context: str) -> None:
+    def append(self, report: StageReport, **context: str | int) -> None:
         """Write one report as a line.
 
-        :param context: further fields of the line, such as the estimator's name
+        :param context: further fields of the line, such as the estimator's name and the block of time
         :raises OSError: when the disk is full, or the folder is gone and cannot be made again
         """
         if self._state is None or self._state.word != RUNNING:
