@@ -100,7 +100,7 @@ def _open(path: Path, options: SourceOptions, diameter_m: float) -> Source:
 def sourced_frames(sources: Sequence[Source], block_ns: int) -> Iterator[SourcedFrame]:
     """All frames, one source after the other.
 
-    :param block_ns: stretch of time whose frames belong together; none goes from a recording or scene into the next
+    :param block_ns: stretch of time whose frames belong together; none spans two recordings or scenes
     :raises BagError: when a source has none
     """
     last_ns = None
