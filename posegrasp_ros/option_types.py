@@ -30,6 +30,11 @@ def minutes(text: str) -> float:
     return _number(float, text, 'a time above 0', lambda number: 0 < number < math.inf)
 
 
+def block(text: str) -> float:
+    """A stretch of time whose frames count as one observation."""
+    return _number(float, text, 'a number from 0.001 to 86400', lambda number: 1e-3 <= number <= 86_400)
+
+
 def above_zero(text: str) -> float:
     """A length or an angle that is there."""
     return _number(float, text, 'a number above 0', lambda number: 0 < number < math.inf)

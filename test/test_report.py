@@ -247,7 +247,8 @@ def test_summary_and_report_are_written_whole(tmp_path):
         folder.write_summary(summary)
     assert json.loads((tmp_path / 'summary.json').read_text()) == summary
     assert (tmp_path / 'report.html').read_text().rstrip().endswith('</html>')
-    assert sorted(path.name for path in tmp_path.iterdir()) == ['metrics.jsonl', 'report.html', 'summary.json']
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['metrics.jsonl', 'report.html', 'run.json',
+                                                                 'summary.json']
 
 
 def test_a_folder_that_cannot_be_is_refused(tmp_path):

@@ -99,18 +99,20 @@ def _open(path: Path, options: SourceOptions, diameter_m: float) -> Source:
     return BagReader(path, options.topics, truths, options.tolerance_ms)
 
 
-def sourced_frames(sources: Sequence[Source]) -> Iterator[SourcedFrame]:
+def sourced_frames(sources: Sequence[Source], block_ns: int) -> Iterator[SourcedFrame]:
     """All frames, one source after the other.
 
+    :param block_ns: stretch of time whose frames belong together; none spans two recordings or scenes
     :raises BagError: when a source has none
     """
     last_ns = None
     for place, source in enumerate(sources):
-        shift_ns, newest_ns, count = None, 0, 0
+        shift_ns, newest_ns, count, scene = None, 0, 0, None
         for frame in source.undecoded():
-            if shift_ns is None or frame.stamp_ns < newest_ns - JUMP_NS:
-                # Another recording, or its clock was set back: these are other moments, whatever their stamps.
-                shift_ns, newest_ns = shift_behind(last_ns, frame.stamp_ns), frame.stamp_ns
+            if shift_ns is None or frame.stamp_ns < newest_ns - JUMP_NS or frame.scene != scene:
+                # Another recording or scene, or its clock was set back: other moments, whatever their stamps.
+                shift_ns, newest_ns = shift_behind(last_ns, frame.stamp_ns, block_ns), frame.stamp_ns
+                scene = frame.scene
             newest_ns = max(newest_ns, frame.stamp_ns)
             last_ns = max(frame.stamp_ns + shift_ns, -1 if last_ns is None else last_ns)
             yield SourcedFrame(source, shift_ns, frame, place if frame.scene is None else frame.scene,
@@ -126,9 +128,10 @@ def total_count(sources: Sequence[Source]) -> int | None:
     return None if None in counts else sum(counts)
 
 
-def shift_behind(last_ns: int | None, first_ns: int) -> int:
-    """What moves a recording behind the one before; whole seconds, so that blocks of time stay what they are."""
+def shift_behind(last_ns: int | None, first_ns: int, block_ns: int) -> int:
+    """What moves a recording behind the one before, into a block of its own; whole blocks, so that those of the
+    recording stay what they are."""
     if last_ns is None:
         return 0
-    seconds = (last_ns + GAP_NS - first_ns) // 1_000_000_000 + 1
-    return seconds * 1_000_000_000
+    gap = -(-GAP_NS // block_ns)
+    return (last_ns // block_ns - first_ns // block_ns + 1 + gap) * block_ns

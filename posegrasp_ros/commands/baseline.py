@@ -28,6 +28,8 @@ def add_baseline(commands) -> None:
                         help='ledger to write to; where there is none it begins with the entries of the package')
     parser.add_argument('--name', metavar='NAME', default='previous run',
                         help='of the entries; those of the same name are replaced')
+    parser.add_argument('--partial', action='store_true',
+                        help='take a run that was interrupted, or is still written, as it is; the entries say so')
     parser.add_argument('--metrics', nargs='+', choices=list(METRIC_UNITS), metavar='METRIC',
                         help='which to record (default: all that were measured)')
 
@@ -35,9 +37,12 @@ def add_baseline(commands) -> None:
 def _add(options: argparse.Namespace) -> int:
     from posegrasp_ros.metrics.ledger_file import add_run
     from posegrasp_ros.runs.folder import read_summary
+    from posegrasp_ros.runs.state import partial_because
 
-    recorded = add_run(options.baselines, read_summary(options.run_folder), options.run_folder.resolve().name,
-                       options.name, options.metrics)
+    summary, run = read_summary(options.run_folder, options.partial), options.run_folder.resolve().name
+    partial = partial_because(options.run_folder, summary)
+    recorded = add_run(options.baselines, summary, f'{run} (partial: {partial})' if partial else run, options.name,
+                       options.metrics)
     print(f'{options.baselines}: {len(recorded)} metrics of {options.run_folder} as {options.name!r}: '
           f'{", ".join(recorded)}')
     return DONE

@@ -28,11 +28,11 @@ def _compare(options: argparse.Namespace) -> int:
 
     from posegrasp_ros.evaluation.compare import compare_runs
     from posegrasp_ros.report.compare_report import format_comparison, render_comparison
+    from posegrasp_ros.whole_file import write_whole
 
     comparison = compare_runs(options.runs)
     options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / 'comparison.json').write_text(json.dumps(comparison, indent=2, allow_nan=False) + '\n',
-                                                 encoding='utf-8')
-    (options.out / 'report.html').write_text(render_comparison(comparison), encoding='utf-8')
+    write_whole(options.out / 'comparison.json', json.dumps(comparison, indent=2, allow_nan=False) + '\n')
+    write_whole(options.out / 'report.html', render_comparison(comparison))
     print(f'{format_comparison(comparison)}\n\nreport: {options.out / "report.html"}')
     return DONE

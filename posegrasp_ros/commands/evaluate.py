@@ -50,7 +50,7 @@ def add_evaluate(commands) -> None:
                         help='processes to share the frames, each with one thread unless --threads says '
                              'otherwise; the results do not depend on how many, time measured under load '
                              'does (default: one, with all threads)')
-    parser.add_argument('--block', type=option_types.above_zero, metavar='S', default=1.0,
+    parser.add_argument('--block', type=option_types.block, metavar='S', default=1.0,
                         help='frames within so many seconds are one observation to the intervals: as long as a '
                              'scene stays as it is')
     parser.add_argument('--recorded', action='store_true',

@@ -28,6 +28,7 @@ from posegrasp_ros.file_hash import sha256_of
 from posegrasp_ros.geometry import Symmetry, transform_from_pose
 from posegrasp_ros.mesh import Mesh, load_mesh
 from posegrasp_ros.metrics.pose_errors import STATED_NEED, Tolerance
+from posegrasp_ros.whole_file import write_whole
 
 FORMAT = 'posegrasp.model/1'
 CARD_NAME = 'model.yaml'
@@ -162,8 +163,8 @@ def write_card(folder: Path, card: dict) -> Path:
     path = folder / CARD_NAME
     # flow style for the innermost lists, and no aliases: a person reads this file
     plain = json.loads(json.dumps(card))
-    path.write_text(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110),
-                    encoding='utf-8')
+    text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)
+    write_whole(path, text)
     return path
 
 

@@ -12,6 +12,16 @@ from posegrasp_ros.processors import usable_cpus
 LOG_ERRORS_ONLY = 3
 # What a network may take the image in: onnxruntime's name -> numpy's.
 INPUT_TYPES = {'tensor(float)': 'f4', 'tensor(float16)': 'f2', 'tensor(double)': 'f8'}
+PROVIDERS = ('CUDAExecutionProvider', 'CPUExecutionProvider')
+
+
+def providers() -> list[str]:
+    """What runs networks: CUDA where it is there, else the processor.
+
+    onnxruntime knows others, which convert a network first, for minutes and with other rounding: none is taken
+    unasked.
+    """
+    return [name for name in PROVIDERS if name in onnxruntime.get_available_providers()]
 
 
 class Network:
@@ -33,7 +43,7 @@ class Network:
         options.add_session_config_entry('session.intra_op.allow_spinning', '0')
         try:
             self._session = onnxruntime.InferenceSession(
-                str(card.path), options, providers=onnxruntime.get_available_providers())
+                str(card.path), options, providers=providers())
         except Exception as error:  # onnxruntime's own classes share no base but Exception
             reason = ' '.join(str(error).split())[:200]
             raise ModelCardError(f'{card.path}: cannot be loaded as an ONNX network: {reason}') from error

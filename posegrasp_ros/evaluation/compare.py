@@ -10,6 +10,7 @@ import numpy as np
 
 from posegrasp_ros.metrics.baselines import METRIC_UNITS, load_ledger
 from posegrasp_ros.metrics.paired import mcnemar_exact, paired_difference
+from posegrasp_ros.metrics.run import block_ns_of
 from posegrasp_ros.metrics.statistics import Interval, verdict
 from posegrasp_ros.metrics.summary import RECALL_POSITION_M, RECALL_ROTATION_RAD
 from posegrasp_ros.metrics.verdicts import difference_interval
@@ -39,7 +40,7 @@ def compare_runs(folders: Sequence[Path]) -> dict:
     return {
         'schema': SCHEMA,
         'reference': reference.name,
-        'runs': {run.name: {'folder': str(run.folder), 'estimator': run.estimator,
+        'runs': {run.name: {'folder': str(run.folder), 'estimator': run.estimator, 'partial': run.partial,
                             **{key: run.summary.get(key) for key in PARTS}} for run in runs},
         'same_frames': {name: len(keys) for name, keys in shared.items()},
         'differences': [each for run in others for each in differences(reference, run, shared[run.name])],
@@ -154,9 +155,14 @@ def _all_are_empty(*runs: FinishedRun) -> bool:
 
 def _blocks(keys: Sequence[FrameKey], run: FinishedRun) -> np.ndarray:
     """(N,) number of the stretch of time that each frame lies in, as the summary counted them."""
-    block_ns = int(run.summary['frames']['block_s'] * 1e9)
+    block_ns = block_ns_of(run.summary['frames']['block_s'])
     numbers: dict[tuple[str, int], int] = {}
-    return np.array([numbers.setdefault((key.bag, key.stamp_ns // block_ns), len(numbers)) for key in keys])
+
+    def block(key: FrameKey) -> int:
+        told = run.answers[key].block
+        return key.stamp_ns // block_ns if told is None else told
+
+    return np.array([numbers.setdefault((key.bag, block(key)), len(numbers)) for key in keys])
 
 
 def _size(first: Answer, second: Answer) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from dataclasses import asdict, dataclass, field, replace
@@ -34,12 +35,12 @@ from posegrasp_ros.metrics.baselines import Entry, Ledger, load_ledger
 from posegrasp_ros.metrics.blame import with_oracle
 from posegrasp_ros.metrics.pairs import paired_comparisons
 from posegrasp_ros.metrics.pose_errors import ErrorTarget
-from posegrasp_ros.metrics.run import BLOCK_S
+from posegrasp_ros.metrics.run import BLOCK_S, block_ns_of
 from posegrasp_ros.metrics.summary import judged
 from posegrasp_ros.report.run_report import SAME_FRAMES, render_html
 from posegrasp_ros.report.worst_frames import WorstFrames
 from posegrasp_ros.runs.folder import RunFolder
-from posegrasp_ros.runs.provenance import describe_run
+from posegrasp_ros.runs.provenance import BagDescriptions, describe_run
 
 LOGGER = logging.getLogger(__name__)
 # Estimators that are references for the others, and the ledger's kind of each.
@@ -123,11 +124,10 @@ def evaluate_bags(paths: Sequence[str | Path], card: ModelCard, options: Evaluat
     run = _Run(work, options, sources)
     with ExitStack() as stack:
         folder = stack.enter_context(RunFolder(out, fresh=True)) if out else None
-        described = describe_run(
-            card, [Path(path) for path in paths], configuration=_configuration(options, sources)
-        )
+        described = describe_run(card, configuration=_configuration(options, sources))
+        bags = stack.enter_context(BagDescriptions(paths))
         run.measure(folder, options.jobs or 1, progress)
-        provenance = {**described, **run.circumstances()}
+        provenance = {**described, 'bags': described_bags(bags, run.is_complete, progress), **run.circumstances()}
         summary = _summary(run.contestants, options.estimator, ledger, provenance)
         summary['problems'] = run.told_problems()
         if folder:
@@ -159,7 +159,8 @@ class _Run:
         """Until all frames are measured or somebody presses Ctrl-C."""
         with ExitStack() as stack:
             was_interrupted = stack.enter_context(interrupt_noted())
-            frames = stack.enter_context(closing(answered_frames(self._work, sourced_frames(self._sources), jobs)))
+            sourced = sourced_frames(self._sources, block_ns_of(self._options.block_s))
+            frames = stack.enter_context(closing(answered_frames(self._work, sourced, jobs)))
             bar = stack.enter_context(tqdm(total=total_count(self._sources), unit='frame', disable=not progress,
                                            dynamic_ncols=True))
             stack.enter_context(_warnings_above(bar))
@@ -178,6 +179,7 @@ class _Run:
         """What provenance should tell of the measuring itself."""
         options, sources = self._options, self._sources
         return {
+            'jobs': options.jobs,
             'tracking': options.track,
             'depth_topic': options.source.topics.depth,
             'no_object': options.no_object,
@@ -200,9 +202,10 @@ class _Run:
         if frame.warning:
             item.source.warn_once(frame.warning)
         for name, contestant in self.contestants.items():
+            block = contestant.metrics.block_of(frame.stamp_ns + item.shift_ns)
             for report in contestant.count(frame, answered.answers[name], item.shift_ns, self._work.no_object):
                 if folder:
-                    folder.append(report, estimator=name, bag=bag)
+                    folder.append(report, estimator=name, bag=bag, block=block)
         self._consider_as_worst(item, answered)
         if table:
             answer = answered.answers[self._options.estimator]
@@ -230,6 +233,19 @@ class _Run:
         return BopCsv(self._options.bop_csv, *numbers[:1])
 
 
+def described_bags(bags: BagDescriptions, is_complete: bool, progress: bool) -> list[dict]:
+    """The recordings' descriptions; of a run that was interrupted nobody waits for their hashes."""
+    if not is_complete:
+        bags.stop()
+    elif not bags.are_done:
+        with tqdm(total=bags.total_bytes, desc='hashing recordings', unit='B', unit_scale=True,
+                  disable=not progress) as bar:
+            while not bags.are_done:
+                bar.update(bags.hashed_bytes - bar.n)
+                time.sleep(0.1)
+    return bags.result()
+
+
 def _without_needless(options: EvaluateOptions) -> SourceOptions:
     """The options without the camera's pose in the base frame where nobody asks for it."""
     if options.planner is not None and options.base_from_camera is None:
@@ -244,7 +260,6 @@ def _configuration(options: EvaluateOptions, sources: list[Source]) -> dict:
         'estimator': options.estimator,
         'beside': list(options.beside),
         'threads': options.threads,
-        'jobs': options.jobs,
         'planner': options.planner is not None,
         'support_height_m': options.scene.support_height_m,
         'base_from_camera': None if pose is None else np.asarray(pose).tolist(),

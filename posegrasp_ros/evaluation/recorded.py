@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,15 @@ from posegrasp_ros.bags.messages import BagError, BagMessage, BagMessages
 from posegrasp_ros.bags.topics import CAMERA_INFO, BagTopics, guess_truth, listing
 from posegrasp_ros.errors import BadInput
 from posegrasp_ros.estimation.model_card import ModelCard
+from posegrasp_ros.evaluation.evaluate import described_bags
 from posegrasp_ros.evaluation.problems import Problems
 from posegrasp_ros.interruption import interrupt_noted
 from posegrasp_ros.metrics.baselines import Ledger, load_ledger
 from posegrasp_ros.metrics.pose_errors import ErrorTarget
 from posegrasp_ros.metrics.report_message import is_report, read_report
-from posegrasp_ros.metrics.run import BLOCK_S, GraspTolerates, RunMetrics
+from posegrasp_ros.metrics.run import BLOCK_S, GraspTolerates, RunMetrics, block_ns_of
 from posegrasp_ros.runs.folder import RunFolder
-from posegrasp_ros.runs.provenance import describe_run
+from posegrasp_ros.runs.provenance import BagDescriptions, describe_run
 
 LOGGER = logging.getLogger(__name__)
 REPORTS = 'diagnostic_msgs/msg/DiagnosticArray'
@@ -60,18 +62,17 @@ def evaluate_recorded(paths: Sequence[str | Path], card: ModelCard, topics: Reco
     """
     target = ErrorTarget.from_mesh(card.mesh, card.symmetry, card.tolerance)
     metrics = RunMetrics(target, ledger or load_ledger(), block_s, pose_check)
-    recordings = [_Recording(path, topics or RecordedTopics()) for path in paths]
-    described = describe_run(card, [Path(path) for path in paths],
-                             configuration={'topics': [asdict(recording.topics) for recording in recordings]})
-    if out is None:
-        is_complete = _hear(recordings, metrics, None, progress)
-        return {**metrics.summary({**described, **_circumstances(recordings, is_complete)}),
-                'problems': _problems(recordings)}
-    with RunFolder(out, fresh=True) as folder:
+    recordings = [_Recording(path, topics or RecordedTopics(), block_ns_of(block_s)) for path in paths]
+    with ExitStack() as stack:
+        folder = stack.enter_context(RunFolder(out, fresh=True)) if out else None
+        described = describe_run(card, configuration={'topics': [asdict(each.topics) for each in recordings]})
+        bags = stack.enter_context(BagDescriptions(paths))
         is_complete = _hear(recordings, metrics, folder, progress)
-        summary = {**metrics.summary({**described, **_circumstances(recordings, is_complete)}),
-                   'problems': _problems(recordings)}
-        folder.write_summary(summary)
+        provenance = {**described, 'bags': described_bags(bags, is_complete, progress),
+                      **_circumstances(recordings, is_complete)}
+        summary = {**metrics.summary(provenance), 'problems': _problems(recordings)}
+        if folder:
+            folder.write_summary(summary)
     return summary
 
 
@@ -105,11 +106,12 @@ def _hear(recordings: list[_Recording], metrics: RunMetrics, folder: RunFolder |
 class _Recording:
     """One recording of the stages.
 
+    :param block_ns: see :func:`posegrasp_ros.bags.frame_sources.sourced_frames`
     :ivar topics: the topics in use, guessed ones filled in
     :ivar last_ns: newest stamp in the metrics
     """
 
-    def __init__(self, path: str | Path, asked: RecordedTopics):
+    def __init__(self, path: str | Path, asked: RecordedTopics, block_ns: int):
         self.path = Path(path)
         self.bag = BagMessages(path)
         self.topics = _guess(self.path, self.bag.topics, asked)
@@ -118,6 +120,7 @@ class _Recording:
                        *filter(None, (self.topics.pose, self.topics.camera_info, self.topics.ground_truth))]
         self._reports = 0
         self._shift_ns: int | None = None
+        self._block_ns = block_ns
         self._matrix: np.ndarray | None = None
 
     @property
@@ -151,7 +154,7 @@ class _Recording:
             self._reports += 1
             metrics.add_report(replace(report, stamp_ns=stamp_ns))
             if folder:
-                folder.append(report, bag=self.path.name)
+                folder.append(report, bag=self.path.name, block=metrics.block_of(stamp_ns))
         elif message.topic == self.topics.camera_info:
             self._take_camera(content, stamp_ns, metrics)
         elif message.topic == self.topics.pose:
@@ -177,7 +180,7 @@ class _Recording:
     def _moved(self, stamp_ns: int) -> int:
         """The stamp in the metrics: behind the recordings before."""
         if self._shift_ns is None:
-            self._shift_ns = shift_behind(self.last_ns, stamp_ns)
+            self._shift_ns = shift_behind(self.last_ns, stamp_ns, self._block_ns)
         moved_ns = stamp_ns + self._shift_ns
         self.last_ns = moved_ns if self.last_ns is None else max(self.last_ns, moved_ns)
         return moved_ns

@@ -25,6 +25,7 @@ from posegrasp_ros.geometry import invert, quaternion_from_matrix, transform_fro
 from posegrasp_ros.grasping.closing import close_on
 from posegrasp_ros.grasping.gripper import Gripper
 from posegrasp_ros.mesh import Mesh
+from posegrasp_ros.whole_file import write_whole
 
 FORMAT, FORMAT_VERSION = 'isaac_grasp', 1.0
 CLOSE, PREGRASP = 'cspace_position', 'pregrasp_cspace_position'
@@ -111,7 +112,7 @@ def save_grasps(path: str | Path, grasp_set: GraspSet, gripper: Gripper) -> None
         'grasps': {grasp.name: _entry(grasp, gripper) for grasp in best_first},
     }
     text = yaml.safe_dump(document, sort_keys=False, default_flow_style=None, width=110)
-    Path(path).write_text(text, encoding='utf-8')
+    write_whole(Path(path), text)
 
 
 def _read_grasp(name: str, fields: Fields, gripper: Gripper, graspgen: bool) -> Grasp:

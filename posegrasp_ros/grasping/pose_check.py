@@ -9,7 +9,7 @@ from posegrasp_ros.grasping.candidates import TURNS
 from posegrasp_ros.grasping.gripper import Gripper
 from posegrasp_ros.grasping.library import GraspSet
 from posegrasp_ros.grasping.tolerance import Tolerance
-from posegrasp_ros.grasping.tolerance_fit import fit_tolerance
+from posegrasp_ros.grasping.tolerance_fit import ToleranceAsked
 from posegrasp_ros.mesh import Mesh
 
 
@@ -20,7 +20,8 @@ class PoseCheck:
     :param symmetry: of the object, as the planner was told
     """
 
-    def __init__(self, tolerance: Tolerance, grasp_set: GraspSet, symmetry: Symmetry = NO_SYMMETRY):
+    def __init__(self, tolerance: Tolerance | ToleranceAsked, grasp_set: GraspSet,
+                 symmetry: Symmetry = NO_SYMMETRY):
         self._tolerance = tolerance
         self._numbers = {grasp.name: number for number, grasp in enumerate(grasp_set.grasps)}
         self._object_from_tcp = grasp_set.object_from_tcp
@@ -29,8 +30,9 @@ class PoseCheck:
     @classmethod
     def fitted(cls, mesh: Mesh, gripper: Gripper, grasp_set: GraspSet,
                symmetry: Symmetry = NO_SYMMETRY) -> PoseCheck:
-        """The check for those who do not plan themselves; takes some milliseconds a grasp."""
-        return cls(fit_tolerance(mesh, gripper, grasp_set), grasp_set, symmetry)
+        """The check for those who do not plan themselves; some milliseconds the first time that a grasp is asked
+        for."""
+        return cls(ToleranceAsked(mesh, gripper, grasp_set), grasp_set, symmetry)
 
     def holds(self, grasp: str, symmetry_copy: int, estimate_from_truth: np.ndarray) -> bool | None:
         """Whether a grasp works where the object is not quite where it was said to be.

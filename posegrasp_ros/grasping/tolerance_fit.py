@@ -65,6 +65,27 @@ def fit_tolerance(mesh: Mesh, gripper: Gripper, grasp_set: GraspSet) -> Toleranc
     return _stack(gauges)
 
 
+class ToleranceAsked:
+    """The same, fitted grasp by grasp as they are asked for: who checks the few that are planned needs no more."""
+
+    def __init__(self, mesh: Mesh, gripper: Gripper, grasp_set: GraspSet):
+        self._surface, self._gripper, self._grasps = _sample_surface(mesh.solid), gripper, grasp_set.grasps
+        self._fitted: dict[int, Tolerance] = {}
+
+    def contains(self, tcp_deltas: np.ndarray, grasps: np.ndarray) -> np.ndarray:
+        """(N,) see :meth:`posegrasp_ros.grasping.tolerance.Tolerance.contains`."""
+        only = np.zeros(1, dtype=int)
+        return np.array([self._of(int(grasp)).contains(delta[None], only)[0]
+                         for delta, grasp in zip(tcp_deltas, grasps)])
+
+    def _of(self, grasp: int) -> Tolerance:
+        if grasp not in self._fitted:
+            each = self._grasps[grasp]
+            self._fitted[grasp] = _stack([_fit_one(self._surface.seen_from(each.object_from_tcp), self._gripper,
+                                                   each)])
+        return self._fitted[grasp]
+
+
 def tolerance_without_mesh(gripper: Gripper, grasp_set: GraspSet) -> Tolerance:
     """The same where only the grasps are known: of a block of each grasp's width and the pads' size."""
     half_y, half_z = gripper.pad_half_extents

@@ -19,6 +19,7 @@ from posegrasp_ros.feasibility import SCHEMA as FEASIBILITY_SCHEMA
 from posegrasp_ros.metrics import picks, summary
 from posegrasp_ros.metrics.baselines import Ledger, load_ledger
 from posegrasp_ros.runs.folder import SUMMARY_NAME
+from posegrasp_ros.runs.state import partial_because
 
 # What summaries of each kind have to have for a gate to read them, and what these have to hold themselves.
 FIELDS = {
@@ -55,11 +56,13 @@ class Run:
 
     :param folder: relative to the project
     :param sha256: of summary.json
+    :param partial: why its numbers are not those of a whole run; empty when they are
     """
 
     folder: Path
     summary: dict
     sha256: str
+    partial: str = ''
 
     @property
     def schema(self) -> str:
@@ -76,8 +79,8 @@ class Run:
 
     @property
     def is_complete(self) -> bool:
-        """Whether nobody cut it short."""
-        return bool(self.summary.get('complete', True) and self.provenance.get('complete', True))
+        """Whether it came to its end."""
+        return not self.partial
 
     @property
     def models(self) -> list[dict]:
@@ -219,7 +222,8 @@ def _read_run(path: Path, root: Path, problems: list[str]) -> Run | None:
     if missing := [name for name, inner in FIELDS[schema].items() if not _holds(found, name, inner)]:
         problems.append(f'{path}: left out: expected {", ".join(sorted(missing))}, as runs of this version have')
         return None
-    return Run(path.parent.relative_to(root), found, hashlib.sha256(content).hexdigest())
+    return Run(path.parent.relative_to(root), found, hashlib.sha256(content).hexdigest(),
+               partial_because(path.parent, found))
 
 
 def _holds(found: dict, name: str, inner: tuple[str, ...]) -> bool:

@@ -90,6 +90,7 @@ def _failed_for(table: FrameTable) -> list[np.ndarray]:
     seen = table.has_image | table.reported('perception')
     unseen = ~seen if seen.any() else np.zeros(len(table), dtype=bool)
     answered = table.answered('perception') if table.reported('perception').any() else np.ones(len(table), bool)
+    answered = answered | table.lost['perception']
     has_pose = np.where(table.counts_for_recall, np.isfinite(table.position_error_m), answered)
     return [
         unseen | table.gave_reason('perception', NO_IMAGE_WORDS),

@@ -26,6 +26,9 @@ class FrameTable:
     :param score: (N,) perception's own; NaN where it states none
     :param confidence_level: (N,) level of the estimate's smallest confidence region that holds the truth; NaN
         where there is no estimate, covariance or truth
+    :param lost: by stage (N,) whether its report of the frame was sent and did not come
+    :param has_lost_pose: (N,) whether the object is in the frame and a pose of it was sent, as far as anybody can
+        tell, and did not come
     :param reports: per frame {stage: (ok, reason)}
     :param diameter_m: the object's; None when no pose errors are measured
     """
@@ -34,6 +37,8 @@ class FrameTable:
     block_s: float
     has_image: np.ndarray
     has_truth: np.ndarray
+    lost: dict[str, np.ndarray]
+    has_lost_pose: np.ndarray
     is_without_object: np.ndarray
     reports: list[dict[str, tuple[bool, str]]]
     latency_ms: dict[str, np.ndarray]
@@ -68,16 +73,16 @@ class FrameTable:
         return np.array([reports.get(stage, (True, ''))[1] in reasons for reports in self.reports], dtype=bool)
 
     def inputs(self, stage: str) -> np.ndarray:
-        """(N,) whether the stage had a frame to answer, silence included.
+        """(N,) whether the stage had a frame to answer, silence included; what it said and was lost is not known.
 
         Perception has every image. Planning, if it runs at all, has every frame in which perception found
         something. Not every plan is carried out, so execution has only what it reports.
         """
         reported = self.reported(stage)
         if stage == 'perception':
-            return reported | self.has_image | self.has_truth | self.is_without_object
+            return (reported | self.has_image | self.has_truth | self.is_without_object) & ~self.lost[stage]
         if stage == 'planning' and reported.any():
-            return reported | self.answered('perception')
+            return (reported | self.answered('perception')) & ~self.lost[stage]
         return reported
 
     def known_latency_ms(self, stage: str) -> np.ndarray:
@@ -87,7 +92,9 @@ class FrameTable:
     @cached_property
     def counts_for_recall(self) -> np.ndarray:
         """(N,) whether the object is in the frame and its pose is measured."""
-        return self.has_truth if self.diameter_m is not None else np.zeros(len(self), dtype=bool)
+        if self.diameter_m is None:
+            return np.zeros(len(self), dtype=bool)
+        return self.has_truth & ~self.has_lost_pose
 
     @cached_property
     def is_accurate(self) -> np.ndarray:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
+from posegrasp_ros.file_lock import locked
 from posegrasp_ros.metrics.baselines import METRIC_UNITS, UNIT_FACTORS, BaselineError, Entry, load_ledger
 from posegrasp_ros.metrics.ledger_text import LedgerText
 from posegrasp_ros.metrics.statistics import Interval
 from posegrasp_ros.resources import resource_path
+from posegrasp_ros.whole_file import write_whole
 
 KIND = 'previous'
 # So many figures of a measured value are kept.
 FIGURES = 6
 ROUNDING = 1e-5
+# To change a ledger takes a fraction of a second; ten processes take their turns.
+WAIT_S = 30.0
 
 
 def add_run(path: str | Path, summary: dict, run: str, name: str = 'previous run',
@@ -39,7 +44,8 @@ def add_entries(path: str | Path, entries: Mapping[str, Entry]) -> None:
 
     :raises BaselineError: when the ledger cannot be used
     """
-    _replace(Path(path), _with_entries(_text_of(path), entries))
+    with _alone(Path(path)):
+        _replace(Path(path), _with_entries(_text_of(path), entries))
 
 
 def replace_entries(path: str | Path, entries: Mapping[str, Entry], kind: str, name: str) -> None:
@@ -47,10 +53,20 @@ def replace_entries(path: str | Path, entries: Mapping[str, Entry], kind: str, n
 
     :raises BaselineError: when the ledger cannot be used
     """
-    text = _text_of(path)
-    for metric in set(LedgerText(text).metrics) - set(entries):
-        text = LedgerText(text).without_entry(metric, kind, name)
-    _replace(Path(path), _with_entries(text, entries))
+    with _alone(Path(path)):
+        text = _text_of(path)
+        for metric in set(LedgerText(text).metrics) - set(entries):
+            text = LedgerText(text).without_entry(metric, kind, name)
+        _replace(Path(path), _with_entries(text, entries))
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Within this no other process changes the ledger."""
+    with locked(path, WAIT_S) as held:
+        if not held:
+            raise BaselineError(f'{path}: another process has been changing it for {WAIT_S:g} s: try again')
+        yield
 
 
 def _with_entries(text: str, entries: Mapping[str, Entry]) -> str:
@@ -127,12 +143,5 @@ def _source(summary: dict, run: str, count: int) -> str:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write beside the ledger, check what was written, then rename: it is never half a ledger."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'.{path.name}.partial')
-    try:
-        partial.write_text(text, encoding='utf-8')
-        load_ledger(partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    """It is never half a ledger, and always one that can be read."""
+    write_whole(path, text, load_ledger)

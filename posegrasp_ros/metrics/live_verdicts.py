@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
 from posegrasp_ros.metrics.baselines import METRIC_UNITS, Entry, Ledger
 from posegrasp_ros.metrics.frame_table import FrameTable
-from posegrasp_ros.metrics.measures import Observations, observe
+from posegrasp_ros.metrics.measures import OBSERVED, Observations
 from posegrasp_ros.metrics.sequential import ConfidenceSequence, SequentialMedian, SequentialVerdict
 from posegrasp_ros.metrics.verdicts import verdict_item
 
@@ -45,24 +47,41 @@ class QuantileSketch:
 class LiveVerdicts:
     """The metrics of a run block by block, and their verdicts against every entry of a ledger.
 
+    A metric that fails goes without its verdicts, or without that block; the others stay.
+
     :param ledger: None for no verdicts
+    :ivar failures: what went wrong last, by metric, and how often
     """
 
     def __init__(self, ledger: Ledger | None = None):
         self._metrics = {name: _Metric(name, baselines.direction, baselines.entries)
-                         for name, baselines in (ledger.metrics if ledger else {}).items()}
+                         for name, baselines in (ledger.metrics if ledger else {}).items() if name in OBSERVED}
+        self.failures: dict[str, tuple[int, str]] = {}
 
     def add_block(self, table: FrameTable) -> None:
         """The frames of one stretch of time that is over."""
-        if not self._metrics:
-            return
-        for name, observed in observe(table).items():
-            if len(observed) and name in self._metrics:
-                self._metrics[name].add(observed)
+        for name, metric in self._metrics.items():
+            with self._noting(name):
+                observed = OBSERVED[name](table)
+                if len(observed):
+                    metric.add(observed)
 
     def items(self) -> list[dict]:
         """As in a summary; of medians the value is off by half a percent at most, and there is no interval."""
-        return [item for metric in self._metrics.values() for item in metric.items()]
+        items = []
+        for name, metric in self._metrics.items():
+            with self._noting(name):
+                items += metric.items()
+        return items
+
+    @contextmanager
+    def _noting(self, name: str) -> Iterator[None]:
+        """Whatever a metric raises is noted: it must not take the others with it."""
+        try:
+            yield
+        except Exception as error:
+            count, _ = self.failures.get(name, (0, ''))
+            self.failures[name] = count + 1, f'{type(error).__name__}: {error}'
 
 
 class _Metric:
@@ -79,16 +98,18 @@ class _Metric:
         """Take the observations of one block; attempts are blocks of their own."""
         self._is_median = observed.kind == 'median'
         if not self._judges:
-            self._judges = [_Judge(entry, self._direction, self._is_median) for entry in self._entries]
-        self._count += len(observed)
-        self._sum += float(observed.values.sum())
+            self._judges = [_Judge(entry, self._direction, None if self._is_median else self._mean)
+                            for entry in self._entries]
         if self._is_median:
             self._sketch.add(observed.values)
         for values in observed.blocks():
             if not self._is_median:
                 self._mean.add(values.sum(), values.size)
+                continue
             for judge in self._judges:
                 judge.add(values)
+        self._count += len(observed)
+        self._sum += float(observed.values.sum())
 
     def items(self) -> list[dict]:
         if not self._count:
@@ -101,23 +122,25 @@ class _Metric:
 
 
 class _Judge:
-    """One metric against one entry. An entry with an interval is a figure that may be anywhere in it."""
+    """One metric against one entry. An entry with an interval is a figure that may be anywhere in it.
 
-    def __init__(self, entry: Entry, direction: str, is_median: bool):
+    :param mean: what is known of the metric; None where it is a median
+    """
+
+    def __init__(self, entry: Entry, direction: str, mean: ConfidenceSequence | None):
         low, high = entry.interval or (entry.value, entry.value)
         if direction == 'higher_is_better':
             low, high = high, low
-        self._is_median = is_median
-        if is_median:
+        if mean is None:
             self._best, self._worst = SequentialMedian(low, direction), SequentialMedian(high, direction)
         else:
-            self._best, self._worst = (SequentialVerdict(bound, direction, entry.tolerance)
+            self._best, self._worst = (SequentialVerdict(bound, direction, entry.tolerance, mean)
                                        for bound in (low, high))
 
     def add(self, values: np.ndarray) -> None:
-        """The values of one block."""
-        for judge in (self._best, self._worst):
-            judge.add(values) if self._is_median else judge.add(values.sum(), values.size)
+        """The values of one block, of a median."""
+        self._best.add(values)
+        self._worst.add(values)
 
     @property
     def verdict(self) -> str:

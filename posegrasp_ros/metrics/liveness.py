@@ -78,6 +78,16 @@ class Liveness:
         if report.stage == 'perception' and report.ok:
             self._give('planning', report.stamp_ns, now_s)
 
+    def paused(self, seconds: float) -> None:
+        """Nobody listened for a while: that is no silence of others."""
+        if self._last_image_s is not None:
+            self._last_image_s += seconds
+        for stage in self._stages.values():
+            if stage.owed_since_s is not None:
+                stage.owed_since_s += seconds
+            if stage.last_input_s is not None:
+                stage.last_input_s += seconds
+
     def health(self, now_s: float) -> list[Health]:
         """The camera's and every stage's."""
         return [self._camera(now_s), *(self._stage(name, now_s) for name in STAGES)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,46 +52,9 @@ class Observations:
         return INTERVALS[self.kind](self.values, self.clusters)
 
 
-def observe(table: FrameTable) -> dict[str, Observations]:
-    """All metrics that are a median or a mean of frames, attempts or objects.
-
-    Image to grasp is the time of perception and planning; what messages take between nodes is not in it.
-    """
-    attempts, shown = np.arange(len(table)), table.counts_for_recall
-    to_pose = table.latency_ms['perception']
-    return {
-        'position_error_median': _median(table, table.position_error_m, table.has_found),
-        'rotation_error_median': _median(table, table.rotation_error_rad, table.has_found),
-        'recall_1cm_5deg': _rate(table.is_accurate, shown, table.blocks),
-        'add_recall_10pct': _rate(is_within_add(table), shown, table.blocks),
-        **_bop_measures(table),
-        'covariance_coverage_90': _rate(table.confidence_level <= COVERAGE_LEVEL, table.states_covariance,
-                                        table.blocks),
-        'false_poses': _rate(table.answered('perception'), table.is_without_object, table.blocks),
-        'instance_recall': _share(table.instances[:, 2], table.instances[:, 0], table.blocks),
-        'instance_precision': _share(table.instances[:, 2], table.instances[:, 1], table.blocks),
-        'grasp_success_rate': _rate(table.answered('execution'), table.inputs('execution'), attempts),
-        'image_to_pose_p50': _median(table, to_pose, table.answered('perception')),
-        'image_to_grasp_p50': _median(table, to_pose + table.latency_ms['planning'], table.answered('planning')),
-    }
-
-
 def is_within_add(table: FrameTable) -> np.ndarray:
     """(N,) whether the pose's ADD is below a tenth of the diameter."""
     return table.add_error_m < RECALL_ADD_SHARE * (table.diameter_m or 0.0)
-
-
-def _bop_measures(table: FrameTable) -> dict[str, Observations]:
-    """The BOP benchmark's average recalls, and what they are made of."""
-    shown, knows_camera = table.counts_for_recall, np.isfinite(table.image_width_px)
-    by_surface = mssd_shares(table.mssd_m, table.diameter_m or 0.0)
-    by_projection = mspd_shares(table.mspd_px, table.image_width_px)
-    return {
-        'ar_mssd': _mean(by_surface, shown, table.blocks),
-        'ar_mspd': _mean(by_projection, shown & knows_camera, table.blocks),
-        'mssd_median': _median(table, table.mssd_m, table.has_found),
-        'projection_error_median': _median(table, table.projection_error_px, table.has_found),
-    }
 
 
 def measure(table: FrameTable) -> dict[str, dict]:
@@ -98,8 +62,7 @@ def measure(table: FrameTable) -> dict[str, dict]:
 
     ``clusters`` are the blocks of time, or attempts, that count as independent of each other.
     """
-    observed = observe(table)
-    return {name: _score_error(table) if name == 'score_ece' else _metric(name, observed[name])
+    return {name: _score_error(table) if name == 'score_ece' else _metric(name, OBSERVED[name](table))
             for name in METRIC_UNITS}
 
 
@@ -145,3 +108,43 @@ def _score_error(table: FrameTable) -> dict:
     blocks = table.blocks[chosen]
     interval = expected_calibration_error_interval(scores, right, blocks)
     return _stated('score_ece', expected_calibration_error(scores, right), interval, blocks)
+
+
+def _ar_mssd(table: FrameTable) -> Observations:
+    """The BOP benchmark's average recall by distance on the surface."""
+    return _mean(mssd_shares(table.mssd_m, table.diameter_m or 0.0), table.counts_for_recall, table.blocks)
+
+
+def _ar_mspd(table: FrameTable) -> Observations:
+    """The BOP benchmark's average recall by distance in the image, where the camera is known."""
+    shares = mspd_shares(table.mspd_px, table.image_width_px)
+    return _mean(shares, table.counts_for_recall & np.isfinite(table.image_width_px), table.blocks)
+
+
+def _image_to_grasp(table: FrameTable) -> Observations:
+    """Time of perception and planning; what messages take between nodes is not in it."""
+    times = table.latency_ms['perception'] + table.latency_ms['planning']
+    return _median(table, times, table.answered('planning'))
+
+
+# All metrics that are a median or a mean of frames, attempts or objects.
+OBSERVED: dict[str, Callable[[FrameTable], Observations]] = {
+    'position_error_median': lambda table: _median(table, table.position_error_m, table.has_found),
+    'rotation_error_median': lambda table: _median(table, table.rotation_error_rad, table.has_found),
+    'recall_1cm_5deg': lambda table: _rate(table.is_accurate, table.counts_for_recall, table.blocks),
+    'add_recall_10pct': lambda table: _rate(is_within_add(table), table.counts_for_recall, table.blocks),
+    'ar_mssd': _ar_mssd,
+    'ar_mspd': _ar_mspd,
+    'mssd_median': lambda table: _median(table, table.mssd_m, table.has_found),
+    'projection_error_median': lambda table: _median(table, table.projection_error_px, table.has_found),
+    'covariance_coverage_90': lambda table: _rate(table.confidence_level <= COVERAGE_LEVEL,
+                                                  table.states_covariance, table.blocks),
+    'false_poses': lambda table: _rate(table.answered('perception'), table.is_without_object, table.blocks),
+    'instance_recall': lambda table: _share(table.instances[:, 2], table.instances[:, 0], table.blocks),
+    'instance_precision': lambda table: _share(table.instances[:, 2], table.instances[:, 1], table.blocks),
+    'grasp_success_rate': lambda table: _rate(table.answered('execution'), table.inputs('execution'),
+                                              np.arange(len(table))),
+    'image_to_pose_p50': lambda table: _median(table, table.latency_ms['perception'],
+                                               table.answered('perception')),
+    'image_to_grasp_p50': _image_to_grasp,
+}

@@ -13,7 +13,7 @@ from posegrasp_ros.metrics.calibration import (
     expected_calibration_error_interval,
     reliability,
 )
-from posegrasp_ros.metrics.statistics import bootstrap, wilson_interval
+from posegrasp_ros.metrics.statistics import bootstrap, percentile_interval, wilson_interval
 
 SCHEMA = 'posegrasp.picks/2'
 LIFTED = 'lifted'
@@ -159,8 +159,7 @@ def _bootstrapped(statistic: Callable[[np.ndarray], float], count: int) -> list[
     draws = bootstrap(statistic, np.arange(count))
     if draws is None or np.ptp(draws) == 0:
         return None
-    low, high = np.percentile(draws, (2.5, 97.5))
-    return [float(low), float(high)]
+    return list(percentile_interval(draws, count))
 
 
 def _calibration(attempts: Sequence[Attempt], conditions: Sequence[Condition]) -> dict | None:

@@ -8,6 +8,10 @@ from posegrasp_ros.errors import BadInput
 from posegrasp_ros.metrics.stage_report import STAGES, WORDS, StageReport
 
 TASK_PREFIX = 'posegrasp: '
+# Keys of what is neither a number nor a word: see StageReport.
+SEQUENCE, PUBLISHER = 'sequence', 'publisher'
+# Keys by which a node says on /diagnostics how many reports it has sent, beside PUBLISHER.
+STAGE, REPORTS_SENT = 'stage', 'reports_sent'
 # rclpy gives a byte as bytes, rosbags as a number.
 OK_LEVELS = (b'\0', 0)
 
@@ -33,10 +37,23 @@ def read_report(message: Any) -> StageReport:
         )
     status, stamp = message.status[0], message.header.stamp
     stage = status.name.removeprefix(TASK_PREFIX)
+    texts = {item.key: item.value for item in status.values}
+    sequence, publisher = texts.pop(SEQUENCE, None), texts.pop(PUBLISHER, '')
+    words = {key: texts.pop(key) for key in WORDS if key in texts}
     try:
-        numbers = {item.key: float(item.value) for item in status.values if item.key not in WORDS}
+        numbers = {key: float(text) for key, text in texts.items()}
+        count = None if sequence is None else int(sequence)
     except ValueError as error:
         raise ReportMessageError(f'report: {stage}: expected numbers as values: {error}') from error
-    words = {item.key: item.value for item in status.values if item.key in WORDS}
     return StageReport(stamp.sec * 1_000_000_000 + stamp.nanosec, stage, status.level in OK_LEVELS, status.message,
-                       numbers, words)
+                       numbers, words, count, publisher)
+
+
+def reports_sent(message: Any) -> list[tuple[str, str, int]]:
+    """(stage, publisher, number of reports) that nodes say they sent, in a DiagnosticArray of ``/diagnostics``."""
+    found = []
+    for status in message.status:
+        texts = {item.key: item.value for item in status.values}
+        if texts.get(STAGE) in STAGES and PUBLISHER in texts and texts.get(REPORTS_SENT, '').isdecimal():
+            found.append((texts[STAGE], texts[PUBLISHER], int(texts[REPORTS_SENT])))
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -14,6 +15,8 @@ from posegrasp_ros.metrics.baselines import Ledger
 from posegrasp_ros.metrics.frame_table import FrameTable
 from posegrasp_ros.metrics.instances import NO_INSTANCES, InstanceCount, count_instances, nearest_instance
 from posegrasp_ros.metrics.live_verdicts import LiveVerdicts
+from posegrasp_ros.metrics.liveness import SET_BACK_NS
+from posegrasp_ros.metrics.losses import Loss
 from posegrasp_ros.metrics.pose_errors import NOT_FOUND, STATED_NEED, ErrorTarget, PoseErrors
 from posegrasp_ros.metrics.stage_report import STAGES, StageReport
 from posegrasp_ros.metrics.summary import summarise
@@ -21,9 +24,17 @@ from posegrasp_ros.metrics.summary import summarise
 # Video frames this close together show the same thing: a block of them is what the bootstrap draws. A recording of
 # one frame a scene, a second or more apart, has one frame a block: there, and only there, a block is a scene.
 BLOCK_S = 1.0
+# Blocks that are over and remembered as such, so that what comes late does not open them again.
+CLOSED_BLOCKS_KEPT = 10_000
+LOSSES_KEPT = 100
 # From a grasp's name, the number of the symmetry it was turned by, and the (4, 4) pose of the true object in the
 # frame of the estimated one: whether the grasp works all the same; None where that is not known.
 GraspTolerates = Callable[[str, int, np.ndarray], 'bool | None']
+
+
+def block_ns_of(block_s: float) -> int:
+    """The same stretch of time for everybody who counts blocks."""
+    return round(1e9 * block_s)
 
 
 @dataclass(slots=True)
@@ -47,14 +58,34 @@ class _Frame:
     grasp: tuple[str, int] | None = None
     fits_grasp: float = math.nan
     instances: InstanceCount = NO_INSTANCES
+    lost: frozenset[str] = frozenset()
+
+    @property
+    def has_estimate(self) -> bool:
+        return self.estimate is not None or self.errors is not None
+
+
+@dataclass
+class _OpenLoss:
+    """Reports that were lost, as long as not all frames are known that they may have been of."""
+
+    loss: Loss
+    left: int
 
 
 class RunMetrics:
     """Joins what the stages say by image stamp and measures it.
 
     The first message of a stamp stands; repeats are counted and ignored, and order does not matter. Memory grows
-    by a few hundred bytes a frame. The same object serves the live monitor and the offline evaluation.
+    by a few hundred bytes a frame, unless :meth:`forget` is called. The same object serves the live monitor and
+    the offline evaluation.
 
+    What was sent and did not come is not held against a stage: a frame whose report was lost is left out of the
+    inputs of that stage, one whose pose was lost out of what is measured of poses.
+
+    :ivar repeats: messages that came for an image that had theirs
+    :ivar lost_poses: images in finished blocks that show the object, that perception has a pose of, and whose pose
+        did not come
     :param target: the object, for pose errors; None when only reports are measured
     :param ledger: what the metrics are compared with; None for no verdicts
     :param block_s: frames within such a stretch of time are drawn together
@@ -66,15 +97,17 @@ class RunMetrics:
                  pose_check: GraspTolerates | None = None):
         self._target = target
         self._ledger = ledger
-        self._block_ns = round(1e9 * block_s)
+        self._block_ns = block_ns_of(block_s)
         self._pose_check = pose_check
         self._matrix, self._width_px = None, math.nan
         self._frames: dict[int, _Frame] = {}
         self._open_blocks: dict[int, list[int]] = {}
-        self._closed_blocks: set[int] = set()
+        self._closed_blocks: dict[int, None] = {}
+        self._losses: deque[_OpenLoss] = deque(maxlen=LOSSES_KEPT)
         self._live = LiveVerdicts(ledger)
         self._knows_images = False
         self.repeats = 0
+        self.lost_poses = 0
 
     def add_camera(self, matrix: np.ndarray, width_px: int) -> None:
         """Which camera takes the images that follow, for errors in pixels.
@@ -97,6 +130,10 @@ class RunMetrics:
             self.repeats += 1
             return
         frame.reports[report.stage] = (report.ok, report.reason)
+        if report.stage in frame.lost:
+            self._unmark(report.stamp_ns, frame, report.stage)
+        if report.ok and report.stage == 'perception':
+            self._mark_lost('planning', report.stamp_ns, frame)
         if 'latency_ms' in report.numbers:
             frame.latency_ms[report.stage] = float(report.numbers['latency_ms'])
         if report.stage == 'perception':
@@ -112,7 +149,7 @@ class RunMetrics:
         :param covariance: (6, 6) in the camera frame; None or all zero where nothing is said of it
         """
         frame = self._frame(stamp_ns)
-        if frame.estimate is not None or frame.errors is not None:
+        if frame.has_estimate:
             self.repeats += 1
             return
         frame.estimate = np.asarray(camera_from_object, dtype=float)
@@ -144,6 +181,26 @@ class RunMetrics:
         """The object is not in an image: nothing is to be found there."""
         self._frame(stamp_ns).is_without_object = True
 
+    def add_loss(self, loss: Loss) -> None:
+        """Reports were lost: of which frames is told by the stamps of the reports before and after them, as far as
+        it can be; where a stage left out frames as well, of some of these."""
+        self._losses.append(_OpenLoss(loss, loss.count))
+        for stamp_ns in reversed(self._frames):
+            if stamp_ns < loss.after_ns - SET_BACK_NS:
+                break
+            frame = self._frames[stamp_ns]
+            if loss.stage == 'perception' or frame.reports.get('perception', (False,))[0]:
+                self._mark_lost(loss.stage, stamp_ns, frame)
+
+    @property
+    def verdict_failures(self) -> dict[str, tuple[int, str]]:
+        """By metric how often its live verdicts failed, and how they did last."""
+        return self._live.failures
+
+    def block_of(self, stamp_ns: int) -> int:
+        """Number of the stretch of time that an image lies in."""
+        return int(stamp_ns) // self._block_ns
+
     def errors(self, stamp_ns: int) -> PoseErrors | None:
         """Of the pose in an image; None where there is no pose or no truth."""
         frame = self._frames.get(int(stamp_ns))
@@ -166,9 +223,7 @@ class RunMetrics:
         :param until_ns: blocks that end later are not looked at yet, for their answers may be under way
         """
         for block in sorted(block for block in self._open_blocks if (block + 1) * self._block_ns <= until_ns):
-            self._closed_blocks.add(block)
-            stamps = (stamp for stamp in self._open_blocks.pop(block) if stamp in self._frames)
-            self._live.add_block(self._table_of(sorted(stamps)))
+            self._close(block)
         return self._live.items()
 
     def table(self, until_ns: int | None = None) -> FrameTable:
@@ -185,19 +240,54 @@ class RunMetrics:
         :return: how many were dropped
         """
         dropped = max(0, len(self._frames) - most_kept)
-        for stamp in list(itertools.islice(self._frames, dropped)):
-            del self._frames[stamp]
+        for stamp_ns in list(itertools.islice(self._frames, dropped)):
+            del self._frames[stamp_ns]
+            block = self.block_of(stamp_ns)
+            # One that never ends, for its stamp is far ahead of all others, must not be kept either.
+            if block in self._open_blocks:
+                self._open_blocks[block].remove(stamp_ns)
+                if not self._open_blocks[block]:
+                    del self._open_blocks[block]
         return dropped
+
+    def _close(self, block: int) -> None:
+        """Let the live verdicts see a block, and never again."""
+        stamps = sorted(self._open_blocks.pop(block))
+        self._closed_blocks[block] = None
+        if len(self._closed_blocks) > CLOSED_BLOCKS_KEPT:
+            del self._closed_blocks[next(iter(self._closed_blocks))]
+        table = self._table_of(stamps)
+        self.lost_poses += int(table.has_lost_pose.sum())
+        self._live.add_block(table)
 
     def _frame(self, stamp_ns: int) -> _Frame:
         stamp_ns = int(stamp_ns)
         frame = self._frames.get(stamp_ns)
         if frame is None:
             frame = self._frames[stamp_ns] = _Frame(matrix=self._matrix, image_width_px=self._width_px)
-            block = stamp_ns // self._block_ns
+            block = self.block_of(stamp_ns)
             if block not in self._closed_blocks:
                 self._open_blocks.setdefault(block, []).append(stamp_ns)
+            self._mark_lost('perception', stamp_ns, frame)
         return frame
+
+    def _mark_lost(self, stage: str, stamp_ns: int, frame: _Frame) -> None:
+        """Take a frame that a stage did not report on for one whose report was lost, if that may be."""
+        if stage in frame.reports or stage in frame.lost:
+            return
+        for each in self._losses:
+            if each.left and _covers(each.loss, stage, stamp_ns):
+                frame.lost |= {stage}
+                each.left -= 1
+                return
+
+    def _unmark(self, stamp_ns: int, frame: _Frame, stage: str) -> None:
+        """The report came all the same, from another publisher: another frame's was lost."""
+        frame.lost -= {stage}
+        for each in self._losses:
+            if _covers(each.loss, stage, stamp_ns):
+                each.left += 1
+                return
 
     def _measure(self, frame: _Frame) -> None:
         """Turn a pair of poses into their errors."""
@@ -237,11 +327,16 @@ class RunMetrics:
         has_truth = flags(frame.has_truth for frame in frames)
         if self._knows_images:
             has_truth &= flags(frame.has_image or 'perception' in frame.reports for frame in frames)
+        has_estimate = flags(frame.has_estimate for frame in frames)
+        said_found = flags(frame.reports.get('perception', (False,))[0] for frame in frames)
+        lost = {stage: flags(stage in frame.lost for frame in frames) for stage in STAGES}
         return FrameTable(
             blocks=np.array(stamps, dtype=np.int64) // self._block_ns,
             block_s=self._block_ns / 1e9,
             has_image=flags(frame.has_image for frame in frames),
             has_truth=has_truth,
+            lost=lost,
+            has_lost_pose=has_truth & ~has_estimate & (said_found | lost['perception']),
             is_without_object=flags(frame.is_without_object for frame in frames),
             reports=[frame.reports for frame in frames],
             latency_ms={stage: column(frame.latency_ms.get(stage, math.nan) for frame in frames)
@@ -261,3 +356,9 @@ class RunMetrics:
             tolerance=self._target.tolerance if self._target else STATED_NEED,
             repeats=self.repeats,
         )
+
+
+def _covers(loss: Loss, stage: str, stamp_ns: int) -> bool:
+    """Whether a report of a frame may be among those that were lost."""
+    return (loss.stage == stage and loss.after_ns < stamp_ns
+            and (loss.before_ns is None or stamp_ns < loss.before_ns))

@@ -11,9 +11,12 @@ Frames of one block (a scene, an attempt, a second) are alike: a block is one ob
 
 from __future__ import annotations
 
+import bisect
 import math
+from collections.abc import Callable
 
 import numpy as np
+from scipy.optimize import brentq
 
 from posegrasp_ros.metrics.statistics import CONFIDENCE, DIRECTIONS, Interval
 
@@ -21,7 +24,11 @@ from posegrasp_ros.metrics.statistics import CONFIDENCE, DIRECTIONS, Interval
 NEEDED_LOG_WEALTH = math.log(2 / (1 - CONFIDENCE))
 # Shares of the largest stake that cannot ruin: small ones find small differences, large ones large ones soon.
 STAKES = np.array([0.003, 0.01, 0.02, 0.04, 0.08, 0.15, 0.25, 0.4, 0.55, 0.7, 0.85, 0.97])
-GRID = 201
+# Shares are counted at so many places, as far apart as the square root of m (1 - m): closer at both ends.
+PLACES = 513
+LEAST_MEAN = 1e-300
+ABOVE_ZERO, BELOW_ONE = math.nextafter(0.0, 1.0), math.nextafter(1.0, 0.0)
+LEAST_DISTANCE = 1e-9
 
 
 class BetsOnMore:
@@ -54,6 +61,153 @@ class BetsOnMore:
         return self.log_wealth >= NEEDED_LOG_WEALTH
 
 
+class ConfidenceSequence:
+    """A 95 % interval of a mean in [0, 1] that holds it at all times at once, and verdicts that agree with it.
+
+    The wealth of the bets on more falls with the bound that is bet against, and is no more than at its beginning
+    where that bound is the mean so far. So they have won against all bounds below one number, the interval's low
+    end, which is at most the mean; the same holds for the bets on less. The interval is therefore never empty,
+    holds the mean so far, and a verdict is reached exactly when the interval leaves out the reference. Where the
+    rate changes during the run, it tells of the mean so far and promises nothing about the rate of today.
+
+    What is kept is how many blocks had which share. A share between two of :data:`PLACES` counts for both, with
+    weights that keep the mean: as wealth is concave in the share, this never makes one larger than it is. Memory
+    and the time that a block takes are the same in a long run.
+    """
+
+    def __init__(self) -> None:
+        self._places = (np.sin(np.linspace(0.0, np.pi / 2, PLACES)) ** 2).tolist()
+        self._counts = np.zeros(PLACES)
+        self._sum = 0.0
+        self._interval: Interval | None = Interval(0.0, 1.0)
+        self._distances = [0.1, 0.1]
+        self.blocks = 0
+
+    def add(self, successes: float, trials: float) -> None:
+        """A block that is finished; one without trials says nothing.
+
+        :raises ValueError: when there are more successes than trials, or either is no number
+        """
+        if not 0 <= successes <= trials < math.inf:
+            raise ValueError(f'add: expected 0 <= successes <= trials, got {successes} of {trials}')
+        if trials == 0:
+            return
+        share = successes / trials
+        above = max(bisect.bisect_left(self._places, share), 1)
+        low, high = self._places[above - 1], self._places[above]
+        weight = (share - low) / (high - low)
+        self._counts[above - 1] += 1.0 - weight
+        self._counts[above] += weight
+        self._sum += share
+        self._interval = None
+        self.blocks += 1
+
+    @property
+    def mean(self) -> float:
+        """Of the blocks' shares; NaN before the first block."""
+        return self._sum / self.blocks if self.blocks else math.nan
+
+    @property
+    def interval(self) -> Interval:
+        """All means that no bet has been won against."""
+        if self._interval is None:
+            shares, counts = self._observed()
+            low = self._farthest_won(0, shares, counts)
+            more_failures = self._farthest_won(1, 1.0 - shares[::-1], counts[::-1])
+            # One failure is proof that the mean is below 1, however close to it.
+            high = min(1.0 - more_failures, BELOW_ONE) if more_failures else 1.0
+            self._interval = Interval(min(low, self.mean), max(high, self.mean))
+        return self._interval
+
+    def is_above(self, bound: float) -> bool:
+        """Whether the mean is more than a bound, as far as is known now."""
+        shares, counts = self._observed()
+        return _is_more(shares, counts, bound)
+
+    def is_below(self, bound: float) -> bool:
+        """Whether the mean is less than a bound, as far as is known now."""
+        shares, counts = self._observed()
+        return _is_more(1.0 - shares, counts, 1.0 - bound)
+
+    def verdict(self, reference: float, direction: str, tolerance: float = 0.0) -> str:
+        """``better``, ``worse`` or ``inconclusive``.
+
+        :param reference: a rate
+        :param direction: one of :data:`posegrasp_ros.metrics.statistics.DIRECTIONS`
+        :param tolerance: around the reference, where that is a target
+        """
+        if direction == 'on_target':
+            low, high = reference - tolerance, reference + tolerance
+            if self.is_above(high) or self.is_below(low):
+                return 'worse'
+            return 'better' if self.is_above(low) and self.is_below(high) else 'inconclusive'
+        if self.is_above(reference):
+            return 'better' if direction == 'higher_is_better' else 'worse'
+        if self.is_below(reference):
+            return 'better' if direction == 'lower_is_better' else 'worse'
+        return 'inconclusive'
+
+    def _observed(self) -> tuple[np.ndarray, np.ndarray]:
+        """(K,) shares that there were, ascending, and how many blocks had each."""
+        seen = np.flatnonzero(self._counts)
+        return np.asarray(self._places)[seen], self._counts[seen]
+
+    def _farthest_won(self, side: int, shares: np.ndarray, counts: np.ndarray) -> float:
+        """The largest bound that bets on more were won against; it is searched for from where it was last."""
+        mean = float(counts @ shares / counts.sum())
+        if mean <= LEAST_MEAN:
+            return 0.0
+
+        def missing(distance: float) -> float:
+            """Of the wealth that is needed, against a bound so far below the mean, as a logarithm of both."""
+            return NEEDED_LOG_WEALTH - _log_wealth(shares, counts, mean * math.exp(-distance))
+
+        most = math.log(mean / LEAST_MEAN)
+        far = min(max(self._distances[side], LEAST_DISTANCE), most)
+        while missing(far) > 0:
+            if far == most:
+                return ABOVE_ZERO  # one success is proof of that, however many failures there are
+            far = min(2 * far, most)
+        near = far / 2
+        while missing(near) <= 0:
+            far, near = near, near / 2
+        self._distances[side] = found = _first_below(missing, near, far)
+        return mean * math.exp(-found)
+
+
+def _first_below(function: Callable[[float], float], near: float, far: float) -> float:
+    """Where a falling function crosses nothing, on the side where it is at most nothing.
+
+    :param near: where it is more than nothing
+    :param far: where it is not
+    """
+    found = brentq(function, near, far, xtol=1e-14, rtol=1e-12)
+    while function(found) > 0:
+        found = min(found * (1 + 1e-12), far)
+    return found
+
+
+def _is_more(shares: np.ndarray, counts: np.ndarray, bound: float) -> bool:
+    """Whether bets that the mean of shares in [0, 1] is more than a bound are won."""
+    if bound <= 0:
+        return bound < 0 or bool((shares > 0).any())
+    if not counts.size or bound >= counts @ shares / counts.sum():
+        return False
+    return _log_wealth(shares, counts, bound) >= NEEDED_LOG_WEALTH
+
+
+def _log_wealth(shares: np.ndarray, counts: np.ndarray, bound: float) -> float:
+    """Logarithm of what the wealth of bets on more than a bound has become, from 1.
+
+    The share s of the largest stake, 1 / m, makes 1 + s (x - m) / m of a wealth.
+    """
+    with np.errstate(over='ignore'):
+        gains = np.minimum((shares - bound) / bound, 1e300)
+    each = counts @ np.log1p(gains[:, None] * STAKES)
+    most = each.max()
+    return float(most + np.log(np.exp(each - most).mean()))
+
+
 class SequentialVerdict:
     """Whether a rate is better or worse than a reference, block by block; wrong ever in at most 5 % of all runs.
 
@@ -62,43 +216,29 @@ class SequentialVerdict:
     :param reference: a rate
     :param direction: one of :data:`posegrasp_ros.metrics.statistics.DIRECTIONS`
     :param tolerance: around the reference, where that is a target
+    :param mean: what is known of the rate, where several verdicts share it; None for one of its own
     """
 
-    def __init__(self, reference: float, direction: str, tolerance: float = 0.0):
+    def __init__(self, reference: float, direction: str, tolerance: float = 0.0,
+                 mean: ConfidenceSequence | None = None):
         if direction not in DIRECTIONS:
             raise ValueError(f'direction: expected {" or ".join(DIRECTIONS)}, got {direction!r}')
-        self._direction = direction
-        around = tolerance if direction == 'on_target' else 0.0
-        self._bounds = np.array([reference - around, reference + around])
-        self._more, self._less = BetsOnMore(self._bounds), BetsOnMore(1.0 - self._bounds)
-        self.blocks = 0
+        self._reference, self._direction, self._tolerance = reference, direction, tolerance
+        self._mean = mean or ConfidenceSequence()
+
+    @property
+    def blocks(self) -> int:
+        """How many there were."""
+        return self._mean.blocks
 
     def add(self, successes: float, trials: float) -> None:
-        """A block that is finished; one without trials says nothing.
-
-        :raises ValueError: when there are more successes than trials
-        """
-        if not 0 <= successes <= trials:
-            raise ValueError(f'add: expected 0 <= successes <= trials, got {successes} of {trials}')
-        if trials == 0:
-            return
-        self._more.add(successes / trials)
-        self._less.add(1.0 - successes / trials)
-        self.blocks += 1
+        """A block that is finished; see :meth:`ConfidenceSequence.add`."""
+        self._mean.add(successes, trials)
 
     @property
     def verdict(self) -> str:
         """``better``, ``worse`` or ``inconclusive``."""
-        (more_than_low, more_than_high), (less_than_low, less_than_high) = self._more.are_won, self._less.are_won
-        if self._direction == 'on_target':
-            if more_than_high or less_than_low:
-                return 'worse'
-            return 'better' if more_than_low and less_than_high else 'inconclusive'
-        if more_than_high:
-            return 'better' if self._direction == 'higher_is_better' else 'worse'
-        if less_than_low:
-            return 'better' if self._direction == 'lower_is_better' else 'worse'
-        return 'inconclusive'
+        return self._mean.verdict(self._reference, self._direction, self._tolerance)
 
 
 class SequentialMedian:
@@ -130,24 +270,3 @@ class SequentialMedian:
         if not (is_less or is_more):
             return 'inconclusive'
         return 'better' if is_less == (self._direction == 'lower_is_better') else 'worse'
-
-
-class ConfidenceSequence:
-    """A 95 % interval of a mean in [0, 1] that holds it at all times at once, as fine as :data:`GRID`."""
-
-    def __init__(self) -> None:
-        self._means = np.linspace(0.0, 1.0, GRID)
-        self._more, self._less = BetsOnMore(self._means), BetsOnMore(1.0 - self._means)
-
-    def add(self, successes: float, trials: float) -> None:
-        """A block that is finished; one without trials says nothing."""
-        if trials:
-            self._more.add(successes / trials)
-            self._less.add(1.0 - successes / trials)
-
-    @property
-    def interval(self) -> Interval:
-        """All means that no bet has been won against, and as much as the grid cannot tell."""
-        held = self._means[~(self._more.are_won | self._less.are_won)]
-        step = 1.0 / (GRID - 1)
-        return Interval(float(max(held.min() - step, 0.0)), float(min(held.max() + step, 1.0)))

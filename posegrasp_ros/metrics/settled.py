@@ -30,6 +30,10 @@ class Settled:
             # The stretch ends later by it: its images are settled together.
             self._newest[-1] = self._newest[-1][0], stamp_ns
 
+    def paused(self, seconds: float) -> None:
+        """Nobody listened for a while: what came before has its time to be answered still."""
+        self._newest = deque((since_s + seconds, stamp_ns) for since_s, stamp_ns in self._newest)
+
     def until_ns(self, now_s: float) -> int:
         """Stamp of the newest image that had its time; 0 for none."""
         limit_s = now_s - self._patience_s - STRETCH_S

@@ -20,6 +20,9 @@ class StageReport:
     :param reason: a short word such as ``no_detection`` or ``slipped``; empty when ok
     :param numbers: named figures; timings end in ``_ms``; ``latency_ms`` is the stage's own time
     :param words: by a name of :data:`WORDS`
+    :param sequence: how many reports its publisher sent before this one, so that lost ones are noticed; None where
+        it does not count them
+    :param publisher: tells publishers of one stage apart, and one that was started anew from what it was before
     """
 
     stamp_ns: int
@@ -28,6 +31,8 @@ class StageReport:
     reason: str = ''
     numbers: dict[str, float] = field(default_factory=dict)
     words: dict[str, str] = field(default_factory=dict)
+    sequence: int | None = None
+    publisher: str = ''
 
     def __post_init__(self):
         if self.stage not in STAGES:
@@ -37,7 +42,8 @@ class StageReport:
         """Plain values, as they stand in a line of metrics.jsonl; NaN and infinity, which JSON lacks, left out."""
         numbers = {name: float(value) for name, value in self.numbers.items() if math.isfinite(value)}
         return {'stamp_ns': int(self.stamp_ns), 'stage': self.stage, 'ok': bool(self.ok), 'reason': self.reason,
-                'numbers': numbers, **({'words': self.words} if self.words else {})}
+                'numbers': numbers, **({'words': self.words} if self.words else {}),
+                **({} if self.sequence is None else {'sequence': self.sequence, 'publisher': self.publisher})}
 
     @classmethod
     def from_dict(cls, data: dict) -> StageReport:
@@ -48,7 +54,9 @@ class StageReport:
         try:
             numbers = {str(name): float(value) for name, value in data.get('numbers', {}).items()}
             return cls(int(data['stamp_ns']), data['stage'], bool(data['ok']), str(data.get('reason', '')),
-                       numbers, {str(name): str(word) for name, word in data.get('words', {}).items()})
+                       numbers, {str(name): str(word) for name, word in data.get('words', {}).items()},
+                       None if data.get('sequence') is None else int(data['sequence']),
+                       str(data.get('publisher', '')))
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f'stage report: expected stamp_ns, stage, ok, reason and numbers, '
                              f'got {data!r}') from error

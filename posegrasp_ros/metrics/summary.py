@@ -43,6 +43,8 @@ def summarise(table: FrameTable, ledger: Ledger | None, provenance: dict) -> dic
                    'without_object': int(table.is_without_object.sum()),
                    'blocks': len(np.unique(table.blocks)), 'block_s': table.block_s,
                    'repeated_messages': table.repeats},
+        'lost': {**{stage: int(table.lost[stage].sum()) for stage in STAGES},
+                 'poses': int(table.has_lost_pose.sum())},
         'distributions': {'position_error': _distribution(table, table.position_error_m, 'm'),
                           'rotation_error': _distribution(table, table.rotation_error_rad, 'rad'),
                           'mssd': _distribution(table, table.mssd_m / (table.diameter_m or 1.0), '1'),

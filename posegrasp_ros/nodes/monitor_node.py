@@ -19,7 +19,6 @@ begin was not told counts for the newest plan at its end. What comes of it is pu
 from __future__ import annotations
 
 import datetime
-import functools
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,6 +36,7 @@ from posegrasp_ros.grasping.library import load_grasps
 from posegrasp_ros.grasping.pose_check import PoseCheck
 from posegrasp_ros.metrics.baselines import load_ledger
 from posegrasp_ros.metrics.pose_errors import ErrorTarget
+from posegrasp_ros.metrics.report_message import reports_sent
 from posegrasp_ros.metrics.run import GraspTolerates
 from posegrasp_ros.metrics.stage_report import STAGES
 from posegrasp_ros.resources import model_folder
@@ -52,7 +52,7 @@ from posegrasp_ros.runs.provenance import describe_run
 
 # Nobody waits for a monitor, so it takes what has come a few times a second.
 DRAIN_EVERY_S = 0.1
-DIAGNOSTICS_EVERY_S = 1.0
+VERDICTS_EVERY_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,8 @@ class MonitorParameters:
     gripper: str = parameter('', 'Gripper file or name, as the planner has it. Empty: franka_hand.')
     grasps: str = parameter('', "Grasp set, as the planner has it. Empty: the model's.")
     baselines: str = parameter('', 'Ledger of baselines. Empty: the one that comes with the package.')
-    out: str = parameter('', 'Run folder. Empty: runs/<time> where the node was started.')
+    out: str = parameter(
+        '', 'Run folder; where it holds a run, <out>-2 and so on. Empty: runs/<time> where the node was started.')
     most_megabytes: int = parameter(
         1000, 'Of reports in the run folder; beyond it the oldest are deleted. 0: all are kept.', minimum=0,
         maximum=1_000_000)
@@ -110,30 +111,29 @@ class MonitorNode(AutostartLifecycleNode):
                             self._pose_check(card), chosen.most_images, chosen.block_s)
         self._matrix = np.zeros(9)
         self._prometheus = self._open_prometheus()
-        self._diagnostics_out = self.publisher(DiagnosticArray, '/diagnostics', qos.RESULT)
         self._verdict_out = self.publisher(DiagnosticArray, '~/verdict', qos.LATCHED)
         self._execution_out = self.publisher(DiagnosticArray, '~/execution_report', qos.RESULT)
 
     def activate(self) -> None:
         # Drained in this order: what is said of an image comes after the image and its camera.
         camera, answers = self._groups = DrainedGroup(), DrainedGroup()
-        self.subscribe_sensor(messages.CAMERA_INFO, 'camera_info', self.on_camera_info, qos.SENSOR, camera)
-        self.subscribe_sensor(messages.GROUND_TRUTH, 'ground_truth', self.on_ground_truth, qos.SENSOR, answers)
+        self.subscribe_sensor(messages.CAMERA_INFO, 'camera_info', self.on_camera_info, qos.COUNTED_SENSOR, camera)
+        self.subscribe_sensor(messages.GROUND_TRUTH, 'ground_truth', self.on_ground_truth, qos.COUNTED_SENSOR,
+                              answers)
         self._answers = [
             self.subscribe(PoseWithCovarianceStamped, 'pose', self.on_pose, qos.COUNTED, answers),
             *(self.subscribe(DiagnosticArray, f'{stage}_report', self.on_report, qos.COUNTED, answers)
               for stage in STAGES)]
+        self.subscribe(DiagnosticArray, '/diagnostics', self.on_diagnostics, qos.COUNTED, answers)
         self.serve(Trigger, '~/begin_pick', self.on_begin_pick)
         self.serve(SetBool, '~/end_pick', self.on_end_pick)
         self.every(DRAIN_EVERY_S, self.drain)
-        self.every(DIAGNOSTICS_EVERY_S, self.publish_diagnostics)
-        self.every(DIAGNOSTICS_EVERY_S, self.publish_verdict)
+        self.every(VERDICTS_EVERY_S, self.publish_verdict)
         self.every(self.parameters.summary_every_s, self._run.summarise)
 
     def drain(self) -> None:
         """Take what has come in; say at once when somebody falls silent or speaks again."""
-        for group in self._groups:
-            group.drain()
+        self._take()
         if self._run.has_news():
             self.publish_diagnostics()
 
@@ -169,6 +169,11 @@ class MonitorNode(AutostartLifecycleNode):
         if self._prometheus:
             self._prometheus.report(report)
 
+    def on_diagnostics(self, message: DiagnosticArray) -> None:
+        """Nodes say how many reports they have sent."""
+        for stage, publisher, count in reports_sent(message):
+            self._run.sent(stage, publisher, count)
+
     def on_begin_pick(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         """The robot sets out with the newest plan."""
         return self._answer(response, self._run.begin_pick)
@@ -195,24 +200,38 @@ class MonitorNode(AutostartLifecycleNode):
         return response
 
     def publish_diagnostics(self) -> None:
-        """Say how the camera, every stage, the messages and the run folder are."""
-        for subscription in self._answers:
-            publishers = self.get_publishers_info_by_topic(subscription.topic_name)
-            unheard = sum(not qos.can_be_heard(publisher.qos_profile, subscription.qos_profile)
-                          for publisher in publishers)
-            self._run.publishers(subscription.topic_name, len(publishers), unheard)
-        healths = self._run.healths()
-        self._diagnostics_out.publish(
-            messages.to_diagnostics(self.get_clock().now().to_msg(), self.get_name(), healths))
+        """Say how the camera, every stage, the messages, the verdicts and the run folder are."""
+        healths = []
+        try:
+            self._take()
+            self._look_at_publishers()
+            healths = self._run.healths()
+        finally:
+            # What fails here is said all the same, the next time.
+            self._diagnose([*healths, self.condition()])
         if self._prometheus:
             self._prometheus.health(healths)
 
     def publish_verdict(self) -> None:
         """Compare with the baselines all images that had time to be answered."""
+        self._take()
         verdicts = self._run.verdicts()
         self._verdict_out.publish(messages.to_verdicts(self.get_clock().now().to_msg(), verdicts))
         if self._prometheus:
             self._prometheus.verdicts(verdicts)
+
+    def _look_at_publishers(self) -> None:
+        for subscription in self._answers:
+            publishers = self.get_publishers_info_by_topic(subscription.topic_name)
+            unheard = sum(not qos.can_be_heard(publisher.qos_profile, subscription.qos_profile)
+                          for publisher in publishers)
+            self._run.publishers(subscription.topic_name, len(publishers), unheard)
+
+    def _take(self) -> None:
+        """Whatever is said of the others is said after what they have said."""
+        self._run.look()
+        for group in self._groups:
+            group.drain()
 
     def _pose_check(self, card: ModelCard) -> GraspTolerates | None:
         """Tells whether a planned grasp tolerates the error of its pose."""
@@ -222,16 +241,15 @@ class MonitorNode(AutostartLifecycleNode):
             self.say_once(f'{path}: no such file: poses are held against the stated need, not against grasps')
             return None
         grasp_set = load_grasps(path, gripper, card.mesh)
-        # It takes seconds, and a robot that plans nothing needs none.
-        fitted = functools.cache(lambda: PoseCheck.fitted(card.mesh, gripper, grasp_set, card.symmetry))
-        return lambda *grasp_and_error: fitted().holds(*grasp_and_error)
+        return PoseCheck.fitted(card.mesh, gripper, grasp_set, card.symmetry).holds
 
     def _keeper(self) -> RunKeeper:
         """What keeps the run; a monitor without a disk still monitors."""
         path = Path(self.parameters.out or f'runs/{datetime.datetime.now():%Y-%m-%dT%H-%M-%S}').absolute()
-        self.get_logger().info(f'run folder: {path}')
-        return RunKeeper(path, self.parameters.most_megabytes * 1_000_000 or None,
-                         lambda line: self.get_logger().error(line, throttle_duration_sec=5.0))
+        keeper = RunKeeper(path, self.parameters.most_megabytes * 1_000_000 or None,
+                           lambda line: self.get_logger().error(line, throttle_duration_sec=5.0))
+        self.get_logger().info(f'run folder: {keeper.path}')
+        return keeper
 
     def _open_prometheus(self) -> PrometheusEndpoint | None:
         """The endpoint, where one is asked for and can be had."""

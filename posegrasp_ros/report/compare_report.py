@@ -32,9 +32,15 @@ def render_comparison(comparison: dict) -> str:
 
 
 def conclusions(comparison: dict) -> list[str]:
-    """A sentence on each run against the reference, from the headline of the latter."""
+    """A sentence on each run against the reference, from the headline of the latter; first on those not whole."""
     reference = comparison['reference']
     headline = comparison['runs'][reference]['headline']['name']
+    partial = [f'{name} is a partial run: {run["partial"]}. Its figures are those of what was measured until then.'
+               for name, run in comparison['runs'].items() if run.get('partial')]
+    return [*partial, *_conclusions(comparison, reference, headline)]
+
+
+def _conclusions(comparison: dict, reference: str, headline: str) -> list[str]:
     return [_conclusion(comparison, name, headline) for name in comparison['runs'] if name != reference]
 
 

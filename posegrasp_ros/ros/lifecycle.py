@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import functools
 import sys
+import time
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.callback_groups import CallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException
@@ -19,11 +21,17 @@ from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
 
 from posegrasp_ros.errors import BadInput
+from posegrasp_ros.metrics.callback_failures import CallbackFailures
+from posegrasp_ros.metrics.liveness import Health
+from posegrasp_ros.ros.messages import to_diagnostics
 from posegrasp_ros.ros.parameters import declare_parameters, parameter, read_parameters
-from posegrasp_ros.ros.qos import overridable
+from posegrasp_ros.ros.qos import RESULT, overridable
 from posegrasp_ros.ros.sensor_subscription import LOOK_EVERY_S, SensorSubscription
 
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)
+DIAGNOSTICS_EVERY_S = 1.0
+# Lines that were said once are remembered; of more, the first may be said again.
+MOST_SAID_ONCE = 1000
 
 
 @dataclass(frozen=True)
@@ -50,7 +58,8 @@ class AutostartLifecycleNode(LifecycleNode):
     def __init__(self, name: str, **options: Any):
         super().__init__(name, **options)
         self.parameters: Any = None
-        self._said_once: set[str] = set()
+        self._said_once: dict[str, None] = {}
+        self._failures, self._told = CallbackFailures(), []
         self._while_active: list[tuple[Callable, Any]] = []
         declare_parameters(self, LifecycleParameters)
         if self.PARAMETERS is not LifecycleParameters:
@@ -115,17 +124,41 @@ class AutostartLifecycleNode(LifecycleNode):
         self._while_active.append((self.destroy_timer, timer))
         return timer
 
+    def tell(self, values: Callable[[], dict[str, str]]) -> None:
+        """Add values to what ``/diagnostics`` says of the node, from configure on."""
+        self._told.append(values)
+
+    def note_failure(self, where: str, error: Exception) -> None:
+        """Count what went wrong; the log has it, and ``/diagnostics`` shows it for a while."""
+        self._failures.note(where, error, time.monotonic())
+
+    def condition(self) -> Health:
+        """Whether all callbacks do what they should."""
+        health = self._failures.health(time.monotonic())
+        values = dict(pair for values in self._told for pair in values().items())
+        return replace(health, values={**health.values, **values})
+
+    def publish_diagnostics(self) -> None:
+        """Say on ``/diagnostics`` how the node is."""
+        self._diagnose([self.condition()])
+
+    def _diagnose(self, healths: list[Health]) -> None:
+        self._diagnostics_out.publish(
+            to_diagnostics(self.get_clock().now().to_msg(), self.get_name(), healths))
+
     def guarded(self, callback: Callable) -> Callable:
-        """Wrap a callback so that what it raises is logged: rclpy would end the node or hide it."""
+        """Wrap a callback so that what it raises is logged and counted: rclpy would end the node or hide it."""
         @functools.wraps(callback)
         def wrapper(*arguments):
             try:
                 return callback(*arguments)
             except BadInput as error:
+                self.note_failure(callback.__name__, error)
                 self.get_logger().error(str(error), throttle_duration_sec=5.0)
             except Exception as error:
                 if not self.context.ok():
                     return None  # Ctrl-C came in between: nothing can be published any more
+                self.note_failure(callback.__name__, error)
                 self.get_logger().error(f'{callback.__name__}: {type(error).__name__}: {error}\n'
                                         + traceback.format_exc(), throttle_duration_sec=5.0)
         return wrapper
@@ -133,7 +166,9 @@ class AutostartLifecycleNode(LifecycleNode):
     def say_once(self, text: str, warn: bool = False) -> None:
         """Log a line the first time only, such as what is left out for lack of a package."""
         if text not in self._said_once:
-            self._said_once.add(text)
+            self._said_once[text] = None
+            if len(self._said_once) > MOST_SAID_ONCE:
+                del self._said_once[next(iter(self._said_once))]
             logger = self.get_logger()
             # rclpy ties a line's place in the code to one severity.
             if warn:
@@ -146,6 +181,8 @@ class AutostartLifecycleNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         def read_and_configure():
             self.parameters = read_parameters(self, self.PARAMETERS)
+            self._told = []
+            self._diagnostics_out = self.publisher(DiagnosticArray, '/diagnostics', RESULT)
             self.configure()
         if not self._succeeds('configure', read_and_configure):
             return TransitionCallbackReturn.FAILURE
@@ -154,7 +191,7 @@ class AutostartLifecycleNode(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         # Publishers first: a message that arrives the moment we subscribe deserves an answer.
         super().on_activate(state)
-        if not self._succeeds('activate', self.activate):
+        if not self._succeeds('activate', self._activate):
             self._take_down()
             super().on_deactivate(state)
             return TransitionCallbackReturn.FAILURE
@@ -187,6 +224,10 @@ class AutostartLifecycleNode(LifecycleNode):
             self._succeeds('deactivate', self.deactivate)
         if label in ('active', 'inactive'):
             self._succeeds('cleanup', self.cleanup)
+
+    def _activate(self) -> None:
+        self.activate()
+        self.every(DIAGNOSTICS_EVERY_S, self.publish_diagnostics)
 
     def _autostart(self) -> None:
         self.destroy_timer(self._start_timer)

@@ -29,7 +29,7 @@ from posegrasp_ros.estimation.estimate import PoseEstimate
 from posegrasp_ros.geometry import quaternion_from_matrix, transform_from_pose
 from posegrasp_ros.metrics import liveness
 from posegrasp_ros.metrics.liveness import Health
-from posegrasp_ros.metrics.report_message import TASK_PREFIX, ReportMessageError, read_report
+from posegrasp_ros.metrics.report_message import PUBLISHER, SEQUENCE, TASK_PREFIX, ReportMessageError, read_report
 from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.packed_image import BitDepth, PackedImage
 
@@ -187,6 +187,8 @@ def gripper_from(message: JointState) -> tuple[float, float]:
 def to_report(report: StageReport) -> DiagnosticArray:
     """A stage report on the wire: one status, named after the stage, that carries the image's stamp."""
     texts = {key: repr(float(value)) for key, value in report.numbers.items()} | report.words
+    if report.sequence is not None:
+        texts |= {SEQUENCE: str(report.sequence), PUBLISHER: report.publisher}
     status = DiagnosticStatus(
         level=DiagnosticStatus.OK if report.ok else DiagnosticStatus.ERROR,
         name=TASK_PREFIX + report.stage, message=report.reason,

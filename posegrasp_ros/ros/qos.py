@@ -23,14 +23,17 @@ NEWEST = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=_AS_OF
 # The last few: of two streams that belong together, either may be ahead.
 RECENT = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=5, reliability=_AS_OFFERED)
 
-# Every message counts: camera_info that the monitor counts, ground truth.
+# Every message counts: camera_info, ground truth.
 SENSOR = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=100, reliability=_AS_OFFERED)
 
 # What a stage concludes: nobody should miss it.
 RESULT = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=10, reliability=ReliabilityPolicy.RELIABLE)
 
-# What the monitor counts; it may be busy with a summary for a second while three stages report at 30 Hz.
+# What the monitor counts, on both sides: whoever cannot listen for half a minute still gets all of 30 a second.
 COUNTED = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1000, reliability=ReliabilityPolicy.RELIABLE)
+
+# The same of what sensors publish.
+COUNTED_SENSOR = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1000, reliability=_AS_OFFERED)
 
 # Published once or rarely; who comes late still gets the last one.
 LATCHED = QoSProfile(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,10 +13,11 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.duration import Duration
 
 from posegrasp_ros.errors import BadInput
+from posegrasp_ros.metrics.report_message import PUBLISHER, REPORTS_SENT, STAGE
 from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode
 from posegrasp_ros.ros.messages import to_report
-from posegrasp_ros.ros.qos import RESULT
+from posegrasp_ros.ros.qos import COUNTED
 
 # A camera at 30 Hz must not fill the log with one complaint.
 LOG_EVERY_S = 5.0
@@ -52,7 +54,7 @@ class Answer:
 
 
 class StageReporter:
-    """Publishes ``~/report`` for one stage.
+    """Publishes ``~/report`` for one stage, each with its number, so that whoever counts notices lost ones.
 
     :param node: whose publisher and log are used
     """
@@ -60,13 +62,19 @@ class StageReporter:
     def __init__(self, node: AutostartLifecycleNode, stage: str):
         self._node = node
         self._stage = stage
-        self._publisher = node.publisher(DiagnosticArray, '~/report', RESULT)
+        self._publisher = node.publisher(DiagnosticArray, '~/report', COUNTED)
+        self._name = uuid.uuid4().hex[:12]
+        self._sent = 0
+        node.tell(lambda: {STAGE: stage, PUBLISHER: self._name, REPORTS_SENT: str(self._sent)})
 
     def report(self, stamp_ns: int, reason: str, numbers: dict[str, float],
                words: dict[str, str] | None = None) -> None:
         """Publish one report; ok when there is no reason."""
-        report = StageReport(stamp_ns, self._stage, not reason, reason, numbers, words or {})
-        self._publisher.publish(to_report(report))
+        message = to_report(StageReport(stamp_ns, self._stage, not reason, reason, numbers, words or {},
+                                        self._sent, self._name))
+        if self._publisher.is_activated:
+            self._sent += 1
+        self._publisher.publish(message)
 
     def wait_until_received(self, limit: Duration) -> None:
         """Return when every subscriber has every report, or the limit is over."""
@@ -87,8 +95,14 @@ class StageReporter:
             logger.warning(f'{refusal.reason}: {refusal}', throttle_duration_sec=LOG_EVERY_S)
         except Exception as error:
             answer.reason = 'internal_error'
+            self._node.note_failure('answer', error)
             logger.error(f'{type(error).__name__}: {error}\n{traceback.format_exc()}',
                          throttle_duration_sec=LOG_EVERY_S)
         if 'latency_ms' not in answer.numbers:
             answer.is_out()
-        self.report(stamp_ns, answer.reason, answer.numbers, answer.words)
+        try:
+            self.report(stamp_ns, answer.reason, answer.numbers, answer.words)
+        except Exception:
+            # What the answer tells is no report: the input gets one all the same, and the error goes on.
+            self.report(stamp_ns, 'internal_error', {'latency_ms': answer.numbers['latency_ms']})
+            raise

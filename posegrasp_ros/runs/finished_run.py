@@ -14,7 +14,8 @@ from posegrasp_ros.errors import BadInput
 from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.metrics.summary import SCHEMA
 from posegrasp_ros.runs.report_log import log_paths
-from posegrasp_ros.runs.folder import SUMMARY_NAME
+from posegrasp_ros.runs.folder import SUMMARY_NAME, unfinished_note
+from posegrasp_ros.runs.state import partial_because
 
 
 class FinishedRunError(BadInput):
@@ -29,12 +30,16 @@ class FrameKey(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What perception said of an image; errors NaN where no truth is known or nothing was found."""
+    """What perception said of an image; errors NaN where no truth is known or nothing was found.
+
+    :param block: number of the stretch of time that it lies in, as the summary counts them; None where not told
+    """
 
     is_posed: bool
     position_error_m: float
     rotation_error_rad: float
     latency_ms: float
+    block: int | None = None
 
     @property
     def has_error(self) -> bool:
@@ -48,11 +53,13 @@ class FinishedRun:
 
     :param name: short, for tables
     :param summary: of the form ``posegrasp.summary/1``
+    :param partial: why its numbers are not those of a whole run; empty when they are
     """
 
     name: str
     folder: Path
     summary: dict
+    partial: str = ''
 
     @classmethod
     def load(cls, folder: Path, name: str) -> FinishedRun:
@@ -63,7 +70,7 @@ class FinishedRun:
         path = folder / SUMMARY_NAME
         if not path.is_file():
             raise FinishedRunError(f'{path}: no such file; expected the folder of a finished run, as evaluate or '
-                                   'the monitor write it')
+                                   f'the monitor write it{unfinished_note(folder)}')
         try:
             summary = json.loads(path.read_text(encoding='utf-8'))
         except ValueError as error:
@@ -71,7 +78,7 @@ class FinishedRun:
         schema = summary.get('schema') if isinstance(summary, dict) else None
         if schema != SCHEMA:
             raise FinishedRunError(f'{path}: schema: expected {SCHEMA}, got {schema!r}')
-        return cls(name, folder, summary)
+        return cls(name, folder, summary, partial_because(folder, summary))
 
     @property
     def estimator(self) -> str | None:
@@ -87,21 +94,21 @@ class FinishedRun:
     def answers(self) -> dict[FrameKey, Answer]:
         """Of every image; the first word on it stands."""
         answers: dict[FrameKey, Answer] = {}
-        for key, report in self._reports('perception'):
+        for key, report, block in self._reports('perception'):
             position, rotation, latency = (report.numbers.get(name, math.nan) for name in
                                            ('position_error_m', 'rotation_error_rad', 'latency_ms'))
-            answers.setdefault(key, Answer(report.ok, position, rotation, latency))
+            answers.setdefault(key, Answer(report.ok, position, rotation, latency, block))
         return answers
 
     @cached_property
     def picks(self) -> dict[FrameKey, bool]:
         """Whether each pick lifted."""
         picks: dict[FrameKey, bool] = {}
-        for key, report in self._reports('execution'):
+        for key, report, _ in self._reports('execution'):
             picks.setdefault(key, report.ok)
         return picks
 
-    def _reports(self, stage: str) -> Iterator[tuple[FrameKey, StageReport]]:
+    def _reports(self, stage: str) -> Iterator[tuple[FrameKey, StageReport, int | None]]:
         """A stage's reports; lines that are none, as a killed run may leave, are passed over."""
         for path in log_paths(self.folder):
             with path.open(encoding='utf-8', errors='replace') as file:
@@ -112,7 +119,7 @@ class FinishedRun:
                     except ValueError:
                         continue
                     if report.stage == stage and fields.get('estimator', self.estimator) == self.estimator:
-                        yield FrameKey(fields.get('bag', ''), report.stamp_ns), report
+                        yield FrameKey(fields.get('bag', ''), report.stamp_ns), report, fields.get('block')
 
 
 def load_runs(folders: list[Path]) -> list[FinishedRun]:

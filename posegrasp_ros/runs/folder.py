@@ -1,18 +1,29 @@
-"""RunFolder: metrics.jsonl, summary.json and report.html of one run."""
+"""RunFolder: metrics.jsonl, summary.json, report.html and run.json of one run."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from posegrasp_ros.errors import BadInput
+from posegrasp_ros.file_lock import FileLock
 from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.metrics.summary import SCHEMA
 from posegrasp_ros.report.run_report import render_html
 from posegrasp_ros.runs.report_log import NAME, ReportLog, log_paths
+from posegrasp_ros.runs.state import (
+    FINISHED,
+    LOCK_NAME,
+    PARTIAL,
+    RUNNING,
+    RunState,
+    is_complete,
+    partial_because,
+    read_state,
+)
+from posegrasp_ros.whole_file import write_whole
 
 REPORTS_NAME = NAME
 SUMMARY_NAME = 'summary.json'
@@ -23,22 +34,41 @@ class RunFolderError(BadInput):
     """A run folder that cannot be written or read."""
 
 
-class RunFolder:
-    """Where a run is kept, as a context manager.
+class FolderInUseError(RunFolderError):
+    """A run folder that another process writes."""
 
-    Every report is a line of its own, out of our hands at once: a run that is killed loses none.
+
+class RunFolder:
+    """Where a run is kept, as a context manager; one process at a time.
+
+    Every report is a line of its own, out of our hands at once: a run that is killed loses none. From the first
+    report to the last summary run.json says that the run is not finished.
 
     :param path: the folder, made when it is missing
-    :param fresh: begin anew instead of appending to the reports that are there
+    :param fresh: begin anew instead of appending to the reports that are there; the summary of before is gone
     :param most_bytes: of reports; beyond it the oldest are deleted. None: all are kept
+    :raises FolderInUseError: when another process writes it
     :raises RunFolderError: when it cannot be made or written
     """
 
     def __init__(self, path: str | Path, fresh: bool = False, most_bytes: int | None = None):
         self.path = Path(path)
+        self._state: RunState | None = None
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._log = ReportLog(self.path, fresh, most_bytes)
+            self._lock = FileLock(self.path / LOCK_NAME)
+            if not self._lock.acquire():
+                raise self._in_use()
+            try:
+                if fresh:
+                    # In this order: whenever it is killed, nothing old is taken for the result of this run.
+                    self._become(RUNNING)
+                    for name in (SUMMARY_NAME, REPORT_NAME):
+                        (self.path / name).unlink(missing_ok=True)
+                self._log = ReportLog(self.path, fresh, most_bytes)
+            except OSError:
+                self._lock.release()
+                raise
         except OSError as error:
             raise RunFolderError(f'{self.path}: expected a folder that can be written: {error}') from error
 
@@ -54,44 +84,50 @@ class RunFolder:
         return self._log.lost
 
     def close(self) -> None:
-        """Close metrics.jsonl; the summary can still be written.
+        """Close metrics.jsonl, and let others have the folder.
 
         :raises OSError: when the disk does not take what was written
         """
-        self._log.close()
+        try:
+            self._log.close()
+        finally:
+            self._lock.release()
 
-    def append(self, report: StageReport, **context: str) -> None:
+    def append(self, report: StageReport, **context: str | int) -> None:
         """Write one report as a line.
 
-        :param context: further fields of the line, such as the estimator's name
+        :param context: further fields of the line, such as the estimator's name and the block of time
         :raises OSError: when the disk is full, or the folder is gone and cannot be made again
         """
+        if self._state is None or self._state.word != RUNNING:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._become(RUNNING)
         self._log.append(json.dumps({**context, **report.to_dict()}).encode())
 
-    def write_summary(self, summary: dict, render: Callable[[dict], str] = render_html) -> None:
+    def write_summary(self, summary: dict, render: Callable[[dict], str] = render_html, is_last: bool = True) -> None:
         """Write summary.json and report.html, each whole or not at all.
 
         :param render: makes the page of such a summary
+        :param is_last: the run is over; else this is one on the way
         :raises OSError: when the disk is full, or the folder is gone and cannot be made again
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        self._replace(SUMMARY_NAME, json.dumps(summary, indent=2, allow_nan=False) + '\n')
-        self._replace(REPORT_NAME, render(summary))
+        write_whole(self.path / SUMMARY_NAME, json.dumps(summary, indent=2, allow_nan=False) + '\n')
+        write_whole(self.path / REPORT_NAME, render(summary))
+        word = RUNNING if not is_last else FINISHED if is_complete(summary) else PARTIAL
+        if self._state is None or self._state.word != word:
+            self._become(word)
 
-    def _replace(self, name: str, text: str) -> None:
-        """Write beside the file, then rename: a reader never sees half of it."""
-        partial = self.path / f'.{name}.partial'
-        try:
-            with open(partial, 'w', encoding='utf-8') as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(self.path / name)
-        except OSError:
-            # On a full disk the half of it would only be in the way.
-            with contextlib.suppress(OSError):
-                partial.unlink()
-            raise
+    def _become(self, word: str) -> None:
+        """Say of the run what it is now."""
+        state = replace(self._state, word=word) if self._state else RunState(word)
+        state.write(self.path)
+        self._state = state
+
+    def _in_use(self) -> FolderInUseError:
+        state = read_state(self.path)
+        return FolderInUseError(f'{self.path}: expected a run folder of its own, but another run is written there '
+                                f'({state.owner if state else "by an unknown process"}): choose another')
 
 
 def read_reports(path: str | Path) -> tuple[list[StageReport], list[str]]:
@@ -115,20 +151,30 @@ def read_reports(path: str | Path) -> tuple[list[StageReport], list[str]]:
     return reports, warnings
 
 
-def read_summary(path: str | Path) -> dict:
+def read_summary(path: str | Path, may_be_partial: bool = False) -> dict:
     """The summary of a run folder.
 
-    :raises RunFolderError: when there is none, or it is not of this package
+    :param may_be_partial: also of a run that is not finished
+    :raises RunFolderError: when there is none, it is not of this package, or not of a whole run
     """
-    path = Path(path) / SUMMARY_NAME
+    folder = Path(path)
+    path = folder / SUMMARY_NAME
     try:
         summary = json.loads(path.read_text(encoding='utf-8'))
     except FileNotFoundError as error:
         raise RunFolderError(f'{path}: no such file; expected a run folder as evaluate and the monitor write '
-                             'it') from error
+                             f'it{unfinished_note(folder)}') from error
     except ValueError as error:
         raise RunFolderError(f'{path}: expected JSON as evaluate and the monitor write it: {error}') from error
     found = summary.get('schema') if isinstance(summary, dict) else type(summary).__name__
     if found != SCHEMA:
         raise RunFolderError(f'{path}: schema: expected {SCHEMA}, got {found!r}')
+    if not may_be_partial and (why := partial_because(folder, summary)):
+        raise RunFolderError(f'{folder}: expected a finished run, this one is partial: {why}')
     return summary
+
+
+def unfinished_note(folder: Path) -> str:
+    """For a message about a run without a summary: that it never came to one; else empty."""
+    why = partial_because(folder, {})
+    return f'. The run there is partial: {why}' if why else ''

@@ -9,31 +9,38 @@ from threading import Thread
 
 from posegrasp_ros.metrics.liveness import ERROR, OK, Health
 from posegrasp_ros.metrics.stage_report import StageReport
-from posegrasp_ros.runs.folder import RunFolder, RunFolderError
+from posegrasp_ros.runs.folder import FolderInUseError, RunFolder, RunFolderError
+from posegrasp_ros.runs.report_log import log_paths
 
 # A summary looks at all images again, so its cost grows with the run.
 MOST_TIME_SHARE = 0.02
+MOST_NUMBERED = 10_000
 
 
 class RunKeeper:
     """Keeps reports and summaries in a run folder as far as that can be done, and says how it goes.
 
-    :param path: of the run folder
+    :param path: of the run folder; where another run is kept there, or written, one with a number is taken instead
     :param most_bytes: of reports; beyond it the oldest are deleted. None: all are kept
     :param complain: takes a line for the log, from any thread
     """
 
     def __init__(self, path: Path, most_bytes: int | None, complain: Callable[[str], None]):
-        self._path = path
         self._complain = complain
         self._errors: dict[str, str] = {}
         self._writer: Thread | None = None
         self._rest_until_s = 0.0
         try:
-            self._folder = RunFolder(path, most_bytes=most_bytes)
+            self._folder = _free_folder(path, most_bytes, complain)
+            self._path = self._folder.path
         except RunFolderError as error:
-            self._folder, self._errors['folder'] = None, str(error)
+            self._folder, self._path, self._errors['folder'] = None, path, str(error)
             complain(f'{error}; the run goes on without it')
+
+    @property
+    def path(self) -> Path:
+        """Of the run folder."""
+        return self._path
 
     def append(self, report: StageReport) -> None:
         """Keep one report."""
@@ -74,7 +81,7 @@ class RunKeeper:
             self._errors['summary'] = f'summary: {type(error).__name__}: {error}'
             self._complain(self._errors['summary'])
         else:
-            self._try('summary', lambda: self._folder.write_summary(made))
+            self._try('summary', lambda: self._folder.write_summary(made, is_last=False))
         self._rest_until_s = time.monotonic() + (time.thread_time() - started_s) / MOST_TIME_SHARE
 
     def _join(self) -> None:
@@ -90,3 +97,22 @@ class RunKeeper:
         except OSError as error:
             self._errors[what] = f'{self._path}: {what}: {error.strerror or error}'
             self._complain(f'{self._errors[what]}; the run goes on')
+
+
+def _free_folder(path: Path, most_bytes: int | None, complain: Callable[[str], None]) -> RunFolder:
+    """The folder, or the next with a number that holds no other run: what was measured is never mixed or lost.
+
+    :raises RunFolderError: when it cannot be made or written
+    """
+    for number in range(1, MOST_NUMBERED + 1):
+        numbered = path if number == 1 else path.with_name(f'{path.name}-{number}')
+        if any(log.stat().st_size for log in log_paths(numbered)):
+            continue
+        try:
+            folder = RunFolder(numbered, fresh=True, most_bytes=most_bytes)
+        except FolderInUseError:
+            continue
+        if number > 1:
+            complain(f'{path}: holds another run already; this one is kept in {numbered}')
+        return folder
+    raise RunFolderError(f'{path}: expected a folder without a run, found {MOST_NUMBERED} with one')

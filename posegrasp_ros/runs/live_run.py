@@ -14,7 +14,8 @@ from posegrasp_ros.metrics.attempt import Attempts
 from posegrasp_ros.metrics.baselines import Ledger
 from posegrasp_ros.metrics.frame_table import FrameTable
 from posegrasp_ros.metrics.irregularities import Irregularities
-from posegrasp_ros.metrics.liveness import Health, Liveness
+from posegrasp_ros.metrics.liveness import ERROR, OK, Health, Liveness
+from posegrasp_ros.metrics.losses import Loss, Losses
 from posegrasp_ros.metrics.pose_errors import ErrorTarget
 from posegrasp_ros.metrics.run import BLOCK_S, GraspTolerates, RunMetrics
 from posegrasp_ros.metrics.settled import Settled
@@ -25,6 +26,8 @@ from posegrasp_ros.runs.keeper import RunKeeper
 
 # Half an hour at 30 Hz.
 MOST_IMAGES = 50_000
+# Who looks several times a second and has not for so long stood still itself.
+STOOD_STILL_S = 1.0
 
 
 class LiveRun:
@@ -55,11 +58,25 @@ class LiveRun:
         self._clock = clock
         self._liveness, self._settled = Liveness(patience_s), Settled(patience_s)
         self._irregularities, self._truth_match = Irregularities(), TruthMatch()
-        self._attempts = Attempts()
+        self._attempts, self._losses = Attempts(), Losses()
+        self._patience_s = patience_s
         self._silent: list[str] = []
-        self._repeats = 0
+        self._repeats = self._lost_poses = 0
+        self._looked_s: float | None = None
 
     # What comes in.
+
+    def look(self) -> None:
+        """To be called several times a second, before what has come in since is taken: notices when it was not."""
+        now_s = self._clock()
+        pause_s = 0.0 if self._looked_s is None else now_s - self._looked_s
+        self._looked_s = now_s
+        if pause_s > STOOD_STILL_S:
+            self._irregularities.note('monitor stood still', f'this monitor stood still for {pause_s:.1f} s', now_s)
+            self._liveness.paused(pause_s)
+            self._settled.paused(pause_s)
+        for loss in self._losses.overdue(now_s, self._patience_s):
+            self._lose(loss, now_s)
 
     def camera(self, matrix: np.ndarray, width_px: int) -> None:
         """The camera of the images that follow; (3, 3), pixels."""
@@ -100,11 +117,17 @@ class LiveRun:
             report = read()
         now_s = self._clock()
         self._settled.image(report.stamp_ns, now_s)
+        if loss := self._losses.report(report):
+            self._lose(loss, now_s)
         self._metrics.add_report(report)
         self._liveness.report(report, now_s)
         self._attempts.report(report)
         self._keeper.append(report)
         return report
+
+    def sent(self, stage: str, publisher: str, count: int) -> None:
+        """A node says how many reports it has sent so far."""
+        self._losses.sent(stage, publisher, count, self._clock())
 
     def begin_pick(self) -> int:
         """The robot sets out with the newest plan.
@@ -143,14 +166,19 @@ class LiveRun:
         if repeats:
             self._irregularities.note('repeated message', f'{repeats} messages came for an image that had theirs: '
                                                           'the first counts', now_s, repeats)
+        lost_poses, self._lost_poses = self._metrics.lost_poses - self._lost_poses, self._metrics.lost_poses
+        if lost_poses:
+            self._irregularities.note('lost pose', f'of {lost_poses} images that perception has a pose of, it did '
+                                                   'not come: they are left out', now_s, lost_poses)
         return [*self._liveness.health(now_s), self._truth_match.health(self._settled.until_ns(now_s)),
-                self._irregularities.health(now_s), self._keeper.health()]
+                self._irregularities.health(now_s), self._verdict_health(), self._keeper.health()]
 
     def verdicts(self) -> list[dict]:
         """All images that had time to be answered, compared with the baselines; may be asked at any time."""
-        verdicts = self._metrics.live_verdicts(self._settled.until_ns(self._clock()))
-        self._forgotten += self._metrics.forget(self._most_images)
-        return verdicts
+        try:
+            return self._metrics.live_verdicts(self._settled.until_ns(self._clock()))
+        finally:
+            self._forgotten += self._metrics.forget(self._most_images)
 
     def summarise(self) -> None:
         """Write the summary of all images that had time to be answered, unless that was too dear just now.
@@ -172,9 +200,26 @@ class LiveRun:
         """Close what is kept."""
         self._keeper.close()
 
+    def _lose(self, loss: Loss, now_s: float) -> None:
+        """Reports were sent and did not come: no silence of the stage, and said."""
+        self._metrics.add_loss(loss)
+        kind = f'lost {loss.stage} report'
+        total = self._irregularities.counts[kind] + loss.count
+        self._irregularities.note(kind, f'{loss.count} reports of {loss.stage} were lost on the way, {total} so far: '
+                                        'their images are left out', now_s, loss.count)
+
+    def _verdict_health(self) -> Health:
+        """Whether every metric has its verdict."""
+        failures = self._metrics.verdict_failures
+        if not failures:
+            return Health('verdicts', OK, 'as they should be')
+        text = '; '.join(f'{name}: {error}' for name, (_, error) in failures.items())
+        return Health('verdicts', ERROR, text, {name: str(count) for name, (count, _) in failures.items()})
+
     def _summary(self, table: FrameTable) -> dict:
         provenance = {**self._about['provenance'], 'irregularities': dict(self._irregularities.counts),
-                      'forgotten_images': self._forgotten}
+                      'forgotten_images': self._forgotten, 'lost_reports': dict(self._losses.lost),
+                      'unheard_reports': dict(self._losses.unheard)}
         return {**summarise(table, self._ledger, provenance), **self._about, 'provenance': provenance}
 
     @contextmanager

@@ -15,6 +15,7 @@ from posegrasp_ros.metrics.stage_report import StageReport
 AVAILABLE = importlib.util.find_spec('prometheus_client') is not None
 # As DiagnosticStatus numbers them.
 LEVELS = {OK: 0, WARN: 1, ERROR: 2, STALE: 3}
+MOST_REASONS, OTHER_REASONS = 50, 'other'
 VERDICTS = {'better': 1, 'inconclusive': 0, 'worse': -1}
 LATENCY_BUCKETS_S = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
@@ -49,6 +50,7 @@ class PrometheusEndpoint:
                              registry=registry)
         self._verdict = Gauge('posegrasp_verdict', '1 better than the baseline, 0 inconclusive, -1 worse.',
                               ('metric', 'baseline', 'kind'), registry=registry)
+        self._reasons: set[str] = set()
         self._server = _open(address, port, make_wsgi_app(registry))
         self._thread = Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
@@ -64,9 +66,16 @@ class PrometheusEndpoint:
 
     def report(self, report: StageReport) -> None:
         """A stage has said something."""
-        self._reports.labels(report.stage, '' if report.ok else report.reason).inc()
+        self._reports.labels(report.stage, '' if report.ok else self._known_reason(report.reason)).inc()
         if 'latency_ms' in report.numbers:
             self._latency.labels(report.stage).observe(report.numbers['latency_ms'] / 1000)
+
+    def _known_reason(self, reason: str) -> str:
+        """The reason, as long as there are not too many: each makes a time series of its own."""
+        if reason not in self._reasons and len(self._reasons) >= MOST_REASONS:
+            return OTHER_REASONS
+        self._reasons.add(reason)
+        return reason
 
     def health(self, healths: Iterable[Health]) -> None:
         """How all tasks are now."""

@@ -6,6 +6,9 @@ import datetime
 import hashlib
 import json
 import platform
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
 
@@ -28,11 +31,10 @@ DISTRIBUTIONS = {
 }
 
 
-def describe_run(card: ModelCard | None = None, bags: list[Path] | None = None, seed: int | None = None,
+def describe_run(card: ModelCard | None = None, seed: int | None = None,
                  configuration: dict | None = None) -> dict:
-    """Provenance of a run, ready for the summary.
+    """Provenance of a run, ready for the summary; that of recordings is told by :class:`BagDescriptions`.
 
-    :param bags: recordings that were read; their files are listed with names, sizes and a hash of them all
     :param seed: of whatever was random in the run
     :param configuration: what else the results depend on, plain values
     """
@@ -45,8 +47,6 @@ def describe_run(card: ModelCard | None = None, bags: list[Path] | None = None, 
     }
     if card is not None:
         provenance['model'] = describe_model(card)
-    if bags is not None:
-        provenance['bags'] = [describe_bag(Path(bag)) for bag in bags]
     if seed is not None:
         provenance['seed'] = seed
     if configuration is not None:
@@ -60,24 +60,76 @@ def describe_model(card: ModelCard) -> dict:
     return {'name': card.name, 'sha256': card.network_sha256, 'card_sha256': card.sha256}
 
 
-def describe_bag(path: Path) -> dict:
+class BagDescriptions:
+    """Descriptions of recordings as :func:`describe_bag` gives them, made in a thread while the recordings are read.
+
+    As a context manager: whatever is not described at its end stays without a hash.
+
+    :ivar total_bytes: to be hashed
+    :ivar hashed_bytes: so far
+    """
+
+    def __init__(self, paths: Sequence[str | Path]):
+        self._paths = [Path(path) for path in paths]
+        self.total_bytes = sum(file.stat().st_size for path in self._paths for file in _files(path))
+        self.hashed_bytes = 0
+        self._stopped = threading.Event()
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix='hash')
+        self._described = [self._pool.submit(describe_bag, path, self._goes_on) for path in self._paths]
+
+    def __enter__(self) -> BagDescriptions:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.stop()
+        self._pool.shutdown()
+
+    @property
+    def are_done(self) -> bool:
+        return all(each.done() for each in self._described)
+
+    def stop(self) -> None:
+        """Hash no more."""
+        self._stopped.set()
+
+    def result(self) -> list[dict]:
+        """Wait for all of them.
+
+        :raises OSError: when a file cannot be read
+        """
+        return [each.result() for each in self._described]
+
+    def _goes_on(self, count: int) -> bool:
+        self.hashed_bytes += count
+        return not self._stopped.is_set()
+
+
+def describe_bag(path: Path, goes_on: Callable[[int], bool] = lambda count: True) -> dict:
     """A recording's name, its files with their sizes in bytes, of very many their number and sum, a hash, and
     whether it shows a simulation.
 
     The hash is that of a single file's bytes; of several files that of their names and hashes, sorted by name, as
     ``sha256sum`` prints them.
+
+    :param goes_on: takes how many bytes more were hashed, and tells whether to go on; where not the hash is None
     """
-    files = sorted(file for file in path.rglob('*') if file.is_file()) if path.is_dir() else [path]
+    files = _files(path)
     sizes = {
         file.relative_to(path).as_posix() if path.is_dir() else file.name: file.stat().st_size for file in files
     }
-    hashes = [_sha256(file) for file in files]
-    if len(files) != 1:
+    hashes = [_sha256(file, goes_on) for file in files]
+    whole = hashes[0] if len(files) == 1 else None
+    if len(files) != 1 and None not in hashes:
         lines = ''.join(f'{each}  {name}\n' for each, name in zip(hashes, sizes))
-        hashes = [hashlib.sha256(lines.encode()).hexdigest()]
+        whole = hashlib.sha256(lines.encode()).hexdigest()
     if len(sizes) > MOST_FILES_NAMED:
         sizes = {f'{len(sizes)} files': sum(sizes.values())}
-    return {'name': path.name, 'files': sizes, 'sha256': hashes[0], 'simulated': _is_simulated(path)}
+    return {'name': path.name, 'files': sizes, 'sha256': whole, 'simulated': _is_simulated(path)}
+
+
+def _files(path: Path) -> list[Path]:
+    """Of a recording."""
+    return sorted(file for file in path.rglob('*') if file.is_file()) if path.is_dir() else [path]
 
 
 def _is_simulated(path: Path) -> bool:
@@ -91,12 +143,16 @@ def _is_simulated(path: Path) -> bool:
         return False  # no recording of rosbag2, or one of which nobody can say
 
 
-def _sha256(path: Path) -> str:
-    """Hash of a file of any size, lower-case hex."""
+def _sha256(path: Path, goes_on: Callable[[int], bool]) -> str | None:
+    """Hash of a file of any size, lower-case hex; None when it is not to go on."""
     digest = hashlib.sha256()
+    if not goes_on(0):
+        return None
     with path.open('rb') as file:
         while block := file.read(BLOCK_BYTES):
             digest.update(block)
+            if not goes_on(len(block)):
+                return None
     return digest.hexdigest()
 
 

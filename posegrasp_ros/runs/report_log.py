@@ -34,7 +34,8 @@ class ReportLog:
         self._most_part_bytes = most_bytes // PARTS if most_bytes else None
         if fresh:
             for path in log_paths(folder):
-                path.unlink()
+                if path.stat().st_size:
+                    path.unlink()
         self._open()
 
     def append(self, line: bytes) -> None:

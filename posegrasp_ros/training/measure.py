@@ -17,9 +17,11 @@ from posegrasp_ros.estimation.model_card import (
     CARD_NAME,
     SCORE_FIGURES,
     ModelCard,
+    ModelCardError,
     load_model_card,
     write_card,
 )
+from posegrasp_ros.file_lock import locked
 from posegrasp_ros.geometry import vector_from_rotation
 from posegrasp_ros.images import encode_jpeg
 from posegrasp_ros.mesh import Mesh
@@ -83,7 +85,15 @@ def measure(folder: Path, seed: int, progress: bool = True) -> Path:
     measured, in what no fit touches.
 
     :return: path of the model card
+    :raises ModelCardError: when another process does the same
     """
+    with locked(folder / CARD_NAME, 0.0) as held:
+        if not held:
+            raise ModelCardError(f'{folder / CARD_NAME}: another process is measuring this model: wait for it')
+        return _measure(folder, seed, progress)
+
+
+def _measure(folder: Path, seed: int, progress: bool) -> Path:
     uncalibrated = replace(load_model_card(folder), score={}, covariance_scale=(1.0, 1.0))
     # scenes of their own: neither the training's nor those that a recording with a small seed holds
     rng = np.random.default_rng((seed, 0x5EED))

@@ -1,0 +1,32 @@
+"""Files that are there whole or not at all, whenever the process that writes them is killed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+
+def write_whole(path: Path, text: str, check: Callable[[Path], object] | None = None) -> None:
+    """Write beside the file, put that on the disk, then rename: a reader sees the old text or the new.
+
+    :param path: a link stays one, and what it leads to is written
+    :param check: reads what was written, and raises where that is none; the old text stays then
+    :raises OSError: when the disk is full, or the folder cannot be written
+    """
+    path = path.resolve()
+    partial = path.with_name(f'.{path.name}.{os.getpid()}.partial')
+    try:
+        with open(partial, 'w', encoding='utf-8') as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        if check:
+            check(partial)
+        partial.replace(path)
+    except BaseException:
+        # On a full disk the half of it would only be in the way.
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise
