@@ -12,7 +12,6 @@ from posegrasp_ros.bags.truths import TOLERANCE_MS
 from posegrasp_ros.commands.options import (
     DONE,
     GATE_FAILED,
-    INTERRUPTED,
     command,
     estimator_option,
     gripper_option,
@@ -20,6 +19,7 @@ from posegrasp_ros.commands.options import (
     threads_option,
 )
 from posegrasp_ros.estimation.create import ESTIMATORS
+from posegrasp_ros.interruption import exit_code
 
 
 def add_evaluate(commands) -> None:
@@ -123,7 +123,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     print(format_table(summary))
     print(f'\nreport: {options.out / "report.html"}')
     if not summary['provenance']['complete']:
-        return INTERRUPTED
+        return exit_code()
     return _gate(summary, ledger) if options.gate else DONE
 
 

@@ -68,6 +68,11 @@ class StageReporter:
         report = StageReport(stamp_ns, self._stage, not reason, reason, numbers, words or {})
         self._publisher.publish(to_report(report))
 
+    @property
+    def listeners(self) -> int:
+        """How many subscribe to the reports."""
+        return self._publisher.get_subscription_count()
+
     def wait_until_received(self, limit: Duration) -> None:
         """Return when every subscriber has every report, or the limit is over."""
         self._publisher.wait_for_all_acked(limit)
