@@ -5,6 +5,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 PICKS ?= 20
 SEED ?= 1
+TESTS ?= test
+
+# The tests run on what users get: the wheel made from the source distribution, in an environment outside the
+# checkout. The environment is made anew when setup.py changes; the wheel is built and installed every time.
+CACHE := $(or $(XDG_CACHE_HOME),$(if $(HOME),$(HOME)/.cache),/tmp)
+WHEEL_ENV ?= $(CACHE)/posegrasp_ros-test/$(shell echo '$(CURDIR)' | cksum | cut -d ' ' -f 1)
+WHEEL_BIN := $(WHEEL_ENV)/bin
+DEPENDENCIES := $(shell cat setup.py | cksum)
 
 # Everything talks over the loopback only; rendering needs no screen.
 export ROS_AUTOMATIC_DISCOVERY_RANGE := LOCALHOST
@@ -21,37 +29,52 @@ fi; }
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint clean
+.PHONY: help setup demo test test-fast lint clean python osmesa wheel
 
 help:  ## Show this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
-setup: $(VENV)/.installed $(VENV)/.osmesa  ## Make the virtual environment and install what is missing
+setup: $(VENV)/.installed osmesa  ## Make the virtual environment and install what is missing
 
 demo: setup  ## Pick PICKS=20 times in simulation over real ROS topics, then show the report's path
 	$(BIN)/posegrasp demo --picks $(PICKS) --seed $(SEED)
 
-test: setup  ## Run all tests
-	$(BIN)/python -m pytest -q
+test: wheel osmesa  ## Build and install the wheel, run all tests (or TESTS=test/test_x.py) on it
+	cd $(WHEEL_ENV) && $(WHEEL_BIN)/pytest -q --config-file $(CURDIR)/pyproject.toml --rootdir $(CURDIR) --installed \
+		$(abspath $(TESTS))
+
+test-fast: setup  ## Run all tests (or TESTS=...) on the checkout as it is
+	$(BIN)/python -m pytest -q $(TESTS)
 
 lint: setup  ## Check style
 	$(BIN)/ruff check .
 
-clean:  ## Remove the virtual environment and everything built
-	rm -rf $(VENV) build install log *.egg-info .pytest_cache .ruff_cache
+clean:  ## Remove the virtual environments and everything built
+	rm -rf $(VENV) $(WHEEL_ENV) build dist install log *.egg-info .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(VENV)/.installed: setup.py setup.cfg
+python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 10) <= v <= (3, 13) or sys.exit(f"$(PYTHON) is Python {v[0]}.{v[1]}; expected 3.10 to 3.13: make PYTHON=python3.12")'
-	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { rm -rf $(VENV); $(PYTHON) -m ensurepip --version >/dev/null 2>&1 \
-		|| $(call system_package,python3-venv,Python's venv); }
+	@$(PYTHON) -m ensurepip --version >/dev/null 2>&1 || $(call system_package,python3-venv,Python's venv)
+
+$(VENV)/.installed: setup.py setup.cfg | python
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || rm -rf $(VENV)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable '.[ros,sim,dev]'
 	$(BIN)/posegrasp check models/box >/dev/null  # compiles what is compiled once
 	@touch $@
 
+wheel: | python
+	@[ "$$(cat $(WHEEL_ENV)/.dependencies 2>/dev/null)" = '$(DEPENDENCIES)' ] || rm -rf $(WHEEL_ENV)
+	test -x $(WHEEL_BIN)/python || { $(PYTHON) -m venv $(WHEEL_ENV) && $(WHEEL_BIN)/python -m pip install --quiet build; }
+	rm -rf *.egg-info $(WHEEL_ENV)/dist  # it lists files of former builds, which would be packed again
+	$(WHEEL_BIN)/python -m build --outdir $(WHEEL_ENV)/dist >$(WHEEL_ENV)/build.log 2>&1 || { cat $(WHEEL_ENV)/build.log; exit 1; }
+	test -e $(WHEEL_ENV)/.dependencies || $(WHEEL_BIN)/python -m pip install --quiet "$$(echo $(WHEEL_ENV)/dist/*.whl)[ros,sim,dev]"
+	$(WHEEL_BIN)/python -m pip install --quiet --force-reinstall --no-deps $(WHEEL_ENV)/dist/*.whl
+	cd $(WHEEL_ENV) && $(WHEEL_BIN)/posegrasp check box >/dev/null  # compiles what is compiled once
+	@echo '$(DEPENDENCIES)' >$(WHEEL_ENV)/.dependencies
+
 # MuJoCo renders without a screen through OSMesa, a system library.
-$(VENV)/.osmesa: $(VENV)/.installed
-	@[ "$(MUJOCO_GL)" != osmesa ] || $(BIN)/python -c 'import ctypes.util, sys; sys.exit(not ctypes.util.find_library("OSMesa"))' \
+osmesa: | python
+	@[ "$(MUJOCO_GL)" != osmesa ] || $(PYTHON) -c 'import ctypes.util, sys; sys.exit(not ctypes.util.find_library("OSMesa"))' \
 		|| $(call system_package,libosmesa6,OSMesa; with a GPU make MUJOCO_GL=egl does without)
-	@touch $@

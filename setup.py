@@ -78,6 +78,6 @@ setup(
         'console_scripts': [
             f'{node} = {PACKAGE}.nodes.{node}:main'
             for node in ('perception_node', 'grasp_planner_node', 'monitor_node', 'simulator_node')
-        ] + [f'posegrasp = {PACKAGE}.cli:main'],
+        ] + [f'posegrasp = {PACKAGE}.cli:script'],
     },
 )

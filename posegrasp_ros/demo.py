@@ -6,15 +6,14 @@ import datetime
 import importlib.util
 import json
 import os
-import signal
+import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tqdm import tqdm
 
-from posegrasp_ros.errors import BadInput
+from posegrasp_ros.errors import BadInput, PipelineFailed, one_line
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.graph import NODES
 from posegrasp_ros.node_processes import NodeProcesses, free_domain
@@ -23,13 +22,15 @@ from posegrasp_ros.resources import model_folder
 from posegrasp_ros.runs.folder import REPORT_NAME, REPORTS_NAME, SUMMARY_NAME
 
 POLL_S = 0.1
-# A machine under load takes its time to import and to find one another; then a pick takes a second or two.
-START_WITHIN_S, PICK_WITHIN_S = 120.0, 120.0
-LAST_REPORT_WITHIN_S = 3.0
+# On a machine under load the nodes take minutes to import, compile and find one another, and the monitor may be
+# busy for as long as all picks take: as long as all of them run, silence is no failure yet.
+GIVE_UP_AFTER_S = 600.0
+SAY_EVERY_S = 20.0
+BAD_INPUT = 2
 
 
 class DemoError(BadInput):
-    """The demo cannot run, or a node did not do its part."""
+    """The demo cannot run with what it was given."""
 
 
 def run_demo(picks: int = 20, seed: int = 1, out: str | Path | None = None, estimator: str = 'onnx',
@@ -42,8 +43,8 @@ def run_demo(picks: int = 20, seed: int = 1, out: str | Path | None = None, esti
     :param estimator: what perception uses
     :param model: model folder; None for the shipped box
     :return: the run's summary
-    :raises DemoError: when ROS 2 is not there, or a node ends or keeps silent
-    :raises BadInput: when the model folder or the run folder cannot be used
+    :raises BadInput: when ROS 2 is not there, or the model folder or the run folder cannot be used
+    :raises PipelineFailed: when a node ends or all keep silent
     """
     if importlib.util.find_spec('rclpy') is None:
         raise DemoError('demo: expected ROS 2, found no rclpy; source a ROS 2 install or in the checkout '
@@ -55,13 +56,14 @@ def run_demo(picks: int = 20, seed: int = 1, out: str | Path | None = None, esti
     # os.path.exists, unlike pathlib, takes a folder that may not be read for one without the file.
     if os.path.exists(folder / REPORTS_NAME):
         raise DemoError(f'{folder}: expected an empty run folder, found a {REPORTS_NAME}; choose another')
-    with _terminated_like_interrupted(), free_domain() as domain, NodeProcesses(folder / 'nodes', domain) as nodes:
+    with free_domain() as domain, NodeProcesses(folder / 'nodes', domain) as nodes:
         _start(nodes, folder, card.folder.absolute(), estimator, picks, seed)
-        _watch(nodes, folder / REPORTS_NAME, picks, progress)
+        watch(nodes, folder / REPORTS_NAME, picks, progress)
         nodes.stop('monitor', 'perception', 'grasp_planner')
     summary_path = folder / SUMMARY_NAME
     if not summary_path.is_file():
-        raise DemoError(f'{summary_path}: the monitor has written no summary; see {nodes.log_path("monitor")}')
+        raise PipelineFailed(f'{summary_path}: the monitor has written no summary; see '
+                             f'{nodes.log_path("monitor")}')
     summary = json.loads(summary_path.read_text(encoding='utf-8'))
     print(f'{format_table(summary)}\n\nReport: {folder / REPORT_NAME}')
     return summary
@@ -81,65 +83,67 @@ def _start(nodes: NodeProcesses, folder: Path, model: Path, estimator: str, pick
                               'wait_for_monitor': True})
 
 
-def _watch(nodes: NodeProcesses, reports: Path, picks: int, progress: bool) -> None:
-    """Show the picks as they are reported, until the last one is."""
-    deadline_s, done, lifted = time.monotonic() + START_WITHIN_S, 0, 0
+def watch(nodes: NodeProcesses, reports: Path, picks: int, progress: bool = True,
+          wait: Callable[[float], None] = time.sleep, clock: Callable[[], float] = time.monotonic) -> None:
+    """Show the picks as the monitor writes them down, until it has the last one.
+
+    :param reports: the monitor's file
+    :param wait: for so many seconds
+    :param clock: steady, seconds
+    :raises DemoError: when a node finds what it was given unusable
+    :raises PipelineFailed: when a node ends too early, or nothing comes for :data:`GIVE_UP_AFTER_S`
+    """
+    heard_s, said_s, done, lifted = clock(), clock(), 0, 0
     with tqdm(total=picks, desc='picks', unit='pick', disable=None if progress else True) as bar:
         for ok in _outcomes(reports):
-            now_s = time.monotonic()
             if ok is not None:
-                done, lifted, deadline_s = done + 1, lifted + ok, now_s + PICK_WITHIN_S
+                done, lifted, heard_s, said_s = done + 1, lifted + ok, clock(), clock()
                 bar.set_postfix_str(f'{lifted} lifted', refresh=False)
                 bar.update()
-            if done == picks:
-                return
-            if ok is None:
-                deadline_s = _check(nodes, done, picks, now_s, deadline_s)
+                if done == picks:
+                    return
+                continue
+            _check(nodes, done, picks, clock() - heard_s)
+            if progress and clock() - said_s >= SAY_EVERY_S:
+                said_s = clock()
+                bar.write(f'no news for {said_s - heard_s:.0f} s after {done} of {picks} picks; still waiting. '
+                          f'{_last_words(nodes)}', file=sys.stderr)
+            wait(POLL_S)
 
 
-def _check(nodes: NodeProcesses, done: int, picks: int, now_s: float, deadline_s: float) -> float:
-    """The deadline as it is now.
+def _check(nodes: NodeProcesses, done: int, picks: int, silent_s: float) -> None:
+    """Whether it is worth waiting on.
 
-    :raises DemoError: when a node has ended too early or the deadline is over
+    :param silent_s: how long there has been no news
     """
     for name in nodes.ended():
-        if name != 'simulator' or nodes.exit_code(name):
-            raise DemoError(f'{name} ended with exit code {nodes.exit_code(name)} after {done} of {picks} picks; '
-                            f'it said: {nodes.last_words(name)}')
-        # The last reports may still be on their way to the monitor.
-        deadline_s = min(deadline_s, now_s + LAST_REPORT_WITHIN_S)
-    if now_s > deadline_s:
-        said = '; '.join(f'{name}: {nodes.last_words(name)}' for name in NODES)
-        raise DemoError(f'demo: no news after {done} of {picks} picks; the nodes said last: {said}')
-    return deadline_s
+        code = nodes.exit_code(name)
+        # The simulator ends with the last pick; its reports may still be on their way to the monitor.
+        if name != 'simulator' or code:
+            failure = DemoError if code == BAD_INPUT else PipelineFailed
+            raise failure(f'{name} ended with exit code {code} after {done} of {picks} picks; it said: '
+                          f'{nodes.last_words(name)}')
+    if silent_s > GIVE_UP_AFTER_S:
+        raise PipelineFailed(f'demo: no news for {silent_s:.0f} s after {done} of {picks} picks. {_last_words(nodes)}')
+
+
+def _last_words(nodes: NodeProcesses) -> str:
+    said = '; '.join(f'{name}: {nodes.last_words(name) or "nothing yet"}' for name in NODES)
+    return one_line(f'The nodes said last: {said}')
 
 
 def _outcomes(reports: Path) -> Iterator[bool | None]:
     """Whether each pick lifted, as the monitor writes it down; None again and again while there is no news."""
     while not reports.is_file():
         yield None
-        time.sleep(POLL_S)
     with reports.open(encoding='utf-8') as file:
         line = ''
         while True:
             line += file.readline()
             if not line.endswith('\n'):
                 yield None
-                time.sleep(POLL_S)
                 continue
             report = json.loads(line)
             line = ''
             if report['stage'] == 'execution':
                 yield report['ok']
-
-
-@contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
-    """Let SIGTERM unwind as Ctrl-C does, so that the nodes are ended."""
-    def interrupt(*_):
-        raise KeyboardInterrupt
-    previous = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)

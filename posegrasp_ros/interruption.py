@@ -1,17 +1,39 @@
-"""Ctrl-C between two steps of a long run instead of in the middle of one."""
+"""Ctrl-C and SIGTERM: the same to us, between two steps of a long run instead of in the middle of one."""
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_last: int = signal.SIGINT
+
+
+def raise_interrupts() -> None:
+    """From now on Ctrl-C and SIGTERM raise KeyboardInterrupt, also where the shell started us with Ctrl-C ignored,
+    as scripts do with what they start in the background."""
+    for number in SIGNALS:
+        signal.signal(number, _interrupt)
+
+
+def end_at_interrupts() -> None:
+    """From now on both end the process at once: there is nothing left that could be cleaned up."""
+    for number in SIGNALS:
+        signal.signal(number, lambda number, stack: os._exit(128 + number))
+
+
+def exit_code() -> int:
+    """Of a process that ended early because of the last such signal, as shells have it: 130 or 143."""
+    return 128 + _last
+
 
 @contextmanager
 def interrupt_noted() -> Iterator[Callable[[], bool]]:
-    """Within this the first Ctrl-C is only noted; gives a function that tells whether it came. The second one
-    is as ever.
+    """Within this the first Ctrl-C or SIGTERM is only noted; gives a function that tells whether it came. The second
+    one is as ever.
 
     Where signals are not ours to take, in a thread, nothing is noted.
     """
@@ -20,7 +42,8 @@ def interrupt_noted() -> Iterator[Callable[[], bool]]:
     def note(number, stack) -> None:
         nonlocal was_interrupted
         if was_interrupted:
-            raise KeyboardInterrupt
+            _interrupt(number, stack)
+        _remember(number)
         was_interrupted = True
 
     with _handling_interrupts(note):
@@ -29,10 +52,20 @@ def interrupt_noted() -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def interrupts_ignored() -> Iterator[None]:
-    """Processes that are started within this never hear Ctrl-C, which reaches the whole group; the parent ends
-    them."""
+    """Processes that are started within this never hear either signal, which may reach the whole group; the parent
+    ends them."""
     with _handling_interrupts(signal.SIG_IGN):
         yield
+
+
+def _remember(number: int) -> None:
+    global _last
+    _last = number
+
+
+def _interrupt(number, stack) -> None:
+    _remember(number)
+    raise KeyboardInterrupt
 
 
 @contextmanager
@@ -40,8 +73,9 @@ def _handling_interrupts(handler) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, handler)
+    before = [(number, signal.signal(number, handler)) for number in SIGNALS]
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, former in before:
+            signal.signal(number, former)

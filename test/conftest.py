@@ -12,6 +12,7 @@ import pytest
 import yaml
 from hand_made_bags import frames
 
+import posegrasp_ros
 from posegrasp_ros.bags.writer import BagWriter
 from posegrasp_ros.mesh import load_mesh
 from posegrasp_ros.node_processes import node_environment
@@ -27,9 +28,22 @@ NEED_ROS = ['test_nodes_*.py', 'test_messages.py', 'test_markers.py', 'test_para
 collect_ignore_glob = [] if HAS_ROS else NEED_ROS
 
 
-def pytest_report_header() -> str:
-    """Say aloud what is left out."""
-    return '' if HAS_ROS else f'rclpy is not installed: {", ".join(NEED_ROS)} are left out'
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption('--installed', action='store_true', help='test an install, and never a checkout by mistake')
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse to test the checkout where an install is asked for."""
+    package, checkout = Path(posegrasp_ros.__file__).parent, Path(__file__).resolve().parent.parent
+    if config.getoption('--installed') and package.resolve().parent == checkout:
+        raise pytest.UsageError(f'--installed: expected posegrasp_ros from an install, found {package}: run from '
+                                'another folder, without PYTHONPATH and in an environment with the wheel')
+
+
+def pytest_report_header() -> list[str]:
+    """Say aloud what is tested and what is left out."""
+    left_out = [] if HAS_ROS else [f'rclpy is not installed: {", ".join(NEED_ROS)} are left out']
+    return [f'posegrasp_ros: {Path(posegrasp_ros.__file__).parent}', *left_out]
 
 
 @pytest.fixture(scope='session')

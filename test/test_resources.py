@@ -3,6 +3,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -75,9 +76,7 @@ def test_a_missing_file_is_named():
 
 def test_setup_package_and_manifest_state_one_version():
     manifest = ElementTree.parse(share_folder() / 'package.xml').getroot()
-    setup = PACKAGE.parent / 'setup.py'
-    assert manifest.findtext('version') == posegrasp_ros.__version__
-    assert not setup.is_file() or f"version='{posegrasp_ros.__version__}'" in setup.read_text()
+    assert manifest.findtext('version') == posegrasp_ros.__version__ == version('posegrasp_ros')
 
 
 def test_a_model_is_named_by_its_folder_or_as_shipped(tmp_path, monkeypatch):

@@ -21,6 +21,8 @@ from posegrasp_ros.ros.parameters import pose_values
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec('mujoco') is None, reason='MuJoCo is not installed')
 SHIPPED = resource_path('models/box')
+# Of the processes that these tests start, to tell them from those of other tests that run at the same time.
+os.environ['POSEGRASP_TESTS'] = str(os.getpid())
 
 
 def running_nodes() -> list[str]:
@@ -31,7 +33,7 @@ def running_nodes() -> list[str]:
             with open(f'/proc/{process}/cmdline', encoding='utf-8') as file:
                 line = file.read()
             with open(f'/proc/{process}/environ', encoding='utf-8', errors='replace') as file:
-                mine = f'PYTEST_CURRENT_TEST={os.environ["PYTEST_CURRENT_TEST"].split(" ")[0]}' in file.read()
+                mine = f'POSEGRASP_TESTS={os.getpid()}\0' in file.read()
         except OSError:
             continue
         if 'posegrasp_ros.nodes' in line and mine:

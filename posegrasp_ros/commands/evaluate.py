@@ -13,7 +13,6 @@ from posegrasp_ros.camera_info import RECTIFIED
 from posegrasp_ros.commands.options import (
     DONE,
     GATE_FAILED,
-    INTERRUPTED,
     command,
     estimator_option,
     gripper_option,
@@ -21,6 +20,7 @@ from posegrasp_ros.commands.options import (
     threads_option,
 )
 from posegrasp_ros.estimation.create import ESTIMATORS
+from posegrasp_ros.interruption import exit_code
 
 
 def add_evaluate(commands) -> None:
@@ -131,7 +131,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     print(format_table(summary))
     print(f'\nreport: {options.out / "report.html"}')
     if not summary['provenance']['complete']:
-        return INTERRUPTED
+        return exit_code()
     return _gate(summary, ledger) if options.gate else DONE
 
 

@@ -9,7 +9,7 @@ from posegrasp_ros.estimation.create import ESTIMATORS
 from posegrasp_ros.grasping.gripper import DEFAULT_GRIPPER, shipped_grippers
 from posegrasp_ros.resources import SHIPPED_MODELS, model_folder
 
-DONE, BAD_INPUT, GATE_FAILED, INTERRUPTED = 0, 2, 3, 130
+DONE, GATE_FAILED = 0, 3
 
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):

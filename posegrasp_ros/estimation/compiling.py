@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from posegrasp_ros.camera import Camera
+from posegrasp_ros.compiled import FOLDER
 from posegrasp_ros.estimation.refine import Refiner
 from posegrasp_ros.estimation.solve import solve_pose
 from posegrasp_ros.geometry import make_transform
@@ -30,8 +31,9 @@ def compile_alignment(refiner: Refiner | None) -> None:
 
 @contextmanager
 def _announced() -> Iterator[None]:
+    how_often = 'for this machine, once' if FOLDER else 'for this process'
     timer = threading.Timer(PATIENCE_S, print, [
-        'posegrasp: compiling the alignment for this machine, once, for about half a minute'],
+        f'posegrasp: compiling the alignment {how_often}, for about half a minute'],
         {'file': sys.stderr, 'flush': True})
     timer.start()
     try:

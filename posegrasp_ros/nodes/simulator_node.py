@@ -140,10 +140,22 @@ class SimulatorNode(AutostartLifecycleNode):
 
     def _is_connected(self) -> bool:
         """Whether somebody watches the camera and somebody plans: nothing is tried before."""
-        planners = [self.count_publishers(self.resolve_topic_name(topic)) for topic in ('approach', 'gripper')]
+        planners = [self._publishers_of('approach'), self._publishers_of('gripper')]
         watching = self._image_out.get_subscription_count() and self._info_out.get_subscription_count()
-        monitored = self._info_out.get_subscription_count() > 1 and self._truth_out.get_subscription_count()
-        return bool(watching and all(planners) and (monitored or not self.parameters.wait_for_monitor))
+        return bool(watching and all(planners) and (self._is_monitored() or not self.parameters.wait_for_monitor))
+
+    def _is_monitored(self) -> bool:
+        """Whether the monitor listens beside us to the stages, and to what we publish: no report is lost to it."""
+        listening = [self._info_out.get_subscription_count() > 1, self._truth_out.get_subscription_count(),
+                     self._reporter.listeners]
+        return all(listening) and all(self._publishers_of(topic) and self._subscribers_of(topic) > 1
+                                      for topic in ('perception_report', 'planning_report'))
+
+    def _publishers_of(self, topic: str) -> int:
+        return self.count_publishers(self.resolve_topic_name(topic))
+
+    def _subscribers_of(self, topic: str) -> int:
+        return self.count_subscribers(self.resolve_topic_name(topic))
 
     def _is_done(self) -> bool:
         return 0 < self.parameters.picks <= self._index

@@ -76,6 +76,11 @@ class StageReporter:
             self._sent += 1
         self._publisher.publish(message)
 
+    @property
+    def listeners(self) -> int:
+        """How many subscribe to the reports."""
+        return self._publisher.get_subscription_count()
+
     def wait_until_received(self, limit: Duration) -> None:
         """Return when every subscriber has every report, or the limit is over."""
         self._publisher.wait_for_all_acked(limit)

@@ -1,0 +1,1 @@
+"""Run folders: what a run says is kept, bounded and summed up."""

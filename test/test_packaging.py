@@ -1,0 +1,62 @@
+"""What is installed is what the repository holds: no module and no data file more or less."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import subprocess
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+PACKAGE = 'posegrasp_ros'
+SHARED = ('config/', 'launch/', 'models/', 'rviz/')
+
+
+@pytest.fixture(scope='module')
+def installed() -> set[str]:
+    """Files of the wheel, those of share/ by their path below the prefix."""
+    names = {str(path).lstrip('./') for path in importlib.metadata.files(PACKAGE)
+             if '__pycache__' not in path.parts and not path.parts[0].endswith('.dist-info')}
+    if not any(name.startswith(f'{PACKAGE}/') for name in names):
+        pytest.skip(f'{PACKAGE} is installed editable; make test installs the wheel')
+    return names
+
+
+@pytest.fixture(scope='module')
+def tracked() -> list[str]:
+    """Files of the repository."""
+    if not (CHECKOUT / '.git').exists():
+        pytest.skip(f'{CHECKOUT}: no repository to compare with')
+    done = subprocess.run(['git', '-C', CHECKOUT, 'ls-files', '-z'], capture_output=True, text=True, check=True)
+    return done.stdout.rstrip('\0').split('\0')
+
+
+def test_the_wheel_has_the_modules_and_data_of_the_repository(installed, tracked):
+    expected = {name for name in tracked if name.startswith(f'{PACKAGE}/')}
+    expected |= {f'share/{PACKAGE}/{name}' for name in tracked if name.startswith(SHARED)}
+    expected |= {f'share/{PACKAGE}/package.xml', f'share/ament_index/resource_index/packages/{PACKAGE}'}
+    found = {name for name in installed if not name.startswith('bin/')}
+    assert sorted(expected - found) == [], 'in the repository, not in the wheel'
+    assert sorted(found - expected) == [], 'in the wheel, not in the repository (forgotten by git add, or ignored?)'
+
+
+def test_every_command_is_installed_and_leads_to_a_function(installed):
+    scripts = importlib.metadata.distribution(PACKAGE).entry_points.select(group='console_scripts')
+    assert {f'bin/{script.name}' for script in scripts} == {name for name in installed if name.startswith('bin/')}
+    for script in scripts:
+        module, _, function = script.value.partition(':')
+        assert f'def {function}(' in Path(importlib.util.find_spec(module).origin).read_text(), script
+
+
+def test_every_folder_of_modules_is_a_package(tracked):
+    folders = {Path(name).parent for name in tracked if name.startswith(f'{PACKAGE}/') and name.endswith('.py')}
+    assert [str(folder) for folder in sorted(folders) if f'{folder}/__init__.py' not in tracked] == []
+
+
+def test_no_ignore_rule_hides_a_file_of_the_package(tracked):
+    made = subprocess.run(['git', '-C', CHECKOUT, 'ls-files', '-z', '--others', '--ignored', '--exclude-standard',
+                           '--', PACKAGE, *SHARED], capture_output=True, text=True, check=True)
+    hidden = [name for name in made.stdout.rstrip('\0').split('\0') if name and '__pycache__' not in name]
+    assert hidden == []
