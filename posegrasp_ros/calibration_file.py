@@ -3,58 +3,60 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
-import yaml
+import numpy as np
 
-from posegrasp_ros.camera import DISTORTION_LENGTHS, Camera, CameraError
+from posegrasp_ros.camera import Camera, CameraError
+from posegrasp_ros.camera_info import StatedCamera
 from posegrasp_ros.fields import Fields
+
+REGION = ('x_offset', 'y_offset', 'width', 'height')
 
 
 def load_camera(path: str | Path) -> Camera:
-    """The camera of a file that ROS's camera calibration wrote, or ``ros2 topic echo --once`` of a camera_info.
+    """The camera of raw images, cut and binned as stated.
+
+    From a file that ROS's camera calibration wrote, or from ``ros2 topic echo --once`` of a camera_info.
 
     :raises CameraError: when the file cannot be read, lacks a field, or describes no camera
     """
-    fields = _first_document(Path(path))
+    fields = Fields.read(path, CameraError)
     saved = 'image_width' in fields.values
-    matrix = fields.inner('camera_matrix') if saved else fields
-    distortion = fields.inner('distortion_coefficients') if saved else fields
-    width, height = (fields.number(name, 1, 65535, 'pixels') for name in
-                     (('image_width', 'image_height') if saved else ('width', 'height')))
-    _refuse_parts(fields, width, height)
-    coefficients = distortion.values.get('data' if saved else 'd', [])
-    if not isinstance(coefficients, list) or not all(isinstance(value, (int, float)) for value in coefficients):
-        raise distortion.error('data' if saved else 'd', 'a list of numbers')
-    model = fields.values.get('distortion_model') or 'plumb_bob'
-    if model not in DISTORTION_LENGTHS:
-        raise fields.error('distortion_model', ' or '.join(DISTORTION_LENGTHS))
+    inner, name = (fields.inner('camera_matrix'), 'data') if saved else (fields, 'k')
+    matrix = inner.vector(name, 9, -1e6, 1e6)
+    coefficients = _numbers(fields.inner('distortion_coefficients'), 'data') if saved else _numbers(fields, 'd')
+    size = ('image_width', 'image_height') if saved else ('width', 'height')
+    width, height = (int(fields.number(name, 1, 65535, 'pixels')) for name in size)
+    info = SimpleNamespace(
+        header=SimpleNamespace(frame_id=''), width=width, height=height,
+        distortion_model=fields.text('distortion_model') if fields.values.get('distortion_model') else '',
+        k=matrix, d=coefficients, r=np.zeros(9), p=np.zeros(12), roi=_region(fields),
+        binning_x=_count(fields, 'binning_x'), binning_y=_count(fields, 'binning_y'))
     try:
-        return Camera(int(width), int(height), matrix.vector('data' if saved else 'k', 9, -1e6, 1e6), coefficients,
-                      model)
+        return StatedCamera.from_info(info).raw
     except CameraError as error:
         raise CameraError(f'{path}: {error}') from error
 
 
-def _refuse_parts(fields: Fields, width: float, height: float) -> None:
-    """What is said of the whole chip does not hold for binned or cropped images."""
-    for name in ('binning_x', 'binning_y'):
-        if fields.values.get(name) not in (None, 0, 1):
-            raise fields.error(name, '0 or 1, an image that is not binned')
-    region = fields.values.get('roi') or {}
-    whole = {'x_offset': 0, 'y_offset': 0, 'width': width, 'height': height}
-    if not isinstance(region, dict) or any(region.get(name) not in (None, 0, whole[name]) for name in whole):
-        raise fields.error('roi', 'the whole image')
+def _numbers(fields: Fields, name: str) -> list[float]:
+    """Any number of them, none where the file says nothing."""
+    values = fields.values.get(name) or []
+    count = len(values) if isinstance(values, list) else 1
+    return fields.vector(name, count, -1e6, 1e6).tolist() if values else []
 
 
-def _first_document(path: Path) -> Fields:
-    """What the file's first document holds; ``ros2 topic echo`` writes a mark of the next behind it."""
-    try:
-        values = next(yaml.safe_load_all(path.read_text(encoding='utf-8')), None)
-    except FileNotFoundError as error:
-        raise CameraError(f'{path}: no such file') from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = ' '.join(str(error).split())
-        raise CameraError(f'{path}: expected a YAML file that can be read: {reason}') from error
-    if not isinstance(values, dict):
-        raise CameraError(f'{path}: expected the fields of a camera_info, got {type(values).__name__}')
-    return Fields(path, '', values, CameraError)
+def _region(fields: Fields) -> SimpleNamespace:
+    """sensor_msgs/RegionOfInterest; all zero, the whole image, where the file says nothing."""
+    if 'roi' not in fields.values:
+        return SimpleNamespace(**dict.fromkeys(REGION, 0))
+    region = fields.inner('roi')
+    return SimpleNamespace(**{name: _count(region, name) for name in REGION})
+
+
+def _count(fields: Fields, name: str) -> int:
+    """A whole number of 0 or more; 0 where the file says nothing."""
+    number = fields.number(name, 0, 65535, 'a whole number') if fields.values.get(name) is not None else 0
+    if number != int(number):
+        raise fields.error(name, 'a whole number')
+    return int(number)

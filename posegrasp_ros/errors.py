@@ -32,7 +32,11 @@ class PipelineFailed(RuntimeError):
 
 def quoted(value: Any) -> str:
     """A value as it is told in an error: its first characters in one line."""
-    return one_line(_cut(repr(value), LONGEST_QUOTATION))
+    try:
+        text = repr(value)
+    except ValueError:  # Python spells out no whole number of more than 4,300 digits
+        text = f'{type(value).__name__} with a number of thousands of digits'
+    return one_line(_cut(text, LONGEST_QUOTATION))
 
 
 def one_line(text: str) -> str:

@@ -6,12 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import yaml
 
-from posegrasp_ros.errors import BadInput
-
-# libyaml reads a set of 400 grasps in a tenth of the time; PyYAML may have been built without it
-_LOADER = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)
+from posegrasp_ros.data_files import read_yaml
+from posegrasp_ros.errors import BadInput, quoted
 
 
 def is_beside(known: Path, path: Path) -> bool:
@@ -40,21 +37,14 @@ class Fields:
     @classmethod
     def read(cls, path: str | Path, error_class: type[BadInput]) -> Fields:
         """The mapping that a YAML file holds; ``error_class`` when there is none."""
-        try:
-            values = yaml.load(Path(path).read_text(encoding='utf-8'), Loader=_LOADER)
-        except FileNotFoundError as error:
-            raise error_class(f'{path}: no such file') from error
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            reason = ' '.join(str(error).split())
-            raise error_class(f'{path}: expected a YAML file that can be read: {reason}') from error
+        values = read_yaml(path, error_class)
         if not isinstance(values, dict):
             raise error_class(f'{path}: expected a mapping of fields, got {type(values).__name__}')
         return cls(Path(path), '', values, error_class)
 
     def error(self, field: str, expected: str) -> BadInput:
         """What to raise when ``field`` is not as expected."""
-        found = repr(self.values[field]) if field in self.values else 'nothing'
-        found = found if len(found) <= 80 else found[:77] + '...'
+        found = quoted(self.values[field]) if field in self.values else 'nothing'
         return self.error_class(f'{self.path}: {self.prefix}{field}: expected {expected}, got {found}')
 
     def text(self, field: str) -> str:

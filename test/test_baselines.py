@@ -67,7 +67,7 @@ def changed(field, value):
     ({**GOOD, 'metrics': {'accuracy': {}}}, ["'accuracy'", 'recall_1cm_5deg']),
     ({**GOOD, 'format': 'x'}, ['format', 'posegrasp.baselines/1', "'x'"]),
     ({**GOOD, 'metrics': []}, ['metrics', 'a mapping']),
-    ('a: [', ['not valid YAML']),
+    ('a: [', ['expected a YAML file that can be read']),
     ('- 1', ['format']),
 ])
 def test_a_wrong_ledger_is_refused_in_one_line_that_names_the_field(tmp_path, data, words):

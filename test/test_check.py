@@ -137,15 +137,24 @@ def test_a_camera_info_that_was_echoed_is_read(tmp_path):
     assert camera.is_distorted and (camera.width, camera.height) == (640, 480)
 
 
+def test_region_and_binning_of_a_camera_info_are_applied(tmp_path):
+    path = tmp_path / 'camera.yaml'
+    region = {'x_offset': 100, 'y_offset': 0, 'width': 320, 'height': 240}
+    path.write_text(yaml.safe_dump({**CALIBRATION, 'roi': region, 'binning_x': 2, 'binning_y': 2}))
+    camera = load_camera(path)
+    assert (camera.width, camera.height) == (160, 120)
+    assert camera.fx == pytest.approx(MATRIX[0, 0] / 2)
+
+
 @pytest.mark.parametrize('changes, expected', [
     ({'image_width': 'wide'}, 'image_width: expected pixels between 1 and 65535'),
     ({'camera_matrix': {'data': [1.0, 2.0]}}, 'camera_matrix.data: expected 9 numbers'),
     ({'camera_matrix': {'data': [0.0] * 9}}, 'expected focal lengths above 0'),
-    ({'distortion_model': 'magic'}, 'distortion_model: expected plumb_bob or'),
-    ({'distortion_coefficients': {'data': ['a']}}, 'distortion_coefficients.data: expected a list of numbers'),
+    ({'distortion_model': 'magic'}, 'distortion_model: expected one of plumb_bob'),
+    ({'distortion_coefficients': {'data': ['a']}}, 'distortion_coefficients.data: expected 1 numbers'),
     ({'distortion_coefficients': {'data': [0.1, 0.2]}}, 'plumb_bob has 4, 5, 8, 12, 14 coefficients, got 2'),
-    ({'binning_x': 2}, 'binning_x: expected 0 or 1, an image that is not binned, got 2'),
-    ({'roi': {'x_offset': 100, 'y_offset': 0, 'width': 320, 'height': 240}}, 'roi: expected the whole image'),
+    ({'binning_x': 1.5}, 'binning_x: expected a whole number, got 1.5'),
+    ({'roi': {'x_offset': 400, 'y_offset': 0, 'width': 320, 'height': 240}}, 'roi: expected a region within'),
 ])
 def test_a_wrong_calibration_is_refused(tmp_path, changes, expected):
     path = tmp_path / 'camera.yaml'

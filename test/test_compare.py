@@ -205,8 +205,8 @@ def test_names_from_outside_are_escaped_on_the_page(tmp_path):
 
 
 @pytest.mark.parametrize('spoil, said', [
-    (lambda folder: (folder / 'summary.json').unlink(), 'no such file; expected the folder of a finished run'),
-    (lambda folder: (folder / 'summary.json').write_text('{'), 'expected the summary of a run'),
+    (lambda folder: (folder / 'summary.json').unlink(), 'no such file; expected a run folder'),
+    (lambda folder: (folder / 'summary.json').write_text('{'), 'expected a JSON file that can be read'),
     (lambda folder: (folder / 'summary.json').write_text('{"schema": "posegrasp.picks/1"}'),
      "schema: expected posegrasp.summary/1, got 'posegrasp.picks/1'"),
 ])

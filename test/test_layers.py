@@ -24,10 +24,10 @@ RESERVED = [
 ]
 # Layers from the bottom up; a module imports from its own or from one below.
 LAYERS = (
-    ('__init__', 'errors', 'file_lock', 'whole_file', 'file_hash', 'limits', 'resources', 'fields', 'processors',
-     'compiled', 'display', 'geometry', 'lens', 'camera', 'camera_info', 'camera_info_join', 'images',
-     'compressed_images', 'compressed_depth', 'packed_image', 'depth_images', 'mesh', 'mesh_family', 'colour_atlas',
-     'graph', 'calibration_file'),
+    ('__init__', 'errors', 'file_lock', 'whole_file', 'file_hash', 'limits', 'data_files', 'resources', 'fields',
+     'processors', 'compiled', 'display', 'geometry', 'lens', 'camera', 'camera_info', 'camera_info_join',
+     'images', 'compressed_images', 'compressed_depth', 'packed_image', 'depth_images', 'mesh', 'mesh_family',
+     'colour_atlas', 'graph', 'calibration_file'),
     ('estimation', 'grasping', 'metrics'),
     ('simulation', 'training', 'feasibility', 'lifecycle', 'bags', 'report', 'runs', 'evaluation', 'interruption',
      'workers', 'overlay', 'bench', 'bench_planner', 'check'),

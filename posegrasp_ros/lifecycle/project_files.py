@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,11 +11,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from posegrasp_ros.data_files import read_json
 from posegrasp_ros.errors import BadInput
 from posegrasp_ros.estimation.model_card import CARD_NAME, ModelCard, load_model_card
 from posegrasp_ros.feasibility import SCHEMA as FEASIBILITY_SCHEMA
+from posegrasp_ros.file_hash import sha256_of
 from posegrasp_ros.metrics import picks, summary
 from posegrasp_ros.metrics.baselines import Ledger, load_ledger
+from posegrasp_ros.metrics.summary_schema import summary_problem
 from posegrasp_ros.runs.folder import SUMMARY_NAME
 from posegrasp_ros.runs.state import partial_because
 
@@ -208,10 +209,9 @@ def _files(root: Path) -> Iterator[Path]:
 def _read_run(path: Path, root: Path, problems: list[str]) -> Run | None:
     """A run of ours; what is of another program is passed over, what is broken is told."""
     try:
-        content = path.read_bytes()
-        found = json.loads(content)
-    except (OSError, ValueError) as error:
-        problems.append(f'{path}: left out: {error}')
+        found = read_json(path, ProjectError)
+    except ProjectError as error:
+        problems.append(f'{error}: left out')
         return None
     schema = str(found.get('schema', '')) if isinstance(found, dict) else ''
     if not schema.startswith(OURS) or schema in NO_EVIDENCE:
@@ -219,10 +219,13 @@ def _read_run(path: Path, root: Path, problems: list[str]) -> Run | None:
     if schema not in FIELDS:
         problems.append(f'{path}: left out: schema: expected {" or ".join(FIELDS)}, got {schema}')
         return None
+    if schema == summary.SCHEMA and (problem := summary_problem(found)):
+        problems.append(f'{path}: left out: expected a summary as this version writes it: {problem}')
+        return None
     if missing := [name for name, inner in FIELDS[schema].items() if not _holds(found, name, inner)]:
         problems.append(f'{path}: left out: expected {", ".join(sorted(missing))}, as runs of this version have')
         return None
-    return Run(path.parent.relative_to(root), found, hashlib.sha256(content).hexdigest(),
+    return Run(path.parent.relative_to(root), found, sha256_of(path),
                partial_because(path.parent, found))
 
 

@@ -7,13 +7,14 @@ import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import yaml
-
-from posegrasp_ros.errors import BadInput
+from posegrasp_ros.data_files import read_yaml
+from posegrasp_ros.errors import BadInput, quoted
 from posegrasp_ros.metrics.statistics import DIRECTIONS, Interval
 from posegrasp_ros.resources import resource_path
 
 FORMAT = 'posegrasp.baselines/1'
+# Whole numbers of YAML have no end, those of the package do; NaN is below nothing.
+MOST_NUMBER = 1e300
 KINDS = ('requirement', 'published', 'scripted', 'simple_ml', 'human', 'previous')
 # Every metric with the unit in which the package states it.
 METRIC_UNITS = {
@@ -114,18 +115,13 @@ def load_ledger(path: str | Path | None = None) -> Ledger:
 
 
 def _read(path: Path) -> dict[str, MetricBaselines]:
-    if not path.is_file():
-        raise BaselineError(f'{path}: no such file; expected a ledger of baselines (YAML)')
-    try:
-        data = yaml.safe_load(path.read_text(encoding='utf-8'))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BaselineError(f'{path}: not valid YAML: {" ".join(str(error).split())}') from error
+    data = read_yaml(path, BaselineError)
     if not isinstance(data, dict) or data.get('format') != FORMAT:
         found = data.get('format') if isinstance(data, dict) else data
-        raise BaselineError(f'{path}: format: expected {FORMAT}, got {found!r}')
+        raise BaselineError(f'{path}: format: expected {FORMAT}, got {quoted(found)}')
     metrics = data.get('metrics')
     if not isinstance(metrics, dict):
-        raise BaselineError(f'{path}: metrics: expected a mapping of metric names, got {metrics!r}')
+        raise BaselineError(f'{path}: metrics: expected a mapping of metric names, got {quoted(metrics)}')
     return {name: _metric(_Place(path, f'metrics.{name}'), name, fields) for name, fields in metrics.items()}
 
 
@@ -141,7 +137,7 @@ class _Place:
 
     def check(self, holds: bool, expected: str, found: object) -> None:
         if not holds:
-            shown = 'nothing' if found is None else repr(found)
+            shown = 'nothing' if found is None else quoted(found)
             raise BaselineError(f'{self.path}: {self.field}: expected {expected}, got {shown}')
 
 
@@ -150,11 +146,12 @@ def _metric(place: _Place, name: str, fields: object) -> MetricBaselines:
     place.check(isinstance(fields, dict), 'a mapping', fields)
     factors = UNIT_FACTORS[METRIC_UNITS[name]]
     unit, direction, entries = (fields.get(key) for key in ('unit', 'direction', 'entries'))
-    place.at('unit').check(str(unit) in factors, ' or '.join(factors), unit)
+    unit = '1' if unit == 1 else unit  # without quotes YAML takes it for a number
+    place.at('unit').check(isinstance(unit, str) and unit in factors, ' or '.join(factors), unit)
     place.at('direction').check(direction in DIRECTIONS, ' or '.join(DIRECTIONS), direction)
     place.at('entries').check(isinstance(entries, list), 'a list', entries)
     return MetricBaselines(direction, tuple(
-        _entry(place.at(f'entries[{index}]'), entry, factors[str(unit)], direction)
+        _entry(place.at(f'entries[{index}]'), entry, factors[unit], direction)
         for index, entry in enumerate(entries)))
 
 
@@ -175,13 +172,14 @@ def _entry(place: _Place, fields: object, factor: float, direction: str) -> Entr
                                fields.get('interval'))
     place.at('fair').check(isinstance(fair, bool), 'true or false', fair)
     place.at('note').check(fair or bool(note), 'why the comparison is not fair', note)
+    place.at('note').check(note is None or isinstance(note, str), 'a text', note)
     interval = Interval(*(bound * factor for bound in fields['interval'])) if fields.get('interval') else None
     return Entry(fields['name'], kind, float(value) * factor, fields['source'], _date(place, fields), fair,
                  note or '', tolerance * factor, interval)
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and -MOST_NUMBER < value < MOST_NUMBER
 
 
 def _is_interval(bounds: object, value: float) -> bool:

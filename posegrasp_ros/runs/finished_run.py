@@ -12,9 +12,8 @@ from typing import NamedTuple
 
 from posegrasp_ros.errors import BadInput
 from posegrasp_ros.metrics.stage_report import StageReport
-from posegrasp_ros.metrics.summary import SCHEMA
+from posegrasp_ros.runs.folder import RunFolderError, read_summary
 from posegrasp_ros.runs.report_log import log_paths
-from posegrasp_ros.runs.folder import SUMMARY_NAME, unfinished_note
 from posegrasp_ros.runs.state import partial_because
 
 
@@ -67,17 +66,10 @@ class FinishedRun:
 
         :raises FinishedRunError: when there is none, or it is of another kind
         """
-        path = folder / SUMMARY_NAME
-        if not path.is_file():
-            raise FinishedRunError(f'{path}: no such file; expected the folder of a finished run, as evaluate or '
-                                   f'the monitor write it{unfinished_note(folder)}')
         try:
-            summary = json.loads(path.read_text(encoding='utf-8'))
-        except ValueError as error:
-            raise FinishedRunError(f'{path}: expected the summary of a run (JSON): {error}') from error
-        schema = summary.get('schema') if isinstance(summary, dict) else None
-        if schema != SCHEMA:
-            raise FinishedRunError(f'{path}: schema: expected {SCHEMA}, got {schema!r}')
+            summary = read_summary(folder, may_be_partial=True)
+        except RunFolderError as error:
+            raise FinishedRunError(str(error)) from error
         return cls(name, folder, summary, partial_because(folder, summary))
 
     @property

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from posegrasp_ros.errors import BadInput
+from posegrasp_ros.data_files import read_json
+from posegrasp_ros.errors import BadInput, quoted
 from posegrasp_ros.file_lock import FileLock
 from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.metrics.summary import SCHEMA
+from posegrasp_ros.metrics.summary_schema import summary_problem
 from posegrasp_ros.report.run_report import render_html
 from posegrasp_ros.runs.report_log import NAME, ReportLog, log_paths
 from posegrasp_ros.runs.state import (
@@ -159,16 +161,15 @@ def read_summary(path: str | Path, may_be_partial: bool = False) -> dict:
     """
     folder = Path(path)
     path = folder / SUMMARY_NAME
-    try:
-        summary = json.loads(path.read_text(encoding='utf-8'))
-    except FileNotFoundError as error:
+    if not path.exists():
         raise RunFolderError(f'{path}: no such file; expected a run folder as evaluate and the monitor write '
-                             f'it{unfinished_note(folder)}') from error
-    except ValueError as error:
-        raise RunFolderError(f'{path}: expected JSON as evaluate and the monitor write it: {error}') from error
+                             f'it{unfinished_note(folder)}')
+    summary = read_json(path, RunFolderError)
     found = summary.get('schema') if isinstance(summary, dict) else type(summary).__name__
     if found != SCHEMA:
-        raise RunFolderError(f'{path}: schema: expected {SCHEMA}, got {found!r}')
+        raise RunFolderError(f'{path}: schema: expected {SCHEMA}, got {quoted(found)}')
+    if problem := summary_problem(summary):
+        raise RunFolderError(f'{path}: expected a summary as this version writes it: {problem}')
     if not may_be_partial and (why := partial_because(folder, summary)):
         raise RunFolderError(f'{folder}: expected a finished run, this one is partial: {why}')
     return summary

@@ -1,0 +1,76 @@
+"""YAML and JSON files that others wrote: whatever they hold, reading them costs little and ends in one line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from posegrasp_ros.errors import BadInput, quoted
+from posegrasp_ros.limits import JSON_MEGABYTES, most_json_bytes
+
+# libyaml reads a set of 400 grasps in a tenth of the time; PyYAML may have been built without it.
+_LOADER = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)
+
+
+def read_yaml(path: str | Path, error_class: type[BadInput]) -> Any:
+    """What the first document of a YAML file holds.
+
+    Anchors with aliases are refused: a few lines of them stand for more values than any memory holds.
+
+    :raises BadInput: ``error_class``, naming the file and what is wrong with it
+    """
+    return _parsed(Path(path), error_class, 'YAML', _parse_yaml)
+
+
+def read_json(path: str | Path, error_class: type[BadInput]) -> Any:
+    """What a JSON file holds.
+
+    :raises BadInput: ``error_class``, naming the file and what is wrong with it
+    """
+    return _parsed(Path(path), error_class, 'JSON', json.loads)
+
+
+def read_text(path: Path, error_class: type[BadInput]) -> str:
+    """The text of a regular file of a size that is read as a whole.
+
+    :raises BadInput: ``error_class``, naming the file and what is wrong with it
+    """
+    try:
+        if not path.exists():
+            raise error_class(f'{path}: no such file')
+        if not path.is_file():
+            found = 'folder' if path.is_dir() else 'pipe or device'
+            raise error_class(f'{path}: expected a file, found a {found}')
+        size = path.stat().st_size
+        if size > most_json_bytes():
+            raise error_class(f'{path}: expected at most {most_json_bytes() / 1e6:g} MB, got {size / 1e6:g}; the '
+                              f'environment variable {JSON_MEGABYTES} sets the limit')
+        return path.read_text(encoding='utf-8')
+    except OSError as error:
+        raise error_class(f'{path}: expected a file that can be read: {error.strerror or error}') from error
+    except UnicodeDecodeError as error:
+        raise error_class(f'{path}: expected text in UTF-8: {error}') from error
+
+
+def _parsed(path: Path, error_class: type[BadInput], kind: str, parse: Callable[[str], Any]) -> Any:
+    text = read_text(path, error_class)
+    # The parsers raise whatever their constructors stumble over: ValueError on a month 13 or a number of 5,000
+    # digits, IndexError and AttributeError on tagged nothings, RecursionError on depth.
+    try:
+        return parse(text)
+    except Exception as error:
+        reason = ' '.join(str(error).split())[:300] or type(error).__name__
+        raise error_class(f'{path}: expected a {kind} file that can be read: {reason}') from error
+
+
+def _parse_yaml(text: str) -> Any:
+    if '*' in text:  # else there is none, and looking for them costs as much as loading
+        for event in yaml.parse(text, Loader=_LOADER):
+            if isinstance(event, yaml.AliasEvent):
+                raise ValueError(f'line {event.start_mark.line + 1}: aliases such as {quoted(event.anchor)} are not '
+                                 'read: write the value out')
+    return next(yaml.load_all(text, Loader=_LOADER), None)

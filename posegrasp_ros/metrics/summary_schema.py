@@ -1,0 +1,78 @@
+"""The form of a summary, ``posegrasp.summary/1``, as JSON Schema: what its readers may rely on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jsonschema
+
+from posegrasp_ros.metrics.stage_report import STAGES
+from posegrasp_ros.metrics.summary import SCHEMA
+
+
+def _object(required: dict[str, Any], **optional: Any) -> dict[str, Any]:
+    return {'type': 'object', 'required': list(required), 'properties': {**required, **optional}}
+
+
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    return {'anyOf': [{'type': 'null'}, schema]}
+
+
+def _each(schema: dict[str, Any]) -> dict[str, Any]:
+    return {'type': 'object', 'additionalProperties': schema}
+
+
+def _list(schema: dict[str, Any], **limits: int) -> dict[str, Any]:
+    return {'type': 'array', 'items': schema, **limits}
+
+
+TEXT, FLAG = {'type': 'string'}, {'type': 'boolean'}
+NUMBER, COUNT = {'type': 'number', 'minimum': -1e300, 'maximum': 1e300}, {'type': 'integer', 'minimum': 0}
+INTERVAL = _or_null(_list(NUMBER, minItems=2, maxItems=2))
+PERCENTILES = {'percentiles': _list(_or_null(NUMBER), minItems=101, maxItems=101)}
+METRIC = _object({'value': _or_null(NUMBER), 'unit': TEXT, 'interval': INTERVAL, 'n': COUNT})
+# What has been measured has a value.
+METRIC['if'] = {'properties': {'n': {'minimum': 1}}}
+METRIC['then'] = {'properties': {'value': NUMBER}}
+VERDICT = _object({
+    'metric': TEXT, 'entry': TEXT, 'kind': TEXT, 'value': _or_null(NUMBER), 'interval': INTERVAL,
+    'reference': NUMBER, 'unit': TEXT, 'direction': TEXT, 'fair': FLAG, 'verdict': {'enum': ['better', 'worse', 'inconclusive']}})
+STAGE = _object({'inputs': COUNT, 'answered': COUNT, 'coverage': _or_null(NUMBER),
+                 'latency_ms': _or_null(_object({'p50': NUMBER, 'p95': NUMBER, 'p99': NUMBER}))})
+WATERFALL = _object({
+    'of': TEXT, 'attempts': COUNT, 'successes': COUNT,
+    'steps': _list(_object({'reason': TEXT, 'stage': TEXT, 'lost': COUNT, 'left': COUNT})),
+    'if_perfect': _each(_or_null(NUMBER)), 'outside_by': _each(COUNT)})
+CALIBRATION = _object({
+    'score': _or_null(_list(_object({'low': NUMBER, 'high': NUMBER, 'n': COUNT, 'score': NUMBER,
+                                     'right': NUMBER}))),
+    'covariance': _or_null(_list(_object({'level': NUMBER, 'inside': NUMBER})))})
+RECORDING = _object({'name': TEXT})
+PROVENANCE = _object({}, time=TEXT, host=_object({'system': TEXT, 'cpus': COUNT}), package=TEXT,
+                     model=_or_null(_object({'name': TEXT})), bags=_or_null(_list(RECORDING)), complete=FLAG, seed=NUMBER)
+SUMMARY = _object({
+    'schema': {'const': SCHEMA},
+    'headline': _object({'name': TEXT, 'value': _or_null(NUMBER), 'interval': INTERVAL, 'n': COUNT}),
+    'stages': _object(dict.fromkeys(STAGES, STAGE)),
+    'metrics': _each(METRIC),
+    'verdicts': _list(VERDICT),
+    'waterfall': WATERFALL,
+    'failures': _each(COUNT),
+    'frames': _object({'seen': COUNT, 'with_object': COUNT, 'without_object': COUNT, 'blocks': COUNT,
+                       'block_s': {'type': 'number', 'exclusiveMinimum': 0, 'maximum': 1e9}}),
+    'distributions': _each(_or_null(_object({'unit': TEXT, **PERCENTILES}))),
+    'latency': _each(_or_null(_object(PERCENTILES))),
+    'calibration': CALIBRATION,
+    'next': _object({'text': TEXT, 'metrics': _list(_object({'metric': TEXT, 'action': TEXT, 'why': TEXT}))}),
+    'provenance': PROVENANCE,
+}, estimator=TEXT, complete=FLAG)
+_VALIDATOR = jsonschema.Draft202012Validator(SUMMARY)
+
+
+def summary_problem(summary: Any) -> str:
+    """What is wrong with a summary, field and reason; empty where it is one."""
+    error = jsonschema.exceptions.best_match(_VALIDATOR.iter_errors(summary))
+    if error is None:
+        return ''
+    field = error.json_path.removeprefix('$').removeprefix('.')
+    return f'{field}: {error.message}' if field else error.message
