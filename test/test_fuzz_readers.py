@@ -126,7 +126,8 @@ def ros1_recording() -> bytes:
 
 
 RECORDINGS = {
-    'whole.mcap': recording(StoragePlugin.MCAP), 'packed.mcap': recording(StoragePlugin.MCAP, CompressionMode.STORAGE),
+    'whole.mcap': recording(StoragePlugin.MCAP),
+    'packed.mcap': recording(StoragePlugin.MCAP, CompressionMode.STORAGE),
     'whole.db3': recording(StoragePlugin.SQLITE3),
     'packed.db3': recording(StoragePlugin.SQLITE3, CompressionMode.MESSAGE), 'old.bag': ros1_recording()}
 
@@ -242,8 +243,8 @@ def replaced(value, other, path):
     return copy
 
 
-@fuzzed(name=st.sampled_from(list(BOP_FILES)), other=JSON, path=st.lists(st.integers(0, 9), max_size=4), edits=EDITS,
-        as_bytes=st.booleans())
+@fuzzed(name=st.sampled_from(list(BOP_FILES)), other=JSON, path=st.lists(st.integers(0, 9), max_size=4),
+        edits=EDITS, as_bytes=st.booleans())
 def test_bop_datasets(name, other, path, edits, as_bytes):
     with tempfile.TemporaryDirectory() as folder:
         for each, value in BOP_FILES.items():
