@@ -29,7 +29,7 @@ fi; }
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast lint clean python osmesa wheel
+.PHONY: help setup demo test test-fast fuzz lint clean python osmesa wheel
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -45,6 +45,9 @@ test: wheel osmesa  ## Build and install the wheel, run all tests (or TESTS=test
 
 test-fast: setup  ## Run all tests (or TESTS=...) on the checkout as it is
 	$(BIN)/python -m pytest -q $(TESTS)
+
+fuzz: setup  ## Hand damaged files and messages to every reader, a minute each
+	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -q test/test_fuzz_readers.py
 
 lint: setup  ## Check style
 	$(BIN)/ruff check .

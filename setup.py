@@ -68,7 +68,7 @@ setup(
         'prometheus': ['prometheus_client'],
         'train': ['torch>=2.4', 'onnx', 'scikit-image'],
         # ROS launch testing's plugins break on pytest 8.4 and later.
-        'dev': ['onnx', 'pin', 'prometheus_client', 'pytest<8.4', 'ruff'],
+        'dev': ['hypothesis', 'onnx', 'pin', 'prometheus_client', 'pytest<8.4', 'ruff'],
     },
     zip_safe=False,
     maintainer='posegrasp_ros developers',

@@ -98,7 +98,8 @@ def to_bgr(pixels: np.ndarray, conversion: int | None, bits: int | None = None) 
     :raises ImageError: when the image is too small for its pattern
     """
     if pixels.dtype.itemsize == 2:
-        pixels = (pixels >> ((bits or bit_depth(pixels)) - 8)).astype(np.uint8)
+        shift = (bits or bit_depth(pixels)) - 8
+        pixels = np.right_shift(pixels, shift, out=np.empty(pixels.shape, np.uint8), casting='unsafe')
     if conversion is None:
         return pixels
     try:

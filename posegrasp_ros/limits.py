@@ -10,9 +10,10 @@ from posegrasp_ros.errors import BadInput
 MEGAPIXELS = 'POSEGRASP_MAX_MEGAPIXELS'
 MESSAGE_MEGABYTES = 'POSEGRASP_MAX_MESSAGE_MB'
 JSON_MEGABYTES = 'POSEGRASP_MAX_JSON_MB'
-# The largest cameras of cells have 25 megapixels. An image costs 3 bytes a pixel once it is decoded, some of the
-# steps before it 8.
-DEFAULTS = {MEGAPIXELS: 50.0, MESSAGE_MEGABYTES: 256.0, JSON_MEGABYTES: 64.0}
+CSV_MEGABYTES = 'POSEGRASP_MAX_CSV_MB'
+# Each keeps one bad input below a gigabyte. The largest cameras of cells have 25 megapixels; JSON takes up to 25
+# bytes of memory for one of text; a million poses fit into 64 MB of CSV.
+DEFAULTS = {MEGAPIXELS: 50.0, MESSAGE_MEGABYTES: 256.0, JSON_MEGABYTES: 16.0, CSV_MEGABYTES: 64.0}
 
 
 def most_pixels() -> int:
@@ -26,8 +27,13 @@ def most_message_bytes() -> int:
 
 
 def most_json_bytes() -> int:
-    """Bytes of a text file that is read as a whole: JSON, CSV, metadata.yaml."""
+    """Bytes of a JSON or YAML file."""
     return round(1e6 * _limit(JSON_MEGABYTES))
+
+
+def most_csv_bytes() -> int:
+    """Bytes of a file with ground truth."""
+    return round(1e6 * _limit(CSV_MEGABYTES))
 
 
 def _limit(name: str) -> float:

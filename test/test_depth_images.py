@@ -13,7 +13,8 @@ MS = 1_000_000
 
 def depth(millimetres: int, encoding: str = '16UC1') -> SimpleNamespace:
     data = np.full((3, 4), millimetres, '<u2').tobytes()
-    return SimpleNamespace(encoding=encoding, width=4, height=3, step=8, is_bigendian=0, data=data)
+    header = SimpleNamespace(frame_id='')
+    return SimpleNamespace(header=header, encoding=encoding, width=4, height=3, step=8, is_bigendian=0, data=data)
 
 
 def kept(*stamps_ms: int, slop_ms: int = 20, most: int = 10) -> DepthImages:

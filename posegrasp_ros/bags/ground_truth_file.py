@@ -14,7 +14,7 @@ import numpy as np
 
 from posegrasp_ros.errors import BadInput
 from posegrasp_ros.geometry import transform_from_pose
-from posegrasp_ros.limits import JSON_MEGABYTES, most_json_bytes
+from posegrasp_ros.limits import CSV_MEGABYTES, most_csv_bytes
 
 LOGGER = logging.getLogger(__name__)
 POSE_COLUMNS = ('x', 'y', 'z', 'qx', 'qy', 'qz', 'qw')
@@ -28,6 +28,7 @@ EUROC_HEAD = re.compile(r'#\s*timestamp\s*(\[ns\])?\s*,\s*p_', re.IGNORECASE)
 # Seconds have fewer digits for another three million years.
 LEAST_NANOSECONDS = 10**14
 MOST_NANOSECONDS = 2**63 - 1
+LONGEST_LINE = 1 << 16
 EXPECTED = (
     f'a first line that names the columns {" or ".join(STAMP_COLUMNS)}, {", ".join(POSE_COLUMNS)} and, if it is '
     f'not the camera\'s, {FRAME_COLUMN}; or a trajectory of TUM, "stamp_s x y z qx qy qz qw", or of EuRoC, '
@@ -39,14 +40,15 @@ class GroundTruthError(BadInput):
     """A file of ground truth that cannot be used."""
 
 
-class _Table(NamedTuple):
-    """Columns by name, and the rows with the numbers of their lines.
+class _Layout(NamedTuple):
+    """What the columns of a file are.
 
-    :param may_be_longer: columns behind those that are named are not looked at
+    :param has_head: whether the first line names them
+    :param may_be_longer: columns behind these are not looked at
     """
 
     columns: tuple[str, ...]
-    rows: list[tuple[int, list[str]]]
+    has_head: bool = False
     may_be_longer: bool = False
 
 
@@ -58,45 +60,60 @@ def read_ground_truth(path: str | Path) -> Iterator[tuple[int, str, np.ndarray]]
 
     :raises GroundTruthError: naming the line, what was found and what was expected
     """
-    path = Path(path)
-    table = _table(path, _lines(path))
-    stamp_column = next((name for name in STAMP_COLUMNS if name in table.columns), None)
-    if stamp_column is None or not set(POSE_COLUMNS) <= set(table.columns):
-        raise GroundTruthError(f'{path}: expected {EXPECTED}, got the columns '
-                               f'{_shown(", ".join(table.columns))}')
-    for number, cells in table.rows:
-        fits = len(cells) == len(table.columns) or (table.may_be_longer and len(cells) > len(table.columns))
-        yield _read_row(f'{path}: line {number}', dict(zip(table.columns, cells)), fits, stamp_column)
+    path, layout, stamp_column, has_euroc_head = Path(path), None, '', False
+    for number, line in _lines(path):
+        if not line.strip() or line.startswith('#'):
+            has_euroc_head = has_euroc_head or bool(EUROC_HEAD.match(line))
+            continue
+        cells = _cells(path, number, line)
+        if layout is None:
+            layout = _layout(path, cells, has_euroc_head)
+            stamp_column = _stamp_column(path, layout.columns)
+            if layout.has_head:
+                continue
+        fits = len(cells) == len(layout.columns) or (layout.may_be_longer and len(cells) > len(layout.columns))
+        yield _read_row(f'{path}: line {number}', dict(zip(layout.columns, cells)), fits, stamp_column)
+    if layout is None:
+        raise GroundTruthError(f'{path}: expected {EXPECTED}, got no line')
 
 
-def _lines(path: Path) -> list[str]:
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines with their numbers, from 1."""
     try:
         if not path.is_file():
             raise FileNotFoundError('no such file')
-        if path.stat().st_size > most_json_bytes():
-            raise GroundTruthError(f'{path}: expected at most {most_json_bytes() / 1e6:g} MB, got '
-                                   f'{path.stat().st_size / 1e6:g}; the environment variable {JSON_MEGABYTES} '
+        if path.stat().st_size > most_csv_bytes():
+            raise GroundTruthError(f'{path}: expected at most {most_csv_bytes() / 1e6:g} MB, got '
+                                   f'{path.stat().st_size / 1e6:g}; the environment variable {CSV_MEGABYTES} '
                                    'sets the limit')
-        return path.read_text(encoding='utf-8-sig').splitlines()
+        with path.open(encoding='utf-8-sig') as file:
+            number = 0
+            while line := file.readline(LONGEST_LINE):
+                number += 1
+                if len(line) == LONGEST_LINE:
+                    raise GroundTruthError(f'{path}: line {number}: expected fewer than {LONGEST_LINE} characters')
+                yield number, line
     except (OSError, UnicodeDecodeError) as error:
         raise GroundTruthError(f'{path}: expected a CSV file with ground truth: {error}') from error
 
 
-def _table(path: Path, lines: list[str]) -> _Table:
-    """The file's rows, and what their columns are; says so where its first line does not."""
-    rows = [(number, _cells(path, number, line)) for number, line in enumerate(lines, start=1)
-            if line.strip() and not line.startswith('#')]
-    if not rows:
-        raise GroundTruthError(f'{path}: expected {EXPECTED}, got no line')
-    first = rows[0][1]
-    has_euroc_head = any(EUROC_HEAD.match(line) for line in lines[:rows[0][0]])
+def _layout(path: Path, first: list[str], has_euroc_head: bool) -> _Layout:
+    """What the columns are by the first line that is no comment; says so where they are not named."""
     if not has_euroc_head and _number(first[0]) is None:
-        return _Table(tuple(first), rows[1:])
+        return _Layout(tuple(first), has_head=True)
     if has_euroc_head or _is_nanoseconds(first[0]):
         LOGGER.warning('%s: read as a trajectory of EuRoC: nanoseconds, x y z, qw qx qy qz', path)
-        return _Table(EUROC_COLUMNS, rows, may_be_longer=True)
+        return _Layout(EUROC_COLUMNS, may_be_longer=True)
     LOGGER.warning('%s: read as a trajectory of TUM: seconds, x y z, qx qy qz qw', path)
-    return _Table(TUM_COLUMNS, rows)
+    return _Layout(TUM_COLUMNS)
+
+
+def _stamp_column(path: Path, columns: tuple[str, ...]) -> str:
+    """Name of the column with stamps, of columns that hold all of a pose."""
+    stamp_column = next((name for name in STAMP_COLUMNS if name in columns), None)
+    if stamp_column is None or not set(POSE_COLUMNS) <= set(columns):
+        raise GroundTruthError(f'{path}: expected {EXPECTED}, got the columns {_shown(", ".join(columns))}')
+    return stamp_column
 
 
 def _read_row(place: str, row: dict[str, str], is_full: bool, stamp_column: str) -> tuple[int, str, np.ndarray]:

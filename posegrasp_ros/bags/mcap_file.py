@@ -28,8 +28,6 @@ from posegrasp_ros.bags.recorded_file import CDR, ROS1, BagError, BagMessage, Co
 from posegrasp_ros.limits import MESSAGE_MEGABYTES, most_message_bytes
 
 MAGIC = b'\x89MCAP0\r\n'
-# Bytes that a chunk may unpack to, by those of a message.
-CHUNK_MESSAGES = 2
 MOST_DEFINITION_BYTES = 1 << 20
 MOST_INDEX_BYTES = 1 << 28
 _RECORD = struct.Struct('<BQ')  # opcode, bytes of content
@@ -42,6 +40,8 @@ _LOOKS_LIKE_CHUNK = re.compile(
     rb'\x06.{5}\0{3}.{8}.{8}.{5}\0{3}.{4}(?:\0{4}|\x04\0{3}zstd|\x03\0{3}lz4).{5}\0{3}', re.DOTALL)
 _LONGEST_HEADER = 80
 _BLOCK_BYTES = 1 << 20
+# Of the records that belong into a chunk.
+_LEAST_BYTES = {int(Opcode.MESSAGE): _MESSAGE_BYTES, int(Opcode.SCHEMA): 14, int(Opcode.CHANNEL): 16}
 _SCHEMA_ENCODINGS = {'ros2msg': False, 'ros2idl': True, 'omgidl': True, 'ros1msg': False, '': False}
 
 
@@ -277,11 +277,11 @@ class McapFile:
             raise _Damage('no chunk stands where the index says')
         _, _, size, checksum, name_length = _CHUNK.unpack(head[:_CHUNK.size])
         name_end = _CHUNK.size + name_length
-        most = CHUNK_MESSAGES * most_message_bytes()
+        most = most_message_bytes()
         packed_bytes = length - name_end - 8
         if max(size, packed_bytes) > most:
             raise _Damage(f'expected a chunk of at most {most / 1e6:g} MB, got {max(size, packed_bytes) / 1e6:g} '
-                          f'MB; the environment variable {MESSAGE_MEGABYTES} sets half the limit')
+                          f'MB; the environment variable {MESSAGE_MEGABYTES} sets the limit')
         file.seek(offset + _RECORD.size + name_end + 8)
         packed = file.read(packed_bytes)
         is_cut = len(packed) < packed_bytes
@@ -320,12 +320,12 @@ def _has_whole_index(file: BinaryIO) -> bool:
 
 
 def _inner_records(content: bytes) -> Iterator[tuple[int, memoryview]]:
-    """Opcode and content of each whole record in a chunk."""
+    """Opcode and content of each whole record in a chunk, up to one that does not belong there."""
     view, offset = memoryview(content), 0
     while offset + _RECORD.size <= len(view):
         opcode, length = _RECORD.unpack_from(view, offset)
         offset += _RECORD.size
-        if length > len(view) - offset or (opcode == Opcode.MESSAGE and length < _MESSAGE_BYTES):
+        if length > len(view) - offset or opcode not in _LEAST_BYTES or length < _LEAST_BYTES[opcode]:
             return
         yield opcode, view[offset:offset + length]
         offset += length

@@ -23,6 +23,8 @@ PACKED_SUFFIXES = ('.zstd', '.zst')
 EXPECTED = 'a rosbag2 folder, or an .mcap, .db3 (also .zstd) or .bag file'
 METADATA_NAME = 'metadata.yaml'
 _BLOCK_BYTES = 1 << 20
+# What unpacks to more than so many bytes, and to so many times its own, is no recording.
+UNSUSPICIOUS_BYTES, MOST_TIMES = 1 << 30, 100
 _LOADER = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)
 
 
@@ -80,6 +82,9 @@ def _unpack(path: Path, unpacked: Path) -> None:
         with zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True) as stream:
             try:
                 while block := stream.read(_BLOCK_BYTES):
+                    if out.tell() > max(UNSUSPICIOUS_BYTES, MOST_TIMES * file.tell()):
+                        raise BagError(f'{path}: not a bag: expected a packed recording, got what unpacks to more '
+                                       f'than {MOST_TIMES} times its size')
                     if out.tell() + len(block) > most:
                         raise BagError(f'{path}: expected at most {most / 1e6:.0f} MB once it is unpacked, half '
                                        f'of what is free in {unpacked.parent.parent}, got more; set TMPDIR')

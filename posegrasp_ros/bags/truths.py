@@ -67,7 +67,8 @@ class Truths:
 
     def add_all(self, poses: Iterable[tuple[int, str, np.ndarray]]) -> None:
         """Keep all that there are, for good: stamp, frame and pose (4, 4) each."""
-        for stamp_ns, frame_id, pose in poses:
+        # In their order, for which keeping them sorted costs nothing.
+        for stamp_ns, frame_id, pose in sorted(poses, key=lambda each: each[0]):
             self.add(stamp_ns, frame_id, pose)
         self._is_complete = True
 
