@@ -47,7 +47,7 @@ test-fast: setup  ## Run all tests (or TESTS=...) on the checkout as it is
 	$(BIN)/python -m pytest -q $(TESTS)
 
 fuzz: setup  ## Hand damaged files and messages to every reader, a minute each
-	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -q test/test_fuzz_readers.py
+	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -q test/test_fuzz_readers.py test/test_fuzz_files.py
 
 lint: setup  ## Check style
 	$(BIN)/ruff check .

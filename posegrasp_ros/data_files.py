@@ -71,6 +71,6 @@ def _parse_yaml(text: str) -> Any:
     if '*' in text:  # else there is none, and looking for them costs as much as loading
         for event in yaml.parse(text, Loader=_LOADER):
             if isinstance(event, yaml.AliasEvent):
-                raise ValueError(f'line {event.start_mark.line + 1}: aliases such as {quoted(event.anchor)} are not '
-                                 'read: write the value out')
+                line = event.start_mark.line + 1
+                raise ValueError(f'line {line}: the alias {quoted(event.anchor)} is not read: write the value out')
     return next(yaml.load_all(text, Loader=_LOADER), None)

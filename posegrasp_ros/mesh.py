@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +15,11 @@ import trimesh
 from posegrasp_ros import colour_atlas
 from posegrasp_ros.errors import BadInput
 from posegrasp_ros.geometry import Symmetry, make_transform, rotation_from_vector
+from posegrasp_ros.mesh_files import MeshFiles, read_mesh_bytes
+
+LEAST_SIZE_M, MOST_SIZE_M = 0.005, 2.0
+# What modelling tools count in, beside metres.
+UNITS_M = {'millimetres': 0.001, 'centimetres': 0.01, 'inches': 0.0254}
 
 
 class MeshError(BadInput):
@@ -72,19 +78,26 @@ def load_mesh(path: str | Path) -> Mesh:
     path = Path(path)
     if not path.is_file():
         raise MeshError(f'{path}: no such mesh file')
+    files = MeshFiles(path)
     try:
-        loaded = trimesh.load(path, force='mesh', process=False)
-    except Exception as error:
-        raise MeshError(f'{path}: cannot be read as a mesh: {error}') from error
-    vertices, faces = np.asarray(loaded.vertices, dtype=float), np.asarray(loaded.faces, dtype=int)
-    if len(faces) == 0:
+        loaded = trimesh.load(io.BytesIO(read_mesh_bytes(path)), file_type=path.suffix[1:].lower(), resolver=files,
+                              force='mesh', process=False)
+        vertices, faces = np.asarray(loaded.vertices, dtype=float), np.asarray(loaded.faces, dtype=int)
+    except Exception as error:  # trimesh's readers raise whatever a damaged file leads them to
+        raise MeshError(f'{path}: cannot be read as a mesh: {" ".join(str(error).split())}') from error
+    if files.problems:
+        raise MeshError(f'{path}: names a file that cannot be used: {"; ".join(files.problems)}')
+    if len(faces) == 0 or len(vertices) == 0:
         raise MeshError(f'{path}: expected triangles, found none')
+    if faces.min() < 0 or faces.max() >= len(vertices):
+        raise MeshError(f'{path}: expected triangles of its {len(vertices)} vertices, found one of number '
+                        f'{faces.max() + 1}')
     if not np.isfinite(vertices).all():
         raise MeshError(f'{path}: expected finite vertices, found NaN or infinity')
     size = float(np.ptp(vertices, axis=0).max())
-    if not 0.005 <= size <= 2.0:
-        raise MeshError(f'{path}: expected a size in metres between 0.005 and 2, got {size:g}'
-                        + (' (millimetres? scale it by 0.001)' if 2.0 < size < 2000 else ''))
+    if not LEAST_SIZE_M <= size <= MOST_SIZE_M:
+        raise MeshError(f'{path}: expected a size in metres between {LEAST_SIZE_M:g} and {MOST_SIZE_M:g}, got '
+                        f'{size:g}{_in_other_units(size)}')
     colours = _corner_colours(loaded)
     if colours is None:
         return Mesh(vertices, faces, *_appearance(loaded))
@@ -92,6 +105,13 @@ def load_mesh(path: str | Path) -> Mesh:
     corners = vertices[faces]
     uv, texture = colour_atlas.bake(corners, colours)
     return Mesh(corners.reshape(-1, 3), np.arange(3 * len(faces)).reshape(-1, 3), uv.reshape(-1, 2), texture)
+
+
+def _in_other_units(size: float) -> str:
+    """What a size would be if the file were in one of the units that modelling tools write, as far as it fits."""
+    fitting = [f'{name} ({size * metres:.3g} m, scale by {metres:g})' for name, metres in UNITS_M.items()
+               if LEAST_SIZE_M <= size * metres <= MOST_SIZE_M]
+    return f'; is it in {" or ".join(fitting)}?' if fitting else ''
 
 
 def _corner_colours(loaded: trimesh.Trimesh) -> np.ndarray | None:

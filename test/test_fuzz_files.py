@@ -1,5 +1,4 @@
-"""Files of others: whatever stands in a card, gripper, grasp set, ledger, calibration or summary, reading it ends in
-an answer or in one line.
+"""Files of others: reading a card, gripper, grasp set, ledger, calibration or summary gives an answer or one line.
 
 Each file is one of the package's own with one value exchanged, left out or moved. ``make fuzz`` looks for longer.
 """
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from fuzzing import fuzzed
 from hypothesis import strategies as st
 
 from posegrasp_ros.calibration_file import load_camera
@@ -26,10 +25,11 @@ from posegrasp_ros.metrics.baselines import load_ledger
 from posegrasp_ros.resources import resource_path
 
 JUNK = st.one_of(
-    st.none(), st.booleans(), st.integers(-10**400, 10**400), st.floats(), st.text(max_size=20), st.binary(max_size=4),
-    st.dates(), st.lists(st.floats(), max_size=17), st.dictionaries(st.text(max_size=3), st.floats(), max_size=2),
+    st.none(), st.booleans(), st.integers(-10**400, 10**400), st.floats(), st.text(max_size=20),
+    st.binary(max_size=4), st.dates(), st.lists(st.floats(), max_size=17), st.dictionaries(st.text(max_size=3), st.floats(), max_size=2),
     st.sampled_from(['2026-13-45', '../..', '/dev/zero', '9' * 5000, '\x1b[31m', 'a\nb', '', ' ']))
-CALIBRATION = {'image_width': 640, 'image_height': 480, 'camera_matrix': {'data': [600.0, 0, 320, 0, 600, 240, 0, 0, 1]},
+CALIBRATION = {'image_width': 640, 'image_height': 480,
+               'camera_matrix': {'data': [600.0, 0, 320, 0, 600, 240, 0, 0, 1]},
                'distortion_model': 'plumb_bob', 'distortion_coefficients': {'data': [0.1, -0.2, 0, 0, 0]},
                'roi': {'x_offset': 0, 'y_offset': 0, 'width': 0, 'height': 0}, 'binning_x': 1}
 BOX = load_mesh(resource_path('models/box/mesh.obj'))
@@ -93,8 +93,7 @@ def assert_answer_or_one_line(read, path: Path) -> None:
 
 
 @pytest.mark.parametrize('name', READERS)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None)
-@given(data=st.data())
+@fuzzed(data=st.data())
 def test_a_changed_file_is_read_or_refused_in_one_line(folder, name, data):
     make, file, read = READERS[name]
     document = data.draw(changed(make()))
@@ -103,15 +102,15 @@ def test_a_changed_file_is_read_or_refused_in_one_line(folder, name, data):
 
 
 @pytest.mark.parametrize('name', READERS)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None)
-@given(content=st.binary(max_size=400))
+@fuzzed(content=st.binary(max_size=400))
 def test_any_bytes_are_refused_in_one_line(folder, name, content):
     _, file, read = READERS[name]
     (folder / file).write_bytes(content)
     assert_answer_or_one_line(read, folder / file)
 
 
-NINES = 'a: &a [x, x, x]\n' + ''.join(f'{b}: &{b} [{", ".join(["*" + a] * 9)}]\n' for a, b in zip('abcdefgh', 'bcdefghi'))
+NINES = 'a: &a [x, x, x]\n' + ''.join(
+    f'{b}: &{b} [{", ".join(["*" + a] * 9)}]\n' for a, b in zip('abcdefgh', 'bcdefghi'))
 
 
 @pytest.mark.parametrize('name', READERS)
@@ -138,8 +137,7 @@ def summary() -> dict:
     return metrics.summary({'time': '2026-01-01T00:00:00+00:00', 'complete': True})
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None)
-@given(data=st.data())
+@fuzzed(data=st.data())
 def test_a_changed_summary_is_compared_or_refused_in_one_line(tmp_path_factory, summary, data):
     from posegrasp_ros.evaluation.compare import compare_runs
     from posegrasp_ros.metrics.ledger_file import add_run
@@ -154,6 +152,6 @@ def test_a_changed_summary_is_compared_or_refused_in_one_line(tmp_path_factory, 
     try:
         comparison = compare_runs(folders)
         render_comparison(comparison), format_comparison(comparison)
-        add_run(folders[0] / 'baselines.yaml', read_summary(folders[1], may_be_partial=True), 'run', 'previous', None)
+        add_run(folders[0] / 'baselines.yaml', read_summary(folders[1], may_be_partial=True), 'run', 'new', None)
     except BadInput as error:
         assert '\n' not in str(error) and len(str(error)) < 1500

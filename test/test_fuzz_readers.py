@@ -6,17 +6,15 @@
 from __future__ import annotations
 
 import json
-import os
 import struct
 import tempfile
-import time
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from fuzzing import fuzzed
 from hand_made_bags import CAMERA, IMAGE, SECOND, HandMade
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rosbags.rosbag1 import Writer as Ros1Writer
 from rosbags.rosbag2 import CompressionMode, StoragePlugin
@@ -34,8 +32,6 @@ from posegrasp_ros.errors import BadInput
 from posegrasp_ros.images import ALIASES, ENCODINGS, PLANAR
 from posegrasp_ros.packed_image import BitDepth, PackedImage
 
-FUZZ_S = 60.0 if os.environ.get('HYPOTHESIS_PROFILE') == 'long' else 0.0
-EXAMPLES = 1_000_000 if FUZZ_S else 40
 # Damage as it happens, and as somebody would make it: bytes changed, left out, put in, repeated.
 EDITS = st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.sampled_from(['flip', 'set', 'cut', 'drop', 'add',
                                                                                'huge', 'zeros']),
@@ -61,24 +57,6 @@ def damaged(content: bytes, edits) -> bytes:
         else:
             data[place:place + length] = bytes(length)
     return bytes(data)
-
-
-def fuzzed(**strategies):
-    """A test with examples of these, a few or a minute of them."""
-    def decorate(test):
-        deadline: list[float] = []
-
-        def within_time(**values):
-            deadline.append(deadline[0] if deadline else time.monotonic() + FUZZ_S)
-            del deadline[1:]
-            if not FUZZ_S or time.monotonic() < deadline[0]:
-                test(**values)
-
-        within_time.__name__, within_time.__doc__ = test.__name__, test.__doc__
-        checks = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture]
-        return settings(max_examples=EXAMPLES, deadline=None, database=None, derandomize=not FUZZ_S,
-                        suppress_health_check=checks)(given(**strategies)(within_time))
-    return decorate
 
 
 def is_answered(reader) -> list:

@@ -26,8 +26,8 @@ RESERVED = [
 LAYERS = (
     ('__init__', 'errors', 'file_lock', 'whole_file', 'file_hash', 'limits', 'data_files', 'resources', 'fields',
      'processors', 'compiled', 'display', 'geometry', 'lens', 'camera', 'camera_info', 'camera_info_join',
-     'images', 'compressed_images', 'compressed_depth', 'packed_image', 'depth_images', 'mesh', 'mesh_family',
-     'colour_atlas', 'graph', 'calibration_file'),
+     'images', 'compressed_images', 'compressed_depth', 'packed_image', 'depth_images', 'mesh', 'mesh_files',
+     'mesh_family', 'colour_atlas', 'graph', 'calibration_file'),
     ('estimation', 'grasping', 'metrics'),
     ('simulation', 'training', 'feasibility', 'lifecycle', 'bags', 'report', 'runs', 'evaluation', 'interruption',
      'workers', 'overlay', 'bench', 'bench_planner', 'check'),

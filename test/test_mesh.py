@@ -1,5 +1,8 @@
 """Meshes are read with their texture, and files that are none are refused."""
 
+import os
+import shutil
+
 import cv2
 import numpy as np
 import pytest
@@ -8,6 +11,7 @@ from PIL import Image
 
 from posegrasp_ros.estimation.scripted import surface_points
 from posegrasp_ros.mesh import Mesh, MeshError, load_mesh, save_mesh
+from posegrasp_ros.resources import resource_path
 
 CORNERS = [(x, y, z) for x in (0, 1) for y in (0, 1) for z in (0, 1)]
 QUADS = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
@@ -75,10 +79,15 @@ def test_seams_of_the_texture_do_not_open_the_solid(tmp_path):
     assert mesh.solid.is_watertight
 
 
-def test_millimetres_are_recognised(tmp_path):
-    write_box(tmp_path / 'box.obj', size=(100, 60, 40))
-    with pytest.raises(MeshError, match=r'between 0.005 and 2, got 100 \(millimetres\? scale it by 0.001\)'):
+@pytest.mark.parametrize(('size', 'units'), [
+    ((100, 60, 40), ['millimetres (0.1 m, scale by 0.001)', 'centimetres (1 m, scale by 0.01)']),
+    ((12, 6, 4.5), ['millimetres (0.012 m', 'centimetres (0.12 m', 'inches (0.305 m']),
+])
+def test_a_mesh_in_other_units_is_refused_with_those_that_fit(tmp_path, size, units):
+    write_box(tmp_path / 'box.obj', size=size)
+    with pytest.raises(MeshError, match=r'between 0\.005 and 2, got') as refusal:
         load_mesh(tmp_path / 'box.obj')
+    assert all(unit in str(refusal.value) for unit in units)
 
 
 def test_specks_are_refused(tmp_path):
@@ -209,3 +218,46 @@ def test_baked_colours_are_found_on_the_surface(tmp_path):
     assert on_surface.sum() > 100
     found = mesh.texture[ys.ravel(), xs.ravel()][on_surface].astype(float)
     assert np.abs(found[:, ::-1] - (points[on_surface] / 0.05 * 100 + 128)).max() < 8
+
+
+@pytest.fixture
+def textured(tmp_path):
+    """A copy of the shipped box: mesh.obj names mesh.mtl, which names texture.png."""
+    return shutil.copytree(resource_path('models/box'), tmp_path / 'box')
+
+
+@pytest.mark.parametrize('missing', ['mesh.mtl', 'texture.png'])
+def test_a_missing_material_or_texture_is_refused_by_name(textured, missing):
+    (textured / missing).unlink()
+    with pytest.raises(MeshError, match=f'names a file that cannot be used.*{missing}.*no such file'):
+        load_mesh(textured / 'mesh.obj')
+
+
+def test_names_in_another_case_and_paths_of_another_system_are_found(textured):
+    expected = load_mesh(textured / 'mesh.obj').texture
+    (textured / 'texture.png').rename(textured / 'Texture.PNG')
+    (textured / 'mesh.mtl').write_text('newmtl print\nmap_Kd C:\\tools\\out\\texture.png\n')
+    np.testing.assert_array_equal(load_mesh(textured / 'mesh.obj').texture, expected)
+
+
+def test_a_pipe_or_a_huge_image_is_no_texture(textured):
+    (textured / 'texture.png').unlink()
+    os.mkfifo(textured / 'texture.png')
+    with pytest.raises(MeshError, match=r'texture\.png'):
+        load_mesh(textured / 'mesh.obj')
+    (textured / 'texture.png').unlink()
+    Image.new('1', (9000, 9000)).save(textured / 'texture.png')
+    with pytest.raises(MeshError, match='at most 50 megapixels, got 9000x9000'):
+        load_mesh(textured / 'mesh.obj')
+
+
+def test_text_that_is_not_utf_8_is_read(textured):
+    text = (textured / 'mesh.obj').read_bytes()
+    (textured / 'mesh.obj').write_bytes('# Gehäuse\n'.encode('latin-1') + text)
+    assert load_mesh(textured / 'mesh.obj').texture.shape[0] > 1
+
+
+def test_triangles_of_vertices_that_are_not_there_are_refused(tmp_path):
+    (tmp_path / 'm.obj').write_text('v 0 0 0\nv 0.1 0 0\nv 0 0.1 0\nf 1 2 9\n')
+    with pytest.raises(MeshError):
+        load_mesh(tmp_path / 'm.obj')

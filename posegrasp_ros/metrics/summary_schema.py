@@ -36,7 +36,8 @@ METRIC['if'] = {'properties': {'n': {'minimum': 1}}}
 METRIC['then'] = {'properties': {'value': NUMBER}}
 VERDICT = _object({
     'metric': TEXT, 'entry': TEXT, 'kind': TEXT, 'value': _or_null(NUMBER), 'interval': INTERVAL,
-    'reference': NUMBER, 'unit': TEXT, 'direction': TEXT, 'fair': FLAG, 'verdict': {'enum': ['better', 'worse', 'inconclusive']}})
+    'reference': NUMBER, 'unit': TEXT, 'direction': TEXT, 'fair': FLAG,
+    'verdict': {'enum': ['better', 'worse', 'inconclusive']}})
 STAGE = _object({'inputs': COUNT, 'answered': COUNT, 'coverage': _or_null(NUMBER),
                  'latency_ms': _or_null(_object({'p50': NUMBER, 'p95': NUMBER, 'p99': NUMBER}))})
 WATERFALL = _object({
@@ -49,7 +50,8 @@ CALIBRATION = _object({
     'covariance': _or_null(_list(_object({'level': NUMBER, 'inside': NUMBER})))})
 RECORDING = _object({'name': TEXT})
 PROVENANCE = _object({}, time=TEXT, host=_object({'system': TEXT, 'cpus': COUNT}), package=TEXT,
-                     model=_or_null(_object({'name': TEXT})), bags=_or_null(_list(RECORDING)), complete=FLAG, seed=NUMBER)
+                     model=_or_null(_object({'name': TEXT})), bags=_or_null(_list(RECORDING)), complete=FLAG,
+                     seed=NUMBER)
 SUMMARY = _object({
     'schema': {'const': SCHEMA},
     'headline': _object({'name': TEXT, 'value': _or_null(NUMBER), 'interval': INTERVAL, 'n': COUNT}),

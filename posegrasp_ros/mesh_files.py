@@ -1,0 +1,100 @@
+"""MeshFiles: the files that a mesh file names, its materials and textures, found beside it or said to be missing.
+
+trimesh goes on without what it does not find, and a mesh without its texture is another object to an estimator.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path, PureWindowsPath
+
+from PIL import Image, UnidentifiedImageError
+from trimesh.resolvers import Resolver
+
+from posegrasp_ros.limits import MEGAPIXELS, most_pixels
+
+TEXTS = ('.obj', '.mtl', '.dae', '.ply', '.off', '.x3d')
+IMAGES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.tga', '.webp')
+
+
+class MeshFiles(Resolver):
+    """Reads what a mesh names, from its own folder and below.
+
+    :param mesh_path: the mesh file
+    :ivar problems: what could not be read, one line each
+    """
+
+    def __init__(self, mesh_path: Path):
+        self._folder = mesh_path.parent
+        self.problems: list[str] = []
+
+    def get(self, name: str) -> bytes:
+        """The content of a file; text of older tools, which is not UTF-8, is taken for Latin-1.
+
+        :raises FileNotFoundError: when there is no such file, or it cannot be used
+        """
+        name = name.strip()
+        path = self._find(name)
+        problem = 'no such file beside the mesh' if path is None else _image_problem(path)
+        if problem:
+            self.problems.append(f'{name!r}: {problem}')
+            raise FileNotFoundError(name)
+        return read_mesh_bytes(path)
+
+    def keys(self) -> list[str]:
+        """Names of the files beside the mesh."""
+        return [path.name for path in self._folder.iterdir() if path.is_file()]
+
+    def namespaced(self, namespace: str) -> MeshFiles:
+        """Of a folder below; names are looked for from the mesh all the same."""
+        return self
+
+    def write(self, name: str, data: bytes) -> None:
+        """Nothing is written beside a mesh that is read."""
+        raise OSError(f'{name}: a mesh is only read')
+
+    def _find(self, name: str) -> Path | None:
+        """Beside the mesh, whatever the case of letters and the slashes of the system that wrote it."""
+        # Of an absolute path, only the name says anything on another machine.
+        wanted = PureWindowsPath(name)
+        is_relative = not (wanted.drive or wanted.root or '..' in wanted.parts)
+        parts = wanted.parts if is_relative else wanted.parts[-1:]
+        folder = self._folder
+        for index, part in enumerate(parts):
+            if not folder.is_dir():
+                return None
+            same = [path for path in folder.iterdir() if path.name.lower() == part.lower()]
+            exact = [path for path in same if path.name == part]
+            if not same:
+                return None
+            folder = (exact or sorted(same))[0]
+            if index == len(parts) - 1:
+                return folder if folder.is_file() else None
+        return None
+
+
+def read_mesh_bytes(path: Path) -> bytes:
+    """The content of a mesh or material file, texts in UTF-8."""
+    content = path.read_bytes()
+    if path.suffix.lower() not in TEXTS:
+        return content
+    try:
+        content.decode('utf-8')
+    except UnicodeDecodeError:
+        # Binary PLY is no text, and its header is plain ASCII.
+        return content if b'format binary' in content[:200] else content.decode('latin-1').encode('utf-8')
+    return content
+
+
+def _image_problem(path: Path) -> str:
+    """Why an image cannot be a texture; empty when it can, and for other files."""
+    if path.suffix.lower() not in IMAGES:
+        return ''
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+    except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError) as error:
+        return f'expected an image: {error}'
+    if width * height > most_pixels():
+        return (f'expected at most {most_pixels() / 1e6:g} megapixels, got {width}x{height}; the environment '
+                f'variable {MEGAPIXELS} sets the limit')
+    return ''
