@@ -39,7 +39,7 @@ def test_the_wheel_has_the_modules_and_data_of_the_repository(installed, tracked
     expected |= {f'share/{PACKAGE}/package.xml', f'share/ament_index/resource_index/packages/{PACKAGE}'}
     found = {name for name in installed if not name.startswith('bin/')}
     assert sorted(expected - found) == [], 'in the repository, not in the wheel'
-    assert sorted(found - expected) == [], 'in the wheel, not in the repository (forgotten by git add, or ignored?)'
+    assert sorted(found - expected) == [], 'in the wheel, not in the repository (not added, or ignored)'
 
 
 def test_every_command_is_installed_and_leads_to_a_function(installed):

@@ -52,5 +52,5 @@ def log_in_lines() -> None:
 class _OneLine(logging.Formatter):
     """A message in one line; the traceback of a bug, below it, in its own."""
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (the library's name)
+    def formatMessage(self, record: logging.LogRecord) -> str:
         return escaped(super().formatMessage(record))
