@@ -17,6 +17,8 @@ SHARED = ('config/', 'launch/', 'models/', 'rviz/')
 @pytest.fixture(scope='module')
 def installed() -> set[str]:
     """Files of the wheel, those of share/ by their path below the prefix."""
+    if importlib.metadata.distribution(PACKAGE).read_text('RECORD') is None:
+        pytest.skip(f'{PACKAGE} is not installed from a wheel; make test does that')
     names = {str(path).lstrip('./') for path in importlib.metadata.files(PACKAGE)
              if '__pycache__' not in path.parts and not path.parts[0].endswith('.dist-info')}
     if not any(name.startswith(f'{PACKAGE}/') for name in names):
