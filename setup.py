@@ -67,6 +67,8 @@ setup(
         # the monitor's Prometheus endpoint
         'prometheus': ['prometheus_client'],
         'train': ['torch>=2.4', 'onnx', 'scikit-image'],
+        # by which colcon test knows what runs the tests
+        'test': ['pytest'],
         # ROS launch testing's plugins break on pytest 8.4 and later.
         'dev': ['hypothesis', 'onnx', 'pin', 'prometheus_client', 'pytest<8.4', 'ruff'],
     },

@@ -1,10 +1,10 @@
 """``compiled``: functions that numba compiles at their first use on a machine, and that are kept.
 
 Numba can keep them itself, but its index of a function's signatures is shared by all processes without a lock (of
-two that compile at once, one may find the other's code under its own signature), goes by the time stamps of files
-(every install compiles anew), and a damaged file or a full disk ends the program. Here each signature has a file of
-its own, written whole or not at all, with a checksum, in a folder named after all that the code depends on. What
-cannot be read is compiled again; what cannot be written is done without.
+two that compile at once, one may find the other's code under its own signature), goes by the time stamps of
+files (every install compiles anew), and a damaged file or a full disk ends the program. Here each signature has a
+file of its own, written whole or not at all, with a checksum, in a folder named after all that the code depends
+on. What cannot be read is compiled again; what cannot be written is done without.
 """
 
 from __future__ import annotations
@@ -99,9 +99,9 @@ class KeptCode:
     def _warn(cls, why: str) -> None:
         if not KeptCode.has_warned:
             KeptCode.has_warned = True
-            LOGGER.warning('compiled code is not kept (%s): every start compiles it again, for about half a minute; '
-                           'expected a folder of your own that can be written, in HOME or named in NUMBA_CACHE_DIR',
-                           why)
+            LOGGER.warning('compiled code is not kept (%s): every start compiles it again, for about half a '
+                           'minute; expected a folder of your own that can be written, in HOME or named in '
+                           'NUMBA_CACHE_DIR', why)
 
 
 def cache_folder(environment: dict[str, str] | os._Environ = os.environ) -> Path | None:
@@ -133,7 +133,8 @@ def _dependencies_hash() -> str:
     """Of our compiled sources, for one calls the other across files, and of what compiles them."""
     sources = [path.read_bytes() for path in sorted(Path(__file__).parent.rglob('*.py'))]
     versions = f'{numba.__version__} {np.__version__} {sys.implementation.cache_tag}'.encode()
-    return hashlib.sha256(versions + b''.join(source for source in sources if b'@compiled' in source)).hexdigest()[:12]
+    ours = b''.join(source for source in sources if b'@compiled' in source)
+    return hashlib.sha256(versions + ours).hexdigest()[:12]
 
 
 class _KeptFunction(NullCache):

@@ -124,7 +124,8 @@ def _check(nodes: NodeProcesses, done: int, picks: int, silent_s: float) -> None
             raise failure(f'{name} ended with exit code {code} after {done} of {picks} picks; it said: '
                           f'{nodes.last_words(name)}')
     if silent_s > GIVE_UP_AFTER_S:
-        raise PipelineFailed(f'demo: no news for {silent_s:.0f} s after {done} of {picks} picks. {_last_words(nodes)}')
+        raise PipelineFailed(f'demo: no news for {silent_s:.0f} s after {done} of {picks} picks. '
+                             f'{_last_words(nodes)}')
 
 
 def _last_words(nodes: NodeProcesses) -> str:

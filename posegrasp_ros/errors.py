@@ -15,8 +15,8 @@ class BadInput(ValueError):
     """A file, message or option that cannot be used.
 
     The message is one line that names the thing, what was found and what was expected. The command line
-    prints it and exits with code 2; a node logs it and fails the transition. Whatever it quotes stays one line, see
-    :func:`one_line`.
+    prints it and exits with code 2; a node logs it and fails the transition. Whatever it quotes, it stays one
+    line, see :func:`one_line`.
     """
 
     def __str__(self) -> str:
@@ -40,7 +40,8 @@ def quoted(value: Any) -> str:
 
 
 def one_line(text: str) -> str:
-    """Text for a terminal or a log: control characters escaped, long quotations cut, and itself cut if it is endless.
+    """Text for a terminal or a log: control characters escaped, long quotations cut, and itself cut where it has
+    no end.
 
     Names of files, topics and frames are chosen by others, and may hold line breaks and escape sequences.
     """
@@ -49,7 +50,7 @@ def one_line(text: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """The text with its control characters spelt out, such as ``\\\\x1b``."""
+    """The text with its control characters spelt out, such as ``\\x1b``."""
     return _CONTROL.sub(lambda found: found.group().encode('unicode_escape', 'surrogatepass').decode(), text)
 
 

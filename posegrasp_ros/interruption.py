@@ -32,8 +32,8 @@ def exit_code() -> int:
 
 @contextmanager
 def interrupt_noted() -> Iterator[Callable[[], bool]]:
-    """Within this the first Ctrl-C or SIGTERM is only noted; gives a function that tells whether it came. The second
-    one is as ever.
+    """Within this the first Ctrl-C or SIGTERM is only noted; gives a function that tells whether it came. The
+    second one is as ever.
 
     Where signals are not ours to take, in a thread, nothing is noted.
     """

@@ -53,7 +53,8 @@ def test_what_was_compiled_is_loaded_the_next_time(folder):
 
 @pytest.mark.parametrize('damage', [
     lambda content: b'', lambda content: content[:-1], lambda content: content[:len(content) // 2],
-    lambda content: content[:-100] + bytes([content[-100] ^ 1]) + content[-99:]], ids=['empty', 'short', 'half', 'bit'])
+    lambda content: content[:-100] + bytes([content[-100] ^ 1]) + content[-99:],
+], ids=['empty', 'short', 'half', 'bit'])
 def test_a_damaged_file_is_compiled_again_and_replaced(folder, damage):
     is_from_cache()
     [path] = folder.iterdir()

@@ -54,7 +54,7 @@ def written(path, *stages):
 
 
 def test_a_monitor_that_is_busy_while_all_picks_are_made_is_waited_for_and_that_is_said(reports, capsys):
-    time = Time(at_20=written(reports, 'perception'), at_110=written(reports, 'planning', 'execution', 'execution'))
+    time = Time(at_20=written(reports, 'perception'), at_110=written(reports, 'execution', 'execution'))
     watch(Nodes(simulator=0), reports, 2, wait=time.wait, clock=lambda: time.now_s)
     assert 110 <= time.now_s < 130
     said = capsys.readouterr().err

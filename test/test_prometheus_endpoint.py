@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import socket
+import threading
+import time
 import urllib.request
 
 import pytest
@@ -48,13 +50,40 @@ def test_what_is_told_is_what_is_scraped(endpoint):
 
 
 @needs_client
-def test_only_this_machine_is_served_unless_told_otherwise(endpoint):
-    assert endpoint._server.server_address[0] == '127.0.0.1'
+@pytest.mark.parametrize(('stated', 'expected'), [
+    ('', '127.0.0.1'), ('127.0.0.1', '127.0.0.1'), ('0.0.0.0', '0.0.0.0'), ('::1', '::1')])
+def test_only_this_machine_is_served_unless_told_otherwise(stated, expected):
+    endpoint = PrometheusEndpoint(0, stated)
+    endpoint.close()
+    assert endpoint.address == expected
+
+
+@needs_client
+@pytest.mark.parametrize('address', ['0', '0x0', ' ', 'somewhere', '127.0.0.1\nforged'])
+def test_what_is_no_address_is_refused_in_one_line(address):
+    with pytest.raises(PrometheusError, match='expected the IP address of a network interface') as refused:
+        PrometheusEndpoint(0, address)
+    assert '\n' not in str(refused.value)
+
+
+@needs_client
+def test_many_slow_clients_take_few_threads_and_hold_nobody_up(endpoint):
+    before = threading.active_count()
+    clients = [socket.create_connection(('127.0.0.1', endpoint.port)) for _ in range(60)]
+    for client in clients:
+        client.sendall(b'GET /metrics HT')  # and no more
+    assert scraped(endpoint)['posegrasp_images_total'] == 0
+    deadline_s = time.monotonic() + 5
+    while threading.active_count() - before > prometheus_endpoint.MOST_CLIENTS and time.monotonic() < deadline_s:
+        time.sleep(0.01)
+    assert threading.active_count() - before <= prometheus_endpoint.MOST_CLIENTS
+    for client in clients:
+        client.close()
 
 
 @needs_client
 def test_a_port_that_is_taken_is_one_line(endpoint):
-    with pytest.raises(PrometheusError, match=f'127.0.0.1:{endpoint.port}: '):
+    with pytest.raises(PrometheusError, match=f"'127.0.0.1' and {endpoint.port}: "):
         PrometheusEndpoint(endpoint.port)
 
 

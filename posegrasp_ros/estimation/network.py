@@ -10,6 +10,8 @@ from posegrasp_ros.estimation.model_card import ModelCardError, NetworkCard
 from posegrasp_ros.processors import usable_cpus
 
 LOG_ERRORS_ONLY = 3
+# Of itself it reports usage to its makers.
+onnxruntime.disable_telemetry_events()
 # What a network may take the image in: onnxruntime's name -> numpy's.
 INPUT_TYPES = {'tensor(float)': 'f4', 'tensor(float16)': 'f2', 'tensor(double)': 'f8'}
 PROVIDERS = ('CUDAExecutionProvider', 'CPUExecutionProvider')

@@ -31,6 +31,8 @@ from posegrasp_ros.simulation.world import World
 TICK_S = 0.02
 # Scenes lie at least this far apart in simulated time, so that nobody takes them for frames of one video.
 BETWEEN_SCENES_NS = 2_000_000_000
+# A monitor on a busy machine; one that was killed is no subscriber any more after 20 s, by the middleware's count.
+LAST_REPORT_WITHIN = Duration(seconds=60)
 
 
 @dataclass(frozen=True)
@@ -213,7 +215,7 @@ class SimulatorNode(AutostartLifecycleNode):
     def _finish(self) -> None:
         """All picks are done: let the last report arrive, then end if told to."""
         if self.parameters.exit_when_done:
-            self._reporter.wait_until_received(Duration(seconds=2))
+            self._reporter.wait_until_received(LAST_REPORT_WITHIN)
             raise SystemExit(0)
         self.say_once(f'done: {self._index} picks')
 

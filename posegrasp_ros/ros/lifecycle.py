@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 import functools
+import os
 import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import rclpy
@@ -266,12 +268,27 @@ class AutostartLifecycleNode(LifecycleNode):
             self.destroy_lifecycle_publisher(publisher)
 
 
+def _without_log_files() -> list[str]:
+    """Arguments that keep ROS from writing its log to a file where it cannot: it would not start."""
+    stated, ros_home = os.environ.get('ROS_LOG_DIR'), os.environ.get('ROS_HOME')
+    try:
+        folder = Path(stated or (Path(ros_home) / 'log' if ros_home else Path(os.environ['HOME']) / '.ros/log'))
+        folder.expanduser().mkdir(parents=True, exist_ok=True)
+        if os.access(folder.expanduser(), os.W_OK | os.X_OK):
+            return []
+    except (KeyError, OSError):
+        pass  # said below
+    print('no log file is written: expected a folder that can be written, ROS_LOG_DIR or .ros/log in HOME',
+          file=sys.stderr)
+    return ['--ros-args', '--disable-external-lib-logs']
+
+
 def run_node(node_class: type[AutostartLifecycleNode], arguments: list[str] | None = None) -> int:
     """A node's main: spin until Ctrl-C, SIGTERM or the node's own ``SystemExit``.
 
     :return: the process's exit code; 2 when the node could not even be made
     """
-    rclpy.init(args=arguments)
+    rclpy.init(args=[*(sys.argv if arguments is None else arguments), *_without_log_files()])
     code = 0
     try:
         node = node_class()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import ipaddress
+import socket
 import socketserver
 from collections.abc import Iterable
 from threading import Thread
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from posegrasp_ros.errors import BadInput
+from posegrasp_ros.errors import BadInput, quoted
 from posegrasp_ros.metrics.liveness import ERROR, OK, STALE, WARN, Health
 from posegrasp_ros.metrics.stage_report import StageReport
 
@@ -16,6 +19,8 @@ AVAILABLE = importlib.util.find_spec('prometheus_client') is not None
 # As DiagnosticStatus numbers them.
 LEVELS = {OK: 0, WARN: 1, ERROR: 2, STALE: 3}
 MOST_REASONS, OTHER_REASONS = 50, 'other'
+LOOPBACK = '127.0.0.1'
+MOST_CLIENTS, CLIENT_WITHIN_S = 8, 5.0
 VERDICTS = {'better': 1, 'inconclusive': 0, 'worse': -1}
 LATENCY_BUCKETS_S = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
@@ -28,7 +33,8 @@ class PrometheusEndpoint:
     """Serves ``/metrics`` from a thread of its own, until closed.
 
     :param port: 0 for any that is free
-    :param address: of the network interface; ``127.0.0.1`` is reached from this machine alone, ``0.0.0.0`` by all
+    :param address: of the network interface; ``127.0.0.1``, for which empty stands too, is reached from this
+        machine alone, ``0.0.0.0`` by all
     :raises PrometheusError: when prometheus_client is not installed, or the address cannot be had
     """
 
@@ -51,9 +57,14 @@ class PrometheusEndpoint:
         self._verdict = Gauge('posegrasp_verdict', '1 better than the baseline, 0 inconclusive, -1 worse.',
                               ('metric', 'baseline', 'kind'), registry=registry)
         self._reasons: set[str] = set()
-        self._server = _open(address, port, make_wsgi_app(registry))
+        self._server = _open(address or LOOPBACK, port, make_wsgi_app(registry))
         self._thread = Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
+
+    @property
+    def address(self) -> str:
+        """Of the network interface that it listens on."""
+        return self._server.server_address[0]
 
     @property
     def port(self) -> int:
@@ -97,13 +108,46 @@ class PrometheusEndpoint:
 
 
 class _Server(socketserver.ThreadingMixIn, WSGIServer):
-    """A client that reads slowly holds up nobody."""
+    """A client that is slow holds up nobody, and many such hold one another up: the one that came first is dropped.
+
+    The server of prometheus_client has a thread for each client, however many there are.
+    """
 
     daemon_threads = True
 
+    def __init__(self, *arguments):
+        self._open: dict[int, socket.socket] = {}
+        super().__init__(*arguments)
+
+    def process_request(self, request: socket.socket, client_address: tuple) -> None:
+        self._open[id(request)] = request
+        if len(self._open) > MOST_CLIENTS:
+            _, oldest = next(iter(self._open.items()))
+            self._drop(oldest)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: socket.socket) -> None:
+        self._open.pop(id(request), None)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: socket.socket, client_address: tuple) -> None:
+        """A client that went away is no news."""
+
+    def _drop(self, request: socket.socket) -> None:
+        """Its thread, which waits for it, then ends."""
+        self._open.pop(id(request), None)
+        with contextlib.suppress(OSError):
+            request.shutdown(socket.SHUT_RDWR)
+
+
+class _Server6(_Server):
+    address_family = socket.AF_INET6
+
 
 class _Silent(WSGIRequestHandler):
-    """Who asked is no news."""
+    """Who asked is no news, and who says nothing is not waited for."""
+
+    timeout = CLIENT_WITHIN_S
 
     def log_message(self, *_) -> None:
         """Write nothing to the terminal."""
@@ -111,7 +155,9 @@ class _Silent(WSGIRequestHandler):
 
 def _open(address: str, port: int, application) -> WSGIServer:
     try:
-        return make_server(address, port, application, _Server, _Silent)
-    except (OSError, OverflowError) as error:
-        raise PrometheusError(f'prometheus: expected an address and port to listen on, got {address}:{port}: '
-                              f'{error}') from error
+        # Names, and short forms such as 0, which is every interface, are no addresses.
+        server = _Server6 if ipaddress.ip_address(address).version == 6 else _Server
+        return make_server(address, port, application, server, _Silent)
+    except (OSError, OverflowError, ValueError) as error:
+        raise PrometheusError(f'prometheus: expected the IP address of a network interface, such as {LOOPBACK}, and '
+                              f'a free port, got {quoted(address)} and {port}: {error}') from error
