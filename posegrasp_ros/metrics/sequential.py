@@ -18,6 +18,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.optimize import brentq
 
+from posegrasp_ros.compiled import compiled
 from posegrasp_ros.metrics.statistics import CONFIDENCE, DIRECTIONS, Interval
 
 # Either side is claimed wrongly in half of the 5 %.
@@ -163,14 +164,16 @@ class ConfidenceSequence:
             return NEEDED_LOG_WEALTH - _log_wealth(shares, counts, mean * math.exp(-distance))
 
         most = math.log(mean / LEAST_MEAN)
-        far = min(max(self._distances[side], LEAST_DISTANCE), most)
+        # One block more or less moves it little.
+        far, step = min(max(1.01 * self._distances[side], LEAST_DISTANCE), most), 1.02
         while missing(far) > 0:
             if far == most:
                 return ABOVE_ZERO  # one success is proof of that, however many failures there are
-            far = min(2 * far, most)
-        near = far / 2
+            far, step = min(step * far, most), step**2
+        near = far / step
         while missing(near) <= 0:
-            far, near = near, near / 2
+            far, step = near, step**2
+            near = far / step
         self._distances[side] = found = _first_below(missing, near, far)
         return mean * math.exp(-found)
 
@@ -196,16 +199,19 @@ def _is_more(shares: np.ndarray, counts: np.ndarray, bound: float) -> bool:
     return _log_wealth(shares, counts, bound) >= NEEDED_LOG_WEALTH
 
 
+@compiled
 def _log_wealth(shares: np.ndarray, counts: np.ndarray, bound: float) -> float:
     """Logarithm of what the wealth of bets on more than a bound has become, from 1.
 
     The share s of the largest stake, 1 / m, makes 1 + s (x - m) / m of a wealth.
     """
-    with np.errstate(over='ignore'):
-        gains = np.minimum((shares - bound) / bound, 1e300)
-    each = counts @ np.log1p(gains[:, None] * STAKES)
+    each = np.zeros(len(STAKES))
+    for place in range(len(shares)):
+        gain = min((shares[place] - bound) / bound, 1e300)
+        for stake in range(len(STAKES)):
+            each[stake] += counts[place] * np.log1p(STAKES[stake] * gain)
     most = each.max()
-    return float(most + np.log(np.exp(each - most).mean()))
+    return most + np.log(np.exp(each - most).mean())
 
 
 class SequentialVerdict:
