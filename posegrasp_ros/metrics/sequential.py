@@ -25,8 +25,9 @@ from posegrasp_ros.metrics.statistics import CONFIDENCE, DIRECTIONS, Interval
 NEEDED_LOG_WEALTH = math.log(2 / (1 - CONFIDENCE))
 # Shares of the largest stake that cannot ruin: small ones find small differences, large ones large ones soon.
 STAKES = np.array([0.003, 0.01, 0.02, 0.04, 0.08, 0.15, 0.25, 0.4, 0.55, 0.7, 0.85, 0.97])
-# Shares are counted at so many places, as far apart as the square root of m (1 - m): closer at both ends.
-PLACES = 513
+# Where shares are counted, as far apart as the square root of m (1 - m): closer at both ends.
+PLACES = np.sin(np.linspace(0.0, np.pi / 2, 513)) ** 2
+_PLACES = PLACES.tolist()
 LEAST_MEAN = 1e-300
 ABOVE_ZERO, BELOW_ONE = math.nextafter(0.0, 1.0), math.nextafter(1.0, 0.0)
 LEAST_DISTANCE = 1e-9
@@ -77,8 +78,7 @@ class ConfidenceSequence:
     """
 
     def __init__(self) -> None:
-        self._places = (np.sin(np.linspace(0.0, np.pi / 2, PLACES)) ** 2).tolist()
-        self._counts = np.zeros(PLACES)
+        self._counts = np.zeros(len(PLACES))
         self._sum = 0.0
         self._interval: Interval | None = Interval(0.0, 1.0)
         self._distances = [0.1, 0.1]
@@ -94,8 +94,8 @@ class ConfidenceSequence:
         if trials == 0:
             return
         share = successes / trials
-        above = max(bisect.bisect_left(self._places, share), 1)
-        low, high = self._places[above - 1], self._places[above]
+        above = max(bisect.bisect_left(_PLACES, share), 1)
+        low, high = _PLACES[above - 1], _PLACES[above]
         weight = (share - low) / (high - low)
         self._counts[above - 1] += 1.0 - weight
         self._counts[above] += weight
@@ -151,7 +151,7 @@ class ConfidenceSequence:
     def _observed(self) -> tuple[np.ndarray, np.ndarray]:
         """(K,) shares that there were, ascending, and how many blocks had each."""
         seen = np.flatnonzero(self._counts)
-        return np.asarray(self._places)[seen], self._counts[seen]
+        return PLACES[seen], self._counts[seen]
 
     def _farthest_won(self, side: int, shares: np.ndarray, counts: np.ndarray) -> float:
         """The largest bound that bets on more were won against; it is searched for from where it was last."""
