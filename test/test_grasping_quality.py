@@ -129,3 +129,19 @@ def test_wrenches_stay_on_the_friction_cone_and_torsion_on_its_bound():
 def test_distance_from_line():
     points, _ = opposed()
     assert distance_from_line(np.array([0.4, 0.03, 0.04]), points) == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize('coverage', [0.05, 0.3])
+def test_the_same_poor_grip_is_worth_about_the_same_on_a_sheet_and_on_a_block(coverage):
+    gripper, widths = load_gripper(), np.array([0.0001, 0.0004, 0.0006, 0.001, 0.002, 0.005, 0.01, 0.02, 0.06])
+    points, normals = (np.stack(arrays) for arrays in zip(*(opposed(width) for width in widths)))
+    grip = Grip(points, normals, np.full((len(widths), 2), 0.02), np.full((len(widths), 2), coverage))
+    values = confidences(grip, gripper, ORIGIN)
+    assert np.ptp(values) < 0.15 * values.max() and values.max() < 0.75
+
+
+def test_quality_does_not_jump_with_the_width():
+    gripper, widths = load_gripper(), np.linspace(0.0002, 0.04, 200)
+    points, normals = (np.stack(arrays) for arrays in zip(*(opposed(width) for width in widths)))
+    grip = Grip(points, normals, np.full((200, 2), 0.02), np.full((200, 2), 0.2))
+    assert np.abs(np.diff(confidences(grip, gripper, ORIGIN))).max() < 0.01

@@ -9,7 +9,9 @@ from posegrasp_ros.errors import BadInput
 from posegrasp_ros.geometry import make_transform
 from posegrasp_ros.metrics.baselines import load_ledger
 from posegrasp_ros.metrics.liveness import ERROR, OK, STALE, WARN, Health
+from posegrasp_ros.metrics.measures import OBSERVED
 from posegrasp_ros.metrics.pose_errors import ErrorTarget
+from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.metrics.stage_report import STAGES, StageReport
 from posegrasp_ros.runs.folder import read_reports
 from posegrasp_ros.runs.keeper import RunKeeper
@@ -161,3 +163,71 @@ def test_answers_under_way_do_not_count_yet_in_a_summary_on_the_way(robot):
     early = json.loads((robot.folder / 'summary.json').read_text())
     assert 0 < early['frames']['seen'] <= 60 and early['stages']['perception']['coverage'] == 1.0
     assert robot.summary()['frames']['seen'] == 91
+
+
+def numbered(stamp_ns, sequence, stage='perception'):
+    return StageReport(stamp_ns, stage, True, sequence=sequence, publisher='one')
+
+
+def test_lost_reports_are_said_and_counted_and_are_no_silence(robot):
+    for index in range(60):
+        stamp_ns = index * FRAME_NS
+        robot.run.look()
+        robot.run.image(stamp_ns)
+        robot.run.truth(stamp_ns, lambda: POSE)
+        robot.run.estimate(stamp_ns, lambda: POSE, np.eye(6))
+        if index not in range(20, 31):
+            robot.run.report(lambda: numbered(stamp_ns, index))
+        robot.now_s += 1 / 30
+    assert (robot.health('messages').level, robot.health('messages').values) == (
+        WARN, {'lost perception report': '11'})
+    assert '11 reports of perception were lost on the way' in robot.health('messages').text
+    summary = robot.summary()
+    assert summary['stages']['perception']['coverage'] == 1.0 and summary['metrics']['recall_1cm_5deg']['n'] == 60
+    assert summary['provenance']['lost_reports'] == {'perception': 11}
+    assert len(read_reports(robot.folder)[0]) + 11 == 60
+
+
+def test_the_last_reports_are_missed_too(robot):
+    robot.run.report(lambda: numbered(SECOND, 0))
+    robot.run.sent('perception', 'one', 3)
+    for _ in range(20):
+        robot.run.look()
+        robot.now_s += 0.1
+    assert robot.health('messages').values == {'lost perception report': '2'}
+
+
+def test_who_stands_still_says_so_and_takes_nobody_for_silent(robot):
+    for index in range(90):
+        robot.run.look()
+        robot.frame(index * FRAME_NS)
+    robot.run.image(90 * FRAME_NS)
+    robot.now_s += 15.0
+    robot.run.look()
+    assert robot.health('messages').text == 'this monitor stood still for 15.0 s'
+    assert [robot.health(task).level for task in ('camera', 'perception', 'planning')] == [OK] * 3
+    assert not robot.run.has_news()
+    robot.now_s += 1.6
+    assert robot.health('perception').level == ERROR, 'from now on it counts again'
+
+
+def test_a_metric_that_fails_is_said_and_the_run_goes_on(robot, monkeypatch):
+    monkeypatch.setitem(OBSERVED, 'recall_1cm_5deg', lambda table: 1 / 0)
+    for index in range(120):
+        robot.frame(index * FRAME_NS)
+    assert {item['metric'] for item in robot.run.verdicts()} >= {'position_error_median', 'image_to_pose_p50'}
+    health = robot.health('verdicts')
+    assert health.level == ERROR and 'recall_1cm_5deg: ZeroDivisionError' in health.text
+
+
+def test_images_are_forgotten_whatever_the_verdicts_do(robot, monkeypatch):
+    def fail(*_) -> None:
+        raise RuntimeError('a bug')
+
+    monkeypatch.setattr(RunMetrics, 'live_verdicts', fail)
+    for index in range(5):
+        robot.frame(index * FRAME_NS)
+    robot.run._most_images = 2
+    with pytest.raises(RuntimeError):
+        robot.run.verdicts()
+    assert robot.summary()['frames']['seen'] == 2

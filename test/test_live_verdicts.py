@@ -8,6 +8,7 @@ from run_frames import SECOND, TARGET, TRUTH, off_by
 
 from posegrasp_ros.metrics.baselines import Entry, Ledger, MetricBaselines, load_ledger
 from posegrasp_ros.metrics.live_verdicts import QuantileSketch
+from posegrasp_ros.metrics.measures import OBSERVED
 from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.metrics.statistics import Interval
@@ -116,3 +117,32 @@ def test_images_that_were_forgotten_before_their_block_was_looked_at_do_no_harm(
     assert run.forget(15) == 25
     assert by_entry(run.live_verdicts(4 * SECOND))['recall_1cm_5deg', 'stated need']['value'] == 1.0
     assert run.summary()['metrics']['recall_1cm_5deg']['n'] == 15
+
+
+@pytest.mark.parametrize('where', ['in its blocks', 'in its verdicts'])
+def test_a_metric_that_fails_goes_alone(monkeypatch, where):
+    def fail(*_) -> None:
+        raise ZeroDivisionError('a bug')
+
+    if where == 'in its blocks':
+        monkeypatch.setitem(OBSERVED, 'recall_1cm_5deg', fail)
+    else:
+        monkeypatch.setattr(QuantileSketch, 'quantile', fail)
+    for run, stamp in long_run(50):
+        items = run.live_verdicts(stamp)
+    gone = {'recall_1cm_5deg'} if where == 'in its blocks' else {
+        'position_error_median', 'rotation_error_median', 'mssd_median', 'image_to_pose_p50'}
+    everything = {'position_error_median', 'rotation_error_median', 'recall_1cm_5deg', 'add_recall_10pct',
+                  'image_to_pose_p50'}
+    assert {item['metric'] for item in items} == everything - gone
+    assert set(run.verdict_failures) == gone
+    assert all('ZeroDivisionError: a bug' in text for _, text in run.verdict_failures.values())
+
+
+def test_the_interval_and_the_verdict_of_a_rate_say_the_same_at_every_look():
+    for run, stamp in long_run(600):
+        for item in run.live_verdicts(stamp):
+            if item['interval'] and not item['tolerance']:
+                low, high = item['interval']
+                outside = item['reference'] < low or item['reference'] > high
+                assert outside == (item['verdict'] != 'inconclusive')

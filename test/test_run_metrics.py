@@ -12,6 +12,7 @@ from posegrasp_ros.geometry import Symmetry, make_transform, rotation_from_vecto
 from posegrasp_ros.metrics.baselines import METRIC_UNITS, load_ledger
 from posegrasp_ros.metrics.gate import check_gate
 from posegrasp_ros.metrics.pose_errors import ErrorTarget
+from posegrasp_ros.metrics.losses import Loss
 from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport
 
@@ -367,3 +368,71 @@ def test_a_verdict_before_the_first_settled_image_is_empty_not_an_error():
     run = RunMetrics()
     run.add_image(5 * SECOND)
     assert run.summary(until_ns=1 * SECOND)['stages']['perception']['inputs'] == 0
+
+
+def run_with_losses():
+    """Ten frames, all right; of the fourth and fifth the report of perception is lost, of the eighth its pose."""
+    run = RunMetrics(TARGET, load_ledger())
+    for index in range(10):
+        run.add_image(index * SECOND)
+        run.add_truth(index * SECOND, TRUTH)
+        if index != 7:
+            run.add_estimate(index * SECOND, off_by(0.002))
+        if index not in (3, 4):
+            if index == 5:
+                run.add_loss(Loss('perception', 2, 2 * SECOND, 5 * SECOND))
+            run.add_report(StageReport(index * SECOND, 'perception', True))
+    return run
+
+
+def test_what_was_lost_on_the_way_is_no_failure_of_a_stage():
+    summary = run_with_losses().summary()
+    assert summary['stages']['perception'] == {'inputs': 8, 'answered': 8, 'coverage': 1.0, 'latency_ms': None}
+    assert summary['lost'] == {'perception': 2, 'planning': 0, 'execution': 0, 'poses': 1}
+    assert (summary['metrics']['recall_1cm_5deg']['value'], summary['metrics']['recall_1cm_5deg']['n']) == (1.0, 9)
+    assert summary['failures'] == {}
+
+
+def test_a_silent_stage_stays_a_failure_beside_what_was_lost():
+    """Of three images between two reports one report was lost: the stage left out the others."""
+    run = RunMetrics(TARGET, load_ledger())
+    for index in range(5):
+        run.add_image(index * SECOND)
+    run.add_report(StageReport(0, 'perception', True))
+    run.add_loss(Loss('perception', 1, 0, 4 * SECOND))
+    run.add_report(StageReport(4 * SECOND, 'perception', True))
+    summary = run.summary()
+    assert summary['stages']['perception']['inputs'] == 4 and summary['failures'] == {'perception_silent': 2}
+
+
+def test_an_image_that_comes_later_than_the_loss_of_its_report_counts_as_the_others():
+    run = RunMetrics(TARGET, load_ledger())
+    run.add_report(StageReport(0, 'perception', True))
+    run.add_loss(Loss('perception', 1, 0, 2 * SECOND))
+    run.add_report(StageReport(2 * SECOND, 'perception', True))
+    run.add_image(SECOND)
+    assert run.summary()['stages']['perception']['coverage'] == 1.0
+    run.add_report(StageReport(SECOND, 'perception', False, 'no_detection'))
+    assert run.summary()['stages']['perception']['inputs'] == 3, 'another publisher answered it'
+
+
+def test_a_plan_whose_report_was_lost_is_no_silence_of_the_planner():
+    run = RunMetrics(TARGET, load_ledger())
+    for index in range(3):
+        run.add_report(StageReport(index * SECOND, 'perception', True))
+        if index != 1:
+            run.add_report(StageReport(index * SECOND, 'planning', True))
+    run.add_loss(Loss('planning', 1, 0, 2 * SECOND))
+    assert run.summary()['stages']['planning']['coverage'] == 1.0
+
+
+def test_stamps_far_ahead_are_forgotten_as_others_are():
+    """Their blocks are never over."""
+    run = RunMetrics(TARGET, load_ledger())
+    for index in range(5000):
+        run.add_image(10**18 + index * 10**12)
+        if index % 100 == 0:
+            run.live_verdicts(SECOND)
+            run.forget(50)
+    assert run.forget(0) <= 150
+    assert run.live_verdicts(2 * 10**18) == []

@@ -149,9 +149,62 @@ def test_values_on_the_reference_speak_for_neither_side():
     assert (verdict.blocks, verdict.verdict) == (1000, 'inconclusive')
 
 
+STREAMS = {
+    'always the same': np.full(3000, 0.9525),
+    'always right': np.ones(3000),
+    'never right': np.zeros(3000),
+    'right or wrong': np.random.default_rng(8).integers(0, 2, 3000).astype(float),
+    'anything': np.random.default_rng(9).random(3000),
+    'worse all at once': np.repeat([1.0, 0.0], 1500),
+    'to and fro': 0.5 + 0.5 * np.sin(np.arange(3000) / 200),
+    'one success after all': np.append(np.zeros(2999), 1.0),
+    'one failure after all': np.append(np.ones(2999), 0.0),
+    'next to nothing': np.full(3000, 1e-12),
+    'what speaks against the last look': np.tile(np.repeat([0.0, 1.0], (7, 93)), 30),
+}
+
+
+@pytest.mark.parametrize('name', STREAMS)
+def test_whatever_comes_in_the_interval_holds_the_mean_and_leaves_out_what_a_verdict_is_reached_against(name):
+    mean, references = ConfidenceSequence(), (0.0, 0.0175, 0.5, 0.9, 0.9525, 0.99, 1.0, 1.2, -0.1)
+    verdicts = [SequentialVerdict(reference, 'higher_is_better', mean=mean) for reference in references]
+    for count, share in enumerate(STREAMS[name]):
+        mean.add(share, 1)
+        if count < 30 or count % 300 == 0 or count > 2997:
+            low, high = mean.interval
+            assert 0 <= low <= mean.mean <= high <= 1
+            assert [verdict.verdict for verdict in verdicts] == [
+                'better' if low > reference else 'worse' if high < reference else 'inconclusive'
+                for reference in references]
+
+
+def test_an_interval_narrows_as_long_as_blocks_come():
+    mean, widths = ConfidenceSequence(), []
+    for count in range(1, 100_001):
+        mean.add(0.9525, 1)
+        if count in (2_200, 20_000, 100_000):
+            widths.append(mean.interval.high - mean.interval.low)
+    assert widths[0] < 0.003 and widths[1] < widths[0] / 5 and widths[2] < widths[1] / 4
+
+
+def test_shares_that_fall_between_the_places_never_make_a_wealth_larger():
+    rng, bounds = np.random.default_rng(11), np.array([0.6, 0.7, 0.79, 0.8])
+    exact, mean = BetsOnMore(bounds), ConfidenceSequence()
+    for share in rng.beta(8, 2, 400):
+        exact.add(share)
+        mean.add(share, 1)
+        assert (exact.are_won | ~np.array([mean.is_above(bound) for bound in bounds])).all()
+
+
+@pytest.mark.parametrize('successes, trials', [(3, 2), (-1, 2), (float('nan'), 1), (1, float('inf'))])
+def test_what_is_no_share_is_refused(successes, trials):
+    with pytest.raises(ValueError, match='expected 0 <= successes <= trials'):
+        ConfidenceSequence().add(successes, trials)
+
+
 def test_a_confidence_sequence_holds_the_mean_at_every_look_and_narrows():
     rng, held, widths = np.random.default_rng(7), 0, []
-    for _ in range(15):
+    for _ in range(40):
         sequence, holds = ConfidenceSequence(), True
         for _ in range(200):
             sequence.add(rng.binomial(5, 0.8), 5)
@@ -159,7 +212,7 @@ def test_a_confidence_sequence_holds_the_mean_at_every_look_and_narrows():
             holds &= low <= 0.8 <= high
         held += holds
         widths.append(high - low)
-    assert held >= 14
+    assert held >= 38
     assert np.mean(widths) < 0.15
     assert ConfidenceSequence().interval == (0.0, 1.0)
 

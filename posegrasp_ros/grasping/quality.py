@@ -78,7 +78,7 @@ def contact_wrenches(arm: np.ndarray, inward_normal: np.ndarray, friction: float
     return np.hstack([forces, torques / LENGTH_SCALE_M])
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=4096)
 def best_epsilon(width_m: float, friction: float, pad_radius_m: float) -> float:
     """:func:`epsilon` of exactly opposed contacts on a line through the centre of mass."""
     axis = np.array([1.0, 0.0, 0.0])
@@ -92,7 +92,9 @@ def confidences(grip: Grip, gripper: Gripper, center_of_mass: np.ndarray) -> np.
     is long.
 
     0 where a pad meets nothing or the contacts are not in force closure. The patch that counts for torsion is as
-    large as what the pad touches, so an edge or a fingertip's grip is worth less than a face.
+    large as what the pad touches, so an edge or a fingertip's grip is worth less than a face. Of what is thinner
+    than the patches are wide, it is these that keep it from tilting, not the distance between them: it counts as if
+    it were as thick, and the same grip is worth about the same on a sheet and on a block.
     """
     values = np.zeros(len(grip.points))
     half_y_m, half_z_m = gripper.pad_half_extents
@@ -101,12 +103,21 @@ def confidences(grip: Grip, gripper: Gripper, center_of_mass: np.ndarray) -> np.
     closes = np.zeros(len(values), dtype=bool)
     closes[grip.holds] = force_closure(grip.points[grip.holds], grip.inward_normals[grip.holds], gripper.friction)
     for k in np.flatnonzero(closes):
-        points = grip.points[k]
-        best = best_epsilon(round(float(np.linalg.norm(points[1] - points[0])), 3), gripper.friction, full_m)
+        width_m = float(np.linalg.norm(grip.points[k, 1] - grip.points[k, 0]))
+        points = apart(grip.points[k], max(width_m, float(radii_m[k].sum())))
+        # To the micrometre, which is a hundred thousandth of the least: equal widths are looked for once.
+        best = best_epsilon(round(max(width_m, 2 * full_m), 6), gripper.friction, full_m)
         found = epsilon(points, grip.inward_normals[k], gripper.friction, radii_m[k], center_of_mass)
         values[k] = min(1.0, found / best)
     values[closes] *= np.exp(-distance_from_line(center_of_mass, grip.points[closes]) / LENGTH_SCALE_M)
     return values
+
+
+def apart(points: np.ndarray, width_m: float) -> np.ndarray:
+    """Two contacts (2, 3) moved along the line through them, and about its middle, until they are so far apart."""
+    middle, half = points.mean(axis=0), (points[1] - points[0]) / 2
+    half = half * (width_m / 2 / np.linalg.norm(half))
+    return np.stack([middle - half, middle + half])
 
 
 def distance_from_line(point: np.ndarray, points: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ poses with score 0.8 four of five are.
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import chi2
+from scipy.special import chdtr
 
 from posegrasp_ros.geometry import vector_from_rotation
 from posegrasp_ros.metrics.statistics import CONFIDENCE, Interval, percentile_interval, resample
@@ -40,7 +40,7 @@ def confidence_level(estimate: np.ndarray, covariance: np.ndarray, truth: np.nda
         whitened = np.linalg.solve(np.linalg.cholesky(covariance), error)
     except np.linalg.LinAlgError:
         return 1.0
-    return float(chi2.cdf(whitened @ whitened, error.size))
+    return float(chdtr(error.size, whitened @ whitened))
 
 
 def reliability(scores: np.ndarray, right: np.ndarray) -> list[dict]:

@@ -18,14 +18,16 @@ from collections.abc import Callable
 import numpy as np
 from scipy.optimize import brentq
 
+from posegrasp_ros.compiled import compiled
 from posegrasp_ros.metrics.statistics import CONFIDENCE, DIRECTIONS, Interval
 
 # Either side is claimed wrongly in half of the 5 %.
 NEEDED_LOG_WEALTH = math.log(2 / (1 - CONFIDENCE))
 # Shares of the largest stake that cannot ruin: small ones find small differences, large ones large ones soon.
 STAKES = np.array([0.003, 0.01, 0.02, 0.04, 0.08, 0.15, 0.25, 0.4, 0.55, 0.7, 0.85, 0.97])
-# Shares are counted at so many places, as far apart as the square root of m (1 - m): closer at both ends.
-PLACES = 513
+# Where shares are counted, as far apart as the square root of m (1 - m): closer at both ends.
+PLACES = np.sin(np.linspace(0.0, np.pi / 2, 513)) ** 2
+_PLACES = PLACES.tolist()
 LEAST_MEAN = 1e-300
 ABOVE_ZERO, BELOW_ONE = math.nextafter(0.0, 1.0), math.nextafter(1.0, 0.0)
 LEAST_DISTANCE = 1e-9
@@ -76,8 +78,7 @@ class ConfidenceSequence:
     """
 
     def __init__(self) -> None:
-        self._places = (np.sin(np.linspace(0.0, np.pi / 2, PLACES)) ** 2).tolist()
-        self._counts = np.zeros(PLACES)
+        self._counts = np.zeros(len(PLACES))
         self._sum = 0.0
         self._interval: Interval | None = Interval(0.0, 1.0)
         self._distances = [0.1, 0.1]
@@ -93,8 +94,8 @@ class ConfidenceSequence:
         if trials == 0:
             return
         share = successes / trials
-        above = max(bisect.bisect_left(self._places, share), 1)
-        low, high = self._places[above - 1], self._places[above]
+        above = max(bisect.bisect_left(_PLACES, share), 1)
+        low, high = _PLACES[above - 1], _PLACES[above]
         weight = (share - low) / (high - low)
         self._counts[above - 1] += 1.0 - weight
         self._counts[above] += weight
@@ -150,7 +151,7 @@ class ConfidenceSequence:
     def _observed(self) -> tuple[np.ndarray, np.ndarray]:
         """(K,) shares that there were, ascending, and how many blocks had each."""
         seen = np.flatnonzero(self._counts)
-        return np.asarray(self._places)[seen], self._counts[seen]
+        return PLACES[seen], self._counts[seen]
 
     def _farthest_won(self, side: int, shares: np.ndarray, counts: np.ndarray) -> float:
         """The largest bound that bets on more were won against; it is searched for from where it was last."""
@@ -163,14 +164,16 @@ class ConfidenceSequence:
             return NEEDED_LOG_WEALTH - _log_wealth(shares, counts, mean * math.exp(-distance))
 
         most = math.log(mean / LEAST_MEAN)
-        far = min(max(self._distances[side], LEAST_DISTANCE), most)
+        # One block more or less moves it little.
+        far, step = min(max(1.01 * self._distances[side], LEAST_DISTANCE), most), 1.02
         while missing(far) > 0:
             if far == most:
                 return ABOVE_ZERO  # one success is proof of that, however many failures there are
-            far = min(2 * far, most)
-        near = far / 2
+            far, step = min(step * far, most), step**2
+        near = far / step
         while missing(near) <= 0:
-            far, near = near, near / 2
+            far, step = near, step**2
+            near = far / step
         self._distances[side] = found = _first_below(missing, near, far)
         return mean * math.exp(-found)
 
@@ -196,16 +199,19 @@ def _is_more(shares: np.ndarray, counts: np.ndarray, bound: float) -> bool:
     return _log_wealth(shares, counts, bound) >= NEEDED_LOG_WEALTH
 
 
+@compiled
 def _log_wealth(shares: np.ndarray, counts: np.ndarray, bound: float) -> float:
     """Logarithm of what the wealth of bets on more than a bound has become, from 1.
 
     The share s of the largest stake, 1 / m, makes 1 + s (x - m) / m of a wealth.
     """
-    with np.errstate(over='ignore'):
-        gains = np.minimum((shares - bound) / bound, 1e300)
-    each = counts @ np.log1p(gains[:, None] * STAKES)
+    each = np.zeros(len(STAKES))
+    for place in range(len(shares)):
+        gain = min((shares[place] - bound) / bound, 1e300)
+        for stake in range(len(STAKES)):
+            each[stake] += counts[place] * np.log1p(STAKES[stake] * gain)
     most = each.max()
-    return float(most + np.log(np.exp(each - most).mean()))
+    return most + np.log(np.exp(each - most).mean())
 
 
 class SequentialVerdict:

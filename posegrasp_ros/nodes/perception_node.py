@@ -109,7 +109,7 @@ class PerceptionNode(AutostartLifecycleNode):
         self._intrinsics = Intrinsics(self.resolve_topic_name('camera_info'), self.resolve_topic_name('image'),
                                       chosen.rectified)
         self._reporter = StageReporter(self, 'perception')
-        self._pose_out = self.publisher(PoseWithCovarianceStamped, '~/pose', qos.RESULT)
+        self._pose_out = self.publisher(PoseWithCovarianceStamped, '~/pose', qos.COUNTED)
         self._poses_out = self.publisher(PoseArray, '~/poses', qos.RESULT)
         self._markers_out = self.publisher(MarkerArray, '~/markers', qos.RESULT)
         self._overlay_out = self.publisher(Image, '~/overlay', qos.RESULT)
