@@ -15,6 +15,7 @@ from posegrasp_ros.estimation.estimate import PoseEstimate
 from posegrasp_ros.estimation.estimator import PoseEstimator
 from posegrasp_ros.estimation.model_card import ModelCard, NetworkCard, load_model_card
 from posegrasp_ros.estimation.network import Network
+from posegrasp_ros.estimation.network_trial import TIME_LIMIT_S, try_network
 from posegrasp_ros.geometry import quaternion_from_matrix
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.library import load_grasps
@@ -37,16 +38,19 @@ YOLO_CHANNELS = {
 
 
 def check_model(folder: Path, image: np.ndarray | None = None, camera: Camera | None = None,
-                threads: int | None = None) -> tuple[dict, np.ndarray]:
+                threads: int | None = None, time_limit_s: float = TIME_LIMIT_S) -> tuple[dict, np.ndarray]:
     """Validate a model folder and run it once.
 
     :param image: (H, W, 3) uint8 blue green red; None for grey noise
     :param camera: intrinsics of the image; needed with one
+    :param time_limit_s: for the first run of each network
     :return: what was understood, ready for JSON; the image with the poses drawn in
     :raises BadInput: on anything wrong with the folder, or intrinsics that are not the image's
     """
     card = load_model_card(folder)
     grasps = _grasps(card)
+    for network in filter(None, (card.detector, card.network)):
+        try_network(network, time_limit_s)
     estimator = PoseEstimator(card, threads)
     source = 'the image'
     if image is None:

@@ -10,6 +10,7 @@ from posegrasp_ros.geometry import make_transform
 from posegrasp_ros.metrics.baselines import load_ledger
 from posegrasp_ros.metrics.liveness import ERROR, OK, STALE, WARN, Health
 from posegrasp_ros.metrics.measures import OBSERVED
+from posegrasp_ros.metrics.model_match import ModelMatch
 from posegrasp_ros.metrics.pose_errors import ErrorTarget
 from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.metrics.stage_report import STAGES, StageReport
@@ -231,3 +232,14 @@ def test_images_are_forgotten_whatever_the_verdicts_do(robot, monkeypatch):
     with pytest.raises(RuntimeError):
         robot.run.verdicts()
     assert robot.summary()['frames']['seen'] == 2
+
+
+def test_stages_that_work_with_another_model_are_an_error():
+    match = ModelMatch('box 5bb4f6b61456')
+    assert match.health().level == OK
+    for stage, model, level in (('perception', 'box 5bb4f6b61456', OK), ('planning', 'can 0123456789ab', ERROR),
+                                ('planning', 'box 5bb4f6b61456', OK)):
+        match.report(StageReport(1, stage, True, words={'model': model}))
+        assert match.health().level == level
+    match.report(StageReport(2, 'execution', True))
+    assert match.health().level == OK, 'who names no model is not judged'

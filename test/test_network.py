@@ -10,6 +10,7 @@ from keypoint_models import onnx, write_constant_network
 
 from posegrasp_ros.estimation.model_card import ModelCardError, NetworkCard, load_model_card
 from posegrasp_ros.estimation.network import Network
+from posegrasp_ros.estimation.network_trial import try_network
 from posegrasp_ros.estimation.onnx_files import OnnxFileError, network_files, network_sha256
 from posegrasp_ros.file_hash import sha256_of
 from posegrasp_ros.resources import resource_path
@@ -115,3 +116,56 @@ def test_a_folder_of_links_as_colcon_installs_it_is_a_good_one(tmp_path):
     for file in resource_path('models/box').iterdir():
         (linked / file.name).symlink_to(file)
     assert load_model_card(linked).name == 'box'
+
+
+def write_hostile(path, node, outputs: list) -> None:
+    from onnx import TensorProto, helper
+
+    graph = helper.make_graph([*node], 'hostile',
+                              [helper.make_tensor_value_info('image', TensorProto.FLOAT, [1, 3, 48, 64])], outputs)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 13)], ir_version=8)
+    path.write_bytes(model.SerializeToString())
+
+
+def endless(path) -> None:
+    """A loop of 2^62 rounds."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    def constant(name, value):
+        return helper.make_node('Constant', [], [name], value=numpy_helper.from_array(np.array(value)))
+
+    body = helper.make_graph(
+        [helper.make_node('Identity', ['go_in'], ['go_out']),
+         helper.make_node('Add', ['x_in', 'x_in'], ['x_out'])],
+        'body', [helper.make_tensor_value_info('i', TensorProto.INT64, []),
+                 helper.make_tensor_value_info('go_in', TensorProto.BOOL, []),
+                 helper.make_tensor_value_info('x_in', TensorProto.FLOAT, [1, 3, 48, 64])],
+        [helper.make_tensor_value_info('go_out', TensorProto.BOOL, []),
+         helper.make_tensor_value_info('x_out', TensorProto.FLOAT, [1, 3, 48, 64])])
+    write_hostile(path, [constant('n', np.int64(2**62)), constant('go', True),
+                         helper.make_node('Loop', ['n', 'go', 'image'], ['out'], body=body)],
+                  [helper.make_tensor_value_info('out', TensorProto.FLOAT, None)])
+
+
+def enormous(path) -> None:
+    """An output of 40 GB."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    shape = helper.make_node('Constant', [], ['shape'], value=numpy_helper.from_array(np.array([10**10])))
+    write_hostile(path, [shape, helper.make_node('ConstantOfShape', ['shape'], ['out'])],
+                  [helper.make_tensor_value_info('out', TensorProto.FLOAT, None)])
+
+
+@pytest.mark.parametrize(('write', 'message'), [
+    (endless, 'expected an answer within 4 s, got none'), (enormous, 'expected a network that runs within 1 GB')])
+def test_a_network_without_an_end_or_beyond_memory_is_refused(tmp_path, write, message):
+    write(tmp_path / 'n.onnx')
+    card = NetworkCard(tmp_path / 'n.onnx', '', 'image', SIZE, 'rgb', np.zeros(3), np.ones(3), 'dope')
+    with pytest.raises(ModelCardError, match=message) as refusal:
+        try_network(card, time_limit_s=4.0)
+    assert '\n' not in str(refusal.value)
+
+
+def test_a_shipped_network_stands_its_trial():
+    card = load_model_card(resource_path('models/box'))
+    try_network(card.detector)

@@ -87,6 +87,8 @@ def add_check(commands) -> None:
                         help="horizontal field of view of the image's camera where there is no --camera (default: "
                              '60, a guess that makes distances one)')
     parser.add_argument('--overlay', type=Path, metavar='FILE', help='write the image with the poses drawn in')
+    parser.add_argument('--time-limit', type=option_types.above_zero, metavar='S', default=15.0,
+                        help='for the first run of each network, seconds')
     parser.add_argument('--json', action='store_true', help='print one JSON object')
     threads_option(parser)
 
@@ -98,7 +100,7 @@ def _check(options: argparse.Namespace) -> int:
         raise BadInput('--camera, --hfov and --overlay: expected together with --image')
     image = read_image(options.image) if options.image else None
     camera = _camera_of(image, options) if options.image else None
-    report, picture = check_model(options.model, image, camera, options.threads)
+    report, picture = check_model(options.model, image, camera, options.threads, options.time_limit)
     if options.overlay:
         write_image(options.overlay, picture)
     print(json.dumps(report, default=str) if options.json else describe(report))

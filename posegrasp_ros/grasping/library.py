@@ -29,6 +29,8 @@ from posegrasp_ros.whole_file import write_whole
 
 FORMAT, FORMAT_VERSION = 'isaac_grasp', 1.0
 CLOSE, PREGRASP = 'cspace_position', 'pregrasp_cspace_position'
+# Of more, no planner answers in time, and reading them costs minutes.
+MOST_GRASPS = 10_000
 
 _log = logging.getLogger(__name__)
 
@@ -89,6 +91,9 @@ def load_grasps(path: str | Path, gripper: Gripper, mesh: Mesh | None = None) ->
     entries = fields.inner('grasps')
     if not entries.values:
         raise fields.error('grasps', 'at least one grasp')
+    if len(entries.values) > MOST_GRASPS:
+        raise fields.error_class(f'{fields.path}: grasps: expected at most {MOST_GRASPS}, got '
+                                 f'{len(entries.values)}: keep those that are farthest apart')
     graspgen = 'gripper_frame' not in fields.values
     if graspgen and gripper.graspgen_base_from_tcp is None:
         raise fields.error('gripper_frame', f"a name (GraspGen's files have none, and the file of {gripper.name} "

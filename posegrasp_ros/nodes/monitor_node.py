@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import datetime
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,8 @@ from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
 from sensor_msgs.msg import CameraInfo
 from std_srvs.srv import SetBool, Trigger
 
+from posegrasp_ros.camera_info import StatedCamera
+from posegrasp_ros.camera_info_join import CameraInfoJoin
 from posegrasp_ros.estimation.model_card import ModelCard, load_model_card
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.library import load_grasps
@@ -108,8 +111,8 @@ class MonitorNode(AutostartLifecycleNode):
         if chosen.estimator:
             about['estimator'] = chosen.estimator
         self._run = LiveRun(target, load_ledger(chosen.baselines or None), self._keeper(), chosen.silence_s, about,
-                            self._pose_check(card), chosen.most_images, chosen.block_s)
-        self._matrix = np.zeros(9)
+                            self._pose_check(card), chosen.most_images, chosen.block_s, model=card.identity)
+        self._infos, self._camera = CameraInfoJoin(), None
         self._prometheus = self._open_prometheus()
         self._verdict_out = self.publisher(DiagnosticArray, '~/verdict', qos.LATCHED)
         self._execution_out = self.publisher(DiagnosticArray, '~/execution_report', qos.RESULT)
@@ -148,10 +151,13 @@ class MonitorNode(AutostartLifecycleNode):
             self._prometheus = None
 
     def on_camera_info(self, message: CameraInfo) -> None:
-        if not np.array_equal(message.k, self._matrix):
-            self._matrix = np.array(message.k)
-            self._run.camera(self._matrix.reshape(3, 3), message.width)
-        self._run.image(stamp_ns(message.header.stamp))
+        stamp, now_ns = stamp_ns(message.header.stamp), time.time_ns()
+        self._infos.add(stamp, message, now_ns)
+        stated = self._infos.of(stamp, now_ns)
+        if isinstance(stated, StatedCamera) and stated is not self._camera:
+            self._camera = stated
+            self._run.camera(stated.raw.matrix, stated.raw.width)
+        self._run.image(stamp)
         if self._prometheus:
             self._prometheus.image()
 

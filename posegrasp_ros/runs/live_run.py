@@ -16,6 +16,7 @@ from posegrasp_ros.metrics.frame_table import FrameTable
 from posegrasp_ros.metrics.irregularities import Irregularities
 from posegrasp_ros.metrics.liveness import ERROR, OK, Health, Liveness
 from posegrasp_ros.metrics.losses import Loss, Losses
+from posegrasp_ros.metrics.model_match import ModelMatch
 from posegrasp_ros.metrics.pose_errors import ErrorTarget
 from posegrasp_ros.metrics.run import BLOCK_S, GraspTolerates, RunMetrics
 from posegrasp_ros.metrics.settled import Settled
@@ -45,11 +46,12 @@ class LiveRun:
     :param most_images: that summaries look back on; memory and the time that a summary takes grow with it
     :param block_s: images within such a stretch of time are one observation to the verdicts
     :param clock: steady, seconds
+    :param model: identity of the model that the stages should work with
     """
 
     def __init__(self, target: ErrorTarget, ledger: Ledger, keeper: RunKeeper, patience_s: float, about: dict,
                  pose_check: GraspTolerates | None = None, most_images: int = MOST_IMAGES,
-                 block_s: float = BLOCK_S, clock: Callable[[], float] = time.monotonic):
+                 block_s: float = BLOCK_S, clock: Callable[[], float] = time.monotonic, model: str = ''):
         self._metrics = RunMetrics(target, ledger, block_s, pose_check)
         self._ledger = ledger
         self._keeper = keeper
@@ -58,7 +60,7 @@ class LiveRun:
         self._clock = clock
         self._liveness, self._settled = Liveness(patience_s), Settled(patience_s)
         self._irregularities, self._truth_match = Irregularities(), TruthMatch()
-        self._attempts, self._losses = Attempts(), Losses()
+        self._attempts, self._losses, self._model_match = Attempts(), Losses(), ModelMatch(model)
         self._patience_s = patience_s
         self._silent: list[str] = []
         self._repeats = self._lost_poses = 0
@@ -122,6 +124,7 @@ class LiveRun:
         self._metrics.add_report(report)
         self._liveness.report(report, now_s)
         self._attempts.report(report)
+        self._model_match.report(report)
         self._keeper.append(report)
         return report
 
@@ -171,7 +174,8 @@ class LiveRun:
             self._irregularities.note('lost pose', f'of {lost_poses} images that perception has a pose of, it did '
                                                    'not come: they are left out', now_s, lost_poses)
         return [*self._liveness.health(now_s), self._truth_match.health(self._settled.until_ns(now_s)),
-                self._irregularities.health(now_s), self._verdict_health(), self._keeper.health()]
+                self._irregularities.health(now_s), self._model_match.health(), self._verdict_health(),
+                self._keeper.health()]
 
     def verdicts(self) -> list[dict]:
         """All images that had time to be answered, compared with the baselines; may be asked at any time."""
