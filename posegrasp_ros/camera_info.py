@@ -27,6 +27,12 @@ SAME_PX = 0.5
 GRID = 9
 # A principal point farther off the middle than this share of the image is that of a cut image, or a mistake.
 OFF_MIDDLE = 0.25
+# Of sensors that cameras of robots have; a principal point that is so near to the middle of one, in parts of its
+# size, while the image is smaller by such a factor, is taken for that of the sensor.
+SENSOR_SIZES = ((640, 480), (752, 480), (800, 600), (848, 480), (1024, 768), (1280, 720), (1280, 800), (1280, 960),
+                (1280, 1024), (1440, 1080), (1600, 1200), (1920, 1080), (1920, 1200), (2048, 1536), (2448, 2048),
+                (2592, 1944), (3840, 2160))
+MIDDLE, LARGER = 0.04, 1.3
 # The turn between a raw and a rectified camera frame that is worth a word.
 TURN_RAD = np.radians(0.1)
 
@@ -80,6 +86,11 @@ class StatedCamera:
         if model is None:
             raise CameraError(_model_refusal(info.distortion_model, coefficients))
         view = _View.of(info)
+        if view.is_whole and (sensor := _larger_sensor(info.k, info.width, info.height)):
+            raise CameraError(f'camera_info: K: its principal point ({info.k[2]:.1f}, {info.k[5]:.1f}) is the '
+                              f'middle of {sensor[0]}x{sensor[1]}, while width and height are {info.width} and '
+                              f'{info.height}: of an image that was cut or binned, state the sensor, and roi or '
+                              'binning')
         raw = view.of_camera(Camera(info.width, info.height, info.k, coefficients, model))
         projection = np.asarray(info.p, dtype=float).reshape(3, 4)
         rectified = None
@@ -88,7 +99,7 @@ class StatedCamera:
                 rectified = view.of_camera(Camera(info.width, info.height, projection[:, :3]))
             except CameraError as error:
                 raise CameraError(str(error).replace('K:', 'P:')) from error
-        return cls(raw, rectified, info.header.frame_id, view.layout, _raw_remark(raw),
+        return cls(raw, rectified, info.header.frame_id, view.layout, _raw_remark(raw) if view.is_whole else '',
                    _rectified_remark(projection, info.r))
 
     def of_image(self, width: int, height: int, rectified: bool | None) -> Camera:
@@ -166,6 +177,11 @@ class _View:
         return cls((width, height), region, binning)
 
     @property
+    def is_whole(self) -> bool:
+        """Whether nothing is said of cutting or combining."""
+        return self.region[2:] == self.size and self.binning == (1, 1)
+
+    @property
     def layout(self) -> str:
         """The same in words."""
         x, y, width, height = self.region
@@ -194,15 +210,28 @@ def _model_refusal(name: str, coefficients: np.ndarray) -> str:
     return f'camera: distortion_model: expected one of {known}, got {name!r}'
 
 
+def _larger_sensor(matrix: Any, width: int, height: int) -> tuple[int, int] | None:
+    """The size of a sensor larger than an image that K seems to be of: its principal point is there in the middle.
+
+    In the middle of nothing it is that of an image whose K was moved with it when it was cut.
+    """
+    cx, cy = float(matrix[2]), float(matrix[5])
+    multiples = ((times * width, times * height) for times in (2, 3, 4))
+    for sensor in (*multiples, *SENSOR_SIZES):
+        off = max(abs(cx + 0.5 - sensor[0] / 2) / sensor[0], abs(cy + 0.5 - sensor[1] / 2) / sensor[1])
+        if sensor[0] > LARGER * width and sensor[1] > LARGER * height and off < MIDDLE:
+            return sensor
+    return None
+
+
 def _raw_remark(raw: Camera) -> str:
     off_u = abs(raw.cx - (raw.width - 1) / 2) / raw.width
     off_v = abs(raw.cy - (raw.height - 1) / 2) / raw.height
     if max(off_u, off_v) <= OFF_MIDDLE:
         return ''
-    size = f'{raw.width}x{raw.height}'
-    return (f'the principal point ({raw.cx:.1f}, {raw.cy:.1f}) is far from the middle of {size}, which is '
-            ' right for a cut image whose K was moved with it, and wrong where K is that of the whole '
-            'sensor: roi and binning are there to say so')
+    return (f'the principal point ({raw.cx:.1f}, {raw.cy:.1f}) is far from the middle of the image, '
+            f'{raw.width}x{raw.height}: right for a cut image whose K was moved with it, wrong where K is that of '
+            'the whole sensor, for which roi and binning are there')
 
 
 def _rectified_remark(projection: np.ndarray, rectification: Any) -> str:
