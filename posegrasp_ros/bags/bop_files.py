@@ -19,7 +19,7 @@ import numpy as np
 
 from posegrasp_ros.errors import BadInput
 from posegrasp_ros.geometry import make_transform
-from posegrasp_ros.limits import JSON_MEGABYTES, most_json_bytes
+from posegrasp_ros.limits import TEXT_MEGABYTES, most_text_bytes
 
 IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.tif', '.tiff', '.bmp')
 COLOUR_FOLDERS = ('rgb', 'gray')
@@ -262,9 +262,9 @@ def read_numbered(path: Path) -> dict[int, Any]:
 def _load(path: Path) -> Any:
     """What a JSON file holds."""
     try:
-        if path.stat().st_size > most_json_bytes():
-            raise BopDatasetError(f'{path}: expected at most {most_json_bytes() / 1e6:g} MB, got '
-                                  f'{path.stat().st_size / 1e6:g}; the environment variable {JSON_MEGABYTES} sets '
+        if path.stat().st_size > most_text_bytes():
+            raise BopDatasetError(f'{path}: expected at most {most_text_bytes() / 1e6:g} MB, got '
+                                  f'{path.stat().st_size / 1e6:g}; the environment variable {TEXT_MEGABYTES} sets '
                                   'the limit')
         return json.loads(path.read_text(encoding='utf-8'))
     except (OSError, ValueError, RecursionError) as error:

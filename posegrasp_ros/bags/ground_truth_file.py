@@ -14,7 +14,7 @@ import numpy as np
 
 from posegrasp_ros.errors import BadInput
 from posegrasp_ros.geometry import transform_from_pose
-from posegrasp_ros.limits import CSV_MEGABYTES, most_csv_bytes
+from posegrasp_ros.limits import TEXT_MEGABYTES, most_text_bytes
 
 LOGGER = logging.getLogger(__name__)
 POSE_COLUMNS = ('x', 'y', 'z', 'qx', 'qy', 'qz', 'qw')
@@ -82,9 +82,9 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
     try:
         if not path.is_file():
             raise FileNotFoundError('no such file')
-        if path.stat().st_size > most_csv_bytes():
-            raise GroundTruthError(f'{path}: expected at most {most_csv_bytes() / 1e6:g} MB, got '
-                                   f'{path.stat().st_size / 1e6:g}; the environment variable {CSV_MEGABYTES} '
+        if path.stat().st_size > most_text_bytes():
+            raise GroundTruthError(f'{path}: expected at most {most_text_bytes() / 1e6:g} MB, got '
+                                   f'{path.stat().st_size / 1e6:g}; the environment variable {TEXT_MEGABYTES} '
                                    'sets the limit')
         with path.open(encoding='utf-8-sig') as file:
             number = 0

@@ -15,7 +15,7 @@ from posegrasp_ros.bags.mcap_file import McapFile
 from posegrasp_ros.bags.recorded_file import ZSTD_MAGIC, BagError, RecordedFile, Warn
 from posegrasp_ros.bags.ros1_file import Ros1File
 from posegrasp_ros.bags.sqlite_file import SqliteFile
-from posegrasp_ros.limits import JSON_MEGABYTES, most_json_bytes
+from posegrasp_ros.limits import TEXT_MEGABYTES, most_text_bytes
 
 READERS: dict[str, Callable[[Path, Warn], RecordedFile]] = {
     '.mcap': McapFile, '.db3': SqliteFile, '.bag': Ros1File}
@@ -100,8 +100,7 @@ def _of_folder(path: Path, warn: Warn) -> list[Path]:
                                                   and Path(file.stem).suffix in READERS)), key=_natural)
     named = _named_in_metadata(path / METADATA_NAME, warn)
     if not there:
-        found = f'found one without {"those" if named else "a metadata.yaml"}'
-        raise BagError(f'{path}: not a bag; expected {EXPECTED}, {found}')
+        raise BagError(f'{path}: not a bag; expected {EXPECTED}, found a folder without any such file')
     if not named:
         return there
     files = [path / name for name in named if path / name in there]
@@ -117,8 +116,8 @@ def _named_in_metadata(path: Path, warn: Warn) -> list[str]:
         warn(f'{path}: no such file: the recording was cut off; the folder\'s files are read as they are')
         return []
     try:
-        if path.stat().st_size > most_json_bytes():
-            raise ValueError(f'at most {most_json_bytes() / 1e6:g} MB; the environment variable {JSON_MEGABYTES} '
+        if path.stat().st_size > most_text_bytes():
+            raise ValueError(f'at most {most_text_bytes() / 1e6:g} MB; the environment variable {TEXT_MEGABYTES} '
                              'sets the limit')
         # Not loaded but composed: anchors within anchors would be multiplied.
         document = yaml.compose(path.read_text(encoding='utf-8', errors='replace'), Loader=_LOADER)
