@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from pathlib import Path
 
 import cv2
@@ -108,8 +109,10 @@ def _check_header(buffer: np.ndarray, name: str) -> None:
     """Refuse what is no image, and what would take too much memory or time."""
     content = buffer.tobytes()
     try:
-        with Image.open(io.BytesIO(content), formats=CODECS) as image:
-            (width, height), codec = image.size, image.format
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # remarks on damage that the decoder judges
+            with Image.open(io.BytesIO(content), formats=CODECS) as image:
+                (width, height), codec = image.size, image.format
     except Image.DecompressionBombError as error:
         raise ImageError(f'{name}: expected at most {most_pixels() / 1e6:g} megapixels, got a header of more than '
                          f'{2 * Image.MAX_IMAGE_PIXELS / 1e6:.0f}') from error

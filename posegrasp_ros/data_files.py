@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from posegrasp_ros.errors import BadInput, quoted
-from posegrasp_ros.limits import JSON_MEGABYTES, most_json_bytes
+from posegrasp_ros.limits import TEXT_MEGABYTES, most_text_bytes
 
 # libyaml reads a set of 400 grasps in a tenth of the time; PyYAML may have been built without it.
 _LOADER = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)
@@ -46,9 +46,9 @@ def read_text(path: Path, error_class: type[BadInput]) -> str:
             found = 'folder' if path.is_dir() else 'pipe or device'
             raise error_class(f'{path}: expected a file, found a {found}')
         size = path.stat().st_size
-        if size > most_json_bytes():
-            raise error_class(f'{path}: expected at most {most_json_bytes() / 1e6:g} MB, got {size / 1e6:g}; the '
-                              f'environment variable {JSON_MEGABYTES} sets the limit')
+        if size > most_text_bytes():
+            raise error_class(f'{path}: expected at most {most_text_bytes() / 1e6:g} MB, got {size / 1e6:g}; the '
+                              f'environment variable {TEXT_MEGABYTES} sets the limit')
         return path.read_text(encoding='utf-8')
     except OSError as error:
         raise error_class(f'{path}: expected a file that can be read: {error.strerror or error}') from error

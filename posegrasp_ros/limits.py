@@ -9,11 +9,10 @@ from posegrasp_ros.errors import BadInput
 
 MEGAPIXELS = 'POSEGRASP_MAX_MEGAPIXELS'
 MESSAGE_MEGABYTES = 'POSEGRASP_MAX_MESSAGE_MB'
-JSON_MEGABYTES = 'POSEGRASP_MAX_JSON_MB'
-CSV_MEGABYTES = 'POSEGRASP_MAX_CSV_MB'
+TEXT_MEGABYTES = 'POSEGRASP_MAX_TEXT_MB'
 # Each keeps one bad input below a gigabyte. The largest cameras of cells have 25 megapixels; JSON takes up to 25
-# bytes of memory for one of text; a million poses fit into 64 MB of CSV.
-DEFAULTS = {MEGAPIXELS: 50.0, MESSAGE_MEGABYTES: 256.0, JSON_MEGABYTES: 16.0, CSV_MEGABYTES: 64.0}
+# bytes of memory for one of text, and 16 MB of CSV hold forty minutes of poses at 100 Hz.
+DEFAULTS = {MEGAPIXELS: 50.0, MESSAGE_MEGABYTES: 256.0, TEXT_MEGABYTES: 16.0}
 
 
 def most_pixels() -> int:
@@ -26,14 +25,9 @@ def most_message_bytes() -> int:
     return round(1e6 * _limit(MESSAGE_MEGABYTES))
 
 
-def most_json_bytes() -> int:
-    """Bytes of a JSON or YAML file."""
-    return round(1e6 * _limit(JSON_MEGABYTES))
-
-
-def most_csv_bytes() -> int:
-    """Bytes of a file with ground truth."""
-    return round(1e6 * _limit(CSV_MEGABYTES))
+def most_text_bytes() -> int:
+    """Bytes of a JSON, YAML or CSV file."""
+    return round(1e6 * _limit(TEXT_MEGABYTES))
 
 
 def _limit(name: str) -> float:

@@ -109,8 +109,11 @@ def test_what_is_in_a_write_ahead_log_counts_and_the_folder_stays_as_it_is(tmp_p
     assert {path.name: path.read_bytes() for path in killed.iterdir()} == before
 
 
-def write_mcap(path, channels, encoding='cdr'):
-    """An image and its camera_info, and other channels: (topic, message encoding, schema or None)."""
+def write_mcap(path, channels, renamed=(b'\n', b'\n')):
+    """An image and its camera_info, and other channels: (topic, message encoding, schema or None).
+
+    :param renamed: what stands in definitions, and what in its place
+    """
     header = make_header(SECOND, 'cam')
     own = [('/cam/image_raw', new_message('sensor_msgs/msg/Image', header=header, height=48, width=64,
                                           encoding='bgr8', is_bigendian=0, step=192, data=IMAGE.ravel())),
@@ -124,9 +127,9 @@ def write_mcap(path, channels, encoding='cdr'):
         for topic, message in own:
             kind = message.__msgtype__
             definition, _ = STANDARD_TYPES.generate_msgdef(kind, ros_version=2)
-            schema = writer.register_schema(kind, 'ros2msg', definition.encode())
+            schema = writer.register_schema(kind, 'ros2msg', definition.encode().replace(*renamed))
             data = bytes(STANDARD_TYPES.serialize_cdr(message, kind))
-            writer.add_message(writer.register_channel(topic, encoding, schema), SECOND, data, SECOND)
+            writer.add_message(writer.register_channel(topic, 'cdr', schema), SECOND, data, SECOND)
         writer.finish()
 
 
@@ -152,6 +155,14 @@ def test_a_definition_that_nobody_needs_may_be_broken(tmp_path):
     write_mcap(path, [('/own', 'cdr', ('my/msg/Own', 'ros2msg', b'this is ] no definition'))])
     reader = BagReader(path, NO_BASE)
     assert [frame.reason for frame in reader] == [''] and reader.warnings == []
+
+
+def test_a_definition_that_lacks_a_field_gives_way_to_the_standard_one(tmp_path):
+    path = tmp_path / 'other.mcap'
+    write_mcap(path, [], renamed=(b'is_bigendian', b'is_other'))
+    reader = BagReader(path, NO_BASE)
+    assert [frame.reason for frame in reader] == ['']
+    assert 'lacks sensor_msgs/msg/Image.is_bigendian, the standard one is used' in reader.warnings[-1]
 
 
 def test_an_empty_topic_is_not_guessed(tmp_path):

@@ -206,7 +206,8 @@ SHAPES = ['[]', '7', 'null', '"text"', '{"a": 1}', '{"3": 7}', '{"3": null}', '{
           f'{{"{"9" * 5000}": []}}', f'{{"3": {"9" * 5000}}}',
           100_000 * '[', '{"3": [{"obj_id": 1e400}]}', '\xff', '{"3": [{"visib_fract": "all"}]}',
           '[{"scene_id": "1", "im_id": 2}]', '[{"scene_id": 1}]', '[7]', '{"2": {"diameter": "big"}}',
-          '{"2": {"diameter": -1}}', '{"3": {"cam_K": 7}}', '{"3": {"cam_K": ["a"]}}', '{"3": {"cam_K": null}}']
+          '{"2": {"diameter": -1}}', f'{{"2": {{"diameter": 1{400 * "0"}}}}}',
+          f'{{"3": {{"depth_scale": 1{400 * "0"}}}}}', '{"3": {"cam_K": 7}}', '{"3": {"cam_K": ["a"]}}', '{"3": {"cam_K": null}}']
 
 
 @pytest.mark.parametrize('name', ['scene_camera.json', 'scene_gt.json', 'scene_gt_info.json',
@@ -227,7 +228,7 @@ def test_json_of_other_shapes_is_one_line_or_a_frame_with_a_reason(dataset, name
 @pytest.mark.parametrize('name', ['scene_camera.json', 'scene_gt.json'])
 def test_a_file_that_is_broken_is_named(dataset, name):
     (dataset / '000002' / name).write_text('{"3": ')
-    with pytest.raises(BopDatasetError, match=f'{name}: expected a JSON mapping'):
+    with pytest.raises(BopDatasetError, match=f'{name}: expected a JSON file'):
         BopReader(dataset, 2)
 
 

@@ -160,8 +160,8 @@ PICTURE = cv2.resize(IMAGE, (20, 14))
 FILES = [coded(PICTURE, '.png'), coded(PICTURE, '.jpg'), coded(PICTURE, '.webp'), coded(PICTURE, '.tif'),
          coded(PICTURE, '.bmp'), coded(PICTURE[..., 0], '.png'), coded(PICTURE.astype(np.uint16) << 4, '.png'),
          coded(PICTURE.astype(np.uint16) << 4, '.tif'), coded(PICTURE, '.jpg', cv2.IMWRITE_JPEG_PROGRESSIVE, 1)]
-FORMATS = ['', 'jpeg', 'rgb8; jpeg compressed bgr8', 'bayer_rggb8; png compressed ', 'bayer_grbg16; png compressed ',
-           'rgba16; png compressed ', ';', '16UC1; compressedDepth png']
+FORMATS = ['', 'jpeg', 'rgb8; jpeg compressed bgr8', 'bayer_rggb8; png compressed ',
+           'bayer_grbg16; png compressed ', 'rgba16; png compressed ', ';', '16UC1; compressedDepth png']
 
 
 @fuzzed(content=st.sampled_from(FILES), edits=EDITS, format=st.sampled_from(FORMATS) | st.text(max_size=30))

@@ -8,7 +8,7 @@ from hand_made_bags import IMAGE, SECOND, HandMade
 
 from posegrasp_ros import cli
 from posegrasp_ros.bags.frame import BagFrame
-from posegrasp_ros.evaluation.problems import MOST_KINDS, Problems, printable
+from posegrasp_ros.evaluation.problems import MOST_KINDS, Problems
 
 
 def bad_frame(text, reason='bad_image', stamp_ns=7, warning=''):
@@ -45,7 +45,9 @@ def test_warnings_of_recordings_stand_beside_those_of_frames_and_not_twice():
 
 
 def test_what_a_terminal_would_obey_is_written_out():
-    assert printable('a\x1b[31m\nposegrasp: error: ü') == 'a\\x1b[31m\\nposegrasp: error: ü'
+    problems = Problems()
+    problems.look_at(bad_frame('a\x1b[31m\nposegrasp: error: ü'), 'bag', 0)
+    assert problems.to_list()[0]['text'] == 'a\\x1b[31m\\nposegrasp: error: ü'
 
 
 def record(path, bad):

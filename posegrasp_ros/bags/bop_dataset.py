@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,6 +13,7 @@ import numpy as np
 
 from posegrasp_ros.bags.bop_files import (
     MM,
+    MOST_NUMBER,
     BopDatasetError,
     find_scenes,
     find_split,
@@ -86,7 +86,7 @@ class BopFrame(NamedTuple):
         if self.depth_path is None:
             return None, ''
         scale = self.camera.get('depth_scale', 1.0)
-        if not isinstance(scale, (int, float)) or not 0 < scale < math.inf:
+        if not isinstance(scale, (int, float)) or not 0 < scale < MOST_NUMBER:
             return None, f'goes without: depth: expected a depth_scale above 0, got {str(scale)[:40]}'
         try:
             depth_m = metres_of(unpack_depth(read_file(self.depth_path)), scale * MM)

@@ -8,8 +8,6 @@ https://github.com/thodan/bop_toolkit/blob/master/docs/bop_datasets_format.md
 
 from __future__ import annotations
 
-import json
-import math
 import re
 from functools import cached_property
 from pathlib import Path
@@ -17,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from posegrasp_ros.errors import BadInput
+from posegrasp_ros.data_files import read_json
+from posegrasp_ros.errors import BadInput, quoted
 from posegrasp_ros.geometry import make_transform
-from posegrasp_ros.limits import JSON_MEGABYTES, most_json_bytes
 
 IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.tif', '.tiff', '.bmp')
 COLOUR_FOLDERS = ('rgb', 'gray')
@@ -204,15 +202,15 @@ def read_visible_shares(path: Path) -> dict[int, list[float]]:
 
 def read_targets(path: Path) -> list[tuple[int, int, int | None]]:
     """test_targets_bop*.json: scene, image and, where it says so, the object that is asked for."""
-    entries = _load(path)
+    entries = read_json(path, BopDatasetError)
     keys = ('scene_id', 'im_id')
     if not isinstance(entries, list):
-        raise BopDatasetError(f'{path}: expected a list of targets, got {_shown(entries)}')
+        raise BopDatasetError(f'{path}: expected a list of targets, got {quoted(entries)}')
     for entry in entries:
         if not (isinstance(entry, dict) and all(_is_number(entry.get(key)) for key in keys)
                 and _is_number(entry.get('obj_id', 0))):
             raise BopDatasetError(f'{path}: expected targets with scene_id, im_id and, for tasks with known '
-                                  f'objects, obj_id, got {_shown(entry)}')
+                                  f'objects, obj_id, got {quoted(entry)}')
     return [(entry['scene_id'], entry['im_id'], entry.get('obj_id')) for entry in entries]
 
 
@@ -221,7 +219,7 @@ def read_diameters(path: Path) -> dict[int, float]:
     diameters = {}
     for number, info in read_numbered(path).items():
         diameter = info.get('diameter') if isinstance(info, dict) else None
-        if not isinstance(diameter, (int, float)) or not 0 < diameter < math.inf:
+        if not isinstance(diameter, (int, float)) or not 0 < diameter < MOST_NUMBER:
             raise _unexpected(path, number, 'a diameter in millimetres', info)
         diameters[number] = diameter * MM
     return diameters
@@ -253,25 +251,10 @@ def read_numbered(path: Path) -> dict[int, Any]:
 
     :raises BopDatasetError: when the file holds something else
     """
-    values = _load(path)
+    values = read_json(path, BopDatasetError)
     if not isinstance(values, dict) or not all(re.fullmatch('[0-9]{1,9}', key) for key in values):
-        raise BopDatasetError(f'{path}: expected a JSON mapping by numbers, got {_shown(values)}')
+        raise BopDatasetError(f'{path}: expected a JSON mapping by numbers, got {quoted(values)}')
     return {int(key): value for key, value in values.items()}
-
-
-def _load(path: Path) -> Any:
-    """What a JSON file holds."""
-    try:
-        if path.stat().st_size > most_json_bytes():
-            raise BopDatasetError(f'{path}: expected at most {most_json_bytes() / 1e6:g} MB, got '
-                                  f'{path.stat().st_size / 1e6:g}; the environment variable {JSON_MEGABYTES} sets '
-                                  'the limit')
-        return json.loads(path.read_text(encoding='utf-8'))
-    except (OSError, ValueError, RecursionError) as error:
-        if isinstance(error, BopDatasetError):
-            raise
-        reason = ' '.join(str(error).split())[:200]
-        raise BopDatasetError(f'{path}: expected a JSON mapping or list: {reason}') from error
 
 
 def _is_number(value: Any) -> bool:
@@ -279,11 +262,4 @@ def _is_number(value: Any) -> bool:
 
 
 def _unexpected(path: Path, number: int, expected: str, found: Any) -> BopDatasetError:
-    return BopDatasetError(f'{path}: {number}: expected {expected}, got {_shown(found)}')
-
-
-def _shown(value: Any) -> str:
-    """The beginning of a value on one line."""
-    text = repr(value) if not isinstance(value, (dict, list)) or len(value) < 20 else (
-        f'{type(value).__name__} of {len(value)}')
-    return text if len(text) <= 80 else f'{text[:77]}...'
+    return BopDatasetError(f'{path}: {number}: expected {expected}, got {quoted(found)}')

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from posegrasp_ros.errors import BadInput
+from posegrasp_ros.errors import BadInput, quoted
 from posegrasp_ros.geometry import transform_from_pose
-from posegrasp_ros.limits import CSV_MEGABYTES, most_csv_bytes
+from posegrasp_ros.limits import TEXT_MEGABYTES, most_text_bytes
 
 LOGGER = logging.getLogger(__name__)
 POSE_COLUMNS = ('x', 'y', 'z', 'qx', 'qy', 'qz', 'qw')
@@ -82,9 +82,9 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
     try:
         if not path.is_file():
             raise FileNotFoundError('no such file')
-        if path.stat().st_size > most_csv_bytes():
-            raise GroundTruthError(f'{path}: expected at most {most_csv_bytes() / 1e6:g} MB, got '
-                                   f'{path.stat().st_size / 1e6:g}; the environment variable {CSV_MEGABYTES} '
+        if path.stat().st_size > most_text_bytes():
+            raise GroundTruthError(f'{path}: expected at most {most_text_bytes() / 1e6:g} MB, got '
+                                   f'{path.stat().st_size / 1e6:g}; the environment variable {TEXT_MEGABYTES} '
                                    'sets the limit')
         with path.open(encoding='utf-8-sig') as file:
             number = 0
@@ -112,7 +112,7 @@ def _stamp_column(path: Path, columns: tuple[str, ...]) -> str:
     """Name of the column with stamps, of columns that hold all of a pose."""
     stamp_column = next((name for name in STAMP_COLUMNS if name in columns), None)
     if stamp_column is None or not set(POSE_COLUMNS) <= set(columns):
-        raise GroundTruthError(f'{path}: expected {EXPECTED}, got the columns {_shown(", ".join(columns))}')
+        raise GroundTruthError(f'{path}: expected {EXPECTED}, got the columns {quoted(", ".join(columns))}')
     return stamp_column
 
 
@@ -129,7 +129,7 @@ def _read_row(place: str, row: dict[str, str], is_full: bool, stamp_column: str)
             raise ValueError('finite numbers')
         return int(stamp_ns), row.get(FRAME_COLUMN, ''), transform_from_pose(values[:3], values[3:])
     except (ValueError, ArithmeticError) as error:  # decimal's errors are of the second kind
-        found = _shown(', '.join(row.values()))
+        found = quoted(', '.join(row.values()))
         raise GroundTruthError(f'{place}: expected a stamp, a position and a quaternion, got {found}: '
                                f'{" ".join(str(error).split())[:200]}') from error
 
@@ -153,7 +153,3 @@ def _number(text: str) -> Decimal | None:
 def _is_nanoseconds(text: str) -> bool:
     """Whether a stamp is a whole number that no clock shows in seconds."""
     return text.isdigit() and _number(text) >= LEAST_NANOSECONDS
-
-
-def _shown(text: str) -> str:
-    return repr(text) if len(text) <= 80 else f'{text[:77]!r}...'

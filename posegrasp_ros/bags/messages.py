@@ -11,6 +11,7 @@ from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_
 
 from posegrasp_ros.bags.recorded_file import ROS1, BagError, BagMessage, Channel
 from posegrasp_ros.bags.recording_files import open_files
+from posegrasp_ros.errors import one_line
 
 __all__ = ['STANDARD_TYPES', 'BagError', 'BagMessage', 'BagMessages']
 
@@ -72,13 +73,14 @@ class BagMessages:
 
     def warn_once(self, line: str) -> None:
         """Log a line and keep it with the recording, unless it was said before."""
-        if line not in self.warnings:
+        if one_line(line) not in self.warnings:
             self.warn(line)
 
     def warn(self, line: str) -> None:
         """Log a line and keep it with the recording."""
-        LOGGER.warning(line)
-        self.warnings.append(line)
+        # Names of topics, types and files are chosen by others.
+        LOGGER.warning('%s', one_line(line))
+        self.warnings.append(one_line(line))
 
     def _counted(self) -> dict[str, int]:
         """Messages by topic; empty where a file does not tell."""
@@ -107,7 +109,20 @@ class BagMessages:
             self.warn(f'{self.path}: {topic}: definition of {channel.type} in the bag cannot be read, the '
                       f'standard one is used: {_one_line(error)[:200]}')
             return STANDARD_TYPES
+        if lacking := _lacking_field(store):
+            self.warn(f'{self.path}: {topic}: definition of {channel.type} in the bag lacks {lacking}, the standard '
+                      'one is used')
+            return STANDARD_TYPES
         return store
+
+
+def _lacking_field(store: Any) -> str:
+    """A field of a standard type that another definition of it lacks or has of another kind; empty for none."""
+    for kind, (_, fields) in store.fielddefs.items():
+        for field in STANDARD_TYPES.fielddefs.get(kind, ((), ()))[1]:
+            if field not in fields:
+                return f'{kind}.{field[0]}'
+    return ''
 
 
 def _one_line(error: Exception) -> str:

@@ -8,14 +8,13 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path, PurePath
 
-import yaml
 import zstandard
 
 from posegrasp_ros.bags.mcap_file import McapFile
 from posegrasp_ros.bags.recorded_file import ZSTD_MAGIC, BagError, RecordedFile, Warn
 from posegrasp_ros.bags.ros1_file import Ros1File
 from posegrasp_ros.bags.sqlite_file import SqliteFile
-from posegrasp_ros.limits import JSON_MEGABYTES, most_json_bytes
+from posegrasp_ros.data_files import read_yaml
 
 READERS: dict[str, Callable[[Path, Warn], RecordedFile]] = {
     '.mcap': McapFile, '.db3': SqliteFile, '.bag': Ros1File}
@@ -25,7 +24,6 @@ METADATA_NAME = 'metadata.yaml'
 _BLOCK_BYTES = 1 << 20
 # What unpacks to more than so many bytes, and to so many times its own, is no recording.
 UNSUSPICIOUS_BYTES, MOST_TIMES = 1 << 30, 100
-_LOADER = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)
 
 
 def open_files(path: Path, warn: Warn) -> list[RecordedFile]:
@@ -100,8 +98,7 @@ def _of_folder(path: Path, warn: Warn) -> list[Path]:
                                                   and Path(file.stem).suffix in READERS)), key=_natural)
     named = _named_in_metadata(path / METADATA_NAME, warn)
     if not there:
-        found = f'found one without {"those" if named else "a metadata.yaml"}'
-        raise BagError(f'{path}: not a bag; expected {EXPECTED}, {found}')
+        raise BagError(f'{path}: not a bag; expected {EXPECTED}, found a folder without any such file')
     if not named:
         return there
     files = [path / name for name in named if path / name in there]
@@ -117,25 +114,13 @@ def _named_in_metadata(path: Path, warn: Warn) -> list[str]:
         warn(f'{path}: no such file: the recording was cut off; the folder\'s files are read as they are')
         return []
     try:
-        if path.stat().st_size > most_json_bytes():
-            raise ValueError(f'at most {most_json_bytes() / 1e6:g} MB; the environment variable {JSON_MEGABYTES} '
-                             'sets the limit')
-        # Not loaded but composed: anchors within anchors would be multiplied.
-        document = yaml.compose(path.read_text(encoding='utf-8', errors='replace'), Loader=_LOADER)
-        names = _value(_value(document, 'rosbag2_bagfile_information'), 'relative_file_paths')
-        return [PurePath(name.value).name for name in names.value if isinstance(name, yaml.ScalarNode)]
-    except (OSError, ValueError, AttributeError, RecursionError, yaml.YAMLError) as error:
-        reason = ' '.join(str(error).split())[:200]
-        warn(f'{path}: cannot be read, the folder\'s files are read as they are: {reason}')
+        names = read_yaml(path, BagError)['rosbag2_bagfile_information']['relative_file_paths']
+        return [PurePath(name).name for name in names]
+    except (BagError, LookupError, TypeError) as error:
+        reason = str(error) if isinstance(error, BagError) else 'expected the field relative_file_paths'
+        warn(f'{path}: the folder\'s files are read as they are, for it cannot be read: '
+             f'{reason.removeprefix(f"{path}: ")}')
         return []
-
-
-def _value(node: yaml.Node, key: str) -> yaml.Node:
-    if isinstance(node, yaml.MappingNode):
-        for name, value in node.value:
-            if name.value == key:
-                return value
-    raise ValueError(f'expected the field {key}')
 
 
 def _natural(file: Path) -> list[tuple[int, str]]:

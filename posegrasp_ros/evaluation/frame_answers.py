@@ -17,11 +17,11 @@ import numpy as np
 from posegrasp_ros.bags.frame import BagFrame, Undecoded
 from posegrasp_ros.bags.frame_sources import SourcedFrame
 from posegrasp_ros.bags.paint_over import paint_over
+from posegrasp_ros.errors import one_line
 from posegrasp_ros.estimation.create import create_estimator
 from posegrasp_ros.estimation.estimate import Estimation, Estimator, PoseEstimate
 from posegrasp_ros.estimation.model_card import ModelCard
 from posegrasp_ros.estimation.track import with_tracking
-from posegrasp_ros.evaluation.problems import printable
 from posegrasp_ros.geometry import rotate_covariance
 from posegrasp_ros.grasping.plan import Plan, PlanningError
 from posegrasp_ros.grasping.planner import GraspPlanner
@@ -149,7 +149,7 @@ def perceive(estimator: Estimator, frame: BagFrame, stamp_ns: int) -> tuple[Esti
         numbers['score'] = float(estimation.poses[0].score)
     ok = bool(estimation.poses)
     reason = '' if ok else estimation.reason or 'no_detection'
-    words = {'problem': printable(frame.problem)} if frame.problem else {}
+    words = {'problem': one_line(frame.problem)} if frame.problem else {}
     return estimation, StageReport(frame.stamp_ns, 'perception', ok, reason, numbers, words)
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 
 from posegrasp_ros.bags.frame import BagFrame
+from posegrasp_ros.errors import one_line
 
 # Of so many kinds the texts are kept; more than a person reads, and less than a hostile recording could make.
 MOST_KINDS = 100
@@ -33,7 +34,7 @@ class Problems:
         self.usable += not frame.reason
         for reason, text in ((frame.reason, frame.problem), (WARNING, frame.warning)):
             if text:
-                self._add(reason, printable(text), {'bag': bag, 'image': image, 'stamp_ns': int(frame.stamp_ns)})
+                self._add(reason, one_line(text), {'bag': bag, 'image': image, 'stamp_ns': int(frame.stamp_ns)})
 
     def to_list(self, warnings: Iterable[tuple[str, str]] = ()) -> list[dict]:
         """The kinds in the order in which they came up: reason, text of the first, count and first place.
@@ -41,7 +42,7 @@ class Problems:
         :param warnings: name and warning of whole recordings, which have no image
         """
         told = {kind['text'] for kind in self._kinds.values()}
-        lines = ((bag, printable(text)) for bag, text in warnings)
+        lines = ((bag, one_line(text)) for bag, text in warnings)
         return [*self._kinds.values(),
                 *({'reason': WARNING, 'text': text, 'count': 1, 'bag': bag} for bag, text in lines
                   if not any(text.endswith(other) for other in told))]
@@ -58,8 +59,3 @@ class Problems:
             kind, text = (reason, ''), 'other problems'
         entry = self._kinds.setdefault(kind, {'reason': reason, 'text': text, 'count': 0, **place})
         entry['count'] += 1
-
-
-def printable(text: str) -> str:
-    """A text without what a terminal would obey: line ends and control characters are written out."""
-    return ''.join(each if each.isprintable() else each.encode('unicode_escape').decode() for each in text)

@@ -12,9 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
 
-import yaml
-
 import posegrasp_ros
+from posegrasp_ros.data_files import read_yaml
+from posegrasp_ros.errors import BadInput
 from posegrasp_ros.estimation.model_card import ModelCard
 from posegrasp_ros.processors import processor_name, usable_cpus
 
@@ -136,10 +136,10 @@ def _is_simulated(path: Path) -> bool:
     """Whether a recording's metadata says so, or names the clock that simulations publish; files alone do not."""
     described_in = (path if path.is_dir() else path.parent) / 'metadata.yaml'
     try:
-        information = yaml.safe_load(described_in.read_text(encoding='utf-8'))['rosbag2_bagfile_information']
+        information = read_yaml(described_in, BadInput)['rosbag2_bagfile_information']
         topics = {topic['topic_metadata']['name'] for topic in information['topics_with_message_count']}
         return (information.get('custom_data') or {}).get('origin') == SIMULATED['origin'] or CLOCK in topics
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, yaml.YAMLError):
+    except (BadInput, LookupError, TypeError, AttributeError):
         return False  # no recording of rosbag2, or one of which nobody can say
 
 
