@@ -72,7 +72,8 @@ class Tolerance:
         narrowest = np.argpartition(-tightness, controls - 1, axis=1)[:, :controls]
         alone = np.take_along_axis(along_rays, narrowest[..., None], axis=1)
         together = np.concatenate([along_rays.max(axis=1), -along_rays.min(axis=1)], axis=1)
-        inside = _chi_square_6(np.concatenate([together[:, None], np.concatenate([alone, -alone], axis=2)], axis=1))
+        alone = np.concatenate([alone, -alone], axis=2)
+        inside = _chi_square_6(np.concatenate([together[:, None], alone], axis=1))
         exact = ndtr(1.0 / np.maximum(np.take_along_axis(tightness, narrowest, axis=1), 1e-9))
         return np.clip(_corrected(inside, exact), 0.0, 1.0)
 
