@@ -1,5 +1,6 @@
-"""Several processes at one file or folder, and processes that are killed: nothing is mixed or lost, nothing partial
-taken for whole."""
+"""Several processes at one file or folder, and processes that are killed: nothing is mixed, lost or
+taken for whole.
+"""
 
 from __future__ import annotations
 
