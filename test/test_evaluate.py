@@ -17,6 +17,7 @@ from posegrasp_ros.camera import Camera
 from posegrasp_ros.estimation.estimate import Estimation, PoseEstimate
 from posegrasp_ros.estimation.scripted import MeanPoseEstimator, OracleEstimator
 from posegrasp_ros.evaluation import frame_answers
+from posegrasp_ros.evaluation.compare import _blocks
 from posegrasp_ros.evaluation.contestant import Contestant
 from posegrasp_ros.evaluation.evaluate import EvaluateOptions, evaluate_bags
 from posegrasp_ros.geometry import NO_SYMMETRY, invert, look_at, make_transform, rotation_from_vector
@@ -26,6 +27,7 @@ from posegrasp_ros.grasping.planner import GraspPlanner
 from posegrasp_ros.mesh import load_mesh
 from posegrasp_ros.metrics.pose_errors import STATED_NEED, ErrorTarget
 from posegrasp_ros.resources import resource_path
+from posegrasp_ros.runs.finished_run import FinishedRun
 from posegrasp_ros.runs.folder import read_reports
 
 SECOND = 1_000_000_000
@@ -146,6 +148,23 @@ def test_recordings_of_the_same_times_do_not_run_together(tmp_path, card):
     assert summary['frames'] == {'seen': 20, 'with_object': 20, 'without_object': 0, 'blocks': 20, 'block_s': 1.0,
                                  'repeated_messages': 0}
     assert [bag['name'] for bag in summary['provenance']['bags']] == ['first', 'second']
+
+
+@pytest.mark.parametrize('block_s, blocks', [(1.0, 40), (0.7, 40), (30.0, 4), (3600.0, 4)])
+def test_a_block_never_goes_from_one_recording_into_the_next(tmp_path, card, block_s, blocks):
+    """And a comparison counts those of the summary, whatever the stamps."""
+    bags = [record(tmp_path / f'bag_{number}', [frame(index) for index in range(5, 15)]) for number in range(4)]
+    folders = [tmp_path / 'run', tmp_path / 'again']
+    for folder in folders:
+        summary = run(bags, card, beside=[], block_s=block_s, out=folder)
+        assert summary['frames']['blocks'] == summary['metrics']['recall_1cm_5deg']['clusters'] == blocks
+    reference = FinishedRun.load(folders[0], 'run')
+    assert len(set(_blocks(list(reference.answers), reference))) == blocks
+
+
+def test_the_configuration_does_not_depend_on_how_many_processes_measured(bag, card, tmp_path):
+    one, two = (run([bag], card, beside=[], jobs=jobs, threads=1)['provenance'] for jobs in (1, None))
+    assert one['configuration'] == two['configuration'] and (one['jobs'], two['jobs']) == (1, None)
 
 
 @pytest.fixture

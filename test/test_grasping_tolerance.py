@@ -147,3 +147,33 @@ def test_disturbances_inside_leave_the_way_in_free_and_those_outside_do_not():
                    & (seen[:, 2] < box.center[2] + box.half_extents[2])).any() for box in boxes)
         right.append(tolerance.contains(delta[None], np.zeros(1, int))[0] != hit)
     assert np.mean(right) > 0.95
+
+
+def random_tolerance(rng: np.random.Generator, grasps: int) -> Tolerance:
+    """Polytopes of 4 to 20 planes, some of them pairs of the same direction."""
+    rows = rng.normal(size=(grasps, 20, 6)) * np.exp(rng.normal(size=(grasps, 20, 6)))
+    rows[:, 1::4] = -rows[:, ::4]
+    rows[np.arange(20) >= rng.integers(4, 21, grasps)[:, None]] = 0.0
+    return Tolerance(rows, np.exp(rng.normal(1.0, 0.7, (grasps, 20))))
+
+
+def random_covariance(rng: np.random.Generator) -> np.ndarray:
+    """Of any shape: as wide in all directions, in a few of them, along the axes or across."""
+    turn = np.linalg.qr(rng.normal(size=(6, 6)))[0] if rng.random() < 0.7 else np.eye(6)
+    scales = np.exp(rng.uniform(-3.0, 1.0, 6)) if rng.random() < 0.7 else np.where(
+        np.arange(6) < rng.integers(1, 3), rng.uniform(0.1, 2.0), 1e-3)
+    return (turn * scales**2) @ turn.T
+
+
+def test_probability_is_that_of_counted_samples_to_3_percent_whatever_the_shapes():
+    rng = np.random.default_rng(3)
+    tolerance = random_tolerance(rng, 200)
+    covariances = np.array([random_covariance(rng) for _ in range(200)])
+    samples = rng.normal(size=(6_000, 6))
+    samples = np.concatenate([samples, -samples])
+    counted = [tolerance.contains(samples @ np.linalg.cholesky(covariance + 1e-10 * np.eye(6)).T,
+                                  np.full(len(samples), grasp)).mean()
+               for grasp, covariance in enumerate(covariances)]
+    errors = tolerance.probability_inside(covariances) - counted
+    assert np.abs(errors).max() < 0.03 and np.sqrt((errors**2).mean()) < 0.008
+    assert np.std(counted) > 0.2

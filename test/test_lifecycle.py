@@ -1,16 +1,20 @@
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
 import sys
 import time
 
 import pytest
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from ros_harness import running
 
 from posegrasp_ros.errors import BadInput
+from posegrasp_ros.metrics.report_message import reports_sent
 from posegrasp_ros.node_processes import free_domain, node_environment
-from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode
+from posegrasp_ros.ros.lifecycle import MOST_SAID_ONCE, AutostartLifecycleNode
+from posegrasp_ros.ros.reporting import StageReporter
 
 
 class Recorder(AutostartLifecycleNode):
@@ -72,6 +76,57 @@ def test_a_callback_that_raises_is_logged_and_the_node_goes_on(capfd):
         harness.node.every(0.01, tick)
         harness.spin_until(lambda: len(calls) > 2)
     assert capfd.readouterr().err.count('RuntimeError: boom') >= 1
+
+
+@pytest.mark.parametrize(('error', 'level', 'said'), [
+    (RuntimeError('boom'), DiagnosticStatus.ERROR, 'tick: RuntimeError: boom'),
+    (BadInput('pose: expected metres'), DiagnosticStatus.WARN, 'tick: pose: expected metres'),
+])
+def test_what_a_callback_raises_is_on_diagnostics_with_its_count(error, level, said):
+    with running(Recorder) as harness:
+        harness.start()
+        arrays = harness.collect(DiagnosticArray, '/diagnostics')
+
+        def tick() -> None:
+            raise error
+
+        harness.spin_until(lambda: arrays and arrays[-1].status[0].level == DiagnosticStatus.OK)
+        harness.node.every(0.1, tick)
+        harness.spin_until(lambda: arrays[-1].status[0].level == level)
+        status, = arrays[-1].status
+        assert (status.name, status.message) == ('recorder: callbacks', said)
+        assert int({item.key: item.value for item in status.values}['tick']) >= 1
+
+
+def test_what_is_said_once_is_remembered_in_little_room():
+    with running(Recorder) as harness:
+        for number in range(2 * MOST_SAID_ONCE):
+            harness.node.say_once(f'line {number}')
+        assert len(harness.node._said_once) == MOST_SAID_ONCE
+
+
+class Reporting(Recorder):
+    """Has a stage's reporter."""
+
+    def configure(self) -> None:
+        self.reporter = StageReporter(self, 'planning')
+
+
+def test_reports_are_numbered_and_one_that_cannot_be_made_is_an_internal_error():
+    with running(Reporting) as harness:
+        harness.start()
+        reports = harness.reports()
+        for stamp, numbers in ((1, {}), (2, {'clearance_m': 'no number'}), (3, {})):
+            with contextlib.suppress(ValueError), harness.node.reporter.answering(stamp) as answer:
+                answer.numbers.update(numbers)
+        harness.spin_until(lambda: len(reports) == 3)
+        assert [(report.stamp_ns, report.reason) for report in reports] == [
+            (1, ''), (2, 'internal_error'), (3, '')]
+        assert [report.sequence for report in reports] == [0, 1, 2]
+        assert len({report.publisher for report in reports}) == 1 and reports[0].publisher
+        arrays = harness.collect(DiagnosticArray, '/diagnostics')
+        harness.spin_until(lambda: arrays)
+        assert reports_sent(arrays[-1]) == [('planning', reports[0].publisher, 3)]
 
 
 @pytest.mark.parametrize('signal_number', [signal.SIGINT, signal.SIGTERM])

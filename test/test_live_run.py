@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -178,7 +179,7 @@ def test_lost_reports_are_said_and_counted_and_are_no_silence(robot):
         robot.run.truth(stamp_ns, lambda: POSE)
         robot.run.estimate(stamp_ns, lambda: POSE, np.eye(6))
         if index not in range(20, 31):
-            robot.run.report(lambda: numbered(stamp_ns, index))
+            robot.run.report(partial(numbered, stamp_ns, index))
         robot.now_s += 1 / 30
     assert (robot.health('messages').level, robot.health('messages').values) == (
         WARN, {'lost perception report': '11'})

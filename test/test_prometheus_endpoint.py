@@ -10,7 +10,7 @@ import pytest
 from posegrasp_ros.metrics.liveness import ERROR, Health
 from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.runs import prometheus_endpoint
-from posegrasp_ros.runs.prometheus_endpoint import AVAILABLE, PrometheusEndpoint, PrometheusError
+from posegrasp_ros.runs.prometheus_endpoint import AVAILABLE, MOST_REASONS, PrometheusEndpoint, PrometheusError
 
 needs_client = pytest.mark.skipif(not AVAILABLE, reason='prometheus_client is not installed')
 
@@ -99,3 +99,11 @@ def test_a_missing_client_is_named_with_what_to_do(monkeypatch):
     monkeypatch.setattr(prometheus_endpoint, 'AVAILABLE', False)
     with pytest.raises(PrometheusError, match='pip install prometheus_client'):
         PrometheusEndpoint(0)
+
+
+@needs_client
+def test_reasons_without_end_make_no_series_without_end(endpoint):
+    for number in range(10 * MOST_REASONS):
+        endpoint.report(StageReport(number, 'planning', False, f'reason {number}'))
+    found = {name: count for name, count in scraped(endpoint).items() if 'posegrasp_reports_total' in name}
+    assert len(found) == MOST_REASONS + 1 and sum(found.values()) == 10 * MOST_REASONS

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from posegrasp_ros.runs.provenance import describe_bag, describe_run
+from posegrasp_ros.runs.provenance import BagDescriptions, describe_bag, describe_run
 
 
 def test_a_file_is_known_by_the_hash_of_its_bytes(tmp_path):
@@ -55,3 +55,21 @@ def test_machine_and_versions_are_told():
     about = describe_run(seed=5)
     assert about['host']['processor'] and about['host']['cpus'] >= 1 and about['seed'] == 5
     assert all(about['versions'][name] for name in ('python', 'numpy', 'opencv', 'onnxruntime', 'rosbags', 'mcap'))
+
+
+def test_recordings_are_hashed_while_something_else_goes_on(tmp_path):
+    paths = [tmp_path / name for name in ('one', 'other')]
+    for path in paths:
+        path.write_bytes(path.name.encode() * 1000)
+    with BagDescriptions(paths) as bags:
+        assert bags.result() == [describe_bag(path) for path in paths]
+        assert bags.are_done and bags.hashed_bytes == bags.total_bytes == 8000
+
+
+def test_who_does_not_wait_for_a_hash_gets_none(tmp_path):
+    path = tmp_path / 'large'
+    path.write_bytes(bytes(100))
+    with BagDescriptions([path] * 3) as bags:
+        bags.stop()
+    assert describe_bag(path, lambda count: False) == {**describe_bag(path), 'sha256': None}
+    assert bags.result()[-1]['files'] == {'large': 100}

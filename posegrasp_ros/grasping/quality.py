@@ -92,9 +92,9 @@ def confidences(grip: Grip, gripper: Gripper, center_of_mass: np.ndarray) -> np.
     is long.
 
     0 where a pad meets nothing or the contacts are not in force closure. The patch that counts for torsion is as
-    large as what the pad touches, so an edge or a fingertip's grip is worth less than a face. Of what is thinner
-    than the patches are wide, it is these that keep it from tilting, not the distance between them: it counts as if
-    it were as thick, and the same grip is worth about the same on a sheet and on a block.
+    large as what the pad touches, so an edge or a fingertip's grip is worth less than a face. Where the object is
+    thinner than the patches are wide, these keep it from tilting, not the distance between them: it counts as if
+    it were as thick, so the same grip is worth about the same on a sheet and on a block.
     """
     values = np.zeros(len(grip.points))
     half_y_m, half_z_m = gripper.pad_half_extents

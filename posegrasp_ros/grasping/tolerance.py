@@ -12,7 +12,7 @@ from scipy.special import ndtr
 DIRECTIONS = ('shift along the closing direction', 'shift sideways, along the pads', 'shift along the approach',
               'turn about the closing direction', 'tilt between the pads', 'turn about the approach')
 # Directions in which the error's distribution is integrated; each counts both ways.
-RAYS = 90
+RAYS = 180
 # Of a grasp's narrowest limits, how many correct that integral by their own exact probability.
 CONTROLS = 3
 # Added to the variances, m² and rad²: a covariance may be singular, a factor of it must be found all the same.
@@ -56,7 +56,7 @@ class Tolerance:
         degrees of freedom, so the probability is the mean over all rays of that distribution's value where the
         ray leaves the polytope. How far the same mean is off for the narrowest limits alone, whose probability is
         known exactly, is taken off in the measure in which the two go together (control variates). Deterministic;
-        off by 0.005 (root mean square) and 0.03 at most, whatever the shape of covariance and tolerance.
+        off by 0.006 (root mean square) and 0.03 at most over 2,500 covariances and tolerances of all shapes.
 
         :param covariances_in_tcp: (N, 6, 6) of ``tcp_delta``
         :param grasps: (N,) the grasp of each; all of them when None
@@ -72,7 +72,8 @@ class Tolerance:
         narrowest = np.argpartition(-tightness, controls - 1, axis=1)[:, :controls]
         alone = np.take_along_axis(along_rays, narrowest[..., None], axis=1)
         together = np.concatenate([along_rays.max(axis=1), -along_rays.min(axis=1)], axis=1)
-        inside = _chi_square_6(np.concatenate([together[:, None], np.concatenate([alone, -alone], axis=2)], axis=1))
+        alone = np.concatenate([alone, -alone], axis=2)
+        inside = _chi_square_6(np.concatenate([together[:, None], alone], axis=1))
         exact = ndtr(1.0 / np.maximum(np.take_along_axis(tightness, narrowest, axis=1), 1e-9))
         return np.clip(_corrected(inside, exact), 0.0, 1.0)
 
