@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from posegrasp_ros.camera import Camera
 from posegrasp_ros.estimation.estimator import PoseEstimator
 from posegrasp_ros.estimation.model_card import ModelCard, load_model_card
 from posegrasp_ros.estimation.network import Network
+from posegrasp_ros.interruption import interrupts_ignored
 from posegrasp_ros.processors import usable_cpus
 
 
@@ -76,8 +78,10 @@ def resident_mb(card: ModelCard, images: list[tuple[np.ndarray, Camera]], thread
 
     :return: None where the system does not tell (it needs Linux's /proc)
     """
-    with multiprocessing.get_context('spawn').Pool(1) as pool:
-        return pool.apply(_answer_and_weigh, (card.folder, images, threads))
+    with ProcessPoolExecutor(1, mp_context=get_context('spawn')) as pool:
+        with interrupts_ignored():  # the first task starts the process
+            weighed = pool.submit(_answer_and_weigh, card.folder, images, threads)
+        return weighed.result()
 
 
 def _answer_and_weigh(folder: Path, images: list[tuple[np.ndarray, Camera]], threads: int | None) -> float | None:

@@ -8,7 +8,7 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from posegrasp_ros.errors import BadInput
+from posegrasp_ros.errors import BadInput, quoted
 from posegrasp_ros.lens import DISTORTION_LENGTHS, fold_tangent
 
 # How near a ray comes to the pixel that it is asked for, where the lens model has one.
@@ -58,7 +58,7 @@ class Camera:
                               f'{self.matrix.ravel().tolist()}')
         if self.model not in DISTORTION_LENGTHS:
             raise CameraError(f'camera: distortion_model: expected one of {", ".join(DISTORTION_LENGTHS)}, '
-                              f'got {self.model!r}')
+                              f'got {quoted(self.model)}')
         if not np.isfinite(self.distortion).all():
             raise CameraError(f'camera: D: expected finite coefficients, got {self.distortion.tolist()}')
         if not self.distortion.any():

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from posegrasp_ros.camera import Camera, CameraError
+from posegrasp_ros.errors import quoted
 from posegrasp_ros.geometry import rotation_angle
 from posegrasp_ros.lens import DISTORTION_LENGTHS, OPEN_NAMES, OTHER_NAMES, lens_model
 
@@ -205,9 +206,9 @@ def _model_refusal(name: str, coefficients: np.ndarray) -> str:
     """Why a distortion_model tells nothing."""
     if name.strip().lower() in OPEN_NAMES:
         return (f'camera: distortion_model: expected the name of a model for D = {coefficients.tolist()}, one of '
-                f'{", ".join(DISTORTION_LENGTHS)}, got {name!r}, which may be more than one')
+                f'{", ".join(DISTORTION_LENGTHS)}, got {quoted(name)}, which may be more than one')
     known = ', '.join([*DISTORTION_LENGTHS, *OTHER_NAMES, *filter(None, OPEN_NAMES)])
-    return f'camera: distortion_model: expected one of {known}, got {name!r}'
+    return f'camera: distortion_model: expected one of {known}, got {quoted(name)}'
 
 
 def _larger_sensor(matrix: Any, width: int, height: int) -> tuple[int, int] | None:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+import reprlib
 from typing import Any
 
 LONGEST_QUOTATION, LONGEST_LINE = 80, 1000
 # What moves the cursor, begins a line or turns the direction of writing, as Unicode has it.
 _CONTROL = re.compile('[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]')
 _LONG_QUOTATION = re.compile(f'''(['"])([^'"]{{{LONGEST_QUOTATION}}})[^'"]+\\1''')
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel = 3
+_SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = _SHORT.maxset = 20
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 3 * LONGEST_QUOTATION
 
 
 class BadInput(ValueError):
@@ -31,12 +36,12 @@ class PipelineFailed(RuntimeError):
 
 
 def quoted(value: Any) -> str:
-    """A value as it is told in an error: its first characters in one line."""
+    """A value as it is told in an error: its first characters in one line, however large and deep it is."""
     try:
-        text = repr(value)
-    except ValueError:  # Python spells out no whole number of more than 4,300 digits
-        text = f'{type(value).__name__} with a number of thousands of digits'
-    return one_line(_cut(text, LONGEST_QUOTATION))
+        shown = _SHORT.repr(value)
+    except ValueError:  # Python writes no whole number of more than some thousand digits
+        shown = f'a very large {type(value).__name__}'
+    return escaped(_cut(shown, LONGEST_QUOTATION))
 
 
 def one_line(text: str) -> str:
@@ -51,7 +56,12 @@ def one_line(text: str) -> str:
 
 def escaped(text: str) -> str:
     """The text with its control characters spelt out, such as ``\\x1b``."""
-    return _CONTROL.sub(lambda found: found.group().encode('unicode_escape', 'surrogatepass').decode(), text)
+    return _CONTROL.sub(lambda found: found.group().encode('unicode_escape').decode(), text)
+
+
+def escaped_lines(text: str) -> str:
+    """Text of several lines, such as a traceback, each of them escaped."""
+    return '\n'.join(map(escaped, text.split('\n')))
 
 
 def _cut(text: str, length: int) -> str:

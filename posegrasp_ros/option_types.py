@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from posegrasp_ros.errors import BadInput
+from posegrasp_ros.errors import BadInput, quoted
 from posegrasp_ros.geometry import transform_from_pose
 from posegrasp_ros.metrics.baselines import METRIC_UNITS, UNIT_FACTORS
 
@@ -74,7 +74,7 @@ def distance_range(text: str) -> tuple[float, float]:
     """Nearest and farthest, metres."""
     near, far = value_range(text)
     if not 0.05 <= near <= far <= 20:
-        raise argparse.ArgumentTypeError(f'expected NEAR:FAR in metres from 0.05 to 20, got {text!r}')
+        raise argparse.ArgumentTypeError(f'expected NEAR:FAR in metres from 0.05 to 20, got {quoted(text)}')
     return near, far
 
 
@@ -82,7 +82,8 @@ def value_range(text: str) -> tuple[float, float]:
     """Two numbers of at least 0, the lower first; one stands for both."""
     low, high = _pair(text) if ':' in text else 2 * (not_negative(text),)
     if not 0 <= low <= high < math.inf:
-        raise argparse.ArgumentTypeError(f'expected two numbers of at least 0, the lower first, got {text!r}')
+        raise argparse.ArgumentTypeError(f'expected two numbers of at least 0, the lower first, '
+                                         f'got {quoted(text)}')
     return low, high
 
 
@@ -90,7 +91,7 @@ def share_range(text: str) -> tuple[float, float]:
     """Two shares, the lower first."""
     low, high = _pair(text)
     if not 0 <= low < high <= 1:
-        raise argparse.ArgumentTypeError(f'expected two shares from 0 to 1, the lower first, got {text!r}')
+        raise argparse.ArgumentTypeError(f'expected two shares from 0 to 1, the lower first, got {quoted(text)}')
     return low, high
 
 
@@ -98,7 +99,7 @@ def _pair(text: str) -> tuple[float, float]:
     try:
         low, high = (float(part) for part in text.split(':'))
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f'expected LOW:HIGH such as 0.3:0.6, got {text!r}') from error
+        raise argparse.ArgumentTypeError(f'expected LOW:HIGH such as 0.3:0.6, got {quoted(text)}') from error
     return low, high
 
 
@@ -107,13 +108,13 @@ def requirement(text: str) -> tuple[str, float]:
     metric, _, value = text.partition('=')
     if metric not in METRIC_UNITS:
         raise argparse.ArgumentTypeError(f'expected METRIC=VALUE with a metric of {", ".join(METRIC_UNITS)}, '
-                                         f'got {text!r}')
+                                         f'got {quoted(text)}')
     factors = UNIT_FACTORS[METRIC_UNITS[metric]]
     match = re.fullmatch(r'([0-9.]+)\s*(\D*)', value)
     unit = match[2] or METRIC_UNITS[metric] if match else ''
     if unit not in factors:
         raise argparse.ArgumentTypeError(f'{metric}: expected a number with {" or ".join(factors)} behind it, '
-                                         f'got {value!r}')
+                                         f'got {quoted(value)}')
     return metric, finite(match[1]) * factors[unit]
 
 
@@ -122,9 +123,9 @@ def image_size(text: str) -> tuple[int, int]:
     try:
         width, height = (int(part) for part in text.lower().split('x'))
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f'expected WIDTHxHEIGHT such as 640x480, got {text!r}') from error
+        raise argparse.ArgumentTypeError(f'expected WIDTHxHEIGHT such as 640x480, got {quoted(text)}') from error
     if not (16 <= width <= 8192 and 16 <= height <= 8192):
-        raise argparse.ArgumentTypeError(f'expected sides of 16 to 8192 pixels, got {text!r}')
+        raise argparse.ArgumentTypeError(f'expected sides of 16 to 8192 pixels, got {quoted(text)}')
     return width, height
 
 
@@ -146,5 +147,5 @@ def _number(kind: type, text: str, expected: str, fits: Callable[[Any], bool]) -
     except ValueError:
         number = None
     if number is None or not fits(number):
-        raise argparse.ArgumentTypeError(f'expected {expected}, got {text!r}')
+        raise argparse.ArgumentTypeError(f'expected {expected}, got {quoted(text)}')
     return number

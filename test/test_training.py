@@ -1,5 +1,7 @@
 """Training samples are labelled right, and a short training run gives a whole model folder."""
 
+import signal
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -143,6 +145,19 @@ class TestFitting:
         with pytest.raises(BadInput, match='minutes: the interrupted training had 1, this one has 2'):
             fit(Detector(), DETECTION, maker, 6.0, 0, Checkpoint(file, {'minutes': 2}), progress=False)
 
+    def test_a_fit_that_is_told_to_end_has_lost_nothing(self, torch, maker, tmp_path):
+        from posegrasp_ros.training.checkpoint import Checkpoint
+        from posegrasp_ros.training.fit import DETECTION, fit
+        from posegrasp_ros.training.networks import Detector
+
+        checkpoint = Checkpoint(tmp_path / 'detector.checkpoint', {})
+        timer = threading.Timer(2.0, signal.raise_signal, [signal.SIGINT])
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            fit(Detector(), DETECTION, maker, 60.0, 0, checkpoint, progress=False)
+        network = Detector()
+        assert checkpoint.load(network, torch.optim.AdamW(network.parameters())).images > 0
+
     def test_of_poses_that_look_alike_the_nearest_counts(self, torch, mesh):
         from posegrasp_ros.training.fit import coordinate_loss
 
@@ -158,7 +173,11 @@ class TestFitting:
         assert forgiving < -9 < strict
 
 
-def test_a_short_training_run_writes_a_folder_that_loads(tmp_path, monkeypatch):
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
+def test_a_short_training_run_writes_a_folder_that_loads_though_measuring_was_interrupted(tmp_path, monkeypatch):
     pytest.importorskip('torch', reason='training needs PyTorch: pip install -e .[train]')
     pytest.importorskip('skimage', reason='training needs scikit-image: pip install -e .[train]')
     from posegrasp_ros.estimation.estimator import PoseEstimator
@@ -168,9 +187,15 @@ def test_a_short_training_run_writes_a_folder_that_loads(tmp_path, monkeypatch):
     monkeypatch.setattr(measure, 'SCENES_A_KIND', 1)
     monkeypatch.setattr(measure, 'HELD_OUT', 1)
     options = train.TrainingOptions(minutes=0.1, views=10, progress=False)
-    train.train(resource_path('models/box/mesh.obj'), tmp_path / 'tiny', options)
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(measure, 'measure', interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train.train(resource_path('models/box/mesh.obj'), tmp_path / 'tiny', options)
+    interrupted_at = load_model_card(tmp_path / 'tiny').provenance
+    train.train(resource_path('models/box/mesh.obj'), tmp_path / 'tiny', replace(options, resume=True))
     card = load_model_card(tmp_path / 'tiny')
-    assert card.provenance['network']['images'] > 0
+    for part in ('detector', 'network'):
+        assert card.provenance[part]['images'] == interrupted_at[part]['images'] > 0, 'nothing is fitted anew'
     assert card.measured['recall'] is not None
     assert card.grasps_path.is_file() and not list((tmp_path / 'tiny').glob('*.checkpoint'))
     assert 'box/model.onnx' in card.provenance['network']['started_from']

@@ -25,6 +25,7 @@ from mcap.records import Channel, Schema
 from mcap.records import Message as McapMessage
 
 from posegrasp_ros.bags.recorded_file import CDR, ROS1, BagError, BagMessage, Contents, Warn, unpacked_message
+from posegrasp_ros.errors import quoted
 from posegrasp_ros.limits import MESSAGE_MEGABYTES, most_message_bytes
 
 MAGIC = b'\x89MCAP0\r\n'
@@ -365,7 +366,7 @@ def _decompress(compression: str, packed: bytes, size: int) -> bytes:
             return stream.read(size + 1)
     if compression == 'lz4':
         return lz4.frame.LZ4FrameDecompressor().decompress(packed, max_length=size + 1)
-    raise _Damage(f'expected a compression of zstd, lz4 or none, got {compression!r}')
+    raise _Damage(f'expected a compression of zstd, lz4 or none, got {quoted(compression)}')
 
 
 def _seconds(time_ns: int | None, first_ns: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from posegrasp_ros.errors import BadInput
+from posegrasp_ros.errors import BadInput, quoted
 from posegrasp_ros.estimation.estimate import Estimator
 from posegrasp_ros.estimation.estimator import MIN_SCORE, PoseEstimator
 from posegrasp_ros.estimation.model_card import ModelCard
@@ -32,4 +32,4 @@ def create_estimator(name: str, card: ModelCard, threads: int | None = None,
         return MeanPoseEstimator(card.mean_camera_from_object)
     if name == 'oracle':
         return OracleEstimator()
-    raise BadInput(f'estimator: expected one of {", ".join(ESTIMATORS)}, got {name!r}')
+    raise BadInput(f'estimator: expected one of {", ".join(ESTIMATORS)}, got {quoted(name)}')

@@ -21,7 +21,7 @@ from posegrasp_ros.bags.frame_sources import (
     sourced_frames,
     total_count,
 )
-from posegrasp_ros.errors import BadInput
+from posegrasp_ros.errors import BadInput, escaped
 from posegrasp_ros.estimation.create import ESTIMATORS
 from posegrasp_ros.estimation.model_card import ModelCard
 from posegrasp_ros.evaluation.bop_csv import BopCsv
@@ -168,7 +168,7 @@ class _Run:
             for count, (item, answered) in enumerate(frames, start=1):
                 if answered is not None:
                     self._count(item, answered, folder, table)
-                bar.set_description(item.source.path.name, refresh=False)
+                bar.set_description(escaped(item.source.path.name), refresh=False)
                 bar.update()
                 if was_interrupted():
                     LOGGER.warning('interrupted after %d frames; what was measured until then is kept', count)

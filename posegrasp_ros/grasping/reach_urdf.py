@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from posegrasp_ros.errors import BadInput
+from posegrasp_ros.errors import BadInput, quoted
 
 # Starting postures of the search at the grasp; its neighbours start from its solution.
 STARTS = 6
@@ -44,7 +44,7 @@ class UrdfReach:
             raise ReachError(f'{urdf_path}: expected a URDF that can be read: {error}') from error
         if not self._model.existFrame(tip):
             names = ', '.join(frame.name for frame in self._model.frames if frame.name != 'universe')
-            raise ReachError(f'{urdf_path}: tip: expected one of its frames ({names}), got {tip!r}')
+            raise ReachError(f'{urdf_path}: tip: expected one of its frames ({names}), got {quoted(tip)}')
         self._data = self._model.createData()
         self._frame = self._model.getFrameId(tip)
         self._tcp_from_tip = np.linalg.inv(tip_from_tcp)

@@ -19,6 +19,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from posegrasp_ros.compiled import compiled
+from posegrasp_ros.errors import quoted
 from posegrasp_ros.metrics.statistics import CONFIDENCE, DIRECTIONS, Interval
 
 # Either side is claimed wrongly in half of the 5 %.
@@ -228,7 +229,7 @@ class SequentialVerdict:
     def __init__(self, reference: float, direction: str, tolerance: float = 0.0,
                  mean: ConfidenceSequence | None = None):
         if direction not in DIRECTIONS:
-            raise ValueError(f'direction: expected {" or ".join(DIRECTIONS)}, got {direction!r}')
+            raise ValueError(f'direction: expected {" or ".join(DIRECTIONS)}, got {quoted(direction)}')
         self._reference, self._direction, self._tolerance = reference, direction, tolerance
         self._mean = mean or ConfidenceSequence()
 
@@ -257,7 +258,7 @@ class SequentialMedian:
 
     def __init__(self, reference: float, direction: str):
         if direction not in ('lower_is_better', 'higher_is_better'):
-            raise ValueError(f'direction: expected lower_is_better or higher_is_better, got {direction!r}')
+            raise ValueError(f'direction: expected lower_is_better or higher_is_better, got {quoted(direction)}')
         self._reference, self._direction = reference, direction
         self._sides = BetsOnMore([0.5, 0.5])
         self.blocks = 0

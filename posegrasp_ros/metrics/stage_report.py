@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from posegrasp_ros.errors import quoted
+
 STAGES = ('perception', 'planning', 'execution')
 # What a report tells in words; all else that it tells are numbers.
 WORDS = ('weakest_direction', 'grasp', 'model', 'problem')
@@ -36,7 +38,7 @@ class StageReport:
 
     def __post_init__(self):
         if self.stage not in STAGES:
-            raise ValueError(f'stage: expected one of {", ".join(STAGES)}, got {self.stage!r}')
+            raise ValueError(f'stage: expected one of {", ".join(STAGES)}, got {quoted(self.stage)}')
 
     def to_dict(self) -> dict:
         """Plain values, as they stand in a line of metrics.jsonl; NaN and infinity, which JSON lacks, left out."""
@@ -59,4 +61,4 @@ class StageReport:
                        str(data.get('publisher', '')))
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f'stage report: expected stamp_ns, stage, ok, reason and numbers, '
-                             f'got {data!r}') from error
+                             f'got {quoted(data)}') from error

@@ -13,6 +13,7 @@ from scipy.stats import norm as normal
 from scipy.stats import t as student_t
 
 from posegrasp_ros.compiled import compiled
+from posegrasp_ros.errors import quoted
 
 CONFIDENCE = 0.95
 Z_95 = 1.959963984540054
@@ -206,7 +207,7 @@ def verdict(interval: Interval | None, reference: float, direction: str, toleran
     :param tolerance: around the reference, where that is a target
     """
     if direction not in DIRECTIONS:
-        raise ValueError(f'direction: expected {" or ".join(DIRECTIONS)}, got {direction!r}')
+        raise ValueError(f'direction: expected {" or ".join(DIRECTIONS)}, got {quoted(direction)}')
     if interval is None:
         return 'inconclusive'
     low, high = interval

@@ -13,6 +13,7 @@ from sensor_msgs.msg import CameraInfo, Image, JointState
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
+from posegrasp_ros.errors import escaped
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.geometry import NO_SYMMETRY, rotate_covariance
 from posegrasp_ros.grasping.given_pose import checked_covariance
@@ -79,7 +80,8 @@ class GraspPlannerNode(AutostartLifecycleNode):
             self.get_logger().warning('base_from_camera is not set and tf2_ros is not installed: only poses in '
                                       f'{chosen.base_frame!r} can be planned for')
         self._make_publishers()
-        self.get_logger().info(f'{len(grasp_set.grasps)} grasps of {grasps_path} for {self._gripper.name}')
+        self.get_logger().info(
+            escaped(f'{len(grasp_set.grasps)} grasps of {grasps_path} for {self._gripper.name}'))
 
     def _make_publishers(self) -> None:
         self._reporter = StageReporter(self, 'planning')

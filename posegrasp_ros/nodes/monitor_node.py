@@ -33,6 +33,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from posegrasp_ros.camera_info import StatedCamera
 from posegrasp_ros.camera_info_join import CameraInfoJoin
+from posegrasp_ros.errors import escaped
 from posegrasp_ros.estimation.model_card import ModelCard, load_model_card
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.library import load_grasps
@@ -89,7 +90,8 @@ class MonitorParameters:
     prometheus_port: int = parameter(
         0, 'Port of the Prometheus endpoint, /metrics over HTTP. 0: none.', minimum=0, maximum=65535)
     prometheus_address: str = parameter(
-        '127.0.0.1', 'Network interface of the Prometheus endpoint. 127.0.0.1: this machine alone; 0.0.0.0: all.')
+        '127.0.0.1', 'IP address of the Prometheus endpoint. 127.0.0.1 or empty: this machine alone; 0.0.0.0: all '
+        'interfaces.')
 
 
 class MonitorNode(AutostartLifecycleNode):
@@ -253,8 +255,8 @@ class MonitorNode(AutostartLifecycleNode):
         """What keeps the run; a monitor without a disk still monitors."""
         path = Path(self.parameters.out or f'runs/{datetime.datetime.now():%Y-%m-%dT%H-%M-%S}').absolute()
         keeper = RunKeeper(path, self.parameters.most_megabytes * 1_000_000 or None,
-                           lambda line: self.get_logger().error(line, throttle_duration_sec=5.0))
-        self.get_logger().info(f'run folder: {keeper.path}')
+                           lambda line: self.get_logger().error(escaped(line), throttle_duration_sec=5.0))
+        self.get_logger().info(escaped(f'run folder: {keeper.path}'))
         return keeper
 
     def _open_prometheus(self) -> PrometheusEndpoint | None:

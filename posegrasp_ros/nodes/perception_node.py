@@ -15,6 +15,7 @@ from visualization_msgs.msg import MarkerArray
 from posegrasp_ros.camera import Camera
 from posegrasp_ros.camera_info import RECTIFIED
 from posegrasp_ros.depth_images import SLOP_MS, DepthImages
+from posegrasp_ros.errors import escaped
 from posegrasp_ros.estimation.create import ESTIMATORS, create_estimator
 from posegrasp_ros.estimation.estimate import PoseEstimate
 from posegrasp_ros.estimation.estimator import MIN_SCORE
@@ -120,7 +121,8 @@ class PerceptionNode(AutostartLifecycleNode):
             self._detections_out = self.publisher(self._vision.Detection3DArray, '~/detections', qos.RESULT)
         else:
             self.say_once('vision_msgs is not installed: ~/detections is not published')
-        self.get_logger().info(f'estimator {chosen.estimator} for {self._card.name} ({self._card.folder})')
+        self.get_logger().info(
+            escaped(f'estimator {chosen.estimator} for {self._card.name} ({self._card.folder})'))
 
     def activate(self) -> None:
         # What an image needs comes first: of messages that arrive together, the executor takes these before it.

@@ -23,7 +23,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode, Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from posegrasp_ros.errors import BadInput
+from posegrasp_ros.errors import BadInput, quoted
 from posegrasp_ros.graph import NODES, remappings
 from posegrasp_ros.resources import resource_path
 
@@ -82,7 +82,7 @@ def number_of(context: LaunchContext, name: str) -> float | list[float]:
     found = yaml.safe_load(value(context, name) or '[]')
     numbers = found if isinstance(found, list) else [found]
     if not all(isinstance(number, (int, float)) for number in numbers):
-        raise BadInput(f'{name}: expected a number or a list of numbers, got {value(context, name)!r}')
+        raise BadInput(f'{name}: expected a number or a list of numbers, got {quoted(value(context, name))}')
     return [float(number) for number in found] if isinstance(found, list) else found
 
 

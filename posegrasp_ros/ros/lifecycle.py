@@ -22,7 +22,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
 
-from posegrasp_ros.errors import BadInput
+from posegrasp_ros.errors import BadInput, escaped, escaped_lines
 from posegrasp_ros.metrics.callback_failures import CallbackFailures
 from posegrasp_ros.metrics.liveness import Health
 from posegrasp_ros.ros.messages import to_diagnostics
@@ -161,8 +161,8 @@ class AutostartLifecycleNode(LifecycleNode):
                 if not self.context.ok():
                     return None  # Ctrl-C came in between: nothing can be published any more
                 self.note_failure(callback.__name__, error)
-                self.get_logger().error(f'{callback.__name__}: {type(error).__name__}: {error}\n'
-                                        + traceback.format_exc(), throttle_duration_sec=5.0)
+                self.get_logger().error(escaped_lines(f'{callback.__name__}: {type(error).__name__}: {error}\n'
+                                                      + traceback.format_exc()), throttle_duration_sec=5.0)
         return wrapper
 
     def say_once(self, text: str, warn: bool = False) -> None:
@@ -174,9 +174,9 @@ class AutostartLifecycleNode(LifecycleNode):
             logger = self.get_logger()
             # rclpy ties a line's place in the code to one severity.
             if warn:
-                logger.warning(text)
+                logger.warning(escaped(text))
             else:
-                logger.info(text)
+                logger.info(escaped(text))
 
     # Lifecycle.
 
@@ -253,7 +253,8 @@ class AutostartLifecycleNode(LifecycleNode):
         except Exception as error:
             # A process that is told to end while it sets itself up trips over what is gone already.
             if self.context.ok():
-                self.get_logger().error(f'{name}: {type(error).__name__}: {error}\n' + traceback.format_exc())
+                self.get_logger().error(escaped_lines(f'{name}: {type(error).__name__}: {error}\n'
+                                                      + traceback.format_exc()))
             return False
         return True
 

@@ -19,7 +19,7 @@ from rclpy.exceptions import ParameterException, ParameterUninitializedException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from posegrasp_ros.errors import BadInput
+from posegrasp_ros.errors import BadInput, quoted
 from posegrasp_ros.geometry import quaternion_from_matrix, transform_from_pose
 
 Values = TypeVar('Values')
@@ -81,7 +81,8 @@ def read_parameters(node: Node, parameters: type[Values]) -> Values:
             value = item.default
         choices = item.metadata['choices']
         if choices and value not in choices:
-            raise ParameterError(f'parameter {item.name}: expected one of {", ".join(choices)}, got {value!r}')
+            raise ParameterError(f'parameter {item.name}: expected one of {", ".join(choices)}, '
+                                 f'got {quoted(value)}')
         values[item.name] = tuple(value) if isinstance(item.default, tuple) else value
     return parameters(**values)
 

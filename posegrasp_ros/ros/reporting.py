@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.duration import Duration
 
-from posegrasp_ros.errors import BadInput
+from posegrasp_ros.errors import BadInput, escaped_lines
 from posegrasp_ros.metrics.report_message import PUBLISHER, REPORTS_SENT, STAGE
 from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode
@@ -101,7 +101,7 @@ class StageReporter:
         except Exception as error:
             answer.reason = 'internal_error'
             self._node.note_failure('answer', error)
-            logger.error(f'{type(error).__name__}: {error}\n{traceback.format_exc()}',
+            logger.error(escaped_lines(f'{type(error).__name__}: {error}\n{traceback.format_exc()}'),
                          throttle_duration_sec=LOG_EVERY_S)
         if 'latency_ms' not in answer.numbers:
             answer.is_out()

@@ -108,7 +108,7 @@ class PrometheusEndpoint:
 
 
 class _Server(socketserver.ThreadingMixIn, WSGIServer):
-    """A client that is slow holds up nobody, and many such hold one another up: the one that came first is dropped.
+    """A client that is slow holds up nobody; of many such, the one that came first is dropped.
 
     The server of prometheus_client has a thread for each client, however many there are.
     """
@@ -159,5 +159,5 @@ def _open(address: str, port: int, application) -> WSGIServer:
         server = _Server6 if ipaddress.ip_address(address).version == 6 else _Server
         return make_server(address, port, application, server, _Silent)
     except (OSError, OverflowError, ValueError) as error:
-        raise PrometheusError(f'prometheus: expected the IP address of a network interface, such as {LOOPBACK}, and '
-                              f'a free port, got {quoted(address)} and {port}: {error}') from error
+        raise PrometheusError('prometheus: expected the IP address of a network interface, such as '
+                              f'{LOOPBACK}, and a free port, got {quoted(address)} and {port}: {error}') from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import math
 import time
 from collections import deque
@@ -18,12 +19,14 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from posegrasp_ros.estimation.decoders import LOG_SCALE_RANGE
+from posegrasp_ros.interruption import interrupt_noted
 from posegrasp_ros.mesh import Mesh
 from posegrasp_ros.processors import usable_cpus
 from posegrasp_ros.training.checkpoint import SECONDS_BETWEEN, Checkpoint
 from posegrasp_ros.training.samples import SampleMaker, detector_targets
 from posegrasp_ros.training.views import half_extents
 
+LOGGER = logging.getLogger(__name__)
 MEAN = (0.45, 0.45, 0.45)
 STD = (0.25, 0.25, 0.25)
 PEAK_LEARNING_RATE = 2e-3
@@ -80,7 +83,8 @@ def fit(network: nn.Module, task: Task, maker: SampleMaker, seconds: float, seed
     optimizer = torch.optim.AdamW(network.parameters(), lr=PEAK_LEARNING_RATE, weight_decay=1e-3)
     done = checkpoint.load(network, optimizer)
     start, saved = time.monotonic() - done.seconds, done.seconds
-    with (closing(batches(maker, task, seed, max(1, usable_cpus() - 1), done.batches)) as source,
+    with (interrupt_noted() as was_interrupted,
+          closing(batches(maker, task, seed, max(1, usable_cpus() - 1), done.batches)) as source,
           tqdm(total=round(seconds), desc=f'training {task.name}', unit='s', disable=not progress,
                bar_format='{l_bar}{bar}| {n:.0f}/{total} s, {remaining} left{postfix}') as bar):
         while done.seconds < seconds:
@@ -93,9 +97,12 @@ def fit(network: nn.Module, task: Task, maker: SampleMaker, seconds: float, seed
             done.seconds = time.monotonic() - start
             bar.set_postfix_str(f'{done.images} images, loss {done.loss:.3f}', refresh=False)
             bar.update(min(done.seconds, seconds) - bar.n)
-            if done.seconds - saved > SECONDS_BETWEEN or done.seconds >= seconds:
+            if done.seconds - saved > SECONDS_BETWEEN or done.seconds >= seconds or was_interrupted():
                 checkpoint.save(network, optimizer, done)
                 saved = done.seconds
+            if was_interrupted():
+                LOGGER.warning('interrupted; the same command with --resume goes on')
+                raise KeyboardInterrupt
     network.cpu().eval()
     return {'images': done.images, 'loss': round(done.loss, 4)}
 

@@ -122,13 +122,15 @@ def train(mesh_path: Path, out: Path, options: TrainingOptions) -> Path:
     fits = [_Fit(part, tasks[part], mesh_path, out, options) for part in parts]
     for fit_of_part in fits:
         fit_of_part.run(maker, card)
-    for fit_of_part in fits:
-        fit_of_part.checkpoint.remove()
     write_card(out, card)
     # imported here: measuring runs the estimator on simulated scenes, which training itself does not need
     from posegrasp_ros.training.measure import measure
 
-    return measure(out, options.seed, options.progress)
+    card_path = measure(out, options.seed, options.progress)
+    # Not before the card is whole: who is interrupted while measuring goes on from here, and fits nothing anew.
+    for fit_of_part in fits:
+        fit_of_part.checkpoint.remove()
+    return card_path
 
 
 class _Fit:
