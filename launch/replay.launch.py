@@ -22,7 +22,7 @@ from posegrasp_ros.ros.launching import (
 def start(context):
     """The nodes, and the player once perception is active; the launch ends with the bag."""
     context.launch_configurations.update(topics_of(context))
-    perception = pipeline_node(context, 'perception', texts=('model', 'estimator'))
+    perception = pipeline_node(context, 'perception', texts=('model', 'estimator', 'rectified'))
     # The nodes need a moment to find the player; the delay is in seconds.
     player = ExecuteProcess(cmd=['ros2', 'bag', 'play', value(context, 'bag'), '--clock', '--delay', '2',
                                  '--rate', value(context, 'rate')], output='screen')
@@ -31,8 +31,8 @@ def start(context):
         RegisterEventHandler(OnStateTransition(target_lifecycle_node=perception, goal_state='active',
                                                entities=[player], handle_once=True)),
         perception,
-        pipeline_node(context, 'grasp_planner', texts=('model', 'gripper', 'base_frame', 'urdf', 'tip_frame'),
-                      numbers=('base_from_camera',)),
+        pipeline_node(context, 'grasp_planner', texts=('model', 'gripper', 'base_frame', 'urdf', 'tip_frame',
+                                                       'rectified'), numbers=('base_from_camera',)),
         pipeline_node(context, 'monitor', texts=('model', 'gripper', 'baselines', 'out', 'estimator')),
         end_with(player),
         *camera_transform(context, number_of(context, 'base_from_camera')),
@@ -54,7 +54,7 @@ def generate_launch_description():
         DeclareLaunchArgument('rate', default_value='1.0', description='How much faster than recorded.'),
         # Empty: guessed from the recording, but for depth.
         *declare('namespace', 'params_file', 'model', 'gripper', 'urdf', 'tip_frame', 'estimator',
-                 'base_from_camera', 'base_frame', 'camera_frame', 'image', 'camera_info', 'depth',
+                 'base_from_camera', 'base_frame', 'camera_frame', 'image', 'camera_info', 'rectified', 'depth',
                  'ground_truth', 'execution_report', 'baselines', 'out', 'use_sim_time', 'rviz', 'log_level',
                  image='', camera_info='', depth='', ground_truth='', use_sim_time='true'),
         *large_messages(),

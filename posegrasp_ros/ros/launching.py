@@ -42,6 +42,8 @@ ARGUMENTS: dict[str, tuple[str, str]] = {
     'camera_frame': ('camera_optical_frame', 'Optical frame of the camera, for TF from base_from_camera.'),
     'image': ('image', 'Topic of the camera image, Image or CompressedImage.'),
     'camera_info': ('camera_info', "Topic of the camera's intrinsics."),
+    'rectified': ('', 'Whether the images are rectified: auto (by the names of topic and frame), yes or no. '
+                      'Empty: as in params_file.'),
     'depth': ('depth', 'Topic of depth registered to the image; used where use_depth or depth_obstacles '
                        'is true in params_file.'),
     'execution_report': ('execution_report', 'Topic on which the robot tells how a pick went: a DiagnosticArray, '
