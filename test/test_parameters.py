@@ -63,6 +63,12 @@ def test_a_value_of_wrong_type_or_out_of_range_is_refused(given):
         pass
 
 
+@pytest.mark.parametrize('given', [{'numbers': [1.0, float('nan')]}, {'numbers': [float('inf')]}])
+def test_a_number_that_is_none_is_refused_though_ros_lets_it_through(given):
+    with running(ExampleNode, **given) as harness, pytest.raises(ParameterError, match='expected finite numbers'):
+        read_parameters(harness.node, Example)
+
+
 def test_a_text_that_is_no_choice_is_refused():
     with running(ExampleNode, kind='odd') as harness, pytest.raises(ParameterError, match='plain, fancy'):
         read_parameters(harness.node, Example)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from scipy.stats import binomtest, norm
@@ -7,6 +9,7 @@ from scipy.stats import binomtest, norm
 from posegrasp_ros.metrics.statistics import (
     Interval,
     bootstrap,
+    is_beyond,
     mean_interval,
     mean_of,
     more_clusters_to_decide,
@@ -201,3 +204,9 @@ def test_what_no_more_attempts_would_decide_has_no_number(value, interval, refer
 def test_a_target_is_decided_when_the_interval_is_inside_its_tolerance():
     more = more_clusters_to_decide(0.91, Interval(0.85, 0.97), 100, 0.9, 'on_target', 0.03)
     assert more == pytest.approx(100 * (3**2 - 1), abs=1)
+
+
+@pytest.mark.parametrize('direction', ['lower_is_better', 'higher_is_better', 'on_target'])
+def test_what_is_no_number_is_beyond_any_reference(direction):
+    assert is_beyond(math.nan, 0.5, direction, 0.1)
+    assert not is_beyond(0.5, 0.5, direction, 0.1)

@@ -151,7 +151,7 @@ class Refiner:
         for level, survivors in zip(levels, SURVIVORS[-len(levels):]):
             found = [self._align(scene, each, level) for each in found]
             found = sorted(found, key=lambda each: -each.evidence)[:survivors]
-        if found[0].evidence < 0 or _is_far(start, found[0].pose):
+        if not found[0].evidence >= 0 or _is_far(start, found[0].pose):
             return None
         best, change = found[0], difference(start, found[0].pose)
         pose = camera_from_crop @ best.pose @ make_transform(translation=-self._centre)

@@ -142,7 +142,7 @@ def refine_pose(points: np.ndarray, pixels: np.ndarray, sigma_m: np.ndarray, mat
     seen, jacobian, depth = reproject(points[inliers], pose, matrix)
     rows = (jacobian * (depth / (sigma_m[inliers] * matrix[0, 0]))[:, None, None]).reshape(-1, 6)
     information = rows.T @ rows / points_an_error + _of_view(view, pose).information
-    if np.linalg.cond(information) > 1e14:
+    if not (np.isfinite(information).all() and np.linalg.cond(information) <= 1e14):
         return None
     residual_px = float(np.sqrt(np.mean((pixels[inliers] - seen) ** 2)))
     return Solution(pose, np.linalg.inv(information), float(inliers.mean()), residual_px)

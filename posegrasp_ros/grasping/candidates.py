@@ -96,15 +96,16 @@ class Candidates:
         up_in_tcp, heights_m = vertical.reshape(-1, 4)[:, :3].T.copy(), vertical[3::4]
         outlooks = self._confidences * (0.5 + 0.5 * (-up_in_tcp[2]).clip(0.0, 1.0))
         verdicts = np.full(len(outlooks), PASSED)
-        verdicts[up_in_tcp[2] > -np.cos(self._options.max_approach_angle_rad) + 1e-9] = VERDICTS['unreachable']
+        is_from_above = up_in_tcp[2] <= -np.cos(self._options.max_approach_angle_rad) + 1e-9
+        verdicts[~is_from_above] = VERDICTS['unreachable']
         if scene.support_height_m is not None:
             lowest = self._boxes.lowest(up_in_tcp.reshape(3, self._count, self.places))
             clearances_m = heights_m + lowest.ravel() - scene.support_height_m
             on_the_way_m = clearances_m - self._options.pre_grasp_distance_m * up_in_tcp[2].clip(0.0)
             outlooks *= ndtr(clearances_m / SUPPORT_ERROR_M)
             least_m = self._options.min_clearance_m - 1e-9  # rounding must not decide on what is right there
-            verdicts[on_the_way_m < least_m] = VERDICTS['approach_blocked']
-            verdicts[clearances_m < least_m] = VERDICTS['below_support']
+            verdicts[~(on_the_way_m >= least_m)] = VERDICTS['approach_blocked']
+            verdicts[~(clearances_m >= least_m)] = VERDICTS['below_support']
         verdicts[self._too_wide] = VERDICTS['too_wide']
         return verdicts, outlooks
 

@@ -60,8 +60,10 @@ class Scene:
     up: np.ndarray = field(default_factory=lambda: np.array([0.0, 0.0, 1.0]))
 
     def __post_init__(self):
-        if abs(np.linalg.norm(self.up) - 1.0) > 1e-6:
+        if not abs(np.linalg.norm(self.up) - 1.0) <= 1e-6:
             raise SceneError(f'scene: up: expected a vector of length 1, got {np.asarray(self.up).tolist()}')
+        if self.support_height_m is not None and not np.isfinite(self.support_height_m):
+            raise SceneError(f'scene: support height: expected a finite height, got {self.support_height_m}')
         for name, sizes in (('box', [box.half_extents for box in self.boxes]),
                             ('sphere', [[sphere.radius_m] for sphere in self.spheres])):
             for index, size in enumerate(sizes):

@@ -223,14 +223,14 @@ def verdict(interval: Interval | None, reference: float, direction: str, toleran
 
 
 def is_beyond(value: float, reference: float, direction: str, tolerance: float = 0.0) -> bool:
-    """Whether a value lies on the wrong side of the reference; on it is not beyond.
+    """Whether a value lies on the wrong side of the reference; on it is not beyond, and NaN is beyond anything.
 
     :param direction: one of :data:`DIRECTIONS`
     :param tolerance: around the reference, where that is a target
     """
     if direction == 'on_target':
-        return abs(value - reference) > tolerance
-    return value > reference if direction == 'lower_is_better' else value < reference
+        return not abs(value - reference) <= tolerance
+    return not (value <= reference if direction == 'lower_is_better' else value >= reference)
 
 
 def more_clusters_to_decide(value: float, interval: Interval | None, clusters: int, reference: float,

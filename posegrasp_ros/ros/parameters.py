@@ -71,7 +71,7 @@ def declare_parameters(node: Node, parameters: type) -> None:
 def read_parameters(node: Node, parameters: type[Values]) -> Values:
     """The declared parameters' present values.
 
-    :raises ParameterError: when a text is none of its choices
+    :raises ParameterError: when a text is none of its choices, or a number is not finite
     """
     values = {}
     for item in fields(parameters):
@@ -79,6 +79,9 @@ def read_parameters(node: Node, parameters: type[Values]) -> Values:
             value = node.get_parameter(item.name).value
         except ParameterUninitializedException:
             value = item.default
+        # ROS's own ranges let NaN through, and no gate that it sets would hold.
+        if isinstance(item.default, (float, tuple)) and not np.isfinite(value).all():
+            raise ParameterError(f'parameter {item.name}: expected finite numbers, got {quoted(value)}')
         choices = item.metadata['choices']
         if choices and value not in choices:
             raise ParameterError(f'parameter {item.name}: expected one of {", ".join(choices)}, '
