@@ -64,7 +64,7 @@ def test_a_value_of_wrong_type_or_out_of_range_is_refused(given):
 
 
 @pytest.mark.parametrize('given', [{'numbers': [1.0, float('nan')]}, {'numbers': [float('inf')]}])
-def test_a_number_that_is_none_is_refused_though_ros_lets_it_through(given):
+def test_numbers_of_a_list_have_to_be_finite(given):
     with running(ExampleNode, **given) as harness, pytest.raises(ParameterError, match='expected finite numbers'):
         read_parameters(harness.node, Example)
 

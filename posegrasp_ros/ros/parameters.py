@@ -79,7 +79,7 @@ def read_parameters(node: Node, parameters: type[Values]) -> Values:
             value = node.get_parameter(item.name).value
         except ParameterUninitializedException:
             value = item.default
-        # ROS's own ranges let NaN through, and no gate that it sets would hold.
+        # Arrays have no range in ROS, and NaN would open every gate that it sets.
         if isinstance(item.default, (float, tuple)) and not np.isfinite(value).all():
             raise ParameterError(f'parameter {item.name}: expected finite numbers, got {quoted(value)}')
         choices = item.metadata['choices']
