@@ -31,6 +31,7 @@ setup(
     python_requires='>=3.10',
     install_requires=[
         'jinja2',
+        'lz4',
         'jsonschema>=4',
         'mcap',
         'numba>=0.59',

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from posegrasp_ros.camera import Camera
+from posegrasp_ros.compressed_images import decode_compressed, read_file
 from posegrasp_ros.errors import BadInput
 from posegrasp_ros.estimation.estimate import PoseEstimate
 from posegrasp_ros.estimation.estimator import PoseEstimator
@@ -19,6 +20,7 @@ from posegrasp_ros.estimation.network_trial import TIME_LIMIT_S, try_network
 from posegrasp_ros.geometry import quaternion_from_matrix
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.library import load_grasps
+from posegrasp_ros.images import ImageError
 from posegrasp_ros.overlay import draw_overlay
 
 NOISE_SIZE = (640, 480)
@@ -77,10 +79,10 @@ def read_image(path: Path) -> np.ndarray:
     """
     if not path.is_file():
         raise BadInput(f'{path}: no such image')
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise BadInput(f'{path}: expected a PNG or JPEG image')
-    return image
+    try:
+        return decode_compressed(read_file(path))
+    except ImageError as error:
+        raise BadInput(f'{path}: {error}') from error
 
 
 def write_image(path: Path, image: np.ndarray) -> None:

@@ -1,4 +1,4 @@
-"""Tests by hypothesis: a few examples each, or as many as a minute holds with the profile ``long``."""
+"""Tests by hypothesis: a few examples each, always the same, or new ones for a minute (profile ``long``)."""
 
 from __future__ import annotations
 
@@ -9,22 +9,24 @@ import time
 from hypothesis import HealthCheck, given, settings
 
 FUZZ_S = 60.0 if os.environ.get('HYPOTHESIS_PROFILE') == 'long' else 0.0
-EXAMPLES = 1_000_000 if FUZZ_S else 20
+EXAMPLES = 200 if FUZZ_S else 20
 
 
 def fuzzed(**strategies):
     """A test with examples of these, a few or a minute of them for each of its other parameters."""
+    checks = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture]
+    chosen = settings(max_examples=EXAMPLES, deadline=None, database=None, derandomize=not FUZZ_S,
+                      suppress_health_check=checks)
+
     def decorate(test):
-        deadlines: dict[str, float] = {}
+        try_examples = chosen(given(**strategies)(test))
 
-        @functools.wraps(test)
-        def within_time(**values):
-            parameters = str([value for name, value in values.items() if name not in strategies])
-            until_s = deadlines.setdefault(parameters, time.monotonic() + FUZZ_S)
-            if not FUZZ_S or time.monotonic() < until_s:
-                test(**values)
+        @functools.wraps(try_examples)
+        def within_time(*arguments, **values):
+            until_s = time.monotonic() + FUZZ_S
+            try_examples(*arguments, **values)
+            while time.monotonic() < until_s:
+                try_examples(*arguments, **values)
 
-        checks = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture]
-        return settings(max_examples=EXAMPLES, deadline=None, database=None, derandomize=not FUZZ_S,
-                        suppress_health_check=checks)(given(**strategies)(within_time))
+        return within_time
     return decorate

@@ -207,7 +207,8 @@ SHAPES = ['[]', '7', 'null', '"text"', '{"a": 1}', '{"3": 7}', '{"3": null}', '{
           100_000 * '[', '{"3": [{"obj_id": 1e400}]}', '\xff', '{"3": [{"visib_fract": "all"}]}',
           '[{"scene_id": "1", "im_id": 2}]', '[{"scene_id": 1}]', '[7]', '{"2": {"diameter": "big"}}',
           '{"2": {"diameter": -1}}', f'{{"2": {{"diameter": 1{400 * "0"}}}}}',
-          f'{{"3": {{"depth_scale": 1{400 * "0"}}}}}', '{"3": {"cam_K": 7}}', '{"3": {"cam_K": ["a"]}}', '{"3": {"cam_K": null}}']
+          f'{{"3": {{"depth_scale": 1{400 * "0"}}}}}', '{"3": {"cam_K": 7}}',
+          '{"3": {"cam_K": ["a"]}}', '{"3": {"cam_K": null}}']
 
 
 @pytest.mark.parametrize('name', ['scene_camera.json', 'scene_gt.json', 'scene_gt_info.json',

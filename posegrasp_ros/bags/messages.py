@@ -110,8 +110,8 @@ class BagMessages:
                       f'standard one is used: {_one_line(error)[:200]}')
             return STANDARD_TYPES
         if lacking := _lacking_field(store):
-            self.warn(f'{self.path}: {topic}: definition of {channel.type} in the bag lacks {lacking}, the standard '
-                      'one is used')
+            self.warn(f'{self.path}: {topic}: definition of {channel.type} in the bag lacks {lacking}, the '
+                      'standard one is used')
             return STANDARD_TYPES
         return store
 

@@ -89,7 +89,7 @@ def _source_options(parser: argparse.ArgumentParser) -> None:
                        help="the object's frame in /tf, in the place of a topic")
     truth.add_argument('--ground-truth', type=Path, metavar='FILE',
                        help='a CSV file with the columns stamp_ns or stamp_s, x, y, z, qx, qy, qz, qw and, '
-                            "if it is not the camera's, frame_id; or a trajectory as evo takes it")
+                            "if it is not the camera's, frame_id; or a trajectory of TUM or EuRoC")
     parser.add_argument('--match-tolerance', type=option_types.not_negative, metavar='MS', default=TOLERANCE_MS,
                         help='how far the stamps of image and ground truth may lie apart, milliseconds')
     parser.add_argument('--hfov', type=option_types.field_of_view, metavar='DEG', default=60.0,
