@@ -81,8 +81,8 @@ def card_gate(subject: Subject) -> Gate:
         return Gate('model card', False, 'no model', to_do='posegrasp train MESH --out models/mine')
     if subject.model.card is None:
         return Gate('model card', False, subject.model.problem, to_do=f'posegrasp check {subject.model_name}')
-    trained = subject.model.card.provenance.get('network') or {}
-    images = f', {trained["images"]} images' if 'images' in trained else ''
+    trained = subject.model.card.provenance.get('network')
+    images = f', {trained["images"]} images' if isinstance(trained, dict) and 'images' in trained else ''
     proof = Proof(subject.model.folder.as_posix(), subject.model.date, subject.model.sha256,
                   subject.model.card.network_sha256)
     return Gate('model card', True, f'card and files fit{images}', proof)
@@ -97,6 +97,7 @@ def held_out_gate(subject: Subject) -> Gate:
     texts, backs = [], []
     for field, (metric, factor) in HELD_OUT.items():
         needed, value = subject.requirement(metric), card.measured.get(field)
+        value = value if isinstance(value, (int, float)) else None  # the section is free
         # The card's recall is that within its own tolerance.
         if needed is None or (metric == 'recall_1cm_5deg' and card.tolerance != STATED_NEED):
             continue

@@ -16,19 +16,11 @@ from posegrasp_ros.errors import BadInput
 from posegrasp_ros.estimation.model_card import CARD_NAME, ModelCard, load_model_card
 from posegrasp_ros.feasibility import SCHEMA as FEASIBILITY_SCHEMA
 from posegrasp_ros.file_hash import sha256_of
-from posegrasp_ros.metrics import picks, summary
 from posegrasp_ros.metrics.baselines import Ledger, load_ledger
-from posegrasp_ros.metrics.summary_schema import summary_problem
 from posegrasp_ros.runs.folder import SUMMARY_NAME
 from posegrasp_ros.runs.state import partial_because
+from posegrasp_ros.runs.summary_schemas import SCHEMAS, summary_problem
 
-# What summaries of each kind have to have for a gate to read them, and what these have to hold themselves.
-FIELDS = {
-    summary.SCHEMA: {'provenance': ('time',), 'headline': (), 'metrics': (), 'waterfall': ()},
-    picks.SCHEMA: {'provenance': ('time',), 'conditions': ()},
-    FEASIBILITY_SCHEMA: {'provenance': ('time',), 'object': ('size_m',), 'gripper': ('name',), 'required': (),
-                         'requirements': (), 'verdict': ('word', 'reasons')},
-}
 OURS = 'posegrasp.'
 NO_EVIDENCE = ('posegrasp.comparison/1',)
 LEDGER_NAME = 'baselines.yaml'
@@ -216,23 +208,14 @@ def _read_run(path: Path, root: Path, problems: list[str]) -> Run | None:
     schema = str(found.get('schema', '')) if isinstance(found, dict) else ''
     if not schema.startswith(OURS) or schema in NO_EVIDENCE:
         return None
-    if schema not in FIELDS:
-        problems.append(f'{path}: left out: schema: expected {" or ".join(FIELDS)}, got {schema}')
+    if schema not in SCHEMAS:
+        problems.append(f'{path}: left out: schema: expected {" or ".join(SCHEMAS)}, got {schema}')
         return None
-    if schema == summary.SCHEMA and (problem := summary_problem(found)):
+    if problem := summary_problem(found, schema):
         problems.append(f'{path}: left out: expected a summary as this version writes it: {problem}')
-        return None
-    if missing := [name for name, inner in FIELDS[schema].items() if not _holds(found, name, inner)]:
-        problems.append(f'{path}: left out: expected {", ".join(sorted(missing))}, as runs of this version have')
         return None
     return Run(path.parent.relative_to(root), found, sha256_of(path),
                partial_because(path.parent, found))
-
-
-def _holds(found: dict, name: str, inner: tuple[str, ...]) -> bool:
-    """Whether a summary has a field, and that all of these."""
-    value = found.get(name)
-    return name in found and (not inner or (isinstance(value, dict) and all(each in value for each in inner)))
 
 
 def _read_model(folder: Path, root: Path) -> ModelFolder:

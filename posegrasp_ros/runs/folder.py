@@ -12,7 +12,6 @@ from posegrasp_ros.errors import BadInput, quoted
 from posegrasp_ros.file_lock import FileLock
 from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.metrics.summary import SCHEMA
-from posegrasp_ros.metrics.summary_schema import summary_problem
 from posegrasp_ros.report.run_report import render_html
 from posegrasp_ros.runs.report_log import NAME, ReportLog, log_paths
 from posegrasp_ros.runs.state import (
@@ -25,6 +24,7 @@ from posegrasp_ros.runs.state import (
     partial_because,
     read_state,
 )
+from posegrasp_ros.runs.summary_schemas import summary_problem
 from posegrasp_ros.whole_file import write_whole
 
 REPORTS_NAME = NAME

@@ -1,4 +1,4 @@
-"""The form of a summary, ``posegrasp.summary/1``, as JSON Schema: what its readers may rely on."""
+"""The forms of summaries as JSON Schema: what their readers may rely on."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from typing import Any
 
 import jsonschema
 
+from posegrasp_ros.feasibility import SCHEMA as FEASIBILITY
+from posegrasp_ros.metrics import picks, summary
+from posegrasp_ros.metrics.baselines import METRIC_UNITS
 from posegrasp_ros.metrics.stage_report import STAGES
-from posegrasp_ros.metrics.summary import SCHEMA
 
 
 def _object(required: dict[str, Any], **optional: Any) -> dict[str, Any]:
@@ -53,7 +55,7 @@ PROVENANCE = _object({}, time=TEXT, host=_object({'system': TEXT, 'cpus': COUNT}
                      model=_or_null(_object({'name': TEXT})), bags=_or_null(_list(RECORDING)), complete=FLAG,
                      seed=NUMBER)
 SUMMARY = _object({
-    'schema': {'const': SCHEMA},
+    'schema': {'const': summary.SCHEMA},
     'headline': _object({'name': TEXT, 'value': _or_null(NUMBER), 'interval': INTERVAL, 'n': COUNT}),
     'stages': _object(dict.fromkeys(STAGES, STAGE)),
     'metrics': _each(METRIC),
@@ -68,12 +70,33 @@ SUMMARY = _object({
     'next': _object({'text': TEXT, 'metrics': _list(_object({'metric': TEXT, 'action': TEXT, 'why': TEXT}))}),
     'provenance': PROVENANCE,
 }, estimator=TEXT, complete=FLAG)
-_VALIDATOR = jsonschema.Draft202012Validator(SUMMARY)
+COUNTED = _object({'n': COUNT, 'rate': _or_null(NUMBER), 'interval': INTERVAL})
+COUNTED['if'] = {'properties': {'n': {'minimum': 1}}}
+COUNTED['then'] = {'properties': {'rate': NUMBER, 'interval': _list(NUMBER, minItems=2, maxItems=2)}}
+PICKS = _object({
+    'schema': {'const': picks.SCHEMA},
+    'provenance': _object({'time': TEXT}, models=_or_null(_each(_object({'name': TEXT}))), gripper=TEXT),
+    'conditions': _list(_object({'pose': TEXT, 'objects': _each(COUNTED)}))}, complete=FLAG)
+STUDY = _object({
+    'schema': {'const': FEASIBILITY},
+    'provenance': _object({'time': TEXT}),
+    'object': _object({'size_m': _list(NUMBER, minItems=3, maxItems=3)}, name=TEXT),
+    'gripper': _object({'name': TEXT}),
+    'required': _object({}, no_grasp_reason=_or_null(TEXT)),
+    'requirements': {'type': 'object', 'propertyNames': {'enum': list(METRIC_UNITS)},
+                     'additionalProperties': NUMBER},
+    'verdict': _object({'word': TEXT, 'reasons': _list(_object({'name': TEXT, 'text': TEXT})),
+                        'changes': _list(_object({'name': TEXT}))})}, complete=FLAG)
+SCHEMAS = {summary.SCHEMA: SUMMARY, picks.SCHEMA: PICKS, FEASIBILITY: STUDY}
+_VALIDATORS = {name: jsonschema.Draft202012Validator(schema) for name, schema in SCHEMAS.items()}
 
 
-def summary_problem(summary: Any) -> str:
-    """What is wrong with a summary, field and reason; empty where it is one."""
-    error = jsonschema.exceptions.best_match(_VALIDATOR.iter_errors(summary))
+def summary_problem(document: Any, schema: str = summary.SCHEMA) -> str:
+    """What is wrong with a summary, field and reason; empty where it is one.
+
+    :param schema: one of :data:`SCHEMAS`
+    """
+    error = jsonschema.exceptions.best_match(_VALIDATORS[schema].iter_errors(document))
     if error is None:
         return ''
     field = error.json_path.removeprefix('$').removeprefix('.')
