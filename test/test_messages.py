@@ -5,13 +5,14 @@ import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import Pose, Quaternion
-from sensor_msgs.msg import CompressedImage, JointState
+from sensor_msgs.msg import CompressedImage, Image, JointState
 
 from posegrasp_ros.camera import Camera
 from posegrasp_ros.camera_info import StatedCamera
 from posegrasp_ros.estimation.estimate import PoseEstimate
 from posegrasp_ros.geometry import make_transform, random_rotation, rotation_from_vector
 from posegrasp_ros.metrics.stage_report import StageReport
+from posegrasp_ros.packed_image import BitDepth, depth_of
 from posegrasp_ros.ros import messages
 
 RNG = np.random.default_rng(0)
@@ -86,6 +87,28 @@ def test_a_compressed_image_is_decoded():
     image = np.full((40, 30, 3), (10, 120, 240), np.uint8)
     message = CompressedImage(format='png', data=cv2.imencode('.png', image)[1].tobytes())
     np.testing.assert_array_equal(messages.image_from(message), image)
+
+
+def test_colours_of_a_compressed_image_are_those_of_its_format():
+    image = np.full((40, 30, 3), (10, 120, 240), np.uint8)
+    message = CompressedImage(format='rgb8; png compressed rgb8', data=cv2.imencode('.png', image)[1].tobytes())
+    np.testing.assert_array_equal(messages.image_from(message), image[..., ::-1])
+
+
+def test_sixteen_bits_of_a_stream_are_scaled_alike_and_in_the_messages_order_of_bytes():
+    said = []
+    depth = BitDepth(said.append)
+    seen = [messages.image_from(Image(height=1, width=2, encoding='mono16', step=4, is_bigendian=1,
+                                      data=np.full(2, value, '>u2').tobytes()), depth)[0, 0, 0]
+            for value in (4000, 160)]
+    assert seen == [250, 10] and len(said) == 1
+
+
+def test_depth_comes_raw_or_compressed():
+    data = bytes(12) + cv2.imencode('.png', np.full((3, 4), 700, np.uint16))[1].tobytes()
+    message = CompressedImage(format='16UC1; compressedDepth png', data=data)
+    np.testing.assert_allclose(depth_of(message), 0.7)
+    assert set(messages.DEPTH.values()) == {Image, CompressedImage}
 
 
 def test_a_path_keeps_order_and_stamp():

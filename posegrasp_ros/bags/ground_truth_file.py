@@ -81,7 +81,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """The lines with their numbers, from 1."""
     try:
         if not path.is_file():
-            raise FileNotFoundError('no such file')
+            raise OSError('no regular file' if path.exists() else 'no such file')
         if path.stat().st_size > most_text_bytes():
             raise GroundTruthError(f'{path}: expected at most {most_text_bytes() / 1e6:g} MB, got '
                                    f'{path.stat().st_size / 1e6:g}; the environment variable {TEXT_MEGABYTES} '
