@@ -7,6 +7,7 @@ from conftest import simulated_frames
 
 from posegrasp_ros.camera import Camera, CameraError
 from posegrasp_ros.errors import BadInput
+from posegrasp_ros.estimation import network
 from posegrasp_ros.estimation.create import create_estimator
 from posegrasp_ros.estimation.estimator import PoseEstimator
 from posegrasp_ros.estimation.model_card import load_model_card
@@ -137,3 +138,11 @@ def test_intrinsics_of_another_size_are_refused(estimator):
 def test_an_unknown_estimator_is_refused_with_the_list(card):
     with pytest.raises(BadInput, match='expected one of onnx, network, feature_match, mean_pose, oracle'):
         create_estimator('magic', card)
+
+
+def test_no_provider_is_chosen_unasked_but_cuda_and_the_processor(monkeypatch):
+    for found, chosen in ((['TensorrtExecutionProvider', 'CUDAExecutionProvider', 'CPUExecutionProvider'],
+                           ['CUDAExecutionProvider', 'CPUExecutionProvider']),
+                          (['OpenVINOExecutionProvider', 'CPUExecutionProvider'], ['CPUExecutionProvider'])):
+        monkeypatch.setattr(network.onnxruntime, 'get_available_providers', lambda found=found: found)
+        assert network.providers() == chosen

@@ -183,7 +183,7 @@ def test_lost_reports_are_said_and_counted_and_are_no_silence(robot):
         robot.now_s += 1 / 30
     assert (robot.health('messages').level, robot.health('messages').values) == (
         WARN, {'lost perception report': '11'})
-    assert '11 reports of perception were lost on the way' in robot.health('messages').text
+    assert 'reports of perception that were lost on the way: 11;' in robot.health('messages').text
     summary = robot.summary()
     assert summary['stages']['perception']['coverage'] == 1.0 and summary['metrics']['recall_1cm_5deg']['n'] == 60
     assert summary['provenance']['lost_reports'] == {'perception': 11}

@@ -236,6 +236,19 @@ def test_two_perception_nodes_on_one_topic_are_said(monitor):
                                    in status.message for array in arrays for status in array.status))
 
 
+def test_reports_that_never_come_are_said_with_their_number(monitor, tmp_path):
+    arrays = monitor.collect(DiagnosticArray, '/diagnostics')
+    topic = monitor.publisher(DiagnosticArray, '/perception_report', 100)
+    for stamp in set(range(20)) - {5, 6, 12}:
+        topic.publish(messages.to_report(StageReport(stamp, 'perception', True, sequence=stamp, publisher='one')))
+    monitor.spin_until(lambda: any('lost on the way: 3;' in each.message for each in statuses(arrays).values()))
+    values = {item.key: item.value for item in statuses(arrays)['monitor: messages'].values}
+    assert values == {'lost perception report': '3'}
+    monitor.node.trigger_deactivate()
+    assert len(kept(tmp_path)) + 3 == 20
+    assert summary_in(tmp_path)['provenance']['lost_reports'] == {'perception': 3}
+
+
 def test_a_publisher_that_does_not_get_through_is_said(monitor):
     arrays = monitor.collect(DiagnosticArray, '/diagnostics')
     monitor.probe.create_publisher(DiagnosticArray, '/perception_report',

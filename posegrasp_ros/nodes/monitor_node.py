@@ -8,7 +8,8 @@ A robot tells how a pick went in one of two ways. The exact one is a ``diagnosti
       name         'posegrasp: execution'
       level        OK when the object was lifted, else ERROR
       message      empty when lifted, else a short word such as 'missed', 'slipped', 'collided'
-      values       named numbers as text, any or none: {key: 'latency_ms', value: '5230.0'}
+      values       named numbers as text, any or none: {key: 'latency_ms', value: '5230.0'}; with 'sequence' ('0',
+                   '1', ...) and 'publisher' (any text, another one after each start) lost reports are noticed
 
 The simple one is two services: ``~/begin_pick`` (``std_srvs/Trigger``) when the arm sets out with the newest
 plan, and ``~/end_pick`` (``std_srvs/SetBool``, true when the object was lifted) when it is over. A pick whose

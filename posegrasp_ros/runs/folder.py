@@ -106,7 +106,8 @@ class RunFolder:
             self._become(RUNNING)
         self._log.append(json.dumps({**context, **report.to_dict()}).encode())
 
-    def write_summary(self, summary: dict, render: Callable[[dict], str] = render_html, is_last: bool = True) -> None:
+    def write_summary(self, summary: dict, render: Callable[[dict], str] = render_html,
+                      is_last: bool = True) -> None:
         """Write summary.json and report.html, each whole or not at all.
 
         :param render: makes the page of such a summary

@@ -74,7 +74,8 @@ class LiveRun:
         pause_s = 0.0 if self._looked_s is None else now_s - self._looked_s
         self._looked_s = now_s
         if pause_s > STOOD_STILL_S:
-            self._irregularities.note('monitor stood still', f'this monitor stood still for {pause_s:.1f} s', now_s)
+            text = f'this monitor stood still for {pause_s:.1f} s'
+            self._irregularities.note('monitor stood still', text, now_s)
             self._liveness.paused(pause_s)
             self._settled.paused(pause_s)
         for loss in self._losses.overdue(now_s, self._patience_s):
@@ -171,8 +172,9 @@ class LiveRun:
                                                           'the first counts', now_s, repeats)
         lost_poses, self._lost_poses = self._metrics.lost_poses - self._lost_poses, self._metrics.lost_poses
         if lost_poses:
-            self._irregularities.note('lost pose', f'of {lost_poses} images that perception has a pose of, it did '
-                                                   'not come: they are left out', now_s, lost_poses)
+            text = (f'poses that perception reports and that did not come: {self._lost_poses}; their images are '
+                    'left out')
+            self._irregularities.note('lost pose', text, now_s, lost_poses)
         return [*self._liveness.health(now_s), self._truth_match.health(self._settled.until_ns(now_s)),
                 self._irregularities.health(now_s), self._model_match.health(), self._verdict_health(),
                 self._keeper.health()]
@@ -209,8 +211,8 @@ class LiveRun:
         self._metrics.add_loss(loss)
         kind = f'lost {loss.stage} report'
         total = self._irregularities.counts[kind] + loss.count
-        self._irregularities.note(kind, f'{loss.count} reports of {loss.stage} were lost on the way, {total} so far: '
-                                        'their images are left out', now_s, loss.count)
+        text = f'reports of {loss.stage} that were lost on the way: {total}; their images are left out'
+        self._irregularities.note(kind, text, now_s, loss.count)
 
     def _verdict_health(self) -> Health:
         """Whether every metric has its verdict."""

@@ -61,7 +61,7 @@ def describe_model(card: ModelCard) -> dict:
 
 
 class BagDescriptions:
-    """Descriptions of recordings as :func:`describe_bag` gives them, made in a thread while the recordings are read.
+    """Descriptions of recordings as :func:`describe_bag` gives them, made in a thread while these are read.
 
     As a context manager: whatever is not described at its end stays without a hash.
 

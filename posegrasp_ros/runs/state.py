@@ -1,4 +1,4 @@
-"""RunState: what a run folder says of itself, run.json: whether it is still written, was cut short, or is whole."""
+"""RunState, run.json: whether the run of a folder is still written, was cut short, or is whole."""
 
 from __future__ import annotations
 
