@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import re
 import subprocess
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
+
+from posegrasp_ros.resources import resource_path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 PACKAGE = 'posegrasp_ros'
 SHARED = ('config/', 'launch/', 'models/', 'rviz/')
+
+
+# Where rosdep calls it neither python3-NAME nor python3-NAME-pip; zstandard and lz4 come with rosbags.
+ROSDEP_KEYS = {'opencv-python-headless': 'python3-opencv', 'pillow': 'python3-pil', 'pyyaml': 'python3-yaml',
+               'mcap': 'mcap-ros2-support', 'zstandard': 'python3-rosbags-pip', 'lz4': 'python3-rosbags-pip'}
 
 
 @pytest.fixture(scope='module')
@@ -50,6 +59,15 @@ def test_every_command_is_installed_and_leads_to_a_function(installed):
     for script in scripts:
         module, _, function = script.value.partition(':')
         assert f'def {function}(' in Path(importlib.util.find_spec(module).origin).read_text(), script
+
+
+def test_what_pip_installs_rosdep_installs_too():
+    manifest = ElementTree.parse(resource_path('package.xml')).getroot()
+    stated = {entry.text for entry in manifest.iter('exec_depend')}
+    wanted = [re.split('[^a-z0-9_-]', requirement.lower())[0] for requirement in importlib.metadata.requires(PACKAGE)
+              if 'extra ==' not in requirement]
+    keys = {name: {ROSDEP_KEYS.get(name, f'python3-{name}'), f'python3-{name}-pip'} for name in wanted}
+    assert len(wanted) > 10 and [name for name in wanted if not keys[name] & stated] == []
 
 
 def test_every_folder_of_modules_is_a_package(tracked):

@@ -57,6 +57,8 @@ ARGUMENTS: dict[str, tuple[str, str]] = {
     'log_level': ('info', 'debug, info, warn, error or fatal.'),
 }
 LAST_ANSWERS_S = 2.0
+# How long a node may take to end before launch insists: on a busy machine the monitor's report takes its time.
+END_WITHIN_S = 60
 GIVEN_TOPICS = ('image', 'camera_info', 'depth', 'ground_truth', 'execution_report')
 
 
@@ -106,7 +108,8 @@ def pipeline_node(context: LaunchContext, name: str, texts: tuple[str, ...] = ()
         package='posegrasp_ros', executable=NODES[name][0], name=name, namespace=value(context, 'namespace'),
         parameters=[value(context, 'params_file'), {**given, **(fixed or {})}],
         remappings=list(topics.items()),
-        arguments=['--ros-args', '--log-level', value(context, 'log_level') or 'info'], output='screen')
+        arguments=['--ros-args', '--log-level', value(context, 'log_level') or 'info'], output='screen',
+        sigterm_timeout=str(END_WITHIN_S))
 
 
 def camera_transform(context: LaunchContext, base_from_camera: list[float]) -> list[Action]:
