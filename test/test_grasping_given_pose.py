@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from posegrasp_ros.geometry import make_transform
-from posegrasp_ros.grasping.given_pose import checked_covariance, checked_pose
+from posegrasp_ros.grasping.given_pose import LEAST_SIGMA, checked_covariance, checked_pose
 from posegrasp_ros.grasping.plan import PlanningError
 
 GOOD = np.diag([1e-6, 2e-6, 4e-6, 1e-4, 1e-4, 2e-4])
@@ -24,13 +24,21 @@ def changed(index, value):
 ], ids=['shape', 'nan', 'negative', 'huge', 'tiny', 'zero', 'asymmetric', 'indefinite', 'infinite'])
 def test_what_is_no_covariance_is_refused_with_the_numbers(covariance):
     with pytest.raises(PlanningError, match='covariance of the object: expected') as refusal:
-        checked_covariance(covariance)
+        checked_covariance(covariance, LEAST_SIGMA)
     assert '\n' not in str(refusal.value)
 
 
 def test_a_covariance_passes_as_it_is():
     root = np.random.default_rng(0).normal(size=(6, 6)) * np.repeat([0.002, 0.03], 3)[:, None]
     np.testing.assert_allclose(checked_covariance(root @ root.T), root @ root.T, rtol=1e-9, atol=1e-15)
+
+
+def test_what_is_exactly_known_along_an_axis_may_be_stated_by_who_knows_it():
+    certain = np.diag([1e-4, 1e-4, 0.0, 0.0, 0.0, 1e-4])
+    np.testing.assert_allclose(checked_covariance(certain), certain, atol=1e-18)
+    certain[0, 2] = certain[2, 0] = 1e-3
+    with pytest.raises(PlanningError, match='positive definite'):
+        checked_covariance(certain)
 
 
 def test_what_six_decimals_make_of_a_covariance_is_mended():

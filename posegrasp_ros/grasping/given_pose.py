@@ -32,12 +32,14 @@ def checked_pose(base_from_object: np.ndarray) -> np.ndarray:
     return pose
 
 
-def checked_covariance(covariance: np.ndarray) -> np.ndarray:
+def checked_covariance(covariance: np.ndarray, least_sigma: float = 0.0) -> np.ndarray:
     """A covariance as (6, 6) floats, symmetric and without a negative eigenvalue.
 
     What rounding has done to it is mended: correlations may be off by :data:`ROUNDING`.
 
     :param covariance: (6, 6) of x y z in metres, then rotation about x y z in radians
+    :param least_sigma: that it may state, metres and radians: :data:`LEAST_SIGMA` of one that was measured; 0
+        allows what is exactly known along an axis
     :raises PlanningError: when it is no covariance, or states what no pose estimator can
     """
     covariance = np.asarray(covariance, dtype=float)
@@ -46,10 +48,10 @@ def checked_covariance(covariance: np.ndarray) -> np.ndarray:
         raise PlanningError(f'covariance of the object: expected 6x6 finite numbers, got {found}')
     variances = np.diag(covariance)
     most = np.repeat([MOST_SIGMA_M, MOST_SIGMA_RAD], 3) ** 2
-    if not ((variances >= LEAST_SIGMA**2) & (variances <= most)).all():
-        raise PlanningError(f'covariance of the object: expected variances from {LEAST_SIGMA**2:g} to '
+    if not ((variances >= least_sigma**2) & (variances <= most)).all():
+        raise PlanningError(f'covariance of the object: expected variances from {least_sigma**2:g} to '
                             f'{MOST_SIGMA_M**2:g} m² and {MOST_SIGMA_RAD**2:g} rad², got {variances.tolist()}')
-    sigmas = np.sqrt(variances)
+    sigmas = np.sqrt(np.where(variances > 0, variances, 1.0))
     correlation = covariance / np.outer(sigmas, sigmas)
     asymmetry = float(np.abs(correlation - correlation.T).max())
     if not asymmetry <= ROUNDING:

@@ -16,7 +16,7 @@ from visualization_msgs.msg import MarkerArray
 from posegrasp_ros.errors import escaped
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.geometry import NO_SYMMETRY, rotate_covariance
-from posegrasp_ros.grasping.given_pose import checked_covariance
+from posegrasp_ros.grasping.given_pose import LEAST_SIGMA, checked_covariance
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.library import load_grasps
 from posegrasp_ros.grasping.plan import Plan, PlannedGrasp, PlanningError
@@ -236,7 +236,7 @@ def _pose_in_base(message: PoseWithCovarianceStamped,
         covariance = messages.covariance_from(message)
         if covariance is not None:
             # Before it is turned: an error then names the numbers of the message.
-            covariance = rotate_covariance(checked_covariance(covariance), base_from_frame[:3, :3])
+            covariance = rotate_covariance(checked_covariance(covariance, LEAST_SIGMA), base_from_frame[:3, :3])
     except (MessageError, PlanningError) as error:
         raise Refusal('bad_pose', str(error)) from error
     return base_from_frame @ frame_from_object, covariance
