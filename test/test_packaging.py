@@ -64,8 +64,8 @@ def test_every_command_is_installed_and_leads_to_a_function(installed):
 def test_what_pip_installs_rosdep_installs_too():
     manifest = ElementTree.parse(resource_path('package.xml')).getroot()
     stated = {entry.text for entry in manifest.iter('exec_depend')}
-    wanted = [re.split('[^a-z0-9_-]', requirement.lower())[0] for requirement in importlib.metadata.requires(PACKAGE)
-              if 'extra ==' not in requirement]
+    requirements = [text for text in importlib.metadata.requires(PACKAGE) if 'extra ==' not in text]
+    wanted = [re.split('[^a-z0-9_-]', text.lower())[0] for text in requirements]
     keys = {name: {ROSDEP_KEYS.get(name, f'python3-{name}'), f'python3-{name}-pip'} for name in wanted}
     assert len(wanted) > 10 and [name for name in wanted if not keys[name] & stated] == []
 

@@ -138,12 +138,15 @@ class TestFitting:
 
         file = tmp_path / 'detector.checkpoint'
         first = fit(Detector(), DETECTION, maker, 1.0, 0, Checkpoint(file, {'minutes': 1}), progress=False)
-        second = fit(Detector(), DETECTION, maker, 6.0, 0, Checkpoint(file, {'minutes': 1}), progress=False)
+        network = Detector()
+        spent_s = Checkpoint(file, {'minutes': 1}).load(network, torch.optim.AdamW(network.parameters())).seconds
+        longer_s = spent_s + 0.1  # time for one batch more, on whatever machine
+        second = fit(Detector(), DETECTION, maker, longer_s, 0, Checkpoint(file, {'minutes': 1}), progress=False)
         assert second['images'] > first['images'] > 0
-        done = fit(Detector(), DETECTION, maker, 6.0, 0, Checkpoint(file, {'minutes': 1}), progress=False)
+        done = fit(Detector(), DETECTION, maker, longer_s, 0, Checkpoint(file, {'minutes': 1}), progress=False)
         assert done == second  # nothing is left to do
         with pytest.raises(BadInput, match='minutes: the interrupted training had 1, this one has 2'):
-            fit(Detector(), DETECTION, maker, 6.0, 0, Checkpoint(file, {'minutes': 2}), progress=False)
+            fit(Detector(), DETECTION, maker, longer_s, 0, Checkpoint(file, {'minutes': 2}), progress=False)
 
     def test_a_fit_that_is_told_to_end_has_lost_nothing(self, torch, maker, tmp_path):
         from posegrasp_ros.training.checkpoint import Checkpoint
