@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import NoReturn
 
@@ -9,6 +10,8 @@ from posegrasp_ros.errors import BadInput, PipelineFailed, one_line
 from posegrasp_ros.interruption import end_at_interrupts, exit_code, raise_interrupts
 
 BAD_INPUT, PIPELINE_FAILED = 2, 4
+# As shells have it of a program that SIGPIPE ended.
+OUTPUT_CLOSED = 141
 # what may be missing -> the extra of setup.py that brings it; trimesh wants rtree for rays where embreex is not
 _EXTRAS = {'rclpy': 'ros', 'mujoco': 'sim', 'coacd': 'sim', 'networkx': 'sim', 'rtree': 'sim', 'torch': 'train',
            'skimage': 'train', 'onnx': 'train'}
@@ -38,6 +41,9 @@ def main(arguments: list[str] | None = None) -> int:
     except PipelineFailed as error:
         _say(f'error: {error}')
         return PIPELINE_FAILED
+    except BrokenPipeError:  # whoever read our output, such as head, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OUTPUT_CLOSED
     except OSError as error:
         if error.filename is None:
             raise
@@ -60,7 +66,9 @@ def _run(arguments: list[str] | None) -> int:
 
     log_in_lines()
     options = command_line().parse_args(arguments)
-    return options.run(options)
+    code = options.run(options)
+    sys.stdout.flush()  # while somebody can still be told that it went wrong
+    return code
 
 
 def _say(text: str) -> None:

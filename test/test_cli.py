@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 
 import cv2
@@ -242,3 +244,9 @@ def test_depth_is_recorded_and_used_and_tracking_is_asked_for_on_the_command_lin
     provenance = json.loads((run / 'summary.json').read_text())['provenance']
     assert (provenance['tracking'], provenance['depth_topic']) == (True, '/camera/depth/image_raw')
     assert '/nope: no such topic' in refused(capsys, 'evaluate', scenes, '--depth-topic', '/nope', '--out', run)
+
+
+def test_who_reads_no_further_ends_it_without_a_word():
+    command = f'{sys.executable} -m posegrasp_ros.cli check box --json | true'
+    done = subprocess.run(['bash', '-o', 'pipefail', '-c', command], capture_output=True, text=True)
+    assert done.stderr == '' and done.returncode in (0, 141)

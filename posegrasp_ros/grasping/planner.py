@@ -24,9 +24,12 @@ from posegrasp_ros.grasping.plan import (
 from posegrasp_ros.grasping.pose_check import PoseCheck
 from posegrasp_ros.grasping.reach import Reach
 from posegrasp_ros.grasping.scene import Scene
-from posegrasp_ros.grasping.tolerance import DIRECTIONS, tcp_from_base_delta
+from posegrasp_ros.grasping.tolerance import DIRECTIONS, FEW_RAYS, tcp_from_base_delta
 from posegrasp_ros.grasping.tolerance_fit import fit_tolerance, tolerance_without_mesh
 from posegrasp_ros.mesh import Mesh
+
+# So many of the best grasps get their probability of success from a close look.
+LOOKED_AT_CLOSELY, MOST_CLOSE_LOOKS = 20, 3
 
 
 class GraspPlanner:
@@ -110,7 +113,17 @@ class GraspPlanner:
             return probabilities, ''
         deltas = tcp_from_base_delta(pose, placed.base_from_tcp[alive])
         in_tcp = deltas @ errors @ np.swapaxes(deltas, 1, 2)
-        probabilities[alive] = self.tolerance.probability_inside(in_tcp, alive)
+        probabilities[alive] = self.tolerance.probability_inside(in_tcp, alive, FEW_RAYS)
+        # Only what may be carried out is worth the time of a close look; it may put others in front.
+        is_close = np.zeros(len(alive), dtype=bool)
+        preferences = placed.outlooks[alive]**self.options.quality_weight
+        for _ in range(MOST_CLOSE_LOOKS):
+            best = np.argsort(-preferences * probabilities[alive], kind='stable')[:LOOKED_AT_CLOSELY]
+            new = best[~is_close[best]]
+            if not len(new):
+                break
+            probabilities[alive[new]] = self.tolerance.probability_inside(in_tcp[new], alive[new])
+            is_close[new] = True
         likeliest = int(probabilities[alive].argmax())
         weakest = self.tolerance.weakest_direction(in_tcp[likeliest], int(alive[likeliest]))
         return probabilities, DIRECTIONS[weakest]
