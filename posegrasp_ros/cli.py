@@ -17,6 +17,8 @@ _EXTRAS = {'rclpy': 'ros', 'mujoco': 'sim', 'coacd': 'sim', 'networkx': 'sim', '
 def script() -> NoReturn:
     """The program: :func:`main`, and one line whenever it is told to end."""
     raise_interrupts()
+    if sys.stdout is not None:  # as it is where the caller closed it
+        sys.stdout.reconfigure(errors='backslashreplace')  # not every terminal's encoding knows the degree sign
     try:
         code = main()
     except KeyboardInterrupt:  # where main itself tells of the first
