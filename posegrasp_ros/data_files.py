@@ -34,10 +34,10 @@ def read_json(path: str | Path, error_class: type[BadInput]) -> Any:
     return _parsed(Path(path), error_class, 'JSON', json.loads)
 
 
-def read_text(path: Path, error_class: type[BadInput]) -> str:
-    """The text of a regular file of a size that is read as a whole.
+def check_is_file(path: Path, error_class: type[BadInput]) -> None:
+    """Refuse what is no regular file: reading a pipe or a device may never end.
 
-    :raises BadInput: ``error_class``, naming the file and what is wrong with it
+    :raises BadInput: ``error_class``, naming the file and what is there instead
     """
     try:
         if not path.exists():
@@ -45,6 +45,17 @@ def read_text(path: Path, error_class: type[BadInput]) -> str:
         if not path.is_file():
             found = 'folder' if path.is_dir() else 'pipe or device'
             raise error_class(f'{path}: expected a file, found a {found}')
+    except OSError as error:  # a name too long, a folder that may not be looked into
+        raise error_class(f'{path}: expected a file that can be read: {error.strerror or error}') from error
+
+
+def read_text(path: Path, error_class: type[BadInput]) -> str:
+    """The text of a regular file of a size that is read as a whole.
+
+    :raises BadInput: ``error_class``, naming the file and what is wrong with it
+    """
+    check_is_file(path, error_class)
+    try:
         size = path.stat().st_size
         if size > most_text_bytes():
             raise error_class(f'{path}: expected at most {most_text_bytes() / 1e6:g} MB, got {size / 1e6:g}; the '

@@ -75,7 +75,7 @@ class MeshFiles(Resolver):
 def read_mesh_bytes(path: Path) -> bytes:
     """The content of a mesh or material file, texts in UTF-8."""
     content = path.read_bytes()
-    if path.suffix.lower() not in TEXTS:
+    if path.suffix.lower() not in TEXTS and not _is_text_stl(path, content):
         return content
     try:
         content.decode('utf-8')
@@ -83,6 +83,12 @@ def read_mesh_bytes(path: Path) -> bytes:
         # Binary PLY is no text, and its header is plain ASCII.
         return content if b'format binary' in content[:200] else content.decode('latin-1').encode('utf-8')
     return content
+
+
+def _is_text_stl(path: Path, content: bytes) -> bool:
+    """Whether an STL file is no binary one: those have a length that their header tells."""
+    triangles = int.from_bytes(content[80:84], 'little')
+    return path.suffix.lower() == '.stl' and len(content) != 84 + 50 * triangles
 
 
 def _image_problem(path: Path) -> str:

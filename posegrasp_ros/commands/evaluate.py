@@ -188,7 +188,7 @@ def _planner(card, options: argparse.Namespace):
     from posegrasp_ros.grasping.library import load_grasps
     from posegrasp_ros.grasping.planner import GraspPlanner
 
-    if not card.grasps_path.is_file():
+    if not card.has_grasps:
         remark(f'posegrasp: {card.grasps_path}: no grasps; poses are measured, grasps are not')
         return None
     gripper = load_gripper(options.gripper)

@@ -14,6 +14,8 @@ LOG_ERRORS_ONLY = 3
 onnxruntime.disable_telemetry_events()
 # What a network may take the image in: onnxruntime's name -> numpy's.
 INPUT_TYPES = {'tensor(float)': 'f4', 'tensor(float16)': 'f2', 'tensor(double)': 'f8'}
+OUTPUT_TYPES = {*INPUT_TYPES, 'tensor(bool)', *(f'tensor({sign}int{bits})' for sign in ('', 'u')
+                                                for bits in (8, 16, 32, 64))}
 PROVIDERS = ('CUDAExecutionProvider', 'CPUExecutionProvider')
 
 
@@ -50,6 +52,7 @@ class Network:
             reason = ' '.join(str(error).split())[:200]
             raise ModelCardError(f'{card.path}: cannot be loaded as an ONNX network: {reason}') from error
         self._input_type = self._check_input()
+        self._check_output_types()
         if channels is not None:
             self._check_output(channels)
 
@@ -73,6 +76,12 @@ class Network:
             raise ModelCardError(f'{self.card.path}: input.size: the network takes {found.shape}, the card says '
                                  f'[1, 3, {height}, {width}]')
         return np.dtype(INPUT_TYPES[found.type])
+
+    def _check_output_types(self) -> None:
+        for entry in self._session.get_outputs():
+            if entry.type not in OUTPUT_TYPES:
+                raise ModelCardError(f'{self.card.path}: output {entry.name}: expected a tensor of numbers, the '
+                                     f'network gives {entry.type}')
 
     def _check_output(self, channels: int) -> None:
         shape = self._session.get_outputs()[0].shape
