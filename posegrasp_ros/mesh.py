@@ -16,7 +16,7 @@ from posegrasp_ros import colour_atlas
 from posegrasp_ros.data_files import check_is_file
 from posegrasp_ros.errors import BadInput
 from posegrasp_ros.geometry import Symmetry, make_transform, rotation_from_vector
-from posegrasp_ros.mesh_files import MeshFiles, read_mesh_bytes
+from posegrasp_ros.mesh_files import MeshFiles, read_mesh_bytes, size_problem
 
 LEAST_SIZE_M, MOST_SIZE_M = 0.005, 2.0
 NO_VOLUME_M3 = 1e-9
@@ -122,7 +122,7 @@ def load_mesh(path: str | Path) -> Mesh:
                         f'{size:g}{_in_other_units(size)}')
     colours = _corner_colours(loaded)
     if colours is None:
-        return Mesh(vertices, faces, *_appearance(loaded)).outward()
+        return Mesh(vertices, faces, *_appearance(path, loaded)).outward()
     # A texture coordinate belongs to a vertex, and here each triangle has a place of its own on the texture.
     corners = vertices[faces]
     uv, texture = colour_atlas.bake(corners, colours)
@@ -150,13 +150,21 @@ def _corner_colours(loaded: trimesh.Trimesh) -> np.ndarray | None:
     return None if one_colour else colours[..., 2::-1].astype(float)
 
 
-def _appearance(loaded: trimesh.Trimesh) -> tuple[np.ndarray | None, np.ndarray]:
-    """Texture coordinates and image; a plain colour when the mesh has none."""
+def _appearance(path: Path, loaded: trimesh.Trimesh) -> tuple[np.ndarray | None, np.ndarray]:
+    """Texture coordinates and image; a plain colour when the mesh has none.
+
+    :raises MeshError: when the image within the file cannot be used
+    """
     visual = loaded.visual
     image = getattr(getattr(visual, 'material', None), 'image', None)
     image = image or getattr(getattr(visual, 'material', None), 'baseColorTexture', None)
     if visual.kind == 'texture' and visual.uv is not None and image is not None:
-        return np.asarray(visual.uv, dtype=float), np.asarray(image.convert('RGB'))[:, :, ::-1].copy()
+        try:
+            if problem := size_problem(image):
+                raise MeshError(f'{path}: texture: {problem}')
+            return np.asarray(visual.uv, dtype=float), np.asarray(image.convert('RGB'))[:, :, ::-1].copy()
+        except (OSError, SyntaxError) as error:  # of Pillow, which decodes only now
+            raise MeshError(f'{path}: texture: expected an image that can be decoded: {error}') from error
     if visual.kind == 'texture':
         rgb = np.asarray(visual.material.main_color)[:3]
     else:

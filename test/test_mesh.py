@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import zipfile
 from pathlib import Path
 
 import cv2
@@ -139,6 +140,20 @@ def test_what_is_no_regular_file_is_said(tmp_path, make):
     make(tmp_path / 'box.obj')
     with pytest.raises(MeshError, match=r'box\.obj: expected a file, found a (pipe|folder)'):
         load_mesh(tmp_path / 'box.obj')
+
+
+def test_meshes_and_textures_have_a_size_that_is_read(tmp_path, monkeypatch):
+    box = trimesh.creation.box((0.1, 0.06, 0.04))
+    box.visual = trimesh.visual.TextureVisuals(np.zeros((8, 2)), image=Image.new('RGB', (40, 30)))
+    box.export(tmp_path / 'box.glb')
+    monkeypatch.setenv('POSEGRASP_MAX_MEGAPIXELS', '0.001')
+    with pytest.raises(MeshError, match=r'expected at most 0\.001 megapixels, got 40x30'):
+        load_mesh(tmp_path / 'box.glb')
+    monkeypatch.setenv('POSEGRASP_MAX_MESH_MB', '0.1')
+    with zipfile.ZipFile(tmp_path / 'box.zip', 'w', zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr('box.obj', '\n' * 200_000)
+    with pytest.raises(MeshError, match=r'at most 0\.1 MB, got 0\.2; .* POSEGRASP_MAX_MESH_MB'):
+        load_mesh(tmp_path / 'box.zip')
 
 
 def test_vertices_that_are_no_numbers_are_refused(tmp_path):

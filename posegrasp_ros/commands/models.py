@@ -117,6 +117,6 @@ def _camera_of(image, options: argparse.Namespace):
     if options.camera:
         return load_camera(options.camera)
     if options.hfov is None:
-        remark('posegrasp: no --camera and no --hfov: a field of view of 60 degrees is assumed, so distances are a '
-               'guess')
+        remark('posegrasp: no --camera and no --hfov: a field of view of 60 degrees is assumed, so distances are '
+               'a guess')
     return Camera.from_field_of_view(*image.shape[1::-1], math.radians(options.hfov or 60.0))
