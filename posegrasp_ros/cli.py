@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from typing import NoReturn
 
@@ -9,6 +10,8 @@ from posegrasp_ros.errors import BadInput, PipelineFailed, one_line
 from posegrasp_ros.interruption import end_at_interrupts, exit_code, raise_interrupts
 
 BAD_INPUT, PIPELINE_FAILED = 2, 4
+# Of files that were opened before, where Python does not say of which.
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 # what may be missing -> the extra of setup.py that brings it; trimesh wants rtree for rays where embreex is not
 _EXTRAS = {'rclpy': 'ros', 'mujoco': 'sim', 'coacd': 'sim', 'networkx': 'sim', 'rtree': 'sim', 'torch': 'train',
            'skimage': 'train', 'onnx': 'train'}
@@ -41,9 +44,10 @@ def main(arguments: list[str] | None = None) -> int:
         _say(f'error: {error}')
         return PIPELINE_FAILED
     except OSError as error:
-        if error.filename is None:
+        if error.filename is None and error.errno not in DISK_ERRORS:
             raise
-        _say(f'error: {error.filename}: expected a file or folder that can be used: {error.strerror}')
+        where = 'output' if error.filename is None else error.filename
+        _say(f'error: {where}: expected a file or folder that can be used: {error.strerror}')
         return BAD_INPUT
     except ModuleNotFoundError as error:
         extra = _EXTRAS.get((error.name or '').split('.')[0])
