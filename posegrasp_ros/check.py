@@ -14,7 +14,7 @@ from posegrasp_ros.compressed_images import decode_compressed, read_file
 from posegrasp_ros.errors import BadInput
 from posegrasp_ros.estimation.estimate import PoseEstimate
 from posegrasp_ros.estimation.estimator import PoseEstimator
-from posegrasp_ros.estimation.model_card import ModelCard, NetworkCard, load_model_card
+from posegrasp_ros.estimation.model_card import ModelCard, ModelCardError, NetworkCard, load_model_card
 from posegrasp_ros.estimation.network import Network
 from posegrasp_ros.estimation.network_trial import TIME_LIMIT_S, try_network
 from posegrasp_ros.geometry import quaternion_from_matrix
@@ -113,7 +113,7 @@ def _object(card: ModelCard) -> dict:
 
 def _grasps(card: ModelCard) -> int | None:
     """How many grasps the folder holds for the shipped gripper; None without a file of them."""
-    if not card.grasps_path.is_file():
+    if not card.has_grasps:
         return None
     return len(load_grasps(card.grasps_path, load_gripper(), card.mesh).grasps)
 
@@ -125,6 +125,9 @@ def _network(network: Network, coarse, card: ModelCard) -> dict:
     start = time.perf_counter()
     outputs = network.run_all(tensor)
     elapsed_ms = (time.perf_counter() - start) * 1e3
+    for name, output in outputs.items():
+        if np.isnan(output).any():
+            raise ModelCardError(f'{source.path}: output {name}: expected numbers, got NaN for a grey image')
     described = {
         'file': source.path.name, 'megabytes': round(source.path.stat().st_size / 1e6, 2),
         'sha256': source.sha256, 'sha256_on_card': source.is_pinned,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import errno
 import sys
 from typing import NoReturn
 
@@ -10,8 +10,8 @@ from posegrasp_ros.errors import BadInput, PipelineFailed, one_line
 from posegrasp_ros.interruption import end_at_interrupts, exit_code, raise_interrupts
 
 BAD_INPUT, PIPELINE_FAILED = 2, 4
-# As shells have it of a program that SIGPIPE ended.
-OUTPUT_CLOSED = 141
+# Of files that were opened before, where Python does not say of which.
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 # what may be missing -> the extra of setup.py that brings it; trimesh wants rtree for rays where embreex is not
 _EXTRAS = {'rclpy': 'ros', 'mujoco': 'sim', 'coacd': 'sim', 'networkx': 'sim', 'rtree': 'sim', 'torch': 'train',
            'skimage': 'train', 'onnx': 'train'}
@@ -20,6 +20,8 @@ _EXTRAS = {'rclpy': 'ros', 'mujoco': 'sim', 'coacd': 'sim', 'networkx': 'sim', '
 def script() -> NoReturn:
     """The program: :func:`main`, and one line whenever it is told to end."""
     raise_interrupts()
+    if sys.stdout is not None:  # as it is where the caller closed it
+        sys.stdout.reconfigure(errors='backslashreplace')  # not every terminal's encoding knows the degree sign
     try:
         code = main()
     except KeyboardInterrupt:  # where main itself tells of the first
@@ -41,13 +43,11 @@ def main(arguments: list[str] | None = None) -> int:
     except PipelineFailed as error:
         _say(f'error: {error}')
         return PIPELINE_FAILED
-    except BrokenPipeError:  # whoever read our output, such as head, has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OUTPUT_CLOSED
     except OSError as error:
-        if error.filename is None:
+        if error.filename is None and error.errno not in DISK_ERRORS:
             raise
-        _say(f'error: {error.filename}: expected a file or folder that can be used: {error.strerror}')
+        where = 'output' if error.filename is None else error.filename
+        _say(f'error: {where}: expected a file or folder that can be used: {error.strerror}')
         return BAD_INPUT
     except ModuleNotFoundError as error:
         extra = _EXTRAS.get((error.name or '').split('.')[0])
@@ -66,9 +66,7 @@ def _run(arguments: list[str] | None) -> int:
 
     log_in_lines()
     options = command_line().parse_args(arguments)
-    code = options.run(options)
-    sys.stdout.flush()  # while somebody can still be told that it went wrong
-    return code
+    return options.run(options)
 
 
 def _say(text: str) -> None:

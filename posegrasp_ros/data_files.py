@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from posegrasp_ros.errors import BadInput, quoted
-from posegrasp_ros.limits import TEXT_MEGABYTES, most_text_bytes
+from posegrasp_ros.limits import TEXT_MEGABYTES, most_text_bytes, most_yaml_bytes
 
 # libyaml reads a set of 400 grasps in a tenth of the time; PyYAML may have been built without it.
 _LOADER = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)
@@ -23,7 +23,7 @@ def read_yaml(path: str | Path, error_class: type[BadInput]) -> Any:
 
     :raises BadInput: ``error_class``, naming the file and what is wrong with it
     """
-    return _parsed(Path(path), error_class, 'YAML', _parse_yaml)
+    return _parsed(Path(path), error_class, 'YAML', _parse_yaml, most_yaml_bytes())
 
 
 def read_json(path: str | Path, error_class: type[BadInput]) -> Any:
@@ -31,13 +31,13 @@ def read_json(path: str | Path, error_class: type[BadInput]) -> Any:
 
     :raises BadInput: ``error_class``, naming the file and what is wrong with it
     """
-    return _parsed(Path(path), error_class, 'JSON', json.loads)
+    return _parsed(Path(path), error_class, 'JSON', json.loads, most_text_bytes())
 
 
-def read_text(path: Path, error_class: type[BadInput]) -> str:
-    """The text of a regular file of a size that is read as a whole.
+def check_is_file(path: Path, error_class: type[BadInput]) -> None:
+    """Refuse what is no regular file: reading a pipe or a device may never end.
 
-    :raises BadInput: ``error_class``, naming the file and what is wrong with it
+    :raises BadInput: ``error_class``, naming the file and what is there instead
     """
     try:
         if not path.exists():
@@ -45,9 +45,22 @@ def read_text(path: Path, error_class: type[BadInput]) -> str:
         if not path.is_file():
             found = 'folder' if path.is_dir() else 'pipe or device'
             raise error_class(f'{path}: expected a file, found a {found}')
+    except OSError as error:  # a name too long, a folder that may not be looked into
+        raise error_class(f'{path}: expected a file that can be read: {error.strerror or error}') from error
+
+
+def read_text(path: Path, error_class: type[BadInput], most_bytes: int | None = None) -> str:
+    """The text of a regular file of a size that is read as a whole.
+
+    :param most_bytes: by default :func:`posegrasp_ros.limits.most_text_bytes`
+    :raises BadInput: ``error_class``, naming the file and what is wrong with it
+    """
+    check_is_file(path, error_class)
+    try:
         size = path.stat().st_size
-        if size > most_text_bytes():
-            raise error_class(f'{path}: expected at most {most_text_bytes() / 1e6:g} MB, got {size / 1e6:g}; the '
+        most_bytes = most_text_bytes() if most_bytes is None else most_bytes
+        if size > most_bytes:
+            raise error_class(f'{path}: expected at most {most_bytes / 1e6:g} MB, got {size / 1e6:g}; the '
                               f'environment variable {TEXT_MEGABYTES} sets the limit')
         return path.read_text(encoding='utf-8')
     except OSError as error:
@@ -56,8 +69,9 @@ def read_text(path: Path, error_class: type[BadInput]) -> str:
         raise error_class(f'{path}: expected text in UTF-8: {error}') from error
 
 
-def _parsed(path: Path, error_class: type[BadInput], kind: str, parse: Callable[[str], Any]) -> Any:
-    text = read_text(path, error_class)
+def _parsed(path: Path, error_class: type[BadInput], kind: str, parse: Callable[[str], Any],
+            most_bytes: int) -> Any:
+    text = read_text(path, error_class, most_bytes)
     # The parsers raise whatever their constructors stumble over: ValueError on a month 13 or a number of 5,000
     # digits, IndexError and AttributeError on tagged nothings, RecursionError on depth.
     try:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from posegrasp_ros.commands.output import show
 from posegrasp_ros.errors import BadInput, PipelineFailed, one_line
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.graph import NODES
@@ -65,7 +66,7 @@ def run_demo(picks: int = 20, seed: int = 1, out: str | Path | None = None, esti
         raise PipelineFailed(f'{summary_path}: the monitor has written no summary; see '
                              f'{nodes.log_path("monitor")}')
     summary = json.loads(summary_path.read_text(encoding='utf-8'))
-    print(f'{format_table(summary)}\n\nReport: {folder / REPORT_NAME}')
+    show(f'{format_table(summary)}\n\nReport: {folder / REPORT_NAME}')
     return summary
 
 

@@ -8,7 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from posegrasp_ros.data_files import read_yaml
-from posegrasp_ros.errors import BadInput, quoted
+from posegrasp_ros.errors import LONGEST_LINE, BadInput, escaped, quoted
+
+MOST_ENTRIES = 100
+"""Of a list that a person writes, such as the boxes of a palm; what is done with each may take long."""
 
 
 def is_beside(known: Path, path: Path) -> bool:
@@ -49,8 +52,8 @@ class Fields:
 
     def text(self, field: str) -> str:
         value = self.values.get(field)
-        if not isinstance(value, str) or not value:
-            raise self.error(field, 'a name')
+        if not _is_name(value):
+            raise self.error(field, 'a name in one line')
         return value
 
     def one_of(self, field: str, allowed: tuple[str, ...]) -> str:
@@ -81,8 +84,8 @@ class Fields:
 
     def names(self, field: str) -> list[str]:
         value = self.values.get(field)
-        if not isinstance(value, list) or not value or not all(isinstance(v, str) and v for v in value):
-            raise self.error(field, 'a list of names')
+        if not isinstance(value, list) or not 1 <= len(value) <= MOST_ENTRIES or not all(map(_is_name, value)):
+            raise self.error(field, f'a list of 1 to {MOST_ENTRIES} names')
         return value
 
     def inner(self, field: str) -> Fields:
@@ -94,5 +97,13 @@ class Fields:
         entries = self.values.get(field)
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise self.error(field, 'a list of mappings')
+        if len(entries) > MOST_ENTRIES:
+            raise self.error_class(f'{self.path}: {self.prefix}{field}: expected at most {MOST_ENTRIES} entries, '
+                                   f'got {len(entries)}')
         return [Fields(self.path, f'{self.prefix}{field}[{i}].', entry, self.error_class)
                 for i, entry in enumerate(entries)]
+
+
+def _is_name(value: object) -> bool:
+    """Whether a value is text that fits a line of a log, and leaves a terminal as it is."""
+    return isinstance(value, str) and 0 < len(value) <= LONGEST_LINE and escaped(value) == value

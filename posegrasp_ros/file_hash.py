@@ -23,4 +23,4 @@ def sha256_of_several(hashes: dict[str, str]) -> str:
     :param hashes: {name: hash}
     """
     lines = ''.join(f'{hashes[name]}  {name}\n' for name in sorted(hashes))
-    return hashlib.sha256(lines.encode()).hexdigest()
+    return hashlib.sha256(lines.encode(errors='surrogateescape')).hexdigest()

@@ -10,9 +10,11 @@ from posegrasp_ros.errors import BadInput
 MEGAPIXELS = 'POSEGRASP_MAX_MEGAPIXELS'
 MESSAGE_MEGABYTES = 'POSEGRASP_MAX_MESSAGE_MB'
 TEXT_MEGABYTES = 'POSEGRASP_MAX_TEXT_MB'
+MESH_MEGABYTES = 'POSEGRASP_MAX_MESH_MB'
 # Each keeps one bad input below a gigabyte. The largest cameras of cells have 25 megapixels; JSON takes up to 25
-# bytes of memory for one of text, and 16 MB of CSV hold forty minutes of poses at 100 Hz.
-DEFAULTS = {MEGAPIXELS: 50.0, MESSAGE_MEGABYTES: 256.0, TEXT_MEGABYTES: 16.0}
+# bytes of memory for one of text, and 16 MB of CSV hold forty minutes of poses at 100 Hz. 32 MB of STL
+# are 640,000 triangles.
+DEFAULTS = {MEGAPIXELS: 50.0, MESSAGE_MEGABYTES: 256.0, TEXT_MEGABYTES: 16.0, MESH_MEGABYTES: 32.0}
 
 
 def most_pixels() -> int:
@@ -28,6 +30,16 @@ def most_message_bytes() -> int:
 def most_text_bytes() -> int:
     """Bytes of a JSON, YAML or CSV file."""
     return round(1e6 * _limit(TEXT_MEGABYTES))
+
+
+def most_yaml_bytes() -> int:
+    """Bytes of a YAML file: reading one takes many times as long as JSON, two seconds a megabyte."""
+    return most_text_bytes() // 4
+
+
+def most_mesh_bytes() -> int:
+    """Bytes of a mesh file, and of what it is unpacked to."""
+    return round(1e6 * _limit(MESH_MEGABYTES))
 
 
 def _limit(name: str) -> float:

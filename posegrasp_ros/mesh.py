@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -13,11 +13,13 @@ import numpy as np
 import trimesh
 
 from posegrasp_ros import colour_atlas
+from posegrasp_ros.data_files import check_is_file
 from posegrasp_ros.errors import BadInput
 from posegrasp_ros.geometry import Symmetry, make_transform, rotation_from_vector
-from posegrasp_ros.mesh_files import MeshFiles, read_mesh_bytes
+from posegrasp_ros.mesh_files import MeshFiles, read_mesh_bytes, size_problem
 
 LEAST_SIZE_M, MOST_SIZE_M = 0.005, 2.0
+NO_VOLUME_M3 = 1e-9
 # What modelling tools count in, beside metres.
 UNITS_M = {'millimetres': 0.001, 'centimetres': 0.01, 'inches': 0.0254}
 
@@ -69,22 +71,42 @@ class Mesh:
         solid.merge_vertices(merge_tex=True, merge_norm=True)
         return solid
 
+    @cached_property
+    def volume_m3(self) -> float:
+        """Enclosed volume, negative for a mesh turned inside out; holes count as closed towards the middle."""
+        # about its own middle: the volume of an open surface depends on where one stands
+        return float(np.linalg.det(self.vertices[self.faces] - self.centre).sum() / 6)
+
+    def outward(self) -> Mesh:
+        """The same with all triangles counter-clockwise from outside: renderers show no others."""
+        if self.volume_m3 > -NO_VOLUME_M3 and self.solid.is_winding_consistent:
+            return self
+        solid = self.solid.copy()
+        trimesh.repair.fix_winding(solid)
+        # a triangle was turned where its corners are no longer in the same cyclic order
+        same = np.array([np.roll(self.solid.faces, turn, axis=1) == solid.faces for turn in range(3)])
+        turned = ~same.all(axis=2).any(axis=0)
+        mesh = replace(self, faces=np.where(turned[:, None], self.faces[:, ::-1], self.faces))
+        return mesh if mesh.volume_m3 > -NO_VOLUME_M3 else replace(mesh, faces=mesh.faces[:, ::-1])
+
 
 def load_mesh(path: str | Path) -> Mesh:
-    """Read a mesh with its texture; colours of vertices or faces become a texture.
+    """Read a mesh with its texture; colours of vertices or faces become a texture, all triangles face outward.
 
     :raises MeshError: when the file is missing, unreadable, empty, or plainly not in metres
     """
     path = Path(path)
-    if not path.is_file():
-        raise MeshError(f'{path}: no such mesh file')
+    check_is_file(path, MeshError)
     files = MeshFiles(path)
     try:
         loaded = trimesh.load(io.BytesIO(read_mesh_bytes(path)), file_type=path.suffix[1:].lower(), resolver=files,
                               force='mesh', process=False)
         vertices, faces = np.asarray(loaded.vertices, dtype=float), np.asarray(loaded.faces, dtype=int)
     except Exception as error:  # trimesh's readers raise whatever a damaged file leads them to
-        raise MeshError(f'{path}: cannot be read as a mesh: {" ".join(str(error).split())}') from error
+        reason = '; '.join(files.problems) or ' '.join(str(error).split()) or type(error).__name__
+        if getattr(error, 'name', '') == 'charset_normalizer':  # trimesh would guess an encoding with it
+            reason = 'expected text in UTF-8 in it, found other bytes'
+        raise MeshError(f'{path}: cannot be read as a mesh: {reason}') from error
     if files.problems:
         raise MeshError(f'{path}: names a file that cannot be used: {"; ".join(files.problems)}')
     if len(faces) == 0 or len(vertices) == 0:
@@ -100,11 +122,12 @@ def load_mesh(path: str | Path) -> Mesh:
                         f'{size:g}{_in_other_units(size)}')
     colours = _corner_colours(loaded)
     if colours is None:
-        return Mesh(vertices, faces, *_appearance(loaded))
+        return Mesh(vertices, faces, *_appearance(path, loaded)).outward()
     # A texture coordinate belongs to a vertex, and here each triangle has a place of its own on the texture.
     corners = vertices[faces]
     uv, texture = colour_atlas.bake(corners, colours)
-    return Mesh(corners.reshape(-1, 3), np.arange(3 * len(faces)).reshape(-1, 3), uv.reshape(-1, 2), texture)
+    faces = np.arange(3 * len(faces)).reshape(-1, 3)
+    return Mesh(corners.reshape(-1, 3), faces, uv.reshape(-1, 2), texture).outward()
 
 
 def _in_other_units(size: float) -> str:
@@ -127,13 +150,21 @@ def _corner_colours(loaded: trimesh.Trimesh) -> np.ndarray | None:
     return None if one_colour else colours[..., 2::-1].astype(float)
 
 
-def _appearance(loaded: trimesh.Trimesh) -> tuple[np.ndarray | None, np.ndarray]:
-    """Texture coordinates and image; a plain colour when the mesh has none."""
+def _appearance(path: Path, loaded: trimesh.Trimesh) -> tuple[np.ndarray | None, np.ndarray]:
+    """Texture coordinates and image; a plain colour when the mesh has none.
+
+    :raises MeshError: when the image within the file cannot be used
+    """
     visual = loaded.visual
     image = getattr(getattr(visual, 'material', None), 'image', None)
     image = image or getattr(getattr(visual, 'material', None), 'baseColorTexture', None)
     if visual.kind == 'texture' and visual.uv is not None and image is not None:
-        return np.asarray(visual.uv, dtype=float), np.asarray(image.convert('RGB'))[:, :, ::-1].copy()
+        try:
+            if problem := size_problem(image):
+                raise MeshError(f'{path}: texture: {problem}')
+            return np.asarray(visual.uv, dtype=float), np.asarray(image.convert('RGB'))[:, :, ::-1].copy()
+        except (OSError, SyntaxError) as error:  # of Pillow, which decodes only now
+            raise MeshError(f'{path}: texture: expected an image that can be decoded: {error}') from error
     if visual.kind == 'texture':
         rgb = np.asarray(visual.material.main_color)[:3]
     else:

@@ -5,12 +5,13 @@ trimesh goes on without what it does not find, and a mesh without its texture is
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path, PureWindowsPath
 
 from PIL import Image, UnidentifiedImageError
 from trimesh.resolvers import Resolver
 
-from posegrasp_ros.limits import MEGAPIXELS, most_pixels
+from posegrasp_ros.limits import MEGAPIXELS, MESH_MEGABYTES, most_mesh_bytes, most_pixels
 
 TEXTS = ('.obj', '.mtl', '.dae', '.ply', '.off', '.x3d')
 IMAGES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.tga', '.webp')
@@ -73,9 +74,19 @@ class MeshFiles(Resolver):
 
 
 def read_mesh_bytes(path: Path) -> bytes:
-    """The content of a mesh or material file, texts in UTF-8."""
+    """The content of a mesh or material file, texts in UTF-8.
+
+    :raises ValueError: when it is larger than it may be, or an archive of more
+    """
+    size = path.stat().st_size
+    if zipfile.is_zipfile(path):  # 3MF is one, and trimesh reads meshes out of others
+        with zipfile.ZipFile(path) as archive:
+            size = max(size, sum(entry.file_size for entry in archive.infolist()))
+    if size > most_mesh_bytes():
+        raise ValueError(f'expected at most {most_mesh_bytes() / 1e6:g} MB, got {size / 1e6:g}; use a coarser one '
+                         f'or set the environment variable {MESH_MEGABYTES}')
     content = path.read_bytes()
-    if path.suffix.lower() not in TEXTS:
+    if path.suffix.lower() not in TEXTS and not _is_text_stl(path, content):
         return content
     try:
         content.decode('utf-8')
@@ -85,15 +96,26 @@ def read_mesh_bytes(path: Path) -> bytes:
     return content
 
 
+def _is_text_stl(path: Path, content: bytes) -> bool:
+    """Whether an STL file is no binary one: those have a length that their header tells."""
+    triangles = int.from_bytes(content[80:84], 'little')
+    return path.suffix.lower() == '.stl' and len(content) != 84 + 50 * triangles
+
+
 def _image_problem(path: Path) -> str:
     """Why an image cannot be a texture; empty when it can, and for other files."""
     if path.suffix.lower() not in IMAGES:
         return ''
     try:
         with Image.open(path) as image:
-            width, height = image.size
+            return size_problem(image)
     except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError) as error:
         return f'expected an image: {error}'
+
+
+def size_problem(image: Image.Image) -> str:
+    """Why a picture is too large for a texture; empty when it is not. It is not decoded for that."""
+    width, height = image.size
     if width * height > most_pixels():
         return (f'expected at most {most_pixels() / 1e6:g} megapixels, got {width}x{height}; the environment '
                 f'variable {MEGAPIXELS} sets the limit')

@@ -18,14 +18,17 @@ def write_whole(path: Path, text: str, check: Callable[[Path], object] | None = 
     path = path.resolve()
     partial = path.with_name(f'.{path.name}.{os.getpid()}.partial')
     try:
-        with open(partial, 'w', encoding='utf-8') as file:
+        # Names of files may hold what UTF-8 has no way to write.
+        with open(partial, 'w', encoding='utf-8', errors='backslashreplace') as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
         if check:
             check(partial)
         partial.replace(path)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)  # writing says ``no space left``, and not where
         # On a full disk the half of it would only be in the way.
         with contextlib.suppress(OSError):
             partial.unlink()

@@ -21,12 +21,14 @@ BOX_CARD = {
 
 
 def write_constant_network(path: Path, output: np.ndarray | Sequence[np.ndarray], size: tuple[int, int],
-                           open_shape: bool = False, input_type: str = 'FLOAT', other_input: bool = False) -> None:
+                           open_shape: bool = False, input_type: str = 'FLOAT', other_input: bool = False,
+                           as_text: bool = False) -> None:
     """An ONNX file that answers (1, 3, height, width) with ``output``, or with several.
 
     :param open_shape: leave the output's lengths unsaid
     :param input_type: as onnx.TensorProto names it
     :param other_input: have it ask for a second input
+    :param as_text: answer with strings
     """
     from onnx import TensorProto, helper, numpy_helper
 
@@ -35,10 +37,12 @@ def write_constant_network(path: Path, output: np.ndarray | Sequence[np.ndarray]
     inputs = [helper.make_tensor_value_info('image', getattr(TensorProto, input_type), [1, 3, size[1], size[0]])]
     if other_input:
         inputs.append(helper.make_tensor_value_info('scale', TensorProto.FLOAT, [1]))
+    output_type = TensorProto.STRING if as_text else TensorProto.FLOAT
+    outputs = [each.astype(str).astype(object) if as_text else each.astype(np.float32) for each in outputs]
     graph = helper.make_graph(
-        [helper.make_node('Constant', [], [name], value=numpy_helper.from_array(each.astype(np.float32)))
+        [helper.make_node('Constant', [], [name], value=numpy_helper.from_array(each))
          for name, each in zip(names, outputs)], 'constant', inputs,
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, [None] * each.ndim if open_shape else each.shape)
+        [helper.make_tensor_value_info(name, output_type, [None] * each.ndim if open_shape else each.shape)
          for name, each in zip(names, outputs)])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 13)], ir_version=8)
     path.write_bytes(model.SerializeToString())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from contextlib import closing
 
 import cv2
 import mcap.writer
@@ -269,3 +270,13 @@ def test_what_unpacks_to_too_much_is_left_out_and_said(tmp_path, monkeypatch):
     reader = BagReader(tmp_path / 'bag', NO_BASE)
     assert [frame.reason for frame in reader] == ['', '']
     assert len(reader.warnings) == 2 and all('POSEGRASP_MAX_MESSAGE_MB' in line for line in reader.warnings)
+
+
+def test_a_query_in_the_place_of_rows_is_refused(tmp_path):
+    """This one would go on for ever."""
+    with closing(sqlite3.connect(tmp_path / 'endless.db3')) as database:
+        database.execute('CREATE VIEW topics AS WITH RECURSIVE r(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM r) '
+                         'SELECT id, id AS name, id AS type, id AS serialization_format FROM r')
+        database.commit()
+    with pytest.raises(BagError, match='expected a table topics, found a view'):
+        BagReader(tmp_path / 'endless.db3')

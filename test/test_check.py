@@ -169,7 +169,7 @@ def test_a_damaged_shipped_folder_is_one_line(capsys, tmp_path):
     card = yaml.safe_load((folder / 'model.yaml').read_text())
     del card['network']['sha256']
     (folder / 'model.yaml').write_text(yaml.safe_dump(card))
-    assert 'network.sha256: expected a name, got nothing' in refused(capsys, 'check', folder)
+    assert 'network.sha256: expected a name in one line, got nothing' in refused(capsys, 'check', folder)
 
 
 def test_help_teaches(capsys):
@@ -177,3 +177,14 @@ def test_help_teaches(capsys):
         main(['check', '--help'])
     said = capsys.readouterr().out
     assert stop.value.code == 0 and 'Example:' in said and 'None' not in said and 'False' not in said
+
+
+def test_a_network_that_answers_nan_is_refused(tmp_path, capsys):
+    folder = write_keypoint_model(tmp_path / 'nan', np.full((1, 25, 60, 80), np.nan), (640, 480),
+                                  {'family': 'dope', 'corners': 'nvlabs'})
+    refused(capsys, ['check', str(folder)], 'output output_0: expected numbers, got NaN')
+
+
+def test_grasps_that_are_no_file_are_no_missing_ones(dope_folder, capsys):
+    (dope_folder / 'grasps.yaml').mkdir()
+    refused(capsys, ['check', str(dope_folder)], 'grasps.yaml: expected a file, found a folder')

@@ -1,6 +1,7 @@
 """The command line: exit codes, one clear line on bad input, results that scripts can rely on."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -246,7 +247,19 @@ def test_depth_is_recorded_and_used_and_tracking_is_asked_for_on_the_command_lin
     assert '/nope: no such topic' in refused(capsys, 'evaluate', scenes, '--depth-topic', '/nope', '--out', run)
 
 
-def test_who_reads_no_further_ends_it_without_a_word():
-    command = f'{sys.executable} -m posegrasp_ros.cli check box --json | true'
-    done = subprocess.run(['bash', '-o', 'pipefail', '-c', command], capture_output=True, text=True)
-    assert done.stderr == '' and done.returncode in (0, 141)
+@pytest.mark.parametrize(('stdout', 'code', 'said'), [
+    ('| true', 0, ''),
+    ('> /dev/full', 2, 'posegrasp: error: stdout: expected a file or pipe that can be written'),
+    ('>&-', 0, ''),
+    ('| cat', 0, ''),
+])
+def test_output_may_go_anywhere(tmp_path, stdout, code, said):
+    """Here a report with a file's escape sequence, to a terminal that knows ASCII alone."""
+    program = ("import sys; sys.argv = ['posegrasp', 'status', '.']; from posegrasp_ros import cli; "
+               "from posegrasp_ros.lifecycle import status_text; "
+               "status_text.format_statuses = lambda *_: '5° \\x1b[31m'; cli.script()")
+    done = subprocess.run(['bash', '-o', 'pipefail', '-c', f'"$0" -c "$1" {stdout}', sys.executable, program],
+                          cwd=tmp_path, env={**os.environ, 'PYTHONIOENCODING': 'ascii'}, capture_output=True,
+                          text=True)
+    assert (done.returncode, done.stderr.strip()[:len(said) or None]) == (code, said)
+    assert done.stdout == ('5\\xb0 \\x1b[31m\n' if stdout == '| cat' else '')

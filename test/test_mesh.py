@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import zipfile
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -97,7 +99,7 @@ def test_specks_are_refused(tmp_path):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(MeshError, match=r'nothing\.obj: no such mesh file'):
+    with pytest.raises(MeshError, match=r'nothing\.obj: no such file'):
         load_mesh(tmp_path / 'nothing.obj')
 
 
@@ -114,6 +116,44 @@ def test_what_is_no_mesh_is_refused_in_one_line(tmp_path, name, content):
     with pytest.raises(MeshError, match=name) as refusal:
         load_mesh(tmp_path / name)
     assert '\n' not in str(refusal.value)
+
+
+@pytest.mark.parametrize('turned', [(0, 5, 6), range(12)])
+def test_triangles_that_face_inward_are_turned(tmp_path, turned):
+    """Renderers do not show them, and an object would have holes, or nothing but its inside."""
+    box = trimesh.creation.box((0.1, 0.06, 0.04))
+    box.faces[list(turned)] = box.faces[list(turned)][:, ::-1]
+    box.export(tmp_path / 'box.stl')
+    mesh = load_mesh(tmp_path / 'box.stl')
+    assert mesh.volume_m3 == pytest.approx(0.1 * 0.06 * 0.04, rel=1e-5)
+    assert mesh.solid.is_winding_consistent
+
+
+def test_a_text_stl_of_older_tools_is_read(tmp_path):
+    text = trimesh.creation.box((0.1, 0.06, 0.04)).export(file_type='stl_ascii')
+    (tmp_path / 'box.stl').write_bytes(text.replace('solid', 'solid caf\xe9', 1).encode('latin-1'))
+    assert load_mesh(tmp_path / 'box.stl').extents == pytest.approx((0.1, 0.06, 0.04))
+
+
+@pytest.mark.parametrize('make', [os.mkfifo, Path.mkdir])
+def test_what_is_no_regular_file_is_said(tmp_path, make):
+    make(tmp_path / 'box.obj')
+    with pytest.raises(MeshError, match=r'box\.obj: expected a file, found a (pipe|folder)'):
+        load_mesh(tmp_path / 'box.obj')
+
+
+def test_meshes_and_textures_have_a_size_that_is_read(tmp_path, monkeypatch):
+    box = trimesh.creation.box((0.1, 0.06, 0.04))
+    box.visual = trimesh.visual.TextureVisuals(np.zeros((8, 2)), image=Image.new('RGB', (40, 30)))
+    box.export(tmp_path / 'box.glb')
+    monkeypatch.setenv('POSEGRASP_MAX_MEGAPIXELS', '0.001')
+    with pytest.raises(MeshError, match=r'expected at most 0\.001 megapixels, got 40x30'):
+        load_mesh(tmp_path / 'box.glb')
+    monkeypatch.setenv('POSEGRASP_MAX_MESH_MB', '0.1')
+    with zipfile.ZipFile(tmp_path / 'box.zip', 'w', zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr('box.obj', '\n' * 200_000)
+    with pytest.raises(MeshError, match=r'at most 0\.1 MB, got 0\.2; .* POSEGRASP_MAX_MESH_MB'):
+        load_mesh(tmp_path / 'box.zip')
 
 
 def test_vertices_that_are_no_numbers_are_refused(tmp_path):

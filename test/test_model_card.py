@@ -40,6 +40,10 @@ def test_the_shipped_card_is_good():
 @pytest.mark.parametrize('keys, value, expected', [
     (('format',), 'posegrasp.model/9', 'format: expected posegrasp.model/1, got'),
     (('name',), '', 'name: expected a name'),
+    (('name',), 'red\x1b[31m\nposegrasp: error: forged', 'name: expected a name in one line'),
+    (('name',), 'x' * 10_000, 'name: expected a name in one line'),
+    (('object', 'symmetries_discrete'), [[10**400] * 16], 'object.symmetries_discrete: expected rigid 4x4'),
+    (('object', 'symmetries_continuous'), [{'axis': [0, 0, 1]}] * 101, 'expected at most 100 entries, got 101'),
     (('object', 'diameter_m'), 141.5,
      'object.diameter_m: expected a length in metres between 0.005 and 2, got 141.5'),
     (('object', 'diameter_m'), 0.2, 'object.diameter_m: expected the diameter of mesh.obj, 0.1415, got 0.2'),

@@ -34,11 +34,22 @@ def test_floating_point_inputs_of_any_width_are_fed(tmp_path, input_type):
 @pytest.mark.parametrize(('options', 'message'), [
     ({'input_type': 'UINT8'}, r'takes tensor\(uint8\): export it with a floating-point input'),
     ({'other_input': True}, 'takes image, scale: export it with the others fixed'),
+    ({'as_text': True}, r'output output_0: expected a tensor of numbers, the network gives tensor\(string\)'),
 ])
-def test_other_inputs_are_refused_in_one_line(tmp_path, options, message):
+def test_other_inputs_and_outputs_are_refused_in_one_line(tmp_path, options, message):
     with pytest.raises(ModelCardError, match=message) as refusal:
         network(tmp_path / 'n.onnx', **options)
     assert '\n' not in str(refusal.value)
+
+
+@pytest.mark.parametrize('shape', [(1, 4, 0, 2), (1, 3, 2, 2)])
+def test_an_output_that_its_decoder_cannot_read_is_refused(tmp_path, shape):
+    """Where the graph leaves its lengths open, only running it tells."""
+    write_constant_network(tmp_path / 'n.onnx', np.ones(shape), SIZE, open_shape=True)
+    card = NetworkCard(tmp_path / 'n.onnx', '', 'image', SIZE, 'rgb', np.zeros(3), np.ones(3), 'x')
+    with pytest.raises(ModelCardError, match=r'reads an output of \[1, 4, h, w\], the network gives'):
+        made = Network(card, 4, threads=1)
+        made.run(made.tensor(np.zeros((48, 64, 3), np.uint8)))
 
 
 @pytest.fixture

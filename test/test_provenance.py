@@ -73,3 +73,9 @@ def test_who_does_not_wait_for_a_hash_gets_none(tmp_path):
         bags.stop()
     assert describe_bag(path, lambda count: False) == {**describe_bag(path), 'sha256': None}
     assert bags.result()[-1]['files'] == {'large': 100}
+
+
+def test_names_that_are_not_utf_8_count_too(tmp_path):
+    for number in range(30):
+        (tmp_path / f'caf\udce9{number}.png').write_bytes(b'')
+    assert describe_bag(tmp_path)['files'] == {'30 files': 0}

@@ -8,6 +8,7 @@ https://github.com/thodan/bop_toolkit/blob/master/docs/bop_datasets_format.md
 
 from __future__ import annotations
 
+import os
 import re
 from functools import cached_property
 from pathlib import Path
@@ -52,7 +53,7 @@ class SceneFiles:
 
     @property
     def has_truth(self) -> bool:
-        return self.json_path('scene_gt').is_file()
+        return os.path.lexists(self.json_path('scene_gt'))
 
     def image(self, number: int) -> Path | None:
         """The file of an image; None without one."""
@@ -191,7 +192,7 @@ def read_truths(path: Path) -> dict[int, list[tuple[int, Any]]]:
 def read_visible_shares(path: Path) -> dict[int, list[float]]:
     """scene_gt_info.json: the share that is seen of each instance, 1 where that is not told; {} without a file."""
     shares = {}
-    for number, entries in read_numbered(path).items() if path.is_file() else ():
+    for number, entries in read_numbered(path).items() if os.path.lexists(path) else ():
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise _unexpected(path, number, 'a list of mappings with visib_fract', entries)
         shares[number] = [entry.get('visib_fract', 1.0) for entry in entries]

@@ -14,6 +14,8 @@ from posegrasp_ros.limits import MESSAGE_MEGABYTES, most_message_bytes
 
 MAGIC = b'SQLite format 3\0'
 LOG_SUFFIX = '-wal'
+VIEWS = ("SELECT name FROM sqlite_master WHERE type = 'view' "
+         "AND lower(name) IN ('topics', 'messages', 'message_definitions')")
 
 
 class SqliteFile:
@@ -86,6 +88,9 @@ class SqliteFile:
 
     def _learn(self) -> None:
         with closing(self._connect()) as database:
+            if view := database.execute(VIEWS).fetchone():
+                # a query that may never end, in the place of rows that were written
+                raise BagError(f'{self._path}: not a bag: expected a table {view[0]}, found a view')
             definitions = _definitions(database)
             topics = database.execute('SELECT id, name, type, serialization_format FROM topics').fetchall()
             for number, topic, kind, encoding in topics:

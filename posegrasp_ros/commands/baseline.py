@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from posegrasp_ros.commands.options import DONE, command
+from posegrasp_ros.commands.output import show
 from posegrasp_ros.metrics.baselines import METRIC_UNITS
 
 EXAMPLES = """Examples:
@@ -43,6 +44,6 @@ def _add(options: argparse.Namespace) -> int:
     partial = partial_because(options.run_folder, summary)
     recorded = add_run(options.baselines, summary, f'{run} (partial: {partial})' if partial else run, options.name,
                        options.metrics)
-    print(f'{options.baselines}: {len(recorded)} metrics of {options.run_folder} as {options.name!r}: '
-          f'{", ".join(recorded)}')
+    show(f'{options.baselines}: {len(recorded)} metrics of {options.run_folder} as {options.name!r}: '
+         f'{", ".join(recorded)}')
     return DONE

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from posegrasp_ros.commands.options import DONE, command
+from posegrasp_ros.commands.output import show
 
 EXAMPLES = """Examples:
   posegrasp compare runs/before runs/after                 the first is the reference
@@ -34,5 +35,5 @@ def _compare(options: argparse.Namespace) -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     write_whole(options.out / 'comparison.json', json.dumps(comparison, indent=2, allow_nan=False) + '\n')
     write_whole(options.out / 'report.html', render_comparison(comparison))
-    print(f'{format_comparison(comparison)}\n\nreport: {options.out / "report.html"}')
+    show(f'{format_comparison(comparison)}\n\nreport: {options.out / "report.html"}')
     return DONE

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
 from pathlib import Path
 
 from posegrasp_ros import option_types
@@ -19,6 +18,7 @@ from posegrasp_ros.commands.options import (
     model_option,
     threads_option,
 )
+from posegrasp_ros.commands.output import remark, show
 from posegrasp_ros.estimation.create import ESTIMATORS
 from posegrasp_ros.interruption import exit_code
 
@@ -128,8 +128,8 @@ def _evaluate(options: argparse.Namespace) -> int:
                                     planner.pose_check.holds if planner else None, options.block)
     else:
         summary = evaluate_bags(options.bags, card, _options(card, options), ledger, options.out)
-    print(format_table(summary))
-    print(f'\nreport: {options.out / "report.html"}')
+    show(format_table(summary))
+    show(f'\nreport: {options.out / "report.html"}')
     if not summary['provenance']['complete']:
         return exit_code()
     return _gate(summary, ledger) if options.gate else DONE
@@ -178,7 +178,7 @@ def _gate(summary: dict, ledger) -> int:
 
     results = check_gate(summary['metrics'], ledger)
     for result in results:
-        print(f'gate: {"held" if result.held else "MISSED"}: {result.text}', file=sys.stderr)
+        remark(f'gate: {"held" if result.held else "MISSED"}: {result.text}')
     return DONE if all(result.held for result in results) else GATE_FAILED
 
 
@@ -188,8 +188,8 @@ def _planner(card, options: argparse.Namespace):
     from posegrasp_ros.grasping.library import load_grasps
     from posegrasp_ros.grasping.planner import GraspPlanner
 
-    if not card.grasps_path.is_file():
-        print(f'posegrasp: {card.grasps_path}: no grasps; poses are measured, grasps are not', file=sys.stderr)
+    if not card.has_grasps:
+        remark(f'posegrasp: {card.grasps_path}: no grasps; poses are measured, grasps are not')
         return None
     gripper = load_gripper(options.gripper)
     grasps = load_grasps(card.grasps_path, gripper, card.mesh)

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from posegrasp_ros import option_types
 from posegrasp_ros.commands.options import DONE, command, gripper_option, symmetry_options
+from posegrasp_ros.commands.output import show
 from posegrasp_ros.errors import BadInput
 from posegrasp_ros.grasping.gripper import DEFAULT_GRIPPER
 from posegrasp_ros.processors import usable_cpus
@@ -110,11 +111,11 @@ def _feasibility(options: argparse.Namespace) -> int:
     cell, no_grasp_reason = _cell(options)
     effort = Effort(verified=options.verify or 0, seed=options.seed, jobs=options.jobs)
     summary = measure_study(cell, _timing(options, cell), effort, worth, no_grasp_reason, options.out)
-    print(format_study(summary))
+    show(format_study(summary))
     if options.baselines:
         write_requirements(options.baselines, summary, options.out)
-        print(f'\nrequirements: {options.baselines}')
-    print(f'\nreport: {options.out / "report.html"}')
+        show(f'\nrequirements: {options.baselines}')
+    show(f'\nreport: {options.out / "report.html"}')
     return DONE
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from posegrasp_ros import option_types
 from posegrasp_ros.commands.options import DONE, command, gripper_option
+from posegrasp_ros.commands.output import show
 
 EXAMPLES = """Examples:
   posegrasp grasps mug.obj                                     Franka Hand, writes grasps.yaml
@@ -47,6 +48,6 @@ def _grasps(options: argparse.Namespace) -> int:
     save_grasps(options.out, grasps, gripper)
     widths_mm = [1000 * grasp.width_m for grasp in grasps.grasps]
     confidences = [grasp.confidence for grasp in grasps.grasps]
-    print(f'{options.out}: {len(grasps)} grasps for {gripper.name}, {min(widths_mm):.0f} to '
-          f'{max(widths_mm):.0f} mm wide, confidence {min(confidences):.2f} to {max(confidences):.2f}')
+    show(f'{options.out}: {len(grasps)} grasps for {gripper.name}, {min(widths_mm):.0f} to '
+         f'{max(widths_mm):.0f} mm wide, confidence {min(confidences):.2f} to {max(confidences):.2f}')
     return DONE

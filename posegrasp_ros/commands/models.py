@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
-import sys
 from pathlib import Path
 
 from posegrasp_ros import option_types
@@ -15,6 +13,7 @@ from posegrasp_ros.commands.options import (
     model_option,
     threads_option,
 )
+from posegrasp_ros.commands.output import remark, show, show_json
 from posegrasp_ros.errors import BadInput
 from posegrasp_ros.resources import model_folder
 
@@ -44,13 +43,13 @@ def _bench_planner(options: argparse.Namespace) -> int:
 
     result = bench_planner(load_model_card(options.model), load_gripper())
     if options.json:
-        print(json.dumps(result))
+        show_json(result)
     else:
         times = result['plan_ms']
-        print(f'plan               p50 {times["p50"]:.1f} ms, p95 {times["p95"]:.1f} ms')
-        print(f'among              {result["grasps"]} grasps in {result["candidates"]} places, '
-              f'{result["obstacles"]} boxes, {result["feasible"]:.0f} grasps feasible')
-        print(f'load               {result["load_s"]:.1f} s for the tolerances, once')
+        show(f'plan               p50 {times["p50"]:.1f} ms, p95 {times["p95"]:.1f} ms')
+        show(f'among              {result["grasps"]} grasps in {result["candidates"]} places, '
+             f'{result["obstacles"]} boxes, {result["feasible"]:.0f} grasps feasible')
+        show(f'load               {result["load_s"]:.1f} s for the tolerances, once')
     return DONE
 
 
@@ -61,16 +60,16 @@ def _bench_estimator(options: argparse.Namespace) -> int:
     card = load_model_card(options.model)
     result = bench(card, simulated_images(card, options.frames, options.size), options.repeats, options.threads)
     if options.json:
-        print(json.dumps(result))
+        show_json(result)
     else:
         times = result['image_to_pose_ms']
-        print(f'image to pose      p50 {times["p50"]:.1f} ms, p95 {times["p95"]:.1f} ms')
-        print(f'onnxruntime alone  p50 {result["onnxruntime_ms"]["p50"]:.1f} ms')
-        print(f'ratio              {result["ratio"]:.2f} at {options.size[0]}x{options.size[1]}, '
-              f'{result["threads"]} threads')
+        show(f'image to pose      p50 {times["p50"]:.1f} ms, p95 {times["p95"]:.1f} ms')
+        show(f'onnxruntime alone  p50 {result["onnxruntime_ms"]["p50"]:.1f} ms')
+        show(f'ratio              {result["ratio"]:.2f} at {options.size[0]}x{options.size[1]}, '
+             f'{result["threads"]} threads')
         if result['resident_mb'] is not None:
-            print(f'memory             {result["resident_mb"]:.0f} MB resident at most, in a process that only '
-                  'estimates')
+            show(f'memory             {result["resident_mb"]:.0f} MB resident at most, in a process that only '
+                 'estimates')
     return DONE
 
 
@@ -103,7 +102,10 @@ def _check(options: argparse.Namespace) -> int:
     report, picture = check_model(options.model, image, camera, options.threads, options.time_limit)
     if options.overlay:
         write_image(options.overlay, picture)
-    print(json.dumps(report, default=str) if options.json else describe(report))
+    if options.json:
+        show_json(report)
+    else:
+        show(describe(report))
     return DONE
 
 
@@ -115,6 +117,6 @@ def _camera_of(image, options: argparse.Namespace):
     if options.camera:
         return load_camera(options.camera)
     if options.hfov is None:
-        print('posegrasp: no --camera and no --hfov: a field of view of 60 degrees is assumed, so distances are a '
-              'guess', file=sys.stderr)
+        remark('posegrasp: no --camera and no --hfov: a field of view of 60 degrees is assumed, so distances are '
+               'a guess')
     return Camera.from_field_of_view(*image.shape[1::-1], math.radians(options.hfov or 60.0))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from posegrasp_ros import option_types
 from posegrasp_ros.commands.options import DONE, command, gripper_option
+from posegrasp_ros.commands.output import show
 from posegrasp_ros.grasping.gripper import DEFAULT_GRIPPER
 from posegrasp_ros.processors import usable_cpus
 
@@ -61,6 +62,6 @@ def _picks(options: argparse.Namespace) -> int:
     conditions = conditions_of(options.pose, [level / 1000 for level in options.noise_mm],
                                [math.radians(level) for level in options.noise_deg])
     run = PickingRun(objects, gripper, conditions, options.seed, options.noise_shape)
-    print(format_picks(measure_picks(run, options.count, options.jobs, options.out)))
-    print(f'\nreport: {options.out / "report.html"}')
+    show(format_picks(measure_picks(run, options.count, options.jobs, options.out)))
+    show(f'\nreport: {options.out / "report.html"}')
     return DONE

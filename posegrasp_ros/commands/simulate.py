@@ -12,6 +12,7 @@ from posegrasp_ros.commands.options import (
     estimator_option,
     model_option,
 )
+from posegrasp_ros.commands.output import show
 
 
 def add_demo(commands) -> None:
@@ -59,5 +60,5 @@ def _record(options: argparse.Namespace) -> int:
     record(options.out, load_model_card(options.model).mesh, options.scenes, options.seed, options.size,
            occlusion=options.occlusion, without_object=options.without_object, instances=options.instances,
            depth=options.depth)
-    print(f'{options.scenes} scenes in {options.out}')
+    show(f'{options.scenes} scenes in {options.out}')
     return DONE

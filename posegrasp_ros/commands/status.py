@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 from pathlib import Path
 
 from posegrasp_ros.commands.options import DONE, GATE_FAILED, command
+from posegrasp_ros.commands.output import show, show_json
 
 ABOUT = """Reads the model folders, the runs and the ledger (baselines.yaml) below a folder, and tells of each
 object which gates are open, from planning to deployment, by which run (its hash, date and figure), where a missed
@@ -35,9 +35,9 @@ def _status(options: argparse.Namespace) -> int:
     project = read_project(options.folder, options.baselines)
     found = statuses(project)
     if options.json:
-        print(json.dumps(to_dict(project, found), indent=2))
+        show_json(to_dict(project, found), indent=2)
     else:
         width = min(WIDEST, max(NARROWEST, shutil.get_terminal_size((WIDEST, 1)).columns))
-        print(format_statuses(project, found, width))
+        show(format_statuses(project, found, width))
     is_open = all(gate.is_open for status in found for gate in status.gates)
     return DONE if is_open or not options.gate else GATE_FAILED

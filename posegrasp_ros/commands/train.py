@@ -7,6 +7,7 @@ from pathlib import Path
 
 from posegrasp_ros import option_types
 from posegrasp_ros.commands.options import DONE, command, symmetry_options
+from posegrasp_ros.commands.output import show
 
 
 def add_train(commands) -> None:
@@ -42,7 +43,7 @@ def _train(options: argparse.Namespace) -> int:
         minutes=options.minutes, seed=options.seed, symmetry_axis=options.symmetry_axis,
         half_turns=tuple(options.symmetry_half_turn), start=options.start, backgrounds=options.backgrounds,
         only=options.only, resume=options.resume))
-    print(f'model card: {card}')
+    show(f'model card: {card}')
     return DONE
 
 
@@ -60,5 +61,5 @@ def _calibrate(options: argparse.Namespace) -> int:
     from posegrasp_ros.training.measure import measure
 
     load_model_card(options.model)
-    print(f'model card: {measure(options.model, options.seed)}')
+    show(f'model card: {measure(options.model, options.seed)}')
     return DONE

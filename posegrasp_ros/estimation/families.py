@@ -91,7 +91,7 @@ class Points:
         expected = f'{LEAST_KEYPOINTS} to {MOST_KEYPOINTS} points [x, y, z] in metres, not all on one line'
         try:
             points = np.array(fields.values.get(name), dtype=float)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise fields.error(name, expected) from error
         fits = points.ndim == 2 and points.shape[1] == 3 and LEAST_KEYPOINTS <= len(points) <= MOST_KEYPOINTS
         if not (fits and np.isfinite(points).all() and np.abs(points).max() <= 2

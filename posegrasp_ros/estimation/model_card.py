@@ -7,6 +7,7 @@ on trust: lengths have a range, files a hash, and what is wrong is named with fi
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -105,6 +106,11 @@ class ModelCard:
     @property
     def grasps_path(self) -> Path:
         return self.folder / GRASPS_NAME
+
+    @property
+    def has_grasps(self) -> bool:
+        """Whether there is something of that name; where it is no file, reading it says so."""
+        return os.path.lexists(self.grasps_path)
 
     @property
     def network_sha256(self) -> str:
@@ -284,7 +290,7 @@ def _is_rigid(rows: object) -> bool:
     """Whether something of a YAML file is a rigid transform, as 4 rows of 4 or as 16 numbers."""
     try:
         matrix = np.array(rows, dtype=float).reshape(4, 4)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False
     rotation = matrix[:3, :3]
     return bool(np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3) and np.linalg.det(rotation) > 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import onnxruntime
@@ -14,6 +16,8 @@ LOG_ERRORS_ONLY = 3
 onnxruntime.disable_telemetry_events()
 # What a network may take the image in: onnxruntime's name -> numpy's.
 INPUT_TYPES = {'tensor(float)': 'f4', 'tensor(float16)': 'f2', 'tensor(double)': 'f8'}
+OUTPUT_TYPES = {*INPUT_TYPES, 'tensor(bool)', *(f'tensor({sign}int{bits})' for sign in ('', 'u')
+                                                for bits in (8, 16, 32, 64))}
 PROVIDERS = ('CUDAExecutionProvider', 'CPUExecutionProvider')
 
 
@@ -50,8 +54,9 @@ class Network:
             reason = ' '.join(str(error).split())[:200]
             raise ModelCardError(f'{card.path}: cannot be loaded as an ONNX network: {reason}') from error
         self._input_type = self._check_input()
-        if channels is not None:
-            self._check_output(channels)
+        self._check_output_types()
+        self._channels = channels
+        self._check_output(next(iter(self.output_shapes.values())))
 
     def _check_input(self) -> np.dtype:
         """The type that the network takes numbers in."""
@@ -74,11 +79,20 @@ class Network:
                                  f'[1, 3, {height}, {width}]')
         return np.dtype(INPUT_TYPES[found.type])
 
-    def _check_output(self, channels: int) -> None:
-        shape = self._session.get_outputs()[0].shape
-        if len(shape) != 4 or (isinstance(shape[1], int) and shape[1] != channels):
-            raise ModelCardError(f'{self.card.path}: decoder.family: {self.card.family} reads an output of '
-                                 f'[1, {channels}, h, w], the network gives {shape}')
+    def _check_output_types(self) -> None:
+        for entry in self._session.get_outputs():
+            if entry.type not in OUTPUT_TYPES:
+                raise ModelCardError(f'{self.card.path}: output {entry.name}: expected a tensor of numbers, the '
+                                     f'network gives {entry.type}')
+
+    def _check_output(self, shape: Sequence[int | str | None]) -> None:
+        """Of what the decoder reads; as the graph states it, where lengths may be open, and as it comes."""
+        if self._channels is None and 0 not in shape:
+            return
+        if len(shape) != 4 or 0 in shape or (isinstance(shape[1], int) and shape[1] != self._channels):
+            expected = 'an output' if self._channels is None else f'an output of [1, {self._channels}, h, w]'
+            raise ModelCardError(f'{self.card.path}: decoder.family: {self.card.family} reads {expected}, the '
+                                 f'network gives {list(shape)}')
 
     def tensor(self, image: np.ndarray) -> np.ndarray:
         """The input (1, 3, H, W) float32 for an image (H, W, 3) uint8 blue green red of the card's size."""
@@ -92,8 +106,16 @@ class Network:
         return next(iter(self.run_all(tensor).values()))[0]
 
     def run_all(self, tensor: np.ndarray) -> dict[str, np.ndarray]:
-        """Every output by its name, in the graph's order, float32, batch dimensions and all."""
-        outputs = self._session.run(None, {self.card.input_name: tensor.astype(self._input_type, copy=False)})
+        """Every output by its name, in the graph's order, float32, batch dimensions and all.
+
+        :raises ModelCardError: when it cannot be run, or gives something else than it said
+        """
+        try:
+            outputs = self._session.run(None, {self.card.input_name: tensor.astype(self._input_type, copy=False)})
+        except Exception as error:  # see above
+            reason = ' '.join(str(error).split())[:200]
+            raise ModelCardError(f'{self.card.path}: expected a network that can be run: {reason}') from error
+        self._check_output(outputs[0].shape)
         return {name: np.asarray(output, np.float32) for name, output in zip(self.output_shapes, outputs)}
 
     @property

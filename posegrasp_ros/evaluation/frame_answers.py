@@ -20,7 +20,7 @@ from posegrasp_ros.bags.paint_over import paint_over
 from posegrasp_ros.errors import one_line
 from posegrasp_ros.estimation.create import create_estimator
 from posegrasp_ros.estimation.estimate import Estimation, Estimator, PoseEstimate
-from posegrasp_ros.estimation.model_card import ModelCard
+from posegrasp_ros.estimation.model_card import ModelCard, ModelCardError
 from posegrasp_ros.estimation.track import with_tracking
 from posegrasp_ros.geometry import rotate_covariance
 from posegrasp_ros.grasping.plan import Plan, PlanningError
@@ -138,6 +138,8 @@ def perceive(estimator: Estimator, frame: BagFrame, stamp_ns: int) -> tuple[Esti
             estimation = estimator.estimate(
                 frame.image, frame.camera, frame.camera_from_object, frame.depth_m, stamp_ns
             )
+        except ModelCardError:
+            raise  # the network, not this frame
         except Exception:
             # As in the node: a bug costs this frame and is said aloud, it does not end the run.
             LOGGER.exception('the estimator failed on the image of %d ns', frame.stamp_ns)

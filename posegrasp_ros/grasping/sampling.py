@@ -15,7 +15,7 @@ from posegrasp_ros.grasping.contacts import Contacts, antipodal_contacts, spanne
 from posegrasp_ros.grasping.gripper import Box, Gripper
 from posegrasp_ros.grasping.library import Grasp, GraspError, GraspSet, NoGraspError
 from posegrasp_ros.grasping.thinning import choose, usable_lying
-from posegrasp_ros.mesh import Mesh
+from posegrasp_ros.mesh import NO_VOLUME_M3, Mesh
 
 CONTACT_PAIRS = 1500
 ROLLS = 12  # approach directions a pair, evenly around the line between its contacts
@@ -122,24 +122,11 @@ def rate(object_from_tcp: np.ndarray, widths_m: np.ndarray, gripper: Gripper,
 
 def _oriented_solid(mesh: Mesh, size: str) -> trimesh.Trimesh:
     """The mesh with all triangles facing outward; small holes do no harm."""
-    solid = mesh.solid
-    # about its own middle: the volume of an open surface depends on where one stands
-    if not abs(_volume_m3(solid)) > 1e-9:
+    mesh = mesh.outward()
+    if not mesh.volume_m3 > NO_VOLUME_M3:
         raise GraspError(f'mesh of {size}: expected a closed surface around some volume, found '
-                         f'{_volume_m3(solid):g} m³; give the surface a thickness')
-    if solid.is_winding_consistent and _volume_m3(solid) > 0:
-        return solid
-    solid = solid.copy()
-    trimesh.repair.fix_winding(solid)
-    if _volume_m3(solid) < 0:
-        solid.invert()
-    return solid
-
-
-def _volume_m3(solid: trimesh.Trimesh) -> float:
-    """Enclosed volume, negative for a mesh turned inside out; holes count as closed towards the middle."""
-    corners = solid.triangles - solid.bounds.mean(axis=0)
-    return float(np.linalg.det(corners).sum() / 6)
+                         f'{mesh.volume_m3:g} m³; give the surface a thickness')
+    return mesh.solid
 
 
 def _graspable_contacts(solid: trimesh.Trimesh, gripper: Gripper, rng: np.random.Generator,

@@ -246,7 +246,7 @@ class MonitorNode(AutostartLifecycleNode):
         """Tells whether a planned grasp tolerates the error of its pose."""
         gripper = load_gripper(self.parameters.gripper)
         path = Path(self.parameters.grasps or card.grasps_path)
-        if not (self.parameters.grasps or path.is_file()):
+        if not (self.parameters.grasps or card.has_grasps):
             self.say_once(f'{path}: no such file: poses are held against the stated need, not against grasps')
             return None
         grasp_set = load_grasps(path, gripper, card.mesh)

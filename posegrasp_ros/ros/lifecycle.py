@@ -22,7 +22,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
 
-from posegrasp_ros.errors import BadInput, escaped, escaped_lines
+from posegrasp_ros.errors import BadInput, escaped, escaped_lines, one_line
 from posegrasp_ros.metrics.callback_failures import CallbackFailures
 from posegrasp_ros.metrics.liveness import Health
 from posegrasp_ros.ros.messages import to_diagnostics
@@ -289,7 +289,11 @@ def run_node(node_class: type[AutostartLifecycleNode], arguments: list[str] | No
 
     :return: the process's exit code; 2 when the node could not even be made
     """
-    rclpy.init(args=[*(sys.argv if arguments is None else arguments), *_without_log_files()])
+    try:
+        rclpy.init(args=[*(sys.argv if arguments is None else arguments), *_without_log_files()])
+    except RuntimeError as error:  # rclpy's own, on what it cannot parse
+        print(one_line(f'expected arguments as ROS takes them: {error}'), file=sys.stderr)
+        return 2
     code = 0
     try:
         node = node_class()
@@ -297,6 +301,10 @@ def run_node(node_class: type[AutostartLifecycleNode], arguments: list[str] | No
         print(error, file=sys.stderr)
         rclpy.try_shutdown()
         return 2
+    except (KeyboardInterrupt, Exception):
+        if rclpy.ok():
+            raise
+        return 0  # a signal ended the context, and the node tripped over that
     try:
         rclpy.spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):

@@ -101,8 +101,9 @@ class StageReporter:
         except Exception as error:
             answer.reason = 'internal_error'
             self._node.note_failure('answer', error)
-            logger.error(escaped_lines(f'{type(error).__name__}: {error}\n{traceback.format_exc()}'),
-                         throttle_duration_sec=LOG_EVERY_S)
+            what = str(error) if isinstance(error, BadInput) else escaped_lines(
+                f'{type(error).__name__}: {error}\n{traceback.format_exc()}')
+            logger.error(what, throttle_duration_sec=LOG_EVERY_S)
         if 'latency_ms' not in answer.numbers:
             answer.is_out()
         try:

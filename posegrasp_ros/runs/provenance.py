@@ -121,7 +121,7 @@ def describe_bag(path: Path, goes_on: Callable[[int], bool] = lambda count: True
     whole = hashes[0] if len(files) == 1 else None
     if len(files) != 1 and None not in hashes:
         lines = ''.join(f'{each}  {name}\n' for each, name in zip(hashes, sizes))
-        whole = hashlib.sha256(lines.encode()).hexdigest()
+        whole = hashlib.sha256(lines.encode(errors='surrogateescape')).hexdigest()  # names may be no UTF-8
     if len(sizes) > MOST_FILES_NAMED:
         sizes = {f'{len(sizes)} files': sum(sizes.values())}
     return {'name': path.name, 'files': sizes, 'sha256': whole, 'simulated': _is_simulated(path)}

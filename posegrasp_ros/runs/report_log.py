@@ -49,8 +49,9 @@ class ReportLog:
             if not self._is_in_place():
                 self._make_anew()
             self._write(line + b'\n')
-        except OSError:
+        except OSError as error:
             self.lost += 1
+            error.filename = error.filename or str(self.path)
             raise
         if self._most_part_bytes and self._bytes >= self._most_part_bytes:
             self._begin_part()

@@ -92,7 +92,7 @@ def with_grasps(named: NamedObject, gripper: Gripper, options: PlannerOptions | 
     :raises GraspError: when this gripper has none
     """
     card, mesh = named.card, named.mesh
-    if own_grasps and card is not None and card.grasps_path.is_file():
+    if own_grasps and card is not None and card.has_grasps:
         grasps = load_grasps(card.grasps_path, gripper, mesh)
     else:
         grasps = sample_grasps(mesh, gripper, np.random.default_rng(GRASP_SEED))

@@ -1,0 +1,47 @@
+"""What commands say: results on stdout, remarks on stderr, whatever names are in them and wherever they go."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+from posegrasp_ros.errors import BadInput, escaped_lines, one_line
+
+
+def show(text: str) -> None:
+    """Print a result of one or more lines.
+
+    A reader that has had enough, such as ``head``, ends no command.
+
+    :raises BadInput: when stdout cannot be written, such as on a full disk
+    """
+    _write(escaped_lines(text))
+
+
+def show_json(value: Any, indent: int | None = None) -> None:
+    """Print a result for a program; raises as :func:`show`."""
+    _write(json.dumps(value, indent=indent, default=str))
+
+
+def remark(text: str) -> None:
+    """Print one line on stderr."""
+    print(one_line(text), file=sys.stderr)
+
+
+def _write(text: str) -> None:
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        _discard_output()
+    except OSError as error:
+        _discard_output()
+        raise BadInput(f'stdout: expected a file or pipe that can be written: {error.strerror}') from error
+
+
+def _discard_output() -> None:
+    """What is still buffered goes nowhere, else the interpreter fails once more as it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

@@ -1,0 +1,27 @@
+"""A file is there whole or not at all, and what was wrong names it."""
+
+from __future__ import annotations
+
+import resource
+
+import pytest
+
+from posegrasp_ros.whole_file import write_whole
+
+
+def test_a_disk_that_is_full_leaves_what_was_there_and_is_named(tmp_path):
+    path = tmp_path / 'card.yaml'
+    write_whole(path, 'old')
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
+    try:
+        with pytest.raises(OSError, match=r'card\.yaml'):
+            write_whole(path, 'new' * 100)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert path.read_text() == 'old' and list(tmp_path.iterdir()) == [path]
+
+
+def test_names_that_utf_8_cannot_write_are_spelt_out(tmp_path):
+    write_whole(tmp_path / 'page.html', 'caf\udce9')
+    assert (tmp_path / 'page.html').read_text() == 'caf\\udce9'
