@@ -3,8 +3,8 @@
 from dataclasses import asdict
 
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction, RegisterEventHandler
-from launch_ros.event_handlers import OnStateTransition
+from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction, TimerAction
+from launch_ros.ros_adapters import get_ros_node
 
 from posegrasp_ros.bags.reader import BagReader, BagTopics
 from posegrasp_ros.ros.launching import (
@@ -18,26 +18,38 @@ from posegrasp_ros.ros.launching import (
     value,
 )
 
+LOOK_EVERY_S = 0.5
+
 
 def start(context):
-    """The nodes, and the player once perception is active; the launch ends with the bag."""
+    """The nodes, and the player once perception listens; the launch ends with the bag."""
     context.launch_configurations.update(topics_of(context))
-    perception = pipeline_node(context, 'perception', texts=('model', 'estimator', 'rectified'))
     # The nodes need a moment to find the player; the delay is in seconds.
     player = ExecuteProcess(cmd=['ros2', 'bag', 'play', value(context, 'bag'), '--clock', '--delay', '2',
                                  '--rate', value(context, 'rate')], output='screen')
     return [
-        # It loads the networks, and compiles on the first run: the longest of the three by far.
-        RegisterEventHandler(OnStateTransition(target_lifecycle_node=perception, goal_state='active',
-                                               entities=[player], handle_once=True)),
-        perception,
+        pipeline_node(context, 'perception', texts=('model', 'estimator', 'rectified')),
         pipeline_node(context, 'grasp_planner', texts=('model', 'gripper', 'base_frame', 'urdf', 'tip_frame',
                                                        'rectified'), numbers=('base_from_camera',)),
         pipeline_node(context, 'monitor', texts=('model', 'gripper', 'baselines', 'out', 'estimator')),
         end_with(player),
+        OpaqueFunction(function=play, args=[player]),
         *camera_transform(context, number_of(context, 'base_from_camera')),
         *rviz(context),
     ]
+
+
+def play(context, player):
+    """The player, or another look for whom it plays to.
+
+    Perception loads the networks, and compiles on the first run: it takes the longest of the three by far. Its
+    subscription tells that it is active: the event of that transition is lost where it comes before the launch has
+    found the node.
+    """
+    listeners = get_ros_node(context).get_subscriptions_info_by_topic(value(context, 'image'))
+    if any(listener.node_name == 'perception' for listener in listeners):
+        return [player]
+    return [TimerAction(period=LOOK_EVERY_S, actions=[OpaqueFunction(function=play, args=[player])])]
 
 
 def topics_of(context):

@@ -6,3 +6,5 @@ __version__ = '0.1.0'
 
 # MuJoCo reads this when it is first imported, by whichever module comes first: render without a screen.
 os.environ.setdefault('MUJOCO_GL', 'osmesa')
+# onnxruntime reads this when it is imported; else it reports usage, and warns where it has no home to write to.
+os.environ.setdefault('ORT_DISABLE_TELEMETRY', '1')

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
 from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from ros_harness import Harness, running
 from sensor_msgs.msg import CameraInfo
@@ -136,6 +138,16 @@ def test_an_unwritable_run_folder_is_reported_and_the_node_goes_on(scripted_mode
     assert str(folder) in capfd.readouterr().err
 
 
+def test_a_monitor_that_cannot_be_configured_begins_no_run(scripted_model, tmp_path):
+    with running(MonitorNode, model=str(scripted_model), out=str(tmp_path / 'run'), gripper='tongs') as harness:
+        assert harness.node.trigger_configure() == TransitionCallbackReturn.FAILURE
+        assert not (tmp_path / 'run').exists()
+        harness.node.set_parameters([Parameter('gripper', value='franka_hand')])
+        harness.start()
+        assert harness.probe.count_publishers('/monitor/verdict') == 1
+    assert [path.name for path in tmp_path.glob('run*')] == ['run']
+
+
 def test_a_lost_run_folder_is_made_anew_and_told(scripted_model, tmp_path, caplog):
     folder = tmp_path / 'run'
     with running(MonitorNode, model=str(scripted_model), out=str(folder), summary_every_s=1.0) as harness:
@@ -151,8 +163,7 @@ def test_a_lost_run_folder_is_made_anew_and_told(scripted_model, tmp_path, caplo
 
 
 def lose(folder: Path) -> None:
-    (folder / 'metrics.jsonl').unlink()
-    folder.rmdir()
+    shutil.rmtree(folder)
 
 
 def level_of_folder(arrays: list[DiagnosticArray]) -> bytes | None:

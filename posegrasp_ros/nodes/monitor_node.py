@@ -113,12 +113,14 @@ class MonitorNode(AutostartLifecycleNode):
         about = {'provenance': describe_run(card, seed=chosen.seed if chosen.seed >= 0 else None)}
         if chosen.estimator:
             about['estimator'] = chosen.estimator
-        self._run = LiveRun(target, load_ledger(chosen.baselines or None), self._keeper(), chosen.silence_s, about,
-                            self._pose_check(card), chosen.most_images, chosen.block_s, model=card.identity)
+        ledger, pose_check = load_ledger(chosen.baselines or None), self._pose_check(card)
         self._infos, self._camera = CameraInfoJoin(), None
-        self._prometheus = self._open_prometheus()
         self._verdict_out = self.publisher(DiagnosticArray, '~/verdict', qos.LATCHED)
         self._execution_out = self.publisher(DiagnosticArray, '~/execution_report', qos.RESULT)
+        self._prometheus = self._open_prometheus()
+        # Last: a monitor that cannot be configured begins no run.
+        self._run = LiveRun(target, ledger, self._keeper(), chosen.silence_s, about, pose_check,
+                            chosen.most_images, chosen.block_s, model=card.identity)
 
     def activate(self) -> None:
         # Drained in this order: what is said of an image comes after the image and its camera.

@@ -187,6 +187,7 @@ class AutostartLifecycleNode(LifecycleNode):
             self._diagnostics_out = self.publisher(DiagnosticArray, '/diagnostics', RESULT)
             self.configure()
         if not self._succeeds('configure', read_and_configure):
+            self._destroy_publishers()
             return TransitionCallbackReturn.FAILURE
         return super().on_configure(state)
 
@@ -223,8 +224,10 @@ class AutostartLifecycleNode(LifecycleNode):
         label = self._state_machine.current_state[1]
         if label == 'active':
             self._succeeds('drain', self.drain)
+        # Ctrl-C may also come in the middle of a transition.
+        if label in ('active', 'activating', 'deactivating'):
             self._succeeds('deactivate', self.deactivate)
-        if label in ('active', 'inactive'):
+        if label not in ('unconfigured', 'configuring', 'finalized'):
             self._succeeds('cleanup', self.cleanup)
 
     def _activate(self) -> None:
@@ -265,6 +268,9 @@ class AutostartLifecycleNode(LifecycleNode):
 
     def _release(self) -> None:
         self._succeeds('cleanup', self.cleanup)
+        self._destroy_publishers()
+
+    def _destroy_publishers(self) -> None:
         for publisher in [entity for entity in self._managed_entities if hasattr(entity, 'topic_name')]:
             self.destroy_lifecycle_publisher(publisher)
 

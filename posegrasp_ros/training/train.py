@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import onnx
 import torch
+import torch._dynamo  # before MuJoCo renders: the LLVM of Triton, in builds for GPUs, crashes after Mesa's
 import yaml
 from torch import nn
 
