@@ -26,7 +26,8 @@ from posegrasp_ros.resources import resource_path
 
 JUNK = st.one_of(
     st.none(), st.booleans(), st.integers(-10**400, 10**400), st.floats(), st.text(max_size=20),
-    st.binary(max_size=4), st.dates(), st.lists(st.floats(), max_size=17), st.dictionaries(st.text(max_size=3), st.floats(), max_size=2),
+    st.binary(max_size=4), st.dates(), st.lists(st.floats(), max_size=17),
+    st.dictionaries(st.text(max_size=3), st.floats(), max_size=2),
     st.sampled_from(['2026-13-45', '../..', '/dev/zero', '9' * 5000, '\x1b[31m', 'a\nb', '', ' ']))
 CALIBRATION = {'image_width': 640, 'image_height': 480,
                'camera_matrix': {'data': [600.0, 0, 320, 0, 600, 240, 0, 0, 1]},
