@@ -5,6 +5,8 @@ from dataclasses import asdict
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction, TimerAction
 from launch_ros.ros_adapters import get_ros_node
+from lifecycle_msgs.msg import State
+from lifecycle_msgs.srv import GetState
 
 from posegrasp_ros.bags.reader import BagReader, BagTopics
 from posegrasp_ros.ros.launching import (
@@ -18,11 +20,11 @@ from posegrasp_ros.ros.launching import (
     value,
 )
 
-LOOK_EVERY_S = 0.5
+LOOK_EVERY_S = 1.0
 
 
 def start(context):
-    """The nodes, and the player once perception listens; the launch ends with the bag."""
+    """The nodes, and the player once perception is active; the launch ends with the bag."""
     context.launch_configurations.update(topics_of(context))
     # The nodes need a moment to find the player; the delay is in seconds.
     player = ExecuteProcess(cmd=['ros2', 'bag', 'play', value(context, 'bag'), '--clock', '--delay', '2',
@@ -39,17 +41,22 @@ def start(context):
     ]
 
 
-def play(context, player):
-    """The player, or another look for whom it plays to.
+def play(context, player, state=None, answer=None):
+    """The player once perception is active, else another look.
 
-    Perception loads the networks, and compiles on the first run: it takes the longest of the three by far. Its
-    subscription tells that it is active: the event of that transition is lost where it comes before the launch has
-    found the node.
+    Perception loads the networks, and compiles on the first run: it takes the longest of the three by far. It is
+    asked, for the event of the transition is lost where it comes before the launch has found the node.
+
+    :param state: client of the service that tells it
+    :param answer: to the question of the last look
     """
-    listeners = get_ros_node(context).get_subscriptions_info_by_topic(value(context, 'image'))
-    if any(listener.node_name == 'perception' for listener in listeners):
+    state = state or get_ros_node(context).create_client(
+        GetState, f'/{value(context, "namespace").strip("/")}/perception/get_state'.replace('//', '/'))
+    if answer and answer.done() and answer.result().current_state.id == State.PRIMARY_STATE_ACTIVE:
         return [player]
-    return [TimerAction(period=LOOK_EVERY_S, actions=[OpaqueFunction(function=play, args=[player])])]
+    answer = state.call_async(GetState.Request()) if state.service_is_ready() else None
+    again = OpaqueFunction(function=play, args=[player, state, answer])
+    return [TimerAction(period=LOOK_EVERY_S, actions=[again])]
 
 
 def topics_of(context):
