@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import threading
@@ -10,12 +11,19 @@ from contextlib import contextmanager
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _last: int = signal.SIGINT
+# Whether a KeyboardInterrupt is on its way to the program's end already; None where it is not ours to end.
+_is_ending: bool | None = None
 
 
 def raise_interrupts() -> None:
     """From now on Ctrl-C and SIGTERM raise KeyboardInterrupt, also where the shell started us with Ctrl-C ignored,
-    as scripts do with what they start in the background."""
+    as scripts do with what they start in the background. The next one then ends the process at once."""
+    global _is_ending
+    _is_ending = False
     for number in SIGNALS:
+        # Registered first it runs last. As it ends, the interpreter gives up all handlers but this one, and the
+        # exit code would be lost.
+        atexit.register(signal.signal, number, signal.SIG_IGN)
         signal.signal(number, _interrupt)
 
 
@@ -64,7 +72,12 @@ def _remember(number: int) -> None:
 
 
 def _interrupt(number, stack) -> None:
+    global _is_ending
     _remember(number)
+    if _is_ending:
+        os._exit(exit_code())
+    if _is_ending is not None:
+        _is_ending = True
     raise KeyboardInterrupt
 
 
