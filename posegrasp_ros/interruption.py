@@ -65,7 +65,21 @@ def _remember(number: int) -> None:
 
 def _interrupt(number, stack) -> None:
     _remember(number)
+    if _is_importing(stack):
+        # A module of compiled code swallows the exception or stays half initialised: once more when it is there.
+        again = threading.Timer(0.05, os.kill, (os.getpid(), number))
+        again.daemon = True
+        again.start()
+        return
     raise KeyboardInterrupt
+
+
+def _is_importing(stack) -> bool:
+    while stack is not None:
+        if stack.f_code.co_filename.startswith('<frozen importlib'):
+            return True
+        stack = stack.f_back
+    return False
 
 
 @contextmanager
