@@ -94,7 +94,7 @@ def locked(path: Path, wait_s: float) -> Iterator[bool]:
 
     :param path: of the file to be worked on, which need not exist; its folder is made
     """
-    path = path.resolve()
+    path = Path(os.path.realpath(path))  # of links in a circle it makes no error
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path.with_name(f'.{path.name}.lock'))
     held = lock.acquire(wait_s)

@@ -76,9 +76,23 @@ def _interrupt(number, stack) -> None:
     _remember(number)
     if _is_ending:
         os._exit(exit_code())
+    if _is_importing(stack):
+        # A module of compiled code swallows the exception or stays half initialised: once more when it is there.
+        again = threading.Timer(0.05, os.kill, (os.getpid(), number))
+        again.daemon = True
+        again.start()
+        return
     if _is_ending is not None:
         _is_ending = True
     raise KeyboardInterrupt
+
+
+def _is_importing(stack) -> bool:
+    while stack is not None:
+        if stack.f_code.co_filename.startswith('<frozen importlib'):
+            return True
+        stack = stack.f_back
+    return False
 
 
 @contextmanager

@@ -14,6 +14,9 @@ from posegrasp_ros.errors import BadInput, quoted
 from posegrasp_ros.geometry import transform_from_pose
 from posegrasp_ros.metrics.baselines import METRIC_UNITS, UNIT_FACTORS
 
+# Beyond these, squares and cubes of a number leave what a computer counts with; no length or price is there.
+LEAST, MOST = 1e-9, 1e9
+
 
 def positive(text: str) -> int:
     """A count."""
@@ -37,12 +40,13 @@ def block(text: str) -> float:
 
 def above_zero(text: str) -> float:
     """A length or an angle that is there."""
-    return _number(float, text, 'a number above 0', lambda number: 0 < number < math.inf)
+    return _number(float, text, f'a number above 0, from {LEAST:g} to {MOST:g}',
+                   lambda number: LEAST <= number <= MOST)
 
 
 def not_negative(text: str) -> float:
     """A time that may be none."""
-    return _number(float, text, 'a number of at least 0', lambda number: 0 <= number < math.inf)
+    return _number(float, text, f'a number of at least 0, {MOST:g} at most', lambda number: 0 <= number <= MOST)
 
 
 def at_least_one(text: str) -> float:
@@ -81,7 +85,7 @@ def distance_range(text: str) -> tuple[float, float]:
 def value_range(text: str) -> tuple[float, float]:
     """Two numbers of at least 0, the lower first; one stands for both."""
     low, high = _pair(text) if ':' in text else 2 * (not_negative(text),)
-    if not 0 <= low <= high < math.inf:
+    if not 0 <= low <= high <= MOST:
         raise argparse.ArgumentTypeError(f'expected two numbers of at least 0, the lower first, '
                                          f'got {quoted(text)}')
     return low, high

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -13,9 +14,15 @@ def write_whole(path: Path, text: str, check: Callable[[Path], object] | None = 
 
     :param path: a link stays one, and what it leads to is written
     :param check: reads what was written, and raises where that is none; the old text stays then
-    :raises OSError: when the disk is full, or the folder cannot be written
+    :raises OSError: when the disk is full, the folder cannot be written, or the path is no regular file
     """
-    path = path.resolve()
+    try:
+        path = path.resolve()
+    except RuntimeError as error:  # links in a circle
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path)) from error
+    if path.exists() and not path.is_file():
+        # Renaming would put a file in the place of a device such as /dev/null.
+        raise OSError(errno.EINVAL, f'it is a {"folder" if path.is_dir() else "pipe or device"}', str(path))
     partial = path.with_name(f'.{path.name}.{os.getpid()}.partial')
     try:
         # Names of files may hold what UTF-8 has no way to write.

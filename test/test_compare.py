@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import re
 import shutil
 from pathlib import Path
 
@@ -221,3 +223,21 @@ def test_one_run_is_no_comparison(pair):
     for folders in (pair[:1], [pair[0], pair[0]]):
         with pytest.raises(FinishedRunError, match='at least two different run folders'):
             compare_runs(folders)
+
+
+@pytest.mark.parametrize(('name', 'spoil'), [
+    ('metrics.jsonl', lambda path: (path.unlink(), os.mkfifo(path))),
+    ('summary.json', lambda path: path.write_text(re.sub('"value": [0-9.]+', '"value": NaN', path.read_text()))),
+    ('summary.json', lambda path: path.write_text(path.read_text().replace('"unit": "m"', '"unit": "ell"', 1))),
+])
+def test_a_run_that_others_changed_is_refused_in_one_line(pair, tmp_path, capsys, name, spoil):
+    spoil(pair[1] / name)
+    assert main(['compare', *map(str, pair), '--out', str(tmp_path / 'out')]) == 2
+    assert name in capsys.readouterr().err
+
+
+def test_lines_and_states_of_any_depth_are_passed_over(pair):
+    for name in ('metrics.jsonl', 'run.json'):
+        with (pair[1] / name).open('a') as file:
+            file.write('[' * 100_000 + '\n')
+    assert difference(compare_runs(pair), 'position_error_median')

@@ -108,3 +108,14 @@ def wait_for_reports(path: Path, process: subprocess.Popen) -> None:
     while not (path.is_file() and path.read_bytes().count(b'\n') >= 3):
         assert process.poll() is None and time.monotonic() < until_s
         time.sleep(0.05)
+
+
+def test_a_signal_within_an_import_is_kept_for_later(tmp_path):
+    """Compiled modules swallow what is raised while they begin."""
+    (tmp_path / 'slow.py').write_text(
+        'import os, signal\ntry:\n    os.kill(os.getpid(), signal.SIGTERM)\n    sum(range(10**5))\n'
+        'except KeyboardInterrupt:\n    pass\n')
+    program = ('import time\nfrom posegrasp_ros.interruption import raise_interrupts\nraise_interrupts()\n'
+               'try:\n    import slow\n    time.sleep(20)\nexcept KeyboardInterrupt:\n    print("heard")\n')
+    done = subprocess.run([sys.executable, '-c', program], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout == 'heard\n', done.stderr

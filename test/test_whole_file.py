@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import resource
+from pathlib import Path
 
 import pytest
 
@@ -25,3 +27,13 @@ def test_a_disk_that_is_full_leaves_what_was_there_and_is_named(tmp_path):
 def test_names_that_utf_8_cannot_write_are_spelt_out(tmp_path):
     write_whole(tmp_path / 'page.html', 'caf\udce9')
     assert (tmp_path / 'page.html').read_text() == 'caf\\udce9'
+
+
+@pytest.mark.parametrize('make', [os.mkfifo, Path.mkdir, lambda path: path.symlink_to(path.name)])
+def test_what_is_no_file_is_not_replaced_by_one(tmp_path, make):
+    """Such as /dev/null, where root writes."""
+    make(tmp_path / 'card.yaml')
+    with pytest.raises(OSError, match=r'card\.yaml'):
+        write_whole(tmp_path / 'card.yaml', 'text')
+    assert [path.name for path in tmp_path.iterdir()] == ['card.yaml']
+    assert not (tmp_path / 'card.yaml').is_file()

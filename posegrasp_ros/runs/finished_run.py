@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
+from posegrasp_ros.data_files import check_is_file
 from posegrasp_ros.errors import BadInput
 from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.runs.folder import RunFolderError, read_summary
@@ -103,12 +105,13 @@ class FinishedRun:
     def _reports(self, stage: str) -> Iterator[tuple[FrameKey, StageReport, int | None]]:
         """A stage's reports; lines that are none, as a killed run may leave, are passed over."""
         for path in log_paths(self.folder):
+            check_is_file(path, FinishedRunError)
             with path.open(encoding='utf-8', errors='replace') as file:
                 for line in file:
                     try:
                         fields = json.loads(line)
                         report = StageReport.from_dict(fields)
-                    except ValueError:
+                    except (ValueError, RecursionError):
                         continue
                     if report.stage == stage and fields.get('estimator', self.estimator) == self.estimator:
                         yield FrameKey(fields.get('bag', ''), report.stamp_ns), report, fields.get('block')
@@ -119,7 +122,7 @@ def load_runs(folders: list[Path]) -> list[FinishedRun]:
 
     :raises FinishedRunError: when there are fewer, one is named twice, or one holds no run
     """
-    resolved = [folder.resolve() for folder in folders]
+    resolved = [Path(os.path.realpath(folder)) for folder in folders]
     if len(resolved) < 2 or len(set(resolved)) < len(resolved):
         raise FinishedRunError('compare: expected at least two different run folders, got '
                                + (', '.join(map(str, folders)) or 'none'))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from posegrasp_ros.data_files import read_json
+from posegrasp_ros.data_files import check_is_file, read_json
 from posegrasp_ros.errors import BadInput, quoted
 from posegrasp_ros.file_lock import FileLock
 from posegrasp_ros.metrics.stage_report import StageReport
@@ -145,11 +145,12 @@ def read_reports(path: str | Path) -> tuple[list[StageReport], list[str]]:
         raise RunFolderError(f'{Path(path) / REPORTS_NAME}: no such file; expected the reports of a run')
     reports, warnings = [], []
     for part in paths:
+        check_is_file(part, RunFolderError)
         with part.open(encoding='utf-8', errors='replace') as file:
             for number, line in enumerate(file, start=1):
                 try:
                     reports.append(StageReport.from_dict(json.loads(line)))
-                except ValueError as error:
+                except (ValueError, RecursionError) as error:
                     warnings.append(f'{part}: line {number}: not a report, left out: {error}')
     return reports, warnings
 

@@ -9,6 +9,8 @@ import platform
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from posegrasp_ros.data_files import read_json
+from posegrasp_ros.errors import BadInput
 from posegrasp_ros.file_lock import is_locked
 from posegrasp_ros.whole_file import write_whole
 
@@ -53,9 +55,9 @@ class RunState:
 def read_state(folder: Path) -> RunState | None:
     """What a run folder says of itself; None for runs of versions that said nothing, and what cannot be read."""
     try:
-        found = json.loads((folder / STATE_NAME).read_text(encoding='utf-8'))
+        found = read_json(folder / STATE_NAME, BadInput)
         return RunState(str(found['word']), int(found['pid']), str(found['host']), str(found['since']))
-    except (OSError, ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError):
         return None
 
 

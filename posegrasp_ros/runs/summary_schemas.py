@@ -6,6 +6,7 @@ from typing import Any
 
 import jsonschema
 
+from posegrasp_ros.display import SHOWN_UNITS
 from posegrasp_ros.feasibility import SCHEMA as FEASIBILITY
 from posegrasp_ros.metrics import picks, summary
 from posegrasp_ros.metrics.baselines import METRIC_UNITS
@@ -32,13 +33,14 @@ TEXT, FLAG = {'type': 'string'}, {'type': 'boolean'}
 NUMBER, COUNT = {'type': 'number', 'minimum': -1e300, 'maximum': 1e300}, {'type': 'integer', 'minimum': 0}
 INTERVAL = _or_null(_list(NUMBER, minItems=2, maxItems=2))
 PERCENTILES = {'percentiles': _list(_or_null(NUMBER), minItems=101, maxItems=101)}
-METRIC = _object({'value': _or_null(NUMBER), 'unit': TEXT, 'interval': INTERVAL, 'n': COUNT})
+UNIT = {'enum': list(SHOWN_UNITS)}
+METRIC = _object({'value': _or_null(NUMBER), 'unit': UNIT, 'interval': INTERVAL, 'n': COUNT})
 # What has been measured has a value.
 METRIC['if'] = {'properties': {'n': {'minimum': 1}}}
 METRIC['then'] = {'properties': {'value': NUMBER}}
 VERDICT = _object({
     'metric': TEXT, 'entry': TEXT, 'kind': TEXT, 'value': _or_null(NUMBER), 'interval': INTERVAL,
-    'reference': NUMBER, 'unit': TEXT, 'direction': TEXT, 'fair': FLAG,
+    'reference': NUMBER, 'unit': UNIT, 'direction': TEXT, 'fair': FLAG,
     'verdict': {'enum': ['better', 'worse', 'inconclusive']}})
 STAGE = _object({'inputs': COUNT, 'answered': COUNT, 'coverage': _or_null(NUMBER),
                  'latency_ms': _or_null(_object({'p50': NUMBER, 'p95': NUMBER, 'p99': NUMBER}))})
@@ -64,7 +66,7 @@ SUMMARY = _object({
     'failures': _each(COUNT),
     'frames': _object({'seen': COUNT, 'with_object': COUNT, 'without_object': COUNT, 'blocks': COUNT,
                        'block_s': {'type': 'number', 'exclusiveMinimum': 0, 'maximum': 1e9}}),
-    'distributions': _each(_or_null(_object({'unit': TEXT, **PERCENTILES}))),
+    'distributions': _each(_or_null(_object({'unit': UNIT, **PERCENTILES}))),
     'latency': _each(_or_null(_object(PERCENTILES))),
     'calibration': CALIBRATION,
     'next': _object({'text': TEXT, 'metrics': _list(_object({'metric': TEXT, 'action': TEXT, 'why': TEXT}))}),
@@ -88,7 +90,11 @@ STUDY = _object({
     'verdict': _object({'word': TEXT, 'reasons': _list(_object({'name': TEXT, 'text': TEXT})),
                         'changes': _list(_object({'name': TEXT}))})}, complete=FLAG)
 SCHEMAS = {summary.SCHEMA: SUMMARY, picks.SCHEMA: PICKS, FEASIBILITY: STUDY}
-_VALIDATORS = {name: jsonschema.Draft202012Validator(schema) for name, schema in SCHEMAS.items()}
+# Python reads NaN and Infinity from JSON, and NaN is within all limits.
+_TYPES = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine(
+    'number', lambda _, value: isinstance(value, (int, float)) and not isinstance(value, bool) and value == value)
+_Validator = jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=_TYPES)
+_VALIDATORS = {name: _Validator(schema) for name, schema in SCHEMAS.items()}
 
 
 def summary_problem(document: Any, schema: str = summary.SCHEMA) -> str:
