@@ -78,7 +78,7 @@ def test_joint_that_only_mimics_may_be_left_out(tmp_path, gripper, grasp_set):
     (lambda d: d.update(format='graspit'), "format: expected isaac_grasp, got 'graspit'"),
     (lambda d: d.update(format_version=2.0), 'format_version: expected 1.0, got 2.0'),
     (lambda d: d.update(grasps={}), 'grasps: expected at least one grasp'),
-    (lambda d: d.pop('object_frame'), 'object_frame: expected a name, got nothing'),
+    (lambda d: d.pop('object_frame'), 'object_frame: expected a name in one line, got nothing'),
     (lambda d: d['grasps']['g0'].update(confidence=7), 'grasps.g0.confidence: expected a number between 0 and 1'),
     (lambda d: d['grasps']['g0'].update(position=[0, 0, 'x']), 'grasps.g0.position: expected 3 numbers'),
     (lambda d: d['grasps']['g0']['orientation'].update(w=0, xyz=[0, 0, 0]), 'grasps.g0.orientation: expected a'),
