@@ -43,8 +43,8 @@ def test_object_wider_than_the_opening_is_refused(mesh_file, capsys):
 
 
 @pytest.mark.parametrize('solid, expected', [
-    (trimesh.creation.box((120, 60, 45)), 'expected a size in metres between 0.005 and 2, got 120 (millimetres? '
-                                          'scale it by 0.001)'),
+    (trimesh.creation.box((120, 60, 45)), 'expected a size in metres between 0.005 and 2, got 120; is it in '
+                                          'millimetres (0.12 m, scale by 0.001)'),
     (trimesh.Trimesh([[0, 0, 0], [0.1, 0, 0], [0, 0.1, 0]], [[0, 1, 2]]), 'give the surface a thickness'),
 ])
 def test_mesh_in_millimetres_or_without_volume_is_refused(tmp_path, capsys, solid, expected):
