@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 PICKS ?= 20
 SEED ?= 1
 TESTS ?= test
+MINUTES ?= 1
 
 # The tests run on what users get: the wheel made from the source distribution, in an environment outside the
 # checkout. The environment is made anew when setup.py changes; the wheel is built and installed every time.
@@ -46,8 +47,8 @@ test: wheel osmesa  ## Build and install the wheel, run all tests (or TESTS=test
 test-fast: setup  ## Run all tests (or TESTS=...) on the checkout as it is
 	$(BIN)/python -m pytest -q $(TESTS)
 
-fuzz: setup  ## Hand damaged files and messages to every reader, a minute each
-	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -q test/test_fuzz_readers.py test/test_fuzz_files.py
+fuzz: setup  ## Hand damaged files and messages to every reader, MINUTES=1 of processor time each
+	FUZZ_MINUTES=$(MINUTES) $(BIN)/python -m pytest -q test/test_fuzz_readers.py test/test_fuzz_files.py
 
 lint: setup  ## Check style
 	$(BIN)/ruff check .

@@ -20,7 +20,7 @@ from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.node_processes import free_domain
 from posegrasp_ros.ros import messages
 
-WAIT_S = 10.0
+WAIT_S = 30.0
 
 
 class Harness:

@@ -1,6 +1,6 @@
 """Whatever a reader is handed, it answers with data or with one line: nothing else comes out of it.
 
-``make fuzz`` tries for a minute a reader instead of a few examples.
+``make fuzz`` tries for minutes a reader instead of a few examples.
 """
 
 from __future__ import annotations
