@@ -258,7 +258,7 @@ def test_an_estimator_that_does_not_exist_fails_configure(scripted_model, capfd)
 
 
 MS = 1_000_000
-SLOP_MS = 4000
+SLOP_MS = 1000
 
 
 def depth(stamp_ns: int, millimetres: int, width: int = 64, encoding: str = '16UC1') -> Image:
