@@ -15,7 +15,7 @@ from posegrasp_ros.grasping.library import load_grasps
 from posegrasp_ros.grasping.planner import GraspPlanner
 from posegrasp_ros.grasping.scene import Scene
 from posegrasp_ros.overlay import draw_overlay
-from posegrasp_ros.resources import resource_path
+from posegrasp_ros.runtime.resources import resource_path
 from posegrasp_ros.simulation.scene import DEFAULT_BASE_FROM_CAMERA, sample_scene
 from posegrasp_ros.simulation.world import World
 

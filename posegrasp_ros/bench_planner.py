@@ -12,7 +12,7 @@ from posegrasp_ros.grasping.gripper import Gripper
 from posegrasp_ros.grasping.library import GraspSet, load_grasps
 from posegrasp_ros.grasping.planner import GraspPlanner
 from posegrasp_ros.grasping.scene import BoxObstacle, Scene
-from posegrasp_ros.processors import usable_cpus
+from posegrasp_ros.runtime.cpu import usable_cpus
 
 POSITION_ERROR_M, TURN_ERROR_RAD = 0.005, np.radians(3.0)
 WARM_UP = 10

@@ -9,7 +9,7 @@ import numpy as np
 
 from posegrasp_ros.camera import Camera, CameraError
 from posegrasp_ros.camera_info import StatedCamera
-from posegrasp_ros.fields import Fields
+from posegrasp_ros.runtime.yaml_fields import Fields
 
 REGION = ('x_offset', 'y_offset', 'width', 'height')
 

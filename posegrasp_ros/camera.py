@@ -8,8 +8,8 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from posegrasp_ros.errors import BadInput, quoted
 from posegrasp_ros.lens import DISTORTION_LENGTHS, fold_tangent
+from posegrasp_ros.runtime.errors import BadInput, quoted
 
 # How near a ray comes to the pixel that it is asked for, where the lens model has one.
 RAY_PRECISION_PX = 1e-3

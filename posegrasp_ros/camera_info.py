@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from posegrasp_ros.camera import Camera, CameraError
-from posegrasp_ros.errors import quoted
 from posegrasp_ros.geometry import rotation_angle
 from posegrasp_ros.lens import DISTORTION_LENGTHS, OPEN_NAMES, OTHER_NAMES, lens_model
+from posegrasp_ros.runtime.errors import quoted
 
 RECTIFIED = ('auto', 'yes', 'no')
 # Words in the names of topics and frames that tell, as image_proc and drivers use them.

@@ -6,8 +6,8 @@ import errno
 import sys
 from typing import NoReturn
 
-from posegrasp_ros.errors import BadInput, PipelineFailed, one_line
-from posegrasp_ros.interruption import end_at_interrupts, exit_code, raise_interrupts
+from posegrasp_ros.runtime.errors import BadInput, PipelineFailed, one_line
+from posegrasp_ros.runtime.interrupt import end_at_interrupts, exit_code, raise_interrupts
 
 BAD_INPUT, PIPELINE_FAILED = 2, 4
 # Of files that were opened before, where Python does not say of which.

@@ -18,7 +18,7 @@ from posegrasp_ros.images import (
     flat_bytes,
     to_bgr,
 )
-from posegrasp_ros.limits import MESSAGE_MEGABYTES, most_message_bytes, most_pixels
+from posegrasp_ros.runtime.limits import MESSAGE_MEGABYTES, most_message_bytes, most_pixels
 
 # What Pillow calls the codecs of image_transport, of photographs and of BOP datasets.
 CODECS = ('JPEG', 'PNG', 'TIFF', 'WEBP', 'BMP')

@@ -13,14 +13,14 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from posegrasp_ros.commands.output import show
-from posegrasp_ros.errors import BadInput, PipelineFailed, one_line
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.graph import NODES
 from posegrasp_ros.node_processes import NodeProcesses, free_domain
 from posegrasp_ros.report.run_report import format_table
-from posegrasp_ros.resources import model_folder
 from posegrasp_ros.runs.folder import REPORT_NAME, REPORTS_NAME, SUMMARY_NAME
+from posegrasp_ros.runtime.console import show
+from posegrasp_ros.runtime.errors import BadInput, PipelineFailed, one_line
+from posegrasp_ros.runtime.resources import model_folder
 
 POLL_S = 0.1
 # On a machine under load the nodes take minutes to import, compile and find one another, and the monitor may be

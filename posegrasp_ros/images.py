@@ -7,8 +7,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from posegrasp_ros.errors import BadInput
-from posegrasp_ros.limits import MEGAPIXELS, most_pixels
+from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.limits import MEGAPIXELS, most_pixels
 
 
 class Layout(NamedTuple):

@@ -13,10 +13,10 @@ import numpy as np
 import trimesh
 
 from posegrasp_ros import colour_atlas
-from posegrasp_ros.data_files import check_is_file
-from posegrasp_ros.errors import BadInput
 from posegrasp_ros.geometry import Symmetry, make_transform, rotation_from_vector
 from posegrasp_ros.mesh_files import MeshFiles, read_mesh_bytes, size_problem
+from posegrasp_ros.runtime.data_files import check_is_file
+from posegrasp_ros.runtime.errors import BadInput
 
 LEAST_SIZE_M, MOST_SIZE_M = 0.005, 2.0
 NO_VOLUME_M3 = 1e-9

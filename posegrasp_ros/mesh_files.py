@@ -11,7 +11,7 @@ from pathlib import Path, PureWindowsPath
 from PIL import Image, UnidentifiedImageError
 from trimesh.resolvers import Resolver
 
-from posegrasp_ros.limits import MEGAPIXELS, MESH_MEGABYTES, most_mesh_bytes, most_pixels
+from posegrasp_ros.runtime.limits import MEGAPIXELS, MESH_MEGABYTES, most_mesh_bytes, most_pixels
 
 TEXTS = ('.obj', '.mtl', '.dae', '.ply', '.off', '.x3d')
 IMAGES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.tga', '.webp')

@@ -15,9 +15,9 @@ from typing import Any
 
 import yaml
 
-from posegrasp_ros.errors import BadInput
 from posegrasp_ros.graph import NODES, remappings
-from posegrasp_ros.resources import resource_path
+from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.resources import resource_path
 
 # The monitor writes its report when it ends, which takes a minute on a machine under load.
 END_WITHIN_S = {signal.SIGINT: 90.0, signal.SIGTERM: 5.0, signal.SIGKILL: 5.0}

@@ -16,7 +16,7 @@ import posegrasp_ros
 from posegrasp_ros.bags.writer import BagWriter
 from posegrasp_ros.mesh import load_mesh
 from posegrasp_ros.node_processes import node_environment
-from posegrasp_ros.resources import resource_path
+from posegrasp_ros.runtime.resources import resource_path
 
 # Before anything imports rclpy. Each test that uses ROS takes a domain of its own, never that of a running robot.
 os.environ.pop('ROS_DOMAIN_ID', None)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
-from posegrasp_ros.resources import resource_path
+from posegrasp_ros.runtime.resources import resource_path
 
 onnx = pytest.importorskip('onnx', reason='networks of one constant are made with onnx')
 BOX_CARD = {

@@ -15,7 +15,7 @@ from posegrasp_ros.feasibility.attainable.views import SightError, View, sample_
 from posegrasp_ros.feasibility.attainable.weak_direction import weakest_direction, words_of
 from posegrasp_ros.geometry import perturb, transform_points
 from posegrasp_ros.mesh import Mesh, load_mesh
-from posegrasp_ros.resources import resource_path
+from posegrasp_ros.runtime.resources import resource_path
 
 CAMERA = Camera.from_field_of_view(640, 480, np.radians(60))
 

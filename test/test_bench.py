@@ -8,9 +8,9 @@ import pytest
 
 from posegrasp_ros.bench import bench, peak_resident_mb, resident_mb, simulated_images
 from posegrasp_ros.estimation.model_card import load_model_card
-from posegrasp_ros.processors import usable_cpus
-from posegrasp_ros.resources import resource_path
 from posegrasp_ros.runs.provenance import describe_run
+from posegrasp_ros.runtime.cpu import usable_cpus
+from posegrasp_ros.runtime.resources import resource_path
 
 
 @pytest.fixture

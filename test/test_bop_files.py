@@ -23,7 +23,7 @@ from posegrasp_ros.evaluation.evaluate import EvaluateOptions, evaluate_bags
 from posegrasp_ros.geometry import NO_SYMMETRY, make_transform, rotation_from_vector
 from posegrasp_ros.mesh import load_mesh
 from posegrasp_ros.metrics.pose_errors import STATED_NEED
-from posegrasp_ros.resources import resource_path
+from posegrasp_ros.runtime.resources import resource_path
 
 MESH = load_mesh(resource_path('models/box/mesh.obj'))
 IMAGE = np.full((48, 64, 3), 90, np.uint8)

@@ -18,7 +18,7 @@ from posegrasp_ros.camera import CameraError
 from posegrasp_ros.cli import main
 from posegrasp_ros.estimation.model_card import sha256_of
 from posegrasp_ros.estimation.yolo_pose import Layout
-from posegrasp_ros.resources import resource_path
+from posegrasp_ros.runtime.resources import resource_path
 
 CALIBRATION = {
     'image_width': 640, 'image_height': 480, 'camera_name': 'bench', 'distortion_model': 'plumb_bob',

@@ -15,7 +15,7 @@ import yaml
 from posegrasp_ros.bags.reader import BagWriter, read_frames
 from posegrasp_ros.cli import main
 from posegrasp_ros.estimation.model_card import write_card
-from posegrasp_ros.resources import resource_path
+from posegrasp_ros.runtime.resources import resource_path
 
 
 @pytest.fixture(scope='module')

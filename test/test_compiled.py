@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from posegrasp_ros import compiled as module
-from posegrasp_ros.compiled import KeptCode, cache_folder, compiled
+from posegrasp_ros.runtime import numba_cache as module
+from posegrasp_ros.runtime.numba_cache import KeptCode, cache_folder, compiled
 
 
 def twice(number):
@@ -82,7 +82,7 @@ def test_without_a_folder_nothing_is_kept_anywhere(folder, monkeypatch, caplog):
 
 
 def test_two_processes_that_compile_at_once_keep_both_signatures(tmp_path):
-    (tmp_path / 'ours.py').write_text('from posegrasp_ros.compiled import compiled\n\n\n'
+    (tmp_path / 'ours.py').write_text('from posegrasp_ros.runtime.numba_cache import compiled\n\n\n'
                                       '@compiled\ndef half(number):\n    return number / 2\n')
     code = 'import sys, ours; print(ours.half(eval(sys.argv[1])), sum(ours.half.stats.cache_hits.values()))'
 

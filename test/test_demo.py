@@ -9,7 +9,7 @@ import pytest
 from posegrasp_ros import demo
 from posegrasp_ros.cli import main
 from posegrasp_ros.demo import GIVE_UP_AFTER_S, DemoError, watch
-from posegrasp_ros.errors import PipelineFailed
+from posegrasp_ros.runtime.errors import PipelineFailed
 
 
 class Nodes:

@@ -7,7 +7,7 @@ from posegrasp_ros.camera import Camera
 from posegrasp_ros.geometry import invert, look_at, make_transform, perturb, transform_points
 from posegrasp_ros.grasping.depth_obstacles import AROUND_M, CUBE_M, DepthObstacles
 from posegrasp_ros.mesh import load_mesh
-from posegrasp_ros.resources import resource_path
+from posegrasp_ros.runtime.resources import resource_path
 
 MESH = load_mesh(resource_path('models/box/mesh.obj'))
 CAMERA = Camera.from_field_of_view(320, 240, 1.0)

@@ -12,7 +12,7 @@ from posegrasp_ros.estimation.create import create_estimator
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.geometry import vector_from_rotation
 from posegrasp_ros.packed_image import PackedImage
-from posegrasp_ros.resources import model_folder
+from posegrasp_ros.runtime.resources import model_folder
 
 WIDTH, HEIGHT = 640, 480
 # Millimetres and degrees from the pose of bgr8; the second where colours are seen at fewer pixels.

@@ -8,9 +8,9 @@ import pytest
 
 from posegrasp_ros.cli import main
 from posegrasp_ros.commands.parser import log_in_lines
-from posegrasp_ros.errors import LONGEST_LINE, BadInput, PipelineFailed, escaped_lines, one_line, quoted
 from posegrasp_ros.metrics.baselines import load_ledger
 from posegrasp_ros.report.table import aligned
+from posegrasp_ros.runtime.errors import LONGEST_LINE, BadInput, PipelineFailed, escaped_lines, one_line, quoted
 
 FORGED = 'a\nposegrasp: error: forged\x1b[2J\r\u202e\u2028b'
 SPELT_OUT = 'a\\nposegrasp: error: forged\\x1b[2J\\r\\u202e\\u2028b'

@@ -6,7 +6,6 @@ import pytest
 from conftest import simulated_frames
 
 from posegrasp_ros.camera import Camera, CameraError
-from posegrasp_ros.errors import BadInput
 from posegrasp_ros.estimation import network
 from posegrasp_ros.estimation.create import create_estimator
 from posegrasp_ros.estimation.estimator import PoseEstimator
@@ -14,7 +13,8 @@ from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.geometry import rotation_angle
 from posegrasp_ros.metrics.instances import count_instances
 from posegrasp_ros.metrics.pose_errors import ErrorTarget, Tolerance
-from posegrasp_ros.resources import resource_path
+from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.resources import resource_path
 from posegrasp_ros.simulation.instances import sample_scene_of_several
 from posegrasp_ros.simulation.world import World
 

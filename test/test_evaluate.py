@@ -26,9 +26,9 @@ from posegrasp_ros.grasping.library import load_grasps
 from posegrasp_ros.grasping.planner import GraspPlanner
 from posegrasp_ros.mesh import load_mesh
 from posegrasp_ros.metrics.pose_errors import STATED_NEED, ErrorTarget
-from posegrasp_ros.resources import resource_path
 from posegrasp_ros.runs.finished_run import FinishedRun
 from posegrasp_ros.runs.folder import read_reports
+from posegrasp_ros.runtime.resources import resource_path
 
 SECOND = 1_000_000_000
 CAMERA = Camera.from_field_of_view(64, 48, 1.0)

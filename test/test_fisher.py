@@ -25,7 +25,7 @@ from posegrasp_ros.feasibility.attainable.image_information import (
 from posegrasp_ros.feasibility.attainable.views import sample_views
 from posegrasp_ros.geometry import invert, perturb, rotation_from_vector, transform_points
 from posegrasp_ros.mesh import Mesh, load_mesh
-from posegrasp_ros.resources import resource_path
+from posegrasp_ros.runtime.resources import resource_path
 from posegrasp_ros.simulation.object_renderer import ObjectRenderer
 
 CAMERA = Camera.from_field_of_view(640, 480, np.radians(60))

@@ -16,13 +16,13 @@ from fuzzing import fuzzed
 from hypothesis import strategies as st
 
 from posegrasp_ros.calibration_file import load_camera
-from posegrasp_ros.errors import BadInput
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.library import load_grasps
 from posegrasp_ros.mesh import load_mesh
 from posegrasp_ros.metrics.baselines import load_ledger
-from posegrasp_ros.resources import resource_path
+from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.resources import resource_path
 
 JUNK = st.one_of(
     st.none(), st.booleans(), st.integers(-10**400, 10**400), st.floats(), st.text(max_size=20),

@@ -6,7 +6,7 @@ import yaml
 
 from posegrasp_ros.geometry import invert
 from posegrasp_ros.grasping.gripper import GripperError, load_gripper, shipped_grippers
-from posegrasp_ros.resources import resource_path
+from posegrasp_ros.runtime.resources import resource_path
 
 SHIPPED = resource_path('config/grippers/franka_hand.yaml')
 EACH_SHIPPED = pytest.mark.parametrize('name', ['franka_hand', 'robotiq_2f_85', 'robotiq_2f_140'])

@@ -10,7 +10,7 @@ from posegrasp_ros.grasping.obstruction import GripperBoxes, touches
 from posegrasp_ros.grasping.scene import BoxObstacle, Scene, SceneError, SphereObstacle
 from posegrasp_ros.grasping.swept_boxes import STEP_M
 from posegrasp_ros.mesh import load_mesh
-from posegrasp_ros.resources import resource_path
+from posegrasp_ros.runtime.resources import resource_path
 
 GRIPPER = load_gripper()
 RNG = np.random.default_rng(0)

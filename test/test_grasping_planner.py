@@ -20,7 +20,7 @@ from posegrasp_ros.grasping.reach import ReachSphere
 from posegrasp_ros.grasping.sampling import sample_grasps
 from posegrasp_ros.grasping.scene import BoxObstacle, Scene, SphereObstacle
 from posegrasp_ros.mesh import Mesh
-from posegrasp_ros.resources import resource_path
+from posegrasp_ros.runtime.resources import resource_path
 
 GRIPPER = load_gripper()
 DOWN = np.diag([1.0, -1.0, -1.0, 1.0])

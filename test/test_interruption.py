@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from posegrasp_ros.interruption import exit_code, interrupt_noted, raise_interrupts
+from posegrasp_ros.runtime.interrupt import exit_code, interrupt_noted, raise_interrupts
 
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 MANY = 60  # recordings of five frames
@@ -115,7 +115,7 @@ def test_a_signal_within_an_import_is_kept_for_later(tmp_path):
     (tmp_path / 'slow.py').write_text(
         'import os, signal\ntry:\n    os.kill(os.getpid(), signal.SIGTERM)\n    sum(range(10**5))\n'
         'except KeyboardInterrupt:\n    pass\n')
-    program = ('import time\nfrom posegrasp_ros.interruption import raise_interrupts\nraise_interrupts()\n'
+    program = ('import time\nfrom posegrasp_ros.runtime.interrupt import raise_interrupts\nraise_interrupts()\n'
                'try:\n    import slow\n    time.sleep(20)\nexcept KeyboardInterrupt:\n    print("heard")\n')
     done = subprocess.run([sys.executable, '-c', program], cwd=tmp_path, capture_output=True, text=True)
     assert done.stdout == 'heard\n', done.stderr

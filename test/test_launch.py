@@ -11,9 +11,9 @@ import yaml
 
 from posegrasp_ros.bags.reader import BagError, BagFrame, BagWriter
 from posegrasp_ros.camera import Camera
-from posegrasp_ros.errors import BadInput
 from posegrasp_ros.graph import NODES
-from posegrasp_ros.resources import resource_path
+from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.resources import resource_path
 
 FILES = sorted(resource_path('launch').glob('*.launch.py'))
 HAS_LAUNCH = importlib.util.find_spec('launch_ros') is not None

@@ -15,7 +15,7 @@ from posegrasp_ros.metrics.gate import check_gate
 from posegrasp_ros.metrics.ledger_file import add_run
 from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport
-from posegrasp_ros.resources import resource_path
+from posegrasp_ros.runtime.resources import resource_path
 
 PROVENANCE = {'package': 'posegrasp_ros 1.2.3', 'time': '2026-11-20T10:00:00+00:00', 'bags': [{'name': 'scenes'}],
               'model': {'name': 'box', 'sha256': '0123456789abcdef'},

@@ -6,7 +6,6 @@ from functools import partial
 import numpy as np
 import pytest
 
-from posegrasp_ros.errors import BadInput
 from posegrasp_ros.geometry import make_transform
 from posegrasp_ros.metrics.baselines import load_ledger
 from posegrasp_ros.metrics.liveness import ERROR, OK, STALE, WARN, Health
@@ -18,6 +17,7 @@ from posegrasp_ros.metrics.stage_report import STAGES, StageReport
 from posegrasp_ros.runs.folder import read_reports
 from posegrasp_ros.runs.keeper import RunKeeper
 from posegrasp_ros.runs.live_run import LiveRun
+from posegrasp_ros.runtime.errors import BadInput
 
 TARGET = ErrorTarget(np.random.default_rng(0).uniform(-0.05, 0.05, (100, 3)), 0.17)
 POSE = make_transform(None, (0.0, 0.0, 0.6))

@@ -7,8 +7,8 @@ from posegrasp_ros.estimation.estimate import PoseEstimate
 from posegrasp_ros.geometry import make_transform, rotation_from_vector
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.plan import PlannedGrasp
-from posegrasp_ros.resources import resource_path
 from posegrasp_ros.ros import markers, messages
+from posegrasp_ros.runtime.resources import resource_path
 
 HEADER = messages.to_header(5, 'camera')
 POSE = make_transform(rotation_from_vector([0.1, 0.2, 0.3]), (0.1, 0.0, 0.5))

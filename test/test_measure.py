@@ -10,7 +10,7 @@ from posegrasp_ros.estimation.decoders import sigmoid
 from posegrasp_ros.estimation.model_card import SCORE_FIGURES, load_model_card
 from posegrasp_ros.metrics.calibration import expected_calibration_error
 from posegrasp_ros.metrics.pose_errors import STATED_NEED
-from posegrasp_ros.resources import resource_path
+from posegrasp_ros.runtime.resources import resource_path
 from posegrasp_ros.training import measure
 
 SPREAD = np.array([0.001, 0.001, 0.004, 0.01, 0.01, 0.005])

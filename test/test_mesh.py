@@ -13,7 +13,7 @@ from PIL import Image
 
 from posegrasp_ros.estimation.scripted import surface_points
 from posegrasp_ros.mesh import Mesh, MeshError, load_mesh, save_mesh
-from posegrasp_ros.resources import resource_path
+from posegrasp_ros.runtime.resources import resource_path
 
 CORNERS = [(x, y, z) for x in (0, 1) for y in (0, 1) for z in (0, 1)]
 QUADS = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]

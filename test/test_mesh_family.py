@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from posegrasp_ros.errors import BadInput
 from posegrasp_ros.mesh import load_mesh
 from posegrasp_ros.mesh_family import FAMILY, family_object, main
+from posegrasp_ros.runtime.errors import BadInput
 
 
 @pytest.mark.parametrize('name', FAMILY)

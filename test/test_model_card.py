@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import yaml
 
-from posegrasp_ros.errors import BadInput
 from posegrasp_ros.estimation.estimator import PoseEstimator
 from posegrasp_ros.estimation.model_card import ModelCardError, load_model_card, sha256_of, write_card
 from posegrasp_ros.geometry import transform_points
-from posegrasp_ros.resources import resource_path
+from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.resources import resource_path
 
 
 @pytest.fixture

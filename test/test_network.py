@@ -15,8 +15,8 @@ from posegrasp_ros.estimation.model_card import ModelCardError, NetworkCard, loa
 from posegrasp_ros.estimation.network import Network
 from posegrasp_ros.estimation.network_trial import try_network
 from posegrasp_ros.estimation.onnx_files import OnnxFileError, network_files, network_sha256
-from posegrasp_ros.file_hash import sha256_of
-from posegrasp_ros.resources import resource_path
+from posegrasp_ros.runtime.file_hash import sha256_of
+from posegrasp_ros.runtime.resources import resource_path
 
 SIZE = (64, 48)
 

@@ -18,9 +18,9 @@ from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.evaluation.evaluate import EvaluateOptions, evaluate_bags
 from posegrasp_ros.nodes.monitor_node import MonitorNode
 from posegrasp_ros.nodes.perception_node import PerceptionNode
-from posegrasp_ros.resources import resource_path
 from posegrasp_ros.ros import messages
 from posegrasp_ros.runs.folder import read_reports
+from posegrasp_ros.runtime.resources import resource_path
 from posegrasp_ros.simulation.record import record
 
 ACCURACY = ('position_error_median', 'rotation_error_median', 'recall_1cm_5deg', 'add_recall_10pct', 'ar_mssd',

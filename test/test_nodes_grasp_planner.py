@@ -14,9 +14,9 @@ from posegrasp_ros.geometry import invert, look_at, make_transform
 from posegrasp_ros.grasping.plan import REASONS
 from posegrasp_ros.mesh import load_mesh
 from posegrasp_ros.nodes.grasp_planner_node import GraspPlannerNode
-from posegrasp_ros.resources import resource_path
 from posegrasp_ros.ros import messages
 from posegrasp_ros.ros.parameters import pose_values
+from posegrasp_ros.runtime.resources import resource_path
 from posegrasp_ros.simulation.scene import sample_scene
 from posegrasp_ros.simulation.world import World
 

@@ -20,9 +20,9 @@ from posegrasp_ros.geometry import make_transform, rotation_from_vector
 from posegrasp_ros.mesh import load_mesh
 from posegrasp_ros.nodes import perception_node
 from posegrasp_ros.nodes.perception_node import PerceptionNode
-from posegrasp_ros.resources import resource_path
 from posegrasp_ros.ros import messages
 from posegrasp_ros.ros.intrinsics import MOST_IN_VAIN, WAIT_S
+from posegrasp_ros.runtime.resources import resource_path
 
 CAMERA = Camera.from_field_of_view(64, 48, 1.0)
 PIXELS = np.full((48, 64, 3), 90, np.uint8)

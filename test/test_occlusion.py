@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from posegrasp_ros.bags.reader import read_frames
-from posegrasp_ros.errors import BadInput
 from posegrasp_ros.geometry import transform_points
 from posegrasp_ros.mesh import load_mesh
-from posegrasp_ros.resources import resource_path
+from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.resources import resource_path
 from posegrasp_ros.simulation import instances, occlusion
 from posegrasp_ros.simulation.occlusion import occluded_world
 from posegrasp_ros.simulation.record import record

@@ -8,7 +8,7 @@ from posegrasp_ros.estimation.estimate import PoseEstimate
 from posegrasp_ros.geometry import make_transform, rotation_from_vector
 from posegrasp_ros.mesh import load_mesh
 from posegrasp_ros.overlay import AXIS_COLOURS, draw_overlay
-from posegrasp_ros.resources import resource_path
+from posegrasp_ros.runtime.resources import resource_path
 
 CAMERA = Camera.from_field_of_view(640, 480, 1.0)
 GREY = np.full((480, 640, 3), 128, np.uint8)

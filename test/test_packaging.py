@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from posegrasp_ros.resources import resource_path
+from posegrasp_ros.runtime.resources import resource_path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 PACKAGE = 'posegrasp_ros'

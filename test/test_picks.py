@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 from posegrasp_ros.cli import main
-from posegrasp_ros.errors import BadInput
 from posegrasp_ros.geometry import perturb, vector_from_rotation
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.library import load_grasps
@@ -22,8 +21,9 @@ from posegrasp_ros.grasping.plan import PlannerOptions
 from posegrasp_ros.grasping.planner import GraspPlanner
 from posegrasp_ros.metrics.picks import RANKINGS, TOLD, Attempt, Condition, conditions_of, summarise
 from posegrasp_ros.report.picks_report import format_picks, headline, render_picks
-from posegrasp_ros.resources import resource_path
 from posegrasp_ros.runs.folder import read_reports
+from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.resources import resource_path
 from posegrasp_ros.simulation.pick_objects import load_pick_object
 from posegrasp_ros.simulation.picking import NOISE_SHAPES, PickingRun, run_picks
 from posegrasp_ros.simulation.scene import DEFAULT_BASE_FROM_CAMERA

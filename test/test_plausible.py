@@ -9,7 +9,7 @@ from posegrasp_ros.camera import Camera
 from posegrasp_ros.estimation.plausible import is_plausible
 from posegrasp_ros.geometry import make_transform
 from posegrasp_ros.mesh import load_mesh
-from posegrasp_ros.resources import resource_path
+from posegrasp_ros.runtime.resources import resource_path
 
 MESH = load_mesh(resource_path('models/box/mesh.obj'))
 CAMERA = Camera.from_field_of_view(640, 480, 1.0)

@@ -16,8 +16,8 @@ from posegrasp_ros.mesh import load_mesh
 from posegrasp_ros.metrics.pose_errors import STATED_NEED, ErrorTarget
 from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport
-from posegrasp_ros.resources import resource_path
 from posegrasp_ros.runs.folder import read_reports
+from posegrasp_ros.runtime.resources import resource_path
 
 SECOND = 1_000_000_000
 MESH = load_mesh(resource_path('models/box/mesh.obj'))

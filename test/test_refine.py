@@ -23,7 +23,7 @@ from posegrasp_ros.geometry import (
     rotation_angle,
 )
 from posegrasp_ros.mesh import Mesh, load_mesh
-from posegrasp_ros.resources import resource_path
+from posegrasp_ros.runtime.resources import resource_path
 
 
 @pytest.fixture(scope='module')

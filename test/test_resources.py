@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 import posegrasp_ros
-from posegrasp_ros.resources import ResourceError, model_folder, resource_path, share_folder
+from posegrasp_ros.runtime.resources import ResourceError, model_folder, resource_path, share_folder
 
 PACKAGE = Path(posegrasp_ros.__file__).parent
 
@@ -26,7 +26,7 @@ def installed(site: Path) -> Path:
 
 def ask(site: Path) -> subprocess.CompletedProcess:
     """What a fresh interpreter with this folder on its path finds."""
-    code = "from posegrasp_ros.resources import resource_path; print(resource_path('config/baselines.yaml'))"
+    code = "from posegrasp_ros.runtime.resources import resource_path; print(resource_path('config/baselines.yaml'))"
     return subprocess.run([sys.executable, '-S', '-c', code], cwd=site, capture_output=True, text=True)
 
 
@@ -59,7 +59,7 @@ def test_a_checkout_is_preferred_to_what_is_installed_above_it(tmp_path):
 def test_a_symbolic_link_leads_to_the_checkout(tmp_path):
     (tmp_path / 'build').mkdir()
     (tmp_path / 'build/posegrasp_ros').symlink_to(PACKAGE)
-    code = 'from posegrasp_ros.resources import share_folder; print(share_folder())'
+    code = 'from posegrasp_ros.runtime.resources import share_folder; print(share_folder())'
     done = subprocess.run([sys.executable, '-c', code], cwd=tmp_path / 'build', capture_output=True, text=True)
     assert done.stdout.strip() == str(share_folder())
 

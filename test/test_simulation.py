@@ -10,7 +10,7 @@ import trimesh
 from posegrasp_ros.camera import Camera
 from posegrasp_ros.geometry import invert, look_at, make_transform, transform_points
 from posegrasp_ros.mesh import Mesh, load_mesh
-from posegrasp_ros.resources import resource_path
+from posegrasp_ros.runtime.resources import resource_path
 from posegrasp_ros.simulation.assets import add_textured_mesh
 from posegrasp_ros.simulation.placement import Distractor, stable_poses
 from posegrasp_ros.simulation.scene import DEFAULT_BASE_FROM_CAMERA, sample_scene

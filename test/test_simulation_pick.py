@@ -12,7 +12,7 @@ from posegrasp_ros.grasping.library import load_grasps
 from posegrasp_ros.grasping.planner import GraspPlanner
 from posegrasp_ros.grasping.scene import Scene
 from posegrasp_ros.mesh import Mesh, load_mesh
-from posegrasp_ros.resources import resource_path
+from posegrasp_ros.runtime.resources import resource_path
 from posegrasp_ros.simulation.model import TIMESTEP_S
 from posegrasp_ros.simulation.pick import _shake
 from posegrasp_ros.simulation.placement import Distractor

@@ -14,7 +14,7 @@ from posegrasp_ros.geometry import make_transform
 from posegrasp_ros.grasping.gripper import DEFAULT_GRIPPER, load_gripper, shipped_grippers
 from posegrasp_ros.mesh import Mesh, load_mesh
 from posegrasp_ros.mesh_family import family_object
-from posegrasp_ros.resources import resource_path
+from posegrasp_ros.runtime.resources import resource_path
 from posegrasp_ros.simulation import solids
 from posegrasp_ros.simulation.pick import HOLD_S, LIFTED_M
 from posegrasp_ros.simulation.scene import sample_scene

@@ -13,11 +13,11 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.executors import SingleThreadedExecutor
 
 from posegrasp_ros.demo import DemoError, run_demo
-from posegrasp_ros.errors import BadInput
 from posegrasp_ros.estimation.model_card import CARD_NAME
 from posegrasp_ros.node_processes import NodeProcesses, free_domain
-from posegrasp_ros.resources import resource_path
 from posegrasp_ros.ros.parameters import pose_values
+from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.resources import resource_path
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec('mujoco') is None, reason='MuJoCo is not installed')
 SHIPPED = resource_path('models/box')

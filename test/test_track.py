@@ -26,7 +26,7 @@ from posegrasp_ros.geometry import (
 )
 from posegrasp_ros.images import ImageError
 from posegrasp_ros.mesh import load_mesh
-from posegrasp_ros.resources import resource_path
+from posegrasp_ros.runtime.resources import resource_path
 
 MS, SECOND = 1_000_000, 1_000_000_000
 CAMERA = Camera.from_field_of_view(64, 48, 1.0)

@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from posegrasp_ros.errors import BadInput
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.estimation.solve import solve_pose
 from posegrasp_ros.geometry import Symmetry, make_transform, random_rotation, rotation_angle, rotation_from_vector
 from posegrasp_ros.mesh import load_mesh
-from posegrasp_ros.resources import resource_path
+from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.resources import resource_path
 from posegrasp_ros.training.backgrounds import Backgrounds
 from posegrasp_ros.training.samples import (
     CROP_MARGIN,

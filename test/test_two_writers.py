@@ -19,7 +19,6 @@ import pytest
 from run_frames import SECOND, TARGET, TRUTH, off_by
 
 from posegrasp_ros.cli import main
-from posegrasp_ros.file_lock import FileLock, is_locked, locked
 from posegrasp_ros.metrics.baselines import load_ledger
 from posegrasp_ros.metrics.ledger_file import add_run
 from posegrasp_ros.metrics.run import RunMetrics
@@ -28,7 +27,8 @@ from posegrasp_ros.runs.finished_run import FinishedRun, FinishedRunError
 from posegrasp_ros.runs.folder import FolderInUseError, RunFolder, RunFolderError, read_reports, read_summary
 from posegrasp_ros.runs.keeper import RunKeeper
 from posegrasp_ros.runs.state import FINISHED, PARTIAL, RUNNING, partial_because, read_state
-from posegrasp_ros.whole_file import write_whole
+from posegrasp_ros.runtime.atomic_file import write_whole
+from posegrasp_ros.runtime.file_lock import FileLock, is_locked, locked
 
 
 def summary_of(frames: int, **provenance) -> dict:

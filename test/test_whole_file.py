@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from posegrasp_ros.whole_file import write_whole
+from posegrasp_ros.runtime.atomic_file import write_whole
 
 
 def test_a_disk_that_is_full_leaves_what_was_there_and_is_named(tmp_path):

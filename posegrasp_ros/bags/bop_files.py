@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from posegrasp_ros.data_files import read_json
-from posegrasp_ros.errors import BadInput, quoted
 from posegrasp_ros.geometry import make_transform
+from posegrasp_ros.runtime.data_files import read_json
+from posegrasp_ros.runtime.errors import BadInput, quoted
 
 IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.tif', '.tiff', '.bmp')
 COLOUR_FOLDERS = ('rgb', 'gray')

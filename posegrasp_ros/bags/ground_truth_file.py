@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from posegrasp_ros.errors import BadInput, quoted
 from posegrasp_ros.geometry import transform_from_pose
-from posegrasp_ros.limits import TEXT_MEGABYTES, most_text_bytes
+from posegrasp_ros.runtime.errors import BadInput, quoted
+from posegrasp_ros.runtime.limits import TEXT_MEGABYTES, most_text_bytes
 
 LOGGER = logging.getLogger(__name__)
 POSE_COLUMNS = ('x', 'y', 'z', 'qx', 'qy', 'qz', 'qw')

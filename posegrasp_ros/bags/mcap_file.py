@@ -25,8 +25,8 @@ from mcap.records import Channel, Schema
 from mcap.records import Message as McapMessage
 
 from posegrasp_ros.bags.recorded_file import CDR, ROS1, BagError, BagMessage, Contents, Warn, unpacked_message
-from posegrasp_ros.errors import quoted
-from posegrasp_ros.limits import MESSAGE_MEGABYTES, most_message_bytes
+from posegrasp_ros.runtime.errors import quoted
+from posegrasp_ros.runtime.limits import MESSAGE_MEGABYTES, most_message_bytes
 
 MAGIC = b'\x89MCAP0\r\n'
 MOST_DEFINITION_BYTES = 1 << 20

@@ -11,8 +11,8 @@ from typing import NamedTuple
 from posegrasp_ros.bags.frame import BagFrame
 from posegrasp_ros.camera import Camera
 from posegrasp_ros.compressed_images import decode_compressed, read_file
-from posegrasp_ros.errors import BadInput
 from posegrasp_ros.images import ImageError
+from posegrasp_ros.runtime.errors import BadInput
 
 LOGGER = logging.getLogger(__name__)
 SUFFIXES = ('.png', '.jpg', '.jpeg', '.tif', '.tiff', '.bmp', '.webp')

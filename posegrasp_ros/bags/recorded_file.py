@@ -8,8 +8,8 @@ from typing import NamedTuple, Protocol
 
 import zstandard
 
-from posegrasp_ros.errors import BadInput
-from posegrasp_ros.limits import MESSAGE_MEGABYTES, most_message_bytes
+from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.limits import MESSAGE_MEGABYTES, most_message_bytes
 
 CDR, ROS1 = 'cdr', 'ros1'
 ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'

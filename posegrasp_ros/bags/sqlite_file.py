@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 from posegrasp_ros.bags.recorded_file import BagError, BagMessage, Contents, Warn, unpacked_message
-from posegrasp_ros.limits import MESSAGE_MEGABYTES, most_message_bytes
+from posegrasp_ros.runtime.limits import MESSAGE_MEGABYTES, most_message_bytes
 
 MAGIC = b'SQLite format 3\0'
 LOG_SUFFIX = '-wal'

@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 
 from posegrasp_ros.commands.options import DONE, command
-from posegrasp_ros.commands.output import show
 from posegrasp_ros.metrics.baselines import METRIC_UNITS
+from posegrasp_ros.runtime.console import show
 
 EXAMPLES = """Examples:
   posegrasp evaluate scenes --out runs/v1

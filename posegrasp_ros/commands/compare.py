@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from posegrasp_ros.commands.options import DONE, command
-from posegrasp_ros.commands.output import show
+from posegrasp_ros.runtime.console import show
 
 EXAMPLES = """Examples:
   posegrasp compare runs/before runs/after                 the first is the reference
@@ -29,7 +29,7 @@ def _compare(options: argparse.Namespace) -> int:
 
     from posegrasp_ros.evaluation.compare import compare_runs
     from posegrasp_ros.report.compare_report import format_comparison, render_comparison
-    from posegrasp_ros.whole_file import write_whole
+    from posegrasp_ros.runtime.atomic_file import write_whole
 
     comparison = compare_runs(options.runs)
     options.out.mkdir(parents=True, exist_ok=True)

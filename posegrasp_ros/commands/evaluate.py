@@ -18,9 +18,9 @@ from posegrasp_ros.commands.options import (
     model_option,
     threads_option,
 )
-from posegrasp_ros.commands.output import remark, show
 from posegrasp_ros.estimation.create import ESTIMATORS
-from posegrasp_ros.interruption import exit_code
+from posegrasp_ros.runtime.console import remark, show
+from posegrasp_ros.runtime.interrupt import exit_code
 
 
 def add_evaluate(commands) -> None:

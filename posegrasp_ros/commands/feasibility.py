@@ -11,10 +11,10 @@ from tqdm import tqdm
 
 from posegrasp_ros import option_types
 from posegrasp_ros.commands.options import DONE, command, gripper_option, symmetry_options
-from posegrasp_ros.commands.output import show
-from posegrasp_ros.errors import BadInput
 from posegrasp_ros.grasping.gripper import DEFAULT_GRIPPER
-from posegrasp_ros.processors import usable_cpus
+from posegrasp_ros.runtime.console import show
+from posegrasp_ros.runtime.cpu import usable_cpus
+from posegrasp_ros.runtime.errors import BadInput
 
 EXAMPLE = 'Example: posegrasp feasibility box --size 640x480 --hfov 60 --distance 0.4:0.8 --out runs/feasibility'
 # Options of which worth needs all.
@@ -210,7 +210,7 @@ def _timing(options: argparse.Namespace, cell):
     """Of the object's own model; before there is one, of the shipped box, whose networks are the same."""
     from posegrasp_ros.estimation.model_card import load_model_card
     from posegrasp_ros.feasibility.timing import measure_timing, stated_timing
-    from posegrasp_ros.resources import model_folder
+    from posegrasp_ros.runtime.resources import model_folder
 
     if options.network_ms:
         return stated_timing(options.network_ms, options.rate)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from posegrasp_ros import option_types
 from posegrasp_ros.commands.options import DONE, command, gripper_option
-from posegrasp_ros.commands.output import show
+from posegrasp_ros.runtime.console import show
 
 EXAMPLES = """Examples:
   posegrasp grasps mug.obj                                     Franka Hand, writes grasps.yaml

@@ -13,9 +13,9 @@ from posegrasp_ros.commands.options import (
     model_option,
     threads_option,
 )
-from posegrasp_ros.commands.output import remark, show, show_json
-from posegrasp_ros.errors import BadInput
-from posegrasp_ros.resources import model_folder
+from posegrasp_ros.runtime.console import remark, show, show_json
+from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.resources import model_folder
 
 
 def add_bench(commands) -> None:

@@ -7,7 +7,7 @@ import argparse
 from posegrasp_ros import option_types
 from posegrasp_ros.estimation.create import ESTIMATORS
 from posegrasp_ros.grasping.gripper import DEFAULT_GRIPPER, shipped_grippers
-from posegrasp_ros.resources import SHIPPED_MODELS, model_folder
+from posegrasp_ros.runtime.resources import SHIPPED_MODELS, model_folder
 
 DONE, GATE_FAILED = 0, 3
 
@@ -32,7 +32,7 @@ def command(commands, name: str, run, help_text: str, epilog: str) -> argparse.A
 
 
 def model_option(parser: argparse.ArgumentParser) -> None:
-    """``--model``, see :func:`posegrasp_ros.resources.model_folder`."""
+    """``--model``, see :func:`posegrasp_ros.runtime.resources.model_folder`."""
     parser.add_argument('--model', type=model_folder, metavar='DIR|NAME', default=SHIPPED_MODELS[0],
                         help=f'model folder with a model.yaml, or a shipped one: {", ".join(SHIPPED_MODELS)}')
 

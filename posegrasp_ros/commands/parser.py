@@ -17,7 +17,7 @@ from posegrasp_ros.commands.picks import add_picks
 from posegrasp_ros.commands.simulate import add_demo, add_record
 from posegrasp_ros.commands.status import add_status
 from posegrasp_ros.commands.train import add_calibrate, add_train
-from posegrasp_ros.errors import escaped, one_line
+from posegrasp_ros.runtime.errors import escaped, one_line
 
 EPILOG = """A first look: posegrasp demo. An own object: posegrasp train my_mesh.obj --out models/my_object.
 Exit codes: 0 done, 2 bad input (the last line says what is wrong), 3 a gate did not hold, 4 a node of the demo

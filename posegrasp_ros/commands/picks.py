@@ -8,9 +8,9 @@ from pathlib import Path
 
 from posegrasp_ros import option_types
 from posegrasp_ros.commands.options import DONE, command, gripper_option
-from posegrasp_ros.commands.output import show
 from posegrasp_ros.grasping.gripper import DEFAULT_GRIPPER
-from posegrasp_ros.processors import usable_cpus
+from posegrasp_ros.runtime.console import show
+from posegrasp_ros.runtime.cpu import usable_cpus
 
 WITH_MODEL = ('box', 'can')
 SIX = (*WITH_MODEL, 'mug', 'plate', 'l_bracket', 'bottle')

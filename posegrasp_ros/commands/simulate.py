@@ -12,7 +12,7 @@ from posegrasp_ros.commands.options import (
     estimator_option,
     model_option,
 )
-from posegrasp_ros.commands.output import show
+from posegrasp_ros.runtime.console import show
 
 
 def add_demo(commands) -> None:

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from posegrasp_ros.commands.options import DONE, GATE_FAILED, command
-from posegrasp_ros.commands.output import show, show_json
+from posegrasp_ros.runtime.console import show, show_json
 
 ABOUT = """Reads the model folders, the runs and the ledger (baselines.yaml) below a folder, and tells of each
 object which gates are open, from planning to deployment, by which run (its hash, date and figure), where a missed

@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from posegrasp_ros.compiled import compiled
 from posegrasp_ros.estimation.picture import Picture, read
 from posegrasp_ros.estimation.reproject import reproject
 from posegrasp_ros.estimation.surface import Surface
@@ -25,6 +24,7 @@ from posegrasp_ros.estimation.terms import (
     likely_seen,
     no_equations,
 )
+from posegrasp_ros.runtime.numba_cache import compiled
 
 MOST_POINTS = 220
 CHI_3_MEDIAN = 1.54

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from posegrasp_ros.errors import BadInput, quoted
 from posegrasp_ros.estimation.estimate import Estimator
 from posegrasp_ros.estimation.estimator import MIN_SCORE, PoseEstimator
 from posegrasp_ros.estimation.model_card import ModelCard
 from posegrasp_ros.estimation.scripted import FeatureMatchEstimator, MeanPoseEstimator, OracleEstimator
+from posegrasp_ros.runtime.errors import BadInput, quoted
 
 ESTIMATORS = ('onnx', 'network', 'feature_match', 'mean_pose', 'oracle')
 

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 
 from posegrasp_ros.camera import Camera
-from posegrasp_ros.compiled import compiled
 from posegrasp_ros.estimation.crop import CropCamera
+from posegrasp_ros.runtime.numba_cache import compiled
 
 NOISE_M, NOISE_A_SQUARE_METRE = 0.0012, 0.0019
 """Standard deviation of a structured-light camera's depth z: 1.2 mm + 1.9 mm (z - 0.4 m)² (Nguyen et al. 2012)."""

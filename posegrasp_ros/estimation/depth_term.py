@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from posegrasp_ros.compiled import compiled
 from posegrasp_ros.estimation.depth_map import distance_from
 from posegrasp_ros.estimation.surface import Surface
 from posegrasp_ros.estimation.terms import LEAST_POINTS, add_residual, evenly, eye_of, no_equations, tukey
+from posegrasp_ros.runtime.numba_cache import compiled
 
 MOST_POINTS = 200
 FAR = 4.0

@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from posegrasp_ros.compiled import compiled
 from posegrasp_ros.estimation.edges import Edges
 from posegrasp_ros.estimation.picture import Picture, steepness
 from posegrasp_ros.estimation.reproject import reproject
 from posegrasp_ros.estimation.terms import add_residual, evenly, eye_of, likely_seen, no_equations, tukey
+from posegrasp_ros.runtime.numba_cache import compiled
 
 MOST_POINTS, LEAST_POINTS = 130, 6
 LEAST_STEEPNESS = 4.0

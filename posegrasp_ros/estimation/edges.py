@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import trimesh
 
-from posegrasp_ros.compiled import compiled
 from posegrasp_ros.estimation.coloured_points import clear_of_print
 from posegrasp_ros.estimation.visibility import Visibility
 from posegrasp_ros.mesh import Mesh
+from posegrasp_ros.runtime.numba_cache import compiled
 
 EDGE_POINTS = 300
 SHARP_RAD, CURVED_RAD = np.radians(30), 1e-3

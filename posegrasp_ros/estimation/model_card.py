@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from posegrasp_ros.errors import BadInput
 from posegrasp_ros.estimation.families import (
     DETECTOR_FAMILIES,
     INPUT_DEFAULTS,
@@ -24,12 +23,13 @@ from posegrasp_ros.estimation.families import (
     read_parameters,
 )
 from posegrasp_ros.estimation.onnx_files import OnnxFileError, network_sha256
-from posegrasp_ros.fields import Fields
-from posegrasp_ros.file_hash import sha256_of
 from posegrasp_ros.geometry import Symmetry, transform_from_pose
 from posegrasp_ros.mesh import Mesh, load_mesh
 from posegrasp_ros.metrics.pose_errors import STATED_NEED, Tolerance
-from posegrasp_ros.whole_file import write_whole
+from posegrasp_ros.runtime.atomic_file import write_whole
+from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.file_hash import sha256_of
+from posegrasp_ros.runtime.yaml_fields import Fields
 
 FORMAT = 'posegrasp.model/1'
 CARD_NAME = 'model.yaml'

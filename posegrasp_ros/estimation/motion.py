@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from posegrasp_ros.compiled import compiled
+from posegrasp_ros.runtime.numba_cache import compiled
 
 
 @compiled

@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime
 
 from posegrasp_ros.estimation.model_card import ModelCardError, NetworkCard
-from posegrasp_ros.processors import usable_cpus
+from posegrasp_ros.runtime.cpu import usable_cpus
 
 LOG_ERRORS_ONLY = 3
 # Of itself it reports usage to its makers.

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from posegrasp_ros.errors import BadInput
-from posegrasp_ros.fields import is_beside
-from posegrasp_ros.file_hash import sha256_of, sha256_of_several
+from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.file_hash import sha256_of, sha256_of_several
+from posegrasp_ros.runtime.yaml_fields import is_beside
 
 # Message -> {field: message in it}, as far as tensors can lie below it.
 _FIELDS: dict[str, dict[int, str]] = {

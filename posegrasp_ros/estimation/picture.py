@@ -7,7 +7,7 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from posegrasp_ros.compiled import compiled
+from posegrasp_ros.runtime.numba_cache import compiled
 
 
 class Picture:

@@ -8,11 +8,11 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from posegrasp_ros.compiled import compiled
 from posegrasp_ros.estimation.motion import moved
 from posegrasp_ros.estimation.reproject import reproject
 from posegrasp_ros.estimation.terms import Equations, add_residual, no_equations
 from posegrasp_ros.geometry import make_transform
+from posegrasp_ros.runtime.numba_cache import compiled
 
 RANSAC_ITERATIONS = 60
 RANSAC_PX = 4.0

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from posegrasp_ros.compiled import compiled
 from posegrasp_ros.estimation.reproject import reproject
+from posegrasp_ros.runtime.numba_cache import compiled
 
 TUKEY = 4.685
 """95 % efficiency under Gaussian noise (Huber and Ronchetti, Robust Statistics)."""

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
-from posegrasp_ros.errors import BadInput
 from posegrasp_ros.estimation.estimate import PoseEstimate
+from posegrasp_ros.runtime.errors import BadInput
 
 HEAD = 'scene_id,im_id,obj_id,score,R,t,time'
 MM = 1000.0

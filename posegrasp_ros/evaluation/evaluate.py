@@ -21,7 +21,6 @@ from posegrasp_ros.bags.frame_sources import (
     sourced_frames,
     total_count,
 )
-from posegrasp_ros.errors import BadInput, escaped
 from posegrasp_ros.estimation.create import ESTIMATORS
 from posegrasp_ros.estimation.model_card import ModelCard
 from posegrasp_ros.evaluation.bop_csv import BopCsv
@@ -30,7 +29,6 @@ from posegrasp_ros.evaluation.frame_answers import AnsweredFrame, Work, answered
 from posegrasp_ros.evaluation.problems import Problems
 from posegrasp_ros.grasping.planner import GraspPlanner
 from posegrasp_ros.grasping.scene import Scene
-from posegrasp_ros.interruption import interrupt_noted
 from posegrasp_ros.metrics.baselines import Entry, Ledger, load_ledger
 from posegrasp_ros.metrics.blame import with_oracle
 from posegrasp_ros.metrics.pairs import paired_comparisons
@@ -41,6 +39,8 @@ from posegrasp_ros.report.run_report import SAME_FRAMES, render_html
 from posegrasp_ros.report.worst_frames import WorstFrames
 from posegrasp_ros.runs.folder import RunFolder
 from posegrasp_ros.runs.provenance import BagDescriptions, describe_run
+from posegrasp_ros.runtime.errors import BadInput, escaped
+from posegrasp_ros.runtime.interrupt import interrupt_noted
 
 LOGGER = logging.getLogger(__name__)
 # Estimators that are references for the others, and the ledger's kind of each.

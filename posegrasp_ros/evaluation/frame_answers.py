@@ -17,7 +17,6 @@ import numpy as np
 from posegrasp_ros.bags.frame import BagFrame, Undecoded
 from posegrasp_ros.bags.frame_sources import SourcedFrame
 from posegrasp_ros.bags.paint_over import paint_over
-from posegrasp_ros.errors import one_line
 from posegrasp_ros.estimation.create import create_estimator
 from posegrasp_ros.estimation.estimate import Estimation, Estimator, PoseEstimate
 from posegrasp_ros.estimation.model_card import ModelCard, ModelCardError
@@ -26,8 +25,9 @@ from posegrasp_ros.geometry import rotate_covariance
 from posegrasp_ros.grasping.plan import Plan, PlanningError
 from posegrasp_ros.grasping.planner import GraspPlanner
 from posegrasp_ros.grasping.scene import Scene
-from posegrasp_ros.interruption import interrupts_ignored
 from posegrasp_ros.metrics.stage_report import StageReport
+from posegrasp_ros.runtime.errors import one_line
+from posegrasp_ros.runtime.interrupt import interrupts_ignored
 
 LOGGER = logging.getLogger(__name__)
 # So many frames for each process are on their way at once: enough to keep it busy, and the memory flat.

@@ -16,17 +16,17 @@ from posegrasp_ros.bags.fields import pose_of, stamp_of
 from posegrasp_ros.bags.frame_sources import shift_behind
 from posegrasp_ros.bags.messages import BagError, BagMessage, BagMessages
 from posegrasp_ros.bags.topics import CAMERA_INFO, BagTopics, guess_truth, listing
-from posegrasp_ros.errors import BadInput
 from posegrasp_ros.estimation.model_card import ModelCard
 from posegrasp_ros.evaluation.evaluate import described_bags
 from posegrasp_ros.evaluation.problems import Problems
-from posegrasp_ros.interruption import interrupt_noted
 from posegrasp_ros.metrics.baselines import Ledger, load_ledger
 from posegrasp_ros.metrics.pose_errors import ErrorTarget
 from posegrasp_ros.metrics.report_message import is_report, read_report
 from posegrasp_ros.metrics.run import BLOCK_S, GraspTolerates, RunMetrics, block_ns_of
 from posegrasp_ros.runs.folder import RunFolder
 from posegrasp_ros.runs.provenance import BagDescriptions, describe_run
+from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.interrupt import interrupt_noted
 
 LOGGER = logging.getLogger(__name__)
 REPORTS = 'diagnostic_msgs/msg/DiagnosticArray'

@@ -10,7 +10,7 @@ import numpy as np
 from posegrasp_ros.bench import simulated_images
 from posegrasp_ros.estimation.estimator import PoseEstimator
 from posegrasp_ros.estimation.model_card import ModelCard
-from posegrasp_ros.processors import processor_name, usable_cpus
+from posegrasp_ros.runtime.cpu import processor_name, usable_cpus
 
 IMAGES = 4
 ROUNDS = 10

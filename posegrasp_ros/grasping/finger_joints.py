@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from posegrasp_ros.fields import Fields
+from posegrasp_ros.runtime.yaml_fields import Fields
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from posegrasp_ros.errors import BadInput
-from posegrasp_ros.fields import Fields
 from posegrasp_ros.geometry import transform_from_pose
 from posegrasp_ros.grasping.finger_joints import FingerJoints, read_finger_joints
-from posegrasp_ros.resources import resource_path
+from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.resources import resource_path
+from posegrasp_ros.runtime.yaml_fields import Fields
 
 DEFAULT_GRIPPER = 'franka_hand'
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from posegrasp_ros.errors import BadInput
 from posegrasp_ros.grasping.library import Grasp
+from posegrasp_ros.runtime.errors import BadInput
 
 # Why a candidate falls, in the order of the checks: each counts under the first that it fails.
 REASONS = ('too_wide', 'below_support', 'approach_blocked', 'collides', 'unreachable', 'pose_too_uncertain')

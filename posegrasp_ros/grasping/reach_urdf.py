@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from posegrasp_ros.errors import BadInput, quoted
+from posegrasp_ros.runtime.errors import BadInput, quoted
 
 # Starting postures of the search at the grasp; its neighbours start from its solution.
 STARTS = 6

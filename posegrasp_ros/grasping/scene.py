@@ -8,8 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
-from posegrasp_ros.errors import BadInput
 from posegrasp_ros.mesh import Mesh
+from posegrasp_ros.runtime.errors import BadInput
 
 
 class SceneError(BadInput):

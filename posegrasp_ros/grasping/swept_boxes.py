@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from posegrasp_ros.compiled import compiled
+from posegrasp_ros.runtime.numba_cache import compiled
 
 STEP_M = 0.02
 # Less across the TCP's z is none: a box swept along its own edge is but a longer box.

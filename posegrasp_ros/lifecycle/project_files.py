@@ -11,15 +11,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from posegrasp_ros.data_files import read_json
-from posegrasp_ros.errors import BadInput
 from posegrasp_ros.estimation.model_card import CARD_NAME, ModelCard, load_model_card
 from posegrasp_ros.feasibility import SCHEMA as FEASIBILITY_SCHEMA
-from posegrasp_ros.file_hash import sha256_of
 from posegrasp_ros.metrics.baselines import Ledger, load_ledger
 from posegrasp_ros.runs.folder import SUMMARY_NAME
 from posegrasp_ros.runs.state import partial_because
 from posegrasp_ros.runs.summary_schemas import SCHEMAS, summary_problem
+from posegrasp_ros.runtime.data_files import read_json
+from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.file_hash import sha256_of
 
 OURS = 'posegrasp.'
 NO_EVIDENCE = ('posegrasp.comparison/1',)

@@ -7,10 +7,10 @@ import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from posegrasp_ros.data_files import read_yaml
-from posegrasp_ros.errors import BadInput, quoted
 from posegrasp_ros.metrics.statistics import DIRECTIONS, Interval
-from posegrasp_ros.resources import resource_path
+from posegrasp_ros.runtime.data_files import read_yaml
+from posegrasp_ros.runtime.errors import BadInput, quoted
+from posegrasp_ros.runtime.resources import resource_path
 
 FORMAT = 'posegrasp.baselines/1'
 # Whole numbers of YAML have no end, those of the package do; NaN is below nothing.

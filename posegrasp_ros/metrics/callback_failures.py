@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from posegrasp_ros.errors import BadInput
 from posegrasp_ros.metrics.irregularities import NEWS_S
 from posegrasp_ros.metrics.liveness import ERROR, OK, WARN, Health
+from posegrasp_ros.runtime.errors import BadInput
 
 TASK = 'callbacks'
 

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from posegrasp_ros.file_lock import locked
 from posegrasp_ros.metrics.baselines import METRIC_UNITS, UNIT_FACTORS, BaselineError, Entry, load_ledger
 from posegrasp_ros.metrics.ledger_text import LedgerText
 from posegrasp_ros.metrics.statistics import Interval
-from posegrasp_ros.resources import resource_path
-from posegrasp_ros.whole_file import write_whole
+from posegrasp_ros.runtime.atomic_file import write_whole
+from posegrasp_ros.runtime.file_lock import locked
+from posegrasp_ros.runtime.resources import resource_path
 
 KIND = 'previous'
 # So many figures of a measured value are kept.

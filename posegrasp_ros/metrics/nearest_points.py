@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from posegrasp_ros.compiled import compiled
+from posegrasp_ros.runtime.numba_cache import compiled
 
 MOST_IN_LEAF = 8
 DEEPEST = 64

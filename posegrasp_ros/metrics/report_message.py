@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from posegrasp_ros.errors import BadInput
 from posegrasp_ros.metrics.stage_report import STAGES, WORDS, StageReport
+from posegrasp_ros.runtime.errors import BadInput
 
 TASK_PREFIX = 'posegrasp: '
 # Keys of what is neither a number nor a word: see StageReport.

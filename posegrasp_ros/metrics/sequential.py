@@ -18,9 +18,9 @@ from collections.abc import Callable
 import numpy as np
 from scipy.optimize import brentq
 
-from posegrasp_ros.compiled import compiled
-from posegrasp_ros.errors import quoted
 from posegrasp_ros.metrics.statistics import CONFIDENCE, DIRECTIONS, Interval
+from posegrasp_ros.runtime.errors import quoted
+from posegrasp_ros.runtime.numba_cache import compiled
 
 # Either side is claimed wrongly in half of the 5 %.
 NEEDED_LOG_WEALTH = math.log(2 / (1 - CONFIDENCE))

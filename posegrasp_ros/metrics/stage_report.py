@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from posegrasp_ros.errors import quoted
+from posegrasp_ros.runtime.errors import quoted
 
 STAGES = ('perception', 'planning', 'execution')
 # What a report tells in words; all else that it tells are numbers.

@@ -12,8 +12,8 @@ from scipy.optimize import brentq
 from scipy.stats import norm as normal
 from scipy.stats import t as student_t
 
-from posegrasp_ros.compiled import compiled
-from posegrasp_ros.errors import quoted
+from posegrasp_ros.runtime.errors import quoted
+from posegrasp_ros.runtime.numba_cache import compiled
 
 CONFIDENCE = 0.95
 Z_95 = 1.959963984540054

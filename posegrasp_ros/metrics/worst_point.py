@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from posegrasp_ros.compiled import compiled
+from posegrasp_ros.runtime.numba_cache import compiled
 
 LEAST_DEPTH_M = 1e-9
 

@@ -13,7 +13,6 @@ from sensor_msgs.msg import CameraInfo, Image, JointState
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
-from posegrasp_ros.errors import escaped
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.geometry import NO_SYMMETRY, rotate_covariance
 from posegrasp_ros.grasping.given_pose import LEAST_SIGMA, checked_covariance
@@ -22,7 +21,6 @@ from posegrasp_ros.grasping.library import load_grasps
 from posegrasp_ros.grasping.plan import Plan, PlannedGrasp, PlanningError
 from posegrasp_ros.grasping.planner import GraspPlanner
 from posegrasp_ros.grasping.scene import Scene
-from posegrasp_ros.resources import model_folder
 from posegrasp_ros.ros import markers, messages, qos
 from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode, run_node
 from posegrasp_ros.ros.messages import MessageError, stamp_ns, to_header
@@ -32,6 +30,8 @@ from posegrasp_ros.ros.parameters import pose_parameter
 from posegrasp_ros.ros.planning_parameters import GraspPlannerParameters, planner_options, reach_of
 from posegrasp_ros.ros.reporting import Refusal, StageReporter
 from posegrasp_ros.ros.surroundings import Surroundings
+from posegrasp_ros.runtime.errors import escaped
+from posegrasp_ros.runtime.resources import model_folder
 
 # How long a pose waits for what else belongs to its image; twice at most, for a timer may come first.
 PATIENCE_S = 0.05

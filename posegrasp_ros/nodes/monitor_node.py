@@ -34,7 +34,6 @@ from std_srvs.srv import SetBool, Trigger
 
 from posegrasp_ros.camera_info import StatedCamera
 from posegrasp_ros.camera_info_join import CameraInfoJoin
-from posegrasp_ros.errors import escaped
 from posegrasp_ros.estimation.model_card import ModelCard, load_model_card
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.library import load_grasps
@@ -44,7 +43,6 @@ from posegrasp_ros.metrics.pose_errors import ErrorTarget
 from posegrasp_ros.metrics.report_message import reports_sent
 from posegrasp_ros.metrics.run import GraspTolerates
 from posegrasp_ros.metrics.stage_report import STAGES
-from posegrasp_ros.resources import model_folder
 from posegrasp_ros.ros import messages, qos
 from posegrasp_ros.ros.drained_group import DrainedGroup
 from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode, run_node
@@ -54,6 +52,8 @@ from posegrasp_ros.runs.keeper import RunKeeper
 from posegrasp_ros.runs.live_run import MOST_IMAGES, LiveRun
 from posegrasp_ros.runs.prometheus_endpoint import PrometheusEndpoint, PrometheusError
 from posegrasp_ros.runs.provenance import describe_run
+from posegrasp_ros.runtime.errors import escaped
+from posegrasp_ros.runtime.resources import model_folder
 
 # Nobody waits for a monitor, so it takes what has come a few times a second.
 DRAIN_EVERY_S = 0.1

@@ -15,7 +15,6 @@ from visualization_msgs.msg import MarkerArray
 from posegrasp_ros.camera import Camera
 from posegrasp_ros.camera_info import RECTIFIED
 from posegrasp_ros.depth_images import SLOP_MS, DepthImages
-from posegrasp_ros.errors import escaped
 from posegrasp_ros.estimation.create import ESTIMATORS, create_estimator
 from posegrasp_ros.estimation.estimate import PoseEstimate
 from posegrasp_ros.estimation.estimator import MIN_SCORE
@@ -24,7 +23,6 @@ from posegrasp_ros.estimation.track import with_tracking
 from posegrasp_ros.images import ImageError
 from posegrasp_ros.overlay import draw_overlay
 from posegrasp_ros.packed_image import BitDepth
-from posegrasp_ros.resources import model_folder
 from posegrasp_ros.ros import markers, messages, qos
 from posegrasp_ros.ros.detections import to_detections
 from posegrasp_ros.ros.intrinsics import WAIT_S, Intrinsics
@@ -34,6 +32,8 @@ from posegrasp_ros.ros.missing_input import missing_input
 from posegrasp_ros.ros.optional import TransformBroadcasterIfInstalled, import_optional
 from posegrasp_ros.ros.parameters import parameter
 from posegrasp_ros.ros.reporting import Refusal, StageReporter
+from posegrasp_ros.runtime.errors import escaped
+from posegrasp_ros.runtime.resources import model_folder
 
 RAW, COMPRESSED = ({name: kind} for name, kind in messages.IMAGES.items())
 TRANSPORTS = {'auto': messages.IMAGES, 'raw': RAW, 'compressed': COMPRESSED}

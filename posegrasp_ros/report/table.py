@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from posegrasp_ros.errors import escaped
+from posegrasp_ros.runtime.errors import escaped
 
 
 def aligned(rows: list[list[str]], left: tuple[int, ...] = (0,)) -> list[str]:

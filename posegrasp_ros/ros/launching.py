@@ -23,9 +23,9 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode, Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from posegrasp_ros.errors import BadInput, quoted
 from posegrasp_ros.graph import NODES, remappings
-from posegrasp_ros.resources import resource_path
+from posegrasp_ros.runtime.errors import BadInput, quoted
+from posegrasp_ros.runtime.resources import resource_path
 
 # Argument -> (default, description). An empty argument leaves the matter to the parameter file.
 ARGUMENTS: dict[str, tuple[str, str]] = {

@@ -22,13 +22,13 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
 
-from posegrasp_ros.errors import BadInput, escaped, escaped_lines, one_line
 from posegrasp_ros.metrics.callback_failures import CallbackFailures
 from posegrasp_ros.metrics.liveness import Health
 from posegrasp_ros.ros.messages import to_diagnostics
 from posegrasp_ros.ros.parameters import declare_parameters, parameter, read_parameters
 from posegrasp_ros.ros.qos import RESULT, overridable
 from posegrasp_ros.ros.sensor_subscription import LOOK_EVERY_S, SensorSubscription
+from posegrasp_ros.runtime.errors import BadInput, escaped, escaped_lines, one_line
 
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)
 DIAGNOSTICS_EVERY_S = 1.0

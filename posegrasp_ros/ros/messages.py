@@ -24,7 +24,6 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
 from std_msgs.msg import Header
 
 from posegrasp_ros.camera import Camera
-from posegrasp_ros.errors import BadInput
 from posegrasp_ros.estimation.estimate import PoseEstimate
 from posegrasp_ros.geometry import quaternion_from_matrix, transform_from_pose
 from posegrasp_ros.metrics import liveness
@@ -32,6 +31,7 @@ from posegrasp_ros.metrics.liveness import Health
 from posegrasp_ros.metrics.report_message import PUBLISHER, SEQUENCE, TASK_PREFIX, ReportMessageError, read_report
 from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.packed_image import BitDepth, PackedImage
+from posegrasp_ros.runtime.errors import BadInput
 
 NANOSECONDS = 1_000_000_000
 CAMERA_INFO = {'sensor_msgs/msg/CameraInfo': CameraInfo}

@@ -19,8 +19,8 @@ from rclpy.exceptions import ParameterException, ParameterUninitializedException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from posegrasp_ros.errors import BadInput, quoted
 from posegrasp_ros.geometry import quaternion_from_matrix, transform_from_pose
+from posegrasp_ros.runtime.errors import BadInput, quoted
 
 Values = TypeVar('Values')
 

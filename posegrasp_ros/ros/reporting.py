@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.duration import Duration
 
-from posegrasp_ros.errors import BadInput, escaped_lines
 from posegrasp_ros.metrics.report_message import PUBLISHER, REPORTS_SENT, STAGE
 from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode
 from posegrasp_ros.ros.messages import to_report
 from posegrasp_ros.ros.qos import COUNTED
+from posegrasp_ros.runtime.errors import BadInput, escaped_lines
 
 # A camera at 30 Hz must not fill the log with one complaint.
 LOG_EVERY_S = 5.0

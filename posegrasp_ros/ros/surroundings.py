@@ -11,7 +11,6 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from posegrasp_ros.depth_images import DepthImages
-from posegrasp_ros.errors import BadInput
 from posegrasp_ros.grasping.depth_obstacles import POINT_RADIUS_M, DepthObstacles
 from posegrasp_ros.grasping.scene import Scene
 from posegrasp_ros.images import ImageError
@@ -23,6 +22,7 @@ from posegrasp_ros.ros.messages import MessageError, stamp_ns
 from posegrasp_ros.ros.parameters import ParameterError
 from posegrasp_ros.ros.planning_parameters import GraspPlannerParameters, fixed_scene
 from posegrasp_ros.ros.reporting import Refusal
+from posegrasp_ros.runtime.errors import BadInput
 
 DEPTHS_KEPT = 10
 

@@ -11,12 +11,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from posegrasp_ros.data_files import check_is_file
-from posegrasp_ros.errors import BadInput
 from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.runs.folder import RunFolderError, read_summary
 from posegrasp_ros.runs.report_log import log_paths
 from posegrasp_ros.runs.state import partial_because
+from posegrasp_ros.runtime.data_files import check_is_file
+from posegrasp_ros.runtime.errors import BadInput
 
 
 class FinishedRunError(BadInput):

@@ -7,9 +7,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from posegrasp_ros.data_files import check_is_file, read_json
-from posegrasp_ros.errors import BadInput, quoted
-from posegrasp_ros.file_lock import FileLock
 from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.metrics.summary import SCHEMA
 from posegrasp_ros.report.run_report import render_html
@@ -25,7 +22,10 @@ from posegrasp_ros.runs.state import (
     read_state,
 )
 from posegrasp_ros.runs.summary_schemas import summary_problem
-from posegrasp_ros.whole_file import write_whole
+from posegrasp_ros.runtime.atomic_file import write_whole
+from posegrasp_ros.runtime.data_files import check_is_file, read_json
+from posegrasp_ros.runtime.errors import BadInput, quoted
+from posegrasp_ros.runtime.file_lock import FileLock
 
 REPORTS_NAME = NAME
 SUMMARY_NAME = 'summary.json'

@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from posegrasp_ros.errors import BadInput
 from posegrasp_ros.metrics.attempt import Attempts
 from posegrasp_ros.metrics.baselines import Ledger
 from posegrasp_ros.metrics.frame_table import FrameTable
@@ -24,6 +23,7 @@ from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.metrics.summary import summarise
 from posegrasp_ros.metrics.truth_match import TruthMatch
 from posegrasp_ros.runs.keeper import RunKeeper
+from posegrasp_ros.runtime.errors import BadInput
 
 # Half an hour at 30 Hz.
 MOST_IMAGES = 50_000

@@ -13,10 +13,10 @@ from importlib import metadata
 from pathlib import Path
 
 import posegrasp_ros
-from posegrasp_ros.data_files import read_yaml
-from posegrasp_ros.errors import BadInput
 from posegrasp_ros.estimation.model_card import ModelCard
-from posegrasp_ros.processors import processor_name, usable_cpus
+from posegrasp_ros.runtime.cpu import processor_name, usable_cpus
+from posegrasp_ros.runtime.data_files import read_yaml
+from posegrasp_ros.runtime.errors import BadInput
 
 LIBRARIES = ('numpy', 'onnxruntime', 'opencv', 'scipy', 'rosbags', 'mcap')
 MOST_FILES_NAMED = 20

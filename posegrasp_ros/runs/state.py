@@ -9,10 +9,10 @@ import platform
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from posegrasp_ros.data_files import read_json
-from posegrasp_ros.errors import BadInput
-from posegrasp_ros.file_lock import is_locked
-from posegrasp_ros.whole_file import write_whole
+from posegrasp_ros.runtime.atomic_file import write_whole
+from posegrasp_ros.runtime.data_files import read_json
+from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.file_lock import is_locked
 
 STATE_NAME = 'run.json'
 LOCK_NAME = '.lock'

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 
 from posegrasp_ros.camera import Camera
-from posegrasp_ros.errors import BadInput
 from posegrasp_ros.geometry import invert, make_transform, random_rotation, transform_points
 from posegrasp_ros.mesh import Mesh
+from posegrasp_ros.runtime.errors import BadInput
 from posegrasp_ros.simulation.placement import Distractor, yaw_transform
 from posegrasp_ros.simulation.scene import SceneSpec, sample_scene
 from posegrasp_ros.simulation.textures import sample_texture

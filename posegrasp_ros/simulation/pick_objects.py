@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import trimesh
 
-from posegrasp_ros.errors import BadInput
 from posegrasp_ros.estimation.model_card import ModelCard, load_model_card
 from posegrasp_ros.geometry import NO_SYMMETRY, Symmetry
 from posegrasp_ros.grasping.gripper import Gripper
@@ -19,7 +18,8 @@ from posegrasp_ros.grasping.planner import GraspPlanner
 from posegrasp_ros.grasping.sampling import sample_grasps
 from posegrasp_ros.mesh import Mesh, load_mesh
 from posegrasp_ros.mesh_family import FAMILY, family_object
-from posegrasp_ros.resources import SHIPPED_MODELS, model_folder
+from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.resources import SHIPPED_MODELS, model_folder
 
 # Grasps of a mesh without a grasp file; the same in every run, whatever its seed.
 GRASP_SEED = 0

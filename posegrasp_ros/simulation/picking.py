@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from posegrasp_ros.errors import BadInput
 from posegrasp_ros.estimation.create import create_estimator
 from posegrasp_ros.estimation.estimate import Estimator
 from posegrasp_ros.estimation.model_card import load_model_card
@@ -17,11 +16,12 @@ from posegrasp_ros.geometry import look_at, perturb, rotate_covariance
 from posegrasp_ros.grasping.gripper import Gripper
 from posegrasp_ros.grasping.scene import Scene
 from posegrasp_ros.metrics.picks import QUALITY, TOLD, Attempt, Condition
+from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.process_pool import workers
 from posegrasp_ros.simulation.pick_objects import PickObject
 from posegrasp_ros.simulation.scene import DEFAULT_BASE_FROM_CAMERA, sample_scene
 from posegrasp_ros.simulation.solids import touch_solids
 from posegrasp_ros.simulation.world import World
-from posegrasp_ros.workers import workers
 
 # Shares of the stated noise along (position) and about (rotation) axes of which the third is the line of sight.
 NOISE_SHAPES = {

@@ -9,9 +9,9 @@ from tqdm import tqdm
 
 from posegrasp_ros.bags.reader import BagFrame
 from posegrasp_ros.bags.writer import BagWriter
-from posegrasp_ros.errors import BadInput
 from posegrasp_ros.mesh import Mesh
 from posegrasp_ros.runs.provenance import SIMULATED
+from posegrasp_ros.runtime.errors import BadInput
 from posegrasp_ros.simulation.instances import sample_scene_of_several
 from posegrasp_ros.simulation.occlusion import occluded_world
 from posegrasp_ros.simulation.scene import sample_scene

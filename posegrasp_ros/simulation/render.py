@@ -11,9 +11,9 @@ import mujoco
 import numpy as np
 
 from posegrasp_ros.camera import Camera
-from posegrasp_ros.errors import BadInput
 from posegrasp_ros.geometry import transform_points
 from posegrasp_ros.mesh import Mesh
+from posegrasp_ros.runtime.errors import BadInput
 from posegrasp_ros.simulation.model import HAND_GROUP, OBJECT_GROUP, ROOM_GROUP
 
 # OpenGL contexts that no renderer uses. A context's first use compiles its shaders, 0.2 s in software: a run

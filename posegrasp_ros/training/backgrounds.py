@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from posegrasp_ros.errors import BadInput
+from posegrasp_ros.runtime.errors import BadInput
 
 SIMULATED_SCENES = 120
 PROCEDURAL_IMAGES = 80

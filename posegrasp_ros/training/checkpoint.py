@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from posegrasp_ros.errors import BadInput
+from posegrasp_ros.runtime.errors import BadInput
 
 SECONDS_BETWEEN = 60.0
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from posegrasp_ros.errors import BadInput
+from posegrasp_ros.runtime.errors import BadInput
 from posegrasp_ros.training.product_artwork import draw_can_bottom, draw_can_lid, draw_can_side
 from posegrasp_ros.training.product_print import (
     A4_MM,

@@ -10,7 +10,7 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
-from posegrasp_ros.errors import BadInput
+from posegrasp_ros.runtime.errors import BadInput
 
 
 def start_from(network: nn.Module, path: Path, sample: torch.Tensor) -> None:

@@ -15,7 +15,6 @@ import yaml
 from torch import nn
 
 import posegrasp_ros
-from posegrasp_ros.errors import BadInput
 from posegrasp_ros.estimation.model_card import (
     CARD_NAME,
     FORMAT,
@@ -29,7 +28,8 @@ from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.library import GraspError, save_grasps
 from posegrasp_ros.grasping.sampling import sample_grasps
 from posegrasp_ros.mesh import Mesh, declared_symmetry, load_mesh, save_mesh
-from posegrasp_ros.resources import model_folder
+from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.resources import model_folder
 from posegrasp_ros.training.backgrounds import load_backgrounds
 from posegrasp_ros.training.checkpoint import Checkpoint
 from posegrasp_ros.training.fit import DETECTION, MEAN, STD, Task, as_input, coordinates_task, fit

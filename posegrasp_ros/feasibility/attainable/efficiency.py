@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from posegrasp_ros.errors import BadInput
 from posegrasp_ros.estimation.create import create_estimator
 from posegrasp_ros.estimation.estimate import Estimator
 from posegrasp_ros.estimation.model_card import ModelCard
@@ -21,6 +20,7 @@ from posegrasp_ros.feasibility.attainable.image_information import Imaging
 from posegrasp_ros.feasibility.attainable.views import View
 from posegrasp_ros.geometry import transform_points, vector_from_rotation
 from posegrasp_ros.metrics.statistics import MIN_CLUSTERS, Interval
+from posegrasp_ros.runtime.errors import BadInput
 from posegrasp_ros.simulation.object_renderer import ObjectRenderer
 from posegrasp_ros.simulation.scene import SceneSpec, sample_scene
 from posegrasp_ros.simulation.world import Frame, World

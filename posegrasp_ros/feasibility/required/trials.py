@@ -16,11 +16,11 @@ from posegrasp_ros.grasping.planner import GraspPlanner
 from posegrasp_ros.grasping.pose_check import tcp_delta
 from posegrasp_ros.grasping.scene import Scene
 from posegrasp_ros.grasping.tolerance import tcp_from_base_delta
+from posegrasp_ros.runtime.process_pool import workers
 from posegrasp_ros.simulation.pick_objects import PickObject
 from posegrasp_ros.simulation.scene import DEFAULT_BASE_FROM_CAMERA, sample_scene
 from posegrasp_ros.simulation.solids import touch_solids
 from posegrasp_ros.simulation.world import World
-from posegrasp_ros.workers import workers
 
 # Nobody looks: the smallest picture that a world takes.
 IMAGE_SIZE = (16, 16)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from posegrasp_ros.data_files import read_yaml
-from posegrasp_ros.errors import LONGEST_LINE, BadInput, escaped, quoted
+from posegrasp_ros.runtime.data_files import read_yaml
+from posegrasp_ros.runtime.errors import LONGEST_LINE, BadInput, escaped, quoted
 
 MOST_ENTRIES = 100
 """Of a list that a person writes, such as the boxes of a palm; what is done with each may take long."""

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from multiprocessing import get_context
 from typing import Any
 
-from posegrasp_ros.interruption import interrupts_ignored
+from posegrasp_ros.runtime.interrupt import interrupts_ignored
 
 
 @contextmanager

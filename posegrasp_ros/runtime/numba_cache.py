@@ -131,7 +131,7 @@ def cache_folder(environment: dict[str, str] | os._Environ = os.environ) -> Path
 
 def _dependencies_hash() -> str:
     """Of our compiled sources, for one calls the other across files, and of what compiles them."""
-    sources = [path.read_bytes() for path in sorted(Path(__file__).parent.rglob('*.py'))]
+    sources = [path.read_bytes() for path in sorted(Path(__file__).parents[1].rglob('*.py'))]
     versions = f'{numba.__version__} {np.__version__} {sys.implementation.cache_tag}'.encode()
     ours = b''.join(source for source in sources if b'@compiled' in source)
     return hashlib.sha256(versions + ours).hexdigest()[:12]

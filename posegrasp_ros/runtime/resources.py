@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from posegrasp_ros.errors import BadInput
+from posegrasp_ros.runtime.errors import BadInput
 
 PACKAGE = 'posegrasp_ros'
 SHIPPED_MODELS = ('box', 'can')
@@ -23,7 +23,7 @@ def share_folder() -> Path:
 
     :raises ResourceError: when the package was copied out of its install
     """
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     for folder in package.parents:
         if folder == package.parent and (folder / 'package.xml').is_file():
             return folder

@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from posegrasp_ros.errors import BadInput, quoted
-from posegrasp_ros.limits import TEXT_MEGABYTES, most_text_bytes, most_yaml_bytes
+from posegrasp_ros.runtime.errors import BadInput, quoted
+from posegrasp_ros.runtime.limits import TEXT_MEGABYTES, most_text_bytes, most_yaml_bytes
 
 # libyaml reads a set of 400 grasps in a tenth of the time; PyYAML may have been built without it.
 _LOADER = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)
@@ -52,7 +52,7 @@ def check_is_file(path: Path, error_class: type[BadInput]) -> None:
 def read_text(path: Path, error_class: type[BadInput], most_bytes: int | None = None) -> str:
     """The text of a regular file of a size that is read as a whole.
 
-    :param most_bytes: by default :func:`posegrasp_ros.limits.most_text_bytes`
+    :param most_bytes: by default :func:`posegrasp_ros.runtime.limits.most_text_bytes`
     :raises BadInput: ``error_class``, naming the file and what is wrong with it
     """
     check_is_file(path, error_class)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 
-from posegrasp_ros.errors import BadInput
+from posegrasp_ros.runtime.errors import BadInput
 
 MEGAPIXELS = 'POSEGRASP_MAX_MEGAPIXELS'
 MESSAGE_MEGABYTES = 'POSEGRASP_MAX_MESSAGE_MB'

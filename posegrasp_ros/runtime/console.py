@@ -7,7 +7,7 @@ import os
 import sys
 from typing import Any
 
-from posegrasp_ros.errors import BadInput, escaped_lines, one_line
+from posegrasp_ros.runtime.errors import BadInput, escaped_lines, one_line
 
 
 def show(text: str) -> None:
