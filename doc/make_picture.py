@@ -9,7 +9,7 @@ import numpy as np
 
 from posegrasp_ros.estimation.estimator import PoseEstimator
 from posegrasp_ros.estimation.model_card import load_model_card
-from posegrasp_ros.geometry import rotate_covariance
+from posegrasp_ros.geometry.transforms import rotate_covariance
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.library import load_grasps
 from posegrasp_ros.grasping.planner import GraspPlanner

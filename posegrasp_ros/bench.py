@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from posegrasp_ros.camera import Camera
 from posegrasp_ros.estimation.estimator import PoseEstimator
 from posegrasp_ros.estimation.model_card import ModelCard, load_model_card
 from posegrasp_ros.estimation.network import Network
+from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.runtime.cpu import usable_cpus
 from posegrasp_ros.runtime.interrupt import interrupts_ignored
 

@@ -7,7 +7,12 @@ import time
 import numpy as np
 
 from posegrasp_ros.estimation.model_card import ModelCard
-from posegrasp_ros.geometry import make_transform, random_rotation, rotation_from_vector, transform_points
+from posegrasp_ros.geometry.transforms import (
+    make_transform,
+    random_rotation,
+    rotation_from_vector,
+    transform_points,
+)
 from posegrasp_ros.grasping.gripper import Gripper
 from posegrasp_ros.grasping.library import GraspSet, load_grasps
 from posegrasp_ros.grasping.planner import GraspPlanner

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any
 
-from posegrasp_ros.camera import CameraError
-from posegrasp_ros.camera_info import StatedCamera
+from posegrasp_ros.geometry.camera import CameraError
+from posegrasp_ros.geometry.camera_info import StatedCamera
 
 # How long an image waits for the CameraInfo of its own stamp.
 WAIT_NS = 50_000_000

@@ -73,7 +73,7 @@ def run_demo(picks: int = 20, seed: int = 1, out: str | Path | None = None, esti
 def _start(nodes: NodeProcesses, folder: Path, model: Path, estimator: str, picks: int, seed: int) -> None:
     """Start all nodes; the simulator waits until the others listen."""
     # The default of the simulator; both have to know the same one. Imported here for MuJoCo takes a second.
-    from posegrasp_ros.geometry import quaternion_from_matrix
+    from posegrasp_ros.geometry.transforms import quaternion_from_matrix
     from posegrasp_ros.simulation.scene import DEFAULT_BASE_FROM_CAMERA as base_from_camera
     camera = [*base_from_camera[:3, 3].tolist(), *quaternion_from_matrix(base_from_camera[:3, :3]).tolist()]
     shared = {'model': str(model), 'exit_on_failure': True}

@@ -18,7 +18,7 @@ import numpy as np
 import trimesh
 from trimesh.transformations import translation_matrix
 
-from posegrasp_ros.mesh import Mesh, save_mesh
+from posegrasp_ros.geometry.mesh import Mesh, save_mesh
 from posegrasp_ros.runtime.errors import BadInput
 
 SECTIONS = 48  # of a circle in the mesh

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from posegrasp_ros.camera import Camera
 from posegrasp_ros.estimation.estimate import PoseEstimate
-from posegrasp_ros.geometry import transform_points
-from posegrasp_ros.mesh import Mesh
+from posegrasp_ros.geometry.camera import Camera
+from posegrasp_ros.geometry.mesh import Mesh
+from posegrasp_ros.geometry.transforms import transform_points
 
 # Blue, green, red. Axes as rviz colours them: x red, y green, z blue.
 AXIS_COLOURS = ((60, 60, 235), (70, 190, 60), (235, 130, 50))

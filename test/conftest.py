@@ -14,7 +14,7 @@ from hand_made_bags import frames
 
 import posegrasp_ros
 from posegrasp_ros.bags.writer import BagWriter
-from posegrasp_ros.mesh import load_mesh
+from posegrasp_ros.geometry.mesh import load_mesh
 from posegrasp_ros.node_processes import node_environment
 from posegrasp_ros.runtime.resources import resource_path
 

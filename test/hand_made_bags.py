@@ -15,8 +15,8 @@ from posegrasp_ros.bags.writer import (
     new_message,
     pose_parts,
 )
-from posegrasp_ros.camera import Camera
-from posegrasp_ros.geometry import look_at, make_transform, rotation_from_vector
+from posegrasp_ros.geometry.camera import Camera
+from posegrasp_ros.geometry.transforms import look_at, make_transform, rotation_from_vector
 
 SECOND = 1_000_000_000
 MS = 1_000_000

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import trimesh
 
-from posegrasp_ros.camera import Camera
 from posegrasp_ros.feasibility.attainable.accuracy import attainable_accuracy
 from posegrasp_ros.feasibility.attainable.ambiguity import find_ambiguities
 from posegrasp_ros.feasibility.attainable.views import sample_views
-from posegrasp_ros.geometry import Symmetry, invert
-from posegrasp_ros.mesh import Mesh, load_mesh
+from posegrasp_ros.geometry.camera import Camera
+from posegrasp_ros.geometry.mesh import Mesh, load_mesh
+from posegrasp_ros.geometry.transforms import Symmetry, invert
 from posegrasp_ros.mesh_family import family_object
 from posegrasp_ros.runtime.resources import resource_path
 from posegrasp_ros.simulation.object_renderer import ObjectRenderer

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from posegrasp_ros.camera import Camera
 from posegrasp_ros.feasibility.attainable.accuracy import attainable_accuracy
 from posegrasp_ros.feasibility.attainable.calibration_errors import CalibrationErrors
 from posegrasp_ros.feasibility.attainable.efficiency import MEASURED_NOISE, compare, efficiency_at
@@ -13,8 +12,9 @@ from posegrasp_ros.feasibility.attainable.fisher import PixelNoise, bound, pixel
 from posegrasp_ros.feasibility.attainable.image_information import Imaging
 from posegrasp_ros.feasibility.attainable.views import SightError, View, sample_views
 from posegrasp_ros.feasibility.attainable.weak_direction import weakest_direction, words_of
-from posegrasp_ros.geometry import perturb, transform_points
-from posegrasp_ros.mesh import Mesh, load_mesh
+from posegrasp_ros.geometry.camera import Camera
+from posegrasp_ros.geometry.mesh import Mesh, load_mesh
+from posegrasp_ros.geometry.transforms import perturb, transform_points
 from posegrasp_ros.runtime.resources import resource_path
 
 CAMERA = Camera.from_field_of_view(640, 480, np.radians(60))

@@ -7,7 +7,7 @@ import pytest
 from hand_made_bags import CAMERA, MS, SECOND, HandMade
 
 from posegrasp_ros.bags.reader import BagError, BagReader, BagTopics
-from posegrasp_ros.geometry import make_transform
+from posegrasp_ros.geometry.transforms import make_transform
 
 P = np.array([[55.0, 0, 30, 0], [0, 55, 22, 0], [0, 0, 1, 0]])
 

@@ -10,7 +10,7 @@ from hand_made_bags import BASE_FROM_CAMERA, CAMERA, IMAGE, SECOND, TRUTH, HandM
 from rosbags.rosbag2 import CompressionMode, StoragePlugin
 
 from posegrasp_ros.bags.reader import BagError, BagReader, BagTopics, BagWriter, read_frames
-from posegrasp_ros.geometry import make_transform
+from posegrasp_ros.geometry.transforms import make_transform
 
 
 def test_what_is_written_comes_back(bag):

@@ -14,14 +14,14 @@ from posegrasp_ros.bags.bop_dataset import BopDatasetError, BopReader, is_bop_da
 from posegrasp_ros.bags.frame import BagFrame
 from posegrasp_ros.bags.frame_sources import SourceOptions, open_sources
 from posegrasp_ros.bags.reader import BagWriter
-from posegrasp_ros.camera import Camera
 from posegrasp_ros.estimation.estimate import PoseEstimate
 from posegrasp_ros.estimation.scripted import OracleEstimator
 from posegrasp_ros.evaluation import frame_answers
 from posegrasp_ros.evaluation.bop_csv import BopCsv, BopCsvError
 from posegrasp_ros.evaluation.evaluate import EvaluateOptions, evaluate_bags
-from posegrasp_ros.geometry import NO_SYMMETRY, make_transform, rotation_from_vector
-from posegrasp_ros.mesh import load_mesh
+from posegrasp_ros.geometry.camera import Camera
+from posegrasp_ros.geometry.mesh import load_mesh
+from posegrasp_ros.geometry.transforms import NO_SYMMETRY, make_transform, rotation_from_vector
 from posegrasp_ros.metrics.pose_errors import STATED_NEED
 from posegrasp_ros.runtime.resources import resource_path
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from posegrasp_ros.geometry import (
+from posegrasp_ros.geometry.transforms import (
     Symmetry,
     make_transform,
     perturb,

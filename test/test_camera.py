@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
-from posegrasp_ros.camera import Camera, CameraError
+from posegrasp_ros.geometry.camera import Camera, CameraError
 from posegrasp_ros.runtime.errors import BadInput
 
 K = [[600.0, 0, 310], [0, 590, 250], [0, 0, 1]]

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from posegrasp_ros.camera import Camera, CameraError
-from posegrasp_ros.camera_info import ImageSizeError, StatedCamera, is_rectified
+from posegrasp_ros.geometry.camera import Camera, CameraError
+from posegrasp_ros.geometry.camera_info import ImageSizeError, StatedCamera, is_rectified
 
 K = np.array([[600.0, 0, 310], [0, 590, 250], [0, 0, 1]])
 D = [-0.28, 0.09, 0.001, -0.002, 0.01]

@@ -12,7 +12,7 @@ import pytest
 
 from posegrasp_ros.cli import main
 from posegrasp_ros.evaluation.compare import compare_runs, unpaired_interval
-from posegrasp_ros.geometry import make_transform
+from posegrasp_ros.geometry.transforms import make_transform
 from posegrasp_ros.metrics.baselines import load_ledger
 from posegrasp_ros.metrics.pose_errors import ErrorTarget
 from posegrasp_ros.metrics.run import RunMetrics

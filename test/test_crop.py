@@ -4,14 +4,14 @@ import cv2
 import numpy as np
 import pytest
 
-from posegrasp_ros.camera import Camera
 from posegrasp_ros.estimation.crop import CropCamera
 from posegrasp_ros.estimation.decoders import (
     Detection,
     decode_centre_heatmap,
     decode_object_coordinates,
 )
-from posegrasp_ros.geometry import project
+from posegrasp_ros.geometry.camera import Camera
+from posegrasp_ros.geometry.transforms import project
 
 PINHOLE = Camera.from_field_of_view(640, 480, np.radians(60))
 DISTORTED = Camera(640, 480, PINHOLE.matrix, [-0.25, 0.08, 0.001, -0.0005, 0.0])

@@ -5,7 +5,13 @@ import pytest
 
 from posegrasp_ros.estimation import dope
 from posegrasp_ros.estimation.keypoints import solve_keypoints
-from posegrasp_ros.geometry import make_transform, project, rotation_angle, rotation_from_vector, transform_points
+from posegrasp_ros.geometry.transforms import (
+    make_transform,
+    project,
+    rotation_angle,
+    rotation_from_vector,
+    transform_points,
+)
 
 SIDES_M = np.array([0.12, 0.06, 0.045])
 MATRIX = np.array([[600.0, 0, 319.5], [0, 600, 239.5], [0, 0, 1]])

@@ -5,7 +5,13 @@ import pytest
 
 from posegrasp_ros.estimation.keypoints import solve_keypoints
 from posegrasp_ros.estimation.yolo_pose import Layout, decode_yolo_pose, layouts
-from posegrasp_ros.geometry import make_transform, project, rotation_angle, rotation_from_vector, transform_points
+from posegrasp_ros.geometry.transforms import (
+    make_transform,
+    project,
+    rotation_angle,
+    rotation_from_vector,
+    transform_points,
+)
 
 CORNERS = np.array([(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]) * (0.06, 0.03, 0.0225)
 MATRIX = np.array([[600.0, 0, 319.5], [0, 600, 319.5], [0, 0, 1]])

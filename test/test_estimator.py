@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 from conftest import simulated_frames
 
-from posegrasp_ros.camera import Camera, CameraError
 from posegrasp_ros.estimation import network
 from posegrasp_ros.estimation.create import create_estimator
 from posegrasp_ros.estimation.estimator import PoseEstimator
 from posegrasp_ros.estimation.model_card import load_model_card
-from posegrasp_ros.geometry import rotation_angle
+from posegrasp_ros.geometry.camera import Camera, CameraError
+from posegrasp_ros.geometry.transforms import rotation_angle
 from posegrasp_ros.metrics.instances import count_instances
 from posegrasp_ros.metrics.pose_errors import ErrorTarget, Tolerance
 from posegrasp_ros.runtime.errors import BadInput

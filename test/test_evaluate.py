@@ -13,18 +13,18 @@ from posegrasp_ros.bags.frame_sources import SourceOptions
 from posegrasp_ros.bags.paint_over import paint_over
 from posegrasp_ros.bags.photographs import PhotographReader
 from posegrasp_ros.bags.reader import BagError, BagFrame, BagTopics, BagWriter
-from posegrasp_ros.camera import Camera
 from posegrasp_ros.estimation.estimate import Estimation, PoseEstimate
 from posegrasp_ros.estimation.scripted import MeanPoseEstimator, OracleEstimator
 from posegrasp_ros.evaluation import frame_answers
 from posegrasp_ros.evaluation.compare import _blocks
 from posegrasp_ros.evaluation.contestant import Contestant
 from posegrasp_ros.evaluation.evaluate import EvaluateOptions, evaluate_bags
-from posegrasp_ros.geometry import NO_SYMMETRY, invert, look_at, make_transform, rotation_from_vector
+from posegrasp_ros.geometry.camera import Camera
+from posegrasp_ros.geometry.mesh import load_mesh
+from posegrasp_ros.geometry.transforms import NO_SYMMETRY, invert, look_at, make_transform, rotation_from_vector
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.library import load_grasps
 from posegrasp_ros.grasping.planner import GraspPlanner
-from posegrasp_ros.mesh import load_mesh
 from posegrasp_ros.metrics.pose_errors import STATED_NEED, ErrorTarget
 from posegrasp_ros.runs.finished_run import FinishedRun
 from posegrasp_ros.runs.folder import read_reports

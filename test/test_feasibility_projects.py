@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import trimesh
 
-from posegrasp_ros.camera import Camera
 from posegrasp_ros.feasibility.attainable.accuracy import AttainableAccuracy
 from posegrasp_ros.feasibility.attainable.calibration_errors import CalibrationErrors
 from posegrasp_ros.feasibility.attainable.efficiency import DEFAULT_EFFICIENCY
@@ -22,11 +21,12 @@ from posegrasp_ros.feasibility.required.success_model import SuccessModel
 from posegrasp_ros.feasibility.sight import look
 from posegrasp_ros.feasibility.timing import stated_timing
 from posegrasp_ros.feasibility.verdict import Reason, judge, reasons_of
+from posegrasp_ros.geometry.camera import Camera
+from posegrasp_ros.geometry.mesh import Mesh, save_mesh
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.library import GraspError
 from posegrasp_ros.grasping.planner import GraspPlanner
 from posegrasp_ros.grasping.sampling import sample_grasps
-from posegrasp_ros.mesh import Mesh, save_mesh
 from posegrasp_ros.simulation.pick_objects import PickObject, load_object
 
 NEAR_M, FAR_M, VERY_FAR_M = (0.4, 0.8), (1.2, 1.2), (3.0, 3.0)

@@ -7,7 +7,6 @@ import math
 
 import pytest
 
-from posegrasp_ros.camera import Camera
 from posegrasp_ros.feasibility import alternatives, study_run, what_if
 from posegrasp_ros.feasibility.attainable.calibration_errors import CalibrationErrors
 from posegrasp_ros.feasibility.cell import Cell, Needs
@@ -15,6 +14,7 @@ from posegrasp_ros.feasibility.study import SCHEMA, Effort
 from posegrasp_ros.feasibility.study_run import measure_study, write_requirements
 from posegrasp_ros.feasibility.timing import stated_timing
 from posegrasp_ros.feasibility.worth import Business, Range, Worth
+from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.metrics.baselines import load_ledger
 from posegrasp_ros.report.feasibility_report import format_study, headline, render_study, saying, short, standing

@@ -12,7 +12,7 @@ from posegrasp_ros.feasibility.required.success_model import (
     tcp_deltas,
 )
 from posegrasp_ros.feasibility.required.success_model import _factor as factor
-from posegrasp_ros.geometry import invert, perturb, random_rotation
+from posegrasp_ros.geometry.transforms import invert, perturb, random_rotation
 from posegrasp_ros.grasping.gripper import DEFAULT_GRIPPER, load_gripper
 from posegrasp_ros.grasping.pose_check import tcp_delta
 from posegrasp_ros.grasping.tolerance import Tolerance

@@ -10,7 +10,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from posegrasp_ros.camera import Camera
 from posegrasp_ros.feasibility.alternatives import nothing_helps
 from posegrasp_ros.feasibility.attainable.calibration_errors import CalibrationErrors
 from posegrasp_ros.feasibility.cell import Cell, Needs
@@ -27,6 +26,7 @@ from posegrasp_ros.feasibility.what_if import (
     gripper_changes,
     need_changes,
 )
+from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.metrics.statistics import Interval
 from posegrasp_ros.simulation.pick_objects import load_object

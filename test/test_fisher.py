@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from posegrasp_ros.camera import Camera
 from posegrasp_ros.feasibility.attainable.fisher import (
     PRIOR_STD,
     PixelNoise,
@@ -23,8 +22,9 @@ from posegrasp_ros.feasibility.attainable.image_information import (
     moving_gradient,
 )
 from posegrasp_ros.feasibility.attainable.views import sample_views
-from posegrasp_ros.geometry import invert, perturb, rotation_from_vector, transform_points
-from posegrasp_ros.mesh import Mesh, load_mesh
+from posegrasp_ros.geometry.camera import Camera
+from posegrasp_ros.geometry.mesh import Mesh, load_mesh
+from posegrasp_ros.geometry.transforms import invert, perturb, rotation_from_vector, transform_points
 from posegrasp_ros.runtime.resources import resource_path
 from posegrasp_ros.simulation.object_renderer import ObjectRenderer
 

@@ -14,16 +14,16 @@ from conftest import simulated_frames
 
 from posegrasp_ros.bags.frame import BagFrame
 from posegrasp_ros.bags.reader import BagWriter
-from posegrasp_ros.camera import Camera
 from posegrasp_ros.estimation.estimate import Estimation, PoseEstimate
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.evaluation import frame_answers
 from posegrasp_ros.evaluation.evaluate import EvaluateOptions, evaluate_bags
-from posegrasp_ros.geometry import NO_SYMMETRY, make_transform
+from posegrasp_ros.geometry.camera import Camera
+from posegrasp_ros.geometry.mesh import load_mesh
+from posegrasp_ros.geometry.transforms import NO_SYMMETRY, make_transform
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.library import load_grasps
 from posegrasp_ros.grasping.planner import GraspPlanner
-from posegrasp_ros.mesh import load_mesh
 from posegrasp_ros.metrics.pose_errors import STATED_NEED
 from posegrasp_ros.runs.folder import read_reports
 from posegrasp_ros.runtime.errors import BadInput

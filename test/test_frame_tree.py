@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from posegrasp_ros.bags.frame_tree import FrameTree
-from posegrasp_ros.geometry import make_transform, rotation_from_vector
+from posegrasp_ros.geometry.transforms import make_transform, rotation_from_vector
 
 MOUNT = make_transform(rotation_from_vector([0, 0, 1.0]), (0.1, 0, 0))
 

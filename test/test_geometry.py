@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from posegrasp_ros.geometry import (
+from posegrasp_ros.geometry.transforms import (
     NO_SYMMETRY,
     Symmetry,
     invert,

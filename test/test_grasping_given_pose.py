@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from posegrasp_ros.geometry import make_transform
+from posegrasp_ros.geometry.transforms import make_transform
 from posegrasp_ros.grasping.given_pose import LEAST_SIGMA, checked_covariance, checked_pose
 from posegrasp_ros.grasping.plan import PlanningError
 

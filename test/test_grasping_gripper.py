@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import yaml
 
-from posegrasp_ros.geometry import invert
+from posegrasp_ros.geometry.transforms import invert
 from posegrasp_ros.grasping.gripper import GripperError, load_gripper, shipped_grippers
 from posegrasp_ros.runtime.resources import resource_path
 

@@ -7,10 +7,10 @@ import pytest
 import trimesh
 import yaml
 
-from posegrasp_ros.geometry import invert, make_transform, quaternion_from_matrix, random_rotation
+from posegrasp_ros.geometry.mesh import Mesh
+from posegrasp_ros.geometry.transforms import invert, make_transform, quaternion_from_matrix, random_rotation
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.library import Grasp, GraspError, GraspSet, load_grasps, save_grasps
-from posegrasp_ros.mesh import Mesh
 
 
 @pytest.fixture(scope='module')

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import trimesh
 
-from posegrasp_ros.geometry import (
+from posegrasp_ros.geometry.mesh import Mesh
+from posegrasp_ros.geometry.transforms import (
     Symmetry,
     invert,
     make_transform,
@@ -19,7 +20,6 @@ from posegrasp_ros.grasping.planner import GraspPlanner
 from posegrasp_ros.grasping.reach import ReachSphere
 from posegrasp_ros.grasping.sampling import sample_grasps
 from posegrasp_ros.grasping.scene import BoxObstacle, Scene, SphereObstacle
-from posegrasp_ros.mesh import Mesh
 from posegrasp_ros.runtime.resources import resource_path
 
 GRIPPER = load_gripper()

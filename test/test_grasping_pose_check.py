@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 import trimesh
 
-from posegrasp_ros.geometry import Symmetry, invert, make_transform, perturb, random_rotation, rotation_from_vector
+from posegrasp_ros.geometry.mesh import Mesh
+from posegrasp_ros.geometry.transforms import (
+    Symmetry,
+    invert,
+    make_transform,
+    perturb,
+    random_rotation,
+    rotation_from_vector,
+)
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.library import Grasp, GraspSet
 from posegrasp_ros.grasping.planner import GraspPlanner
@@ -14,7 +22,6 @@ from posegrasp_ros.grasping.pose_check import PoseCheck, tcp_delta
 from posegrasp_ros.grasping.sampling import sample_grasps
 from posegrasp_ros.grasping.scene import Scene
 from posegrasp_ros.grasping.tolerance import tcp_from_base_delta
-from posegrasp_ros.mesh import Mesh
 
 GRIPPER = load_gripper()
 DOWN = np.diag([1.0, -1.0, -1.0, 1.0])

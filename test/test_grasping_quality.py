@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from posegrasp_ros.geometry import random_rotation, rotation_from_vector
+from posegrasp_ros.geometry.transforms import random_rotation, rotation_from_vector
 from posegrasp_ros.grasping.closing import Grip
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.quality import (

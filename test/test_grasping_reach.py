@@ -5,7 +5,7 @@ import importlib.util
 import numpy as np
 import pytest
 
-from posegrasp_ros.geometry import make_transform, rotation_from_vector
+from posegrasp_ros.geometry.transforms import make_transform, rotation_from_vector
 from posegrasp_ros.grasping.reach import ReachSphere
 from posegrasp_ros.grasping.reach_urdf import ReachError, UrdfReach
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from posegrasp_ros.geometry import make_transform, rotation_from_vector
+from posegrasp_ros.geometry.transforms import make_transform, rotation_from_vector
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.thinning import DISTINCT, choose, distance, usable_lying, ways_of_lying
 

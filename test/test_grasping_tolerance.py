@@ -5,7 +5,8 @@ import pytest
 import trimesh
 from scipy.special import ndtr
 
-from posegrasp_ros.geometry import (
+from posegrasp_ros.geometry.mesh import Mesh
+from posegrasp_ros.geometry.transforms import (
     make_transform,
     perturb,
     random_rotation,
@@ -17,7 +18,6 @@ from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.library import Grasp, GraspSet
 from posegrasp_ros.grasping.tolerance import DIRECTIONS, Tolerance, tcp_from_base_delta
 from posegrasp_ros.grasping.tolerance_fit import HELD_M, fit_tolerance, tolerance_without_mesh
-from posegrasp_ros.mesh import Mesh
 
 GRIPPER = load_gripper()
 DOWN = np.diag([1.0, -1.0, -1.0, 1.0])

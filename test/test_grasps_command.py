@@ -5,9 +5,9 @@ import pytest
 import trimesh
 
 from posegrasp_ros.cli import main
+from posegrasp_ros.geometry.mesh import save_mesh
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.library import load_grasps
-from posegrasp_ros.mesh import save_mesh
 from posegrasp_ros.mesh_family import family_object
 
 

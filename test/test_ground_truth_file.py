@@ -7,8 +7,8 @@ from posegrasp_ros.bags.frame_sources import SourceOptions, open_sources
 from posegrasp_ros.bags.ground_truth_file import GroundTruthError, read_ground_truth
 from posegrasp_ros.bags.reader import BagError, BagFrame, BagReader, BagTopics, BagWriter
 from posegrasp_ros.bags.truths import Truths
-from posegrasp_ros.camera import Camera
-from posegrasp_ros.geometry import look_at, make_transform, quaternion_from_matrix, rotation_from_vector
+from posegrasp_ros.geometry.camera import Camera
+from posegrasp_ros.geometry.transforms import look_at, make_transform, quaternion_from_matrix, rotation_from_vector
 
 # More digits than a float of seconds has.
 STAMP_NS = 1_700_000_000_123_456_789

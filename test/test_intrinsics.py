@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from sensor_msgs.msg import CameraInfo
 
-from posegrasp_ros.camera import Camera, CameraError
+from posegrasp_ros.geometry.camera import Camera, CameraError
 from posegrasp_ros.ros import messages
 from posegrasp_ros.ros.intrinsics import MOST_IN_VAIN, Intrinsics
 from posegrasp_ros.ros.reporting import Refusal

@@ -8,13 +8,13 @@ from test_decoders_dope import FAR, NEAR, NVLABS_ORDER, SIDES_M, assert_pose, en
 from test_decoders_yolo_pose import CORNERS
 from test_decoders_yolo_pose import encode as encode_rows
 
-from posegrasp_ros.camera import Camera
 from posegrasp_ros.estimation.estimator import PoseEstimator
 from posegrasp_ros.estimation.framing import PADDING, Framing
 from posegrasp_ros.estimation.keypoints import KeypointEstimator
 from posegrasp_ros.estimation.model_card import ModelCardError, load_model_card
 from posegrasp_ros.estimation.yolo_pose import Layout, layouts
-from posegrasp_ros.geometry import transform_points
+from posegrasp_ros.geometry.camera import Camera
+from posegrasp_ros.geometry.transforms import transform_points
 
 WIDE = Camera(1280, 960, [[1200, 0, 650], [0, 1190, 470], [0, 0, 1]], [-0.25, 0.08, 0.001, -0.002, 0])
 CUBOID = np.vstack([np.array(NVLABS_ORDER) * SIDES_M / 2, np.zeros(3)])

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from posegrasp_ros.bags.reader import BagError, BagFrame, BagWriter
-from posegrasp_ros.camera import Camera
+from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.graph import NODES
 from posegrasp_ros.runtime.errors import BadInput
 from posegrasp_ros.runtime.resources import resource_path

@@ -4,7 +4,7 @@ import numpy as np
 from visualization_msgs.msg import Marker
 
 from posegrasp_ros.estimation.estimate import PoseEstimate
-from posegrasp_ros.geometry import make_transform, rotation_from_vector
+from posegrasp_ros.geometry.transforms import make_transform, rotation_from_vector
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.plan import PlannedGrasp
 from posegrasp_ros.ros import markers, messages

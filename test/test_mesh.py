@@ -12,7 +12,7 @@ import trimesh
 from PIL import Image
 
 from posegrasp_ros.estimation.scripted import surface_points
-from posegrasp_ros.mesh import Mesh, MeshError, load_mesh, save_mesh
+from posegrasp_ros.geometry.mesh import Mesh, MeshError, load_mesh, save_mesh
 from posegrasp_ros.runtime.resources import resource_path
 
 CORNERS = [(x, y, z) for x in (0, 1) for y in (0, 1) for z in (0, 1)]

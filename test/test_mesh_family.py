@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from posegrasp_ros.mesh import load_mesh
+from posegrasp_ros.geometry.mesh import load_mesh
 from posegrasp_ros.mesh_family import FAMILY, family_object, main
 from posegrasp_ros.runtime.errors import BadInput
 

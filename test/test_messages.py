@@ -7,10 +7,10 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import Pose, Quaternion
 from sensor_msgs.msg import CompressedImage, Image, JointState
 
-from posegrasp_ros.camera import Camera
-from posegrasp_ros.camera_info import StatedCamera
 from posegrasp_ros.estimation.estimate import PoseEstimate
-from posegrasp_ros.geometry import make_transform, random_rotation, rotation_from_vector
+from posegrasp_ros.geometry.camera import Camera
+from posegrasp_ros.geometry.camera_info import StatedCamera
+from posegrasp_ros.geometry.transforms import make_transform, random_rotation, rotation_from_vector
 from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.packed_image import BitDepth, depth_of
 from posegrasp_ros.ros import messages

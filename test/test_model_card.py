@@ -10,7 +10,7 @@ import yaml
 
 from posegrasp_ros.estimation.estimator import PoseEstimator
 from posegrasp_ros.estimation.model_card import ModelCardError, load_model_card, sha256_of, write_card
-from posegrasp_ros.geometry import transform_points
+from posegrasp_ros.geometry.transforms import transform_points
 from posegrasp_ros.runtime.errors import BadInput
 from posegrasp_ros.runtime.resources import resource_path
 

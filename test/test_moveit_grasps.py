@@ -10,7 +10,7 @@ import pytest
 from geometry_msgs.msg import PoseStamped
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-from posegrasp_ros.geometry import make_transform
+from posegrasp_ros.geometry.transforms import make_transform
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.plan import PlannedGrasp
 from posegrasp_ros.ros import messages

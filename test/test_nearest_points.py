@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from posegrasp_ros.geometry import make_transform, random_rotation, rotation_from_vector, transform_points
+from posegrasp_ros.geometry.transforms import (
+    make_transform,
+    random_rotation,
+    rotation_from_vector,
+    transform_points,
+)
 from posegrasp_ros.metrics.nearest_points import NearestPoints
 
 

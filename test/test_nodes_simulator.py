@@ -12,8 +12,8 @@ from ros_harness import Harness, running
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image, JointState
 
-from posegrasp_ros.camera_info import StatedCamera
-from posegrasp_ros.geometry import make_transform
+from posegrasp_ros.geometry.camera_info import StatedCamera
+from posegrasp_ros.geometry.transforms import make_transform
 from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.nodes.simulator_node import SimulatorNode
 from posegrasp_ros.ros import messages

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from posegrasp_ros.bags.reader import read_frames
-from posegrasp_ros.geometry import transform_points
-from posegrasp_ros.mesh import load_mesh
+from posegrasp_ros.geometry.mesh import load_mesh
+from posegrasp_ros.geometry.transforms import transform_points
 from posegrasp_ros.runtime.errors import BadInput
 from posegrasp_ros.runtime.resources import resource_path
 from posegrasp_ros.simulation import instances, occlusion

@@ -12,7 +12,7 @@ pytest.importorskip('tf2_ros', reason='tf2_ros is not installed (PyPI has none)'
 import rclpy
 from tf2_ros import TransformBroadcaster
 
-from posegrasp_ros.geometry import make_transform
+from posegrasp_ros.geometry.transforms import make_transform
 from posegrasp_ros.node_processes import free_domain
 from posegrasp_ros.ros import messages, optional
 from posegrasp_ros.ros.optional import TransformListenerIfInstalled

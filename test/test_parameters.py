@@ -8,7 +8,7 @@ from rcl_interfaces.msg import ParameterType
 from rclpy.parameter import Parameter
 from ros_harness import running
 
-from posegrasp_ros.geometry import look_at
+from posegrasp_ros.geometry.transforms import look_at
 from posegrasp_ros.nodes.grasp_planner_node import GraspPlannerParameters
 from posegrasp_ros.nodes.monitor_node import MonitorParameters
 from posegrasp_ros.nodes.perception_node import PerceptionParameters

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from posegrasp_ros.cli import main
-from posegrasp_ros.geometry import perturb, vector_from_rotation
+from posegrasp_ros.geometry.transforms import perturb, vector_from_rotation
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.library import load_grasps
 from posegrasp_ros.grasping.plan import PlannerOptions

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from posegrasp_ros.camera import Camera
 from posegrasp_ros.estimation.plausible import is_plausible
-from posegrasp_ros.geometry import make_transform
-from posegrasp_ros.mesh import load_mesh
+from posegrasp_ros.geometry.camera import Camera
+from posegrasp_ros.geometry.mesh import load_mesh
+from posegrasp_ros.geometry.transforms import make_transform
 from posegrasp_ros.runtime.resources import resource_path
 
 MESH = load_mesh(resource_path('models/box/mesh.obj'))

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import trimesh
 
-from posegrasp_ros.geometry import (
+from posegrasp_ros.geometry.mesh import Mesh
+from posegrasp_ros.geometry.transforms import (
     Symmetry,
     invert,
     make_transform,
@@ -16,7 +17,6 @@ from posegrasp_ros.geometry import (
     rotation_from_vector,
     transform_points,
 )
-from posegrasp_ros.mesh import Mesh
 from posegrasp_ros.metrics import nearest_points
 from posegrasp_ros.metrics.pose_errors import (
     ErrorTarget,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from posegrasp_ros.mesh import load_mesh
+from posegrasp_ros.geometry.mesh import load_mesh
 from posegrasp_ros.training.product_box import (
     FACES,
     Net,

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from posegrasp_ros.estimation.scripted import surface_points
-from posegrasp_ros.mesh import load_mesh
+from posegrasp_ros.geometry.mesh import load_mesh
 from posegrasp_ros.training.product_can import ProductCanError, Wrap, main, make_product_can
 from posegrasp_ros.training.product_print import PRINT_PX_PER_MM
 

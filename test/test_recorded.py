@@ -11,8 +11,8 @@ from hand_made_bags import CAMERA, HandMade
 from posegrasp_ros.bags.messages import BagError
 from posegrasp_ros.bags.writer import make_header, new_message, pose_parts
 from posegrasp_ros.evaluation.recorded import RecordedTopics, evaluate_recorded
-from posegrasp_ros.geometry import NO_SYMMETRY, make_transform
-from posegrasp_ros.mesh import load_mesh
+from posegrasp_ros.geometry.mesh import load_mesh
+from posegrasp_ros.geometry.transforms import NO_SYMMETRY, make_transform
 from posegrasp_ros.metrics.pose_errors import STATED_NEED, ErrorTarget
 from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport

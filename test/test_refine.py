@@ -5,7 +5,6 @@ import pytest
 import trimesh
 from conftest import simulated_frames
 
-from posegrasp_ros.camera import Camera
 from posegrasp_ros.estimation.crop import CropCamera
 from posegrasp_ros.estimation.edge_term import EdgeTerm, edge_equations
 from posegrasp_ros.estimation.edges import Edges
@@ -14,7 +13,9 @@ from posegrasp_ros.estimation.picture import Picture, read, steepness
 from posegrasp_ros.estimation.refine import Refiner
 from posegrasp_ros.estimation.surface import Surface
 from posegrasp_ros.estimation.visibility import Visibility
-from posegrasp_ros.geometry import (
+from posegrasp_ros.geometry.camera import Camera
+from posegrasp_ros.geometry.mesh import Mesh, load_mesh
+from posegrasp_ros.geometry.transforms import (
     invert,
     make_transform,
     move_covariance,
@@ -22,7 +23,6 @@ from posegrasp_ros.geometry import (
     random_rotation,
     rotation_angle,
 )
-from posegrasp_ros.mesh import Mesh, load_mesh
 from posegrasp_ros.runtime.resources import resource_path
 
 

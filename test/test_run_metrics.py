@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from run_frames import SECOND, TARGET, TRUTH, off_by
 
-from posegrasp_ros.geometry import Symmetry, make_transform, rotation_from_vector
+from posegrasp_ros.geometry.transforms import Symmetry, make_transform, rotation_from_vector
 from posegrasp_ros.metrics.baselines import METRIC_UNITS, load_ledger
 from posegrasp_ros.metrics.gate import check_gate
 from posegrasp_ros.metrics.losses import Loss

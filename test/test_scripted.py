@@ -4,7 +4,6 @@ import cv2
 import numpy as np
 import pytest
 
-from posegrasp_ros.camera import Camera
 from posegrasp_ros.estimation.scripted import (
     LOCALISATION_PX,
     FeatureMatchEstimator,
@@ -13,7 +12,9 @@ from posegrasp_ros.estimation.scripted import (
     surface_points,
 )
 from posegrasp_ros.estimation.solve import pose_covariance
-from posegrasp_ros.geometry import (
+from posegrasp_ros.geometry.camera import Camera
+from posegrasp_ros.geometry.mesh import Mesh, load_mesh
+from posegrasp_ros.geometry.transforms import (
     invert,
     look_at,
     make_transform,
@@ -23,7 +24,6 @@ from posegrasp_ros.geometry import (
     transform_points,
     vector_from_rotation,
 )
-from posegrasp_ros.mesh import Mesh, load_mesh
 from posegrasp_ros.training.product_box import make_product_box
 
 PINHOLE = Camera.from_field_of_view(640, 480, np.radians(50))

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import trimesh
 
-from posegrasp_ros.camera import Camera
-from posegrasp_ros.geometry import invert, look_at, make_transform, transform_points
-from posegrasp_ros.mesh import Mesh, load_mesh
+from posegrasp_ros.geometry.camera import Camera
+from posegrasp_ros.geometry.mesh import Mesh, load_mesh
+from posegrasp_ros.geometry.transforms import invert, look_at, make_transform, transform_points
 from posegrasp_ros.runtime.resources import resource_path
 from posegrasp_ros.simulation.assets import add_textured_mesh
 from posegrasp_ros.simulation.placement import Distractor, stable_poses

@@ -5,7 +5,7 @@ import pytest
 
 from posegrasp_ros.bags.reader import BagReader, BagTopics, read_frames
 from posegrasp_ros.bags.writer import DEPTH_TOPIC
-from posegrasp_ros.mesh import load_mesh
+from posegrasp_ros.geometry.mesh import load_mesh
 from posegrasp_ros.runtime.resources import resource_path
 from posegrasp_ros.simulation.record import record
 from posegrasp_ros.simulation.scene import sample_scene

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import trimesh
 
-from posegrasp_ros.geometry import make_transform
+from posegrasp_ros.geometry.mesh import Mesh, load_mesh
+from posegrasp_ros.geometry.transforms import make_transform
 from posegrasp_ros.grasping.gripper import DEFAULT_GRIPPER, load_gripper, shipped_grippers
-from posegrasp_ros.mesh import Mesh, load_mesh
 from posegrasp_ros.mesh_family import family_object
 from posegrasp_ros.runtime.resources import resource_path
 from posegrasp_ros.simulation import solids

@@ -5,7 +5,7 @@ import pytest
 
 from posegrasp_ros.estimation.reproject import reproject
 from posegrasp_ros.estimation.solve import View, refine_pose, solve_pose
-from posegrasp_ros.geometry import (
+from posegrasp_ros.geometry.transforms import (
     make_transform,
     perturb,
     project,

@@ -9,7 +9,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from posegrasp_ros.camera import Camera, CameraError
 from posegrasp_ros.estimation import estimator as estimator_module
 from posegrasp_ros.estimation.coarse import Candidate, CoarsePose
 from posegrasp_ros.estimation.estimate import PoseEstimate
@@ -17,7 +16,9 @@ from posegrasp_ros.estimation.estimator import PoseEstimator
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.estimation.scripted import OracleEstimator
 from posegrasp_ros.estimation.track import PoseTracker, with_tracking
-from posegrasp_ros.geometry import (
+from posegrasp_ros.geometry.camera import Camera, CameraError
+from posegrasp_ros.geometry.mesh import load_mesh
+from posegrasp_ros.geometry.transforms import (
     NO_SYMMETRY,
     Symmetry,
     make_transform,
@@ -25,7 +26,6 @@ from posegrasp_ros.geometry import (
     rotation_from_vector,
 )
 from posegrasp_ros.images import ImageError
-from posegrasp_ros.mesh import load_mesh
 from posegrasp_ros.runtime.resources import resource_path
 
 MS, SECOND = 1_000_000, 1_000_000_000

@@ -9,8 +9,14 @@ import pytest
 
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.estimation.solve import solve_pose
-from posegrasp_ros.geometry import Symmetry, make_transform, random_rotation, rotation_angle, rotation_from_vector
-from posegrasp_ros.mesh import load_mesh
+from posegrasp_ros.geometry.mesh import load_mesh
+from posegrasp_ros.geometry.transforms import (
+    Symmetry,
+    make_transform,
+    random_rotation,
+    rotation_angle,
+    rotation_from_vector,
+)
 from posegrasp_ros.runtime.errors import BadInput
 from posegrasp_ros.runtime.resources import resource_path
 from posegrasp_ros.training.backgrounds import Backgrounds

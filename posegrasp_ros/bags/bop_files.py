@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from posegrasp_ros.geometry import make_transform
+from posegrasp_ros.geometry.transforms import make_transform
 from posegrasp_ros.runtime.data_files import read_json
 from posegrasp_ros.runtime.errors import BadInput, quoted
 

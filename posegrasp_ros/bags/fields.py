@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from posegrasp_ros.geometry import transform_from_pose
+from posegrasp_ros.geometry.transforms import transform_from_pose
 
 
 def stamp_of(header: Any) -> int:

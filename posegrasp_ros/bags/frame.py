@@ -8,9 +8,9 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from posegrasp_ros.camera import Camera, CameraError
-from posegrasp_ros.camera_info import ImageSizeError, StatedCamera
 from posegrasp_ros.depth_images import check_frames
+from posegrasp_ros.geometry.camera import Camera, CameraError
+from posegrasp_ros.geometry.camera_info import ImageSizeError, StatedCamera
 from posegrasp_ros.images import ImageError
 from posegrasp_ros.packed_image import PackedImage, registered_depth
 

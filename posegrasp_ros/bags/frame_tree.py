@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from posegrasp_ros.geometry import invert, make_transform, rotation_from_vector, vector_from_rotation
+from posegrasp_ros.geometry.transforms import invert, make_transform, rotation_from_vector, vector_from_rotation
 
 STATIC_NS = -1
 """Stamp of a transform that always holds."""

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from posegrasp_ros.geometry import transform_from_pose
+from posegrasp_ros.geometry.transforms import transform_from_pose
 from posegrasp_ros.runtime.errors import BadInput, quoted
 from posegrasp_ros.runtime.limits import TEXT_MEGABYTES, most_text_bytes
 

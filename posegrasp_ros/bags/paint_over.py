@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 
 from posegrasp_ros.bags.frame import BagFrame
-from posegrasp_ros.geometry import transform_points
-from posegrasp_ros.mesh import Mesh
+from posegrasp_ros.geometry.mesh import Mesh
+from posegrasp_ros.geometry.transforms import transform_points
 
 # Beyond the silhouette by this share of its extent: a reference pose is a little off, and an edge that is left
 # would give the object away.

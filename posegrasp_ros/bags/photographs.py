@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from posegrasp_ros.bags.frame import BagFrame
-from posegrasp_ros.camera import Camera
 from posegrasp_ros.compressed_images import decode_compressed, read_file
+from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.images import ImageError
 from posegrasp_ros.runtime.errors import BadInput
 

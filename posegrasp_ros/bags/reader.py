@@ -16,12 +16,12 @@ from posegrasp_ros.bags.messages import BagError, BagMessage, BagMessages
 from posegrasp_ros.bags.topics import TF, BagTopics, are_neighbours, guess_topics, poses_listing
 from posegrasp_ros.bags.truths import TOLERANCE_MS, Truths
 from posegrasp_ros.bags.writer import BagWriter
-from posegrasp_ros.camera import CameraError
-from posegrasp_ros.camera_info import StatedCamera, is_rectified
 from posegrasp_ros.camera_info_join import WAIT_NS as INFO_WAIT_NS
 from posegrasp_ros.camera_info_join import CameraInfoJoin
 from posegrasp_ros.depth_images import SLOP_MS, DepthImages
-from posegrasp_ros.geometry import transform_from_pose
+from posegrasp_ros.geometry.camera import CameraError
+from posegrasp_ros.geometry.camera_info import StatedCamera, is_rectified
+from posegrasp_ros.geometry.transforms import transform_from_pose
 from posegrasp_ros.packed_image import BitDepth, PackedImage
 
 __all__ = ['BagError', 'BagFrame', 'BagReader', 'BagTopics', 'BagWriter', 'read_frames']

@@ -30,7 +30,7 @@ class BagTopics:
     :param depth: of the depth registered to the images; it is not guessed, None goes without
     :param base_frame: the robot's frame, for the camera's pose from /tf; None when that is not wanted
     :param object_frame: the object's own frame, for ground truth from /tf in the place of a topic
-    :param rectified: whether the images are, one of :data:`posegrasp_ros.camera_info.RECTIFIED`
+    :param rectified: whether the images are, one of :data:`posegrasp_ros.geometry.camera_info.RECTIFIED`
     """
 
     image: str | None = None

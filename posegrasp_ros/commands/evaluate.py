@@ -8,7 +8,6 @@ from pathlib import Path
 
 from posegrasp_ros import option_types
 from posegrasp_ros.bags.truths import TOLERANCE_MS
-from posegrasp_ros.camera_info import RECTIFIED
 from posegrasp_ros.commands.options import (
     DONE,
     GATE_FAILED,
@@ -19,6 +18,7 @@ from posegrasp_ros.commands.options import (
     threads_option,
 )
 from posegrasp_ros.estimation.create import ESTIMATORS
+from posegrasp_ros.geometry.camera_info import RECTIFIED
 from posegrasp_ros.runtime.console import remark, show
 from posegrasp_ros.runtime.interrupt import exit_code
 

@@ -162,7 +162,7 @@ def _check_sight(camera, mesh, distances_m: tuple[float, float]) -> None:
 
 def _object(options: argparse.Namespace):
     """The object, a mesh with the symmetries that are declared here; a model's card has its own."""
-    from posegrasp_ros.mesh import declared_symmetry
+    from posegrasp_ros.geometry.mesh import declared_symmetry
     from posegrasp_ros.simulation.pick_objects import load_object
 
     named = load_object(options.object)
@@ -197,8 +197,8 @@ def _efficiency(options: argparse.Namespace, measured):
 
 
 def _camera(options: argparse.Namespace):
-    from posegrasp_ros.calibration_file import load_camera
-    from posegrasp_ros.camera import Camera
+    from posegrasp_ros.geometry.camera import Camera
+    from posegrasp_ros.geometry.camera_info_file import load_camera
 
     if options.camera:
         camera = load_camera(options.camera)

@@ -37,10 +37,10 @@ def add_grasps(commands) -> None:
 def _grasps(options: argparse.Namespace) -> int:
     import numpy as np
 
+    from posegrasp_ros.geometry.mesh import load_mesh
     from posegrasp_ros.grasping.gripper import load_gripper
     from posegrasp_ros.grasping.library import save_grasps
     from posegrasp_ros.grasping.sampling import sample_grasps
-    from posegrasp_ros.mesh import load_mesh
 
     gripper, mesh = load_gripper(options.gripper), load_mesh(options.mesh)
     options.out.parent.mkdir(parents=True, exist_ok=True)

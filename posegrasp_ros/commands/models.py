@@ -111,8 +111,8 @@ def _check(options: argparse.Namespace) -> int:
 
 def _camera_of(image, options: argparse.Namespace):
     """The image's intrinsics: from the file, from the field of view, else a guess that is said aloud."""
-    from posegrasp_ros.calibration_file import load_camera
-    from posegrasp_ros.camera import Camera
+    from posegrasp_ros.geometry.camera import Camera
+    from posegrasp_ros.geometry.camera_info_file import load_camera
 
     if options.camera:
         return load_camera(options.camera)

@@ -33,7 +33,7 @@ def add_train(commands) -> None:
 
 
 def _train(options: argparse.Namespace) -> int:
-    from posegrasp_ros.mesh import load_mesh
+    from posegrasp_ros.geometry.mesh import load_mesh
 
     load_mesh(options.mesh)  # a mistyped path is told before what is not installed
     from posegrasp_ros.training.train import TrainingOptions, train

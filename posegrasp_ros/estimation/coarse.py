@@ -9,8 +9,8 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from posegrasp_ros.camera import Camera
 from posegrasp_ros.estimation.crop import CropCamera
+from posegrasp_ros.geometry.camera import Camera
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from posegrasp_ros.camera import Camera
 from posegrasp_ros.estimation.refine import Refiner
 from posegrasp_ros.estimation.solve import solve_pose
-from posegrasp_ros.geometry import make_transform
+from posegrasp_ros.geometry.camera import Camera
+from posegrasp_ros.geometry.transforms import make_transform
 from posegrasp_ros.runtime.numba_cache import FOLDER
 
 PATIENCE_S = 2.0

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from posegrasp_ros.camera import Camera
 from posegrasp_ros.estimation.decoders import Detection
-from posegrasp_ros.geometry import rotation_angle, rotation_from_vector
+from posegrasp_ros.geometry.camera import Camera
+from posegrasp_ros.geometry.transforms import rotation_angle, rotation_from_vector
 
 
 @dataclass(frozen=True)

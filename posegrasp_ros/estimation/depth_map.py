@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from posegrasp_ros.camera import Camera
 from posegrasp_ros.estimation.crop import CropCamera
+from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.runtime.numba_cache import compiled
 
 NOISE_M, NOISE_A_SQUARE_METRE = 0.0012, 0.0019

@@ -7,7 +7,7 @@ import trimesh
 
 from posegrasp_ros.estimation.coloured_points import clear_of_print
 from posegrasp_ros.estimation.visibility import Visibility
-from posegrasp_ros.mesh import Mesh
+from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.runtime.numba_cache import compiled
 
 EDGE_POINTS = 300

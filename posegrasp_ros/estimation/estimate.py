@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from posegrasp_ros.camera import Camera
+from posegrasp_ros.geometry.camera import Camera
 
 
 @dataclass
@@ -17,7 +17,7 @@ class PoseEstimate:
     :param camera_from_object: (4, 4), metres
     :param score: how sure the estimator is that the pose is right, in [0, 1]
     :param covariance: (6, 6) in the camera frame: x y z (m²), then rotation about x y z (rad²), see
-        :func:`posegrasp_ros.geometry.perturb`
+        :func:`posegrasp_ros.geometry.transforms.perturb`
     """
 
     camera_from_object: np.ndarray

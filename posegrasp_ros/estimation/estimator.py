@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from posegrasp_ros.camera import Camera, CameraError
 from posegrasp_ros.estimation.coarse import Candidate, CoarsePose
 from posegrasp_ros.estimation.compiling import compile_alignment
 from posegrasp_ros.estimation.decoders import sigmoid
@@ -18,7 +17,8 @@ from posegrasp_ros.estimation.plausible import is_plausible
 from posegrasp_ros.estimation.refine import Alignment, Refiner
 from posegrasp_ros.estimation.stopwatch import Stopwatch
 from posegrasp_ros.estimation.two_stage import TwoStageEstimator
-from posegrasp_ros.geometry import move_covariance
+from posegrasp_ros.geometry.camera import Camera, CameraError
+from posegrasp_ros.geometry.transforms import move_covariance
 from posegrasp_ros.images import check_registered
 
 MOST_CANDIDATES, MOST_FAINT = 8, 3

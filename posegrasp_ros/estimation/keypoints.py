@@ -8,7 +8,6 @@ from itertools import combinations
 import cv2
 import numpy as np
 
-from posegrasp_ros.camera import Camera
 from posegrasp_ros.estimation import dope, yolo_pose
 from posegrasp_ros.estimation.coarse import Candidate, CoarsePose
 from posegrasp_ros.estimation.decoders import KeypointInstance
@@ -17,7 +16,8 @@ from posegrasp_ros.estimation.framing import Framing
 from posegrasp_ros.estimation.model_card import ModelCard, ModelCardError
 from posegrasp_ros.estimation.network import Network
 from posegrasp_ros.estimation.solve import Solution, refine_pose
-from posegrasp_ros.geometry import make_transform
+from posegrasp_ros.geometry.camera import Camera
+from posegrasp_ros.geometry.transforms import make_transform
 
 LEAST_SIGMA_PX = {'dope': 2.0, 'yolo_pose': 1.0}
 """Keypoints err by at least this much of the input: a quarter of a DOPE cell, a pixel."""

@@ -23,8 +23,8 @@ from posegrasp_ros.estimation.families import (
     read_parameters,
 )
 from posegrasp_ros.estimation.onnx_files import OnnxFileError, network_sha256
-from posegrasp_ros.geometry import Symmetry, transform_from_pose
-from posegrasp_ros.mesh import Mesh, load_mesh
+from posegrasp_ros.geometry.mesh import Mesh, load_mesh
+from posegrasp_ros.geometry.transforms import Symmetry, transform_from_pose
 from posegrasp_ros.metrics.pose_errors import STATED_NEED, Tolerance
 from posegrasp_ros.runtime.atomic_file import write_whole
 from posegrasp_ros.runtime.errors import BadInput
@@ -136,7 +136,7 @@ def load_model_card(folder: str | Path) -> ModelCard:
     """Read and check ``folder/model.yaml`` and the files it names, hashes included.
 
     :raises ModelCardError: naming the file, the field, what was found and what was expected
-    :raises posegrasp_ros.mesh.MeshError: when the mesh cannot be read
+    :raises posegrasp_ros.geometry.mesh.MeshError: when the mesh cannot be read
     """
     path = Path(folder) / CARD_NAME
     if not path.is_file():

@@ -1,4 +1,4 @@
-"""Small motions of a pose, compiled: what :func:`posegrasp_ros.geometry.perturb` does, and back."""
+"""Small motions of a pose, compiled: what :func:`posegrasp_ros.geometry.transforms.perturb` does, and back."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from posegrasp_ros.runtime.numba_cache import compiled
 
 @compiled
 def moved(pose: np.ndarray, step: np.ndarray) -> np.ndarray:
-    """:func:`posegrasp_ros.geometry.perturb`, compiled."""
+    """:func:`posegrasp_ros.geometry.transforms.perturb`, compiled."""
     angle = np.sqrt(step[3] ** 2 + step[4] ** 2 + step[5] ** 2)
     cross = np.array([[0.0, -step[5], step[4]], [step[5], 0.0, -step[3]], [-step[4], step[3], 0.0]])
     sine, cosine = (np.sin(angle) / angle, (1 - np.cos(angle)) / angle ** 2) if angle > 1e-8 else (1.0, 0.5)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from posegrasp_ros.camera import Camera
-from posegrasp_ros.geometry import transform_points
-from posegrasp_ros.mesh import Mesh
+from posegrasp_ros.geometry.camera import Camera
+from posegrasp_ros.geometry.mesh import Mesh
+from posegrasp_ros.geometry.transforms import transform_points
 
 LEAST_DIAMETER_PX = 4.0
 """Of an object that is smaller in the image, no estimator tells the orientation."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 import cv2
 import numpy as np
 
-from posegrasp_ros.camera import Camera
 from posegrasp_ros.estimation.align import Aligned, Prior, align
 from posegrasp_ros.estimation.coarse import SeenMap
 from posegrasp_ros.estimation.colour_term import ColourTerm
@@ -19,7 +18,9 @@ from posegrasp_ros.estimation.edges import Edges
 from posegrasp_ros.estimation.motion import difference
 from posegrasp_ros.estimation.picture import Picture
 from posegrasp_ros.estimation.surface import Surface
-from posegrasp_ros.geometry import (
+from posegrasp_ros.geometry.camera import Camera
+from posegrasp_ros.geometry.mesh import Mesh
+from posegrasp_ros.geometry.transforms import (
     invert,
     make_transform,
     move_covariance,
@@ -27,7 +28,6 @@ from posegrasp_ros.geometry import (
     rotate_covariance,
     rotation_angle,
 )
-from posegrasp_ros.mesh import Mesh
 
 CROP_SIZE = 160
 MARGIN = 1.15

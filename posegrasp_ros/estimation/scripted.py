@@ -5,12 +5,12 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from posegrasp_ros.camera import Camera
 from posegrasp_ros.estimation.estimate import Estimation, PoseEstimate
 from posegrasp_ros.estimation.solve import pose_covariance
 from posegrasp_ros.estimation.stopwatch import Stopwatch
-from posegrasp_ros.geometry import invert, make_transform, transform_points
-from posegrasp_ros.mesh import Mesh
+from posegrasp_ros.geometry.camera import Camera
+from posegrasp_ros.geometry.mesh import Mesh
+from posegrasp_ros.geometry.transforms import invert, make_transform, transform_points
 
 RATIO = 0.75  # best over second-best distance, Lowe 2004
 MIN_MATCHES = 6

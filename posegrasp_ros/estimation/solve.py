@@ -11,7 +11,7 @@ import numpy as np
 from posegrasp_ros.estimation.motion import moved
 from posegrasp_ros.estimation.reproject import reproject
 from posegrasp_ros.estimation.terms import Equations, add_residual, no_equations
-from posegrasp_ros.geometry import make_transform
+from posegrasp_ros.geometry.transforms import make_transform
 from posegrasp_ros.runtime.numba_cache import compiled
 
 RANSAC_ITERATIONS = 60
@@ -30,7 +30,7 @@ class Solution:
     """A pose with the figures that tell how far to trust it.
 
     :param pose: (4, 4) camera_from_object
-    :param covariance: (6, 6), see :func:`posegrasp_ros.geometry.perturb`
+    :param covariance: (6, 6), see :func:`posegrasp_ros.geometry.transforms.perturb`
     :param inlier_share: share of the points whose residual is within three sigma
     :param residual_px: root mean square reprojection error of those, pixels
     """

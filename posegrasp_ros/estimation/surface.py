@@ -8,7 +8,7 @@ from scipy.spatial import cKDTree
 from posegrasp_ros.estimation.coloured_points import coloured_points
 from posegrasp_ros.estimation.edges import Edges
 from posegrasp_ros.estimation.visibility import Visibility
-from posegrasp_ros.mesh import Mesh
+from posegrasp_ros.geometry.mesh import Mesh
 
 POINTS = 1200
 LEAST_COSINE = 0.08

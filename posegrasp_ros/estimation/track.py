@@ -8,12 +8,12 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from posegrasp_ros.camera import Camera
 from posegrasp_ros.estimation.coarse import CoarsePose
 from posegrasp_ros.estimation.estimate import Estimation, Estimator
 from posegrasp_ros.estimation.estimator import MIN_SCORE, Found, PoseEstimator, check_sizes
 from posegrasp_ros.estimation.stopwatch import Stopwatch
-from posegrasp_ros.geometry import move_covariance
+from posegrasp_ros.geometry.camera import Camera
+from posegrasp_ros.geometry.transforms import move_covariance
 
 FRESH_NS = 500_000_000
 SEARCH_EVERY_NS = 1_000_000_000

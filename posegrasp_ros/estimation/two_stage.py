@@ -9,7 +9,6 @@ from functools import partial
 import cv2
 import numpy as np
 
-from posegrasp_ros.camera import Camera
 from posegrasp_ros.estimation.coarse import Candidate, CoarsePose, SeenMap
 from posegrasp_ros.estimation.crop import CropCamera
 from posegrasp_ros.estimation.decoders import (
@@ -25,7 +24,8 @@ from posegrasp_ros.estimation.framing import Framing
 from posegrasp_ros.estimation.model_card import ModelCard, ModelCardError
 from posegrasp_ros.estimation.network import Network
 from posegrasp_ros.estimation.solve import Solution, View, solve_pose
-from posegrasp_ros.geometry import make_transform, rotate_covariance
+from posegrasp_ros.geometry.camera import Camera
+from posegrasp_ros.geometry.transforms import make_transform, rotate_covariance
 
 MOST_PASSES = 3
 OTHER_SCALES = (1.4, 0.7, 2.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import trimesh
 
-from posegrasp_ros.mesh import Mesh
+from posegrasp_ros.geometry.mesh import Mesh
 
 CELL_SHARE = 0.02
 """Side of the depth maps' cells, of the diameter."""

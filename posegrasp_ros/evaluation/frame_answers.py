@@ -21,7 +21,7 @@ from posegrasp_ros.estimation.create import create_estimator
 from posegrasp_ros.estimation.estimate import Estimation, Estimator, PoseEstimate
 from posegrasp_ros.estimation.model_card import ModelCard, ModelCardError
 from posegrasp_ros.estimation.track import with_tracking
-from posegrasp_ros.geometry import rotate_covariance
+from posegrasp_ros.geometry.transforms import rotate_covariance
 from posegrasp_ros.grasping.plan import Plan, PlanningError
 from posegrasp_ros.grasping.planner import GraspPlanner
 from posegrasp_ros.grasping.scene import Scene

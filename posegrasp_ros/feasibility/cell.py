@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from posegrasp_ros.camera import Camera
 from posegrasp_ros.feasibility.attainable.calibration_errors import CalibrationErrors
 from posegrasp_ros.feasibility.attainable.efficiency import Efficiency
 from posegrasp_ros.feasibility.attainable.image_information import Imaging
+from posegrasp_ros.geometry.camera import Camera
+from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.grasping.gripper import Gripper
-from posegrasp_ros.mesh import Mesh
 from posegrasp_ros.simulation.pick_objects import NamedObject, PickObject
 
 DEFAULT_IMAGING = Imaging()

@@ -10,7 +10,7 @@ from posegrasp_ros.feasibility.attainable.accuracy import ViewBound
 from posegrasp_ros.feasibility.cell import Cell
 from posegrasp_ros.feasibility.outlook import changed_share, estimator_error
 from posegrasp_ros.feasibility.required.success_model import SuccessModel
-from posegrasp_ros.geometry import look_at, rotate_covariance
+from posegrasp_ros.geometry.transforms import look_at, rotate_covariance
 
 # Columns of the table with their units, and the axes of the sight's frame (x right, y down, z along) behind them.
 COLUMNS = {'across_m': (0, 1), 'along_m': (2,), 'tilt_rad': (3, 4), 'about_rad': (5,)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from posegrasp_ros.mesh import Mesh
+from posegrasp_ros.geometry.mesh import Mesh
 
 SIDES, TILE_PX = 6, 256
 # Patches of colour along a side, as dense as the artwork of packaging; the same in every study.

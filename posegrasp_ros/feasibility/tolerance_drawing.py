@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from posegrasp_ros.feasibility.study import Study
-from posegrasp_ros.geometry import invert, transform_points
+from posegrasp_ros.geometry.transforms import invert, transform_points
 from posegrasp_ros.grasping.gripper import Box
 
 # Ellipses hold this many standard deviations along each axis: 95 % of the errors along it.

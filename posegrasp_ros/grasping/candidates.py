@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import erf, ndtr
 
-from posegrasp_ros.geometry import Symmetry
+from posegrasp_ros.geometry.transforms import Symmetry
 from posegrasp_ros.grasping.gripper import Gripper
 from posegrasp_ros.grasping.library import GraspSet
 from posegrasp_ros.grasping.obstruction import GripperBoxes, touches

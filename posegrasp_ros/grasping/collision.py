@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import trimesh
 
-from posegrasp_ros.geometry import invert
+from posegrasp_ros.geometry.transforms import invert
 from posegrasp_ros.grasping.gripper import Box
 
 # poses x triangles in one go: bounds the memory at about 100 MB

@@ -6,9 +6,9 @@ import numpy as np
 import trimesh
 from scipy.spatial import cKDTree
 
-from posegrasp_ros.camera import Camera
-from posegrasp_ros.geometry import invert, transform_points
-from posegrasp_ros.mesh import Mesh
+from posegrasp_ros.geometry.camera import Camera
+from posegrasp_ros.geometry.mesh import Mesh
+from posegrasp_ros.geometry.transforms import invert, transform_points
 
 # Every second pixel, and one point in a cube of this size, that at least so many of the pixels see: edges of
 # things smear into single points that hang in the air.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from posegrasp_ros.geometry import transform_from_pose
+from posegrasp_ros.geometry.transforms import transform_from_pose
 from posegrasp_ros.grasping.finger_joints import FingerJoints, read_finger_joints
 from posegrasp_ros.runtime.errors import BadInput
 from posegrasp_ros.runtime.resources import resource_path

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from posegrasp_ros.geometry import NO_SYMMETRY, Symmetry
+from posegrasp_ros.geometry.mesh import Mesh
+from posegrasp_ros.geometry.transforms import NO_SYMMETRY, Symmetry
 from posegrasp_ros.grasping.candidates import Candidates, Placed
 from posegrasp_ros.grasping.given_pose import checked_covariance, checked_pose
 from posegrasp_ros.grasping.gripper import Gripper
@@ -26,7 +27,6 @@ from posegrasp_ros.grasping.reach import Reach
 from posegrasp_ros.grasping.scene import Scene
 from posegrasp_ros.grasping.tolerance import DIRECTIONS, FEW_RAYS, tcp_from_base_delta
 from posegrasp_ros.grasping.tolerance_fit import fit_tolerance, tolerance_without_mesh
-from posegrasp_ros.mesh import Mesh
 
 # So many of the best grasps get their probability of success from a close look.
 LOOKED_AT_CLOSELY, MOST_CLOSE_LOOKS = 20, 3

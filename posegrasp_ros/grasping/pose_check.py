@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from posegrasp_ros.geometry import NO_SYMMETRY, Symmetry, vector_from_rotation
+from posegrasp_ros.geometry.mesh import Mesh
+from posegrasp_ros.geometry.transforms import NO_SYMMETRY, Symmetry, vector_from_rotation
 from posegrasp_ros.grasping.candidates import TURNS
 from posegrasp_ros.grasping.gripper import Gripper
 from posegrasp_ros.grasping.library import GraspSet
 from posegrasp_ros.grasping.tolerance import Tolerance
 from posegrasp_ros.grasping.tolerance_fit import ToleranceAsked
-from posegrasp_ros.mesh import Mesh
 
 
 class PoseCheck:

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from posegrasp_ros.mesh import Mesh
+from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.runtime.errors import BadInput
 
 

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 import numpy as np
 import trimesh
 
-from posegrasp_ros.geometry import invert
+from posegrasp_ros.geometry.mesh import Mesh
+from posegrasp_ros.geometry.transforms import invert
 from posegrasp_ros.grasping.gripper import Box, Gripper
 from posegrasp_ros.grasping.library import Grasp, GraspSet
 from posegrasp_ros.grasping.tolerance import Tolerance, spread_directions
-from posegrasp_ros.mesh import Mesh
 
 SURFACE_POINTS = 2500
 NEAR_POINTS = 240  # of those, how many are followed: the nearest to the gripper's way in

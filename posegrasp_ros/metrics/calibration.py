@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import chdtr
 
-from posegrasp_ros.geometry import vector_from_rotation
+from posegrasp_ros.geometry.transforms import vector_from_rotation
 from posegrasp_ros.metrics.statistics import CONFIDENCE, Interval, percentile_interval, resample
 
 COVERAGE_LEVEL = 0.9
@@ -25,9 +25,9 @@ def confidence_level(estimate: np.ndarray, covariance: np.ndarray, truth: np.nda
     degree with it, by looking at what is orthogonal to it (any basis of that gives the same distance).
 
     :param estimate: (4, 4) camera_from_object
-    :param covariance: (6, 6) in the camera frame, see :func:`posegrasp_ros.geometry.perturb`
+    :param covariance: (6, 6) in the camera frame, see :func:`posegrasp_ros.geometry.transforms.perturb`
     :param truth: (4, 4) camera_from_object; for a symmetric object the equivalent one nearest to the estimate
-    :param free_direction: (6,) see :meth:`posegrasp_ros.geometry.Symmetry.spin_direction`; None for none
+    :param free_direction: (6,) see :meth:`posegrasp_ros.geometry.transforms.Symmetry.spin_direction`; None for none
     :return: in [0, 1]; 1 where the covariance is none, being infinite or without extent in some direction
     """
     if not np.isfinite(covariance).all():

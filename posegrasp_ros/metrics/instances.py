@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from posegrasp_ros.geometry import Symmetry
+from posegrasp_ros.geometry.transforms import Symmetry
 from posegrasp_ros.metrics.pose_errors import Tolerance, position_error, rotation_error
 
 

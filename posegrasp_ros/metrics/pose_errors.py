@@ -16,8 +16,15 @@ import numpy as np
 import trimesh
 from scipy.spatial import ConvexHull, QhullError
 
-from posegrasp_ros.geometry import NO_SYMMETRY, Symmetry, invert, make_transform, rotation_angle, transform_points
-from posegrasp_ros.mesh import Mesh
+from posegrasp_ros.geometry.mesh import Mesh
+from posegrasp_ros.geometry.transforms import (
+    NO_SYMMETRY,
+    Symmetry,
+    invert,
+    make_transform,
+    rotation_angle,
+    transform_points,
+)
 from posegrasp_ros.metrics.calibration import confidence_level
 from posegrasp_ros.metrics.nearest_points import NearestPoints
 from posegrasp_ros.metrics.worst_point import least_worst_distance, least_worst_pixels, mean_pixels

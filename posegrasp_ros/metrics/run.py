@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from posegrasp_ros.geometry import invert
+from posegrasp_ros.geometry.transforms import invert
 from posegrasp_ros.metrics.baselines import Ledger
 from posegrasp_ros.metrics.frame_table import FrameTable
 from posegrasp_ros.metrics.instances import NO_INSTANCES, InstanceCount, count_instances, nearest_instance

@@ -14,7 +14,7 @@ from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
 from posegrasp_ros.estimation.model_card import load_model_card
-from posegrasp_ros.geometry import NO_SYMMETRY, rotate_covariance
+from posegrasp_ros.geometry.transforms import NO_SYMMETRY, rotate_covariance
 from posegrasp_ros.grasping.given_pose import LEAST_SIGMA, checked_covariance
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.library import load_grasps

@@ -32,9 +32,9 @@ from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
 from sensor_msgs.msg import CameraInfo
 from std_srvs.srv import SetBool, Trigger
 
-from posegrasp_ros.camera_info import StatedCamera
 from posegrasp_ros.camera_info_join import CameraInfoJoin
 from posegrasp_ros.estimation.model_card import ModelCard, load_model_card
+from posegrasp_ros.geometry.camera_info import StatedCamera
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.library import load_grasps
 from posegrasp_ros.grasping.pose_check import PoseCheck

@@ -12,14 +12,14 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
-from posegrasp_ros.camera import Camera
-from posegrasp_ros.camera_info import RECTIFIED
 from posegrasp_ros.depth_images import SLOP_MS, DepthImages
 from posegrasp_ros.estimation.create import ESTIMATORS, create_estimator
 from posegrasp_ros.estimation.estimate import PoseEstimate
 from posegrasp_ros.estimation.estimator import MIN_SCORE
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.estimation.track import with_tracking
+from posegrasp_ros.geometry.camera import Camera
+from posegrasp_ros.geometry.camera_info import RECTIFIED
 from posegrasp_ros.images import ImageError
 from posegrasp_ros.overlay import draw_overlay
 from posegrasp_ros.packed_image import BitDepth

@@ -9,8 +9,8 @@ import numpy as np
 from std_msgs.msg import Header
 
 from posegrasp_ros.estimation.estimate import PoseEstimate
-from posegrasp_ros.geometry import make_transform
-from posegrasp_ros.mesh import Mesh
+from posegrasp_ros.geometry.mesh import Mesh
+from posegrasp_ros.geometry.transforms import make_transform
 from posegrasp_ros.ros.messages import to_pose
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sensor_msgs.msg import CameraInfo
 
-from posegrasp_ros.camera import Camera, CameraError
-from posegrasp_ros.camera_info import ImageSizeError, is_rectified
 from posegrasp_ros.camera_info_join import WAIT_NS, CameraInfoJoin
+from posegrasp_ros.geometry.camera import Camera, CameraError
+from posegrasp_ros.geometry.camera_info import ImageSizeError, is_rectified
 from posegrasp_ros.ros.messages import stamp_ns
 from posegrasp_ros.ros.reporting import Refusal
 
@@ -24,7 +24,7 @@ class Intrinsics:
 
     :param info_topic: of the camera_info, and
     :param image_topic: of the images, both fully resolved: their names tell whether images are rectified
-    :param rectified: one of :data:`posegrasp_ros.camera_info.RECTIFIED`
+    :param rectified: one of :data:`posegrasp_ros.geometry.camera_info.RECTIFIED`
     """
 
     def __init__(self, info_topic: str, image_topic: str = '', rectified: str = 'auto'):

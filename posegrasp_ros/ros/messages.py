@@ -23,9 +23,9 @@ from nav_msgs.msg import Path
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
 from std_msgs.msg import Header
 
-from posegrasp_ros.camera import Camera
 from posegrasp_ros.estimation.estimate import PoseEstimate
-from posegrasp_ros.geometry import quaternion_from_matrix, transform_from_pose
+from posegrasp_ros.geometry.camera import Camera
+from posegrasp_ros.geometry.transforms import quaternion_from_matrix, transform_from_pose
 from posegrasp_ros.metrics import liveness
 from posegrasp_ros.metrics.liveness import Health
 from posegrasp_ros.metrics.report_message import PUBLISHER, SEQUENCE, TASK_PREFIX, ReportMessageError, read_report
@@ -85,7 +85,7 @@ def to_image(header: Header, image: np.ndarray) -> Image:
 
 
 def to_camera_info(header: Header, camera: Camera) -> CameraInfo:
-    """The CameraInfo that :meth:`posegrasp_ros.camera.Camera.from_info` reads back."""
+    """The CameraInfo that :meth:`posegrasp_ros.geometry.camera.Camera.from_info` reads back."""
     matrix = camera.matrix
     projection = np.hstack([matrix, np.zeros((3, 1))])
     return CameraInfo(header=header, width=camera.width, height=camera.height, distortion_model=camera.model,

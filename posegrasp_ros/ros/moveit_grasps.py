@@ -8,7 +8,7 @@ import numpy as np
 from geometry_msgs.msg import Vector3, Vector3Stamped
 from std_msgs.msg import Header
 
-from posegrasp_ros.geometry import invert
+from posegrasp_ros.geometry.transforms import invert
 from posegrasp_ros.grasping.gripper import Gripper
 from posegrasp_ros.grasping.plan import PlannedGrasp
 from posegrasp_ros.ros.messages import to_pose_stamped

@@ -19,7 +19,7 @@ from rclpy.exceptions import ParameterException, ParameterUninitializedException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from posegrasp_ros.geometry import quaternion_from_matrix, transform_from_pose
+from posegrasp_ros.geometry.transforms import quaternion_from_matrix, transform_from_pose
 from posegrasp_ros.runtime.errors import BadInput, quoted
 
 Values = TypeVar('Values')

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from posegrasp_ros.camera_info import RECTIFIED
 from posegrasp_ros.depth_images import SLOP_MS
-from posegrasp_ros.geometry import transform_from_pose
+from posegrasp_ros.geometry.camera_info import RECTIFIED
+from posegrasp_ros.geometry.transforms import transform_from_pose
 from posegrasp_ros.grasping.gripper import Gripper
 from posegrasp_ros.grasping.plan import PlannerOptions
 from posegrasp_ros.grasping.reach import Reach, ReachSphere

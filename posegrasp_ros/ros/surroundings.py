@@ -11,10 +11,10 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from posegrasp_ros.depth_images import DepthImages
+from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.grasping.depth_obstacles import POINT_RADIUS_M, DepthObstacles
 from posegrasp_ros.grasping.scene import Scene
 from posegrasp_ros.images import ImageError
-from posegrasp_ros.mesh import Mesh
 from posegrasp_ros.packed_image import depth_of
 from posegrasp_ros.ros import messages
 from posegrasp_ros.ros.intrinsics import Intrinsics

@@ -6,7 +6,7 @@ import cv2
 import mujoco
 import numpy as np
 
-from posegrasp_ros.mesh import Mesh
+from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.simulation.textures import Texture, paint
 
 _RGB = mujoco.mjtTextureRole.mjTEXROLE_RGB

@@ -5,7 +5,7 @@ from __future__ import annotations
 import mujoco
 import numpy as np
 
-from posegrasp_ros.geometry import make_transform
+from posegrasp_ros.geometry.transforms import make_transform
 from posegrasp_ros.grasping.gripper import Gripper
 
 HAND, FINGERS, TARGET = 'hand', ('finger_left', 'finger_right'), 'hand_target'

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from posegrasp_ros.camera import Camera
-from posegrasp_ros.geometry import invert, project, transform_points
-from posegrasp_ros.mesh import Mesh
+from posegrasp_ros.geometry.camera import Camera
+from posegrasp_ros.geometry.mesh import Mesh
+from posegrasp_ros.geometry.transforms import invert, project, transform_points
 from posegrasp_ros.runtime.errors import BadInput
 from posegrasp_ros.simulation.placement import HIDDEN_AT_MOST, overlap, sample_resting_pose
 from posegrasp_ros.simulation.scene import SAMPLING_SIZE, SceneSpec, sample_scene

@@ -8,9 +8,9 @@ import mujoco
 import numpy as np
 import trimesh
 
-from posegrasp_ros.camera import Camera
+from posegrasp_ros.geometry.camera import Camera
+from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.grasping.gripper import Gripper
-from posegrasp_ros.mesh import Mesh
 from posegrasp_ros.simulation.assets import add_painted_material, add_sky, add_textured_mesh
 from posegrasp_ros.simulation.hand import add_hand
 from posegrasp_ros.simulation.placement import Distractor

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import mujoco
 import numpy as np
 
-from posegrasp_ros.camera import Camera
-from posegrasp_ros.geometry import transform_points
-from posegrasp_ros.mesh import Mesh
+from posegrasp_ros.geometry.camera import Camera
+from posegrasp_ros.geometry.mesh import Mesh
+from posegrasp_ros.geometry.transforms import transform_points
 from posegrasp_ros.simulation.assets import add_textured_mesh
 from posegrasp_ros.simulation.model import OBJECT_GROUP, mujoco_quaternion
 from posegrasp_ros.simulation.render import SceneRenderer

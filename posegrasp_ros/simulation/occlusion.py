@@ -7,9 +7,9 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from posegrasp_ros.camera import Camera
-from posegrasp_ros.geometry import invert, make_transform, random_rotation, transform_points
-from posegrasp_ros.mesh import Mesh
+from posegrasp_ros.geometry.camera import Camera
+from posegrasp_ros.geometry.mesh import Mesh
+from posegrasp_ros.geometry.transforms import invert, make_transform, random_rotation, transform_points
 from posegrasp_ros.runtime.errors import BadInput
 from posegrasp_ros.simulation.placement import Distractor, yaw_transform
 from posegrasp_ros.simulation.scene import SceneSpec, sample_scene

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import mujoco
 import numpy as np
 
-from posegrasp_ros.geometry import invert, make_transform, rotation_from_vector, vector_from_rotation
+from posegrasp_ros.geometry.transforms import invert, make_transform, rotation_from_vector, vector_from_rotation
 from posegrasp_ros.simulation.hand import SERVO_N_M, Hand
 
 START_ABOVE_M = 0.15

@@ -9,14 +9,14 @@ import cv2
 import numpy as np
 import trimesh
 
-from posegrasp_ros.geometry import (
+from posegrasp_ros.geometry.mesh import Mesh
+from posegrasp_ros.geometry.transforms import (
     make_transform,
     project,
     random_rotation,
     rotation_from_vector,
     transform_points,
 )
-from posegrasp_ros.mesh import Mesh
 from posegrasp_ros.simulation.textures import Texture, sample_texture
 
 OBJECT_REACH_M = 0.12

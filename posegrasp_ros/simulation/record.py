@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from posegrasp_ros.bags.reader import BagFrame
 from posegrasp_ros.bags.writer import BagWriter
-from posegrasp_ros.mesh import Mesh
+from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.runs.provenance import SIMULATED
 from posegrasp_ros.runtime.errors import BadInput
 from posegrasp_ros.simulation.instances import sample_scene_of_several

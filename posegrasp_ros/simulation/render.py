@@ -10,9 +10,9 @@ import cv2
 import mujoco
 import numpy as np
 
-from posegrasp_ros.camera import Camera
-from posegrasp_ros.geometry import transform_points
-from posegrasp_ros.mesh import Mesh
+from posegrasp_ros.geometry.camera import Camera
+from posegrasp_ros.geometry.mesh import Mesh
+from posegrasp_ros.geometry.transforms import transform_points
 from posegrasp_ros.runtime.errors import BadInput
 from posegrasp_ros.simulation.model import HAND_GROUP, OBJECT_GROUP, ROOM_GROUP
 

@@ -6,9 +6,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from posegrasp_ros.camera import Camera
-from posegrasp_ros.geometry import invert, look_at, make_transform, rotation_from_vector, transform_points
-from posegrasp_ros.mesh import Mesh
+from posegrasp_ros.geometry.camera import Camera
+from posegrasp_ros.geometry.mesh import Mesh
+from posegrasp_ros.geometry.transforms import (
+    invert,
+    look_at,
+    make_transform,
+    rotation_from_vector,
+    transform_points,
+)
 from posegrasp_ros.simulation.placement import Distractor, sample_distractors, sample_resting_pose
 from posegrasp_ros.simulation.sensor import Sensor, sample_sensor
 from posegrasp_ros.simulation.textures import UNPAINTED, Texture, sample_texture

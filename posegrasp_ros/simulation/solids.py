@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import trimesh
 
-from posegrasp_ros.mesh import Mesh
+from posegrasp_ros.geometry.mesh import Mesh
 
 LOGGER = logging.getLogger(__name__)
 # A solid that fills so much of its convex hull, or of its oriented box, is taken for it.

@@ -99,7 +99,7 @@ def _simulated(rng: np.random.Generator, progress: bool) -> list[np.ndarray]:
     """Pictures of simulated tables with distractors; a plain ball takes the object's place."""
     import trimesh
 
-    from posegrasp_ros.mesh import Mesh
+    from posegrasp_ros.geometry.mesh import Mesh
     from posegrasp_ros.simulation.scene import sample_scene
     from posegrasp_ros.simulation.world import World
 

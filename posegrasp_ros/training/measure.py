@@ -21,9 +21,9 @@ from posegrasp_ros.estimation.model_card import (
     load_model_card,
     write_card,
 )
-from posegrasp_ros.geometry import vector_from_rotation
+from posegrasp_ros.geometry.mesh import Mesh
+from posegrasp_ros.geometry.transforms import vector_from_rotation
 from posegrasp_ros.images import encode_jpeg
-from posegrasp_ros.mesh import Mesh
 from posegrasp_ros.metrics.pose_errors import Tolerance
 from posegrasp_ros.runtime.file_lock import locked
 from posegrasp_ros.simulation.occlusion import occluded_world

@@ -16,7 +16,8 @@ import numpy as np
 import trimesh
 from tqdm import tqdm
 
-from posegrasp_ros.geometry import (
+from posegrasp_ros.geometry.mesh import Mesh
+from posegrasp_ros.geometry.transforms import (
     NO_SYMMETRY,
     Symmetry,
     look_at,
@@ -24,7 +25,6 @@ from posegrasp_ros.geometry import (
     random_rotation,
     rotation_from_vector,
 )
-from posegrasp_ros.mesh import Mesh
 from posegrasp_ros.simulation.assets import add_textured_mesh
 
 VIEW_SIZE = 192

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from posegrasp_ros.camera import Camera
 from posegrasp_ros.feasibility.attainable.ambiguity_text import (
     alike_faces,
     continuous_axes,
@@ -22,8 +21,9 @@ from posegrasp_ros.feasibility.attainable.ambiguity_text import (
 from posegrasp_ros.feasibility.attainable.look_alikes import LookAlikes
 from posegrasp_ros.feasibility.attainable.turns import any_turns, axis_angle, candidate_turns
 from posegrasp_ros.feasibility.attainable.views import View
-from posegrasp_ros.geometry import NO_SYMMETRY, Symmetry, invert, rotation_angle
-from posegrasp_ros.mesh import Mesh
+from posegrasp_ros.geometry.camera import Camera
+from posegrasp_ros.geometry.mesh import Mesh
+from posegrasp_ros.geometry.transforms import NO_SYMMETRY, Symmetry, invert, rotation_angle
 
 TOLD_BY = 0.2
 """Share of the object's image that has to tell two poses apart."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from posegrasp_ros.feasibility.attainable.views import View
-from posegrasp_ros.geometry import move_covariance
+from posegrasp_ros.geometry.transforms import move_covariance
 
 
 @dataclass(frozen=True)

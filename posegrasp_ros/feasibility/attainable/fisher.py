@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from posegrasp_ros.camera import Camera
 from posegrasp_ros.estimation.depth_map import NOISE_A_SQUARE_METRE, NOISE_FROM_M, NOISE_M
+from posegrasp_ros.geometry.camera import Camera
 
 #: What is known of any pose before looking: within a metre, and nothing of the orientation (a uniform turn).
 PRIOR_STD = np.repeat([1.0, np.pi / np.sqrt(3)], 3)
@@ -37,7 +37,7 @@ class PixelNoise:
 
 
 def pixel_jacobian(points_camera: np.ndarray, camera: Camera, origin_camera: np.ndarray) -> np.ndarray:
-    """(N, 2, 6) how the pixels of points move with the pose, see :func:`posegrasp_ros.geometry.perturb`.
+    """(N, 2, 6) how the pixels of points move with the pose, see :func:`posegrasp_ros.geometry.transforms.perturb`.
 
     :param points_camera: (N, 3) of the object, camera frame, metres
     :param camera: without distortion

@@ -12,8 +12,8 @@ from scipy.spatial import cKDTree
 
 from posegrasp_ros.estimation.coloured_points import coloured_points
 from posegrasp_ros.estimation.visibility import Visibility
-from posegrasp_ros.geometry import invert, transform_points
-from posegrasp_ros.mesh import Mesh
+from posegrasp_ros.geometry.mesh import Mesh
+from posegrasp_ros.geometry.transforms import invert, transform_points
 
 POINTS = 1500
 NEIGHBOURS = 16

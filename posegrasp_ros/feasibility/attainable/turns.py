@@ -7,14 +7,14 @@ from itertools import permutations, product
 
 import numpy as np
 
-from posegrasp_ros.geometry import (
+from posegrasp_ros.geometry.mesh import Mesh
+from posegrasp_ros.geometry.transforms import (
     make_transform,
     random_rotation,
     rotation_angle,
     rotation_from_vector,
     vector_from_rotation,
 )
-from posegrasp_ros.mesh import Mesh
 
 STEP_DEG = 15
 """Of a continuous symmetry: where all turns by this look alike, any turn does."""

@@ -7,9 +7,9 @@ from itertools import islice
 
 import numpy as np
 
-from posegrasp_ros.camera import Camera
-from posegrasp_ros.geometry import invert, rotate_covariance, transform_points
-from posegrasp_ros.mesh import Mesh
+from posegrasp_ros.geometry.camera import Camera
+from posegrasp_ros.geometry.mesh import Mesh
+from posegrasp_ros.geometry.transforms import invert, rotate_covariance, transform_points
 from posegrasp_ros.runtime.errors import BadInput
 from posegrasp_ros.simulation.placement import sample_resting_pose
 from posegrasp_ros.simulation.scene import DISTANCES_M, ELEVATIONS_DEG, sample_camera_pose

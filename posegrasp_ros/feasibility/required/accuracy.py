@@ -16,10 +16,10 @@ from posegrasp_ros.feasibility.required.axis_tolerance import AxisTolerance
 from posegrasp_ros.feasibility.required.success_curve import GraspTrial, fit_curves
 from posegrasp_ros.feasibility.required.success_model import SuccessModel, error_gauge, unit_normals
 from posegrasp_ros.feasibility.required.trials import Disturbance, TrialScenes, trial_workers
+from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.grasping.gripper import Gripper
 from posegrasp_ros.grasping.plan import PlannerOptions
 from posegrasp_ros.grasping.scene import BoxObstacle, Scene
-from posegrasp_ros.mesh import Mesh
 from posegrasp_ros.simulation.pick_objects import PickObject
 from posegrasp_ros.simulation.scene import DEFAULT_BASE_FROM_CAMERA, sample_scene
 

@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 from scipy.stats import norm, qmc
 
 from posegrasp_ros.feasibility.required.success_curve import SuccessCurve, gauge
-from posegrasp_ros.geometry import perturb
+from posegrasp_ros.geometry.transforms import perturb
 from posegrasp_ros.grasping.planner import GraspPlanner
 from posegrasp_ros.grasping.scene import Scene
 
@@ -122,7 +122,7 @@ def grasp_number(planner: GraspPlanner, name: str) -> int:
 
 
 def tcp_deltas(base_from_object: np.ndarray, base_from_tcp: np.ndarray, deltas: np.ndarray) -> np.ndarray:
-    """(N, 6) disturbances of a pose, as :func:`posegrasp_ros.geometry.perturb` has them, seen from the TCP.
+    """(N, 6) disturbances of a pose, as :func:`posegrasp_ros.geometry.transforms.perturb` has them, seen from the TCP.
 
     See :class:`posegrasp_ros.grasping.tolerance.Tolerance`; exact for turns of any size.
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from posegrasp_ros.feasibility.required.success_curve import GraspTrial
 from posegrasp_ros.feasibility.required.success_model import grasp_number, patient
-from posegrasp_ros.geometry import invert, perturb
+from posegrasp_ros.geometry.transforms import invert, perturb
 from posegrasp_ros.grasping.gripper import Gripper
 from posegrasp_ros.grasping.plan import PlannedGrasp
 from posegrasp_ros.grasping.planner import GraspPlanner

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from posegrasp_ros.camera import Camera, CameraError
-from posegrasp_ros.geometry import rotation_angle
-from posegrasp_ros.lens import DISTORTION_LENGTHS, OPEN_NAMES, OTHER_NAMES, lens_model
+from posegrasp_ros.geometry.camera import Camera, CameraError
+from posegrasp_ros.geometry.lens import DISTORTION_LENGTHS, OPEN_NAMES, OTHER_NAMES, lens_model
+from posegrasp_ros.geometry.transforms import rotation_angle
 from posegrasp_ros.runtime.errors import quoted
 
 RECTIFIED = ('auto', 'yes', 'no')

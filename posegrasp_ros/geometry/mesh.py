@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 import trimesh
 
-from posegrasp_ros import colour_atlas
-from posegrasp_ros.geometry import Symmetry, make_transform, rotation_from_vector
-from posegrasp_ros.mesh_files import MeshFiles, read_mesh_bytes, size_problem
+from posegrasp_ros.geometry import vertex_colours
+from posegrasp_ros.geometry.mesh_files import MeshFiles, read_mesh_bytes, size_problem
+from posegrasp_ros.geometry.transforms import Symmetry, make_transform, rotation_from_vector
 from posegrasp_ros.runtime.data_files import check_is_file
 from posegrasp_ros.runtime.errors import BadInput
 
@@ -125,7 +125,7 @@ def load_mesh(path: str | Path) -> Mesh:
         return Mesh(vertices, faces, *_appearance(path, loaded)).outward()
     # A texture coordinate belongs to a vertex, and here each triangle has a place of its own on the texture.
     corners = vertices[faces]
-    uv, texture = colour_atlas.bake(corners, colours)
+    uv, texture = vertex_colours.bake(corners, colours)
     faces = np.arange(3 * len(faces)).reshape(-1, 3)
     return Mesh(corners.reshape(-1, 3), faces, uv.reshape(-1, 2), texture).outward()
 

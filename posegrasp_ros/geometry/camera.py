@@ -8,7 +8,7 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from posegrasp_ros.lens import DISTORTION_LENGTHS, fold_tangent
+from posegrasp_ros.geometry.lens import DISTORTION_LENGTHS, fold_tangent
 from posegrasp_ros.runtime.errors import BadInput, quoted
 
 # How near a ray comes to the pixel that it is asked for, where the lens model has one.
@@ -99,7 +99,7 @@ class Camera:
 
     @cached_property
     def fold_tangent(self) -> float:
-        """See :func:`posegrasp_ros.lens.fold_tangent`."""
+        """See :func:`posegrasp_ros.geometry.lens.fold_tangent`."""
         return fold_tangent(self.model, self.distortion)
 
     def project(self, points: np.ndarray) -> np.ndarray:

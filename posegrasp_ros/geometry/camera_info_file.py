@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from posegrasp_ros.camera import Camera, CameraError
-from posegrasp_ros.camera_info import StatedCamera
+from posegrasp_ros.geometry.camera import Camera, CameraError
+from posegrasp_ros.geometry.camera_info import StatedCamera
 from posegrasp_ros.runtime.yaml_fields import Fields
 
 REGION = ('x_offset', 'y_offset', 'width', 'height')
