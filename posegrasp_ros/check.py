@@ -9,7 +9,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from posegrasp_ros.compressed_images import decode_compressed, read_file
 from posegrasp_ros.estimation.estimate import PoseEstimate
 from posegrasp_ros.estimation.estimator import PoseEstimator
 from posegrasp_ros.estimation.model_card import ModelCard, ModelCardError, NetworkCard, load_model_card
@@ -19,9 +18,10 @@ from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.transforms import quaternion_from_matrix
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.library import load_grasps
-from posegrasp_ros.images import ImageError
 from posegrasp_ros.overlay import draw_overlay
 from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.sensing.compressed_images import decode_compressed, read_file
+from posegrasp_ros.sensing.images import ImageError
 
 NOISE_SIZE = (640, 480)
 CHANNELS = {

@@ -7,8 +7,8 @@ import pytest
 from hand_made_bags import CAMERA
 
 from posegrasp_ros.bags.writer import make_camera_info, make_header
-from posegrasp_ros.camera_info_join import KEPT, WAIT_NS, CameraInfoJoin
 from posegrasp_ros.geometry.camera import CameraError
+from posegrasp_ros.sensing.camera_info_join import KEPT, WAIT_NS, CameraInfoJoin
 
 MS = 1_000_000
 

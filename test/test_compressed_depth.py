@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from posegrasp_ros.compressed_depth import decode_compressed_depth
-from posegrasp_ros.images import ImageError
+from posegrasp_ros.sensing.compressed_depth import decode_compressed_depth
+from posegrasp_ros.sensing.images import ImageError
 
 NUMBERS = np.random.default_rng(0).integers(300, 2000, (24, 32)).astype(np.uint16)
 NUMBERS[3:9, 5:20] = 0

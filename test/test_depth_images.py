@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from posegrasp_ros.depth_images import DepthImages
-from posegrasp_ros.images import ImageError
+from posegrasp_ros.sensing.depth_buffer import DepthImages
+from posegrasp_ros.sensing.images import ImageError
 
 MS = 1_000_000
 

@@ -11,8 +11,8 @@ from test_images import mosaic, yuv_of
 from posegrasp_ros.estimation.create import create_estimator
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.geometry.transforms import vector_from_rotation
-from posegrasp_ros.packed_image import PackedImage
 from posegrasp_ros.runtime.resources import model_folder
+from posegrasp_ros.sensing.packed_image import PackedImage
 
 WIDTH, HEIGHT = 640, 480
 # Millimetres and degrees from the pose of bgr8; the second where colours are seen at fewer pixels.

@@ -26,11 +26,11 @@ from posegrasp_ros.bags.messages import BagMessages
 from posegrasp_ros.bags.photographs import PhotographReader
 from posegrasp_ros.bags.reader import BagReader, BagTopics
 from posegrasp_ros.bags.writer import make_camera_info, make_header
-from posegrasp_ros.compressed_depth import decode_compressed_depth
-from posegrasp_ros.compressed_images import compressed_bits, decode_compressed
-from posegrasp_ros.images import ALIASES, ENCODINGS, PLANAR
-from posegrasp_ros.packed_image import BitDepth, PackedImage
 from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.sensing.compressed_depth import decode_compressed_depth
+from posegrasp_ros.sensing.compressed_images import compressed_bits, decode_compressed
+from posegrasp_ros.sensing.images import ALIASES, ENCODINGS, PLANAR
+from posegrasp_ros.sensing.packed_image import BitDepth, PackedImage
 
 # Damage as it happens, and as somebody would make it: bytes changed, left out, put in, repeated.
 EDITS = st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.sampled_from(['flip', 'set', 'cut', 'drop', 'add',

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from posegrasp_ros.compressed_images import compressed_bits, decode_compressed
-from posegrasp_ros.images import ENCODINGS, PLANAR, ImageError, decode_depth, decode_image
-from posegrasp_ros.packed_image import BitDepth, PackedImage
+from posegrasp_ros.sensing.compressed_images import compressed_bits, decode_compressed
+from posegrasp_ros.sensing.images import ENCODINGS, PLANAR, ImageError, decode_depth, decode_image
+from posegrasp_ros.sensing.packed_image import BitDepth, PackedImage
 
 WIDTH, HEIGHT = 8, 6
 BGR = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)

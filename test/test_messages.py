@@ -12,8 +12,8 @@ from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.camera_info import StatedCamera
 from posegrasp_ros.geometry.transforms import make_transform, random_rotation, rotation_from_vector
 from posegrasp_ros.metrics.stage_report import StageReport
-from posegrasp_ros.packed_image import BitDepth, depth_of
 from posegrasp_ros.ros import messages
+from posegrasp_ros.sensing.packed_image import BitDepth, depth_of
 
 RNG = np.random.default_rng(0)
 POSES = [make_transform(random_rotation(RNG), RNG.normal(size=3)) for _ in range(20)]

@@ -25,8 +25,8 @@ from posegrasp_ros.geometry.transforms import (
     rotation_angle,
     rotation_from_vector,
 )
-from posegrasp_ros.images import ImageError
 from posegrasp_ros.runtime.resources import resource_path
+from posegrasp_ros.sensing.images import ImageError
 
 MS, SECOND = 1_000_000, 1_000_000_000
 CAMERA = Camera.from_field_of_view(64, 48, 1.0)

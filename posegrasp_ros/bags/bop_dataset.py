@@ -26,9 +26,9 @@ from posegrasp_ros.bags.bop_files import (
     read_visible_shares,
 )
 from posegrasp_ros.bags.frame import BagFrame
-from posegrasp_ros.compressed_images import decode_compressed, read_file, unpack_depth
 from posegrasp_ros.geometry.camera import Camera, CameraError
-from posegrasp_ros.images import ImageError, check_registered, metres_of
+from posegrasp_ros.sensing.compressed_images import decode_compressed, read_file, unpack_depth
+from posegrasp_ros.sensing.images import ImageError, check_registered, metres_of
 
 __all__ = ['BopDatasetError', 'BopFrame', 'BopReader', 'is_bop_dataset']
 

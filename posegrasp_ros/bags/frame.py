@@ -8,11 +8,11 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from posegrasp_ros.depth_images import check_frames
 from posegrasp_ros.geometry.camera import Camera, CameraError
 from posegrasp_ros.geometry.camera_info import ImageSizeError, StatedCamera
-from posegrasp_ros.images import ImageError
-from posegrasp_ros.packed_image import PackedImage, registered_depth
+from posegrasp_ros.sensing.depth_buffer import check_frames
+from posegrasp_ros.sensing.images import ImageError
+from posegrasp_ros.sensing.packed_image import PackedImage, registered_depth
 
 
 @dataclass(frozen=True)

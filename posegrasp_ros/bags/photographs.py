@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from posegrasp_ros.bags.frame import BagFrame
-from posegrasp_ros.compressed_images import decode_compressed, read_file
 from posegrasp_ros.geometry.camera import Camera
-from posegrasp_ros.images import ImageError
 from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.sensing.compressed_images import decode_compressed, read_file
+from posegrasp_ros.sensing.images import ImageError
 
 LOGGER = logging.getLogger(__name__)
 SUFFIXES = ('.png', '.jpg', '.jpeg', '.tif', '.tiff', '.bmp', '.webp')

@@ -16,13 +16,13 @@ from posegrasp_ros.bags.messages import BagError, BagMessage, BagMessages
 from posegrasp_ros.bags.topics import TF, BagTopics, are_neighbours, guess_topics, poses_listing
 from posegrasp_ros.bags.truths import TOLERANCE_MS, Truths
 from posegrasp_ros.bags.writer import BagWriter
-from posegrasp_ros.camera_info_join import WAIT_NS as INFO_WAIT_NS
-from posegrasp_ros.camera_info_join import CameraInfoJoin
-from posegrasp_ros.depth_images import SLOP_MS, DepthImages
 from posegrasp_ros.geometry.camera import CameraError
 from posegrasp_ros.geometry.camera_info import StatedCamera, is_rectified
 from posegrasp_ros.geometry.transforms import transform_from_pose
-from posegrasp_ros.packed_image import BitDepth, PackedImage
+from posegrasp_ros.sensing.camera_info_join import WAIT_NS as INFO_WAIT_NS
+from posegrasp_ros.sensing.camera_info_join import CameraInfoJoin
+from posegrasp_ros.sensing.depth_buffer import SLOP_MS, DepthImages
+from posegrasp_ros.sensing.packed_image import BitDepth, PackedImage
 
 __all__ = ['BagError', 'BagFrame', 'BagReader', 'BagTopics', 'BagWriter', 'read_frames']
 
@@ -54,9 +54,9 @@ class _Waiting(NamedTuple):
 class BagReader:
     """Joins a recording's images with camera_info, ground truth and /tf by their stamps.
 
-    camera_info is joined as :class:`posegrasp_ros.camera_info_join.CameraInfoJoin` says; ground truth is that
+    camera_info is joined as :class:`posegrasp_ros.sensing.camera_info_join.CameraInfoJoin` says; ground truth is that
     of the same stamp, else the nearest within a tolerance, where several messages of a stamp are as many objects;
-    depth that of the same stamp, else the nearest within :data:`posegrasp_ros.depth_images.SLOP_MS`. A message
+    depth that of the same stamp, else the nearest within :data:`posegrasp_ros.sensing.depth_buffer.SLOP_MS`. A message
     that cannot be used never ends the reading: its frame says why. An image with the stamp of another is left
     out. Where the clock was set back, nothing of before is joined with what comes after.
 

@@ -13,7 +13,7 @@ from rosbags.rosbag2 import CompressionMode, StoragePlugin, Writer, WriterError
 
 from posegrasp_ros.bags.messages import STANDARD_TYPES, BagError
 from posegrasp_ros.geometry.transforms import quaternion_from_matrix
-from posegrasp_ros.images import encode_jpeg
+from posegrasp_ros.sensing.images import encode_jpeg
 
 if TYPE_CHECKING:
     from posegrasp_ros.bags.reader import BagFrame

@@ -19,7 +19,7 @@ from posegrasp_ros.estimation.stopwatch import Stopwatch
 from posegrasp_ros.estimation.two_stage import TwoStageEstimator
 from posegrasp_ros.geometry.camera import Camera, CameraError
 from posegrasp_ros.geometry.transforms import move_covariance
-from posegrasp_ros.images import check_registered
+from posegrasp_ros.sensing.images import check_registered
 
 MOST_CANDIDATES, MOST_FAINT = 8, 3
 FAINT_HEAT, FAINT_SHARE = 0.4, 0.6

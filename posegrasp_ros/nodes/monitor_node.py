@@ -32,7 +32,6 @@ from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
 from sensor_msgs.msg import CameraInfo
 from std_srvs.srv import SetBool, Trigger
 
-from posegrasp_ros.camera_info_join import CameraInfoJoin
 from posegrasp_ros.estimation.model_card import ModelCard, load_model_card
 from posegrasp_ros.geometry.camera_info import StatedCamera
 from posegrasp_ros.grasping.gripper import load_gripper
@@ -54,6 +53,7 @@ from posegrasp_ros.runs.prometheus_endpoint import PrometheusEndpoint, Prometheu
 from posegrasp_ros.runs.provenance import describe_run
 from posegrasp_ros.runtime.errors import escaped
 from posegrasp_ros.runtime.resources import model_folder
+from posegrasp_ros.sensing.camera_info_join import CameraInfoJoin
 
 # Nobody waits for a monitor, so it takes what has come a few times a second.
 DRAIN_EVERY_S = 0.1

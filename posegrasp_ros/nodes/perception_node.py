@@ -12,7 +12,6 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
-from posegrasp_ros.depth_images import SLOP_MS, DepthImages
 from posegrasp_ros.estimation.create import ESTIMATORS, create_estimator
 from posegrasp_ros.estimation.estimate import PoseEstimate
 from posegrasp_ros.estimation.estimator import MIN_SCORE
@@ -20,9 +19,7 @@ from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.estimation.track import with_tracking
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.camera_info import RECTIFIED
-from posegrasp_ros.images import ImageError
 from posegrasp_ros.overlay import draw_overlay
-from posegrasp_ros.packed_image import BitDepth
 from posegrasp_ros.ros import markers, messages, qos
 from posegrasp_ros.ros.detections import to_detections
 from posegrasp_ros.ros.intrinsics import WAIT_S, Intrinsics
@@ -34,6 +31,9 @@ from posegrasp_ros.ros.parameters import parameter
 from posegrasp_ros.ros.reporting import Refusal, StageReporter
 from posegrasp_ros.runtime.errors import escaped
 from posegrasp_ros.runtime.resources import model_folder
+from posegrasp_ros.sensing.depth_buffer import SLOP_MS, DepthImages
+from posegrasp_ros.sensing.images import ImageError
+from posegrasp_ros.sensing.packed_image import BitDepth
 
 RAW, COMPRESSED = ({name: kind} for name, kind in messages.IMAGES.items())
 TRANSPORTS = {'auto': messages.IMAGES, 'raw': RAW, 'compressed': COMPRESSED}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from sensor_msgs.msg import CameraInfo
 
-from posegrasp_ros.camera_info_join import WAIT_NS, CameraInfoJoin
 from posegrasp_ros.geometry.camera import Camera, CameraError
 from posegrasp_ros.geometry.camera_info import ImageSizeError, is_rectified
 from posegrasp_ros.ros.messages import stamp_ns
 from posegrasp_ros.ros.reporting import Refusal
+from posegrasp_ros.sensing.camera_info_join import WAIT_NS, CameraInfoJoin
 
 # How long an image waits for the camera_info of its own stamp.
 WAIT_S = WAIT_NS / 1e9

@@ -30,8 +30,8 @@ from posegrasp_ros.metrics import liveness
 from posegrasp_ros.metrics.liveness import Health
 from posegrasp_ros.metrics.report_message import PUBLISHER, SEQUENCE, TASK_PREFIX, ReportMessageError, read_report
 from posegrasp_ros.metrics.stage_report import StageReport
-from posegrasp_ros.packed_image import BitDepth, PackedImage
 from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.sensing.packed_image import BitDepth, PackedImage
 
 NANOSECONDS = 1_000_000_000
 CAMERA_INFO = {'sensor_msgs/msg/CameraInfo': CameraInfo}
@@ -70,7 +70,7 @@ def image_from(message: Image | CompressedImage, bit_depth: BitDepth | None = No
     """(H, W, 3) uint8 blue green red of either image message.
 
     :param bit_depth: of the stream, for 16-bit images; None scales each by itself
-    :raises posegrasp_ros.images.ImageError: when it cannot be decoded
+    :raises posegrasp_ros.sensing.images.ImageError: when it cannot be decoded
     """
     image = PackedImage.of(message)
     return (bit_depth.noted(image) if bit_depth else image).decode()

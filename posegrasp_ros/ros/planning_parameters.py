@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from posegrasp_ros.depth_images import SLOP_MS
 from posegrasp_ros.geometry.camera_info import RECTIFIED
 from posegrasp_ros.geometry.transforms import transform_from_pose
 from posegrasp_ros.grasping.gripper import Gripper
@@ -16,6 +15,7 @@ from posegrasp_ros.grasping.reach import Reach, ReachSphere
 from posegrasp_ros.grasping.reach_urdf import ReachError, UrdfReach
 from posegrasp_ros.grasping.scene import BoxObstacle, Scene, SphereObstacle
 from posegrasp_ros.ros.parameters import ParameterError, parameter, pose_parameter
+from posegrasp_ros.sensing.depth_buffer import SLOP_MS
 
 BOX = ('x', 'y', 'z', 'qx', 'qy', 'qz', 'qw', 'side along x', 'along y', 'along z')
 SPHERE = ('x', 'y', 'z', 'radius')

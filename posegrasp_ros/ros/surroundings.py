@@ -10,12 +10,9 @@ from geometry_msgs.msg import PoseArray
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
-from posegrasp_ros.depth_images import DepthImages
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.grasping.depth_obstacles import POINT_RADIUS_M, DepthObstacles
 from posegrasp_ros.grasping.scene import Scene
-from posegrasp_ros.images import ImageError
-from posegrasp_ros.packed_image import depth_of
 from posegrasp_ros.ros import messages
 from posegrasp_ros.ros.intrinsics import Intrinsics
 from posegrasp_ros.ros.messages import MessageError, stamp_ns
@@ -23,6 +20,9 @@ from posegrasp_ros.ros.parameters import ParameterError
 from posegrasp_ros.ros.planning_parameters import GraspPlannerParameters, fixed_scene
 from posegrasp_ros.ros.reporting import Refusal
 from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.sensing.depth_buffer import DepthImages
+from posegrasp_ros.sensing.images import ImageError
+from posegrasp_ros.sensing.packed_image import depth_of
 
 DEPTHS_KEPT = 10
 

@@ -10,7 +10,6 @@ import yaml
 from scipy import optimize, stats
 from tqdm import tqdm
 
-from posegrasp_ros.compressed_images import decode_compressed
 from posegrasp_ros.estimation.estimate import Estimation
 from posegrasp_ros.estimation.estimator import PoseEstimator
 from posegrasp_ros.estimation.model_card import (
@@ -23,9 +22,10 @@ from posegrasp_ros.estimation.model_card import (
 )
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import vector_from_rotation
-from posegrasp_ros.images import encode_jpeg
 from posegrasp_ros.metrics.pose_errors import Tolerance
 from posegrasp_ros.runtime.file_lock import locked
+from posegrasp_ros.sensing.compressed_images import decode_compressed
+from posegrasp_ros.sensing.images import encode_jpeg
 from posegrasp_ros.simulation.occlusion import occluded_world
 from posegrasp_ros.simulation.scene import sample_scene
 from posegrasp_ros.simulation.world import World

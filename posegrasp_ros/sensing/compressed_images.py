@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from posegrasp_ros.images import (
+from posegrasp_ros.runtime.limits import MESSAGE_MEGABYTES, most_message_bytes, most_pixels
+from posegrasp_ros.sensing.images import (
     BAYER,
     ImageError,
     bit_depth,
@@ -18,7 +19,6 @@ from posegrasp_ros.images import (
     flat_bytes,
     to_bgr,
 )
-from posegrasp_ros.runtime.limits import MESSAGE_MEGABYTES, most_message_bytes, most_pixels
 
 # What Pillow calls the codecs of image_transport, of photographs and of BOP datasets.
 CODECS = ('JPEG', 'PNG', 'TIFF', 'WEBP', 'BMP')

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from posegrasp_ros.compressed_depth import decode_compressed_depth
-from posegrasp_ros.compressed_images import compressed_bits, decode_compressed
-from posegrasp_ros.images import ImageError, check_registered, decode_depth, decode_image, used_bits
+from posegrasp_ros.sensing.compressed_depth import decode_compressed_depth
+from posegrasp_ros.sensing.compressed_images import compressed_bits, decode_compressed
+from posegrasp_ros.sensing.images import ImageError, check_registered, decode_depth, decode_image, used_bits
 
 
 class PackedImage(NamedTuple):

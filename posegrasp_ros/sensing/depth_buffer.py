@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from posegrasp_ros.images import ImageError
-from posegrasp_ros.packed_image import registered_depth
+from posegrasp_ros.sensing.images import ImageError
+from posegrasp_ros.sensing.packed_image import registered_depth
 
 SLOP_MS = 20.0
 
@@ -58,7 +58,7 @@ class DepthImages:
         """The depth of a camera image, (height, width) float32 metres, NaN where unknown; None without one.
 
         :param frame_id: that the image names
-        :raises posegrasp_ros.images.ImageError: when it cannot be decoded, or is of another size or frame
+        :raises posegrasp_ros.sensing.images.ImageError: when it cannot be decoded, or is of another size or frame
         """
         message = self.nearest(stamp_ns)
         if message is None:

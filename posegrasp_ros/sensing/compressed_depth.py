@@ -6,9 +6,9 @@ import struct
 
 import numpy as np
 
-from posegrasp_ros.compressed_images import PNG_MAGIC, TIFF_MAGICS, unpack_depth
-from posegrasp_ros.images import DEPTH_ENCODINGS, ImageError, check_size, flat_bytes, metres_of
 from posegrasp_ros.runtime.numba_cache import compiled
+from posegrasp_ros.sensing.compressed_images import PNG_MAGIC, TIFF_MAGICS, unpack_depth
+from posegrasp_ros.sensing.images import DEPTH_ENCODINGS, ImageError, check_size, flat_bytes, metres_of
 
 # The header: an unused number, then the two parameters of the inverse depth.
 HEADER = struct.Struct('<iff')
