@@ -8,7 +8,7 @@ from launch_ros.ros_adapters import get_ros_node
 from lifecycle_msgs.msg import State
 from lifecycle_msgs.srv import GetState
 
-from posegrasp_ros.bags.reader import BagReader, BagTopics
+from posegrasp_ros.datasets.bag_reader import BagReader, BagTopics
 from posegrasp_ros.ros.launching import (
     camera_transform,
     declare,

@@ -13,7 +13,7 @@ import yaml
 from hand_made_bags import frames
 
 import posegrasp_ros
-from posegrasp_ros.bags.writer import BagWriter
+from posegrasp_ros.datasets.bag_writer import BagWriter
 from posegrasp_ros.geometry.mesh import load_mesh
 from posegrasp_ros.node_processes import node_environment
 from posegrasp_ros.runtime.resources import resource_path

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
-from posegrasp_ros.bags.messages import STANDARD_TYPES
-from posegrasp_ros.bags.reader import BagFrame
-from posegrasp_ros.bags.writer import (
+from posegrasp_ros.datasets.bag_messages import STANDARD_TYPES
+from posegrasp_ros.datasets.bag_reader import BagFrame
+from posegrasp_ros.datasets.bag_writer import (
     make_camera_info,
     make_depth_image,
     make_header,

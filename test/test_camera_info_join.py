@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hand_made_bags import CAMERA
 
-from posegrasp_ros.bags.writer import make_camera_info, make_header
+from posegrasp_ros.datasets.bag_writer import make_camera_info, make_header
 from posegrasp_ros.geometry.camera import CameraError
 from posegrasp_ros.sensing.camera_info_join import KEPT, WAIT_NS, CameraInfoJoin
 

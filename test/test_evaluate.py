@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
-from posegrasp_ros.bags import writer as bag_writer
-from posegrasp_ros.bags.frame_sources import SourceOptions
-from posegrasp_ros.bags.paint_over import paint_over
-from posegrasp_ros.bags.photographs import PhotographReader
-from posegrasp_ros.bags.reader import BagError, BagFrame, BagTopics, BagWriter
+from posegrasp_ros.datasets import bag_writer as bag_writer
+from posegrasp_ros.datasets.bag_reader import BagError, BagFrame, BagTopics, BagWriter
+from posegrasp_ros.datasets.frame_sources import SourceOptions
+from posegrasp_ros.datasets.paint_over import paint_over
+from posegrasp_ros.datasets.photographs import PhotographReader
 from posegrasp_ros.estimation.estimate import Estimation, PoseEstimate
 from posegrasp_ros.estimation.scripted import MeanPoseEstimator, OracleEstimator
 from posegrasp_ros.evaluation import frame_answers

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from conftest import simulated_frames
 
-from posegrasp_ros.bags.frame import BagFrame
-from posegrasp_ros.bags.reader import BagWriter
+from posegrasp_ros.datasets.bag_reader import BagWriter
+from posegrasp_ros.datasets.frame import BagFrame
 from posegrasp_ros.estimation.estimate import Estimation, PoseEstimate
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.evaluation import frame_answers

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from posegrasp_ros.bags.frame_tree import FrameTree
+from posegrasp_ros.datasets.tf_buffer import FrameTree
 from posegrasp_ros.geometry.transforms import make_transform, rotation_from_vector
 
 MOUNT = make_transform(rotation_from_vector([0, 0, 1.0]), (0.1, 0, 0))

@@ -20,12 +20,12 @@ from rosbags.rosbag1 import Writer as Ros1Writer
 from rosbags.rosbag2 import CompressionMode, StoragePlugin
 from rosbags.typesys import Stores, get_typestore
 
-from posegrasp_ros.bags.bop_dataset import BopReader
-from posegrasp_ros.bags.ground_truth_file import read_ground_truth
-from posegrasp_ros.bags.messages import BagMessages
-from posegrasp_ros.bags.photographs import PhotographReader
-from posegrasp_ros.bags.reader import BagReader, BagTopics
-from posegrasp_ros.bags.writer import make_camera_info, make_header
+from posegrasp_ros.datasets.bag_messages import BagMessages
+from posegrasp_ros.datasets.bag_reader import BagReader, BagTopics
+from posegrasp_ros.datasets.bag_writer import make_camera_info, make_header
+from posegrasp_ros.datasets.bop_dataset import BopReader
+from posegrasp_ros.datasets.ground_truth_file import read_ground_truth
+from posegrasp_ros.datasets.photographs import PhotographReader
 from posegrasp_ros.runtime.errors import BadInput
 from posegrasp_ros.sensing.compressed_depth import decode_compressed_depth
 from posegrasp_ros.sensing.compressed_images import compressed_bits, decode_compressed

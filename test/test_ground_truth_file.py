@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from posegrasp_ros.bags.frame_sources import SourceOptions, open_sources
-from posegrasp_ros.bags.ground_truth_file import GroundTruthError, read_ground_truth
-from posegrasp_ros.bags.reader import BagError, BagFrame, BagReader, BagTopics, BagWriter
-from posegrasp_ros.bags.truths import Truths
+from posegrasp_ros.datasets.bag_reader import BagError, BagFrame, BagReader, BagTopics, BagWriter
+from posegrasp_ros.datasets.frame_sources import SourceOptions, open_sources
+from posegrasp_ros.datasets.ground_truth import Truths
+from posegrasp_ros.datasets.ground_truth_file import GroundTruthError, read_ground_truth
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.transforms import look_at, make_transform, quaternion_from_matrix, rotation_from_vector
 

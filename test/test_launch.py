@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
-from posegrasp_ros.bags.reader import BagError, BagFrame, BagWriter
+from posegrasp_ros.datasets.bag_reader import BagError, BagFrame, BagWriter
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.graph import NODES
 from posegrasp_ros.runtime.errors import BadInput

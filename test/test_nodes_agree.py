@@ -11,9 +11,9 @@ from geometry_msgs.msg import PoseStamped
 from ros_harness import running
 from sensor_msgs.msg import CameraInfo, Image
 
-from posegrasp_ros.bags.frame_sources import SourceOptions
-from posegrasp_ros.bags.reader import BagTopics, BagWriter, read_frames
-from posegrasp_ros.bags.writer import DEPTH_TOPIC
+from posegrasp_ros.datasets.bag_reader import BagTopics, BagWriter, read_frames
+from posegrasp_ros.datasets.bag_writer import DEPTH_TOPIC
+from posegrasp_ros.datasets.frame_sources import SourceOptions
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.evaluation.evaluate import EvaluateOptions, evaluate_bags
 from posegrasp_ros.nodes.monitor_node import MonitorNode

@@ -12,7 +12,7 @@ from ros_harness import running
 from sensor_msgs.msg import CameraInfo
 from test_recorded import record_stages
 
-from posegrasp_ros.bags.messages import BagMessages
+from posegrasp_ros.datasets.bag_messages import BagMessages
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.evaluation.recorded import evaluate_recorded
 from posegrasp_ros.nodes.monitor_node import MonitorNode

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from posegrasp_ros.bags.reader import read_frames
+from posegrasp_ros.datasets.bag_reader import read_frames
 from posegrasp_ros.geometry.mesh import load_mesh
 from posegrasp_ros.geometry.transforms import transform_points
 from posegrasp_ros.runtime.errors import BadInput

@@ -7,7 +7,7 @@ import json
 from hand_made_bags import IMAGE, SECOND, HandMade
 
 from posegrasp_ros import cli
-from posegrasp_ros.bags.frame import BagFrame
+from posegrasp_ros.datasets.frame import BagFrame
 from posegrasp_ros.evaluation.problems import MOST_KINDS, Problems
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hand_made_bags import CAMERA, HandMade
 
-from posegrasp_ros.bags.messages import BagError
-from posegrasp_ros.bags.writer import make_header, new_message, pose_parts
+from posegrasp_ros.datasets.bag_messages import BagError
+from posegrasp_ros.datasets.bag_writer import make_header, new_message, pose_parts
 from posegrasp_ros.evaluation.recorded import RecordedTopics, evaluate_recorded
 from posegrasp_ros.geometry.mesh import load_mesh
 from posegrasp_ros.geometry.transforms import NO_SYMMETRY, make_transform

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from posegrasp_ros.bags.frame import BagFrame
+from posegrasp_ros.datasets.frame import BagFrame
 from posegrasp_ros.estimation.estimate import Estimation, PoseEstimate
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.geometry.camera import Camera

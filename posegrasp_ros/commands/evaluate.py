@@ -7,7 +7,6 @@ import math
 from pathlib import Path
 
 from posegrasp_ros import option_types
-from posegrasp_ros.bags.truths import TOLERANCE_MS
 from posegrasp_ros.commands.options import (
     DONE,
     GATE_FAILED,
@@ -17,6 +16,7 @@ from posegrasp_ros.commands.options import (
     model_option,
     threads_option,
 )
+from posegrasp_ros.datasets.ground_truth import TOLERANCE_MS
 from posegrasp_ros.estimation.create import ESTIMATORS
 from posegrasp_ros.geometry.camera_info import RECTIFIED
 from posegrasp_ros.runtime.console import remark, show
@@ -150,8 +150,8 @@ def _options(card, options: argparse.Namespace):
 
 def _source(options: argparse.Namespace):
     """How the recordings are read."""
-    from posegrasp_ros.bags.frame_sources import SourceOptions
-    from posegrasp_ros.bags.reader import BagTopics
+    from posegrasp_ros.datasets.bag_reader import BagTopics
+    from posegrasp_ros.datasets.frame_sources import SourceOptions
 
     topics = BagTopics(options.image_topic, options.camera_info_topic, options.ground_truth_topic,
                        options.base_frame, options.depth_topic, options.ground_truth_frame, options.rectified)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
-from posegrasp_ros.bags.frame import BagFrame
+from posegrasp_ros.datasets.frame import BagFrame
 from posegrasp_ros.evaluation.frame_answers import Answer
 from posegrasp_ros.metrics.pose_errors import ErrorTarget
 from posegrasp_ros.metrics.run import BLOCK_S, GraspTolerates, RunMetrics

@@ -13,7 +13,7 @@ import numpy as np
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from posegrasp_ros.bags.frame_sources import (
+from posegrasp_ros.datasets.frame_sources import (
     Source,
     SourcedFrame,
     SourceOptions,

@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from posegrasp_ros.bags.frame import BagFrame, Undecoded
-from posegrasp_ros.bags.frame_sources import SourcedFrame
-from posegrasp_ros.bags.paint_over import paint_over
+from posegrasp_ros.datasets.frame import BagFrame, Undecoded
+from posegrasp_ros.datasets.frame_sources import SourcedFrame
+from posegrasp_ros.datasets.paint_over import paint_over
 from posegrasp_ros.estimation.create import create_estimator
 from posegrasp_ros.estimation.estimate import Estimation, Estimator, PoseEstimate
 from posegrasp_ros.estimation.model_card import ModelCard, ModelCardError

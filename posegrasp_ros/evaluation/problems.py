@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from posegrasp_ros.bags.frame import BagFrame
+from posegrasp_ros.datasets.frame import BagFrame
 from posegrasp_ros.runtime.errors import one_line
 
 # Of so many kinds the texts are kept; more than a person reads, and less than a hostile recording could make.

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from posegrasp_ros.bags.fields import pose_of, stamp_of
-from posegrasp_ros.bags.frame_sources import shift_behind
-from posegrasp_ros.bags.messages import BagError, BagMessage, BagMessages
-from posegrasp_ros.bags.topics import CAMERA_INFO, BagTopics, guess_truth, listing
+from posegrasp_ros.datasets.bag_messages import BagError, BagMessage, BagMessages
+from posegrasp_ros.datasets.bag_topics import CAMERA_INFO, BagTopics, guess_truth, listing
+from posegrasp_ros.datasets.frame_sources import shift_behind
+from posegrasp_ros.datasets.message_fields import pose_of, stamp_of
 from posegrasp_ros.estimation.model_card import ModelCard
 from posegrasp_ros.evaluation.evaluate import described_bags
 from posegrasp_ros.evaluation.problems import Problems
@@ -106,7 +106,7 @@ def _hear(recordings: list[_Recording], metrics: RunMetrics, folder: RunFolder |
 class _Recording:
     """One recording of the stages.
 
-    :param block_ns: see :func:`posegrasp_ros.bags.frame_sources.sourced_frames`
+    :param block_ns: see :func:`posegrasp_ros.datasets.frame_sources.sourced_frames`
     :ivar topics: the topics in use, guessed ones filled in
     :ivar last_ns: newest stamp in the metrics
     """

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from posegrasp_ros.bags.frame import BagFrame
+from posegrasp_ros.datasets.frame import BagFrame
 from posegrasp_ros.estimation.estimate import Estimation
 from posegrasp_ros.estimation.model_card import ModelCard
 from posegrasp_ros.geometry.camera import Camera

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator
 from contextlib import closing
 from pathlib import Path
 
-from posegrasp_ros.bags.recorded_file import BagError, BagMessage, Contents, Warn, unpacked_message
+from posegrasp_ros.datasets.storage.recorded_file import BagError, BagMessage, Contents, Warn, unpacked_message
 from posegrasp_ros.runtime.limits import MESSAGE_MEGABYTES, most_message_bytes
 
 MAGIC = b'SQLite format 3\0'

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from posegrasp_ros.bags.bop_dataset import BopReader, is_bop_dataset
-from posegrasp_ros.bags.frame import Undecoded
-from posegrasp_ros.bags.ground_truth_file import read_ground_truth
-from posegrasp_ros.bags.photographs import PhotographReader, is_photograph_folder
-from posegrasp_ros.bags.reader import JUMP_NS, BagError, BagReader
-from posegrasp_ros.bags.topics import BagTopics
-from posegrasp_ros.bags.truths import TOLERANCE_MS, Truths
+from posegrasp_ros.datasets.bag_reader import JUMP_NS, BagError, BagReader
+from posegrasp_ros.datasets.bag_topics import BagTopics
+from posegrasp_ros.datasets.bop_dataset import BopReader, is_bop_dataset
+from posegrasp_ros.datasets.frame import Undecoded
+from posegrasp_ros.datasets.ground_truth import TOLERANCE_MS, Truths
+from posegrasp_ros.datasets.ground_truth_file import read_ground_truth
+from posegrasp_ros.datasets.photographs import PhotographReader, is_photograph_folder
 
 FIELD_OF_VIEW_RAD = math.radians(60.0)
 GAP_NS = 10_000_000_000

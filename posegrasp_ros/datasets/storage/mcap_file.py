@@ -24,7 +24,15 @@ from mcap.reader import make_reader
 from mcap.records import Channel, Schema
 from mcap.records import Message as McapMessage
 
-from posegrasp_ros.bags.recorded_file import CDR, ROS1, BagError, BagMessage, Contents, Warn, unpacked_message
+from posegrasp_ros.datasets.storage.recorded_file import (
+    CDR,
+    ROS1,
+    BagError,
+    BagMessage,
+    Contents,
+    Warn,
+    unpacked_message,
+)
 from posegrasp_ros.runtime.errors import quoted
 from posegrasp_ros.runtime.limits import MESSAGE_MEGABYTES, most_message_bytes
 

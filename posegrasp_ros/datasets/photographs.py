@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from posegrasp_ros.bags.frame import BagFrame
+from posegrasp_ros.datasets.frame import BagFrame
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.runtime.errors import BadInput
 from posegrasp_ros.sensing.compressed_images import decode_compressed, read_file
@@ -55,7 +55,7 @@ class Photograph(NamedTuple):
 
 class PhotographReader:
     """The images of a folder in the order of their names, read as a
-    :class:`posegrasp_ros.bags.reader.BagReader` reads a bag.
+    :class:`posegrasp_ros.datasets.bag_reader.BagReader` reads a bag.
 
     :param field_of_view_rad: horizontal, of a pinhole camera; photographs come without intrinsics
     :ivar warnings: what was wrong with the images so far, one line each

@@ -7,7 +7,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from posegrasp_ros.bags.frame import BagFrame
+from posegrasp_ros.datasets.frame import BagFrame
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import transform_points
 

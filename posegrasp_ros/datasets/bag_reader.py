@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from posegrasp_ros.bags.fields import pose_of, stamp_of
-from posegrasp_ros.bags.frame import BagFrame, PackedFrame
-from posegrasp_ros.bags.frame_tree import STATIC_NS, FrameTree
-from posegrasp_ros.bags.messages import BagError, BagMessage, BagMessages
-from posegrasp_ros.bags.topics import TF, BagTopics, are_neighbours, guess_topics, poses_listing
-from posegrasp_ros.bags.truths import TOLERANCE_MS, Truths
-from posegrasp_ros.bags.writer import BagWriter
+from posegrasp_ros.datasets.bag_messages import BagError, BagMessage, BagMessages
+from posegrasp_ros.datasets.bag_topics import TF, BagTopics, are_neighbours, guess_topics, poses_listing
+from posegrasp_ros.datasets.bag_writer import BagWriter
+from posegrasp_ros.datasets.frame import BagFrame, PackedFrame
+from posegrasp_ros.datasets.ground_truth import TOLERANCE_MS, Truths
+from posegrasp_ros.datasets.message_fields import pose_of, stamp_of
+from posegrasp_ros.datasets.tf_buffer import STATIC_NS, FrameTree
 from posegrasp_ros.geometry.camera import CameraError
 from posegrasp_ros.geometry.camera_info import StatedCamera, is_rectified
 from posegrasp_ros.geometry.transforms import transform_from_pose

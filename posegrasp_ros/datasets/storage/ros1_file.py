@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rosbags.rosbag1 import Reader
 
-from posegrasp_ros.bags.recorded_file import ROS1, BagError, BagMessage, Contents, Warn
+from posegrasp_ros.datasets.storage.recorded_file import ROS1, BagError, BagMessage, Contents, Warn
 
 MAGIC = b'#ROSBAG V'
 # tf's own type of ROS 1 has the fields of that of tf2.

@@ -9,8 +9,8 @@ from typing import Any
 
 from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
 
-from posegrasp_ros.bags.recorded_file import ROS1, BagError, BagMessage, Channel
-from posegrasp_ros.bags.recording_files import open_files
+from posegrasp_ros.datasets.storage.recorded_file import ROS1, BagError, BagMessage, Channel
+from posegrasp_ros.datasets.storage.recording_files import open_files
 from posegrasp_ros.runtime.errors import one_line
 
 __all__ = ['STANDARD_TYPES', 'BagError', 'BagMessage', 'BagMessages']

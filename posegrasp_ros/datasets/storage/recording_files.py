@@ -10,10 +10,10 @@ from pathlib import Path, PurePath
 
 import zstandard
 
-from posegrasp_ros.bags.mcap_file import McapFile
-from posegrasp_ros.bags.recorded_file import ZSTD_MAGIC, BagError, RecordedFile, Warn
-from posegrasp_ros.bags.ros1_file import Ros1File
-from posegrasp_ros.bags.sqlite_file import SqliteFile
+from posegrasp_ros.datasets.storage.mcap_file import McapFile
+from posegrasp_ros.datasets.storage.recorded_file import ZSTD_MAGIC, BagError, RecordedFile, Warn
+from posegrasp_ros.datasets.storage.ros1_file import Ros1File
+from posegrasp_ros.datasets.storage.sqlite_file import SqliteFile
 from posegrasp_ros.runtime.data_files import read_yaml
 
 READERS: dict[str, Callable[[Path, Warn], RecordedFile]] = {

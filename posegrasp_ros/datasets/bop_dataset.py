@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from posegrasp_ros.bags.bop_files import (
+from posegrasp_ros.datasets.bop_files import (
     MM,
     MOST_NUMBER,
     BopDatasetError,
@@ -25,7 +25,7 @@ from posegrasp_ros.bags.bop_files import (
     read_truths,
     read_visible_shares,
 )
-from posegrasp_ros.bags.frame import BagFrame
+from posegrasp_ros.datasets.frame import BagFrame
 from posegrasp_ros.geometry.camera import Camera, CameraError
 from posegrasp_ros.sensing.compressed_images import decode_compressed, read_file, unpack_depth
 from posegrasp_ros.sensing.images import ImageError, check_registered, metres_of

@@ -11,12 +11,12 @@ from mcap.writer import Writer as McapWriter
 from rosbags.interfaces import Connection
 from rosbags.rosbag2 import CompressionMode, StoragePlugin, Writer, WriterError
 
-from posegrasp_ros.bags.messages import STANDARD_TYPES, BagError
+from posegrasp_ros.datasets.bag_messages import STANDARD_TYPES, BagError
 from posegrasp_ros.geometry.transforms import quaternion_from_matrix
 from posegrasp_ros.sensing.images import encode_jpeg
 
 if TYPE_CHECKING:
-    from posegrasp_ros.bags.reader import BagFrame
+    from posegrasp_ros.datasets.bag_reader import BagFrame
     from posegrasp_ros.geometry.camera import Camera
 
 CAMERA_FRAME = 'camera_optical_frame'
