@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from posegrasp_ros.geometry.transforms import transform_from_pose
-from posegrasp_ros.metrics.baselines import METRIC_UNITS, UNIT_FACTORS
+from posegrasp_ros.metrics.baselines.ledger import METRIC_UNITS, UNIT_FACTORS
 from posegrasp_ros.runtime.errors import BadInput, quoted
 
 # Beyond these, squares and cubes of a number leave what a computer counts with; no length or price is there.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from posegrasp_ros.geometry.transforms import make_transform, rotation_from_vector
-from posegrasp_ros.metrics.pose_errors import ErrorTarget
+from posegrasp_ros.metrics.pose.pose_errors import ErrorTarget
 from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import yaml
 
-from posegrasp_ros.metrics.baselines import METRIC_UNITS, BaselineError, Entry, load_ledger
+from posegrasp_ros.metrics.baselines.ledger import METRIC_UNITS, BaselineError, Entry, load_ledger
 
 GOOD = {
     'format': 'posegrasp.baselines/1',

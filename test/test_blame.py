@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from run_frames import SECOND, TARGET, TRUTH, add_frame, off_by
 
-from posegrasp_ros.metrics.blame import REASONS, waterfall, with_oracle
+from posegrasp_ros.metrics.diagnosis.failure_attribution import REASONS, waterfall, with_oracle
 from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from posegrasp_ros.metrics.bop import (
+from posegrasp_ros.metrics.pose.bop import (
     MSPD_THRESHOLDS_PX,
     MSSD_THRESHOLDS,
     mspd_shares,

@@ -22,7 +22,7 @@ from posegrasp_ros.evaluation.evaluate import EvaluateOptions, evaluate_bags
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.mesh import load_mesh
 from posegrasp_ros.geometry.transforms import NO_SYMMETRY, make_transform, rotation_from_vector
-from posegrasp_ros.metrics.pose_errors import STATED_NEED
+from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED
 from posegrasp_ros.runtime.resources import resource_path
 
 MESH = load_mesh(resource_path('models/box/mesh.obj'))

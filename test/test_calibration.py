@@ -14,13 +14,13 @@ from posegrasp_ros.geometry.transforms import (
     rotate_covariance,
     rotation_from_vector,
 )
-from posegrasp_ros.metrics.calibration import (
+from posegrasp_ros.metrics.pose.calibration import (
     confidence_level,
     expected_calibration_error,
     expected_calibration_error_interval,
     reliability,
 )
-from posegrasp_ros.metrics.pose_errors import ErrorTarget
+from posegrasp_ros.metrics.pose.pose_errors import ErrorTarget
 
 POINTS = np.random.default_rng(1).uniform(-0.05, 0.05, (20, 3))
 COUNT = 1500

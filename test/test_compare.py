@@ -13,11 +13,11 @@ import pytest
 from posegrasp_ros.cli import main
 from posegrasp_ros.evaluation.compare import compare_runs, unpaired_interval
 from posegrasp_ros.geometry.transforms import make_transform
-from posegrasp_ros.metrics.baselines import load_ledger
-from posegrasp_ros.metrics.pose_errors import ErrorTarget
+from posegrasp_ros.metrics.baselines.ledger import load_ledger
+from posegrasp_ros.metrics.pose.pose_errors import ErrorTarget
 from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport
-from posegrasp_ros.metrics.statistics import wilson_interval
+from posegrasp_ros.metrics.stats.intervals import wilson_interval
 from posegrasp_ros.report.compare_report import conclusions, format_comparison, render_comparison
 from posegrasp_ros.runs.finished_run import FinishedRunError
 from posegrasp_ros.runs.folder import RunFolder

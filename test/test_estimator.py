@@ -11,8 +11,8 @@ from posegrasp_ros.estimation.estimator import PoseEstimator
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.geometry.camera import Camera, CameraError
 from posegrasp_ros.geometry.transforms import rotation_angle
-from posegrasp_ros.metrics.instances import count_instances
-from posegrasp_ros.metrics.pose_errors import ErrorTarget, Tolerance
+from posegrasp_ros.metrics.pose.instance_matching import count_instances
+from posegrasp_ros.metrics.pose.pose_errors import ErrorTarget, Tolerance
 from posegrasp_ros.runtime.errors import BadInput
 from posegrasp_ros.runtime.resources import resource_path
 from posegrasp_ros.simulation.instances import sample_scene_of_several

@@ -25,7 +25,7 @@ from posegrasp_ros.geometry.transforms import NO_SYMMETRY, invert, look_at, make
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.library import load_grasps
 from posegrasp_ros.grasping.planner import GraspPlanner
-from posegrasp_ros.metrics.pose_errors import STATED_NEED, ErrorTarget
+from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED, ErrorTarget
 from posegrasp_ros.runs.finished_run import FinishedRun
 from posegrasp_ros.runs.folder import read_reports
 from posegrasp_ros.runtime.resources import resource_path

@@ -16,7 +16,7 @@ from posegrasp_ros.feasibility.timing import stated_timing
 from posegrasp_ros.feasibility.worth import Business, Range, Worth
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.grasping.gripper import load_gripper
-from posegrasp_ros.metrics.baselines import load_ledger
+from posegrasp_ros.metrics.baselines.ledger import load_ledger
 from posegrasp_ros.report.feasibility_report import format_study, headline, render_study, saying, short, standing
 from posegrasp_ros.simulation.pick_objects import load_object, with_grasps
 

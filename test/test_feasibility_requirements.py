@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from posegrasp_ros.feasibility.derived_entries import KIND, NAME, derived_entries, derived_requirements
-from posegrasp_ros.metrics.baselines import load_ledger
-from posegrasp_ros.metrics.ledger_file import add_entries, replace_entries
+from posegrasp_ros.metrics.baselines.ledger import load_ledger
+from posegrasp_ros.metrics.baselines.ledger_file import add_entries, replace_entries
 
 EXACT = np.zeros((6, 6))
 

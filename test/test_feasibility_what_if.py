@@ -28,7 +28,7 @@ from posegrasp_ros.feasibility.what_if import (
 )
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.grasping.gripper import load_gripper
-from posegrasp_ros.metrics.statistics import Interval
+from posegrasp_ros.metrics.stats.intervals import Interval
 from posegrasp_ros.simulation.pick_objects import load_object
 
 

@@ -24,7 +24,7 @@ from posegrasp_ros.geometry.transforms import NO_SYMMETRY, make_transform
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.library import load_grasps
 from posegrasp_ros.grasping.planner import GraspPlanner
-from posegrasp_ros.metrics.pose_errors import STATED_NEED
+from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED
 from posegrasp_ros.runs.folder import read_reports
 from posegrasp_ros.runtime.errors import BadInput
 from posegrasp_ros.runtime.interrupt import interrupt_noted

@@ -20,7 +20,7 @@ from posegrasp_ros.geometry.camera_info_file import load_camera
 from posegrasp_ros.geometry.mesh import load_mesh
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.library import load_grasps
-from posegrasp_ros.metrics.baselines import load_ledger
+from posegrasp_ros.metrics.baselines.ledger import load_ledger
 from posegrasp_ros.runtime.errors import BadInput
 from posegrasp_ros.runtime.resources import resource_path
 
@@ -128,7 +128,7 @@ def test_yaml_that_costs_or_breaks_its_parser_is_refused_in_one_line(folder, nam
 
 @pytest.fixture(scope='module')
 def summary() -> dict:
-    from posegrasp_ros.metrics.baselines import load_ledger
+    from posegrasp_ros.metrics.baselines.ledger import load_ledger
     from posegrasp_ros.metrics.run import RunMetrics
     from posegrasp_ros.metrics.stage_report import StageReport
 
@@ -141,7 +141,7 @@ def summary() -> dict:
 @fuzzed(data=st.data())
 def test_a_changed_summary_is_compared_or_refused_in_one_line(tmp_path_factory, summary, data):
     from posegrasp_ros.evaluation.compare import compare_runs
-    from posegrasp_ros.metrics.ledger_file import add_run
+    from posegrasp_ros.metrics.baselines.ledger_file import add_run
     from posegrasp_ros.report.compare_report import format_comparison, render_comparison
     from posegrasp_ros.runs.folder import read_summary
 

@@ -10,9 +10,9 @@ import yaml
 from run_frames import SECOND, TARGET, TRUTH, off_by
 
 from posegrasp_ros.cli import main
-from posegrasp_ros.metrics.baselines import BaselineError, load_ledger
-from posegrasp_ros.metrics.gate import check_gate
-from posegrasp_ros.metrics.ledger_file import add_run
+from posegrasp_ros.metrics.baselines.gate import check_gate
+from posegrasp_ros.metrics.baselines.ledger import BaselineError, load_ledger
+from posegrasp_ros.metrics.baselines.ledger_file import add_run
 from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.runtime.resources import resource_path

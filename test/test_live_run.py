@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from posegrasp_ros.geometry.transforms import make_transform
-from posegrasp_ros.metrics.baselines import load_ledger
+from posegrasp_ros.metrics.baselines.ledger import load_ledger
 from posegrasp_ros.metrics.liveness import ERROR, OK, STALE, WARN, Health
 from posegrasp_ros.metrics.measures import OBSERVED
 from posegrasp_ros.metrics.model_match import ModelMatch
-from posegrasp_ros.metrics.pose_errors import ErrorTarget
+from posegrasp_ros.metrics.pose.pose_errors import ErrorTarget
 from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.metrics.stage_report import STAGES, StageReport
 from posegrasp_ros.runs.folder import read_reports

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from run_frames import SECOND, TARGET, TRUTH, off_by
 
-from posegrasp_ros.metrics.baselines import Entry, Ledger, MetricBaselines, load_ledger
+from posegrasp_ros.metrics.baselines.ledger import Entry, Ledger, MetricBaselines, load_ledger
 from posegrasp_ros.metrics.live_verdicts import QuantileSketch
 from posegrasp_ros.metrics.measures import OBSERVED
 from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport
-from posegrasp_ros.metrics.statistics import Interval
+from posegrasp_ros.metrics.stats.intervals import Interval
 
 FRAME_NS = SECOND // 10
 

@@ -8,8 +8,8 @@ import pytest
 
 from posegrasp_ros.estimation.decoders import sigmoid
 from posegrasp_ros.estimation.model_card import SCORE_FIGURES, load_model_card
-from posegrasp_ros.metrics.calibration import expected_calibration_error
-from posegrasp_ros.metrics.pose_errors import STATED_NEED
+from posegrasp_ros.metrics.pose.calibration import expected_calibration_error
+from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED
 from posegrasp_ros.runtime.resources import resource_path
 from posegrasp_ros.training import measure
 

@@ -10,7 +10,7 @@ from posegrasp_ros.geometry.transforms import (
     rotation_from_vector,
     transform_points,
 )
-from posegrasp_ros.metrics.nearest_points import NearestPoints
+from posegrasp_ros.metrics.pose.nearest_points import NearestPoints
 
 
 @pytest.mark.parametrize('count', [1, 2, 7, 8, 9, 33, 700])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from run_frames import SECOND, TARGET, TRUTH, add_frame, off_by
 
-from posegrasp_ros.metrics.baselines import load_ledger
+from posegrasp_ros.metrics.baselines.ledger import load_ledger
 from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from posegrasp_ros.metrics.paired import mcnemar_exact, paired_difference
-from posegrasp_ros.metrics.statistics import quantile_interval
+from posegrasp_ros.metrics.stats.intervals import quantile_interval
+from posegrasp_ros.metrics.stats.paired import mcnemar_exact, paired_difference
 
 CLUSTERS = np.repeat(np.arange(30), 4)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from run_frames import SECOND, TARGET, TRUTH, off_by
 
-from posegrasp_ros.metrics.pairs import paired_comparisons
+from posegrasp_ros.metrics.frame_pairs import paired_comparisons
 from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport
 

@@ -19,7 +19,7 @@ from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.library import load_grasps
 from posegrasp_ros.grasping.plan import PlannerOptions
 from posegrasp_ros.grasping.planner import GraspPlanner
-from posegrasp_ros.metrics.picks import RANKINGS, TOLD, Attempt, Condition, conditions_of, summarise
+from posegrasp_ros.metrics.pick_metrics import RANKINGS, TOLD, Attempt, Condition, conditions_of, summarise
 from posegrasp_ros.report.picks_report import format_picks, headline, render_picks
 from posegrasp_ros.runs.folder import read_reports
 from posegrasp_ros.runtime.errors import BadInput

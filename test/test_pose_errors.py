@@ -17,8 +17,8 @@ from posegrasp_ros.geometry.transforms import (
     rotation_from_vector,
     transform_points,
 )
-from posegrasp_ros.metrics import nearest_points
-from posegrasp_ros.metrics.pose_errors import (
+from posegrasp_ros.metrics.pose import nearest_points
+from posegrasp_ros.metrics.pose.pose_errors import (
     ErrorTarget,
     add,
     adi,
@@ -28,7 +28,7 @@ from posegrasp_ros.metrics.pose_errors import (
     projection_error,
     rotation_error,
 )
-from posegrasp_ros.metrics.worst_point import least_worst_distance, least_worst_pixels, mean_pixels
+from posegrasp_ros.metrics.pose.worst_point import least_worst_distance, least_worst_pixels, mean_pixels
 
 HALF_TURN = Symmetry(np.stack([np.eye(4), make_transform(rotation_from_vector([0, 0, np.pi]))]))
 MATRIX = np.array([[600.0, 0, 320], [0, 600, 240], [0, 0, 1]])

@@ -13,7 +13,7 @@ from posegrasp_ros.datasets.bag_writer import make_header, new_message, pose_par
 from posegrasp_ros.evaluation.recorded import RecordedTopics, evaluate_recorded
 from posegrasp_ros.geometry.mesh import load_mesh
 from posegrasp_ros.geometry.transforms import NO_SYMMETRY, make_transform
-from posegrasp_ros.metrics.pose_errors import STATED_NEED, ErrorTarget
+from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED, ErrorTarget
 from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.runs.folder import read_reports

@@ -8,10 +8,10 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from posegrasp_ros import display
 from posegrasp_ros.geometry.transforms import make_transform
-from posegrasp_ros.metrics.baselines import load_ledger
-from posegrasp_ros.metrics.pose_errors import ErrorTarget
+from posegrasp_ros.metrics import formatting
+from posegrasp_ros.metrics.baselines.ledger import load_ledger
+from posegrasp_ros.metrics.pose.pose_errors import ErrorTarget
 from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.report.run_report import format_table, render_html
@@ -82,7 +82,7 @@ def test_the_page_is_whole_and_needs_no_network(frames, picks):
     assert tags.open == [] and tags.loads == []
     assert tags.policies == {'light dark'}, 'dark where the reader likes it dark'
     assert '<script' not in page and '@import' not in page and 'url(' not in page
-    assert display.label(summary['headline']['name']) in page
+    assert formatting.label(summary['headline']['name']) in page
 
 
 def test_names_from_outside_are_escaped():
@@ -194,14 +194,14 @@ def test_the_table_of_an_empty_run_prints():
     (0.00312, 'm', '3.12 mm'), (0.0123, 'm', '12.3 mm'), (np.radians(5), 'rad', '5.00°'), (0.8, '1', '80.0 %'),
     (123.4, 'ms', '123 ms'), (None, 'ms', '–'), (0, 'm', '0.00 mm'), (3.21, 'px', '3.21 px')])
 def test_numbers_are_shown_in_the_units_that_people_read(value, unit, expected):
-    assert display.quantity(value, unit) == expected
+    assert formatting.quantity(value, unit) == expected
 
 
 @pytest.mark.parametrize('value, unit, expected', [
     (0.042, '1', '+4.2 points'), (-0.0059, 'm', '−5.90 mm'), (0.0, 'ms', '0.00 ms'), (-1e-9, 'm', '0.00 mm'),
     (np.radians(-2), 'rad', '−2.00°'), (None, 'm', '–')])
 def test_differences_have_a_sign_and_shares_differ_by_points(value, unit, expected):
-    assert display.difference(value, unit) == expected
+    assert formatting.difference(value, unit) == expected
 
 
 REPORTS = [StageReport(index, 'perception', True, '', {'latency_ms': 1.5}) for index in range(3)]

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from posegrasp_ros.metrics.baselines import load_ledger
+from posegrasp_ros.metrics.baselines.ledger import load_ledger
 from posegrasp_ros.metrics.liveness import ERROR, OK
 from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport

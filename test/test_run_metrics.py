@@ -9,10 +9,10 @@ import pytest
 from run_frames import SECOND, TARGET, TRUTH, off_by
 
 from posegrasp_ros.geometry.transforms import Symmetry, make_transform, rotation_from_vector
-from posegrasp_ros.metrics.baselines import METRIC_UNITS, load_ledger
-from posegrasp_ros.metrics.gate import check_gate
+from posegrasp_ros.metrics.baselines.gate import check_gate
+from posegrasp_ros.metrics.baselines.ledger import METRIC_UNITS, load_ledger
 from posegrasp_ros.metrics.losses import Loss
-from posegrasp_ros.metrics.pose_errors import ErrorTarget
+from posegrasp_ros.metrics.pose.pose_errors import ErrorTarget
 from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport
 

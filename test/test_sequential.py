@@ -6,7 +6,12 @@ import time
 import numpy as np
 import pytest
 
-from posegrasp_ros.metrics.sequential import BetsOnMore, ConfidenceSequence, SequentialMedian, SequentialVerdict
+from posegrasp_ros.metrics.stats.sequential import (
+    BetsOnMore,
+    ConfidenceSequence,
+    SequentialMedian,
+    SequentialVerdict,
+)
 
 LOOKS = 10_000
 RUNS = 100

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, norm
 
-from posegrasp_ros.metrics.statistics import (
+from posegrasp_ros.metrics.stats.intervals import (
     Interval,
     bootstrap,
     is_beyond,
@@ -113,7 +113,7 @@ def test_a_quantile_among_frames_without_an_answer_is_infinite():
 def test_draws_do_not_depend_on_how_many_are_made_at_a_time(monkeypatch):
     values, clusters = np.random.default_rng(4).normal(size=90), np.repeat(np.arange(30), 3)
     at_once = resample(mean_of(values), clusters)
-    monkeypatch.setattr('posegrasp_ros.metrics.statistics.MOST_WEIGHTS', 7 * 90)
+    monkeypatch.setattr('posegrasp_ros.metrics.stats.intervals.MOST_WEIGHTS', 7 * 90)
     assert resample(mean_of(values), clusters) == pytest.approx(at_once)
     assert bootstrap(lambda weights: weights @ values / weights.sum(), clusters) == pytest.approx(at_once)
 

@@ -18,10 +18,10 @@ from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.feasibility.derived_entries import derived_entries
 from posegrasp_ros.lifecycle.project_files import FEASIBILITY_SCHEMA, ProjectError, read_project
 from posegrasp_ros.lifecycle.status import Status, statuses
-from posegrasp_ros.metrics.baselines import load_ledger
-from posegrasp_ros.metrics.ledger_file import add_entries, add_run
-from posegrasp_ros.metrics.picks import SCHEMA as PICKS_SCHEMA
-from posegrasp_ros.metrics.picks import Attempt, conditions_of, summarise
+from posegrasp_ros.metrics.baselines.ledger import load_ledger
+from posegrasp_ros.metrics.baselines.ledger_file import add_entries, add_run
+from posegrasp_ros.metrics.pick_metrics import SCHEMA as PICKS_SCHEMA
+from posegrasp_ros.metrics.pick_metrics import Attempt, conditions_of, summarise
 from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.runs.provenance import describe_model

@@ -19,8 +19,8 @@ import pytest
 from run_frames import SECOND, TARGET, TRUTH, off_by
 
 from posegrasp_ros.cli import main
-from posegrasp_ros.metrics.baselines import load_ledger
-from posegrasp_ros.metrics.ledger_file import add_run
+from posegrasp_ros.metrics.baselines.ledger import load_ledger
+from posegrasp_ros.metrics.baselines.ledger_file import add_run
 from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.runs.finished_run import FinishedRun, FinishedRunError
@@ -50,7 +50,7 @@ def write_run(folder: Path, frames: int = 30, **provenance) -> Path:
 
 # Processes that have imported what takes its time already: to start one costs next to nothing.
 PROCESSES = get_context('forkserver')
-PROCESSES.set_forkserver_preload(['pytest', 'posegrasp_ros.cli', 'posegrasp_ros.metrics.ledger_file',
+PROCESSES.set_forkserver_preload(['pytest', 'posegrasp_ros.cli', 'posegrasp_ros.metrics.baselines.ledger_file',
                                   'posegrasp_ros.metrics.run', 'posegrasp_ros.runs.finished_run',
                                   'posegrasp_ros.runs.keeper'])
 

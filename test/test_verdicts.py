@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from run_frames import SECOND, TARGET, TRUTH, off_by
 
-from posegrasp_ros.metrics.baselines import Entry, Ledger, MetricBaselines, load_ledger
-from posegrasp_ros.metrics.gate import check_gate
+from posegrasp_ros.metrics.baselines.gate import check_gate
+from posegrasp_ros.metrics.baselines.ledger import Entry, Ledger, MetricBaselines, load_ledger
+from posegrasp_ros.metrics.baselines.verdicts import compare, difference_interval, judge
 from posegrasp_ros.metrics.run import RunMetrics
-from posegrasp_ros.metrics.statistics import Interval, wilson_interval
+from posegrasp_ros.metrics.stats.intervals import Interval, wilson_interval
 from posegrasp_ros.metrics.summary import judged
-from posegrasp_ros.metrics.verdicts import compare, difference_interval, judge
 
 
 def metric(value, low, high, clusters=50):

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from posegrasp_ros.commands.options import DONE, command
-from posegrasp_ros.metrics.baselines import METRIC_UNITS
+from posegrasp_ros.metrics.baselines.ledger import METRIC_UNITS
 from posegrasp_ros.runtime.console import show
 
 EXAMPLES = """Examples:
@@ -36,7 +36,7 @@ def add_baseline(commands) -> None:
 
 
 def _add(options: argparse.Namespace) -> int:
-    from posegrasp_ros.metrics.ledger_file import add_run
+    from posegrasp_ros.metrics.baselines.ledger_file import add_run
     from posegrasp_ros.runs.folder import read_summary
     from posegrasp_ros.runs.state import partial_because
 

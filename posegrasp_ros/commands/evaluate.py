@@ -114,7 +114,7 @@ def _camera_pose_options(parser: argparse.ArgumentParser) -> None:
 def _evaluate(options: argparse.Namespace) -> int:
     from posegrasp_ros.estimation.model_card import load_model_card
     from posegrasp_ros.evaluation.evaluate import evaluate_bags
-    from posegrasp_ros.metrics.baselines import load_ledger
+    from posegrasp_ros.metrics.baselines.ledger import load_ledger
     from posegrasp_ros.report.run_report import format_table
 
     card, ledger = load_model_card(options.model), load_ledger(options.baselines)
@@ -174,7 +174,7 @@ def _base_from_camera(options: argparse.Namespace):
 
 def _gate(summary: dict, ledger) -> int:
     """Say what holds and what does not."""
-    from posegrasp_ros.metrics.gate import check_gate
+    from posegrasp_ros.metrics.baselines.gate import check_gate
 
     results = check_gate(summary['metrics'], ledger)
     for result in results:

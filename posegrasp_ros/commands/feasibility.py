@@ -102,7 +102,7 @@ def _worth_options(parser: argparse.ArgumentParser) -> None:
 def _feasibility(options: argparse.Namespace) -> int:
     from posegrasp_ros.feasibility.study import Effort
     from posegrasp_ros.feasibility.study_run import measure_study, write_requirements
-    from posegrasp_ros.metrics.baselines import load_ledger
+    from posegrasp_ros.metrics.baselines.ledger import load_ledger
     from posegrasp_ros.report.feasibility_report import format_study
 
     worth = _worth(options)

@@ -25,7 +25,7 @@ from posegrasp_ros.estimation.families import (
 from posegrasp_ros.estimation.onnx_files import OnnxFileError, network_sha256
 from posegrasp_ros.geometry.mesh import Mesh, load_mesh
 from posegrasp_ros.geometry.transforms import Symmetry, transform_from_pose
-from posegrasp_ros.metrics.pose_errors import STATED_NEED, Tolerance
+from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED, Tolerance
 from posegrasp_ros.runtime.atomic_file import write_whole
 from posegrasp_ros.runtime.errors import BadInput
 from posegrasp_ros.runtime.file_hash import sha256_of

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from posegrasp_ros.metrics.baselines import METRIC_UNITS, load_ledger
-from posegrasp_ros.metrics.paired import mcnemar_exact, paired_difference
+from posegrasp_ros.metrics.baselines.ledger import METRIC_UNITS, load_ledger
+from posegrasp_ros.metrics.baselines.verdicts import difference_interval
 from posegrasp_ros.metrics.run import block_ns_of
-from posegrasp_ros.metrics.statistics import Interval, verdict
+from posegrasp_ros.metrics.stats.intervals import Interval, verdict
+from posegrasp_ros.metrics.stats.paired import mcnemar_exact, paired_difference
 from posegrasp_ros.metrics.summary import RECALL_POSITION_M, RECALL_ROTATION_RAD
-from posegrasp_ros.metrics.verdicts import difference_interval
 from posegrasp_ros.runs.finished_run import Answer, FinishedRun, FrameKey, load_runs
 
 SCHEMA = 'posegrasp.comparison/1'

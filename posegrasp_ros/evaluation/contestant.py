@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from posegrasp_ros.datasets.frame import BagFrame
 from posegrasp_ros.evaluation.frame_answers import Answer
-from posegrasp_ros.metrics.pose_errors import ErrorTarget
+from posegrasp_ros.metrics.pose.pose_errors import ErrorTarget
 from posegrasp_ros.metrics.run import BLOCK_S, GraspTolerates, RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport
 

@@ -29,10 +29,10 @@ from posegrasp_ros.evaluation.frame_answers import AnsweredFrame, Work, answered
 from posegrasp_ros.evaluation.problems import Problems
 from posegrasp_ros.grasping.planner import GraspPlanner
 from posegrasp_ros.grasping.scene import Scene
-from posegrasp_ros.metrics.baselines import Entry, Ledger, load_ledger
-from posegrasp_ros.metrics.blame import with_oracle
-from posegrasp_ros.metrics.pairs import paired_comparisons
-from posegrasp_ros.metrics.pose_errors import ErrorTarget
+from posegrasp_ros.metrics.baselines.ledger import Entry, Ledger, load_ledger
+from posegrasp_ros.metrics.diagnosis.failure_attribution import with_oracle
+from posegrasp_ros.metrics.frame_pairs import paired_comparisons
+from posegrasp_ros.metrics.pose.pose_errors import ErrorTarget
 from posegrasp_ros.metrics.run import BLOCK_S, block_ns_of
 from posegrasp_ros.metrics.summary import judged
 from posegrasp_ros.report.run_report import SAME_FRAMES, render_html

@@ -19,8 +19,8 @@ from posegrasp_ros.datasets.message_fields import pose_of, stamp_of
 from posegrasp_ros.estimation.model_card import ModelCard
 from posegrasp_ros.evaluation.evaluate import described_bags
 from posegrasp_ros.evaluation.problems import Problems
-from posegrasp_ros.metrics.baselines import Ledger, load_ledger
-from posegrasp_ros.metrics.pose_errors import ErrorTarget
+from posegrasp_ros.metrics.baselines.ledger import Ledger, load_ledger
+from posegrasp_ros.metrics.pose.pose_errors import ErrorTarget
 from posegrasp_ros.metrics.report_message import is_report, read_report
 from posegrasp_ros.metrics.run import BLOCK_S, GraspTolerates, RunMetrics, block_ns_of
 from posegrasp_ros.runs.folder import RunFolder

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
-from posegrasp_ros.metrics.baselines import Entry
+from posegrasp_ros.metrics.baselines.ledger import Entry
 
 NAME, KIND = 'derived need', 'requirement'
 # Median length of a normal vector of two and of three numbers, in their standard deviation.

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from posegrasp_ros.feasibility.attainable.accuracy import ViewBound
 from posegrasp_ros.feasibility.cell import Cell
 from posegrasp_ros.feasibility.required.success_model import SuccessModel
-from posegrasp_ros.metrics.statistics import Interval
+from posegrasp_ros.metrics.stats.intervals import Interval
 
 NO_ERROR = np.zeros((6, 6))
 # Between these the margin is looked for, in so many halvings of the factor's logarithm.

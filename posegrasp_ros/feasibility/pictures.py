@@ -7,11 +7,11 @@ from base64 import b64encode
 import cv2
 import numpy as np
 
-from posegrasp_ros import display
 from posegrasp_ros.feasibility.attainable.ambiguity import Ambiguity
 from posegrasp_ros.feasibility.study import Study
 from posegrasp_ros.feasibility.tolerance_drawing import tolerance_drawing
 from posegrasp_ros.feasibility.view_picture import view_picture
+from posegrasp_ros.metrics import formatting
 
 WEAK_VIEWS, LOOK_ALIKES = 3, 3
 HEIGHT_PX, JPEG_QUALITY = 240, 85
@@ -38,7 +38,7 @@ def _weakest(found: Study) -> list[int]:
 def _weak_view(found: Study, index: int) -> dict[str, str]:
     bound = found.attainable.views[index]
     return {'data_uri': _data_uri(view_picture(found.cell.mesh, found.cell.camera, bound.view)),
-            'title': f'{display.quantity(found.outlook.success[index], "1")} lift, '
+            'title': f'{formatting.quantity(found.outlook.success[index], "1")} lift, '
                      f'from {bound.view.distance_m:.2f} m',
             'text': f'the image tells least {bound.weakest_text}'}
 
@@ -47,7 +47,7 @@ def _look_alike(found: Study, alike: Ambiguity) -> dict[str, str]:
     cell, view = found.cell, found.attainable.views[alike.views[0]].view
     return {'data_uri': _data_uri(view_picture(cell.mesh, cell.camera, view)),
             'other_uri': _data_uri(view_picture(cell.mesh, cell.camera, view, alike.object_from_alike)),
-            'text': alike.text, 'share': display.quantity(alike.share_of_views, '1')}
+            'text': alike.text, 'share': formatting.quantity(alike.share_of_views, '1')}
 
 
 def _data_uri(picture: np.ndarray) -> str:

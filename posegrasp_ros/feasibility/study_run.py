@@ -11,7 +11,7 @@ from posegrasp_ros.feasibility.pictures import study_pictures
 from posegrasp_ros.feasibility.study import Effort, Study, study
 from posegrasp_ros.feasibility.timing import Timing
 from posegrasp_ros.feasibility.worth import Worth
-from posegrasp_ros.metrics.ledger_file import replace_entries
+from posegrasp_ros.metrics.baselines.ledger_file import replace_entries
 from posegrasp_ros.report.feasibility_report import render_study
 from posegrasp_ros.runs.folder import RunFolder
 from posegrasp_ros.runs.provenance import describe_run

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from posegrasp_ros import display
 from posegrasp_ros.feasibility.attainable.accuracy import AttainableAccuracy
 from posegrasp_ros.feasibility.cell import Needs
 from posegrasp_ros.feasibility.outlook import Figures
 from posegrasp_ros.feasibility.timing import Timing
-from posegrasp_ros.metrics.statistics import Interval
+from posegrasp_ros.metrics import formatting
+from posegrasp_ros.metrics.stats.intervals import Interval
 
 FEASIBLE, IF, NOT = 'feasible', 'feasible if', 'not feasible'
 # Ambiguities that depend on another face being in sight: whoever builds the cell has to know.
@@ -91,7 +91,7 @@ def reasons_of(figures: Figures, needs: Needs, attainable: AttainableAccuracy, t
     """
     if figures.no_grasp_reason:
         reasons = [Reason('grasp', False, 0.0, needs.success, '1',
-                          f'No grasp: {display.reason(figures.no_grasp_reason)}.')]
+                          f'No grasp: {formatting.reason(figures.no_grasp_reason)}.')]
     else:
         reasons = _lift_reasons(figures, needs, *graspless)
     if needs.orientation:
@@ -110,8 +110,8 @@ def _lift_reasons(figures: Figures, needs: Needs, graspless_share: float, graspl
         if name in DECISIVE and not reasons[-1].holds:
             break
     if graspless_share:
-        text = (f'{reasons[0].text} In {display.quantity(graspless_share, "1")} of the places where it may lie '
-                f'there is no grasp ({display.reason(graspless_reason)}).')
+        text = (f'{reasons[0].text} In {formatting.quantity(graspless_share, "1")} of the places where it may lie '
+                f'there is no grasp ({formatting.reason(graspless_reason)}).')
         reasons[0] = replace(reasons[0], text=text)
     return reasons
 
@@ -120,9 +120,9 @@ def _lift_reason(name: str, figures: Figures, needs: Needs) -> Reason:
     """It decides only where it is missed for sure."""
     lift, wanted = LIFTS[name], needs.success
     figure, interval = getattr(figures, lift.figure), figures.interval(lift.figure)
-    said = f'{display.quantity(figure, "1")} {display.interval(interval, "1")}'
+    said = f'{formatting.quantity(figure, "1")} {formatting.interval(interval, "1")}'
     return Reason(name, figure >= wanted, figure, wanted, '1',
-                  lift.text.format(said, display.quantity(wanted, '1')),
+                  lift.text.format(said, formatting.quantity(wanted, '1')),
                   decides=name in DECISIVE and interval.high < wanted, interval=interval)
 
 
@@ -132,9 +132,9 @@ def _orientation_reasons(attainable: AttainableAccuracy, needs: Needs) -> list[R
     if share > allowed + 1e-9:
         alike = '; '.join(each.text for each in attainable.ambiguities if not each.is_harmless)
         return [Reason('orientation', False, share, allowed, '1',
-                       f'In {display.quantity(share, "1")} of the views the image does not tell which way round '
+                       f'In {formatting.quantity(share, "1")} of the views the image does not tell which way round '
                        f'the object is: {alike}.')]
-    but = f', but for {display.quantity(share, "1")} of the views' if share else ''
+    but = f', but for {formatting.quantity(share, "1")} of the views' if share else ''
     told = Reason('orientation', True, share, allowed, '1', f'The image tells which way round the object is{but}.')
     twins = [each for each in attainable.ambiguities if each.kind in TWINS and each.twin_share]
     return [told, *(Reason('twins', False, each.twin_share, 0.0, '1', f'{each.text[0].upper()}{each.text[1:]}.',
@@ -143,10 +143,10 @@ def _orientation_reasons(attainable: AttainableAccuracy, needs: Needs) -> list[R
 
 def _time_reason(timing: Timing) -> Reason:
     """What was measured is this machine's, as busy as it is: another may mend it."""
-    nearly_all = f', 95 % at most {display.quantity(timing.pose_p95_ms, "ms")}' if timing.pose_p95_ms else ''
+    nearly_all = f', 95 % at most {formatting.quantity(timing.pose_p95_ms, "ms")}' if timing.pose_p95_ms else ''
     return Reason('time', timing.is_kept, timing.late_ms, timing.allowed_ms, 'ms',
-                  f'A pose takes {display.quantity(timing.pose_ms, "ms")}{nearly_all}; {timing.rate_hz:g} Hz '
-                  f'leave {display.quantity(timing.allowed_ms, "ms")}.', decides=timing.is_stated)
+                  f'A pose takes {formatting.quantity(timing.pose_ms, "ms")}{nearly_all}; {timing.rate_hz:g} Hz '
+                  f'leave {formatting.quantity(timing.allowed_ms, "ms")}.', decides=timing.is_stated)
 
 
 def _worth_reason(worth: dict, figures: Figures) -> Reason:
@@ -154,6 +154,6 @@ def _worth_reason(worth: dict, figures: Figures) -> Reason:
     pays, success = worth['pays_from'], figures.success
     watched = 'where nobody watches' if worth['unattended'] else 'where a person watches'
     return Reason('worth', success >= pays['value'], success, pays['value'], '1',
-                  f'It pays from {display.quantity(pays["value"], "1")} success on '
-                  f'{display.interval(pays["interval"], "1")} {watched}; '
-                  f'{display.quantity(success, "1")} are expected.', decides=figures.ideal < pays['interval'][0])
+                  f'It pays from {formatting.quantity(pays["value"], "1")} success on '
+                  f'{formatting.interval(pays["interval"], "1")} {watched}; '
+                  f'{formatting.quantity(success, "1")} are expected.', decides=figures.ideal < pays['interval'][0])

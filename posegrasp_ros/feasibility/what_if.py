@@ -8,13 +8,13 @@ from functools import partial
 
 import numpy as np
 
-from posegrasp_ros import display
 from posegrasp_ros.feasibility.cell import Cell
 from posegrasp_ros.feasibility.label import with_label
 from posegrasp_ros.grasping.gripper import Gripper, load_gripper, shipped_grippers
 from posegrasp_ros.grasping.library import Grasp, GraspSet
 from posegrasp_ros.grasping.planner import GraspPlanner
 from posegrasp_ros.grasping.sampling import sample_grasps
+from posegrasp_ros.metrics import formatting
 from posegrasp_ros.simulation.pick_objects import GRASP_SEED, PickObject
 
 NEARER, LONGER, FINER = 0.7, 1.5, 2.0
@@ -96,15 +96,15 @@ def calibration_changes(cell: Cell) -> Iterator[Change]:
                      mount_rad=BETTER_MOUNTING * cell.calibration.mount_rad)
     if better != cell.calibration:
         yield Change('better mounting calibration',
-                     f'the camera\'s mounting is calibrated to {display.quantity(better.mount_m, "m")} and '
-                     f'{display.quantity(better.mount_rad, "rad")}', partial(replace, calibration=better))
+                     f'the camera\'s mounting is calibrated to {formatting.quantity(better.mount_m, "m")} and '
+                     f'{formatting.quantity(better.mount_rad, "rad")}', partial(replace, calibration=better))
 
 
 def need_changes(cell: Cell, attainable_hz: float) -> Iterator[Change]:
     if attainable_hz < cell.needs.rate_hz:
         slower = float(f'{0.95 * attainable_hz:.2g}')
         yield Change('lower rate', f'{slower:g} Hz are enough, or an image is answered in '
-                     f'{display.quantity(1e3 / cell.needs.rate_hz, "ms")}',
+                     f'{formatting.quantity(1e3 / cell.needs.rate_hz, "ms")}',
                      partial(_with_needs, rate_hz=slower))
     if cell.needs.orientation:
         yield Change('orientation free', 'it does not matter which way round the object is',
@@ -116,11 +116,11 @@ def gripper_changes(cell: Cell) -> Iterator[Change]:
     widest = max(known, key=lambda gripper: gripper.max_opening_m)
     if widest.max_opening_m > WIDER * cell.gripper.max_opening_m:
         yield Change('wider gripper', f'the gripper opens wider, as {widest.name} does: '
-                     f'{display.quantity(widest.max_opening_m, "m")}', partial(_with_gripper, gripper=widest))
+                     f'{formatting.quantity(widest.max_opening_m, "m")}', partial(_with_gripper, gripper=widest))
     if cell.item is not None and cell.gripper.friction < SOFT_FRICTION:
         width_m = SOFT_WIDTH * cell.gripper.finger_width_m
         yield Change('softer fingers', f'the pads are softer and wider: friction {SOFT_FRICTION}, '
-                     f'{display.quantity(width_m, "m")}', _with_softer_fingers)
+                     f'{formatting.quantity(width_m, "m")}', _with_softer_fingers)
 
 
 def grasp_changes(cell: Cell) -> Iterator[Change]:

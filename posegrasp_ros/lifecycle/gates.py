@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from posegrasp_ros import display
 from posegrasp_ros.lifecycle.project_files import (
     FEASIBILITY_SCHEMA,
     LEDGER_NAME,
@@ -18,8 +17,8 @@ from posegrasp_ros.lifecycle.project_files import (
     Project,
     Run,
 )
-from posegrasp_ros.metrics import picks, summary
-from posegrasp_ros.metrics.baselines import Ledger
+from posegrasp_ros.metrics import formatting, pick_metrics, summary
+from posegrasp_ros.metrics.baselines.ledger import Ledger
 
 OPEN, SHUT = 'open', 'shut'
 ESTIMATOR = 'onnx'
@@ -123,10 +122,10 @@ class Subject:
         if not known:
             return ''
         narrow = min(known, key=lambda axis: axis['limit'])
-        return f'tolerance is {display.quantity(narrow["limit"], unit)} {narrow["name"]}'
+        return f'tolerance is {formatting.quantity(narrow["limit"], unit)} {narrow["name"]}'
 
     def why_no_run(self, kept: Callable[[Run], bool] = lambda run: True,
-                   schemas: Iterable[str] = (summary.SCHEMA, picks.SCHEMA)) -> str:
+                   schemas: Iterable[str] = (summary.SCHEMA, pick_metrics.SCHEMA)) -> str:
         """Why no run counts: there is none, or the newest is of another state of the model.
 
         :param kept: which of the runs would be of the kind that is asked for

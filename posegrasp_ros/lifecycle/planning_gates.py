@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 
-from posegrasp_ros import display
 from posegrasp_ros.lifecycle.gates import Gate, Proof, Subject
-from posegrasp_ros.metrics import summary
-from posegrasp_ros.metrics.baselines import METRIC_UNITS
-from posegrasp_ros.metrics.pose_errors import STATED_NEED
-from posegrasp_ros.metrics.statistics import is_beyond
+from posegrasp_ros.metrics import formatting, summary
+from posegrasp_ros.metrics.baselines.ledger import METRIC_UNITS
+from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED
+from posegrasp_ros.metrics.stats.intervals import is_beyond
 
 DERIVED = 'derived'
 SAME_VALUE = 1e-3
@@ -27,7 +26,7 @@ def requirement_gate(subject: Subject) -> Gate:
               f'--out runs/feasibility --baselines {subject.ledger_name}'
     if study is None:
         return Gate(name, False, 'nobody knows yet how accurate the pose has to be', to_do=command)
-    reason = display.reason(study.summary['required'].get('no_grasp_reason') or '')
+    reason = formatting.reason(study.summary['required'].get('no_grasp_reason') or '')
     if reason:
         return Gate(name, False, f'no grasp: {reason}', Proof.of(study), command,
                     f'no grasp fits ({reason}): back to planning, with another gripper or side to grasp')
@@ -68,7 +67,7 @@ def baselines_gate(subject: Subject) -> Gate:
         measured = {name: metric['value'] for name, metric in recalls.items() if metric['value'] is not None}
         if measured:
             best = max(measured, key=measured.get)
-            figure = (f'{best} is within 1 cm and 5° in {display.quantity(measured[best], "1")} of '
+            figure = (f'{best} is within 1 cm and 5° in {formatting.quantity(measured[best], "1")} of '
                       f'{recalls[best]["n"]} frames')
             return Gate('baselines', True, figure, Proof.of(run))
     return Gate('baselines', False, 'nothing without learning was measured on this object',
@@ -115,8 +114,8 @@ def _against(subject: Subject, metric: str, value: float | None, needed: float) 
     known = subject.ledger.metrics[metric]
     unit = METRIC_UNITS[metric]
     bound = 'at least' if known.direction == 'higher_is_better' else 'at most'
-    text = (f'{display.label(metric).lower()} {display.quantity(value, unit)}, {bound} '
-            f'{display.quantity(needed, unit)} needed')
+    text = (f'{formatting.label(metric).lower()} {formatting.quantity(value, unit)}, {bound} '
+            f'{formatting.quantity(needed, unit)} needed')
     return text, value is not None and not is_beyond(value, needed, known.direction)
 
 
@@ -133,5 +132,5 @@ def _ledger_states(subject: Subject, metric: str, value: float) -> bool:
 
 
 def _needs_in_words(requirements: dict[str, float]) -> str:
-    return ', '.join(f'{display.label(metric).lower()} {display.quantity(value, METRIC_UNITS[metric])}'
+    return ', '.join(f'{formatting.label(metric).lower()} {formatting.quantity(value, METRIC_UNITS[metric])}'
                      for metric, value in requirements.items())

@@ -13,7 +13,7 @@ import numpy as np
 
 from posegrasp_ros.estimation.model_card import CARD_NAME, ModelCard, load_model_card
 from posegrasp_ros.feasibility import SCHEMA as FEASIBILITY_SCHEMA
-from posegrasp_ros.metrics.baselines import Ledger, load_ledger
+from posegrasp_ros.metrics.baselines.ledger import Ledger, load_ledger
 from posegrasp_ros.runs.folder import SUMMARY_NAME
 from posegrasp_ros.runs.state import partial_because
 from posegrasp_ros.runs.summary_schemas import SCHEMAS, summary_problem
@@ -170,7 +170,7 @@ def read_project(root: str | Path, ledger: str | Path | None = None) -> Project:
     :param ledger: file to take as the ledger; None: the baselines.yaml of a model's folder for that model, else
         the one nearest to the top
     :raises ProjectError: when there is no such folder
-    :raises posegrasp_ros.metrics.baselines.BaselineError: when the ledger cannot be used
+    :raises posegrasp_ros.metrics.baselines.ledger.BaselineError: when the ledger cannot be used
     """
     root = Path(root)
     if not root.is_dir():

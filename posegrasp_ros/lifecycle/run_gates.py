@@ -7,14 +7,13 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 
-from posegrasp_ros import display
 from posegrasp_ros.lifecycle.gates import Gate, Proof, Subject
 from posegrasp_ros.lifecycle.planning_gates import held_out_gate
 from posegrasp_ros.lifecycle.project_files import Run
-from posegrasp_ros.metrics import picks, summary
-from posegrasp_ros.metrics.baselines import METRIC_UNITS, Entry, Ledger
-from posegrasp_ros.metrics.gate import GateResult, check_gate
-from posegrasp_ros.metrics.statistics import Interval, more_clusters_to_decide, verdict
+from posegrasp_ros.metrics import formatting, pick_metrics, summary
+from posegrasp_ros.metrics.baselines.gate import GateResult, check_gate
+from posegrasp_ros.metrics.baselines.ledger import METRIC_UNITS, Entry, Ledger
+from posegrasp_ros.metrics.stats.intervals import Interval, more_clusters_to_decide, verdict
 
 SUCCESS = 'grasp_success_rate'
 # What an attempt fell to -> where the way goes back to.
@@ -106,14 +105,14 @@ def _no_worse(name: str, subject: Subject, runs: list[Run], by_run: dict[str, li
 def _success_gate(name: str, run: Run, metric: dict, needed: float, command: str, back_to: str) -> Gate:
     """Open where the interval of the share of picks that lifted is wholly above the need."""
     judged = verdict(Interval(*metric['interval']), needed, 'higher_is_better') if metric['interval'] else None
-    figure = (f'{display.quantity(metric["value"], "1")} {display.interval(metric["interval"], "1")} of '
-              f'{metric["n"]} picks lifted, at least {display.quantity(needed, "1")} needed')
+    figure = (f'{formatting.quantity(metric["value"], "1")} {formatting.interval(metric["interval"], "1")} of '
+              f'{metric["n"]} picks lifted, at least {formatting.quantity(needed, "1")} needed')
     if judged == 'better':
         return Gate(name, True, figure, Proof.of(run))
     if metric['value'] >= needed:
         more = metric['interval'] and more_clusters_to_decide(
             metric['value'], Interval(*metric['interval']), metric['n'], needed, 'higher_is_better', is_rate=True)
-        enough = f', {display.remaining(more, SUCCESS, 1.0)} would decide' if more else ''
+        enough = f', {formatting.remaining(more, SUCCESS, 1.0)} would decide' if more else ''
         return Gate(name, False, f'{figure}: not certain yet{enough}', Proof.of(run), command)
     return Gate(name, False, figure, Proof.of(run), command, f'{figure}: back to {back_to}')
 
@@ -123,12 +122,12 @@ def _headline_gate(name: str, runs: list[Run], subject: Subject, command: str) -
     run = next(run for run in runs if run.summary['headline']['name'] != 'false_poses')
     headline = run.summary['headline']
     needed = subject.requirement(headline['name'])
-    figure = (f'{display.label(headline["name"]).lower()} {display.quantity(headline["value"], "1")} '
-              f'{display.interval(headline["interval"], "1")} of {headline["n"]}')
+    figure = (f'{formatting.label(headline["name"]).lower()} {formatting.quantity(headline["value"], "1")} '
+              f'{formatting.interval(headline["interval"], "1")} of {headline["n"]}')
     if needed is None:
         return Gate(name, False, f'{figure}; the ledger requires none', Proof.of(run),
                     f'state what is needed in {subject.ledger_name}')
-    figure = f'{figure}, at least {display.quantity(needed, "1")} needed'
+    figure = f'{figure}, at least {formatting.quantity(needed, "1")} needed'
     interval = Interval(*headline['interval']) if headline['interval'] else None
     if verdict(interval, needed, 'higher_is_better') != 'better':
         return Gate(name, False, f'{figure}: not certain yet, more footage would decide', Proof.of(run), command)
@@ -140,7 +139,7 @@ def _simulated_picks(subject: Subject) -> Iterable[tuple[Run, dict, str]]:
     """Runs in simulation with the model's own poses, newest first; with what of them lifted, and where the way
     goes back to if that was too little."""
     for run in subject.project.runs:
-        if run in subject.runs(picks.SCHEMA) and subject.gripper in ('', run.provenance.get('gripper')):
+        if run in subject.runs(pick_metrics.SCHEMA) and subject.gripper in ('', run.provenance.get('gripper')):
             counted = _picks_with_estimate(run, subject.model.card.name)
             if counted and counted['n']:
                 metric = {'value': counted['rate'], 'interval': counted['interval'], 'n': counted['n']}
@@ -150,7 +149,7 @@ def _simulated_picks(subject: Subject) -> Iterable[tuple[Run, dict, str]]:
 
 
 def _has_picks(run: Run) -> bool:
-    if run.schema == picks.SCHEMA:
+    if run.schema == pick_metrics.SCHEMA:
         return any(condition['pose'] == 'estimate' for condition in run.summary['conditions'])
     return bool(run.summary['metrics'][SUCCESS]['n'])
 

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from posegrasp_ros.metrics.pose_errors import STATED_NEED, Tolerance
+from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED, Tolerance
 
 
 @dataclass(frozen=True)

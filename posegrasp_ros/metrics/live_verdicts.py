@@ -9,11 +9,11 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from posegrasp_ros.metrics.baselines import METRIC_UNITS, Entry, Ledger
+from posegrasp_ros.metrics.baselines.ledger import METRIC_UNITS, Entry, Ledger
+from posegrasp_ros.metrics.baselines.verdicts import verdict_item
 from posegrasp_ros.metrics.frame_table import FrameTable
 from posegrasp_ros.metrics.measures import OBSERVED, Observations
-from posegrasp_ros.metrics.sequential import ConfidenceSequence, SequentialMedian, SequentialVerdict
-from posegrasp_ros.metrics.verdicts import verdict_item
+from posegrasp_ros.metrics.stats.sequential import ConfidenceSequence, SequentialMedian, SequentialVerdict
 
 # Values that are not farther apart than this share of them are counted as one.
 SKETCH_ACCURACY = 0.005

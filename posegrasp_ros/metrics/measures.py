@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from posegrasp_ros.metrics.baselines import METRIC_UNITS
-from posegrasp_ros.metrics.bop import mspd_shares, mssd_shares
-from posegrasp_ros.metrics.calibration import (
+from posegrasp_ros.metrics.baselines.ledger import METRIC_UNITS
+from posegrasp_ros.metrics.frame_table import FrameTable
+from posegrasp_ros.metrics.pose.bop import mspd_shares, mssd_shares
+from posegrasp_ros.metrics.pose.calibration import (
     COVERAGE_LEVEL,
     expected_calibration_error,
     expected_calibration_error_interval,
 )
-from posegrasp_ros.metrics.frame_table import FrameTable
-from posegrasp_ros.metrics.statistics import Interval, mean_interval, quantile_interval, rate_interval
+from posegrasp_ros.metrics.stats.intervals import Interval, mean_interval, quantile_interval, rate_interval
 
 RECALL_ADD_SHARE = 0.1
 INTERVALS = {'median': quantile_interval, 'rate': rate_interval, 'mean': mean_interval}

@@ -11,13 +11,18 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from posegrasp_ros.geometry.transforms import invert
-from posegrasp_ros.metrics.baselines import Ledger
+from posegrasp_ros.metrics.baselines.ledger import Ledger
 from posegrasp_ros.metrics.frame_table import FrameTable
-from posegrasp_ros.metrics.instances import NO_INSTANCES, InstanceCount, count_instances, nearest_instance
 from posegrasp_ros.metrics.live_verdicts import LiveVerdicts
 from posegrasp_ros.metrics.liveness import SET_BACK_NS
 from posegrasp_ros.metrics.losses import Loss
-from posegrasp_ros.metrics.pose_errors import NOT_FOUND, STATED_NEED, ErrorTarget, PoseErrors
+from posegrasp_ros.metrics.pose.instance_matching import (
+    NO_INSTANCES,
+    InstanceCount,
+    count_instances,
+    nearest_instance,
+)
+from posegrasp_ros.metrics.pose.pose_errors import NOT_FOUND, STATED_NEED, ErrorTarget, PoseErrors
 from posegrasp_ros.metrics.stage_report import STAGES, StageReport
 from posegrasp_ros.metrics.summary import summarise
 

@@ -10,16 +10,16 @@ from collections import Counter
 
 import numpy as np
 
-from posegrasp_ros.metrics.baselines import Ledger
-from posegrasp_ros.metrics.blame import waterfall
-from posegrasp_ros.metrics.bop import MSPD_WIDTH_PX
-from posegrasp_ros.metrics.calibration import reliability
+from posegrasp_ros.metrics.baselines.ledger import Ledger
+from posegrasp_ros.metrics.baselines.verdicts import compare
+from posegrasp_ros.metrics.diagnosis.failure_attribution import waterfall
+from posegrasp_ros.metrics.diagnosis.next_step import next_step
 from posegrasp_ros.metrics.frame_table import FrameTable
 from posegrasp_ros.metrics.measures import measure
-from posegrasp_ros.metrics.next_step import next_step
-from posegrasp_ros.metrics.pose_errors import STATED_NEED
+from posegrasp_ros.metrics.pose.bop import MSPD_WIDTH_PX
+from posegrasp_ros.metrics.pose.calibration import reliability
+from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED
 from posegrasp_ros.metrics.stage_report import STAGES
-from posegrasp_ros.metrics.verdicts import compare
 
 SCHEMA = 'posegrasp.summary/1'
 # Good enough for the grasp, the stated need; models whose card says nothing else score themselves by the same two.

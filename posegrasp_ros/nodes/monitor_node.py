@@ -37,8 +37,8 @@ from posegrasp_ros.geometry.camera_info import StatedCamera
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.library import load_grasps
 from posegrasp_ros.grasping.pose_check import PoseCheck
-from posegrasp_ros.metrics.baselines import load_ledger
-from posegrasp_ros.metrics.pose_errors import ErrorTarget
+from posegrasp_ros.metrics.baselines.ledger import load_ledger
+from posegrasp_ros.metrics.pose.pose_errors import ErrorTarget
 from posegrasp_ros.metrics.report_message import reports_sent
 from posegrasp_ros.metrics.run import GraspTolerates
 from posegrasp_ros.metrics.stage_report import STAGES

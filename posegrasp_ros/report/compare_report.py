@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
-from posegrasp_ros import display
+from posegrasp_ros.metrics import formatting
 from posegrasp_ros.report import plots
 from posegrasp_ros.report.page import render_page
 from posegrasp_ros.report.run_report import TEXT_WIDTH, measured_metrics, requirements_of, time_need
@@ -49,28 +49,28 @@ def _conclusion(comparison: dict, name: str, headline: str) -> str:
     found = next((each for each in comparison['differences']
                   if each['run'] == name and each['metric'] == headline), None)
     if found is None:
-        return f'{name} and {reference} have no {display.label(headline)} in common: neither can be called better.'
+        return f'{name} and {reference} have no {formatting.label(headline)} in common: neither can be called better.'
     verdict = {'better': f'is better than {reference}', 'worse': f'is worse than {reference}',
                'inconclusive': f'cannot be told from {reference}'}[found['verdict']]
-    text = f'{name} {verdict}: {display.label(headline)} {display.difference(found["difference"], found["unit"])}'
+    text = f'{name} {verdict}: {formatting.label(headline)} {formatting.difference(found["difference"], found["unit"])}'
     if found['interval']:
-        text += f', 95 % interval {display.interval(found["interval"], found["unit"])}'
+        text += f', 95 % interval {formatting.interval(found["interval"], found["unit"])}'
     if not found['is_paired']:
         return f'{text}, from the interval of each.'
-    return f'{text}, frame by frame on the same {found["n"]} (p {display.probability(found["p_value"])}).'
+    return f'{text}, frame by frame on the same {found["n"]} (p {formatting.probability(found["p_value"])}).'
 
 
 def _metric_rows(comparison: dict) -> list[str]:
     runs = comparison['runs']
     needs = requirements_of(runs[comparison['reference']])
     rows = [['metric', 'needed', *runs]]
-    rows.append(['coverage', '', *(display.quantity(run['stages']['perception']['coverage'], '1')
+    rows.append(['coverage', '', *(formatting.quantity(run['stages']['perception']['coverage'], '1')
                                    for run in runs.values())])
     for metric in measured_metrics(runs):
         need = needs.get(metric)
         measured = [run['metrics'].get(metric) for run in runs.values()]
-        rows.append([metric, display.target(need['reference'], need['tolerance'], need['unit']) if need else '',
-                     *(display.quantity(each['value'], each['unit']) if each else display.NOTHING
+        rows.append([metric, formatting.target(need['reference'], need['tolerance'], need['unit']) if need else '',
+                     *(formatting.quantity(each['value'], each['unit']) if each else formatting.NOTHING
                        for each in measured)])
     return aligned(rows)
 
@@ -79,7 +79,7 @@ def _difference_rows(comparison: dict) -> list[str]:
     rows = [[f'against {comparison["reference"]}', 'metric', 'difference', '95 % interval', 'p', 'frames',
              'verdict']]
     for each in comparison['differences']:
-        rows.append([each['run'], each['metric'], display.difference(each['difference'], each['unit']),
-                     display.interval(each['interval'], each['unit']), display.probability(each['p_value']),
-                     f'same {each["n"]}' if each['is_paired'] else 'apart', each['verdict'] or display.NOTHING])
+        rows.append([each['run'], each['metric'], formatting.difference(each['difference'], each['unit']),
+                     formatting.interval(each['interval'], each['unit']), formatting.probability(each['p_value']),
+                     f'same {each["n"]}' if each['is_paired'] else 'apart', each['verdict'] or formatting.NOTHING])
     return aligned(rows, left=(0, 1, 6))

@@ -6,7 +6,7 @@ import re
 import textwrap
 from collections.abc import Sequence
 
-from posegrasp_ros import display
+from posegrasp_ros.metrics import formatting
 from posegrasp_ros.report.page import render_page
 from posegrasp_ros.report.run_report import TEXT_WIDTH
 from posegrasp_ros.report.table import aligned
@@ -118,7 +118,7 @@ def limit_text(axis: dict) -> str:
 
 def short(value: float, unit: str) -> str:
     """Two figures, for nobody acts on more; micrometres where millimetres are too large."""
-    shown, name = display.shown_value(value, unit), display.shown_unit(unit)
+    shown, name = formatting.shown_value(value, unit), formatting.shown_unit(unit)
     if unit == 'm' and shown < 0.1:
         shown, name = 1e3 * shown, 'µm'
     text = '0' if shown < LEAST_TOLD else f'{shown:.2g}' if shown < 100 else f'{shown:.0f}'
@@ -134,7 +134,7 @@ def direction_rows(axes: Sequence[dict], expected: Sequence[float] | None) -> li
         rows.append({'name': axis['name'], 'limit': limit_text(axis),
                      'interval': '' if low is None or axis['limit'] >= ANY[axis['unit']]
                      else f'{short(low, axis["unit"])} to {short(high, axis["unit"])}',
-                     'expected': display.NOTHING if std is None else short(std, axis['unit']),
+                     'expected': formatting.NOTHING if std is None else short(std, axis['unit']),
                      'used': None if std is None or not axis['limit'] else std / axis['limit'],
                      'trials': len(axis['trials'])})
     return rows
@@ -147,7 +147,7 @@ def tolerance_curves(required: dict) -> list[dict]:
         for unit, what in (('m', 'Shift along the axes'), ('rad', 'Turn about the axes')):
             axes = [axis for axis in required[key] if axis['unit'] == unit and axis['curve']]
             if axes:
-                plots.append({'title': f'{what} {whose}', 'unit': display.shown_unit(unit), **_lines(axes, unit)})
+                plots.append({'title': f'{what} {whose}', 'unit': formatting.shown_unit(unit), **_lines(axes, unit)})
     return plots
 
 
@@ -164,7 +164,7 @@ def _lines(axes: Sequence[dict], unit: str) -> dict:
                                + [place(error, high) for error, _, _, high in reversed(curves[axis['name']])]),
               'picks': [{'x': 100 * error / most, 'lifted': lifted} for error, lifted in axis['trials']
                         if error <= most]} for axis in axes]
-    ticks = [{'x': 25 * step, 'text': f'{display.shown_value(most * step / 4, unit):.3g}'} for step in range(5)]
+    ticks = [{'x': 25 * step, 'text': f'{formatting.shown_value(most * step / 4, unit):.3g}'} for step in range(5)]
     return {'lines': lines, 'ticks': ticks}
 
 
@@ -207,7 +207,7 @@ def _budget_rows(summary: dict) -> list[str]:
     rows = [['error from', 'across sight', 'along sight', 'tilt', 'about sight', 'success without']]
     for row in summary['budget']:
         rows.append([row['name'], *(short(row[column], unit) for column, unit in UNITS.items()),
-                     display.quantity(row['success_without'], '1')])
+                     formatting.quantity(row['success_without'], '1')])
     return aligned(rows)
 
 
@@ -225,8 +225,8 @@ def _verification_rows(summary: dict) -> list[str]:
     rows = [['errors of', 'predicted', 'lifted', '95 % interval', 'of']]
     for level in summary['verification']:
         rows.append([f'{short(level["position_std_m"], "m")}, {short(level["rotation_std_rad"], "rad")}',
-                     display.quantity(level['predicted'], '1'), display.quantity(level['measured'], '1'),
-                     display.interval(level['interval'], '1'), str(level['picks'])])
+                     formatting.quantity(level['predicted'], '1'), formatting.quantity(level['measured'], '1'),
+                     formatting.interval(level['interval'], '1'), str(level['picks'])])
     return aligned(rows) if len(rows) > 1 else []
 
 
@@ -234,6 +234,6 @@ def _change_rows(summary: dict) -> list[str]:
     rows = [['what if', 'verdict', 'success', 'gain', 'ideal']]
     for each in summary['what_if']:
         figures = each['figures']
-        rows.append([each['name'], each['word'], display.quantity(figures['success'], '1'),
-                     display.difference(each['gain'], '1'), display.quantity(figures['ideal'], '1')])
+        rows.append([each['name'], each['word'], formatting.quantity(figures['success'], '1'),
+                     formatting.difference(each['gain'], '1'), formatting.quantity(figures['ideal'], '1')])
     return aligned(rows, left=(0, 1)) if len(rows) > 1 else []

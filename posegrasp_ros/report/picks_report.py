@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from posegrasp_ros import display
-from posegrasp_ros.metrics.picks import ASSUMED, QUALITY, TOLD
+from posegrasp_ros.metrics import formatting
+from posegrasp_ros.metrics.pick_metrics import ASSUMED, QUALITY, TOLD
 from posegrasp_ros.report.page import render_page
 from posegrasp_ros.report.table import aligned
 
@@ -44,9 +44,9 @@ def noise_curve(curve: dict, title: str) -> dict:
         dots = [{'x': 100 * at / most, 'y': 100 - 100 * rate['rate'], 'low': 100 - 100 * rate['interval'][0],
                  'high': 100 - 100 * rate['interval'][1], 'n': rate['n']} for at, rate in rates]
         lines.append({'label': label, 'dots': dots})
-    ticks = [{'x': 100 * level / most, 'text': f'{display.shown_value(level, unit):.3g}'}
+    ticks = [{'x': 100 * level / most, 'text': f'{formatting.shown_value(level, unit):.3g}'}
              for level in (0.0, *(level['level'] for level in curve['levels']))]
-    return {'title': f'{title} noise', 'unit': display.shown_unit(unit), 'lines': lines, 'ticks': ticks}
+    return {'title': f'{title} noise', 'unit': formatting.shown_unit(unit), 'lines': lines, 'ticks': ticks}
 
 
 def reliability_dots(calibration: dict | None) -> list[dict]:
@@ -68,13 +68,13 @@ def _success_rows(summary: dict) -> list[str]:
     for each in summary['conditions']:
         by_object = [_rate(each['objects'].get(name)) for name in objects]
         failures = ', '.join(f'{reason} {count}' for reason, count in each['failures'].items())
-        rows.append([each['name'], str(each['lifted']), str(each['n']), display.quantity(each['rate'], '1'),
-                     display.interval(each['interval'], '1'), *by_object, failures or 'none'])
+        rows.append([each['name'], str(each['lifted']), str(each['n']), formatting.quantity(each['rate'], '1'),
+                     formatting.interval(each['interval'], '1'), *by_object, failures or 'none'])
     return aligned(rows, left=(0, len(rows[0]) - 1))
 
 
 def _rate(counted: dict | None) -> str:
-    return f'{counted["lifted"]}/{counted["n"]}' if counted else display.NOTHING
+    return f'{counted["lifted"]}/{counted["n"]}' if counted else formatting.NOTHING
 
 
 def _share_rows(summary: dict) -> list[str]:
@@ -82,7 +82,7 @@ def _share_rows(summary: dict) -> list[str]:
     if not share:
         return []
     return [f'Success with the estimated pose by that with the true one, {share["n"]} same scenes: '
-            f'{display.quantity(share["value"], "1")} {display.interval(share["interval"], "1")}']
+            f'{formatting.quantity(share["value"], "1")} {formatting.interval(share["interval"], "1")}']
 
 
 def _gain_rows(summary: dict) -> list[str]:
@@ -90,11 +90,11 @@ def _gain_rows(summary: dict) -> list[str]:
     rows = [['noise', 'told', 'not told', 'quality alone', 'gain over it', '95 % interval']]
     for curve in summary['curves'].values():
         for level in curve['levels'] if curve else ():
-            rows.append([display.quantity(level['level'], curve['unit']),
-                         display.quantity(level['told']['rate'], '1'),
-                         display.quantity(level['not_told']['rate'], '1'),
-                         display.quantity(level['quality']['rate'], '1'),
-                         display.quantity(level['gain'], '1'), display.interval(level['gain_interval'], '1')])
+            rows.append([formatting.quantity(level['level'], curve['unit']),
+                         formatting.quantity(level['told']['rate'], '1'),
+                         formatting.quantity(level['not_told']['rate'], '1'),
+                         formatting.quantity(level['quality']['rate'], '1'),
+                         formatting.quantity(level['gain'], '1'), formatting.interval(level['gain_interval'], '1')])
     return aligned(rows) if len(rows) > 1 else []
 
 
@@ -103,4 +103,4 @@ def _calibration_rows(summary: dict) -> list[str]:
     if not calibration:
         return []
     return [f'Foretold success probability, expected calibration error over {calibration["n"]} picks: '
-            f'{display.quantity(calibration["ece"], "1")} {display.interval(calibration["interval"], "1")}']
+            f'{formatting.quantity(calibration["ece"], "1")} {formatting.interval(calibration["interval"], "1")}']

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from posegrasp_ros import display
+from posegrasp_ros.metrics import formatting
 from posegrasp_ros.metrics.stage_report import STAGES
 from posegrasp_ros.metrics.summary import RECALL_POSITION_M, RECALL_ROTATION_RAD
 
@@ -58,9 +58,9 @@ def _error_curve(parts: Mapping[str, dict], name: str, axis: ErrorAxis) -> dict 
         return None
     unit, limit = next(iter(spreads.values()))['unit'], axis.step * axis.steps
     lines = [{'name': label, 'points': _polyline(each['percentiles'], limit)} for label, each in spreads.items()]
-    ticks = [{'x': 100 * step / axis.steps, 'text': f'{display.shown_value(axis.step * step, unit):.3g}'}
+    ticks = [{'x': 100 * step / axis.steps, 'text': f'{formatting.shown_value(axis.step * step, unit):.3g}'}
              for step in range(axis.steps + 1)]
-    return {'title': axis.title, 'unit': display.shown_unit(unit), 'lines': lines, 'ticks': ticks,
+    return {'title': axis.title, 'unit': formatting.shown_unit(unit), 'lines': lines, 'ticks': ticks,
             'requirement_x': 100 * axis.need / limit if axis.need else None}
 
 
@@ -121,9 +121,9 @@ def _strips(title: str, unit: str, rows: Sequence[tuple[str, int, Sequence[float
         p5, p25, p50, p75, p95 = (_log_place(value, low, high) for value in spread)
         strips.append({'name': name, 'colour': colour, 'p5': p5, 'p25': p25, 'p50': p50, 'p75': p75, 'p95': p95,
                        'is_cut': spread[-1] is None, 'has_median': spread[2] is not None,
-                       'text': display.quantity(spread[2], unit)})
-    return {'title': title, 'unit': display.shown_unit(unit), 'strips': strips, 'ticks': ticks,
-            'requirement': display.quantity(need, unit),
+                       'text': formatting.quantity(spread[2], unit)})
+    return {'title': title, 'unit': formatting.shown_unit(unit), 'strips': strips, 'ticks': ticks,
+            'requirement': formatting.quantity(need, unit),
             'requirement_x': _log_place(need, low, high) if need else None}
 
 
@@ -133,7 +133,7 @@ def log_axis(least: float, most: float, unit: str) -> tuple[float, float, list[d
     :param least: above 0, of ``unit``, as is ``most``
     :return: low, high (both of ``unit``), ticks
     """
-    factor = display.shown_value(1.0, unit)
+    factor = formatting.shown_value(1.0, unit)
     first, last = (math.floor(math.log10(least * factor)), math.ceil(math.log10(most * factor)))
     steps = [step * 10.0**power for power in range(first, last + 1) for step in (1, 2, 5)]
     low = max([step for step in steps if step <= least * factor * 1.001], default=steps[0])
@@ -186,14 +186,14 @@ def waterfall(summary: dict) -> dict | None:
     if not fall or not fall['attempts']:
         return None
     total = fall['attempts']
-    rows = [{'text': display.reason(step['reason']), 'stage': step['stage'], 'lost': step['lost'],
+    rows = [{'text': formatting.reason(step['reason']), 'stage': step['stage'], 'lost': step['lost'],
              'share': 100 * step['lost'] / total, 'left': 100 * step['left'] / total}
             for step in fall['steps'] if step['lost']]
     now = fall['successes'] / total
     gains = [{'stage': stage, 'rate': rate, 'gain': rate - now, 'now': 100 * now, 'place': 100 * rate}
              for stage, rate in (fall.get('if_perfect') or {}).items() if rate is not None]
     return {'of': fall['of'], 'total': total, 'successes': fall['successes'], 'rows': rows, 'gains': gains,
-            'rate': now, 'unharmed': [display.reason(step['reason']) for step in fall['steps']
+            'rate': now, 'unharmed': [formatting.reason(step['reason']) for step in fall['steps']
                                       if not step['lost'] and _took_part(summary, step['stage'])]}
 
 

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
-from posegrasp_ros import display
+from posegrasp_ros.metrics import formatting
 from posegrasp_ros.report import plots
 from posegrasp_ros.report.page import render_page
 from posegrasp_ros.report.table import aligned
@@ -98,7 +98,7 @@ def measured_metrics(parts: Mapping[str, dict]) -> list[str]:
 
 def _remaining(summary: dict, item: dict) -> str:
     """How much more would decide a verdict that is open."""
-    return display.remaining(item.get('decided_after'), item['metric'], summary['frames']['block_s'])
+    return formatting.remaining(item.get('decided_after'), item['metric'], summary['frames']['block_s'])
 
 
 def estimators_of(summary: dict) -> dict[str, dict]:
@@ -109,18 +109,18 @@ def estimators_of(summary: dict) -> dict[str, dict]:
 def _headline(summary: dict) -> str:
     headline = summary['headline']
     bar = requirements_of(summary).get(headline['name'])
-    text = (f'{display.label(headline["name"])}: {display.quantity(headline["value"], "1")} '
-            f'{display.interval(headline["interval"], "1")}, n = {headline["n"]}')
-    return text + (f'   (needed {display.quantity(bar["reference"], "1")}: {bar["verdict"]})' if bar else '')
+    text = (f'{formatting.label(headline["name"])}: {formatting.quantity(headline["value"], "1")} '
+            f'{formatting.interval(headline["interval"], "1")}, n = {headline["n"]}')
+    return text + (f'   (needed {formatting.quantity(bar["reference"], "1")}: {bar["verdict"]})' if bar else '')
 
 
 def _stage_rows(summary: dict) -> list[str]:
     rows = [['stage', 'inputs', 'answered', 'coverage', 'p50 ms', 'p95 ms', 'p99 ms']]
     for name, stage in summary['stages'].items():
         if stage['inputs']:
-            times = [display.number((stage['latency_ms'] or {}).get(key), 'ms') for key in ('p50', 'p95', 'p99')]
+            times = [formatting.number((stage['latency_ms'] or {}).get(key), 'ms') for key in ('p50', 'p95', 'p99')]
             rows.append([name, str(stage['inputs']), str(stage['answered']),
-                         display.quantity(stage['coverage'], '1'), *times])
+                         formatting.quantity(stage['coverage'], '1'), *times])
     return aligned(rows)
 
 
@@ -131,8 +131,8 @@ def _estimator_rows(summary: dict) -> list[str]:
     rows = [['estimator', 'coverage', *(COMPARED[name] for name in compared)]]
     for estimator, part in estimators.items():
         metrics = part['metrics']
-        rows.append([estimator, display.quantity(part['stages']['perception']['coverage'], '1'),
-                     *(display.quantity(metrics[name]['value'], metrics[name]['unit']) for name in compared)])
+        rows.append([estimator, formatting.quantity(part['stages']['perception']['coverage'], '1'),
+                     *(formatting.quantity(metrics[name]['value'], metrics[name]['unit']) for name in compared)])
     return aligned(rows)
 
 
@@ -143,9 +143,9 @@ def _verdict_rows(summary: dict) -> list[str]:
     for item in summary['verdicts']:
         unit = item['unit']
         against = f'{item["entry"]} ({item["kind"]}{"" if item["fair"] else ", not fair"})'
-        rows.append([item['metric'], display.quantity(item['value'], unit),
-                     display.interval(item['interval'], unit), against,
-                     display.target(item['reference'], item['tolerance'], unit), _judged(item)])
+        rows.append([item['metric'], formatting.quantity(item['value'], unit),
+                     formatting.interval(item['interval'], unit), against,
+                     formatting.target(item['reference'], item['tolerance'], unit), _judged(item)])
     lines = aligned(rows, left=(0, 3, 5))
     if any(item['source'] == SAME_FRAMES for item in summary['verdicts']):
         lines.append('scripted, simple_ml: measured on the same frames; the verdict takes the figure as it is')
@@ -166,8 +166,8 @@ def _pair_rows(summary: dict) -> list[str]:
     rows = [['frame by frame', 'against', 'difference', '95 % interval', 'p', 'verdict']]
     for pair in summary.get('paired') or ():
         unit = summary['metrics'][pair['metric']]['unit']
-        rows.append([pair['metric'], pair['other'], display.difference(pair['difference'], unit),
-                     display.interval(pair['interval'], unit), display.probability(pair['p_value']),
+        rows.append([pair['metric'], pair['other'], formatting.difference(pair['difference'], unit),
+                     formatting.interval(pair['interval'], unit), formatting.probability(pair['p_value']),
                      pair['verdict']])
     return aligned(rows, left=(0, 1, 5)) if len(rows) > 1 else []
 
@@ -179,6 +179,6 @@ def _waterfall_blocks(summary: dict) -> list[list[str]]:
         return []
     rows = [[f'of {fall["total"]} {fall["of"]}', 'stage', 'lost', 'share'],
             *([row['text'], row['stage'], str(row['lost']), f'{row["share"]:.1f} %'] for row in fall['rows']),
-            ['good', '', str(fall['successes']), display.quantity(fall['rate'], '1')]]
-    gains = ', '.join(f'{gain["stage"]} {display.quantity(gain["rate"], "1")}' for gain in fall['gains'])
+            ['good', '', str(fall['successes']), formatting.quantity(fall['rate'], '1')]]
+    gains = ', '.join(f'{gain["stage"]} {formatting.quantity(gain["rate"], "1")}' for gain in fall['gains'])
     return [aligned(rows, left=(0, 1)), [f'If one stage alone were perfect: {gains}'] if gains else []]

@@ -10,13 +10,13 @@ from dataclasses import replace
 import numpy as np
 
 from posegrasp_ros.metrics.attempt import Attempts
-from posegrasp_ros.metrics.baselines import Ledger
+from posegrasp_ros.metrics.baselines.ledger import Ledger
 from posegrasp_ros.metrics.frame_table import FrameTable
 from posegrasp_ros.metrics.irregularities import Irregularities
 from posegrasp_ros.metrics.liveness import ERROR, OK, Health, Liveness
 from posegrasp_ros.metrics.losses import Loss, Losses
 from posegrasp_ros.metrics.model_match import ModelMatch
-from posegrasp_ros.metrics.pose_errors import ErrorTarget
+from posegrasp_ros.metrics.pose.pose_errors import ErrorTarget
 from posegrasp_ros.metrics.run import BLOCK_S, GraspTolerates, RunMetrics
 from posegrasp_ros.metrics.settled import Settled
 from posegrasp_ros.metrics.stage_report import StageReport

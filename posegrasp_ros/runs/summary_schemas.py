@@ -6,10 +6,10 @@ from typing import Any
 
 import jsonschema
 
-from posegrasp_ros.display import SHOWN_UNITS
 from posegrasp_ros.feasibility import SCHEMA as FEASIBILITY
-from posegrasp_ros.metrics import picks, summary
-from posegrasp_ros.metrics.baselines import METRIC_UNITS
+from posegrasp_ros.metrics import pick_metrics, summary
+from posegrasp_ros.metrics.baselines.ledger import METRIC_UNITS
+from posegrasp_ros.metrics.formatting import SHOWN_UNITS
 from posegrasp_ros.metrics.stage_report import STAGES
 
 
@@ -76,7 +76,7 @@ COUNTED = _object({'n': COUNT, 'rate': _or_null(NUMBER), 'interval': INTERVAL})
 COUNTED['if'] = {'properties': {'n': {'minimum': 1}}}
 COUNTED['then'] = {'properties': {'rate': NUMBER, 'interval': _list(NUMBER, minItems=2, maxItems=2)}}
 PICKS = _object({
-    'schema': {'const': picks.SCHEMA},
+    'schema': {'const': pick_metrics.SCHEMA},
     'provenance': _object({'time': TEXT}, models=_or_null(_each(_object({'name': TEXT}))), gripper=TEXT),
     'conditions': _list(_object({'pose': TEXT, 'objects': _each(COUNTED)}))}, complete=FLAG)
 STUDY = _object({
@@ -89,7 +89,7 @@ STUDY = _object({
                      'additionalProperties': NUMBER},
     'verdict': _object({'word': TEXT, 'reasons': _list(_object({'name': TEXT, 'text': TEXT})),
                         'changes': _list(_object({'name': TEXT}))})}, complete=FLAG)
-SCHEMAS = {summary.SCHEMA: SUMMARY, picks.SCHEMA: PICKS, FEASIBILITY: STUDY}
+SCHEMAS = {summary.SCHEMA: SUMMARY, pick_metrics.SCHEMA: PICKS, FEASIBILITY: STUDY}
 # Python reads NaN and Infinity from JSON, and NaN is within all limits.
 _TYPES = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine(
     'number', lambda _, value: isinstance(value, (int, float)) and not isinstance(value, bool) and value == value)

@@ -9,7 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from posegrasp_ros.estimation.model_card import load_model_card
-from posegrasp_ros.metrics.picks import SCHEMA, Attempt, summarise
+from posegrasp_ros.metrics.pick_metrics import SCHEMA, Attempt, summarise
 from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.report.picks_report import render_picks
 from posegrasp_ros.runs.folder import RunFolder

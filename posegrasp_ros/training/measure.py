@@ -22,7 +22,7 @@ from posegrasp_ros.estimation.model_card import (
 )
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import vector_from_rotation
-from posegrasp_ros.metrics.pose_errors import Tolerance
+from posegrasp_ros.metrics.pose.pose_errors import Tolerance
 from posegrasp_ros.runtime.file_lock import locked
 from posegrasp_ros.sensing.compressed_images import decode_compressed
 from posegrasp_ros.sensing.images import encode_jpeg

@@ -19,7 +19,7 @@ from posegrasp_ros.feasibility.attainable.fisher import PixelNoise
 from posegrasp_ros.feasibility.attainable.image_information import Imaging
 from posegrasp_ros.feasibility.attainable.views import View
 from posegrasp_ros.geometry.transforms import transform_points, vector_from_rotation
-from posegrasp_ros.metrics.statistics import MIN_CLUSTERS, Interval
+from posegrasp_ros.metrics.stats.intervals import MIN_CLUSTERS, Interval
 from posegrasp_ros.runtime.errors import BadInput
 from posegrasp_ros.simulation.object_renderer import ObjectRenderer
 from posegrasp_ros.simulation.scene import SceneSpec, sample_scene

@@ -11,7 +11,7 @@ from posegrasp_ros.feasibility.required.accuracy import TYPICAL, RequiredAccurac
 from posegrasp_ros.feasibility.required.success_model import SuccessModel, unit_normals
 from posegrasp_ros.feasibility.required.trials import Disturbance, TrialScenes, trial_workers
 from posegrasp_ros.grasping.gripper import Gripper
-from posegrasp_ros.metrics.statistics import Interval, wilson_interval
+from posegrasp_ros.metrics.stats.intervals import Interval, wilson_interval
 from posegrasp_ros.simulation.pick_objects import PickObject
 
 #: Success, as predicted, at the levels of error.

@@ -25,9 +25,9 @@ from posegrasp_ros.geometry.transforms import (
     rotation_angle,
     transform_points,
 )
-from posegrasp_ros.metrics.calibration import confidence_level
-from posegrasp_ros.metrics.nearest_points import NearestPoints
-from posegrasp_ros.metrics.worst_point import least_worst_distance, least_worst_pixels, mean_pixels
+from posegrasp_ros.metrics.pose.calibration import confidence_level
+from posegrasp_ros.metrics.pose.nearest_points import NearestPoints
+from posegrasp_ros.metrics.pose.worst_point import least_worst_distance, least_worst_pixels, mean_pixels
 
 # A mesh of fewer vertices (a box has eight) is judged at points on its edges too, this share of its diameter
 # apart.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from posegrasp_ros.metrics.frame_table import FrameTable
-from posegrasp_ros.metrics.pose_errors import STATED_NEED
+from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED
 from posegrasp_ros.metrics.stage_report import STAGES
 
 # In the order in which they are looked for, with the stage that each is charged to.

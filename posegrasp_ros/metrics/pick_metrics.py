@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from posegrasp_ros.metrics.calibration import (
+from posegrasp_ros.metrics.pose.calibration import (
     expected_calibration_error,
     expected_calibration_error_interval,
     reliability,
 )
-from posegrasp_ros.metrics.statistics import bootstrap, percentile_interval, wilson_interval
+from posegrasp_ros.metrics.stats.intervals import bootstrap, percentile_interval, wilson_interval
 
 SCHEMA = 'posegrasp.picks/2'
 LIFTED = 'lifted'

@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from posegrasp_ros.metrics.baselines import METRIC_UNITS
+from posegrasp_ros.metrics.baselines.ledger import METRIC_UNITS
 from posegrasp_ros.metrics.frame_table import FrameTable
 from posegrasp_ros.metrics.measures import is_within_add
-from posegrasp_ros.metrics.paired import mcnemar_exact, paired_difference
-from posegrasp_ros.metrics.statistics import verdict
+from posegrasp_ros.metrics.stats.intervals import verdict
+from posegrasp_ros.metrics.stats.paired import mcnemar_exact, paired_difference
 
 
 class _Column(NamedTuple):

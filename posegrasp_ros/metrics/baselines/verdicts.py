@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from posegrasp_ros.metrics.baselines import Entry, Ledger
-from posegrasp_ros.metrics.statistics import Interval, more_clusters_to_decide, verdict
+from posegrasp_ros.metrics.baselines.ledger import Entry, Ledger
+from posegrasp_ros.metrics.stats.intervals import Interval, more_clusters_to_decide, verdict
 
 
 def compare(metrics: dict[str, dict], ledger: Ledger | None) -> list[dict]:

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import chdtr
 
 from posegrasp_ros.geometry.transforms import vector_from_rotation
-from posegrasp_ros.metrics.statistics import CONFIDENCE, Interval, percentile_interval, resample
+from posegrasp_ros.metrics.stats.intervals import CONFIDENCE, Interval, percentile_interval, resample
 
 COVERAGE_LEVEL = 0.9
 SCORE_BINS = 10

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from posegrasp_ros import display
+from posegrasp_ros.metrics import formatting
 
 # Of poses that are too far off, this share of gross ones means that the first guess fails, not its refinement.
 MOSTLY = 0.5
@@ -24,15 +24,15 @@ def _goal(headline: dict, need: dict | None, block_s: float) -> str:
     if headline['value'] is None:
         return ('Nothing tells yet how good the poses are: that takes ground truth, or a robot that reports how '
                 'its picks went.')
-    name = display.label(headline['name'])
-    text = f'{name} is {display.quantity(headline["value"], "1")} {display.interval(headline["interval"], "1")}'
+    name = formatting.label(headline['name'])
+    text = f'{name} is {formatting.quantity(headline["value"], "1")} {formatting.interval(headline["interval"], "1")}'
     if need is None:
         return f'{text}; the ledger states no requirement for it.'
     bound = 'at most' if need['direction'] == 'lower_is_better' else 'at least'
-    text = f'{text}, {bound} {display.quantity(need["reference"], need["unit"])} is needed: '
+    text = f'{text}, {bound} {formatting.quantity(need["reference"], need["unit"])} is needed: '
     if need['verdict'] != 'inconclusive':
         return text + ('the goal is reached.' if need['verdict'] == 'better' else 'the goal is missed.')
-    more = display.remaining(need['decided_after'], need['metric'], block_s)
+    more = formatting.remaining(need['decided_after'], need['metric'], block_s)
     return f'{text}not decided yet' + (f', {more} would decide.' if more else '.')
 
 
@@ -44,7 +44,7 @@ def _losses(losses: dict) -> str:
         return f'Of {total} {one}s none fails.' if total else ''
     worst = max(losses['steps'], key=lambda step: step['lost'])
     share = 'all' if worst['lost'] == lost else f'{worst["lost"]}'
-    return f'Of {total} {one}s {lost} fail, {share} of them for {display.reason(worst["reason"])}.'
+    return f'Of {total} {one}s {lost} fail, {share} of them for {formatting.reason(worst["reason"])}.'
 
 
 def _gain(losses: dict, need: dict | None) -> str:
@@ -54,8 +54,8 @@ def _gain(losses: dict, need: dict | None) -> str:
         return ''
     stage = max(rates, key=rates.get)
     now = losses['successes'] / losses['attempts']
-    text = (f'A perfect {stage} alone would raise {display.quantity(now, "1")} to '
-            f'{display.quantity(rates[stage], "1")}')
+    text = (f'A perfect {stage} alone would raise {formatting.quantity(now, "1")} to '
+            f'{formatting.quantity(rates[stage], "1")}')
     if need is None or need['verdict'] == 'better' or need['direction'] != 'higher_is_better':
         return f'{text}.'
     return f'{text}, which is {"enough" if rates[stage] >= need["reference"] else "not enough by itself"}.'
@@ -84,7 +84,7 @@ def _errors(losses: dict, needs: dict[str, dict]) -> str:
 def _advice(judged: list[dict], needs: dict[str, dict]) -> str:
     """Work on, hold, ignore, by name."""
     def named(action: str) -> str:
-        labels = [display.label(item['metric']) for item in judged
+        labels = [formatting.label(item['metric']) for item in judged
                   if item['action'] == action and item['metric'] in needs]
         return '; '.join(labels)
 

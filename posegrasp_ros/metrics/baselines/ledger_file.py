@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from posegrasp_ros.metrics.baselines import METRIC_UNITS, UNIT_FACTORS, BaselineError, Entry, load_ledger
-from posegrasp_ros.metrics.ledger_text import LedgerText
-from posegrasp_ros.metrics.statistics import Interval
+from posegrasp_ros.metrics.baselines.ledger import METRIC_UNITS, UNIT_FACTORS, BaselineError, Entry, load_ledger
+from posegrasp_ros.metrics.baselines.ledger_text import LedgerText
+from posegrasp_ros.metrics.stats.intervals import Interval
 from posegrasp_ros.runtime.atomic_file import write_whole
 from posegrasp_ros.runtime.file_lock import locked
 from posegrasp_ros.runtime.resources import resource_path

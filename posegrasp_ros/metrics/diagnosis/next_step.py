@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from posegrasp_ros import display
-from posegrasp_ros.metrics.next_step_text import in_words
-from posegrasp_ros.metrics.statistics import is_beyond
+from posegrasp_ros.metrics import formatting
+from posegrasp_ros.metrics.diagnosis.next_step_text import in_words
+from posegrasp_ros.metrics.stats.intervals import is_beyond
 
 WORK_ON, HOLD, IGNORE = ACTIONS = ('work on', 'hold', 'ignore')
 # A missed metric is worth work when it costs at least this share of what the costliest one does.
@@ -98,8 +98,8 @@ def _to_work_on(headline: str, missed: dict[str, dict], costs: dict[str, int]) -
 def _figures(item: dict) -> str:
     """Such as ``12.0 mm where at most 10.0 mm is needed``."""
     bounds = {'lower_is_better': 'at most', 'higher_is_better': 'at least', 'on_target': 'within'}
-    needed = display.target(item['reference'], item['tolerance'], item['unit'])
-    return f'{display.quantity(item["value"], item["unit"])} where {bounds[item["direction"]]} {needed} is needed'
+    needed = formatting.target(item['reference'], item['tolerance'], item['unit'])
+    return f'{formatting.quantity(item["value"], item["unit"])} where {bounds[item["direction"]]} {needed} is needed'
 
 
 def _share_of_losses(count: int, losses: dict) -> str:
@@ -127,5 +127,5 @@ def _why_not(item: dict, missed: dict[str, dict], count: int, losses: dict) -> s
 def _why_hold(item: dict, block_s: float) -> str:
     if item['verdict'] == 'better':
         return _figures(item)
-    more = display.remaining(item['decided_after'], item['metric'], block_s)
+    more = formatting.remaining(item['decided_after'], item['metric'], block_s)
     return f'{_figures(item)}; not certain yet' + (f', {more} would decide' if more else '')

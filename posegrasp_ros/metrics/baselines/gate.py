@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from posegrasp_ros import display
-from posegrasp_ros.metrics.baselines import Entry, Ledger
-from posegrasp_ros.metrics.statistics import is_beyond
-from posegrasp_ros.metrics.verdicts import judge
+from posegrasp_ros.metrics import formatting
+from posegrasp_ros.metrics.baselines.ledger import Entry, Ledger
+from posegrasp_ros.metrics.baselines.verdicts import judge
+from posegrasp_ros.metrics.stats.intervals import is_beyond
 
 # What not every run can tell, held to its requirement where it was measured: nobody picks in a recording, few
 # are known to be empty or to show several objects, and not every estimator says how sure it is.
@@ -55,13 +55,13 @@ def _check(name: str, metric: dict, direction: str, entry: Entry) -> GateResult:
     judged = judge(metric, direction, entry)
     is_missed = entry.kind == 'requirement' and is_beyond(value, entry.value, direction, entry.tolerance)
     return GateResult(name, judged != 'worse' and not is_missed,
-                      f'{name}: {display.quantity(value, metric["unit"])} '
-                      f'{display.interval(metric["interval"], metric["unit"])}, {needed}: {judged}')
+                      f'{name}: {formatting.quantity(value, metric["unit"])} '
+                      f'{formatting.interval(metric["interval"], metric["unit"])}, {needed}: {judged}')
 
 
 def _needed(unit: str, direction: str, entry: Entry) -> str:
-    reference = display.target(entry.value, entry.tolerance, unit)
+    reference = formatting.target(entry.value, entry.tolerance, unit)
     if entry.kind == 'requirement':
         return f'needed {_BOUNDS[direction]} {reference}'
-    interval = f' {display.interval(list(entry.interval), unit)}' if entry.interval else ''
+    interval = f' {formatting.interval(list(entry.interval), unit)}' if entry.interval else ''
     return f'needed no worse than {entry.name!r} {reference}{interval}'

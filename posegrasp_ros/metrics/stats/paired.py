@@ -7,7 +7,7 @@ import math
 import numpy as np
 from scipy.stats import binomtest
 
-from posegrasp_ros.metrics.statistics import Interval, mean_of, percentile_interval, quantile_of, resample
+from posegrasp_ros.metrics.stats.intervals import Interval, mean_of, percentile_interval, quantile_of, resample
 
 STATISTICS = {'mean': mean_of, 'median': quantile_of}
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from posegrasp_ros.geometry.transforms import Symmetry
-from posegrasp_ros.metrics.pose_errors import Tolerance, position_error, rotation_error
+from posegrasp_ros.metrics.pose.pose_errors import Tolerance, position_error, rotation_error
 
 
 class InstanceCount(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import yaml
 
-from posegrasp_ros.metrics.baselines import BaselineError
+from posegrasp_ros.metrics.baselines.ledger import BaselineError
 
 
 class LedgerText:

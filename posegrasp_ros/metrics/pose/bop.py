@@ -3,7 +3,7 @@
 Hodaň et al., "BOP Challenge 2020 on 6D Object Localization", ECCVW 2020, section 2.4: AR is the mean of the
 recalls at ten thresholds, a recall the share of all objects in all images whose error is below one. Summed the
 other way round it is the mean over objects of the share of thresholds that they meet: a number per frame, of
-which :func:`posegrasp_ros.metrics.statistics.mean_interval` gives the interval.
+which :func:`posegrasp_ros.metrics.stats.intervals.mean_interval` gives the interval.
 """
 
 from __future__ import annotations
