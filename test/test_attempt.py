@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from posegrasp_ros.metrics.attempt import Attempts
 from posegrasp_ros.metrics.stage_report import StageReport
+from posegrasp_ros.monitoring.attempt import Attempts
 
 
 def planned(*stamps: int) -> Attempts:

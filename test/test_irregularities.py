@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from posegrasp_ros.metrics.irregularities import NEWS_S, Irregularities
-from posegrasp_ros.metrics.liveness import OK, WARN
+from posegrasp_ros.monitoring.anomalies import NEWS_S, Irregularities
+from posegrasp_ros.monitoring.liveness import OK, WARN
 
 SECOND = 1_000_000_000
 

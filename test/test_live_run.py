@@ -8,15 +8,15 @@ import pytest
 
 from posegrasp_ros.geometry.transforms import make_transform
 from posegrasp_ros.metrics.baselines.ledger import load_ledger
-from posegrasp_ros.metrics.liveness import ERROR, OK, STALE, WARN, Health
 from posegrasp_ros.metrics.measures import OBSERVED
-from posegrasp_ros.metrics.model_match import ModelMatch
 from posegrasp_ros.metrics.pose.pose_errors import ErrorTarget
 from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.metrics.stage_report import STAGES, StageReport
+from posegrasp_ros.monitoring.live_run import LiveRun
+from posegrasp_ros.monitoring.liveness import ERROR, OK, STALE, WARN, Health
+from posegrasp_ros.monitoring.model_match import ModelMatch
+from posegrasp_ros.monitoring.run_keeper import RunKeeper
 from posegrasp_ros.runs.folder import read_reports
-from posegrasp_ros.runs.keeper import RunKeeper
-from posegrasp_ros.runs.live_run import LiveRun
 from posegrasp_ros.runtime.errors import BadInput
 
 TARGET = ErrorTarget(np.random.default_rng(0).uniform(-0.05, 0.05, (100, 3)), 0.17)

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from posegrasp_ros.metrics.liveness import ERROR, OK, STALE, WARN, Liveness
 from posegrasp_ros.metrics.stage_report import StageReport
+from posegrasp_ros.monitoring.liveness import ERROR, OK, STALE, WARN, Liveness
 
 SECOND = 1_000_000_000
 GOOD = StageReport(1, 'perception', True, '', {'latency_ms': 12.34})

@@ -11,11 +11,11 @@ import pytest
 
 from posegrasp_ros.geometry.transforms import make_transform
 from posegrasp_ros.metrics.baselines.ledger import load_ledger
-from posegrasp_ros.metrics.liveness import OK, STALE
 from posegrasp_ros.metrics.pose.pose_errors import ErrorTarget
 from posegrasp_ros.metrics.stage_report import STAGES, StageReport
-from posegrasp_ros.runs.keeper import RunKeeper
-from posegrasp_ros.runs.live_run import LiveRun
+from posegrasp_ros.monitoring.live_run import LiveRun
+from posegrasp_ros.monitoring.liveness import OK, STALE
+from posegrasp_ros.monitoring.run_keeper import RunKeeper
 from posegrasp_ros.runs.report_log import log_paths
 
 DAY_S = 86_400

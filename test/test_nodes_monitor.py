@@ -22,12 +22,12 @@ from posegrasp_ros.estimation.estimate import PoseEstimate
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.transforms import make_transform
 from posegrasp_ros.metrics.stage_report import StageReport
+from posegrasp_ros.monitoring.prometheus_endpoint import AVAILABLE
 from posegrasp_ros.node_processes import NodeProcesses
 from posegrasp_ros.nodes.monitor_node import MonitorNode
 from posegrasp_ros.ros import messages
 from posegrasp_ros.ros.qos import LATCHED
 from posegrasp_ros.runs.folder import read_reports
-from posegrasp_ros.runs.prometheus_endpoint import AVAILABLE
 
 POSE = make_transform(None, (0.0, 0.0, 0.5))
 CAMERA = Camera.from_field_of_view(64, 48, 1.0)

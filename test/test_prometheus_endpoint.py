@@ -7,10 +7,15 @@ import urllib.request
 
 import pytest
 
-from posegrasp_ros.metrics.liveness import ERROR, Health
 from posegrasp_ros.metrics.stage_report import StageReport
-from posegrasp_ros.runs import prometheus_endpoint
-from posegrasp_ros.runs.prometheus_endpoint import AVAILABLE, MOST_REASONS, PrometheusEndpoint, PrometheusError
+from posegrasp_ros.monitoring import prometheus_endpoint
+from posegrasp_ros.monitoring.liveness import ERROR, Health
+from posegrasp_ros.monitoring.prometheus_endpoint import (
+    AVAILABLE,
+    MOST_REASONS,
+    PrometheusEndpoint,
+    PrometheusError,
+)
 
 needs_client = pytest.mark.skipif(not AVAILABLE, reason='prometheus_client is not installed')
 

@@ -7,10 +7,10 @@ import time
 import pytest
 
 from posegrasp_ros.metrics.baselines.ledger import load_ledger
-from posegrasp_ros.metrics.liveness import ERROR, OK
 from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport
-from posegrasp_ros.runs.keeper import MOST_TIME_SHARE, RunKeeper
+from posegrasp_ros.monitoring.liveness import ERROR, OK
+from posegrasp_ros.monitoring.run_keeper import MOST_TIME_SHARE, RunKeeper
 
 REPORT = StageReport(1, 'perception', True)
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from posegrasp_ros.metrics.settled import STRETCH_S, Settled
+from posegrasp_ros.monitoring.watermark import STRETCH_S, Settled
 
 SECOND = 1_000_000_000
 

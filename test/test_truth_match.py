@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from posegrasp_ros.metrics.liveness import OK, WARN
-from posegrasp_ros.metrics.truth_match import TruthMatch
+from posegrasp_ros.monitoring.liveness import OK, WARN
+from posegrasp_ros.monitoring.truth_match import TruthMatch
 
 
 @pytest.mark.parametrize(('truths', 'level', 'text'), [

@@ -23,9 +23,9 @@ from posegrasp_ros.metrics.baselines.ledger import load_ledger
 from posegrasp_ros.metrics.baselines.ledger_file import add_run
 from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport
+from posegrasp_ros.monitoring.run_keeper import RunKeeper
 from posegrasp_ros.runs.finished_run import FinishedRun, FinishedRunError
 from posegrasp_ros.runs.folder import FolderInUseError, RunFolder, RunFolderError, read_reports, read_summary
-from posegrasp_ros.runs.keeper import RunKeeper
 from posegrasp_ros.runs.state import FINISHED, PARTIAL, RUNNING, partial_because, read_state
 from posegrasp_ros.runtime.atomic_file import write_whole
 from posegrasp_ros.runtime.file_lock import FileLock, is_locked, locked
@@ -52,7 +52,7 @@ def write_run(folder: Path, frames: int = 30, **provenance) -> Path:
 PROCESSES = get_context('forkserver')
 PROCESSES.set_forkserver_preload(['pytest', 'posegrasp_ros.cli', 'posegrasp_ros.metrics.baselines.ledger_file',
                                   'posegrasp_ros.metrics.run', 'posegrasp_ros.runs.finished_run',
-                                  'posegrasp_ros.runs.keeper'])
+                                  'posegrasp_ros.monitoring.run_keeper'])
 
 
 def add(run: Path, ledger: Path, name: str) -> None:

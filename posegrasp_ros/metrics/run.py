@@ -14,7 +14,6 @@ from posegrasp_ros.geometry.transforms import invert
 from posegrasp_ros.metrics.baselines.ledger import Ledger
 from posegrasp_ros.metrics.frame_table import FrameTable
 from posegrasp_ros.metrics.live_verdicts import LiveVerdicts
-from posegrasp_ros.metrics.liveness import SET_BACK_NS
 from posegrasp_ros.metrics.losses import Loss
 from posegrasp_ros.metrics.pose.instance_matching import (
     NO_INSTANCES,
@@ -25,6 +24,7 @@ from posegrasp_ros.metrics.pose.instance_matching import (
 from posegrasp_ros.metrics.pose.pose_errors import NOT_FOUND, STATED_NEED, ErrorTarget, PoseErrors
 from posegrasp_ros.metrics.stage_report import STAGES, StageReport
 from posegrasp_ros.metrics.summary import summarise
+from posegrasp_ros.monitoring.liveness import SET_BACK_NS
 
 # Video frames this close together show the same thing: a block of them is what the bootstrap draws. A recording of
 # one frame a scene, a second or more apart, has one frame a block: there, and only there, a block is a scene.

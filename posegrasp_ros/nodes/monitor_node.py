@@ -42,14 +42,14 @@ from posegrasp_ros.metrics.pose.pose_errors import ErrorTarget
 from posegrasp_ros.metrics.report_message import reports_sent
 from posegrasp_ros.metrics.run import GraspTolerates
 from posegrasp_ros.metrics.stage_report import STAGES
+from posegrasp_ros.monitoring.live_run import MOST_IMAGES, LiveRun
+from posegrasp_ros.monitoring.prometheus_endpoint import PrometheusEndpoint, PrometheusError
+from posegrasp_ros.monitoring.run_keeper import RunKeeper
 from posegrasp_ros.ros import messages, qos
 from posegrasp_ros.ros.drained_group import DrainedGroup
 from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode, run_node
 from posegrasp_ros.ros.messages import stamp_ns
 from posegrasp_ros.ros.parameters import parameter
-from posegrasp_ros.runs.keeper import RunKeeper
-from posegrasp_ros.runs.live_run import MOST_IMAGES, LiveRun
-from posegrasp_ros.runs.prometheus_endpoint import PrometheusEndpoint, PrometheusError
 from posegrasp_ros.runs.provenance import describe_run
 from posegrasp_ros.runtime.errors import escaped
 from posegrasp_ros.runtime.resources import model_folder

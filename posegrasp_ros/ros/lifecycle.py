@@ -22,8 +22,8 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
 
-from posegrasp_ros.metrics.callback_failures import CallbackFailures
-from posegrasp_ros.metrics.liveness import Health
+from posegrasp_ros.monitoring.callback_failures import CallbackFailures
+from posegrasp_ros.monitoring.liveness import Health
 from posegrasp_ros.ros.messages import to_diagnostics
 from posegrasp_ros.ros.parameters import declare_parameters, parameter, read_parameters
 from posegrasp_ros.ros.qos import RESULT, overridable

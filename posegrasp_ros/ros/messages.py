@@ -26,10 +26,10 @@ from std_msgs.msg import Header
 from posegrasp_ros.estimation.estimate import PoseEstimate
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.transforms import quaternion_from_matrix, transform_from_pose
-from posegrasp_ros.metrics import liveness
-from posegrasp_ros.metrics.liveness import Health
 from posegrasp_ros.metrics.report_message import PUBLISHER, SEQUENCE, TASK_PREFIX, ReportMessageError, read_report
 from posegrasp_ros.metrics.stage_report import StageReport
+from posegrasp_ros.monitoring import liveness
+from posegrasp_ros.monitoring.liveness import Health
 from posegrasp_ros.runtime.errors import BadInput
 from posegrasp_ros.sensing.packed_image import BitDepth, PackedImage
 

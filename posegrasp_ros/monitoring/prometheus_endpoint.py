@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from threading import Thread
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from posegrasp_ros.metrics.liveness import ERROR, OK, STALE, WARN, Health
 from posegrasp_ros.metrics.stage_report import StageReport
+from posegrasp_ros.monitoring.liveness import ERROR, OK, STALE, WARN, Health
 from posegrasp_ros.runtime.errors import BadInput, quoted
 
 AVAILABLE = importlib.util.find_spec('prometheus_client') is not None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from posegrasp_ros.metrics.irregularities import NEWS_S
-from posegrasp_ros.metrics.liveness import ERROR, OK, WARN, Health
+from posegrasp_ros.monitoring.anomalies import NEWS_S
+from posegrasp_ros.monitoring.liveness import ERROR, OK, WARN, Health
 from posegrasp_ros.runtime.errors import BadInput
 
 TASK = 'callbacks'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from posegrasp_ros.metrics.liveness import OK, WARN, Health
+from posegrasp_ros.monitoring.liveness import OK, WARN, Health
 
 LOOKED_AT = 300
 ENOUGH = 0.9

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from threading import Thread
 
-from posegrasp_ros.metrics.liveness import ERROR, OK, Health
 from posegrasp_ros.metrics.stage_report import StageReport
+from posegrasp_ros.monitoring.liveness import ERROR, OK, Health
 from posegrasp_ros.runs.folder import FolderInUseError, RunFolder, RunFolderError
 from posegrasp_ros.runs.report_log import log_paths
 

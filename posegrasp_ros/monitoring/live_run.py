@@ -9,20 +9,20 @@ from dataclasses import replace
 
 import numpy as np
 
-from posegrasp_ros.metrics.attempt import Attempts
 from posegrasp_ros.metrics.baselines.ledger import Ledger
 from posegrasp_ros.metrics.frame_table import FrameTable
-from posegrasp_ros.metrics.irregularities import Irregularities
-from posegrasp_ros.metrics.liveness import ERROR, OK, Health, Liveness
 from posegrasp_ros.metrics.losses import Loss, Losses
-from posegrasp_ros.metrics.model_match import ModelMatch
 from posegrasp_ros.metrics.pose.pose_errors import ErrorTarget
 from posegrasp_ros.metrics.run import BLOCK_S, GraspTolerates, RunMetrics
-from posegrasp_ros.metrics.settled import Settled
 from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.metrics.summary import summarise
-from posegrasp_ros.metrics.truth_match import TruthMatch
-from posegrasp_ros.runs.keeper import RunKeeper
+from posegrasp_ros.monitoring.anomalies import Irregularities
+from posegrasp_ros.monitoring.attempt import Attempts
+from posegrasp_ros.monitoring.liveness import ERROR, OK, Health, Liveness
+from posegrasp_ros.monitoring.model_match import ModelMatch
+from posegrasp_ros.monitoring.run_keeper import RunKeeper
+from posegrasp_ros.monitoring.truth_match import TruthMatch
+from posegrasp_ros.monitoring.watermark import Settled
 from posegrasp_ros.runtime.errors import BadInput
 
 # Half an hour at 30 Hz.

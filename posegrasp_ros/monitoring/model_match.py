@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from posegrasp_ros.metrics.liveness import ERROR, OK, Health
 from posegrasp_ros.metrics.stage_report import StageReport
+from posegrasp_ros.monitoring.liveness import ERROR, OK, Health
 
 
 class ModelMatch:
