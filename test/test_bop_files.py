@@ -14,7 +14,7 @@ from posegrasp_ros.datasets.bag_reader import BagWriter
 from posegrasp_ros.datasets.bop_dataset import BopDatasetError, BopReader, is_bop_dataset
 from posegrasp_ros.datasets.frame import BagFrame
 from posegrasp_ros.datasets.frame_sources import SourceOptions, open_sources
-from posegrasp_ros.estimation.estimate import PoseEstimate
+from posegrasp_ros.estimation.pose_estimate import PoseEstimate
 from posegrasp_ros.estimation.scripted import OracleEstimator
 from posegrasp_ros.evaluation import frame_answers
 from posegrasp_ros.evaluation.bop_csv import BopCsv, BopCsvError

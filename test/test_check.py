@@ -14,8 +14,8 @@ from test_decoders_yolo_pose import CORNERS
 from test_decoders_yolo_pose import encode as encode_rows
 
 from posegrasp_ros.cli import main
+from posegrasp_ros.estimation.decoders.yolo_pose import Layout
 from posegrasp_ros.estimation.model_card import sha256_of
-from posegrasp_ros.estimation.yolo_pose import Layout
 from posegrasp_ros.geometry.camera import CameraError
 from posegrasp_ros.geometry.camera_info_file import load_camera
 from posegrasp_ros.runtime.resources import resource_path

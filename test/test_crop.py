@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from posegrasp_ros.estimation.crop import CropCamera
-from posegrasp_ros.estimation.decoders import (
+from posegrasp_ros.estimation.decoders.crop import CropCamera
+from posegrasp_ros.estimation.decoders.object_coordinates import (
     Detection,
     decode_centre_heatmap,
     decode_object_coordinates,

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from posegrasp_ros.estimation import dope
-from posegrasp_ros.estimation.keypoints import solve_keypoints
+from posegrasp_ros.estimation.decoders import dope
+from posegrasp_ros.estimation.decoders.keypoints import solve_keypoints
 from posegrasp_ros.geometry.transforms import (
     make_transform,
     project,

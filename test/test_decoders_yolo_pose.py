@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from posegrasp_ros.estimation.keypoints import solve_keypoints
-from posegrasp_ros.estimation.yolo_pose import Layout, decode_yolo_pose, layouts
+from posegrasp_ros.estimation.decoders.keypoints import solve_keypoints
+from posegrasp_ros.estimation.decoders.yolo_pose import Layout, decode_yolo_pose, layouts
 from posegrasp_ros.geometry.transforms import (
     make_transform,
     project,

@@ -9,7 +9,7 @@ vision = pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not insta
 
 from rclpy.serialization import deserialize_message, serialize_message  # noqa: E402
 
-from posegrasp_ros.estimation.estimate import PoseEstimate  # noqa: E402
+from posegrasp_ros.estimation.pose_estimate import PoseEstimate  # noqa: E402
 from posegrasp_ros.geometry.mesh import load_mesh  # noqa: E402
 from posegrasp_ros.geometry.transforms import make_transform  # noqa: E402
 from posegrasp_ros.ros import messages  # noqa: E402

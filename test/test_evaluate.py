@@ -13,7 +13,7 @@ from posegrasp_ros.datasets.bag_reader import BagError, BagFrame, BagTopics, Bag
 from posegrasp_ros.datasets.frame_sources import SourceOptions
 from posegrasp_ros.datasets.paint_over import paint_over
 from posegrasp_ros.datasets.photographs import PhotographReader
-from posegrasp_ros.estimation.estimate import Estimation, PoseEstimate
+from posegrasp_ros.estimation.pose_estimate import Estimation, PoseEstimate
 from posegrasp_ros.estimation.scripted import MeanPoseEstimator, OracleEstimator
 from posegrasp_ros.evaluation import frame_answers
 from posegrasp_ros.evaluation.compare import _blocks

@@ -14,8 +14,8 @@ from conftest import simulated_frames
 
 from posegrasp_ros.datasets.bag_reader import BagWriter
 from posegrasp_ros.datasets.frame import BagFrame
-from posegrasp_ros.estimation.estimate import Estimation, PoseEstimate
 from posegrasp_ros.estimation.model_card import load_model_card
+from posegrasp_ros.estimation.pose_estimate import Estimation, PoseEstimate
 from posegrasp_ros.evaluation import frame_answers
 from posegrasp_ros.evaluation.evaluate import EvaluateOptions, evaluate_bags
 from posegrasp_ros.geometry.camera import Camera

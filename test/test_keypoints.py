@@ -8,11 +8,11 @@ from test_decoders_dope import FAR, NEAR, NVLABS_ORDER, SIDES_M, assert_pose, en
 from test_decoders_yolo_pose import CORNERS
 from test_decoders_yolo_pose import encode as encode_rows
 
+from posegrasp_ros.estimation.decoders.keypoints import KeypointEstimator
+from posegrasp_ros.estimation.decoders.letterbox import PADDING, Framing
+from posegrasp_ros.estimation.decoders.yolo_pose import Layout, layouts
 from posegrasp_ros.estimation.estimator import PoseEstimator
-from posegrasp_ros.estimation.framing import PADDING, Framing
-from posegrasp_ros.estimation.keypoints import KeypointEstimator
 from posegrasp_ros.estimation.model_card import ModelCardError, load_model_card
-from posegrasp_ros.estimation.yolo_pose import Layout, layouts
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.transforms import transform_points
 

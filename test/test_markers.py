@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 from visualization_msgs.msg import Marker
 
-from posegrasp_ros.estimation.estimate import PoseEstimate
+from posegrasp_ros.estimation.pose_estimate import PoseEstimate
 from posegrasp_ros.geometry.transforms import make_transform, rotation_from_vector
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.plan import PlannedGrasp

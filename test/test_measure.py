@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from posegrasp_ros.estimation.decoders import sigmoid
+from posegrasp_ros.estimation.decoders.object_coordinates import sigmoid
 from posegrasp_ros.estimation.model_card import SCORE_FIGURES, load_model_card
 from posegrasp_ros.metrics.pose.calibration import expected_calibration_error
 from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED

@@ -9,7 +9,7 @@ from ros_harness import running
 from sensor_msgs.msg import CameraInfo, Image, JointState
 from visualization_msgs.msg import MarkerArray
 
-from posegrasp_ros.estimation.estimate import PoseEstimate
+from posegrasp_ros.estimation.pose_estimate import PoseEstimate
 from posegrasp_ros.geometry.mesh import load_mesh
 from posegrasp_ros.geometry.transforms import invert, look_at, make_transform
 from posegrasp_ros.grasping.plan import REASONS

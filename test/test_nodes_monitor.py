@@ -18,7 +18,7 @@ from ros_harness import Harness, running
 from sensor_msgs.msg import CameraInfo
 from std_srvs.srv import SetBool, Trigger
 
-from posegrasp_ros.estimation.estimate import PoseEstimate
+from posegrasp_ros.estimation.pose_estimate import PoseEstimate
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.transforms import make_transform
 from posegrasp_ros.metrics.stage_report import StageReport

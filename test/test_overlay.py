@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from posegrasp_ros.estimation.estimate import PoseEstimate
+from posegrasp_ros.estimation.overlay import AXIS_COLOURS, draw_overlay
+from posegrasp_ros.estimation.pose_estimate import PoseEstimate
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.mesh import load_mesh
 from posegrasp_ros.geometry.transforms import make_transform, rotation_from_vector
-from posegrasp_ros.overlay import AXIS_COLOURS, draw_overlay
 from posegrasp_ros.runtime.resources import resource_path
 
 CAMERA = Camera.from_field_of_view(640, 480, 1.0)

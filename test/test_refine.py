@@ -5,14 +5,14 @@ import pytest
 import trimesh
 from conftest import simulated_frames
 
-from posegrasp_ros.estimation.crop import CropCamera
-from posegrasp_ros.estimation.edge_term import EdgeTerm, edge_equations
-from posegrasp_ros.estimation.edges import Edges
-from posegrasp_ros.estimation.motion import difference, moved
-from posegrasp_ros.estimation.picture import Picture, read, steepness
-from posegrasp_ros.estimation.refine import Refiner
-from posegrasp_ros.estimation.surface import Surface
-from posegrasp_ros.estimation.visibility import Visibility
+from posegrasp_ros.estimation.decoders.crop import CropCamera
+from posegrasp_ros.estimation.refinement.blurred_image import Picture, read, steepness
+from posegrasp_ros.estimation.refinement.edge_term import EdgeTerm, edge_equations
+from posegrasp_ros.estimation.refinement.edges import Edges
+from posegrasp_ros.estimation.refinement.motion import difference, moved
+from posegrasp_ros.estimation.refinement.refine import Refiner
+from posegrasp_ros.estimation.refinement.surface import Surface
+from posegrasp_ros.estimation.refinement.visibility import Visibility
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.mesh import Mesh, load_mesh
 from posegrasp_ros.geometry.transforms import (

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from posegrasp_ros.estimation.reproject import reproject
+from posegrasp_ros.estimation.refinement.reproject import reproject
 from posegrasp_ros.estimation.solve import View, refine_pose, solve_pose
 from posegrasp_ros.geometry.transforms import (
     make_transform,

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from posegrasp_ros.estimation import estimator as estimator_module
-from posegrasp_ros.estimation.coarse import Candidate, CoarsePose
-from posegrasp_ros.estimation.estimate import PoseEstimate
+from posegrasp_ros.estimation.decoders.initial_pose import Candidate, CoarsePose
 from posegrasp_ros.estimation.estimator import PoseEstimator
 from posegrasp_ros.estimation.model_card import load_model_card
+from posegrasp_ros.estimation.pose_estimate import PoseEstimate
 from posegrasp_ros.estimation.scripted import OracleEstimator
 from posegrasp_ros.estimation.track import PoseTracker, with_tracking
 from posegrasp_ros.geometry.camera import Camera, CameraError

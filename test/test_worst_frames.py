@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from posegrasp_ros.datasets.frame import BagFrame
-from posegrasp_ros.estimation.estimate import Estimation, PoseEstimate
 from posegrasp_ros.estimation.model_card import load_model_card
+from posegrasp_ros.estimation.pose_estimate import Estimation, PoseEstimate
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.transforms import make_transform, rotation_from_vector
 from posegrasp_ros.report.worst_frames import (

@@ -93,7 +93,7 @@ def add_check(commands) -> None:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from posegrasp_ros.check import check_model, describe, read_image, write_image
+    from posegrasp_ros.estimation.check import check_model, describe, read_image, write_image
 
     if options.image is None and (options.camera or options.hfov or options.overlay):
         raise BadInput('--camera, --hfov and --overlay: expected together with --image')

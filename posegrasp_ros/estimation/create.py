@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from posegrasp_ros.estimation.estimate import Estimator
 from posegrasp_ros.estimation.estimator import MIN_SCORE, PoseEstimator
 from posegrasp_ros.estimation.model_card import ModelCard
+from posegrasp_ros.estimation.pose_estimate import Estimator
 from posegrasp_ros.estimation.scripted import FeatureMatchEstimator, MeanPoseEstimator, OracleEstimator
 from posegrasp_ros.runtime.errors import BadInput, quoted
 

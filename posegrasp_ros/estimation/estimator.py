@@ -7,16 +7,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from posegrasp_ros.estimation.coarse import Candidate, CoarsePose
-from posegrasp_ros.estimation.compiling import compile_alignment
-from posegrasp_ros.estimation.decoders import sigmoid
-from posegrasp_ros.estimation.estimate import Estimation, PoseEstimate
-from posegrasp_ros.estimation.keypoints import KeypointEstimator
+from posegrasp_ros.estimation.decoders.initial_pose import Candidate, CoarsePose
+from posegrasp_ros.estimation.decoders.keypoints import KeypointEstimator
+from posegrasp_ros.estimation.decoders.object_coordinates import sigmoid
+from posegrasp_ros.estimation.decoders.two_stage import TwoStageEstimator
 from posegrasp_ros.estimation.model_card import SCORE_FIGURES, ModelCard
 from posegrasp_ros.estimation.plausible import is_plausible
-from posegrasp_ros.estimation.refine import Alignment, Refiner
+from posegrasp_ros.estimation.pose_estimate import Estimation, PoseEstimate
+from posegrasp_ros.estimation.refinement.refine import Alignment, Refiner
 from posegrasp_ros.estimation.stopwatch import Stopwatch
-from posegrasp_ros.estimation.two_stage import TwoStageEstimator
+from posegrasp_ros.estimation.warm_up import compile_alignment
 from posegrasp_ros.geometry.camera import Camera, CameraError
 from posegrasp_ros.geometry.transforms import move_covariance
 from posegrasp_ros.sensing.images import check_registered
@@ -58,7 +58,7 @@ class PoseEstimator:
 
     def estimate(self, image: np.ndarray, camera: Camera, truth: np.ndarray | None = None,
                  depth_m: np.ndarray | None = None, stamp_ns: int | None = None) -> Estimation:
-        """The poses of all instances; see :class:`posegrasp_ros.estimation.estimate.Estimator`.
+        """The poses of all instances; see :class:`posegrasp_ros.estimation.pose_estimate.Estimator`.
 
         Reasons for none: ``no_detection``, ``no_pose`` (coordinates that fit none, or one that the image cannot
         show), ``low_score``.

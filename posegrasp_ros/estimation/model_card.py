@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from posegrasp_ros.estimation.families import (
+from posegrasp_ros.estimation.decoders.families import (
     DETECTOR_FAMILIES,
     INPUT_DEFAULTS,
     NETWORK_FAMILIES,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from posegrasp_ros.estimation.estimate import Estimation, PoseEstimate
+from posegrasp_ros.estimation.pose_estimate import Estimation, PoseEstimate
 from posegrasp_ros.estimation.solve import pose_covariance
 from posegrasp_ros.estimation.stopwatch import Stopwatch
 from posegrasp_ros.geometry.camera import Camera
@@ -40,7 +40,7 @@ class FeatureMatchEstimator:
 
     def estimate(self, image: np.ndarray, camera: Camera, truth: np.ndarray | None = None,
                  depth_m: np.ndarray | None = None, stamp_ns: int | None = None) -> Estimation:
-        """The pose most matches agree on; see :class:`posegrasp_ros.estimation.estimate.Estimator`.
+        """The pose most matches agree on; see :class:`posegrasp_ros.estimation.pose_estimate.Estimator`.
 
         Reasons for none: ``no_texture`` (of the mesh), ``no_features`` (in the image), ``too_few_matches``,
         ``no_pose`` (the matches agree on none).

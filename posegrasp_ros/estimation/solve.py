@@ -8,9 +8,9 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from posegrasp_ros.estimation.motion import moved
-from posegrasp_ros.estimation.reproject import reproject
-from posegrasp_ros.estimation.terms import Equations, add_residual, no_equations
+from posegrasp_ros.estimation.refinement.motion import moved
+from posegrasp_ros.estimation.refinement.reproject import reproject
+from posegrasp_ros.estimation.refinement.terms import Equations, add_residual, no_equations
 from posegrasp_ros.geometry.transforms import make_transform
 from posegrasp_ros.runtime.numba_cache import compiled
 

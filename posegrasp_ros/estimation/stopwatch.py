@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from posegrasp_ros.estimation.estimate import Estimation, PoseEstimate
+from posegrasp_ros.estimation.pose_estimate import Estimation, PoseEstimate
 
 
 class Stopwatch:

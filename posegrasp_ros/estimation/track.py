@@ -8,9 +8,9 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from posegrasp_ros.estimation.coarse import CoarsePose
-from posegrasp_ros.estimation.estimate import Estimation, Estimator
+from posegrasp_ros.estimation.decoders.initial_pose import CoarsePose
 from posegrasp_ros.estimation.estimator import MIN_SCORE, Found, PoseEstimator, check_sizes
+from posegrasp_ros.estimation.pose_estimate import Estimation, Estimator
 from posegrasp_ros.estimation.stopwatch import Stopwatch
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.transforms import move_covariance
@@ -38,7 +38,7 @@ class Seen:
 
 
 class PoseTracker:
-    """A :class:`PoseEstimator` that remembers; see :class:`posegrasp_ros.estimation.estimate.Estimator`.
+    """A :class:`PoseEstimator` that remembers; see :class:`posegrasp_ros.estimation.pose_estimate.Estimator`.
 
     The whole image is searched when there is no fresh answer, when an object is no longer well seen where it was,
     and once a second, so that new ones are found. Of the poses that look the same, each object keeps the one that

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
-from posegrasp_ros.estimation.estimate import PoseEstimate
+from posegrasp_ros.estimation.pose_estimate import PoseEstimate
 from posegrasp_ros.runtime.errors import BadInput
 
 HEAD = 'scene_id,im_id,obj_id,score,R,t,time'

@@ -18,8 +18,8 @@ from posegrasp_ros.datasets.frame import BagFrame, Undecoded
 from posegrasp_ros.datasets.frame_sources import SourcedFrame
 from posegrasp_ros.datasets.paint_over import paint_over
 from posegrasp_ros.estimation.create import create_estimator
-from posegrasp_ros.estimation.estimate import Estimation, Estimator, PoseEstimate
 from posegrasp_ros.estimation.model_card import ModelCard, ModelCardError
+from posegrasp_ros.estimation.pose_estimate import Estimation, Estimator, PoseEstimate
 from posegrasp_ros.estimation.track import with_tracking
 from posegrasp_ros.geometry.transforms import rotate_covariance
 from posegrasp_ros.grasping.plan import Plan, PlanningError

@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 
 from posegrasp_ros.datasets.frame import BagFrame
-from posegrasp_ros.estimation.estimate import Estimation
 from posegrasp_ros.estimation.model_card import ModelCard
+from posegrasp_ros.estimation.overlay import CORNER_SIGNS, draw_axes, draw_box
+from posegrasp_ros.estimation.pose_estimate import Estimation
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import transform_points
-from posegrasp_ros.overlay import CORNER_SIGNS, draw_axes, draw_box
 
 # Frames this close together show the same thing: the worst of them stands for all.
 BLOCK_NS = 1_000_000_000

@@ -8,7 +8,7 @@ from types import ModuleType
 import numpy as np
 from std_msgs.msg import Header
 
-from posegrasp_ros.estimation.estimate import PoseEstimate
+from posegrasp_ros.estimation.pose_estimate import PoseEstimate
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import make_transform
 from posegrasp_ros.ros.messages import to_pose

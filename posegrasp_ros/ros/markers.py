@@ -10,7 +10,7 @@ from geometry_msgs.msg import Point, Vector3
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
-from posegrasp_ros.estimation.estimate import PoseEstimate
+from posegrasp_ros.estimation.pose_estimate import PoseEstimate
 from posegrasp_ros.geometry.transforms import make_transform, transform_points
 from posegrasp_ros.grasping.gripper import Box, Gripper
 from posegrasp_ros.grasping.plan import REASONS, DiscardedGrasp, PlannedGrasp

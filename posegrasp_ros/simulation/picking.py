@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from posegrasp_ros.estimation.create import create_estimator
-from posegrasp_ros.estimation.estimate import Estimator
 from posegrasp_ros.estimation.model_card import load_model_card
+from posegrasp_ros.estimation.pose_estimate import Estimator
 from posegrasp_ros.geometry.transforms import look_at, perturb, rotate_covariance
 from posegrasp_ros.grasping.gripper import Gripper
 from posegrasp_ros.grasping.scene import Scene

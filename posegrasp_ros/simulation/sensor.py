@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from posegrasp_ros.estimation.depth_map import NOISE_A_SQUARE_METRE, NOISE_FROM_M, NOISE_M
+from posegrasp_ros.estimation.refinement.depth_map import NOISE_A_SQUARE_METRE, NOISE_FROM_M, NOISE_M
 
 # As depth cameras for a robot's arm state it.
 DEPTH_RANGE_M = (0.15, 4.0)

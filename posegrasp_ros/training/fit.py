@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn import functional
 from tqdm import tqdm
 
-from posegrasp_ros.estimation.decoders import LOG_SCALE_RANGE
+from posegrasp_ros.estimation.decoders.object_coordinates import LOG_SCALE_RANGE
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.runtime.cpu import usable_cpus
 from posegrasp_ros.runtime.interrupt import interrupt_noted

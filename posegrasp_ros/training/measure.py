@@ -10,7 +10,6 @@ import yaml
 from scipy import optimize, stats
 from tqdm import tqdm
 
-from posegrasp_ros.estimation.estimate import Estimation
 from posegrasp_ros.estimation.estimator import PoseEstimator
 from posegrasp_ros.estimation.model_card import (
     CARD_NAME,
@@ -20,6 +19,7 @@ from posegrasp_ros.estimation.model_card import (
     load_model_card,
     write_card,
 )
+from posegrasp_ros.estimation.pose_estimate import Estimation
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import vector_from_rotation
 from posegrasp_ros.metrics.pose.pose_errors import Tolerance

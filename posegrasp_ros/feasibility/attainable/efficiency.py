@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from posegrasp_ros.estimation.create import create_estimator
-from posegrasp_ros.estimation.estimate import Estimator
 from posegrasp_ros.estimation.model_card import ModelCard
+from posegrasp_ros.estimation.pose_estimate import Estimator
 from posegrasp_ros.feasibility.attainable.accuracy import AXES, view_bound
 from posegrasp_ros.feasibility.attainable.fisher import PixelNoise
 from posegrasp_ros.feasibility.attainable.image_information import Imaging

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from posegrasp_ros.estimation.depth_map import NOISE_A_SQUARE_METRE, NOISE_FROM_M, NOISE_M
+from posegrasp_ros.estimation.refinement.depth_map import NOISE_A_SQUARE_METRE, NOISE_FROM_M, NOISE_M
 from posegrasp_ros.geometry.camera import Camera
 
 #: What is known of any pose before looking: within a metre, and nothing of the orientation (a uniform turn).

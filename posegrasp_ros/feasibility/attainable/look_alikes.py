@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial import cKDTree
 
-from posegrasp_ros.estimation.coloured_points import coloured_points
-from posegrasp_ros.estimation.visibility import Visibility
+from posegrasp_ros.estimation.refinement.coloured_points import coloured_points
+from posegrasp_ros.estimation.refinement.visibility import Visibility
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import invert, transform_points
 

@@ -9,16 +9,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from posegrasp_ros.estimation.estimate import PoseEstimate
 from posegrasp_ros.estimation.estimator import PoseEstimator
 from posegrasp_ros.estimation.model_card import ModelCard, ModelCardError, NetworkCard, load_model_card
 from posegrasp_ros.estimation.network import Network
 from posegrasp_ros.estimation.network_trial import TIME_LIMIT_S, try_network
+from posegrasp_ros.estimation.overlay import draw_overlay
+from posegrasp_ros.estimation.pose_estimate import PoseEstimate
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.transforms import quaternion_from_matrix
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.library import load_grasps
-from posegrasp_ros.overlay import draw_overlay
 from posegrasp_ros.runtime.errors import BadInput
 from posegrasp_ros.sensing.compressed_images import decode_compressed, read_file
 from posegrasp_ros.sensing.images import ImageError

@@ -9,9 +9,10 @@ from functools import partial
 import cv2
 import numpy as np
 
-from posegrasp_ros.estimation.coarse import Candidate, CoarsePose, SeenMap
-from posegrasp_ros.estimation.crop import CropCamera
-from posegrasp_ros.estimation.decoders import (
+from posegrasp_ros.estimation.decoders.crop import CropCamera
+from posegrasp_ros.estimation.decoders.initial_pose import Candidate, CoarsePose, SeenMap
+from posegrasp_ros.estimation.decoders.letterbox import Framing
+from posegrasp_ros.estimation.decoders.object_coordinates import (
     COORDINATE_CHANNELS,
     HEATMAP_CHANNELS,
     Detection,
@@ -20,7 +21,6 @@ from posegrasp_ros.estimation.decoders import (
     decode_view,
     sigmoid,
 )
-from posegrasp_ros.estimation.framing import Framing
 from posegrasp_ros.estimation.model_card import ModelCard, ModelCardError
 from posegrasp_ros.estimation.network import Network
 from posegrasp_ros.estimation.solve import Solution, View, solve_pose
@@ -34,7 +34,7 @@ CELLS_AN_ERROR = 64
 
 
 class TwoStageEstimator:
-    """See :class:`posegrasp_ros.estimation.coarse.CoarseEstimator`.
+    """See :class:`posegrasp_ros.estimation.decoders.initial_pose.CoarseEstimator`.
 
     The crop is what a camera turned to the object would see, so the second network always meets it in the middle
     and undistorted. Where the first pose says that the crop was off, a better one is read again.

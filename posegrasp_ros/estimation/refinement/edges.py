@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import trimesh
 
-from posegrasp_ros.estimation.coloured_points import clear_of_print
-from posegrasp_ros.estimation.visibility import Visibility
+from posegrasp_ros.estimation.refinement.coloured_points import clear_of_print
+from posegrasp_ros.estimation.refinement.visibility import Visibility
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.runtime.numba_cache import compiled
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from posegrasp_ros.estimation.decoders import KeypointInstance
+from posegrasp_ros.estimation.decoders.object_coordinates import KeypointInstance
 
 
 @dataclass(frozen=True)

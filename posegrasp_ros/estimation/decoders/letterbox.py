@@ -33,7 +33,7 @@ class Framing:
     def of(cls, fit: str, image_size: tuple[int, int], size: tuple[int, int], edge: float = -0.5) -> Framing:
         """Stretched over all of the input, or with its proportions kept and grey at both sides (``letterbox``).
 
-        :param fit: one of :data:`posegrasp_ros.estimation.families.FITS`
+        :param fit: one of :data:`posegrasp_ros.estimation.decoders.families.FITS`
         """
         inner = size
         if fit == 'letterbox':

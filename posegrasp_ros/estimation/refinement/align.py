@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from posegrasp_ros.estimation.colour_term import ColourTerm, colour_equations
-from posegrasp_ros.estimation.depth_term import DepthTerm, depth_equations
-from posegrasp_ros.estimation.edge_term import EdgeTerm, edge_equations
-from posegrasp_ros.estimation.motion import difference, moved
+from posegrasp_ros.estimation.refinement.colour_term import ColourTerm, colour_equations
+from posegrasp_ros.estimation.refinement.depth_term import DepthTerm, depth_equations
+from posegrasp_ros.estimation.refinement.edge_term import EdgeTerm, edge_equations
+from posegrasp_ros.estimation.refinement.motion import difference, moved
 from posegrasp_ros.runtime.numba_cache import compiled
 
 SMALL_SHIFT, SMALL_TURN_RAD = 2e-4, 5e-4

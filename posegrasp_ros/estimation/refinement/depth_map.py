@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from posegrasp_ros.estimation.crop import CropCamera
+from posegrasp_ros.estimation.decoders.crop import CropCamera
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.runtime.numba_cache import compiled
 

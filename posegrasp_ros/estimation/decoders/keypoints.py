@@ -8,11 +8,11 @@ from itertools import combinations
 import cv2
 import numpy as np
 
-from posegrasp_ros.estimation import dope, yolo_pose
-from posegrasp_ros.estimation.coarse import Candidate, CoarsePose
-from posegrasp_ros.estimation.decoders import KeypointInstance
-from posegrasp_ros.estimation.families import LEAST_KEYPOINTS
-from posegrasp_ros.estimation.framing import Framing
+from posegrasp_ros.estimation.decoders import dope, yolo_pose
+from posegrasp_ros.estimation.decoders.families import LEAST_KEYPOINTS
+from posegrasp_ros.estimation.decoders.initial_pose import Candidate, CoarsePose
+from posegrasp_ros.estimation.decoders.letterbox import Framing
+from posegrasp_ros.estimation.decoders.object_coordinates import KeypointInstance
 from posegrasp_ros.estimation.model_card import ModelCard, ModelCardError
 from posegrasp_ros.estimation.network import Network
 from posegrasp_ros.estimation.solve import Solution, refine_pose

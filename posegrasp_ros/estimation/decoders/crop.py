@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from posegrasp_ros.estimation.decoders import Detection
+from posegrasp_ros.estimation.decoders.object_coordinates import Detection
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.transforms import rotation_angle, rotation_from_vector
 

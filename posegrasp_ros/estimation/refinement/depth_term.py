@@ -6,9 +6,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from posegrasp_ros.estimation.depth_map import distance_from
-from posegrasp_ros.estimation.surface import Surface
-from posegrasp_ros.estimation.terms import LEAST_POINTS, add_residual, evenly, eye_of, no_equations, tukey
+from posegrasp_ros.estimation.refinement.depth_map import distance_from
+from posegrasp_ros.estimation.refinement.surface import Surface
+from posegrasp_ros.estimation.refinement.terms import (
+    LEAST_POINTS,
+    add_residual,
+    evenly,
+    eye_of,
+    no_equations,
+    tukey,
+)
 from posegrasp_ros.runtime.numba_cache import compiled
 
 MOST_POINTS = 200
@@ -36,7 +43,7 @@ class DepthTerm(NamedTuple):
     def of(cls, surface: Surface, depth_m: np.ndarray | None, pose: np.ndarray) -> DepthTerm:
         """What is visible from a (4, 4) crop_from_object near the true one; nothing without depth.
 
-        :param depth_m: see :func:`posegrasp_ros.estimation.depth_map.depth_of_crop`
+        :param depth_m: see :func:`posegrasp_ros.estimation.refinement.depth_map.depth_of_crop`
         """
         if depth_m is None:
             return cls(np.zeros((0, 3)), np.zeros((0, 3)), np.zeros((1, 1), np.float32), 0.0)

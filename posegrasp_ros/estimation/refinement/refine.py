@@ -7,17 +7,17 @@ from dataclasses import dataclass, field, replace
 import cv2
 import numpy as np
 
-from posegrasp_ros.estimation.align import Aligned, Prior, align
-from posegrasp_ros.estimation.coarse import SeenMap
-from posegrasp_ros.estimation.colour_term import ColourTerm
-from posegrasp_ros.estimation.crop import CropCamera
-from posegrasp_ros.estimation.depth_map import depth_of_crop
-from posegrasp_ros.estimation.depth_term import DepthTerm
-from posegrasp_ros.estimation.edge_term import EdgeTerm
-from posegrasp_ros.estimation.edges import Edges
-from posegrasp_ros.estimation.motion import difference
-from posegrasp_ros.estimation.picture import Picture
-from posegrasp_ros.estimation.surface import Surface
+from posegrasp_ros.estimation.decoders.crop import CropCamera
+from posegrasp_ros.estimation.decoders.initial_pose import SeenMap
+from posegrasp_ros.estimation.refinement.align import Aligned, Prior, align
+from posegrasp_ros.estimation.refinement.blurred_image import Picture
+from posegrasp_ros.estimation.refinement.colour_term import ColourTerm
+from posegrasp_ros.estimation.refinement.depth_map import depth_of_crop
+from posegrasp_ros.estimation.refinement.depth_term import DepthTerm
+from posegrasp_ros.estimation.refinement.edge_term import EdgeTerm
+from posegrasp_ros.estimation.refinement.edges import Edges
+from posegrasp_ros.estimation.refinement.motion import difference
+from posegrasp_ros.estimation.refinement.surface import Surface
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import (

@@ -10,10 +10,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from posegrasp_ros.estimation.edges import Edges
-from posegrasp_ros.estimation.picture import Picture, steepness
-from posegrasp_ros.estimation.reproject import reproject
-from posegrasp_ros.estimation.terms import add_residual, evenly, eye_of, likely_seen, no_equations, tukey
+from posegrasp_ros.estimation.refinement.blurred_image import Picture, steepness
+from posegrasp_ros.estimation.refinement.edges import Edges
+from posegrasp_ros.estimation.refinement.reproject import reproject
+from posegrasp_ros.estimation.refinement.terms import (
+    add_residual,
+    evenly,
+    eye_of,
+    likely_seen,
+    no_equations,
+    tukey,
+)
 from posegrasp_ros.runtime.numba_cache import compiled
 
 MOST_POINTS, LEAST_POINTS = 130, 6
@@ -60,7 +67,7 @@ class EdgeTerm(NamedTuple):
 
         :param matrix: (3, 3) pinhole matrix of the picture
         :param reach_px: edges farther from where they are expected are not looked for
-        :param seen: see :func:`posegrasp_ros.estimation.terms.likely_seen`
+        :param seen: see :func:`posegrasp_ros.estimation.refinement.terms.likely_seen`
         :param share: of :data:`MOST_POINTS`
         """
         eye = eye_of(pose)

@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from posegrasp_ros.estimation.picture import Picture, read
-from posegrasp_ros.estimation.reproject import reproject
-from posegrasp_ros.estimation.surface import Surface
-from posegrasp_ros.estimation.terms import (
+from posegrasp_ros.estimation.refinement.blurred_image import Picture, read
+from posegrasp_ros.estimation.refinement.reproject import reproject
+from posegrasp_ros.estimation.refinement.surface import Surface
+from posegrasp_ros.estimation.refinement.terms import (
     LEAST_POINTS,
     TUKEY,
     Equations,
@@ -64,7 +64,7 @@ class ColourTerm(NamedTuple):
         """What is visible from a (4, 4) crop_from_object near the true one.
 
         :param matrix: (3, 3) pinhole matrix of the picture
-        :param seen: see :func:`posegrasp_ros.estimation.terms.likely_seen`
+        :param seen: see :func:`posegrasp_ros.estimation.refinement.terms.likely_seen`
         :param share: of :data:`MOST_POINTS`
         """
         pixels_a_metre = matrix[0, 0] / pose[2, 3]
