@@ -11,10 +11,10 @@ from posegrasp_ros.estimation.estimator import PoseEstimator
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.estimation.overlay import draw_overlay
 from posegrasp_ros.geometry.transforms import rotate_covariance
+from posegrasp_ros.grasping.grasp_set import load_grasps
 from posegrasp_ros.grasping.gripper import load_gripper
-from posegrasp_ros.grasping.library import load_grasps
-from posegrasp_ros.grasping.planner import GraspPlanner
-from posegrasp_ros.grasping.scene import Scene
+from posegrasp_ros.grasping.planning.planner import GraspPlanner
+from posegrasp_ros.grasping.planning.planning_scene import Scene
 from posegrasp_ros.runtime.resources import resource_path
 from posegrasp_ros.simulation.scene import DEFAULT_BASE_FROM_CAMERA, sample_scene
 from posegrasp_ros.simulation.world import World

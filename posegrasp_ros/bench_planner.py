@@ -13,10 +13,10 @@ from posegrasp_ros.geometry.transforms import (
     rotation_from_vector,
     transform_points,
 )
+from posegrasp_ros.grasping.grasp_set import GraspSet, load_grasps
 from posegrasp_ros.grasping.gripper import Gripper
-from posegrasp_ros.grasping.library import GraspSet, load_grasps
-from posegrasp_ros.grasping.planner import GraspPlanner
-from posegrasp_ros.grasping.scene import BoxObstacle, Scene
+from posegrasp_ros.grasping.planning.planner import GraspPlanner
+from posegrasp_ros.grasping.planning.planning_scene import BoxObstacle, Scene
 from posegrasp_ros.runtime.cpu import usable_cpus
 
 POSITION_ERROR_M, TURN_ERROR_RAD = 0.005, np.radians(3.0)

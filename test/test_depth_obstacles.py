@@ -6,7 +6,7 @@ import pytest
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.mesh import load_mesh
 from posegrasp_ros.geometry.transforms import invert, look_at, make_transform, perturb, transform_points
-from posegrasp_ros.grasping.depth_obstacles import AROUND_M, CUBE_M, DepthObstacles
+from posegrasp_ros.grasping.planning.depth_obstacles import AROUND_M, CUBE_M, DepthObstacles
 from posegrasp_ros.runtime.resources import resource_path
 
 MESH = load_mesh(resource_path('models/box/mesh.obj'))

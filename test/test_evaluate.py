@@ -22,9 +22,9 @@ from posegrasp_ros.evaluation.evaluate import EvaluateOptions, evaluate_bags
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.mesh import load_mesh
 from posegrasp_ros.geometry.transforms import NO_SYMMETRY, invert, look_at, make_transform, rotation_from_vector
+from posegrasp_ros.grasping.grasp_set import load_grasps
 from posegrasp_ros.grasping.gripper import load_gripper
-from posegrasp_ros.grasping.library import load_grasps
-from posegrasp_ros.grasping.planner import GraspPlanner
+from posegrasp_ros.grasping.planning.planner import GraspPlanner
 from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED, ErrorTarget
 from posegrasp_ros.runs.finished_run import FinishedRun
 from posegrasp_ros.runs.folder import read_reports

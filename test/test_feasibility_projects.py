@@ -23,10 +23,10 @@ from posegrasp_ros.feasibility.timing import stated_timing
 from posegrasp_ros.feasibility.verdict import Reason, judge, reasons_of
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.mesh import Mesh, save_mesh
+from posegrasp_ros.grasping.generation.sampling import sample_grasps
+from posegrasp_ros.grasping.grasp_set import GraspError
 from posegrasp_ros.grasping.gripper import load_gripper
-from posegrasp_ros.grasping.library import GraspError
-from posegrasp_ros.grasping.planner import GraspPlanner
-from posegrasp_ros.grasping.sampling import sample_grasps
+from posegrasp_ros.grasping.planning.planner import GraspPlanner
 from posegrasp_ros.simulation.pick_objects import PickObject, load_object
 
 NEAR_M, FAR_M, VERY_FAR_M = (0.4, 0.8), (1.2, 1.2), (3.0, 3.0)

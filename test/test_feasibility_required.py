@@ -15,9 +15,9 @@ from posegrasp_ros.feasibility.required.accuracy import (
 from posegrasp_ros.feasibility.required.success_model import SuccessModel
 from posegrasp_ros.feasibility.required.trials import GRIPPER, OBJECT, Disturbance, TrialScenes, trial_workers
 from posegrasp_ros.feasibility.required.verification import LEVELS, verify
+from posegrasp_ros.grasping.grasp_set import GraspSet
 from posegrasp_ros.grasping.gripper import DEFAULT_GRIPPER, load_gripper
-from posegrasp_ros.grasping.library import GraspSet
-from posegrasp_ros.grasping.planner import GraspPlanner
+from posegrasp_ros.grasping.planning.planner import GraspPlanner
 from posegrasp_ros.simulation.pick_objects import load_pick_object
 
 

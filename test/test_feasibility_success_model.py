@@ -14,8 +14,8 @@ from posegrasp_ros.feasibility.required.success_model import (
 from posegrasp_ros.feasibility.required.success_model import _factor as factor
 from posegrasp_ros.geometry.transforms import invert, perturb, random_rotation
 from posegrasp_ros.grasping.gripper import DEFAULT_GRIPPER, load_gripper
-from posegrasp_ros.grasping.pose_check import tcp_delta
-from posegrasp_ros.grasping.tolerance import Tolerance
+from posegrasp_ros.grasping.robustness.pose_check import tcp_delta
+from posegrasp_ros.grasping.robustness.tolerance import Tolerance
 from posegrasp_ros.simulation.pick_objects import load_pick_object
 
 UNITS = np.array([0.01, 0.01, 0.01, 0.1, 0.1, 0.1])

@@ -21,9 +21,9 @@ from posegrasp_ros.evaluation.evaluate import EvaluateOptions, evaluate_bags
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.mesh import load_mesh
 from posegrasp_ros.geometry.transforms import NO_SYMMETRY, make_transform
+from posegrasp_ros.grasping.grasp_set import load_grasps
 from posegrasp_ros.grasping.gripper import load_gripper
-from posegrasp_ros.grasping.library import load_grasps
-from posegrasp_ros.grasping.planner import GraspPlanner
+from posegrasp_ros.grasping.planning.planner import GraspPlanner
 from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED
 from posegrasp_ros.runs.folder import read_reports
 from posegrasp_ros.runtime.errors import BadInput

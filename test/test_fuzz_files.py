@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.geometry.camera_info_file import load_camera
 from posegrasp_ros.geometry.mesh import load_mesh
+from posegrasp_ros.grasping.grasp_set import load_grasps
 from posegrasp_ros.grasping.gripper import load_gripper
-from posegrasp_ros.grasping.library import load_grasps
 from posegrasp_ros.metrics.baselines.ledger import load_ledger
 from posegrasp_ros.runtime.errors import BadInput
 from posegrasp_ros.runtime.resources import resource_path

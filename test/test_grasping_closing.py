@@ -5,7 +5,7 @@ import pytest
 import trimesh
 
 from posegrasp_ros.geometry.transforms import invert, make_transform, random_rotation, transform_points
-from posegrasp_ros.grasping.closing import close_on
+from posegrasp_ros.grasping.generation.closing import close_on
 from posegrasp_ros.grasping.gripper import load_gripper
 
 GRIPPER = load_gripper()

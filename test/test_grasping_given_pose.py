@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from posegrasp_ros.geometry.transforms import make_transform
-from posegrasp_ros.grasping.given_pose import LEAST_SIGMA, checked_covariance, checked_pose
-from posegrasp_ros.grasping.plan import PlanningError
+from posegrasp_ros.grasping.planning.given_pose import LEAST_SIGMA, checked_covariance, checked_pose
+from posegrasp_ros.grasping.planning.plan import PlanningError
 
 GOOD = np.diag([1e-6, 2e-6, 4e-6, 1e-4, 1e-4, 2e-4])
 

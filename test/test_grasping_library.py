@@ -9,8 +9,8 @@ import yaml
 
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import invert, make_transform, quaternion_from_matrix, random_rotation
+from posegrasp_ros.grasping.grasp_set import Grasp, GraspError, GraspSet, load_grasps, save_grasps
 from posegrasp_ros.grasping.gripper import load_gripper
-from posegrasp_ros.grasping.library import Grasp, GraspError, GraspSet, load_grasps, save_grasps
 
 
 @pytest.fixture(scope='module')

@@ -7,9 +7,9 @@ from scipy.optimize import linprog
 from posegrasp_ros.geometry.mesh import load_mesh
 from posegrasp_ros.geometry.transforms import make_transform, random_rotation
 from posegrasp_ros.grasping.gripper import load_gripper
-from posegrasp_ros.grasping.obstruction import GripperBoxes, touches
-from posegrasp_ros.grasping.scene import BoxObstacle, Scene, SceneError, SphereObstacle
-from posegrasp_ros.grasping.swept_boxes import STEP_M
+from posegrasp_ros.grasping.planning.obstruction import GripperBoxes, touches
+from posegrasp_ros.grasping.planning.planning_scene import BoxObstacle, Scene, SceneError, SphereObstacle
+from posegrasp_ros.grasping.planning.swept_boxes import STEP_M
 from posegrasp_ros.runtime.resources import resource_path
 
 GRIPPER = load_gripper()

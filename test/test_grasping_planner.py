@@ -13,13 +13,13 @@ from posegrasp_ros.geometry.transforms import (
     rotate_covariance,
     rotation_from_vector,
 )
+from posegrasp_ros.grasping.generation.sampling import sample_grasps
+from posegrasp_ros.grasping.grasp_set import Grasp, GraspSet, load_grasps
 from posegrasp_ros.grasping.gripper import load_gripper
-from posegrasp_ros.grasping.library import Grasp, GraspSet, load_grasps
-from posegrasp_ros.grasping.plan import PlannerOptions, PlanningError
-from posegrasp_ros.grasping.planner import GraspPlanner
-from posegrasp_ros.grasping.reach import ReachSphere
-from posegrasp_ros.grasping.sampling import sample_grasps
-from posegrasp_ros.grasping.scene import BoxObstacle, Scene, SphereObstacle
+from posegrasp_ros.grasping.planning.plan import PlannerOptions, PlanningError
+from posegrasp_ros.grasping.planning.planner import GraspPlanner
+from posegrasp_ros.grasping.planning.planning_scene import BoxObstacle, Scene, SphereObstacle
+from posegrasp_ros.grasping.planning.reach import ReachSphere
 from posegrasp_ros.runtime.resources import resource_path
 
 GRIPPER = load_gripper()

@@ -15,13 +15,13 @@ from posegrasp_ros.geometry.transforms import (
     random_rotation,
     rotation_from_vector,
 )
+from posegrasp_ros.grasping.generation.sampling import sample_grasps
+from posegrasp_ros.grasping.grasp_set import Grasp, GraspSet
 from posegrasp_ros.grasping.gripper import load_gripper
-from posegrasp_ros.grasping.library import Grasp, GraspSet
-from posegrasp_ros.grasping.planner import GraspPlanner
-from posegrasp_ros.grasping.pose_check import PoseCheck, tcp_delta
-from posegrasp_ros.grasping.sampling import sample_grasps
-from posegrasp_ros.grasping.scene import Scene
-from posegrasp_ros.grasping.tolerance import tcp_from_base_delta
+from posegrasp_ros.grasping.planning.planner import GraspPlanner
+from posegrasp_ros.grasping.planning.planning_scene import Scene
+from posegrasp_ros.grasping.robustness.pose_check import PoseCheck, tcp_delta
+from posegrasp_ros.grasping.robustness.tolerance import tcp_from_base_delta
 
 GRIPPER = load_gripper()
 DOWN = np.diag([1.0, -1.0, -1.0, 1.0])

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from posegrasp_ros.geometry.transforms import random_rotation, rotation_from_vector
-from posegrasp_ros.grasping.closing import Grip
-from posegrasp_ros.grasping.gripper import load_gripper
-from posegrasp_ros.grasping.quality import (
+from posegrasp_ros.grasping.generation.closing import Grip
+from posegrasp_ros.grasping.generation.quality import (
     LENGTH_SCALE_M,
     best_epsilon,
     confidences,
@@ -15,6 +14,7 @@ from posegrasp_ros.grasping.quality import (
     epsilon,
     force_closure,
 )
+from posegrasp_ros.grasping.gripper import load_gripper
 
 RADIUS_M = 0.009
 ORIGIN = np.zeros(3)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from posegrasp_ros.geometry.transforms import make_transform, rotation_from_vector
-from posegrasp_ros.grasping.reach import ReachSphere
-from posegrasp_ros.grasping.reach_urdf import ReachError, UrdfReach
+from posegrasp_ros.grasping.planning.reach import ReachSphere
+from posegrasp_ros.grasping.planning.reach_urdf import ReachError, UrdfReach
 
 needs_pinocchio = pytest.mark.skipif(importlib.util.find_spec('pinocchio') is None,
                                      reason='pinocchio (pip install pin) is not installed')

@@ -5,8 +5,14 @@ import pytest
 import trimesh
 
 from posegrasp_ros.geometry.transforms import make_transform, rotation_from_vector
+from posegrasp_ros.grasping.generation.farthest_point_sampling import (
+    DISTINCT,
+    choose,
+    distance,
+    usable_lying,
+    ways_of_lying,
+)
 from posegrasp_ros.grasping.gripper import load_gripper
-from posegrasp_ros.grasping.thinning import DISTINCT, choose, distance, usable_lying, ways_of_lying
 
 GRIPPER = load_gripper()
 

@@ -6,8 +6,8 @@ import trimesh
 
 from posegrasp_ros.cli import main
 from posegrasp_ros.geometry.mesh import save_mesh
+from posegrasp_ros.grasping.grasp_set import load_grasps
 from posegrasp_ros.grasping.gripper import load_gripper
-from posegrasp_ros.grasping.library import load_grasps
 from posegrasp_ros.mesh_family import family_object
 
 

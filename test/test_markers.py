@@ -6,7 +6,7 @@ from visualization_msgs.msg import Marker
 from posegrasp_ros.estimation.pose_estimate import PoseEstimate
 from posegrasp_ros.geometry.transforms import make_transform, rotation_from_vector
 from posegrasp_ros.grasping.gripper import load_gripper
-from posegrasp_ros.grasping.plan import PlannedGrasp
+from posegrasp_ros.grasping.planning.plan import PlannedGrasp
 from posegrasp_ros.ros import markers, messages
 from posegrasp_ros.runtime.resources import resource_path
 

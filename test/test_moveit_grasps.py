@@ -12,7 +12,7 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from posegrasp_ros.geometry.transforms import make_transform
 from posegrasp_ros.grasping.gripper import load_gripper
-from posegrasp_ros.grasping.plan import PlannedGrasp
+from posegrasp_ros.grasping.planning.plan import PlannedGrasp
 from posegrasp_ros.ros import messages
 from posegrasp_ros.ros.moveit_grasps import MoveitMessages, moveit_messages, to_moveit_grasp
 

@@ -12,7 +12,7 @@ from visualization_msgs.msg import MarkerArray
 from posegrasp_ros.estimation.pose_estimate import PoseEstimate
 from posegrasp_ros.geometry.mesh import load_mesh
 from posegrasp_ros.geometry.transforms import invert, look_at, make_transform
-from posegrasp_ros.grasping.plan import REASONS
+from posegrasp_ros.grasping.planning.plan import REASONS
 from posegrasp_ros.nodes.grasp_planner_node import GraspPlannerNode
 from posegrasp_ros.ros import messages
 from posegrasp_ros.ros.parameters import pose_values

@@ -15,10 +15,10 @@ import pytest
 
 from posegrasp_ros.cli import main
 from posegrasp_ros.geometry.transforms import perturb, vector_from_rotation
+from posegrasp_ros.grasping.grasp_set import load_grasps
 from posegrasp_ros.grasping.gripper import load_gripper
-from posegrasp_ros.grasping.library import load_grasps
-from posegrasp_ros.grasping.plan import PlannerOptions
-from posegrasp_ros.grasping.planner import GraspPlanner
+from posegrasp_ros.grasping.planning.plan import PlannerOptions
+from posegrasp_ros.grasping.planning.planner import GraspPlanner
 from posegrasp_ros.metrics.pick_metrics import RANKINGS, TOLD, Attempt, Condition, conditions_of, summarise
 from posegrasp_ros.report.picks_report import format_picks, headline, render_picks
 from posegrasp_ros.runs.folder import read_reports

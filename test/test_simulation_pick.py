@@ -8,10 +8,10 @@ import trimesh
 
 from posegrasp_ros.geometry.mesh import Mesh, load_mesh
 from posegrasp_ros.geometry.transforms import Symmetry, make_transform, transform_points
+from posegrasp_ros.grasping.grasp_set import load_grasps
 from posegrasp_ros.grasping.gripper import load_gripper
-from posegrasp_ros.grasping.library import load_grasps
-from posegrasp_ros.grasping.planner import GraspPlanner
-from posegrasp_ros.grasping.scene import Scene
+from posegrasp_ros.grasping.planning.planner import GraspPlanner
+from posegrasp_ros.grasping.planning.planning_scene import Scene
 from posegrasp_ros.runtime.resources import resource_path
 from posegrasp_ros.simulation.model import TIMESTEP_S
 from posegrasp_ros.simulation.pick import _shake

@@ -138,7 +138,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 def _options(card, options: argparse.Namespace):
     """How to evaluate."""
     from posegrasp_ros.evaluation.evaluate import EvaluateOptions
-    from posegrasp_ros.grasping.scene import Scene
+    from posegrasp_ros.grasping.planning.planning_scene import Scene
 
     return EvaluateOptions(
         estimator=options.estimator, beside=ESTIMATORS if options.beside is None else options.beside,
@@ -184,9 +184,9 @@ def _gate(summary: dict, ledger) -> int:
 
 def _planner(card, options: argparse.Namespace):
     """The planner for the model's grasps; None, said aloud, for a model without any."""
+    from posegrasp_ros.grasping.grasp_set import load_grasps
     from posegrasp_ros.grasping.gripper import load_gripper
-    from posegrasp_ros.grasping.library import load_grasps
-    from posegrasp_ros.grasping.planner import GraspPlanner
+    from posegrasp_ros.grasping.planning.planner import GraspPlanner
 
     if not card.has_grasps:
         remark(f'posegrasp: {card.grasps_path}: no grasps; poses are measured, grasps are not')

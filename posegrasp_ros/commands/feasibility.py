@@ -125,8 +125,8 @@ def _cell(options: argparse.Namespace):
     from posegrasp_ros.feasibility.attainable.fisher import PixelNoise
     from posegrasp_ros.feasibility.attainable.image_information import Imaging
     from posegrasp_ros.feasibility.cell import Cell, Needs
+    from posegrasp_ros.grasping.grasp_set import NoGraspError
     from posegrasp_ros.grasping.gripper import load_gripper
-    from posegrasp_ros.grasping.library import NoGraspError
     from posegrasp_ros.simulation.pick_objects import with_grasps
 
     gripper, named, camera = load_gripper(options.gripper), _object(options), _camera(options)

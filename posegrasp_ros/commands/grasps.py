@@ -38,9 +38,9 @@ def _grasps(options: argparse.Namespace) -> int:
     import numpy as np
 
     from posegrasp_ros.geometry.mesh import load_mesh
+    from posegrasp_ros.grasping.generation.sampling import sample_grasps
+    from posegrasp_ros.grasping.grasp_set import save_grasps
     from posegrasp_ros.grasping.gripper import load_gripper
-    from posegrasp_ros.grasping.library import save_grasps
-    from posegrasp_ros.grasping.sampling import sample_grasps
 
     gripper, mesh = load_gripper(options.gripper), load_mesh(options.mesh)
     options.out.parent.mkdir(parents=True, exist_ok=True)

@@ -46,7 +46,7 @@ def add_picks(commands) -> None:
 
 def _picks(options: argparse.Namespace) -> int:
     from posegrasp_ros.grasping.gripper import load_gripper
-    from posegrasp_ros.grasping.plan import PlannerOptions
+    from posegrasp_ros.grasping.planning.plan import PlannerOptions
     from posegrasp_ros.metrics.pick_metrics import conditions_of
     from posegrasp_ros.report.picks_report import format_picks
     from posegrasp_ros.simulation.pick_objects import load_pick_object

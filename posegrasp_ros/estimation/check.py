@@ -17,8 +17,8 @@ from posegrasp_ros.estimation.overlay import draw_overlay
 from posegrasp_ros.estimation.pose_estimate import PoseEstimate
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.transforms import quaternion_from_matrix
+from posegrasp_ros.grasping.grasp_set import load_grasps
 from posegrasp_ros.grasping.gripper import load_gripper
-from posegrasp_ros.grasping.library import load_grasps
 from posegrasp_ros.runtime.errors import BadInput
 from posegrasp_ros.sensing.compressed_images import decode_compressed, read_file
 from posegrasp_ros.sensing.images import ImageError

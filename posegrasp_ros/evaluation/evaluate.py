@@ -27,8 +27,8 @@ from posegrasp_ros.evaluation.bop_csv import BopCsv
 from posegrasp_ros.evaluation.contestant import Contestant
 from posegrasp_ros.evaluation.frame_answers import AnsweredFrame, Work, answered_frames
 from posegrasp_ros.evaluation.problems import Problems
-from posegrasp_ros.grasping.planner import GraspPlanner
-from posegrasp_ros.grasping.scene import Scene
+from posegrasp_ros.grasping.planning.planner import GraspPlanner
+from posegrasp_ros.grasping.planning.planning_scene import Scene
 from posegrasp_ros.metrics.baselines.ledger import Entry, Ledger, load_ledger
 from posegrasp_ros.metrics.diagnosis.failure_attribution import with_oracle
 from posegrasp_ros.metrics.frame_pairs import paired_comparisons

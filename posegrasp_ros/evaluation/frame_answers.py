@@ -22,9 +22,9 @@ from posegrasp_ros.estimation.model_card import ModelCard, ModelCardError
 from posegrasp_ros.estimation.pose_estimate import Estimation, Estimator, PoseEstimate
 from posegrasp_ros.estimation.track import with_tracking
 from posegrasp_ros.geometry.transforms import rotate_covariance
-from posegrasp_ros.grasping.plan import Plan, PlanningError
-from posegrasp_ros.grasping.planner import GraspPlanner
-from posegrasp_ros.grasping.scene import Scene
+from posegrasp_ros.grasping.planning.plan import Plan, PlanningError
+from posegrasp_ros.grasping.planning.planner import GraspPlanner
+from posegrasp_ros.grasping.planning.planning_scene import Scene
 from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.runtime.errors import one_line
 from posegrasp_ros.runtime.interrupt import interrupts_ignored

@@ -27,7 +27,7 @@ from posegrasp_ros.feasibility.verdict import (
 )
 from posegrasp_ros.feasibility.what_if import Change, both, changes_of, go_together
 from posegrasp_ros.feasibility.worth import Worth
-from posegrasp_ros.grasping.library import NoGraspError
+from posegrasp_ros.grasping.grasp_set import NoGraspError
 from posegrasp_ros.runtime.process_pool import workers
 
 WORDS = (NOT, IF, FEASIBLE)

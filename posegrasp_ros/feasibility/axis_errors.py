@@ -10,9 +10,9 @@ import numpy as np
 from posegrasp_ros.feasibility.attainable.accuracy import ViewBound
 from posegrasp_ros.feasibility.required.success_model import ON_THE_TABLE
 from posegrasp_ros.geometry.transforms import rotate_covariance
-from posegrasp_ros.grasping.plan import PlannedGrasp
-from posegrasp_ros.grasping.planner import GraspPlanner
-from posegrasp_ros.grasping.tolerance import tcp_from_base_delta
+from posegrasp_ros.grasping.planning.plan import PlannedGrasp
+from posegrasp_ros.grasping.planning.planner import GraspPlanner
+from posegrasp_ros.grasping.robustness.tolerance import tcp_from_base_delta
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,10 +10,10 @@ import numpy as np
 
 from posegrasp_ros.feasibility.cell import Cell
 from posegrasp_ros.feasibility.label import with_label
+from posegrasp_ros.grasping.generation.sampling import sample_grasps
+from posegrasp_ros.grasping.grasp_set import Grasp, GraspSet
 from posegrasp_ros.grasping.gripper import Gripper, load_gripper, shipped_grippers
-from posegrasp_ros.grasping.library import Grasp, GraspSet
-from posegrasp_ros.grasping.planner import GraspPlanner
-from posegrasp_ros.grasping.sampling import sample_grasps
+from posegrasp_ros.grasping.planning.planner import GraspPlanner
 from posegrasp_ros.metrics import formatting
 from posegrasp_ros.simulation.pick_objects import GRASP_SEED, PickObject
 

@@ -95,7 +95,7 @@ class RunMetrics:
     :param ledger: what the metrics are compared with; None for no verdicts
     :param block_s: frames within such a stretch of time are drawn together
     :param pose_check: tells for each pose whether the grasp that was planned with it tolerates its error, such as
-        :meth:`posegrasp_ros.grasping.pose_check.PoseCheck.holds`; None holds every pose against the stated need
+        :meth:`posegrasp_ros.grasping.robustness.pose_check.PoseCheck.holds`; None holds every pose against the stated need
     """
 
     def __init__(self, target: ErrorTarget | None = None, ledger: Ledger | None = None, block_s: float = BLOCK_S,

@@ -15,12 +15,12 @@ from visualization_msgs.msg import MarkerArray
 
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.geometry.transforms import NO_SYMMETRY, rotate_covariance
-from posegrasp_ros.grasping.given_pose import LEAST_SIGMA, checked_covariance
+from posegrasp_ros.grasping.grasp_set import load_grasps
 from posegrasp_ros.grasping.gripper import load_gripper
-from posegrasp_ros.grasping.library import load_grasps
-from posegrasp_ros.grasping.plan import Plan, PlannedGrasp, PlanningError
-from posegrasp_ros.grasping.planner import GraspPlanner
-from posegrasp_ros.grasping.scene import Scene
+from posegrasp_ros.grasping.planning.given_pose import LEAST_SIGMA, checked_covariance
+from posegrasp_ros.grasping.planning.plan import Plan, PlannedGrasp, PlanningError
+from posegrasp_ros.grasping.planning.planner import GraspPlanner
+from posegrasp_ros.grasping.planning.planning_scene import Scene
 from posegrasp_ros.ros import markers, messages, qos
 from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode, run_node
 from posegrasp_ros.ros.messages import MessageError, stamp_ns, to_header

@@ -34,9 +34,9 @@ from std_srvs.srv import SetBool, Trigger
 
 from posegrasp_ros.estimation.model_card import ModelCard, load_model_card
 from posegrasp_ros.geometry.camera_info import StatedCamera
+from posegrasp_ros.grasping.grasp_set import load_grasps
 from posegrasp_ros.grasping.gripper import load_gripper
-from posegrasp_ros.grasping.library import load_grasps
-from posegrasp_ros.grasping.pose_check import PoseCheck
+from posegrasp_ros.grasping.robustness.pose_check import PoseCheck
 from posegrasp_ros.metrics.baselines.ledger import load_ledger
 from posegrasp_ros.metrics.pose.pose_errors import ErrorTarget
 from posegrasp_ros.metrics.report_message import reports_sent

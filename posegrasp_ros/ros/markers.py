@@ -13,7 +13,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 from posegrasp_ros.estimation.pose_estimate import PoseEstimate
 from posegrasp_ros.geometry.transforms import make_transform, transform_points
 from posegrasp_ros.grasping.gripper import Box, Gripper
-from posegrasp_ros.grasping.plan import REASONS, DiscardedGrasp, PlannedGrasp
+from posegrasp_ros.grasping.planning.plan import REASONS, DiscardedGrasp, PlannedGrasp
 from posegrasp_ros.ros.messages import to_pose
 
 # An ellipsoid of three standard deviations is still small on the screen, and holds nearly all of the poses.

@@ -10,7 +10,7 @@ from std_msgs.msg import Header
 
 from posegrasp_ros.geometry.transforms import invert
 from posegrasp_ros.grasping.gripper import Gripper
-from posegrasp_ros.grasping.plan import PlannedGrasp
+from posegrasp_ros.grasping.planning.plan import PlannedGrasp
 from posegrasp_ros.ros.messages import to_pose_stamped
 from posegrasp_ros.ros.optional import import_optional
 

@@ -11,8 +11,8 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from posegrasp_ros.geometry.mesh import Mesh
-from posegrasp_ros.grasping.depth_obstacles import POINT_RADIUS_M, DepthObstacles
-from posegrasp_ros.grasping.scene import Scene
+from posegrasp_ros.grasping.planning.depth_obstacles import POINT_RADIUS_M, DepthObstacles
+from posegrasp_ros.grasping.planning.planning_scene import Scene
 from posegrasp_ros.ros import messages
 from posegrasp_ros.ros.intrinsics import Intrinsics
 from posegrasp_ros.ros.messages import MessageError, stamp_ns

@@ -12,11 +12,11 @@ import trimesh
 from posegrasp_ros.estimation.model_card import ModelCard, load_model_card
 from posegrasp_ros.geometry.mesh import Mesh, load_mesh
 from posegrasp_ros.geometry.transforms import NO_SYMMETRY, Symmetry
+from posegrasp_ros.grasping.generation.sampling import sample_grasps
+from posegrasp_ros.grasping.grasp_set import load_grasps
 from posegrasp_ros.grasping.gripper import Gripper
-from posegrasp_ros.grasping.library import load_grasps
-from posegrasp_ros.grasping.plan import PlannerOptions
-from posegrasp_ros.grasping.planner import GraspPlanner
-from posegrasp_ros.grasping.sampling import sample_grasps
+from posegrasp_ros.grasping.planning.plan import PlannerOptions
+from posegrasp_ros.grasping.planning.planner import GraspPlanner
 from posegrasp_ros.mesh_family import FAMILY, family_object
 from posegrasp_ros.runtime.errors import BadInput
 from posegrasp_ros.runtime.resources import SHIPPED_MODELS, model_folder

@@ -14,7 +14,7 @@ from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.estimation.pose_estimate import Estimator
 from posegrasp_ros.geometry.transforms import look_at, perturb, rotate_covariance
 from posegrasp_ros.grasping.gripper import Gripper
-from posegrasp_ros.grasping.scene import Scene
+from posegrasp_ros.grasping.planning.planning_scene import Scene
 from posegrasp_ros.metrics.pick_metrics import QUALITY, TOLD, Attempt, Condition
 from posegrasp_ros.runtime.errors import BadInput
 from posegrasp_ros.runtime.process_pool import workers

@@ -13,7 +13,7 @@ from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import invert, make_transform
 from posegrasp_ros.grasping.gripper import Gripper
-from posegrasp_ros.grasping.scene import BoxObstacle
+from posegrasp_ros.grasping.planning.planning_scene import BoxObstacle
 from posegrasp_ros.simulation.hand import Hand
 from posegrasp_ros.simulation.model import TIMESTEP_S, build_model
 from posegrasp_ros.simulation.pick import Pick, PickOutcome

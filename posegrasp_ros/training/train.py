@@ -25,9 +25,9 @@ from posegrasp_ros.estimation.model_card import (
 )
 from posegrasp_ros.geometry.mesh import Mesh, declared_symmetry, load_mesh, save_mesh
 from posegrasp_ros.geometry.transforms import Symmetry, make_transform, quaternion_from_matrix
+from posegrasp_ros.grasping.generation.sampling import sample_grasps
+from posegrasp_ros.grasping.grasp_set import GraspError, save_grasps
 from posegrasp_ros.grasping.gripper import load_gripper
-from posegrasp_ros.grasping.library import GraspError, save_grasps
-from posegrasp_ros.grasping.sampling import sample_grasps
 from posegrasp_ros.runtime.errors import BadInput
 from posegrasp_ros.runtime.resources import model_folder
 from posegrasp_ros.training.backgrounds import load_backgrounds

@@ -18,8 +18,8 @@ from posegrasp_ros.feasibility.required.success_model import SuccessModel, error
 from posegrasp_ros.feasibility.required.trials import Disturbance, TrialScenes, trial_workers
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.grasping.gripper import Gripper
-from posegrasp_ros.grasping.plan import PlannerOptions
-from posegrasp_ros.grasping.scene import BoxObstacle, Scene
+from posegrasp_ros.grasping.planning.plan import PlannerOptions
+from posegrasp_ros.grasping.planning.planning_scene import BoxObstacle, Scene
 from posegrasp_ros.simulation.pick_objects import PickObject
 from posegrasp_ros.simulation.scene import DEFAULT_BASE_FROM_CAMERA, sample_scene
 

@@ -12,8 +12,8 @@ from posegrasp_ros.feasibility.required.psychometric import AdaptiveCurve
 from posegrasp_ros.feasibility.required.success_curve import GraspTrial, SuccessCurve, gauge
 from posegrasp_ros.feasibility.required.success_model import grasp_number, patient, without_spin
 from posegrasp_ros.feasibility.required.trials import GRIPPER, OBJECT, Disturbance
-from posegrasp_ros.grasping.planner import GraspPlanner
-from posegrasp_ros.grasping.tolerance import tcp_from_base_delta
+from posegrasp_ros.grasping.planning.planner import GraspPlanner
+from posegrasp_ros.grasping.robustness.tolerance import tcp_from_base_delta
 
 # Turned further than this, a box shows its other sides, and may well be lifted again.
 LARGEST = {'m': 0.1, 'rad': np.pi / 4}

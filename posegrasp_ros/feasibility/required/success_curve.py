@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
-from posegrasp_ros.grasping.tolerance import Tolerance
+from posegrasp_ros.grasping.robustness.tolerance import Tolerance
 
 # What is thought before any pick, and how firmly (standard deviations): what some 900 simulated picks of a box
 # and a can came to together. The polytope is right on the whole; turns about the closing direction cost more.
@@ -29,7 +29,7 @@ class GraspTrial:
     """What one pick with a known error came to.
 
     :param grasp: number of the grasp in its set; None where the planner had none to try
-    :param tcp_delta: (6,) how far the object was off, see :class:`posegrasp_ros.grasping.tolerance.Tolerance`
+    :param tcp_delta: (6,) how far the object was off, see :class:`posegrasp_ros.grasping.robustness.tolerance.Tolerance`
     """
 
     grasp: int | None

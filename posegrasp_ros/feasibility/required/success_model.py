@@ -13,8 +13,8 @@ from scipy.stats import norm, qmc
 
 from posegrasp_ros.feasibility.required.success_curve import SuccessCurve, gauge
 from posegrasp_ros.geometry.transforms import perturb
-from posegrasp_ros.grasping.planner import GraspPlanner
-from posegrasp_ros.grasping.scene import Scene
+from posegrasp_ros.grasping.planning.planner import GraspPlanner
+from posegrasp_ros.grasping.planning.planning_scene import Scene
 
 ON_THE_TABLE = Scene(support_height_m=0.0)
 # Poses that the planner is told of each true one, disturbances that each of its plans has to bear, and how many
@@ -124,7 +124,7 @@ def grasp_number(planner: GraspPlanner, name: str) -> int:
 def tcp_deltas(base_from_object: np.ndarray, base_from_tcp: np.ndarray, deltas: np.ndarray) -> np.ndarray:
     """(N, 6) disturbances of a pose, as :func:`posegrasp_ros.geometry.transforms.perturb` has them, seen from the TCP.
 
-    See :class:`posegrasp_ros.grasping.tolerance.Tolerance`; exact for turns of any size.
+    See :class:`posegrasp_ros.grasping.robustness.tolerance.Tolerance`; exact for turns of any size.
 
     :param base_from_object: (4, 4) the pose that is disturbed, and ``base_from_tcp`` (4, 4) the grasp
     :param deltas: (N, 6) base frame

@@ -11,11 +11,11 @@ from posegrasp_ros.feasibility.required.success_curve import GraspTrial
 from posegrasp_ros.feasibility.required.success_model import grasp_number, patient
 from posegrasp_ros.geometry.transforms import invert, perturb
 from posegrasp_ros.grasping.gripper import Gripper
-from posegrasp_ros.grasping.plan import PlannedGrasp
-from posegrasp_ros.grasping.planner import GraspPlanner
-from posegrasp_ros.grasping.pose_check import tcp_delta
-from posegrasp_ros.grasping.scene import Scene
-from posegrasp_ros.grasping.tolerance import tcp_from_base_delta
+from posegrasp_ros.grasping.planning.plan import PlannedGrasp
+from posegrasp_ros.grasping.planning.planner import GraspPlanner
+from posegrasp_ros.grasping.planning.planning_scene import Scene
+from posegrasp_ros.grasping.robustness.pose_check import tcp_delta
+from posegrasp_ros.grasping.robustness.tolerance import tcp_from_base_delta
 from posegrasp_ros.runtime.process_pool import workers
 from posegrasp_ros.simulation.pick_objects import PickObject
 from posegrasp_ros.simulation.scene import DEFAULT_BASE_FROM_CAMERA, sample_scene

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 from scipy.spatial import ConvexHull
 
-from posegrasp_ros.grasping.closing import Grip
+from posegrasp_ros.grasping.generation.closing import Grip
 from posegrasp_ros.grasping.gripper import Gripper
 
 PYRAMID_EDGES = 8

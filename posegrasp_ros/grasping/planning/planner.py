@@ -10,11 +10,11 @@ import numpy as np
 
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import NO_SYMMETRY, Symmetry
-from posegrasp_ros.grasping.candidates import Candidates, Placed
-from posegrasp_ros.grasping.given_pose import checked_covariance, checked_pose
+from posegrasp_ros.grasping.grasp_set import GraspSet
 from posegrasp_ros.grasping.gripper import Gripper
-from posegrasp_ros.grasping.library import GraspSet
-from posegrasp_ros.grasping.plan import (
+from posegrasp_ros.grasping.planning.candidates import Candidates, Placed
+from posegrasp_ros.grasping.planning.given_pose import checked_covariance, checked_pose
+from posegrasp_ros.grasping.planning.plan import (
     PASSED,
     VERDICTS,
     DiscardedGrasps,
@@ -22,11 +22,11 @@ from posegrasp_ros.grasping.plan import (
     PlannedGrasp,
     PlannerOptions,
 )
-from posegrasp_ros.grasping.pose_check import PoseCheck
-from posegrasp_ros.grasping.reach import Reach
-from posegrasp_ros.grasping.scene import Scene
-from posegrasp_ros.grasping.tolerance import DIRECTIONS, FEW_RAYS, tcp_from_base_delta
-from posegrasp_ros.grasping.tolerance_fit import fit_tolerance, tolerance_without_mesh
+from posegrasp_ros.grasping.planning.planning_scene import Scene
+from posegrasp_ros.grasping.planning.reach import Reach
+from posegrasp_ros.grasping.robustness.pose_check import PoseCheck
+from posegrasp_ros.grasping.robustness.tolerance import DIRECTIONS, FEW_RAYS, tcp_from_base_delta
+from posegrasp_ros.grasping.robustness.tolerance_fit import fit_tolerance, tolerance_without_mesh
 
 # So many of the best grasps get their probability of success from a close look.
 LOOKED_AT_CLOSELY, MOST_CLOSE_LOOKS = 20, 3

@@ -8,11 +8,11 @@ import numpy as np
 from scipy.special import erf, ndtr
 
 from posegrasp_ros.geometry.transforms import Symmetry
+from posegrasp_ros.grasping.grasp_set import GraspSet
 from posegrasp_ros.grasping.gripper import Gripper
-from posegrasp_ros.grasping.library import GraspSet
-from posegrasp_ros.grasping.obstruction import GripperBoxes, touches
-from posegrasp_ros.grasping.plan import PASSED, VERDICTS, PlannerOptions
-from posegrasp_ros.grasping.scene import Scene
+from posegrasp_ros.grasping.planning.obstruction import GripperBoxes, touches
+from posegrasp_ros.grasping.planning.plan import PASSED, VERDICTS, PlannerOptions
+from posegrasp_ros.grasping.planning.planning_scene import Scene
 
 # Turns about a continuous symmetry axis that each grasp is tried in; between two lie 15 degrees.
 TURNS = 24

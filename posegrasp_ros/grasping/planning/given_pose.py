@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from posegrasp_ros.grasping.plan import PlanningError
+from posegrasp_ros.grasping.planning.plan import PlanningError
 
 # Nothing that an arm grasps is farther away.
 FARTHEST_M = 100.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from posegrasp_ros.grasping.gripper import Gripper
-from posegrasp_ros.grasping.scene import Scene
-from posegrasp_ros.grasping.swept_boxes import touch_balls, touch_boxes
+from posegrasp_ros.grasping.planning.planning_scene import Scene
+from posegrasp_ros.grasping.planning.swept_boxes import touch_balls, touch_boxes
 
 
 class GripperBoxes:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from posegrasp_ros.grasping.library import Grasp
+from posegrasp_ros.grasping.grasp_set import Grasp
 from posegrasp_ros.runtime.errors import BadInput
 
 # Why a candidate falls, in the order of the checks: each counts under the first that it fails.
@@ -65,7 +65,7 @@ class PlannedGrasp(NamedTuple):
     :param approach: base_from_tcp before the grasp, at the grasp, and lifted
     :param success_probability: that the object is near enough to where it was said to be
     :param tolerance: (6, 2) how far it may be off along and about each axis of the TCP frame, negative and
-        positive, metres and radians; see :meth:`posegrasp_ros.grasping.tolerance.Tolerance.along`
+        positive, metres and radians; see :meth:`posegrasp_ros.grasping.robustness.tolerance.Tolerance.along`
     :param width_m: distance between the pads when they hold the object
     """
 
@@ -125,7 +125,7 @@ class Plan:
     :param numbers: named figures for the stage report
     :param discarded: those that fell
     :param weakest_direction: the uncertainty that costs the best grasp most, see
-        :data:`posegrasp_ros.grasping.tolerance.DIRECTIONS`; empty when nothing got that far
+        :data:`posegrasp_ros.grasping.robustness.tolerance.DIRECTIONS`; empty when nothing got that far
     """
 
     grasps: list[PlannedGrasp]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import trimesh
 
-from posegrasp_ros.grasping import quality
+from posegrasp_ros.grasping.generation import quality
 from posegrasp_ros.grasping.gripper import Gripper
 
 SURFACE_POINTS = 6000

@@ -6,11 +6,11 @@ import numpy as np
 
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import NO_SYMMETRY, Symmetry, vector_from_rotation
-from posegrasp_ros.grasping.candidates import TURNS
+from posegrasp_ros.grasping.grasp_set import GraspSet
 from posegrasp_ros.grasping.gripper import Gripper
-from posegrasp_ros.grasping.library import GraspSet
-from posegrasp_ros.grasping.tolerance import Tolerance
-from posegrasp_ros.grasping.tolerance_fit import ToleranceAsked
+from posegrasp_ros.grasping.planning.candidates import TURNS
+from posegrasp_ros.grasping.robustness.tolerance import Tolerance
+from posegrasp_ros.grasping.robustness.tolerance_fit import ToleranceAsked
 
 
 class PoseCheck:
@@ -52,7 +52,7 @@ class PoseCheck:
 
 
 def tcp_delta(estimate_from_truth: np.ndarray, object_from_tcp: np.ndarray) -> np.ndarray:
-    """(6,) disturbance as :class:`posegrasp_ros.grasping.tolerance.Tolerance` has it, of any size.
+    """(6,) disturbance as :class:`posegrasp_ros.grasping.robustness.tolerance.Tolerance` has it, of any size.
 
     :param estimate_from_truth: (4, 4) see :meth:`PoseCheck.holds`
     :param object_from_tcp: (4, 4)

@@ -9,13 +9,13 @@ import trimesh
 from tqdm import tqdm
 
 from posegrasp_ros.geometry.mesh import NO_VOLUME_M3, Mesh
-from posegrasp_ros.grasping import quality
-from posegrasp_ros.grasping.closing import close_on
-from posegrasp_ros.grasping.collision import boxes_hit_mesh
-from posegrasp_ros.grasping.contacts import Contacts, antipodal_contacts, spanned
+from posegrasp_ros.grasping.generation import quality
+from posegrasp_ros.grasping.generation.closing import close_on
+from posegrasp_ros.grasping.generation.collision import boxes_hit_mesh
+from posegrasp_ros.grasping.generation.contacts import Contacts, antipodal_contacts, spanned
+from posegrasp_ros.grasping.generation.farthest_point_sampling import choose, usable_lying
+from posegrasp_ros.grasping.grasp_set import Grasp, GraspError, GraspSet, NoGraspError
 from posegrasp_ros.grasping.gripper import Box, Gripper
-from posegrasp_ros.grasping.library import Grasp, GraspError, GraspSet, NoGraspError
-from posegrasp_ros.grasping.thinning import choose, usable_lying
 
 CONTACT_PAIRS = 1500
 ROLLS = 12  # approach directions a pair, evenly around the line between its contacts

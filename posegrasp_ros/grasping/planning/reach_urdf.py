@@ -22,7 +22,7 @@ class ReachError(BadInput):
 
 class UrdfReach:
     """Whether an arm reaches an approach: a posture within the joint limits at the grasp, and from there, without
-    another start, at the pre-grasp and the lift. See :class:`posegrasp_ros.grasping.reach.Reach`.
+    another start, at the pre-grasp and the lift. See :class:`posegrasp_ros.grasping.planning.reach.Reach`.
 
     :param urdf_path: of the arm
     :param tip: link or frame of the URDF that the gripper is mounted on

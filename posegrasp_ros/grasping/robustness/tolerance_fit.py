@@ -18,9 +18,9 @@ import trimesh
 
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import invert
+from posegrasp_ros.grasping.grasp_set import Grasp, GraspSet
 from posegrasp_ros.grasping.gripper import Box, Gripper
-from posegrasp_ros.grasping.library import Grasp, GraspSet
-from posegrasp_ros.grasping.tolerance import Tolerance, spread_directions
+from posegrasp_ros.grasping.robustness.tolerance import Tolerance, spread_directions
 
 SURFACE_POINTS = 2500
 NEAR_POINTS = 240  # of those, how many are followed: the nearest to the gripper's way in
@@ -73,7 +73,7 @@ class ToleranceAsked:
         self._fitted: dict[int, Tolerance] = {}
 
     def contains(self, tcp_deltas: np.ndarray, grasps: np.ndarray) -> np.ndarray:
-        """(N,) see :meth:`posegrasp_ros.grasping.tolerance.Tolerance.contains`."""
+        """(N,) see :meth:`posegrasp_ros.grasping.robustness.tolerance.Tolerance.contains`."""
         only = np.zeros(1, dtype=int)
         return np.array([self._of(int(grasp)).contains(delta[None], only)[0]
                          for delta, grasp in zip(tcp_deltas, grasps)])

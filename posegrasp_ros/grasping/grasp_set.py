@@ -21,7 +21,7 @@ import yaml
 
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import invert, quaternion_from_matrix, transform_from_pose
-from posegrasp_ros.grasping.closing import close_on
+from posegrasp_ros.grasping.generation.closing import close_on
 from posegrasp_ros.grasping.gripper import Gripper
 from posegrasp_ros.runtime.atomic_file import write_whole
 from posegrasp_ros.runtime.errors import BadInput
