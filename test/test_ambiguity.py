@@ -12,8 +12,8 @@ from posegrasp_ros.feasibility.attainable.views import sample_views
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.mesh import Mesh, load_mesh
 from posegrasp_ros.geometry.transforms import Symmetry, invert
-from posegrasp_ros.mesh_family import family_object
 from posegrasp_ros.runtime.resources import resource_path
+from posegrasp_ros.simulation.mesh_family import family_object
 from posegrasp_ros.simulation.object_renderer import ObjectRenderer
 
 CAMERA = Camera.from_field_of_view(640, 480, np.radians(60))

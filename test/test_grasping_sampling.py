@@ -12,7 +12,7 @@ from posegrasp_ros.grasping.generation.farthest_point_sampling import DISTINCT, 
 from posegrasp_ros.grasping.generation.sampling import rate, sample_grasps
 from posegrasp_ros.grasping.grasp_set import GraspError
 from posegrasp_ros.grasping.gripper import Box, load_gripper
-from posegrasp_ros.mesh_family import family_object
+from posegrasp_ros.simulation.mesh_family import family_object
 
 GRIPPER = load_gripper()
 BOX_SIDES_M = (0.12, 0.06, 0.045)

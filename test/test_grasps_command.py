@@ -8,7 +8,7 @@ from posegrasp_ros.cli import main
 from posegrasp_ros.geometry.mesh import save_mesh
 from posegrasp_ros.grasping.grasp_set import load_grasps
 from posegrasp_ros.grasping.gripper import load_gripper
-from posegrasp_ros.mesh_family import family_object
+from posegrasp_ros.simulation.mesh_family import family_object
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from posegrasp_ros.geometry.mesh import load_mesh
-from posegrasp_ros.mesh_family import FAMILY, family_object, main
 from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.simulation.mesh_family import FAMILY, family_object, main
 
 
 @pytest.mark.parametrize('name', FAMILY)

@@ -13,9 +13,9 @@ import trimesh
 from posegrasp_ros.geometry.mesh import Mesh, load_mesh
 from posegrasp_ros.geometry.transforms import make_transform
 from posegrasp_ros.grasping.gripper import DEFAULT_GRIPPER, load_gripper, shipped_grippers
-from posegrasp_ros.mesh_family import family_object
 from posegrasp_ros.runtime.resources import resource_path
 from posegrasp_ros.simulation import solids
+from posegrasp_ros.simulation.mesh_family import family_object
 from posegrasp_ros.simulation.pick import HOLD_S, LIFTED_M
 from posegrasp_ros.simulation.scene import sample_scene
 from posegrasp_ros.simulation.solids import TouchBox, touch_solids

@@ -351,8 +351,8 @@ def test_it_needs_neither_simulator_nor_pytorch(project):
 
 
 def test_what_record_writes_is_known_as_simulated(tmp_path):
-    from posegrasp_ros.mesh_family import family_object
     from posegrasp_ros.runs.provenance import describe_bag
+    from posegrasp_ros.simulation.mesh_family import family_object
     from posegrasp_ros.simulation.record import record
 
     record(tmp_path / 'scenes', family_object('mug').mesh, scenes=1, seed=3, progress=False)

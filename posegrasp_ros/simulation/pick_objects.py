@@ -17,9 +17,9 @@ from posegrasp_ros.grasping.grasp_set import load_grasps
 from posegrasp_ros.grasping.gripper import Gripper
 from posegrasp_ros.grasping.planning.plan import PlannerOptions
 from posegrasp_ros.grasping.planning.planner import GraspPlanner
-from posegrasp_ros.mesh_family import FAMILY, family_object
 from posegrasp_ros.runtime.errors import BadInput
 from posegrasp_ros.runtime.resources import SHIPPED_MODELS, model_folder
+from posegrasp_ros.simulation.mesh_family import FAMILY, family_object
 
 # Grasps of a mesh without a grasp file; the same in every run, whatever its seed.
 GRASP_SEED = 0

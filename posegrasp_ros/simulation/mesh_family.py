@@ -3,7 +3,7 @@
 Grasp sampling, planning and simulated picks are tested and measured on them. Each comes with the convex pieces
 that it is made of, so that a physics engine needs no decomposition. As a script it writes them as files:
 
-    python -m posegrasp_ros.mesh_family FOLDER
+    python -m posegrasp_ros.simulation.mesh_family FOLDER
 """
 
 from __future__ import annotations
