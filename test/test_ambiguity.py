@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import trimesh
 
-from posegrasp_ros.feasibility.attainable.accuracy import attainable_accuracy
 from posegrasp_ros.feasibility.attainable.ambiguity import find_ambiguities
-from posegrasp_ros.feasibility.attainable.views import sample_views
+from posegrasp_ros.feasibility.attainable.attainable_accuracy import attainable_accuracy
+from posegrasp_ros.feasibility.attainable.view_sampling import sample_views
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.mesh import Mesh, load_mesh
 from posegrasp_ros.geometry.transforms import Symmetry, invert

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from posegrasp_ros.feasibility.attainable.accuracy import attainable_accuracy
+from posegrasp_ros.feasibility.attainable.attainable_accuracy import attainable_accuracy
 from posegrasp_ros.feasibility.attainable.calibration_errors import CalibrationErrors
 from posegrasp_ros.feasibility.attainable.efficiency import MEASURED_NOISE, compare, efficiency_at
 from posegrasp_ros.feasibility.attainable.fisher import PixelNoise, bound, pixel_jacobian
 from posegrasp_ros.feasibility.attainable.image_information import Imaging
-from posegrasp_ros.feasibility.attainable.views import SightError, View, sample_views
+from posegrasp_ros.feasibility.attainable.view_sampling import SightError, View, sample_views
 from posegrasp_ros.feasibility.attainable.weak_direction import weakest_direction, words_of
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.mesh import Mesh, load_mesh

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import trimesh
 
-from posegrasp_ros.feasibility.attainable.accuracy import AttainableAccuracy
+from posegrasp_ros.feasibility.attainable.attainable_accuracy import AttainableAccuracy
 from posegrasp_ros.feasibility.attainable.calibration_errors import CalibrationErrors
 from posegrasp_ros.feasibility.attainable.efficiency import DEFAULT_EFFICIENCY
 from posegrasp_ros.feasibility.cell import Cell, Needs
-from posegrasp_ros.feasibility.outlook import Outlook, expect, nothing_to_expect
+from posegrasp_ros.feasibility.expected_success import Outlook, expect, nothing_to_expect
 from posegrasp_ros.feasibility.required.success_model import SuccessModel
 from posegrasp_ros.feasibility.sight import look
 from posegrasp_ros.feasibility.timing import stated_timing

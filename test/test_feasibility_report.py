@@ -9,11 +9,11 @@ import pytest
 
 from posegrasp_ros.feasibility import alternatives, study_run, what_if
 from posegrasp_ros.feasibility.attainable.calibration_errors import CalibrationErrors
+from posegrasp_ros.feasibility.break_even import Business, Range, Worth
 from posegrasp_ros.feasibility.cell import Cell, Needs
 from posegrasp_ros.feasibility.study import SCHEMA, Effort
 from posegrasp_ros.feasibility.study_run import measure_study, write_requirements
 from posegrasp_ros.feasibility.timing import stated_timing
-from posegrasp_ros.feasibility.worth import Business, Range, Worth
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.metrics.baselines.ledger import load_ledger

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from posegrasp_ros.feasibility.required.accuracy import (
+from posegrasp_ros.feasibility.required.required_accuracy import (
     TYPICAL,
     RequiredAccuracy,
     nothing_fits,

@@ -7,11 +7,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from posegrasp_ros.feasibility.break_even import Business, Range, Worth
 from posegrasp_ros.feasibility.cell import Needs
-from posegrasp_ros.feasibility.outlook import SHARES, Figures
+from posegrasp_ros.feasibility.expected_success import SHARES, Figures
 from posegrasp_ros.feasibility.timing import stated_timing
 from posegrasp_ros.feasibility.verdict import FEASIBLE, IF, NOT, judge, missed_needs, reasons_of
-from posegrasp_ros.feasibility.worth import Business, Range, Worth
 from posegrasp_ros.metrics.stats.intervals import Interval
 
 GOOD = Figures(success=0.98, ideal=0.99, true_pose=0.99, share_of_views=0.99)

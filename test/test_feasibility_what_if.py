@@ -13,8 +13,8 @@ import pytest
 from posegrasp_ros.feasibility.alternatives import nothing_helps
 from posegrasp_ros.feasibility.attainable.calibration_errors import CalibrationErrors
 from posegrasp_ros.feasibility.cell import Cell, Needs
+from posegrasp_ros.feasibility.expected_success import Figures, Outlook
 from posegrasp_ros.feasibility.label import with_label
-from posegrasp_ros.feasibility.outlook import Figures, Outlook
 from posegrasp_ros.feasibility.study import standing_for_all
 from posegrasp_ros.feasibility.verdict import FEASIBLE, IF, NOT, Reason, judge
 from posegrasp_ros.feasibility.what_if import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from posegrasp_ros.feasibility.worth import Business, Range, Worth
+from posegrasp_ros.feasibility.break_even import Business, Range, Worth
 
 EXACT = Business(Range(300, 300), Range(0.10, 0.10), Range(0.40, 0.40), Range(10, 10))
 

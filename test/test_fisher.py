@@ -21,7 +21,7 @@ from posegrasp_ros.feasibility.attainable.image_information import (
     image_information,
     moving_gradient,
 )
-from posegrasp_ros.feasibility.attainable.views import sample_views
+from posegrasp_ros.feasibility.attainable.view_sampling import sample_views
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.mesh import Mesh, load_mesh
 from posegrasp_ros.geometry.transforms import invert, perturb, rotation_from_vector, transform_points

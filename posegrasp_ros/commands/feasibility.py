@@ -220,7 +220,7 @@ def _timing(options: argparse.Namespace, cell):
 
 def _worth(options: argparse.Namespace):
     """What the worksheet says; None where nothing was stated."""
-    from posegrasp_ros.feasibility.worth import Business, Range, Worth
+    from posegrasp_ros.feasibility.break_even import Business, Range, Worth
 
     stated = [name for name in WORTH if getattr(options, name) is not None]
     if not stated:

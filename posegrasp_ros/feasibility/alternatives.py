@@ -8,10 +8,11 @@ from itertools import combinations, islice
 
 from tqdm import tqdm
 
-from posegrasp_ros.feasibility.attainable.accuracy import AttainableAccuracy, ViewBound
-from posegrasp_ros.feasibility.attainable.views import SightError
+from posegrasp_ros.feasibility.attainable.attainable_accuracy import AttainableAccuracy, ViewBound
+from posegrasp_ros.feasibility.attainable.view_sampling import SightError
+from posegrasp_ros.feasibility.break_even import Worth
 from posegrasp_ros.feasibility.cell import Cell
-from posegrasp_ros.feasibility.outlook import Figures, Outlook, expect, nothing_to_expect
+from posegrasp_ros.feasibility.expected_success import Figures, Outlook, expect, nothing_to_expect
 from posegrasp_ros.feasibility.required.success_model import SuccessModel
 from posegrasp_ros.feasibility.sight import look
 from posegrasp_ros.feasibility.timing import Timing
@@ -26,7 +27,6 @@ from posegrasp_ros.feasibility.verdict import (
     reasons_of,
 )
 from posegrasp_ros.feasibility.what_if import Change, both, changes_of, go_together
-from posegrasp_ros.feasibility.worth import Worth
 from posegrasp_ros.grasping.grasp_set import NoGraspError
 from posegrasp_ros.runtime.process_pool import workers
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from posegrasp_ros.feasibility.attainable.accuracy import ViewBound
+from posegrasp_ros.feasibility.attainable.attainable_accuracy import ViewBound
 from posegrasp_ros.feasibility.required.success_model import ON_THE_TABLE
 from posegrasp_ros.geometry.transforms import rotate_covariance
 from posegrasp_ros.grasping.planning.plan import PlannedGrasp

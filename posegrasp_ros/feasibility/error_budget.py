@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from posegrasp_ros.feasibility.attainable.accuracy import ViewBound
+from posegrasp_ros.feasibility.attainable.attainable_accuracy import ViewBound
 from posegrasp_ros.feasibility.cell import Cell
-from posegrasp_ros.feasibility.outlook import changed_share, estimator_error
+from posegrasp_ros.feasibility.expected_success import changed_share, estimator_error
 from posegrasp_ros.feasibility.required.success_model import SuccessModel
 from posegrasp_ros.geometry.transforms import look_at, rotate_covariance
 

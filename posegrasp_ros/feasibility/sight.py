@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from tqdm import tqdm
 
-from posegrasp_ros.feasibility.attainable.accuracy import AttainableAccuracy, attainable_accuracy
-from posegrasp_ros.feasibility.attainable.views import sample_views
+from posegrasp_ros.feasibility.attainable.attainable_accuracy import AttainableAccuracy, attainable_accuracy
+from posegrasp_ros.feasibility.attainable.view_sampling import sample_views
 from posegrasp_ros.feasibility.cell import Cell
 
 

@@ -10,12 +10,13 @@ import numpy as np
 from posegrasp_ros.feasibility import SCHEMA
 from posegrasp_ros.feasibility.alternatives import Alternative, Planned, nothing_helps, try_changes
 from posegrasp_ros.feasibility.assumptions import assumptions_of, camera_to_dict
-from posegrasp_ros.feasibility.attainable.accuracy import AttainableAccuracy, ViewBound
+from posegrasp_ros.feasibility.attainable.attainable_accuracy import AttainableAccuracy, ViewBound
 from posegrasp_ros.feasibility.axis_errors import AxisErrors, axis_errors
+from posegrasp_ros.feasibility.break_even import Worth
 from posegrasp_ros.feasibility.cell import Cell
 from posegrasp_ros.feasibility.derived_entries import derived_requirements
 from posegrasp_ros.feasibility.error_budget import error_budget
-from posegrasp_ros.feasibility.outlook import (
+from posegrasp_ros.feasibility.expected_success import (
     MOST_MARGIN,
     Figures,
     Outlook,
@@ -23,12 +24,11 @@ from posegrasp_ros.feasibility.outlook import (
     expect,
     nothing_to_expect,
 )
-from posegrasp_ros.feasibility.required.accuracy import RequiredAccuracy, nothing_fits, required_accuracy
+from posegrasp_ros.feasibility.required.required_accuracy import RequiredAccuracy, nothing_fits, required_accuracy
 from posegrasp_ros.feasibility.required.verification import VerifiedLevel, verify
 from posegrasp_ros.feasibility.sight import look
 from posegrasp_ros.feasibility.timing import Timing
 from posegrasp_ros.feasibility.verdict import Reason, judge, reasons_of
-from posegrasp_ros.feasibility.worth import Worth
 
 # Far from any seed of the picks that the model is fitted to.
 VERIFICATION_SEED = 40_000
@@ -60,7 +60,7 @@ class Study:
     """All that was found.
 
     :param outlook: over the attainable accuracy's views
-    :param margin: see :func:`posegrasp_ros.feasibility.outlook.error_margin`; None also where no grasp fits
+    :param margin: see :func:`posegrasp_ros.feasibility.expected_success.error_margin`; None also where no grasp fits
     :param alternatives: changed cells, best first
     """
 

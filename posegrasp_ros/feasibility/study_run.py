@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+from posegrasp_ros.feasibility.break_even import Worth
 from posegrasp_ros.feasibility.cell import Cell
 from posegrasp_ros.feasibility.derived_entries import KIND, NAME, derived_entries
 from posegrasp_ros.feasibility.pictures import study_pictures
 from posegrasp_ros.feasibility.study import Effort, Study, study
 from posegrasp_ros.feasibility.timing import Timing
-from posegrasp_ros.feasibility.worth import Worth
 from posegrasp_ros.metrics.baselines.ledger_file import replace_entries
 from posegrasp_ros.report.feasibility_report import render_study
 from posegrasp_ros.runs.folder import RunFolder

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from posegrasp_ros.feasibility.attainable.accuracy import AttainableAccuracy
+from posegrasp_ros.feasibility.attainable.attainable_accuracy import AttainableAccuracy
 from posegrasp_ros.feasibility.cell import Needs
-from posegrasp_ros.feasibility.outlook import Figures
+from posegrasp_ros.feasibility.expected_success import Figures
 from posegrasp_ros.feasibility.timing import Timing
 from posegrasp_ros.metrics import formatting
 from posegrasp_ros.metrics.stats.intervals import Interval
@@ -86,7 +86,7 @@ def reasons_of(figures: Figures, needs: Needs, attainable: AttainableAccuracy, t
                worth: dict | None = None, graspless: tuple[float, str] = (0.0, '')) -> list[Reason]:
     """Every need that can be judged, the ones that decide first.
 
-    :param worth: see :meth:`posegrasp_ros.feasibility.worth.Worth.to_dict`; None where nothing was stated
+    :param worth: see :meth:`posegrasp_ros.feasibility.break_even.Worth.to_dict`; None where nothing was stated
     :param graspless: share of the places where the object may lie in which it has no grasp, and why
     """
     if figures.no_grasp_reason:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from posegrasp_ros.feasibility.attainable.image_information import LIGHT_BASE, ImagedSurface
-from posegrasp_ros.feasibility.attainable.views import View
+from posegrasp_ros.feasibility.attainable.view_sampling import View
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.simulation.object_renderer import ObjectRenderer

@@ -20,7 +20,7 @@ from posegrasp_ros.feasibility.attainable.ambiguity_text import (
 )
 from posegrasp_ros.feasibility.attainable.look_alikes import LookAlikes
 from posegrasp_ros.feasibility.attainable.turns import any_turns, axis_angle, candidate_turns
-from posegrasp_ros.feasibility.attainable.views import View
+from posegrasp_ros.feasibility.attainable.view_sampling import View
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import NO_SYMMETRY, Symmetry, invert, rotation_angle

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from posegrasp_ros.feasibility.attainable.views import View
+from posegrasp_ros.feasibility.attainable.view_sampling import View
 from posegrasp_ros.geometry.transforms import move_covariance
 
 

@@ -14,10 +14,10 @@ import numpy as np
 from posegrasp_ros.estimation.create import create_estimator
 from posegrasp_ros.estimation.model_card import ModelCard
 from posegrasp_ros.estimation.pose_estimate import Estimator
-from posegrasp_ros.feasibility.attainable.accuracy import AXES, view_bound
+from posegrasp_ros.feasibility.attainable.attainable_accuracy import AXES, view_bound
 from posegrasp_ros.feasibility.attainable.fisher import PixelNoise
 from posegrasp_ros.feasibility.attainable.image_information import Imaging
-from posegrasp_ros.feasibility.attainable.views import View
+from posegrasp_ros.feasibility.attainable.view_sampling import View
 from posegrasp_ros.geometry.transforms import transform_points, vector_from_rotation
 from posegrasp_ros.metrics.stats.intervals import MIN_CLUSTERS, Interval
 from posegrasp_ros.runtime.errors import BadInput

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from posegrasp_ros.feasibility.attainable.views import View
+from posegrasp_ros.feasibility.attainable.view_sampling import View
 
 ALONG_COSINE = float(np.cos(np.radians(35)))
 """A direction nearer to a named one than this has its name."""

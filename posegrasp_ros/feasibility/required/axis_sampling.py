@@ -59,7 +59,7 @@ class AxisSampling:
 def begin_axis_sampling(planner: GraspPlanner, curve: SuccessCurve, scenes: Sequence, seed: int) -> AxisSampling:
     """Curves that expect of each axis what the tolerance of the planned grasps makes of it.
 
-    :param scenes: :class:`posegrasp_ros.feasibility.required.accuracy.RestingScene`, a dozen are enough
+    :param scenes: :class:`posegrasp_ros.feasibility.required.required_accuracy.RestingScene`, a dozen are enough
     """
     expected = _expected_thresholds(planner, curve, scenes)
     curves = [AdaptiveCurve(threshold, LARGEST[UNITS[axis]]) for (_, axis), threshold in zip(AXES, expected)]

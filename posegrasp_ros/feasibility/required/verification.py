@@ -7,7 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from tqdm import tqdm
 
-from posegrasp_ros.feasibility.required.accuracy import TYPICAL, RequiredAccuracy, RestingScene, resting_scenes
+from posegrasp_ros.feasibility.required.required_accuracy import (
+    TYPICAL,
+    RequiredAccuracy,
+    RestingScene,
+    resting_scenes,
+)
 from posegrasp_ros.feasibility.required.success_model import SuccessModel, unit_normals
 from posegrasp_ros.feasibility.required.trials import Disturbance, TrialScenes, trial_workers
 from posegrasp_ros.grasping.gripper import Gripper

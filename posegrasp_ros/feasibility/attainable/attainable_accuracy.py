@@ -11,7 +11,7 @@ import numpy as np
 from posegrasp_ros.feasibility.attainable.ambiguity import Ambiguity, find_ambiguities
 from posegrasp_ros.feasibility.attainable.fisher import bound, positive, without_directions
 from posegrasp_ros.feasibility.attainable.image_information import LIGHT_BASE, SOURCES, Imaging, image_information
-from posegrasp_ros.feasibility.attainable.views import View
+from posegrasp_ros.feasibility.attainable.view_sampling import View
 from posegrasp_ros.feasibility.attainable.weak_direction import weakest_direction, words_of
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.mesh import Mesh

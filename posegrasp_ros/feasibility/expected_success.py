@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from posegrasp_ros.feasibility.attainable.accuracy import ViewBound
+from posegrasp_ros.feasibility.attainable.attainable_accuracy import ViewBound
 from posegrasp_ros.feasibility.cell import Cell
 from posegrasp_ros.feasibility.required.success_model import SuccessModel
 from posegrasp_ros.metrics.stats.intervals import Interval
