@@ -20,6 +20,7 @@ from posegrasp_ros.geometry.transforms import (
 from posegrasp_ros.runtime.errors import BadInput
 from posegrasp_ros.runtime.resources import resource_path
 from posegrasp_ros.training.backgrounds import Backgrounds
+from posegrasp_ros.training.rendered_views import facing_camera, half_extents, render_views, taught_side
 from posegrasp_ros.training.samples import (
     CROP_MARGIN,
     CROP_SIZE,
@@ -28,7 +29,6 @@ from posegrasp_ros.training.samples import (
     SampleMaker,
     _look_up,
 )
-from posegrasp_ros.training.views import facing_camera, half_extents, render_views, taught_side
 
 
 @pytest.fixture(scope='module')
@@ -115,7 +115,7 @@ class TestFitting:
     def test_an_exported_network_goes_on_where_it_was(self, torch, tmp_path):
         from posegrasp_ros.training.networks import CoordinateNetwork
         from posegrasp_ros.training.start import start_from
-        from posegrasp_ros.training.train import export
+        from posegrasp_ros.training.training_run import export
 
         torch.manual_seed(0)
         old, new = CoordinateNetwork(), CoordinateNetwork()
@@ -190,18 +190,18 @@ def test_a_short_training_run_writes_a_folder_that_loads_though_measuring_was_in
     pytest.importorskip('torch', reason='training needs PyTorch: pip install -e .[train]')
     pytest.importorskip('skimage', reason='training needs scikit-image: pip install -e .[train]')
     from posegrasp_ros.estimation.estimator import PoseEstimator
-    from posegrasp_ros.training import backgrounds, measure, train
+    from posegrasp_ros.training import backgrounds, measure, training_run
 
     monkeypatch.setattr(backgrounds, 'SIMULATED_SCENES', 2)
     monkeypatch.setattr(measure, 'SCENES_A_KIND', 1)
     monkeypatch.setattr(measure, 'HELD_OUT', 1)
-    options = train.TrainingOptions(minutes=0.1, views=10, progress=False)
+    options = training_run.TrainingOptions(minutes=0.1, views=10, progress=False)
     with monkeypatch.context() as interrupted:
         interrupted.setattr(measure, 'measure', interrupt)
         with pytest.raises(KeyboardInterrupt):
-            train.train(resource_path('models/box/mesh.obj'), tmp_path / 'tiny', options)
+            training_run.train(resource_path('models/box/mesh.obj'), tmp_path / 'tiny', options)
     interrupted_at = load_model_card(tmp_path / 'tiny').provenance
-    train.train(resource_path('models/box/mesh.obj'), tmp_path / 'tiny', replace(options, resume=True))
+    training_run.train(resource_path('models/box/mesh.obj'), tmp_path / 'tiny', replace(options, resume=True))
     card = load_model_card(tmp_path / 'tiny')
     for part in ('detector', 'network'):
         assert card.provenance[part]['images'] == interrupted_at[part]['images'] > 0, 'nothing is fitted anew'
@@ -210,7 +210,7 @@ def test_a_short_training_run_writes_a_folder_that_loads_though_measuring_was_in
     assert 'box/model.onnx' in card.provenance['network']['started_from']
     PoseEstimator(card)
     detector = (tmp_path / 'tiny' / 'detector.onnx').read_bytes()
-    train.train(tmp_path / 'tiny' / 'mesh.obj', tmp_path / 'tiny',
+    training_run.train(tmp_path / 'tiny' / 'mesh.obj', tmp_path / 'tiny',
                 replace(options, minutes=0.05, seed=1, only='network', start='none'))
     assert (tmp_path / 'tiny' / 'detector.onnx').read_bytes() == detector
     again = load_model_card(tmp_path / 'tiny')

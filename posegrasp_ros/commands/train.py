@@ -36,7 +36,7 @@ def _train(options: argparse.Namespace) -> int:
     from posegrasp_ros.geometry.mesh import load_mesh
 
     load_mesh(options.mesh)  # a mistyped path is told before what is not installed
-    from posegrasp_ros.training.train import TrainingOptions, train
+    from posegrasp_ros.training.training_run import TrainingOptions, train
 
     out = options.out or Path('models') / options.mesh.stem
     card = train(options.mesh, out, TrainingOptions(

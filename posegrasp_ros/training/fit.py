@@ -23,8 +23,8 @@ from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.runtime.cpu import usable_cpus
 from posegrasp_ros.runtime.interrupt import interrupt_noted
 from posegrasp_ros.training.checkpoint import SECONDS_BETWEEN, Checkpoint
+from posegrasp_ros.training.rendered_views import half_extents
 from posegrasp_ros.training.samples import SampleMaker, detector_targets
-from posegrasp_ros.training.views import half_extents
 
 LOGGER = logging.getLogger(__name__)
 MEAN = (0.45, 0.45, 0.45)

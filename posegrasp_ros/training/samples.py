@@ -9,7 +9,7 @@ import numpy as np
 
 from posegrasp_ros.training.backgrounds import Backgrounds
 from posegrasp_ros.training.photograph import photograph
-from posegrasp_ros.training.views import FILL, VIEW_SIZE, View
+from posegrasp_ros.training.rendered_views import FILL, VIEW_SIZE, View
 
 CROP_SIZE = 128
 COORDINATES_STRIDE = 4

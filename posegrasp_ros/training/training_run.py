@@ -34,6 +34,7 @@ from posegrasp_ros.training.backgrounds import load_backgrounds
 from posegrasp_ros.training.checkpoint import Checkpoint
 from posegrasp_ros.training.fit import DETECTION, MEAN, STD, Task, as_input, coordinates_task, fit
 from posegrasp_ros.training.networks import CoordinateNetwork, Detector
+from posegrasp_ros.training.rendered_views import View, render_views, taught_symmetries
 from posegrasp_ros.training.samples import (
     CROP_MARGIN,
     CROP_SIZE,
@@ -42,7 +43,6 @@ from posegrasp_ros.training.samples import (
     SampleMaker,
 )
 from posegrasp_ros.training.start import start_from
-from posegrasp_ros.training.views import View, render_views, taught_symmetries
 
 VIEWS = 3000
 PARTS = ('detector', 'network')
