@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from posegrasp_ros.cli import main
-from posegrasp_ros.evaluation.compare import compare_runs, unpaired_interval
+from posegrasp_ros.evaluation.run_comparison import compare_runs, unpaired_interval
 from posegrasp_ros.geometry.transforms import make_transform
 from posegrasp_ros.metrics.baselines.ledger import load_ledger
 from posegrasp_ros.metrics.pose.pose_errors import ErrorTarget

@@ -16,9 +16,9 @@ from posegrasp_ros.datasets.photographs import PhotographReader
 from posegrasp_ros.estimation.pose_estimate import Estimation, PoseEstimate
 from posegrasp_ros.estimation.scripted import MeanPoseEstimator, OracleEstimator
 from posegrasp_ros.evaluation import frame_answers
-from posegrasp_ros.evaluation.compare import _blocks
+from posegrasp_ros.evaluation.bag_evaluation import EvaluateOptions, evaluate_bags
 from posegrasp_ros.evaluation.contestant import Contestant
-from posegrasp_ros.evaluation.evaluate import EvaluateOptions, evaluate_bags
+from posegrasp_ros.evaluation.run_comparison import _blocks
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.mesh import load_mesh
 from posegrasp_ros.geometry.transforms import NO_SYMMETRY, invert, look_at, make_transform, rotation_from_vector

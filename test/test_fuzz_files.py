@@ -140,7 +140,7 @@ def summary() -> dict:
 
 @fuzzed(data=st.data())
 def test_a_changed_summary_is_compared_or_refused_in_one_line(tmp_path_factory, summary, data):
-    from posegrasp_ros.evaluation.compare import compare_runs
+    from posegrasp_ros.evaluation.run_comparison import compare_runs
     from posegrasp_ros.metrics.baselines.ledger_file import add_run
     from posegrasp_ros.report.compare_report import format_comparison, render_comparison
     from posegrasp_ros.runs.folder import read_summary

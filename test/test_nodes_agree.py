@@ -15,7 +15,7 @@ from posegrasp_ros.datasets.bag_reader import BagTopics, BagWriter, read_frames
 from posegrasp_ros.datasets.bag_writer import DEPTH_TOPIC
 from posegrasp_ros.datasets.frame_sources import SourceOptions
 from posegrasp_ros.estimation.model_card import load_model_card
-from posegrasp_ros.evaluation.evaluate import EvaluateOptions, evaluate_bags
+from posegrasp_ros.evaluation.bag_evaluation import EvaluateOptions, evaluate_bags
 from posegrasp_ros.nodes.monitor_node import MonitorNode
 from posegrasp_ros.nodes.perception_node import PerceptionNode
 from posegrasp_ros.ros import messages

@@ -27,7 +27,7 @@ def add_compare(commands) -> None:
 def _compare(options: argparse.Namespace) -> int:
     import json
 
-    from posegrasp_ros.evaluation.compare import compare_runs
+    from posegrasp_ros.evaluation.run_comparison import compare_runs
     from posegrasp_ros.report.compare_report import format_comparison, render_comparison
     from posegrasp_ros.runtime.atomic_file import write_whole
 

@@ -113,7 +113,7 @@ def _camera_pose_options(parser: argparse.ArgumentParser) -> None:
 
 def _evaluate(options: argparse.Namespace) -> int:
     from posegrasp_ros.estimation.model_card import load_model_card
-    from posegrasp_ros.evaluation.evaluate import evaluate_bags
+    from posegrasp_ros.evaluation.bag_evaluation import evaluate_bags
     from posegrasp_ros.metrics.baselines.ledger import load_ledger
     from posegrasp_ros.report.run_report import format_table
 
@@ -137,7 +137,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 def _options(card, options: argparse.Namespace):
     """How to evaluate."""
-    from posegrasp_ros.evaluation.evaluate import EvaluateOptions
+    from posegrasp_ros.evaluation.bag_evaluation import EvaluateOptions
     from posegrasp_ros.grasping.planning.planning_scene import Scene
 
     return EvaluateOptions(

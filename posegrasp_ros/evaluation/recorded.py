@@ -17,7 +17,7 @@ from posegrasp_ros.datasets.bag_topics import CAMERA_INFO, BagTopics, guess_trut
 from posegrasp_ros.datasets.frame_sources import shift_behind
 from posegrasp_ros.datasets.message_fields import pose_of, stamp_of
 from posegrasp_ros.estimation.model_card import ModelCard
-from posegrasp_ros.evaluation.evaluate import described_bags
+from posegrasp_ros.evaluation.bag_evaluation import described_bags
 from posegrasp_ros.evaluation.problems import Problems
 from posegrasp_ros.metrics.baselines.ledger import Ledger, load_ledger
 from posegrasp_ros.metrics.pose.pose_errors import ErrorTarget
