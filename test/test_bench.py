@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from posegrasp_ros.bench import bench, peak_resident_mb, resident_mb, simulated_images
+from posegrasp_ros.benchmarks.perception_benchmark import bench, peak_resident_mb, resident_mb, simulated_images
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.runs.provenance import describe_run
 from posegrasp_ros.runtime.cpu import usable_cpus

@@ -37,7 +37,7 @@ def _bench(options: argparse.Namespace) -> int:
 
 
 def _bench_planner(options: argparse.Namespace) -> int:
-    from posegrasp_ros.bench_planner import bench_planner
+    from posegrasp_ros.benchmarks.planning_benchmark import bench_planner
     from posegrasp_ros.estimation.model_card import load_model_card
     from posegrasp_ros.grasping.gripper import load_gripper
 
@@ -54,7 +54,7 @@ def _bench_planner(options: argparse.Namespace) -> int:
 
 
 def _bench_estimator(options: argparse.Namespace) -> int:
-    from posegrasp_ros.bench import bench, simulated_images
+    from posegrasp_ros.benchmarks.perception_benchmark import bench, simulated_images
     from posegrasp_ros.estimation.model_card import load_model_card
 
     card = load_model_card(options.model)

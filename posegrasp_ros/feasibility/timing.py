@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from posegrasp_ros.bench import simulated_images
+from posegrasp_ros.benchmarks.perception_benchmark import simulated_images
 from posegrasp_ros.estimation.estimator import PoseEstimator
 from posegrasp_ros.estimation.model_card import ModelCard
 from posegrasp_ros.runtime.cpu import processor_name, usable_cpus
