@@ -16,14 +16,14 @@ from run_frames import SECOND, TARGET, TRUTH, add_frame, off_by
 from posegrasp_ros.cli import main
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.feasibility.derived_entries import derived_entries
-from posegrasp_ros.lifecycle.project_files import FEASIBILITY_SCHEMA, ProjectError, read_project
-from posegrasp_ros.lifecycle.status import Status, statuses
 from posegrasp_ros.metrics.baselines.ledger import load_ledger
 from posegrasp_ros.metrics.baselines.ledger_file import add_entries, add_run
 from posegrasp_ros.metrics.pick_metrics import SCHEMA as PICKS_SCHEMA
 from posegrasp_ros.metrics.pick_metrics import Attempt, conditions_of, summarise
 from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport
+from posegrasp_ros.project_status.project_files import FEASIBILITY_SCHEMA, ProjectError, read_project
+from posegrasp_ros.project_status.project_gates import Status, statuses
 from posegrasp_ros.runs.provenance import describe_model
 
 TIME = '2026-11-24T10:00:00+00:00'

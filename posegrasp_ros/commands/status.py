@@ -28,9 +28,9 @@ def add_status(commands) -> None:
 
 
 def _status(options: argparse.Namespace) -> int:
-    from posegrasp_ros.lifecycle.project_files import read_project
-    from posegrasp_ros.lifecycle.status import statuses, to_dict
-    from posegrasp_ros.lifecycle.status_text import format_statuses
+    from posegrasp_ros.project_status.project_files import read_project
+    from posegrasp_ros.project_status.project_gates import statuses, to_dict
+    from posegrasp_ros.project_status.status_text import format_statuses
 
     project = read_project(options.folder, options.baselines)
     found = statuses(project)

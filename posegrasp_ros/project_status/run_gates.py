@@ -7,13 +7,13 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 
-from posegrasp_ros.lifecycle.gates import Gate, Proof, Subject
-from posegrasp_ros.lifecycle.planning_gates import held_out_gate
-from posegrasp_ros.lifecycle.project_files import Run
 from posegrasp_ros.metrics import formatting, pick_metrics, summary
 from posegrasp_ros.metrics.baselines.gate import GateResult, check_gate
 from posegrasp_ros.metrics.baselines.ledger import METRIC_UNITS, Entry, Ledger
 from posegrasp_ros.metrics.stats.intervals import Interval, more_clusters_to_decide, verdict
+from posegrasp_ros.project_status.gates import Gate, Proof, Subject
+from posegrasp_ros.project_status.planning_gates import held_out_gate
+from posegrasp_ros.project_status.project_files import Run
 
 SUCCESS = 'grasp_success_rate'
 # What an attempt fell to -> where the way goes back to.

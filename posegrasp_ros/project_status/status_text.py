@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import textwrap
 
-from posegrasp_ros.lifecycle.gates import OPEN, SHUT, Gate
-from posegrasp_ros.lifecycle.project_files import Project
-from posegrasp_ros.lifecycle.status import Status
+from posegrasp_ros.project_status.gates import OPEN, SHUT, Gate
+from posegrasp_ros.project_status.project_files import Project
+from posegrasp_ros.project_status.project_gates import Status
 
 HASH_SHOWN = 8
 

@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from posegrasp_ros.lifecycle.project_files import (
+from posegrasp_ros.metrics import formatting, pick_metrics, summary
+from posegrasp_ros.metrics.baselines.ledger import Ledger
+from posegrasp_ros.project_status.project_files import (
     FEASIBILITY_SCHEMA,
     LEDGER_NAME,
     ModelFolder,
     Project,
     Run,
 )
-from posegrasp_ros.metrics import formatting, pick_metrics, summary
-from posegrasp_ros.metrics.baselines.ledger import Ledger
 
 OPEN, SHUT = 'open', 'shut'
 ESTIMATOR = 'onnx'

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from posegrasp_ros.lifecycle.gates import Gate, Subject, newest_study
-from posegrasp_ros.lifecycle.planning_gates import (
+from posegrasp_ros.project_status.gates import Gate, Subject, newest_study
+from posegrasp_ros.project_status.planning_gates import (
     baselines_gate,
     card_gate,
     feasible_gate,
     held_out_gate,
     requirement_gate,
 )
-from posegrasp_ros.lifecycle.project_files import FEASIBILITY_SCHEMA, Project
-from posegrasp_ros.lifecycle.run_gates import real_footage_gate, regression_gate, simulation_gate
+from posegrasp_ros.project_status.project_files import FEASIBILITY_SCHEMA, Project
+from posegrasp_ros.project_status.run_gates import real_footage_gate, regression_gate, simulation_gate
 
 SCHEMA = 'posegrasp.status/1'
 PHASES = {

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 
-from posegrasp_ros.lifecycle.gates import Gate, Proof, Subject
 from posegrasp_ros.metrics import formatting, summary
 from posegrasp_ros.metrics.baselines.ledger import METRIC_UNITS
 from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED
 from posegrasp_ros.metrics.stats.intervals import is_beyond
+from posegrasp_ros.project_status.gates import Gate, Proof, Subject
 
 DERIVED = 'derived'
 SAME_VALUE = 1e-3
