@@ -15,7 +15,7 @@ from hand_made_bags import frames
 import posegrasp_ros
 from posegrasp_ros.datasets.bag_writer import BagWriter
 from posegrasp_ros.geometry.mesh import load_mesh
-from posegrasp_ros.node_processes import node_environment
+from posegrasp_ros.ros.node_processes import node_environment
 from posegrasp_ros.runtime.resources import resource_path
 
 # Before anything imports rclpy. Each test that uses ROS takes a domain of its own, never that of a running robot.

@@ -15,10 +15,10 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 
-from posegrasp_ros.graph import remappings
 from posegrasp_ros.metrics.stage_report import StageReport
-from posegrasp_ros.node_processes import free_domain
 from posegrasp_ros.ros import messages
+from posegrasp_ros.ros.graph import remappings
+from posegrasp_ros.ros.node_processes import free_domain
 
 WAIT_S = 30.0
 

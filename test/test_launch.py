@@ -11,7 +11,7 @@ import yaml
 
 from posegrasp_ros.datasets.bag_reader import BagError, BagFrame, BagWriter
 from posegrasp_ros.geometry.camera import Camera
-from posegrasp_ros.graph import NODES
+from posegrasp_ros.ros.graph import NODES
 from posegrasp_ros.runtime.errors import BadInput
 from posegrasp_ros.runtime.resources import resource_path
 

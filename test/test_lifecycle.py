@@ -11,8 +11,8 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from ros_harness import running
 
 from posegrasp_ros.metrics.report_message import reports_sent
-from posegrasp_ros.node_processes import free_domain, node_environment
 from posegrasp_ros.ros.lifecycle import MOST_SAID_ONCE, AutostartLifecycleNode
+from posegrasp_ros.ros.node_processes import free_domain, node_environment
 from posegrasp_ros.ros.reporting import StageReporter
 from posegrasp_ros.runtime.errors import BadInput
 

@@ -23,9 +23,9 @@ from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.transforms import make_transform
 from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.monitoring.prometheus_endpoint import AVAILABLE
-from posegrasp_ros.node_processes import NodeProcesses
 from posegrasp_ros.nodes.monitor_node import MonitorNode
 from posegrasp_ros.ros import messages
+from posegrasp_ros.ros.node_processes import NodeProcesses
 from posegrasp_ros.ros.qos import LATCHED
 from posegrasp_ros.runs.folder import read_reports
 

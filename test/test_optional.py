@@ -13,8 +13,8 @@ import rclpy
 from tf2_ros import TransformBroadcaster
 
 from posegrasp_ros.geometry.transforms import make_transform
-from posegrasp_ros.node_processes import free_domain
 from posegrasp_ros.ros import messages, optional
+from posegrasp_ros.ros.node_processes import free_domain
 from posegrasp_ros.ros.optional import TransformListenerIfInstalled
 
 SECOND = 1_000_000_000

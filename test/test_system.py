@@ -12,9 +12,9 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.executors import SingleThreadedExecutor
 
-from posegrasp_ros.demo import DemoError, run_demo
 from posegrasp_ros.estimation.model_card import CARD_NAME
-from posegrasp_ros.node_processes import NodeProcesses, free_domain
+from posegrasp_ros.ros.demo import DemoError, run_demo
+from posegrasp_ros.ros.node_processes import NodeProcesses, free_domain
 from posegrasp_ros.ros.parameters import pose_values
 from posegrasp_ros.runtime.errors import BadInput
 from posegrasp_ros.runtime.resources import resource_path

@@ -28,7 +28,7 @@ def add_demo(commands) -> None:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from posegrasp_ros.demo import run_demo
+    from posegrasp_ros.ros.demo import run_demo
 
     run_demo(options.picks, options.seed, options.out, options.estimator, options.model)
     return DONE

@@ -23,7 +23,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode, Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from posegrasp_ros.graph import NODES, remappings
+from posegrasp_ros.ros.graph import NODES, remappings
 from posegrasp_ros.runtime.errors import BadInput, quoted
 from posegrasp_ros.runtime.resources import resource_path
 
@@ -92,7 +92,7 @@ def number_of(context: LaunchContext, name: str) -> float | list[float]:
 
 def pipeline_node(context: LaunchContext, name: str, texts: tuple[str, ...] = (), numbers: tuple[str, ...] = (),
                   fixed: Mapping[str, Any] | None = None) -> LifecycleNode:
-    """One of :data:`posegrasp_ros.graph.NODES`; it activates itself unless its parameter autostart is false.
+    """One of :data:`posegrasp_ros.ros.graph.NODES`; it activates itself unless its parameter autostart is false.
 
     :param texts: arguments that become parameters of type text, where they are not empty
     :param numbers: arguments that become numbers or lists

@@ -14,9 +14,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from posegrasp_ros.estimation.model_card import load_model_card
-from posegrasp_ros.graph import NODES
-from posegrasp_ros.node_processes import NodeProcesses, free_domain
 from posegrasp_ros.report.run_report import format_table
+from posegrasp_ros.ros.graph import NODES
+from posegrasp_ros.ros.node_processes import NodeProcesses, free_domain
 from posegrasp_ros.runs.folder import REPORT_NAME, REPORTS_NAME, SUMMARY_NAME
 from posegrasp_ros.runtime.console import show
 from posegrasp_ros.runtime.errors import BadInput, PipelineFailed, one_line

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from posegrasp_ros.graph import NODES, remappings
+from posegrasp_ros.ros.graph import NODES, remappings
 from posegrasp_ros.runtime.errors import BadInput
 from posegrasp_ros.runtime.resources import resource_path
 
@@ -52,7 +52,7 @@ class NodeProcesses:
         self.stop(*self._processes)
 
     def start(self, name: str, parameters: Mapping[str, Any]) -> None:
-        """Start one of :data:`posegrasp_ros.graph.NODES`.
+        """Start one of :data:`posegrasp_ros.ros.graph.NODES`.
 
         :raises NodeProcessError: when the folder cannot be written
         """
