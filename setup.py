@@ -82,6 +82,6 @@ setup(
         'console_scripts': [
             f'{node} = {PACKAGE}.nodes.{node}:main'
             for node in ('perception_node', 'grasp_planner_node', 'monitor_node', 'simulator_node')
-        ] + [f'posegrasp = {PACKAGE}.cli:script'],
+        ] + [f'posegrasp = {PACKAGE}.cli.main:script'],
     },
 )

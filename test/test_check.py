@@ -13,7 +13,7 @@ from test_decoders_dope import MATRIX, NEAR, cuboid, encode
 from test_decoders_yolo_pose import CORNERS
 from test_decoders_yolo_pose import encode as encode_rows
 
-from posegrasp_ros.cli import main
+from posegrasp_ros.cli.main import main
 from posegrasp_ros.estimation.decoders.yolo_pose import Layout
 from posegrasp_ros.estimation.model_card import sha256_of
 from posegrasp_ros.geometry.camera import CameraError

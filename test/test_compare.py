@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from posegrasp_ros.cli import main
+from posegrasp_ros.cli.main import main
 from posegrasp_ros.evaluation.run_comparison import compare_runs, unpaired_interval
 from posegrasp_ros.geometry.transforms import make_transform
 from posegrasp_ros.metrics.baselines.ledger import load_ledger

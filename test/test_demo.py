@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from posegrasp_ros.cli import main
+from posegrasp_ros.cli.main import main
 from posegrasp_ros.ros import demo
 from posegrasp_ros.ros.demo import GIVE_UP_AFTER_S, DemoError, watch
 from posegrasp_ros.runtime.errors import PipelineFailed

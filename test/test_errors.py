@@ -6,8 +6,8 @@ import logging
 
 import pytest
 
-from posegrasp_ros.cli import main
-from posegrasp_ros.commands.parser import log_in_lines
+from posegrasp_ros.cli.main import main
+from posegrasp_ros.cli.parser import log_in_lines
 from posegrasp_ros.metrics.baselines.ledger import load_ledger
 from posegrasp_ros.report.table import aligned
 from posegrasp_ros.runtime.errors import LONGEST_LINE, BadInput, PipelineFailed, escaped_lines, one_line, quoted

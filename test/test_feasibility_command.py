@@ -6,8 +6,8 @@ import argparse
 
 import pytest
 
-from posegrasp_ros import option_types
-from posegrasp_ros.cli import main
+from posegrasp_ros.cli import option_types
+from posegrasp_ros.cli.main import main
 from posegrasp_ros.feasibility.timing import Timing, measure_timing, stated_timing
 from posegrasp_ros.simulation.pick_objects import load_object
 

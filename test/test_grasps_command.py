@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from posegrasp_ros.cli import main
+from posegrasp_ros.cli.main import main
 from posegrasp_ros.geometry.mesh import save_mesh
 from posegrasp_ros.grasping.grasp_set import load_grasps
 from posegrasp_ros.grasping.gripper import load_gripper

@@ -31,7 +31,7 @@ def ignore_ctrl_c():
 
 
 def command(*arguments: str, **options) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, '-m', 'posegrasp_ros.cli', *arguments], stderr=subprocess.PIPE,
+    return subprocess.Popen([sys.executable, '-m', 'posegrasp_ros.cli.main', *arguments], stderr=subprocess.PIPE,
                             stdout=subprocess.DEVNULL, text=True, preexec_fn=ignore_ctrl_c, **options)
 
 

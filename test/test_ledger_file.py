@@ -9,7 +9,7 @@ import pytest
 import yaml
 from run_frames import SECOND, TARGET, TRUTH, off_by
 
-from posegrasp_ros.cli import main
+from posegrasp_ros.cli.main import main
 from posegrasp_ros.metrics.baselines.gate import check_gate
 from posegrasp_ros.metrics.baselines.ledger import BaselineError, load_ledger
 from posegrasp_ros.metrics.baselines.ledger_file import add_run

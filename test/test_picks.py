@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from posegrasp_ros.cli import main
+from posegrasp_ros.cli.main import main
 from posegrasp_ros.geometry.transforms import perturb, vector_from_rotation
 from posegrasp_ros.grasping.grasp_set import load_grasps
 from posegrasp_ros.grasping.gripper import load_gripper
@@ -170,7 +170,7 @@ def heed_ctrl_c():
 
 
 def test_ctrl_c_leaves_a_valid_partial_run(tmp_path):
-    command = [sys.executable, '-m', 'posegrasp_ros.cli', 'picks', 'box', '--count', '500', '--jobs', '2',
+    command = [sys.executable, '-m', 'posegrasp_ros.cli.main', 'picks', 'box', '--count', '500', '--jobs', '2',
                '--out', str(tmp_path)]
     process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True,
                                preexec_fn=heed_ctrl_c)

@@ -6,7 +6,7 @@ import json
 
 from hand_made_bags import IMAGE, SECOND, HandMade
 
-from posegrasp_ros import cli
+from posegrasp_ros.cli import main
 from posegrasp_ros.datasets.frame import BagFrame
 from posegrasp_ros.evaluation.problems import MOST_KINDS, Problems
 
@@ -61,7 +61,7 @@ def record(path, bad):
 
 def evaluate(tmp_path, model, bad):
     bag = record(tmp_path / 'bag', bad)
-    return cli.main(['evaluate', str(bag), '--model', str(model), '--estimator', 'mean_pose', '--beside', '--out',
+    return main.main(['evaluate', str(bag), '--model', str(model), '--estimator', 'mean_pose', '--beside', '--out',
                      str(tmp_path / 'run')])
 
 

@@ -13,7 +13,7 @@ import yaml
 from conftest import write_card
 from run_frames import SECOND, TARGET, TRUTH, add_frame, off_by
 
-from posegrasp_ros.cli import main
+from posegrasp_ros.cli.main import main
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.feasibility.derived_entries import derived_entries
 from posegrasp_ros.metrics.baselines.ledger import load_ledger
@@ -345,7 +345,7 @@ def test_the_command_prints_for_people_and_for_programs(project, capsys):
 
 
 def test_it_needs_neither_simulator_nor_pytorch(project):
-    code = ('import sys; from posegrasp_ros.cli import main; main(["status", sys.argv[1]]); '
+    code = ('import sys; from posegrasp_ros.cli.main import main; main(["status", sys.argv[1]]); '
             'sys.exit(bool({"mujoco", "torch", "rclpy"} & set(sys.modules)))')
     assert subprocess.run([sys.executable, '-c', code, project.path], capture_output=True).returncode == 0
 

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from run_frames import SECOND, TARGET, TRUTH, off_by
 
-from posegrasp_ros.cli import main
+from posegrasp_ros.cli.main import main
 from posegrasp_ros.metrics.baselines.ledger import load_ledger
 from posegrasp_ros.metrics.baselines.ledger_file import add_run
 from posegrasp_ros.metrics.run import RunMetrics
@@ -50,7 +50,7 @@ def write_run(folder: Path, frames: int = 30, **provenance) -> Path:
 
 # Processes that have imported what takes its time already: to start one costs next to nothing.
 PROCESSES = get_context('forkserver')
-PROCESSES.set_forkserver_preload(['pytest', 'posegrasp_ros.cli', 'posegrasp_ros.metrics.baselines.ledger_file',
+PROCESSES.set_forkserver_preload(['pytest', 'posegrasp_ros.cli.main', 'posegrasp_ros.metrics.baselines.ledger_file',
                                   'posegrasp_ros.metrics.run', 'posegrasp_ros.runs.finished_run',
                                   'posegrasp_ros.monitoring.run_keeper'])
 

@@ -7,16 +7,16 @@ import logging
 from typing import NoReturn
 
 from posegrasp_ros import __version__
-from posegrasp_ros.commands.baseline import add_baseline
-from posegrasp_ros.commands.compare import add_compare
-from posegrasp_ros.commands.evaluate import add_evaluate
-from posegrasp_ros.commands.feasibility import add_feasibility
-from posegrasp_ros.commands.grasps import add_grasps
-from posegrasp_ros.commands.models import add_bench, add_check
-from posegrasp_ros.commands.picks import add_picks
-from posegrasp_ros.commands.simulate import add_demo, add_record
-from posegrasp_ros.commands.status import add_status
-from posegrasp_ros.commands.train import add_calibrate, add_train
+from posegrasp_ros.cli.baseline import add_baseline
+from posegrasp_ros.cli.compare import add_compare
+from posegrasp_ros.cli.evaluate import add_evaluate
+from posegrasp_ros.cli.feasibility import add_feasibility
+from posegrasp_ros.cli.grasps import add_grasps
+from posegrasp_ros.cli.models import add_bench, add_check
+from posegrasp_ros.cli.picks import add_picks
+from posegrasp_ros.cli.simulate import add_demo, add_record
+from posegrasp_ros.cli.status import add_status
+from posegrasp_ros.cli.train import add_calibrate, add_train
 from posegrasp_ros.runtime.errors import escaped, one_line
 
 EPILOG = """A first look: posegrasp demo. An own object: posegrasp train my_mesh.obj --out models/my_object.

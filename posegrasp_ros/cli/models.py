@@ -6,8 +6,8 @@ import argparse
 import math
 from pathlib import Path
 
-from posegrasp_ros import option_types
-from posegrasp_ros.commands.options import (
+from posegrasp_ros.cli import option_types
+from posegrasp_ros.cli.options import (
     DONE,
     command,
     model_option,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from posegrasp_ros import option_types
-from posegrasp_ros.commands.options import (
+from posegrasp_ros.cli import option_types
+from posegrasp_ros.cli.options import (
     DONE,
     command,
     estimator_option,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from posegrasp_ros import option_types
+from posegrasp_ros.cli import option_types
 from posegrasp_ros.estimation.create import ESTIMATORS
 from posegrasp_ros.grasping.gripper import DEFAULT_GRIPPER, shipped_grippers
 from posegrasp_ros.runtime.resources import SHIPPED_MODELS, model_folder

@@ -62,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(arguments: list[str] | None) -> int:
     # Imported here: it takes a second or two, in which Ctrl-C shall end us in one line as at any other time.
-    from posegrasp_ros.commands.parser import command_line, log_in_lines
+    from posegrasp_ros.cli.parser import command_line, log_in_lines
 
     log_in_lines()
     options = command_line().parse_args(arguments)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from posegrasp_ros import option_types
-from posegrasp_ros.commands.options import DONE, command, gripper_option
+from posegrasp_ros.cli import option_types
+from posegrasp_ros.cli.options import DONE, command, gripper_option
 from posegrasp_ros.runtime.console import show
 
 EXAMPLES = """Examples:

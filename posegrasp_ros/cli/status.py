@@ -6,7 +6,7 @@ import argparse
 import shutil
 from pathlib import Path
 
-from posegrasp_ros.commands.options import DONE, GATE_FAILED, command
+from posegrasp_ros.cli.options import DONE, GATE_FAILED, command
 from posegrasp_ros.runtime.console import show, show_json
 
 ABOUT = """Reads the model folders, the runs and the ledger (baselines.yaml) below a folder, and tells of each

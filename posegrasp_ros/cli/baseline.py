@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from posegrasp_ros.commands.options import DONE, command
+from posegrasp_ros.cli.options import DONE, command
 from posegrasp_ros.metrics.baselines.ledger import METRIC_UNITS
 from posegrasp_ros.runtime.console import show
 

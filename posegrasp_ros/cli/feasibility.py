@@ -9,8 +9,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from posegrasp_ros import option_types
-from posegrasp_ros.commands.options import DONE, command, gripper_option, symmetry_options
+from posegrasp_ros.cli import option_types
+from posegrasp_ros.cli.options import DONE, command, gripper_option, symmetry_options
 from posegrasp_ros.grasping.gripper import DEFAULT_GRIPPER
 from posegrasp_ros.runtime.console import show
 from posegrasp_ros.runtime.cpu import usable_cpus
