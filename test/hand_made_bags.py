@@ -7,7 +7,6 @@ import numpy as np
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 from posegrasp_ros.datasets.bag_messages import STANDARD_TYPES
-from posegrasp_ros.datasets.bag_reader import BagFrame
 from posegrasp_ros.datasets.bag_writer import (
     make_camera_info,
     make_depth_image,
@@ -15,6 +14,7 @@ from posegrasp_ros.datasets.bag_writer import (
     new_message,
     pose_parts,
 )
+from posegrasp_ros.datasets.frame import BagFrame
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.transforms import look_at, make_transform, rotation_from_vector
 

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from hand_made_bags import CAMERA, MS, SECOND, HandMade
 
-from posegrasp_ros.datasets.bag_reader import BagError, BagReader, BagTopics
+from posegrasp_ros.datasets.bag_messages import BagError
+from posegrasp_ros.datasets.bag_reader import BagReader
+from posegrasp_ros.datasets.bag_topics import BagTopics
 from posegrasp_ros.geometry.transforms import make_transform
 
 P = np.array([[55.0, 0, 30, 0], [0, 55, 22, 0], [0, 0, 1, 0]])

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from hand_made_bags import SECOND, HandMade, frames
 
-from posegrasp_ros.datasets.bag_reader import BagError, BagReader, BagTopics, BagWriter, read_frames
-from posegrasp_ros.datasets.bag_writer import DEPTH_TOPIC
+from posegrasp_ros.datasets.bag_messages import BagError
+from posegrasp_ros.datasets.bag_reader import BagReader, read_frames
+from posegrasp_ros.datasets.bag_topics import BagTopics
+from posegrasp_ros.datasets.bag_writer import DEPTH_TOPIC, BagWriter
 
 
 def test_depth_comes_back_where_its_topic_is_asked_for(tmp_path):

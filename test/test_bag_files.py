@@ -17,8 +17,9 @@ from rosbags.rosbag1 import Writer as Ros1Writer
 from rosbags.rosbag2 import StoragePlugin
 from rosbags.typesys import Stores, get_typestore
 
-from posegrasp_ros.datasets.bag_messages import STANDARD_TYPES
-from posegrasp_ros.datasets.bag_reader import BagError, BagReader, BagTopics, read_frames
+from posegrasp_ros.datasets.bag_messages import STANDARD_TYPES, BagError
+from posegrasp_ros.datasets.bag_reader import BagReader, read_frames
+from posegrasp_ros.datasets.bag_topics import BagTopics
 from posegrasp_ros.datasets.bag_writer import make_camera_info, make_header, new_message
 
 NO_BASE = BagTopics(base_frame=None)

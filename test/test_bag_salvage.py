@@ -14,9 +14,10 @@ from mcap.records import Chunk
 from mcap.stream_reader import StreamReader
 from rosbags.rosbag2 import CompressionMode, StoragePlugin
 
-from posegrasp_ros.datasets.bag_messages import STANDARD_TYPES
-from posegrasp_ros.datasets.bag_reader import BagError, BagReader, BagTopics, BagWriter, read_frames
-from posegrasp_ros.datasets.bag_writer import make_camera_info, make_header, new_message
+from posegrasp_ros.datasets.bag_messages import STANDARD_TYPES, BagError
+from posegrasp_ros.datasets.bag_reader import BagReader, read_frames
+from posegrasp_ros.datasets.bag_topics import BagTopics
+from posegrasp_ros.datasets.bag_writer import BagWriter, make_camera_info, make_header, new_message
 
 
 @pytest.fixture(scope='module')

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from hand_made_bags import BASE_FROM_CAMERA, MS, SECOND, TRUTH, HandMade, frames
 
-from posegrasp_ros.datasets.bag_reader import BagReader, BagTopics, BagWriter, read_frames
-from posegrasp_ros.datasets.bag_writer import make_header, new_message, pose_parts
+from posegrasp_ros.datasets.bag_reader import BagReader, read_frames
+from posegrasp_ros.datasets.bag_topics import BagTopics
+from posegrasp_ros.datasets.bag_writer import BagWriter, make_header, new_message, pose_parts
 from posegrasp_ros.geometry.transforms import make_transform, rotation_from_vector
 
 

@@ -9,7 +9,10 @@ import pytest
 from hand_made_bags import BASE_FROM_CAMERA, CAMERA, IMAGE, SECOND, TRUTH, HandMade, frames
 from rosbags.rosbag2 import CompressionMode, StoragePlugin
 
-from posegrasp_ros.datasets.bag_reader import BagError, BagReader, BagTopics, BagWriter, read_frames
+from posegrasp_ros.datasets.bag_messages import BagError
+from posegrasp_ros.datasets.bag_reader import BagReader, read_frames
+from posegrasp_ros.datasets.bag_topics import BagTopics
+from posegrasp_ros.datasets.bag_writer import BagWriter
 from posegrasp_ros.geometry.transforms import make_transform
 
 

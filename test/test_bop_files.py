@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from posegrasp_ros.datasets.bag_reader import BagWriter
+from posegrasp_ros.datasets.bag_writer import BagWriter
 from posegrasp_ros.datasets.bop_dataset import BopDatasetError, BopReader, is_bop_dataset
 from posegrasp_ros.datasets.frame import BagFrame
 from posegrasp_ros.datasets.frame_sources import SourceOptions, open_sources

@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from posegrasp_ros.cli.main import main
-from posegrasp_ros.datasets.bag_reader import BagWriter, read_frames
+from posegrasp_ros.datasets.bag_reader import read_frames
+from posegrasp_ros.datasets.bag_writer import BagWriter
 from posegrasp_ros.estimation.model_card import write_card
 from posegrasp_ros.runtime.resources import resource_path
 

@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 
 from posegrasp_ros.datasets import bag_writer as bag_writer
-from posegrasp_ros.datasets.bag_reader import BagError, BagFrame, BagTopics, BagWriter
+from posegrasp_ros.datasets.bag_messages import BagError
+from posegrasp_ros.datasets.bag_topics import BagTopics
+from posegrasp_ros.datasets.bag_writer import BagWriter
+from posegrasp_ros.datasets.frame import BagFrame
 from posegrasp_ros.datasets.frame_sources import SourceOptions
 from posegrasp_ros.datasets.paint_over import paint_over
 from posegrasp_ros.datasets.photographs import PhotographReader

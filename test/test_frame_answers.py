@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from conftest import simulated_frames
 
-from posegrasp_ros.datasets.bag_reader import BagWriter
+from posegrasp_ros.datasets.bag_writer import BagWriter
 from posegrasp_ros.datasets.frame import BagFrame
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.estimation.pose_estimate import Estimation, PoseEstimate

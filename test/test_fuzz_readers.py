@@ -21,7 +21,8 @@ from rosbags.rosbag2 import CompressionMode, StoragePlugin
 from rosbags.typesys import Stores, get_typestore
 
 from posegrasp_ros.datasets.bag_messages import BagMessages
-from posegrasp_ros.datasets.bag_reader import BagReader, BagTopics
+from posegrasp_ros.datasets.bag_reader import BagReader
+from posegrasp_ros.datasets.bag_topics import BagTopics
 from posegrasp_ros.datasets.bag_writer import make_camera_info, make_header
 from posegrasp_ros.datasets.bop_dataset import BopReader
 from posegrasp_ros.datasets.ground_truth_file import read_ground_truth

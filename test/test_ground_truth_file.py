@@ -3,7 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from posegrasp_ros.datasets.bag_reader import BagError, BagFrame, BagReader, BagTopics, BagWriter
+from posegrasp_ros.datasets.bag_messages import BagError
+from posegrasp_ros.datasets.bag_reader import BagReader
+from posegrasp_ros.datasets.bag_topics import BagTopics
+from posegrasp_ros.datasets.bag_writer import BagWriter
+from posegrasp_ros.datasets.frame import BagFrame
 from posegrasp_ros.datasets.frame_sources import SourceOptions, open_sources
 from posegrasp_ros.datasets.ground_truth import Truths
 from posegrasp_ros.datasets.ground_truth_file import GroundTruthError, read_ground_truth

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import yaml
 
-from posegrasp_ros.datasets.bag_reader import BagError, BagFrame, BagWriter
+from posegrasp_ros.datasets.bag_messages import BagError
+from posegrasp_ros.datasets.bag_writer import BagWriter
+from posegrasp_ros.datasets.frame import BagFrame
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.ros.graph import NODES
 from posegrasp_ros.runtime.errors import BadInput

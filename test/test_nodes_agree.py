@@ -11,8 +11,9 @@ from geometry_msgs.msg import PoseStamped
 from ros_harness import running
 from sensor_msgs.msg import CameraInfo, Image
 
-from posegrasp_ros.datasets.bag_reader import BagTopics, BagWriter, read_frames
-from posegrasp_ros.datasets.bag_writer import DEPTH_TOPIC
+from posegrasp_ros.datasets.bag_reader import read_frames
+from posegrasp_ros.datasets.bag_topics import BagTopics
+from posegrasp_ros.datasets.bag_writer import DEPTH_TOPIC, BagWriter
 from posegrasp_ros.datasets.frame_sources import SourceOptions
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.evaluation.bag_evaluation import EvaluateOptions, evaluate_bags

@@ -26,7 +26,8 @@ def installed(site: Path) -> Path:
 
 def ask(site: Path) -> subprocess.CompletedProcess:
     """What a fresh interpreter with this folder on its path finds."""
-    code = "from posegrasp_ros.runtime.resources import resource_path; print(resource_path('config/baselines.yaml'))"
+    code = ('from posegrasp_ros.runtime.resources import resource_path\n'
+            "print(resource_path('config/baselines.yaml'))")
     return subprocess.run([sys.executable, '-S', '-c', code], cwd=site, capture_output=True, text=True)
 
 

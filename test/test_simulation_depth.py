@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from posegrasp_ros.datasets.bag_reader import BagReader, BagTopics, read_frames
+from posegrasp_ros.datasets.bag_reader import BagReader, read_frames
+from posegrasp_ros.datasets.bag_topics import BagTopics
 from posegrasp_ros.datasets.bag_writer import DEPTH_TOPIC
 from posegrasp_ros.geometry.mesh import load_mesh
 from posegrasp_ros.runtime.resources import resource_path

@@ -22,7 +22,7 @@ from posegrasp_ros.metrics.pick_metrics import SCHEMA as PICKS_SCHEMA
 from posegrasp_ros.metrics.pick_metrics import Attempt, conditions_of, summarise
 from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport
-from posegrasp_ros.project_status.project_files import FEASIBILITY_SCHEMA, ProjectError, read_project
+from posegrasp_ros.project_status.project_files import FEASIBILITY, ProjectError, read_project
 from posegrasp_ros.project_status.project_gates import Status, statuses
 from posegrasp_ros.runs.provenance import describe_model
 
@@ -67,7 +67,7 @@ class ProjectFolder:
                 {'name': 'tilt between the pads', 'unit': 'rad', 'limit': 0.2}]
         reason = {'name': 'success', 'holds': holds, 'text': '91.0 % are expected.'}
         self.write('study', {
-            'schema': FEASIBILITY_SCHEMA, 'object': {'name': 'box', 'size_m': [0.12, 0.06, 0.045]},
+            'schema': FEASIBILITY, 'object': {'name': 'box', 'size_m': [0.12, 0.06, 0.045]},
             'gripper': {'name': 'panda'}, 'requirements': needs,
             'required': {'no_grasp_reason': no_grasp, 'gripper_axes': axes},
             'verdict': {'word': word, 'reasons': [reason], 'changes': [{'name': 'nearer camera'}]},
@@ -325,7 +325,7 @@ def test_broken_summaries_are_told_and_those_of_others_passed_over(project):
     for name, text in (('broken', '{'), ('foreign', '{"schema": "other/1"}'),
                        ('old', '{"schema": "posegrasp.picks/1", "provenance": {}}'),
                        ('lacking', '{"schema": "posegrasp.summary/1", "provenance": {}}'),
-                       ('void', json.dumps({'schema': FEASIBILITY_SCHEMA, 'provenance': None, 'verdict': {}}))):
+                       ('void', json.dumps({'schema': FEASIBILITY, 'provenance': None, 'verdict': {}}))):
         (project.path / 'runs' / name).mkdir()
         (project.path / 'runs' / name / 'summary.json').write_text(text)
     told = [Path(problem.split(':')[0]).parent.name for problem in read_project(project.path).problems]

@@ -50,9 +50,9 @@ def write_run(folder: Path, frames: int = 30, **provenance) -> Path:
 
 # Processes that have imported what takes its time already: to start one costs next to nothing.
 PROCESSES = get_context('forkserver')
-PROCESSES.set_forkserver_preload(['pytest', 'posegrasp_ros.cli.main', 'posegrasp_ros.metrics.baselines.ledger_file',
-                                  'posegrasp_ros.metrics.run', 'posegrasp_ros.runs.finished_run',
-                                  'posegrasp_ros.monitoring.run_keeper'])
+PROCESSES.set_forkserver_preload(['pytest', 'posegrasp_ros.cli.main',
+                                  'posegrasp_ros.metrics.baselines.ledger_file', 'posegrasp_ros.metrics.run',
+                                  'posegrasp_ros.runs.finished_run', 'posegrasp_ros.monitoring.run_keeper'])
 
 
 def add(run: Path, ledger: Path, name: str) -> None:

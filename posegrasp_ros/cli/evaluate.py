@@ -150,7 +150,7 @@ def _options(card, options: argparse.Namespace):
 
 def _source(options: argparse.Namespace):
     """How the recordings are read."""
-    from posegrasp_ros.datasets.bag_reader import BagTopics
+    from posegrasp_ros.datasets.bag_topics import BagTopics
     from posegrasp_ros.datasets.frame_sources import SourceOptions
 
     topics = BagTopics(options.image_topic, options.camera_info_topic, options.ground_truth_topic,

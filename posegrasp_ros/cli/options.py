@@ -50,7 +50,7 @@ def gripper_option(parser: argparse.ArgumentParser) -> None:
 
 
 def symmetry_options(parser: argparse.ArgumentParser) -> None:
-    """``--symmetry-axis`` and ``--symmetry-half-turn``, see :func:`posegrasp_ros.geometry.mesh.declared_symmetry`."""
+    """``--symmetry-axis`` and ``--symmetry-half-turn``, see :func:`declared_symmetry`."""
     parser.add_argument('--symmetry-axis', choices='xyz',
                         help="the mesh's axis about which every turn looks the same, as a can has")
     parser.add_argument('--symmetry-half-turn', choices='xyz', action='append', default=[],

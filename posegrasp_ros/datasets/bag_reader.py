@@ -11,7 +11,6 @@ import numpy as np
 
 from posegrasp_ros.datasets.bag_messages import BagError, BagMessage, BagMessages
 from posegrasp_ros.datasets.bag_topics import TF, BagTopics, are_neighbours, guess_topics, poses_listing
-from posegrasp_ros.datasets.bag_writer import BagWriter
 from posegrasp_ros.datasets.frame import BagFrame, PackedFrame
 from posegrasp_ros.datasets.ground_truth import TOLERANCE_MS, Truths
 from posegrasp_ros.datasets.message_fields import pose_of, stamp_of
@@ -23,8 +22,6 @@ from posegrasp_ros.sensing.camera_info_join import WAIT_NS as INFO_WAIT_NS
 from posegrasp_ros.sensing.camera_info_join import CameraInfoJoin
 from posegrasp_ros.sensing.depth_buffer import SLOP_MS, DepthImages
 from posegrasp_ros.sensing.packed_image import BitDepth, PackedImage
-
-__all__ = ['BagError', 'BagFrame', 'BagReader', 'BagTopics', 'BagWriter', 'read_frames']
 
 # An image waits so long, in the bag's time, for messages of its stamp; and no more images than this wait at once.
 WAIT_NS = 500_000_000
@@ -54,9 +51,9 @@ class _Waiting(NamedTuple):
 class BagReader:
     """Joins a recording's images with camera_info, ground truth and /tf by their stamps.
 
-    camera_info is joined as :class:`posegrasp_ros.sensing.camera_info_join.CameraInfoJoin` says; ground truth is that
+    camera_info is joined as :class:`CameraInfoJoin` says; ground truth is that
     of the same stamp, else the nearest within a tolerance, where several messages of a stamp are as many objects;
-    depth that of the same stamp, else the nearest within :data:`posegrasp_ros.sensing.depth_buffer.SLOP_MS`. A message
+    depth that of the same stamp, else the nearest within :data:`SLOP_MS`. A message
     that cannot be used never ends the reading: its frame says why. An image with the stamp of another is left
     out. Where the clock was set back, nothing of before is joined with what comes after.
 

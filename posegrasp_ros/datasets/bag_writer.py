@@ -16,7 +16,7 @@ from posegrasp_ros.geometry.transforms import quaternion_from_matrix
 from posegrasp_ros.sensing.images import encode_jpeg
 
 if TYPE_CHECKING:
-    from posegrasp_ros.datasets.bag_reader import BagFrame
+    from posegrasp_ros.datasets.frame import BagFrame
     from posegrasp_ros.geometry.camera import Camera
 
 CAMERA_FRAME = 'camera_optical_frame'

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from posegrasp_ros.datasets.bag_reader import JUMP_NS, BagError, BagReader
+from posegrasp_ros.datasets.bag_messages import BagError
+from posegrasp_ros.datasets.bag_reader import JUMP_NS, BagReader
 from posegrasp_ros.datasets.bag_topics import BagTopics
 from posegrasp_ros.datasets.bop_dataset import BopReader, is_bop_dataset
 from posegrasp_ros.datasets.frame import Undecoded

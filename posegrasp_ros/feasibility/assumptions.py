@@ -29,10 +29,10 @@ def assumptions_of(cell: Cell) -> list[str]:
         f'A pixel is off by {imaging.noise.read:g} of 255 grey levels (standard deviation), the lens blurs by '
         f'{imaging.blur_px:g} pixels; its distortion is taken out of the images.',
         f"A good estimator's errors are {above} times those of the Cramér-Rao bound.",
-        f'The focal length is calibrated to {formatting.quantity(calibration.focal_share, "1")}, the camera\'s place '
-        f'to {formatting.quantity(calibration.mount_m, "m")} and {formatting.quantity(calibration.mount_rad, "rad")} '
-        'about each axis. What is left of that is the same in every picture of one cell: one cell lies above the '
-        'figures, another below.',
+        f'The focal length is calibrated to {formatting.quantity(calibration.focal_share, "1")}, the camera\'s '
+        f'place to {formatting.quantity(calibration.mount_m, "m")} and '
+        f'{formatting.quantity(calibration.mount_rad, "rad")} about each axis. What is left of '
+        'that is the same in every image of one cell: one cell lies above the figures, another below.',
         f'Picks are simulated: friction {FRICTION:g} between pads and object, density {DENSITY_KG_M3:g} kg/m³; '
         'lifted means lifted, shaken along three axes and held.',
     ]

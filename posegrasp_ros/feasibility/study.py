@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from posegrasp_ros.feasibility import SCHEMA
 from posegrasp_ros.feasibility.alternatives import Alternative, Planned, nothing_helps, try_changes
 from posegrasp_ros.feasibility.assumptions import assumptions_of, camera_to_dict
 from posegrasp_ros.feasibility.attainable.attainable_accuracy import AttainableAccuracy, ViewBound
@@ -29,6 +28,7 @@ from posegrasp_ros.feasibility.required.verification import VerifiedLevel, verif
 from posegrasp_ros.feasibility.sight import look
 from posegrasp_ros.feasibility.timing import Timing
 from posegrasp_ros.feasibility.verdict import Reason, judge, reasons_of
+from posegrasp_ros.runs.summary_schemas import FEASIBILITY
 
 # Far from any seed of the picks that the model is fitted to.
 VERIFICATION_SEED = 40_000
@@ -60,7 +60,7 @@ class Study:
     """All that was found.
 
     :param outlook: over the attainable accuracy's views
-    :param margin: see :func:`posegrasp_ros.feasibility.expected_success.error_margin`; None also where no grasp fits
+    :param margin: see :func:`error_margin`; None also where no grasp fits
     :param alternatives: changed cells, best first
     """
 
@@ -97,7 +97,7 @@ class Study:
         """What the summary says of it, plain values."""
         card = self.cell.named.card
         return {
-            'schema': SCHEMA, 'complete': True,
+            'schema': FEASIBILITY, 'complete': True,
             'object': {'name': self.cell.named.name, 'size_m': [float(side) for side in self.cell.mesh.extents],
                        'model': {'sha256': card.network_sha256} if card else None},
             'gripper': {'name': self.cell.gripper.name, 'max_opening_m': self.cell.gripper.max_opening_m},

@@ -132,8 +132,8 @@ def _orientation_reasons(attainable: AttainableAccuracy, needs: Needs) -> list[R
     if share > allowed + 1e-9:
         alike = '; '.join(each.text for each in attainable.ambiguities if not each.is_harmless)
         return [Reason('orientation', False, share, allowed, '1',
-                       f'In {formatting.quantity(share, "1")} of the views the image does not tell which way round '
-                       f'the object is: {alike}.')]
+                       f'In {formatting.quantity(share, "1")} of the views the image does not tell which way '
+                       f'round the object is: {alike}.')]
     but = f', but for {formatting.quantity(share, "1")} of the views' if share else ''
     told = Reason('orientation', True, share, allowed, '1', f'The image tells which way round the object is{but}.')
     twins = [each for each in attainable.ambiguities if each.kind in TWINS and each.twin_share]
@@ -156,4 +156,5 @@ def _worth_reason(worth: dict, figures: Figures) -> Reason:
     return Reason('worth', success >= pays['value'], success, pays['value'], '1',
                   f'It pays from {formatting.quantity(pays["value"], "1")} success on '
                   f'{formatting.interval(pays["interval"], "1")} {watched}; '
-                  f'{formatting.quantity(success, "1")} are expected.', decides=figures.ideal < pays['interval'][0])
+                  f'{formatting.quantity(success, "1")} are expected.',
+                  decides=figures.ideal < pays['interval'][0])

@@ -22,9 +22,8 @@ from posegrasp_ros.metrics.pose.instance_matching import (
     nearest_instance,
 )
 from posegrasp_ros.metrics.pose.pose_errors import NOT_FOUND, STATED_NEED, ErrorTarget, PoseErrors
-from posegrasp_ros.metrics.stage_report import STAGES, StageReport
+from posegrasp_ros.metrics.stage_report import SET_BACK_NS, STAGES, StageReport
 from posegrasp_ros.metrics.summary import summarise
-from posegrasp_ros.monitoring.liveness import SET_BACK_NS
 
 # Video frames this close together show the same thing: a block of them is what the bootstrap draws. A recording of
 # one frame a scene, a second or more apart, has one frame a block: there, and only there, a block is a scene.
@@ -95,7 +94,7 @@ class RunMetrics:
     :param ledger: what the metrics are compared with; None for no verdicts
     :param block_s: frames within such a stretch of time are drawn together
     :param pose_check: tells for each pose whether the grasp that was planned with it tolerates its error, such as
-        :meth:`posegrasp_ros.grasping.robustness.pose_check.PoseCheck.holds`; None holds every pose against the stated need
+        :meth:`PoseCheck.holds`; None holds every pose against the stated need
     """
 
     def __init__(self, target: ErrorTarget | None = None, ledger: Ledger | None = None, block_s: float = BLOCK_S,

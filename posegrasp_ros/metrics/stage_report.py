@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from posegrasp_ros.runtime.errors import quoted
 
 STAGES = ('perception', 'planning', 'execution')
+SET_BACK_NS = 1_000_000_000
+"""Images older than the newest by less are late; by more, the clock was set back."""
 # What a report tells in words; all else that it tells are numbers.
 WORDS = ('weakest_direction', 'grasp', 'model', 'problem')
 

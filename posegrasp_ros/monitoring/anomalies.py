@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from posegrasp_ros.monitoring.liveness import OK, SET_BACK_NS, WARN, Health
+from posegrasp_ros.metrics.stage_report import SET_BACK_NS
+from posegrasp_ros.monitoring.liveness import OK, WARN, Health
 
 # How long after it happened something is still a warning.
 NEWS_S = 10.0

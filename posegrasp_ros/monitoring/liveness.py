@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from posegrasp_ros.metrics.stage_report import STAGES, StageReport
+from posegrasp_ros.metrics.stage_report import SET_BACK_NS, STAGES, StageReport
 
 OK, WARN, ERROR, STALE = 'ok', 'warn', 'error', 'stale'
-# Images that are older by less are late; by more, time was set back.
-SET_BACK_NS = 1_000_000_000
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from posegrasp_ros.monitoring.liveness import SET_BACK_NS
+from posegrasp_ros.metrics.stage_report import SET_BACK_NS
 
 # Of each such stretch the newest image is remembered.
 STRETCH_S = 0.5

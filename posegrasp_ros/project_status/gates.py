@@ -13,7 +13,7 @@ from typing import NamedTuple
 from posegrasp_ros.metrics import formatting, pick_metrics, summary
 from posegrasp_ros.metrics.baselines.ledger import Ledger
 from posegrasp_ros.project_status.project_files import (
-    FEASIBILITY_SCHEMA,
+    FEASIBILITY,
     LEDGER_NAME,
     ModelFolder,
     Project,
@@ -148,5 +148,5 @@ def newest_study(project: Project, model: ModelFolder | None, name: str = '') ->
 
     :param name: of the object, where there is no model
     """
-    return next((run for run in project.runs if run.schema == FEASIBILITY_SCHEMA and run.is_complete
+    return next((run for run in project.runs if run.schema == FEASIBILITY and run.is_complete
                  and (model.is_object_of(run) if model else run.summary['object'].get('name') == name)), None)

@@ -12,11 +12,10 @@ from typing import NamedTuple
 import numpy as np
 
 from posegrasp_ros.estimation.model_card import CARD_NAME, ModelCard, load_model_card
-from posegrasp_ros.feasibility import SCHEMA as FEASIBILITY_SCHEMA
 from posegrasp_ros.metrics.baselines.ledger import Ledger, load_ledger
 from posegrasp_ros.runs.folder import SUMMARY_NAME
 from posegrasp_ros.runs.state import partial_because
-from posegrasp_ros.runs.summary_schemas import SCHEMAS, summary_problem
+from posegrasp_ros.runs.summary_schemas import FEASIBILITY, SCHEMAS, summary_problem
 from posegrasp_ros.runtime.data_files import read_json
 from posegrasp_ros.runtime.errors import BadInput
 from posegrasp_ros.runtime.file_hash import sha256_of
@@ -123,7 +122,7 @@ class ModelFolder:
 
     def is_object_of(self, run: Run) -> bool:
         """Whether a run is about the same object, with whatever model."""
-        if run.schema == FEASIBILITY_SCHEMA:
+        if run.schema == FEASIBILITY:
             studied = run.summary['object']
             # The study of a model tells its name; that of a bare mesh has nothing but its size in common.
             is_other = studied.get('model') and studied.get('name') != self._name

@@ -15,7 +15,7 @@ from posegrasp_ros.project_status.planning_gates import (
     held_out_gate,
     requirement_gate,
 )
-from posegrasp_ros.project_status.project_files import FEASIBILITY_SCHEMA, Project
+from posegrasp_ros.project_status.project_files import FEASIBILITY, Project
 from posegrasp_ros.project_status.run_gates import real_footage_gate, regression_gate, simulation_gate
 
 SCHEMA = 'posegrasp.status/1'
@@ -81,7 +81,7 @@ def statuses(project: Project) -> list[Status]:
     """Of every model in the project, and of every object that was studied and has none; at least one."""
     subjects = [(model.card.name if model.card else model.folder.name,
                  Subject(project, model, newest_study(project, model))) for model in project.models]
-    unmodelled = {run.summary['object'].get('name', '') for run in project.runs if run.schema == FEASIBILITY_SCHEMA
+    unmodelled = {run.summary['object'].get('name', '') for run in project.runs if run.schema == FEASIBILITY
                   and not any(model.is_object_of(run) for model in project.models)}
     subjects += [(name, Subject(project, None, newest_study(project, None, name))) for name in sorted(unmodelled)]
     return [_status(name, subject) for name, subject in subjects or [('', Subject(project, None, None))]]

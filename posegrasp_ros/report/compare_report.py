@@ -49,10 +49,12 @@ def _conclusion(comparison: dict, name: str, headline: str) -> str:
     found = next((each for each in comparison['differences']
                   if each['run'] == name and each['metric'] == headline), None)
     if found is None:
-        return f'{name} and {reference} have no {formatting.label(headline)} in common: neither can be called better.'
+        return (f'{name} and {reference} have no {formatting.label(headline)} in common: '
+                'neither can be called better.')
     verdict = {'better': f'is better than {reference}', 'worse': f'is worse than {reference}',
                'inconclusive': f'cannot be told from {reference}'}[found['verdict']]
-    text = f'{name} {verdict}: {formatting.label(headline)} {formatting.difference(found["difference"], found["unit"])}'
+    difference = formatting.difference(found['difference'], found['unit'])
+    text = f'{name} {verdict}: {formatting.label(headline)} {difference}'
     if found['interval']:
         text += f', 95 % interval {formatting.interval(found["interval"], found["unit"])}'
     if not found['is_paired']:

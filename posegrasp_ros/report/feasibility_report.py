@@ -147,7 +147,8 @@ def tolerance_curves(required: dict) -> list[dict]:
         for unit, what in (('m', 'Shift along the axes'), ('rad', 'Turn about the axes')):
             axes = [axis for axis in required[key] if axis['unit'] == unit and axis['curve']]
             if axes:
-                plots.append({'title': f'{what} {whose}', 'unit': formatting.shown_unit(unit), **_lines(axes, unit)})
+                plots.append({'title': f'{what} {whose}', 'unit': formatting.shown_unit(unit),
+                              **_lines(axes, unit)})
     return plots
 
 

@@ -12,7 +12,7 @@ TEMPLATES = Path(__file__).parent / 'templates'
 
 
 def render_page(template: str, **values) -> str:
-    """One of our templates, filled in; what it shows of numbers it takes from :mod:`posegrasp_ros.metrics.formatting`."""
+    """One of our templates, filled in; what it shows of numbers it takes from :mod:`formatting`."""
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True,
                                      lstrip_blocks=True, undefined=jinja2.StrictUndefined)
     environment.globals['formatting'] = formatting

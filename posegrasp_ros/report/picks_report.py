@@ -94,7 +94,8 @@ def _gain_rows(summary: dict) -> list[str]:
                          formatting.quantity(level['told']['rate'], '1'),
                          formatting.quantity(level['not_told']['rate'], '1'),
                          formatting.quantity(level['quality']['rate'], '1'),
-                         formatting.quantity(level['gain'], '1'), formatting.interval(level['gain_interval'], '1')])
+                         formatting.quantity(level['gain'], '1'),
+                         formatting.interval(level['gain_interval'], '1')])
     return aligned(rows) if len(rows) > 1 else []
 
 

@@ -118,7 +118,8 @@ def _stage_rows(summary: dict) -> list[str]:
     rows = [['stage', 'inputs', 'answered', 'coverage', 'p50 ms', 'p95 ms', 'p99 ms']]
     for name, stage in summary['stages'].items():
         if stage['inputs']:
-            times = [formatting.number((stage['latency_ms'] or {}).get(key), 'ms') for key in ('p50', 'p95', 'p99')]
+            latency_ms = stage['latency_ms'] or {}
+            times = [formatting.number(latency_ms.get(key), 'ms') for key in ('p50', 'p95', 'p99')]
             rows.append([name, str(stage['inputs']), str(stage['answered']),
                          formatting.quantity(stage['coverage'], '1'), *times])
     return aligned(rows)

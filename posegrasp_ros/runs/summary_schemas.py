@@ -6,11 +6,13 @@ from typing import Any
 
 import jsonschema
 
-from posegrasp_ros.feasibility import SCHEMA as FEASIBILITY
 from posegrasp_ros.metrics import pick_metrics, summary
 from posegrasp_ros.metrics.baselines.ledger import METRIC_UNITS
 from posegrasp_ros.metrics.formatting import SHOWN_UNITS
 from posegrasp_ros.metrics.stage_report import STAGES
+
+FEASIBILITY = 'posegrasp.feasibility/1'
+"""Schema of a feasibility study's summary; here, where reading it takes no simulator."""
 
 
 def _object(required: dict[str, Any], **optional: Any) -> dict[str, Any]:

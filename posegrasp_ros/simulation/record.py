@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from posegrasp_ros.datasets.bag_reader import BagFrame
 from posegrasp_ros.datasets.bag_writer import BagWriter
+from posegrasp_ros.datasets.frame import BagFrame
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.runs.provenance import SIMULATED
 from posegrasp_ros.runtime.errors import BadInput

@@ -138,7 +138,7 @@ INPUT_DEFAULTS: dict[str, dict[str, Any]] = {
 def read_parameters(decoder: Fields, families: dict[str, dict[str, Parameter]]) -> tuple[str, dict[str, Any]]:
     """Family and parameters of a card's ``decoder`` section.
 
-    :raises posegrasp_ros.runtime.errors.BadInput: on an unknown family, a wrong value, or a field that the family has not
+    :raises BadInput: on an unknown family, a wrong value, or a field that the family has not
     """
     family = decoder.one_of('family', tuple(families))
     parameters = families[family]

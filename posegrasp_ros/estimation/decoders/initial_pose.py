@@ -38,7 +38,7 @@ class CoarsePose:
     """One object that a network found.
 
     :param pose: (4, 4) camera_from_object, metres
-    :param covariance: (6, 6) in the camera frame, as in :class:`posegrasp_ros.estimation.pose_estimate.PoseEstimate`
+    :param covariance: (6, 6) in the camera frame, as in :class:`PoseEstimate`
     :param figures: what the score is made of: ``heat`` (the network's own confidence, 0 to 1),
         ``inlier_share`` and ``log_residual`` of the correspondences
     :param seen: which parts are not hidden, where the network tells

@@ -37,7 +37,7 @@ class PixelNoise:
 
 
 def pixel_jacobian(points_camera: np.ndarray, camera: Camera, origin_camera: np.ndarray) -> np.ndarray:
-    """(N, 2, 6) how the pixels of points move with the pose, see :func:`posegrasp_ros.geometry.transforms.perturb`.
+    """(N, 2, 6) how the pixels of points move with the pose, see :func:`perturb`.
 
     :param points_camera: (N, 3) of the object, camera frame, metres
     :param camera: without distortion

@@ -19,7 +19,7 @@ from posegrasp_ros.simulation.object_renderer import ObjectImage
 BLUR_PX = 0.6
 """Standard deviation of a decent lens' blur."""
 SHARP_COSINE = float(np.cos(np.radians(30)))
-"""Normals that differ by more across two pixels make an edge, as in :mod:`posegrasp_ros.estimation.refinement.edges`."""
+"""Normals that differ by more across two pixels make an edge, as in :mod:`edges`."""
 STEP_SHARE = 0.04
 """Of the object's depth range in the image and more: a step in depth, its nearer side a contour."""
 AMBIENT, DIFFUSE = 0.45, 0.55

@@ -29,7 +29,7 @@ class GraspTrial:
     """What one pick with a known error came to.
 
     :param grasp: number of the grasp in its set; None where the planner had none to try
-    :param tcp_delta: (6,) how far the object was off, see :class:`posegrasp_ros.grasping.robustness.tolerance.Tolerance`
+    :param tcp_delta: (6,) how far the object was off, see :class:`Tolerance`
     """
 
     grasp: int | None

@@ -122,7 +122,7 @@ def grasp_number(planner: GraspPlanner, name: str) -> int:
 
 
 def tcp_deltas(base_from_object: np.ndarray, base_from_tcp: np.ndarray, deltas: np.ndarray) -> np.ndarray:
-    """(N, 6) disturbances of a pose, as :func:`posegrasp_ros.geometry.transforms.perturb` has them, seen from the TCP.
+    """(N, 6) disturbances of a pose, as :func:`perturb` has them, seen from the TCP.
 
     See :class:`posegrasp_ros.grasping.robustness.tolerance.Tolerance`; exact for turns of any size.
 

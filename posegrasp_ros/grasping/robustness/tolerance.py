@@ -127,7 +127,7 @@ def spread_directions(count: int) -> np.ndarray:
 def tcp_from_base_delta(base_from_object: np.ndarray, base_from_tcp: np.ndarray) -> np.ndarray:
     """Maps a disturbance of the object's pose to ``tcp_delta`` (see :class:`Tolerance`).
 
-    A pose disturbed by :func:`posegrasp_ros.geometry.transforms.perturb` shifts the object's origin and turns the object
+    A pose disturbed by :func:`perturb` shifts the object's origin and turns the object
     about it, so the point at the TCP is shifted by the turn as well.
 
     :param base_from_object: (4, 4)

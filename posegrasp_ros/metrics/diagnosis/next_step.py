@@ -99,7 +99,8 @@ def _figures(item: dict) -> str:
     """Such as ``12.0 mm where at most 10.0 mm is needed``."""
     bounds = {'lower_is_better': 'at most', 'higher_is_better': 'at least', 'on_target': 'within'}
     needed = formatting.target(item['reference'], item['tolerance'], item['unit'])
-    return f'{formatting.quantity(item["value"], item["unit"])} where {bounds[item["direction"]]} {needed} is needed'
+    found = formatting.quantity(item['value'], item['unit'])
+    return f'{found} where {bounds[item["direction"]]} {needed} is needed'
 
 
 def _share_of_losses(count: int, losses: dict) -> str:

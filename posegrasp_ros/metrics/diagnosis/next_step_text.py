@@ -25,7 +25,8 @@ def _goal(headline: dict, need: dict | None, block_s: float) -> str:
         return ('Nothing tells yet how good the poses are: that takes ground truth, or a robot that reports how '
                 'its picks went.')
     name = formatting.label(headline['name'])
-    text = f'{name} is {formatting.quantity(headline["value"], "1")} {formatting.interval(headline["interval"], "1")}'
+    value, interval = formatting.quantity(headline['value'], '1'), formatting.interval(headline['interval'], '1')
+    text = f'{name} is {value} {interval}'
     if need is None:
         return f'{text}; the ledger states no requirement for it.'
     bound = 'at most' if need['direction'] == 'lower_is_better' else 'at least'

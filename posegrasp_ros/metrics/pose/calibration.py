@@ -27,7 +27,7 @@ def confidence_level(estimate: np.ndarray, covariance: np.ndarray, truth: np.nda
     :param estimate: (4, 4) camera_from_object
     :param covariance: (6, 6) in the camera frame, see :func:`posegrasp_ros.geometry.transforms.perturb`
     :param truth: (4, 4) camera_from_object; for a symmetric object the equivalent one nearest to the estimate
-    :param free_direction: (6,) see :meth:`posegrasp_ros.geometry.transforms.Symmetry.spin_direction`; None for none
+    :param free_direction: (6,) see :meth:`Symmetry.spin_direction`; None for none
     :return: in [0, 1]; 1 where the covariance is none, being infinite or without extent in some direction
     """
     if not np.isfinite(covariance).all():
