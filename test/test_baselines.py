@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import yaml
 
-from posegrasp_ros.metrics.baselines.ledger import METRIC_UNITS, BaselineError, Entry, load_ledger
+from posegrasp_ros.metrics.baselines.baselines import METRIC_UNITS, BaselineError, Entry, load_baselines
 
 GOOD = {
     'format': 'posegrasp.baselines/1',
@@ -26,14 +26,14 @@ def write(tmp_path, data):
 @pytest.mark.parametrize('metric, value', [
     ('position_error_median', 0.01), ('rotation_error_median', np.radians(5)), ('image_to_pose_p50', 100),
     ('recall_1cm_5deg', 0.8), ('grasp_success_rate', 0.8)])
-def test_the_shipped_ledger_begins_with_the_stated_needs(metric, value):
-    first = load_ledger().metrics[metric].entries[0]
+def test_the_shipped_baselines_file_begins_with_the_stated_needs(metric, value):
+    first = load_baselines().metrics[metric].entries[0]
     assert first.kind == 'requirement'
     assert first.value == pytest.approx(value)
 
 
-def test_the_shipped_ledger_knows_every_metric():
-    assert set(load_ledger().metrics) == set(METRIC_UNITS)
+def test_the_shipped_baselines_file_knows_every_metric():
+    assert set(load_baselines().metrics) == set(METRIC_UNITS)
 
 
 @pytest.mark.parametrize('unit, value, expected', [('deg', 180, np.pi), ('rad', 1, 1)])
@@ -41,12 +41,12 @@ def test_values_are_converted_to_the_unit_of_the_package(tmp_path, unit, value, 
     data = copy.deepcopy(GOOD)
     metric = data['metrics']['rotation_error_median']
     metric['unit'], metric['entries'][0]['value'] = unit, value
-    ledger = load_ledger(write(tmp_path, data))
-    assert ledger.metrics['rotation_error_median'].entries[0].value == pytest.approx(expected)
+    baselines = load_baselines(write(tmp_path, data))
+    assert baselines.metrics['rotation_error_median'].entries[0].value == pytest.approx(expected)
 
 
 def changed(field, value):
-    """The good ledger with one field of its entry (or its metric) changed."""
+    """The good baselines file with one field of its entry (or its metric) changed."""
     data = copy.deepcopy(GOOD)
     metric = data['metrics']['rotation_error_median']
     (metric if field in metric else metric['entries'][0])[field] = value
@@ -70,22 +70,22 @@ def changed(field, value):
     ('a: [', ['expected a YAML file that can be read']),
     ('- 1', ['format']),
 ])
-def test_a_wrong_ledger_is_refused_in_one_line_that_names_the_field(tmp_path, data, words):
+def test_a_wrong_baselines_file_is_refused_in_one_line_that_names_the_field(tmp_path, data, words):
     path = write(tmp_path, data)
     with pytest.raises(BaselineError) as caught:
-        load_ledger(path)
+        load_baselines(path)
     message = str(caught.value)
     assert message.startswith(str(path)) and '\n' not in message
     assert all(word in message for word in words), message
 
 
-def test_a_missing_ledger_is_named(tmp_path):
+def test_a_missing_baselines_file_is_named(tmp_path):
     with pytest.raises(BaselineError, match='no such file'):
-        load_ledger(tmp_path / 'none.yaml')
+        load_baselines(tmp_path / 'none.yaml')
 
 
 def test_a_measured_entry_replaces_the_older_one_of_its_name(tmp_path):
-    ledger = load_ledger(write(tmp_path, GOOD))
+    baselines = load_baselines(write(tmp_path, GOOD))
     for value in (1.0, 0.5):
-        ledger = ledger.with_entry('rotation_error_median', Entry('mean_pose', 'scripted', value, 'bag', ''))
-    assert [entry.value for entry in ledger.metrics['rotation_error_median'].entries[1:]] == [0.5]
+        baselines = baselines.with_entry('rotation_error_median', Entry('mean_pose', 'scripted', value, 'bag', ''))
+    assert [entry.value for entry in baselines.metrics['rotation_error_median'].entries[1:]] == [0.5]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from posegrasp_ros.geometry.camera import Camera, CameraError
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.errors import InvalidInputError
 
 K = [[600.0, 0, 310], [0, 590, 250], [0, 0, 1]]
 LENSES = {
@@ -98,7 +98,7 @@ def test_zeros_of_any_number_are_no_coefficients(model, length):
 def test_impossible_cameras_are_refused_in_one_line(changes, message):
     with pytest.raises(CameraError, match=message) as refusal:
         Camera(**{'width': 640, 'height': 480, 'matrix': K, **changes})
-    assert isinstance(refusal.value, BadInput)
+    assert isinstance(refusal.value, InvalidInputError)
     assert '\n' not in str(refusal.value)
 
 

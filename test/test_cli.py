@@ -44,7 +44,7 @@ def refused(capsys, *arguments) -> str:
 
 
 def test_evaluate_writes_the_summary_that_scripts_read(recording, tmp_path, capsys):
-    assert main(['evaluate', str(recording), '--out', str(tmp_path), '--beside']) == 0
+    assert main(['evaluate', str(recording), '--out', str(tmp_path), '--compare-with']) == 0
     summary = json.loads((tmp_path / 'summary.json').read_text())
     assert summary['schema'] == 'posegrasp.summary/1'
     assert set(summary['headline']) >= {'name', 'value', 'interval', 'n'}
@@ -60,14 +60,14 @@ def test_evaluate_writes_the_summary_that_scripts_read(recording, tmp_path, caps
 
 
 def test_the_oracle_reaches_everything_and_passes_the_gate(recording, tmp_path):
-    code = main(['evaluate', str(recording), '--estimator', 'oracle', '--beside', '--gate',
+    code = main(['evaluate', str(recording), '--estimator', 'oracle', '--compare-with', '--gate',
                  '--out', str(tmp_path)])
     assert code == 0
     assert json.loads((tmp_path / 'summary.json').read_text())['metrics']['recall_1cm_5deg']['value'] == 1.0
 
 
 def test_the_mean_pose_fails_the_gate(recording, tmp_path, capsys):
-    code = main(['evaluate', str(recording), '--estimator', 'mean_pose', '--beside', '--gate',
+    code = main(['evaluate', str(recording), '--estimator', 'mean_pose', '--compare-with', '--gate',
                  '--out', str(tmp_path)])
     assert code == 3
     said = capsys.readouterr().err
@@ -82,14 +82,15 @@ def test_the_mean_pose_fails_the_gate(recording, tmp_path, capsys):
     (['--estimator', 'mean_pose', '--require', 'image_to_pose_p50=0.0001'], 3, 'MISSED: image_to_pose_p50'),
 ])
 def test_what_is_asked_of_a_run_decides_the_gate(recording, tmp_path, capsys, options, code, said):
-    assert main(['evaluate', str(recording), *options, '--gate', '--out', str(tmp_path), '--beside']) == code
+    assert main(['evaluate', str(recording), *options, '--gate', '--out', str(tmp_path), '--compare-with']) == code
     assert said in capsys.readouterr().err
 
 
 def test_photographs_without_the_object_are_evaluated_as_a_folder(recording, tmp_path, capsys):
     for index, frame in enumerate(read_frames(recording)):
         cv2.imwrite(str(tmp_path / f'{index}.png'), frame.image)
-    assert main(['evaluate', str(tmp_path), '--no-object', '--hfov', '70', '--estimator', 'mean_pose', '--beside',
+    assert main(['evaluate', str(tmp_path), '--no-object', '--hfov', '70', '--estimator', 'mean_pose',
+                 '--compare-with',
                  '--out', str(tmp_path / 'run')]) == 0
     assert 'Poses of what is not there: 100.0 %' in capsys.readouterr().out
 
@@ -110,7 +111,7 @@ def test_a_recording_without_ground_truth_fails_the_gate(recording, tmp_path, ca
         for frame in read_frames(recording):
             writer.write(replace(frame, camera_from_object=None))
     code = main(['evaluate', str(tmp_path / 'blind'), '--estimator', 'mean_pose', '--gate', '--out',
-                 str(tmp_path / 'run'), '--beside'])
+                 str(tmp_path / 'run'), '--compare-with'])
     assert code == 3
     assert 'MISSED: recall_1cm_5deg: not measured' in capsys.readouterr().err
 
@@ -118,7 +119,7 @@ def test_a_recording_without_ground_truth_fails_the_gate(recording, tmp_path, ca
 def test_grasps_are_planned_in_the_frame_that_is_named(recording, tmp_path):
     def planned(*options) -> dict:
         assert main(['evaluate', str(recording), '--estimator', 'oracle', '--out', str(tmp_path), *options,
-                     '--beside']) == 0
+                     '--compare-with']) == 0
         return json.loads((tmp_path / 'summary.json').read_text())['stages']['planning']
 
     assert planned()['answered'] > 0
@@ -181,7 +182,8 @@ def test_a_bag_that_is_cut_off_is_read_up_to_the_damage(recording, tmp_path):
     whole = (tmp_path / 'long' / 'long.mcap').read_bytes()
     cut = tmp_path / 'cut.mcap'
     cut.write_bytes(whole[:len(whole) * 2 // 3])
-    assert main(['evaluate', str(cut), '--estimator', 'oracle', '--out', str(tmp_path / 'run'), '--beside']) == 0
+    assert main(['evaluate', str(cut), '--estimator', 'oracle', '--out', str(tmp_path / 'run'),
+                 '--compare-with']) == 0
     summary = json.loads((tmp_path / 'run' / 'summary.json').read_text())
     assert len(frames) // 3 < summary['stages']['perception']['inputs'] < len(frames)
     assert any('cut' in line for line in summary['provenance']['warnings'])
@@ -224,7 +226,7 @@ def test_an_output_folder_that_cannot_be_is_refused(command, recording, model, c
         pytest.importorskip(name, reason=f'{command} needs an extra')
     (tmp_path / 'file').write_text('')
     out = tmp_path / 'file' / 'run'
-    arguments = {'record': [out], 'evaluate': [recording, '--beside', '--out', out],
+    arguments = {'record': [out], 'evaluate': [recording, '--compare-with', '--out', out],
                  'train': [model / 'mesh.obj', '--out', out], 'demo': ['--out', out]}[command]
     assert str(tmp_path / 'file') in refused(capsys, command, *arguments)
 
@@ -242,7 +244,7 @@ def test_depth_is_recorded_and_used_and_tracking_is_asked_for_on_the_command_lin
     scenes, run = tmp_path / 'scenes', tmp_path / 'run'
     assert main(['record', str(scenes), '--scenes', '2', '--depth']) == 0
     assert main(['evaluate', str(scenes), '--depth-topic', '/camera/depth/image_raw', '--track', '--out', str(run),
-                 '--beside']) == 0
+                 '--compare-with']) == 0
     provenance = json.loads((run / 'summary.json').read_text())['provenance']
     assert (provenance['tracking'], provenance['depth_topic']) == (True, '/camera/depth/image_raw')
     assert '/nope: no such topic' in refused(capsys, 'evaluate', scenes, '--depth-topic', '/nope', '--out', run)

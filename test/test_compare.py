@@ -13,7 +13,7 @@ import pytest
 from posegrasp_ros.cli.main import main
 from posegrasp_ros.evaluation.run_comparison import compare_runs, unpaired_interval
 from posegrasp_ros.geometry.transforms import make_transform
-from posegrasp_ros.metrics.baselines.ledger import load_ledger
+from posegrasp_ros.metrics.baselines.baselines import load_baselines
 from posegrasp_ros.metrics.pose.pose_errors import ErrorTarget
 from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport
@@ -34,7 +34,7 @@ def write_run(folder: Path, errors_m, bag=BAG, estimator='onnx', lifted=(), is_e
     :param lifted: whether the picks of the first frames did
     :param is_empty: whether the object is in none of the frames
     """
-    metrics = RunMetrics(TARGET, load_ledger())
+    metrics = RunMetrics(TARGET, load_baselines())
     with RunFolder(folder, fresh=True) as run:
         for index, error_m in enumerate(errors_m):
             stamp_ns, found = index * SECOND, math.isfinite(error_m)

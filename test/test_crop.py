@@ -52,8 +52,8 @@ def test_a_detected_sphere_fills_the_crop_but_the_margin():
 def test_heatmap_decodes_to_the_encoded_centre_and_radius():
     from posegrasp_ros.training.samples import detector_targets  # what the detector is trained to say
 
-    heat, boxes, _ = detector_targets(np.array([[100.3, 61.7, 30.0], [250.0, 200.0, 15.0]], np.float32))
-    logit = np.log(np.clip(heat, 1e-4, 1 - 1e-4) / (1 - np.clip(heat, 1e-4, 1 - 1e-4)))
+    confidence, boxes, _ = detector_targets(np.array([[100.3, 61.7, 30.0], [250.0, 200.0, 15.0]], np.float32))
+    logit = np.log(np.clip(confidence, 1e-4, 1 - 1e-4) / (1 - np.clip(confidence, 1e-4, 1 - 1e-4)))
     output = np.concatenate([logit[None], boxes.transpose(2, 0, 1)])
     found = sorted(decode_centre_heatmap(output, 8, 0.5), key=lambda d: d.centre[0])
     np.testing.assert_allclose([(*d.centre, d.radius_px) for d in found],

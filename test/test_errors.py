@@ -8,15 +8,22 @@ import pytest
 
 from posegrasp_ros.cli.main import main
 from posegrasp_ros.cli.parser import log_in_lines
-from posegrasp_ros.metrics.baselines.ledger import load_ledger
+from posegrasp_ros.metrics.baselines.baselines import load_baselines
 from posegrasp_ros.report.table import aligned
-from posegrasp_ros.runtime.errors import LONGEST_LINE, BadInput, PipelineFailed, escaped_lines, one_line, quoted
+from posegrasp_ros.runtime.errors import (
+    LONGEST_LINE,
+    InvalidInputError,
+    PipelineFailed,
+    escaped_lines,
+    one_line,
+    quoted,
+)
 
 FORGED = 'a\nposegrasp: error: forged\x1b[2J\r\u202e\u2028b'
 SPELT_OUT = 'a\\nposegrasp: error: forged\\x1b[2J\\r\\u202e\\u2028b'
 
 
-@pytest.mark.parametrize('kind', [BadInput, PipelineFailed])
+@pytest.mark.parametrize('kind', [InvalidInputError, PipelineFailed])
 def test_an_error_is_one_line_whatever_it_quotes(kind):
     assert str(kind(f'{FORGED}: no such file')) == f'{SPELT_OUT}: no such file'
 
@@ -41,11 +48,11 @@ def test_a_traceback_keeps_its_lines():
     assert escaped_lines('one\n\x1btwo') == 'one\n\\x1btwo'
 
 
-def test_a_ledger_that_is_none_is_not_quoted_whole(tmp_path):
+def test_a_baselines_file_that_is_none_is_not_quoted_whole(tmp_path):
     path = tmp_path / 'bag.yaml'
     path.write_text('secret ' * 10_000)
-    with pytest.raises(BadInput) as refused:
-        load_ledger(path)
+    with pytest.raises(InvalidInputError) as refused:
+        load_baselines(path)
     assert str(refused.value).count('secret') < 15
 
 

@@ -13,7 +13,7 @@ from posegrasp_ros.geometry.camera import Camera, CameraError
 from posegrasp_ros.geometry.transforms import rotation_angle
 from posegrasp_ros.metrics.pose.instance_matching import count_instances
 from posegrasp_ros.metrics.pose.pose_errors import ErrorTarget, Tolerance
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.resources import resource_path
 from posegrasp_ros.simulation.instances import sample_scene_of_several
 from posegrasp_ros.simulation.world import World
@@ -136,7 +136,7 @@ def test_intrinsics_of_another_size_are_refused(estimator):
 
 
 def test_an_unknown_estimator_is_refused_with_the_list(card):
-    with pytest.raises(BadInput, match='expected one of onnx, network, feature_match, mean_pose, oracle'):
+    with pytest.raises(InvalidInputError, match='expected one of onnx, network, feature_match, mean_pose, oracle'):
         create_estimator('magic', card)
 
 

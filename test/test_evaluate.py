@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+from posegrasp_ros.evaluation.method import MethodUnderTest
 
 from posegrasp_ros.datasets import bag_writer as bag_writer
 from posegrasp_ros.datasets.bag_messages import BagError
@@ -20,7 +21,6 @@ from posegrasp_ros.estimation.pose_estimate import Estimation, PoseEstimate
 from posegrasp_ros.estimation.scripted import MeanPoseEstimator, OracleEstimator
 from posegrasp_ros.evaluation import frame_answers
 from posegrasp_ros.evaluation.bag_evaluation import EvaluateOptions, evaluate_bags
-from posegrasp_ros.evaluation.contestant import Contestant
 from posegrasp_ros.evaluation.run_comparison import _blocks
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.mesh import load_mesh
@@ -108,7 +108,7 @@ def test_stages_metrics_and_failures_of_a_recording(bag, card, planner):
 
 
 def test_a_scene_that_stands_still_is_one_observation_of_the_block_that_is_asked_for(bag, card):
-    by_second, by_ten = (run([bag], card, beside=(), block_s=block_s) for block_s in (1.0, 10.0))
+    by_second, by_ten = (run([bag], card, compare_with=(), block_s=block_s) for block_s in (1.0, 10.0))
     assert (by_second['frames']['blocks'], by_ten['frames']['blocks']) == (25, 3)
     assert by_ten['metrics']['recall_1cm_5deg']['interval'] is None, 'three observations are too few'
     assert by_second['metrics']['recall_1cm_5deg']['interval'] is not None
@@ -129,13 +129,13 @@ def test_all_five_stand_side_by_side_and_the_others_are_references(bag, card):
 
 
 def test_any_estimator_can_be_the_one_in_question(bag, card):
-    summary = run([bag], card, estimator='oracle', beside=['mean_pose'])
+    summary = run([bag], card, estimator='oracle', compare_with=['mean_pose'])
     assert summary['estimator'] == 'oracle' and summary['headline']['value'] == 1
     assert list(summary['estimators']) == ['oracle', 'mean_pose']
 
 
 def test_the_run_folder_holds_every_report_and_the_summary(bag, card, planner, tmp_path):
-    summary = run([bag], card, planner=planner, beside=[], out=tmp_path / 'run')
+    summary = run([bag], card, planner=planner, compare_with=[], out=tmp_path / 'run')
     assert json.loads((tmp_path / 'run' / 'summary.json').read_text()) == json.loads(json.dumps(summary))
     reports, warnings = read_reports(tmp_path / 'run')
     assert len(reports) == 25 + 21 and warnings == []
@@ -147,7 +147,7 @@ def test_the_run_folder_holds_every_report_and_the_summary(bag, card, planner, t
 def test_recordings_of_the_same_times_do_not_run_together(tmp_path, card):
     first = record(tmp_path / 'first', [frame(index) for index in range(5, 15)])
     second = record(tmp_path / 'second', [frame(index) for index in range(5, 15)])
-    summary = run([first, second], card, beside=[])
+    summary = run([first, second], card, compare_with=[])
     assert summary['frames'] == {'seen': 20, 'with_object': 20, 'without_object': 0, 'blocks': 20, 'block_s': 1.0,
                                  'repeated_messages': 0}
     assert [bag['name'] for bag in summary['provenance']['bags']] == ['first', 'second']
@@ -159,14 +159,14 @@ def test_a_block_never_goes_from_one_recording_into_the_next(tmp_path, card, blo
     bags = [record(tmp_path / f'bag_{number}', [frame(index) for index in range(5, 15)]) for number in range(4)]
     folders = [tmp_path / 'run', tmp_path / 'again']
     for folder in folders:
-        summary = run(bags, card, beside=[], block_s=block_s, out=folder)
+        summary = run(bags, card, compare_with=[], block_s=block_s, out=folder)
         assert summary['frames']['blocks'] == summary['metrics']['recall_1cm_5deg']['clusters'] == blocks
     reference = FinishedRun.load(folders[0], 'run')
     assert len(set(_blocks(list(reference.answers), reference))) == blocks
 
 
 def test_the_configuration_does_not_depend_on_how_many_processes_measured(bag, card, tmp_path):
-    one, two = (run([bag], card, beside=[], jobs=jobs, threads=1)['provenance'] for jobs in (1, None))
+    one, two = (run([bag], card, compare_with=[], jobs=jobs, threads=1)['provenance'] for jobs in (1, None))
     assert one['configuration'] == two['configuration'] and (one['jobs'], two['jobs']) == (1, None)
 
 
@@ -185,20 +185,20 @@ def test_without_the_camera_pose_nothing_is_planned_and_that_is_said_once(bag_wi
 
 
 def test_without_a_planner_nobody_misses_the_camera_pose(bag_without_tf, card):
-    assert run([bag_without_tf], card, beside=[])['provenance']['warnings'] == []
+    assert run([bag_without_tf], card, compare_with=[])['provenance']['warnings'] == []
 
 
 def test_a_camera_pose_that_is_given_takes_the_place_of_tf(bag_without_tf, card, planner):
-    summary = run([bag_without_tf], card, planner=planner, beside=[], base_from_camera=BASE_FROM_CAMERA)
+    summary = run([bag_without_tf], card, planner=planner, compare_with=[], base_from_camera=BASE_FROM_CAMERA)
     assert summary['stages']['planning']['coverage'] == 1
     assert summary['provenance']['warnings'] == []
     below = make_transform(None, (0, 0, -0.5)) @ BASE_FROM_CAMERA
-    sunk = run([bag_without_tf], card, planner=planner, beside=[], base_from_camera=below)
+    sunk = run([bag_without_tf], card, planner=planner, compare_with=[], base_from_camera=below)
     assert sunk['stages']['planning']['answered'] == 0, 'a box half a metre under the support plane'
 
 
 def test_an_unknown_base_frame_is_told_with_the_frames_that_there_are(bag, card, planner):
-    summary = run([bag], card, planner=planner, beside=[], topics=BagTopics(base_frame='world'))
+    summary = run([bag], card, planner=planner, compare_with=[], topics=BagTopics(base_frame='world'))
     assert summary['stages']['planning']['inputs'] == 0
     warning, = summary['provenance']['warnings']
     assert "'world'" in warning and 'base, camera_optical_frame' in warning
@@ -215,7 +215,7 @@ def test_a_truth_that_never_matches_an_image_is_told_with_both_first_stamps(tmp_
 
     monkeypatch.setattr(bag_writer, 'new_message', with_late_truth)
     bag = record(tmp_path / 'bag', [frame(index) for index in range(10, 13)])
-    summary = run([bag], card, estimator='mean_pose', beside=[])
+    summary = run([bag], card, estimator='mean_pose', compare_with=[])
     warning, = summary['provenance']['warnings']
     assert f'{late} ns' in warning and f'{11 * SECOND} ns' in warning and '/ground_truth' in warning
     assert summary['metrics']['recall_1cm_5deg']['n'] == 0
@@ -229,13 +229,14 @@ def test_an_estimator_without_a_reason_has_detected_nothing(card):
 
 def test_without_ground_truth_coverage_and_latency_remain(tmp_path, card):
     bag = record(tmp_path / 'bag', [replace(frame(index), camera_from_object=None) for index in range(3, 8)])
-    summary = run([bag], card, estimator='mean_pose', beside=[])
+    summary = run([bag], card, estimator='mean_pose', compare_with=[])
     assert summary['metrics']['recall_1cm_5deg']['n'] == 0 and summary['headline']['value'] is None
     assert summary['metrics']['image_to_pose_p50']['n'] == 5
 
 
 def test_of_images_without_the_object_the_share_with_a_pose_is_measured(bag, card, tmp_path):
-    summary = run([bag], card, estimator='mean_pose', beside=['oracle'], no_object=True, out=tmp_path / 'run')
+    summary = run([bag], card, estimator='mean_pose', compare_with=['oracle'], no_object=True,
+                  out=tmp_path / 'run')
     assert summary['metrics']['false_poses']['value'] == 1.0 and summary['metrics']['recall_1cm_5deg']['n'] == 0
     assert summary['estimators']['oracle']['metrics']['false_poses']['value'] == 0.0, 'the truth is not told'
     assert 'have a pose nevertheless' in (tmp_path / 'run' / 'report.html').read_text()
@@ -260,7 +261,7 @@ def test_a_painted_over_object_is_gone_and_the_rest_is_not(card):
 
 
 def test_frames_that_cannot_be_painted_over_are_left_out(bag_with_gaps, card):
-    summary = run([bag_with_gaps], card, estimator='mean_pose', beside=[], paint=True)
+    summary = run([bag_with_gaps], card, estimator='mean_pose', compare_with=[], paint=True)
     assert summary['frames']['seen'] == summary['metrics']['false_poses']['n'] == 3
 
 
@@ -279,7 +280,7 @@ def test_a_folder_of_photographs_is_a_recording_without_truth(card, tmp_path):
     assert [item.reason for item in frames] == ['', '', '', 'bad_image']
     assert [item.camera.width for item in frames[:3]] == [66, 64, 68], 'by name'
     assert frames[0].camera.fx == pytest.approx(33)
-    summary = run([tmp_path], card, estimator='mean_pose', beside=[], no_object=True)
+    summary = run([tmp_path], card, estimator='mean_pose', compare_with=[], no_object=True)
     assert summary['metrics']['false_poses']['value'] == 3 / 4
     assert summary['frames']['blocks'] == 4, 'each is a scene of its own'
     problem, = summary['problems']
@@ -287,16 +288,16 @@ def test_a_folder_of_photographs_is_a_recording_without_truth(card, tmp_path):
 
 
 def test_a_frame_that_cannot_be_used_is_counted_with_its_reason(card):
-    contestant = Contestant(ErrorTarget.from_mesh(MESH))
+    method = MethodUnderTest(ErrorTarget.from_mesh(MESH))
     broken = replace(frame(7), image=None, camera=None, reason='bad_image', problem='image: ...')
     reports = []
     for item in (frame(6), broken):
         answer = frame_answers.Answer(*frame_answers.perceive(Shifted(), item, item.stamp_ns), None)
-        reports += contestant.count(item, answer)
+        reports += method.count(item, answer)
     assert [(report.ok, report.reason) for report in reports] == [(True, ''), (False, 'bad_image')]
     assert (reports[0].numbers['position_error_m'] == pytest.approx(0.004)
             and reports[0].numbers['rotation_error_rad'] < 1e-6)
-    summary = contestant.metrics.summary()
+    summary = method.metrics.summary()
     assert summary['metrics']['recall_1cm_5deg']['value'] == 0.5
     assert summary['failures'] == {'bad_image': 1}
 
@@ -307,7 +308,7 @@ def test_a_cut_recording_is_measured_and_the_summary_says_so(tmp_path, card):
     bag = record(tmp_path / 'bag', [replace(frame(i), image=cv2.add(noise, 20), camera=camera) for i in range(20)])
     file = bag / 'bag.mcap'
     file.write_bytes(file.read_bytes()[:int(file.stat().st_size * 0.7)])
-    summary = run([bag], card, beside=[])
+    summary = run([bag], card, compare_with=[])
     assert 5 < summary['frames']['seen'] < 20
     assert 'cut off' in summary['provenance']['warnings'][0]
 
@@ -335,12 +336,13 @@ def test_depth_of_a_recording_reaches_the_estimator_with_the_stamp(tmp_path, car
     monkeypatch.setattr(frame_answers, 'create_estimator', lambda name, card, threads=None: Noting())
     depth_m = np.full((48, 64), 0.7, np.float32)
     bag = record(tmp_path / 'bag', [replace(frame(3), depth_m=depth_m), frame(4)])
-    with_depth = run([bag], card, beside=[], topics=BagTopics(depth=bag_writer.DEPTH_TOPIC), out=tmp_path / 'run')
+    with_depth = run([bag], card, compare_with=[], topics=BagTopics(depth=bag_writer.DEPTH_TOPIC),
+                     out=tmp_path / 'run')
     np.testing.assert_array_equal(given[0][0], depth_m)
     assert given[1][0] is None and [stamp for _, stamp in given] == [4 * SECOND, 5 * SECOND]
     assert with_depth['provenance']['depth_topic'] == bag_writer.DEPTH_TOPIC
     assert [report.numbers['depth_used'] for report in read_reports(tmp_path / 'run')[0]] == [1, 0]
-    run([bag], card, beside=[])
+    run([bag], card, compare_with=[])
     assert given[2][0] is None, 'not unless it is asked for'
 
 
@@ -356,6 +358,6 @@ def test_only_the_estimator_in_question_tracks(bag, card, monkeypatch, caplog):
     monkeypatch.setattr(
         frame_answers, 'with_tracking', lambda estimator, say: wrapped.append(estimator) or estimator
     )
-    summary = run([bag], card, estimator='oracle', beside=['onnx'], track=True)
+    summary = run([bag], card, estimator='oracle', compare_with=['onnx'], track=True)
     assert [type(each) for each in wrapped] == [OracleEstimator] and summary['provenance']['tracking'] is True
-    assert run([bag], card, beside=[])['provenance']['tracking'] is False and len(wrapped) == 1
+    assert run([bag], card, compare_with=[])['provenance']['tracking'] is False and len(wrapped) == 1

@@ -16,7 +16,7 @@ from posegrasp_ros.feasibility.attainable.attainable_accuracy import AttainableA
 from posegrasp_ros.feasibility.attainable.calibration_errors import CalibrationErrors
 from posegrasp_ros.feasibility.attainable.efficiency import DEFAULT_EFFICIENCY
 from posegrasp_ros.feasibility.cell import Cell, Needs
-from posegrasp_ros.feasibility.expected_success import Outlook, expect, nothing_to_expect
+from posegrasp_ros.feasibility.expected_success import ExpectedSuccess, expect, nothing_to_expect
 from posegrasp_ros.feasibility.required.success_model import SuccessModel
 from posegrasp_ros.feasibility.sight import look
 from posegrasp_ros.feasibility.timing import stated_timing
@@ -63,7 +63,7 @@ class Seen(NamedTuple):
 
     cell: Cell
     attainable: AttainableAccuracy
-    outlook: Outlook
+    expected_success: ExpectedSuccess
 
 
 class Found(NamedTuple):
@@ -101,7 +101,7 @@ def studied(given: str, distances_m: tuple[float, float] = NEAR_M, orientation: 
     """A verdict as a study comes to it."""
     seen = looked_at(given, distances_m)
     needs, timing = Needs(WANTED, orientation, rate_hz), stated_timing(pose_ms, rate_hz)
-    return Found(seen, reasons_of(seen.outlook.figures(WANTED), needs, seen.attainable, timing))
+    return Found(seen, reasons_of(seen.expected_success.figures(WANTED), needs, seen.attainable, timing))
 
 
 def missed(found: Found) -> list[str]:
@@ -168,5 +168,5 @@ def test_the_shipped_objects_pass_within_reach_of_a_camera(name):
 def test_the_can_far_away_passes_if_the_camera_comes_nearer():
     found = studied('can', FAR_M)
     assert found.word == 'feasible if' and set(missed(found)) <= {'success', 'views'}
-    figures = looked_at('can', (FAR_M[0] / 2, FAR_M[1] / 2)).outlook.figures(WANTED)
+    figures = looked_at('can', (FAR_M[0] / 2, FAR_M[1] / 2)).expected_success.figures(WANTED)
     assert min(figures.success, figures.share_of_views) >= WANTED

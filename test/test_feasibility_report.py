@@ -9,14 +9,14 @@ import pytest
 
 from posegrasp_ros.feasibility import alternatives, study_run, what_if
 from posegrasp_ros.feasibility.attainable.calibration_errors import CalibrationErrors
-from posegrasp_ros.feasibility.break_even import Business, Range, Worth
+from posegrasp_ros.feasibility.break_even import BreakEven, Business, Range
 from posegrasp_ros.feasibility.cell import Cell, Needs
 from posegrasp_ros.feasibility.study import SCHEMA, Effort
 from posegrasp_ros.feasibility.study_run import measure_study, write_requirements
 from posegrasp_ros.feasibility.timing import stated_timing
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.grasping.gripper import load_gripper
-from posegrasp_ros.metrics.baselines.ledger import load_ledger
+from posegrasp_ros.metrics.baselines.baselines import load_baselines
 from posegrasp_ros.report.feasibility_report import format_study, headline, render_study, saying, short, standing
 from posegrasp_ros.simulation.pick_objects import load_object, with_grasps
 
@@ -38,7 +38,7 @@ def run(tmp_path_factory):
         patch.setattr(alternatives, 'changes_of', lambda cell, hz: [
             *what_if.need_changes(cell, hz), *what_if.calibration_changes(cell)])
         cell = box_cell(rate_hz=30)
-        summary = measure_study(cell, stated_timing(200, 30), LITTLE, Worth.draw(BUSINESS, 1), '', folder)
+        summary = measure_study(cell, stated_timing(200, 30), LITTLE, BreakEven.draw(BUSINESS, 1), '', folder)
     return folder, summary
 
 
@@ -76,10 +76,10 @@ def test_the_terminal_says_it_too(run):
 
 def test_shares_that_lift_have_intervals_and_what_is_not_sure_is_said(run):
     summary = run[1]
-    for name, (low, high) in summary['outlook']['intervals'].items():
-        assert low <= summary['outlook'][name] <= high and high - low > 0.001, name
+    for name, (low, high) in summary['expected_success']['intervals'].items():
+        assert low <= summary['expected_success'][name] <= high and high - low > 0.001, name
     grip = next(reason for reason in summary['verdict']['reasons'] if reason['name'] == 'grip')
-    assert grip['interval'] == summary['outlook']['intervals']['true_pose']
+    assert grip['interval'] == summary['expected_success']['intervals']['true_pose']
     assert standing(grip) == ('holds, not surely', 'inconclusive'), 'without a single pick'
     assert standing({**grip, 'needed': 0.5}) == ('holds', 'better')
     assert standing({**grip, 'needed': grip['figure'] - 1e-6}) == ('holds, not surely', 'inconclusive')
@@ -111,12 +111,12 @@ def test_errors_of_sources_add_up_to_the_total(run):
         assert sum(row[column]**2 for row in rows.values()) == pytest.approx(total[column]**2, rel=1e-6)
 
 
-def test_the_derived_requirements_go_into_the_ledger(run, tmp_path):
+def test_the_derived_requirements_go_into_the_baselines_file(run, tmp_path):
     folder, summary = run
     write_requirements(tmp_path / 'baselines.yaml', summary, folder)
-    ledger = load_ledger(tmp_path / 'baselines.yaml')
+    baselines = load_baselines(tmp_path / 'baselines.yaml')
     for metric, value in summary['requirements'].items():
-        derived, = [entry for entry in ledger.metrics[metric].entries if entry.source.startswith('derived')]
+        derived, = [entry for entry in baselines.metrics[metric].entries if entry.source.startswith('derived')]
         assert derived.value == pytest.approx(value, rel=1e-5) and 'franka_hand' in derived.source
 
 

@@ -1,4 +1,4 @@
-"""The derived requirements: their figures, and how the ledger takes them."""
+"""The derived requirements: their figures, and how the baselines file takes them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from posegrasp_ros.feasibility.derived_entries import KIND, NAME, derived_entries, derived_requirements
-from posegrasp_ros.metrics.baselines.ledger import load_ledger
-from posegrasp_ros.metrics.baselines.ledger_file import add_entries, replace_entries
+from posegrasp_ros.metrics.baselines.baselines import load_baselines
+from posegrasp_ros.metrics.baselines.baselines_file import add_entries, replace_entries
 
 EXACT = np.zeros((6, 6))
 
@@ -41,18 +41,18 @@ def test_where_no_error_is_small_enough_no_accuracy_is_required():
     assert set(derived_requirements((0.0, 0.0), EXACT, 0.95, 100)) == {'grasp_success_rate', 'image_to_pose_p50'}
 
 
-def test_the_ledger_keeps_what_it_has_and_a_new_study_replaces_the_old(tmp_path):
+def test_the_baselines_file_keeps_what_it_has_and_a_new_study_replaces_the_old(tmp_path):
     path = tmp_path / 'baselines.yaml'
     for position_m in (0.004, 0.003):
         requirements = derived_requirements((position_m, 0.05), EXACT, 0.95, 100)
         add_entries(path, derived_entries(requirements, 'box, franka_hand', '2026-11-24'))
-    entries = load_ledger(path).metrics['position_error_median'].entries
+    entries = load_baselines(path).metrics['position_error_median'].entries
     derived, = [entry for entry in entries if entry.source.startswith('derived')]
     assert derived.kind == 'requirement' and 'box, franka_hand' in derived.source
     assert derived.value == pytest.approx(requirements['position_error_median'], rel=1e-5)
-    shipped = load_ledger().metrics['position_error_median'].entries
+    shipped = load_baselines().metrics['position_error_median'].entries
     assert [entry for entry in entries if entry is not derived and entry.source != derived.source] == list(shipped)
-    rotation, = [entry for entry in load_ledger(path).metrics['rotation_error_median'].entries
+    rotation, = [entry for entry in load_baselines(path).metrics['rotation_error_median'].entries
                  if entry.source.startswith('derived')]
     assert rotation.value == pytest.approx(requirements['rotation_error_median'], rel=1e-5)
 
@@ -62,10 +62,10 @@ def test_what_a_new_study_does_not_require_is_taken_out(tmp_path):
     for isotropic, date in (((0.004, 0.05), '2026-11-24'), ((0.0, 0.0), '2026-11-25')):
         entries = derived_entries(derived_requirements(isotropic, EXACT, 0.95, 100), 'box', date)
         replace_entries(path, entries, KIND, NAME)
-    ledger, shipped = load_ledger(path), load_ledger()
+    baselines, shipped = load_baselines(path), load_baselines()
     for metric in ('position_error_median', 'rotation_error_median'):
-        assert ledger.metrics[metric].entries == shipped.metrics[metric].entries
-    dates = [entry.date for entry in ledger.metrics['grasp_success_rate'].entries if entry.name == NAME]
+        assert baselines.metrics[metric].entries == shipped.metrics[metric].entries
+    dates = [entry.date for entry in baselines.metrics['grasp_success_rate'].entries if entry.name == NAME]
     assert dates == ['2026-11-25']
 
 
@@ -86,5 +86,5 @@ def test_a_metric_may_lose_its_only_entry(tmp_path):
             entries: []
         '''))
     replace_entries(path, {}, KIND, NAME)
-    assert load_ledger(path).metrics['position_error_median'].entries == ()
+    assert load_baselines(path).metrics['position_error_median'].entries == ()
     assert '# ours' in path.read_text() and '# kept' in path.read_text()

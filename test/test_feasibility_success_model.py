@@ -53,8 +53,8 @@ def test_a_fit_finds_the_curve_that_the_picks_were_drawn_from():
     tolerance, trials = cube_tolerance(), drawn_picks(truth, 600, np.random.default_rng(5))
     fitted, *_ = fit_curves(tolerance, trials)
     deltas = np.array([trial.tcp_delta for trial in trials])
-    chances, foretold = (curve.success(tolerance, np.zeros(600, int), deltas) for curve in (truth, fitted))
-    assert np.abs(foretold - chances).mean() < 0.03
+    chances, predicted = (curve.success(tolerance, np.zeros(600, int), deltas) for curve in (truth, fitted))
+    assert np.abs(predicted - chances).mean() < 0.03
     assert fitted.ceiling == pytest.approx(truth.ceiling, abs=0.02)
 
 

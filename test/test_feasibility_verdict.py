@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from posegrasp_ros.feasibility.break_even import Business, Range, Worth
+from posegrasp_ros.feasibility.break_even import BreakEven, Business, Range
 from posegrasp_ros.feasibility.cell import Needs
 from posegrasp_ros.feasibility.expected_success import SHARES, Figures
 from posegrasp_ros.feasibility.timing import stated_timing
@@ -69,7 +69,7 @@ def test_what_was_measured_on_this_machine_another_may_mend():
 
 
 def test_only_what_surely_does_not_pay_is_refused():
-    unsure = Worth.draw(Business(Range(300, 300), Range(0.05, 0.5), Range(0.4, 4.0), Range(30, 30)), seed=1)
+    unsure = BreakEven.draw(Business(Range(300, 300), Range(0.05, 0.5), Range(0.4, 4.0), Range(30, 30)), seed=1)
     worth = {**unsure.to_dict(0.9), 'pays_from': {'value': 0.995, 'interval': [0.97, 0.999]}}
     assert judge(reasons_of(GOOD, NEEDS, seen(), FAST, worth)) == IF
     assert judge(reasons_of(GOOD._replace(ideal=0.96, success=0.96), NEEDS, seen(), FAST, worth)) == NOT
@@ -88,5 +88,5 @@ def test_reasons_say_their_numbers():
 @pytest.mark.parametrize(('unattended', 'word'), [(False, FEASIBLE), (True, NOT)])
 def test_what_does_not_pay_is_not_feasible(unattended, word):
     business = Business(Range(300, 300), Range(0.1, 0.1), Range(0.4, 0.4), Range(30, 30), unattended)
-    worth = Worth.draw(business, seed=1).to_dict(GOOD.success)
+    worth = BreakEven.draw(business, seed=1).to_dict(GOOD.success)
     assert judge(reasons_of(GOOD, NEEDS, seen(), FAST, worth)) == word

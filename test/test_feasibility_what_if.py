@@ -13,7 +13,7 @@ import pytest
 from posegrasp_ros.feasibility.alternatives import nothing_helps
 from posegrasp_ros.feasibility.attainable.calibration_errors import CalibrationErrors
 from posegrasp_ros.feasibility.cell import Cell, Needs
-from posegrasp_ros.feasibility.expected_success import Figures, Outlook
+from posegrasp_ros.feasibility.expected_success import ExpectedSuccess, Figures
 from posegrasp_ros.feasibility.label import with_label
 from posegrasp_ros.feasibility.study import standing_for_all
 from posegrasp_ros.feasibility.verdict import FEASIBLE, IF, NOT, Reason, judge
@@ -107,7 +107,7 @@ def test_intervals_move_with_their_figures_and_count_views_and_curves():
     by_curve = np.full((3, 60, 21), 0.98)
     by_curve[0, :6] = 0.6  # some views are bad
     by_curve[0, 6:, 1:] += np.linspace(-0.02, 0.02, 20)
-    figures = Outlook(by_curve, np.zeros((60, 6, 6))).figures(wanted=0.95)
+    figures = ExpectedSuccess(by_curve, np.zeros((60, 6, 6))).figures(wanted=0.95)
     low, high = figures.interval('success')
     spread = np.sqrt(0.38**2 * 0.09 / 60 + 0.02**2 / 3)
     assert figures.success == pytest.approx(0.942) and high - low == pytest.approx(3.92 * spread, rel=0.15)
@@ -117,7 +117,8 @@ def test_intervals_move_with_their_figures_and_count_views_and_curves():
     moved = figures.changed_by(*few)
     assert moved.interval('success').low == pytest.approx(1 - (1 - low) / 2)
     assert moved.interval('true_pose') == pytest.approx((0.98, 0.98))
-    assert Outlook(np.ones((3, 60, 1)), np.zeros((60, 6, 6))).figures(0.95).interval('share_of_views').high == 1.0
+    assert ExpectedSuccess(np.ones((3, 60, 1)),
+                           np.zeros((60, 6, 6))).figures(0.95).interval('share_of_views').high == 1.0
 
 
 def test_of_two_changes_of_the_needs_neither_undoes_the_other(cell):

@@ -26,7 +26,7 @@ from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.planning.planner import GraspPlanner
 from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED
 from posegrasp_ros.runs.folder import read_reports
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.interrupt import interrupt_noted
 from posegrasp_ros.runtime.resources import resource_path
 
@@ -84,7 +84,7 @@ def test_of_several_jobs_each_has_one_thread_and_none_may_track():
     assert EvaluateOptions(jobs=3).work(card).threads == EvaluateOptions(jobs=1).work(card).threads == 1
     assert (EvaluateOptions().work(card).threads is None
             and EvaluateOptions(jobs=2, threads=4).work(card).threads == 4)
-    with pytest.raises(BadInput, match='expected one job'):
+    with pytest.raises(InvalidInputError, match='expected one job'):
         EvaluateOptions(jobs=2, track=True).work(card)
 
 
@@ -109,7 +109,7 @@ def test_ctrl_c_leaves_a_whole_run_of_what_was_measured(tmp_path, monkeypatch, c
     small = SimpleNamespace(name='box', mesh=MESH, symmetry=NO_SYMMETRY, tolerance=STATED_NEED,
                             network_sha256='0' * 64, sha256='1' * 64)
     before = signal.getsignal(signal.SIGINT)
-    summary = evaluate_bags([tmp_path / 'bag'], small, EvaluateOptions(beside=()), out=tmp_path / 'run',
+    summary = evaluate_bags([tmp_path / 'bag'], small, EvaluateOptions(compare_with=()), out=tmp_path / 'run',
                             progress=False)
     assert summary['frames']['seen'] == 3 and summary['provenance']['complete'] is False
     assert json.loads((tmp_path / 'run' / 'summary.json').read_text())['provenance']['complete'] is False

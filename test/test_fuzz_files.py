@@ -1,4 +1,5 @@
-"""Files of others: reading a card, gripper, grasp set, ledger, calibration or summary gives an answer or one line.
+"""Files of others: reading a card, gripper, grasp set, baselines, calibration or summary gives an answer or one
+line.
 
 Each file is one of the package's own with one value exchanged, left out or moved. ``make fuzz`` looks for longer.
 """
@@ -20,8 +21,8 @@ from posegrasp_ros.geometry.camera_info_file import load_camera
 from posegrasp_ros.geometry.mesh import load_mesh
 from posegrasp_ros.grasping.grasp_set import load_grasps
 from posegrasp_ros.grasping.gripper import load_gripper
-from posegrasp_ros.metrics.baselines.ledger import load_ledger
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.metrics.baselines.baselines import load_baselines
+from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.resources import resource_path
 
 JUNK = st.one_of(
@@ -46,7 +47,7 @@ def some_grasps() -> dict:
     return {**document, 'grasps': dict(list(document['grasps'].items())[:3])}
 
 
-def some_ledger() -> dict:
+def some_baselines() -> dict:
     document = shipped('config/baselines.yaml')
     return {**document, 'metrics': dict(list(document['metrics'].items())[:3])}
 
@@ -55,7 +56,7 @@ READERS = {
     'card': (lambda: shipped('models/box/model.yaml'), 'model.yaml', lambda path: load_model_card(path.parent)),
     'gripper': (lambda: shipped('config/grippers/franka_hand.yaml'), 'gripper.yaml', load_gripper),
     'grasps': (some_grasps, 'grasps.yaml', lambda path: load_grasps(path, GRIPPER, BOX)),
-    'ledger': (some_ledger, 'baselines.yaml', load_ledger),
+    'baselines': (some_baselines, 'baselines.yaml', load_baselines),
     'calibration': (lambda: CALIBRATION, 'camera.yaml', load_camera),
 }
 
@@ -88,7 +89,7 @@ def folder(tmp_path_factory) -> Path:
 def assert_answer_or_one_line(read, path: Path) -> None:
     try:
         read(path)
-    except BadInput as error:
+    except InvalidInputError as error:
         assert '\n' not in str(error) and '\x1b' not in str(error) and len(str(error)) < 1500
         assert str(path) in str(error) or path.parent.name in str(error), 'it names the file'
 
@@ -121,18 +122,18 @@ NINES = 'a: &a [x, x, x]\n' + ''.join(
 def test_yaml_that_costs_or_breaks_its_parser_is_refused_in_one_line(folder, name, text):
     _, file, read = READERS[name]
     (folder / file).write_text(text)
-    with pytest.raises(BadInput) as refusal:
+    with pytest.raises(InvalidInputError) as refusal:
         read(folder / file)
     assert '\n' not in str(refusal.value)
 
 
 @pytest.fixture(scope='module')
 def summary() -> dict:
-    from posegrasp_ros.metrics.baselines.ledger import load_ledger
+    from posegrasp_ros.metrics.baselines.baselines import load_baselines
     from posegrasp_ros.metrics.run import RunMetrics
     from posegrasp_ros.metrics.stage_report import StageReport
 
-    metrics = RunMetrics(ledger=load_ledger())
+    metrics = RunMetrics(baselines=load_baselines())
     for second in range(20):
         metrics.add_report(StageReport(second * 10**9, 'perception', second % 3 > 0, '', {'latency_ms': 20.0}))
     return metrics.summary({'time': '2026-01-01T00:00:00+00:00', 'complete': True})
@@ -141,7 +142,7 @@ def summary() -> dict:
 @fuzzed(data=st.data())
 def test_a_changed_summary_is_compared_or_refused_in_one_line(tmp_path_factory, summary, data):
     from posegrasp_ros.evaluation.run_comparison import compare_runs
-    from posegrasp_ros.metrics.baselines.ledger_file import add_run
+    from posegrasp_ros.metrics.baselines.baselines_file import add_run
     from posegrasp_ros.report.compare_report import format_comparison, render_comparison
     from posegrasp_ros.runs.folder import read_summary
 
@@ -154,5 +155,5 @@ def test_a_changed_summary_is_compared_or_refused_in_one_line(tmp_path_factory, 
         comparison = compare_runs(folders)
         render_comparison(comparison), format_comparison(comparison)
         add_run(folders[0] / 'baselines.yaml', read_summary(folders[1], may_be_partial=True), 'run', 'new', None)
-    except BadInput as error:
+    except InvalidInputError as error:
         assert '\n' not in str(error) and len(str(error)) < 1500

@@ -27,7 +27,7 @@ from posegrasp_ros.datasets.bag_writer import make_camera_info, make_header
 from posegrasp_ros.datasets.bop_dataset import BopReader
 from posegrasp_ros.datasets.ground_truth_file import read_ground_truth
 from posegrasp_ros.datasets.photographs import PhotographReader
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.sensing.compressed_depth import decode_compressed_depth
 from posegrasp_ros.sensing.compressed_images import compressed_bits, decode_compressed
 from posegrasp_ros.sensing.images import ALIASES, ENCODINGS, PLANAR
@@ -64,7 +64,7 @@ def is_answered(reader) -> list:
     """What a reader gives; a refusal is one short line."""
     try:
         return list(reader())
-    except BadInput as error:
+    except InvalidInputError as error:
         assert '\n' not in str(error) and len(str(error)) < 2000
         return []
 

@@ -81,10 +81,10 @@ def test_approach_is_back_along_z_then_the_grasp_then_straight_up(planner):
 
 def test_every_candidate_counts_once(planner, grasp_set):
     plan = planner.plan(LYING, None, Scene())
-    assert len(plan.grasps) + sum(plan.fell.values()) == len(grasp_set) == plan.numbers['candidates']
-    assert plan.fell['below_support'] > 0
+    assert len(plan.grasps) + sum(plan.rejected.values()) == len(grasp_set) == plan.numbers['candidates']
+    assert plan.rejected['below_support'] > 0
     assert plan.numbers['feasible'] == len(plan.grasps)
-    assert plan.numbers['fell_below_support'] == plan.fell['below_support']
+    assert plan.numbers['rejected_below_support'] == plan.rejected['below_support']
 
 
 def test_support_above_the_object_leaves_nothing_and_says_why(planner):
@@ -94,8 +94,8 @@ def test_support_above_the_object_leaves_nothing_and_says_why(planner):
 
 def test_without_support_only_the_direction_counts(planner):
     plan = planner.plan(LYING, None, Scene(support_height_m=None))
-    assert plan.fell['below_support'] == plan.fell['approach_blocked'] == 0
-    assert plan.fell['unreachable'] > 0
+    assert plan.rejected['below_support'] == plan.rejected['approach_blocked'] == 0
+    assert plan.rejected['unreachable'] > 0
     assert all(grasp.base_from_tcp[2, 2] <= 0.18 for grasp in plan.grasps)
 
 
@@ -108,7 +108,7 @@ def test_without_support_only_the_direction_counts(planner):
 def test_reason_names_the_check_that_failed(grasp, base_from_object, reason):
     planner = GraspPlanner(GRIPPER, GraspSet([grasp], 'object', 'hand'))
     plan = planner.plan(base_from_object, None, Scene())
-    assert (plan.reason, plan.fell[reason]) == (reason, 1)
+    assert (plan.reason, plan.rejected[reason]) == (reason, 1)
 
 
 def test_empty_grasp_set_has_no_feasible_grasp():
@@ -146,8 +146,9 @@ def test_planning_commutes_with_any_rigid_motion_of_the_whole_scene(planner, see
     covariance = root @ root.T
     here = planner.plan(STANDING, covariance, scene)
     there = planner.plan(moved @ STANDING, rotate_covariance(covariance, moved[:3, :3]), scene.moved(moved))
-    assert here.fell['collides'] and here.fell['approach_blocked']
-    assert (there.fell, there.reason, there.weakest_direction) == (here.fell, here.reason, here.weakest_direction)
+    assert here.rejected['collides'] and here.rejected['approach_blocked']
+    assert (there.rejected, there.reason, there.weakest_direction) == (here.rejected, here.reason,
+                                                                       here.weakest_direction)
     by_name = {grasp.name: grasp for grasp in there.grasps}
     assert here.grasps and by_name.keys() == {grasp.name for grasp in here.grasps}
     for grasp in here.grasps:
@@ -207,7 +208,7 @@ def test_each_grasp_of_a_can_counts_once_in_its_best_place(can_planner, can_gras
     plan = can_planner.plan(CAN_LYING, None, Scene())
     names = [grasp.name for grasp in plan.grasps]
     assert len(set(names)) == len(names)
-    assert len(plan.grasps) + sum(plan.fell.values()) == len(can_grasps) == plan.numbers['candidates']
+    assert len(plan.grasps) + sum(plan.rejected.values()) == len(can_grasps) == plan.numbers['candidates']
     assert len(plan.grasps) > 5 * len(GraspPlanner(GRIPPER, can_grasps).plan(CAN_LYING, None, Scene()).grasps)
 
 
@@ -287,7 +288,7 @@ def test_a_box_beside_the_object_leaves_the_grasps_that_keep_off_it(planner):
     beside = BoxObstacle(make_transform(None, (0.1, -0.2 + 0.1, 0.03)), np.array([0.1, 0.03, 0.03]))
     free, tight = (planner.plan(LYING, None, Scene(boxes=boxes)) for boxes in ((), (beside,)))
     assert 0 < len(tight.grasps) < len(free.grasps)
-    assert tight.fell['collides'] > 0
+    assert tight.rejected['collides'] > 0
     for grasp in tight.grasps:
         for pose in grasp.approach:
             for box in GRIPPER.finger_boxes(grasp.opening_m) + GRIPPER.palm_boxes:
@@ -299,7 +300,7 @@ def test_a_box_beside_the_object_leaves_the_grasps_that_keep_off_it(planner):
 def test_a_lid_over_the_object_blocks_the_way_from_above(planner):
     lid = BoxObstacle(make_transform(None, (0.1, -0.2, 0.22)), np.array([0.3, 0.3, 0.01]))
     plan = planner.plan(LYING, None, Scene(boxes=[lid]))
-    assert plan.fell['approach_blocked'] > 0
+    assert plan.rejected['approach_blocked'] > 0
     assert not any(grasp.base_from_tcp[2, 2] < -0.7 for grasp in plan.grasps)
 
 
@@ -320,7 +321,7 @@ def test_what_fell_is_there_to_be_drawn(planner, grasp_set):
 def test_the_arms_reach_counts(grasp_set):
     near, far = (GraspPlanner(GRIPPER, grasp_set, reach=ReachSphere(max_m=max_m)).plan(LYING, None, Scene())
                  for max_m in (0.1, 2.0))
-    assert (near.grasps, near.fell['unreachable'] > 0) == ([], True)
+    assert (near.grasps, near.rejected['unreachable'] > 0) == ([], True)
     assert far.grasps
 
 

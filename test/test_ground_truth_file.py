@@ -9,7 +9,7 @@ from posegrasp_ros.datasets.bag_topics import BagTopics
 from posegrasp_ros.datasets.bag_writer import BagWriter
 from posegrasp_ros.datasets.frame import BagFrame
 from posegrasp_ros.datasets.frame_sources import SourceOptions, open_sources
-from posegrasp_ros.datasets.ground_truth import Truths
+from posegrasp_ros.datasets.ground_truth import GroundTruth
 from posegrasp_ros.datasets.ground_truth_file import GroundTruthError, read_ground_truth
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.transforms import look_at, make_transform, quaternion_from_matrix, rotation_from_vector
@@ -94,7 +94,7 @@ def test_one_file_is_of_one_recording(bag, tmp_path):
 
 
 def test_truths_of_a_topic_are_forgotten_and_those_of_a_file_are_not():
-    topic, file = Truths(), Truths()
+    topic, file = GroundTruth(), GroundTruth()
     file.add_all([(1, '', POSE)])
     topic.add(1, '', POSE, arrived_ns=1)
     for truths in (topic, file):
@@ -104,7 +104,7 @@ def test_truths_of_a_topic_are_forgotten_and_those_of_a_file_are_not():
 
 
 def test_a_truth_that_nothing_is_known_of_is_waited_for_only_where_it_may_come():
-    topic, file = Truths(), Truths()
+    topic, file = GroundTruth(), GroundTruth()
     file.add_all([])
     assert topic.may_come(5, now_ns=5) and not file.may_come(5, now_ns=5)
 

@@ -81,7 +81,7 @@ def wait_until_imports(process: int) -> None:
 def test_evaluate_in_the_background_of_a_script_keeps_what_it_measured(bag, scripted_model, tmp_path):
     """SIGTERM, then both again and again while it writes its report."""
     process = command('evaluate', *[str(bag)] * MANY, '--model', str(scripted_model), '--estimator', 'mean_pose',
-                      '--beside', '--out', str(tmp_path / 'run'))
+                      '--compare-with', '--out', str(tmp_path / 'run'))
     reports = tmp_path / 'run' / 'metrics.jsonl'
     wait_for_reports(reports, process)
     process.send_signal(signal.SIGTERM)
@@ -93,7 +93,7 @@ def test_evaluate_in_the_background_of_a_script_keeps_what_it_measured(bag, scri
 
 def test_impatience_shows_no_traceback(bag, scripted_model, tmp_path):
     process = command('evaluate', *[str(bag)] * MANY, '--model', str(scripted_model), '--estimator', 'mean_pose',
-                      '--beside', '--out', str(tmp_path / 'run'))
+                      '--compare-with', '--out', str(tmp_path / 'run'))
     wait_for_reports(tmp_path / 'run' / 'metrics.jsonl', process)
     while process.poll() is None:
         for number in CODES:

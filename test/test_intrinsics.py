@@ -45,9 +45,9 @@ def test_without_one_of_its_stamp_the_last_that_came_serves(intrinsics):
 def test_a_camera_that_stamps_its_info_otherwise_is_waited_for_a_few_times_only(intrinsics):
     intrinsics.add(info(0), 0)
     for stamp in range(1, 1 + MOST_IN_VAIN):
-        assert intrinsics.is_worth_a_wait(stamp)
+        assert intrinsics.may_come(stamp)
         of(intrinsics, stamp)
-    assert not intrinsics.is_worth_a_wait(10)
+    assert not intrinsics.may_come(10)
 
 
 @pytest.mark.parametrize(('late_ms', 'waits_again'), [(20, True), (80, False)])
@@ -56,14 +56,14 @@ def test_waiting_begins_again_when_it_would_have_helped(intrinsics, late_ms, wai
     for stamp in range(1, 1 + MOST_IN_VAIN):
         of(intrinsics, stamp, stamp * 1000 * MS)
     intrinsics.add(info(MOST_IN_VAIN), MOST_IN_VAIN * 1000 * MS + late_ms * MS)
-    assert intrinsics.is_worth_a_wait(10) is waits_again
+    assert intrinsics.may_come(10) is waits_again
 
 
 def test_before_the_first_info_every_image_waits(intrinsics):
     for stamp in range(1, 10):
         with pytest.raises(Refusal, match='/camera_info'):
             of(intrinsics, stamp)
-    assert intrinsics.is_worth_a_wait(10)
+    assert intrinsics.may_come(10)
 
 
 def test_a_wrong_info_is_told_once_and_refused_every_time(intrinsics):

@@ -33,7 +33,8 @@ def estimator(folder) -> KeypointEstimator:
 def found_poses(folder, camera: Camera) -> list:
     image = np.full((camera.height, camera.width, 3), 90, np.uint8)
     candidates = estimator(folder).find(image, camera)
-    assert [each.heat for each in candidates] == sorted((each.heat for each in candidates), reverse=True)
+    assert [each.confidence for each in candidates] == sorted((each.confidence for each in candidates),
+                                                              reverse=True)
     return [each.solve() for each in candidates]
 
 
@@ -45,8 +46,8 @@ def test_dope_maps_become_poses_through_scaling_and_distortion(tmp_path):
     for truth in (NEAR, FAR):
         found = min(poses, key=lambda each: np.linalg.norm(each.pose[:3, 3] - truth[:3, 3]))
         assert_pose(found.pose, truth, within_m=0.002, within_deg=0.5)
-        assert set(found.figures) == {'heat', 'inlier_share', 'log_residual'}
-        assert found.figures['inlier_share'] == 1.0 and 0.5 < found.figures['heat'] <= 1
+        assert set(found.figures) == {'confidence', 'inlier_share', 'log_residual'}
+        assert found.figures['inlier_share'] == 1.0 and 0.5 < found.figures['confidence'] <= 1
         assert found.covariance.shape == (6, 6) and (np.linalg.eigvalsh(found.covariance) > 0).all()
 
 
@@ -76,7 +77,7 @@ def test_yolo_rows_become_poses_through_the_letterbox(tmp_path, layout):
     output = encode_rows(layout, [(pixels, np.ones(8), 0, 0.8)])
     [found] = found_poses(write_keypoint_model(tmp_path / 'm', output[None], (640, 640), YOLO), camera)
     assert_pose(found.pose, NEAR, within_m=1e-4, within_deg=0.05)
-    assert found.figures['heat'] == pytest.approx(0.8)
+    assert found.figures['confidence'] == pytest.approx(0.8)
 
 
 def test_an_output_of_open_shape_is_tried_out(tmp_path):

@@ -14,7 +14,7 @@ from posegrasp_ros.datasets.bag_writer import BagWriter
 from posegrasp_ros.datasets.frame import BagFrame
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.ros.graph import NODES
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.resources import resource_path
 
 FILES = sorted(resource_path('launch').glob('*.launch.py'))
@@ -212,7 +212,8 @@ def test_whole_numbers_will_do_for_the_cameras_pose():
 
 @needs_launch
 def test_a_camera_pose_that_is_no_list_of_numbers_is_named():
-    with pytest.raises(BadInput, match=r"base_from_camera: expected .* list of numbers, got '\[up, down\]'"):
+    with pytest.raises(InvalidInputError,
+                       match=r"base_from_camera: expected .* list of numbers, got '\[up, down\]'"):
         nodes_of(resource_path('launch/pipeline.launch.py'), base_from_camera='[up, down]')
 
 

@@ -14,7 +14,7 @@ from posegrasp_ros.metrics.report_message import reports_sent
 from posegrasp_ros.ros.lifecycle import MOST_SAID_ONCE, AutostartLifecycleNode
 from posegrasp_ros.ros.node_processes import free_domain, node_environment
 from posegrasp_ros.ros.reporting import StageReporter
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.errors import InvalidInputError
 
 
 class Recorder(AutostartLifecycleNode):
@@ -51,7 +51,8 @@ def test_a_node_without_autostart_waits_to_be_told():
 
 
 @pytest.mark.parametrize(('error', 'said'), [
-    (BadInput('mesh.obj: expected triangles, found none'), 'cannot configure: mesh.obj: expected triangles'),
+    (InvalidInputError('mesh.obj: expected triangles, found none'),
+     'cannot configure: mesh.obj: expected triangles'),
     (KeyError('surprise'), "KeyError: 'surprise'"),
 ])
 def test_what_goes_wrong_in_configure_is_said_and_the_node_stays_unconfigured(capfd, error, said):
@@ -80,7 +81,7 @@ def test_a_callback_that_raises_is_logged_and_the_node_goes_on(capfd):
 
 @pytest.mark.parametrize(('error', 'level', 'said'), [
     (RuntimeError('boom'), DiagnosticStatus.ERROR, 'tick: RuntimeError: boom'),
-    (BadInput('pose: expected metres'), DiagnosticStatus.WARN, 'tick: pose: expected metres'),
+    (InvalidInputError('pose: expected metres'), DiagnosticStatus.WARN, 'tick: pose: expected metres'),
 ])
 def test_what_a_callback_raises_is_on_diagnostics_with_its_count(error, level, said):
     with running(Recorder) as harness:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from posegrasp_ros.geometry.transforms import make_transform
-from posegrasp_ros.metrics.baselines.ledger import load_ledger
+from posegrasp_ros.metrics.baselines.baselines import load_baselines
 from posegrasp_ros.metrics.measures import OBSERVED
 from posegrasp_ros.metrics.pose.pose_errors import ErrorTarget
 from posegrasp_ros.metrics.run import RunMetrics
@@ -17,7 +17,7 @@ from posegrasp_ros.monitoring.liveness import ERROR, OK, STALE, WARN, Health
 from posegrasp_ros.monitoring.model_match import ModelMatch
 from posegrasp_ros.monitoring.run_keeper import RunKeeper
 from posegrasp_ros.runs.folder import read_reports
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.errors import InvalidInputError
 
 TARGET = ErrorTarget(np.random.default_rng(0).uniform(-0.05, 0.05, (100, 3)), 0.17)
 POSE = make_transform(None, (0.0, 0.0, 0.6))
@@ -31,7 +31,7 @@ class Robot:
     def __init__(self, folder):
         self.now_s = 0.0
         self.folder = folder
-        self.run = LiveRun(TARGET, load_ledger(), RunKeeper(folder, None, print), 1.5, {'provenance': {}},
+        self.run = LiveRun(TARGET, load_baselines(), RunKeeper(folder, None, print), 1.5, {'provenance': {}},
                            clock=lambda: self.now_s)
 
     def frame(self, stamp_ns: int, error_m: float = 0.001, has_truth: bool = True, step_s: float = 1 / 30) -> None:
@@ -60,26 +60,26 @@ def robot(tmp_path) -> Robot:
 
 
 def irregular() -> np.ndarray:
-    raise BadInput('pose: position: expected finite metres, got (nan, 0.0, 0.6)')
+    raise InvalidInputError('pose: position: expected finite metres, got (nan, 0.0, 0.6)')
 
 
 def test_a_pose_that_is_none_is_a_failure_counted_and_said(robot):
     robot.frame(SECOND)
     robot.run.image(2 * SECOND)
     robot.run.truth(2 * SECOND, lambda: POSE)
-    with pytest.raises(BadInput):
+    with pytest.raises(InvalidInputError):
         robot.run.estimate(2 * SECOND, irregular, np.eye(6))
     robot.run.report(lambda: StageReport(2 * SECOND, 'perception', True))
     assert (robot.health('messages').level, robot.health('messages').values) == (WARN, {'unusable pose': '1'})
     summary = robot.summary()
     assert summary['metrics']['recall_1cm_5deg']['value'] == 0.5
-    assert summary['provenance']['irregularities'] == {'unusable pose': 1}
+    assert summary['provenance']['anomalies'] == {'unusable pose': 1}
 
 
 def test_a_truth_that_is_none_is_no_truth(robot):
     robot.frame(SECOND)
     robot.run.image(2 * SECOND)
-    with pytest.raises(BadInput):
+    with pytest.raises(InvalidInputError):
         robot.run.truth(2 * SECOND, irregular)
     assert robot.summary()['frames']['with_object'] == 1
     assert robot.health('messages').values == {'unusable ground truth': '1'}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from run_frames import SECOND, TARGET, TRUTH, off_by
 
-from posegrasp_ros.metrics.baselines.ledger import Entry, Ledger, MetricBaselines, load_ledger
+from posegrasp_ros.metrics.baselines.baselines import Baselines, Entry, MetricBaselines, load_baselines
 from posegrasp_ros.metrics.live_verdicts import QuantileSketch
 from posegrasp_ros.metrics.measures import OBSERVED
 from posegrasp_ros.metrics.run import RunMetrics
@@ -28,8 +28,8 @@ def by_entry(items):
     return {(item['metric'], item['entry']): item for item in items}
 
 
-def long_run(count=1500, share=0.9, ledger=None):
-    run, rng = RunMetrics(TARGET, ledger or load_ledger()), np.random.default_rng(0)
+def long_run(count=1500, share=0.9, baselines=None):
+    run, rng = RunMetrics(TARGET, baselines or load_baselines()), np.random.default_rng(0)
     for index in range(count):
         feed(run, index, off_by(abs(rng.normal(0, 0.004)) if rng.random() < share else 0.03), rng.gamma(4, 10))
         yield run, index * FRAME_NS
@@ -54,7 +54,7 @@ def test_live_values_are_those_of_the_summary():
 
 
 def test_only_blocks_that_are_over_count_and_each_of_them_once():
-    run = RunMetrics(TARGET, load_ledger())
+    run = RunMetrics(TARGET, load_baselines())
     for index in range(15):
         feed(run, index, off_by(0.001))
     assert run.live_verdicts(SECOND - 1) == []
@@ -67,14 +67,14 @@ def test_only_blocks_that_are_over_count_and_each_of_them_once():
 
 def test_frames_of_one_second_are_one_observation():
     """Sixty frames of a still scene decide nothing that one frame does not."""
-    still = RunMetrics(TARGET, load_ledger())
+    still = RunMetrics(TARGET, load_baselines())
     for index in range(10):
         feed(still, index, off_by(0.001))
     assert {item['verdict'] for item in still.live_verdicts(SECOND)} == {'inconclusive'}
 
 
 def test_each_pick_is_an_observation_even_within_a_second():
-    run = RunMetrics(None, load_ledger())
+    run = RunMetrics(None, load_baselines())
     for index in range(60):
         run.add_report(StageReport(index, 'execution', True))
     item, = run.live_verdicts(SECOND)
@@ -84,15 +84,15 @@ def test_each_pick_is_an_observation_even_within_a_second():
 def test_a_previous_run_is_anywhere_in_its_interval():
     sure = Entry('sure', 'previous', 0.95, 'run', '', interval=Interval(0.94, 0.96))
     unsure = Entry('unsure', 'previous', 0.95, 'run', '', interval=Interval(0.75, 0.99))
-    ledger = Ledger({'recall_1cm_5deg': MetricBaselines('higher_is_better', (sure, unsure))})
-    run, stamp = list(long_run(800, 0.8, ledger))[-1]
+    baselines = Baselines({'recall_1cm_5deg': MetricBaselines('higher_is_better', (sure, unsure))})
+    run, stamp = list(long_run(800, 0.8, baselines))[-1]
     live = by_entry(run.live_verdicts(stamp))
     assert live['recall_1cm_5deg', 'sure']['verdict'] == 'worse'
     assert live['recall_1cm_5deg', 'unsure']['verdict'] == 'inconclusive'
 
 
-def test_without_a_ledger_there_is_nothing_to_judge():
-    for run, stamp in long_run(30, ledger=Ledger({})):
+def test_without_a_baselines_file_there_is_nothing_to_judge():
+    for run, stamp in long_run(30, baselines=Baselines({})):
         assert run.live_verdicts(stamp) == []
 
 
@@ -111,7 +111,7 @@ def test_quantiles_are_told_to_half_a_percent_in_little_room(draw):
 
 
 def test_images_that_were_forgotten_before_their_block_was_looked_at_do_no_harm():
-    run = RunMetrics(TARGET, load_ledger())
+    run = RunMetrics(TARGET, load_baselines())
     for index in range(40):
         feed(run, index, off_by(0.001))
     assert run.forget(15) == 25

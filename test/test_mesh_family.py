@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from posegrasp_ros.geometry.mesh import load_mesh
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.simulation.mesh_family import FAMILY, family_object, main
 
 
@@ -36,7 +36,7 @@ def test_convex_parts_fill_what_the_mesh_encloses(name):
 
 
 def test_unknown_object_lists_what_there_is():
-    with pytest.raises(BadInput, match=r"object 'cup': expected one of mug, plate, l_bracket"):
+    with pytest.raises(InvalidInputError, match=r"object 'cup': expected one of mug, plate, l_bracket"):
         family_object('cup')
 
 

@@ -11,7 +11,7 @@ import yaml
 from posegrasp_ros.estimation.estimator import PoseEstimator
 from posegrasp_ros.estimation.model_card import ModelCardError, load_model_card, sha256_of, write_card
 from posegrasp_ros.geometry.transforms import transform_points
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.resources import resource_path
 
 
@@ -58,7 +58,7 @@ def test_the_shipped_card_is_good():
     (('object', 'symmetries_discrete'), 'none', 'object.symmetries_discrete: expected a list'),
     (('object', 'symmetries_discrete'), [[1, 2]], 'object.symmetries_discrete: expected rigid 4x4'),
     (('object', 'symmetries_discrete'), [[1, 0.5, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]], 'rigid 4x4'),
-    (('score',), {'bias': 1.0}, 'score.heat: expected a number'),
+    (('score',), {'bias': 1.0}, 'score.confidence: expected a number'),
     (('covariance_scale', 'rotation'), -1, 'covariance_scale.rotation: expected a number'),
     (('detector',), None, 'detector: expected a mapping'),
     (('mean_pose', 'quaternion_xyzw'), [0, 0, 0, 0], 'mean_pose.quaternion_xyzw: expected a quaternion of'),
@@ -184,7 +184,7 @@ def test_a_stated_hash_is_checked_for_a_network_of_old_too(written_by_hand):
 
 
 def test_every_refusal_is_bad_input():
-    assert issubclass(ModelCardError, BadInput)
+    assert issubclass(ModelCardError, InvalidInputError)
 
 
 def test_a_continuous_symmetry_keeps_its_axis_in_place(folder):

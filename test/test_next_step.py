@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from run_frames import SECOND, TARGET, TRUTH, add_frame, off_by
 
-from posegrasp_ros.metrics.baselines.ledger import load_ledger
+from posegrasp_ros.metrics.baselines.baselines import load_baselines
 from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport
 
@@ -14,7 +14,7 @@ GOOD = off_by(0.002, 1)
 
 
 def next_of(frames):
-    run = RunMetrics(TARGET, load_ledger())
+    run = RunMetrics(TARGET, load_baselines())
     for index, frame in enumerate(frames):
         add_frame(run, index * SECOND, *frame)
     return run.summary()['next']
@@ -68,7 +68,7 @@ def test_the_paragraph_names_where_most_is_lost_and_what_mending_it_would_bring(
 
 
 def test_a_missed_metric_that_costs_little_is_left_for_later():
-    slow = RunMetrics(TARGET, load_ledger())
+    slow = RunMetrics(TARGET, load_baselines())
     for index in range(60):
         add_frame(slow, index * SECOND, GOOD if index % 3 else 'no_detection')
     for index in range(60, 120):
@@ -84,7 +84,7 @@ def test_a_missed_metric_that_costs_little_is_left_for_later():
 
 
 def test_where_nothing_fails_the_widest_gap_comes_first():
-    run = RunMetrics(TARGET, load_ledger())
+    run = RunMetrics(TARGET, load_baselines())
     for index in range(60):
         run.add_truth(index * SECOND, TRUTH)
         run.add_report(StageReport(index * SECOND, 'perception', True, '', {'latency_ms': 150.0, 'score': 0.1}))
@@ -98,7 +98,7 @@ def test_what_was_not_measured_says_what_it_would_take():
     why = reasons(next_of([(GOOD, '')] * 10))
     assert why['grasp_success_rate'] == 'not measured: no pick was reported'
     assert why['image_to_pose_p50'] == 'not measured: no report tells its time'
-    text = RunMetrics(TARGET, load_ledger()).summary()['next']['text']
+    text = RunMetrics(TARGET, load_baselines()).summary()['next']['text']
     assert text.startswith('Nothing tells yet how good the poses are')
 
 

@@ -26,7 +26,7 @@ from posegrasp_ros.simulation.record import record
 
 ACCURACY = ('position_error_median', 'rotation_error_median', 'recall_1cm_5deg', 'add_recall_10pct', 'ar_mssd',
             'ar_mspd', 'mssd_median', 'projection_error_median')
-ALONE = EvaluateOptions(beside=())
+ALONE = EvaluateOptions(compare_with=())
 CALIBRATION = ('covariance_coverage_90', 'score_ece')
 
 

@@ -169,7 +169,7 @@ def test_obstacles_and_reach_come_from_parameters(scripted_model, parameters, re
     with running(GraspPlannerNode, model=str(scripted_model), **parameters) as harness:
         harness.start()
         report = answer_to(harness)
-    assert report.numbers[f'fell_{reason}'] > 50
+    assert report.numbers[f'rejected_{reason}'] > 50
     assert report.numbers['obstacles'] == ('reach_max_m' not in parameters)
 
 
@@ -179,7 +179,7 @@ def test_a_pose_that_is_too_uncertain_is_answered_with_the_direction_that_costs_
         report = answer_to(harness, covariance=np.diag([9e-4, 9e-4, 1e-8, 1e-6, 1e-6, 1e-6]))
     assert (report.ok, report.reason) == (False, 'pose_too_uncertain')
     assert report.words['weakest_direction'] == 'shift along the closing direction'
-    assert report.numbers['fell_pose_too_uncertain'] > 0
+    assert report.numbers['rejected_pose_too_uncertain'] > 0
 
 
 def test_the_other_instances_of_the_same_image_are_obstacles(scripted_model):
@@ -231,5 +231,5 @@ def test_what_fell_is_drawn_for_who_looks(planner):
         pose(12, 'camera', invert(BASE_FROM_CAMERA) @ BASE_FROM_OBJECT))
     planner.spin_until(lambda: drawn and reports)
     counts = {marker.ns: len(marker.points) / 8 for marker in drawn[0].markers if marker.ns}
-    assert counts == {reason: reports[0].numbers[f'fell_{reason}'] for reason in REASONS
-                      if reports[0].numbers[f'fell_{reason}']}
+    assert counts == {reason: reports[0].numbers[f'rejected_{reason}'] for reason in REASONS
+                      if reports[0].numbers[f'rejected_{reason}']}

@@ -275,7 +275,7 @@ def with_depth(scripted_model, request):
         harness.node._estimator = Cameras()
         harness.publisher(CameraInfo, '/camera_info').publish(good_info())
         harness.spin_for(0.2)
-        harness.node._intrinsics.is_worth_a_wait = lambda stamp: False
+        harness.node._intrinsics.may_come = lambda stamp: False
         yield harness, harness.publisher(Image, '/image'), harness.publisher(Image, '/depth'), harness.reports()
 
 

@@ -8,7 +8,7 @@ import pytest
 from posegrasp_ros.datasets.bag_reader import read_frames
 from posegrasp_ros.geometry.mesh import load_mesh
 from posegrasp_ros.geometry.transforms import transform_points
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.resources import resource_path
 from posegrasp_ros.simulation import instances, occlusion
 from posegrasp_ros.simulation.occlusion import occluded_world
@@ -47,7 +47,7 @@ def test_what_hides_it_stands_on_the_table_or_is_held_and_touches_nothing(worlds
 
 def test_a_share_that_cannot_be_met_is_refused(monkeypatch):
     monkeypatch.setattr(occlusion, 'MOST_SCENES', 2)
-    with pytest.raises(BadInput, match='of the object hidden: take a wider one'):
+    with pytest.raises(InvalidInputError, match='of the object hidden: take a wider one'):
         occluded_world(np.random.default_rng(0), MESH, (0.5, 0.5001), SIZE)
 
 
@@ -85,7 +85,7 @@ def test_every_truth_has_its_object(tmp_path):
 
 def test_more_than_fit_are_refused(monkeypatch):
     monkeypatch.setattr(instances, 'MOST_SCENES', 2)
-    with pytest.raises(BadInput, match='room for 40'):
+    with pytest.raises(InvalidInputError, match='room for 40'):
         instances.sample_scene_of_several(np.random.default_rng(0), MESH, 40)
 
 

@@ -19,17 +19,17 @@ from posegrasp_ros.grasping.grasp_set import load_grasps
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.planning.plan import PlannerOptions
 from posegrasp_ros.grasping.planning.planner import GraspPlanner
-from posegrasp_ros.metrics.pick_metrics import RANKINGS, TOLD, Attempt, Condition, conditions_of, summarise
+from posegrasp_ros.metrics.pick_metrics import GIVEN, RANKINGS, Attempt, Condition, conditions_of, summarise
 from posegrasp_ros.report.picks_report import format_picks, headline, render_picks
 from posegrasp_ros.runs.folder import read_reports
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.resources import resource_path
 from posegrasp_ros.simulation.pick_objects import load_pick_object
 from posegrasp_ros.simulation.picking import NOISE_SHAPES, PickingRun, run_picks
 from posegrasp_ros.simulation.scene import DEFAULT_BASE_FROM_CAMERA
 
 GRIPPER = load_gripper()
-TRUTH, ESTIMATE = Condition('truth'), Condition('estimate', ranking=TOLD)
+TRUTH, ESTIMATE = Condition('truth'), Condition('estimate', ranking=GIVEN)
 WITH_COVARIANCE, ASSUMING, BY_QUALITY = NOISE = [Condition('noise', 0.01, ranking=ranking) for ranking in RANKINGS]
 
 
@@ -56,9 +56,10 @@ def test_every_noise_is_planned_with_and_without_its_covariance_and_by_quality_a
     conditions = conditions_of('estimate', [0.005, 0.02], [np.radians(10)])
     assert [condition.name for condition in conditions] == [
         'truth', 'estimate',
-        'noise 5 mm, covariance told', 'noise 5 mm, covariance not told', 'noise 5 mm, ranked by quality alone',
-        'noise 20 mm, covariance told', 'noise 20 mm, covariance not told', 'noise 20 mm, ranked by quality alone',
-        'noise 10°, covariance told', 'noise 10°, covariance not told', 'noise 10°, ranked by quality alone']
+        'noise 5 mm, covariance given', 'noise 5 mm, covariance not given', 'noise 5 mm, ranked by quality alone',
+        'noise 20 mm, covariance given', 'noise 20 mm, covariance not given',
+        'noise 20 mm, ranked by quality alone',
+        'noise 10°, covariance given', 'noise 10°, covariance not given', 'noise 10°, ranked by quality alone']
 
 
 def test_success_is_counted_by_object_with_its_interval():
@@ -100,7 +101,7 @@ def test_calibration_looks_at_picks_whose_planner_knew_the_covariance():
 def test_the_true_pose_scatters_about_the_told_one_as_its_covariance_says(shape, box):
     run = PickingRun([box], GRIPPER, [], seed=1, noise_shape=shape)
     true_pose = perturb(np.eye(4), np.array([0.1, 0.2, 0.3, 0.5, -0.3, 0.2]))
-    rng, condition = np.random.default_rng(5), Condition('noise', 0.01, 0.02, ranking=TOLD)
+    rng, condition = np.random.default_rng(5), Condition('noise', 0.01, 0.02, ranking=GIVEN)
     told = [run._disturbed(true_pose, condition, rng.standard_normal(6)) for _ in range(2000)]
     deltas = np.array([np.concatenate([true_pose[:3, 3] - each.base_from_object[:3, 3], vector_from_rotation(
         true_pose[:3, :3] @ each.base_from_object[:3, :3].T)]) for each in told])
@@ -110,7 +111,7 @@ def test_the_true_pose_scatters_about_the_told_one_as_its_covariance_says(shape,
 
 def test_along_the_line_of_sight_the_noise_is_largest(box):
     run = PickingRun([box], GRIPPER, [], seed=1, noise_shape='sight')
-    covariance = run._disturbed(np.eye(4), Condition('noise', 0.02, ranking=TOLD), np.zeros(6)).covariance[:3, :3]
+    covariance = run._disturbed(np.eye(4), Condition('noise', 0.02, ranking=GIVEN), np.zeros(6)).covariance[:3, :3]
     stds, axes = np.linalg.eigh(covariance)
     towards_camera = DEFAULT_BASE_FROM_CAMERA[:3, 3] / np.linalg.norm(DEFAULT_BASE_FROM_CAMERA[:3, 3])
     assert np.sqrt(stds) == pytest.approx([0.005, 0.005, 0.02])
@@ -128,7 +129,7 @@ def test_two_processes_find_what_one_finds(box):
 def test_the_planner_may_give_up(box):
     grasps = load_grasps(resource_path('models/box/grasps.yaml'), GRIPPER)
     shy = replace(box, planner=GraspPlanner(GRIPPER, grasps, PlannerOptions(min_success_probability=0.99)))
-    hopeless = Condition('noise', noise_m=0.05, ranking=TOLD)
+    hopeless = Condition('noise', noise_m=0.05, ranking=GIVEN)
     attempt = PickingRun([shy], GRIPPER, [hopeless], seed=3).attempt(0, hopeless)
     assert attempt.result == 'pose_too_uncertain' and attempt.success_probability is None
 
@@ -141,7 +142,7 @@ def test_the_command_picks_models_and_meshes_and_writes_a_run_folder(brick, tmp_
     assert summary['complete'] and summary['scenes'] == {'planned': 3, 'tried': 3}
     assert summary['provenance']['physics']['friction'] <= 0.6
     said = capsys.readouterr().out
-    assert 'noise 10 mm, covariance told' in said and str(out / 'report.html') in said
+    assert 'noise 10 mm, covariance given' in said and str(out / 'report.html') in said
     page = (out / 'report.html').read_text()
     assert 'Position noise' in page and 'box, brick;' in page and 'http' not in page
     reports, warnings = read_reports(out)
@@ -160,7 +161,7 @@ def test_what_cannot_be_picked_is_named(arguments, expected, capsys, tmp_path):
 
 
 def test_a_pose_can_only_be_estimated_with_a_model(box):
-    with pytest.raises(BadInput, match='expected objects with a model folder, found none for bare'):
+    with pytest.raises(InvalidInputError, match='expected objects with a model folder, found none for bare'):
         PickingRun([box, replace(box, name='bare', model=None)], GRIPPER, [TRUTH, ESTIMATE], seed=1)
 
 

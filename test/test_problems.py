@@ -61,7 +61,8 @@ def record(path, bad):
 
 def evaluate(tmp_path, model, bad):
     bag = record(tmp_path / 'bag', bad)
-    return main.main(['evaluate', str(bag), '--model', str(model), '--estimator', 'mean_pose', '--beside', '--out',
+    return main.main(['evaluate', str(bag), '--model', str(model), '--estimator', 'mean_pose', '--compare-with',
+                      '--out',
                      str(tmp_path / 'run')])
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from posegrasp_ros.geometry.transforms import make_transform
 from posegrasp_ros.metrics import formatting
-from posegrasp_ros.metrics.baselines.ledger import load_ledger
+from posegrasp_ros.metrics.baselines.baselines import load_baselines
 from posegrasp_ros.metrics.pose.pose_errors import ErrorTarget
 from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport
@@ -22,7 +22,7 @@ SECOND = 1_000_000_000
 
 
 def summary_of(frames=20, picks=0, name='<box & co>'):
-    run = RunMetrics(TARGET, load_ledger())
+    run = RunMetrics(TARGET, load_baselines())
     for index in range(frames):
         stamp, found = index * SECOND, index % 5 > 0
         run.add_truth(stamp, make_transform(None, (0, 0, 0.6)))

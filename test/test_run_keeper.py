@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from posegrasp_ros.metrics.baselines.ledger import load_ledger
+from posegrasp_ros.metrics.baselines.baselines import load_baselines
 from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.monitoring.liveness import ERROR, OK
@@ -22,7 +22,7 @@ def complaints() -> list[str]:
 
 @pytest.fixture(scope='module')
 def summary() -> dict:
-    run = RunMetrics(None, load_ledger())
+    run = RunMetrics(None, load_baselines())
     run.add_report(REPORT)
     return run.summary()
 

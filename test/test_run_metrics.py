@@ -9,8 +9,8 @@ import pytest
 from run_frames import SECOND, TARGET, TRUTH, off_by
 
 from posegrasp_ros.geometry.transforms import Symmetry, make_transform, rotation_from_vector
+from posegrasp_ros.metrics.baselines.baselines import METRIC_UNITS, load_baselines
 from posegrasp_ros.metrics.baselines.gate import check_gate
-from posegrasp_ros.metrics.baselines.ledger import METRIC_UNITS, load_ledger
 from posegrasp_ros.metrics.losses import Loss
 from posegrasp_ros.metrics.pose.pose_errors import ErrorTarget
 from posegrasp_ros.metrics.run import RunMetrics
@@ -21,9 +21,9 @@ def perception(index, ok=True, reason='', latency_ms=40.0):
     return StageReport(index * SECOND, 'perception', ok, reason, {'latency_ms': latency_ms})
 
 
-def run_of(estimates, ledger=None):
+def run_of(estimates, baselines=None):
     """A run of one frame a second; None is a frame without an answer."""
-    run = RunMetrics(TARGET, ledger)
+    run = RunMetrics(TARGET, baselines)
     for index, estimate in enumerate(estimates):
         run.add_truth(index * SECOND, TRUTH)
         run.add_report(perception(index, estimate is not None, '' if estimate is not None else 'no_detection'))
@@ -33,7 +33,7 @@ def run_of(estimates, ledger=None):
 
 
 def test_the_summary_has_exactly_the_shape_that_scripts_rely_on():
-    summary = run_of([off_by(0.004, 2)] * 8 + [None] * 2, load_ledger()).summary({'seed': 1})
+    summary = run_of([off_by(0.004, 2)] * 8 + [None] * 2, load_baselines()).summary({'seed': 1})
     assert summary['schema'] == 'posegrasp.summary/1'
     assert set(summary['headline']) == {'name', 'value', 'interval', 'n'}
     assert list(summary['stages']) == ['perception', 'planning', 'execution']
@@ -123,7 +123,7 @@ def test_without_a_camera_nothing_is_measured_in_pixels():
 
 
 def test_without_data_a_metric_is_null_with_n_0_and_gets_no_verdict():
-    summary = RunMetrics(TARGET, load_ledger()).summary()
+    summary = RunMetrics(TARGET, load_baselines()).summary()
     assert all(m['value'] is None and m['interval'] is None and m['n'] == 0 for m in summary['metrics'].values())
     assert summary['verdicts'] == []
     assert summary['headline'] == {'name': 'recall_1cm_5deg', 'value': None, 'interval': None, 'n': 0}
@@ -142,7 +142,7 @@ def test_order_and_repeats_of_messages_do_not_matter():
         if shuffle:
             calls = calls * 2
             random.Random(0).shuffle(calls)
-        run = RunMetrics(TARGET, load_ledger())
+        run = RunMetrics(TARGET, load_baselines())
         for name, arguments in calls:
             getattr(run, name)(*arguments)
         return run.summary()
@@ -231,12 +231,12 @@ def test_a_truth_with_nan_is_no_truth():
     assert run.summary()['metrics']['recall_1cm_5deg']['n'] == 0
 
 
-def test_verdicts_compare_intervals_with_the_ledger():
-    verdicts = run_of([off_by(0.002, 1)] * 60, load_ledger()).summary()['verdicts']
+def test_verdicts_compare_intervals_with_the_baselines_file():
+    verdicts = run_of([off_by(0.002, 1)] * 60, load_baselines()).summary()['verdicts']
     needs = {item['metric']: item['verdict'] for item in verdicts if item['kind'] == 'requirement'}
     assert needs == {'position_error_median': 'better', 'rotation_error_median': 'better',
                      'recall_1cm_5deg': 'better', 'add_recall_10pct': 'better', 'image_to_pose_p50': 'better'}
-    few = run_of([off_by(0.002, 1)] * 3, load_ledger()).summary()['verdicts']
+    few = run_of([off_by(0.002, 1)] * 3, load_baselines()).summary()['verdicts']
     assert {item['verdict'] for item in few} == {'inconclusive'}
 
 
@@ -249,7 +249,7 @@ def test_the_distribution_shows_unanswered_frames_as_null():
 
 
 def gate_of(run):
-    return {result.metric: result for result in check_gate(run.summary()['metrics'], load_ledger())}
+    return {result.metric: result for result in check_gate(run.summary()['metrics'], load_baselines())}
 
 
 def test_a_good_run_passes_the_gate_which_says_why():
@@ -310,7 +310,7 @@ def test_errors_are_those_against_the_object_nearest_to_the_best_pose():
 
 
 def test_where_nothing_is_to_be_found_a_pose_is_the_only_failure():
-    run = RunMetrics(TARGET, load_ledger())
+    run = RunMetrics(TARGET, load_baselines())
     for index in range(50):
         run.add_absence(index * SECOND)
         run.add_report(perception(index, index == 7, '' if index == 7 else 'no_detection'))
@@ -319,7 +319,7 @@ def test_where_nothing_is_to_be_found_a_pose_is_the_only_failure():
         key: summary['metrics']['false_poses'][key] for key in ('value', 'interval', 'n')}}
     assert summary['headline']['value'] == 1 / 50 and summary['failures'] == {'false_pose': 1}
     assert summary['frames']['without_object'] == 50 and summary['frames']['with_object'] == 0
-    result, = check_gate(summary['metrics'], load_ledger())
+    result, = check_gate(summary['metrics'], load_baselines())
     assert not result.held and 'false_poses: 2.0 %' in result.text
 
 
@@ -372,7 +372,7 @@ def test_a_verdict_before_the_first_settled_image_is_empty_not_an_error():
 
 def run_with_losses():
     """Ten frames, all right; of the fourth and fifth the report of perception is lost, of the eighth its pose."""
-    run = RunMetrics(TARGET, load_ledger())
+    run = RunMetrics(TARGET, load_baselines())
     for index in range(10):
         run.add_image(index * SECOND)
         run.add_truth(index * SECOND, TRUTH)
@@ -395,7 +395,7 @@ def test_what_was_lost_on_the_way_is_no_failure_of_a_stage():
 
 def test_a_silent_stage_stays_a_failure_beside_what_was_lost():
     """Of three images between two reports one report was lost: the stage left out the others."""
-    run = RunMetrics(TARGET, load_ledger())
+    run = RunMetrics(TARGET, load_baselines())
     for index in range(5):
         run.add_image(index * SECOND)
     run.add_report(StageReport(0, 'perception', True))
@@ -406,7 +406,7 @@ def test_a_silent_stage_stays_a_failure_beside_what_was_lost():
 
 
 def test_an_image_that_comes_later_than_the_loss_of_its_report_counts_as_the_others():
-    run = RunMetrics(TARGET, load_ledger())
+    run = RunMetrics(TARGET, load_baselines())
     run.add_report(StageReport(0, 'perception', True))
     run.add_loss(Loss('perception', 1, 0, 2 * SECOND))
     run.add_report(StageReport(2 * SECOND, 'perception', True))
@@ -417,7 +417,7 @@ def test_an_image_that_comes_later_than_the_loss_of_its_report_counts_as_the_oth
 
 
 def test_a_plan_whose_report_was_lost_is_no_silence_of_the_planner():
-    run = RunMetrics(TARGET, load_ledger())
+    run = RunMetrics(TARGET, load_baselines())
     for index in range(3):
         run.add_report(StageReport(index * SECOND, 'perception', True))
         if index != 1:
@@ -428,7 +428,7 @@ def test_a_plan_whose_report_was_lost_is_no_silence_of_the_planner():
 
 def test_stamps_far_ahead_are_forgotten_as_others_are():
     """Their blocks are never over."""
-    run = RunMetrics(TARGET, load_ledger())
+    run = RunMetrics(TARGET, load_baselines())
     for index in range(5000):
         run.add_image(10**18 + index * 10**12)
         if index % 100 == 0:

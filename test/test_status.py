@@ -1,4 +1,4 @@
-"""`posegrasp status`: gates are opened and shut by runs, and by nothing else."""
+"""`posegrasp status`: gates are passed and failed by runs, and by nothing else."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from run_frames import SECOND, TARGET, TRUTH, add_frame, off_by
 from posegrasp_ros.cli.main import main
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.feasibility.derived_entries import derived_entries
-from posegrasp_ros.metrics.baselines.ledger import load_ledger
-from posegrasp_ros.metrics.baselines.ledger_file import add_entries, add_run
+from posegrasp_ros.metrics.baselines.baselines import load_baselines
+from posegrasp_ros.metrics.baselines.baselines_file import add_entries, add_run
 from posegrasp_ros.metrics.pick_metrics import SCHEMA as PICKS_SCHEMA
 from posegrasp_ros.metrics.pick_metrics import Attempt, conditions_of, summarise
 from posegrasp_ros.metrics.run import RunMetrics
@@ -60,7 +60,7 @@ class ProjectFolder:
         return {'time': TIME, 'model': describe_model(load_model_card(self.model)), **more}
 
     def study(self, word: str = 'feasible', no_grasp: str = '', holds: bool = True, **needs: float) -> None:
-        """A feasibility study; its needs go into the ledger."""
+        """A feasibility study; its needs go into the baselines file."""
         needs = needs or NEEDS
         axes = [{'name': 'across the fingers', 'unit': 'm', 'limit': 0.004},
                 {'name': 'about the approach', 'unit': 'rad', 'limit': 0.05},
@@ -77,7 +77,7 @@ class ProjectFolder:
     def evaluate(self, name: str, position_m: float = 0.002, angle_deg: float = 1.0, count: int = 60,
                  bag: dict = REAL, estimator: str = 'onnx', **provenance) -> Path:
         """A run of frames that are all so far off, with the features of the image beside, which find nothing."""
-        run, beside = RunMetrics(TARGET, load_ledger()), RunMetrics(TARGET)
+        run, beside = RunMetrics(TARGET, load_baselines()), RunMetrics(TARGET)
         for index in range(count):
             stamp_ns = index * SECOND
             run.add_truth(stamp_ns, TRUTH)
@@ -113,8 +113,8 @@ class ProjectFolder:
     def gate(self, name: str):
         return next(gate for gate in self.status().gates if gate.name == name)
 
-    def open_gates(self) -> list[str]:
-        return [gate.name for gate in self.status().gates if gate.is_open]
+    def passed_gates(self) -> list[str]:
+        return [gate.name for gate in self.status().gates if gate.has_passed]
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ def project(tmp_path, scripted_model):
 def test_an_empty_folder_is_at_the_very_beginning(tmp_path):
     status, = statuses(read_project(tmp_path))
     assert status.phase == 'planning' and status.ways_back == []
-    assert not any(gate.is_open for gate in status.gates)
+    assert not any(gate.has_passed for gate in status.gates)
     assert status.next_step.startswith('posegrasp feasibility MESH')
 
 
@@ -136,7 +136,7 @@ def test_a_folder_that_is_none_is_refused(tmp_path, capsys):
 
 
 def test_a_card_opens_its_gates_and_nothing_else(project):
-    assert project.open_gates() == ['model card', 'held-out figures']
+    assert project.passed_gates() == ['model card', 'held-out figures']
     assert project.status().phase == 'planning'
 
 
@@ -144,20 +144,20 @@ def test_a_card_that_does_not_fit_its_files_shuts_all_that_is_of_the_model(proje
     project.complete()
     (project.model / 'none.onnx').write_bytes(b'changed behind the back of the card')
     assert 'sha256' in project.gate('model card').figure
-    assert project.open_gates() == ['baselines']
+    assert project.passed_gates() == ['baselines']
 
 
 def test_a_project_with_all_its_runs_is_in_service(project):
     project.complete()
     status = project.status()
-    assert all(gate.is_open for gate in status.gates), [gate for gate in status.gates if not gate.is_open]
+    assert all(gate.has_passed for gate in status.gates), [gate for gate in status.gates if not gate.has_passed]
     assert (status.phase, status.next_step, status.ways_back) == ('in service', '', [])
 
 
 def test_every_open_gate_names_the_run_its_date_and_hashes(project):
     project.complete()
     for gate in project.status().gates:
-        assert gate.is_open and gate.proof.date.startswith('2026-11-2') and len(gate.proof.sha256) == 64
+        assert gate.has_passed and gate.proof.date.startswith('2026-11-2') and len(gate.proof.sha256) == 64
         assert (project.path / gate.proof.run).is_dir()
         assert any(letter.isdigit() for letter in gate.figure) or gate.name in ('model card', 'regression')
 
@@ -165,14 +165,14 @@ def test_every_open_gate_names_the_run_its_date_and_hashes(project):
 def test_deleting_the_proof_shuts_the_gate(project):
     project.complete()
     shutil.rmtree(project.path / 'runs' / 'real')
-    assert set(project.open_gates()) == {'requirement', 'feasible', 'model card', 'held-out figures', 'simulation'}
+    assert set(project.passed_gates()) == {'requirement', 'feasible', 'model card', 'held-out figures', 'simulation'}
 
 
 def test_runs_of_another_network_open_nothing(project):
     project.complete()
     old = load_model_card(project.model).network_sha256[:8]
     project.train(b'second network')
-    assert project.open_gates() == ['requirement', 'feasible', 'baselines', 'model card', 'held-out figures']
+    assert project.passed_gates() == ['requirement', 'feasible', 'baselines', 'model card', 'held-out figures']
     for name in ('simulation', 'real footage'):
         assert f'another model, {old}' in project.gate(name).figure
     assert project.status().phase == 'pilot'
@@ -181,39 +181,39 @@ def test_runs_of_another_network_open_nothing(project):
 def test_a_card_written_anew_makes_older_runs_of_the_same_network_count_no_more(project):
     project.complete()
     write_card(project.model, measured=MEASURED, covariance_scale={'translation': 2.0, 'rotation': 2.0})
-    assert not {'simulation', 'real footage', 'regression'} & set(project.open_gates())
+    assert not {'simulation', 'real footage', 'regression'} & set(project.passed_gates())
 
 
-@pytest.mark.parametrize(('date', 'is_open'), [('2026-11-24', True), ('2026-11-22', False)])
-def test_a_run_that_knows_no_card_counts_by_network_and_date(project, date, is_open):
+@pytest.mark.parametrize(('date', 'has_passed'), [('2026-11-24', True), ('2026-11-22', False)])
+def test_a_run_that_knows_no_card_counts_by_network_and_date(project, date, has_passed):
     project.study()
     network = load_model_card(project.model).network_sha256
     project.evaluate('real', model={'name': 'box', 'sha256': network}, time=f'{date}T00:00:00+00:00')
-    assert project.gate('real footage').is_open == is_open
+    assert project.gate('real footage').has_passed == has_passed
 
 
 def test_the_need_is_that_of_the_newest_study(project):
     project.study()
-    assert project.gate('requirement').is_open and '6.00 mm' in project.gate('requirement').figure
+    assert project.gate('requirement').has_passed and '6.00 mm' in project.gate('requirement').figure
     newer = derived_entries({'position_error_median': 0.02}, 'box', '2026-11-25')
     add_entries(project.path / 'baselines.yaml', newer)
-    assert 'the ledger does not hold it for position_error_median' in project.gate('requirement').figure
+    assert 'the baselines file does not hold it for position_error_median' in project.gate('requirement').figure
 
 
 def test_a_study_of_another_model_is_not_one_of_this_object_though_it_is_as_large(project):
     project.study()
     path = project.path / 'runs/study/summary.json'
     summary = json.loads(path.read_text())
-    for name, opened in (('box', True), ('cereal', False)):
+    for name, passed in (('box', True), ('cereal', False)):
         summary['object'] |= {'name': name, 'model': {'sha256': 'some'}}
         path.write_text(json.dumps(summary))
-        assert project.gate('feasible').is_open == opened
+        assert project.gate('feasible').has_passed == passed
 
 
 def test_a_study_that_no_accuracy_is_enough_for_requires_none_and_shuts_the_gate(project):
     project.study('not feasible', holds=False, grasp_success_rate=0.95)
     gate = project.gate('requirement')
-    assert not gate.is_open and 'no error of the pose is small enough' in gate.figure
+    assert not gate.has_passed and 'no error of the pose is small enough' in gate.figure
     assert 'another gripper' in gate.back
 
 
@@ -226,7 +226,7 @@ def test_where_no_grasp_fits_the_way_is_back_to_planning(project):
 def test_feasible_if_is_not_feasible_yet_and_says_what_would_change_it(project):
     project.study('feasible if', holds=False)
     gate = project.gate('feasible')
-    assert not gate.is_open and '91.0 % are expected' in gate.figure and 'nearer camera' in gate.to_do
+    assert not gate.has_passed and '91.0 % are expected' in gate.figure and 'nearer camera' in gate.to_do
 
 
 def test_a_study_of_another_object_is_an_object_of_its_own(project):
@@ -235,8 +235,8 @@ def test_a_study_of_another_object_is_an_object_of_its_own(project):
     summary['object'] = {'name': 'mug', 'size_m': [0.1, 0.08, 0.09]}
     project.write('study', summary)
     box, mug = statuses(read_project(project.path))
-    assert (mug.name, mug.model, mug.phases[0].gates[1].is_open) == ('mug', '', True)
-    assert not box.phases[0].gates[1].is_open
+    assert (mug.name, mug.model, mug.phases[0].gates[1].has_passed) == ('mug', '', True)
+    assert not box.phases[0].gates[1].has_passed
 
 
 def test_rotation_that_misses_its_need_goes_back_to_training_with_the_tolerance_of_the_grasp(project):
@@ -250,34 +250,34 @@ def test_rotation_that_misses_its_need_goes_back_to_training_with_the_tolerance_
 def test_picks_of_another_gripper_than_the_studied_one_prove_nothing(project):
     project.study()
     project.pick('picks', 299, gripper='suction cup')
-    assert not project.gate('simulation').is_open
+    assert not project.gate('simulation').has_passed
 
 
 def test_few_picks_prove_little(project):
     project.study()
     project.pick('picks', 20, count=20)
     gate = project.gate('simulation')
-    assert not gate.is_open and 'not certain yet' in gate.figure and gate.back == ''
+    assert not gate.has_passed and 'not certain yet' in gate.figure and gate.back == ''
 
 
 @pytest.mark.parametrize(('with_truth', 'back_to'), [(300, 'back to training'), (205, 'with the true pose too')])
 def test_failed_picks_go_back_to_what_failed(project, with_truth, back_to):
     project.study()
     project.pick('picks', 200, with_truth=with_truth)
-    assert not project.gate('simulation').is_open and back_to in project.gate('simulation').back
+    assert not project.gate('simulation').has_passed and back_to in project.gate('simulation').back
 
 
 def test_a_simulated_recording_is_no_real_footage(project):
     project.study()
     project.evaluate('sim', bag=SIMULATED)
-    assert not project.gate('real footage').is_open and project.gate('baselines').is_open
+    assert not project.gate('real footage').has_passed and project.gate('baselines').has_passed
 
 
 def test_the_oracle_proves_nothing(project):
     project.study()
     project.evaluate('cheating', estimator='oracle')
     gate = project.gate('real footage')
-    assert not gate.is_open and 'estimator oracle' in gate.figure
+    assert not gate.has_passed and 'estimator oracle' in gate.figure
 
 
 def test_a_run_that_was_cut_short_proves_nothing(project):
@@ -290,7 +290,7 @@ def test_real_footage_that_fails_where_simulation_does_not_is_a_matter_of_the_da
     project.study()
     project.evaluate('real', angle_deg=20.0)
     gate = project.gate('real footage')
-    assert not gate.is_open and 'back to data' in gate.back and 'tolerance is' in gate.back
+    assert not gate.has_passed and 'back to data' in gate.back and 'tolerance is' in gate.back
 
 
 def test_every_recording_counts_and_the_newest_run_on_it(project):
@@ -300,7 +300,7 @@ def test_every_recording_counts_and_the_newest_run_on_it(project):
     project.evaluate('easy', time='2026-11-25T00:00:00+00:00')
     assert project.gate('real footage').proof.run == 'runs/hard'
     project.evaluate('hard again', bag=cellar, time='2026-11-26T00:00:00+00:00')
-    assert project.gate('real footage').is_open and '2 recordings' in project.gate('real footage').figure
+    assert project.gate('real footage').has_passed and '2 recordings' in project.gate('real footage').figure
 
 
 def test_a_model_that_is_worse_than_the_one_before_does_not_go_into_service(project):
@@ -309,15 +309,15 @@ def test_a_model_that_is_worse_than_the_one_before_does_not_go_into_service(proj
     assert 'has no run on kitchen' in project.gate('regression').figure
     project.evaluate('second', position_m=0.004)
     gate = project.gate('regression')
-    assert not gate.is_open and gate.proof.run == 'runs/second' and 'with the model before in service' in gate.back
+    assert not gate.has_passed and gate.proof.run == 'runs/second' and 'with the model before in service' in gate.back
     project.evaluate('second', position_m=0.002)
-    assert project.gate('regression').is_open and 'run real' in project.gate('regression').figure
+    assert project.gate('regression').has_passed and 'run real' in project.gate('regression').figure
 
 
-def test_a_ledger_in_the_folder_of_a_model_is_that_models(project):
+def test_a_baselines_file_in_the_folder_of_a_model_is_that_models(project):
     project.study()
     shutil.move(project.path / 'baselines.yaml', project.model / 'baselines.yaml')
-    assert project.gate('requirement').is_open
+    assert project.gate('requirement').has_passed
 
 
 def test_broken_summaries_are_told_and_those_of_others_passed_over(project):
@@ -336,7 +336,7 @@ def test_the_command_prints_for_people_and_for_programs(project, capsys):
     project.complete()
     assert main(['status', str(project.path), '--gate']) == 0
     text = capsys.readouterr().out
-    assert 'in service' in text and 'runs/real, 2026-11-24, sha256' in text and 'shut' not in text
+    assert 'in service' in text and 'runs/real, 2026-11-24, sha256' in text and 'failed' not in text
     shutil.rmtree(project.path / 'runs' / 'picks')
     assert main(['status', str(project.path), '--gate', '--json']) == 3
     status = json.loads(capsys.readouterr().out)

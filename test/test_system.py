@@ -16,7 +16,7 @@ from posegrasp_ros.estimation.model_card import CARD_NAME
 from posegrasp_ros.ros.demo import DemoError, run_demo
 from posegrasp_ros.ros.node_processes import NodeProcesses, free_domain
 from posegrasp_ros.ros.parameters import pose_values
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.resources import resource_path
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec('mujoco') is None, reason='MuJoCo is not installed')
@@ -73,13 +73,14 @@ def test_a_demo_that_cannot_run_says_why_and_leaves_nothing_behind(scripted_mode
 
 def test_a_run_folder_that_cannot_be_made_is_one_line(scripted_model, tmp_path):
     (tmp_path / 'file').write_text('in the way')
-    with pytest.raises(BadInput, match=r'file/run/nodes: expected a folder that can be made: .*Not a directory'):
+    with pytest.raises(InvalidInputError,
+                       match=r'file/run/nodes: expected a folder that can be made: .*Not a directory'):
         run_demo(picks=1, out=tmp_path / 'file' / 'run', estimator='oracle', model=scripted_model, progress=False)
 
 
 def test_nodes_whose_folder_cannot_be_written_are_refused_in_one_line(tmp_path):
     (tmp_path / 'monitor.yaml').mkdir()
-    with NodeProcesses(tmp_path, 0) as nodes, pytest.raises(BadInput, match='folder that can be written'):
+    with NodeProcesses(tmp_path, 0) as nodes, pytest.raises(InvalidInputError, match='folder that can be written'):
         nodes.start('monitor', {})
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from posegrasp_ros.estimation import estimator as estimator_module
-from posegrasp_ros.estimation.decoders.initial_pose import Candidate, CoarsePose
+from posegrasp_ros.estimation.decoders.initial_pose import Candidate, InitialPose
 from posegrasp_ros.estimation.estimator import PoseEstimator
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.estimation.pose_estimate import PoseEstimate
@@ -31,7 +31,7 @@ from posegrasp_ros.sensing.images import ImageError
 MS, SECOND = 1_000_000, 1_000_000_000
 CAMERA = Camera.from_field_of_view(64, 48, 1.0)
 IMAGE = np.zeros((48, 64, 3), np.uint8)
-HEAT = 0.95
+CONFIDENCE = 0.95
 MESH = load_mesh(resource_path('models/box/mesh.obj'))
 HERE = make_transform(rotation_from_vector([0.4, -0.3, 0.8]), (0.02, -0.01, 0.6))
 THERE = make_transform(rotation_from_vector([-0.2, 0.5, 0.1]), (-0.3, 0.05, 0.7))
@@ -48,20 +48,20 @@ class Places:
 
     def find(self, image: np.ndarray, camera: Camera) -> list[Candidate]:
         self.searches += 1
-        return [Candidate(HEAT, partial(self._spun, *each, HEAT)) for each in self.objects]
+        return [Candidate(CONFIDENCE, partial(self._spun, *each, CONFIDENCE)) for each in self.objects]
 
-    def pose_near(self, camera_from_object: np.ndarray, image: np.ndarray, camera: Camera) -> CoarsePose | None:
+    def pose_near(self, camera_from_object: np.ndarray, image: np.ndarray, camera: Camera) -> InitialPose | None:
         self.looks += 1
         for pose, score in self.objects:
             if np.linalg.norm(pose[:3, 3] - camera_from_object[:3, 3]) < MESH.radius:
                 return self._spun(pose, score, 1.0)
         return None
 
-    def _spun(self, pose: np.ndarray, score: float, heat: float) -> CoarsePose:
+    def _spun(self, pose: np.ndarray, score: float, confidence: float) -> InitialPose:
         """One of those that look the same, whichever."""
         turned = pose @ self._equivalents[self._rng.integers(len(self._equivalents))]
-        figures = {'heat': heat, 'inlier_share': score / HEAT, 'log_residual': 0.0}
-        return CoarsePose(turned, np.eye(6) * 1e-6, figures)
+        figures = {'confidence': confidence, 'inlier_share': score / CONFIDENCE, 'log_residual': 0.0}
+        return InitialPose(turned, np.eye(6) * 1e-6, figures)
 
 
 @pytest.fixture
@@ -132,7 +132,8 @@ def test_an_object_that_is_seen_less_well_is_searched_for(make_tracker):
 def test_a_tracked_pose_is_scored_with_the_heat_that_its_object_was_found_with(make_tracker):
     tracker, _ = make_tracker()
     found, then = (tracker.estimate(IMAGE, CAMERA, stamp_ns=SECOND + ms * MS) for ms in (0, 33))
-    assert found.poses[0].score == then.poses[0].score == pytest.approx(0.9) and then.numbers['heat'] == HEAT
+    assert found.poses[0].score == then.poses[0].score == pytest.approx(0.9)
+    assert then.numbers['confidence'] == CONFIDENCE
 
 
 def test_no_pose_below_the_least_score_is_tracked(make_tracker):

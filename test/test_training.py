@@ -17,7 +17,7 @@ from posegrasp_ros.geometry.transforms import (
     rotation_angle,
     rotation_from_vector,
 )
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.resources import resource_path
 from posegrasp_ros.training.backgrounds import Backgrounds
 from posegrasp_ros.training.rendered_views import facing_camera, half_extents, render_views, taught_side
@@ -134,7 +134,7 @@ class TestFitting:
         from posegrasp_ros.training.networks import CoordinateNetwork
         from posegrasp_ros.training.start import start_from
 
-        with pytest.raises(BadInput, match='expected weights of'):
+        with pytest.raises(InvalidInputError, match='expected weights of'):
             start_from(CoordinateNetwork(), resource_path('models/box/detector.onnx'), torch.zeros(1, 3, 128, 128))
 
     def test_an_interrupted_fit_goes_on(self, torch, maker, tmp_path):
@@ -151,7 +151,7 @@ class TestFitting:
         assert second['images'] > first['images'] > 0
         done = fit(Detector(), DETECTION, maker, longer_s, 0, Checkpoint(file, {'minutes': 1}), progress=False)
         assert done == second  # nothing is left to do
-        with pytest.raises(BadInput, match='minutes: the interrupted training had 1, this one has 2'):
+        with pytest.raises(InvalidInputError, match='minutes: the interrupted training had 1, this one has 2'):
             fit(Detector(), DETECTION, maker, longer_s, 0, Checkpoint(file, {'minutes': 2}), progress=False)
 
     def test_a_fit_that_is_told_to_end_has_lost_nothing(self, torch, maker, tmp_path):

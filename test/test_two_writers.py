@@ -19,8 +19,8 @@ import pytest
 from run_frames import SECOND, TARGET, TRUTH, off_by
 
 from posegrasp_ros.cli.main import main
-from posegrasp_ros.metrics.baselines.ledger import load_ledger
-from posegrasp_ros.metrics.baselines.ledger_file import add_run
+from posegrasp_ros.metrics.baselines.baselines import load_baselines
+from posegrasp_ros.metrics.baselines.baselines_file import add_run
 from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.monitoring.run_keeper import RunKeeper
@@ -51,31 +51,31 @@ def write_run(folder: Path, frames: int = 30, **provenance) -> Path:
 # Processes that have imported what takes its time already: to start one costs next to nothing.
 PROCESSES = get_context('forkserver')
 PROCESSES.set_forkserver_preload(['pytest', 'posegrasp_ros.cli.main',
-                                  'posegrasp_ros.metrics.baselines.ledger_file', 'posegrasp_ros.metrics.run',
+                                  'posegrasp_ros.metrics.baselines.baselines_file', 'posegrasp_ros.metrics.run',
                                   'posegrasp_ros.runs.finished_run', 'posegrasp_ros.monitoring.run_keeper'])
 
 
-def add(run: Path, ledger: Path, name: str) -> None:
-    sys.exit(main(['baseline', 'add', '--from', str(run), '--baselines', str(ledger), '--name', name]))
+def add(run: Path, baselines: Path, name: str) -> None:
+    sys.exit(main(['baseline', 'add', '--from', str(run), '--baselines', str(baselines), '--name', name]))
 
 
-def test_ten_at_once_add_ten_entries_to_a_ledger(tmp_path):
-    run, ledger = write_run(tmp_path / 'run'), tmp_path / 'baselines.yaml'
-    adding = [PROCESSES.Process(target=add, args=(run, ledger, f'run {index}')) for index in range(10)]
+def test_ten_at_once_add_ten_entries_to_a_baselines_file(tmp_path):
+    run, baselines = write_run(tmp_path / 'run'), tmp_path / 'baselines.yaml'
+    adding = [PROCESSES.Process(target=add, args=(run, baselines, f'run {index}')) for index in range(10)]
     for process in adding:
         process.start()
     for process in adding:
         process.join()
     assert [process.exitcode for process in adding] == [0] * 10
-    entries = load_ledger(ledger).metrics['recall_1cm_5deg'].entries
+    entries = load_baselines(baselines).metrics['recall_1cm_5deg'].entries
     assert {entry.name for entry in entries if entry.kind == 'previous'} == {f'run {index}' for index in range(10)}
     assert sorted(path.name for path in tmp_path.iterdir()) == ['baselines.yaml', 'run']
 
 
-def keep_adding(told: Connection, summary: dict, ledger: Path, attempt: int) -> None:
+def keep_adding(told: Connection, summary: dict, baselines: Path, attempt: int) -> None:
     count = 0
     while True:
-        add_run(ledger, summary, 'run', f'{attempt}-{count}', ['recall_1cm_5deg'])
+        add_run(baselines, summary, 'run', f'{attempt}-{count}', ['recall_1cm_5deg'])
         told.send(count)
         count += 1
 
@@ -106,13 +106,13 @@ def killed_after(seconds: float, work: Callable, *arguments) -> list:
     return told
 
 
-def test_what_a_ledger_took_before_a_kill_is_in_it_and_nobody_waits_for_the_dead(tmp_path):
-    run, ledger, rng = write_run(tmp_path / 'run'), tmp_path / 'baselines.yaml', np.random.default_rng(0)
+def test_what_a_baselines_file_took_before_a_kill_is_in_it_and_nobody_waits_for_the_dead(tmp_path):
+    run, baselines, rng = write_run(tmp_path / 'run'), tmp_path / 'baselines.yaml', np.random.default_rng(0)
     for attempt in range(4):
-        told = killed_after(rng.uniform(0.0, 0.3), keep_adding, read_summary(run), ledger, attempt)
-        names = {entry.name for entry in load_ledger(ledger).metrics['recall_1cm_5deg'].entries}
+        told = killed_after(rng.uniform(0.0, 0.3), keep_adding, read_summary(run), baselines, attempt)
+        names = {entry.name for entry in load_baselines(baselines).metrics['recall_1cm_5deg'].entries}
         assert {f'{attempt}-{count}' for count in told} <= names
-    assert main(['baseline', 'add', '--from', str(run), '--baselines', str(ledger)]) == 0
+    assert main(['baseline', 'add', '--from', str(run), '--baselines', str(baselines)]) == 0
 
 
 def test_a_second_run_in_a_folder_is_refused_with_who_is_there(tmp_path):
@@ -179,11 +179,12 @@ def test_a_partial_run_is_named_so_wherever_it_is_used(tmp_path, capsys):
     assert main(['compare', str(whole), str(partial), '--out', str(tmp_path / 'compared')]) == 0
     assert 'partial is a partial run: it was interrupted' in capsys.readouterr().out
     assert 'partial: it was interrupted' in (tmp_path / 'compared' / 'report.html').read_text()
-    ledger = tmp_path / 'baselines.yaml'
-    arguments = ['baseline', 'add', '--from', str(partial), '--baselines', str(ledger)]
+    baselines = tmp_path / 'baselines.yaml'
+    arguments = ['baseline', 'add', '--from', str(partial), '--baselines', str(baselines)]
     assert main(arguments) == 2 and 'expected a finished run' in capsys.readouterr().err
     assert main([*arguments, '--partial']) == 0
-    entry, = (each for each in load_ledger(ledger).metrics['recall_1cm_5deg'].entries if each.kind == 'previous')
+    entries = load_baselines(baselines).metrics['recall_1cm_5deg'].entries
+    entry, = (each for each in entries if each.kind == 'previous')
     assert 'run partial (partial: it was interrupted)' in entry.source
 
 

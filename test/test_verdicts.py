@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from run_frames import SECOND, TARGET, TRUTH, off_by
 
+from posegrasp_ros.metrics.baselines.baselines import Baselines, Entry, MetricBaselines, load_baselines
 from posegrasp_ros.metrics.baselines.gate import check_gate
-from posegrasp_ros.metrics.baselines.ledger import Entry, Ledger, MetricBaselines, load_ledger
 from posegrasp_ros.metrics.baselines.verdicts import compare, difference_interval, judge
 from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.metrics.stats.intervals import Interval, wilson_interval
@@ -50,11 +50,11 @@ def test_sides_of_a_difference_add_up_like_standard_errors():
 
 
 def test_what_is_inconclusive_says_how_many_more_would_decide():
-    ledger = Ledger({'recall_1cm_5deg': MetricBaselines('higher_is_better', (
+    baselines = Baselines({'recall_1cm_5deg': MetricBaselines('higher_is_better', (
         Entry('need', 'requirement', 0.75, 'brief', ''), Entry('far', 'requirement', 0.5, 'brief', ''),
         previous(0.78, 0.7, 0.85)))})
     interval = wilson_interval(40, 50)
-    near, far, before = compare({'recall_1cm_5deg': metric(0.8, *interval)}, ledger)
+    near, far, before = compare({'recall_1cm_5deg': metric(0.8, *interval)}, baselines)
     assert near['verdict'] == 'inconclusive' and near['decided_after'] > 50
     grown = wilson_interval(0.8 * (50 + near['decided_after']), 50 + near['decided_after'])
     assert grown.low == pytest.approx(0.75, abs=0.003)
@@ -71,8 +71,8 @@ def run_of(estimates):
 
 
 def gated(summary, *entries):
-    ledger = Ledger({'recall_1cm_5deg': MetricBaselines('higher_is_better', entries)})
-    return check_gate(summary['metrics'], ledger)
+    baselines = Baselines({'recall_1cm_5deg': MetricBaselines('higher_is_better', entries)})
+    return check_gate(summary['metrics'], baselines)
 
 
 def test_the_gate_stops_what_is_surely_worse_than_before_and_says_so():
@@ -91,10 +91,10 @@ def test_the_gate_lets_pass_what_may_be_chance_and_what_is_no_fair_comparison(en
     assert all(result.held for result in gated(summary, entry))
 
 
-def test_a_summary_can_be_judged_by_another_ledger():
+def test_a_summary_can_be_judged_by_another_baselines_file():
     summary = run_of([off_by(0.002)] * 60)
     assert summary['verdicts'] == [] and 'states no requirement' in summary['next']['text']
-    again = judged(summary, load_ledger())
+    again = judged(summary, load_baselines())
     assert {item['verdict'] for item in again['verdicts']} == {'better'}
     assert 'the goal is reached' in again['next']['text']
     assert {key: again[key] for key in summary if key not in ('verdicts', 'next')} == {

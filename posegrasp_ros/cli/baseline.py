@@ -1,4 +1,4 @@
-"""On the ledger of baselines: ``baseline add``."""
+"""On the baselines file: ``baseline add``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from posegrasp_ros.cli.options import DONE, command
-from posegrasp_ros.metrics.baselines.ledger import METRIC_UNITS
+from posegrasp_ros.metrics.baselines.baselines import METRIC_UNITS
 from posegrasp_ros.runtime.console import show
 
 EXAMPLES = """Examples:
@@ -26,7 +26,7 @@ def add_baseline(commands) -> None:
     parser.add_argument('--from', dest='run_folder', type=Path, metavar='RUN', required=True,
                         help='run folder with a summary.json, as evaluate and the monitor write it')
     parser.add_argument('--baselines', type=Path, metavar='FILE', default=Path('baselines.yaml'),
-                        help='ledger to write to; where there is none it begins with the entries of the package')
+                        help='baselines file to write to; a new one begins with the shipped entries')
     parser.add_argument('--name', metavar='NAME', default='previous run',
                         help='of the entries; those of the same name are replaced')
     parser.add_argument('--partial', action='store_true',
@@ -36,7 +36,7 @@ def add_baseline(commands) -> None:
 
 
 def _add(options: argparse.Namespace) -> int:
-    from posegrasp_ros.metrics.baselines.ledger_file import add_run
+    from posegrasp_ros.metrics.baselines.baselines_file import add_run
     from posegrasp_ros.runs.folder import read_summary
     from posegrasp_ros.runs.state import partial_because
 

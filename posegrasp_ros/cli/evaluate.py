@@ -33,9 +33,9 @@ def add_evaluate(commands) -> None:
     parser.add_argument('--out', type=Path, metavar='DIR', default=Path('runs/evaluate'),
                         help='run folder for metrics and report')
     estimator_option(parser)
-    parser.add_argument('--beside', nargs='*', choices=ESTIMATORS, metavar='ESTIMATOR',
+    parser.add_argument('--compare-with', nargs='*', choices=ESTIMATORS, metavar='ESTIMATOR',
                         help=f'measure these on the same frames too, of {", ".join(ESTIMATORS)} (default: all of '
-                             'them; a bare --beside at the end: none)')
+                             'them; a bare --compare-with at the end: none)')
     gripper_option(parser)
     _source_options(parser)
     parser.add_argument('--track', action='store_true',
@@ -60,7 +60,7 @@ def add_evaluate(commands) -> None:
                         help='write the poses for bop_toolkit: <method>_<dataset>-<split>.csv, the images '
                              'of a bag are numbered from 0')
     parser.add_argument('--baselines', type=Path, metavar='FILE',
-                        help='ledger to compare with, as `posegrasp baseline add` writes it (default: the '
+                        help='baselines file to compare with, as `posegrasp baseline add` writes it (default: the '
                              'one of the package)')
     parser.add_argument('--require', nargs='+', action='extend', metavar='METRIC=VALUE',
                         type=option_types.requirement,
@@ -114,25 +114,25 @@ def _camera_pose_options(parser: argparse.ArgumentParser) -> None:
 def _evaluate(options: argparse.Namespace) -> int:
     from posegrasp_ros.estimation.model_card import load_model_card
     from posegrasp_ros.evaluation.bag_evaluation import evaluate_bags
-    from posegrasp_ros.metrics.baselines.ledger import load_ledger
+    from posegrasp_ros.metrics.baselines.baselines import load_baselines
     from posegrasp_ros.report.run_report import format_table
 
-    card, ledger = load_model_card(options.model), load_ledger(options.baselines)
+    card, baselines = load_model_card(options.model), load_baselines(options.baselines)
     for metric, value in options.require or ():
-        ledger = ledger.with_requirement(metric, value)
+        baselines = baselines.with_requirement(metric, value)
     if options.recorded:
         from posegrasp_ros.evaluation.recorded import evaluate_recorded
 
         planner = _planner(card, options)
-        summary = evaluate_recorded(options.bags, card, _recorded_topics(options), ledger, options.out,
+        summary = evaluate_recorded(options.bags, card, _recorded_topics(options), baselines, options.out,
                                     planner.pose_check.holds if planner else None, options.block)
     else:
-        summary = evaluate_bags(options.bags, card, _options(card, options), ledger, options.out)
+        summary = evaluate_bags(options.bags, card, _options(card, options), baselines, options.out)
     show(format_table(summary))
     show(f'\nreport: {options.out / "report.html"}')
     if not summary['provenance']['complete']:
         return exit_code()
-    return _gate(summary, ledger) if options.gate else DONE
+    return _gate(summary, baselines) if options.gate else DONE
 
 
 def _options(card, options: argparse.Namespace):
@@ -141,7 +141,8 @@ def _options(card, options: argparse.Namespace):
     from posegrasp_ros.grasping.planning.planning_scene import Scene
 
     return EvaluateOptions(
-        estimator=options.estimator, beside=ESTIMATORS if options.beside is None else options.beside,
+        estimator=options.estimator,
+        compare_with=ESTIMATORS if options.compare_with is None else options.compare_with,
         planner=_planner(card, options), scene=Scene(options.support_height),
         base_from_camera=_base_from_camera(options), source=_source(options), threads=options.threads,
         jobs=options.jobs, no_object=options.no_object, paint=options.paint_over, track=options.track,
@@ -172,11 +173,11 @@ def _base_from_camera(options: argparse.Namespace):
     return option_types.transform('--base-from-camera', options.base_from_camera)
 
 
-def _gate(summary: dict, ledger) -> int:
+def _gate(summary: dict, baselines) -> int:
     """Say what holds and what does not."""
     from posegrasp_ros.metrics.baselines.gate import check_gate
 
-    results = check_gate(summary['metrics'], ledger)
+    results = check_gate(summary['metrics'], baselines)
     for result in results:
         remark(f'gate: {"held" if result.held else "MISSED"}: {result.text}')
     return DONE if all(result.held for result in results) else GATE_FAILED

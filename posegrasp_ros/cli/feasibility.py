@@ -14,11 +14,11 @@ from posegrasp_ros.cli.options import DONE, command, gripper_option, symmetry_op
 from posegrasp_ros.grasping.gripper import DEFAULT_GRIPPER
 from posegrasp_ros.runtime.console import show
 from posegrasp_ros.runtime.cpu import usable_cpus
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.errors import InvalidInputError
 
 EXAMPLE = 'Example: posegrasp feasibility box --size 640x480 --hfov 60 --distance 0.4:0.8 --out runs/feasibility'
 # Options of which worth needs all.
-WORTH = ('picks_per_hour', 'pick_value', 'failure_cost')
+BREAK_EVEN = ('picks_per_hour', 'pick_value', 'failure_cost')
 # Of an object that is smaller in the image there is nothing to be seen.
 LEAST_ACROSS_PX = 4
 
@@ -35,9 +35,9 @@ def add_feasibility(commands) -> None:
     _camera_options(parser)
     _need_options(parser)
     _calibration_options(parser)
-    _worth_options(parser)
+    _break_even_options(parser)
     parser.add_argument('--baselines', type=Path, metavar='FILE',
-                        help='ledger that takes the derived requirements; they replace derived ones of before')
+                        help='baselines file for the derived requirements, which replace earlier derived ones')
     parser.add_argument('--verify', type=option_types.positive, metavar='N',
                         help='check the prediction with N fresh simulated picks at each of five levels of error '
                              '(half a second each)')
@@ -86,8 +86,9 @@ def _calibration_options(parser: argparse.ArgumentParser) -> None:
                         help='and of its orientation, about each axis')
 
 
-def _worth_options(parser: argparse.ArgumentParser) -> None:
-    worth = parser.add_argument_group('worth', 'from which success rate the cell pays; one number or LOW:HIGH, '
+def _break_even_options(parser: argparse.ArgumentParser) -> None:
+    worth = parser.add_argument_group('break-even',
+                                      'from which success rate the cell pays; one number or LOW:HIGH, '
                                                'money in any one currency')
     worth.add_argument('--picks-per-hour', type=option_types.value_range, metavar='N', help='of the running cell')
     worth.add_argument('--pick-value', type=option_types.value_range, metavar='MONEY',
@@ -102,12 +103,12 @@ def _worth_options(parser: argparse.ArgumentParser) -> None:
 def _feasibility(options: argparse.Namespace) -> int:
     from posegrasp_ros.feasibility.study import Effort
     from posegrasp_ros.feasibility.study_run import measure_study, write_requirements
-    from posegrasp_ros.metrics.baselines.ledger import load_ledger
+    from posegrasp_ros.metrics.baselines.baselines import load_baselines
     from posegrasp_ros.report.feasibility_report import format_study
 
-    worth = _worth(options)
+    worth = _break_even(options)
     if options.baselines and options.baselines.exists():
-        load_ledger(options.baselines)
+        load_baselines(options.baselines)
     cell, no_grasp_reason = _cell(options)
     effort = Effort(verified=options.verify or 0, seed=options.seed, jobs=options.jobs)
     summary = measure_study(cell, _timing(options, cell), effort, worth, no_grasp_reason, options.out)
@@ -152,11 +153,12 @@ def _check_sight(camera, mesh, distances_m: tuple[float, float]) -> None:
     near_m, far_m = distances_m
     fitting_m = nearest_whole(camera, mesh.radius)
     if near_m < fitting_m:
-        raise BadInput(f'--distance: expected the whole object in the image, from {fitting_m:.3g} m of its middle '
+        raise InvalidInputError(
+            f'--distance: expected the whole object in the image, from {fitting_m:.3g} m of its middle '
                        f'on, got {near_m:g}')
     across_px = 2 * camera.fx * mesh.radius / far_m
     if across_px < LEAST_ACROSS_PX:
-        raise BadInput(f'--distance: expected an object of at least {LEAST_ACROSS_PX} pixels across, got '
+        raise InvalidInputError(f'--distance: expected an object of at least {LEAST_ACROSS_PX} pixels across, got '
                        f'{across_px:.2g} from {far_m:g} m')
 
 
@@ -169,7 +171,8 @@ def _object(options: argparse.Namespace):
     if not (options.symmetry_axis or options.symmetry_half_turn):
         return named
     if named.card is not None:
-        raise BadInput(f'--symmetry-axis, --symmetry-half-turn: expected a mesh, got {options.object}, whose '
+        raise InvalidInputError(
+            f'--symmetry-axis, --symmetry-half-turn: expected a mesh, got {options.object}, whose '
                        'model card says it')
     return replace(named, symmetry=declared_symmetry(named.mesh, options.symmetry_axis,
                                                      options.symmetry_half_turn))
@@ -182,7 +185,7 @@ def _measured_efficiency(options: argparse.Namespace, named):
     if not options.measured:
         return None
     if named.card is None or options.efficiency:
-        raise BadInput('--measured: expected an object with a model folder, and no --efficiency')
+        raise InvalidInputError('--measured: expected an object with a model folder, and no --efficiency')
     with tqdm(total=SCENES, desc='efficiency', unit='scene', disable=None) as bar:
         return measure_efficiency(named.card, seed=options.seed, progress=bar.update)
 
@@ -218,17 +221,17 @@ def _timing(options: argparse.Namespace, cell):
     return measure_timing(card, (cell.camera.width, cell.camera.height), options.rate)
 
 
-def _worth(options: argparse.Namespace):
+def _break_even(options: argparse.Namespace):
     """What the worksheet says; None where nothing was stated."""
-    from posegrasp_ros.feasibility.break_even import Business, Range, Worth
+    from posegrasp_ros.feasibility.break_even import BreakEven, Business, Range
 
-    stated = [name for name in WORTH if getattr(options, name) is not None]
+    stated = [name for name in BREAK_EVEN if getattr(options, name) is not None]
     if not stated:
         return None
-    if len(stated) < len(WORTH):
-        missing = ', '.join(f'--{name.replace("_", "-")}' for name in WORTH if name not in stated)
-        raise BadInput(f'worth: expected {missing} as well')
+    if len(stated) < len(BREAK_EVEN):
+        missing = ', '.join(f'--{name.replace("_", "-")}' for name in BREAK_EVEN if name not in stated)
+        raise InvalidInputError(f'worth: expected {missing} as well')
     if options.pick_value[0] <= 0:
-        raise BadInput(f'--pick-value: expected above 0, got {options.pick_value[0]:g}')
-    ranges = (Range(*getattr(options, name)) for name in (*WORTH, 'stop_minutes'))
-    return Worth.draw(Business(*ranges, options.unattended), options.seed)
+        raise InvalidInputError(f'--pick-value: expected above 0, got {options.pick_value[0]:g}')
+    ranges = (Range(*getattr(options, name)) for name in (*BREAK_EVEN, 'stop_minutes'))
+    return BreakEven.draw(Business(*ranges, options.unattended), options.seed)

@@ -6,7 +6,7 @@ import errno
 import sys
 from typing import NoReturn
 
-from posegrasp_ros.runtime.errors import BadInput, PipelineFailed, one_line
+from posegrasp_ros.runtime.errors import InvalidInputError, PipelineFailed, one_line
 from posegrasp_ros.runtime.interrupt import end_at_interrupts, exit_code, raise_interrupts
 
 BAD_INPUT, PIPELINE_FAILED = 2, 4
@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     try:
         return _run(arguments)
-    except BadInput as error:
+    except InvalidInputError as error:
         _say(f'error: {error}')
         return BAD_INPUT
     except PipelineFailed as error:

@@ -14,7 +14,7 @@ from posegrasp_ros.cli.options import (
     threads_option,
 )
 from posegrasp_ros.runtime.console import remark, show, show_json
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.resources import model_folder
 
 
@@ -96,7 +96,7 @@ def _check(options: argparse.Namespace) -> int:
     from posegrasp_ros.estimation.check import check_model, describe, read_image, write_image
 
     if options.image is None and (options.camera or options.hfov or options.overlay):
-        raise BadInput('--camera, --hfov and --overlay: expected together with --image')
+        raise InvalidInputError('--camera, --hfov and --overlay: expected together with --image')
     image = read_image(options.image) if options.image else None
     camera = _camera_of(image, options) if options.image else None
     report, picture = check_model(options.model, image, camera, options.threads, options.time_limit)

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from posegrasp_ros.geometry.transforms import transform_from_pose
-from posegrasp_ros.metrics.baselines.ledger import METRIC_UNITS, UNIT_FACTORS
-from posegrasp_ros.runtime.errors import BadInput, quoted
+from posegrasp_ros.metrics.baselines.baselines import METRIC_UNITS, UNIT_FACTORS
+from posegrasp_ros.runtime.errors import InvalidInputError, quoted
 
 # Beyond these, squares and cubes of a number leave what a computer counts with; no length or price is there.
 LEAST, MOST = 1e-9, 1e9
@@ -137,11 +137,12 @@ def transform(option: str, values: Sequence[float]) -> np.ndarray:
     """(4, 4) transform from x, y, z in metres and a quaternion qx, qy, qz, qw.
 
     :param option: for the message
-    :raises BadInput: when the quaternion has not length 1
+    :raises InvalidInputError: when the quaternion has not length 1
     """
     length = math.hypot(*values[3:])
     if abs(length - 1) > 1e-2:
-        raise BadInput(f'{option}: expected a quaternion qx qy qz qw of length 1, got one of length {length:.3g}')
+        raise InvalidInputError(
+            f'{option}: expected a quaternion qx qy qz qw of length 1, got one of length {length:.3g}')
     return transform_from_pose(values[:3], values[3:])
 
 

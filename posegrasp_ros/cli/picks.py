@@ -29,7 +29,7 @@ def add_picks(commands) -> None:
                         help='estimate: what the model says of an image, beside the truth in the same scenes')
     parser.add_argument('--noise-mm', nargs='+', type=option_types.above_zero, default=[], metavar='MM',
                         help='disturb the position by so much along each axis (standard deviation), each '
-                             'value a level of its own; with its covariance told to the planner, not told, and '
+                             'value a level of its own; with its covariance given to the planner, not given, and '
                              'ranked by the quality of the grasps alone')
     parser.add_argument('--noise-deg', nargs='+', type=option_types.above_zero, default=[], metavar='DEG',
                         help='the same for the rotation, about each axis')

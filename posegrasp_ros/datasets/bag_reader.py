@@ -12,7 +12,7 @@ import numpy as np
 from posegrasp_ros.datasets.bag_messages import BagError, BagMessage, BagMessages
 from posegrasp_ros.datasets.bag_topics import TF, BagTopics, are_neighbours, guess_topics, poses_listing
 from posegrasp_ros.datasets.frame import BagFrame, PackedFrame
-from posegrasp_ros.datasets.ground_truth import TOLERANCE_MS, Truths
+from posegrasp_ros.datasets.ground_truth import TOLERANCE_MS, GroundTruth
 from posegrasp_ros.datasets.message_fields import pose_of, stamp_of
 from posegrasp_ros.datasets.tf_buffer import STATIC_NS, FrameTree
 from posegrasp_ros.geometry.camera import CameraError
@@ -64,14 +64,14 @@ class BagReader:
     :raises BagError: when the path is no readable recording, or holds no image topic
     """
 
-    def __init__(self, path: str | Path, topics: BagTopics | None = None, truths: Truths | None = None,
+    def __init__(self, path: str | Path, topics: BagTopics | None = None, truths: GroundTruth | None = None,
                  tolerance_ms: float = TOLERANCE_MS):
         self.path = Path(path)
         self._bag = BagMessages(path)
         asked = topics or BagTopics()
         self.topics = guess_topics(path, self._filled_topics(), asked)
         self._info_is_named = asked.camera_info is not None
-        self.truths = truths or Truths(int(tolerance_ms * 1e6))
+        self.truths = truths or GroundTruth(int(tolerance_ms * 1e6))
         self._has_own_truths = truths is None
         self._tf_topics = [name for name, kind in self._bag.topics.items() if kind == TF]
         self._moves = any(not name.endswith('tf_static') for name in self._tf_topics)

@@ -18,7 +18,7 @@ import numpy as np
 
 from posegrasp_ros.geometry.transforms import make_transform
 from posegrasp_ros.runtime.data_files import read_json
-from posegrasp_ros.runtime.errors import BadInput, quoted
+from posegrasp_ros.runtime.errors import InvalidInputError, quoted
 
 IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.tif', '.tiff', '.bmp')
 COLOUR_FOLDERS = ('rgb', 'gray')
@@ -33,7 +33,7 @@ MM = 0.001
 NO_FOLDERS = 'expected scene_camera.json, or folders with it, as BOP datasets have them, found none'
 
 
-class BopDatasetError(BadInput):
+class BopDatasetError(InvalidInputError):
     """A BOP dataset that cannot be read."""
 
 

@@ -13,7 +13,7 @@ from posegrasp_ros.datasets.bag_reader import JUMP_NS, BagReader
 from posegrasp_ros.datasets.bag_topics import BagTopics
 from posegrasp_ros.datasets.bop_dataset import BopReader, is_bop_dataset
 from posegrasp_ros.datasets.frame import Undecoded
-from posegrasp_ros.datasets.ground_truth import TOLERANCE_MS, Truths
+from posegrasp_ros.datasets.ground_truth import TOLERANCE_MS, GroundTruth
 from posegrasp_ros.datasets.ground_truth_file import read_ground_truth
 from posegrasp_ros.datasets.photographs import PhotographReader, is_photograph_folder
 
@@ -79,7 +79,7 @@ def open_sources(paths: Sequence[str | Path], options: SourceOptions, diameter_m
     """The frames behind some paths.
 
     :param diameter_m: of the object, to notice another one in a dataset
-    :raises BadInput: when one cannot be read
+    :raises InvalidInputError: when one cannot be read
     """
     if options.ground_truth and len(paths) > 1:
         raise BagError(
@@ -95,7 +95,7 @@ def _open(path: Path, options: SourceOptions, diameter_m: float) -> Source:
         return PhotographReader(path, options.field_of_view_rad)
     truths = None
     if options.ground_truth:
-        truths = Truths(int(options.tolerance_ms * 1e6))
+        truths = GroundTruth(int(options.tolerance_ms * 1e6))
         truths.add_all(read_ground_truth(options.ground_truth))
     return BagReader(path, options.topics, truths, options.tolerance_ms)
 

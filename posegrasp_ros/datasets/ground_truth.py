@@ -1,4 +1,4 @@
-"""Truths: ground truth joined with images by stamp, within a tolerance, and an account of what was not matched."""
+"""Ground truth joined with images by stamp, within a tolerance, and a count of what was not matched."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TOLERANCE_MS = 5.0
 TOGETHER_NS = 10_000_000
 
 
-class Truths:
+class GroundTruth:
     """Stamped poses; several of one stamp are several objects.
 
     An image has those of its own stamp, else those of the nearest one within the tolerance.

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from posegrasp_ros.geometry.transforms import transform_from_pose
-from posegrasp_ros.runtime.errors import BadInput, quoted
+from posegrasp_ros.runtime.errors import InvalidInputError, quoted
 from posegrasp_ros.runtime.limits import TEXT_MEGABYTES, most_text_bytes
 
 LOGGER = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ EXPECTED = (
 )
 
 
-class GroundTruthError(BadInput):
+class GroundTruthError(InvalidInputError):
     """A file of ground truth that cannot be used."""
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from posegrasp_ros.datasets.frame import BagFrame
 from posegrasp_ros.geometry.camera import Camera
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.sensing.compressed_images import decode_compressed, read_file
 from posegrasp_ros.sensing.images import ImageError
 
@@ -59,7 +59,7 @@ class PhotographReader:
 
     :param field_of_view_rad: horizontal, of a pinhole camera; photographs come without intrinsics
     :ivar warnings: what was wrong with the images so far, one line each
-    :raises BadInput: when the folder holds no image
+    :raises InvalidInputError: when the folder holds no image
     """
 
     def __init__(self, path: str | Path, field_of_view_rad: float):
@@ -68,7 +68,7 @@ class PhotographReader:
         self._field_of_view_rad = field_of_view_rad
         self._files = sorted(file for file in self.path.iterdir() if _is_image(file))
         if not self._files:
-            raise BadInput(f'{path}: expected images ({", ".join(SUFFIXES)}), found none')
+            raise InvalidInputError(f'{path}: expected images ({", ".join(SUFFIXES)}), found none')
 
     @property
     def image_count(self) -> int:

@@ -19,7 +19,7 @@ from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.transforms import quaternion_from_matrix
 from posegrasp_ros.grasping.grasp_set import load_grasps
 from posegrasp_ros.grasping.gripper import load_gripper
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.sensing.compressed_images import decode_compressed, read_file
 from posegrasp_ros.sensing.images import ImageError
 
@@ -47,7 +47,7 @@ def check_model(folder: Path, image: np.ndarray | None = None, camera: Camera | 
     :param camera: intrinsics of the image; needed with one
     :param time_limit_s: for the first run of each network
     :return: what was understood, ready for JSON; the image with the poses drawn in
-    :raises BadInput: on anything wrong with the folder, or intrinsics that are not the image's
+    :raises InvalidInputError: on anything wrong with the folder, or intrinsics that are not the image's
     """
     card = load_model_card(folder)
     grasps = _grasps(card)
@@ -75,25 +75,25 @@ def check_model(folder: Path, image: np.ndarray | None = None, camera: Camera | 
 def read_image(path: Path) -> np.ndarray:
     """(H, W, 3) uint8 blue green red.
 
-    :raises BadInput: when the file is missing or no image
+    :raises InvalidInputError: when the file is missing or no image
     """
     if not path.is_file():
-        raise BadInput(f'{path}: no such image')
+        raise InvalidInputError(f'{path}: no such image')
     try:
         return decode_compressed(read_file(path))
     except ImageError as error:
-        raise BadInput(f'{path}: {error}') from error
+        raise InvalidInputError(f'{path}: {error}') from error
 
 
 def write_image(path: Path, image: np.ndarray) -> None:
     """Write a PNG or JPEG file.
 
-    :raises BadInput: on a name or a folder that cannot be
+    :raises InvalidInputError: on a name or a folder that cannot be
     """
     if path.suffix.lower() not in ('.png', '.jpg', '.jpeg') or not path.parent.is_dir():
-        raise BadInput(f'{path}: expected the name of a .png or .jpg file in a folder that exists')
+        raise InvalidInputError(f'{path}: expected the name of a .png or .jpg file in a folder that exists')
     if not cv2.imwrite(str(path), image):
-        raise BadInput(f'{path}: cannot be written')
+        raise InvalidInputError(f'{path}: cannot be written')
 
 
 def _noise() -> np.ndarray:

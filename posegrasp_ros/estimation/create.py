@@ -6,7 +6,7 @@ from posegrasp_ros.estimation.estimator import MIN_SCORE, PoseEstimator
 from posegrasp_ros.estimation.model_card import ModelCard
 from posegrasp_ros.estimation.pose_estimate import Estimator
 from posegrasp_ros.estimation.scripted import FeatureMatchEstimator, MeanPoseEstimator, OracleEstimator
-from posegrasp_ros.runtime.errors import BadInput, quoted
+from posegrasp_ros.runtime.errors import InvalidInputError, quoted
 
 ESTIMATORS = ('onnx', 'network', 'feature_match', 'mean_pose', 'oracle')
 
@@ -20,7 +20,7 @@ def create_estimator(name: str, card: ModelCard, threads: int | None = None,
 
     :param threads: processor threads of the networks; None takes every core that this process may use
     :param min_score: poses of ``onnx`` less probable than this are no answer
-    :raises BadInput: on a name that is none of :data:`ESTIMATORS`
+    :raises InvalidInputError: on a name that is none of :data:`ESTIMATORS`
     """
     if name == 'onnx':
         return PoseEstimator(card, threads, min_score)
@@ -32,4 +32,4 @@ def create_estimator(name: str, card: ModelCard, threads: int | None = None,
         return MeanPoseEstimator(card.mean_camera_from_object)
     if name == 'oracle':
         return OracleEstimator()
-    raise BadInput(f'estimator: expected one of {", ".join(ESTIMATORS)}, got {quoted(name)}')
+    raise InvalidInputError(f'estimator: expected one of {", ".join(ESTIMATORS)}, got {quoted(name)}')

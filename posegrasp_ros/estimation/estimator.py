@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from posegrasp_ros.estimation.decoders.initial_pose import Candidate, CoarsePose
+from posegrasp_ros.estimation.decoders.initial_pose import Candidate, InitialPose
 from posegrasp_ros.estimation.decoders.keypoints import KeypointEstimator
 from posegrasp_ros.estimation.decoders.object_coordinates import sigmoid
 from posegrasp_ros.estimation.decoders.two_stage import TwoStageEstimator
@@ -22,9 +22,9 @@ from posegrasp_ros.geometry.transforms import move_covariance
 from posegrasp_ros.sensing.images import check_registered
 
 MOST_CANDIDATES, MOST_FAINT = 8, 3
-FAINT_HEAT, FAINT_SHARE = 0.4, 0.6
-"""A candidate below both, the second of the hottest one's heat, is faint."""
-AGAIN_HEAT, SURE_SCORE = 0.3, 0.8
+FAINT_CONFIDENCE, FAINT_SHARE = 0.4, 0.6
+"""A candidate below both, the second of the hottest one's confidence, is faint."""
+RETRY_CONFIDENCE, SURE_SCORE = 0.3, 0.8
 """Without a pose that is likelier right than this, those hotter than this are worth the time of more looks."""
 MIN_SCORE = 0.5
 """A pose that is likelier wrong than right is no answer."""
@@ -88,18 +88,18 @@ class PoseEstimator:
         """Best first, each object once."""
         found: list[Found] = []
 
-        def look(solve: Callable[[], CoarsePose | None]) -> None:
+        def look(solve: Callable[[], InitialPose | None]) -> None:
             refined = self.refined(solve(), image, camera, depth_m)
             if refined is not None:
                 found.append(refined)
 
-        faint = min(FAINT_HEAT, FAINT_SHARE * candidates[0].heat)
+        faint = min(FAINT_CONFIDENCE, FAINT_SHARE * candidates[0].confidence)
         for rank, candidate in enumerate(candidates[:MOST_CANDIDATES]):
             # a faint one is worth the time only while there is nothing better
-            if candidate.heat < faint and (rank >= MOST_FAINT or best_score(found) > MIN_SCORE):
+            if candidate.confidence < faint and (rank >= MOST_FAINT or best_score(found) > MIN_SCORE):
                 break
             look(candidate.solve)
-        again = [candidate for candidate in candidates[:MOST_FAINT] if candidate.heat > AGAIN_HEAT]
+        again = [candidate for candidate in candidates[:MOST_FAINT] if candidate.confidence > RETRY_CONFIDENCE]
         for otherwise in zip(*(candidate.solve_otherwise for candidate in again)):
             for solve in otherwise:
                 if self._refiner and best_score(found) < SURE_SCORE:  # without it no score tells
@@ -120,7 +120,7 @@ class PoseEstimator:
         pose = estimate.camera_from_object
         return pose[:3, :3] @ self.card.mesh.centre + pose[:3, 3]
 
-    def refined(self, coarse: CoarsePose | None, image: np.ndarray, camera: Camera,
+    def refined(self, coarse: InitialPose | None, image: np.ndarray, camera: Camera,
                 depth_m: np.ndarray | None = None) -> Found | None:
         """A network's pose aligned with the image, and scored; as it is where the alignment is lost.
 
@@ -146,7 +146,7 @@ class PoseEstimator:
         """Probability that the pose is right: logistic in the figures, fitted on held-out images."""
         coefficients = self.card.score
         if not coefficients:  # not measured yet: how far image and model agree, or the network's own word
-            return figures['inlier_share'] * (figures['correlation'] or figures['heat'])
+            return figures['inlier_share'] * (figures['correlation'] or figures['confidence'])
         return float(sigmoid(coefficients['bias']
                              + sum(coefficients[name] * figures[name] for name in SCORE_FIGURES)))
 

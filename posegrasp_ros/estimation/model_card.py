@@ -27,20 +27,20 @@ from posegrasp_ros.geometry.mesh import Mesh, load_mesh
 from posegrasp_ros.geometry.transforms import Symmetry, transform_from_pose
 from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED, Tolerance
 from posegrasp_ros.runtime.atomic_file import write_whole
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.file_hash import sha256_of
 from posegrasp_ros.runtime.yaml_fields import Fields
 
 FORMAT = 'posegrasp.model/1'
 CARD_NAME = 'model.yaml'
 GRASPS_NAME = 'grasps.yaml'
-SCORE_FIGURES = ('heat', 'inlier_share', 'log_residual', 'correlation', 'evidence', 'log_disagreement')
+SCORE_FIGURES = ('confidence', 'inlier_share', 'log_residual', 'correlation', 'evidence', 'log_disagreement')
 """What the score is made of, see :func:`posegrasp_ros.estimation.estimator.alignment_figures`."""
 NO_OTHER_BOX = 0.1
 """A DOPE network's cuboid may differ from the mesh's box by this share of a side."""
 
 
-class ModelCardError(BadInput):
+class ModelCardError(InvalidInputError):
     """A model folder whose card or files cannot be used."""
 
 

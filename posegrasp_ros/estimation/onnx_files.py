@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.file_hash import sha256_of, sha256_of_several
 from posegrasp_ros.runtime.yaml_fields import is_beside
 
@@ -30,7 +30,7 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 MOST_DEPTH = 60
 
 
-class OnnxFileError(BadInput):
+class OnnxFileError(InvalidInputError):
     """A network whose files cannot be told or used."""
 
 

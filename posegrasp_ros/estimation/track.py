@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from posegrasp_ros.estimation.decoders.initial_pose import CoarsePose
+from posegrasp_ros.estimation.decoders.initial_pose import InitialPose
 from posegrasp_ros.estimation.estimator import MIN_SCORE, Found, PoseEstimator, check_sizes
 from posegrasp_ros.estimation.pose_estimate import Estimation, Estimator
 from posegrasp_ros.estimation.stopwatch import Stopwatch
@@ -25,7 +25,7 @@ SAME_TRACK = 2.0
 class LooksNear(Protocol):
     """Networks that can look at one place alone."""
 
-    def pose_near(self, camera_from_object: np.ndarray, image: np.ndarray, camera: Camera) -> CoarsePose | None:
+    def pose_near(self, camera_from_object: np.ndarray, image: np.ndarray, camera: Camera) -> InitialPose | None:
         """The pose of an object that was there a moment ago; None when nothing fits."""
 
 
@@ -96,7 +96,7 @@ class PoseTracker:
         if coarse is None:
             return None
         # The detector is not asked: what it said last is what the score was fitted to.
-        figures = {**coarse.figures, 'heat': previous.figures['heat']}
+        figures = {**coarse.figures, 'confidence': previous.figures['confidence']}
         return self._estimator.refined(replace(coarse, figures=figures), image, camera, depth_m)
 
     def _is_good(self, found: Found) -> bool:

@@ -24,12 +24,12 @@ from posegrasp_ros.datasets.frame_sources import (
 from posegrasp_ros.estimation.create import ESTIMATORS
 from posegrasp_ros.estimation.model_card import ModelCard
 from posegrasp_ros.evaluation.bop_csv import BopCsv
-from posegrasp_ros.evaluation.contestant import Contestant
 from posegrasp_ros.evaluation.frame_answers import AnsweredFrame, Work, answered_frames
+from posegrasp_ros.evaluation.method import MethodUnderTest
 from posegrasp_ros.evaluation.problems import Problems
 from posegrasp_ros.grasping.planning.planner import GraspPlanner
 from posegrasp_ros.grasping.planning.planning_scene import Scene
-from posegrasp_ros.metrics.baselines.ledger import Entry, Ledger, load_ledger
+from posegrasp_ros.metrics.baselines.baselines import Baselines, Entry, load_baselines
 from posegrasp_ros.metrics.diagnosis.failure_attribution import with_oracle
 from posegrasp_ros.metrics.frame_pairs import paired_comparisons
 from posegrasp_ros.metrics.pose.pose_errors import ErrorTarget
@@ -39,11 +39,11 @@ from posegrasp_ros.report.run_report import SAME_FRAMES, render_html
 from posegrasp_ros.report.worst_frames import WorstFrames
 from posegrasp_ros.runs.folder import RunFolder
 from posegrasp_ros.runs.provenance import BagDescriptions, describe_run
-from posegrasp_ros.runtime.errors import BadInput, escaped
+from posegrasp_ros.runtime.errors import InvalidInputError, escaped
 from posegrasp_ros.runtime.interrupt import interrupt_noted
 
 LOGGER = logging.getLogger(__name__)
-# Estimators that are references for the others, and the ledger's kind of each.
+# Estimators that are references for the others, and the baselines file's kind of each.
 REFERENCES = {'network': 'simple_ml', 'feature_match': 'scripted', 'mean_pose': 'scripted', 'oracle': 'scripted'}
 # A rule that does not look is fast for no merit: references are compared by how right they are.
 ACCURACY_METRICS = ('position_error_median', 'rotation_error_median', 'recall_1cm_5deg', 'add_recall_10pct',
@@ -58,7 +58,7 @@ class EvaluateOptions:
     """How to evaluate.
 
     :param estimator: the one that the summary is about
-    :param beside: others to measure on the same frames; ``estimator`` may be among them
+    :param compare_with: others to measure on the same frames; ``estimator`` may be among them
     :param planner: plans for every pose where the camera's pose is known; None for no planning
     :param scene: what surrounds the object
     :param base_from_camera: (4, 4) of a camera that does not move; None where the recordings' /tf tells it
@@ -75,7 +75,7 @@ class EvaluateOptions:
     """
 
     estimator: str = 'onnx'
-    beside: Iterable[str] = ESTIMATORS
+    compare_with: Iterable[str] = ESTIMATORS
     planner: GraspPlanner | None = None
     scene: Scene = field(default_factory=Scene)
     base_from_camera: np.ndarray | None = None
@@ -91,19 +91,21 @@ class EvaluateOptions:
     def work(self, card: ModelCard) -> Work:
         """What is to be done with each frame.
 
-        :raises BadInput: when options exclude each other
+        :raises InvalidInputError: when options exclude each other
         """
         if self.track and (self.jobs or 1) > 1:
-            raise BadInput(f'tracking: expected one job, for it goes from frame to frame, got {self.jobs}')
+            raise InvalidInputError(
+                f'tracking: expected one job, for it goes from frame to frame, got {self.jobs}')
         # More threads round differently: of several jobs each has one, however many they are.
         threads = 1 if self.threads is None and self.jobs is not None else self.threads
-        names = tuple(dict.fromkeys([self.estimator, *self.beside]))
+        names = tuple(dict.fromkeys([self.estimator, *self.compare_with]))
         return Work(card, names, threads, self.estimator if self.track else None, self.planner, self.scene,
                     self.base_from_camera, self.paint, self.no_object or self.paint)
 
 
 def evaluate_bags(paths: Sequence[str | Path], card: ModelCard, options: EvaluateOptions | None = None,
-                  ledger: Ledger | None = None, out: str | Path | None = None, progress: bool = True) -> dict:
+                  baselines: Baselines | None = None, out: str | Path | None = None,
+                  progress: bool = True) -> dict:
     """Measure an estimator on recordings, with others beside it on the same frames.
 
     A frame without ground truth counts for coverage and timing, and for nothing else. Where there are several
@@ -111,14 +113,14 @@ def evaluate_bags(paths: Sequence[str | Path], card: ModelCard, options: Evaluat
     after the frame that is under way: the summary is of the frames until then, and says so.
 
     :param paths: recordings, BOP datasets, or folders of photographs
-    :param ledger: baselines; None for those that come with the package
+    :param baselines: baselines; None for those that come with the package
     :param out: run folder to write metrics.jsonl, summary.json and report.html to; None for none
     :return: the summary of the estimator with ``estimators``: {name: its share of the summary}
-    :raises BadInput: when a recording cannot be read or holds no images, or none of them can be used; the run
-        folder is written all the same
+    :raises InvalidInputError: when a recording cannot be read or holds no images, or none of them can be used;
+        the run folder is written all the same
     """
     options = options or EvaluateOptions()
-    ledger = ledger or load_ledger()
+    baselines = baselines or load_baselines()
     work = options.work(card)
     sources = open_sources(paths, _without_needless(options), card.mesh.diameter)
     run = _Run(work, options, sources)
@@ -128,19 +130,19 @@ def evaluate_bags(paths: Sequence[str | Path], card: ModelCard, options: Evaluat
         bags = stack.enter_context(BagDescriptions(paths))
         run.measure(folder, options.jobs or 1, progress)
         provenance = {**described, 'bags': described_bags(bags, run.is_complete, progress), **run.circumstances()}
-        summary = _summary(run.contestants, options.estimator, ledger, provenance)
+        summary = _summary(run.methods, options.estimator, baselines, provenance)
         summary['problems'] = run.told_problems()
         if folder:
             folder.write_summary(summary, lambda summary: render_html(summary, pictures=run.worst.pictures()))
     if run.problems.frames and not run.problems.usable:
-        raise BadInput(run.problems.sentence())
+        raise InvalidInputError(run.problems.sentence())
     return summary
 
 
 class _Run:
     """The frames of a run, measured one after the other.
 
-    :ivar contestants: the estimators by name
+    :ivar methods: the estimators by name
     :ivar worst: frames in which the estimator in question was worst
     :ivar problems: what was wrong with the frames
     :ivar is_complete: whether all frames were measured
@@ -149,7 +151,7 @@ class _Run:
     def __init__(self, work: Work, options: EvaluateOptions, sources: list[Source]):
         target = ErrorTarget.from_mesh(work.card.mesh, work.card.symmetry, work.card.tolerance)
         pose_check = options.planner.pose_check.holds if options.planner else None
-        self.contestants = {name: Contestant(target, pose_check, options.block_s) for name in work.estimators}
+        self.methods = {name: MethodUnderTest(target, pose_check, options.block_s) for name in work.estimators}
         self.worst = WorstFrames(work.card)
         self.problems = Problems()
         self.is_complete = False
@@ -201,9 +203,9 @@ class _Run:
         self.problems.look_at(frame, bag, item.number)
         if frame.warning:
             item.source.warn_once(frame.warning)
-        for name, contestant in self.contestants.items():
-            block = contestant.metrics.block_of(frame.stamp_ns + item.shift_ns)
-            for report in contestant.count(frame, answered.answers[name], item.shift_ns, self._work.no_object):
+        for name, method in self.methods.items():
+            block = method.metrics.block_of(frame.stamp_ns + item.shift_ns)
+            for report in method.count(frame, answered.answers[name], item.shift_ns, self._work.no_object):
                 if folder:
                     folder.append(report, estimator=name, bag=bag, block=block)
         self._consider_as_worst(item, answered)
@@ -217,7 +219,7 @@ class _Run:
         """Keep a picture of the frame if it is among the worst."""
         name, frame = self._options.estimator, answered.frame
         answer, bag = answered.answers[name], item.source.path.name
-        error_m = self.contestants[name].error(frame, answer, item.shift_ns)
+        error_m = self.methods[name].error(frame, answer, item.shift_ns)
         if self._work.paint or frame.reason or not self.worst.wants(frame.stamp_ns, error_m, bag):
             return
         if frame.image is None:
@@ -258,7 +260,7 @@ def _configuration(options: EvaluateOptions, sources: list[Source]) -> dict:
     pose = options.base_from_camera
     return {
         'estimator': options.estimator,
-        'beside': list(options.beside),
+        'compared with': list(options.compare_with),
         'threads': options.threads,
         'planner': options.planner is not None,
         'support_height_m': options.scene.support_height_m,
@@ -281,36 +283,37 @@ def _warnings_above(bar: tqdm) -> AbstractContextManager:
     return nullcontext() if bar.disable else logging_redirect_tqdm()
 
 
-def _summary(contestants: dict[str, Contestant], chosen: str, ledger: Ledger, provenance: dict) -> dict:
-    """The chosen estimator's summary, judged by the ledger and by the references on the same frames."""
-    summaries = {name: contestant.metrics.summary(provenance) for name, contestant in contestants.items()}
+def _summary(methods: dict[str, MethodUnderTest], chosen: str, baselines: Baselines, provenance: dict) -> dict:
+    """The chosen estimator's summary, judged by the baselines file and by the references on the same frames."""
+    summaries = {name: method.metrics.summary(provenance) for name, method in methods.items()}
     for name, summary in summaries.items():
         if name in REFERENCES and name != chosen:
-            ledger = with_measured(ledger, name, summary)
+            baselines = with_measured(baselines, name, summary)
     summary = summaries[chosen]
     if 'oracle' in summaries:
         summary = {**summary, 'waterfall': with_oracle(summary['waterfall'], summaries['oracle']['waterfall'])}
     return {
-        **judged(summary, ledger),
-        'paired': paired_comparisons({name: each.metrics.table() for name, each in contestants.items()}, chosen),
+        **judged(summary, baselines),
+        'paired': paired_comparisons({name: each.metrics.table() for name, each in methods.items()}, chosen),
         'estimator': chosen,
         'estimators': {name: {key: other[key] for key in PER_ESTIMATOR} for name, other in summaries.items()},
     }
 
 
-def with_measured(ledger: Ledger, name: str, summary: dict) -> Ledger:
-    """The ledger with what a reference reached on the same frames."""
+def with_measured(baselines: Baselines, name: str, summary: dict) -> Baselines:
+    """The baselines file with what a reference reached on the same frames."""
     date = summary['provenance'].get('time', '')[:10]
     coverage = summary['stages']['perception']['coverage']
     for metric in ACCURACY_METRICS:
         value = summary['metrics'][metric]['value']
-        if value is None or metric not in ledger.metrics:
+        if value is None or metric not in baselines.metrics:
             continue
         note = ''
         if name == 'oracle':
             note = 'is told the truth: the most that can be reached'
         elif metric.endswith('_median') and coverage < 0.95:
             note = f'median over the {coverage:.0%} of frames that it answers'
-        ledger = ledger.with_entry(metric, Entry(name, REFERENCES[name], value, SAME_FRAMES, date, fair=not note,
+        baselines = baselines.with_entry(metric,
+                                         Entry(name, REFERENCES[name], value, SAME_FRAMES, date, fair=not note,
                                                  note=note))
-    return ledger
+    return baselines

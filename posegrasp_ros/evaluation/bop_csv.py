@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TextIO
 
 from posegrasp_ros.estimation.pose_estimate import PoseEstimate
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.errors import InvalidInputError
 
 HEAD = 'scene_id,im_id,obj_id,score,R,t,time'
 MM = 1000.0
 
 
-class BopCsvError(BadInput):
+class BopCsvError(InvalidInputError):
     """A file of results that cannot be written."""
 
 

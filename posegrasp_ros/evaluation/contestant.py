@@ -1,4 +1,4 @@
-"""Contestant: one estimator's answers, measured."""
+"""MethodUnderTest: one estimator's answers, measured."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from posegrasp_ros.metrics.run import BLOCK_S, GraspTolerates, RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport
 
 
-class Contestant:
+class MethodUnderTest:
     """The metrics of one estimator.
 
     :param target: the object, for pose errors

@@ -19,13 +19,13 @@ from posegrasp_ros.datasets.message_fields import pose_of, stamp_of
 from posegrasp_ros.estimation.model_card import ModelCard
 from posegrasp_ros.evaluation.bag_evaluation import described_bags
 from posegrasp_ros.evaluation.problems import Problems
-from posegrasp_ros.metrics.baselines.ledger import Ledger, load_ledger
+from posegrasp_ros.metrics.baselines.baselines import Baselines, load_baselines
 from posegrasp_ros.metrics.pose.pose_errors import ErrorTarget
 from posegrasp_ros.metrics.report_message import is_report, read_report
 from posegrasp_ros.metrics.run import BLOCK_S, GraspTolerates, RunMetrics, block_ns_of
 from posegrasp_ros.runs.folder import RunFolder
 from posegrasp_ros.runs.provenance import BagDescriptions, describe_run
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.interrupt import interrupt_noted
 
 LOGGER = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class RecordedTopics:
 
 
 def evaluate_recorded(paths: Sequence[str | Path], card: ModelCard, topics: RecordedTopics | None = None,
-                      ledger: Ledger | None = None, out: str | Path | None = None,
+                      baselines: Baselines | None = None, out: str | Path | None = None,
                       pose_check: GraspTolerates | None = None, block_s: float = BLOCK_S,
                       progress: bool = True) -> dict:
     """The summary that a monitor would have come to that heard all that was recorded.
@@ -54,14 +54,14 @@ def evaluate_recorded(paths: Sequence[str | Path], card: ModelCard, topics: Reco
     As the monitor does, it joins by exact stamps and takes poses and ground truths to be in the camera's frame.
     Ctrl-C ends it early: the summary is of what was read until then, and says so.
 
-    :param ledger: baselines; None for those that come with the package
+    :param baselines: baselines; None for those that come with the package
     :param out: run folder to write metrics.jsonl, summary.json and report.html to; None for none
     :param pose_check: whether a grasp that was tried tolerates its pose's error; None for the stated need
     :param block_s: frames within such a stretch of time are one observation to the intervals
     :raises BagError: when a recording cannot be read, or no stage reports in it
     """
     target = ErrorTarget.from_mesh(card.mesh, card.symmetry, card.tolerance)
-    metrics = RunMetrics(target, ledger or load_ledger(), block_s, pose_check)
+    metrics = RunMetrics(target, baselines or load_baselines(), block_s, pose_check)
     recordings = [_Recording(path, topics or RecordedTopics(), block_ns_of(block_s)) for path in paths]
     with ExitStack() as stack:
         folder = stack.enter_context(RunFolder(out, fresh=True)) if out else None
@@ -137,7 +137,7 @@ class _Recording:
         for message in self.bag.messages(self._names):
             try:
                 self._take(message, self.bag.decode(message), metrics, folder)
-            except BadInput as error:
+            except InvalidInputError as error:
                 self.bag.warn_once(f'{self.path}: {message.topic}: messages are left out: {error}')
             yield
         if not self._reports:
@@ -172,7 +172,7 @@ class _Recording:
         """A pose that cannot be used is no answer."""
         try:
             pose = _usable_pose(content)
-        except BadInput:
+        except InvalidInputError:
             metrics.add_estimate(stamp_ns, np.full((4, 4), np.nan))
             raise
         metrics.add_estimate(stamp_ns, pose, np.asarray(content.pose.covariance, dtype=float).reshape(6, 6))
@@ -187,7 +187,7 @@ class _Recording:
 
 
 def _usable_pose(content: Any) -> np.ndarray:
-    """(4, 4) of a message; :class:`BadInput` where it is none."""
+    """(4, 4) of a message; :class:`InvalidInputError` where it is none."""
     try:
         return pose_of(content)
     except ValueError as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from posegrasp_ros.metrics.baselines.ledger import METRIC_UNITS, load_ledger
+from posegrasp_ros.metrics.baselines.baselines import METRIC_UNITS, load_baselines
 from posegrasp_ros.metrics.baselines.verdicts import difference_interval
 from posegrasp_ros.metrics.run import block_ns_of
 from posegrasp_ros.metrics.stats.intervals import Interval, verdict
@@ -65,13 +65,14 @@ def differences(reference: FinishedRun, run: FinishedRun, shared: Sequence[Frame
     p_value, n, is_paired, verdict}; the verdict is null for metrics that are to be on a target."""
     paired = _paired_differences(reference, run, shared) if shared else {}
     found = []
-    for name, baselines in load_ledger().metrics.items():
+    for name, metric_baselines in load_baselines().metrics.items():
         first, second = (each.summary['metrics'].get(name, {'n': 0}) for each in (reference, run))
         if not (first['n'] and second['n']):
             continue
         difference, interval, p_value, count = paired.get(name) or (
             second['value'] - first['value'], unpaired_interval(first, second), None, None)
-        judged = None if baselines.direction == 'on_target' else verdict(interval, 0.0, baselines.direction)
+        judged = None if metric_baselines.direction == 'on_target' else verdict(interval, 0.0,
+                                                                                metric_baselines.direction)
         found.append({'run': run.name, 'metric': name, 'unit': METRIC_UNITS[name], 'difference': difference,
                       'interval': list(interval) if interval else None, 'p_value': p_value, 'n': count,
                       'is_paired': name in paired, 'verdict': judged})

@@ -10,9 +10,9 @@ from tqdm import tqdm
 
 from posegrasp_ros.feasibility.attainable.attainable_accuracy import AttainableAccuracy, ViewBound
 from posegrasp_ros.feasibility.attainable.view_sampling import SightError
-from posegrasp_ros.feasibility.break_even import Worth
+from posegrasp_ros.feasibility.break_even import BreakEven
 from posegrasp_ros.feasibility.cell import Cell
-from posegrasp_ros.feasibility.expected_success import Figures, Outlook, expect, nothing_to_expect
+from posegrasp_ros.feasibility.expected_success import ExpectedSuccess, Figures, expect, nothing_to_expect
 from posegrasp_ros.feasibility.required.success_model import SuccessModel
 from posegrasp_ros.feasibility.sight import look
 from posegrasp_ros.feasibility.timing import Timing
@@ -43,7 +43,7 @@ class Planned:
     :param model: with its most probable curve alone; None where there is no grasp
     :param attainable: of all views
     :param chosen: numbers of the few views that changes are tried on
-    :param outlook: over these
+    :param expected_success: over these
     :param figures: over all views
     :param reasons: of the verdict
     """
@@ -52,10 +52,10 @@ class Planned:
     model: SuccessModel | None
     attainable: AttainableAccuracy
     chosen: Sequence[int]
-    outlook: Outlook
+    expected_success: ExpectedSuccess
     figures: Figures
     timing: Timing
-    worth: Worth | None
+    worth: BreakEven | None
     reasons: Sequence[Reason]
     seed: int
 
@@ -147,9 +147,9 @@ def try_change(planned: Planned, change: Change) -> Alternative:
             looked = look(cell, len(attainable.views), planned.seed,
                           None if is_other_object else attainable.free_axes, planned.chosen)
         except SightError:
-            return _alternative(planned, planned.cell, change, planned.outlook, attainable)
+            return _alternative(planned, planned.cell, change, planned.expected_success, attainable)
         bounds, attainable = looked.views, looked if is_other_object else attainable
-    after = planned.outlook if cell.item is None else expect(cell, _model(planned, cell), bounds)
+    after = planned.expected_success if cell.item is None else expect(cell, _model(planned, cell), bounds)
     return _alternative(planned, cell, change, after, attainable)
 
 
@@ -158,10 +158,10 @@ def _model(planned: Planned, cell: Cell) -> SuccessModel:
     return planned.model.with_planner(cell.item.planner) if planned.model else SuccessModel(cell.item.planner)
 
 
-def _alternative(planned: Planned, cell: Cell, change: Change, after: Outlook,
+def _alternative(planned: Planned, cell: Cell, change: Change, after: ExpectedSuccess,
                  attainable: AttainableAccuracy) -> Alternative:
     wanted = cell.needs.success
-    figures = planned.figures.changed_by(planned.outlook.figures(wanted), after.figures(wanted))
+    figures = planned.figures.changed_by(planned.expected_success.figures(wanted), after.figures(wanted))
     timing = replace(planned.timing, rate_hz=cell.needs.rate_hz)
     worth = planned.worth.to_dict(figures.success) if planned.worth else None
     reasons = reasons_of(figures, cell.needs, attainable, timing, worth)

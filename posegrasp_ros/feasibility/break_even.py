@@ -1,4 +1,4 @@
-"""Worth: the success rate from which a picking cell pays, from what a pick earns and what a failure costs."""
+"""BreakEven: the success rate from which a picking cell pays, from what a pick earns and what a failure costs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Business:
 
 
 @dataclass(frozen=True, eq=False)
-class Worth:
+class BreakEven:
     """Draws of what is uncertain, and what follows from them.
 
     A pick of success rate p earns p * value - (1 - p) * loss, and pays where that is above nothing: from
@@ -54,7 +54,7 @@ class Worth:
     stop_hours: np.ndarray
 
     @classmethod
-    def draw(cls, business: Business, seed: int) -> Worth:
+    def draw(cls, business: Business, seed: int) -> BreakEven:
         """Monte Carlo over the stated ranges."""
         rng = np.random.default_rng(seed)
 

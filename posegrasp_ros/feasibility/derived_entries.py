@@ -1,11 +1,11 @@
-"""What a feasibility study found to be needed, as requirements of the ledger."""
+"""What a feasibility study found to be needed, as requirements of the baselines file."""
 
 from __future__ import annotations
 
 import numpy as np
 from scipy import stats
 
-from posegrasp_ros.metrics.baselines.ledger import Entry
+from posegrasp_ros.metrics.baselines.baselines import Entry
 
 NAME, KIND = 'derived need', 'requirement'
 # Median length of a normal vector of two and of three numbers, in their standard deviation.
@@ -14,7 +14,7 @@ MEDIAN_OF = {count: float(stats.chi.ppf(0.5, count)) for count in (2, 3)}
 
 def derived_requirements(isotropic: tuple[float, float], calibration: np.ndarray, wanted: float, allowed_ms: float,
                          spins: bool = False) -> dict[str, float]:
-    """What each metric has to reach, in the unit of the ledger's table.
+    """What each metric has to reach, in the unit of the baselines file's table.
 
     The errors are the medians of normal errors that are as large in every direction. What the calibration takes
     of them is taken off: no metric of an estimator sees it.

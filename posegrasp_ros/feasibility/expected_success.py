@@ -1,4 +1,4 @@
-"""Outlook: what share of the picks to expect of a cell, view by view."""
+"""ExpectedSuccess: what share of the picks to expect of a cell, view by view."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def changed_share(share: float, before: float, after: float) -> float:
 
 
 @dataclass(frozen=True, eq=False)
-class Outlook:
+class ExpectedSuccess:
     """The probability that a pick lifts, in each of V views of a cell.
 
     :param by_curve: (3, V, C) success, ideal and with the true pose as in :class:`Figures`, by each of the success
@@ -98,8 +98,9 @@ class Outlook:
         return np.vstack([means, rng.beta(enough + 0.5, views - enough + 0.5)])
 
 
-def expect(cell: Cell, model: SuccessModel, bounds: Sequence[ViewBound], progress: bool = False) -> Outlook:
-    """The outlook over the views whose bounds are given.
+def expect(cell: Cell, model: SuccessModel, bounds: Sequence[ViewBound],
+           progress: bool = False) -> ExpectedSuccess:
+    """The expected success over the views whose bounds are given.
 
     :param model: of this cell's gripper and grasps
     """
@@ -108,12 +109,12 @@ def expect(cell: Cell, model: SuccessModel, bounds: Sequence[ViewBound], progres
                 for covariance in (error, estimator_error(bound), NO_ERROR)]
                for bound, error in zip(tqdm(bounds, 'success', unit='view', disable=None if progress else True),
                                        errors)]
-    return Outlook(np.swapaxes(by_view, 0, 1), errors)
+    return ExpectedSuccess(np.swapaxes(by_view, 0, 1), errors)
 
 
-def nothing_to_expect(cell: Cell, bounds: Sequence[ViewBound], reason: str) -> Outlook:
-    """The outlook of a cell without a grasp."""
-    return Outlook(np.zeros((3, len(bounds), 1)), expected_errors(cell, bounds), reason)
+def nothing_to_expect(cell: Cell, bounds: Sequence[ViewBound], reason: str) -> ExpectedSuccess:
+    """The expected success of a cell without a grasp."""
+    return ExpectedSuccess(np.zeros((3, len(bounds), 1)), expected_errors(cell, bounds), reason)
 
 
 def error_margin(cell: Cell, model: SuccessModel, bounds: Sequence[ViewBound], success: float,

@@ -30,7 +30,7 @@ def _weakest(found: Study) -> list[int]:
     bounds = found.attainable.views
 
     def strength(view: int) -> tuple[float, float]:
-        return round(found.outlook.success[view], 3), -bounds[view].size_m
+        return round(found.expected_success.success[view], 3), -bounds[view].size_m
 
     return sorted(range(len(bounds)), key=strength)[:WEAK_VIEWS]
 
@@ -38,7 +38,7 @@ def _weakest(found: Study) -> list[int]:
 def _weak_view(found: Study, index: int) -> dict[str, str]:
     bound = found.attainable.views[index]
     return {'data_uri': _data_uri(view_picture(found.cell.mesh, found.cell.camera, bound.view)),
-            'title': f'{formatting.quantity(found.outlook.success[index], "1")} lift, '
+            'title': f'{formatting.quantity(found.expected_success.success[index], "1")} lift, '
                      f'from {bound.view.distance_m:.2f} m',
             'text': f'the image tells least {bound.weakest_text}'}
 

@@ -11,14 +11,14 @@ from posegrasp_ros.feasibility.alternatives import Alternative, Planned, nothing
 from posegrasp_ros.feasibility.assumptions import assumptions_of, camera_to_dict
 from posegrasp_ros.feasibility.attainable.attainable_accuracy import AttainableAccuracy, ViewBound
 from posegrasp_ros.feasibility.axis_errors import AxisErrors, axis_errors
-from posegrasp_ros.feasibility.break_even import Worth
+from posegrasp_ros.feasibility.break_even import BreakEven
 from posegrasp_ros.feasibility.cell import Cell
 from posegrasp_ros.feasibility.derived_entries import derived_requirements
 from posegrasp_ros.feasibility.error_budget import error_budget
 from posegrasp_ros.feasibility.expected_success import (
     MOST_MARGIN,
+    ExpectedSuccess,
     Figures,
-    Outlook,
     error_margin,
     expect,
     nothing_to_expect,
@@ -59,7 +59,7 @@ class Effort:
 class Study:
     """All that was found.
 
-    :param outlook: over the attainable accuracy's views
+    :param expected_success: over the attainable accuracy's views
     :param margin: see :func:`error_margin`; None also where no grasp fits
     :param alternatives: changed cells, best first
     """
@@ -67,12 +67,12 @@ class Study:
     cell: Cell
     required: RequiredAccuracy
     attainable: AttainableAccuracy
-    outlook: Outlook
+    expected_success: ExpectedSuccess
     margin: float | None
     axis_errors: AxisErrors
     budget: list[dict]
     timing: Timing
-    worth: Worth | None
+    worth: BreakEven | None
     reasons: Sequence[Reason]
     alternatives: Sequence[Alternative]
     verification: Sequence[VerifiedLevel] = ()
@@ -83,11 +83,12 @@ class Study:
 
     @property
     def figures(self) -> Figures:
-        return self.outlook.figures(self.cell.needs.success)
+        return self.expected_success.figures(self.cell.needs.success)
 
     @property
     def requirements(self) -> dict[str, float]:
-        """By metric what the grasp and the rate ask for of an estimator, in the unit of the ledger's table."""
+        """By metric what the grasp and the rate ask for of an estimator, in the unit of the baselines file's
+        table."""
         calibration = np.mean([self.cell.calibration.covariance(bound.view) for bound in self.attainable.views],
                               axis=0)
         return derived_requirements(self.required.isotropic, calibration, self.cell.needs.success,
@@ -106,11 +107,11 @@ class Study:
             'required': self.required.to_dict(), 'requirements': self.requirements,
             'attainable': self.attainable.to_dict(),
             'efficiency': self.cell.measured.to_dict() if self.cell.measured else None,
-            'outlook': {**self.figures._asdict(), 'margin': self.margin, 'most_margin': MOST_MARGIN,
-                        'views': len(self.outlook.success),
-                        'success_by_view': [float(value) for value in self.outlook.success]},
+            'expected_success': {**self.figures._asdict(), 'margin': self.margin, 'most_margin': MOST_MARGIN,
+                        'views': len(self.expected_success.success),
+                        'success_by_view': [float(value) for value in self.expected_success.success]},
             'expected_std': self.axis_errors.to_dict(), 'budget': self.budget, 'time': self.timing.to_dict(),
-            'worth': self.worth.to_dict(self.figures.success) if self.worth else None,
+            'break_even': self.worth.to_dict(self.figures.success) if self.worth else None,
             'verdict': {'word': self.word, 'reasons': [asdict(reason) for reason in self.reasons],
                         'changes': [each.to_dict() for each in self.alternatives if each.helps]},
             'what_if': [each.to_dict() for each in self.alternatives],
@@ -119,7 +120,7 @@ class Study:
         }
 
 
-def study(cell: Cell, timing: Timing, effort: Effort, worth: Worth | None = None,
+def study(cell: Cell, timing: Timing, effort: Effort, worth: BreakEven | None = None,
           no_grasp_reason: str = '') -> Study:
     """Compute everything.
 
@@ -128,21 +129,23 @@ def study(cell: Cell, timing: Timing, effort: Effort, worth: Worth | None = None
     attainable = look(cell, effort.views, effort.seed, progress=effort.progress)
     required = _required(cell, effort, no_grasp_reason)
     bounds, model = attainable.views, required.model
-    outlook = _outlook(cell, required, bounds, effort.progress)
-    figures = outlook.figures(cell.needs.success)
+    expected_success = _expected_success(cell, required, bounds, effort.progress)
+    figures = expected_success.figures(cell.needs.success)
     reasons = reasons_of(figures, cell.needs, attainable, timing,
                          worth.to_dict(figures.success) if worth else None,
                          (required.graspless_share, required.graspless_reason))
-    chosen = standing_for_all(outlook.success, effort.views_of_changes)
+    chosen = standing_for_all(expected_success.success, effort.views_of_changes)
     few = [bounds[number] for number in chosen]
     margin = error_margin(cell, model, few, figures.success, effort.progress) if model else None
-    errors = axis_errors(model.planner if model else None, bounds, outlook.errors)
+    errors = axis_errors(model.planner if model else None, bounds, expected_success.errors)
     budget = error_budget(cell, model, bounds, figures.success, chosen)
-    planned = Planned(cell, model and model.most_probable(), attainable, chosen, _outlook(cell, required, few),
+    planned = Planned(cell, model and model.most_probable(), attainable, chosen,
+                      _expected_success(cell, required, few),
                       figures, timing, worth, reasons, effort.seed)
     alternatives = try_changes(planned, effort.jobs, effort.progress)
     reasons = [*reasons, *nothing_helps(planned, alternatives)]
-    return Study(cell, required, attainable, outlook, margin, errors, budget, timing, worth, reasons, alternatives,
+    return Study(cell, required, attainable, expected_success, margin, errors, budget, timing, worth, reasons,
+                 alternatives,
                  _verification(cell, required, effort))
 
 
@@ -159,8 +162,8 @@ def _required(cell: Cell, effort: Effort, no_grasp_reason: str) -> RequiredAccur
                              effort.progress)
 
 
-def _outlook(cell: Cell, required: RequiredAccuracy, bounds: Sequence[ViewBound],
-             progress: bool = False) -> Outlook:
+def _expected_success(cell: Cell, required: RequiredAccuracy, bounds: Sequence[ViewBound],
+             progress: bool = False) -> ExpectedSuccess:
     if required.model is None or required.no_grasp_reason:
         return nothing_to_expect(cell, bounds, required.no_grasp_reason)
     return expect(cell, required.model, bounds, progress)

@@ -5,19 +5,19 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from posegrasp_ros.feasibility.break_even import Worth
+from posegrasp_ros.feasibility.break_even import BreakEven
 from posegrasp_ros.feasibility.cell import Cell
 from posegrasp_ros.feasibility.derived_entries import KIND, NAME, derived_entries
 from posegrasp_ros.feasibility.pictures import study_pictures
 from posegrasp_ros.feasibility.study import Effort, Study, study
 from posegrasp_ros.feasibility.timing import Timing
-from posegrasp_ros.metrics.baselines.ledger_file import replace_entries
+from posegrasp_ros.metrics.baselines.baselines_file import replace_entries
 from posegrasp_ros.report.feasibility_report import render_study
 from posegrasp_ros.runs.folder import RunFolder
 from posegrasp_ros.runs.provenance import describe_run
 
 
-def measure_study(cell: Cell, timing: Timing, effort: Effort, worth: Worth | None, no_grasp_reason: str,
+def measure_study(cell: Cell, timing: Timing, effort: Effort, worth: BreakEven | None, no_grasp_reason: str,
                   out: Path) -> dict:
     """Study a cell and write summary.json and report.html; Ctrl-C leaves those of before.
 
@@ -32,9 +32,9 @@ def measure_study(cell: Cell, timing: Timing, effort: Effort, worth: Worth | Non
 
 
 def write_requirements(path: Path, summary: dict, out: Path) -> None:
-    """Put the derived requirements into a ledger, in place of all those of an earlier study.
+    """Put the derived requirements into a baselines file, in place of all those of an earlier study.
 
-    :raises BaselineError: when the ledger cannot be used
+    :raises BaselineError: when the baselines file cannot be used
     """
     width, height = summary['camera']['size']
     near_m, far_m = summary['camera']['distances_m']

@@ -86,7 +86,7 @@ def reasons_of(figures: Figures, needs: Needs, attainable: AttainableAccuracy, t
                worth: dict | None = None, graspless: tuple[float, str] = (0.0, '')) -> list[Reason]:
     """Every need that can be judged, the ones that decide first.
 
-    :param worth: see :meth:`posegrasp_ros.feasibility.break_even.Worth.to_dict`; None where nothing was stated
+    :param worth: see :meth:`posegrasp_ros.feasibility.break_even.BreakEven.to_dict`; None where nothing was stated
     :param graspless: share of the places where the object may lie in which it has no grasp, and why
     """
     if figures.no_grasp_reason:
@@ -98,7 +98,7 @@ def reasons_of(figures: Figures, needs: Needs, attainable: AttainableAccuracy, t
         reasons += _orientation_reasons(attainable, needs)
     reasons.append(_time_reason(timing))
     if worth:
-        reasons.append(_worth_reason(worth, figures))
+        reasons.append(_break_even_reason(worth, figures))
     return reasons
 
 
@@ -149,11 +149,11 @@ def _time_reason(timing: Timing) -> Reason:
                   f'leave {formatting.quantity(timing.allowed_ms, "ms")}.', decides=timing.is_stated)
 
 
-def _worth_reason(worth: dict, figures: Figures) -> Reason:
+def _break_even_reason(worth: dict, figures: Figures) -> Reason:
     """Whether the success to be expected pays; it decides where even the ideal one surely does not."""
     pays, success = worth['pays_from'], figures.success
     watched = 'where nobody watches' if worth['unattended'] else 'where a person watches'
-    return Reason('worth', success >= pays['value'], success, pays['value'], '1',
+    return Reason('break_even', success >= pays['value'], success, pays['value'], '1',
                   f'It pays from {formatting.quantity(pays["value"], "1")} success on '
                   f'{formatting.interval(pays["interval"], "1")} {watched}; '
                   f'{formatting.quantity(success, "1")} are expected.',

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from posegrasp_ros.geometry.lens import DISTORTION_LENGTHS, fold_tangent
-from posegrasp_ros.runtime.errors import BadInput, quoted
+from posegrasp_ros.runtime.errors import InvalidInputError, quoted
 
 # How near a ray comes to the pixel that it is asked for, where the lens model has one.
 RAY_PRECISION_PX = 1e-3
@@ -20,7 +20,7 @@ PART = 20_000
 FARTHEST_CENTRE_PX = 65535.0
 
 
-class CameraError(BadInput):
+class CameraError(InvalidInputError):
     """Intrinsics that no camera has."""
 
 

@@ -16,7 +16,7 @@ from posegrasp_ros.geometry import vertex_colours
 from posegrasp_ros.geometry.mesh_files import MeshFiles, read_mesh_bytes, size_problem
 from posegrasp_ros.geometry.transforms import Symmetry, make_transform, rotation_from_vector
 from posegrasp_ros.runtime.data_files import check_is_file
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.errors import InvalidInputError
 
 LEAST_SIZE_M, MOST_SIZE_M = 0.005, 2.0
 NO_VOLUME_M3 = 1e-9
@@ -24,7 +24,7 @@ NO_VOLUME_M3 = 1e-9
 UNITS_M = {'millimetres': 0.001, 'centimetres': 0.01, 'inches': 0.0254}
 
 
-class MeshError(BadInput):
+class MeshError(InvalidInputError):
     """A mesh file that cannot be used."""
 
 
@@ -191,7 +191,7 @@ def declared_symmetry(mesh: Mesh, axis: str | None, half_turns: Iterable[str] = 
 
     :param axis: ``x``, ``y`` or ``z``, about which any turn looks the same; None for none
     :param half_turns: of these, about which half a turn does
-    :raises BadInput: when they do not go together
+    :raises InvalidInputError: when they do not go together
     """
     axes = dict(zip('xyz', np.eye(3)))
     turns = [rotation_from_vector(np.pi * axes[name]) for name in half_turns]
@@ -199,4 +199,4 @@ def declared_symmetry(mesh: Mesh, axis: str | None, half_turns: Iterable[str] = 
         return Symmetry.generated([make_transform(turn, mesh.centre - turn @ mesh.centre) for turn in turns],
                                   axes.get(axis), mesh.centre)
     except ValueError as error:
-        raise BadInput(f'--symmetry-axis, --symmetry-half-turn: {error}') from error
+        raise InvalidInputError(f'--symmetry-axis, --symmetry-half-turn: {error}') from error

@@ -24,7 +24,7 @@ from posegrasp_ros.geometry.transforms import invert, quaternion_from_matrix, tr
 from posegrasp_ros.grasping.generation.closing import close_on
 from posegrasp_ros.grasping.gripper import Gripper
 from posegrasp_ros.runtime.atomic_file import write_whole
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.yaml_fields import Fields
 
 FORMAT, FORMAT_VERSION = 'isaac_grasp', 1.0
@@ -35,7 +35,7 @@ MOST_GRASPS = 10_000
 _log = logging.getLogger(__name__)
 
 
-class GraspError(BadInput):
+class GraspError(InvalidInputError):
     """A grasp file, or a mesh for grasping, that cannot be used."""
 
 

@@ -9,14 +9,14 @@ import numpy as np
 
 from posegrasp_ros.geometry.transforms import transform_from_pose
 from posegrasp_ros.grasping.finger_joints import FingerJoints, read_finger_joints
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.resources import resource_path
 from posegrasp_ros.runtime.yaml_fields import Fields
 
 DEFAULT_GRIPPER = 'franka_hand'
 
 
-class GripperError(BadInput):
+class GripperError(InvalidInputError):
     """A gripper file that cannot be used."""
 
 

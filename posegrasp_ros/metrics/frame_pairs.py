@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from posegrasp_ros.metrics.baselines.ledger import METRIC_UNITS
+from posegrasp_ros.metrics.baselines.baselines import METRIC_UNITS
 from posegrasp_ros.metrics.frame_table import FrameTable
 from posegrasp_ros.metrics.measures import is_within_add
 from posegrasp_ros.metrics.stats.intervals import verdict

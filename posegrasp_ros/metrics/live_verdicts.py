@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from posegrasp_ros.metrics.baselines.ledger import METRIC_UNITS, Entry, Ledger
+from posegrasp_ros.metrics.baselines.baselines import METRIC_UNITS, Baselines, Entry
 from posegrasp_ros.metrics.baselines.verdicts import verdict_item
 from posegrasp_ros.metrics.frame_table import FrameTable
 from posegrasp_ros.metrics.measures import OBSERVED, Observations
@@ -45,17 +45,18 @@ class QuantileSketch:
 
 
 class LiveVerdicts:
-    """The metrics of a run block by block, and their verdicts against every entry of a ledger.
+    """The metrics of a run block by block, and their verdicts against every entry of a baselines file.
 
     A metric that fails goes without its verdicts, or without that block; the others stay.
 
-    :param ledger: None for no verdicts
+    :param baselines: None for no verdicts
     :ivar failures: what went wrong last, by metric, and how often
     """
 
-    def __init__(self, ledger: Ledger | None = None):
-        self._metrics = {name: _Metric(name, baselines.direction, baselines.entries)
-                         for name, baselines in (ledger.metrics if ledger else {}).items() if name in OBSERVED}
+    def __init__(self, baselines: Baselines | None = None):
+        self._metrics = {name: _Metric(name, metric_baselines.direction, metric_baselines.entries)
+                         for name,
+                         metric_baselines in (baselines.metrics if baselines else {}).items() if name in OBSERVED}
         self.failures: dict[str, tuple[int, str]] = {}
 
     def add_block(self, table: FrameTable) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from posegrasp_ros.metrics.baselines.ledger import METRIC_UNITS
+from posegrasp_ros.metrics.baselines.baselines import METRIC_UNITS
 from posegrasp_ros.metrics.frame_table import FrameTable
 from posegrasp_ros.metrics.pose.bop import mspd_shares, mssd_shares
 from posegrasp_ros.metrics.pose.calibration import (

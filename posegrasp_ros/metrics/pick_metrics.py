@@ -1,4 +1,4 @@
-"""Simulated picks, counted: success by what the planner was told of the pose, and whether it foretold it."""
+"""Simulated picks, counted: success by what the planner was told of the pose, and whether it predicted it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ SCHEMA = 'posegrasp.picks/2'
 LIFTED = 'lifted'
 # How a pose that may be off is planned with: told its covariance; assuming typical errors, for none is told; or
 # by the quality of the grasps alone, as planners do that know nothing of uncertainty.
-TOLD, ASSUMED, QUALITY = 'covariance told', 'covariance not told', 'ranked by quality alone'
-RANKINGS = (TOLD, ASSUMED, QUALITY)
+GIVEN, ASSUMED, QUALITY = 'covariance given', 'covariance not given', 'ranked by quality alone'
+RANKINGS = (GIVEN, ASSUMED, QUALITY)
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Condition:
 
     @property
     def name(self) -> str:
-        """Such as ``truth`` or ``noise 10 mm, covariance told``."""
+        """Such as ``truth`` or ``noise 10 mm, covariance given``."""
         if self.pose != 'noise':
             return self.pose
         parts = [f'{1000 * self.noise_m:g} mm'] * bool(self.noise_m)
@@ -56,7 +56,7 @@ class Attempt:
     :param object: name
     :param condition: name of the :class:`Condition`
     :param result: :data:`LIFTED`, or a short word for why not
-    :param success_probability: as the planner foretold it; None where it had no grasp to try
+    :param success_probability: as the planner predicted it; None where it had no grasp to try
     """
 
     scene: int
@@ -73,7 +73,7 @@ class Attempt:
 def conditions_of(pose: str, noise_m: Iterable[float] = (), noise_rad: Iterable[float] = ()) -> list[Condition]:
     """What is tried at every scene: the true pose, the estimate if asked for, each noise in each ranking."""
     levels = [(level, 0.0) for level in noise_m] + [(0.0, level) for level in noise_rad]
-    return [Condition('truth'), *([Condition('estimate', ranking=TOLD)] if pose == 'estimate' else []),
+    return [Condition('truth'), *([Condition('estimate', ranking=GIVEN)] if pose == 'estimate' else []),
             *(Condition('noise', *level, ranking) for level in levels for ranking in RANKINGS)]
 
 
@@ -120,7 +120,7 @@ def _paired(attempts: Sequence[Attempt], first: Condition, second: Condition) ->
 
 def _share_of_truth(attempts: Sequence[Attempt], conditions: Sequence[Condition]) -> dict | None:
     """Success with the estimated pose by that with the true one, at the same scenes; None where not measured."""
-    estimate, truth = Condition('estimate', ranking=TOLD), Condition('truth')
+    estimate, truth = Condition('estimate', ranking=GIVEN), Condition('truth')
     if estimate not in conditions:
         return None
     with_estimate, with_truth = _paired(attempts, estimate, truth)
@@ -138,15 +138,15 @@ def _curve(attempts: Sequence[Attempt], conditions: Sequence[Condition], noise: 
     """Success over noise by ranking, and what the covariance gains over quality alone; None without noise."""
     levels = []
     for told in conditions:
-        if not getattr(told, noise) or told.ranking != TOLD:
+        if not getattr(told, noise) or told.ranking != GIVEN:
             continue
         assumed, quality = replace(told, ranking=ASSUMED), replace(told, ranking=QUALITY)
         with_it, without = (each.astype(float) for each in _paired(attempts, told, quality))
         if len(with_it):
             gains = with_it - without
             interval = _bootstrapped(lambda weights, gains=gains: weights @ gains / weights.sum(), len(gains))
-            levels.append({'level': getattr(told, noise), 'told': _rate(_under(attempts, told)),
-                           'not_told': _rate(_under(attempts, assumed)),
+            levels.append({'level': getattr(told, noise), 'given': _rate(_under(attempts, told)),
+                           'not_given': _rate(_under(attempts, assumed)),
                            'quality': _rate(_under(attempts, quality)), 'gain': float(gains.mean()),
                            'gain_interval': interval})
     if not levels:
@@ -164,7 +164,7 @@ def _bootstrapped(statistic: Callable[[np.ndarray], float], count: int) -> list[
 
 def _calibration(attempts: Sequence[Attempt], conditions: Sequence[Condition]) -> dict | None:
     """Foretold probability against outcome, where the planner knew how uncertain the pose was."""
-    told = {condition.name for condition in conditions if condition.ranking == TOLD}
+    told = {condition.name for condition in conditions if condition.ranking == GIVEN}
     tried = [attempt for attempt in attempts
              if attempt.condition in told and attempt.success_probability is not None]
     if not tried:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from posegrasp_ros.metrics.stage_report import STAGES, WORDS, StageReport
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.errors import InvalidInputError
 
 TASK_PREFIX = 'posegrasp: '
 # Keys of what is neither a number nor a word: see StageReport.
@@ -16,7 +16,7 @@ STAGE, REPORTS_SENT = 'stage', 'reports_sent'
 OK_LEVELS = (b'\0', 0)
 
 
-class ReportMessageError(BadInput):
+class ReportMessageError(InvalidInputError):
     """A message that is no stage report."""
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from posegrasp_ros.geometry.transforms import invert
-from posegrasp_ros.metrics.baselines.ledger import Ledger
+from posegrasp_ros.metrics.baselines.baselines import Baselines
 from posegrasp_ros.metrics.frame_table import FrameTable
 from posegrasp_ros.metrics.live_verdicts import LiveVerdicts
 from posegrasp_ros.metrics.losses import Loss
@@ -91,16 +91,17 @@ class RunMetrics:
     :ivar lost_poses: images in finished blocks that show the object, that perception has a pose of, and whose pose
         did not come
     :param target: the object, for pose errors; None when only reports are measured
-    :param ledger: what the metrics are compared with; None for no verdicts
+    :param baselines: what the metrics are compared with; None for no verdicts
     :param block_s: frames within such a stretch of time are drawn together
     :param pose_check: tells for each pose whether the grasp that was planned with it tolerates its error, such as
         :meth:`PoseCheck.holds`; None holds every pose against the stated need
     """
 
-    def __init__(self, target: ErrorTarget | None = None, ledger: Ledger | None = None, block_s: float = BLOCK_S,
+    def __init__(self, target: ErrorTarget | None = None, baselines: Baselines | None = None,
+                 block_s: float = BLOCK_S,
                  pose_check: GraspTolerates | None = None):
         self._target = target
-        self._ledger = ledger
+        self._baselines = baselines
         self._block_ns = block_ns_of(block_s)
         self._pose_check = pose_check
         self._matrix, self._width_px = None, math.nan
@@ -108,7 +109,7 @@ class RunMetrics:
         self._open_blocks: dict[int, list[int]] = {}
         self._closed_blocks: dict[int, None] = {}
         self._losses: deque[_OpenLoss] = deque(maxlen=LOSSES_KEPT)
-        self._live = LiveVerdicts(ledger)
+        self._live = LiveVerdicts(baselines)
         self._knows_images = False
         self.repeats = 0
         self.lost_poses = 0
@@ -216,7 +217,7 @@ class RunMetrics:
         :param provenance: what was measured on which machine, copied into the summary
         :param until_ns: leave out later images, whose answers may still be under way; None for all
         """
-        return summarise(self.table(until_ns), self._ledger, provenance or {})
+        return summarise(self.table(until_ns), self._baselines, provenance or {})
 
     def live_verdicts(self, until_ns: int) -> list[dict]:
         """Verdicts as in the summary that may be looked at as often as one likes; costs no more in a long run.

@@ -10,7 +10,7 @@ from collections import Counter
 
 import numpy as np
 
-from posegrasp_ros.metrics.baselines.ledger import Ledger
+from posegrasp_ros.metrics.baselines.baselines import Baselines
 from posegrasp_ros.metrics.baselines.verdicts import compare
 from posegrasp_ros.metrics.diagnosis.failure_attribution import waterfall
 from posegrasp_ros.metrics.diagnosis.next_step import next_step
@@ -27,7 +27,7 @@ RECALL_POSITION_M, RECALL_ROTATION_RAD = STATED_NEED
 CONFIDENCE_LEVELS = tuple(tenth / 10 for tenth in range(1, 10))
 
 
-def summarise(table: FrameTable, ledger: Ledger | None, provenance: dict) -> dict:
+def summarise(table: FrameTable, baselines: Baselines | None, provenance: dict) -> dict:
     """The summary of a run as plain values, ready for JSON."""
     metrics = measure(table)
     return judged({
@@ -53,12 +53,12 @@ def summarise(table: FrameTable, ledger: Ledger | None, provenance: dict) -> dic
         'latency': {stage: _latency(table, stage) for stage in STAGES},
         'calibration': _calibration(table),
         'provenance': provenance,
-    }, ledger)
+    }, baselines)
 
 
-def judged(summary: dict, ledger: Ledger | None) -> dict:
-    """A summary with its verdicts by a ledger, and what follows from them."""
-    verdicts = compare(summary['metrics'], ledger)
+def judged(summary: dict, baselines: Baselines | None) -> dict:
+    """A summary with its verdicts by a baselines file, and what follows from them."""
+    verdicts = compare(summary['metrics'], baselines)
     return {**summary, 'verdicts': verdicts,
             'next': next_step(summary['headline'], summary['metrics'], verdicts, summary['waterfall'],
                               summary['frames']['block_s'])}

@@ -1,4 +1,4 @@
-"""Irregularities: what is odd about the messages of a run, counted by kind and said as long as it is news."""
+"""Anomalies: what is odd about the messages of a run, counted by kind and said as long as it is news."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from posegrasp_ros.monitoring.liveness import OK, WARN, Health
 NEWS_S = 10.0
 
 
-class Irregularities:
+class Anomalies:
     """Counts what does not stop a monitor and should not go unsaid.
 
     :ivar counts: how often each kind was seen

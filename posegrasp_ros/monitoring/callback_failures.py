@@ -6,7 +6,7 @@ from collections import Counter
 
 from posegrasp_ros.monitoring.anomalies import NEWS_S
 from posegrasp_ros.monitoring.liveness import ERROR, OK, WARN, Health
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.errors import InvalidInputError
 
 TASK = 'callbacks'
 
@@ -25,7 +25,7 @@ class CallbackFailures:
         :param error: input that it cannot use, or a bug
         """
         self._counts[where] += 1
-        is_input = isinstance(error, BadInput)
+        is_input = isinstance(error, InvalidInputError)
         text = f'{where}: {error}' if is_input else f'{where}: {type(error).__name__}: {error}'
         self._last = now_s, WARN if is_input else ERROR, text
 

@@ -9,21 +9,21 @@ from dataclasses import replace
 
 import numpy as np
 
-from posegrasp_ros.metrics.baselines.ledger import Ledger
+from posegrasp_ros.metrics.baselines.baselines import Baselines
 from posegrasp_ros.metrics.frame_table import FrameTable
 from posegrasp_ros.metrics.losses import Loss, Losses
 from posegrasp_ros.metrics.pose.pose_errors import ErrorTarget
 from posegrasp_ros.metrics.run import BLOCK_S, GraspTolerates, RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.metrics.summary import summarise
-from posegrasp_ros.monitoring.anomalies import Irregularities
+from posegrasp_ros.monitoring.anomalies import Anomalies
 from posegrasp_ros.monitoring.attempt import Attempts
 from posegrasp_ros.monitoring.liveness import ERROR, OK, Health, Liveness
 from posegrasp_ros.monitoring.model_match import ModelMatch
 from posegrasp_ros.monitoring.run_keeper import RunKeeper
 from posegrasp_ros.monitoring.truth_match import TruthMatch
-from posegrasp_ros.monitoring.watermark import Settled
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.monitoring.watermark import Watermark
+from posegrasp_ros.runtime.errors import InvalidInputError
 
 # Half an hour at 30 Hz.
 MOST_IMAGES = 50_000
@@ -34,11 +34,11 @@ STOOD_STILL_S = 1.0
 class LiveRun:
     """Measures a run as it goes: images, truths, poses and reports in; healths, verdicts and summaries out.
 
-    Poses come as functions that return a (4, 4) transform or raise :class:`BadInput`: one that cannot be used is
-    counted, and the error goes on to the caller.
+    Poses come as functions that return a (4, 4) transform or raise :class:`InvalidInputError`: one that cannot be
+    used is counted, and the error goes on to the caller.
 
     :param target: the object
-    :param ledger: what the metrics are compared with
+    :param baselines: what the metrics are compared with
     :param keeper: keeps reports and summaries
     :param patience_s: how long a stage may owe a report
     :param about: of every summary, such as its provenance and the estimator's name
@@ -49,17 +49,18 @@ class LiveRun:
     :param model: identity of the model that the stages should work with
     """
 
-    def __init__(self, target: ErrorTarget, ledger: Ledger, keeper: RunKeeper, patience_s: float, about: dict,
+    def __init__(self, target: ErrorTarget, baselines: Baselines, keeper: RunKeeper, patience_s: float,
+                 about: dict,
                  pose_check: GraspTolerates | None = None, most_images: int = MOST_IMAGES,
                  block_s: float = BLOCK_S, clock: Callable[[], float] = time.monotonic, model: str = ''):
-        self._metrics = RunMetrics(target, ledger, block_s, pose_check)
-        self._ledger = ledger
+        self._metrics = RunMetrics(target, baselines, block_s, pose_check)
+        self._baselines = baselines
         self._keeper = keeper
         self._about = about
         self._most_images, self._forgotten = most_images, 0
         self._clock = clock
-        self._liveness, self._settled = Liveness(patience_s), Settled(patience_s)
-        self._irregularities, self._truth_match = Irregularities(), TruthMatch()
+        self._liveness, self._watermark = Liveness(patience_s), Watermark(patience_s)
+        self._anomalies, self._truth_match = Anomalies(), TruthMatch()
         self._attempts, self._losses, self._model_match = Attempts(), Losses(), ModelMatch(model)
         self._patience_s = patience_s
         self._silent: list[str] = []
@@ -75,9 +76,9 @@ class LiveRun:
         self._looked_s = now_s
         if pause_s > STOOD_STILL_S:
             text = f'this monitor stood still for {pause_s:.1f} s'
-            self._irregularities.note('monitor stood still', text, now_s)
+            self._anomalies.note('monitor stood still', text, now_s)
             self._liveness.paused(pause_s)
-            self._settled.paused(pause_s)
+            self._watermark.paused(pause_s)
         for loss in self._losses.overdue(now_s, self._patience_s):
             self._lose(loss, now_s)
 
@@ -90,8 +91,8 @@ class LiveRun:
         now_s = self._clock()
         self._metrics.add_image(stamp_ns)
         self._liveness.image(stamp_ns, now_s)
-        self._settled.image(stamp_ns, now_s)
-        self._irregularities.image(stamp_ns, now_s)
+        self._watermark.image(stamp_ns, now_s)
+        self._anomalies.image(stamp_ns, now_s)
         self._truth_match.image(stamp_ns)
 
     def truth(self, stamp_ns: int, camera_from_object: Callable[[], np.ndarray]) -> None:
@@ -106,7 +107,7 @@ class LiveRun:
         with self._noting('unusable pose'):
             try:
                 pose = camera_from_object()
-            except BadInput:
+            except InvalidInputError:
                 self._metrics.add_estimate(stamp_ns, np.full((4, 4), np.nan))
                 raise
             self._metrics.add_estimate(stamp_ns, pose, covariance)
@@ -114,12 +115,12 @@ class LiveRun:
     def report(self, read: Callable[[], StageReport]) -> StageReport:
         """A stage has said something.
 
-        :param read: returns the report or raises :class:`BadInput`
+        :param read: returns the report or raises :class:`InvalidInputError`
         """
         with self._noting('unusable report'):
             report = read()
         now_s = self._clock()
-        self._settled.image(report.stamp_ns, now_s)
+        self._watermark.image(report.stamp_ns, now_s)
         if loss := self._losses.report(report):
             self._lose(loss, now_s)
         self._metrics.add_report(report)
@@ -151,9 +152,9 @@ class LiveRun:
     def publishers(self, topic: str, count: int, unheard: int) -> None:
         """How many nodes publish what is taken for one stage's, and how many of them do not get through."""
         several = f'{count} nodes publish {topic}: what they say is mixed up' if count > 1 else ''
-        self._irregularities.last(f'several publishers of {topic}', several)
+        self._anomalies.last(f'several publishers of {topic}', several)
         deaf = f'{unheard} of {count} nodes publish {topic} best effort: expected reliable' if unheard else ''
-        self._irregularities.last(f'unheard publisher of {topic}', deaf)
+        self._anomalies.last(f'unheard publisher of {topic}', deaf)
 
     # What goes out.
 
@@ -168,21 +169,21 @@ class LiveRun:
         now_s = self._clock()
         repeats, self._repeats = self._metrics.repeats - self._repeats, self._metrics.repeats
         if repeats:
-            self._irregularities.note('repeated message', f'{repeats} messages came for an image that had theirs: '
+            self._anomalies.note('repeated message', f'{repeats} messages came for an image that had theirs: '
                                                           'the first counts', now_s, repeats)
         lost_poses, self._lost_poses = self._metrics.lost_poses - self._lost_poses, self._metrics.lost_poses
         if lost_poses:
             text = (f'poses that perception reports and that did not come: {self._lost_poses}; their images are '
                     'left out')
-            self._irregularities.note('lost pose', text, now_s, lost_poses)
-        return [*self._liveness.health(now_s), self._truth_match.health(self._settled.until_ns(now_s)),
-                self._irregularities.health(now_s), self._model_match.health(), self._verdict_health(),
+            self._anomalies.note('lost pose', text, now_s, lost_poses)
+        return [*self._liveness.health(now_s), self._truth_match.health(self._watermark.until_ns(now_s)),
+                self._anomalies.health(now_s), self._model_match.health(), self._verdict_health(),
                 self._keeper.health()]
 
     def verdicts(self) -> list[dict]:
         """All images that had time to be answered, compared with the baselines; may be asked at any time."""
         try:
-            return self._metrics.live_verdicts(self._settled.until_ns(self._clock()))
+            return self._metrics.live_verdicts(self._watermark.until_ns(self._clock()))
         finally:
             self._forgotten += self._metrics.forget(self._most_images)
 
@@ -192,8 +193,8 @@ class LiveRun:
         It is made in a thread: of a long run it takes seconds, in which nobody should be taken for silent.
         """
         if self._keeper.may_summarise():
-            has_jumped = self._irregularities.counts['time set back'] > 0
-            table = self._metrics.table(None if has_jumped else self._settled.until_ns(self._clock()))
+            has_jumped = self._anomalies.counts['time set back'] > 0
+            table = self._metrics.table(None if has_jumped else self._watermark.until_ns(self._clock()))
             # Late answers still come into the reports.
             table = replace(table, reports=[dict(reports) for reports in table.reports])
             self._keeper.summarise(lambda: self._summary(table))
@@ -210,9 +211,9 @@ class LiveRun:
         """Reports were sent and did not come: no silence of the stage, and said."""
         self._metrics.add_loss(loss)
         kind = f'lost {loss.stage} report'
-        total = self._irregularities.counts[kind] + loss.count
+        total = self._anomalies.counts[kind] + loss.count
         text = f'reports of {loss.stage} that were lost on the way: {total}; their images are left out'
-        self._irregularities.note(kind, text, now_s, loss.count)
+        self._anomalies.note(kind, text, now_s, loss.count)
 
     def _verdict_health(self) -> Health:
         """Whether every metric has its verdict."""
@@ -223,16 +224,16 @@ class LiveRun:
         return Health('verdicts', ERROR, text, {name: str(count) for name, (count, _) in failures.items()})
 
     def _summary(self, table: FrameTable) -> dict:
-        provenance = {**self._about['provenance'], 'irregularities': dict(self._irregularities.counts),
+        provenance = {**self._about['provenance'], 'anomalies': dict(self._anomalies.counts),
                       'forgotten_images': self._forgotten, 'lost_reports': dict(self._losses.lost),
                       'unheard_reports': dict(self._losses.unheard)}
-        return {**summarise(table, self._ledger, provenance), **self._about, 'provenance': provenance}
+        return {**summarise(table, self._baselines, provenance), **self._about, 'provenance': provenance}
 
     @contextmanager
     def _noting(self, kind: str) -> Iterator[None]:
         """Count input that cannot be used; what is wrong with it goes on to the caller."""
         try:
             yield
-        except BadInput as error:
-            self._irregularities.note(kind, f'{kind}: {error}', self._clock())
+        except InvalidInputError as error:
+            self._anomalies.note(kind, f'{kind}: {error}', self._clock())
             raise

@@ -13,7 +13,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.monitoring.liveness import ERROR, OK, STALE, WARN, Health
-from posegrasp_ros.runtime.errors import BadInput, quoted
+from posegrasp_ros.runtime.errors import InvalidInputError, quoted
 
 AVAILABLE = importlib.util.find_spec('prometheus_client') is not None
 # As DiagnosticStatus numbers them.
@@ -25,7 +25,7 @@ VERDICTS = {'better': 1, 'inconclusive': 0, 'worse': -1}
 LATENCY_BUCKETS_S = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
 
-class PrometheusError(BadInput):
+class PrometheusError(InvalidInputError):
     """An endpoint that cannot be opened."""
 
 

@@ -1,4 +1,4 @@
-"""Settled: which images are old enough that all answers to them should have come."""
+"""Watermark: which images are old enough that all answers to them should have come."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from posegrasp_ros.metrics.stage_report import SET_BACK_NS
 STRETCH_S = 0.5
 
 
-class Settled:
+class Watermark:
     """Translates "so long ago" on a steady clock into a stamp.
 
     :param patience_s: how long answers may take

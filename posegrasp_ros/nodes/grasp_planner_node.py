@@ -38,15 +38,15 @@ PATIENCE_S = 0.05
 
 
 @dataclass
-class Held:
+class Pending:
     """A pose that waits for the other instances or the depth of its stamp.
 
-    :param looks: how often it was looked after
+    :param timeouts: how often it was looked after
     """
 
     message: PoseWithCovarianceStamped
     received_ns: int
-    looks: int = 0
+    timeouts: int = 0
 
 
 class GraspPlannerNode(AutostartLifecycleNode):
@@ -72,7 +72,7 @@ class GraspPlannerNode(AutostartLifecycleNode):
                                      reach_of(chosen, self._gripper))
         self._surroundings = Surroundings(chosen, mesh, self.resolve_topic_name('camera_info'),
                                           self.resolve_topic_name('depth'))
-        self._held: Held | None = None
+        self._pending: Pending | None = None
         self._base_from_camera = pose_parameter('base_from_camera', chosen.base_from_camera)
         self._camera_frame = chosen.camera_frame
         self._transforms = TransformListenerIfInstalled(self)
@@ -106,11 +106,11 @@ class GraspPlannerNode(AutostartLifecycleNode):
             self.subscribe_sensor(messages.DEPTH, 'depth', self.on_depth, qos.RECENT)
         self.subscribe(PoseWithCovarianceStamped, 'pose', self.on_pose, qos.RESULT)
         # It runs while a pose waits only.
-        self._patience = self.every(PATIENCE_S, self.look_after_held)
+        self._patience = self.every(PATIENCE_S, self.check_pending)
         self._patience.cancel()
 
     def deactivate(self) -> None:
-        self._held = None
+        self._pending = None
 
     def cleanup(self) -> None:
         self._planner = self._surroundings = None
@@ -119,12 +119,12 @@ class GraspPlannerNode(AutostartLifecycleNode):
     def on_poses(self, message: PoseArray) -> None:
         """Keep the instances; the pose that came before them is answered now."""
         self._surroundings.add_poses(message)
-        self._answer_held_if_complete()
+        self._answer_if_complete()
 
     def on_depth(self, message: Image) -> None:
         """Keep the depth; the pose that came before it is answered now."""
         self._surroundings.add_depth(message)
-        self._answer_held_if_complete()
+        self._answer_if_complete()
 
     def on_camera_info(self, message: CameraInfo) -> None:
         """Keep the intrinsics of the depth."""
@@ -134,32 +134,32 @@ class GraspPlannerNode(AutostartLifecycleNode):
 
     def on_pose(self, message: PoseWithCovarianceStamped) -> None:
         """Plan for one pose, at once or when what belongs to it is here; the image's stamp travels on."""
-        if self._held:
-            self._answer_held()
-        self._held = Held(message, time.time_ns())
+        if self._pending:
+            self._answer_pending()
+        self._pending = Pending(message, time.time_ns())
         self._patience.reset()
-        self._answer_held_if_complete()
+        self._answer_if_complete()
 
-    def look_after_held(self) -> None:
+    def check_pending(self) -> None:
         """Make an end of waiting."""
-        if self._held:
-            self._held.looks += 1
-        self._answer_held_if_complete()
+        if self._pending:
+            self._pending.timeouts += 1
+        self._answer_if_complete()
 
-    def _answer_held_if_complete(self) -> None:
-        if self._held is None:
+    def _answer_if_complete(self) -> None:
+        if self._pending is None:
             return
-        stamp = stamp_ns(self._held.message.header.stamp)
+        stamp = stamp_ns(self._pending.message.header.stamp)
         has_instances = self._surroundings.has_instances(stamp) or not self.count_publishers(
             self.resolve_topic_name('poses'))
-        if self._held.looks > 1 or (has_instances and self._surroundings.has_depth(stamp)):
-            self._answer_held()
+        if self._pending.timeouts > 1 or (has_instances and self._surroundings.has_depth(stamp)):
+            self._answer_pending()
 
-    def _answer_held(self) -> None:
+    def _answer_pending(self) -> None:
         """Answer the pose that waits: all that belongs to it is here, or there is no more time."""
-        held, self._held = self._held, None
+        pending, self._pending = self._pending, None
         self._patience.cancel()
-        self._answer(held.message, held.received_ns)
+        self._answer(pending.message, pending.received_ns)
 
     def _answer(self, message: PoseWithCovarianceStamped, received_ns: int) -> None:
         stamp = stamp_ns(message.header.stamp)

@@ -37,7 +37,7 @@ from posegrasp_ros.geometry.camera_info import StatedCamera
 from posegrasp_ros.grasping.grasp_set import load_grasps
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.robustness.pose_check import PoseCheck
-from posegrasp_ros.metrics.baselines.ledger import load_ledger
+from posegrasp_ros.metrics.baselines.baselines import load_baselines
 from posegrasp_ros.metrics.pose.pose_errors import ErrorTarget
 from posegrasp_ros.metrics.report_message import reports_sent
 from posegrasp_ros.metrics.run import GraspTolerates
@@ -67,7 +67,7 @@ class MonitorParameters:
     model: str = parameter('', 'Folder with model.yaml. Empty: the box that comes with the package.')
     gripper: str = parameter('', 'Gripper file or name, as the planner has it. Empty: franka_hand.')
     grasps: str = parameter('', "Grasp set, as the planner has it. Empty: the model's.")
-    baselines: str = parameter('', 'Ledger of baselines. Empty: the one that comes with the package.')
+    baselines: str = parameter('', 'Baselines file. Empty: the one that comes with the package.')
     out: str = parameter(
         '', 'Run folder; where it holds a run, <out>-2 and so on. Empty: runs/<time> where the node was started.')
     most_megabytes: int = parameter(
@@ -113,13 +113,13 @@ class MonitorNode(AutostartLifecycleNode):
         about = {'provenance': describe_run(card, seed=chosen.seed if chosen.seed >= 0 else None)}
         if chosen.estimator:
             about['estimator'] = chosen.estimator
-        ledger, pose_check = load_ledger(chosen.baselines or None), self._pose_check(card)
+        baselines, pose_check = load_baselines(chosen.baselines or None), self._pose_check(card)
         self._infos, self._camera = CameraInfoJoin(), None
         self._verdict_out = self.publisher(DiagnosticArray, '~/verdict', qos.LATCHED)
         self._execution_out = self.publisher(DiagnosticArray, '~/execution_report', qos.RESULT)
         self._prometheus = self._open_prometheus()
         # Last: a monitor that cannot be configured begins no run.
-        self._run = LiveRun(target, ledger, self._keeper(), chosen.silence_s, about, pose_check,
+        self._run = LiveRun(target, baselines, self._keeper(), chosen.silence_s, about, pose_check,
                             chosen.most_images, chosen.block_s, model=card.identity)
 
     def activate(self) -> None:

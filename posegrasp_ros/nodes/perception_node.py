@@ -44,17 +44,17 @@ SILENCE_S = 4.0
 
 
 @dataclass
-class Held:
+class Pending:
     """An image that waits for what belongs to it.
 
-    :param looks: how often it was looked after because of its camera_info
-    :param depth_looks: because of its depth
+    :param timeouts: how often it was looked after because of its camera_info
+    :param depth_timeouts: because of its depth
     """
 
     message: Image | CompressedImage
     received_ns: int
-    looks: int = 0
-    depth_looks: int = 0
+    timeouts: int = 0
+    depth_timeouts: int = 0
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class PerceptionNode(AutostartLifecycleNode):
         self._bit_depth = BitDepth(lambda text: self.say_once(f'image: {text}', warn=True))
         self._needs_truth = chosen.estimator == 'oracle'
         self._truths: dict[int, np.ndarray] = {}
-        self._held: Held | None = None
+        self._pending: Pending | None = None
         self._intrinsics = Intrinsics(self.resolve_topic_name('camera_info'), self.resolve_topic_name('image'),
                                       chosen.rectified)
         self._reporter = StageReporter(self, 'perception')
@@ -133,14 +133,14 @@ class PerceptionNode(AutostartLifecycleNode):
             self.subscribe_sensor(messages.GROUND_TRUTH, 'ground_truth', self.on_ground_truth, qos.SENSOR)
         self.subscribe_sensor(TRANSPORTS[self.parameters.image_transport], 'image', self.on_image, qos.NEWEST)
         # They run while an image waits only, the one for its camera_info and the other for its depth.
-        self._patience = self.every(WAIT_S / 2, self.look_after_held)
+        self._patience = self.every(WAIT_S / 2, self.check_pending)
         self._depth_patience = self.every(max(self.parameters.depth_slop_ms, 1.0) / 2e3, self.look_after_depth)
         self._stop_waiting()
         self._has_image = False
         self._first_look = self.every(SILENCE_S, self.look_for_images)
 
     def deactivate(self) -> None:
-        self._held = None
+        self._pending = None
 
     def cleanup(self) -> None:
         self._estimator = self._card = self._mesh = self._depths = None
@@ -150,29 +150,29 @@ class PerceptionNode(AutostartLifecycleNode):
         error = self._intrinsics.add(message, received_ns(info))
         if error:
             self.get_logger().error(str(error))
-        self._answer_held_if_complete()
+        self._answer_if_complete()
 
     def on_ground_truth(self, message: PoseStamped) -> None:
         """Keep the truth for the oracle; the image that came before it is answered now."""
         self._truths[stamp_ns(message.header.stamp)] = messages.transform_from(message.pose)
         if len(self._truths) > TRUTHS_KEPT:
             del self._truths[next(iter(self._truths))]
-        self._answer_held_if_complete()
+        self._answer_if_complete()
 
     def on_depth(self, message: Image) -> None:
         """Keep the depth; the image that came before it is answered now."""
         self._depths.add(stamp_ns(message.header.stamp), message)
-        self._answer_held_if_complete()
+        self._answer_if_complete()
 
     def on_image(self, message: Image | CompressedImage, info: dict) -> None:
         """Estimate and publish, at once or when what belongs to the image is here; its header travels on."""
         self._has_image = True
-        if self._held:
-            self._answer_held()
-        self._held = Held(message, received_ns(info))
+        if self._pending:
+            self._answer_pending()
+        self._pending = Pending(message, received_ns(info))
         self._patience.reset()
         self._depth_patience.reset()
-        self._answer_held_if_complete()
+        self._answer_if_complete()
 
     def look_for_images(self) -> None:
         """Say it once when no image has come some time after the activation."""
@@ -181,42 +181,42 @@ class PerceptionNode(AutostartLifecycleNode):
             types = TRANSPORTS[self.parameters.image_transport]
             self.get_logger().warning(missing_input(self, self.resolve_topic_name('image'), types))
 
-    def look_after_held(self) -> None:
-        """Make an end of waiting for the camera_info of the held image's stamp."""
+    def check_pending(self) -> None:
+        """Make an end of waiting for the camera_info of the pending image's stamp."""
         # Of what is ready at once the executor takes timers first; by the second look it has taken all else.
-        if self._held:
-            self._held.looks += 1
-        self._answer_held_if_complete()
+        if self._pending:
+            self._pending.timeouts += 1
+        self._answer_if_complete()
 
     def look_after_depth(self) -> None:
-        """Make an end of waiting for the depth of the held image's stamp."""
-        if self._held:
-            self._held.depth_looks += 1
-        self._answer_held_if_complete()
+        """Make an end of waiting for the depth of the pending image's stamp."""
+        if self._pending:
+            self._pending.depth_timeouts += 1
+        self._answer_if_complete()
 
-    def _answer_held_if_complete(self) -> None:
-        if self._held is None:
+    def _answer_if_complete(self) -> None:
+        if self._pending is None:
             return
-        stamp = stamp_ns(self._held.message.header.stamp)
-        has_camera = self._held.looks > 1 or not self._intrinsics.is_worth_a_wait(stamp)
-        has_depth = not self._depths or self._held.depth_looks > 1 or not self._depths.may_come(stamp)
+        stamp = stamp_ns(self._pending.message.header.stamp)
+        has_camera = self._pending.timeouts > 1 or not self._intrinsics.may_come(stamp)
+        has_depth = not self._depths or self._pending.depth_timeouts > 1 or not self._depths.may_come(stamp)
         if has_camera:
             self._patience.cancel()
         if has_depth:
             self._depth_patience.cancel()
         # The truth may take its time, up to the next image.
         if has_camera and has_depth and (not self._needs_truth or stamp in self._truths):
-            self._answer_held()
+            self._answer_pending()
 
     def _stop_waiting(self) -> None:
         self._patience.cancel()
         self._depth_patience.cancel()
 
-    def _answer_held(self) -> None:
+    def _answer_pending(self) -> None:
         """Answer the image that waits: it is complete, or there is no more time."""
-        held, self._held = self._held, None
+        pending, self._pending = self._pending, None
         self._stop_waiting()
-        self._answer(held.message, held.received_ns)
+        self._answer(pending.message, pending.received_ns)
 
     def _answer(self, message: Image | CompressedImage, received_ns: int) -> None:
         stamp = stamp_ns(message.header.stamp)

@@ -1,1 +1,1 @@
-"""Where a project stands: gates that measured runs open, derived from its files."""
+"""Where a project stands: gates passed by measured runs, derived from its files."""

@@ -1,4 +1,4 @@
-"""Gates of a project: each open or shut by a measured run, never by hand.
+"""Gates of a project: each passed or failed by a measured run, never by hand.
 
 The newest run decides, whatever an older one has shown; on recordings, the newest on each of them. A run of
 another model, or of this one before its card was last changed, tells nothing of it.
@@ -11,22 +11,22 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from posegrasp_ros.metrics import formatting, pick_metrics, summary
-from posegrasp_ros.metrics.baselines.ledger import Ledger
+from posegrasp_ros.metrics.baselines.baselines import Baselines
 from posegrasp_ros.project_status.project_files import (
+    BASELINES_NAME,
     FEASIBILITY,
-    LEDGER_NAME,
     ModelFolder,
     Project,
     Run,
 )
 
-OPEN, SHUT = 'open', 'shut'
+PASSED, FAILED = 'passed', 'failed'
 ESTIMATOR = 'onnx'
 """The one that a model folder is for; references such as the oracle, which is told the truth, prove nothing."""
 
 
 class Proof(NamedTuple):
-    """The run that opened a gate or shut it.
+    """The run that decided a gate.
 
     :param run: its folder, relative to the project
     :param date: ISO 8601
@@ -51,12 +51,12 @@ class Gate:
 
     :param figure: what was measured, or what is missing
     :param proof: what tells so; None where nothing was measured
-    :param to_do: what would open it; empty where it is open
+    :param to_do: what would pass it; empty where it has passed
     :param back: where the way goes when a run has shown that it does not hold; empty else
     """
 
     name: str
-    is_open: bool
+    has_passed: bool
     figure: str
     proof: Proof | None = None
     to_do: str = ''
@@ -81,13 +81,13 @@ class Subject:
         return (self.project.root / self.model.folder).as_posix() if self.model else 'models/mine'
 
     @property
-    def ledger(self) -> Ledger:
-        return self.project.ledger_of(self.model).ledger
+    def baselines(self) -> Baselines:
+        return self.project.baselines_of(self.model).baselines
 
     @property
-    def ledger_name(self) -> str:
-        """How commands name the ledger, also one that is still to be written."""
-        return (self.project.ledger_of(self.model).path or self.project.root / LEDGER_NAME).as_posix()
+    def baselines_name(self) -> str:
+        """How commands name the baselines file, also one that is still to be written."""
+        return (self.project.baselines_of(self.model).path or self.project.root / BASELINES_NAME).as_posix()
 
     @property
     def gripper(self) -> str:
@@ -106,8 +106,8 @@ class Subject:
                 and (not is_current or run.summary.get('estimator', ESTIMATOR) == ESTIMATOR)]
 
     def requirement(self, metric: str) -> float | None:
-        """The strictest of the ledger's requirements; None where there is none."""
-        known = self.ledger.metrics[metric]
+        """The strictest of the baselines file's requirements; None where there is none."""
+        known = self.baselines.metrics[metric]
         values = [entry.value for entry in known.entries if entry.kind == 'requirement']
         strictest = max if known.direction == 'higher_is_better' else min
         return strictest(values) if values else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from posegrasp_ros.metrics import formatting, summary
-from posegrasp_ros.metrics.baselines.ledger import METRIC_UNITS
+from posegrasp_ros.metrics.baselines.baselines import METRIC_UNITS
 from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED
 from posegrasp_ros.metrics.stats.intervals import is_beyond
 from posegrasp_ros.project_status.gates import Gate, Proof, Subject
@@ -20,10 +20,10 @@ HELD_OUT = {'recall': ('recall_1cm_5deg', 1.0), 'position_error_median_m': ('pos
 
 
 def requirement_gate(subject: Subject) -> Gate:
-    """Whether a study has derived what is needed, and the ledger holds it."""
+    """Whether a study has derived what is needed, and the baselines file holds it."""
     name, study = 'requirement', subject.study
     command = f'posegrasp feasibility {subject.model_name if subject.model else "MESH"} --camera CAMERA ' \
-              f'--out runs/feasibility --baselines {subject.ledger_name}'
+              f'--out runs/feasibility --baselines {subject.baselines_name}'
     if study is None:
         return Gate(name, False, 'nobody knows yet how accurate the pose has to be', to_do=command)
     reason = formatting.reason(study.summary['required'].get('no_grasp_reason') or '')
@@ -36,9 +36,9 @@ def requirement_gate(subject: Subject) -> Gate:
                     command, 'even the true pose does not lift often enough: back to planning, with another '
                     'gripper or other grasps')
     different = [metric for metric, value in study.summary['requirements'].items()
-                 if not _ledger_states(subject, metric, value)]
+                 if not _baselines_state(subject, metric, value)]
     if different:
-        return Gate(name, False, f'{figure}, but the ledger does not hold it for {", ".join(different)}',
+        return Gate(name, False, f'{figure}, but the baselines file does not hold it for {", ".join(different)}',
                     Proof.of(study), command)
     return Gate(name, True, figure, Proof.of(study))
 
@@ -88,7 +88,7 @@ def card_gate(subject: Subject) -> Gate:
 
 
 def held_out_gate(subject: Subject) -> Gate:
-    """The card's own figures, of scenes that no fit has seen, against the ledger."""
+    """The card's own figures, of scenes that no fit has seen, against the baselines file."""
     name, card = 'held-out figures', subject.model.card if subject.model else None
     if card is None or not card.measured.get('data'):
         return Gate(name, False, 'not measured', to_do=f'posegrasp calibrate {subject.model_name}')
@@ -111,7 +111,7 @@ def held_out_gate(subject: Subject) -> Gate:
 
 def _against(subject: Subject, metric: str, value: float | None, needed: float) -> tuple[str, bool]:
     """Figure and need in words, and whether it holds."""
-    known = subject.ledger.metrics[metric]
+    known = subject.baselines.metrics[metric]
     unit = METRIC_UNITS[metric]
     bound = 'at least' if known.direction == 'higher_is_better' else 'at most'
     text = (f'{formatting.label(metric).lower()} {formatting.quantity(value, unit)}, {bound} '
@@ -124,11 +124,11 @@ def _back_to_training(subject: Subject, metric: str, text: str) -> str:
     return f'{text}: back to training' + (f'; {tolerance}' if tolerance else '')
 
 
-def _ledger_states(subject: Subject, metric: str, value: float) -> bool:
-    """Whether the ledger's derived requirement is that of this study, and not of an older one."""
+def _baselines_state(subject: Subject, metric: str, value: float) -> bool:
+    """Whether the baselines file's derived requirement is that of this study, and not of an older one."""
     return any(entry.kind == 'requirement' and entry.source.startswith(DERIVED)
                and math.isclose(entry.value, value, rel_tol=SAME_VALUE)
-               for entry in subject.ledger.metrics[metric].entries)
+               for entry in subject.baselines.metrics[metric].entries)
 
 
 def _needs_in_words(requirements: dict[str, float]) -> str:

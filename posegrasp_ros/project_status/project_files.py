@@ -1,4 +1,4 @@
-"""What a project folder holds: models, runs and the ledger, found and read, nothing judged."""
+"""What a project folder holds: models, runs and the baselines file, found and read, nothing judged."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from typing import NamedTuple
 import numpy as np
 
 from posegrasp_ros.estimation.model_card import CARD_NAME, ModelCard, load_model_card
-from posegrasp_ros.metrics.baselines.ledger import Ledger, load_ledger
+from posegrasp_ros.metrics.baselines.baselines import Baselines, load_baselines
 from posegrasp_ros.runs.folder import SUMMARY_NAME
 from posegrasp_ros.runs.state import partial_because
 from posegrasp_ros.runs.summary_schemas import FEASIBILITY, SCHEMAS, summary_problem
 from posegrasp_ros.runtime.data_files import read_json
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.file_hash import sha256_of
 
 OURS = 'posegrasp.'
 NO_EVIDENCE = ('posegrasp.comparison/1',)
-LEDGER_NAME = 'baselines.yaml'
+BASELINES_NAME = 'baselines.yaml'
 # Neither projects of others nor what was built lies where evidence does.
 SKIPPED = {'build', 'install', 'log', 'node_modules', '__pycache__', 'site-packages'}
 DEEPEST = 5
@@ -31,15 +31,15 @@ SAME_SIZE = 0.01
 """Sides that differ by less than this share are those of one object: training rewrites the mesh file."""
 
 
-class ProjectError(BadInput):
+class ProjectError(InvalidInputError):
     """A folder that cannot be a project."""
 
 
-class LedgerFile(NamedTuple):
-    """A ledger and its file; None for the one that comes with the package."""
+class BaselinesFile(NamedTuple):
+    """A baselines file and its file; None for the one that comes with the package."""
 
     path: Path | None
-    ledger: Ledger
+    baselines: Baselines
 
 
 @dataclass(frozen=True)
@@ -148,28 +148,29 @@ class Project:
     """All that was found.
 
     :param runs: the newest first
-    :param ledgers: by the folder that they are for, relative to the project: of a model, or ``.`` for all others
+    :param baselines_files: by the folder that they are for, relative to the project: of a model, or ``.`` for all
+        others
     :param problems: files that could not be read, one line each
     """
 
     root: Path
     models: tuple[ModelFolder, ...]
     runs: tuple[Run, ...]
-    ledgers: dict[Path, LedgerFile]
+    baselines_files: dict[Path, BaselinesFile]
     problems: tuple[str, ...]
 
-    def ledger_of(self, model: ModelFolder | None) -> LedgerFile:
+    def baselines_of(self, model: ModelFolder | None) -> BaselinesFile:
         """That of the model's folder, else that of the project."""
-        return self.ledgers.get(model.folder if model else ROOT, self.ledgers[ROOT])
+        return self.baselines_files.get(model.folder if model else ROOT, self.baselines_files[ROOT])
 
 
-def read_project(root: str | Path, ledger: str | Path | None = None) -> Project:
+def read_project(root: str | Path, baselines: str | Path | None = None) -> Project:
     """Look through a folder.
 
-    :param ledger: file to take as the ledger; None: the baselines.yaml of a model's folder for that model, else
-        the one nearest to the top
+    :param baselines: file to take as the baselines file; None: the baselines.yaml of a model's folder for that
+        model, else the one nearest to the top
     :raises ProjectError: when there is no such folder
-    :raises posegrasp_ros.metrics.baselines.ledger.BaselineError: when the ledger cannot be used
+    :raises posegrasp_ros.metrics.baselines.baselines.BaselineError: when the baselines file cannot be used
     """
     root = Path(root)
     if not root.is_dir():
@@ -178,13 +179,14 @@ def read_project(root: str | Path, ledger: str | Path | None = None) -> Project:
     problems: list[str] = []
     runs = [run for path in files if path.name == SUMMARY_NAME and (run := _read_run(path, root, problems))]
     models = [_read_model(path.parent, root) for path in files if path.name == CARD_NAME]
-    paths = [path for path in files if path.name == LEDGER_NAME]
-    of_models = {model.folder: root / model.folder / LEDGER_NAME for model in models}
-    chosen = {folder: path for folder, path in of_models.items() if path in paths and not ledger}
+    paths = [path for path in files if path.name == BASELINES_NAME]
+    of_models = {model.folder: root / model.folder / BASELINES_NAME for model in models}
+    chosen = {folder: path for folder, path in of_models.items() if path in paths and not baselines}
     others = [path for path in paths if path not in of_models.values()]
-    chosen[ROOT] = Path(ledger) if ledger else min(others, key=lambda path: (len(path.parts), path), default=None)
+    chosen[ROOT] = Path(baselines) if baselines else min(others, key=lambda path: (len(path.parts), path),
+                                                         default=None)
     return Project(root, tuple(models), tuple(sorted(runs, key=lambda run: run.time, reverse=True)),
-                   {folder: LedgerFile(path, load_ledger(path)) for folder, path in chosen.items()},
+                   {folder: BaselinesFile(path, load_baselines(path)) for folder, path in chosen.items()},
                    tuple(problems))
 
 
@@ -194,7 +196,7 @@ def _files(root: Path) -> Iterator[Path]:
         depth = len(Path(folder).relative_to(root).parts)
         inner[:] = sorted(name for name in inner if depth < DEEPEST and name[0] not in '._'
                           and name not in SKIPPED)
-        yield from (Path(folder) / name for name in (SUMMARY_NAME, CARD_NAME, LEDGER_NAME) if name in names)
+        yield from (Path(folder) / name for name in (SUMMARY_NAME, CARD_NAME, BASELINES_NAME) if name in names)
 
 
 def _read_run(path: Path, root: Path, problems: list[str]) -> Run | None:
@@ -220,5 +222,5 @@ def _read_run(path: Path, root: Path, problems: list[str]) -> Run | None:
 def _read_model(folder: Path, root: Path) -> ModelFolder:
     try:
         return ModelFolder(folder.relative_to(root), load_model_card(folder))
-    except BadInput as error:
+    except InvalidInputError as error:
         return ModelFolder(folder.relative_to(root), None, str(error))

@@ -1,6 +1,7 @@
 """Lifecycle of a project: how far each object has come, from planning to deployment, and where the way goes back.
 
-There is no state to forget or to set by hand: everything is read from the files of runs, models and the ledger.
+There is no state to forget or to set by hand: everything is read from the files of runs, models and the baselines
+file.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Phase:
 
     @property
     def is_done(self) -> bool:
-        return all(gate.is_open for gate in self.gates)
+        return all(gate.has_passed for gate in self.gates)
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Status:
 
     @property
     def phase(self) -> str:
-        """The first that has a gate shut: a later gate that is open does not make up for it."""
+        """The first with a failed gate: a later gate that passed does not make up for it."""
         return next((phase.name for phase in self.phases if not phase.is_done), DEPLOYED)
 
     @property
@@ -67,8 +68,8 @@ class Status:
 
     @property
     def next_step(self) -> str:
-        """What would open the first gate that is shut; empty where none is."""
-        return next((gate.to_do for gate in self.gates if not gate.is_open), '')
+        """What would pass the first failed gate; empty where none is."""
+        return next((gate.to_do for gate in self.gates if not gate.has_passed), '')
 
     def to_dict(self) -> dict:
         """Plain values."""
@@ -90,7 +91,7 @@ def statuses(project: Project) -> list[Status]:
 def to_dict(project: Project, found: list[Status]) -> dict:
     """The status of a whole project as plain values."""
     return {'schema': SCHEMA, 'project': project.root.as_posix(),
-            'ledgers': [ledger.path.as_posix() for ledger in project.ledgers.values() if ledger.path],
+            'baselines': [file.path.as_posix() for file in project.baselines_files.values() if file.path],
             'objects': [status.to_dict() for status in found], 'problems': list(project.problems)}
 
 

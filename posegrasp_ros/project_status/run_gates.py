@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from posegrasp_ros.metrics import formatting, pick_metrics, summary
+from posegrasp_ros.metrics.baselines.baselines import METRIC_UNITS, Baselines, Entry
 from posegrasp_ros.metrics.baselines.gate import GateResult, check_gate
-from posegrasp_ros.metrics.baselines.ledger import METRIC_UNITS, Entry, Ledger
 from posegrasp_ros.metrics.stats.intervals import Interval, more_clusters_to_decide, verdict
 from posegrasp_ros.project_status.gates import Gate, Proof, Subject
 from posegrasp_ros.project_status.planning_gates import held_out_gate
@@ -36,23 +36,23 @@ def simulation_gate(subject: Subject) -> Gate:
     run, metric, back_to = found
     needed = subject.requirement(SUCCESS)
     if needed is None:
-        return Gate(name, False, 'the ledger requires no grasp success', Proof.of(run),
-                    f'state one in {subject.ledger_name}')
+        return Gate(name, False, 'the baselines file requires no grasp success', Proof.of(run),
+                    f'state one in {subject.baselines_name}')
     return _success_gate(name, run, metric, needed, command, back_to)
 
 
 def real_footage_gate(subject: Subject) -> Gate:
     """Whether the model meets every requirement on what a real camera took, newest run on each recording."""
     name = 'real footage'
-    command = f'posegrasp evaluate RECORDING --model {subject.model_name} --baselines {subject.ledger_name} ' \
+    command = f'posegrasp evaluate RECORDING --model {subject.model_name} --baselines {subject.baselines_name} ' \
               '--out runs/real'
     runs = _newest_by_recording(run for run in subject.runs(summary.SCHEMA)
                                 if not run.is_simulated and _has_truth(run))
     if not any(run.summary['headline']['name'] != 'false_poses' for run in runs):
         why = subject.why_no_run(lambda run: run.schema == summary.SCHEMA and not run.is_simulated)
         return Gate(name, False, f'no real recording with truth, nor picks of a robot: {why}', to_do=command)
-    ledger = subject.ledger
-    missed = [(run, result) for run in runs for result in check_gate(run.summary['metrics'], ledger)
+    baselines = subject.baselines
+    missed = [(run, result) for run in runs for result in check_gate(run.summary['metrics'], baselines)
               if not result.held]
     if missed:
         run = missed[0][0]
@@ -62,15 +62,16 @@ def real_footage_gate(subject: Subject) -> Gate:
 
 
 def regression_gate(subject: Subject) -> Gate:
-    """Whether the model is nowhere surely worse than the runs that the ledger holds as ``previous``."""
-    name, ledger = 'regression', subject.ledger
-    entries = {(metric, entry.name): entry for metric, known in ledger.metrics.items() for entry in known.entries
+    """Whether the model is nowhere surely worse than the runs that the baselines file holds as ``previous``."""
+    name, baselines = 'regression', subject.baselines
+    entries = {(metric, entry.name): entry for metric,
+               known in baselines.metrics.items() for entry in known.entries
                if entry.kind == 'previous' and entry.fair}
     runs = subject.runs(summary.SCHEMA)
     if not entries:
         run = (subject.project.root / runs[0].folder).as_posix() if runs else 'RUN'
-        return Gate(name, False, 'the ledger holds no previous run',
-                    to_do=f'posegrasp baseline add --from {run} --baselines {subject.ledger_name}')
+        return Gate(name, False, 'the baselines file holds no previous run',
+                    to_do=f'posegrasp baseline add --from {run} --baselines {subject.baselines_name}')
     by_run: dict[str, list[tuple[str, Entry]]] = defaultdict(list)
     for (metric, _), entry in entries.items():
         by_run[entry.source.split('; n = ')[0]].append((metric, entry))
@@ -87,8 +88,8 @@ def _no_worse(name: str, subject: Subject, runs: list[Run], by_run: dict[str, li
             where = f'on {", ".join(sorted(bags))}' if bags else 'on the robot'
             return Gate(name, False, f'nothing to hold against {previous}: this model has no run {where}', to_do=(
                 f'posegrasp evaluate {" ".join(sorted(bags)) or "RECORDING"} --model {subject.model_name} '
-                f'--baselines {subject.ledger_name} --gate --out runs/next'))
-        results = check_gate(same.summary['metrics'], _ledger_of(subject.ledger, entries))
+                f'--baselines {subject.baselines_name} --gate --out runs/next'))
+        results = check_gate(same.summary['metrics'], _baselines_of(subject.baselines, entries))
         lost = [result for result in results if not result.held]
         worse = _measured(lost, same)
         if lost:
@@ -118,15 +119,15 @@ def _success_gate(name: str, run: Run, metric: dict, needed: float, command: str
 
 
 def _headline_gate(name: str, runs: list[Run], subject: Subject, command: str) -> Gate:
-    """All is held; open where the one number of the newest run is so beyond doubt."""
+    """Passed where the headline of the newest run meets every requirement beyond doubt."""
     run = next(run for run in runs if run.summary['headline']['name'] != 'false_poses')
     headline = run.summary['headline']
     needed = subject.requirement(headline['name'])
     figure = (f'{formatting.label(headline["name"]).lower()} {formatting.quantity(headline["value"], "1")} '
               f'{formatting.interval(headline["interval"], "1")} of {headline["n"]}')
     if needed is None:
-        return Gate(name, False, f'{figure}; the ledger requires none', Proof.of(run),
-                    f'state what is needed in {subject.ledger_name}')
+        return Gate(name, False, f'{figure}; the baselines file requires none', Proof.of(run),
+                    f'state what is needed in {subject.baselines_name}')
     figure = f'{figure}, at least {formatting.quantity(needed, "1")} needed'
     interval = Interval(*headline['interval']) if headline['interval'] else None
     if verdict(interval, needed, 'higher_is_better') != 'better':
@@ -204,15 +205,15 @@ def _back(subject: Subject, run: Run, missed: list[GateResult]) -> str:
         where = 'planning: a faster network or machine'
     else:
         where = BACK_TO[_worst_step(run)]
-    if where == 'training' and held_out_gate(subject).is_open:
+    if where == 'training' and held_out_gate(subject).has_passed:
         where = 'data: simulated scenes are no problem, so it is what these images show that training lacks'
     return f'{measured[0].text}: back to {where}' + (f'; {tolerance}' if tolerance else '')
 
 
-def _ledger_of(ledger: Ledger, entries: list[tuple[str, Entry]]) -> Ledger:
-    """The ledger with these entries alone."""
-    kept = {metric: tuple(entry for of, entry in entries if of == metric) for metric in ledger.metrics}
-    return Ledger({metric: replace(known, entries=kept[metric]) for metric, known in ledger.metrics.items()})
+def _baselines_of(baselines: Baselines, entries: list[tuple[str, Entry]]) -> Baselines:
+    """The baselines file with these entries alone."""
+    kept = {metric: tuple(entry for of, entry in entries if of == metric) for metric in baselines.metrics}
+    return Baselines({metric: replace(known, entries=kept[metric]) for metric, known in baselines.metrics.items()})
 
 
 def _bags_of(entry: Entry) -> frozenset[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
-from posegrasp_ros.project_status.gates import OPEN, SHUT, Gate
+from posegrasp_ros.project_status.gates import PASSED, FAILED, Gate
 from posegrasp_ros.project_status.project_files import Project
 from posegrasp_ros.project_status.project_gates import Status
 
@@ -17,9 +17,9 @@ def format_statuses(project: Project, statuses: list[Status], width: int = 110) 
     :param width: of the terminal, characters
     """
     parts = [_object(status, width) for status in statuses]
-    ledgers = [ledger.path.as_posix() if ledger.path else "that of the package" for ledger in
-               project.ledgers.values()]
-    parts.append('\n'.join([f'ledger: {", ".join(ledgers)}', *project.problems]))
+    baselines_files = [baselines.path.as_posix() if baselines.path else "that of the package" for baselines in
+               project.baselines_files.values()]
+    parts.append('\n'.join([f'baselines: {", ".join(baselines_files)}', *project.problems]))
     return '\n\n'.join(parts)
 
 
@@ -38,8 +38,8 @@ def _object(status: Status, width: int) -> str:
 
 
 def _gate(gate: Gate, longest: int, width: int) -> list[str]:
-    """Open or shut, the figure, and the run that proves it."""
-    head = f'    {OPEN if gate.is_open else SHUT:<5} {gate.name:<{longest}}  '
+    """Passed or failed, the figure, and the run that proves it."""
+    head = f'    {PASSED if gate.has_passed else FAILED:<6} {gate.name:<{longest}}  '
     lines = _hanging(head, gate.figure, width)
     if gate.proof:
         model = f', model {gate.proof.model_sha256[:HASH_SHOWN]}' if gate.proof.model_sha256 else ''

@@ -16,7 +16,7 @@ BADGES = {'feasible': 'better', 'feasible if': 'inconclusive', 'not feasible': '
 NEEDS = {'grasp': 'A grasp that fits', 'grip': 'Lift with the true pose', 'camera': 'Lift with the best estimator',
          'success': 'Lift as expected', 'views': 'Views that are good enough',
          'orientation': 'Orientation unclear', 'twins': 'Surface that has a twin',
-         'time': 'Image to pose', 'worth': 'Success that pays', 'changes': 'The same after the best change'}
+         'time': 'Image to pose', 'break_even': 'Success that pays', 'changes': 'The same after the best change'}
 # Needs that a figure has to stay below.
 AT_MOST = ('orientation', 'twins', 'time')
 UNITS = {'across_m': 'm', 'along_m': 'm', 'tilt_rad': 'rad', 'about_rad': 'rad'}
@@ -73,7 +73,7 @@ def headline(summary: dict) -> str:
 
 def margin_text(summary: dict) -> str:
     """How many times as large errors may be."""
-    margin, most = summary['outlook']['margin'], summary['outlook']['most_margin']
+    margin, most = summary['expected_success']['margin'], summary['expected_success']['most_margin']
     return f'at least {most:g}' if margin == most else f'{margin:.2g}'
 
 
@@ -171,7 +171,7 @@ def _lines(axes: Sequence[dict], unit: str) -> dict:
 
 def views_by_success(summary: dict, columns: int = 20) -> list[dict]:
     """How many views have which success: bars in a box of 100 by 100."""
-    success = summary['outlook']['success_by_view']
+    success = summary['expected_success']['success_by_view']
     counts = [0] * columns
     for value in success:
         counts[min(int(value * columns), columns - 1)] += 1
@@ -190,7 +190,7 @@ def _reason_lines(summary: dict) -> list[str]:
         mark, _ = standing(reason)
         text = f'{mark if reason["holds"] else mark.upper():6} {reason["name"]}: {reason["text"]}'
         lines += textwrap.wrap(text, TEXT_WIDTH, subsequent_indent='       ')
-    if summary['outlook']['margin']:
+    if summary['expected_success']['margin']:
         lines.append(f'       margin: errors {margin_text(summary)} times those expected still do')
     return lines
 

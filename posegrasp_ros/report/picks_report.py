@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from posegrasp_ros.metrics import formatting
-from posegrasp_ros.metrics.pick_metrics import ASSUMED, QUALITY, TOLD
+from posegrasp_ros.metrics.pick_metrics import ASSUMED, GIVEN, QUALITY
 from posegrasp_ros.report.page import render_page
 from posegrasp_ros.report.table import aligned
 
@@ -38,7 +38,7 @@ def noise_curve(curve: dict, title: str) -> dict:
     """
     unit, most = curve['unit'], max(level['level'] for level in curve['levels'])
     lines = []
-    for key, label in (('told', TOLD), ('not_told', ASSUMED), ('quality', QUALITY)):
+    for key, label in (('given', GIVEN), ('not_given', ASSUMED), ('quality', QUALITY)):
         rates = [(0.0, curve['truth'])] if curve['truth']['n'] else []
         rates += [(level['level'], level[key]) for level in curve['levels']]
         dots = [{'x': 100 * at / most, 'y': 100 - 100 * rate['rate'], 'low': 100 - 100 * rate['interval'][0],
@@ -50,7 +50,7 @@ def noise_curve(curve: dict, title: str) -> dict:
 
 
 def reliability_dots(calibration: dict | None) -> list[dict]:
-    """Share lifted over foretold probability in a box of 100 by 100; large dots stand for many picks."""
+    """Share lifted over predicted probability in a box of 100 by 100; large dots stand for many picks."""
     if not calibration:
         return []
     return [{'x': 100 * each['score'], 'y': 100 - 100 * each['right'], 'n': each['n'],
@@ -87,12 +87,12 @@ def _share_rows(summary: dict) -> list[str]:
 
 def _gain_rows(summary: dict) -> list[str]:
     """What the covariance gains at each level of noise."""
-    rows = [['noise', 'told', 'not told', 'quality alone', 'gain over it', '95 % interval']]
+    rows = [['noise', 'given', 'not given', 'quality alone', 'gain over it', '95 % interval']]
     for curve in summary['curves'].values():
         for level in curve['levels'] if curve else ():
             rows.append([formatting.quantity(level['level'], curve['unit']),
-                         formatting.quantity(level['told']['rate'], '1'),
-                         formatting.quantity(level['not_told']['rate'], '1'),
+                         formatting.quantity(level['given']['rate'], '1'),
+                         formatting.quantity(level['not_given']['rate'], '1'),
                          formatting.quantity(level['quality']['rate'], '1'),
                          formatting.quantity(level['gain'], '1'),
                          formatting.interval(level['gain_interval'], '1')])

@@ -11,7 +11,7 @@ from posegrasp_ros.report import plots
 from posegrasp_ros.report.page import render_page
 from posegrasp_ros.report.table import aligned
 
-# The source of an entry that was measured with the run, not taken from the ledger.
+# The source of an entry that was measured with the run, not taken from the baselines file.
 SAME_FRAMES = 'measured on the same frames'
 TEXT_WIDTH = 110
 # Metrics of the side-by-side table and their column heads in the terminal; the page shows all.

@@ -19,7 +19,7 @@ from posegrasp_ros.ros.graph import NODES
 from posegrasp_ros.ros.node_processes import NodeProcesses, free_domain
 from posegrasp_ros.runs.folder import REPORT_NAME, REPORTS_NAME, SUMMARY_NAME
 from posegrasp_ros.runtime.console import show
-from posegrasp_ros.runtime.errors import BadInput, PipelineFailed, one_line
+from posegrasp_ros.runtime.errors import InvalidInputError, PipelineFailed, one_line
 from posegrasp_ros.runtime.resources import model_folder
 
 POLL_S = 0.1
@@ -30,7 +30,7 @@ SAY_EVERY_S = 20.0
 BAD_INPUT = 2
 
 
-class DemoError(BadInput):
+class DemoError(InvalidInputError):
     """The demo cannot run with what it was given."""
 
 
@@ -44,7 +44,7 @@ def run_demo(picks: int = 20, seed: int = 1, out: str | Path | None = None, esti
     :param estimator: what perception uses
     :param model: model folder; None for the shipped box
     :return: the run's summary
-    :raises BadInput: when ROS 2 is not there, or the model folder or the run folder cannot be used
+    :raises InvalidInputError: when ROS 2 is not there, or the model folder or the run folder cannot be used
     :raises PipelineFailed: when a node ends or all keep silent
     """
     if importlib.util.find_spec('rclpy') is None:

@@ -46,7 +46,7 @@ class Intrinsics:
             self._in_vain = 0
         return news
 
-    def is_worth_a_wait(self, stamp: int) -> bool:
+    def may_come(self, stamp: int) -> bool:
         """Whether the camera_info of an image's stamp is missing and may yet come."""
         return not self._join.has(stamp) and self._in_vain < MOST_IN_VAIN
 

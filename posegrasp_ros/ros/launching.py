@@ -24,7 +24,7 @@ from launch_ros.actions import LifecycleNode, Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 from posegrasp_ros.ros.graph import NODES, remappings
-from posegrasp_ros.runtime.errors import BadInput, quoted
+from posegrasp_ros.runtime.errors import InvalidInputError, quoted
 from posegrasp_ros.runtime.resources import resource_path
 
 # Argument -> (default, description). An empty argument leaves the matter to the parameter file.
@@ -50,7 +50,7 @@ ARGUMENTS: dict[str, tuple[str, str]] = {
                                              'as posegrasp_ros/nodes/monitor_node.py states; or it calls the '
                                              "monitor's services begin_pick and end_pick."),
     'ground_truth': ('ground_truth', "Topic of the object's true pose in the camera frame, where there is one."),
-    'baselines': ('', 'Ledger that the monitor compares with. Empty: as in params_file.'),
+    'baselines': ('', 'Baselines file that the monitor compares with. Empty: as in params_file.'),
     'out': ('', 'Run folder of the monitor. Empty: runs/<time> where the launch was started.'),
     'use_sim_time': ('false', 'Take the time from /clock.'),
     'rviz': ('false', 'Open rviz with the configuration that comes with the package.'),
@@ -81,12 +81,13 @@ def uses_sim_time(context: LaunchContext) -> bool:
 def number_of(context: LaunchContext, name: str) -> float | list[float]:
     """An argument that is a number, whole or not, or a list of lengths and the like, which ROS wants as doubles.
 
-    :raises BadInput: when it is neither
+    :raises InvalidInputError: when it is neither
     """
     found = yaml.safe_load(value(context, name) or '[]')
     numbers = found if isinstance(found, list) else [found]
     if not all(isinstance(number, (int, float)) for number in numbers):
-        raise BadInput(f'{name}: expected a number or a list of numbers, got {quoted(value(context, name))}')
+        raise InvalidInputError(
+            f'{name}: expected a number or a list of numbers, got {quoted(value(context, name))}')
     return [float(number) for number in found] if isinstance(found, list) else found
 
 

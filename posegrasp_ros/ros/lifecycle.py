@@ -28,7 +28,7 @@ from posegrasp_ros.ros.messages import to_diagnostics
 from posegrasp_ros.ros.parameters import declare_parameters, parameter, read_parameters
 from posegrasp_ros.ros.qos import RESULT, overridable
 from posegrasp_ros.ros.sensor_subscription import LOOK_EVERY_S, SensorSubscription
-from posegrasp_ros.runtime.errors import BadInput, escaped, escaped_lines, one_line
+from posegrasp_ros.runtime.errors import InvalidInputError, escaped, escaped_lines, one_line
 
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)
 DIAGNOSTICS_EVERY_S = 1.0
@@ -74,7 +74,7 @@ class AutostartLifecycleNode(LifecycleNode):
     def configure(self) -> None:
         """Load and check everything, make publishers.
 
-        :raises BadInput: logged as one line; the transition fails and the node stays unconfigured
+        :raises InvalidInputError: logged as one line; the transition fails and the node stays unconfigured
         """
 
     def activate(self) -> None:
@@ -154,7 +154,7 @@ class AutostartLifecycleNode(LifecycleNode):
         def wrapper(*arguments):
             try:
                 return callback(*arguments)
-            except BadInput as error:
+            except InvalidInputError as error:
                 self.note_failure(callback.__name__, error)
                 self.get_logger().error(str(error), throttle_duration_sec=5.0)
             except Exception as error:
@@ -250,7 +250,7 @@ class AutostartLifecycleNode(LifecycleNode):
         """Run one step of a transition; log in one line what is wrong with the input."""
         try:
             step()
-        except BadInput as error:
+        except InvalidInputError as error:
             self.get_logger().error(f'cannot {name}: {error}')
             return False
         except Exception as error:
@@ -303,7 +303,7 @@ def run_node(node_class: type[AutostartLifecycleNode], arguments: list[str] | No
     code = 0
     try:
         node = node_class()
-    except BadInput as error:
+    except InvalidInputError as error:
         print(error, file=sys.stderr)
         rclpy.try_shutdown()
         return 2

@@ -19,7 +19,7 @@ from posegrasp_ros.ros.messages import to_pose
 # An ellipsoid of three standard deviations is still small on the screen, and holds nearly all of the poses.
 DEVIATIONS = 3.0
 BEST, OTHER = (0.1, 0.7, 0.3, 0.9), (0.5, 0.5, 0.5, 0.25)
-# Why a grasp fell. Okabe and Ito's colours, which people tell apart who do not see all colours.
+# Why a grasp was rejected. Okabe and Ito's colours, which people tell apart who do not see all colours.
 REASON_COLOURS = {
     'too_wide': (0.60, 0.60, 0.60, 0.6),
     'below_support': (0.90, 0.62, 0.00, 0.6),
@@ -51,7 +51,7 @@ def of_grasps(header: Header, gripper: Gripper, grasps: Sequence[PlannedGrasp]) 
 
 
 def of_discarded(header: Header, gripper: Gripper, discarded: Sequence[DiscardedGrasp]) -> MarkerArray:
-    """What fell, as outlines of the gripper, by reason: each has a colour and a namespace of its own."""
+    """Rejected grasps, as outlines of the gripper, by reason: each has a colour and a namespace of its own."""
     outlines: dict[str, list[np.ndarray]] = {reason: [] for reason in REASONS}
     for grasp in discarded:
         outlines[grasp.reason].append(_outline(gripper, grasp))

@@ -30,7 +30,7 @@ from posegrasp_ros.metrics.report_message import PUBLISHER, SEQUENCE, TASK_PREFI
 from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.monitoring import liveness
 from posegrasp_ros.monitoring.liveness import Health
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.sensing.packed_image import BitDepth, PackedImage
 
 NANOSECONDS = 1_000_000_000
@@ -45,7 +45,7 @@ VERDICT_LEVELS = {'better': DiagnosticStatus.OK, 'inconclusive': DiagnosticStatu
                   'worse': DiagnosticStatus.ERROR}
 
 
-class MessageError(BadInput):
+class MessageError(InvalidInputError):
     """A message whose content contradicts its type's meaning."""
 
 

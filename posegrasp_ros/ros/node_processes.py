@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from posegrasp_ros.ros.graph import NODES, remappings
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.resources import resource_path
 
 # The monitor writes its report when it ends, which takes a minute on a machine under load.
@@ -24,7 +24,7 @@ END_WITHIN_S = {signal.SIGINT: 90.0, signal.SIGTERM: 5.0, signal.SIGKILL: 5.0}
 PR_SET_PDEATHSIG = 1
 
 
-class NodeProcessError(BadInput):
+class NodeProcessError(InvalidInputError):
     """A folder in which the nodes cannot leave what they say."""
 
 

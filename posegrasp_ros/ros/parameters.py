@@ -20,7 +20,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from posegrasp_ros.geometry.transforms import quaternion_from_matrix, transform_from_pose
-from posegrasp_ros.runtime.errors import BadInput, quoted
+from posegrasp_ros.runtime.errors import InvalidInputError, quoted
 
 Values = TypeVar('Values')
 
@@ -33,7 +33,7 @@ TYPES = {
 }
 
 
-class ParameterError(BadInput):
+class ParameterError(InvalidInputError):
     """A parameter's value that the node cannot work with."""
 
 

@@ -85,7 +85,7 @@ def planner_options(chosen: GraspPlannerParameters) -> PlannerOptions:
 def reach_of(chosen: GraspPlannerParameters, gripper: Gripper) -> Reach | None:
     """The arm: by its URDF, else by its length; None when neither is given.
 
-    :raises BadInput: when Pinocchio is missing, or a parameter cannot be
+    :raises InvalidInputError: when Pinocchio is missing, or a parameter cannot be
     """
     if chosen.urdf:
         if not chosen.tip_frame:

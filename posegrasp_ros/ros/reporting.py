@@ -17,13 +17,13 @@ from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode
 from posegrasp_ros.ros.messages import to_report
 from posegrasp_ros.ros.qos import COUNTED
-from posegrasp_ros.runtime.errors import BadInput, escaped_lines
+from posegrasp_ros.runtime.errors import InvalidInputError, escaped_lines
 
 # A camera at 30 Hz must not fill the log with one complaint.
 LOG_EVERY_S = 5.0
 
 
-class Refusal(BadInput):
+class Refusal(InvalidInputError):
     """An input that the node cannot work on.
 
     :param reason: the report's short word
@@ -101,7 +101,7 @@ class StageReporter:
         except Exception as error:
             answer.reason = 'internal_error'
             self._node.note_failure('answer', error)
-            what = str(error) if isinstance(error, BadInput) else escaped_lines(
+            what = str(error) if isinstance(error, InvalidInputError) else escaped_lines(
                 f'{type(error).__name__}: {error}\n{traceback.format_exc()}')
             logger.error(what, throttle_duration_sec=LOG_EVERY_S)
         if 'latency_ms' not in answer.numbers:

@@ -19,7 +19,7 @@ from posegrasp_ros.ros.messages import MessageError, stamp_ns
 from posegrasp_ros.ros.parameters import ParameterError
 from posegrasp_ros.ros.planning_parameters import GraspPlannerParameters, fixed_scene
 from posegrasp_ros.ros.reporting import Refusal
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.sensing.depth_buffer import DepthImages
 from posegrasp_ros.sensing.images import ImageError
 from posegrasp_ros.sensing.packed_image import depth_of
@@ -58,7 +58,7 @@ class Surroundings:
     def add_depth(self, message: Image) -> None:
         self._depths.add(stamp_ns(message.header.stamp), message)
 
-    def add_camera_info(self, message: CameraInfo, received_ns: int) -> BadInput | None:
+    def add_camera_info(self, message: CameraInfo, received_ns: int) -> InvalidInputError | None:
         """Keep the intrinsics; what is wrong with them."""
         return self._intrinsics.add(message, received_ns)
 

@@ -16,10 +16,10 @@ from posegrasp_ros.runs.folder import RunFolderError, read_summary
 from posegrasp_ros.runs.report_log import log_paths
 from posegrasp_ros.runs.state import partial_because
 from posegrasp_ros.runtime.data_files import check_is_file
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.errors import InvalidInputError
 
 
-class FinishedRunError(BadInput):
+class FinishedRunError(InvalidInputError):
     """A folder that holds no run that can be read."""
 
 

@@ -24,7 +24,7 @@ from posegrasp_ros.runs.state import (
 from posegrasp_ros.runs.summary_schemas import summary_problem
 from posegrasp_ros.runtime.atomic_file import write_whole
 from posegrasp_ros.runtime.data_files import check_is_file, read_json
-from posegrasp_ros.runtime.errors import BadInput, quoted
+from posegrasp_ros.runtime.errors import InvalidInputError, quoted
 from posegrasp_ros.runtime.file_lock import FileLock
 
 REPORTS_NAME = NAME
@@ -32,7 +32,7 @@ SUMMARY_NAME = 'summary.json'
 REPORT_NAME = 'report.html'
 
 
-class RunFolderError(BadInput):
+class RunFolderError(InvalidInputError):
     """A run folder that cannot be written or read."""
 
 

@@ -16,7 +16,7 @@ import posegrasp_ros
 from posegrasp_ros.estimation.model_card import ModelCard
 from posegrasp_ros.runtime.cpu import processor_name, usable_cpus
 from posegrasp_ros.runtime.data_files import read_yaml
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.errors import InvalidInputError
 
 LIBRARIES = ('numpy', 'onnxruntime', 'opencv', 'scipy', 'rosbags', 'mcap')
 MOST_FILES_NAMED = 20
@@ -136,10 +136,10 @@ def _is_simulated(path: Path) -> bool:
     """Whether a recording's metadata says so, or names the clock that simulations publish; files alone do not."""
     described_in = (path if path.is_dir() else path.parent) / 'metadata.yaml'
     try:
-        information = read_yaml(described_in, BadInput)['rosbag2_bagfile_information']
+        information = read_yaml(described_in, InvalidInputError)['rosbag2_bagfile_information']
         topics = {topic['topic_metadata']['name'] for topic in information['topics_with_message_count']}
         return (information.get('custom_data') or {}).get('origin') == SIMULATED['origin'] or CLOCK in topics
-    except (BadInput, LookupError, TypeError, AttributeError):
+    except (InvalidInputError, LookupError, TypeError, AttributeError):
         return False  # no recording of rosbag2, or one of which nobody can say
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from posegrasp_ros.runtime.atomic_file import write_whole
 from posegrasp_ros.runtime.data_files import read_json
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.file_lock import is_locked
 
 STATE_NAME = 'run.json'
@@ -55,7 +55,7 @@ class RunState:
 def read_state(folder: Path) -> RunState | None:
     """What a run folder says of itself; None for runs of versions that said nothing, and what cannot be read."""
     try:
-        found = read_json(folder / STATE_NAME, BadInput)
+        found = read_json(folder / STATE_NAME, InvalidInputError)
         return RunState(str(found['word']), int(found['pid']), str(found['host']), str(found['since']))
     except (ValueError, LookupError, TypeError):
         return None

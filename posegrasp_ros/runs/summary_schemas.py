@@ -7,7 +7,7 @@ from typing import Any
 import jsonschema
 
 from posegrasp_ros.metrics import pick_metrics, summary
-from posegrasp_ros.metrics.baselines.ledger import METRIC_UNITS
+from posegrasp_ros.metrics.baselines.baselines import METRIC_UNITS
 from posegrasp_ros.metrics.formatting import SHOWN_UNITS
 from posegrasp_ros.metrics.stage_report import STAGES
 

@@ -7,7 +7,7 @@ import os
 import sys
 from typing import Any
 
-from posegrasp_ros.runtime.errors import BadInput, escaped_lines, one_line
+from posegrasp_ros.runtime.errors import InvalidInputError, escaped_lines, one_line
 
 
 def show(text: str) -> None:
@@ -15,7 +15,7 @@ def show(text: str) -> None:
 
     A reader that has had enough, such as ``head``, ends no command.
 
-    :raises BadInput: when stdout cannot be written, such as on a full disk
+    :raises InvalidInputError: when stdout cannot be written, such as on a full disk
     """
     _write(escaped_lines(text))
 
@@ -37,7 +37,8 @@ def _write(text: str) -> None:
         _discard_output()
     except OSError as error:
         _discard_output()
-        raise BadInput(f'stdout: expected a file or pipe that can be written: {error.strerror}') from error
+        raise InvalidInputError(
+            f'stdout: expected a file or pipe that can be written: {error.strerror}') from error
 
 
 def _discard_output() -> None:

@@ -9,35 +9,35 @@ from typing import Any
 
 import yaml
 
-from posegrasp_ros.runtime.errors import BadInput, quoted
+from posegrasp_ros.runtime.errors import InvalidInputError, quoted
 from posegrasp_ros.runtime.limits import TEXT_MEGABYTES, most_text_bytes, most_yaml_bytes
 
 # libyaml reads a set of 400 grasps in a tenth of the time; PyYAML may have been built without it.
 _LOADER = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)
 
 
-def read_yaml(path: str | Path, error_class: type[BadInput]) -> Any:
+def read_yaml(path: str | Path, error_class: type[InvalidInputError]) -> Any:
     """What the first document of a YAML file holds.
 
     Anchors with aliases are refused: a few lines of them stand for more values than any memory holds.
 
-    :raises BadInput: ``error_class``, naming the file and what is wrong with it
+    :raises InvalidInputError: ``error_class``, naming the file and what is wrong with it
     """
     return _parsed(Path(path), error_class, 'YAML', _parse_yaml, most_yaml_bytes())
 
 
-def read_json(path: str | Path, error_class: type[BadInput]) -> Any:
+def read_json(path: str | Path, error_class: type[InvalidInputError]) -> Any:
     """What a JSON file holds.
 
-    :raises BadInput: ``error_class``, naming the file and what is wrong with it
+    :raises InvalidInputError: ``error_class``, naming the file and what is wrong with it
     """
     return _parsed(Path(path), error_class, 'JSON', json.loads, most_text_bytes())
 
 
-def check_is_file(path: Path, error_class: type[BadInput]) -> None:
+def check_is_file(path: Path, error_class: type[InvalidInputError]) -> None:
     """Refuse what is no regular file: reading a pipe or a device may never end.
 
-    :raises BadInput: ``error_class``, naming the file and what is there instead
+    :raises InvalidInputError: ``error_class``, naming the file and what is there instead
     """
     try:
         if not path.exists():
@@ -49,11 +49,11 @@ def check_is_file(path: Path, error_class: type[BadInput]) -> None:
         raise error_class(f'{path}: expected a file that can be read: {error.strerror or error}') from error
 
 
-def read_text(path: Path, error_class: type[BadInput], most_bytes: int | None = None) -> str:
+def read_text(path: Path, error_class: type[InvalidInputError], most_bytes: int | None = None) -> str:
     """The text of a regular file of a size that is read as a whole.
 
     :param most_bytes: by default :func:`posegrasp_ros.runtime.limits.most_text_bytes`
-    :raises BadInput: ``error_class``, naming the file and what is wrong with it
+    :raises InvalidInputError: ``error_class``, naming the file and what is wrong with it
     """
     check_is_file(path, error_class)
     try:
@@ -69,7 +69,7 @@ def read_text(path: Path, error_class: type[BadInput], most_bytes: int | None = 
         raise error_class(f'{path}: expected text in UTF-8: {error}') from error
 
 
-def _parsed(path: Path, error_class: type[BadInput], kind: str, parse: Callable[[str], Any],
+def _parsed(path: Path, error_class: type[InvalidInputError], kind: str, parse: Callable[[str], Any],
             most_bytes: int) -> Any:
     text = read_text(path, error_class, most_bytes)
     # The parsers raise whatever their constructors stumble over: ValueError on a month 13 or a number of 5,000

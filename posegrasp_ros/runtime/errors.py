@@ -16,7 +16,7 @@ _SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = _SHORT.maxset = 20
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 3 * LONGEST_QUOTATION
 
 
-class BadInput(ValueError):
+class InvalidInputError(ValueError):
     """A file, message or option that cannot be used.
 
     The message is one line that names the thing, what was found and what was expected. The command line

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.errors import InvalidInputError
 
 MEGAPIXELS = 'POSEGRASP_MAX_MEGAPIXELS'
 MESSAGE_MEGABYTES = 'POSEGRASP_MAX_MESSAGE_MB'
@@ -51,5 +51,5 @@ def _limit(name: str) -> float:
     except ValueError:
         limit = math.nan
     if not 0 < limit < 1e6:
-        raise BadInput(f'environment variable {name}: expected a number above 0, got {text[:80]!r}')
+        raise InvalidInputError(f'environment variable {name}: expected a number above 0, got {text[:80]!r}')
     return limit

@@ -33,15 +33,15 @@ def workers(call: Callable, shared: Any, jobs: int) -> Iterator[Callable[[Iterab
         pool.shutdown(cancel_futures=True)
 
 
-_held: tuple[Callable, Any] | None = None
+_pending: tuple[Callable, Any] | None = None
 """Of a worker process."""
 
 
 def _begin(call: Callable, shared: Any) -> None:
-    global _held
-    _held = call, shared
+    global _pending
+    _pending = call, shared
 
 
 def _call(task: tuple) -> Any:
-    call, shared = _held
+    call, shared = _pending
     return call(shared, *task)

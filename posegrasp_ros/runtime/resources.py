@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.errors import InvalidInputError
 
 PACKAGE = 'posegrasp_ros'
 SHIPPED_MODELS = ('box', 'can')
 
 
-class ResourceError(BadInput):
+class ResourceError(InvalidInputError):
     """A file that should have come with the package is not there."""
 
 

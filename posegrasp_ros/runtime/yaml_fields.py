@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from posegrasp_ros.runtime.data_files import read_yaml
-from posegrasp_ros.runtime.errors import LONGEST_LINE, BadInput, escaped, quoted
+from posegrasp_ros.runtime.errors import LONGEST_LINE, InvalidInputError, escaped, quoted
 
 MOST_ENTRIES = 100
 """Of a list that a person writes, such as the boxes of a palm; what is done with each may take long."""
@@ -35,17 +35,17 @@ class Fields:
     path: Path
     prefix: str
     values: dict
-    error_class: type[BadInput]
+    error_class: type[InvalidInputError]
 
     @classmethod
-    def read(cls, path: str | Path, error_class: type[BadInput]) -> Fields:
+    def read(cls, path: str | Path, error_class: type[InvalidInputError]) -> Fields:
         """The mapping that a YAML file holds; ``error_class`` when there is none."""
         values = read_yaml(path, error_class)
         if not isinstance(values, dict):
             raise error_class(f'{path}: expected a mapping of fields, got {type(values).__name__}')
         return cls(Path(path), '', values, error_class)
 
-    def error(self, field: str, expected: str) -> BadInput:
+    def error(self, field: str, expected: str) -> InvalidInputError:
         """What to raise when ``field`` is not as expected."""
         found = quoted(self.values[field]) if field in self.values else 'nothing'
         return self.error_class(f'{self.path}: {self.prefix}{field}: expected {expected}, got {found}')

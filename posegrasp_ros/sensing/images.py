@@ -7,7 +7,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.limits import MEGAPIXELS, most_pixels
 
 
@@ -61,7 +61,7 @@ BIT_DEPTHS = (8, 10, 12, 14, 16)
 JPEG_QUALITY = 95
 
 
-class ImageError(BadInput):
+class ImageError(InvalidInputError):
     """An image message that cannot be decoded."""
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import invert, project, transform_points
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.simulation.placement import HIDDEN_AT_MOST, overlap, sample_resting_pose
 from posegrasp_ros.simulation.scene import SAMPLING_SIZE, SceneSpec, sample_scene
 
@@ -23,14 +23,15 @@ GAP_M = 0.01
 def sample_scene_of_several(rng: np.random.Generator, mesh: Mesh, count: int) -> SceneSpec:
     """Draw scenes until one has room for so many objects, all of them in the image and little hidden.
 
-    :raises BadInput: when none of :data:`MOST_SCENES` scenes has
+    :raises InvalidInputError: when none of :data:`MOST_SCENES` scenes has
     """
     for _ in range(MOST_SCENES):
         scene = sample_scene(rng, mesh)
         others = _sample_others(rng, mesh, scene, count - 1)
         if len(others) == count - 1:
             return replace(scene, other_objects=tuple(others))
-    raise BadInput(f'instances: expected as many as fit onto the table and into the image, found no scene with '
+    raise InvalidInputError(
+        f'instances: expected as many as fit onto the table and into the image, found no scene with '
                    f'room for {count}')
 
 

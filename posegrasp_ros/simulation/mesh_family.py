@@ -19,7 +19,7 @@ import trimesh
 from trimesh.transformations import translation_matrix
 
 from posegrasp_ros.geometry.mesh import Mesh, save_mesh
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.errors import InvalidInputError
 
 SECTIONS = 48  # of a circle in the mesh
 WEDGES = 24  # convex pieces of a round wall
@@ -41,10 +41,10 @@ class FamilyObject:
 def family_object(name: str) -> FamilyObject:
     """Make one of :data:`FAMILY`.
 
-    :raises BadInput: when there is none of that name
+    :raises InvalidInputError: when there is none of that name
     """
     if name not in FAMILY:
-        raise BadInput(f'object {name!r}: expected one of {", ".join(FAMILY)}')
+        raise InvalidInputError(f'object {name!r}: expected one of {", ".join(FAMILY)}')
     make, bgr = _MAKERS[name]
     solid, parts = make()
     texture = np.array(bgr, dtype=np.uint8).reshape(1, 1, 3)

@@ -10,7 +10,7 @@ import numpy as np
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import invert, make_transform, random_rotation, transform_points
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.simulation.placement import Distractor, yaw_transform
 from posegrasp_ros.simulation.scene import SceneSpec, sample_scene
 from posegrasp_ros.simulation.textures import sample_texture
@@ -37,7 +37,7 @@ def occluded_world(rng: np.random.Generator, mesh: Mesh, occlusion: tuple[float,
 
     :param occlusion: least and greatest share of the object's pixels that is hidden
     :return: an open world
-    :raises BadInput: when nothing fits after :data:`MOST_SCENES` scenes
+    :raises InvalidInputError: when nothing fits after :data:`MOST_SCENES` scenes
     """
     low, high = occlusion
     wanted, may_stand = rng.uniform(low, high), rng.random() < STANDING_SHARE
@@ -51,7 +51,8 @@ def occluded_world(rng: np.random.Generator, mesh: Mesh, occlusion: tuple[float,
             if low <= world.hidden_share() <= high:
                 return world
             world.close()
-    raise BadInput(f'occlusion: expected a range that can be met, found no scene in {MOST_SCENES} with a share '
+    raise InvalidInputError(
+        f'occlusion: expected a range that can be met, found no scene in {MOST_SCENES} with a share '
                    f'between {low:g} and {high:g} of the object hidden: take a wider one')
 
 

@@ -17,7 +17,7 @@ from posegrasp_ros.grasping.grasp_set import load_grasps
 from posegrasp_ros.grasping.gripper import Gripper
 from posegrasp_ros.grasping.planning.plan import PlannerOptions
 from posegrasp_ros.grasping.planning.planner import GraspPlanner
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.resources import SHIPPED_MODELS, model_folder
 from posegrasp_ros.simulation.mesh_family import FAMILY, family_object
 
@@ -58,7 +58,7 @@ def load_object(given: str) -> NamedObject:
     """The object that a user means.
 
     :param given: ``box`` or ``can`` (the shipped models), a name of the mesh family, a model folder or a mesh file
-    :raises BadInput: when it is none of these, or cannot be used
+    :raises InvalidInputError: when it is none of these, or cannot be used
     """
     path = Path(given)
     if given in SHIPPED_MODELS or path.is_dir():
@@ -68,7 +68,7 @@ def load_object(given: str) -> NamedObject:
         member = family_object(given)
         return NamedObject(given, member.mesh, convex_parts=member.convex_parts)
     if not path.is_file():
-        raise BadInput(f'object {given}: expected a model folder, a mesh file or one of '
+        raise InvalidInputError(f'object {given}: expected a model folder, a mesh file or one of '
                        f'{", ".join((*SHIPPED_MODELS, *FAMILY))}')
     return NamedObject(path.stem, load_mesh(path))
 
@@ -80,7 +80,7 @@ def load_pick_object(given: str, gripper: Gripper, options: PlannerOptions | Non
     :param given: see :func:`load_object`
     :param own_grasps: plan with a model folder's grasps, which have to be for this gripper; else, as for all that
         has none, with new ones
-    :raises BadInput: when it is none of these, or cannot be used
+    :raises InvalidInputError: when it is none of these, or cannot be used
     """
     return with_grasps(load_object(given), gripper, options, own_grasps)
 

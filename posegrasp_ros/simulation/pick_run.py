@@ -54,9 +54,9 @@ def _collect(arriving: Iterable[Attempt], count: int, folder: RunFolder, attempt
 
 def _report(attempt: Attempt) -> StageReport:
     """The attempt as a line of metrics.jsonl; there are no images here, so scenes count as stamps."""
-    foretold = attempt.success_probability
+    predicted = attempt.success_probability
     return StageReport(attempt.scene, 'execution', attempt.ok, '' if attempt.ok else attempt.result,
-                       {} if foretold is None else {'success_probability': foretold})
+                       {} if predicted is None else {'success_probability': predicted})
 
 
 def _provenance(run: PickingRun) -> dict:

@@ -15,8 +15,8 @@ from posegrasp_ros.estimation.pose_estimate import Estimator
 from posegrasp_ros.geometry.transforms import look_at, perturb, rotate_covariance
 from posegrasp_ros.grasping.gripper import Gripper
 from posegrasp_ros.grasping.planning.planning_scene import Scene
-from posegrasp_ros.metrics.pick_metrics import QUALITY, TOLD, Attempt, Condition
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.metrics.pick_metrics import GIVEN, QUALITY, Attempt, Condition
+from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.process_pool import workers
 from posegrasp_ros.simulation.pick_objects import PickObject
 from posegrasp_ros.simulation.scene import DEFAULT_BASE_FROM_CAMERA, sample_scene
@@ -31,7 +31,7 @@ NOISE_SHAPES = {
 }
 
 
-class ToldPose(NamedTuple):
+class GivenPose(NamedTuple):
     """What the planner hears of the object.
 
     :param base_from_object: (4, 4); None where there is no answer
@@ -51,7 +51,7 @@ class PickingRun:
     :param objects: scene k has object k modulo their number
     :param seed: of scenes and noise
     :param noise_shape: one of :data:`NOISE_SHAPES`
-    :raises BadInput: when a pose is to be estimated of an object without a model
+    :raises InvalidInputError: when a pose is to be estimated of an object without a model
     """
 
     objects: Sequence[PickObject]
@@ -64,7 +64,7 @@ class PickingRun:
     def __post_init__(self):
         without = [item.name for item in self.objects if item.model is None]
         if without and any(condition.pose == 'estimate' for condition in self.conditions):
-            raise BadInput('pose estimate: expected objects with a model folder, found none for '
+            raise InvalidInputError('pose estimate: expected objects with a model folder, found none for '
                            f'{", ".join(without)}')
 
     def attempt(self, number: int, condition: Condition) -> Attempt:
@@ -75,45 +75,45 @@ class PickingRun:
         # One draw, scaled to each level: what differs between two levels is the level alone.
         unit_noise = rng.standard_normal(6)
         with World(item.mesh, self.gripper, scene, convex_parts=item.convex_parts) as world:
-            told = self._told_pose(world, item, condition, unit_noise)
-            if told.base_from_object is None:
-                return Attempt(number, item.name, condition.name, told.reason)
+            given = self._given_pose(world, item, condition, unit_noise)
+            if given.base_from_object is None:
+                return Attempt(number, item.name, condition.name, given.reason)
             around = Scene(support_height_m=0.0, boxes=world.obstacles())
             planner = item.planner.by_quality_alone() if condition.ranking == QUALITY else item.planner
-            plan = planner.plan(told.base_from_object, told.covariance, around)
+            plan = planner.plan(given.base_from_object, given.covariance, around)
             if not plan.grasps:
                 return Attempt(number, item.name, condition.name, plan.reason)
             best = plan.grasps[0]
             outcome = world.pick(best.approach, best.opening_m, best.force_n)
             return Attempt(number, item.name, condition.name, outcome.result, best.success_probability)
 
-    def _told_pose(self, world: World, item: PickObject, condition: Condition,
-                   unit_noise: np.ndarray) -> ToldPose:
+    def _given_pose(self, world: World, item: PickObject, condition: Condition,
+                   unit_noise: np.ndarray) -> GivenPose:
         if condition.pose == 'estimate':
             return self._estimate(world, item)
         if condition.pose == 'truth':
-            return ToldPose(world.object_pose())
+            return GivenPose(world.object_pose())
         return self._disturbed(world.object_pose(), condition, unit_noise)
 
-    def _disturbed(self, base_from_object: np.ndarray, condition: Condition, unit_noise: np.ndarray) -> ToldPose:
+    def _disturbed(self, base_from_object: np.ndarray, condition: Condition, unit_noise: np.ndarray) -> GivenPose:
         """The true pose, off by six standard normal numbers scaled to the noise."""
         along, about = NOISE_SHAPES[self.noise_shape]
         sight = look_at(DEFAULT_BASE_FROM_CAMERA[:3, 3], base_from_object[:3, 3])[:3, :3]
         root = np.zeros((6, 6))
         root[:3, :3] = sight * along * condition.noise_m
         root[3:, 3:] = sight * about * condition.noise_rad
-        # A covariance is that of the way from the told pose to the true one, hence the sign.
-        covariance = root @ root.T if condition.ranking == TOLD else None
-        return ToldPose(perturb(base_from_object, -root @ unit_noise), covariance)
+        # A covariance is that of the way from the given pose to the true one, hence the sign.
+        covariance = root @ root.T if condition.ranking == GIVEN else None
+        return GivenPose(perturb(base_from_object, -root @ unit_noise), covariance)
 
-    def _estimate(self, world: World, item: PickObject) -> ToldPose:
+    def _estimate(self, world: World, item: PickObject) -> GivenPose:
         """What the model says of one image."""
         frame = world.frame()
         estimation = self._estimator(item).estimate(frame.image, frame.camera)
         if not estimation.poses:
-            return ToldPose(reason=estimation.reason)
+            return GivenPose(reason=estimation.reason)
         best = estimation.poses[0]
-        return ToldPose(frame.base_from_camera @ best.camera_from_object,
+        return GivenPose(frame.base_from_camera @ best.camera_from_object,
                         rotate_covariance(best.covariance, frame.base_from_camera[:3, :3]))
 
     def _estimator(self, item: PickObject) -> Estimator:

@@ -11,7 +11,7 @@ from posegrasp_ros.datasets.bag_writer import BagWriter
 from posegrasp_ros.datasets.frame import BagFrame
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.runs.provenance import SIMULATED
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.simulation.instances import sample_scene_of_several
 from posegrasp_ros.simulation.occlusion import occluded_world
 from posegrasp_ros.simulation.scene import sample_scene
@@ -30,10 +30,10 @@ def record(out: Path, mesh: Mesh, scenes: int, seed: int, image_size: tuple[int,
     :param without_object: take the object away before the picture is taken; there is no ground truth then
     :param instances: how many of the object are in each scene
     :param depth: record what a depth camera in the same place sees as well
-    :raises BadInput: when the folder exists or there is nothing to record
+    :raises InvalidInputError: when the folder exists or there is nothing to record
     """
     if scenes < 1:
-        raise BadInput(f'scenes: expected at least 1, got {scenes}')
+        raise InvalidInputError(f'scenes: expected at least 1, got {scenes}')
     rng = np.random.default_rng(seed)
     with BagWriter(out, SIMULATED) as writer:
         for index in tqdm(range(scenes), desc='recording', unit='scene', disable=not progress):

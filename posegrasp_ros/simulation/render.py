@@ -13,7 +13,7 @@ import numpy as np
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import transform_points
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.simulation.model import HAND_GROUP, OBJECT_GROUP, ROOM_GROUP
 
 # OpenGL contexts that no renderer uses. A context's first use compiles its shaders, 0.2 s in software: a run
@@ -22,7 +22,7 @@ _idle_contexts: list[mujoco.GLContext] = []
 _open_renderers: weakref.WeakSet[SceneRenderer] = weakref.WeakSet()
 
 
-class RenderingError(BadInput):
+class RenderingError(InvalidInputError):
     """A machine on which nothing can be rendered."""
 
 

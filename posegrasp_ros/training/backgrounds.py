@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.errors import InvalidInputError
 
 SIMULATED_SCENES = 120
 PROCEDURAL_IMAGES = 80
@@ -42,7 +42,7 @@ class Backgrounds:
 def load_backgrounds(rng: np.random.Generator, folder: Path | None = None, progress: bool = True) -> Backgrounds:
     """Photographs that scikit-image ships (or those of ``folder``), procedural textures, simulated tables.
 
-    :raises BadInput: when ``folder`` holds no readable image
+    :raises InvalidInputError: when ``folder`` holds no readable image
     """
     photographs = _photographs(folder)
     procedural = [_procedural(rng) for _ in range(PROCEDURAL_IMAGES)]
@@ -63,7 +63,8 @@ def _photographs(folder: Path | None) -> list[np.ndarray]:
     images = [image for image in (cv2.imread(str(path)) for path in paths) if image is not None]
     images = [image for image in images if min(image.shape[:2]) >= 100]
     if not images:
-        raise BadInput(f'{folder}: expected photographs (.jpg, .png) of at least 100x100 pixels, found none')
+        raise InvalidInputError(
+            f'{folder}: expected photographs (.jpg, .png) of at least 100x100 pixels, found none')
     return [_at_most(image, 480) for image in images]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.errors import InvalidInputError
 
 SECONDS_BETWEEN = 60.0
 
@@ -50,7 +50,7 @@ class Checkpoint:
     def load(self, network: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
         """Restore both in place; the progress made, none when there is no checkpoint.
 
-        :raises BadInput: when the file is damaged or of a fit with other settings
+        :raises InvalidInputError: when the file is damaged or of a fit with other settings
         """
         if not self.path.exists():
             return Progress()
@@ -62,11 +62,12 @@ class Checkpoint:
                 optimizer.load_state_dict(stored['optimizer'])
         except Exception as error:  # torch.load raises whatever its unpickler does
             reason = ' '.join(str(error).split())[:120]
-            raise BadInput(f'{self.path}: cannot be read as a checkpoint ({reason}): '
+            raise InvalidInputError(f'{self.path}: cannot be read as a checkpoint ({reason}): '
                            'train without --resume') from error
         if different:
             name = sorted(different)[0]
-            raise BadInput(f'{self.path}: {name}: the interrupted training had {stored["settings"].get(name)}, '
+            raise InvalidInputError(
+                f'{self.path}: {name}: the interrupted training had {stored["settings"].get(name)}, '
                            f'this one has {self._settings[name]}: repeat its options, or train without --resume')
         return Progress(**stored['progress'])
 

@@ -136,14 +136,14 @@ def _scene_sample(maker: SampleMaker, rng: np.random.Generator) -> tuple:
     return (picture, *detector_targets(objects))
 
 
-def _detector_loss(output: torch.Tensor, heat: torch.Tensor, boxes: torch.Tensor, near: torch.Tensor):
+def _detector_loss(output: torch.Tensor, confidence: torch.Tensor, boxes: torch.Tensor, near: torch.Tensor):
     """CenterNet's focal loss on the heat map (Zhou et al. 2019, eq. 1) and L1 on the boxes."""
     output = output.float()
     logit = output[:, 0].clamp(-12, 12)
     probability = torch.sigmoid(logit)
-    peak = heat >= 1
+    peak = confidence >= 1
     positive = functional.logsigmoid(logit) * (1 - probability) ** 2 * peak
-    negative = functional.logsigmoid(-logit) * probability ** 2 * (1 - heat) ** 4 * ~peak
+    negative = functional.logsigmoid(-logit) * probability ** 2 * (1 - confidence) ** 4 * ~peak
     count = peak.sum().clamp(min=1)
     error = (output[:, 1:].permute(0, 2, 3, 1) - boxes).abs().sum(-1)
     return -(positive + negative).sum() / count + (error * near).sum() / near.sum().clamp(min=1)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.training.product_artwork import ARTWORK
 from posegrasp_ros.training.product_print import (
     A4_MM,
@@ -41,7 +41,7 @@ FOLDS = {
 TABS = {'back': ['bottom'], 'left': ['top', 'left', 'bottom'], 'right': ['top', 'left', 'bottom', 'right']}
 
 
-class ProductBoxError(BadInput):
+class ProductBoxError(InvalidInputError):
     """A box that cannot be made."""
 
 
@@ -200,7 +200,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         make_product_box(options.out, options.size, options.seed)
-    except BadInput as error:
+    except InvalidInputError as error:
         print(error, file=sys.stderr)
         return 2
     print(f'{options.out}: mesh.obj, mesh.mtl, texture.png, label.pdf')

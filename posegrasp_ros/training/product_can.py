@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.training.product_artwork import draw_can_bottom, draw_can_lid, draw_can_side
 from posegrasp_ros.training.product_print import (
     A4_MM,
@@ -32,7 +32,7 @@ INSTRUCTIONS = ('Print at 100 %, check the ruler. Cut along the outlines, glue t
                 'over its grey tab.')
 
 
-class ProductCanError(BadInput):
+class ProductCanError(InvalidInputError):
     """A can that cannot be made."""
 
 
@@ -138,7 +138,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         make_product_can(options.out, *options.size)
-    except BadInput as error:
+    except InvalidInputError as error:
         print(error, file=sys.stderr)
         return 2
     print(f'{options.out}: mesh.obj, mesh.mtl, texture.png, label.pdf')

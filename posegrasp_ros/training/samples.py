@@ -272,22 +272,22 @@ def detector_targets(objects: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.nd
     """What the detector should say of a picture.
 
     :param objects: (K, 3) centre u, v and radius, pixels
-    :return: heat (H/8, W/8) in [0, 1], a Gaussian at each centre; boxes (H/8, W/8, 3) offset u, v in cells and
-        log radius; near (H/8, W/8) bool, the cells whose box counts
+    :return: confidence (H/8, W/8) in [0, 1], a Gaussian at each centre; boxes (H/8, W/8, 3) offset u, v in cells
+        and log radius; near (H/8, W/8) bool, the cells whose box counts
     """
     middle = (DETECTOR_STRIDE - 1) / 2  # of a cell: pixel centres lie at whole numbers
     width, height = SCENE_SIZE[0] // DETECTOR_STRIDE, SCENE_SIZE[1] // DETECTOR_STRIDE
-    heat, near = np.zeros((height, width), np.float32), np.zeros((height, width), bool)
+    confidence, near = np.zeros((height, width), np.float32), np.zeros((height, width), bool)
     boxes = np.zeros((height, width, 3), np.float32)
     u, v = np.meshgrid(np.arange(width), np.arange(height))
     for centre_u, centre_v, radius in objects:
         du, dv = (centre_u - middle) / DETECTOR_STRIDE - u, (centre_v - middle) / DETECTOR_STRIDE - v
         sigma = max(0.6, 0.15 * radius / DETECTOR_STRIDE)
-        heat = np.maximum(heat, np.exp(-(du ** 2 + dv ** 2) / (2 * sigma ** 2)).astype(np.float32))
+        confidence = np.maximum(confidence, np.exp(-(du ** 2 + dv ** 2) / (2 * sigma ** 2)).astype(np.float32))
         close = (du ** 2 + dv ** 2) <= (1.5 * max(1.0, sigma)) ** 2
         boxes[close] = np.stack([du, dv, np.full_like(du, np.log(radius))], axis=-1)[close]
         near |= close
         peak = (int(np.clip(np.rint((centre_v - middle) / DETECTOR_STRIDE), 0, height - 1)),
                 int(np.clip(np.rint((centre_u - middle) / DETECTOR_STRIDE), 0, width - 1)))
-        heat[peak] = 1.0
-    return heat, boxes, near
+        confidence[peak] = 1.0
+    return confidence, boxes, near

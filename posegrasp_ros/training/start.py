@@ -10,7 +10,7 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.errors import InvalidInputError
 
 
 def start_from(network: nn.Module, path: Path, sample: torch.Tensor) -> None:
@@ -21,14 +21,15 @@ def start_from(network: nn.Module, path: Path, sample: torch.Tensor) -> None:
 
     :param path: ONNX file of the same architecture; layers beyond those it has keep their random start
     :param sample: (N, 3, H, W) a typical batch, as the network takes it
-    :raises BadInput: when the file is of another architecture
+    :raises InvalidInputError: when the file is of another architecture
     """
     weights = _convolutions(path)
     order = _execution_order(network, sample[:1])
     folded: dict[nn.Module, torch.Tensor] = {}
     for number, ((weight, bias), (convolution, norm)) in enumerate(zip(weights, order)):
         if tuple(weight.shape) != tuple(convolution.weight.shape):
-            raise BadInput(f'{path}: convolution {number}: expected weights of {tuple(convolution.weight.shape)}, '
+            raise InvalidInputError(
+                f'{path}: convolution {number}: expected weights of {tuple(convolution.weight.shape)}, '
                            f'found {tuple(weight.shape)}: trained with another version, start without it')
         convolution.weight.data.copy_(torch.from_numpy(weight.copy()))
         if norm is None:

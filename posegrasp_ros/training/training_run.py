@@ -28,7 +28,7 @@ from posegrasp_ros.geometry.transforms import Symmetry, make_transform, quaterni
 from posegrasp_ros.grasping.generation.sampling import sample_grasps
 from posegrasp_ros.grasping.grasp_set import GraspError, save_grasps
 from posegrasp_ros.grasping.gripper import load_gripper
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.resources import model_folder
 from posegrasp_ros.training.backgrounds import load_backgrounds
 from posegrasp_ros.training.checkpoint import Checkpoint
@@ -105,10 +105,10 @@ def train(mesh_path: Path, out: Path, options: TrainingOptions) -> Path:
     """Train both networks on synthetic images of a mesh, measure them, and write the model folder.
 
     :return: path of the model card
-    :raises BadInput: on a mesh or a folder that cannot be used
+    :raises InvalidInputError: on a mesh or a folder that cannot be used
     """
     if not options.minutes > 0:
-        raise BadInput(f'--minutes: expected a time above 0, got {options.minutes}')
+        raise InvalidInputError(f'--minutes: expected a time above 0, got {options.minutes}')
     mesh = load_mesh(mesh_path)
     symmetry = options.symmetry(mesh)
     kept = _kept_card(out, mesh, symmetry) if options.only else None
@@ -176,7 +176,7 @@ class _Fit:
             return 'random weights'
         path = folder / FILES[self._part]
         if not path.is_file():
-            raise BadInput(f'{path}: expected a trained network to start from, found none')
+            raise InvalidInputError(f'{path}: expected a trained network to start from, found none')
         rng = np.random.default_rng(self._seed)
         pictures = np.stack([self._task.sample(maker, rng)[0] for _ in range(START_IMAGES)])
         start_from(network, path, as_input(torch.from_numpy(pictures)))
@@ -186,18 +186,20 @@ class _Fit:
 def _kept_card(out: Path, mesh: Mesh, symmetry: Symmetry) -> dict:
     """The card of a model folder of which one network stays.
 
-    :raises BadInput: when that network is of another kind, another object or other symmetries
+    :raises InvalidInputError: when that network is of another kind, another object or other symmetries
     """
     card = load_model_card(out)
     path = out / CARD_NAME
     if card.detector is None:
-        raise BadInput(f'{path}: --only: expected a model of two networks, found {card.network.family}')
+        raise InvalidInputError(f'{path}: --only: expected a model of two networks, found {card.network.family}')
     if abs(card.diameter_m - mesh.diameter) > 0.01 * mesh.diameter:
-        raise BadInput(f'{path}: --only: expected the mesh that the other network was trained for, of diameter '
+        raise InvalidInputError(
+            f'{path}: --only: expected the mesh that the other network was trained for, of diameter '
                        f'{card.diameter_m:g} m, got one of {mesh.diameter:.4g} m')
     if (card.symmetry.axis is None) != (symmetry.axis is None) or len(card.symmetry.discrete) != len(
             symmetry.discrete):
-        raise BadInput(f'{path}: --only: expected the symmetries that the card states; repeat the options '
+        raise InvalidInputError(
+            f'{path}: --only: expected the symmetries that the card states; repeat the options '
                        '--symmetry-axis and --symmetry-half-turn of the other network')
     return yaml.safe_load((out / CARD_NAME).read_text(encoding='utf-8'))
 

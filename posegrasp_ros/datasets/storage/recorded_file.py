@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 import zstandard
 
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.limits import MESSAGE_MEGABYTES, most_message_bytes
 
 CDR, ROS1 = 'cdr', 'ros1'
@@ -17,7 +17,7 @@ ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'
 Warn = Callable[[str], None]
 
 
-class BagError(BadInput):
+class BagError(InvalidInputError):
     """A recording that cannot be read."""
 
 

@@ -21,7 +21,7 @@ class Parameter(Protocol):
     def read(self, fields: Fields, name: str) -> Any:
         """The value; the default when the card leaves it out.
 
-        :raises posegrasp_ros.runtime.errors.BadInput: naming field, found and expected
+        :raises posegrasp_ros.runtime.errors.InvalidInputError: naming field, found and expected
         """
 
 
@@ -138,7 +138,7 @@ INPUT_DEFAULTS: dict[str, dict[str, Any]] = {
 def read_parameters(decoder: Fields, families: dict[str, dict[str, Parameter]]) -> tuple[str, dict[str, Any]]:
     """Family and parameters of a card's ``decoder`` section.
 
-    :raises BadInput: on an unknown family, a wrong value, or a field that the family has not
+    :raises InvalidInputError: on an unknown family, a wrong value, or a field that the family has not
     """
     family = decoder.one_of('family', tuple(families))
     parameters = families[family]

@@ -14,7 +14,7 @@ from posegrasp_ros.geometry.camera import Camera
 
 
 @dataclass(frozen=True)
-class SeenMap:
+class VisibilityMask:
     """Where a network sees the object, and where something hides it.
 
     :param probability: (h, w) that a pixel shows the object
@@ -34,12 +34,12 @@ class SeenMap:
 
 
 @dataclass
-class CoarsePose:
+class InitialPose:
     """One object that a network found.
 
     :param pose: (4, 4) camera_from_object, metres
     :param covariance: (6, 6) in the camera frame, as in :class:`PoseEstimate`
-    :param figures: what the score is made of: ``heat`` (the network's own confidence, 0 to 1),
+    :param figures: what the score is made of: ``confidence`` (the network's own confidence, 0 to 1),
         ``inlier_share`` and ``log_residual`` of the correspondences
     :param seen: which parts are not hidden, where the network tells
     """
@@ -47,25 +47,25 @@ class CoarsePose:
     pose: np.ndarray
     covariance: np.ndarray
     figures: dict[str, float]
-    seen: SeenMap | None = None
+    seen: VisibilityMask | None = None
 
 
 @dataclass
 class Candidate:
     """A place where an object may be.
 
-    :param heat: how likely it is one, 0 to 1
+    :param confidence: how likely it is one, 0 to 1
     :param solve: works out its pose; None when nothing fits
     :param solve_otherwise: the same, had it been taken for larger or smaller than it is: what hides a part of an
         object misleads about its size
     """
 
-    heat: float
-    solve: Callable[[], CoarsePose | None]
-    solve_otherwise: tuple[Callable[[], CoarsePose | None], ...] = ()
+    confidence: float
+    solve: Callable[[], InitialPose | None]
+    solve_otherwise: tuple[Callable[[], InitialPose | None], ...] = ()
 
 
-class CoarseEstimator(Protocol):
+class InitialPoseEstimator(Protocol):
     """The networks of one model folder with their decoders."""
 
     def find(self, image: np.ndarray, camera: Camera) -> list[Candidate]:

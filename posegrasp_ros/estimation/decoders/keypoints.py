@@ -10,7 +10,7 @@ import numpy as np
 
 from posegrasp_ros.estimation.decoders import dope, yolo_pose
 from posegrasp_ros.estimation.decoders.families import LEAST_KEYPOINTS
-from posegrasp_ros.estimation.decoders.initial_pose import Candidate, CoarsePose
+from posegrasp_ros.estimation.decoders.initial_pose import Candidate, InitialPose
 from posegrasp_ros.estimation.decoders.letterbox import Framing
 from posegrasp_ros.estimation.decoders.object_coordinates import KeypointInstance
 from posegrasp_ros.estimation.model_card import ModelCard, ModelCardError
@@ -47,7 +47,7 @@ class KeypointEstimator:
             self.layout = self._yolo_layout()
 
     def find(self, image: np.ndarray, camera: Camera) -> list[Candidate]:
-        """Places where the object may be, the likeliest first; see :class:`CoarseEstimator`."""
+        """Places where the object may be, the likeliest first; see :class:`InitialPoseEstimator`."""
         framing = self.frame(image)
         instances = self.decode(self._output(self.network.tensor(framing.apply(image))))
         return [Candidate(each.confidence, partial(self._pose, each, framing, camera)) for each in instances]
@@ -67,7 +67,7 @@ class KeypointEstimator:
         return yolo_pose.decode_yolo_pose(output, self.layout, parameters['class'], parameters['threshold'],
                                           parameters['overlap'], parameters['visibility'])
 
-    def _pose(self, instance: KeypointInstance, framing: Framing, camera: Camera) -> CoarsePose | None:
+    def _pose(self, instance: KeypointInstance, framing: Framing, camera: Camera) -> InitialPose | None:
         undistorted = camera.undistorted(framing.to_image(instance.pixels))
         seen = instance.seen & np.isfinite(undistorted).all(axis=1)  # the others lie beyond what the lens shows
         if seen.sum() < LEAST_KEYPOINTS:
@@ -78,8 +78,8 @@ class KeypointEstimator:
         solution = solve_keypoints(self.points[seen], undistorted[seen], sigma_px, camera.matrix)
         if solution is None:
             return None
-        return CoarsePose(solution.pose, solution.covariance, {
-            'heat': instance.confidence, 'inlier_share': solution.inlier_share,
+        return InitialPose(solution.pose, solution.covariance, {
+            'confidence': instance.confidence, 'inlier_share': solution.inlier_share,
             'log_residual': float(np.log(solution.residual_px * scale + 0.1))})
 
     def _output(self, tensor: np.ndarray) -> np.ndarray | None:

@@ -19,12 +19,12 @@ class Detection:
 
     :param centre: (2,) pixels u, v of the object's centre
     :param radius_px: radius of its bounding sphere
-    :param heat: the detector's confidence, in [0, 1]
+    :param confidence: the detector's confidence, in [0, 1]
     """
 
     centre: np.ndarray
     radius_px: float
-    heat: float
+    confidence: float
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,15 @@ def decode_centre_heatmap(output: np.ndarray, stride: int, threshold: float) -> 
     :param output: (4, h, w) logit, offset u and v in cells, log radius in pixels
     :param stride: pixels a cell; cell i covers pixels i * stride - 0.5 to (i + 1) * stride - 0.5
     """
-    heat = sigmoid(output[0]).astype(np.float32)
-    peaks = (heat >= threshold) & (heat == cv2.dilate(heat, np.ones((3, 3), np.uint8)))
+    confidence = sigmoid(output[0]).astype(np.float32)
+    peaks = (confidence >= threshold) & (confidence == cv2.dilate(confidence, np.ones((3, 3), np.uint8)))
     detections = []
     for row, column in np.argwhere(peaks):
         cell = np.array([column, row]) + output[1:3, row, column]
         radius_px = np.exp(np.clip(output[3, row, column], 0, 8))
-        detections.append(Detection(cell * stride + (stride - 1) / 2, float(radius_px), float(heat[row, column])))
-    return sorted(detections, key=lambda detection: -detection.heat)
+        detections.append(Detection(cell * stride + (stride - 1) / 2, float(radius_px),
+                                    float(confidence[row, column])))
+    return sorted(detections, key=lambda detection: -detection.confidence)
 
 
 def decode_object_coordinates(output: np.ndarray, size_px: int, centre_m: np.ndarray, half_extents_m: np.ndarray):

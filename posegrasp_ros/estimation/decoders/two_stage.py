@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from posegrasp_ros.estimation.decoders.crop import CropCamera
-from posegrasp_ros.estimation.decoders.initial_pose import Candidate, CoarsePose, SeenMap
+from posegrasp_ros.estimation.decoders.initial_pose import Candidate, InitialPose, VisibilityMask
 from posegrasp_ros.estimation.decoders.letterbox import Framing
 from posegrasp_ros.estimation.decoders.object_coordinates import (
     COORDINATE_CHANNELS,
@@ -34,7 +34,7 @@ CELLS_AN_ERROR = 64
 
 
 class TwoStageEstimator:
-    """See :class:`posegrasp_ros.estimation.decoders.initial_pose.CoarseEstimator`.
+    """See :class:`posegrasp_ros.estimation.decoders.initial_pose.InitialPoseEstimator`.
 
     The crop is what a camera turned to the object would see, so the second network always meets it in the middle
     and undistorted. Where the first pose says that the crop was off, a better one is read again.
@@ -56,10 +56,10 @@ class TwoStageEstimator:
 
     def find(self, image: np.ndarray, camera: Camera) -> list[Candidate]:
         """Places where the object may be, the likeliest first."""
-        def solve(detection: Detection, scale: float) -> Callable[[], CoarsePose | None]:
+        def solve(detection: Detection, scale: float) -> Callable[[], InitialPose | None]:
             return partial(self._pose_of, replace(detection, radius_px=scale * detection.radius_px), image, camera)
 
-        return [Candidate(detection.heat, solve(detection, 1.0),
+        return [Candidate(detection.confidence, solve(detection, 1.0),
                           tuple(solve(detection, scale) for scale in OTHER_SCALES))
                 for detection in self.detect(image)]
 
@@ -68,16 +68,16 @@ class TwoStageEstimator:
         framing = Framing.of('letterbox', image.shape[1::-1], self.detector.card.size)
         picture = framing.apply(image, shrink=cv2.INTER_AREA)
         heat_map = self.detector.run(self.detector.tensor(picture))
-        return [Detection(framing.to_image(found.centre), found.radius_px / framing.scale[0], found.heat)
+        return [Detection(framing.to_image(found.centre), found.radius_px / framing.scale[0], found.confidence)
                 for found in decode_centre_heatmap(heat_map, self._stride, self._threshold)]
 
-    def _pose_of(self, detection: Detection, image: np.ndarray, camera: Camera) -> CoarsePose | None:
+    def _pose_of(self, detection: Detection, image: np.ndarray, camera: Camera) -> InitialPose | None:
         if not np.isfinite(camera.rays(detection.centre[None])).all():
             return None  # beyond what the lens shows
         crop = CropCamera.of_detection(detection, camera, self._crop_size, self._margin)
-        return self._read(crop, detection.heat, image, camera)
+        return self._read(crop, detection.confidence, image, camera)
 
-    def pose_near(self, camera_from_object: np.ndarray, image: np.ndarray, camera: Camera) -> CoarsePose | None:
+    def pose_near(self, camera_from_object: np.ndarray, image: np.ndarray, camera: Camera) -> InitialPose | None:
         """The pose of an object that was there a moment ago."""
         return self._read(self._crop_around(camera_from_object), 1.0, image, camera)
 
@@ -85,7 +85,7 @@ class TwoStageEstimator:
         centre = camera_from_object[:3, :3] @ self._centre_m + camera_from_object[:3, 3]
         return CropCamera.around(centre, self._radius_m / np.linalg.norm(centre), self._crop_size, self._margin)
 
-    def _read(self, crop: CropCamera, heat: float, image: np.ndarray, camera: Camera) -> CoarsePose | None:
+    def _read(self, crop: CropCamera, confidence: float, image: np.ndarray, camera: Camera) -> InitialPose | None:
         for _ in range(MOST_PASSES):
             solution, seen = self._solve(crop, image, camera)
             if solution is None:
@@ -95,15 +95,16 @@ class TwoStageEstimator:
             before, crop = crop, self._crop_around(pose)
             if crop.shows_much_the_same(before):
                 break
-        return CoarsePose(pose, covariance, {
-            'heat': heat, 'inlier_share': solution.inlier_share,
+        return InitialPose(pose, covariance, {
+            'confidence': confidence, 'inlier_share': solution.inlier_share,
             'log_residual': float(np.log(solution.residual_px + 0.1))}, seen)
 
-    def _solve(self, crop: CropCamera, image: np.ndarray, camera: Camera) -> tuple[Solution | None, SeenMap]:
+    def _solve(self, crop: CropCamera, image: np.ndarray, camera: Camera) -> tuple[Solution | None,
+                                                                                   VisibilityMask]:
         outputs = self.network.run_all(self.network.tensor(crop.shoot(image, camera)))
         coordinates = next(iter(outputs.values()))[0]
         points, pixels, sigma = decode_object_coordinates(coordinates, crop.size_px, self._centre_m,
                                                           self._half_extents_m)
         view = View(self._centre_m, *decode_view(outputs['view'][0])) if 'view' in outputs else None
-        seen = SeenMap(sigmoid(coordinates[0]), crop)
+        seen = VisibilityMask(sigmoid(coordinates[0]), crop)
         return solve_pose(points, pixels, sigma, crop.matrix, view, CELLS_AN_ERROR), seen

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from posegrasp_ros.estimation.decoders.crop import CropCamera
-from posegrasp_ros.estimation.decoders.initial_pose import SeenMap
+from posegrasp_ros.estimation.decoders.initial_pose import VisibilityMask
 from posegrasp_ros.estimation.refinement.align import Aligned, Prior, align
 from posegrasp_ros.estimation.refinement.blurred_image import Picture
 from posegrasp_ros.estimation.refinement.colour_term import ColourTerm
@@ -122,7 +122,7 @@ class Refiner:
                                 tuple(np.hypot(level.colour_blur_px, 0.5) * pixel_m for level in LEVELS))
 
     def refine(self, image: np.ndarray, camera: Camera, camera_from_object: np.ndarray, covariance: np.ndarray,
-               depth_m: np.ndarray | None = None, seen: SeenMap | None = None) -> Alignment | None:
+               depth_m: np.ndarray | None = None, seen: VisibilityMask | None = None) -> Alignment | None:
         """The aligned pose, all in the camera's frame; None when it was lost on the way.
 
         :param image: (H, W, 3) uint8 blue green red

@@ -68,7 +68,7 @@ def evenly(shown: np.ndarray, most: int) -> np.ndarray:
 def likely_seen(points: np.ndarray, pose: np.ndarray, matrix: np.ndarray, seen: np.ndarray | None) -> np.ndarray:
     """(N,) how likely points (N, 3) are not hidden, at least :data:`LEAST_LIKELY`; 1 where nobody knows.
 
-    :param seen: (S, S) of the picture's pixels, see :class:`SeenMap`
+    :param seen: (S, S) of the picture's pixels, see :class:`VisibilityMask`
     """
     if seen is None:
         return np.ones(len(points))

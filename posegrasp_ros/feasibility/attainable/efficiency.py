@@ -20,7 +20,7 @@ from posegrasp_ros.feasibility.attainable.image_information import Imaging
 from posegrasp_ros.feasibility.attainable.view_sampling import View
 from posegrasp_ros.geometry.transforms import transform_points, vector_from_rotation
 from posegrasp_ros.metrics.stats.intervals import MIN_CLUSTERS, Interval
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.simulation.object_renderer import ObjectRenderer
 from posegrasp_ros.simulation.scene import SceneSpec, sample_scene
 from posegrasp_ros.simulation.world import Frame, World
@@ -93,7 +93,7 @@ def measure_efficiency(card: ModelCard, scenes: int = SCENES, seed: int = 0,
     """Estimate fresh simulated scenes, and compare with the bound at each scene's own noise and blur.
 
     :param progress: called once a scene
-    :raises BadInput: when too few answers are right for an interval
+    :raises InvalidInputError: when too few answers are right for an interval
     """
     estimator, rng, found = create_estimator('onnx', card), np.random.default_rng(seed), []
     with ObjectRenderer(card.mesh) as renderer:
@@ -103,7 +103,8 @@ def measure_efficiency(card: ModelCard, scenes: int = SCENES, seed: int = 0,
                 progress()
     right = [each for each in found if each is not None]
     if len(right) < MIN_CLUSTERS:
-        raise BadInput(f'{card.folder}: expected at least {MIN_CLUSTERS} right poses of {scenes} simulated '
+        raise InvalidInputError(
+            f'{card.folder}: expected at least {MIN_CLUSTERS} right poses of {scenes} simulated '
                        f'scenes, got {len(right)}')
     errors, bounds = (np.array(parts) for parts in zip(*right))
     return Efficiency(compare(errors, bounds), scenes, len(right))

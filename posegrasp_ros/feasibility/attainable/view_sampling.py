@@ -10,7 +10,7 @@ import numpy as np
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import invert, rotate_covariance, transform_points
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.simulation.placement import sample_resting_pose
 from posegrasp_ros.simulation.scene import DISTANCES_M, ELEVATIONS_DEG, sample_camera_pose
 
@@ -18,7 +18,7 @@ from posegrasp_ros.simulation.scene import DISTANCES_M, ELEVATIONS_DEG, sample_c
 MOST_TRIES, LEAST_DEPTH_M = 50, 0.02
 
 
-class SightError(BadInput):
+class SightError(InvalidInputError):
     """A camera that can hardly see the whole object."""
 
 

@@ -83,18 +83,18 @@ def fit_curves(tolerance: Tolerance, trials: Sequence[GraspTrial], draws: int = 
     means = np.array([PRIOR_CEILING_LOGIT, PRIOR_LOG_MIDPOINT, PRIOR_LOG_STEEPNESS, *PRIOR_LOG_SCALES])
     spreads = np.array([PRIOR_CEILING_SD, PRIOR_MIDPOINT_SD, PRIOR_STEEPNESS_SD, *np.full(6, PRIOR_SCALE_SD)])
 
-    def foretold(parameters: np.ndarray) -> np.ndarray:
+    def predicted(parameters: np.ndarray) -> np.ndarray:
         return BY_CHANCE + (1 - BY_CHANCE) * _curve(parameters).success(tolerance, grasps, deltas)
 
     def surprise(parameters: np.ndarray) -> float:
         """Negative logarithm of the posterior density, but for a constant."""
-        chances = foretold(parameters)
+        chances = predicted(parameters)
         unlikely = -np.log(np.where(lifted, chances, 1.0 - chances)).sum()
         return float(unlikely + 0.5 * (((parameters - means) / spreads) ** 2).sum())
 
     best = minimize(surprise, means, method='L-BFGS-B').x
-    chances, steps = foretold(best), STEP * np.eye(len(best))
-    slopes = np.array([foretold(best + step) - foretold(best - step) for step in steps]).T / (2 * STEP)
+    chances, steps = predicted(best), STEP * np.eye(len(best))
+    slopes = np.array([predicted(best + step) - predicted(best - step) for step in steps]).T / (2 * STEP)
     information = np.diag(spreads**-2.0) + (slopes.T / (chances * (1 - chances))) @ slopes
     drawn = np.random.default_rng(seed).multivariate_normal(best, np.linalg.inv(information), draws)
     return tuple(_curve(parameters) for parameters in (best, *drawn))

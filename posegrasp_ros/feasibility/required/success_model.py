@@ -19,7 +19,7 @@ from posegrasp_ros.grasping.planning.planning_scene import Scene
 ON_THE_TABLE = Scene(support_height_m=0.0)
 # Poses that the planner is told of each true one, disturbances that each of its plans has to bear, and how many
 # sets of told poses there are.
-TOLD_POSES, DISTURBANCES, BLOCKS = 4, 128, 128
+GIVEN_POSES, DISTURBANCES, BLOCKS = 4, 128, 128
 # Of an error's six numbers those that change the object's height and tilt, and those that leave it level.
 TIPPING, LEVEL = np.array([2, 3, 4]), np.array([0, 1, 5])
 # Nothing is known of a pose that is less sure, and no figure gets out of hand.
@@ -54,11 +54,11 @@ class SuccessModel:
     def success(self, base_from_object: np.ndarray, covariance: np.ndarray, scene: Scene = ON_THE_TABLE) -> float:
         """Probability of lifting the object from where it lies.
 
-        What the planner is told varies with the error, and its plan with what it is told: but for obstacles only
+        What the planner is told varies with the error, and its plan with what it is given: but for obstacles only
         with height and tilt, so each of a few told poses stands for all errors in which these two are the same.
 
         :param base_from_object: (4, 4) where it really is
-        :param covariance: (6, 6) of the pose that the planner is told, base frame; zeros for a perfect one
+        :param covariance: (6, 6) of the pose that the planner is given, base frame; zeros for a perfect one
         """
         return float(self._successes(self.curves[:1], base_from_object, covariance, scene)[0])
 
@@ -72,22 +72,22 @@ class SuccessModel:
         covariance = bounded(covariance)
         factor = _factor(self.planner.symmetry.without_spin(covariance, base_from_object))
         planner, chances = patient(self.planner), []
-        for told_unit in _told_units(base_from_object) if factor.any() else np.zeros((1, 6)):
+        for given_unit in _given_units(base_from_object) if factor.any() else np.zeros((1, 6)):
             units = _level_units().copy()
-            units[:, TIPPING] = told_unit[TIPPING]
-            told = perturb(base_from_object, -factor @ told_unit)
-            chances.append(_chances(curves, planner, told, covariance, units @ factor.T, scene))
+            units[:, TIPPING] = given_unit[TIPPING]
+            given = perturb(base_from_object, -factor @ given_unit)
+            chances.append(_chances(curves, planner, given, covariance, units @ factor.T, scene))
         return np.mean(chances, axis=0)
 
 
-def _chances(curves: Sequence[SuccessCurve], planner: GraspPlanner, told: np.ndarray, covariance: np.ndarray,
+def _chances(curves: Sequence[SuccessCurve], planner: GraspPlanner, given: np.ndarray, covariance: np.ndarray,
              deltas: np.ndarray, scene: Scene) -> np.ndarray:
     """(C,) mean success by each curve of the plan for one told pose over disturbances (N, 6) of it, base frame."""
-    plan = planner.plan(told, covariance, scene)
+    plan = planner.plan(given, covariance, scene)
     if not plan.grasps:
         return np.zeros(len(curves))
     grasps = np.full(len(deltas), grasp_number(planner, plan.grasps[0].name))
-    in_tcp = tcp_deltas(told, plan.grasps[0].base_from_tcp, deltas)
+    in_tcp = tcp_deltas(given, plan.grasps[0].base_from_tcp, deltas)
     return np.array([curve.success(planner.tolerance, grasps, in_tcp).mean() for curve in curves])
 
 
@@ -169,16 +169,16 @@ def unit_normals(count: int, seed: int) -> np.ndarray:
     return norm.ppf(points[:count].clip(1e-6, 1 - 1e-6))
 
 
-def _told_units(base_from_object: np.ndarray) -> np.ndarray:
-    """(TOLD_POSES, 6) standard normal numbers: others for other poses, for these are averaged over as well."""
+def _given_units(base_from_object: np.ndarray) -> np.ndarray:
+    """(GIVEN_POSES, 6) standard normal numbers: others for other poses, for these are averaged over as well."""
     block = int(1e6 * np.abs(base_from_object).sum()) % BLOCKS
-    return _told_blocks()[block]
+    return _given_blocks()[block]
 
 
 @lru_cache(maxsize=1)
-def _told_blocks() -> np.ndarray:
-    """(BLOCKS, TOLD_POSES, 6) standard normal numbers, always the same."""
-    return unit_normals(BLOCKS * TOLD_POSES, seed=1).reshape(BLOCKS, TOLD_POSES, 6)
+def _given_blocks() -> np.ndarray:
+    """(BLOCKS, GIVEN_POSES, 6) standard normal numbers, always the same."""
+    return unit_normals(BLOCKS * GIVEN_POSES, seed=1).reshape(BLOCKS, GIVEN_POSES, 6)
 
 
 @lru_cache(maxsize=1)

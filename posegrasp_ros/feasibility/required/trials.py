@@ -1,4 +1,4 @@
-"""Simulated picks of an object that is not quite where the planner was told."""
+"""Simulated picks of an object that is not quite where the planner believes it is."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ BASE, OBJECT, GRIPPER = 'base', 'object', 'gripper'
 
 @dataclass(frozen=True, eq=False)
 class Disturbance:
-    """How far the true pose is from the told one.
+    """How far the true pose is from the given one.
 
-    :param delta: (6,) shift, then turn, metres and radians; of the true pose as seen from the told one
+    :param delta: (6,) shift, then turn, metres and radians; of the true pose as seen from the given one
     :param axes: along and about the axes of the ``base`` or the ``object`` frame through the object's origin, or
         of the ``gripper``: the TCP frame of the grasp that would be best without an error
-    :param covariance: (6, 6) that the planner is told, base frame; None for none
+    :param covariance: (6, 6) that the planner is given, base frame; None for none
     """
 
     delta: np.ndarray
@@ -64,15 +64,15 @@ class TrialScenes:
         with World(self.item.mesh, self.gripper, scene, IMAGE_SIZE, self.item.convex_parts) as world:
             truth, around = world.object_pose(), Scene(support_height_m=0.0, boxes=world.obstacles())
             delta, named = self._in_base(planner, truth, around, disturbance)
-            told = perturb(truth, -delta)
-            grasps = planner.plan(told, disturbance.covariance, around).grasps
+            given = perturb(truth, -delta)
+            grasps = planner.plan(given, disturbance.covariance, around).grasps
             if not grasps:
                 return GraspTrial(None, delta, False)
             # What is asked of one grasp's axis is to be answered by that grasp, as long as it can be tried.
             best = next((grasp for grasp in grasps if grasp.name == named), grasps[0])
             outcome = world.pick(best.approach, best.opening_m, best.force_n)
-        seen_from_told = invert(told) @ planner.symmetry.nearest(truth, told)
-        in_tcp = tcp_delta(seen_from_told, invert(told) @ best.base_from_tcp)
+        given_from_true = invert(given) @ planner.symmetry.nearest(truth, given)
+        in_tcp = tcp_delta(given_from_true, invert(given) @ best.base_from_tcp)
         return GraspTrial(grasp_number(planner, best.name), in_tcp, outcome.ok)
 
     def _in_base(self, planner: GraspPlanner, truth: np.ndarray, around: Scene,

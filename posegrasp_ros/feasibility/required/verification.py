@@ -98,7 +98,7 @@ def _scales(required: RequiredAccuracy) -> list[float]:
 
 
 def _disturbance(unit: np.ndarray, variances: np.ndarray, scene: RestingScene) -> Disturbance:
-    """Six standard normal numbers as an error of these variances (6,), which the planner is told.
+    """Six standard normal numbers as an error of these variances (6,), which the planner is given.
 
     In the object's axes, for they decide what an error does: so quasi-random numbers are evenly spread over what
     matters, and the measured success scatters less. An error alike along all axes is the same in all frames.

@@ -28,13 +28,13 @@ class Placed:
 
     :param base_from_tcp: (G, 4, 4)
     :param verdicts: (G,) index of the reason for which it falls, or ``PASSED``
-    :param outlooks: (G,) in [0, 1] how good it is where the object is just where it was said to be
+    :param expectations: (G,) in [0, 1] how good it is where the object is just where it was said to be
     :param copies: (G,) number of the symmetry that gives it that place
     """
 
     base_from_tcp: np.ndarray
     verdicts: np.ndarray
-    outlooks: np.ndarray
+    expectations: np.ndarray
     copies: np.ndarray
 
 
@@ -75,39 +75,40 @@ class Candidates:
 
         :param errors: (6, 6) covariance of the object's pose, base frame
         """
-        verdicts, outlooks = self._screen(base_from_object, scene)
-        preferences = outlooks.round(3)
+        verdicts, expectations = self._screen(base_from_object, scene)
+        preferences = expectations.round(3)
         if self.places > 1:
             passed = np.flatnonzero(verdicts == PASSED)
-            preferences[passed] = (outlooks[passed] * self._side_fits(passed, base_from_object, errors)).round(3)
+            preferences[passed] = (expectations[passed] * self._side_fits(passed, base_from_object,
+                                                                          errors)).round(3)
         chosen = self._best_places(verdicts, preferences)
         if scene.has_obstacles:
             self._try_against_obstacles(base_from_object, verdicts, preferences, chosen, scene)
-        return Placed(base_from_object @ self._object_from_tcp[chosen], verdicts[chosen], outlooks[chosen],
+        return Placed(base_from_object @ self._object_from_tcp[chosen], verdicts[chosen], expectations[chosen],
                       chosen % self.places)
 
     def _screen(self, base_from_object: np.ndarray, scene: Scene) -> tuple[np.ndarray, np.ndarray]:
-        """Verdicts (N,) of what costs little to tell, and outlooks (N,).
+        """Verdicts (N,) of what costs little to tell, and expectations (N,).
 
         The outlook is the grasp's confidence, times a preference for coming from above, times how surely the
         gripper clears the support plane. The way in is a translation, so its lowest point is at one of its ends.
         """
         vertical = (scene.up @ base_from_object[:3]) @ self._side_by_side
         up_in_tcp, heights_m = vertical.reshape(-1, 4)[:, :3].T.copy(), vertical[3::4]
-        outlooks = self._confidences * (0.5 + 0.5 * (-up_in_tcp[2]).clip(0.0, 1.0))
-        verdicts = np.full(len(outlooks), PASSED)
+        expectations = self._confidences * (0.5 + 0.5 * (-up_in_tcp[2]).clip(0.0, 1.0))
+        verdicts = np.full(len(expectations), PASSED)
         is_from_above = up_in_tcp[2] <= -np.cos(self._options.max_approach_angle_rad) + 1e-9
         verdicts[~is_from_above] = VERDICTS['unreachable']
         if scene.support_height_m is not None:
             lowest = self._boxes.lowest(up_in_tcp.reshape(3, self._count, self.places))
             clearances_m = heights_m + lowest.ravel() - scene.support_height_m
             on_the_way_m = clearances_m - self._options.pre_grasp_distance_m * up_in_tcp[2].clip(0.0)
-            outlooks *= ndtr(clearances_m / SUPPORT_ERROR_M)
+            expectations *= ndtr(clearances_m / SUPPORT_ERROR_M)
             least_m = self._options.min_clearance_m - 1e-9  # rounding must not decide on what is right there
             verdicts[~(on_the_way_m >= least_m)] = VERDICTS['approach_blocked']
             verdicts[~(clearances_m >= least_m)] = VERDICTS['below_support']
         verdicts[self._too_wide] = VERDICTS['too_wide']
-        return verdicts, outlooks
+        return verdicts, expectations
 
     def _side_fits(self, candidates: np.ndarray, base_from_object: np.ndarray, errors: np.ndarray) -> np.ndarray:
         """How surely the pads pass on either side of the object, as far as its position alone tells.

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from posegrasp_ros.grasping.grasp_set import Grasp
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.errors import InvalidInputError
 
 # Why a candidate falls, in the order of the checks: each counts under the first that it fails.
 REASONS = ('too_wide', 'below_support', 'approach_blocked', 'collides', 'unreachable', 'pose_too_uncertain')
@@ -17,7 +17,7 @@ REASONS = ('too_wide', 'below_support', 'approach_blocked', 'collides', 'unreach
 VERDICTS, PASSED = {reason: index for index, reason in enumerate(REASONS)}, len(REASONS)
 
 
-class PlanningError(BadInput):
+class PlanningError(InvalidInputError):
     """A pose, covariance or option that no plan can start from."""
 
 
@@ -81,7 +81,7 @@ class PlannedGrasp(NamedTuple):
 
 
 class DiscardedGrasp(NamedTuple):
-    """A grasp that fell, in the best of its places.
+    """A rejected grasp, in the best of its places.
 
     :param base_from_tcp: (4, 4), metres
     :param reason: one of :data:`REASONS`
@@ -121,16 +121,16 @@ class Plan:
     :param grasps: best first; empty when none is feasible
     :param reason: why there is none: ``pose_too_uncertain`` when any fell for that alone, else what most fell for;
         empty when there is one
-    :param fell: how many candidates fell, by reason
+    :param rejected: how many candidates were rejected, by reason
     :param numbers: named figures for the stage report
-    :param discarded: those that fell
+    :param discarded: the rejected ones
     :param weakest_direction: the uncertainty that costs the best grasp most, see
         :data:`posegrasp_ros.grasping.robustness.tolerance.DIRECTIONS`; empty when nothing got that far
     """
 
     grasps: list[PlannedGrasp]
     reason: str
-    fell: dict[str, int]
+    rejected: dict[str, int]
     numbers: dict[str, float] = field(default_factory=dict)
     discarded: Sequence[DiscardedGrasp] = ()
     weakest_direction: str = ''

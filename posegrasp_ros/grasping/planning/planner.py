@@ -1,4 +1,4 @@
-"""GraspPlanner: an object's pose, its grasp set and the scene in; ranked grasps out, and why the others fell."""
+"""GraspPlanner: object pose, grasp set and scene in; ranked grasps out, with the reason for each rejected one."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class GraspPlanner:
         errors = self.symmetry.without_spin(checked_covariance(covariance) if known else typical, pose)
         placed = self._candidates.place(pose, errors if self.options.use_covariance else typical, scene)
         probabilities, weakest = self._probabilities(pose, placed, errors)
-        scores = placed.outlooks**self.options.quality_weight
+        scores = placed.expectations**self.options.quality_weight
         if self.options.use_covariance:
             scores = scores * probabilities
         if self.options.use_covariance and known:
@@ -90,15 +90,15 @@ class GraspPlanner:
         approaches = self._approaches(placed.base_from_tcp, scene.up)
         ranked = self._within_reach(ranked, approaches, placed.verdicts)
         grasps = [self._planned(grasp, approaches[grasp], scores[grasp], probabilities[grasp]) for grasp in ranked]
-        fell = {reason: int((placed.verdicts == verdict).sum()) for reason, verdict in VERDICTS.items()}
+        rejected = {reason: int((placed.verdicts == verdict).sum()) for reason, verdict in VERDICTS.items()}
         numbers = {'candidates': float(len(self.grasps)), 'feasible': float(len(grasps)),
-                   **{f'fell_{reason}': float(count) for reason, count in fell.items()}}
+                   **{f'rejected_{reason}': float(count) for reason, count in rejected.items()}}
         if grasps:
             numbers['success_probability'] = grasps[0].success_probability
             numbers['symmetry_copy'] = float(placed.copies[ranked[0]])
         numbers['plan_ms'] = 1000.0 * (time.perf_counter() - start)
         discarded = DiscardedGrasps(self.grasps, placed.base_from_tcp, placed.verdicts)
-        return Plan(grasps, '' if grasps else _reason_for_none(fell), fell, numbers, discarded, weakest)
+        return Plan(grasps, '' if grasps else _reason_for_none(rejected), rejected, numbers, discarded, weakest)
 
     def _typical_errors(self) -> np.ndarray:
         """(6, 6) covariance of an object's pose when nothing is known about it."""
@@ -106,7 +106,7 @@ class GraspPlanner:
         return np.diag(np.repeat((options.typical_pose_error_m**2, options.typical_turn_error_rad**2), 3))
 
     def _probabilities(self, pose: np.ndarray, placed: Placed, errors: np.ndarray) -> tuple[np.ndarray, str]:
-        """(G,) probability of success, zero for what fell, and the direction that costs the likeliest most."""
+        """(G,) probability of success, 0 where rejected, and the direction that costs the likeliest most."""
         probabilities = np.zeros(len(placed.verdicts))
         alive = np.flatnonzero(placed.verdicts == PASSED)
         if not len(alive):
@@ -116,7 +116,7 @@ class GraspPlanner:
         probabilities[alive] = self.tolerance.probability_inside(in_tcp, alive, FEW_RAYS)
         # Only what may be carried out is worth the time of a close look; it may put others in front.
         is_close = np.zeros(len(alive), dtype=bool)
-        preferences = placed.outlooks[alive]**self.options.quality_weight
+        preferences = placed.expectations[alive]**self.options.quality_weight
         for _ in range(MOST_CLOSE_LOOKS):
             best = np.argsort(-preferences * probabilities[alive], kind='stable')[:LOOKED_AT_CLOSELY]
             new = best[~is_close[best]]
@@ -160,9 +160,9 @@ class GraspPlanner:
                             float(probability), self._tolerance_along[grasp], kind.width_m)
 
 
-def _reason_for_none(fell: dict[str, int]) -> str:
+def _reason_for_none(rejected: dict[str, int]) -> str:
     """Why there is no grasp: for the pose's uncertainty alone when any fell for that, else what most fell for."""
-    if fell['pose_too_uncertain']:
+    if rejected['pose_too_uncertain']:
         return 'pose_too_uncertain'
-    reason = max(fell, key=fell.get)
-    return reason if fell[reason] else 'no_feasible_grasp'
+    reason = max(rejected, key=rejected.get)
+    return reason if rejected[reason] else 'no_feasible_grasp'

@@ -9,10 +9,10 @@ from functools import cached_property
 import numpy as np
 
 from posegrasp_ros.geometry.mesh import Mesh
-from posegrasp_ros.runtime.errors import BadInput
+from posegrasp_ros.runtime.errors import InvalidInputError
 
 
-class SceneError(BadInput):
+class SceneError(InvalidInputError):
     """An obstacle or a support that cannot be."""
 
 

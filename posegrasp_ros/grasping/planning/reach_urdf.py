@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from posegrasp_ros.runtime.errors import BadInput, quoted
+from posegrasp_ros.runtime.errors import InvalidInputError, quoted
 
 # Starting postures of the search at the grasp; its neighbours start from its solution.
 STARTS = 6
@@ -16,7 +16,7 @@ DAMPING = 1e-4
 STEP_RAD = 0.5  # the largest change of a joint in one iteration: the linearisation holds no further
 
 
-class ReachError(BadInput):
+class ReachError(InvalidInputError):
     """An arm that cannot be asked."""
 
 

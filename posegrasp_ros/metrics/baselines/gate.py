@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from posegrasp_ros.metrics import formatting
-from posegrasp_ros.metrics.baselines.ledger import Entry, Ledger
+from posegrasp_ros.metrics.baselines.baselines import Baselines, Entry
 from posegrasp_ros.metrics.baselines.verdicts import judge
 from posegrasp_ros.metrics.stats.intervals import is_beyond
 
@@ -18,7 +18,7 @@ _BOUNDS = {'lower_is_better': 'at most', 'higher_is_better': 'at least', 'on_tar
 
 
 class GateResult(NamedTuple):
-    """One entry of the ledger and what a run says of it.
+    """One entry of the baselines file and what a run says of it.
 
     :param held: of a requirement, whether the metric was measured and its value is as required; of a previous
         run, whether it was measured and is not surely worse
@@ -30,7 +30,7 @@ class GateResult(NamedTuple):
     text: str
 
 
-def check_gate(metrics: dict[str, dict], ledger: Ledger) -> list[GateResult]:
+def check_gate(metrics: dict[str, dict], baselines: Baselines) -> list[GateResult]:
     """Every requirement and every previous run that a replayed recording can be held to.
 
     An interval that reaches over the requirement (inconclusive) is no excuse for a value on its wrong side, and a
@@ -40,11 +40,11 @@ def check_gate(metrics: dict[str, dict], ledger: Ledger) -> list[GateResult]:
 
     :param metrics: of a summary
     """
-    asked = [name for name in ledger.metrics if name not in WHERE_MEASURED or metrics[name]['n']]
+    asked = [name for name in baselines.metrics if name not in WHERE_MEASURED or metrics[name]['n']]
     if metrics['false_poses']['n']:
         asked = ['false_poses']
-    return [_check(name, metrics[name], ledger.metrics[name].direction, entry)
-            for name in asked for entry in ledger.metrics[name].entries
+    return [_check(name, metrics[name], baselines.metrics[name].direction, entry)
+            for name in asked for entry in baselines.metrics[name].entries
             if entry.kind == 'requirement' or (entry.kind == 'previous' and entry.fair)]
 
 

@@ -1,27 +1,28 @@
-"""Verdicts: every measured metric against every entry of the ledger."""
+"""Verdicts: every measured metric against every entry of the baselines file."""
 
 from __future__ import annotations
 
 import math
 
-from posegrasp_ros.metrics.baselines.ledger import Entry, Ledger
+from posegrasp_ros.metrics.baselines.baselines import Baselines, Entry
 from posegrasp_ros.metrics.stats.intervals import Interval, more_clusters_to_decide, verdict
 
 
-def compare(metrics: dict[str, dict], ledger: Ledger | None) -> list[dict]:
-    """Every measured metric against every entry of the ledger.
+def compare(metrics: dict[str, dict], baselines: Baselines | None) -> list[dict]:
+    """Every measured metric against every entry of the baselines file.
 
     :param metrics: of a summary
     :return: a :func:`verdict_item` each; ``decided_after`` says how many more blocks of time, or attempts, would
         decide what is inconclusive
     """
     items = []
-    for name, baselines in (ledger.metrics if ledger else {}).items():
+    for name, metric_baselines in (baselines.metrics if baselines else {}).items():
         metric = metrics[name]
-        for entry in baselines.entries if metric['n'] else ():
-            judged = judge(metric, baselines.direction, entry)
-            more = _decided_after(metric, baselines.direction, entry)
-            items.append({**verdict_item(name, metric, baselines.direction, entry, judged), 'decided_after': more})
+        for entry in metric_baselines.entries if metric['n'] else ():
+            judged = judge(metric, metric_baselines.direction, entry)
+            more = _decided_after(metric, metric_baselines.direction, entry)
+            items.append({**verdict_item(name, metric, metric_baselines.direction, entry, judged),
+                          'decided_after': more})
     return items
 
 

@@ -28,7 +28,7 @@ def _goal(headline: dict, need: dict | None, block_s: float) -> str:
     value, interval = formatting.quantity(headline['value'], '1'), formatting.interval(headline['interval'], '1')
     text = f'{name} is {value} {interval}'
     if need is None:
-        return f'{text}; the ledger states no requirement for it.'
+        return f'{text}; the baselines file states no requirement for it.'
     bound = 'at most' if need['direction'] == 'lower_is_better' else 'at least'
     text = f'{text}, {bound} {formatting.quantity(need["reference"], need["unit"])} is needed: '
     if need['verdict'] != 'inconclusive':

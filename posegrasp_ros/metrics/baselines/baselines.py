@@ -1,4 +1,4 @@
-"""The ledger, baselines.yaml: what each metric is compared with, where that is from, and whether it is fair."""
+"""baselines.yaml: what each metric is compared with, the source, and whether the comparison is fair."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from posegrasp_ros.metrics.stats.intervals import DIRECTIONS, Interval
 from posegrasp_ros.runtime.data_files import read_yaml
-from posegrasp_ros.runtime.errors import BadInput, quoted
+from posegrasp_ros.runtime.errors import InvalidInputError, quoted
 from posegrasp_ros.runtime.resources import resource_path
 
 FORMAT = 'posegrasp.baselines/1'
@@ -35,7 +35,7 @@ METRIC_UNITS = {
     'image_to_pose_p50': 'ms',
     'image_to_grasp_p50': 'ms',
 }
-# What the ledger may be written in -> factor to the package's unit.
+# What the baselines file may be written in -> factor to the package's unit.
 UNIT_FACTORS = {
     'm': {'m': 1.0, 'mm': 1e-3, 'cm': 1e-2},
     'rad': {'rad': 1.0, 'deg': math.pi / 180},
@@ -45,8 +45,8 @@ UNIT_FACTORS = {
 }
 
 
-class BaselineError(BadInput):
-    """A ledger that cannot be used."""
+class BaselineError(InvalidInputError):
+    """A baselines file that cannot be used."""
 
 
 @dataclass(frozen=True)
@@ -80,38 +80,39 @@ class MetricBaselines:
 
 
 @dataclass(frozen=True)
-class Ledger:
+class Baselines:
     """All metrics' baselines."""
 
     metrics: dict[str, MetricBaselines]
 
-    def with_entry(self, metric: str, entry: Entry) -> Ledger:
-        """A ledger with one more entry, which replaces an older one of the same name and kind."""
+    def with_entry(self, metric: str, entry: Entry) -> Baselines:
+        """A baselines file with one more entry, which replaces an older one of the same name and kind."""
         known = self.metrics[metric]
         kept = tuple(e for e in known.entries if (e.name, e.kind) != (entry.name, entry.kind))
-        return Ledger({**self.metrics, metric: replace(known, entries=kept + (entry,))})
+        return Baselines({**self.metrics, metric: replace(known, entries=kept + (entry,))})
 
-    def with_requirement(self, metric: str, value: float) -> Ledger:
-        """A ledger with one value, in the unit of :data:`METRIC_UNITS`, in place of a metric's requirements."""
+    def with_requirement(self, metric: str, value: float) -> Baselines:
+        """A baselines file with one value, in the unit of :data:`METRIC_UNITS`, in place of a metric's
+        requirements."""
         known = self.metrics[metric]
         tolerance = next((e.tolerance for e in known.entries if e.kind == 'requirement'), 0.0)
         asked = Entry('asked of this run', 'requirement', value, 'option of the command',
                       datetime.date.today().isoformat(), tolerance=tolerance)
         others = tuple(e for e in known.entries if e.kind != 'requirement')
-        return Ledger({**self.metrics, metric: replace(known, entries=(asked,) + others)})
+        return Baselines({**self.metrics, metric: replace(known, entries=(asked,) + others)})
 
 
-def load_ledger(path: str | Path | None = None) -> Ledger:
-    """Read and check a ledger. A metric of ours that it does not name has no entries.
+def load_baselines(path: str | Path | None = None) -> Baselines:
+    """Read and check a baselines file. A metric of ours that it does not name has no entries.
 
     :param path: None for the one that comes with the package
     :raises BaselineError: naming the file, the field, what was found and what was expected
     """
     shipped = _read(resource_path('config/baselines.yaml'))
     if path is None:
-        return Ledger(shipped)
+        return Baselines(shipped)
     unnamed = {name: replace(baselines, entries=()) for name, baselines in shipped.items()}
-    return Ledger({**unnamed, **_read(Path(path))})
+    return Baselines({**unnamed, **_read(Path(path))})
 
 
 def _read(path: Path) -> dict[str, MetricBaselines]:

@@ -1,4 +1,4 @@
-"""Adding to the ledger what a run measured, or what a task was found to need."""
+"""Adding to the baselines file what a run measured, or what a task was found to need."""
 
 from __future__ import annotations
 
@@ -7,8 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from posegrasp_ros.metrics.baselines.ledger import METRIC_UNITS, UNIT_FACTORS, BaselineError, Entry, load_ledger
-from posegrasp_ros.metrics.baselines.ledger_text import LedgerText
+from posegrasp_ros.metrics.baselines.baselines import (
+    METRIC_UNITS,
+    UNIT_FACTORS,
+    BaselineError,
+    Entry,
+    load_baselines,
+)
+from posegrasp_ros.metrics.baselines.baselines_text import BaselinesText
 from posegrasp_ros.metrics.stats.intervals import Interval
 from posegrasp_ros.runtime.atomic_file import write_whole
 from posegrasp_ros.runtime.file_lock import locked
@@ -18,7 +24,7 @@ KIND = 'previous'
 # So many figures of a measured value are kept.
 FIGURES = 6
 ROUNDING = 1e-5
-# To change a ledger takes a fraction of a second; ten processes take their turns.
+# To change a baselines file takes a fraction of a second; ten processes take their turns.
 WAIT_S = 30.0
 
 
@@ -26,13 +32,14 @@ def add_run(path: str | Path, summary: dict, run: str, name: str = 'previous run
             metrics: Iterable[str] | None = None) -> list[str]:
     """Record what a run measured as entries of kind ``previous``, which replace older ones of the same name.
 
-    A ledger that does not exist begins as a copy of the one that comes with the package.
+    A baselines file that does not exist begins as a copy of the one that comes with the package.
 
     :param summary: of the run
     :param run: what to call the run in the entries' source
     :param metrics: which to record; None for all that were measured
     :return: the metrics that were recorded
-    :raises BaselineError: when the ledger cannot be used, or the run did not measure what is to be recorded
+    :raises BaselineError: when the baselines file cannot be used, or the run did not measure what is to be
+        recorded
     """
     metrics = _chosen(summary, run, metrics)
     add_entries(path, {metric: _entry(summary, metric, run, name) for metric in metrics})
@@ -42,7 +49,7 @@ def add_run(path: str | Path, summary: dict, run: str, name: str = 'previous run
 def add_entries(path: str | Path, entries: Mapping[str, Entry]) -> None:
     """Write one entry for each metric, which replaces an older one of its kind and name.
 
-    :raises BaselineError: when the ledger cannot be used
+    :raises BaselineError: when the baselines file cannot be used
     """
     with _alone(Path(path)):
         _replace(Path(path), _with_entries(_text_of(path), entries))
@@ -51,18 +58,18 @@ def add_entries(path: str | Path, entries: Mapping[str, Entry]) -> None:
 def replace_entries(path: str | Path, entries: Mapping[str, Entry], kind: str, name: str) -> None:
     """The same, and take out those of this kind and name that other metrics have.
 
-    :raises BaselineError: when the ledger cannot be used
+    :raises BaselineError: when the baselines file cannot be used
     """
     with _alone(Path(path)):
         text = _text_of(path)
-        for metric in set(LedgerText(text).metrics) - set(entries):
-            text = LedgerText(text).without_entry(metric, kind, name)
+        for metric in set(BaselinesText(text).metrics) - set(entries):
+            text = BaselinesText(text).without_entry(metric, kind, name)
         _replace(Path(path), _with_entries(text, entries))
 
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Within this no other process changes the ledger."""
+    """Within this no other process changes the baselines file."""
     with locked(path, WAIT_S) as held:
         if not held:
             raise BaselineError(f'{path}: another process has been changing it for {WAIT_S:g} s: try again')
@@ -71,17 +78,19 @@ def _alone(path: Path) -> Iterator[None]:
 
 def _with_entries(text: str, entries: Mapping[str, Entry]) -> str:
     for metric, entry in entries.items():
-        ledger = LedgerText(text)
-        if metric not in ledger.metrics:
-            ledger = LedgerText(ledger.with_metric(_block(metric)))
-        text = ledger.with_entry(metric, _stated(entry, UNIT_FACTORS[METRIC_UNITS[metric]][ledger.unit(metric)]))
+        baselines = BaselinesText(text)
+        if metric not in baselines.metrics:
+            baselines = BaselinesText(baselines.with_metric(_block(metric)))
+        text = baselines.with_entry(metric,
+                                    _stated(entry, UNIT_FACTORS[METRIC_UNITS[metric]][baselines.unit(metric)]))
     return text
 
 
 def _text_of(path: str | Path) -> str:
-    """The ledger's text; of one that does not exist, that of the ledger that comes with the package."""
+    """The baselines file's text; of one that does not exist, that of the baselines file that comes with the
+    package."""
     source = Path(path) if Path(path).exists() else resource_path('config/baselines.yaml')
-    load_ledger(source)
+    load_baselines(source)
     return source.read_text(encoding='utf-8')
 
 
@@ -90,7 +99,7 @@ def _chosen(summary: dict, run: str, metrics: Iterable[str] | None) -> list[str]
 
     A metric with a target is none to be better or worse in than an earlier run: it is left out.
     """
-    known = load_ledger().metrics
+    known = load_baselines().metrics
     measured = [name for name in METRIC_UNITS if summary['metrics'].get(name, {}).get('n')
                 and known[name].direction != 'on_target']
     chosen = measured if metrics is None else list(metrics)
@@ -104,8 +113,8 @@ def _chosen(summary: dict, run: str, metrics: Iterable[str] | None) -> list[str]
 
 
 def _block(metric: str) -> list[str]:
-    """Lines of a metric without entries, for an older ledger that does not name it."""
-    direction = load_ledger().metrics[metric].direction
+    """Lines of a metric without entries, for an older baselines file that does not name it."""
+    direction = load_baselines().metrics[metric].direction
     return [f'{metric}:', f'  unit: "{METRIC_UNITS[metric]}"', f'  direction: {direction}', '  entries: []']
 
 
@@ -118,7 +127,7 @@ def _entry(summary: dict, metric: str, run: str, name: str) -> Entry:
 
 
 def _stated(entry: Entry, factor: float) -> dict[str, object]:
-    """An entry as a ledger states it, in a unit so many times that of :data:`METRIC_UNITS`."""
+    """An entry as a baselines file states it, in a unit so many times that of :data:`METRIC_UNITS`."""
     def rounded(value: float) -> float:
         return float(f'{value / factor:.{FIGURES}g}')
 
@@ -143,5 +152,5 @@ def _source(summary: dict, run: str, count: int) -> str:
 
 
 def _replace(path: Path, text: str) -> None:
-    """It is never half a ledger, and always one that can be read."""
-    write_whole(path, text, load_ledger)
+    """It is never half a baselines file, and always one that can be read."""
+    write_whole(path, text, load_baselines)

@@ -1,4 +1,5 @@
-"""`posegrasp baseline add`: a run becomes the baseline of the next, and the ledger stays what people wrote."""
+"""`posegrasp baseline add`: a run becomes the baseline of the next, and the baselines file stays what people
+wrote."""
 
 from __future__ import annotations
 
@@ -10,9 +11,9 @@ import yaml
 from run_frames import SECOND, TARGET, TRUTH, off_by
 
 from posegrasp_ros.cli.main import main
+from posegrasp_ros.metrics.baselines.baselines import BaselineError, load_baselines
+from posegrasp_ros.metrics.baselines.baselines_file import add_run
 from posegrasp_ros.metrics.baselines.gate import check_gate
-from posegrasp_ros.metrics.baselines.ledger import BaselineError, load_ledger
-from posegrasp_ros.metrics.baselines.ledger_file import add_run
 from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.runtime.resources import resource_path
@@ -40,14 +41,14 @@ def run_folder(tmp_path):
 
 
 def previous(path, metric='recall_1cm_5deg'):
-    return [entry for entry in load_ledger(path).metrics[metric].entries if entry.kind == 'previous']
+    return [entry for entry in load_baselines(path).metrics[metric].entries if entry.kind == 'previous']
 
 
-def test_a_new_ledger_begins_with_what_the_package_knows(run_folder, tmp_path, capsys):
+def test_a_new_baselines_file_begins_with_what_the_package_knows(run_folder, tmp_path, capsys):
     path = tmp_path / 'kept' / 'baselines.yaml'
     assert main(['baseline', 'add', '--from', str(run_folder), '--baselines', str(path)]) == 0
     assert '6 metrics' not in capsys.readouterr().err
-    assert load_ledger(path).metrics['recall_1cm_5deg'].entries[0] == load_ledger().metrics[
+    assert load_baselines(path).metrics['recall_1cm_5deg'].entries[0] == load_baselines().metrics[
         'recall_1cm_5deg'].entries[0]
     entry, = previous(path)
     assert (entry.name, entry.value, entry.date, entry.fair) == ('previous run', 0.95, '2026-11-20', True)
@@ -57,7 +58,7 @@ def test_a_new_ledger_begins_with_what_the_package_knows(run_folder, tmp_path, c
         assert word in entry.source
 
 
-def test_values_are_written_in_the_unit_of_the_ledger(run_folder, tmp_path):
+def test_values_are_written_in_the_unit_of_the_baselines_file(run_folder, tmp_path):
     path = tmp_path / 'baselines.yaml'
     main(['baseline', 'add', '--from', str(run_folder), '--baselines', str(path)])
     stated = yaml.safe_load(path.read_text())['metrics']
@@ -102,19 +103,19 @@ def test_a_run_replaces_the_one_of_its_name_and_no_other(tmp_path):
 def test_the_next_run_is_held_to_it(tmp_path):
     path = tmp_path / 'baselines.yaml'
     add_run(path, summary_of(1), 'v1')
-    missed = {wrong: [result.text for result in check_gate(summary_of(wrong)['metrics'], load_ledger(path))
+    missed = {wrong: [result.text for result in check_gate(summary_of(wrong)['metrics'], load_baselines(path))
                       if not result.held] for wrong in (1, 2, 17)}
     assert missed[1] == missed[2] == []
     assert any(text.startswith('recall_1cm_5deg: 83.0 %') and "no worse than 'previous run'" in text
                for text in missed[17]), 'the requirement of 80 % still holds'
 
 
-def test_an_older_ledger_takes_metrics_that_it_does_not_name(tmp_path):
+def test_an_older_baselines_file_takes_metrics_that_it_does_not_name(tmp_path):
     path = tmp_path / 'baselines.yaml'
     path.write_text('format: posegrasp.baselines/1\nmetrics: {}\n')
     add_run(path, summary_of(5), 'v1', metrics=['ar_mssd'])
-    assert previous(path, 'ar_mssd') and load_ledger(path).metrics['ar_mssd'].direction == 'higher_is_better'
-    assert load_ledger(path).metrics['recall_1cm_5deg'].entries == ()
+    assert previous(path, 'ar_mssd') and load_baselines(path).metrics['ar_mssd'].direction == 'higher_is_better'
+    assert load_baselines(path).metrics['recall_1cm_5deg'].entries == ()
 
 
 @pytest.mark.parametrize('metric', ['grasp_success_rate', 'covariance_coverage_90', 'speed'])
@@ -142,7 +143,7 @@ def test_an_empty_run_and_a_folder_without_one_are_refused(tmp_path, capsys):
     '        entries: []  # none\n',
     'metrics:\n  ar_mssd:\n    entries:\n    - {{name: x, kind: previous, value: 0.5, source: s, '
     'date: 2026-11-23, fair: true}}\n    # and more\n    direction: higher_is_better\n    unit: {unit}'])
-def test_a_ledger_may_be_laid_out_in_any_way(tmp_path, text, unit):
+def test_a_baselines_file_may_be_laid_out_in_any_way(tmp_path, text, unit):
     path = tmp_path / 'baselines.yaml'
     path.write_text('format: posegrasp.baselines/1\n' + text.format(unit=unit))
     for _ in range(2):
@@ -162,4 +163,4 @@ def test_an_interval_that_is_none_is_refused(tmp_path, bounds):
     data['metrics']['recall_1cm_5deg']['entries'][-1]['interval'] = bounds
     path.write_text(yaml.safe_dump(data))
     with pytest.raises(BaselineError, match='interval: expected two numbers around the value'):
-        load_ledger(path)
+        load_baselines(path)

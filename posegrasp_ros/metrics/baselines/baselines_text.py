@@ -1,16 +1,16 @@
-"""The text of a ledger that people keep by hand: what is added comes in as lines, all others stay as they are."""
+"""The text of a hand-kept baselines file: entries are added as lines, all other lines stay as they are."""
 
 from __future__ import annotations
 
 import yaml
 
-from posegrasp_ros.metrics.baselines.ledger import BaselineError
+from posegrasp_ros.metrics.baselines.baselines import BaselineError
 
 
-class LedgerText:
-    """A ledger as lines, and where in them what stands.
+class BaselinesText:
+    """A baselines file as lines, and where in them what stands.
 
-    :param text: of a ledger that can be read
+    :param text: of a baselines file that can be read
     """
 
     def __init__(self, text: str):
