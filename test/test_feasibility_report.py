@@ -11,13 +11,14 @@ from posegrasp_ros.feasibility import alternatives, study_run, what_if
 from posegrasp_ros.feasibility.attainable.calibration_errors import CalibrationErrors
 from posegrasp_ros.feasibility.break_even import BreakEven, Business, Range
 from posegrasp_ros.feasibility.cell import Cell, Needs
-from posegrasp_ros.feasibility.study import SCHEMA, Effort
+from posegrasp_ros.feasibility.study import Effort
 from posegrasp_ros.feasibility.study_run import measure_study, write_requirements
 from posegrasp_ros.feasibility.timing import stated_timing
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.metrics.baselines.baselines import load_baselines
 from posegrasp_ros.report.feasibility_report import format_study, headline, render_study, saying, short, standing
+from posegrasp_ros.runs.summary_schemas import FEASIBILITY
 from posegrasp_ros.simulation.pick_objects import load_object, with_grasps
 
 LITTLE = Effort(picks=0, views=6, views_of_changes=2, progress=False)
@@ -45,7 +46,7 @@ def run(tmp_path_factory):
 def test_the_summary_is_what_the_run_folder_holds(run):
     folder, summary = run
     assert json.loads((folder / 'summary.json').read_text()) == json.loads(json.dumps(summary))
-    assert (summary['schema'], summary['complete'], summary['object']['name']) == (SCHEMA, True, 'box')
+    assert (summary['schema'], summary['complete'], summary['object']['name']) == (FEASIBILITY, True, 'box')
     assert summary['object']['size_m'] == pytest.approx([0.120, 0.060, 0.045], abs=1e-3)
     assert summary['verdict']['word'] == 'not feasible'
     assert [reason['name'] for reason in summary['verdict']['reasons'] if not reason['holds']] == ['time']

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
-from posegrasp_ros.project_status.gates import PASSED, FAILED, Gate
+from posegrasp_ros.project_status.gates import FAILED, PASSED, Gate
 from posegrasp_ros.project_status.project_files import Project
 from posegrasp_ros.project_status.project_gates import Status
 
