@@ -310,6 +310,7 @@ def test_a_model_that_is_worse_than_the_one_before_does_not_go_into_service(proj
     assert 'has no run on kitchen' in project.gate('regression').figure
     project.evaluate('second', position_m=0.004)
     gate = project.gate('regression')
+    assert not gate.has_passed and gate.proof.run == 'runs/second'
     assert 'with the model before in service' in gate.back
     project.evaluate('second', position_m=0.002)
     assert project.gate('regression').has_passed and 'run real' in project.gate('regression').figure
