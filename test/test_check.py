@@ -14,7 +14,7 @@ from test_decoders_yolo_pose import CORNERS
 from test_decoders_yolo_pose import encode as encode_rows
 
 from posegrasp_ros.cli.main import main
-from posegrasp_ros.estimation.decoders.yolo_pose import Layout
+from posegrasp_ros.estimation.decoders.yolo_pose import OutputLayout
 from posegrasp_ros.estimation.model_card import sha256_of
 from posegrasp_ros.geometry.camera import CameraError
 from posegrasp_ros.geometry.camera_info_file import load_camera
@@ -75,7 +75,7 @@ def test_a_dope_folder_is_understood(capsys, dope_folder):
 
 
 def test_a_yolo_folder_is_understood(capsys, tmp_path):
-    output = encode_rows(Layout('rows', 8, 3, 1), [])[None]
+    output = encode_rows(OutputLayout('rows', 8, 3, 1), [])[None]
     folder = write_keypoint_model(tmp_path / 'yolo', output, (640, 640),
                                   {'family': 'yolo_pose', 'keypoints_m': CORNERS.tolist()})
     said = said_of(capsys, folder)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from posegrasp_ros.estimation.decoders.keypoints import solve_keypoints
-from posegrasp_ros.estimation.decoders.yolo_pose import Layout, decode_yolo_pose, layouts
+from posegrasp_ros.estimation.decoders.yolo_pose import OutputLayout, decode_yolo_pose, layouts
 from posegrasp_ros.geometry.transforms import (
     make_transform,
     project,
@@ -23,7 +23,7 @@ def keypoints(pose: np.ndarray) -> np.ndarray:
     return project(transform_points(pose, CORNERS), MATRIX)
 
 
-def encode(layout: Layout, instances) -> np.ndarray:
+def encode(layout: OutputLayout, instances) -> np.ndarray:
     """Output of instances, each (pixels (K, 2), visibility (K,), class, score), among many of little score."""
     rows = []
     for pixels, visible, class_id, score in instances:
@@ -68,7 +68,7 @@ def test_another_class_is_no_answer(layout):
 
 @pytest.mark.parametrize('values', [2, 3])
 def test_overlapping_candidates_are_one_object(values):
-    layout = Layout('rows', 8, values, 1)
+    layout = OutputLayout('rows', 8, values, 1)
     pixels, seen = keypoints(NEAR), np.ones(8)
     output = encode(layout, [(pixels + shift, seen, 0, 0.9 - 0.1 * abs(shift)) for shift in (-2, -1, 0, 1, 2)])
     [found] = decode_yolo_pose(output, layout)
@@ -78,7 +78,7 @@ def test_overlapping_candidates_are_one_object(values):
 
 @pytest.mark.parametrize('name', ['rows', 'end_to_end'])
 def test_keypoints_of_little_visibility_are_not_seen(name):
-    layout = Layout(name, 8, 3, 1)
+    layout = OutputLayout(name, 8, 3, 1)
     visible, pixels = np.ones(8), keypoints(NEAR)
     visible[[1, 6]], pixels[[1, 6]] = 0.1, (320, 320)
     [found] = decode_yolo_pose(encode(layout, [(pixels, visible, 0, 0.9)]), layout)
@@ -87,7 +87,7 @@ def test_keypoints_of_little_visibility_are_not_seen(name):
 
 
 def test_a_wrong_keypoint_is_voted_down_and_noise_is_borne():
-    layout, pixels = Layout('rows', 8, 2, 1), keypoints(NEAR)
+    layout, pixels = OutputLayout('rows', 8, 2, 1), keypoints(NEAR)
     pixels = pixels + np.random.default_rng(1).normal(0, 0.5, pixels.shape)
     pixels[4] += (30, 20)
     [found] = decode_yolo_pose(encode(layout, [(pixels, np.ones(8), 0, 0.9)]), layout)

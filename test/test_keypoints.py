@@ -1,4 +1,4 @@
-"""KeypointEstimator: from an image through a network of the families dope and yolo_pose to poses."""
+"""KeypointDecoder: from an image through a network of the families dope and yolo_pose to poses."""
 
 import cv2
 import numpy as np
@@ -8,9 +8,10 @@ from test_decoders_dope import FAR, NEAR, NVLABS_ORDER, SIDES_M, assert_pose, en
 from test_decoders_yolo_pose import CORNERS
 from test_decoders_yolo_pose import encode as encode_rows
 
-from posegrasp_ros.estimation.decoders.keypoints import KeypointEstimator
+from posegrasp_ros.estimation.decoders.keypoints import KeypointDecoder
 from posegrasp_ros.estimation.decoders.letterbox import PADDING, Framing
-from posegrasp_ros.estimation.decoders.yolo_pose import Layout, layouts
+from posegrasp_ros.estimation.decoders.registry import decoder_class
+from posegrasp_ros.estimation.decoders.yolo_pose import OutputLayout, layouts
 from posegrasp_ros.estimation.estimator import PoseEstimator
 from posegrasp_ros.estimation.model_card import ModelCardError, load_model_card
 from posegrasp_ros.geometry.camera import Camera
@@ -26,8 +27,9 @@ def seen(pose: np.ndarray, points: np.ndarray, camera: Camera) -> np.ndarray:
     return camera.project(transform_points(pose, points))
 
 
-def estimator(folder) -> KeypointEstimator:
-    return KeypointEstimator(load_model_card(folder), threads=1)
+def estimator(folder) -> KeypointDecoder:
+    card = load_model_card(folder)
+    return decoder_class(card.network.family)(card, threads=1)
 
 
 def found_poses(folder, camera: Camera) -> list:
@@ -61,7 +63,7 @@ def test_of_dope_networks_with_outputs_for_each_stage_the_last_counts(tmp_path, 
 
 
 def test_keypoints_that_an_export_scaled_to_one_are_no_pose(tmp_path):
-    layout, camera = Layout('rows', 8, 3, 1), Camera.from_field_of_view(640, 640, 1.0)
+    layout, camera = OutputLayout('rows', 8, 3, 1), Camera.from_field_of_view(640, 640, 1.0)
     pixels = seen(NEAR, CORNERS, camera) / 640
     output = encode_rows(layout, [(pixels, np.ones(8), 0, 0.9)])
     folder = write_keypoint_model(tmp_path / 'm', output[None], (640, 640), YOLO)
@@ -81,13 +83,13 @@ def test_yolo_rows_become_poses_through_the_letterbox(tmp_path, layout):
 
 
 def test_an_output_of_open_shape_is_tried_out(tmp_path):
-    layout = Layout('end_to_end', 8, 3, 1)
+    layout = OutputLayout('end_to_end', 8, 3, 1)
     folder = write_keypoint_model(tmp_path / 'm', encode_rows(layout, [])[None], (640, 640), YOLO, open_shape=True)
     assert estimator(folder).layout == layout
 
 
 def test_too_few_keypoints_give_no_pose(tmp_path):
-    layout, visible = Layout('rows', 8, 3, 1), np.array([1, 1, 1, 0, 0, 0, 0, 0])
+    layout, visible = OutputLayout('rows', 8, 3, 1), np.array([1, 1, 1, 0, 0, 0, 0, 0])
     camera = Camera.from_field_of_view(640, 640, 1.0)
     output = encode_rows(layout, [(seen(NEAR, CORNERS, camera), visible, 0, 0.9)])
     assert found_poses(write_keypoint_model(tmp_path / 'm', output[None], (640, 640), YOLO), camera) == [None]
@@ -110,7 +112,7 @@ def test_a_network_of_another_output_is_refused(tmp_path, output, decoder, expec
 
 def test_the_card_may_name_the_layout(tmp_path):
     folder = write_keypoint_model(tmp_path / 'm', np.zeros((1, 29, 22)), (640, 480), {**YOLO, 'layout': 'rows'})
-    assert estimator(folder).layout == Layout('rows', 8, 3, 1)
+    assert estimator(folder).layout == OutputLayout('rows', 8, 3, 1)
 
 
 @pytest.mark.parametrize('fit', ['letterbox', 'stretch'])

@@ -6,14 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from posegrasp_ros.estimation.decoders.object_coordinates import sigmoid
-from posegrasp_ros.estimation.model_card import SCORE_FIGURES, load_model_card
+from posegrasp_ros.estimation.model_card import load_model_card
+from posegrasp_ros.estimation.score import sigmoid
 from posegrasp_ros.metrics.pose.calibration import expected_calibration_error
 from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED
 from posegrasp_ros.runtime.resources import resource_path
 from posegrasp_ros.training import measure
 
 SPREAD = np.array([0.001, 0.001, 0.004, 0.01, 0.01, 0.005])
+
+FIGURES = ('confidence', 'inlier_share', 'log_residual', 'correlation', 'evidence', 'log_disagreement')
 
 
 @pytest.fixture
@@ -53,12 +55,12 @@ def test_the_score_is_the_share_that_is_right():
     rng = np.random.default_rng(2)
     trials, chance = [], []
     for _ in range(1500):
-        figures = {name: rng.normal() for name in SCORE_FIGURES}
+        figures = {name: rng.normal() for name in FIGURES}
         chance.append(sigmoid(1 + 2 * figures['evidence'] - figures['log_residual']))
         right = rng.random() < chance[-1]
         trials.append(trial(np.zeros(6) if right else np.full(6, 0.5), np.eye(6), figures))
     fitted = measure._fit_score(trials)
-    scores = np.array([sigmoid(fitted['bias'] + sum(fitted[name] * each.figures[name] for name in SCORE_FIGURES))
+    scores = np.array([sigmoid(fitted['bias'] + sum(fitted[name] * each.figures[name] for name in FIGURES))
                        for each in trials])
     assert np.abs(scores - chance).mean() < 0.03
     assert expected_calibration_error(scores, np.array([each.is_right for each in trials])) < 0.05

@@ -9,8 +9,8 @@ from posegrasp_ros.estimation.decoders.crop import CropCamera
 from posegrasp_ros.estimation.refinement.blurred_image import Picture, read, steepness
 from posegrasp_ros.estimation.refinement.edge_term import EdgeTerm, edge_equations
 from posegrasp_ros.estimation.refinement.edges import Edges
+from posegrasp_ros.estimation.refinement.mesh_refiner import MeshRefiner
 from posegrasp_ros.estimation.refinement.motion import difference, moved
-from posegrasp_ros.estimation.refinement.refine import Refiner
 from posegrasp_ros.estimation.refinement.surface import Surface
 from posegrasp_ros.estimation.refinement.visibility import Visibility
 from posegrasp_ros.geometry.camera import Camera
@@ -33,7 +33,7 @@ def mesh():
 
 @pytest.fixture(scope='module')
 def refiner(mesh):
-    return Refiner(mesh)
+    return MeshRefiner(mesh)
 
 
 @pytest.fixture(scope='module')
@@ -72,7 +72,7 @@ def test_coarse_poses_are_pulled_onto_the_image(refiner, frames):
     close = [aligned is not None and is_close(aligned.pose, frame.camera_from_object, 0.006, 2)
              for aligned, frame in zip(found, frames)]
     assert sum(close) >= 8
-    assert np.median([aligned.correlation for aligned in found if aligned]) > 0.9
+    assert np.median([aligned.figures['correlation'] for aligned in found if aligned]) > 0.9
 
 
 def test_a_hidden_corner_does_little_harm(refiner, frames):
@@ -92,7 +92,7 @@ def test_where_the_object_is_not_nothing_correlates(refiner, frames):
     for frame in frames[:4]:
         noise = rng.integers(0, 256, frame.image.shape, dtype=np.uint8)
         aligned = refiner.refine(noise, frame.camera, frame.camera_from_object, COVARIANCE)
-        assert aligned is None or aligned.correlation < 0.6
+        assert aligned is None or aligned.figures['correlation'] < 0.6
 
 
 def test_depth_image_pulls_in_what_a_picture_does_not_tell(mesh, refiner, frames):
@@ -109,7 +109,7 @@ def test_depth_image_pulls_in_what_a_picture_does_not_tell(mesh, refiner, frames
 
 def test_a_plain_mesh_is_aligned_by_contour_and_edges_alone(mesh):
     plain = Mesh(mesh.vertices, mesh.faces, None, np.full((1, 1, 3), 200, np.uint8))
-    refiner, rng = Refiner(plain), np.random.default_rng(5)
+    refiner, rng = MeshRefiner(plain), np.random.default_rng(5)
     close = []
     for frame in simulated_frames(plain, 6, seed=98):
         aligned = refiner.refine(frame.image, frame.camera, coarse(frame, rng), COVARIANCE)
@@ -138,7 +138,7 @@ def test_where_the_origin_lies_does_not_matter(mesh, refiner, frames):
     start = coarse(frames[0], rng)
     shift = start[:3, :3] @ -away[:3, 3]
     near = refiner.refine(frames[0].image, frames[0].camera, start, COVARIANCE)
-    far = Refiner(moved).refine(frames[0].image, frames[0].camera, start @ invert(away),
+    far = MeshRefiner(moved).refine(frames[0].image, frames[0].camera, start @ invert(away),
                                 move_covariance(COVARIANCE, shift))
     np.testing.assert_allclose(far.pose @ away, near.pose, atol=1e-3)
     np.testing.assert_allclose(move_covariance(far.covariance, far.pose[:3, :3] @ away[:3, 3]), near.covariance,
@@ -148,7 +148,7 @@ def test_where_the_origin_lies_does_not_matter(mesh, refiner, frames):
 def test_on_a_blank_image_nothing_speaks_for_a_pose(refiner, frames):
     blank = np.full_like(frames[0].image, 128)
     aligned = refiner.refine(blank, frames[0].camera, frames[0].camera_from_object, COVARIANCE)
-    assert aligned is None or (aligned.correlation < 0.1 and aligned.evidence < 0.1)
+    assert aligned is None or (aligned.figures['correlation'] < 0.1 and aligned.figures['evidence'] < 0.1)
 
 
 def test_the_rim_of_a_sheet_is_an_edge():

@@ -9,7 +9,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from posegrasp_ros.estimation import estimator as estimator_module
 from posegrasp_ros.estimation.decoders.initial_pose import Candidate, InitialPose
 from posegrasp_ros.estimation.estimator import PoseEstimator
 from posegrasp_ros.estimation.model_card import load_model_card
@@ -42,6 +41,7 @@ class Places:
 
     def __init__(self, symmetry: Symmetry, *_):
         self.objects: list[tuple[np.ndarray, float]] = [(HERE, 0.9)]
+        self.figures = ('confidence', 'inlier_share', 'log_residual')
         self.searches = self.looks = 0
         self._equivalents = symmetry.transforms(steps=7)
         self._rng = np.random.default_rng(0)
@@ -65,12 +65,11 @@ class Places:
 
 
 @pytest.fixture
-def make_tracker(monkeypatch):
+def make_tracker():
     def make(symmetry: Symmetry = NO_SYMMETRY, kind: type = Places, **options) -> tuple[PoseTracker, Places]:
-        monkeypatch.setattr(estimator_module, 'TwoStageEstimator', lambda card, threads: kind(card.symmetry))
-        card = SimpleNamespace(detector='any', mesh=MESH, symmetry=symmetry, covariance_scale=(1.0, 1.0), score={})
-        estimator = PoseEstimator(card, refine=False, **options)
-        return PoseTracker(estimator), estimator.coarse
+        card = SimpleNamespace(mesh=MESH, symmetry=symmetry, covariance_scale=(1.0, 1.0), score={})
+        estimator = PoseEstimator(card, refine=False, decoder=kind(symmetry), **options)
+        return PoseTracker(estimator), estimator.decoder
     return make
 
 
@@ -251,8 +250,8 @@ def test_along_a_sequence_the_poses_are_those_of_a_search_without_the_detector(c
     depths = [frame.depth_m if with_depth else None for frame in sequence]
     alone = [estimator.estimate(frame.image, frame.camera, depth_m=depth).poses[0]
              for frame, depth in zip(sequence, depths)]
-    calls, detect = [], estimator.coarse.detect
-    monkeypatch.setattr(estimator.coarse, 'detect', lambda image: calls.append(image) or detect(image))
+    calls, detect = [], estimator.decoder.detect
+    monkeypatch.setattr(estimator.decoder, 'detect', lambda image: calls.append(image) or detect(image))
     tracker = PoseTracker(estimator)
     for index, (frame, depth) in enumerate(zip(sequence, depths)):
         found = tracker.estimate(frame.image, frame.camera, depth_m=depth, stamp_ns=SECOND + index * 100 * MS)

@@ -65,7 +65,7 @@ def bench(card: ModelCard, images: list[tuple[np.ndarray, Camera]], repeats: int
 
 def _record_networks(estimator: PoseEstimator) -> list[_Recording]:
     """Put recording networks into the place of the estimator's own."""
-    parts = vars(estimator.coarse)
+    parts = vars(estimator.decoder)
     recording = {name: _Recording(part) for name, part in parts.items() if isinstance(part, Network)}
     parts.update(recording)
     return list(recording.values())

@@ -24,19 +24,6 @@ from posegrasp_ros.sensing.compressed_images import decode_compressed, read_file
 from posegrasp_ros.sensing.images import ImageError
 
 NOISE_SIZE = (640, 480)
-CHANNELS = {
-    'centre_heatmap': "0 logit that an object's centre lies in the cell, 1 and 2 where in it (u, v, cells), "
-                      '3 log of its radius in pixels',
-    'object_coordinates': '0 logit that the object is seen there, 1 to 3 its coordinates there in half extents '
-                          '(x, y, z), 4 log of their spread',
-    'dope': "0 to 7 belief of the cuboid's corners, 8 of its centroid, 9 to 24 for each corner the vector (u, v) "
-            'that points to its centroid',
-}
-YOLO_CHANNELS = {
-    'rows': '0 to 3 box (cx, cy, w, h), then {classes} class scores, then {keypoints} times ({values}); '
-            'overlapping boxes still to be suppressed',
-    'end_to_end': '0 to 3 box (x1, y1, x2, y2), 4 score, 5 class, then {keypoints} times ({values})',
-}
 
 
 def check_model(folder: Path, image: np.ndarray | None = None, camera: Camera | None = None,
@@ -59,9 +46,10 @@ def check_model(folder: Path, image: np.ndarray | None = None, camera: Camera | 
         source, image = 'grey noise', _noise()
         camera = Camera.from_field_of_view(*NOISE_SIZE, np.radians(60))
     estimation = estimator.estimate(image, camera)
-    networks = {'network': _network(estimator.coarse.network, estimator.coarse, card)}
-    if card.detector is not None:
-        networks = {'detector': _network(estimator.coarse.detector, estimator.coarse, card), **networks}
+    networks = {section: _network(network, estimator.decoder.channels(section))
+                for section, network in estimator.decoder.networks.items()}
+    if estimator.decoder.keypoints_m is not None:
+        networks['network']['keypoints_m'] = estimator.decoder.keypoints_m.round(5).tolist()
     answer = {'image': source, 'size': list(image.shape[1::-1]), 'focal_px': round(camera.fx, 2),
               'ms': round(estimation.numbers['estimate_ms'], 1), 'reason': estimation.reason,
               'poses': [_pose(pose) for pose in estimation.poses]}
@@ -118,7 +106,7 @@ def _grasps(card: ModelCard) -> int | None:
     return len(load_grasps(card.grasps_path, load_gripper(), card.mesh).grasps)
 
 
-def _network(network: Network, coarse, card: ModelCard) -> dict:
+def _network(network: Network, channels: str) -> dict:
     """Input, outputs and decoder of one network, and how long it takes."""
     source = network.card
     tensor = network.tensor(np.full((*source.size[::-1], 3), 128, np.uint8))
@@ -128,33 +116,22 @@ def _network(network: Network, coarse, card: ModelCard) -> dict:
     for name, output in outputs.items():
         if np.isnan(output).any():
             raise ModelCardError(f'{source.path}: output {name}: expected numbers, got NaN for a grey image')
-    described = {
+    return {
         'file': source.path.name, 'megabytes': round(source.path.stat().st_size / 1e6, 2),
         'sha256': source.sha256, 'sha256_on_card': source.is_pinned,
         'input': {'name': source.input_name, 'size': list(source.size), 'colour': source.colour,
                   'mean': source.mean.tolist(), 'std': source.std.tolist()},
         'outputs': {name: list(output.shape) for name, output in outputs.items()},
-        'family': source.family, 'parameters': _plain(source), 'channels': _channels(source, coarse),
+        'family': source.family, 'parameters': _plain(source), 'channels': channels,
         'ms': round(elapsed_ms, 1)}
-    if source is card.network and card.detector is None:
-        described['keypoints_m'] = coarse.points.round(5).tolist()
-    return described
 
 
 def _plain(source: NetworkCard) -> dict:
-    """The decoder's parameters but for the list of keypoints, which is told by itself."""
-    return {name: value.tolist() if isinstance(value, np.ndarray) else value
-            for name, value in source.parameters.items() if name != 'keypoints_m' and value is not None}
-
-
-def _channels(source: NetworkCard, coarse) -> str:
-    """What each channel of the first output means."""
-    if source.family != 'yolo_pose':
-        return CHANNELS[source.family]
-    layout = coarse.layout
-    values = 'x, y' if layout.values == 2 else 'x, y, visibility'
-    return f'{layout}: ' + YOLO_CHANNELS[layout.name].format(classes=layout.classes, keypoints=layout.keypoints,
-                                                             values=values)
+    """The decoder's parameters; a list of points is shown by itself."""
+    plain = {name: value.tolist() if isinstance(value, np.ndarray) and value.ndim == 1 else value
+             for name, value in source.parameters.items()}
+    return {name: value for name, value in plain.items() if value is not None
+            and not isinstance(value, np.ndarray)}
 
 
 def _pose(estimate: PoseEstimate) -> dict:

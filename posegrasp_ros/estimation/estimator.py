@@ -7,14 +7,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from posegrasp_ros.estimation.decoders.decoder import Decoder
 from posegrasp_ros.estimation.decoders.initial_pose import Candidate, InitialPose
-from posegrasp_ros.estimation.decoders.keypoints import KeypointEstimator
-from posegrasp_ros.estimation.decoders.object_coordinates import sigmoid
-from posegrasp_ros.estimation.decoders.two_stage import TwoStageEstimator
-from posegrasp_ros.estimation.model_card import SCORE_FIGURES, ModelCard
+from posegrasp_ros.estimation.decoders.registry import decoder_class
+from posegrasp_ros.estimation.model_card import CARD_NAME, ModelCard, ModelCardError
 from posegrasp_ros.estimation.plausible import is_plausible
 from posegrasp_ros.estimation.pose_estimate import Estimation, PoseEstimate
-from posegrasp_ros.estimation.refinement.refine import Alignment, Refiner
+from posegrasp_ros.estimation.refinement.mesh_refiner import MeshRefiner
+from posegrasp_ros.estimation.refinement.refiner import Refiner
+from posegrasp_ros.estimation.score import BIAS, score
 from posegrasp_ros.estimation.stopwatch import Stopwatch
 from posegrasp_ros.estimation.warm_up import compile_alignment
 from posegrasp_ros.geometry.camera import Camera, CameraError
@@ -23,9 +24,9 @@ from posegrasp_ros.sensing.images import check_registered
 
 MOST_CANDIDATES, MOST_FAINT = 8, 3
 FAINT_CONFIDENCE, FAINT_SHARE = 0.4, 0.6
-"""A candidate below both, the second of the hottest one's confidence, is faint."""
+"""A candidate below both, the second of the most confident one's, is faint."""
 RETRY_CONFIDENCE, SURE_SCORE = 0.3, 0.8
-"""Without a pose that is likelier right than this, those hotter than this are worth the time of more looks."""
+"""Without a pose scored above the second, candidates above the first are solved again at other scales."""
 MIN_SCORE = 0.5
 """A pose that is likelier wrong than right is no answer."""
 SAME_OBJECT = 0.5
@@ -40,19 +41,24 @@ class Found(NamedTuple):
 
 
 class PoseEstimator:
-    """Finds the object with the card's networks, then refines each pose against the mesh's colours and edges.
+    """Finds the object with the card's networks, then refines each pose.
 
     :param card: the model
     :param threads: processor threads of the networks; None takes every core
     :param min_score: poses less probable than this are no answer
     :param refine: False leaves the network's pose as it is, for comparison
+    :param decoder: the networks; None for those of the card
+    :param refiner: the refinement; None for :class:`MeshRefiner`, against the mesh's colours and edges
+    :raises ModelCardError: when networks or score are not what the card says
     """
 
     def __init__(self, card: ModelCard, threads: int | None = None, min_score: float = MIN_SCORE,
-                 refine: bool = True):
+                 refine: bool = True, decoder: Decoder | None = None, refiner: Refiner | None = None):
         self.card = card
-        self.coarse = (KeypointEstimator if card.detector is None else TwoStageEstimator)(card, threads)
-        self._refiner = Refiner(card.mesh) if refine else None
+        self.decoder = decoder or decoder_class(card.network.family)(card, threads)
+        self._refiner = (refiner or MeshRefiner(card.mesh)) if refine else None
+        self._when_lost = dict((refiner or MeshRefiner).figures_when_lost)
+        self._check_score()
         compile_alignment(self._refiner)
         self.min_score = min_score
 
@@ -71,7 +77,7 @@ class PoseEstimator:
     def search(self, image: np.ndarray, camera: Camera, depth_m: np.ndarray | None,
                watch: Stopwatch) -> tuple[str, list[Found]]:
         """Look in the whole image: the reason for no answer, and all that are good enough, best first."""
-        candidates = self.coarse.find(image, camera)
+        candidates = self.decoder.find(image, camera)
         watch.lap('detect_ms', detections=len(candidates))
         if not candidates:
             return 'no_detection', []
@@ -120,35 +126,45 @@ class PoseEstimator:
         pose = estimate.camera_from_object
         return pose[:3, :3] @ self.card.mesh.centre + pose[:3, 3]
 
-    def refined(self, coarse: InitialPose | None, image: np.ndarray, camera: Camera,
+    @property
+    def score_figures(self) -> tuple[str, ...]:
+        """Names of the figures that a score may be made of: the decoder's and the refiner's."""
+        return (*self.decoder.figures, *self._when_lost)
+
+    def refined(self, initial: InitialPose | None, image: np.ndarray, camera: Camera,
                 depth_m: np.ndarray | None = None) -> Found | None:
-        """A network's pose aligned with the image, and scored; as it is where the alignment is lost.
+        """A network's pose refined and scored; as it is where the refinement is lost.
 
         None without one, and where the image cannot show the object at that pose.
         """
-        if coarse is None or not is_plausible(coarse.pose, self.card.mesh, camera):
+        if initial is None or not is_plausible(initial.pose, self.card.mesh, camera):
             return None
-        pose, covariance = coarse.pose, coarse.covariance
-        aligned = None
+        pose, covariance = initial.pose, initial.covariance
+        refined = None
         if self._refiner:
-            aligned = self._refiner.refine(image, camera, pose, covariance, depth_m, coarse.seen)
-        if aligned and not is_plausible(aligned.pose, self.card.mesh, camera):
-            aligned = None
-        if aligned:
-            pose, covariance = aligned.pose, aligned.covariance
-        figures = coarse.figures | alignment_figures(aligned)
+            refined = self._refiner.refine(image, camera, pose, covariance, depth_m, initial.seen)
+        if refined and not is_plausible(refined.pose, self.card.mesh, camera):
+            refined = None
+        if refined:
+            pose, covariance = refined.pose, refined.covariance
+        figures = initial.figures | (refined.figures if refined else self._when_lost)
         scale = np.sqrt(np.repeat(self.card.covariance_scale, 3))
         canonical = self.card.symmetry.canonical(pose)
         covariance, pose = move_covariance(covariance, canonical[:3, 3] - pose[:3, 3]), canonical
-        return Found(PoseEstimate(pose, self._score(figures), covariance * np.outer(scale, scale)), figures)
+        probability = self._score(figures, refined.agreement if refined else 0.0)
+        return Found(PoseEstimate(pose, probability, covariance * np.outer(scale, scale)), figures)
 
-    def _score(self, figures: dict[str, float]) -> float:
-        """Probability that the pose is right: logistic in the figures, fitted on held-out images."""
-        coefficients = self.card.score
-        if not coefficients:  # not measured yet: how far image and model agree, or the network's own word
-            return figures['inlier_share'] * (figures['correlation'] or figures['confidence'])
-        return float(sigmoid(coefficients['bias']
-                             + sum(coefficients[name] * figures[name] for name in SCORE_FIGURES)))
+    def _score(self, figures: dict[str, float], agreement: float) -> float:
+        """Probability that the pose is right; before it was measured, how far image and model agree."""
+        if self.card.score:
+            return score(self.card.score, figures)
+        return figures.get('inlier_share', 1.0) * (agreement or figures['confidence'])
+
+    def _check_score(self) -> None:
+        unknown = [name for name in self.card.score if name not in (BIAS, *self.score_figures)]
+        if unknown:
+            raise ModelCardError(f'{self.card.folder / CARD_NAME}: score.{unknown[0]}: expected one of '
+                                 f'{", ".join(self.score_figures)}, which decoder and refiner give')
 
 
 def best_score(found: list[Found]) -> float:
@@ -167,11 +183,3 @@ def check_sizes(image: np.ndarray, camera: Camera, depth_m: np.ndarray | None = 
                           f'the image has {image.shape[1]}x{image.shape[0]}')
     if depth_m is not None:
         check_registered(depth_m, camera.width, camera.height)
-
-
-def alignment_figures(aligned: Alignment | None) -> dict[str, float]:
-    """What the refinement adds to the score; 0 where it was lost."""
-    if aligned is None:
-        return {'correlation': 0.0, 'evidence': 0.0, 'log_disagreement': 0.0}
-    return {'correlation': aligned.correlation, 'evidence': aligned.evidence,
-            'log_disagreement': float(np.log(aligned.disagreement + 1))}

@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import yaml
 
-from posegrasp_ros.estimation.decoders.families import (
-    DETECTOR_FAMILIES,
-    INPUT_DEFAULTS,
-    NETWORK_FAMILIES,
-    WITHOUT_DETECTOR,
-    read_parameters,
-)
+from posegrasp_ros.estimation.decoders.parameters import Parameter, read_parameters
+from posegrasp_ros.estimation.decoders.registry import decoder_class, decoder_families
 from posegrasp_ros.estimation.onnx_files import OnnxFileError, network_sha256
+from posegrasp_ros.estimation.score import BIAS
 from posegrasp_ros.geometry.mesh import Mesh, load_mesh
 from posegrasp_ros.geometry.transforms import Symmetry, transform_from_pose
 from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED, Tolerance
@@ -31,13 +29,14 @@ from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.file_hash import sha256_of
 from posegrasp_ros.runtime.yaml_fields import Fields
 
+if TYPE_CHECKING:
+    from posegrasp_ros.estimation.decoders.decoder import Decoder
+
 FORMAT = 'posegrasp.model/1'
 CARD_NAME = 'model.yaml'
 GRASPS_NAME = 'grasps.yaml'
-SCORE_FIGURES = ('confidence', 'inlier_share', 'log_residual', 'correlation', 'evidence', 'log_disagreement')
-"""What the score is made of, see :func:`posegrasp_ros.estimation.estimator.alignment_figures`."""
-NO_OTHER_BOX = 0.1
-"""A DOPE network's cuboid may differ from the mesh's box by this share of a side."""
+RENAMED_FIGURES = {'heat': 'confidence'}
+"""Names in the score of cards that older versions wrote."""
 
 
 class ModelCardError(InvalidInputError):
@@ -143,7 +142,9 @@ def load_model_card(folder: str | Path) -> ModelCard:
         raise ModelCardError(f'{path}: no such file; expected a model folder, as posegrasp train writes it')
     card = Fields.read(path, ModelCardError)
     card.one_of('format', (FORMAT,))
-    thing, network = card.inner('object'), _network(card.inner('network'), NETWORK_FAMILIES)
+    thing, section = card.inner('object'), card.inner('network')
+    decoder = decoder_class(section.inner('decoder').one_of('family', decoder_families()))
+    network = _network(section, {decoder.family: decoder.parameters}, decoder)
     result = ModelCard(
         folder=card.path.parent,
         name=card.text('name'),
@@ -151,7 +152,7 @@ def load_model_card(folder: str | Path) -> ModelCard:
         diameter_m=thing.number('diameter_m', 0.005, 2.0, 'a length in metres'),
         symmetry=_symmetry(thing),
         tolerance=_tolerance(thing),
-        detector=_detector(card, network),
+        detector=_detector(card, decoder),
         network=network,
         mean_camera_from_object=_pose(card.inner('mean_pose')),
         score=_score(_optional(card, 'score')),
@@ -160,7 +161,7 @@ def load_model_card(folder: str | Path) -> ModelCard:
         measured=_optional(card, 'measured').values,
     )
     _check_mesh_size(card.path, result)
-    _check_keypoints(card.inner('network').inner('decoder'), result)
+    decoder.check_card(section.inner('decoder'), result)
     return result
 
 
@@ -181,40 +182,28 @@ def _check_mesh_size(path: Path, card: ModelCard) -> None:
                              f'{found:.4f}, got {card.diameter_m}')
 
 
-def _check_keypoints(decoder: Fields, card: ModelCard) -> None:
-    """Refuse keypoints that cannot be this mesh's: in other units, another frame, or with its axes swapped."""
-    sides = card.network.parameters.get('dimensions_m')
-    if sides is not None and (np.abs(sides - card.mesh.extents) > NO_OTHER_BOX * card.mesh.extents).any():
-        raise decoder.error('dimensions_m', f'the sides of {card.mesh_path.name} along its x, y, z, '
-                                            f'{np.round(card.mesh.extents, 4).tolist()} m')
-    points = card.network.parameters.get('keypoints_m')
-    if points is not None:
-        farthest = float(np.linalg.norm(points - card.mesh.centre, axis=1).max())
-        if farthest > card.diameter_m:
-            raise decoder.error('keypoints_m', f'points within a diameter, {card.diameter_m:.4g} m, of the middle '
-                                               f'of {card.mesh_path.name}, not {farthest:.4g} m from it')
-
-
 def _optional(card: Fields, field: str) -> Fields:
     """A section that may be left out."""
     return card.inner(field) if field in card.values else Fields(card.path, f'{field}.', {}, card.error_class)
 
 
-def _detector(card: Fields, network: NetworkCard) -> NetworkCard | None:
-    if network.family not in WITHOUT_DETECTOR:
-        return _network(card.inner('detector'), DETECTOR_FAMILIES)
+def _detector(card: Fields, decoder: type[Decoder]) -> NetworkCard | None:
+    if decoder.detectors:
+        return _network(card.inner('detector'), decoder.detectors, decoder)
     if 'detector' in card.values:
-        raise card.error('detector', f'no such section beside a network of the family {network.family}, which '
+        raise card.error('detector', f'no such section beside a network of the family {decoder.family}, which '
                                      'finds the object by itself')
     return None
 
 
-def _network(fields: Fields, families: dict[str, dict]) -> NetworkCard:
+def _network(fields: Fields, families: Mapping[str, Mapping[str, Parameter]],
+             decoder: type[Decoder]) -> NetworkCard:
     network_file, source = fields.file('file'), fields.inner('input')
-    family, parameters = read_parameters(fields.inner('decoder'), families)
-    source = replace(source, values={**INPUT_DEFAULTS.get(family, {}), **source.values})
+    family = fields.inner('decoder').one_of('family', tuple(families))
+    parameters = read_parameters(fields.inner('decoder'), family, families[family])
+    source = replace(source, values={**decoder.input_defaults, **source.values})
     return NetworkCard(
-        path=network_file, sha256=_hash(fields, network_file, may_lack=family in WITHOUT_DETECTOR),
+        path=network_file, sha256=_hash(fields, network_file, may_lack=not decoder.needs_sha256),
         input_name=source.text('name'),
         size=tuple(int(v) for v in source.vector('size', 2, 16, 4096)),
         colour=source.one_of('colour', ('rgb', 'bgr')),
@@ -243,9 +232,14 @@ def _covariance_scale(card: Fields) -> tuple[float, float]:
 
 
 def _score(fields: Fields) -> dict[str, float]:
-    """The coefficients, all of them or, before the model was measured, none."""
-    names = ('bias', *SCORE_FIGURES) if fields.values else ()
-    return {name: fields.number(name, -1e6, 1e6) for name in names}
+    """The coefficients: a bias, and one for each figure; none before the model was measured."""
+    if not fields.values:
+        return {}
+    if len(fields.values) < 2:
+        raise fields.error_class(f'{fields.path}: score: expected {BIAS} and the coefficients of figures, got '
+                                 f'{", ".join(map(str, fields.values))} alone')
+    return {RENAMED_FIGURES.get(name, name): fields.number(name, -1e6, 1e6) for name in (BIAS, *(
+        name for name in fields.values if name != BIAS))}
 
 
 def _pose(fields: Fields) -> np.ndarray:

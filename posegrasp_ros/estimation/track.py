@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from posegrasp_ros.estimation.decoders.initial_pose import InitialPose
+from posegrasp_ros.estimation.decoders.decoder import FindsNear
 from posegrasp_ros.estimation.estimator import MIN_SCORE, Found, PoseEstimator, check_sizes
 from posegrasp_ros.estimation.pose_estimate import Estimation, Estimator
 from posegrasp_ros.estimation.stopwatch import Stopwatch
@@ -19,14 +18,6 @@ FRESH_NS = 500_000_000
 SEARCH_EVERY_NS = 1_000_000_000
 SAME_TRACK = 2.0
 """An object moves less than this from image to image, in its radii."""
-
-
-@runtime_checkable
-class LooksNear(Protocol):
-    """Networks that can look at one place alone."""
-
-    def pose_near(self, camera_from_object: np.ndarray, image: np.ndarray, camera: Camera) -> InitialPose | None:
-        """The pose of an object that was there a moment ago; None when nothing fits."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +47,7 @@ class PoseTracker:
     @property
     def can_follow(self) -> bool:
         """Whether the networks can look at one place alone; else every image is searched."""
-        return isinstance(self._estimator.coarse, LooksNear)
+        return isinstance(self._estimator.decoder, FindsNear)
 
     def estimate(self, image: np.ndarray, camera: Camera, truth: np.ndarray | None = None,
                  depth_m: np.ndarray | None = None, stamp_ns: int | None = None) -> Estimation:
@@ -92,12 +83,12 @@ class PoseTracker:
 
     def _look_near(self, previous: Found, image: np.ndarray, camera: Camera,
                    depth_m: np.ndarray | None) -> Found | None:
-        coarse = self._estimator.coarse.pose_near(previous.estimate.camera_from_object, image, camera)
-        if coarse is None:
+        initial = self._estimator.decoder.pose_near(previous.estimate.camera_from_object, image, camera)
+        if initial is None:
             return None
         # The detector is not asked: what it said last is what the score was fitted to.
-        figures = {**coarse.figures, 'confidence': previous.figures['confidence']}
-        return self._estimator.refined(replace(coarse, figures=figures), image, camera, depth_m)
+        figures = {**initial.figures, 'confidence': previous.figures['confidence']}
+        return self._estimator.refined(replace(initial, figures=figures), image, camera, depth_m)
 
     def _is_good(self, found: Found) -> bool:
         return found.estimate.score >= self._good_score

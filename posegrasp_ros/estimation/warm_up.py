@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from posegrasp_ros.estimation.refinement.refine import Refiner
+from posegrasp_ros.estimation.refinement.refiner import Refiner
 from posegrasp_ros.estimation.solve import solve_pose
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.transforms import make_transform

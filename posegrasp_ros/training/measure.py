@@ -11,14 +11,7 @@ from scipy import optimize, stats
 from tqdm import tqdm
 
 from posegrasp_ros.estimation.estimator import PoseEstimator
-from posegrasp_ros.estimation.model_card import (
-    CARD_NAME,
-    SCORE_FIGURES,
-    ModelCard,
-    ModelCardError,
-    load_model_card,
-    write_card,
-)
+from posegrasp_ros.estimation.model_card import CARD_NAME, ModelCard, ModelCardError, load_model_card, write_card
 from posegrasp_ros.estimation.pose_estimate import Estimation
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import vector_from_rotation
@@ -137,8 +130,8 @@ def _trials(card: ModelCard, kinds: tuple[str, ...], rng: np.random.Generator, t
         if kind == 'poor camera':
             image = np.ascontiguousarray(photograph(rng, frame.image.astype(np.float32))[:, :, ::-1])
         estimation = estimator.estimate(image, frame.camera)
-        trials.append(_compare(estimation, frame.camera_from_object, card, kind != 'without object')
-                      if estimation.poses else None)
+        trials.append(_compare(estimation, estimator.score_figures, frame.camera_from_object, card,
+                               kind != 'without object') if estimation.poses else None)
     return trials
 
 
@@ -148,14 +141,15 @@ def _world(kind: str, rng: np.random.Generator, mesh: Mesh) -> World:
     return World(mesh, None, sample_scene(rng, mesh), image_size=IMAGE_SIZE)
 
 
-def _compare(estimation: Estimation, truth: np.ndarray, card: ModelCard, is_there: bool) -> Trial:
+def _compare(estimation: Estimation, figures: tuple[str, ...], truth: np.ndarray, card: ModelCard,
+             is_there: bool) -> Trial:
     best = estimation.poses[0]
     found = best.camera_from_object
     truth = card.symmetry.nearest(truth, found)
     turn = vector_from_rotation(truth[:3, :3] @ found[:3, :3].T)
     shift = truth[:3, 3] - found[:3, 3]
     return Trial(np.concatenate([shift, turn]), card.symmetry.without_spin(best.covariance, found),
-                 {name: estimation.numbers[name] for name in SCORE_FIGURES}, is_there, card.tolerance)
+                 {name: estimation.numbers[name] for name in figures}, is_there, card.tolerance)
 
 
 def _fit_score(trials: list[Trial]) -> dict[str, float]:

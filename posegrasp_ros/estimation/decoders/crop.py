@@ -7,9 +7,22 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from posegrasp_ros.estimation.decoders.object_coordinates import Detection
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.transforms import rotation_angle, rotation_from_vector
+
+
+@dataclass(frozen=True)
+class Detection:
+    """An object's place in an image.
+
+    :param centre: (2,) pixels u, v of the object's centre
+    :param radius_px: radius of its bounding sphere
+    :param confidence: the detector's confidence, in [0, 1]
+    """
+
+    centre: np.ndarray
+    radius_px: float
+    confidence: float
 
 
 @dataclass(frozen=True)

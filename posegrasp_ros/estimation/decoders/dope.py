@@ -1,4 +1,4 @@
-"""DOPE's output: belief maps of a cuboid's corners, and vectors that say which centroid a corner belongs to.
+"""DOPE: networks that give belief maps of a cuboid's corners, and vectors to the centroid of each corner.
 
 Deep Object Pose Estimation (Tremblay et al., CoRL 2018, arXiv:1809.10790), as NVIDIA's networks write it.
 """
@@ -11,7 +11,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from posegrasp_ros.estimation.decoders.object_coordinates import KeypointInstance
+from posegrasp_ros.estimation.decoders.keypoints import KeypointDecoder, KeypointInstance
+from posegrasp_ros.estimation.decoders.letterbox import FITS
+from posegrasp_ros.estimation.decoders.parameters import Choice, Lengths, Number
+from posegrasp_ros.estimation.model_card import ModelCard, ModelCardError
+from posegrasp_ros.runtime.yaml_fields import Fields
 
 CHANNELS = 25
 CORNERS = 8
@@ -24,6 +28,58 @@ CORNER_SIGNS = np.array([(1, -1, 1), (-1, -1, 1), (-1, 1, 1), (1, 1, 1),
                          (1, -1, -1), (-1, -1, -1), (-1, 1, -1), (1, 1, -1)], dtype=float)
 """(8, 3) corners in half extents, in the order of the maps, as NVlabs' code has them."""
 CONVENTION_SIGNS = {'nvlabs': np.array([1.0, 1.0, 1.0]), 'isaac': np.array([-1.0, -1.0, 1.0])}
+NO_OTHER_BOX = 0.1
+"""The cuboid may differ from the mesh's box by this share of a side."""
+
+
+class Dope(KeypointDecoder):
+    """The eight corners and the centroid of the object's cuboid."""
+
+    family = 'dope'
+    parameters = {
+        'corners': Choice(tuple(CONVENTION_SIGNS)),
+        'dimensions_m': Lengths(),
+        'threshold': Number(0, 1, default=0.1),
+        'smoothing_cells': Number(0.5, 5, default=1.5),
+        # cell i averages eight pixels whose middle is 8 i + 3.5, so that pixels / 8 = cells + 0.4375
+        'offset_cells': Number(-1, 1, default=0.4375),
+        'fit': Choice(FITS, default='stretch'),
+    }
+    input_defaults = {'colour': 'rgb', 'mean': [0.485, 0.456, 0.406], 'std': [0.229, 0.224, 0.225]}
+    least_sigma_px = 2.0  # a quarter of a cell
+
+    @classmethod
+    def check_card(cls, decoder: Fields, card: ModelCard) -> None:
+        """Refuse a cuboid that cannot be this mesh's: in other units, or with its axes swapped."""
+        sides = card.network.parameters['dimensions_m']
+        if sides is not None and (np.abs(sides - card.mesh.extents) > NO_OTHER_BOX * card.mesh.extents).any():
+            raise decoder.error('dimensions_m', f'the sides of {card.mesh_path.name} along its x, y, z, '
+                                                f'{np.round(card.mesh.extents, 4).tolist()} m')
+
+    @classmethod
+    def object_keypoints(cls, card: ModelCard) -> np.ndarray:
+        parameters = card.network.parameters
+        sides = parameters['dimensions_m'] if parameters['dimensions_m'] is not None else card.mesh.extents
+        return cuboid_keypoints(sides, card.mesh.centre, parameters['corners'])
+
+    def check_output(self, shape: Sequence[int | str | None]) -> None:
+        width, height = self.network.card.size
+        if list(shape) != [1, CHANNELS, height / STRIDE, width / STRIDE]:
+            raise ModelCardError(f'{self.network.card.path}: decoder.family: dope reads an output of [1, 25, H/8, '
+                                 f'W/8], or of [1, 9, H/8, W/8] and [1, 16, H/8, W/8], for its input of '
+                                 f'{width}x{height}, the network gives {list(shape)}')
+
+    def output(self, tensor: np.ndarray) -> np.ndarray | None:
+        return joined_maps(list(self.network.run_all(tensor).values()))
+
+    def decode(self, output: np.ndarray) -> list[KeypointInstance]:
+        parameters = self.network.card.parameters
+        return decode_dope(output, parameters['threshold'], parameters['smoothing_cells'],
+                           parameters['offset_cells'])
+
+    def channels(self, section: str) -> str:
+        return ("0 to 7 belief of the cuboid's corners, 8 of its centroid, 9 to 24 for each corner the vector "
+                '(u, v) that points to its centroid')
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import cv2
 import numpy as np
 
 from posegrasp_ros.estimation.decoders.crop import CropCamera
-from posegrasp_ros.geometry.camera import Camera
 
 
 @dataclass(frozen=True)
@@ -39,8 +37,8 @@ class InitialPose:
 
     :param pose: (4, 4) camera_from_object, metres
     :param covariance: (6, 6) in the camera frame, as in :class:`PoseEstimate`
-    :param figures: what the score is made of: ``confidence`` (the network's own confidence, 0 to 1),
-        ``inlier_share`` and ``log_residual`` of the correspondences
+    :param figures: the decoder's :attr:`Decoder.figures`, of which the score may be made: ``confidence`` (the
+        network's own, 0 to 1) and, for example, ``inlier_share`` and ``log_residual`` of the correspondences
     :param seen: which parts are not hidden, where the network tells
     """
 
@@ -63,14 +61,3 @@ class Candidate:
     confidence: float
     solve: Callable[[], InitialPose | None]
     solve_otherwise: tuple[Callable[[], InitialPose | None], ...] = ()
-
-
-class InitialPoseEstimator(Protocol):
-    """The networks of one model folder with their decoders."""
-
-    def find(self, image: np.ndarray, camera: Camera) -> list[Candidate]:
-        """Places where the object may be, the likeliest first.
-
-        :param image: (H, W, 3) uint8 blue green red
-        :param camera: intrinsics of exactly this image
-        """

@@ -1,71 +1,104 @@
-"""KeypointEstimator: poses from networks that say where an object's keypoints are seen (DOPE, YOLO pose)."""
+"""KeypointDecoder: what families of networks share that say where an object's keypoints are seen."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
+from typing import ClassVar
 
 import cv2
 import numpy as np
 
-from posegrasp_ros.estimation.decoders import dope, yolo_pose
-from posegrasp_ros.estimation.decoders.families import LEAST_KEYPOINTS
+from posegrasp_ros.estimation.decoders.decoder import Decoder
 from posegrasp_ros.estimation.decoders.initial_pose import Candidate, InitialPose
 from posegrasp_ros.estimation.decoders.letterbox import Framing
-from posegrasp_ros.estimation.decoders.object_coordinates import KeypointInstance
-from posegrasp_ros.estimation.model_card import ModelCard, ModelCardError
+from posegrasp_ros.estimation.decoders.parameters import LEAST_KEYPOINTS
+from posegrasp_ros.estimation.model_card import ModelCard
 from posegrasp_ros.estimation.network import Network
 from posegrasp_ros.estimation.solve import Solution, refine_pose
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.transforms import make_transform
 
-LEAST_SIGMA_PX = {'dope': 2.0, 'yolo_pose': 1.0}
-"""Keypoints err by at least this much of the input: a quarter of a DOPE cell, a pixel."""
 SIGMA_SHARE = 0.02
-"""And by this share of how far apart they lie: networks err more on what is large in the image."""
+"""Keypoints err by at least this share of how far apart they lie: networks err more on what is large."""
 PRIOR_WEIGHT = 4.0
 """Residuals of few keypoints say little of their spread: the assumed one counts as much as so many residuals."""
 MOST_TRIPLES = 120
 STARTS = 4
 
 
-class KeypointEstimator:
-    """Finds keypoints in the whole image with one network, and solves each object's pose from its own.
+@dataclass(frozen=True)
+class KeypointInstance:
+    """One object's keypoints in a network's input.
 
-    :param card: a model of one of the families in ``families.WITHOUT_DETECTOR``
-    :param threads: processor threads of the network; None takes every core
-    :raises ModelCardError: when the network's output is not what the family reads
+    :param pixels: (K, 2) u, v of the input; anything where not seen
+    :param seen: (K,) bool
+    :param confidence: that there is an object, in [0, 1]
     """
 
+    pixels: np.ndarray
+    seen: np.ndarray
+    confidence: float
+
+
+class KeypointDecoder(Decoder):
+    """Finds keypoints in the whole image with one network, and solves each object's pose from its own.
+
+    :cvar least_sigma_px: keypoints err by at least this much of the input
+    :cvar edge: see :class:`Framing`
+    """
+
+    needs_sha256 = False
+    least_sigma_px: ClassVar[float] = 1.0
+    edge: ClassVar[float] = -0.5
+
     def __init__(self, card: ModelCard, threads: int | None = None):
+        super().__init__(card, threads)
         self.network = Network(card.network, None, threads)
-        self.points = object_keypoints(card)
-        self.layout = None
-        if card.network.family == 'dope':
-            self._check_maps()
-        else:
-            self.layout = self._yolo_layout()
+        self.points = self.object_keypoints(card)
+        self.check_output(self._output_shape())
+
+    @classmethod
+    @abstractmethod
+    def object_keypoints(cls, card: ModelCard) -> np.ndarray:
+        """(K, 3) the keypoints that the card's network finds, object frame, metres."""
+
+    @abstractmethod
+    def check_output(self, shape: Sequence[int | str | None]) -> None:
+        """Make sure that an output of this shape, batch dimension included, can be decoded.
+
+        :param shape: a length that the graph leaves open is its name or None
+        :raises ModelCardError: naming what the family reads
+        """
+
+    @abstractmethod
+    def decode(self, output: np.ndarray) -> list[KeypointInstance]:
+        """Keypoints, in pixels of the input, from the network's output without its batch dimension."""
+
+    @property
+    def networks(self) -> dict[str, Network]:
+        return {'network': self.network}
+
+    @property
+    def keypoints_m(self) -> np.ndarray:
+        return self.points
 
     def find(self, image: np.ndarray, camera: Camera) -> list[Candidate]:
-        """Places where the object may be, the likeliest first; see :class:`InitialPoseEstimator`."""
         framing = self.frame(image)
-        instances = self.decode(self._output(self.network.tensor(framing.apply(image))))
+        instances = self.decode(self.output(self.network.tensor(framing.apply(image))))
         return [Candidate(each.confidence, partial(self._pose, each, framing, camera)) for each in instances]
 
     def frame(self, image: np.ndarray) -> Framing:
         """How the image is laid into the input."""
         card = self.network.card
-        edge = 0.0 if card.family == 'yolo_pose' else -0.5
-        return Framing.of(card.parameters['fit'], image.shape[1::-1], card.size, edge)
+        return Framing.of(card.parameters['fit'], image.shape[1::-1], card.size, self.edge)
 
-    def decode(self, output: np.ndarray) -> list[KeypointInstance]:
-        """Keypoints, in pixels of the input, from the network's output without its batch dimension."""
-        parameters = self.network.card.parameters
-        if self.layout is None:
-            return dope.decode_dope(output, parameters['threshold'], parameters['smoothing_cells'],
-                                    parameters['offset_cells'])
-        return yolo_pose.decode_yolo_pose(output, self.layout, parameters['class'], parameters['threshold'],
-                                          parameters['overlap'], parameters['visibility'])
+    def output(self, tensor: np.ndarray) -> np.ndarray | None:
+        """What is decoded, without its batch dimension; None when the outputs are not the family's."""
+        return self.network.run(tensor)
 
     def _pose(self, instance: KeypointInstance, framing: Framing, camera: Camera) -> InitialPose | None:
         undistorted = camera.undistorted(framing.to_image(instance.pixels))
@@ -73,8 +106,7 @@ class KeypointEstimator:
         if seen.sum() < LEAST_KEYPOINTS:
             return None
         pixels, scale = framing.to_image(instance.pixels[seen]), float(np.mean(framing.scale))
-        sigma_px = max(LEAST_SIGMA_PX[self.network.card.family] / scale,
-                       SIGMA_SHARE * float(np.linalg.norm(np.ptp(pixels, axis=0))))
+        sigma_px = max(self.least_sigma_px / scale, SIGMA_SHARE * float(np.linalg.norm(np.ptp(pixels, axis=0))))
         solution = solve_keypoints(self.points[seen], undistorted[seen], sigma_px, camera.matrix)
         if solution is None:
             return None
@@ -82,54 +114,13 @@ class KeypointEstimator:
             'confidence': instance.confidence, 'inlier_share': solution.inlier_share,
             'log_residual': float(np.log(solution.residual_px * scale + 0.1))})
 
-    def _output(self, tensor: np.ndarray) -> np.ndarray | None:
-        """What is decoded, without its batch dimension; None when the outputs are not the family's."""
-        if self.network.card.family == 'dope':
-            return dope.joined_maps(list(self.network.run_all(tensor).values()))
-        return self.network.run(tensor)
-
-    def _output_shape(self) -> list[int | str | None]:
+    def _output_shape(self) -> Sequence[int | str | None]:
         """Shape of what is decoded, of a trial run where the graph leaves it open or has several outputs."""
         shapes = list(self.network.output_shapes.values())
         if len(shapes) == 1 and all(isinstance(length, int) for length in shapes[0]):
             return shapes[0]
-        output = self._output(self.network.tensor(np.zeros((*self.network.card.size[::-1], 3), np.uint8)))
+        output = self.output(self.network.tensor(np.zeros((*self.network.card.size[::-1], 3), np.uint8)))
         return shapes if output is None else [1, *output.shape]
-
-    def _check_maps(self) -> None:
-        shape, (width, height) = self._output_shape(), self.network.card.size
-        expected = [1, dope.CHANNELS, height / dope.STRIDE, width / dope.STRIDE]
-        if list(shape) != expected:
-            raise ModelCardError(f'{self.network.card.path}: decoder.family: dope reads an output of [1, 25, H/8, '
-                                 f'W/8], or of [1, 9, H/8, W/8] and [1, 16, H/8, W/8], for its input of '
-                                 f'{width}x{height}, the network gives {list(shape)}')
-
-    def _yolo_layout(self) -> yolo_pose.Layout:
-        """What the output's shape and the card leave possible."""
-        parameters, shape = self.network.card.parameters, self._output_shape()
-        possible = yolo_pose.layouts(len(self.points), parameters['classes'], parameters['layout'])
-        fitting = [layout for layout in possible if layout.fits(shape)]
-        where = f'{self.network.card.path}: decoder.layout'
-        if not fitting:
-            raise ModelCardError(f'{where}: {len(self.points)} keypoints and {parameters["classes"]} classes make '
-                                 f'{", ".join(map(str, possible))}, the network gives {list(shape)}; are '
-                                 'keypoints_m and classes those of the network?')
-        if len(fitting) > 1:
-            raise ModelCardError(f'{where}: expected rows or end_to_end, since the output {list(shape)} can be '
-                                 'read as either')
-        if fitting[0].name == 'rows' and parameters['class'] >= parameters['classes']:
-            raise ModelCardError(f'{self.network.card.path}: decoder.class: expected less than the number of '
-                                 f'classes, {parameters["classes"]}, got {parameters["class"]}')
-        return fitting[0]
-
-
-def object_keypoints(card: ModelCard) -> np.ndarray:
-    """(K, 3) the keypoints that the card's network finds, in the object frame, metres."""
-    parameters = card.network.parameters
-    if card.network.family == 'yolo_pose':
-        return parameters['keypoints_m']
-    sides = parameters['dimensions_m'] if parameters['dimensions_m'] is not None else card.mesh.extents
-    return dope.cuboid_keypoints(sides, card.mesh.centre, parameters['corners'])
 
 
 def solve_keypoints(points: np.ndarray, pixels: np.ndarray, sigma_px: float,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+FITS = ('letterbox', 'stretch')
 PADDING = 114
 """Grey of what the image does not cover, as Ultralytics pads."""
 
@@ -33,7 +34,7 @@ class Framing:
     def of(cls, fit: str, image_size: tuple[int, int], size: tuple[int, int], edge: float = -0.5) -> Framing:
         """Stretched over all of the input, or with its proportions kept and grey at both sides (``letterbox``).
 
-        :param fit: one of :data:`posegrasp_ros.estimation.decoders.families.FITS`
+        :param fit: one of :data:`FITS`
         """
         inner = size
         if fit == 'letterbox':

@@ -1,49 +1,127 @@
-"""What the networks' output tensors mean."""
+"""Object coordinates: a network finds the object in the image, another reads from a crop which point is where."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 import cv2
 import numpy as np
+
+from posegrasp_ros.estimation.decoders.crop import CropCamera, Detection
+from posegrasp_ros.estimation.decoders.decoder import Decoder
+from posegrasp_ros.estimation.decoders.initial_pose import Candidate, InitialPose, VisibilityMask
+from posegrasp_ros.estimation.decoders.letterbox import Framing
+from posegrasp_ros.estimation.decoders.parameters import Number
+from posegrasp_ros.estimation.model_card import ModelCard, ModelCardError
+from posegrasp_ros.estimation.network import Network
+from posegrasp_ros.estimation.score import sigmoid
+from posegrasp_ros.estimation.solve import Solution, View, solve_pose
+from posegrasp_ros.geometry.camera import Camera
+from posegrasp_ros.geometry.transforms import make_transform, rotate_covariance
 
 HEATMAP_CHANNELS = 4
 COORDINATE_CHANNELS = 5
 LOG_SCALE_RANGE = (-4.5, 1.0)
 """Bounds of the log Laplace scale of coordinates, half extents: from about 1 % to the whole object."""
+MOST_PASSES = 3
+OTHER_SCALES = (1.4, 0.7, 2.0)
+CELLS_AN_ERROR = 64
+"""The network's coordinates err together: so many neighbouring cells share one error."""
+CHANNELS = {
+    'detector': "0 logit that an object's centre lies in the cell, 1 and 2 where in it (u, v, cells), "
+                '3 log of its radius in pixels',
+    'network': '0 logit that the object is seen there, 1 to 3 its coordinates there in half extents (x, y, z), '
+               '4 log of their spread',
+}
 
 
-@dataclass(frozen=True)
-class Detection:
-    """An object's place in a picture.
+class ObjectCoordinates(Decoder):
+    """A network that detects the object in the whole image, and one that reads its coordinates from crops.
 
-    :param centre: (2,) pixels u, v of the object's centre
-    :param radius_px: radius of its bounding sphere
-    :param confidence: the detector's confidence, in [0, 1]
+    The crop is what a camera turned to the object would see, so the second network always meets it in the middle
+    and undistorted. Where the first pose says that the crop was off, a better one is read again.
     """
 
-    centre: np.ndarray
-    radius_px: float
-    confidence: float
+    family = 'object_coordinates'
+    parameters = {'margin': Number(1, 4)}
+    detectors = {'centre_heatmap': {'stride': Number(1, 64), 'threshold': Number(0, 1)}}
 
+    def __init__(self, card: ModelCard, threads: int | None = None):
+        super().__init__(card, threads)
+        self.detector = Network(card.detector, HEATMAP_CHANNELS, threads)
+        self.network = Network(card.network, COORDINATE_CHANNELS, threads)
+        self._stride, self._threshold = (card.detector.parameters[name] for name in ('stride', 'threshold'))
+        width, height = card.network.size
+        if width != height:
+            raise ModelCardError(f'{card.network.path}: input.size: expected a square, which object_coordinates '
+                                 f'reads crops of, got {width}x{height}')
+        self._crop_size, self._margin = card.network.size[0], card.network.parameters['margin']
+        self._centre_m, self._half_extents_m = card.mesh.centre, card.mesh.extents / 2
+        self._radius_m = card.mesh.radius
 
-@dataclass(frozen=True)
-class KeypointInstance:
-    """One object's keypoints in a network's input.
+    @property
+    def networks(self) -> dict[str, Network]:
+        return {'detector': self.detector, 'network': self.network}
 
-    :param pixels: (K, 2) u, v of the input; anything where not seen
-    :param seen: (K,) bool
-    :param confidence: that there is an object, in [0, 1]
-    """
+    def channels(self, section: str) -> str:
+        return CHANNELS[section]
 
-    pixels: np.ndarray
-    seen: np.ndarray
-    confidence: float
+    def find(self, image: np.ndarray, camera: Camera) -> list[Candidate]:
+        """Places where the object may be, the likeliest first."""
+        def solve(detection: Detection, scale: float) -> Callable[[], InitialPose | None]:
+            return partial(self._pose_of, replace(detection, radius_px=scale * detection.radius_px), image, camera)
 
+        return [Candidate(detection.confidence, solve(detection, 1.0),
+                          tuple(solve(detection, scale) for scale in OTHER_SCALES))
+                for detection in self.detect(image)]
 
-def sigmoid(logit: np.ndarray) -> np.ndarray:
-    """Logistic function, without overflow."""
-    return 0.5 * (1 + np.tanh(0.5 * np.asarray(logit, dtype=float)))
+    def detect(self, image: np.ndarray) -> list[Detection]:
+        """Candidates in the image's own pixels, most confident first."""
+        framing = Framing.of('letterbox', image.shape[1::-1], self.detector.card.size)
+        picture = framing.apply(image, shrink=cv2.INTER_AREA)
+        heat_map = self.detector.run(self.detector.tensor(picture))
+        return [Detection(framing.to_image(found.centre), found.radius_px / framing.scale[0], found.confidence)
+                for found in decode_centre_heatmap(heat_map, self._stride, self._threshold)]
+
+    def _pose_of(self, detection: Detection, image: np.ndarray, camera: Camera) -> InitialPose | None:
+        if not np.isfinite(camera.rays(detection.centre[None])).all():
+            return None  # beyond what the lens shows
+        crop = CropCamera.of_detection(detection, camera, self._crop_size, self._margin)
+        return self._read(crop, detection.confidence, image, camera)
+
+    def pose_near(self, camera_from_object: np.ndarray, image: np.ndarray, camera: Camera) -> InitialPose | None:
+        """The pose of an object that was there a moment ago."""
+        return self._read(self._crop_around(camera_from_object), 1.0, image, camera)
+
+    def _crop_around(self, camera_from_object: np.ndarray) -> CropCamera:
+        centre = camera_from_object[:3, :3] @ self._centre_m + camera_from_object[:3, 3]
+        return CropCamera.around(centre, self._radius_m / np.linalg.norm(centre), self._crop_size, self._margin)
+
+    def _read(self, crop: CropCamera, confidence: float, image: np.ndarray, camera: Camera) -> InitialPose | None:
+        for _ in range(MOST_PASSES):
+            solution, seen = self._solve(crop, image, camera)
+            if solution is None:
+                return None
+            pose = make_transform(crop.camera_from_crop) @ solution.pose
+            covariance = rotate_covariance(solution.covariance, crop.camera_from_crop)
+            before, crop = crop, self._crop_around(pose)
+            if crop.shows_much_the_same(before):
+                break
+        return InitialPose(pose, covariance, {
+            'confidence': confidence, 'inlier_share': solution.inlier_share,
+            'log_residual': float(np.log(solution.residual_px + 0.1))}, seen)
+
+    def _solve(self, crop: CropCamera, image: np.ndarray, camera: Camera) -> tuple[Solution | None,
+                                                                                   VisibilityMask]:
+        outputs = self.network.run_all(self.network.tensor(crop.shoot(image, camera)))
+        coordinates = next(iter(outputs.values()))[0]
+        points, pixels, sigma = decode_object_coordinates(coordinates, crop.size_px, self._centre_m,
+                                                          self._half_extents_m)
+        view = View(self._centre_m, *decode_view(outputs['view'][0])) if 'view' in outputs else None
+        seen = VisibilityMask(sigmoid(coordinates[0]), crop)
+        return solve_pose(points, pixels, sigma, crop.matrix, view, CELLS_AN_ERROR), seen
 
 
 def decode_centre_heatmap(output: np.ndarray, stride: int, threshold: float) -> list[Detection]:

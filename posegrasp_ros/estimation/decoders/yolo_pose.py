@@ -1,4 +1,4 @@
-"""The output of YOLO pose networks as Ultralytics exports them: boxes with keypoints, in either layout."""
+"""YOLO pose networks as Ultralytics exports them: boxes with keypoints, in either layout of the output."""
 
 from __future__ import annotations
 
@@ -8,11 +8,84 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from posegrasp_ros.estimation.decoders.object_coordinates import KeypointInstance
+from posegrasp_ros.estimation.decoders.keypoints import KeypointDecoder, KeypointInstance
+from posegrasp_ros.estimation.decoders.letterbox import FITS
+from posegrasp_ros.estimation.decoders.parameters import Choice, Number, Points, Whole
+from posegrasp_ros.estimation.model_card import ModelCard, ModelCardError
+from posegrasp_ros.runtime.yaml_fields import Fields
+
+LAYOUTS = ('auto', 'rows', 'end_to_end')
+CHANNELS = {
+    'rows': '0 to 3 box (cx, cy, w, h), then {classes} class scores, then {keypoints} times ({values}); '
+            'overlapping boxes still to be suppressed',
+    'end_to_end': '0 to 3 box (x1, y1, x2, y2), 4 score, 5 class, then {keypoints} times ({values})',
+}
+
+
+class YoloPose(KeypointDecoder):
+    """Keypoints of the object's choice, in the order of the card's ``keypoints_m``."""
+
+    family = 'yolo_pose'
+    parameters = {
+        'keypoints_m': Points(),
+        'class': Whole(0, 9999, default=0),
+        'classes': Whole(1, 10000, default=1),
+        'threshold': Number(0, 1, default=0.25),
+        'visibility': Number(0, 1, default=0.5),
+        'overlap': Number(0, 1, default=0.7),
+        'layout': Choice(LAYOUTS, default='auto'),
+        'fit': Choice(FITS, default='letterbox'),
+    }
+    input_defaults = {'colour': 'rgb', 'mean': [0.0, 0.0, 0.0], 'std': [1.0, 1.0, 1.0]}
+    least_sigma_px = 1.0
+    edge = 0.0
+
+    layout: OutputLayout
+
+    @classmethod
+    def check_card(cls, decoder: Fields, card: ModelCard) -> None:
+        """Refuse keypoints that cannot be this mesh's: in other units, or in another frame."""
+        points = card.network.parameters['keypoints_m']
+        farthest = float(np.linalg.norm(points - card.mesh.centre, axis=1).max())
+        if farthest > card.diameter_m:
+            raise decoder.error('keypoints_m', f'points within a diameter, {card.diameter_m:.4g} m, of the middle '
+                                               f'of {card.mesh_path.name}, not {farthest:.4g} m from it')
+
+    @classmethod
+    def object_keypoints(cls, card: ModelCard) -> np.ndarray:
+        return card.network.parameters['keypoints_m']
+
+    def check_output(self, shape: Sequence[int | str | None]) -> None:
+        """Settle on the layout that the output's shape and the card leave possible."""
+        parameters = self.network.card.parameters
+        possible = layouts(len(self.points), parameters['classes'], parameters['layout'])
+        fitting = [layout for layout in possible if layout.fits(shape)]
+        where = f'{self.network.card.path}: decoder.layout'
+        if not fitting:
+            raise ModelCardError(f'{where}: {len(self.points)} keypoints and {parameters["classes"]} classes make '
+                                 f'{", ".join(map(str, possible))}, the network gives {list(shape)}; are '
+                                 'keypoints_m and classes those of the network?')
+        if len(fitting) > 1:
+            raise ModelCardError(f'{where}: expected rows or end_to_end, since the output {list(shape)} can be '
+                                 'read as either')
+        if fitting[0].name == 'rows' and parameters['class'] >= parameters['classes']:
+            raise ModelCardError(f'{self.network.card.path}: decoder.class: expected less than the number of '
+                                 f'classes, {parameters["classes"]}, got {parameters["class"]}')
+        self.layout = fitting[0]
+
+    def decode(self, output: np.ndarray) -> list[KeypointInstance]:
+        parameters = self.network.card.parameters
+        return decode_yolo_pose(output, self.layout, parameters['class'], parameters['threshold'],
+                                parameters['overlap'], parameters['visibility'])
+
+    def channels(self, section: str) -> str:
+        values = 'x, y' if self.layout.values == 2 else 'x, y, visibility'
+        return f'{self.layout}: ' + CHANNELS[self.layout.name].format(
+            classes=self.layout.classes, keypoints=self.layout.keypoints, values=values)
 
 
 @dataclass(frozen=True)
-class Layout:
+class OutputLayout:
     """What the numbers of an output are.
 
     :param name: ``rows`` (1, 4 + classes + K * values, A), a column for each of A candidates, overlapping ones not
@@ -43,16 +116,16 @@ class Layout:
         return f'{self.name} {shape}'
 
 
-def layouts(keypoints: int, classes: int, wanted: str = 'auto') -> list[Layout]:
+def layouts(keypoints: int, classes: int, wanted: str = 'auto') -> list[OutputLayout]:
     """Those that an output with these numbers may have.
 
     :param wanted: ``auto``, or the only one to consider
     """
     names = ('rows', 'end_to_end') if wanted == 'auto' else (wanted,)
-    return [Layout(name, keypoints, values, classes) for name in names for values in (2, 3)]
+    return [OutputLayout(name, keypoints, values, classes) for name in names for values in (2, 3)]
 
 
-def decode_yolo_pose(output: np.ndarray, layout: Layout, class_id: int = 0, threshold: float = 0.25,
+def decode_yolo_pose(output: np.ndarray, layout: OutputLayout, class_id: int = 0, threshold: float = 0.25,
                      overlap: float = 0.7, visibility: float = 0.5) -> list[KeypointInstance]:
     """The detections of one class, the surest first.
 
@@ -74,7 +147,7 @@ def decode_yolo_pose(output: np.ndarray, layout: Layout, class_id: int = 0, thre
             for i in np.argsort(-scores, kind='stable')]
 
 
-def _best_of_rows(output: np.ndarray, layout: Layout, class_id: int, threshold: float, overlap: float):
+def _best_of_rows(output: np.ndarray, layout: OutputLayout, class_id: int, threshold: float, overlap: float):
     """Keypoint values (N, K * values) and scores (N,) of the class, the best where boxes overlap."""
     columns = output.T
     scores = columns[:, 4:4 + layout.classes]

@@ -1,7 +1,8 @@
-"""The decoder families: what each has to be told on the model card, and what it takes for granted."""
+"""Parameters of a decoder on the model card: their types, ranges and defaults."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -9,9 +10,6 @@ import numpy as np
 
 from posegrasp_ros.runtime.yaml_fields import Fields
 
-FITS = ('letterbox', 'stretch')
-LAYOUTS = ('auto', 'rows', 'end_to_end')
-CORNER_CONVENTIONS = ('nvlabs', 'isaac')
 LEAST_KEYPOINTS, MOST_KEYPOINTS = 4, 64
 
 
@@ -21,7 +19,7 @@ class Parameter(Protocol):
     def read(self, fields: Fields, name: str) -> Any:
         """The value; the default when the card leaves it out.
 
-        :raises posegrasp_ros.runtime.errors.InvalidInputError: naming field, found and expected
+        :raises InvalidInputError: naming field, found and expected
         """
 
 
@@ -100,49 +98,12 @@ class Points:
         return points
 
 
-DETECTOR_FAMILIES: dict[str, dict[str, Parameter]] = {
-    'centre_heatmap': {'stride': Number(1, 64), 'threshold': Number(0, 1)},
-}
-NETWORK_FAMILIES: dict[str, dict[str, Parameter]] = {
-    'object_coordinates': {'margin': Number(1, 4)},
-    'dope': {
-        'corners': Choice(CORNER_CONVENTIONS),
-        'dimensions_m': Lengths(),
-        'threshold': Number(0, 1, default=0.1),
-        'smoothing_cells': Number(0.5, 5, default=1.5),
-        # cell i averages eight pixels whose middle is 8 i + 3.5, so that pixels / 8 = cells + 0.4375
-        'offset_cells': Number(-1, 1, default=0.4375),
-        'fit': Choice(FITS, default='stretch'),
-    },
-    'yolo_pose': {
-        'keypoints_m': Points(),
-        'class': Whole(0, 9999, default=0),
-        'classes': Whole(1, 10000, default=1),
-        'threshold': Number(0, 1, default=0.25),
-        'visibility': Number(0, 1, default=0.5),
-        'overlap': Number(0, 1, default=0.7),
-        'layout': Choice(LAYOUTS, default='auto'),
-        'fit': Choice(FITS, default='letterbox'),
-    },
-}
-WITHOUT_DETECTOR = ('dope', 'yolo_pose')
-"""Families whose network finds the object in the whole image by itself."""
+def read_parameters(decoder: Fields, family: str, parameters: Mapping[str, Parameter]) -> dict[str, Any]:
+    """The parameters in a card's ``decoder`` section.
 
-INPUT_DEFAULTS: dict[str, dict[str, Any]] = {
-    'dope': {'colour': 'rgb', 'mean': [0.485, 0.456, 0.406], 'std': [0.229, 0.224, 0.225]},
-    'yolo_pose': {'colour': 'rgb', 'mean': [0.0, 0.0, 0.0], 'std': [1.0, 1.0, 1.0]},
-}
-"""How the published networks of a family are fed, for what the card leaves out of ``input``."""
-
-
-def read_parameters(decoder: Fields, families: dict[str, dict[str, Parameter]]) -> tuple[str, dict[str, Any]]:
-    """Family and parameters of a card's ``decoder`` section.
-
-    :raises InvalidInputError: on an unknown family, a wrong value, or a field that the family has not
+    :raises InvalidInputError: on a wrong value, or a field that the family does not have
     """
-    family = decoder.one_of('family', tuple(families))
-    parameters = families[family]
     for name in decoder.values:
         if name != 'family' and name not in parameters:
             raise decoder.error(name, f'no field but family, {", ".join(parameters)} for {family}')
-    return family, {name: parameter.read(decoder, name) for name, parameter in parameters.items()}
+    return {name: parameter.read(decoder, name) for name, parameter in parameters.items()}

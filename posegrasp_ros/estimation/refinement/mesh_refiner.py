@@ -1,8 +1,9 @@
-"""Refiner: a pose in, the pose with which mesh and image agree out, coarse to fine."""
+"""MeshRefiner: the pose at which the mesh's colours, edges and depth agree with the image, coarse to fine."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 import cv2
 import numpy as np
@@ -17,6 +18,7 @@ from posegrasp_ros.estimation.refinement.depth_term import DepthTerm
 from posegrasp_ros.estimation.refinement.edge_term import EdgeTerm
 from posegrasp_ros.estimation.refinement.edges import Edges
 from posegrasp_ros.estimation.refinement.motion import difference
+from posegrasp_ros.estimation.refinement.refiner import Refinement
 from posegrasp_ros.estimation.refinement.surface import Surface
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.mesh import Mesh
@@ -40,24 +42,6 @@ OTHER_START = 2.2
 FARTHEST_TURN_RAD = np.radians(30)
 FARTHEST_SHIFT = 0.15
 """Of the distance: a descent that goes farther has left for another minimum."""
-
-
-@dataclass
-class Alignment:
-    """A refined pose.
-
-    :param pose: (4, 4) camera_from_object
-    :param covariance: (6, 6) in the camera frame
-    :param correlation: between image and lit surface colour, 1 when they agree
-    :param evidence: how much of the surface and of its edges is seen as it should be, 0 to about 2
-    :param disagreement: squared distance from the prior, in its own standard deviations
-    """
-
-    pose: np.ndarray
-    covariance: np.ndarray
-    correlation: float
-    evidence: float
-    disagreement: float
 
 
 @dataclass
@@ -107,11 +91,17 @@ SURVIVORS = (2, 1, 1)
 """How many starts, those with the most evidence, go on after each level."""
 
 
-class Refiner:
-    """Aligns one object's mesh with images.
+class MeshRefiner:
+    """A :class:`Refiner` that aligns one object's mesh with images.
+
+    Its figures: ``correlation`` between image and lit surface colour, 1 when they agree; ``evidence``, how much of
+    the surface and of its edges is seen as it should be, 0 to about 2; ``log_disagreement``, log of 1 plus the
+    squared distance from the initial pose in its own standard deviations.
 
     :param mesh: metres; best with a texture, else contour and edges do it alone
     """
+
+    figures_when_lost = MappingProxyType({'correlation': 0.0, 'evidence': 0.0, 'log_disagreement': 0.0})
 
     def __init__(self, mesh: Mesh):
         self._centre, self._radius = mesh.centre, mesh.radius
@@ -122,15 +112,8 @@ class Refiner:
                                 tuple(np.hypot(level.colour_blur_px, 0.5) * pixel_m for level in LEVELS))
 
     def refine(self, image: np.ndarray, camera: Camera, camera_from_object: np.ndarray, covariance: np.ndarray,
-               depth_m: np.ndarray | None = None, seen: VisibilityMask | None = None) -> Alignment | None:
-        """The aligned pose, all in the camera's frame; None when it was lost on the way.
-
-        :param image: (H, W, 3) uint8 blue green red
-        :param camera_from_object: (4, 4), within about 2 cm and 10 degrees
-        :param covariance: (6, 6) of it
-        :param depth_m: (H, W) registered to the image, metres, NaN where unknown; None without a depth camera
-        :param seen: which parts are not hidden; None when nobody knows
-        """
+               depth_m: np.ndarray | None = None, seen: VisibilityMask | None = None) -> Refinement | None:
+        """See :meth:`Refiner.refine`; the initial pose is to be within about 2 cm and 10 degrees."""
         middle = camera_from_object @ make_transform(translation=self._centre)
         centre = middle[:3, 3]
         crop = CropCamera.around(centre, self._radius / np.linalg.norm(centre), CROP_SIZE, MARGIN)
@@ -157,8 +140,10 @@ class Refiner:
         pose = camera_from_crop @ best.pose @ make_transform(translation=-self._centre)
         covariance = rotate_covariance(np.linalg.inv(best.information), crop.camera_from_crop)
         covariance = move_covariance(covariance, -pose[:3, :3] @ self._centre)
-        return Alignment(pose, covariance, best.correlation, best.evidence,
-                         float(change @ scene.prior.information @ change))
+        squared_distance = float(change @ scene.prior.information @ change)
+        return Refinement(pose, covariance, best.correlation, {
+            'correlation': best.correlation, 'evidence': best.evidence,
+            'log_disagreement': float(np.log(squared_distance + 1))})
 
     def _align(self, scene: _Scene, start: Aligned, level: Level) -> Aligned:
         colour = ColourTerm.of(self._surface, scene.picture(level.colour_blur_px), scene.matrix, start.pose,
