@@ -258,9 +258,9 @@ def test_depth_is_recorded_and_used_and_tracking_is_asked_for_on_the_command_lin
 ])
 def test_output_may_go_anywhere(tmp_path, stdout, code, said):
     """Here a report with a file's escape sequence, to a terminal that knows ASCII alone."""
-    program = ("import sys; sys.argv = ['posegrasp', 'status', '.']; from posegrasp_ros import cli; "
+    program = ("import sys; sys.argv = ['posegrasp', 'status', '.']; from posegrasp_ros.cli import main; "
                "from posegrasp_ros.project_status import status_text; "
-               "status_text.format_statuses = lambda *_: '5° \\x1b[31m'; cli.script()")
+               "status_text.format_statuses = lambda *_: '5° \\x1b[31m'; main.script()")
     done = subprocess.run(['bash', '-o', 'pipefail', '-c', f'"$0" -c "$1" {stdout}', sys.executable, program],
                           cwd=tmp_path, env={**os.environ, 'PYTHONIOENCODING': 'ascii'}, capture_output=True,
                           text=True)
