@@ -67,6 +67,22 @@ def bag(tmp_path) -> Path:
     return tmp_path / 'bag'
 
 
+@pytest.fixture
+def added_metric():
+    """Adds a metric to the catalogue for the time of the test."""
+    from posegrasp_ros.metrics import catalogue
+
+    added = []
+
+    def add(metric) -> None:
+        catalogue.register(metric)
+        added.append(metric.name)
+
+    yield add
+    for name in added:
+        catalogue.unregister(name)
+
+
 def simulated_frames(mesh, count: int, seed: int, image_size: tuple[int, int] = (640, 480)) -> list:
     """One frame of each of ``count`` random scenes."""
     import numpy as np

@@ -8,7 +8,7 @@ import pytest
 
 from posegrasp_ros.geometry.transforms import make_transform
 from posegrasp_ros.metrics.baselines.baselines import load_baselines
-from posegrasp_ros.metrics.measures import OBSERVED
+from posegrasp_ros.metrics.catalogue import Metric
 from posegrasp_ros.metrics.pose.pose_errors import ErrorTarget
 from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.metrics.stage_report import STAGES, StageReport
@@ -213,13 +213,18 @@ def test_who_stands_still_says_so_and_takes_nobody_for_silent(robot):
     assert robot.health('perception').level == ERROR, 'from now on it counts again'
 
 
-def test_a_metric_that_fails_is_said_and_the_run_goes_on(robot, monkeypatch):
-    monkeypatch.setitem(OBSERVED, 'recall_1cm_5deg', lambda table: 1 / 0)
+@pytest.fixture
+def broken_metric(added_metric) -> None:
+    """A metric whose observation raises."""
+    added_metric(Metric('broken', '1', 'higher_is_better', 'Broken', lambda table: 1 / 0))
+
+
+def test_a_metric_that_fails_is_said_and_the_run_goes_on(broken_metric, robot):
     for index in range(120):
         robot.frame(index * FRAME_NS)
     assert {item['metric'] for item in robot.run.verdicts()} >= {'position_error_median', 'image_to_pose_p50'}
     health = robot.health('verdicts')
-    assert health.level == ERROR and 'recall_1cm_5deg: ZeroDivisionError' in health.text
+    assert health.level == ERROR and 'broken: ZeroDivisionError' in health.text
 
 
 def test_images_are_forgotten_whatever_the_verdicts_do(robot, monkeypatch):

@@ -9,8 +9,9 @@ import pytest
 from run_frames import SECOND, TARGET, TRUTH, off_by
 
 from posegrasp_ros.geometry.transforms import Symmetry, make_transform, rotation_from_vector
-from posegrasp_ros.metrics.baselines.baselines import METRIC_UNITS, load_baselines
+from posegrasp_ros.metrics.baselines.baselines import load_baselines
 from posegrasp_ros.metrics.baselines.gate import check_gate
+from posegrasp_ros.metrics.catalogue import catalogue
 from posegrasp_ros.metrics.losses import Loss
 from posegrasp_ros.metrics.pose.pose_errors import ErrorTarget
 from posegrasp_ros.metrics.run import RunMetrics
@@ -40,7 +41,7 @@ def test_the_summary_has_exactly_the_shape_that_scripts_rely_on():
     for stage in summary['stages'].values():
         assert set(stage) == {'inputs', 'answered', 'coverage', 'latency_ms'}
     assert set(summary['stages']['perception']['latency_ms']) == {'p50', 'p95', 'p99'}
-    assert set(summary['metrics']) == set(METRIC_UNITS)
+    assert set(summary['metrics']) == set(catalogue())
     for metric in summary['metrics'].values():
         assert set(metric) == {'value', 'unit', 'interval', 'n', 'clusters'}
     for item in summary['verdicts']:
@@ -49,7 +50,7 @@ def test_the_summary_has_exactly_the_shape_that_scripts_rely_on():
     assert set(summary['waterfall']) == {'of', 'attempts', 'successes', 'steps', 'if_perfect', 'outside_by'}
     assert all(set(step) == {'reason', 'stage', 'lost', 'left'} for step in summary['waterfall']['steps'])
     assert set(summary['next']) == {'text', 'metrics'}
-    assert {item['metric'] for item in summary['next']['metrics']} == set(METRIC_UNITS)
+    assert {item['metric'] for item in summary['next']['metrics']} == set(catalogue())
     assert summary['latency'] == {'perception': {'percentiles': [40.0] * 101}, 'planning': None, 'execution': None}
     assert summary['failures'] == {'no_detection': 2}
     assert summary['provenance'] == {'seed': 1}
@@ -258,7 +259,7 @@ def test_a_good_run_passes_the_gate_which_says_why():
     unasked = {'grasp_success_rate', 'image_to_grasp_p50', 'false_poses', 'instance_recall', 'instance_precision',
                'covariance_coverage_90', 'score_ece', 'ar_mssd', 'ar_mspd', 'mssd_median',
                'projection_error_median'}
-    assert set(results) == set(METRIC_UNITS) - unasked, \
+    assert set(results) == set(catalogue()) - unasked, \
         'nobody picks here or states a need for the time to the grasp or for what BOP measures, there is always ' \
         'one object, and the estimator does not say how sure it is'
     assert results['recall_1cm_5deg'].text.endswith('needed at least 80.0 %: better')

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from posegrasp_ros.cli import option_types
 from posegrasp_ros.cli.options import DONE, command
-from posegrasp_ros.metrics.baselines.baselines import METRIC_UNITS
 from posegrasp_ros.runtime.console import show
 
 EXAMPLES = """Examples:
@@ -31,7 +31,7 @@ def add_baseline(commands) -> None:
                         help='of the entries; those of the same name are replaced')
     parser.add_argument('--partial', action='store_true',
                         help='take a run that was interrupted, or is still written, as it is; the entries say so')
-    parser.add_argument('--metrics', nargs='+', choices=list(METRIC_UNITS), metavar='METRIC',
+    parser.add_argument('--metrics', nargs='+', type=option_types.metric, metavar='METRIC',
                         help='which to record (default: all that were measured)')
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from posegrasp_ros.geometry.transforms import transform_from_pose
-from posegrasp_ros.metrics.baselines.baselines import METRIC_UNITS, UNIT_FACTORS
+from posegrasp_ros.metrics.units import FACTORS
 from posegrasp_ros.runtime.errors import InvalidInputError, quoted
 
 # Beyond these, squares and cubes of a number leave what a computer counts with; no length or price is there.
@@ -109,17 +109,29 @@ def _pair(text: str) -> tuple[float, float]:
 
 def requirement(text: str) -> tuple[str, float]:
     """A metric and a value in the package's unit from a text such as ``position_error_median=2mm``."""
-    metric, _, value = text.partition('=')
-    if metric not in METRIC_UNITS:
-        raise argparse.ArgumentTypeError(f'expected METRIC=VALUE with a metric of {", ".join(METRIC_UNITS)}, '
+    from posegrasp_ros.metrics.catalogue import catalogue
+
+    name, _, value = text.partition('=')
+    if name not in catalogue():
+        raise argparse.ArgumentTypeError(f'expected METRIC=VALUE with a metric of {", ".join(catalogue())}, '
                                          f'got {quoted(text)}')
-    factors = UNIT_FACTORS[METRIC_UNITS[metric]]
+    own_unit = catalogue()[name].unit
+    factors = FACTORS[own_unit]
     match = re.fullmatch(r'([0-9.]+)\s*(\D*)', value)
-    unit = match[2] or METRIC_UNITS[metric] if match else ''
+    unit = match[2] or own_unit if match else ''
     if unit not in factors:
-        raise argparse.ArgumentTypeError(f'{metric}: expected a number with {" or ".join(factors)} behind it, '
+        raise argparse.ArgumentTypeError(f'{name}: expected a number with {" or ".join(factors)} behind it, '
                                          f'got {quoted(value)}')
-    return metric, finite(match[1]) * factors[unit]
+    return name, finite(match[1]) * factors[unit]
+
+
+def metric(text: str) -> str:
+    """The name of a metric in the catalogue."""
+    from posegrasp_ros.metrics.catalogue import catalogue
+
+    if text not in catalogue():
+        raise argparse.ArgumentTypeError(f'expected one of {", ".join(catalogue())}, got {quoted(text)}')
+    return text
 
 
 def image_size(text: str) -> tuple[int, int]:

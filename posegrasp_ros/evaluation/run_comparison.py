@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from posegrasp_ros.metrics.baselines.baselines import METRIC_UNITS, load_baselines
 from posegrasp_ros.metrics.baselines.verdicts import difference_interval
+from posegrasp_ros.metrics.catalogue import ON_TARGET, catalogue
+from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED
 from posegrasp_ros.metrics.run import block_ns_of
 from posegrasp_ros.metrics.stats.intervals import Interval, verdict
 from posegrasp_ros.metrics.stats.paired import mcnemar_exact, paired_difference
-from posegrasp_ros.metrics.summary import RECALL_POSITION_M, RECALL_ROTATION_RAD
 from posegrasp_ros.runs.finished_run import Answer, FinishedRun, FrameKey, load_runs
 
 SCHEMA = 'posegrasp.comparison/1'
@@ -65,15 +65,14 @@ def differences(reference: FinishedRun, run: FinishedRun, shared: Sequence[Frame
     p_value, n, is_paired, verdict}; the verdict is null for metrics that are to be on a target."""
     paired = _paired_differences(reference, run, shared) if shared else {}
     found = []
-    for name, metric_baselines in load_baselines().metrics.items():
+    for name, metric in catalogue().items():
         first, second = (each.summary['metrics'].get(name, {'n': 0}) for each in (reference, run))
         if not (first['n'] and second['n']):
             continue
         difference, interval, p_value, count = paired.get(name) or (
             second['value'] - first['value'], unpaired_interval(first, second), None, None)
-        judged = None if metric_baselines.direction == 'on_target' else verdict(interval, 0.0,
-                                                                                metric_baselines.direction)
-        found.append({'run': run.name, 'metric': name, 'unit': METRIC_UNITS[name], 'difference': difference,
+        judged = None if metric.direction == ON_TARGET else verdict(interval, 0.0, metric.direction)
+        found.append({'run': run.name, 'metric': name, 'unit': metric.unit, 'difference': difference,
                       'interval': list(interval) if interval else None, 'p_value': p_value, 'n': count,
                       'is_paired': name in paired, 'verdict': judged})
     return found
@@ -105,7 +104,8 @@ def changes(reference: FinishedRun, run: FinishedRun, shared: Sequence[FrameKey]
 
 def is_right(answer: Answer) -> bool:
     """Whether a pose is within 1 cm and 5 degrees."""
-    return answer.position_error_m < RECALL_POSITION_M and answer.rotation_error_rad < RECALL_ROTATION_RAD
+    return (answer.position_error_m < STATED_NEED.position_m
+            and answer.rotation_error_rad < STATED_NEED.rotation_rad)
 
 
 def _paired_differences(reference: FinishedRun, run: FinishedRun, shared: Sequence[FrameKey]) -> dict[str, tuple]:
@@ -171,7 +171,8 @@ def _size(first: Answer, second: Answer) -> float:
     wrong = second if is_right(first) else first
     if not wrong.has_error:
         return math.inf
-    return max(wrong.position_error_m / RECALL_POSITION_M, wrong.rotation_error_rad / RECALL_ROTATION_RAD)
+    return max(wrong.position_error_m / STATED_NEED.position_m,
+               wrong.rotation_error_rad / STATED_NEED.rotation_rad)
 
 
 def _errors(answer: Answer) -> dict | None:

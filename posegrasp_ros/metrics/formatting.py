@@ -4,24 +4,9 @@ from __future__ import annotations
 
 import math
 
-LABELS = {
-    'position_error_median': 'Position error, median',
-    'rotation_error_median': 'Rotation error, median',
-    'recall_1cm_5deg': 'Pose within 1 cm and 5°',
-    'add_recall_10pct': 'ADD below 10 % of diameter',
-    'covariance_coverage_90': 'Truth in the 90 % region of the covariance',
-    'score_ece': 'Score, expected calibration error',
-    'instance_recall': 'Objects found, of several',
-    'instance_precision': 'Poses that are right, of several',
-    'false_poses': 'Poses of what is not there',
-    'grasp_success_rate': 'Grasp success',
-    'image_to_pose_p50': 'Image to pose, median',
-    'image_to_grasp_p50': 'Image to grasp, median',
-    'ar_mssd': 'AR of MSSD',
-    'ar_mspd': 'AR of MSPD',
-    'mssd_median': 'MSSD, median',
-    'projection_error_median': 'Projection error, median',
-}
+from posegrasp_ros.metrics.catalogue import catalogue
+from posegrasp_ros.metrics.units import SHOWN_UNITS
+
 # What an attempt can fall to.
 REASONS = {
     'no_image': 'no image',
@@ -38,15 +23,13 @@ REASONS = {
     'unreachable': 'out of reach',
     'pose_too_uncertain': 'pose too uncertain',
 }
-# unit of the summary -> (factor, unit for reading)
-SHOWN_UNITS = {'m': (1e3, 'mm'), 'rad': (180 / math.pi, '°'), '1': (100.0, '%'), 'ms': (1.0, 'ms'),
-               'px': (1.0, 'px')}
 NOTHING = '–'
 
 
 def label(metric: str) -> str:
     """A metric's name for a person."""
-    return LABELS.get(metric, metric)
+    known = catalogue().get(metric)
+    return known.label if known else metric
 
 
 def reason(word: str) -> str:

@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
-from posegrasp_ros.metrics.baselines.baselines import METRIC_UNITS
+from posegrasp_ros.metrics.catalogue import Metric, catalogue
 from posegrasp_ros.metrics.frame_table import FrameTable
-from posegrasp_ros.metrics.measures import is_within_add
+from posegrasp_ros.metrics.observations import RATE, Observations
 from posegrasp_ros.metrics.stats.intervals import verdict
 from posegrasp_ros.metrics.stats.paired import mcnemar_exact, paired_difference
-
-
-class _Column(NamedTuple):
-    """What one metric is made of.
-
-    :param values: (N,) errors, or 1 for right and 0 for wrong
-    :param counted: (N,) which of them are known
-    """
-
-    values: np.ndarray
-    counted: np.ndarray
-    direction: str
-
-    @property
-    def is_rate(self) -> bool:
-        return self.values.dtype == bool
 
 
 def paired_comparisons(tables: dict[str, FrameTable], chosen: str) -> list[dict]:
@@ -46,30 +28,30 @@ def paired_comparisons(tables: dict[str, FrameTable], chosen: str) -> list[dict]
             continue
         if not np.array_equal(table.blocks, blocks):
             raise ValueError(f'{chosen} and {other}: expected tables of the same frames')
-        for metric, theirs in _columns(table).items():
-            counted = mine[metric].counted & theirs.counted
+        for name, theirs in _columns(table).items():
+            counted, metric = mine[name].counted & theirs.counted, catalogue()[name]
             if counted.any():
-                compared = _compare(mine[metric], theirs, counted, blocks[counted])
-                items.append({'estimator': chosen, 'other': other, 'metric': metric, 'unit': METRIC_UNITS[metric],
-                              **compared})
+                items.append({'estimator': chosen, 'other': other, 'metric': name, 'unit': metric.unit,
+                              **_compare(metric, mine[name], theirs, counted, blocks[counted])})
     return items
 
 
-def _columns(table: FrameTable) -> dict[str, _Column]:
-    shown = table.counts_for_recall
-    return {
-        'recall_1cm_5deg': _Column(table.is_accurate, shown, 'higher_is_better'),
-        'add_recall_10pct': _Column(is_within_add(table), shown, 'higher_is_better'),
-        'false_poses': _Column(table.answered('perception'), table.is_without_object, 'lower_is_better'),
-        'position_error_median': _Column(table.position_error_m, table.has_found, 'lower_is_better'),
-        'rotation_error_median': _Column(table.rotation_error_rad, table.has_found, 'lower_is_better'),
-    }
+def _columns(table: FrameTable) -> dict[str, Observations]:
+    return {name: metric.observe(table) for name, metric in catalogue().items() if metric.is_paired}
 
 
-def _compare(mine: _Column, theirs: _Column, counted: np.ndarray, blocks: np.ndarray) -> dict:
-    one, other = mine.values[counted], theirs.values[counted]
-    difference, interval = paired_difference(one.astype(float), other.astype(float), blocks,
-                                             'mean' if mine.is_rate else 'median')
+def _compare(metric: Metric, mine: Observations, theirs: Observations, counted: np.ndarray,
+             blocks: np.ndarray) -> dict:
+    one, other = (_of_frames(each)[counted] for each in (mine, theirs))
+    is_rate = mine.kind == RATE
+    difference, interval = paired_difference(one, other, blocks, 'mean' if is_rate else 'median')
     return {'n': int(counted.sum()), 'difference': difference, 'interval': list(interval) if interval else None,
-            'p_value': mcnemar_exact(one, other, blocks) if mine.is_rate else None,
-            'verdict': verdict(interval, 0.0, mine.direction)}
+            'p_value': mcnemar_exact(one == 1, other == 1, blocks) if is_rate else None,
+            'verdict': verdict(interval, 0.0, metric.direction)}
+
+
+def _of_frames(observed: Observations) -> np.ndarray:
+    """(N,) the values by frame; NaN where a frame was not counted."""
+    values = np.full(len(observed.counted), np.nan)
+    values[observed.counted] = observed.values
+    return values

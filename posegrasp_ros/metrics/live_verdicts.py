@@ -9,10 +9,11 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from posegrasp_ros.metrics.baselines.baselines import METRIC_UNITS, Baselines, Entry
+from posegrasp_ros.metrics.baselines.baselines import Baselines, Entry
 from posegrasp_ros.metrics.baselines.verdicts import verdict_item
+from posegrasp_ros.metrics.catalogue import catalogue, unit_of
 from posegrasp_ros.metrics.frame_table import FrameTable
-from posegrasp_ros.metrics.measures import OBSERVED, Observations
+from posegrasp_ros.metrics.observations import CALIBRATION, MEDIAN, Observations
 from posegrasp_ros.metrics.stats.sequential import ConfidenceSequence, SequentialMedian, SequentialVerdict
 
 # Values that are not farther apart than this share of them are counted as one.
@@ -54,17 +55,16 @@ class LiveVerdicts:
     """
 
     def __init__(self, baselines: Baselines | None = None):
-        self._metrics = {name: _Metric(name, metric_baselines.direction, metric_baselines.entries)
-                         for name,
-                         metric_baselines in (baselines.metrics if baselines else {}).items() if name in OBSERVED}
+        stated = baselines.metrics if baselines else {}
+        self._metrics = {name: _Metric(name, each.direction, each.entries) for name, each in stated.items()}
         self.failures: dict[str, tuple[int, str]] = {}
 
     def add_block(self, table: FrameTable) -> None:
         """The frames of one stretch of time that is over."""
         for name, metric in self._metrics.items():
             with self._noting(name):
-                observed = OBSERVED[name](table)
-                if len(observed):
+                observed = catalogue()[name].observe(table)
+                if len(observed) and observed.kind != CALIBRATION:  # which has no anytime-valid test
                     metric.add(observed)
 
     def items(self) -> list[dict]:
@@ -97,7 +97,7 @@ class _Metric:
 
     def add(self, observed: Observations) -> None:
         """Take the observations of one block; attempts are blocks of their own."""
-        self._is_median = observed.kind == 'median'
+        self._is_median = observed.kind == MEDIAN
         if not self._judges:
             self._judges = [_Judge(entry, self._direction, None if self._is_median else self._mean)
                             for entry in self._entries]
@@ -116,7 +116,7 @@ class _Metric:
         if not self._count:
             return []
         value = self._sketch.quantile(0.5) if self._is_median else self._sum / self._count
-        metric = {'value': value, 'unit': METRIC_UNITS[self._name], 'n': self._count,
+        metric = {'value': value, 'unit': unit_of(self._name), 'n': self._count,
                   'interval': None if self._is_median else list(self._mean.interval)}
         return [verdict_item(self._name, metric, self._direction, entry, judge.verdict)
                 for entry, judge in zip(self._entries, self._judges)]

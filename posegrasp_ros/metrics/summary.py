@@ -1,4 +1,4 @@
-"""The summary of a run, ``posegrasp.summary/1``: stages, metrics, verdicts, blame, what next, and one headline.
+"""The summary of a run, ``posegrasp.summary/1``: stages, metrics, verdicts, where attempts fail, and one headline.
 
 All three stages and all metrics are always named. What has no data has n 0 and the value null, never a made-up
 zero, and gets no verdict.
@@ -12,19 +12,30 @@ import numpy as np
 
 from posegrasp_ros.metrics.baselines.baselines import Baselines
 from posegrasp_ros.metrics.baselines.verdicts import compare
+from posegrasp_ros.metrics.catalogue import Metric, catalogue, curves
 from posegrasp_ros.metrics.diagnosis.failure_attribution import waterfall
 from posegrasp_ros.metrics.diagnosis.next_step import next_step
 from posegrasp_ros.metrics.frame_table import FrameTable
-from posegrasp_ros.metrics.measures import measure
-from posegrasp_ros.metrics.pose.bop import MSPD_WIDTH_PX
 from posegrasp_ros.metrics.pose.calibration import reliability
-from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED
 from posegrasp_ros.metrics.stage_report import STAGES
 
 SCHEMA = 'posegrasp.summary/1'
-# Good enough for the grasp, the stated need; models whose card says nothing else score themselves by the same two.
-RECALL_POSITION_M, RECALL_ROTATION_RAD = STATED_NEED
 CONFIDENCE_LEVELS = tuple(tenth / 10 for tenth in range(1, 10))
+
+
+def measure(table: FrameTable) -> dict[str, dict]:
+    """All metrics: {name: {value, unit, interval, n, clusters}}; without data the value is null and n 0.
+
+    ``clusters`` are the blocks of time, or attempts, that count as independent of each other.
+    """
+    return {name: _measured(metric, table) for name, metric in catalogue().items()}
+
+
+def _measured(metric: Metric, table: FrameTable) -> dict:
+    observed = metric.observe(table)
+    value, interval = (observed.value, observed.interval) if len(observed) else (None, None)
+    return {'value': value, 'unit': metric.unit, 'interval': list(interval) if interval else None,
+            'n': len(observed), 'clusters': len(np.unique(observed.clusters))}
 
 
 def summarise(table: FrameTable, baselines: Baselines | None, provenance: dict) -> dict:
@@ -45,11 +56,7 @@ def summarise(table: FrameTable, baselines: Baselines | None, provenance: dict) 
                    'repeated_messages': table.repeats},
         'lost': {**{stage: int(table.lost[stage].sum()) for stage in STAGES},
                  'poses': int(table.has_lost_pose.sum())},
-        'distributions': {'position_error': _distribution(table, table.position_error_m, 'm'),
-                          'rotation_error': _distribution(table, table.rotation_error_rad, 'rad'),
-                          'mssd': _distribution(table, table.mssd_m / (table.diameter_m or 1.0), '1'),
-                          'mspd': _distribution(table, table.mspd_px * MSPD_WIDTH_PX / table.image_width_px,
-                                                'px')},
+        'distributions': {curve.key: _distribution(table, curve.errors(table), curve.unit) for curve in curves()},
         'latency': {stage: _latency(table, stage) for stage in STAGES},
         'calibration': _calibration(table),
         'provenance': provenance,

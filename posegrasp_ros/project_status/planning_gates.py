@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from posegrasp_ros.metrics import formatting, summary
-from posegrasp_ros.metrics.baselines.baselines import METRIC_UNITS
+from posegrasp_ros.metrics.catalogue import unit_of
 from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED
 from posegrasp_ros.metrics.stats.intervals import is_beyond
 from posegrasp_ros.project_status.gates import Gate, Proof, Subject
@@ -112,7 +112,7 @@ def held_out_gate(subject: Subject) -> Gate:
 def _against(subject: Subject, metric: str, value: float | None, needed: float) -> tuple[str, bool]:
     """Figure and need in words, and whether it holds."""
     known = subject.baselines.metrics[metric]
-    unit = METRIC_UNITS[metric]
+    unit = unit_of(metric)
     bound = 'at least' if known.direction == 'higher_is_better' else 'at most'
     text = (f'{formatting.label(metric).lower()} {formatting.quantity(value, unit)}, {bound} '
             f'{formatting.quantity(needed, unit)} needed')
@@ -120,7 +120,7 @@ def _against(subject: Subject, metric: str, value: float | None, needed: float) 
 
 
 def _back_to_training(subject: Subject, metric: str, text: str) -> str:
-    tolerance = subject.tolerance(METRIC_UNITS[metric])
+    tolerance = subject.tolerance(unit_of(metric))
     return f'{text}: back to training' + (f'; {tolerance}' if tolerance else '')
 
 
@@ -132,5 +132,5 @@ def _baselines_state(subject: Subject, metric: str, value: float) -> bool:
 
 
 def _needs_in_words(requirements: dict[str, float]) -> str:
-    return ', '.join(f'{formatting.label(metric).lower()} {formatting.quantity(value, METRIC_UNITS[metric])}'
+    return ', '.join(f'{formatting.label(metric).lower()} {formatting.quantity(value, unit_of(metric))}'
                      for metric, value in requirements.items())

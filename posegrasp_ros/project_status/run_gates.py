@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from posegrasp_ros.metrics import formatting, pick_metrics, summary
-from posegrasp_ros.metrics.baselines.baselines import METRIC_UNITS, Baselines, Entry
+from posegrasp_ros.metrics.baselines.baselines import Baselines, Entry
 from posegrasp_ros.metrics.baselines.gate import GateResult, check_gate
+from posegrasp_ros.metrics.catalogue import unit_of
 from posegrasp_ros.metrics.stats.intervals import Interval, more_clusters_to_decide, verdict
 from posegrasp_ros.project_status.gates import Gate, Proof, Subject
 from posegrasp_ros.project_status.planning_gates import held_out_gate
@@ -200,7 +201,7 @@ def _back(subject: Subject, run: Run, missed: list[GateResult]) -> str:
     if not measured:
         return ''
     metric = measured[0].metric
-    tolerance = subject.tolerance(METRIC_UNITS[metric])
+    tolerance = subject.tolerance(unit_of(metric))
     if metric.startswith('image_to_'):
         where = 'planning: a faster network or machine'
     else:

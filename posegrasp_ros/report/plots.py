@@ -7,34 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from posegrasp_ros.metrics import formatting
+from posegrasp_ros.metrics.catalogue import Curve, curves
 from posegrasp_ros.metrics.stage_report import STAGES
-from posegrasp_ros.metrics.summary import RECALL_POSITION_M, RECALL_ROTATION_RAD
 
-
-class ErrorAxis(NamedTuple):
-    """How a distribution of errors is shown.
-
-    :param step: between ticks, in the distribution's unit
-    :param steps: after so many the curve ends: what lies beyond is simply wrong
-    :param need: what the grasp needs; None where nobody says
-    """
-
-    title: str
-    step: float
-    steps: int
-    need: float | None = None
-
-
-# Distributions of a summary; the ends of MSSD and MSPD are BOP's last thresholds.
-ERRORS = {
-    'position_error': ErrorAxis('Position error', RECALL_POSITION_M, 4, RECALL_POSITION_M),
-    'rotation_error': ErrorAxis('Rotation error', RECALL_ROTATION_RAD, 4, RECALL_ROTATION_RAD),
-    'mssd': ErrorAxis('MSSD, of the diameter', 0.1, 5),
-    'mspd': ErrorAxis('MSPD, in an image 640 wide', 10.0, 5),
-}
 # A strip's whiskers, its body and its dot.
 STRIP_PERCENTS = (5, 25, 50, 75, 95)
 # A logarithmic axis is no longer than four powers of ten: what the oracle does not err fits on none.
@@ -47,21 +24,21 @@ MOST_TICKS = 6
 
 def error_curves(parts: Mapping[str, dict]) -> list[dict]:
     """Share of frames within an error, over the error: the recall at every threshold."""
-    curves = (_error_curve(parts, name, axis) for name, axis in ERRORS.items())
-    return [curve for curve in curves if curve]
+    drawn = (_error_curve(parts, curve) for curve in curves())
+    return [each for each in drawn if each]
 
 
-def _error_curve(parts: Mapping[str, dict], name: str, axis: ErrorAxis) -> dict | None:
+def _error_curve(parts: Mapping[str, dict], curve: Curve) -> dict | None:
     """One of them; None when nothing was measured."""
-    spreads = _distributions(parts, name)
+    spreads = _distributions(parts, curve.key)
     if not spreads:
         return None
-    unit, limit = next(iter(spreads.values()))['unit'], axis.step * axis.steps
+    unit, limit = next(iter(spreads.values()))['unit'], curve.step * curve.steps
     lines = [{'name': label, 'points': _polyline(each['percentiles'], limit)} for label, each in spreads.items()]
-    ticks = [{'x': 100 * step / axis.steps, 'text': f'{formatting.shown_value(axis.step * step, unit):.3g}'}
-             for step in range(axis.steps + 1)]
-    return {'title': axis.title, 'unit': formatting.shown_unit(unit), 'lines': lines, 'ticks': ticks,
-            'requirement_x': 100 * axis.need / limit if axis.need else None}
+    ticks = [{'x': 100 * step / curve.steps, 'text': f'{formatting.shown_value(curve.step * step, unit):.3g}'}
+             for step in range(curve.steps + 1)]
+    return {'title': curve.title, 'unit': formatting.shown_unit(unit), 'lines': lines, 'ticks': ticks,
+            'requirement_x': 100 * curve.need / limit if curve.need else None}
 
 
 def _distributions(parts: Mapping[str, dict], name: str) -> dict[str, dict]:
@@ -85,11 +62,11 @@ def _polyline(percentiles: Sequence[float | None], limit: float) -> str:
 def error_strips(parts: Mapping[str, dict]) -> list[dict]:
     """How the errors are spread, on a logarithmic axis; frames without an answer lie beyond all others."""
     figures, labels = [], list(parts)
-    for name, axis in ERRORS.items():
-        spreads = _distributions(parts, name)
-        if spreads and axis.need:
+    for curve in curves():
+        spreads = _distributions(parts, curve.key)
+        if spreads and curve.need:
             rows = [(label, labels.index(label), each['percentiles']) for label, each in spreads.items()]
-            figures.append(_strips(axis.title, next(iter(spreads.values()))['unit'], rows, axis.need))
+            figures.append(_strips(curve.title, next(iter(spreads.values()))['unit'], rows, curve.need))
     return [figure for figure in figures if figure]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from posegrasp_ros.metrics import formatting
+from posegrasp_ros.metrics.catalogue import catalogue
 from posegrasp_ros.report import plots
 from posegrasp_ros.report.page import render_page
 from posegrasp_ros.report.table import aligned
@@ -14,22 +15,6 @@ from posegrasp_ros.report.table import aligned
 # The source of an entry that was measured with the run, not taken from the baselines file.
 SAME_FRAMES = 'measured on the same frames'
 TEXT_WIDTH = 110
-# Metrics of the side-by-side table and their column heads in the terminal; the page shows all.
-COMPARED = {
-    'recall_1cm_5deg': '1 cm, 5°',
-    'false_poses': 'false poses',
-    'instance_recall': 'found',
-    'instance_precision': 'are right',
-    'add_recall_10pct': 'ADD < 10 %',
-    'ar_mssd': 'AR MSSD',
-    'ar_mspd': 'AR MSPD',
-    'position_error_median': 'position',
-    'rotation_error_median': 'rotation',
-    'covariance_coverage_90': 'in 90 %',
-    'score_ece': 'ECE',
-    'image_to_pose_p50': 'to pose',
-    'image_to_grasp_p50': 'to grasp',
-}
 
 
 def format_table(summary: dict) -> str:
@@ -128,12 +113,13 @@ def _stage_rows(summary: dict) -> list[str]:
 def _estimator_rows(summary: dict) -> list[str]:
     estimators = estimators_of(summary)
     measured = measured_metrics(estimators)
-    compared = [name for name in COMPARED if name in measured]
-    rows = [['estimator', 'coverage', *(COMPARED[name] for name in compared)]]
+    headings = {name: metric.heading for name, metric in catalogue().items()
+                if metric.heading and name in measured}
+    rows = [['estimator', 'coverage', *headings.values()]]
     for estimator, part in estimators.items():
         metrics = part['metrics']
         rows.append([estimator, formatting.quantity(part['stages']['perception']['coverage'], '1'),
-                     *(formatting.quantity(metrics[name]['value'], metrics[name]['unit']) for name in compared)])
+                     *(formatting.quantity(metrics[name]['value'], metrics[name]['unit']) for name in headings)])
     return aligned(rows)
 
 

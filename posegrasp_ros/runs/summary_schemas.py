@@ -7,9 +7,9 @@ from typing import Any
 import jsonschema
 
 from posegrasp_ros.metrics import pick_metrics, summary
-from posegrasp_ros.metrics.baselines.baselines import METRIC_UNITS
-from posegrasp_ros.metrics.formatting import SHOWN_UNITS
+from posegrasp_ros.metrics.catalogue import OURS
 from posegrasp_ros.metrics.stage_report import STAGES
+from posegrasp_ros.metrics.units import SHOWN_UNITS
 
 FEASIBILITY = 'posegrasp.feasibility/1'
 """Schema of a feasibility study's summary; here, where reading it takes no simulator."""
@@ -87,7 +87,7 @@ STUDY = _object({
     'object': _object({'size_m': _list(NUMBER, minItems=3, maxItems=3)}, name=TEXT),
     'gripper': _object({'name': TEXT}),
     'required': _object({}, no_grasp_reason=_or_null(TEXT)),
-    'requirements': {'type': 'object', 'propertyNames': {'enum': list(METRIC_UNITS)},
+    'requirements': {'type': 'object', 'propertyNames': {'enum': [metric.name for metric in OURS]},
                      'additionalProperties': NUMBER},
     'verdict': _object({'word': TEXT, 'reasons': _list(_object({'name': TEXT, 'text': TEXT})),
                         'changes': _list(_object({'name': TEXT}))})}, complete=FLAG)

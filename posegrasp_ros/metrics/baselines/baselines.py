@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime
-import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from posegrasp_ros.metrics.stats.intervals import DIRECTIONS, Interval
+from posegrasp_ros.metrics.catalogue import catalogue
+from posegrasp_ros.metrics.stats.intervals import Interval
+from posegrasp_ros.metrics.units import FACTORS
 from posegrasp_ros.runtime.data_files import read_yaml
 from posegrasp_ros.runtime.errors import InvalidInputError, quoted
 from posegrasp_ros.runtime.resources import resource_path
@@ -16,33 +17,6 @@ FORMAT = 'posegrasp.baselines/1'
 # Whole numbers of YAML have no end, those of the package do; NaN is below nothing.
 MOST_NUMBER = 1e300
 KINDS = ('requirement', 'published', 'scripted', 'simple_ml', 'human', 'previous')
-# Every metric with the unit in which the package states it.
-METRIC_UNITS = {
-    'position_error_median': 'm',
-    'rotation_error_median': 'rad',
-    'recall_1cm_5deg': '1',
-    'add_recall_10pct': '1',
-    'ar_mssd': '1',
-    'ar_mspd': '1',
-    'mssd_median': 'm',
-    'projection_error_median': 'px',
-    'covariance_coverage_90': '1',
-    'score_ece': '1',
-    'false_poses': '1',
-    'instance_recall': '1',
-    'instance_precision': '1',
-    'grasp_success_rate': '1',
-    'image_to_pose_p50': 'ms',
-    'image_to_grasp_p50': 'ms',
-}
-# What the baselines file may be written in -> factor to the package's unit.
-UNIT_FACTORS = {
-    'm': {'m': 1.0, 'mm': 1e-3, 'cm': 1e-2},
-    'rad': {'rad': 1.0, 'deg': math.pi / 180},
-    'px': {'px': 1.0},
-    'ms': {'ms': 1.0, 's': 1e3},
-    '1': {'1': 1.0, '%': 1e-2},
-}
 
 
 class BaselineError(InvalidInputError):
@@ -53,7 +27,7 @@ class BaselineError(InvalidInputError):
 class Entry:
     """One number to compare with.
 
-    :param value: in the unit of :data:`METRIC_UNITS`
+    :param value: in the metric's unit of the catalogue
     :param fair: whether it was measured on the same task and under the same conditions
     :param note: why it is or is not fair
     :param tolerance: how far a metric with a target may be from it, in the value's unit
@@ -92,8 +66,7 @@ class Baselines:
         return Baselines({**self.metrics, metric: replace(known, entries=kept + (entry,))})
 
     def with_requirement(self, metric: str, value: float) -> Baselines:
-        """A baselines file with one value, in the unit of :data:`METRIC_UNITS`, in place of a metric's
-        requirements."""
+        """A baselines file with one value, in the metric's unit, in place of its requirements."""
         known = self.metrics[metric]
         tolerance = next((e.tolerance for e in known.entries if e.kind == 'requirement'), 0.0)
         asked = Entry('asked of this run', 'requirement', value, 'option of the command',
@@ -103,16 +76,13 @@ class Baselines:
 
 
 def load_baselines(path: str | Path | None = None) -> Baselines:
-    """Read and check a baselines file. A metric of ours that it does not name has no entries.
+    """Read and check a baselines file. A metric that it does not name has no entries.
 
     :param path: None for the one that comes with the package
     :raises BaselineError: naming the file, the field, what was found and what was expected
     """
-    shipped = _read(resource_path('config/baselines.yaml'))
-    if path is None:
-        return Baselines(shipped)
-    unnamed = {name: replace(baselines, entries=()) for name, baselines in shipped.items()}
-    return Baselines({**unnamed, **_read(Path(path))})
+    unnamed = {name: MetricBaselines(metric.direction) for name, metric in catalogue().items()}
+    return Baselines({**unnamed, **_read(Path(path) if path else resource_path('config/baselines.yaml'))})
 
 
 def _read(path: Path) -> dict[str, MetricBaselines]:
@@ -143,13 +113,14 @@ class _Place:
 
 
 def _metric(place: _Place, name: str, fields: object) -> MetricBaselines:
-    place.check(name in METRIC_UNITS, f'one of {", ".join(METRIC_UNITS)}', name)
+    place.check(name in catalogue(), f'one of {", ".join(catalogue())}', name)
     place.check(isinstance(fields, dict), 'a mapping', fields)
-    factors = UNIT_FACTORS[METRIC_UNITS[name]]
+    metric = catalogue()[name]
+    factors = FACTORS[metric.unit]
     unit, direction, entries = (fields.get(key) for key in ('unit', 'direction', 'entries'))
     unit = '1' if unit == 1 else unit  # without quotes YAML takes it for a number
     place.at('unit').check(isinstance(unit, str) and unit in factors, ' or '.join(factors), unit)
-    place.at('direction').check(direction in DIRECTIONS, ' or '.join(DIRECTIONS), direction)
+    place.at('direction').check(direction == metric.direction, metric.direction, direction)
     place.at('entries').check(isinstance(entries, list), 'a list', entries)
     return MetricBaselines(direction, tuple(
         _entry(place.at(f'entries[{index}]'), entry, factors[unit], direction)

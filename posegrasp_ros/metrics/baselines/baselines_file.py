@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from posegrasp_ros.metrics.baselines.baselines import (
-    METRIC_UNITS,
-    UNIT_FACTORS,
     BaselineError,
     Entry,
     load_baselines,
 )
 from posegrasp_ros.metrics.baselines.baselines_text import BaselinesText
+from posegrasp_ros.metrics.catalogue import ON_TARGET, catalogue, unit_of
 from posegrasp_ros.metrics.stats.intervals import Interval
+from posegrasp_ros.metrics.units import FACTORS
 from posegrasp_ros.runtime.atomic_file import write_whole
 from posegrasp_ros.runtime.file_lock import locked
 from posegrasp_ros.runtime.resources import resource_path
@@ -82,7 +82,7 @@ def _with_entries(text: str, entries: Mapping[str, Entry]) -> str:
         if metric not in baselines.metrics:
             baselines = BaselinesText(baselines.with_metric(_block(metric)))
         text = baselines.with_entry(metric,
-                                    _stated(entry, UNIT_FACTORS[METRIC_UNITS[metric]][baselines.unit(metric)]))
+                                    _stated(entry, FACTORS[unit_of(metric)][baselines.unit(metric)]))
     return text
 
 
@@ -99,9 +99,8 @@ def _chosen(summary: dict, run: str, metrics: Iterable[str] | None) -> list[str]
 
     A metric with a target is none to be better or worse in than an earlier run: it is left out.
     """
-    known = load_baselines().metrics
-    measured = [name for name in METRIC_UNITS if summary['metrics'].get(name, {}).get('n')
-                and known[name].direction != 'on_target']
+    measured = [name for name, metric in catalogue().items() if summary['metrics'].get(name, {}).get('n')
+                and metric.direction != ON_TARGET]
     chosen = measured if metrics is None else list(metrics)
     for name in chosen:
         if name not in measured:
@@ -114,8 +113,8 @@ def _chosen(summary: dict, run: str, metrics: Iterable[str] | None) -> list[str]
 
 def _block(metric: str) -> list[str]:
     """Lines of a metric without entries, for an older baselines file that does not name it."""
-    direction = load_baselines().metrics[metric].direction
-    return [f'{metric}:', f'  unit: "{METRIC_UNITS[metric]}"', f'  direction: {direction}', '  entries: []']
+    known = catalogue()[metric]
+    return [f'{metric}:', f'  unit: "{known.unit}"', f'  direction: {known.direction}', '  entries: []']
 
 
 def _entry(summary: dict, metric: str, run: str, name: str) -> Entry:
@@ -127,7 +126,7 @@ def _entry(summary: dict, metric: str, run: str, name: str) -> Entry:
 
 
 def _stated(entry: Entry, factor: float) -> dict[str, object]:
-    """An entry as a baselines file states it, in a unit so many times that of :data:`METRIC_UNITS`."""
+    """An entry as a baselines file states it, in a unit so many times the package's."""
     def rounded(value: float) -> float:
         return float(f'{value / factor:.{FIGURES}g}')
 

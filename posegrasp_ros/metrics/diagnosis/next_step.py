@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 from posegrasp_ros.metrics import formatting
+from posegrasp_ros.metrics.catalogue import catalogue
 from posegrasp_ros.metrics.diagnosis.next_step_text import in_words
 from posegrasp_ros.metrics.stats.intervals import is_beyond
 
 WORK_ON, HOLD, IGNORE = ACTIONS = ('work on', 'hold', 'ignore')
 # A missed metric is worth work when it costs at least this share of what the costliest one does.
 WORTH_WORK = 0.5
-# Metrics that tell of the same poses as another does: that one first.
-SAME_POSES = {'add_recall_10pct': 'recall_1cm_5deg', 'ar_mssd': 'recall_1cm_5deg', 'ar_mspd': 'recall_1cm_5deg',
-              'mssd_median': 'position_error_median', 'projection_error_median': 'position_error_median'}
-# What the planner weighs grasps by: it tells on them alone.
-FOR_PLANNING = ('covariance_coverage_90', 'score_ece')
-# Why a metric has no data.
-NO_DATA = {
-    'grasp_success_rate': 'no pick was reported', 'false_poses': 'no image is known to be without the object',
-    'instance_recall': 'no image shows several objects', 'instance_precision': 'no image shows several objects',
-    'covariance_coverage_90': 'no covariance with a ground truth', 'score_ece': 'no score with a ground truth',
-    'image_to_pose_p50': 'no report tells its time', 'image_to_grasp_p50': 'no report tells its time',
-    'ar_mspd': 'no ground truth with a known camera',
-    'projection_error_median': 'no pose with a ground truth and a known camera',
-}
 
 
 def next_step(headline: dict, metrics: dict[str, dict], verdicts: list[dict], losses: dict,
@@ -47,7 +34,7 @@ def next_step(headline: dict, metrics: dict[str, dict], verdicts: list[dict], lo
             judged.append((name, HOLD, _why_hold(needs[name], block_s)))
         else:
             judged.append((name, IGNORE, 'nothing requires it' if metric['n'] else
-                           f'not measured: {NO_DATA.get(name, "no pose with a ground truth")}'))
+                           f'not measured: {catalogue()[name].no_data}'))
     judged = [{'metric': name, 'action': action, 'why': why}
               for name, action, why in sorted(judged, key=lambda item: ACTIONS.index(item[1]))]
     return {'text': in_words(headline, needs, judged, losses, block_s), 'metrics': judged}
@@ -72,7 +59,7 @@ def cost(metric: str, losses: dict) -> int:
         'covariance_coverage_90': too_uncertain,
         'image_to_pose_p50': lost['stale_pose'],
         'image_to_grasp_p50': lost['stale_pose'],
-    }.get(SAME_POSES.get(metric, metric), 0)
+    }.get(catalogue()[metric].same_poses_as or metric, 0)
 
 
 def gap(item: dict) -> float:
@@ -87,7 +74,7 @@ def gap(item: dict) -> float:
 
 def _to_work_on(headline: str, missed: dict[str, dict], costs: dict[str, int]) -> set[str]:
     """The goal, and of what stands behind it whatever costs most; where nothing costs, the widest gap."""
-    levers = [name for name in missed if name != headline and SAME_POSES.get(name) not in missed]
+    levers = [name for name in missed if name != headline and catalogue()[name].same_poses_as not in missed]
     most = max((costs[name] for name in levers), default=0)
     chosen = {name for name in levers if most and costs[name] >= WORTH_WORK * most}
     if headline in missed:
@@ -115,10 +102,10 @@ def _why_work(item: dict, count: int, losses: dict) -> str:
 
 
 def _why_not(item: dict, missed: dict[str, dict], count: int, losses: dict) -> str:
-    first = SAME_POSES.get(item['metric'])
+    first = catalogue()[item['metric']].same_poses_as
     if first in missed:
         return f'{_figures(item)}, but it tells of the same poses as {first}'
-    if item['metric'] in FOR_PLANNING and losses['if_perfect']['planning'] is None:
+    if catalogue()[item['metric']].is_for_planning and losses['if_perfect']['planning'] is None:
         return f'{_figures(item)}; what that costs shows where grasps are planned'
     if losses['attempts'] == losses['successes']:
         return f'{_figures(item)}, but no {losses["of"].removesuffix("s")} failed, and others are farther off'

@@ -1,0 +1,219 @@
+"""The catalogue of metrics. One record is all that a metric needs: summary, verdicts, report, gate follow from it.
+
+Another package adds metrics by an entry point, whose value is a :class:`Metric`::
+
+    [project.entry-points."posegrasp.metrics"]
+    my_metric = "my_package.my_module:MY_METRIC"
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from types import MappingProxyType
+
+import numpy as np
+
+from posegrasp_ros.metrics.frame_table import FrameTable
+from posegrasp_ros.metrics.observations import Observations, calibration, mean, median, rate, share
+from posegrasp_ros.metrics.pose.bop import MSPD_WIDTH_PX, mspd_shares, mssd_shares
+from posegrasp_ros.metrics.pose.calibration import COVERAGE_LEVEL
+from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED
+from posegrasp_ros.metrics.stats.intervals import DIRECTIONS
+from posegrasp_ros.metrics.units import SHOWN_UNITS
+from posegrasp_ros.runtime.errors import InvalidInputError
+
+GROUP = 'posegrasp.metrics'
+RECALL_ADD_SHARE = 0.1
+LOWER, HIGHER, ON_TARGET = 'lower_is_better', 'higher_is_better', 'on_target'
+NO_TRUTH = 'no pose with a ground truth'
+
+
+class MetricError(InvalidInputError):
+    """A metric that cannot be added."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The distribution of an error, drawn as the share of frames within it.
+
+    :param key: of the summary's ``distributions``
+    :param errors: (N,) of a table's frames, infinite where there is no answer, NaN where it cannot be known
+    :param step: between ticks, in ``unit``
+    :param steps: after so many the curve ends: what lies beyond is simply wrong
+    :param need: what the grasp needs; None where nobody says
+    """
+
+    key: str
+    title: str
+    unit: str
+    errors: Callable[[FrameTable], np.ndarray]
+    step: float
+    steps: int
+    need: float | None = None
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric.
+
+    :param unit: ``m``, ``rad``, ``px``, ``ms`` or ``1``
+    :param direction: one of :data:`DIRECTIONS`
+    :param label: its name for a person
+    :param observe: what it is made of, from the frames of a run
+    :param heading: of its column where estimators are compared in the terminal; empty for none
+    :param curve: a distribution to draw in the report; None for none
+    :param is_paired: whether estimators are compared by it frame by frame
+    :param is_optional: whether the gate asks for it only where it was measured: not every recording can tell
+    :param no_data: why it is not measured, in words
+    :param same_poses_as: the metric that tells of the same poses, which is to be worked on first; empty for none
+    :param is_for_planning: whether it tells on the planner's weighing of grasps alone
+    """
+
+    name: str
+    unit: str
+    direction: str
+    label: str
+    observe: Callable[[FrameTable], Observations]
+    heading: str = ''
+    curve: Curve | None = None
+    is_paired: bool = False
+    is_optional: bool = False
+    no_data: str = NO_TRUTH
+    same_poses_as: str = ''
+    is_for_planning: bool = False
+
+
+def is_within_add(table: FrameTable) -> np.ndarray:
+    """(N,) whether the pose's ADD is below a tenth of the diameter."""
+    return table.add_error_m < RECALL_ADD_SHARE * (table.diameter_m or 0.0)
+
+
+def _ar_mspd(table: FrameTable) -> Observations:
+    """Average recall by distance in the image, where the camera is known."""
+    shares = mspd_shares(table.mspd_px, table.image_width_px)
+    return mean(shares, table.counts_for_recall & np.isfinite(table.image_width_px), table.blocks)
+
+
+def _image_to_grasp(table: FrameTable) -> Observations:
+    """Time of perception and planning; what messages take between nodes is not in it."""
+    times = table.latency_ms['perception'] + table.latency_ms['planning']
+    return median(table, times, table.answered('planning'))
+
+
+OURS = (
+    Metric('position_error_median', 'm', LOWER, 'Position error, median',
+           lambda table: median(table, table.position_error_m, table.has_found),
+           heading='position', is_paired=True,
+           curve=Curve('position_error', 'Position error', 'm', lambda table: table.position_error_m,
+                       STATED_NEED.position_m, 4, STATED_NEED.position_m)),
+    Metric('rotation_error_median', 'rad', LOWER, 'Rotation error, median',
+           lambda table: median(table, table.rotation_error_rad, table.has_found),
+           heading='rotation', is_paired=True,
+           curve=Curve('rotation_error', 'Rotation error', 'rad', lambda table: table.rotation_error_rad,
+                       STATED_NEED.rotation_rad, 4, STATED_NEED.rotation_rad)),
+    Metric('recall_1cm_5deg', '1', HIGHER, 'Pose within 1 cm and 5°',
+           lambda table: rate(table.is_accurate, table.counts_for_recall, table.blocks),
+           heading='1 cm, 5°', is_paired=True),
+    Metric('add_recall_10pct', '1', HIGHER, 'ADD below 10 % of diameter',
+           lambda table: rate(is_within_add(table), table.counts_for_recall, table.blocks),
+           heading='ADD < 10 %', is_paired=True, same_poses_as='recall_1cm_5deg'),
+    # AR: average recall of the BOP benchmark; the curves of MSSD and MSPD end at its last thresholds
+    Metric('ar_mssd', '1', HIGHER, 'AR of MSSD',
+           lambda table: mean(mssd_shares(table.mssd_m, table.diameter_m or 0.0), table.counts_for_recall,
+                              table.blocks),
+           heading='AR MSSD', same_poses_as='recall_1cm_5deg',
+           curve=Curve('mssd', 'MSSD, of the diameter', '1',
+                       lambda table: table.mssd_m / (table.diameter_m or 1.0), 0.1, 5)),
+    Metric('ar_mspd', '1', HIGHER, 'AR of MSPD', _ar_mspd,
+           heading='AR MSPD', same_poses_as='recall_1cm_5deg', no_data='no ground truth with a known camera',
+           curve=Curve('mspd', f'MSPD, in an image {MSPD_WIDTH_PX:g} wide', 'px',
+                       lambda table: table.mspd_px * MSPD_WIDTH_PX / table.image_width_px, 10.0, 5)),
+    Metric('mssd_median', 'm', LOWER, 'MSSD, median',
+           lambda table: median(table, table.mssd_m, table.has_found),
+           same_poses_as='position_error_median'),
+    Metric('projection_error_median', 'px', LOWER, 'Projection error, median',
+           lambda table: median(table, table.projection_error_px, table.has_found),
+           no_data='no pose with a ground truth and a known camera', same_poses_as='position_error_median'),
+    Metric('covariance_coverage_90', '1', ON_TARGET, 'Truth in the 90 % region of the covariance',
+           lambda table: rate(table.confidence_level <= COVERAGE_LEVEL, table.states_covariance, table.blocks),
+           heading='in 90 %', is_optional=True, no_data='no covariance with a ground truth', is_for_planning=True),
+    Metric('score_ece', '1', LOWER, 'Score, expected calibration error',
+           lambda table: calibration(table.score, table.is_right, table.is_scored, table.blocks),
+           heading='ECE', is_optional=True, no_data='no score with a ground truth', is_for_planning=True),
+    Metric('false_poses', '1', LOWER, 'Poses of what is not there',
+           lambda table: rate(table.answered('perception'), table.is_without_object, table.blocks),
+           heading='false poses', is_paired=True, is_optional=True,
+           no_data='no image is known to be without the object'),
+    Metric('instance_recall', '1', HIGHER, 'Objects found, of several',
+           lambda table: share(table.instances[:, 2], table.instances[:, 0], table.blocks),
+           heading='found', is_optional=True, no_data='no image shows several objects'),
+    Metric('instance_precision', '1', HIGHER, 'Poses that are right, of several',
+           lambda table: share(table.instances[:, 2], table.instances[:, 1], table.blocks),
+           heading='are right', is_optional=True, no_data='no image shows several objects'),
+    Metric('grasp_success_rate', '1', HIGHER, 'Grasp success',
+           lambda table: rate(table.answered('execution'), table.inputs('execution'), np.arange(len(table))),
+           is_optional=True, no_data='no pick was reported'),
+    Metric('image_to_pose_p50', 'ms', LOWER, 'Image to pose, median',
+           lambda table: median(table, table.latency_ms['perception'], table.answered('perception')),
+           heading='to pose', no_data='no report tells its time'),
+    Metric('image_to_grasp_p50', 'ms', LOWER, 'Image to grasp, median', _image_to_grasp,
+           heading='to grasp', no_data='no report tells its time'),
+)
+_registered: dict[str, Metric] = {each.name: each for each in OURS}
+
+
+def catalogue() -> Mapping[str, Metric]:
+    """All metrics by name, ours first.
+
+    :raises MetricError: when one of another package cannot be used
+    """
+    _load_others()
+    return MappingProxyType(_registered)
+
+
+def curves() -> list[Curve]:
+    """What is drawn of the errors."""
+    return [metric.curve for metric in catalogue().values() if metric.curve]
+
+
+def unit_of(name: str) -> str:
+    """The unit in which the package states a metric."""
+    return catalogue()[name].unit
+
+
+def register(metric: Metric) -> None:
+    """Add a metric to this process.
+
+    :raises MetricError: when the record is wrong, or another has its name
+    """
+    if metric.name in _registered:
+        raise MetricError(f'metric {metric.name}: expected a name of its own, another metric has it')
+    if metric.unit not in SHOWN_UNITS:
+        raise MetricError(f'metric {metric.name}: unit: expected one of {", ".join(SHOWN_UNITS)}, got '
+                          f'{metric.unit!r}')
+    if metric.direction not in DIRECTIONS:
+        raise MetricError(f'metric {metric.name}: direction: expected one of {", ".join(DIRECTIONS)}, got '
+                          f'{metric.direction!r}')
+    _registered[metric.name] = metric
+
+
+def unregister(name: str) -> None:
+    """Take a metric that was added away again."""
+    del _registered[name]
+
+
+@cache
+def _load_others() -> None:
+    for entry in entry_points(group=GROUP):
+        try:
+            found = entry.load()
+        except Exception as error:  # whatever the other package raises at its import
+            raise MetricError(f'metric {entry.name}: entry point {entry.value}: cannot be imported: '
+                              f'{error}') from error
+        if not isinstance(found, Metric):
+            raise MetricError(f'metric {entry.name}: entry point {entry.value}: expected a Metric, got '
+                              f'{type(found).__name__}')
+        register(found)

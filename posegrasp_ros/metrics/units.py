@@ -1,0 +1,17 @@
+"""Units: those that the package states metrics in, those that files may state, and those that people read."""
+
+from __future__ import annotations
+
+import math
+
+FACTORS = {
+    'm': {'m': 1.0, 'mm': 1e-3, 'cm': 1e-2},
+    'rad': {'rad': 1.0, 'deg': math.pi / 180},
+    'px': {'px': 1.0},
+    'ms': {'ms': 1.0, 's': 1e3},
+    '1': {'1': 1.0, '%': 1e-2},
+}
+"""For each unit of the package, what a file may state instead, with the factor to the package's unit."""
+SHOWN_UNITS = {'m': (1e3, 'mm'), 'rad': (180 / math.pi, '°'), '1': (100.0, '%'), 'ms': (1.0, 'ms'),
+               'px': (1.0, 'px')}
+"""For each unit of the package, the factor to what people read, and the name of that."""
