@@ -24,7 +24,7 @@ def shared_files() -> list[tuple[str, list[str]]]:
 
 setup(
     name=PACKAGE,
-    version='0.1.0',
+    version='0.2.0',
     packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
     package_data={PACKAGE: ['**/*.j2', '**/*.html', '**/*.css', '**/*.xml']},
     data_files=shared_files(),

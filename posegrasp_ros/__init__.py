@@ -1,10 +1,69 @@
-"""Camera image to grasp, measured: pose estimation, grasp planning and monitoring for ROS 2."""
+"""Camera image to grasp, measured: pose estimation, grasp planning and monitoring for ROS 2.
 
+``__all__`` is the public API. Each name is imported when it is first used: ``import posegrasp_ros`` itself takes a few
+milliseconds.
+"""
+
+from __future__ import annotations
+
+import importlib
 import os
+from typing import TYPE_CHECKING, Any
 
-__version__ = '0.1.0'
+if TYPE_CHECKING:
+    from posegrasp_ros.datasets.bag_writer import BagWriter
+    from posegrasp_ros.estimation.create import register_estimator
+    from posegrasp_ros.estimation.decoders.decoder import Decoder
+    from posegrasp_ros.estimation.model import Model, load_model
+    from posegrasp_ros.estimation.pose_estimate import Estimation, Estimator, PoseEstimate
+    from posegrasp_ros.evaluation.bag_evaluation import EvaluateOptions, evaluate_bags
+    from posegrasp_ros.geometry.camera import Camera
+    from posegrasp_ros.grasping.planning.plan import Plan, PlannedGrasp
+    from posegrasp_ros.grasping.planning.planning_scene import BoxObstacle, Scene, SphereObstacle
+    from posegrasp_ros.metrics.catalogue import Curve, Metric
+    from posegrasp_ros.metrics.catalogue import register as register_metric
+    from posegrasp_ros.runs.folder import read_summary
+    from posegrasp_ros.runtime.errors import InvalidInputError
+
+__version__ = '0.2.0'
 
 # MuJoCo reads this when it is first imported, by whichever module comes first: render without a screen.
 os.environ.setdefault('MUJOCO_GL', 'osmesa')
 # onnxruntime reads this when it is imported; else it reports usage, and warns where it has no home to write to.
 os.environ.setdefault('ORT_DISABLE_TELEMETRY', '1')
+
+_HOMES = {
+    'BagWriter': 'datasets.bag_writer',
+    'BoxObstacle': 'grasping.planning.planning_scene',
+    'Camera': 'geometry.camera',
+    'Curve': 'metrics.catalogue',
+    'Decoder': 'estimation.decoders.decoder',
+    'Estimation': 'estimation.pose_estimate',
+    'Estimator': 'estimation.pose_estimate',
+    'EvaluateOptions': 'evaluation.bag_evaluation',
+    'InvalidInputError': 'runtime.errors',
+    'Metric': 'metrics.catalogue',
+    'Model': 'estimation.model',
+    'Plan': 'grasping.planning.plan',
+    'PlannedGrasp': 'grasping.planning.plan',
+    'PoseEstimate': 'estimation.pose_estimate',
+    'Scene': 'grasping.planning.planning_scene',
+    'SphereObstacle': 'grasping.planning.planning_scene',
+    'evaluate_bags': 'evaluation.bag_evaluation',
+    'load_model': 'estimation.model',
+    'read_summary': 'runs.folder',
+    'register_estimator': 'estimation.create',
+    'register_metric': 'metrics.catalogue:register',
+}
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    module, _, attribute = _HOMES[name].partition(':')
+    return getattr(importlib.import_module(f'{__name__}.{module}'), attribute or name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

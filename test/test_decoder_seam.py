@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -21,44 +22,7 @@ from posegrasp_ros.estimation.model_card import ModelCardError, load_model_card
 from posegrasp_ros.estimation.refinement.refiner import Refinement
 from posegrasp_ros.geometry.transforms import make_transform
 
-MODULE = '''
-"""A family whose network answers with the object's place: x, y, z in metres."""
-
-import cv2
-import numpy as np
-
-from posegrasp_ros.estimation.decoders.decoder import Decoder
-from posegrasp_ros.estimation.decoders.initial_pose import Candidate, InitialPose
-from posegrasp_ros.estimation.decoders.parameters import Number
-from posegrasp_ros.estimation.network import Network
-
-
-class Place(Decoder):
-    family = 'place'
-    parameters = {'sigma_m': Number(1e-4, 0.1, default=0.01)}
-    figures = ('confidence',)
-    input_defaults = {'colour': 'rgb', 'mean': [0.5] * 3, 'std': [0.5] * 3}
-    needs_sha256 = False
-
-    def __init__(self, card, threads=None):
-        super().__init__(card, threads)
-        self.network = Network(card.network, None, threads)
-
-    @property
-    def networks(self):
-        return {'network': self.network}
-
-    def channels(self, section):
-        return 'x, y, z of the object in the camera frame, metres'
-
-    def find(self, image, camera):
-        fitting = cv2.resize(image, self.network.card.size)
-        place = self.network.run(self.network.tensor(fitting)).ravel()
-        pose = np.eye(4)
-        pose[:3, 3] = place
-        covariance = self.card.network.parameters['sigma_m'] ** 2 * np.eye(6)
-        return [Candidate(0.9, lambda: InitialPose(pose, covariance, {'confidence': 0.9}))]
-'''
+EXAMPLES = Path(__file__).resolve().parent.parent / 'examples'
 PLACE = np.array([[0.01, -0.02, 0.6]])
 
 
@@ -68,7 +32,7 @@ def other_package(tmp_path) -> Path:
     site = tmp_path / 'site'
     metadata = site / 'place_decoder-1.0.dist-info'
     metadata.mkdir(parents=True)
-    (site / 'place_decoder.py').write_text(MODULE)
+    shutil.copy(EXAMPLES / 'own_decoder.py', site / 'place_decoder.py')
     (metadata / 'METADATA').write_text('Metadata-Version: 2.1\nName: place-decoder\nVersion: 1.0\n')
     (metadata / 'entry_points.txt').write_text('[posegrasp.decoders]\nplace = place_decoder:Place\n')
     return site

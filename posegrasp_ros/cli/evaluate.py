@@ -17,7 +17,7 @@ from posegrasp_ros.cli.options import (
     threads_option,
 )
 from posegrasp_ros.datasets.ground_truth import TOLERANCE_MS
-from posegrasp_ros.estimation.create import ESTIMATORS
+from posegrasp_ros.estimation.create import ESTIMATORS, estimator_names
 from posegrasp_ros.geometry.camera_info import RECTIFIED
 from posegrasp_ros.runtime.console import remark, show
 from posegrasp_ros.runtime.interrupt import exit_code
@@ -33,7 +33,7 @@ def add_evaluate(commands) -> None:
     parser.add_argument('--out', type=Path, metavar='DIR', default=Path('runs/evaluate'),
                         help='run folder for metrics and report')
     estimator_option(parser)
-    parser.add_argument('--compare-with', nargs='*', choices=ESTIMATORS, metavar='ESTIMATOR',
+    parser.add_argument('--compare-with', nargs='*', choices=estimator_names(), metavar='ESTIMATOR',
                         help=f'measure these on the same frames too, of {", ".join(ESTIMATORS)} (default: all of '
                              'them; a bare --compare-with at the end: none)')
     gripper_option(parser)

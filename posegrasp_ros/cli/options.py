@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from posegrasp_ros.cli import option_types
-from posegrasp_ros.estimation.create import ESTIMATORS
+from posegrasp_ros.estimation.create import estimator_names
 from posegrasp_ros.grasping.gripper import DEFAULT_GRIPPER, shipped_grippers
 from posegrasp_ros.runtime.resources import SHIPPED_MODELS, model_folder
 
@@ -39,7 +39,7 @@ def model_option(parser: argparse.ArgumentParser) -> None:
 
 def estimator_option(parser: argparse.ArgumentParser) -> None:
     """``--estimator``."""
-    parser.add_argument('--estimator', choices=ESTIMATORS, default='onnx',
+    parser.add_argument('--estimator', choices=estimator_names(), default='onnx',
                         help='onnx is the network with refinement, network without; the others are baselines')
 
 

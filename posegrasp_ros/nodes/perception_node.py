@@ -12,11 +12,10 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
-from posegrasp_ros.estimation.create import ESTIMATORS, create_estimator
-from posegrasp_ros.estimation.estimator import MIN_SCORE
+from posegrasp_ros.estimation.create import create_estimator, estimator_names
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.estimation.overlay import draw_overlay
-from posegrasp_ros.estimation.pose_estimate import PoseEstimate
+from posegrasp_ros.estimation.pose_estimate import MIN_SCORE, PoseEstimate
 from posegrasp_ros.estimation.track import with_tracking
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.camera_info import RECTIFIED
@@ -62,7 +61,7 @@ class PerceptionParameters:
     """Parameters of the perception node; they count from the next configure on."""
 
     model: str = parameter('', 'Folder with model.yaml. Empty: the box that comes with the package.')
-    estimator: str = parameter('onnx', 'The trained network or a baseline.', choices=ESTIMATORS)
+    estimator: str = parameter('onnx', 'The trained network or a baseline.', choices=estimator_names())
     min_score: float = parameter(
         MIN_SCORE, 'Poses that the network finds less probable are no answer.', minimum=0.0, maximum=1.0)
     threads: int = parameter(
