@@ -1,7 +1,6 @@
 """Camera image to grasp, measured: pose estimation, grasp planning and monitoring for ROS 2.
 
-``__all__`` is the public API. Each name is imported when it is first used: ``import posegrasp_ros`` itself takes a few
-milliseconds.
+``__all__`` is the public API. Each name is imported at its first use: ``import posegrasp_ros`` takes milliseconds.
 """
 
 from __future__ import annotations
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
     from posegrasp_ros.geometry.camera import Camera
     from posegrasp_ros.grasping.planning.plan import Plan, PlannedGrasp
     from posegrasp_ros.grasping.planning.planning_scene import BoxObstacle, Scene, SphereObstacle
-    from posegrasp_ros.metrics.catalogue import Curve, Metric
-    from posegrasp_ros.metrics.catalogue import register as register_metric
+    from posegrasp_ros.metrics.catalogue import Curve, Metric, register_metric
     from posegrasp_ros.runs.folder import read_summary
     from posegrasp_ros.runtime.errors import InvalidInputError
 
@@ -53,16 +51,19 @@ _HOMES = {
     'load_model': 'estimation.model',
     'read_summary': 'runs.folder',
     'register_estimator': 'estimation.create',
-    'register_metric': 'metrics.catalogue:register',
+    'register_metric': 'metrics.catalogue',
 }
-__all__ = sorted(_HOMES)
+__all__ = [
+    'BagWriter', 'BoxObstacle', 'Camera', 'Curve', 'Decoder', 'Estimation', 'Estimator', 'EvaluateOptions',
+    'InvalidInputError', 'Metric', 'Model', 'Plan', 'PlannedGrasp', 'PoseEstimate', 'Scene', 'SphereObstacle',
+    'evaluate_bags', 'load_model', 'read_summary', 'register_estimator', 'register_metric',
+]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-    module, _, attribute = _HOMES[name].partition(':')
-    return getattr(importlib.import_module(f'{__name__}.{module}'), attribute or name)
+    return getattr(importlib.import_module(f'{__name__}.{_HOMES[name]}'), name)
 
 
 def __dir__() -> list[str]:

@@ -75,12 +75,12 @@ def added_metric():
     added = []
 
     def add(metric) -> None:
-        catalogue.register(metric)
+        catalogue.register_metric(metric)
         added.append(metric.name)
 
     yield add
     for name in added:
-        catalogue.unregister(name)
+        catalogue.unregister_metric(name)
 
 
 def simulated_frames(mesh, count: int, seed: int, image_size: tuple[int, int] = (640, 480)) -> list:

@@ -15,7 +15,7 @@ import posegrasp_ros
 from posegrasp_ros.estimation.create import create_estimator, estimator_names, unregister_estimator
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.estimation.pose_estimate import Estimation
-from posegrasp_ros.metrics.catalogue import unregister
+from posegrasp_ros.metrics.catalogue import unregister_metric
 
 EXAMPLES = Path(__file__).resolve().parent.parent / 'examples'
 
@@ -75,7 +75,7 @@ def test_examples_on_a_bag(name, expected, bag, scripted_model, tmp_path, monkey
                        *estimator)
     finally:
         if name == 'own_metric.py':
-            unregister('recall_5mm')
+            unregister_metric('recall_5mm')
         if name == 'own_estimator.py':
             unregister_estimator('half_a_metre')
     assert expected in said and (tmp_path / 'run/report.html').is_file()

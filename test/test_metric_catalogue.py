@@ -77,5 +77,5 @@ def test_it_is_compared_and_kept_as_a_baseline(baselines, bag, scripted_model, t
     ({'direction': 'up'}, "direction: expected one of lower_is_better, higher_is_better, on_target, got 'up'")])
 def test_a_wrong_record_is_refused(changes, expected):
     with pytest.raises(MetricError, match=expected):
-        catalogue.register(replace(HEIGHT, **changes))
+        catalogue.register_metric(replace(HEIGHT, **changes))
     assert HEIGHT.name not in catalogue.catalogue()

@@ -184,7 +184,7 @@ def unit_of(name: str) -> str:
     return catalogue()[name].unit
 
 
-def register(metric: Metric) -> None:
+def register_metric(metric: Metric) -> None:
     """Add a metric to this process.
 
     :raises MetricError: when the record is wrong, or another has its name
@@ -200,7 +200,7 @@ def register(metric: Metric) -> None:
     _registered[metric.name] = metric
 
 
-def unregister(name: str) -> None:
+def unregister_metric(name: str) -> None:
     """Take a metric that was added away again."""
     del _registered[name]
 
@@ -216,4 +216,4 @@ def _load_others() -> None:
         if not isinstance(found, Metric):
             raise MetricError(f'metric {entry.name}: entry point {entry.value}: expected a Metric, got '
                               f'{type(found).__name__}')
-        register(found)
+        register_metric(found)
