@@ -64,7 +64,7 @@ lint: setup  ## Check style
 docs: | python  ## Build the documentation into site/; any warning is an error
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable '.[docs]'
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --strict
 
 lock: uv  ## Renew constraints.txt: the newest versions within the bounds of setup.py, for all Pythons
 	$(BIN)/uv pip compile setup.py --extra ros --extra sim --extra dev --extra docs --universal \
