@@ -7,13 +7,21 @@ PICKS ?= 20
 SEED ?= 1
 TESTS ?= test
 MINUTES ?= 1
+# Versions to install: the lock, made by `make lock`. CONSTRAINTS=/dev/null takes the newest that setup.py allows,
+# CONSTRAINTS=lowest.txt after `make lowest` the lowest.
+CONSTRAINTS ?= constraints.txt
 
 # The tests run on what users get: the wheel made from the source distribution, in an environment outside the
-# checkout. The environment is made anew when setup.py changes; the wheel is built and installed every time.
+# checkout. The environment is made anew when setup.py or the lock changes; the wheel is built and installed every
+# time.
 CACHE := $(or $(XDG_CACHE_HOME),$(if $(HOME),$(HOME)/.cache),/tmp)
 WHEEL_ENV ?= $(CACHE)/posegrasp_ros-test/$(shell echo '$(CURDIR)' | cksum | cut -d ' ' -f 1)
 WHEEL_BIN := $(WHEEL_ENV)/bin
-DEPENDENCIES := $(shell cat setup.py | cksum)
+DEPENDENCIES := $(shell cat setup.py $(CONSTRAINTS) | cksum)
+
+# Of what is compiled, the lowest version that has a wheel for this Python, not one that has to be built.
+WHEELS_ONLY := numpy scipy numba llvmlite opencv-python-headless pillow lz4 pyyaml zstandard onnxruntime mujoco coacd \
+	embreex pin onnx
 
 # Everything talks over the loopback only; rendering needs no screen.
 export ROS_AUTOMATIC_DISCOVERY_RANGE := LOCALHOST
@@ -30,7 +38,7 @@ fi; }
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast fuzz lint clean python osmesa wheel
+.PHONY: help setup demo test test-fast fuzz lint docs lock lowest clean python uv osmesa wheel
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -53,18 +61,35 @@ fuzz: setup  ## Hand damaged files and messages to every reader, MINUTES=1 of pr
 lint: setup  ## Check style
 	$(BIN)/ruff check .
 
+docs: | python  ## Build the documentation into site/; any warning is an error
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable '.[docs]'
+	NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --strict
+
+lock: uv  ## Renew constraints.txt: the newest versions within the bounds of setup.py, for all Pythons
+	$(BIN)/uv pip compile setup.py --extra ros --extra sim --extra dev --extra docs --universal \
+		--python-version 3.10 --upgrade --no-annotate --custom-compile-command 'make lock' -q -o constraints.txt
+
+lowest: uv  ## Write lowest.txt, the lowest versions that setup.py allows: then make test CONSTRAINTS=lowest.txt
+	$(BIN)/uv pip compile setup.py --extra ros --extra sim --extra dev --python $(BIN)/python \
+		--resolution lowest-direct $(WHEELS_ONLY:%=--only-binary %) --no-annotate -q -o lowest.txt
+
 clean:  ## Remove the virtual environments and everything built
-	rm -rf $(VENV) $(WHEEL_ENV) build dist install log *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(WHEEL_ENV) build dist install log site lowest.txt *.egg-info .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 10) <= v <= (3, 13) or sys.exit(f"$(PYTHON) is Python {v[0]}.{v[1]}; expected 3.10 to 3.13: make PYTHON=python3.12")'
 	@$(PYTHON) -m ensurepip --version >/dev/null 2>&1 || $(call system_package,python3-venv,Python's venv)
 
-$(VENV)/.installed: setup.py setup.cfg | python
+uv: | python
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet 'uv>=0.5,<1'
+
+$(VENV)/.installed: setup.py setup.cfg $(CONSTRAINTS) | python
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || rm -rf $(VENV)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[ros,sim,dev]'
+	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable '.[ros,sim,dev]'
 	$(BIN)/posegrasp check models/box >/dev/null  # compiles what is compiled once
 	@touch $@
 
@@ -73,7 +98,8 @@ wheel: | python
 	test -x $(WHEEL_BIN)/python || { $(PYTHON) -m venv $(WHEEL_ENV) && $(WHEEL_BIN)/python -m pip install --quiet build; }
 	rm -rf *.egg-info $(WHEEL_ENV)/dist  # it lists files of former builds, which would be packed again
 	$(WHEEL_BIN)/python -m build --outdir $(WHEEL_ENV)/dist >$(WHEEL_ENV)/build.log 2>&1 || { cat $(WHEEL_ENV)/build.log; exit 1; }
-	test -e $(WHEEL_ENV)/.dependencies || $(WHEEL_BIN)/python -m pip install --quiet "$$(echo $(WHEEL_ENV)/dist/*.whl)[ros,sim,dev]"
+	test -e $(WHEEL_ENV)/.dependencies || $(WHEEL_BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) \
+		"$$(echo $(WHEEL_ENV)/dist/*.whl)[ros,sim,dev]"
 	$(WHEEL_BIN)/python -m pip install --quiet --force-reinstall --no-deps $(WHEEL_ENV)/dist/*.whl
 	cd $(WHEEL_ENV) && $(WHEEL_BIN)/posegrasp check box >/dev/null  # compiles what is compiled once
 	@echo '$(DEPENDENCIES)' >$(WHEEL_ENV)/.dependencies

@@ -10,7 +10,10 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+import yaml
+from packaging.requirements import Requirement
 
+import posegrasp_ros
 from posegrasp_ros.runtime.resources import resource_path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -68,6 +71,38 @@ def test_what_pip_installs_rosdep_installs_too():
     wanted = [re.split('[^a-z0-9_-]', text.lower())[0] for text in requirements]
     keys = {name: {ROSDEP_KEYS.get(name, f'python3-{name}'), f'python3-{name}-pip'} for name in wanted}
     assert len(wanted) > 10 and [name for name in wanted if not keys[name] & stated] == []
+
+
+def requirements() -> list[Requirement]:
+    """What the package needs, extras included."""
+    return [Requirement(text) for text in importlib.metadata.requires(PACKAGE)]
+
+
+def test_every_dependency_has_a_lower_and_an_upper_bound():
+    bounded = {'>=', '<'}
+    loose = {str(each) for each in requirements() if bounded - {spec.operator for spec in each.specifier}}
+    # what a second line asks of one Python alone has its upper bound in the first
+    assert [text for text in sorted(loose) if 'python_version' not in text] == []
+
+
+def test_the_lock_holds_every_dependency_within_its_bounds():
+    locked = [Requirement(line) for line in (CHECKOUT / 'constraints.txt').read_text().splitlines()
+              if not line.startswith('#')]
+    versions = {each.name: next(iter(each.specifier)).version for each in locked
+                if each.marker is None or each.marker.evaluate()}
+    # PyTorch has builds of its own for each GPU: training is installed as the machine asks for
+    wanted = [each for each in requirements() if 'extra == "train"' not in str(each.marker)
+              and (each.marker is None or any(each.marker.evaluate({'extra': extra})
+                                              for extra in ('', 'ros', 'sim', 'dev', 'docs')))]
+    assert [str(each) for each in wanted
+            if not each.specifier.contains(versions.get(each.name.replace('_', '-'), '0'))] == [], 'make lock'
+
+
+def test_the_version_is_the_same_wherever_it_stands():
+    manifest = ElementTree.parse(resource_path('package.xml')).getroot()
+    citation = yaml.safe_load((CHECKOUT / 'CITATION.cff').read_text(encoding='utf-8'))
+    stated = {importlib.metadata.version(PACKAGE), manifest.findtext('version'), str(citation['version'])}
+    assert stated == {posegrasp_ros.__version__}
 
 
 def test_every_folder_of_modules_is_a_package(tracked):

@@ -85,7 +85,7 @@ def to_image(header: Header, image: np.ndarray) -> Image:
 
 
 def to_camera_info(header: Header, camera: Camera) -> CameraInfo:
-    """The CameraInfo that :meth:`posegrasp_ros.geometry.camera.Camera.from_info` reads back."""
+    """The CameraInfo that :meth:`posegrasp_ros.geometry.camera_info.StatedCamera.from_info` reads back."""
     matrix = camera.matrix
     projection = np.hstack([matrix, np.zeros((3, 1))])
     return CameraInfo(header=header, width=camera.width, height=camera.height, distortion_model=camera.model,

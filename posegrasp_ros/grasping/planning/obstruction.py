@@ -12,8 +12,8 @@ from posegrasp_ros.grasping.planning.swept_boxes import touch_balls, touch_boxes
 class GripperBoxes:
     """Fingers and palm at several openings: boxes along the TCP frame's axes.
 
-    :param centers: (N, B, 3) metres
-    :param half_extents: (B, 3)
+    :ivar centers: (N, B, 3) metres
+    :ivar half_extents: (B, 3)
     """
 
     def __init__(self, gripper: Gripper, openings_m: np.ndarray):

@@ -1,4 +1,4 @@
-"""Make doc/pick.png, the picture at the head of the README: what the camera sees, the estimate, the pick."""
+"""Make docs/pick.png, the picture at the head of the README: what the camera sees, the estimate, the pick."""
 
 from __future__ import annotations
 
