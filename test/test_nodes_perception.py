@@ -13,8 +13,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from ros_harness import running
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from posegrasp_ros.estimation.estimator import MIN_SCORE
-from posegrasp_ros.estimation.pose_estimate import Estimation
+from posegrasp_ros.estimation.pose_estimate import MIN_SCORE, Estimation
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.mesh import load_mesh
 from posegrasp_ros.geometry.transforms import make_transform, rotation_from_vector

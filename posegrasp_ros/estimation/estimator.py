@@ -12,7 +12,7 @@ from posegrasp_ros.estimation.decoders.initial_pose import Candidate, InitialPos
 from posegrasp_ros.estimation.decoders.registry import decoder_class
 from posegrasp_ros.estimation.model_card import CARD_NAME, ModelCard, ModelCardError
 from posegrasp_ros.estimation.plausible import is_plausible
-from posegrasp_ros.estimation.pose_estimate import Estimation, PoseEstimate
+from posegrasp_ros.estimation.pose_estimate import MIN_SCORE, Estimation, PoseEstimate
 from posegrasp_ros.estimation.refinement.mesh_refiner import MeshRefiner
 from posegrasp_ros.estimation.refinement.refiner import Refiner
 from posegrasp_ros.estimation.score import BIAS, score
@@ -27,8 +27,6 @@ FAINT_CONFIDENCE, FAINT_SHARE = 0.4, 0.6
 """A candidate below both, the second of the most confident one's, is faint."""
 RETRY_CONFIDENCE, SURE_SCORE = 0.3, 0.8
 """Without a pose scored above the second, candidates above the first are solved again at other scales."""
-MIN_SCORE = 0.5
-"""A pose that is likelier wrong than right is no answer."""
 SAME_OBJECT = 0.5
 """Two poses whose centres are nearer than this, in radii of the object, are of one and the same."""
 

@@ -9,6 +9,9 @@ import numpy as np
 
 from posegrasp_ros.geometry.camera import Camera
 
+MIN_SCORE = 0.5
+"""A pose that is likelier wrong than right is no answer."""
+
 
 @dataclass
 class PoseEstimate:

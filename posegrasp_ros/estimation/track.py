@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from posegrasp_ros.estimation.decoders.decoder import FindsNear
-from posegrasp_ros.estimation.estimator import MIN_SCORE, Found, PoseEstimator, check_sizes
-from posegrasp_ros.estimation.pose_estimate import Estimation, Estimator
+from posegrasp_ros.estimation.estimator import Found, PoseEstimator, check_sizes
+from posegrasp_ros.estimation.pose_estimate import MIN_SCORE, Estimation, Estimator
 from posegrasp_ros.estimation.stopwatch import Stopwatch
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.transforms import move_covariance

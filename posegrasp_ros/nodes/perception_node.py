@@ -13,10 +13,9 @@ from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
 from posegrasp_ros.estimation.create import ESTIMATORS, create_estimator
-from posegrasp_ros.estimation.estimator import MIN_SCORE
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.estimation.overlay import draw_overlay
-from posegrasp_ros.estimation.pose_estimate import PoseEstimate
+from posegrasp_ros.estimation.pose_estimate import MIN_SCORE, PoseEstimate
 from posegrasp_ros.estimation.track import with_tracking
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.camera_info import RECTIFIED

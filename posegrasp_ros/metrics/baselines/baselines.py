@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from posegrasp_ros.metrics.stats.intervals import DIRECTIONS, Interval
+from posegrasp_ros.metrics.stats.interval import DIRECTIONS, Interval
 from posegrasp_ros.runtime.data_files import read_yaml
 from posegrasp_ros.runtime.errors import InvalidInputError, quoted
 from posegrasp_ros.runtime.resources import resource_path

@@ -15,7 +15,7 @@ from posegrasp_ros.metrics.baselines.baselines import (
     load_baselines,
 )
 from posegrasp_ros.metrics.baselines.baselines_text import BaselinesText
-from posegrasp_ros.metrics.stats.intervals import Interval
+from posegrasp_ros.metrics.stats.interval import Interval
 from posegrasp_ros.runtime.atomic_file import write_whole
 from posegrasp_ros.runtime.file_lock import locked
 from posegrasp_ros.runtime.resources import resource_path
