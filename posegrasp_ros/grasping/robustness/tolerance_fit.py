@@ -11,7 +11,6 @@ come closest to all first failures together make the tolerance.
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 from dataclasses import dataclass
 from functools import lru_cache
@@ -67,11 +66,9 @@ class _Fits:
     A node is configured again, a study plans with some of the same grasps, picks with all of them.
     """
 
-    def __init__(self, solid: trimesh.Trimesh, gripper: Gripper):
-        self._surface, self._gripper = _sample_surface(solid), gripper
-        content = hashlib.sha256(np.asarray(solid.vertices).tobytes() + np.asarray(solid.faces).tobytes()
-                                 + pickle.dumps(gripper))
-        self._kept = _kept_fits(content.digest())
+    def __init__(self, mesh: Mesh, gripper: Gripper):
+        self._surface, self._gripper = _sample_surface(mesh.solid), gripper
+        self._kept = _kept_fits(mesh, pickle.dumps(gripper))
 
     def of(self, grasp: Grasp) -> np.ndarray:
         """(K, 6) see :func:`_fit_one`."""
@@ -82,17 +79,14 @@ class _Fits:
 
 
 @lru_cache(maxsize=16)
-def _kept_fits(content: bytes) -> dict[tuple[bytes, float, float], np.ndarray]:
-    """Gauges by pose, opening and width of a grasp, to be filled in.
-
-    :param content: hash of object and gripper
-    """
+def _kept_fits(mesh: Mesh, gripper: bytes) -> dict[tuple[bytes, float, float], np.ndarray]:
+    """Gauges by pose, opening and width of a grasp, to be filled in."""
     return {}
 
 
 def fit_tolerance(mesh: Mesh, gripper: Gripper, grasp_set: GraspSet) -> Tolerance:
     """The tolerance of every grasp of a set; a few milliseconds each."""
-    fits = _Fits(mesh.solid, gripper)
+    fits = _Fits(mesh, gripper)
     return _stack([fits.of(grasp) for grasp in grasp_set.grasps])
 
 
@@ -100,7 +94,7 @@ class ToleranceAsked:
     """The same, fitted grasp by grasp as they are asked for: who checks the few that are planned needs no more."""
 
     def __init__(self, mesh: Mesh, gripper: Gripper, grasp_set: GraspSet):
-        self._fits, self._grasps = _Fits(mesh.solid, gripper), grasp_set.grasps
+        self._fits, self._grasps = _Fits(mesh, gripper), grasp_set.grasps
         self._fitted: dict[int, Tolerance] = {}
 
     def contains(self, tcp_deltas: np.ndarray, grasps: np.ndarray) -> np.ndarray:
