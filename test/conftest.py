@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import posegrasp_ros  # before numpy, which it tells how many threads to take
+
+# isort: split
 import hashlib
 import importlib.util
 import os
@@ -12,7 +15,6 @@ import pytest
 import yaml
 from hand_made_bags import frames
 
-import posegrasp_ros
 from posegrasp_ros.datasets.bag_writer import BagWriter
 from posegrasp_ros.geometry.mesh import load_mesh
 from posegrasp_ros.ros.node_processes import node_environment
