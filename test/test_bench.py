@@ -31,7 +31,7 @@ def test_cores_that_this_process_may_not_use_do_not_count(one_core):
 
 
 def test_without_a_number_of_threads_the_bench_says_how_many_cores_it_may_use(one_core, monkeypatch):
-    monkeypatch.setattr(perception_benchmark, 'resident_mb', lambda *_: None)  # that of a process of its own: see below
+    monkeypatch.setattr(perception_benchmark, 'resident_mb', lambda *_: None)  # see below
     card = load_model_card(resource_path('models/box'))
     result = bench(card, simulated_images(card, 1, (320, 240)), repeats=1, threads=None)
     assert result['threads'] == 1 and result['image'] == [320, 240]
