@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import posegrasp_ros
+import posegrasp_ros.cli  # before numpy, whose OpenBLAS it tells how many threads to take
+
+# isort: split
 import hashlib
 import importlib.util
 import os
@@ -12,7 +16,6 @@ import pytest
 import yaml
 from hand_made_bags import frames
 
-import posegrasp_ros
 from posegrasp_ros.datasets.bag_writer import BagWriter
 from posegrasp_ros.geometry.mesh import load_mesh
 from posegrasp_ros.ros.node_processes import node_environment

@@ -96,8 +96,9 @@ def test_a_distorted_camera_gives_the_same_pose(estimator, frames):
         image, camera = halved(frame)
         lens = Camera(640, 480, camera.matrix, [-0.12, 0.04, 0, 0, 0])
         rows, columns = np.mgrid[:480, :640]
-        rays = lens.rays(np.column_stack([columns.ravel(), rows.ravel()]))
-        source = camera.project(np.column_stack([rays, np.ones(len(rays))])).astype(np.float32)
+        pixels = np.column_stack([columns.ravel(), rows.ravel()]).astype(np.float32)
+        # OpenCV's few iterations leave less than a thousandth of a pixel of so little distortion
+        source = cv2.undistortPoints(pixels, lens.matrix, lens.distortion, P=camera.matrix)
         bent = cv2.remap(image, source.reshape(480, 640, 2), None, cv2.INTER_LINEAR)
         straight, found = estimator.estimate(image, camera), estimator.estimate(bent, lens)
         if straight.poses and found.poses and min(straight.poses[0].score, found.poses[0].score) > 0.8:

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
-from posegrasp_ros.evaluation.method import MethodUnderTest
 
 from posegrasp_ros.datasets import bag_writer as bag_writer
 from posegrasp_ros.datasets.bag_messages import BagError
@@ -21,6 +20,7 @@ from posegrasp_ros.estimation.pose_estimate import Estimation, PoseEstimate
 from posegrasp_ros.estimation.scripted import MeanPoseEstimator, OracleEstimator
 from posegrasp_ros.evaluation import frame_answers
 from posegrasp_ros.evaluation.bag_evaluation import EvaluateOptions, evaluate_bags
+from posegrasp_ros.evaluation.method import MethodUnderTest
 from posegrasp_ros.evaluation.run_comparison import _blocks
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.mesh import load_mesh

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import json
 import shutil
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,9 @@ BOX = load_mesh(resource_path('models/box/mesh.obj'))
 GRIPPER = load_gripper()
 
 
+@cache
 def shipped(name: str) -> dict:
+    """Not to be written to."""
     return yaml.safe_load(resource_path(name).read_text(encoding='utf-8'))
 
 

@@ -140,11 +140,12 @@ def _options(card, options: argparse.Namespace):
     from posegrasp_ros.evaluation.bag_evaluation import EvaluateOptions
     from posegrasp_ros.grasping.planning.planning_scene import Scene
 
+    base_from_camera = _base_from_camera(options)  # what may be refused comes before what takes seconds
     return EvaluateOptions(
         estimator=options.estimator,
         compare_with=ESTIMATORS if options.compare_with is None else options.compare_with,
         planner=_planner(card, options), scene=Scene(options.support_height),
-        base_from_camera=_base_from_camera(options), source=_source(options), threads=options.threads,
+        base_from_camera=base_from_camera, source=_source(options), threads=options.threads,
         jobs=options.jobs, no_object=options.no_object, paint=options.paint_over, track=options.track,
         block_s=options.block, bop_csv=options.bop_csv)
 

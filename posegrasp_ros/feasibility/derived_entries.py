@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import stats
+from scipy.special import gammaincinv
 
 from posegrasp_ros.metrics.baselines.baselines import Entry
 
 NAME, KIND = 'derived need', 'requirement'
 # Median length of a normal vector of two and of three numbers, in their standard deviation.
-MEDIAN_OF = {count: float(stats.chi.ppf(0.5, count)) for count in (2, 3)}
+MEDIAN_OF = {count: float(np.sqrt(2 * gammaincinv(count / 2, 0.5))) for count in (2, 3)}
 
 
 def derived_requirements(isotropic: tuple[float, float], calibration: np.ndarray, wanted: float, allowed_ms: float,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -28,9 +29,9 @@ class MeshError(InvalidInputError):
     """A mesh file that cannot be used."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Mesh:
-    """Triangles with one colour per texture point.
+    """Triangles with one colour per texture point; meshes of the same content are equal.
 
     :param vertices: (V, 3) metres, object frame
     :param faces: (F, 3) indices, counter-clockwise from outside
@@ -42,6 +43,22 @@ class Mesh:
     faces: np.ndarray
     uv: np.ndarray | None
     texture: np.ndarray
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Mesh) and self.sha256 == other.sha256
+
+    def __hash__(self) -> int:
+        return hash(self.sha256)
+
+    @cached_property
+    def sha256(self) -> bytes:
+        """Of all arrays: what takes long to work out of a mesh is kept by it."""
+        arrays = [self.vertices, self.faces, self.texture] + ([] if self.uv is None else [self.uv])
+        content = hashlib.sha256()
+        for array in map(np.ascontiguousarray, arrays):
+            content.update(f'{array.shape} {array.dtype.str};'.encode())
+            content.update(array)
+        return content.digest()
 
     @cached_property
     def extents(self) -> np.ndarray:

@@ -21,7 +21,7 @@ from posegrasp_ros.metrics.observations import Observations, calibration, mean, 
 from posegrasp_ros.metrics.pose.bop import MSPD_WIDTH_PX, mspd_shares, mssd_shares
 from posegrasp_ros.metrics.pose.calibration import COVERAGE_LEVEL
 from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED
-from posegrasp_ros.metrics.stats.intervals import DIRECTIONS
+from posegrasp_ros.metrics.stats.interval import DIRECTIONS
 from posegrasp_ros.metrics.units import SHOWN_UNITS
 from posegrasp_ros.runtime.errors import InvalidInputError
 

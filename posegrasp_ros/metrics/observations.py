@@ -8,7 +8,8 @@ import numpy as np
 
 from posegrasp_ros.metrics.frame_table import FrameTable
 from posegrasp_ros.metrics.pose.calibration import expected_calibration_error, expected_calibration_error_interval
-from posegrasp_ros.metrics.stats.intervals import Interval, mean_interval, quantile_interval, rate_interval
+from posegrasp_ros.metrics.stats.interval import Interval
+from posegrasp_ros.metrics.stats.intervals import mean_interval, quantile_interval, rate_interval
 
 MEDIAN, RATE, MEAN, CALIBRATION = 'median', 'rate', 'mean', 'calibration'
 INTERVALS = {MEDIAN: quantile_interval, RATE: rate_interval, MEAN: mean_interval}

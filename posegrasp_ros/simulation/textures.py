@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -34,8 +35,15 @@ def sample_texture(rng: np.random.Generator) -> Texture:
                    int(rng.integers(2**31)))
 
 
+@lru_cache(maxsize=32)  # a scene is often built several times: for each way of picking, without its object
 def paint(texture: Texture, size: int = 256) -> np.ndarray:
-    """The texture's picture, (size, size, 3) uint8, red green blue."""
+    """The texture's picture, (size, size, 3) uint8, red green blue, read-only."""
+    picture = _painted(texture, size)
+    picture.flags.writeable = False
+    return picture
+
+
+def _painted(texture: Texture, size: int) -> np.ndarray:
     if texture == UNPAINTED:
         return np.full((8, 8, 3), 128, np.uint8)
     rng = np.random.default_rng(texture.seed)

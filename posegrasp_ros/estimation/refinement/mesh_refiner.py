@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from types import MappingProxyType
 
 import cv2
@@ -105,11 +106,7 @@ class MeshRefiner:
 
     def __init__(self, mesh: Mesh):
         self._centre, self._radius = mesh.centre, mesh.radius
-        mesh = replace(mesh, vertices=mesh.vertices - mesh.centre)  # scale and depth are those of the middle
-        pixel_m = mesh.radius / (CROP_SIZE / 2 / MARGIN)  # the object is always this large in the crop
-        self._edges = Edges(mesh)
-        self._surface = Surface(mesh, self._edges,
-                                tuple(np.hypot(level.colour_blur_px, 0.5) * pixel_m for level in LEVELS))
+        self._edges, self._surface = _features(mesh)
 
     def refine(self, image: np.ndarray, camera: Camera, camera_from_object: np.ndarray, covariance: np.ndarray,
                depth_m: np.ndarray | None = None, seen: VisibilityMask | None = None) -> Refinement | None:
@@ -169,6 +166,16 @@ class MeshRefiner:
         away = (self._radius / depth_m) ** 2 * variance[2]
         turn = self._radius ** 2 * variance[3:].mean()
         return float(pixels_a_metre * np.sqrt(variance[:2].mean() + away + turn))
+
+
+@lru_cache(maxsize=4)
+def _features(mesh: Mesh) -> tuple[Edges, Surface]:
+    """What is looked for of a mesh, about its middle; it takes most of a second, and one object is often loaded
+    again."""
+    mesh = replace(mesh, vertices=mesh.vertices - mesh.centre)  # scale and depth are those of the middle
+    edges = Edges(mesh)
+    pixel_m = mesh.radius / (CROP_SIZE / 2 / MARGIN)  # the object is always this large in the crop
+    return edges, Surface(mesh, edges, tuple(np.hypot(level.colour_blur_px, 0.5) * pixel_m for level in LEVELS))
 
 
 def _is_far(start: np.ndarray, pose: np.ndarray) -> bool:

@@ -70,7 +70,8 @@ def _blurred(points: np.ndarray, normals: np.ndarray, colours: np.ndarray, count
     """(N, 3) Gaussian averages of colour about the first ``count`` points, over neighbours that face alike."""
     tree = cKDTree(points)
     result = np.empty((count, 3))
-    for index, near in enumerate(tree.query_ball_point(points[:count], 2.5 * blur_m)):
+    for index, neighbours in enumerate(tree.query_ball_point(points[:count], 2.5 * blur_m)):
+        near = np.array(neighbours)
         squared = np.sum((points[near] - points[index]) ** 2, axis=1)
         weight = np.exp(-squared / (2 * blur_m ** 2)) * (normals[near] @ normals[index] > 0.8)
         result[index] = weight @ colours[near] / weight.sum()

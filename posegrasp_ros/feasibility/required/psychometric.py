@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import expit
-from scipy.stats import norm
+from scipy.special import expit, ndtri
 
 SLOPES = np.geomspace(1.5, 20.0, 9)
 THRESHOLDS, ERRORS = 61, 41
@@ -20,7 +19,7 @@ LEAST_SHARE, MOST_SHARE = 0.01, 4.0
 # What is believed before the first pick, standard deviations in the logarithm.
 THRESHOLD_SD, USUAL_SLOPE, SLOPE_SD = 0.7, 6.0, 0.5
 CEILING = 0.99
-_LEVELS = norm.ppf((np.arange(400) + 0.5) / 400)
+_LEVELS = ndtri((np.arange(400) + 0.5) / 400)
 
 
 class AdaptiveCurve:

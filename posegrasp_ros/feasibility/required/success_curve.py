@@ -56,7 +56,10 @@ class SuccessCurve:
 
     def success(self, tolerance: Tolerance, grasps: np.ndarray, tcp_deltas: np.ndarray) -> np.ndarray:
         """(N,) probability that grasp number ``grasps[n]`` lifts under disturbance ``tcp_deltas[n]`` (6,)."""
-        gauges = gauge(tolerance, grasps, tcp_deltas * self.scales)
+        return self.at(gauge(tolerance, grasps, tcp_deltas * self.scales))
+
+    def at(self, gauges: np.ndarray) -> np.ndarray:
+        """(N,) the same for gauges (N,) of disturbances that :attr:`scales` are applied to."""
         return self.ceiling * expit(-self.steepness * np.log(gauges / self.midpoint))
 
     def to_dict(self) -> dict:
@@ -67,7 +70,11 @@ class SuccessCurve:
 
 def gauge(tolerance: Tolerance, grasps: np.ndarray, tcp_deltas: np.ndarray) -> np.ndarray:
     """(N,) how many times the tolerance of ``grasps[n]`` a disturbance (N, 6) is; next to 0 if none limits it."""
-    rows, limits = tolerance.rows[grasps], tolerance.limits[grasps]
+    return _gauge(tolerance.rows[grasps], tolerance.limits[grasps], tcp_deltas)
+
+
+def _gauge(rows: np.ndarray, limits: np.ndarray, tcp_deltas: np.ndarray) -> np.ndarray:
+    """(N,) the same with the rows (N, K, 6) and limits (N, K) of each disturbance's grasp."""
     return np.maximum((np.einsum('nkd,nd->nk', rows, tcp_deltas) / limits).max(axis=1), LEAST_GAUGE)
 
 
@@ -80,11 +87,13 @@ def fit_curves(tolerance: Tolerance, trials: Sequence[GraspTrial], draws: int = 
     grasps = np.array([trial.grasp for trial in tried], dtype=int)
     deltas = np.array([trial.tcp_delta for trial in tried]).reshape(-1, 6)
     lifted = np.array([trial.lifted for trial in tried], dtype=bool)
+    rows, limits = tolerance.rows[grasps], tolerance.limits[grasps]  # once: the curve is tried a thousand times
     means = np.array([PRIOR_CEILING_LOGIT, PRIOR_LOG_MIDPOINT, PRIOR_LOG_STEEPNESS, *PRIOR_LOG_SCALES])
     spreads = np.array([PRIOR_CEILING_SD, PRIOR_MIDPOINT_SD, PRIOR_STEEPNESS_SD, *np.full(6, PRIOR_SCALE_SD)])
 
     def predicted(parameters: np.ndarray) -> np.ndarray:
-        return BY_CHANCE + (1 - BY_CHANCE) * _curve(parameters).success(tolerance, grasps, deltas)
+        curve = _curve(parameters)
+        return BY_CHANCE + (1 - BY_CHANCE) * curve.at(_gauge(rows, limits, deltas * curve.scales))
 
     def surprise(parameters: np.ndarray) -> float:
         """Negative logarithm of the posterior density, but for a constant."""

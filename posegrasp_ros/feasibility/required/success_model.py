@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 from scipy.spatial.transform import Rotation
-from scipy.stats import norm, qmc
+from scipy.special import ndtri
 
 from posegrasp_ros.feasibility.required.success_curve import SuccessCurve, gauge
 from posegrasp_ros.geometry.transforms import perturb
@@ -165,8 +165,10 @@ def bounded(covariance: np.ndarray) -> np.ndarray:
 
 def unit_normals(count: int, seed: int) -> np.ndarray:
     """(count, 6) quasi-random standard normal numbers (scrambled Sobol); ``count`` best a power of two."""
+    from scipy.stats import qmc  # takes long to import
+
     points = qmc.Sobol(6, scramble=True, seed=seed).random_base2(int(np.ceil(np.log2(count))))
-    return norm.ppf(points[:count].clip(1e-6, 1 - 1e-6))
+    return ndtri(points[:count].clip(1e-6, 1 - 1e-6))
 
 
 def _given_units(base_from_object: np.ndarray) -> np.ndarray:

@@ -11,7 +11,9 @@ come closest to all first failures together make the tolerance.
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import trimesh
@@ -58,18 +60,41 @@ class _Surface:
         return _Surface(self.points @ inverse[:3, :3].T + inverse[:3, 3], self.normals @ inverse[:3, :3].T)
 
 
+class _Fits:
+    """Gauges of single grasps, a few milliseconds each; those of the last objects and grippers are kept.
+
+    A node is configured again, a study plans with some of the same grasps, picks with all of them.
+    """
+
+    def __init__(self, mesh: Mesh, gripper: Gripper):
+        self._surface, self._gripper = _sample_surface(mesh.solid), gripper
+        self._kept = _kept_fits(mesh, pickle.dumps(gripper))
+
+    def of(self, grasp: Grasp) -> np.ndarray:
+        """(K, 6) see :func:`_fit_one`."""
+        key = np.asarray(grasp.object_from_tcp).tobytes(), grasp.opening_m, grasp.width_m
+        if key not in self._kept:
+            self._kept[key] = _fit_one(self._surface.seen_from(grasp.object_from_tcp), self._gripper, grasp)
+        return self._kept[key]
+
+
+@lru_cache(maxsize=16)
+def _kept_fits(mesh: Mesh, gripper: bytes) -> dict[tuple[bytes, float, float], np.ndarray]:
+    """Gauges by pose, opening and width of a grasp, to be filled in."""
+    return {}
+
+
 def fit_tolerance(mesh: Mesh, gripper: Gripper, grasp_set: GraspSet) -> Tolerance:
     """The tolerance of every grasp of a set; a few milliseconds each."""
-    surface = _sample_surface(mesh.solid)
-    gauges = [_fit_one(surface.seen_from(grasp.object_from_tcp), gripper, grasp) for grasp in grasp_set.grasps]
-    return _stack(gauges)
+    fits = _Fits(mesh, gripper)
+    return _stack([fits.of(grasp) for grasp in grasp_set.grasps])
 
 
 class ToleranceAsked:
     """The same, fitted grasp by grasp as they are asked for: who checks the few that are planned needs no more."""
 
     def __init__(self, mesh: Mesh, gripper: Gripper, grasp_set: GraspSet):
-        self._surface, self._gripper, self._grasps = _sample_surface(mesh.solid), gripper, grasp_set.grasps
+        self._fits, self._grasps = _Fits(mesh, gripper), grasp_set.grasps
         self._fitted: dict[int, Tolerance] = {}
 
     def contains(self, tcp_deltas: np.ndarray, grasps: np.ndarray) -> np.ndarray:
@@ -80,9 +105,7 @@ class ToleranceAsked:
 
     def _of(self, grasp: int) -> Tolerance:
         if grasp not in self._fitted:
-            each = self._grasps[grasp]
-            self._fitted[grasp] = _stack([_fit_one(self._surface.seen_from(each.object_from_tcp), self._gripper,
-                                                   each)])
+            self._fitted[grasp] = _stack([self._fits.of(self._grasps[grasp])])
         return self._fitted[grasp]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from posegrasp_ros.metrics.catalogue import catalogue
-from posegrasp_ros.metrics.stats.intervals import Interval
+from posegrasp_ros.metrics.stats.interval import Interval
 from posegrasp_ros.metrics.units import FACTORS
 from posegrasp_ros.runtime.data_files import read_yaml
 from posegrasp_ros.runtime.errors import InvalidInputError, quoted

@@ -14,7 +14,7 @@ from posegrasp_ros.metrics.baselines.baselines import (
 )
 from posegrasp_ros.metrics.baselines.baselines_text import BaselinesText
 from posegrasp_ros.metrics.catalogue import ON_TARGET, catalogue, unit_of
-from posegrasp_ros.metrics.stats.intervals import Interval
+from posegrasp_ros.metrics.stats.interval import Interval
 from posegrasp_ros.metrics.units import FACTORS
 from posegrasp_ros.runtime.atomic_file import write_whole
 from posegrasp_ros.runtime.file_lock import locked

@@ -5,13 +5,12 @@ from __future__ import annotations
 import bisect
 import math
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.stats import norm as normal
-from scipy.stats import t as student_t
+from scipy.special import ndtr, stdtrit
 
+from posegrasp_ros.metrics.stats.interval import DIRECTIONS, Interval
 from posegrasp_ros.runtime.errors import quoted
 from posegrasp_ros.runtime.numba_cache import compiled
 
@@ -24,14 +23,6 @@ MIN_CLUSTERS = 5
 MOST_WEIGHTS = 250_000
 # More than anybody will wait for.
 MOST_CLUSTERS = 1_000_000
-DIRECTIONS = ('lower_is_better', 'higher_is_better', 'on_target')
-
-
-class Interval(NamedTuple):
-    """A 95 % confidence interval."""
-
-    low: float
-    high: float
 
 
 def wilson_interval(successes: float, trials: float) -> Interval:
@@ -100,7 +91,7 @@ def _clustered_interval(values: np.ndarray, clusters: np.ndarray, most_trials: f
         design_effect += prior * max(values.size / count - design_effect, 0.0)
         # The variance is estimated too: Student's quantile for the normal one (Korn and Graubard, "Confidence
         # Intervals for Proportions with Small Expected Number of Positive Counts", 1998).
-        student = student_t.ppf(1 - (1 - CONFIDENCE) / 2, _degrees_of_freedom(residuals))
+        student = stdtrit(_degrees_of_freedom(residuals), 1 - (1 - CONFIDENCE) / 2)
         effective = values.size / design_effect * (Z_95 / student) ** 2
     effective = float(np.clip(effective, 1, most_trials))
     return wilson_interval(rate * effective, effective)
@@ -134,8 +125,8 @@ def percentile_interval(draws: np.ndarray, clusters: int) -> Interval:
     taken for normal: both are made up for by leaving out fewer ("expanded percentiles" of Hesterberg, "What
     Teachers Should Know about the Bootstrap", 2015).
     """
-    wide = math.sqrt(clusters / (clusters - 1)) * student_t.ppf((1 - CONFIDENCE) / 2, clusters - 1)
-    tail = float(100 * normal.cdf(wide))
+    wide = math.sqrt(clusters / (clusters - 1)) * stdtrit(clusters - 1, (1 - CONFIDENCE) / 2)
+    tail = float(100 * ndtr(wide))
     low, high = np.percentile(draws, [tail, 100 - tail])
     return Interval(float(low), float(high))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.stats import binomtest
 
 from posegrasp_ros.metrics.stats.intervals import Interval, mean_of, percentile_interval, quantile_of, resample
 
@@ -50,6 +49,8 @@ def mcnemar_exact(a_right: np.ndarray, b_right: np.ndarray, clusters: np.ndarray
     :param b_right: (N,) bool, of the same frames
     :param clusters: (N,) scene or attempt of each frame; None where every frame is a scene of its own
     """
+    from scipy.stats import binomtest  # takes longer to import than all else here
+
     leads = np.asarray(a_right, dtype=int) - np.asarray(b_right, dtype=int)
     if clusters is not None:
         leads = np.bincount(np.unique(clusters, return_inverse=True)[1], leads)

@@ -1,0 +1,14 @@
+"""What every metric has: an interval of confidence, and a direction in which it is better."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+DIRECTIONS = ('lower_is_better', 'higher_is_better', 'on_target')
+
+
+class Interval(NamedTuple):
+    """A 95 % confidence interval."""
+
+    low: float
+    high: float
