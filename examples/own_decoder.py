@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 
 from posegrasp_ros import Decoder
+from posegrasp_ros.estimation.decoders.card_parameters import Number
 from posegrasp_ros.estimation.decoders.initial_pose import Candidate, InitialPose
-from posegrasp_ros.estimation.decoders.parameters import Number
 from posegrasp_ros.estimation.network import Network
 
 

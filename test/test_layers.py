@@ -98,13 +98,20 @@ def test_every_module_is_in_a_layer_and_every_layer_has_modules():
 
 def test_imports_point_down_the_layers_only():
     upward = [f'{name} imports {other}' for name in module_names() for other in imports_of(source_of(name))
-              if layer_of(other) > layer_of(name)]
+              if layer_of(other) > layer_of(name) and name != '__init__']  # which offers the public API
     assert upward == []
 
 
 def source_of(name: str) -> Path:
     path = ROOT.joinpath(*name.split('.'))
     return path / '__init__.py' if path.is_dir() else path.with_suffix('.py')
+
+
+def test_no_two_modules_share_a_name():
+    """A command is named as what it does; a package may have a module of its own name."""
+    names = [name.split('.')[-1] for name in module_names()
+             if not name.startswith('cli.') and name.split('.')[-1] not in name.split('.')[:-1]]
+    assert [name for name in set(names) if names.count(name) > 1 and name != '__init__'] == []
 
 
 def test_no_module_is_a_drawer():

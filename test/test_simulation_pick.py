@@ -13,7 +13,7 @@ from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.planning.planner import GraspPlanner
 from posegrasp_ros.grasping.planning.planning_scene import Scene
 from posegrasp_ros.runtime.resources import resource_path
-from posegrasp_ros.simulation.model import TIMESTEP_S
+from posegrasp_ros.simulation.mujoco_model import TIMESTEP_S
 from posegrasp_ros.simulation.pick import _shake
 from posegrasp_ros.simulation.placement import Distractor
 from posegrasp_ros.simulation.scene import sample_scene

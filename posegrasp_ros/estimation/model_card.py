@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import yaml
 
-from posegrasp_ros.estimation.decoders.parameters import Parameter, read_parameters
+from posegrasp_ros.estimation.decoders.card_parameters import Parameter, read_parameters
 from posegrasp_ros.estimation.decoders.registry import decoder_class, decoder_families
 from posegrasp_ros.estimation.onnx_files import OnnxFileError, network_sha256
 from posegrasp_ros.estimation.score import BIAS

@@ -11,7 +11,7 @@ from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import transform_points
 from posegrasp_ros.simulation.assets import add_textured_mesh
-from posegrasp_ros.simulation.model import OBJECT_GROUP, mujoco_quaternion
+from posegrasp_ros.simulation.mujoco_model import OBJECT_GROUP, mujoco_quaternion
 from posegrasp_ros.simulation.render import SceneRenderer
 
 SIDE = 480

@@ -14,7 +14,7 @@ from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import transform_points
 from posegrasp_ros.runtime.errors import InvalidInputError
-from posegrasp_ros.simulation.model import HAND_GROUP, OBJECT_GROUP, ROOM_GROUP
+from posegrasp_ros.simulation.mujoco_model import HAND_GROUP, OBJECT_GROUP, ROOM_GROUP
 
 # OpenGL contexts that no renderer uses. A context's first use compiles its shaders, 0.2 s in software: a run
 # over hundreds of scenes pays that once. A renderer has its context to itself, so threads do not meet in one.

@@ -15,7 +15,7 @@ from posegrasp_ros.geometry.transforms import invert, make_transform
 from posegrasp_ros.grasping.gripper import Gripper
 from posegrasp_ros.grasping.planning.planning_scene import BoxObstacle
 from posegrasp_ros.simulation.hand import Hand
-from posegrasp_ros.simulation.model import TIMESTEP_S, build_model
+from posegrasp_ros.simulation.mujoco_model import TIMESTEP_S, build_model
 from posegrasp_ros.simulation.pick import Pick, PickOutcome
 from posegrasp_ros.simulation.render import SceneRenderer, inside_share
 from posegrasp_ros.simulation.scene import SceneSpec

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
+from posegrasp_ros.estimation.decoders.card_parameters import Parameter
 from posegrasp_ros.estimation.decoders.initial_pose import Candidate, InitialPose
-from posegrasp_ros.estimation.decoders.parameters import Parameter
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.runtime.yaml_fields import Fields
 

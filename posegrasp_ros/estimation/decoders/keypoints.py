@@ -12,10 +12,10 @@ from typing import ClassVar
 import cv2
 import numpy as np
 
+from posegrasp_ros.estimation.decoders.card_parameters import LEAST_KEYPOINTS
 from posegrasp_ros.estimation.decoders.decoder import Decoder
 from posegrasp_ros.estimation.decoders.initial_pose import Candidate, InitialPose
 from posegrasp_ros.estimation.decoders.letterbox import Framing
-from posegrasp_ros.estimation.decoders.parameters import LEAST_KEYPOINTS
 from posegrasp_ros.estimation.model_card import ModelCard
 from posegrasp_ros.estimation.network import Network
 from posegrasp_ros.estimation.solve import Solution, refine_pose

@@ -9,11 +9,11 @@ from functools import partial
 import cv2
 import numpy as np
 
+from posegrasp_ros.estimation.decoders.card_parameters import Number
 from posegrasp_ros.estimation.decoders.crop import CropCamera, Detection
 from posegrasp_ros.estimation.decoders.decoder import Decoder
 from posegrasp_ros.estimation.decoders.initial_pose import Candidate, InitialPose, VisibilityMask
 from posegrasp_ros.estimation.decoders.letterbox import Framing
-from posegrasp_ros.estimation.decoders.parameters import Number
 from posegrasp_ros.estimation.model_card import ModelCard, ModelCardError
 from posegrasp_ros.estimation.network import Network
 from posegrasp_ros.estimation.score import sigmoid

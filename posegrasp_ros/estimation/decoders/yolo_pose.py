@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from posegrasp_ros.estimation.decoders.card_parameters import Choice, Number, Points, Whole
 from posegrasp_ros.estimation.decoders.keypoints import KeypointDecoder, KeypointInstance
 from posegrasp_ros.estimation.decoders.letterbox import FITS
-from posegrasp_ros.estimation.decoders.parameters import Choice, Number, Points, Whole
 from posegrasp_ros.estimation.model_card import ModelCard, ModelCardError
 from posegrasp_ros.runtime.yaml_fields import Fields
 
