@@ -5,24 +5,23 @@ from __future__ import annotations
 import itertools
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from posegrasp_ros.geometry.transforms import invert
 from posegrasp_ros.metrics.baselines.baselines import Baselines
+from posegrasp_ros.metrics.frame_record import FrameRecord, table_of
 from posegrasp_ros.metrics.frame_table import FrameTable
 from posegrasp_ros.metrics.live_verdicts import LiveVerdicts
 from posegrasp_ros.metrics.losses import Loss
 from posegrasp_ros.metrics.pose.instance_matching import (
-    NO_INSTANCES,
-    InstanceCount,
     count_instances,
     nearest_instance,
 )
 from posegrasp_ros.metrics.pose.pose_errors import NOT_FOUND, STATED_NEED, ErrorTarget, PoseErrors
-from posegrasp_ros.metrics.stage_report import SET_BACK_NS, STAGES, StageReport
+from posegrasp_ros.metrics.stage_report import SET_BACK_NS, StageReport
 from posegrasp_ros.metrics.summary import summarise
 
 # Video frames this close together show the same thing: a block of them is what the bootstrap draws. A recording of
@@ -39,34 +38,6 @@ GraspTolerates = Callable[[str, int, np.ndarray], 'bool | None']
 def block_ns_of(block_s: float) -> int:
     """The same stretch of time for everybody who counts blocks."""
     return round(1e9 * block_s)
-
-
-@dataclass(slots=True)
-class _Frame:
-    """All that is known of one image; poses are dropped as soon as their errors are known."""
-
-    has_image: bool = False
-    matrix: np.ndarray | None = None
-    image_width_px: float = math.nan
-    reports: dict[str, tuple[bool, str]] = field(default_factory=dict)
-    latency_ms: dict[str, float] = field(default_factory=dict)
-    score: float = math.nan
-    estimate: np.ndarray | None = None
-    covariance: np.ndarray | None = None
-    truth: np.ndarray | None = None
-    has_truth: bool = False
-    is_without_object: bool = False
-    errors: PoseErrors | None = None
-    confidence_level: float = math.nan
-    estimate_from_truth: np.ndarray | None = None
-    grasp: tuple[str, int] | None = None
-    fits_grasp: float = math.nan
-    instances: InstanceCount = NO_INSTANCES
-    lost: frozenset[str] = frozenset()
-
-    @property
-    def has_estimate(self) -> bool:
-        return self.estimate is not None or self.errors is not None
 
 
 @dataclass
@@ -105,7 +76,7 @@ class RunMetrics:
         self._block_ns = block_ns_of(block_s)
         self._pose_check = pose_check
         self._matrix, self._width_px = None, math.nan
-        self._frames: dict[int, _Frame] = {}
+        self._frames: dict[int, FrameRecord] = {}
         self._open_blocks: dict[int, list[int]] = {}
         self._closed_blocks: dict[int, None] = {}
         self._losses: deque[_OpenLoss] = deque(maxlen=LOSSES_KEPT)
@@ -265,18 +236,18 @@ class RunMetrics:
         self.lost_poses += int(table.has_lost_pose.sum())
         self._live.add_block(table)
 
-    def _frame(self, stamp_ns: int) -> _Frame:
+    def _frame(self, stamp_ns: int) -> FrameRecord:
         stamp_ns = int(stamp_ns)
         frame = self._frames.get(stamp_ns)
         if frame is None:
-            frame = self._frames[stamp_ns] = _Frame(matrix=self._matrix, image_width_px=self._width_px)
+            frame = self._frames[stamp_ns] = FrameRecord(matrix=self._matrix, image_width_px=self._width_px)
             block = self.block_of(stamp_ns)
             if block not in self._closed_blocks:
                 self._open_blocks.setdefault(block, []).append(stamp_ns)
             self._mark_lost('perception', stamp_ns, frame)
         return frame
 
-    def _mark_lost(self, stage: str, stamp_ns: int, frame: _Frame) -> None:
+    def _mark_lost(self, stage: str, stamp_ns: int, frame: FrameRecord) -> None:
         """Take a frame that a stage did not report on for one whose report was lost, if that may be."""
         if stage in frame.reports or stage in frame.lost:
             return
@@ -286,7 +257,7 @@ class RunMetrics:
                 each.left -= 1
                 return
 
-    def _unmark(self, stamp_ns: int, frame: _Frame, stage: str) -> None:
+    def _unmark(self, stamp_ns: int, frame: FrameRecord, stage: str) -> None:
         """The report came all the same, from another publisher: another frame's was lost."""
         frame.lost -= {stage}
         for each in self._losses:
@@ -294,7 +265,7 @@ class RunMetrics:
                 each.left += 1
                 return
 
-    def _measure(self, frame: _Frame) -> None:
+    def _measure(self, frame: FrameRecord) -> None:
         """Turn a pair of poses into their errors."""
         if self._target is None or frame.estimate is None or frame.truth is None:
             return
@@ -311,7 +282,7 @@ class RunMetrics:
             frame.errors = NOT_FOUND
         frame.estimate = frame.covariance = frame.truth = None
 
-    def _check_grasp(self, frame: _Frame) -> None:
+    def _check_grasp(self, frame: FrameRecord) -> None:
         """Once pose error and grasp are known, tell whether the one tolerates the other."""
         if frame.grasp is None or frame.estimate_from_truth is None:
             return
@@ -320,47 +291,8 @@ class RunMetrics:
         frame.grasp = frame.estimate_from_truth = None
 
     def _table_of(self, stamps: Sequence[int]) -> FrameTable:
-        frames = [self._frames[stamp] for stamp in stamps]
-        errors = [frame.errors or NOT_FOUND for frame in frames]
-
-        def flags(values: Iterable[bool]) -> np.ndarray:
-            return np.fromiter(values, dtype=bool, count=len(frames))
-
-        def column(values: Iterable[float]) -> np.ndarray:
-            return np.fromiter(values, dtype=float, count=len(frames))
-
-        has_truth = flags(frame.has_truth for frame in frames)
-        if self._knows_images:
-            has_truth &= flags(frame.has_image or 'perception' in frame.reports for frame in frames)
-        has_estimate = flags(frame.has_estimate for frame in frames)
-        said_found = flags(frame.reports.get('perception', (False,))[0] for frame in frames)
-        lost = {stage: flags(stage in frame.lost for frame in frames) for stage in STAGES}
-        return FrameTable(
-            blocks=np.array(stamps, dtype=np.int64) // self._block_ns,
-            block_s=self._block_ns / 1e9,
-            has_image=flags(frame.has_image for frame in frames),
-            has_truth=has_truth,
-            lost=lost,
-            has_lost_pose=has_truth & ~has_estimate & (said_found | lost['perception']),
-            is_without_object=flags(frame.is_without_object for frame in frames),
-            reports=[frame.reports for frame in frames],
-            latency_ms={stage: column(frame.latency_ms.get(stage, math.nan) for frame in frames)
-                        for stage in STAGES},
-            position_error_m=column(error.position_m for error in errors),
-            rotation_error_rad=column(error.rotation_rad for error in errors),
-            add_error_m=column(error.add_m for error in errors),
-            mssd_m=column(error.mssd_m for error in errors),
-            mspd_px=column(error.mspd_px for error in errors),
-            projection_error_px=column(error.projection_px for error in errors),
-            image_width_px=column(frame.image_width_px for frame in frames),
-            fits_grasp=column(frame.fits_grasp for frame in frames),
-            instances=np.array([frame.instances for frame in frames], dtype=int).reshape(-1, 3),
-            score=column(frame.score for frame in frames),
-            confidence_level=column(frame.confidence_level for frame in frames),
-            diameter_m=self._target.diameter_m if self._target else None,
-            tolerance=self._target.tolerance if self._target else STATED_NEED,
-            repeats=self.repeats,
-        )
+        return table_of({stamp: self._frames[stamp] for stamp in stamps}, self._block_ns, self._knows_images,
+                        self._target, self.repeats)
 
 
 def _covers(loss: Loss, stage: str, stamp_ns: int) -> bool:

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import heapq
 import io
-import re
-import struct
 import zlib
 from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-import lz4.frame
 import zstandard
 from mcap.data_stream import ReadDataStream
 from mcap.opcode import Opcode
@@ -24,6 +21,21 @@ from mcap.reader import make_reader
 from mcap.records import Channel, Schema
 from mcap.records import Message as McapMessage
 
+from posegrasp_ros.datasets.storage.mcap_records import (
+    CHUNK,
+    LONGEST_HEADER,
+    MAGIC,
+    MESSAGE_BYTES,
+    MOST_DEFINITION_BYTES,
+    RECORD,
+    SCHEMA_ENCODINGS,
+    Damage,
+    decompress,
+    has_whole_index,
+    inner_records,
+    is_chunk,
+    next_chunk,
+)
 from posegrasp_ros.datasets.storage.recorded_file import (
     CDR,
     ROS1,
@@ -33,25 +45,7 @@ from posegrasp_ros.datasets.storage.recorded_file import (
     Warn,
     unpacked_message,
 )
-from posegrasp_ros.runtime.errors import quoted
 from posegrasp_ros.runtime.limits import MESSAGE_MEGABYTES, most_message_bytes
-
-MAGIC = b'\x89MCAP0\r\n'
-MOST_DEFINITION_BYTES = 1 << 20
-MOST_INDEX_BYTES = 1 << 28
-_RECORD = struct.Struct('<BQ')  # opcode, bytes of content
-_CHUNK = struct.Struct('<QQQII')  # first and last time, bytes unpacked, checksum, length of the compression's name
-_FOOTER = struct.Struct('<BQQQI8s')  # opcode, length, begin of the index and of its offsets, checksum, magic
-_FOOTER_UNCHECKED_BYTES = 12
-_MESSAGE_BYTES = 22  # before its data
-# A chunk's record: its length and its unpacked length are below 2^40, its compression is one of three.
-_LOOKS_LIKE_CHUNK = re.compile(
-    rb'\x06.{5}\0{3}.{8}.{8}.{5}\0{3}.{4}(?:\0{4}|\x04\0{3}zstd|\x03\0{3}lz4).{5}\0{3}', re.DOTALL)
-_LONGEST_HEADER = 80
-_BLOCK_BYTES = 1 << 20
-# Of the records that belong into a chunk.
-_LEAST_BYTES = {int(Opcode.MESSAGE): _MESSAGE_BYTES, int(Opcode.SCHEMA): 14, int(Opcode.CHANNEL): 16}
-_SCHEMA_ENCODINGS = {'ros2msg': False, 'ros2idl': True, 'omgidl': True, 'ros1msg': False, '': False}
 
 
 class _Chunk(NamedTuple):
@@ -64,10 +58,6 @@ class _Chunk(NamedTuple):
     end_ns: int
     offset: int
     channels: frozenset[int] = frozenset()
-
-
-class _Damage(Exception):
-    """Why a chunk cannot be read."""
 
 
 class McapFile:
@@ -102,7 +92,7 @@ class McapFile:
     def _learn_from_summary(self, file: BinaryIO) -> bool:
         """Whether the file's own index tells what is in it."""
         try:
-            summary = make_reader(file).get_summary() if _has_whole_index(file) else None
+            summary = make_reader(file).get_summary() if has_whole_index(file) else None
         except Exception:  # of each library's own kind; the scan says what is wrong
             return False
         if summary is None or not summary.channels or not (summary.chunk_indexes or summary.statistics):
@@ -127,7 +117,7 @@ class McapFile:
                 self._is_unchunked = True
                 counts[int.from_bytes(content[:2], 'little')] += 1
             elif opcode == Opcode.CHUNK:
-                start_ns, end_ns, *_ = _CHUNK.unpack(content[:_CHUNK.size])
+                start_ns, end_ns, *_ = CHUNK.unpack(content[:CHUNK.size])
                 self._chunks.append(_Chunk(start_ns, end_ns, offset))
                 last_ns = max(end_ns, last_ns or 0)
                 counts.update(self._counted(file, offset))
@@ -145,20 +135,20 @@ class McapFile:
         Where something else stands, it goes on with the next that looks like a chunk, and says what is lost.
         """
         offset = len(MAGIC)
-        while offset + _RECORD.size <= size:
+        while offset + RECORD.size <= size:
             file.seek(offset)
-            opcode, length = _RECORD.unpack(file.read(_RECORD.size))
-            end = offset + _RECORD.size + length
-            content = file.read(min(length, _LONGEST_HEADER))
+            opcode, length = RECORD.unpack(file.read(RECORD.size))
+            end = offset + RECORD.size + length
+            content = file.read(min(length, LONGEST_HEADER))
             if not self._is_plausible(opcode, length, content) or (end > size and opcode != Opcode.CHUNK):
-                found = _next_chunk(file, offset + 1)
+                found = next_chunk(file, offset + 1)
                 if found is None:
                     return
                 self._warn(f'{self._path}: damaged: {found - offset} bytes are left out from byte {offset} on')
                 offset = found
                 continue
             if opcode in (Opcode.SCHEMA, Opcode.CHANNEL):
-                file.seek(offset + _RECORD.size)
+                file.seek(offset + RECORD.size)
                 self._learn_record(opcode, file.read(length))
             yield opcode, offset, content
             offset = end
@@ -167,9 +157,9 @@ class McapFile:
     def _is_plausible(opcode: int, length: int, content: bytes) -> bool:
         """Whether a record is of a kind that there is, as long as it must be."""
         if opcode == Opcode.CHUNK:
-            return _is_chunk(length, content)
+            return is_chunk(length, content)
         if opcode == Opcode.MESSAGE:
-            return _MESSAGE_BYTES <= length <= most_message_bytes()
+            return MESSAGE_BYTES <= length <= most_message_bytes()
         if opcode in (Opcode.SCHEMA, Opcode.CHANNEL):
             return length <= MOST_DEFINITION_BYTES
         if opcode == Opcode.MESSAGE_INDEX:
@@ -196,13 +186,13 @@ class McapFile:
         schema = self._schemas.get(channel.schema_id)
         kind = schema.name if schema else ''
         encoding = channel.message_encoding
-        if schema is not None and schema.encoding not in _SCHEMA_ENCODINGS:
+        if schema is not None and schema.encoding not in SCHEMA_ENCODINGS:
             encoding = f'{encoding} with {schema.encoding}'
         if encoding == ROS1:
             kind = kind.replace('/', '/msg/', 1) if kind.count('/') == 1 else kind
         text = schema.data.decode(errors='replace') if schema else ''
         if self.contents.learn(channel.topic, kind, encoding, text,
-                               bool(schema and _SCHEMA_ENCODINGS.get(schema.encoding))):
+                               bool(schema and SCHEMA_ENCODINGS.get(schema.encoding))):
             self._topics[channel.id] = channel.topic, kind, encoding
 
     def _count(self, counts: dict[int, int] | None) -> None:
@@ -236,20 +226,20 @@ class McapFile:
         wanted = {number for number, (topic, *_) in self._topics.items() if topic in topics}
         for opcode, offset, content in self._records(file, file.seek(0, io.SEEK_END)):
             if opcode == Opcode.CHUNK:
-                start_ns, end_ns, *_ = _CHUNK.unpack(content[:_CHUNK.size])
+                start_ns, end_ns, *_ = CHUNK.unpack(content[:CHUNK.size])
                 yield from self._chunk_messages(file, _Chunk(start_ns, end_ns, offset), wanted)
             elif opcode == Opcode.MESSAGE and int.from_bytes(content[:2], 'little') in wanted:
                 file.seek(offset)
-                _, length = _RECORD.unpack(file.read(_RECORD.size))
+                _, length = RECORD.unpack(file.read(RECORD.size))
                 yield self._message(file.read(length))
 
     def _chunk_messages(self, file: BinaryIO, chunk: _Chunk, wanted: Collection[int]) -> Iterator[BagMessage]:
         """The messages of a chunk, as many of them as are there; says what of it is lost."""
         try:
             content, problem = self._unpacked(file, chunk.offset)
-        except _Damage as error:
+        except Damage as error:
             content, problem = b'', str(error)
-        for opcode, record in _inner_records(content):
+        for opcode, record in inner_records(content):
             if opcode == Opcode.MESSAGE and int.from_bytes(record[:2], 'little') in wanted:
                 try:
                     yield self._message(record)
@@ -265,9 +255,9 @@ class McapFile:
         counts: Counter[int] = Counter()
         try:
             content, _ = self._unpacked(file, offset, is_checked=False)
-        except _Damage:
+        except Damage:
             return counts
-        for opcode, record in _inner_records(content):
+        for opcode, record in inner_records(content):
             if opcode == Opcode.MESSAGE:
                 counts[int.from_bytes(record[:2], 'little')] += 1
             elif opcode in (Opcode.SCHEMA, Opcode.CHANNEL):
@@ -277,31 +267,31 @@ class McapFile:
     def _unpacked(self, file: BinaryIO, offset: int, is_checked: bool = True) -> tuple[bytes, str]:
         """What a chunk holds, and what is wrong with it although some can be read.
 
-        :raises _Damage: when nothing of it can be trusted
+        :raises Damage: when nothing of it can be trusted
         """
         file.seek(offset)
-        opcode, length = _RECORD.unpack(file.read(_RECORD.size).ljust(_RECORD.size, b'\0'))
-        head = file.read(_LONGEST_HEADER)
-        if opcode != Opcode.CHUNK or not _is_chunk(length, head):
-            raise _Damage('no chunk stands where the index says')
-        _, _, size, checksum, name_length = _CHUNK.unpack(head[:_CHUNK.size])
-        name_end = _CHUNK.size + name_length
+        opcode, length = RECORD.unpack(file.read(RECORD.size).ljust(RECORD.size, b'\0'))
+        head = file.read(LONGEST_HEADER)
+        if opcode != Opcode.CHUNK or not is_chunk(length, head):
+            raise Damage('no chunk stands where the index says')
+        _, _, size, checksum, name_length = CHUNK.unpack(head[:CHUNK.size])
+        name_end = CHUNK.size + name_length
         most = most_message_bytes()
         packed_bytes = length - name_end - 8
         if max(size, packed_bytes) > most:
-            raise _Damage(f'expected a chunk of at most {most / 1e6:g} MB, got {max(size, packed_bytes) / 1e6:g} '
+            raise Damage(f'expected a chunk of at most {most / 1e6:g} MB, got {max(size, packed_bytes) / 1e6:g} '
                           f'MB; the environment variable {MESSAGE_MEGABYTES} sets the limit')
-        file.seek(offset + _RECORD.size + name_end + 8)
+        file.seek(offset + RECORD.size + name_end + 8)
         packed = file.read(packed_bytes)
         is_cut = len(packed) < packed_bytes
         try:
-            content = _decompress(head[_CHUNK.size:name_end].decode(errors='replace'), packed, size)
+            content = decompress(head[CHUNK.size:name_end].decode(errors='replace'), packed, size)
         except (zstandard.ZstdError, RuntimeError, EOFError) as error:  # lz4 has RuntimeErrors
-            raise _Damage(' '.join(str(error).split())) from error
+            raise Damage(' '.join(str(error).split())) from error
         if is_cut:
             return content, 'the file ends within it'
         if is_checked and (len(content) != size or (checksum and zlib.crc32(content) != checksum)):
-            raise _Damage('its checksum does not hold' if len(content) == size
+            raise Damage('its checksum does not hold' if len(content) == size
                           else f'expected {size} bytes, got {len(content)}')
         return content, ''
 
@@ -311,70 +301,6 @@ class McapFile:
         topic, kind, encoding = self._topics[number]
         return BagMessage(topic, kind, message.log_time,
                           unpacked_message(message.data) if encoding == CDR else message.data, encoding)
-
-
-def _has_whole_index(file: BinaryIO) -> bool:
-    """Whether there is an index, and its checksum holds where it has one."""
-    if file.seek(0, io.SEEK_END) < len(MAGIC) + _FOOTER.size:
-        return False
-    file.seek(-_FOOTER.size, io.SEEK_END)
-    opcode, _, start, _, checksum, magic = _FOOTER.unpack(file.read())
-    end = file.tell() - _FOOTER_UNCHECKED_BYTES
-    if opcode != Opcode.FOOTER or magic != MAGIC or not len(MAGIC) <= start < end:
-        return False
-    if end - start > MOST_INDEX_BYTES:
-        return False
-    file.seek(start)
-    return not checksum or zlib.crc32(file.read(end - start)) == checksum
-
-
-def _inner_records(content: bytes) -> Iterator[tuple[int, memoryview]]:
-    """Opcode and content of each whole record in a chunk, up to one that does not belong there."""
-    view, offset = memoryview(content), 0
-    while offset + _RECORD.size <= len(view):
-        opcode, length = _RECORD.unpack_from(view, offset)
-        offset += _RECORD.size
-        if length > len(view) - offset or opcode not in _LEAST_BYTES or length < _LEAST_BYTES[opcode]:
-            return
-        yield opcode, view[offset:offset + length]
-        offset += length
-
-
-def _is_chunk(length: int, content: bytes) -> bool:
-    """Whether a chunk's lengths agree with each other."""
-    if len(content) < _CHUNK.size + 8:
-        return False
-    start_ns, end_ns, _, _, name_length = _CHUNK.unpack(content[:_CHUNK.size])
-    place = _CHUNK.size + name_length
-    return (start_ns <= end_ns and name_length <= 8
-            and length == place + 8 + int.from_bytes(content[place:place + 8], 'little'))
-
-
-def _next_chunk(file: BinaryIO, offset: int) -> int | None:
-    """Where the next chunk begins, by its looks; None where there is none."""
-    while True:
-        file.seek(offset)
-        block = file.read(_BLOCK_BYTES + _LONGEST_HEADER)
-        for match in _LOOKS_LIKE_CHUNK.finditer(block):
-            place = match.start()
-            _, length = _RECORD.unpack_from(block, place)
-            if _is_chunk(length, block[place + _RECORD.size:place + _RECORD.size + _LONGEST_HEADER]):
-                return offset + place
-        if len(block) <= _LONGEST_HEADER or len(block) < _BLOCK_BYTES:
-            return None
-        offset += _BLOCK_BYTES
-
-
-def _decompress(compression: str, packed: bytes, size: int) -> bytes:
-    """At most one byte more than was promised; fewer where ``packed`` is cut off."""
-    if compression == '':
-        return packed
-    if compression == 'zstd':
-        with zstandard.ZstdDecompressor().stream_reader(packed) as stream:
-            return stream.read(size + 1)
-    if compression == 'lz4':
-        return lz4.frame.LZ4FrameDecompressor().decompress(packed, max_length=size + 1)
-    raise _Damage(f'expected a compression of zstd, lz4 or none, got {quoted(compression)}')
 
 
 def _seconds(time_ns: int | None, first_ns: int) -> str:
