@@ -88,7 +88,7 @@ setup(
     license='Apache-2.0',
     entry_points={
         'console_scripts': [
-            f'{node} = {PACKAGE}.nodes.{node}:main'
+            f'{node} = {PACKAGE}.nodes.scripts:{node}'
             for node in ('perception_node', 'grasp_planner_node', 'monitor_node', 'simulator_node')
         ] + [f'posegrasp = {PACKAGE}.cli.main:script'],
     },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 import signal
@@ -12,8 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from posegrasp_ros.runtime.interrupt import exit_code, interrupt_noted, raise_interrupts
+from posegrasp_ros.ros.graph import NODES
+from posegrasp_ros.ros.node_processes import free_domain, node_environment
+from posegrasp_ros.runtime.interrupt import exit_code, interrupt_noted, interrupts_raised, raise_interrupts
 
+needs_ros = pytest.mark.skipif(importlib.util.find_spec('rclpy') is None, reason='rclpy is not installed')
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 MANY = 60  # recordings of five frames
 
@@ -21,7 +25,10 @@ MANY = 60  # recordings of five frames
 @pytest.fixture(autouse=True)
 def handlers_as_before():
     before = [(number, signal.getsignal(number)) for number in CODES]
+    hook = sys.unraisablehook
     yield
+    raise_interrupts()  # forgets that one came
+    sys.unraisablehook = hook
     for number, handler in before:
         signal.signal(number, handler)
 
@@ -87,6 +94,29 @@ def wait_until_imports(process: int) -> None:
         time.sleep(0.002)
 
 
+@needs_ros
+@pytest.mark.parametrize(('number', 'delays_s'), [
+    (signal.SIGINT, (0.0, 0.4, 3.0)), (signal.SIGTERM, (0.1, 1.0, 5.0))])
+def test_a_node_that_starts_ends_at_once_and_quietly(number, delays_s, tmp_path):
+    """While it is imported, joins the graph, and compiles: nothing is kept of what others compiled."""
+    with free_domain() as domain:
+        environment = {**node_environment(domain), 'NUMBA_CACHE_DIR': str(tmp_path)}
+        for delay_s in delays_s:
+            processes = {name: subprocess.Popen(
+                [sys.executable, '-m', 'posegrasp_ros.nodes.scripts', executable], cwd=tmp_path, env=environment,
+                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+                for name, (executable, _) in NODES.items()}
+            for process in processes.values():
+                wait_until_imports(process.pid)
+            time.sleep(delay_s)
+            for process in processes.values():
+                process.send_signal(number)
+            for name, process in processes.items():
+                said = process.communicate(timeout=60)[1]
+                assert process.returncode == 0, (name, delay_s, said)
+                assert 'Traceback' not in said and 'KeyboardInterrupt' not in said, (name, delay_s, said)
+
+
 def test_evaluate_in_the_background_of_a_script_keeps_what_it_measured(bag, model, tmp_path):
     """SIGTERM, then both again and again while it writes its report."""
     process = command('evaluate', *[str(bag)] * MANY, '--model', str(model), '--estimator', 'mean_pose',
@@ -128,3 +158,34 @@ def test_a_signal_within_an_import_is_kept_for_later(tmp_path):
                'try:\n    import slow\n    time.sleep(20)\nexcept KeyboardInterrupt:\n    print("heard")\n')
     done = subprocess.run([sys.executable, '-c', program], cwd=tmp_path, capture_output=True, text=True)
     assert done.stdout == 'heard\n', done.stderr
+
+
+@pytest.mark.parametrize('swallowed', [
+    'ctypes.CFUNCTYPE(None)(tell)()',
+    'type("Thing", (), {"__del__": lambda self: tell()})()'])
+def test_a_signal_where_python_drops_exceptions_is_raised_later(swallowed):
+    """Numba's compiler calls back from C, which is where most signals arrive while it works."""
+    program = ('import ctypes, os, signal, time\n'
+               'from posegrasp_ros.runtime.interrupt import raise_interrupts\nraise_interrupts()\n'
+               'def tell():\n    os.kill(os.getpid(), signal.SIGTERM)\n    sum(range(10**5))\n'
+               f'try:\n    {swallowed}\n    time.sleep(20)\nexcept KeyboardInterrupt:\n    print("heard")\n')
+    done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ('heard\n', '')
+
+
+def test_what_is_left_to_ros_is_only_remembered():
+    raise_interrupts()
+    with interrupts_raised(False):
+        signal.raise_signal(signal.SIGTERM)
+        assert exit_code() == 143
+        with pytest.raises(KeyboardInterrupt), interrupts_raised(True):
+            pytest.fail('a configuration began after the process was told to end')
+
+
+def test_the_same_request_twice_is_one():
+    """As systemd and launch together make it."""
+    program = ('import signal\nfrom posegrasp_ros.runtime.interrupt import raise_interrupts\nraise_interrupts()\n'
+               'try:\n    signal.raise_signal(signal.SIGTERM)\nexcept KeyboardInterrupt:\n'
+               '    signal.raise_signal(signal.SIGINT)\n    print("cleaned up")\n')
+    done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True)
+    assert (done.stdout, done.stderr, done.returncode) == ('cleaned up\n', '', 0)

@@ -134,7 +134,7 @@ def test_reports_are_numbered_and_one_that_cannot_be_made_is_an_internal_error()
 @pytest.mark.parametrize('node', ['perception', 'monitor'])
 def test_a_process_told_to_end_does_so_without_a_traceback(signal_number, node, scripted_model, tmp_path):
     parameters = {'perception': 'estimator:=mean_pose', 'monitor': f'out:={tmp_path}'}
-    command = [sys.executable, '-m', f'posegrasp_ros.nodes.{node}_node', '--ros-args',
+    command = [sys.executable, '-m', 'posegrasp_ros.nodes.scripts', f'{node}_node', '--ros-args',
                '-p', f'model:={scripted_model}', '-p', parameters[node]]
     with free_domain() as domain:
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=node_environment(domain))

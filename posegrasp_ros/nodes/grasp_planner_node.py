@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from dataclasses import dataclass
 
@@ -245,7 +244,3 @@ def _pose_in_base(message: PoseWithCovarianceStamped,
 def main(arguments: list[str] | None = None) -> int:
     """Run the node."""
     return run_node(GraspPlannerNode, arguments)
-
-
-if __name__ == '__main__':
-    sys.exit(main())

@@ -20,7 +20,6 @@ begin was not told counts for the newest plan at its end. What comes of it is pu
 from __future__ import annotations
 
 import datetime
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -276,7 +275,3 @@ class MonitorNode(AutostartLifecycleNode):
 def main(arguments: list[str] | None = None) -> int:
     """Run the node."""
     return run_node(MonitorNode, arguments)
-
-
-if __name__ == '__main__':
-    sys.exit(main())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from dataclasses import dataclass
 
@@ -289,7 +288,3 @@ def received_ns(info: dict) -> int:
 def main(arguments: list[str] | None = None) -> int:
     """Run the node."""
     return run_node(PerceptionNode, arguments)
-
-
-if __name__ == '__main__':
-    sys.exit(main())

@@ -5,7 +5,6 @@ One attempt after the other: a new scene, images of it until there is a plan, th
 
 from __future__ import annotations
 
-import sys
 import time
 from dataclasses import dataclass
 
@@ -223,7 +222,3 @@ class SimulatorNode(AutostartLifecycleNode):
 def main(arguments: list[str] | None = None) -> int:
     """Run the node."""
     return run_node(SimulatorNode, arguments)
-
-
-if __name__ == '__main__':
-    sys.exit(main())

@@ -29,6 +29,7 @@ from posegrasp_ros.ros.parameters import declare_parameters, parameter, read_par
 from posegrasp_ros.ros.qos import RESULT, overridable
 from posegrasp_ros.ros.sensor_subscription import LOOK_EVERY_S, SensorSubscription
 from posegrasp_ros.runtime.errors import InvalidInputError, escaped, escaped_lines, one_line
+from posegrasp_ros.runtime.interrupt import interrupts_raised
 
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)
 DIAGNOSTICS_EVERY_S = 1.0
@@ -185,7 +186,9 @@ class AutostartLifecycleNode(LifecycleNode):
             self.parameters = read_parameters(self, self.PARAMETERS)
             self._told = []
             self._diagnostics_out = self.publisher(DiagnosticArray, '/diagnostics', RESULT)
-            self.configure()
+            # Where nothing is kept, a model is loaded and code is compiled for a minute: nobody waits for that.
+            with interrupts_raised(True):
+                self.configure()
         if not self._succeeds('configure', read_and_configure):
             self._destroy_publishers()
             return TransitionCallbackReturn.FAILURE
@@ -297,20 +300,31 @@ def run_node(node_class: type[AutostartLifecycleNode], arguments: list[str] | No
     """
     try:
         rclpy.init(args=[*(sys.argv if arguments is None else arguments), *_without_log_files()])
+    except KeyboardInterrupt:
+        return 0
     except RuntimeError as error:  # rclpy's own, on what it cannot parse
         print(one_line(f'expected arguments as ROS takes them: {error}'), file=sys.stderr)
         return 2
-    code = 0
     try:
         node = node_class()
     except InvalidInputError as error:
         print(error, file=sys.stderr)
         rclpy.try_shutdown()
         return 2
-    except (KeyboardInterrupt, Exception):
+    except KeyboardInterrupt:
+        rclpy.try_shutdown()
+        return 0
+    except Exception:
         if rclpy.ok():
             raise
         return 0  # a signal ended the context, and the node tripped over that
+    with interrupts_raised(False):
+        return _spin(node)
+
+
+def _spin(node: AutostartLifecycleNode) -> int:
+    """Spin, then end the node; the process's exit code."""
+    code = 0
     try:
         rclpy.spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):

@@ -64,7 +64,7 @@ class NodeProcesses:
             log = self.log_path(name).open('wb')
         except OSError as error:
             raise NodeProcessError(f'{self._folder}: expected a folder that can be written: {error}') from error
-        command = [sys.executable, '-m', f'posegrasp_ros.nodes.{executable}', '--ros-args',
+        command = [sys.executable, '-m', 'posegrasp_ros.nodes.scripts', executable, '--ros-args',
                    '--params-file', str(file)]
         for topic, target in remappings(name):
             command += ['-r', f'{topic}:={target}']
