@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from posegrasp_ros.ros.graph import NODES
-from posegrasp_ros.ros.node_processes import free_domain, node_environment
+from posegrasp_ros.ros.node_processes import NodeProcesses, free_domain, node_environment
 from posegrasp_ros.runtime.interrupt import exit_code, interrupt_noted, interrupts_raised, raise_interrupts
 
 needs_ros = pytest.mark.skipif(importlib.util.find_spec('rclpy') is None, reason='rclpy is not installed')
@@ -115,6 +115,16 @@ def test_a_node_that_starts_ends_at_once_and_quietly(number, delays_s, tmp_path)
                 said = process.communicate(timeout=60)[1]
                 assert process.returncode == 0, (name, delay_s, said)
                 assert 'Traceback' not in said and 'KeyboardInterrupt' not in said, (name, delay_s, said)
+
+
+@needs_ros
+def test_nodes_of_the_demo_hear_what_comes_before_python_has_booted(tmp_path):
+    with free_domain() as domain, NodeProcesses(tmp_path, domain) as nodes:
+        for name in NODES:
+            nodes.start(name, {})
+        nodes.stop(*NODES)
+        assert {nodes.exit_code(name) for name in NODES} == {0}
+        assert [nodes.log_path(name).read_text() for name in NODES] == [''] * len(NODES)
 
 
 def test_evaluate_in_the_background_of_a_script_keeps_what_it_measured(bag, model, tmp_path):

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
+from numba.core.dispatcher import Dispatcher
 
 from posegrasp_ros.geometry.transforms import make_transform
 from posegrasp_ros.metrics.baselines.baselines import load_baselines
@@ -249,3 +253,33 @@ def test_stages_that_work_with_another_model_are_an_error():
         assert match.health().level == level
     match.report(StageReport(2, 'execution', True))
     assert match.health().level == OK, 'who names no model is not judged'
+
+
+def compiled_signatures() -> dict[str, int]:
+    """How many each compiled function of the metrics has."""
+    return {f'{name}.{function.__name__}': len(function.signatures) for name, module in list(sys.modules.items())
+            if name.startswith('posegrasp_ros.metrics') for function in vars(module).values()
+            if isinstance(function, Dispatcher)}
+
+
+NEW_SIGNATURES = """
+import sys
+from pathlib import Path
+from test_live_run import SECOND, TARGET, Robot, compiled_signatures
+from posegrasp_ros.metrics.compiling import compile_metrics
+compile_metrics(TARGET)
+before = compiled_signatures()
+robot = Robot(Path(sys.argv[1]))
+for second in range(1, 9):
+    robot.frame(second * SECOND, step_s=1.0, error_m=0.001 * second)
+robot.run.verdicts()
+robot.summary()
+print([name for name, count in compiled_signatures().items() if count > before[name]])
+"""
+
+
+def test_nothing_is_compiled_while_reports_come(tmp_path):
+    """It would take seconds in the middle of a run, and at its end."""
+    done = subprocess.run([sys.executable, '-c', NEW_SIGNATURES, str(tmp_path / 'run')], cwd=Path(__file__).parent,
+                          capture_output=True, text=True)
+    assert done.stdout == '[]\n', done.stderr

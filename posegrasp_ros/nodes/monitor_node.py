@@ -37,11 +37,13 @@ from posegrasp_ros.grasping.grasp_set import load_grasps
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.robustness.pose_check import PoseCheck
 from posegrasp_ros.metrics.baselines.baselines import load_baselines
+from posegrasp_ros.metrics.compiling import compile_metrics
 from posegrasp_ros.metrics.pose.pose_errors import ErrorTarget
 from posegrasp_ros.metrics.report_message import reports_sent
 from posegrasp_ros.metrics.run import GraspTolerates
 from posegrasp_ros.metrics.stage_report import STAGES
 from posegrasp_ros.monitoring.live_run import MOST_IMAGES, LiveRun
+from posegrasp_ros.monitoring.liveness import OK
 from posegrasp_ros.monitoring.prometheus_endpoint import PrometheusEndpoint, PrometheusError
 from posegrasp_ros.monitoring.run_keeper import RunKeeper
 from posegrasp_ros.ros import messages, qos
@@ -108,7 +110,7 @@ class MonitorNode(AutostartLifecycleNode):
         card = load_model_card(model_folder(chosen.model))
         target = ErrorTarget.from_mesh(card.mesh, card.symmetry, card.tolerance)
         # What is compiled at its first use is compiled now, while no images wait.
-        target.compile()
+        compile_metrics(target)
         about = {'provenance': describe_run(card, seed=chosen.seed if chosen.seed >= 0 else None)}
         if chosen.estimator:
             about['estimator'] = chosen.estimator
@@ -258,7 +260,8 @@ class MonitorNode(AutostartLifecycleNode):
         path = Path(self.parameters.out or f'runs/{datetime.datetime.now():%Y-%m-%dT%H-%M-%S}').absolute()
         keeper = RunKeeper(path, self.parameters.most_megabytes * 1_000_000 or None,
                            lambda line: self.get_logger().error(escaped(line), throttle_duration_sec=5.0))
-        self.get_logger().info(escaped(f'run folder: {keeper.path}'))
+        if keeper.health().level == OK:
+            self.get_logger().info(escaped(f'run folder: {keeper.path}'))
         return keeper
 
     def _open_prometheus(self) -> PrometheusEndpoint | None:

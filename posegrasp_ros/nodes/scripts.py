@@ -6,7 +6,7 @@ import importlib
 import sys
 from typing import NoReturn
 
-from posegrasp_ros.runtime.interrupt import end_at_interrupts, raise_interrupts
+from posegrasp_ros.runtime.interrupt import end_at_interrupts, hold_interrupts, raise_interrupts
 
 
 def run(executable: str) -> NoReturn:
@@ -16,6 +16,7 @@ def run(executable: str) -> NoReturn:
     """
     # Imports take seconds, leave nothing to clean up, and do not bear an exception in their midst.
     end_at_interrupts(0)
+    hold_interrupts(False)
     node = importlib.import_module(f'posegrasp_ros.nodes.{executable}')
     raise_interrupts()
     code = node.main()

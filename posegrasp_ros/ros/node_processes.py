@@ -17,6 +17,7 @@ import yaml
 
 from posegrasp_ros.ros.graph import NODES, remappings
 from posegrasp_ros.runtime.errors import InvalidInputError
+from posegrasp_ros.runtime.interrupt import hold_interrupts
 from posegrasp_ros.runtime.resources import resource_path
 
 # The monitor writes its report when it ends, which takes a minute on a machine under load.
@@ -72,7 +73,7 @@ class NodeProcesses:
         with log:
             self._processes[name] = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=self._environment,
-                start_new_session=True, preexec_fn=_end_with_parent if sys.platform == 'linux' else None)
+                start_new_session=True, preexec_fn=_prepare)
 
     def log_path(self, name: str) -> Path:
         return self._folder / f'{name}.log'
@@ -143,6 +144,9 @@ def free_domain() -> Iterator[int]:
         reservation.__exit__(None, None, None)
 
 
-def _end_with_parent() -> None:
-    """In the child: have the kernel end this process when its parent dies, even by SIGKILL."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+def _prepare() -> None:
+    """In the child: signals wait until the node handles them; the kernel ends it when its parent dies, even by
+    SIGKILL."""
+    hold_interrupts()
+    if sys.platform == 'linux':
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -45,6 +45,11 @@ def end_at_interrupts(code: int | None = None) -> None:
         signal.signal(number, lambda number, stack: os._exit(128 + number if code is None else code))
 
 
+def hold_interrupts(held: bool = True) -> None:
+    """Whether both wait: for a child to inherit, until it handles them instead of Python as it boots."""
+    signal.pthread_sigmask(signal.SIG_BLOCK if held else signal.SIG_UNBLOCK, SIGNALS)
+
+
 @contextmanager
 def interrupts_raised(are_raised: bool) -> Iterator[None]:
     """After :func:`raise_interrupts`: whether they raise KeyboardInterrupt within this, or are left to the handler
