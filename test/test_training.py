@@ -200,19 +200,31 @@ def test_a_short_training_run_writes_a_folder_that_loads_though_measuring_was_in
         interrupted.setattr(measure, 'measure', interrupt)
         with pytest.raises(KeyboardInterrupt):
             training_run.train(resource_path('models/box/mesh.obj'), tmp_path / 'tiny', options)
-    interrupted_at = load_model_card(tmp_path / 'tiny').provenance
+    assert [path.name for path in (tmp_path / 'tiny').iterdir()] == [training_run.STAGE], 'nothing looks whole'
+    interrupted_at = load_model_card(tmp_path / 'tiny' / training_run.STAGE).provenance
     training_run.train(resource_path('models/box/mesh.obj'), tmp_path / 'tiny', replace(options, resume=True))
     card = load_model_card(tmp_path / 'tiny')
     for part in ('detector', 'network'):
         assert card.provenance[part]['images'] == interrupted_at[part]['images'] > 0, 'nothing is fitted anew'
     assert card.measured['recall'] is not None
-    assert card.grasps_path.is_file() and not list((tmp_path / 'tiny').glob('*.checkpoint'))
+    assert card.grasps_path.is_file() and not (tmp_path / 'tiny' / training_run.STAGE).exists()
     assert 'box/model.onnx' in card.provenance['network']['started_from']
     PoseEstimator(card)
-    detector = (tmp_path / 'tiny' / 'detector.onnx').read_bytes()
-    training_run.train(tmp_path / 'tiny' / 'mesh.obj', tmp_path / 'tiny',
-                replace(options, minutes=0.05, seed=1, only='network', start='none'))
-    assert (tmp_path / 'tiny' / 'detector.onnx').read_bytes() == detector
+    before = {path.name: path.read_bytes() for path in (tmp_path / 'tiny').iterdir()}
+    only = replace(options, minutes=0.05, seed=1, only='network', start='none')
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(measure, 'measure', interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            training_run.train(tmp_path / 'tiny' / 'mesh.obj', tmp_path / 'tiny', only)
+    assert before == {path.name: path.read_bytes() for path in (tmp_path / 'tiny').iterdir() if path.is_file()}
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(training_run, 'write_whole', interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            training_run.train(tmp_path / 'tiny' / 'mesh.obj', tmp_path / 'tiny', replace(only, resume=True))
+    assert not (tmp_path / 'tiny' / 'model.yaml').exists(), 'half of it is the former model'
+    training_run.train(tmp_path / 'tiny' / 'mesh.obj', tmp_path / 'tiny', replace(only, resume=True))
     again = load_model_card(tmp_path / 'tiny')
+    assert before['detector.onnx'] == (tmp_path / 'tiny' / 'detector.onnx').read_bytes()
+    assert before['mesh.obj'] == (tmp_path / 'tiny' / 'mesh.obj').read_bytes()
     assert again.network_sha256 != card.network_sha256
     assert '--only network' in again.provenance['network']['trained_by']

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from posegrasp_ros.metrics.pose.pose_errors import ErrorTarget
-from posegrasp_ros.metrics.stats.sequential import ConfidenceSequence
 from posegrasp_ros.metrics.stats.intervals import MIN_CLUSTERS, quantile_interval
+from posegrasp_ros.metrics.stats.sequential import ConfidenceSequence
 
 
 def compile_metrics(target: ErrorTarget) -> None:

@@ -70,7 +70,3 @@ class Checkpoint:
                 f'{self.path}: {name}: the interrupted training had {stored["settings"].get(name)}, '
                            f'this one has {self._settings[name]}: repeat its options, or train without --resume')
         return Progress(**stored['progress'])
-
-    def remove(self) -> None:
-        """Delete the file, if there is one."""
-        self.path.unlink(missing_ok=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,15 +21,18 @@ from posegrasp_ros.estimation.model_card import (
     CARD_NAME,
     FORMAT,
     GRASPS_NAME,
+    ModelCard,
     load_model_card,
     sha256_of,
     write_card,
 )
+from posegrasp_ros.estimation.onnx_files import network_files
 from posegrasp_ros.geometry.mesh import Mesh, declared_symmetry, load_mesh, save_mesh
 from posegrasp_ros.geometry.transforms import Symmetry, make_transform, quaternion_from_matrix
 from posegrasp_ros.grasping.generation.sampling import sample_grasps
 from posegrasp_ros.grasping.grasp_set import GraspError, save_grasps
 from posegrasp_ros.grasping.gripper import load_gripper
+from posegrasp_ros.runtime.atomic_file import write_whole
 from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.resources import model_folder
 from posegrasp_ros.training.backgrounds import load_backgrounds
@@ -50,6 +55,9 @@ SHARES = {'detector': 0.4, 'network': 0.6}
 """Of the training time."""
 FILES = {'detector': 'detector.onnx', 'network': 'model.onnx'}
 START_IMAGES = 64
+MESH_FILES = ('mesh.obj', 'mesh.mtl', 'texture.png')
+STAGE = '.training'
+"""Folder within the model folder, in which a model lies until it is measured: what has a card is whole."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +112,8 @@ class TrainingOptions:
 def train(mesh_path: Path, out: Path, options: TrainingOptions) -> Path:
     """Train both networks on synthetic images of a mesh, measure them, and write the model folder.
 
+    What the folder held stays as it is, and can be used, until the new model is whole.
+
     :return: path of the model card
     :raises InvalidInputError: on a mesh or a folder that cannot be used
     """
@@ -111,49 +121,48 @@ def train(mesh_path: Path, out: Path, options: TrainingOptions) -> Path:
         raise InvalidInputError(f'--minutes: expected a time above 0, got {options.minutes}')
     mesh = load_mesh(mesh_path)
     symmetry = options.symmetry(mesh)
-    kept = _kept_card(out, mesh, symmetry) if options.only else None
-    _prepare_folder(out, mesh_path, mesh, options.seed)
+    stage = out / STAGE
+    kept = _kept_card(out, options, mesh, symmetry) if options.only else None
+    if stage.exists() and not options.resume:
+        shutil.rmtree(stage)
+    _prepare_stage(stage, mesh, options.seed)
+    if kept:
+        _take_over(kept, options.only, stage)
     cv2.setNumThreads(1)  # samples are drawn in threads of our own
     rng = np.random.default_rng(options.seed)
     bank = render_views(mesh, options.views, rng, symmetry, options.progress)
     maker = SampleMaker(bank, load_backgrounds(rng, options.backgrounds, options.progress))
     tasks = {'detector': DETECTION, 'network': coordinates_task(taught_symmetries(symmetry), mesh)}
-    card = kept or _new_card(out, mesh, bank, symmetry)
+    card = _card_of(kept) if kept else _new_card(out.resolve().name, mesh, bank, symmetry)
     parts = (options.only,) if options.only else PARTS
-    fits = [_Fit(part, tasks[part], mesh_path, out, options) for part in parts]
-    for fit_of_part in fits:
-        fit_of_part.run(maker, card)
-    write_card(out, card)
+    for part in parts:
+        _Fit(part, tasks[part], mesh_path, stage, options).run(maker, card)
+    write_card(stage, card)
     # imported here: measuring runs the estimator on simulated scenes, which training itself does not need
     from posegrasp_ros.training.measure import measure
 
-    card_path = measure(out, options.seed, options.progress)
-    # Not before the card is whole: who is interrupted while measuring goes on from here, and fits nothing anew.
-    for fit_of_part in fits:
-        fit_of_part.checkpoint.remove()
-    return card_path
+    measure(stage, options.seed, options.progress)
+    return _put_in_place(stage, out, mesh_path, parts)
 
 
 class _Fit:
     """The fit of one network, from its first weights to its file and its section of the card."""
 
-    def __init__(self, part: str, task: Task, mesh_path: Path, out: Path, options: TrainingOptions):
+    def __init__(self, part: str, task: Task, mesh_path: Path, folder: Path, options: TrainingOptions):
         self._part, self._task, self._options = part, task, options
         self._seed = options.seed + PARTS.index(part)
         self._seconds = 60 * options.minutes * (1.0 if options.only else SHARES[part])
-        self._path = out / FILES[part]
+        self._path = folder / FILES[part]
         self._command = options.command(mesh_path)
-        self.checkpoint = Checkpoint(out / f'{part}.checkpoint', {
+        self._checkpoint = Checkpoint(folder / f'{part}.checkpoint', {
             'mesh': sha256_of(mesh_path), 'command': self._command, 'posegrasp_ros': posegrasp_ros.__version__})
-        if not options.resume:
-            self.checkpoint.remove()
 
     def run(self, maker: SampleMaker, card: dict) -> None:
         """Fit, export, and fill in the card."""
         torch.manual_seed(self._seed)
         network = Detector() if self._part == 'detector' else CoordinateNetwork()
         started_from = self._start(network, maker)
-        fitted = fit(network, self._task, maker, self._seconds, self._seed, self.checkpoint,
+        fitted = fit(network, self._task, maker, self._seconds, self._seed, self._checkpoint,
                      self._options.progress)
         shape = (SCENE_SIZE[1], SCENE_SIZE[0]) if self._part == 'detector' else (CROP_SIZE, CROP_SIZE)
         export(network, (1, 3, *shape), self._path)
@@ -183,13 +192,15 @@ class _Fit:
         return f'{folder.resolve().name}/{path.name}, sha256 {sha256_of(path)[:12]}'
 
 
-def _kept_card(out: Path, mesh: Mesh, symmetry: Symmetry) -> dict:
+def _kept_card(out: Path, options: TrainingOptions, mesh: Mesh, symmetry: Symmetry) -> ModelCard:
     """The card of a model folder of which one network stays.
 
     :raises InvalidInputError: when that network is of another kind, another object or other symmetries
     """
-    card = load_model_card(out)
-    path = out / CARD_NAME
+    # Who was killed while the new model was put in place has the former one's card no more.
+    was_whole = options.resume and not (out / CARD_NAME).exists() and (out / STAGE / CARD_NAME).exists()
+    card = load_model_card(out / STAGE if was_whole else out)
+    path = card.folder / CARD_NAME
     if card.detector is None:
         raise InvalidInputError(f'{path}: --only: expected a model of two networks, found {card.network.family}')
     if abs(card.diameter_m - mesh.diameter) > 0.01 * mesh.diameter:
@@ -201,23 +212,62 @@ def _kept_card(out: Path, mesh: Mesh, symmetry: Symmetry) -> dict:
         raise InvalidInputError(
             f'{path}: --only: expected the symmetries that the card states; repeat the options '
                        '--symmetry-axis and --symmetry-half-turn of the other network')
-    return yaml.safe_load((out / CARD_NAME).read_text(encoding='utf-8'))
+    return card
 
 
-def _prepare_folder(out: Path, mesh_path: Path, mesh: Mesh, seed: int) -> None:
-    """Mesh and grasps into the folder, before an hour is spent; grasps of another mesh are replaced."""
-    target = out / 'mesh.obj'
-    if not (target.exists() and target.samefile(mesh_path)):
-        if not (target.exists() and _same_shape(load_mesh(target), mesh)):
-            (out / GRASPS_NAME).unlink(missing_ok=True)
-        save_mesh(mesh, out)
-    if not (out / GRASPS_NAME).exists():
-        _write_grasps(out / GRASPS_NAME, mesh, seed)
+def _card_of(kept: ModelCard) -> dict:
+    """The card of a model of which one network stays, its new mesh named."""
+    card = yaml.safe_load((kept.folder / CARD_NAME).read_text(encoding='utf-8'))
+    card['object']['mesh'] = MESH_FILES[0]
+    return card
 
 
-def _same_shape(first: Mesh, second: Mesh) -> bool:
-    return (first.vertices.shape == second.vertices.shape
-            and np.allclose(first.vertices, second.vertices, atol=1e-6))
+def _take_over(kept: ModelCard, only: str, stage: Path) -> None:
+    """Copy the network that stays."""
+    network = kept.detector if only == 'network' else kept.network
+    for file in network_files(network.path).values():
+        target = stage / file.relative_to(kept.folder)
+        if not (target.exists() and target.samefile(file)):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, target)
+
+
+def _prepare_stage(stage: Path, mesh: Mesh, seed: int) -> None:
+    """Mesh and grasps, before an hour is spent; grasps that were made for this mesh are taken over."""
+    save_mesh(mesh, stage)
+    grasps, former = stage / GRASPS_NAME, stage.parent
+    if (former / GRASPS_NAME).exists() and _has_shape(former / MESH_FILES[0], mesh):
+        shutil.copyfile(former / GRASPS_NAME, grasps)
+    elif not grasps.exists():
+        _write_grasps(grasps, mesh, seed)
+
+
+def _put_in_place(stage: Path, out: Path, mesh_path: Path, parts: Sequence[str]) -> Path:
+    """Give the folder the new model, its card last: a folder of which only a part is new has none.
+
+    :return: path of the card
+    """
+    path = out / CARD_NAME
+    path.unlink(missing_ok=True)
+    (out / GRASPS_NAME).unlink(missing_ok=True)
+    names = [GRASPS_NAME] if (stage / GRASPS_NAME).exists() else []
+    if not ((out / MESH_FILES[0]).exists() and (out / MESH_FILES[0]).samefile(mesh_path)):
+        names += MESH_FILES
+    # Copied, not moved: whoever is killed here can go on from what the stage still has.
+    for name in [*names, *(FILES[part] for part in parts)]:
+        shutil.copyfile(stage / name, out / name)
+    write_whole(path, (stage / CARD_NAME).read_text(encoding='utf-8'))
+    shutil.rmtree(stage)
+    return path
+
+
+def _has_shape(path: Path, mesh: Mesh) -> bool:
+    """Whether a file holds the same mesh."""
+    try:
+        found = load_mesh(path)
+    except InvalidInputError:
+        return False
+    return found.vertices.shape == mesh.vertices.shape and np.allclose(found.vertices, mesh.vertices, atol=1e-6)
 
 
 def _write_grasps(path: Path, mesh: Mesh, seed: int) -> None:
@@ -242,14 +292,14 @@ def _versions() -> dict:
             'device': 'cuda' if torch.cuda.is_available() else 'cpu'}
 
 
-def _new_card(out: Path, mesh: Mesh, bank: list[View], symmetry: Symmetry) -> dict:
+def _new_card(name: str, mesh: Mesh, bank: list[View], symmetry: Symmetry) -> dict:
     """A card without its networks."""
     mean = _mean_pose(mesh, bank)
     return {
         'format': FORMAT,
-        'name': out.resolve().name,
+        'name': name,
         'object': {
-            'mesh': 'mesh.obj',
+            'mesh': MESH_FILES[0],
             'size_m': [round(float(v), 5) for v in mesh.extents],
             'diameter_m': round(mesh.diameter, 5),
             'symmetries_discrete': [transform.round(6).tolist() for transform in symmetry.discrete[1:]],
