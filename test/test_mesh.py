@@ -13,6 +13,7 @@ from PIL import Image
 
 from posegrasp_ros.estimation.scripted import surface_points
 from posegrasp_ros.geometry.mesh import Mesh, MeshError, load_mesh, save_mesh
+from posegrasp_ros.geometry.mesh_winding import against_neighbours
 from posegrasp_ros.runtime.resources import resource_path
 
 CORNERS = [(x, y, z) for x in (0, 1) for y in (0, 1) for z in (0, 1)]
@@ -301,3 +302,52 @@ def test_triangles_of_vertices_that_are_not_there_are_refused(tmp_path):
     (tmp_path / 'm.obj').write_text('v 0 0 0\nv 0.1 0 0\nv 0 0.1 0\nf 1 2 9\n')
     with pytest.raises(MeshError):
         load_mesh(tmp_path / 'm.obj')
+
+
+TETRAHEDRON = 'v 0 0 0\nv 0.1 0 0\nv 0 0.1 0\nv 0 0 0.1\nvt 0 0\nvt 1 0\nf 1 3 2\nf 1 2 4\nf 1 4 3\n'
+
+
+@pytest.mark.parametrize(('face', 'found'), [
+    ('0 2 3', 'vertex 0; expected 1 to 4'), ('2 3 5', 'vertex 5; expected 1 to 4'),
+    ('-5 2 3', 'vertex -5; expected 1 to 4'), ('2/1 3/2 4/0', 'texture coordinate 0; expected 1 to 2'),
+    ('2/1/1 3/2/1 4/3/1', 'texture coordinate 3; expected 1 to 2'),
+    ('2 3 99999999999999999999', 'vertex 99999999999999999999; expected 1 to 4')])
+def test_an_obj_whose_faces_name_what_is_not_there_is_refused(tmp_path, face, found):
+    (tmp_path / 'thing.obj').write_text(f'{TETRAHEDRON}f {face}\n')
+    with pytest.raises(MeshError, match=f'thing.obj: .*line 10: a face names {found}'):
+        load_mesh(tmp_path / 'thing.obj')
+
+
+def test_obj_faces_may_count_backwards(tmp_path):
+    (tmp_path / 'thing.obj').write_text(f'{TETRAHEDRON}f -3/-2/7 -2//7 -1/2\n')
+    assert len(load_mesh(tmp_path / 'thing.obj').faces) == 4
+
+
+@pytest.mark.parametrize(('damage', 'expected'), [
+    (lambda whole: whole[:300], 'expected 684 bytes for the 12 triangles .* found 300'),
+    (lambda whole: whole + b'x', 'expected 684 bytes for the 12 triangles .* found 685'),
+    (lambda whole: whole[:80] + (120).to_bytes(4, 'little') + whole[84:], 'expected 6084 bytes .* 684'),
+    (lambda whole: whole[:50], 'a binary header of 84 bytes, found 50')])
+def test_a_damaged_binary_stl_is_refused_with_what_was_found(tmp_path, damage, expected):
+    whole = trimesh.creation.box((0.1, 0.06, 0.04)).export(file_type='stl')
+    (tmp_path / 'box.stl').write_bytes(damage(whole))
+    with pytest.raises(MeshError, match=expected):
+        load_mesh(tmp_path / 'box.stl')
+
+
+def test_triangles_wound_against_their_neighbours_are_turned_piece_by_piece():
+    """A piece that is whole stays as it is; of the other only the few are turned that are wrong."""
+    piece = trimesh.creation.icosphere(subdivisions=2)
+    faces = np.concatenate([piece.faces, piece.faces + len(piece.vertices)])
+    wrong = np.zeros(len(faces), bool)
+    wrong[np.random.default_rng(0).choice(len(piece.faces), 100, replace=False)] = True
+    given = np.where(wrong[:, None], faces[:, ::-1], faces)
+    np.testing.assert_array_equal(against_neighbours(given), wrong)
+    assert not against_neighbours(faces[:, ::-1]).any()
+
+
+def test_a_strip_without_an_inside_is_left_as_it_is():
+    around = np.arange(8)
+    strip = np.stack([2 * around + place for place in (0, 1, 2, 1, 3, 2)], axis=1)
+    moebius = np.where(strip == 16, 1, np.where(strip == 17, 0, strip)).reshape(-1, 3)
+    assert not against_neighbours(moebius).any()

@@ -1,15 +1,16 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import pytest
 from rcl_interfaces.msg import ParameterType
+from rcl_interfaces.srv import GetParameters
 from rclpy.parameter import Parameter
 from ros_harness import running
 
 from posegrasp_ros.geometry.transforms import look_at
-from posegrasp_ros.nodes.grasp_planner_node import GraspPlannerParameters
+from posegrasp_ros.nodes.grasp_planner_node import GraspPlannerNode, GraspPlannerParameters
 from posegrasp_ros.nodes.monitor_node import MonitorParameters
 from posegrasp_ros.nodes.perception_node import PerceptionParameters
 from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode, LifecycleParameters
@@ -54,6 +55,21 @@ def test_the_description_tells_type_range_and_choices():
     assert (count.integer_range[0].from_value, count.integer_range[0].to_value) == (1, 9)
     assert kind.additional_constraints == 'one of: plain, fancy'
     assert numbers.type == ParameterType.PARAMETER_DOUBLE_ARRAY
+
+
+def test_the_service_answers_with_every_parameter_an_empty_list_too():
+    """As `ros2 param dump` asks; rclpy answers with nothing where one has no value."""
+    with running(GraspPlannerNode) as harness:
+        client = harness.probe.create_client(GetParameters, '/grasp_planner/get_parameters')
+        harness.spin_until(client.service_is_ready)
+        names = [item.name for item in (*fields(GraspPlannerParameters), *fields(LifecycleParameters))]
+        answer = client.call_async(GetParameters.Request(names=names))
+        harness.spin_until(answer.done)
+    values = dict(zip(names, answer.result().values))
+    assert len(values) == len(names)
+    assert values['obstacle_boxes'].type == ParameterType.PARAMETER_DOUBLE_ARRAY
+    assert list(values['obstacle_boxes'].double_array_value) == []
+    assert values['lift_m'].double_value > 0
 
 
 @pytest.mark.parametrize('given', [{'count': 10}, {'count': 'many'}, {'share': 1.5}, {'numbers': ['one']}])

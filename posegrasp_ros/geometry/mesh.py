@@ -15,6 +15,7 @@ import trimesh
 
 from posegrasp_ros.geometry import vertex_colours
 from posegrasp_ros.geometry.mesh_files import MeshFiles, read_mesh_bytes, size_problem
+from posegrasp_ros.geometry.mesh_winding import against_neighbours
 from posegrasp_ros.geometry.transforms import Symmetry, make_transform, rotation_from_vector
 from posegrasp_ros.runtime.data_files import check_is_file
 from posegrasp_ros.runtime.errors import InvalidInputError
@@ -98,11 +99,7 @@ class Mesh:
         """The same with all triangles counter-clockwise from outside: renderers show no others."""
         if self.volume_m3 > -NO_VOLUME_M3 and self.solid.is_winding_consistent:
             return self
-        solid = self.solid.copy()
-        trimesh.repair.fix_winding(solid)
-        # a triangle was turned where its corners are no longer in the same cyclic order
-        same = np.array([np.roll(self.solid.faces, turn, axis=1) == solid.faces for turn in range(3)])
-        turned = ~same.all(axis=2).any(axis=0)
+        turned = against_neighbours(self.solid.faces)
         mesh = replace(self, faces=np.where(turned[:, None], self.faces[:, ::-1], self.faces))
         return mesh if mesh.volume_m3 > -NO_VOLUME_M3 else replace(mesh, faces=mesh.faces[:, ::-1])
 

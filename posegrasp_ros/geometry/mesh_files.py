@@ -11,6 +11,7 @@ from pathlib import Path, PureWindowsPath
 from PIL import Image, UnidentifiedImageError
 from trimesh.resolvers import Resolver
 
+from posegrasp_ros.geometry.mesh_damage import check_undamaged, is_no_binary_stl
 from posegrasp_ros.runtime.limits import MEGAPIXELS, MESH_MEGABYTES, most_mesh_bytes, most_pixels
 
 TEXTS = ('.obj', '.mtl', '.dae', '.ply', '.off', '.x3d')
@@ -76,7 +77,7 @@ class MeshFiles(Resolver):
 def read_mesh_bytes(path: Path) -> bytes:
     """The content of a mesh or material file, texts in UTF-8.
 
-    :raises ValueError: when it is larger than it may be, or an archive of more
+    :raises ValueError: when it is larger than it may be, an archive of more, or plainly damaged
     """
     size = path.stat().st_size
     if zipfile.is_zipfile(path):  # 3MF is one, and trimesh reads meshes out of others
@@ -86,7 +87,9 @@ def read_mesh_bytes(path: Path) -> bytes:
         raise ValueError(f'expected at most {most_mesh_bytes() / 1e6:g} MB, got {size / 1e6:g}; use a coarser one '
                          f'or set the environment variable {MESH_MEGABYTES}')
     content = path.read_bytes()
-    if path.suffix.lower() not in TEXTS and not _is_text_stl(path, content):
+    check_undamaged(path, content)
+    is_text_stl = path.suffix.lower() == '.stl' and is_no_binary_stl(content)
+    if path.suffix.lower() not in TEXTS and not is_text_stl:
         return content
     try:
         content.decode('utf-8')
@@ -94,12 +97,6 @@ def read_mesh_bytes(path: Path) -> bytes:
         # Binary PLY is no text, and its header is plain ASCII.
         return content if b'format binary' in content[:200] else content.decode('latin-1').encode('utf-8')
     return content
-
-
-def _is_text_stl(path: Path, content: bytes) -> bool:
-    """Whether an STL file is no binary one: those have a length that their header tells."""
-    triangles = int.from_bytes(content[80:84], 'little')
-    return path.suffix.lower() == '.stl' and len(content) != 84 + 50 * triangles
 
 
 def _image_problem(path: Path) -> str:

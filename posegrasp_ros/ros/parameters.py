@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, ParameterType
-from rclpy.exceptions import ParameterException, ParameterUninitializedException
+from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
@@ -58,14 +58,17 @@ def declare_parameters(node: Node, parameters: type) -> None:
     hints = typing.get_type_hints(parameters)
     for item in fields(parameters):
         assert item.default is not MISSING, f'{item.name} has no default'
-        # rclpy takes an empty list for bytes; a list of doubles that is empty is declared by type alone.
+        # rclpy takes an empty list for bytes, so one of doubles is declared by type; and it answers a request for
+        # parameters, as of `ros2 param dump`, with nothing when one of them has no value.
         default = item.default
         if isinstance(default, tuple):
             default = list(default) or Parameter.Type.DOUBLE_ARRAY
         try:
-            node.declare_parameter(item.name, default, _descriptor(item, _type_name(hints[item.name])))
+            declared = node.declare_parameter(item.name, default, _descriptor(item, _type_name(hints[item.name])))
         except ParameterException as error:
             raise ParameterError(f'parameter {item.name}: {error}') from error
+        if declared.type_ == Parameter.Type.NOT_SET:
+            node.set_parameters([Parameter(item.name, Parameter.Type.DOUBLE_ARRAY, [])])
 
 
 def read_parameters(node: Node, parameters: type[Values]) -> Values:
@@ -75,10 +78,7 @@ def read_parameters(node: Node, parameters: type[Values]) -> Values:
     """
     values = {}
     for item in fields(parameters):
-        try:
-            value = node.get_parameter(item.name).value
-        except ParameterUninitializedException:
-            value = item.default
+        value = node.get_parameter(item.name).value
         # Arrays have no range in ROS, and NaN would open every gate that it sets.
         if isinstance(item.default, (float, tuple)) and not np.isfinite(value).all():
             raise ParameterError(f'parameter {item.name}: expected finite numbers, got {quoted(value)}')

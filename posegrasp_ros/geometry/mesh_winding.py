@@ -1,0 +1,33 @@
+"""Which triangles of a mesh are wound against their neighbours."""
+
+from __future__ import annotations
+
+import numpy as np
+import trimesh
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+
+def against_neighbours(faces: np.ndarray) -> np.ndarray:
+    """The triangles to turn so that all of a connected piece are wound alike, as few as possible.
+
+    The graph has two nodes a triangle, as it is and turned, joined where two neighbours would be wound alike. So
+    each piece comes twice, once the other way round. Unlike trimesh's fix_winding, which walks from triangle to
+    triangle, this takes a second for a million.
+
+    :param faces: (F, 3) indices of merged vertices
+    :return: (F,) which to turn; none of a piece such as a Moebius strip, which cannot be wound alike
+    """
+    edges = faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
+    first, second = trimesh.grouping.group_rows(np.sort(edges, axis=1), require_count=2).T
+    rises = edges[:, 0] < edges[:, 1]
+    # Along the edge that they share, neighbours that are wound alike run in opposite directions.
+    is_against = rises[first] == rises[second]
+    first, second, count = first // 3, second // 3, len(faces)
+    starts = np.concatenate([first, first + count])
+    ends = np.concatenate([second + count * is_against, second + count * ~is_against])
+    graph = coo_array((np.ones(len(starts), bool), (starts, ends)), shape=(2 * count, 2 * count))
+    pieces = connected_components(graph, directed=False)[1]
+    as_it_is, turned = pieces[:count], pieces[count:]
+    left_alone = np.bincount(as_it_is, minlength=2 * count)
+    return left_alone[turned] > left_alone[as_it_is]
