@@ -23,6 +23,7 @@ from posegrasp_ros.geometry.transforms import invert
 from posegrasp_ros.grasping.grasp_set import Grasp, GraspSet
 from posegrasp_ros.grasping.gripper import Box, Gripper
 from posegrasp_ros.grasping.robustness.tolerance import Tolerance, spread_directions
+from posegrasp_ros.runtime.numba_cache import compiled
 
 SURFACE_POINTS = 2500
 NEAR_POINTS = 240  # of those, how many are followed: the nearest to the gripper's way in
@@ -150,55 +151,72 @@ def _nearest(points: np.ndarray, room: np.ndarray) -> np.ndarray:
     """The points (at most :data:`NEAR_POINTS`) that come first when the object moves into the room."""
     outside = np.maximum(room[:, None, 0] - points, points - room[:, None, 1])
     distances = np.linalg.norm(np.maximum(outside, 0.0), axis=2)
-    keep = [np.argsort(distance, kind='stable')[:NEAR_POINTS // len(room)] for distance in distances]
+    keep = [_smallest(distance, NEAR_POINTS // len(room)) for distance in distances]
     outermost = (points @ np.concatenate([_OUTWARD, -_OUTWARD]).T).argmax(axis=0)
     return points[np.unique(np.concatenate([*keep, outermost]))]
+
+
+def _smallest(values: np.ndarray, count: int) -> np.ndarray:
+    """(count,) indices of the smallest of values (N,), of equal ones the first: what a stable sort begins with."""
+    limit = np.partition(values, count - 1)[count - 1]
+    below = np.flatnonzero(values < limit)
+    return np.concatenate([below, np.flatnonzero(values == limit)[:count - len(below)]])
 
 
 def _entries(points: np.ndarray, room: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Gauges (H, 6) of the faces through which each probe first brings a point into the room, and how far it went.
 
-    Slab method: on its straight way a point is inside a box from the last of the three slabs that it enters to
-    the first that it leaves.
-
     :param points: (M, 3)
     :param room: (B, 2, 3)
     :return: and (P,) :data:`FARTHEST` where none does
     """
-    ways = np.moveaxis(_PROBES[:, None, :3] + np.cross(_PROBES[:, None, 3:], points), 2, 0)
-    inverse = (1.0 / np.where(np.abs(ways) < 1e-9, 1e-9, ways)).astype(np.float32)
-    first, gauges = np.full(PROBES, FARTHEST), np.zeros((PROBES, 6))
-    for low, high in room:
-        enters, axes, leaves = _slabs(low - points, high - points, inverse)
-        enters = np.where((enters <= leaves) & (leaves > 0), np.maximum(enters, 0.0), np.inf)
-        nearest = enters.argmin(axis=1)
-        sooner = np.flatnonzero(enters[np.arange(PROBES), nearest] < first)
-        nearest = nearest[sooner]
-        first[sooner], axis = enters[sooner, nearest], axes[sooner, nearest]
-        rising = ways[axis, sooner, nearest] > 0
-        gaps = np.where(rising, low[axis] - points[nearest, axis], points[nearest, axis] - high[axis])
-        gauges[sooner] = _gauges(points[nearest], np.where(rising, 1, -1)[:, None] * np.eye(3)[axis], gaps)
-    return gauges[first < FARTHEST], np.maximum(first, 1e-2)
+    first, entered = _first_entries(_PROBES, points, room)
+    hit = np.flatnonzero(first < FARTHEST)
+    box, point, axis = entered[hit].T
+    ways = _PROBES[hit, :3] + np.cross(_PROBES[hit, 3:], points[point])
+    rising = ways[np.arange(len(hit)), axis] > 0
+    low, high, at = room[box, 0, axis], room[box, 1, axis], points[point, axis]
+    gaps = np.where(rising, low - at, at - high)
+    gauges = _gauges(points[point], np.where(rising, 1, -1)[:, None] * np.eye(3)[axis], gaps)
+    return gauges, np.maximum(first, 1e-2)
 
 
-def _slabs(to_low: np.ndarray, to_high: np.ndarray,
-           inverse: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """When each point (M, 3) on each way has entered all three slabs, which one last, and when it leaves one.
+@compiled
+def _first_entries(probes: np.ndarray, points: np.ndarray, room: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How far each probe (P, 6) goes until it brings a point into the room; at most :data:`FARTHEST`.
 
-    :param inverse: (3, P, M) one by the speed along each axis
-    :return: three (P, M)
+    Slab method: on its straight way a point is inside a box from the last of the three slabs that it enters to
+    the first that it leaves. In single precision: a probe is no finer.
+
+    :return: (P,) and (P, 3) the box, the point and the axis of the face
     """
-    shape = inverse.shape[1:]
-    enters, leaves = np.full(shape, -np.inf, np.float32), np.full(shape, np.inf, np.float32)
-    last = np.zeros(shape, np.int8)
-    for axis in range(3):
-        one = to_low[:, axis].astype(np.float32) * inverse[axis]
-        other = to_high[:, axis].astype(np.float32) * inverse[axis]
-        into = np.minimum(one, other)
-        last[into > enters] = axis
-        np.maximum(enters, into, out=enters)
-        np.minimum(leaves, np.maximum(one, other), out=leaves)
-    return enters, last, leaves
+    first, entered = np.full(len(probes), FARTHEST), np.zeros((len(probes), 3), np.int64)
+    way = np.empty(3)
+    inverse = np.empty((len(points), 3), np.float32)
+    for p in range(len(probes)):
+        shift, turn = probes[p, :3], probes[p, 3:]
+        for m in range(len(points)):
+            point = points[m]
+            way[0] = shift[0] + (turn[1] * point[2] - turn[2] * point[1])
+            way[1] = shift[1] + (turn[2] * point[0] - turn[0] * point[2])
+            way[2] = shift[2] + (turn[0] * point[1] - turn[1] * point[0])
+            for axis in range(3):
+                inverse[m, axis] = 1.0 / (1e-9 if abs(way[axis]) < 1e-9 else way[axis])
+        for b in range(len(room)):
+            for m in range(len(points)):
+                enters, leaves, last = np.float32(-np.inf), np.float32(np.inf), 0
+                for axis in range(3):
+                    one = np.float32(room[b, 0, axis] - points[m, axis]) * inverse[m, axis]
+                    other = np.float32(room[b, 1, axis] - points[m, axis]) * inverse[m, axis]
+                    if min(one, other) > enters:
+                        enters, last = min(one, other), axis
+                    leaves = min(leaves, max(one, other))
+                    if enters > leaves or leaves <= 0 or enters >= first[p]:  # never, or later than another
+                        break
+                if enters <= leaves and leaves > 0 and max(enters, np.float32(0)) < first[p]:
+                    first[p] = max(enters, np.float32(0))
+                    entered[p] = b, m, last
+    return first, entered
 
 
 def _gauges(points: np.ndarray, directions: np.ndarray, gaps_m: np.ndarray) -> np.ndarray:
