@@ -21,9 +21,10 @@ from posegrasp_ros.grasping.planning.plan import Plan, PlannedGrasp, PlanningErr
 from posegrasp_ros.grasping.planning.planner import GraspPlanner
 from posegrasp_ros.grasping.planning.planning_scene import Scene
 from posegrasp_ros.ros import markers, messages, qos
-from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode, run_node
+from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode
 from posegrasp_ros.ros.messages import MessageError, stamp_ns, to_header
 from posegrasp_ros.ros.moveit_grasps import moveit_messages, to_moveit_grasp
+from posegrasp_ros.ros.node_main import run_node
 from posegrasp_ros.ros.optional import TransformListenerIfInstalled
 from posegrasp_ros.ros.parameters import pose_parameter
 from posegrasp_ros.ros.planning_parameters import GraspPlannerParameters, planner_options, reach_of

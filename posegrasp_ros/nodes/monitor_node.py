@@ -48,8 +48,9 @@ from posegrasp_ros.monitoring.prometheus_endpoint import PrometheusEndpoint, Pro
 from posegrasp_ros.monitoring.run_keeper import RunKeeper
 from posegrasp_ros.ros import messages, qos
 from posegrasp_ros.ros.drained_group import DrainedGroup
-from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode, run_node
+from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode
 from posegrasp_ros.ros.messages import stamp_ns
+from posegrasp_ros.ros.node_main import run_node
 from posegrasp_ros.ros.parameters import parameter
 from posegrasp_ros.runs.provenance import describe_run
 from posegrasp_ros.runtime.errors import escaped

@@ -21,9 +21,10 @@ from posegrasp_ros.geometry.camera_info import RECTIFIED
 from posegrasp_ros.ros import markers, messages, qos
 from posegrasp_ros.ros.detections import to_detections
 from posegrasp_ros.ros.intrinsics import WAIT_S, Intrinsics
-from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode, run_node
+from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode
 from posegrasp_ros.ros.messages import stamp_ns, to_header
 from posegrasp_ros.ros.missing_input import missing_input
+from posegrasp_ros.ros.node_main import run_node
 from posegrasp_ros.ros.optional import TransformBroadcasterIfInstalled, import_optional
 from posegrasp_ros.ros.parameters import parameter
 from posegrasp_ros.ros.reporting import Refusal, StageReporter

@@ -19,8 +19,9 @@ from sensor_msgs.msg import CameraInfo, Image, JointState
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.ros import messages, qos
-from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode, run_node
+from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode
 from posegrasp_ros.ros.messages import stamp_ns, to_header, to_stamp
+from posegrasp_ros.ros.node_main import run_node
 from posegrasp_ros.ros.parameters import parameter, pose_parameter, pose_values
 from posegrasp_ros.ros.reporting import StageReporter
 from posegrasp_ros.runtime.resources import model_folder

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,21 +19,16 @@ import posegrasp_ros
 from posegrasp_ros.estimation.model_card import (
     CARD_NAME,
     FORMAT,
-    GRASPS_NAME,
     ModelCard,
     load_model_card,
     sha256_of,
     write_card,
 )
-from posegrasp_ros.estimation.onnx_files import network_files
-from posegrasp_ros.geometry.mesh import Mesh, declared_symmetry, load_mesh, save_mesh
+from posegrasp_ros.geometry.mesh import Mesh, declared_symmetry, load_mesh
 from posegrasp_ros.geometry.transforms import Symmetry, make_transform, quaternion_from_matrix
-from posegrasp_ros.grasping.generation.sampling import sample_grasps
-from posegrasp_ros.grasping.grasp_set import GraspError, save_grasps
-from posegrasp_ros.grasping.gripper import load_gripper
-from posegrasp_ros.runtime.atomic_file import write_whole
 from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.resources import model_folder
+from posegrasp_ros.training import staging
 from posegrasp_ros.training.backgrounds import load_backgrounds
 from posegrasp_ros.training.checkpoint import Checkpoint
 from posegrasp_ros.training.fit import DETECTION, MEAN, STD, Task, as_input, coordinates_task, fit
@@ -47,15 +41,14 @@ from posegrasp_ros.training.samples import (
     SCENE_SIZE,
     SampleMaker,
 )
+from posegrasp_ros.training.staging import FILES, MESH_FILES
 from posegrasp_ros.training.start import start_from
 
 VIEWS = 3000
 PARTS = ('detector', 'network')
 SHARES = {'detector': 0.4, 'network': 0.6}
 """Of the training time."""
-FILES = {'detector': 'detector.onnx', 'network': 'model.onnx'}
 START_IMAGES = 64
-MESH_FILES = ('mesh.obj', 'mesh.mtl', 'texture.png')
 STAGE = '.training'
 """Folder within the model folder, in which a model lies until it is measured: what has a card is whole."""
 
@@ -125,9 +118,9 @@ def train(mesh_path: Path, out: Path, options: TrainingOptions) -> Path:
     kept = _kept_card(out, options, mesh, symmetry) if options.only else None
     if stage.exists() and not options.resume:
         shutil.rmtree(stage)
-    _prepare_stage(stage, mesh, options.seed)
+    staging.prepare(stage, mesh, options.seed)
     if kept:
-        _take_over(kept, options.only, stage)
+        staging.take_over(kept, options.only, stage)
     cv2.setNumThreads(1)  # samples are drawn in threads of our own
     rng = np.random.default_rng(options.seed)
     bank = render_views(mesh, options.views, rng, symmetry, options.progress)
@@ -142,7 +135,7 @@ def train(mesh_path: Path, out: Path, options: TrainingOptions) -> Path:
     from posegrasp_ros.training.measure import measure
 
     measure(stage, options.seed, options.progress)
-    return _put_in_place(stage, out, mesh_path, parts)
+    return staging.put_in_place(stage, out, mesh_path, parts)
 
 
 class _Fit:
@@ -220,63 +213,6 @@ def _card_of(kept: ModelCard) -> dict:
     card = yaml.safe_load((kept.folder / CARD_NAME).read_text(encoding='utf-8'))
     card['object']['mesh'] = MESH_FILES[0]
     return card
-
-
-def _take_over(kept: ModelCard, only: str, stage: Path) -> None:
-    """Copy the network that stays."""
-    network = kept.detector if only == 'network' else kept.network
-    for file in network_files(network.path).values():
-        target = stage / file.relative_to(kept.folder)
-        if not (target.exists() and target.samefile(file)):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, target)
-
-
-def _prepare_stage(stage: Path, mesh: Mesh, seed: int) -> None:
-    """Mesh and grasps, before an hour is spent; grasps that were made for this mesh are taken over."""
-    save_mesh(mesh, stage)
-    grasps, former = stage / GRASPS_NAME, stage.parent
-    if (former / GRASPS_NAME).exists() and _has_shape(former / MESH_FILES[0], mesh):
-        shutil.copyfile(former / GRASPS_NAME, grasps)
-    elif not grasps.exists():
-        _write_grasps(grasps, mesh, seed)
-
-
-def _put_in_place(stage: Path, out: Path, mesh_path: Path, parts: Sequence[str]) -> Path:
-    """Give the folder the new model, its card last: a folder of which only a part is new has none.
-
-    :return: path of the card
-    """
-    path = out / CARD_NAME
-    path.unlink(missing_ok=True)
-    (out / GRASPS_NAME).unlink(missing_ok=True)
-    names = [GRASPS_NAME] if (stage / GRASPS_NAME).exists() else []
-    if not ((out / MESH_FILES[0]).exists() and (out / MESH_FILES[0]).samefile(mesh_path)):
-        names += MESH_FILES
-    # Copied, not moved: whoever is killed here can go on from what the stage still has.
-    for name in [*names, *(FILES[part] for part in parts)]:
-        shutil.copyfile(stage / name, out / name)
-    write_whole(path, (stage / CARD_NAME).read_text(encoding='utf-8'))
-    shutil.rmtree(stage)
-    return path
-
-
-def _has_shape(path: Path, mesh: Mesh) -> bool:
-    """Whether a file holds the same mesh."""
-    try:
-        found = load_mesh(path)
-    except InvalidInputError:
-        return False
-    return found.vertices.shape == mesh.vertices.shape and np.allclose(found.vertices, mesh.vertices, atol=1e-6)
-
-
-def _write_grasps(path: Path, mesh: Mesh, seed: int) -> None:
-    """Grasps of the shipped gripper, unless it cannot hold the object."""
-    gripper = load_gripper()
-    try:
-        save_grasps(path, sample_grasps(mesh, gripper, np.random.default_rng(seed)), gripper)
-    except GraspError as error:
-        print(f'no {path.name}: {error}')
 
 
 def export(network: nn.Module, shape: tuple[int, ...], path: Path) -> None:

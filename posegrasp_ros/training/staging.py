@@ -1,0 +1,78 @@
+"""The stage: where a model is put together while it is trained, until it takes its place in the model folder."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from posegrasp_ros.estimation.model_card import CARD_NAME, GRASPS_NAME, ModelCard
+from posegrasp_ros.estimation.onnx_files import network_files
+from posegrasp_ros.geometry.mesh import Mesh, load_mesh, save_mesh
+from posegrasp_ros.grasping.generation.sampling import sample_grasps
+from posegrasp_ros.grasping.grasp_set import GraspError, save_grasps
+from posegrasp_ros.grasping.gripper import load_gripper
+from posegrasp_ros.runtime.atomic_file import write_whole
+from posegrasp_ros.runtime.errors import InvalidInputError
+
+FILES = {'detector': 'detector.onnx', 'network': 'model.onnx'}
+MESH_FILES = ('mesh.obj', 'mesh.mtl', 'texture.png')
+
+
+def take_over(kept: ModelCard, only: str, stage: Path) -> None:
+    """Copy the network that stays."""
+    network = kept.detector if only == 'network' else kept.network
+    for file in network_files(network.path).values():
+        target = stage / file.relative_to(kept.folder)
+        if not (target.exists() and target.samefile(file)):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, target)
+
+
+def prepare(stage: Path, mesh: Mesh, seed: int) -> None:
+    """Mesh and grasps, before an hour is spent; grasps that were made for this mesh are taken over."""
+    save_mesh(mesh, stage)
+    grasps, former = stage / GRASPS_NAME, stage.parent
+    if (former / GRASPS_NAME).exists() and _has_shape(former / MESH_FILES[0], mesh):
+        shutil.copyfile(former / GRASPS_NAME, grasps)
+    elif not grasps.exists():
+        _write_grasps(grasps, mesh, seed)
+
+
+def put_in_place(stage: Path, out: Path, mesh_path: Path, parts: Sequence[str]) -> Path:
+    """Give the folder the new model, its card last: a folder of which only a part is new has none.
+
+    :return: path of the card
+    """
+    path = out / CARD_NAME
+    path.unlink(missing_ok=True)
+    (out / GRASPS_NAME).unlink(missing_ok=True)
+    names = [GRASPS_NAME] if (stage / GRASPS_NAME).exists() else []
+    if not ((out / MESH_FILES[0]).exists() and (out / MESH_FILES[0]).samefile(mesh_path)):
+        names += MESH_FILES
+    # Copied, not moved: whoever is killed here can go on from what the stage still has.
+    for name in [*names, *(FILES[part] for part in parts)]:
+        shutil.copyfile(stage / name, out / name)
+    write_whole(path, (stage / CARD_NAME).read_text(encoding='utf-8'))
+    shutil.rmtree(stage)
+    return path
+
+
+def _has_shape(path: Path, mesh: Mesh) -> bool:
+    """Whether a file holds the same mesh."""
+    try:
+        found = load_mesh(path)
+    except InvalidInputError:
+        return False
+    return found.vertices.shape == mesh.vertices.shape and np.allclose(found.vertices, mesh.vertices, atol=1e-6)
+
+
+def _write_grasps(path: Path, mesh: Mesh, seed: int) -> None:
+    """Grasps of the shipped gripper, unless it cannot hold the object."""
+    gripper = load_gripper()
+    try:
+        save_grasps(path, sample_grasps(mesh, gripper, np.random.default_rng(seed)), gripper)
+    except GraspError as error:
+        print(f'no {path.name}: {error}')
