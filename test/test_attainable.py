@@ -10,7 +10,7 @@ from posegrasp_ros.feasibility.attainable.calibration_errors import CalibrationE
 from posegrasp_ros.feasibility.attainable.efficiency import MEASURED_NOISE, compare, efficiency_at
 from posegrasp_ros.feasibility.attainable.fisher import PixelNoise, bound, pixel_jacobian
 from posegrasp_ros.feasibility.attainable.image_information import Imaging
-from posegrasp_ros.feasibility.attainable.view_sampling import SightError, View, sample_views
+from posegrasp_ros.feasibility.attainable.view_sampling import CameraView, SightError, sample_views
 from posegrasp_ros.feasibility.attainable.weak_direction import weakest_direction, words_of
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.mesh import Mesh, load_mesh
@@ -108,13 +108,13 @@ def test_a_wrong_focal_length_moves_the_pose_as_reprojection_says():
     assert abs(told @ found[:3]) == pytest.approx(size_m, rel=0.1)
 
 
-def _level_view(distance_m: float, aside_m: float = 0.0) -> View:
+def _level_view(distance_m: float, aside_m: float = 0.0) -> CameraView:
     """Looking along the base frame's x axis, the object's axes those of the base."""
     base_from_camera = np.eye(4)
     base_from_camera[:3, :3] = np.array([[0, 0, 1], [-1, 0, 0], [0, -1, 0]])
     base_from_object = np.eye(4)
     base_from_object[:3, 3] = (distance_m, -aside_m, 0)
-    return View(base_from_object, base_from_camera, distance_m)
+    return CameraView(base_from_object, base_from_camera, distance_m)
 
 
 @pytest.mark.parametrize(('axis', 'text'), [

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from posegrasp_ros.estimation.refinement.reproject import reproject
-from posegrasp_ros.estimation.solve import View, refine_pose, solve_pose
+from posegrasp_ros.estimation.solve import ViewDirection, refine_pose, solve_pose
 from posegrasp_ros.geometry.transforms import (
     make_transform,
     perturb,
@@ -57,7 +57,7 @@ def test_the_view_tells_apart_what_a_face_alone_does_not():
         to_camera = -pose[:3, :3].T @ pose[:3, 3]
         seen = to_camera / np.linalg.norm(to_camera) + rng.normal(0, 0.05, 3)
         for told in errors:
-            view = View(np.zeros(3), seen / np.linalg.norm(seen), 0.05) if told else None
+            view = ViewDirection(np.zeros(3), seen / np.linalg.norm(seen), 0.05) if told else None
             found = solve_pose(points, pixels, np.full(150, 0.0015), MATRIX, view)
             errors[told].append(rotation_angle(found.pose[:3, :3] @ pose[:3, :3].T))
     assert np.quantile(errors[True], 0.9) < np.radians(5) < np.quantile(errors[False], 0.9)
@@ -67,7 +67,7 @@ def test_a_view_makes_the_pose_surer_and_never_singular():
     rng = np.random.default_rng(6)
     pose, points, pixels = scene(rng, count=60, sigma_m=0.002)
     to_camera = -pose[:3, :3].T @ pose[:3, 3]
-    view = View(np.zeros(3), to_camera / np.linalg.norm(to_camera), 0.02)
+    view = ViewDirection(np.zeros(3), to_camera / np.linalg.norm(to_camera), 0.02)
     sigma = np.full(60, 0.002)
     alone, told = (solve_pose(points, pixels, sigma, MATRIX, each, points_an_error=30) for each in (None, view))
     assert np.trace(told.covariance[3:, 3:]) < np.trace(alone.covariance[3:, 3:])

@@ -41,7 +41,7 @@ class Solution:
     residual_px: float
 
 
-class View(NamedTuple):
+class ViewDirection(NamedTuple):
     """From where the object is seen, read from the image as a whole.
 
     Points that lie in one plane hardly tell how it is tilted: two poses, mirrored about the line of sight, explain
@@ -57,11 +57,11 @@ class View(NamedTuple):
     sigma_rad: float
 
 
-NO_VIEW = View(np.zeros(3), np.zeros(3), np.inf)
+NO_VIEW = ViewDirection(np.zeros(3), np.zeros(3), np.inf)
 
 
 def solve_pose(points: np.ndarray, pixels: np.ndarray, sigma_m: np.ndarray, matrix: np.ndarray,
-               view: View | None = None, points_an_error: float = 1.0) -> Solution | None:
+               view: ViewDirection | None = None, points_an_error: float = 1.0) -> Solution | None:
     """Pose from many correspondences of known spread, some of them wrong.
 
     A first pose comes from the view, or without one from RANSAC with EPnP; then Gauss-Newton with Cauchy weights
@@ -93,7 +93,7 @@ def _start_by_ransac(points: np.ndarray, pixels: np.ndarray, matrix: np.ndarray)
 
 
 def _start_by_view(points: np.ndarray, pixels: np.ndarray, sigma_m: np.ndarray, matrix: np.ndarray,
-                   view: View) -> np.ndarray | None:
+                   view: ViewDirection) -> np.ndarray | None:
     """Pose under weak perspective: with the view known, only a similarity in the image is left to find.
 
     In complex numbers, pixel = a * point + b, and the argument of a is the roll; weights 1 / residual make the fit
@@ -125,7 +125,7 @@ def _start_by_view(points: np.ndarray, pixels: np.ndarray, sigma_m: np.ndarray, 
 
 
 def refine_pose(points: np.ndarray, pixels: np.ndarray, sigma_m: np.ndarray, matrix: np.ndarray,
-                pose: np.ndarray, view: View | None = None, points_an_error: float = 1.0,
+                pose: np.ndarray, view: ViewDirection | None = None, points_an_error: float = 1.0,
                 iterations: int = 12) -> Solution | None:
     """Gauss-Newton on the reprojection error, each point weighed by its spread and by a Cauchy kernel.
 
@@ -150,7 +150,7 @@ def refine_pose(points: np.ndarray, pixels: np.ndarray, sigma_m: np.ndarray, mat
 
 @compiled
 def _descend(points: np.ndarray, pixels: np.ndarray, sigma_m: np.ndarray, matrix: np.ndarray, pose: np.ndarray,
-             view: View, points_an_error: float, iterations: int) -> tuple:
+             view: ViewDirection, points_an_error: float, iterations: int) -> tuple:
     """The pose after Gauss-Newton, NaN where it got lost; (N,) squared residuals in standard deviations."""
     for _ in range(iterations):
         of_points, squared, nearest_m = _of_points(points, pixels, sigma_m, matrix, pose)
@@ -186,7 +186,7 @@ def _of_points(points: np.ndarray, pixels: np.ndarray, sigma_m: np.ndarray, matr
 
 
 @compiled
-def _of_view(view: View, pose: np.ndarray) -> Equations:
+def _of_view(view: ViewDirection, pose: np.ndarray) -> Equations:
     """Normal equations of the view, under a Cauchy kernel, as the object turns."""
     rotation = np.ascontiguousarray(pose[:3, :3])
     turned, centre = rotation @ view.direction, rotation @ view.centre_m + pose[:3, 3]
@@ -206,7 +206,7 @@ def pose_covariance(points: np.ndarray, pixels: np.ndarray, pose: np.ndarray, ma
     """Covariance (6, 6) of a least-squares pose, in the camera frame, as ``geometry.perturb`` disturbs it.
 
     To first order sigma² (JᵀJ)⁻¹, J being the derivative of the pixels by the disturbance (Hartley and
-    Zisserman, Multiple View Geometry, 5.2.4) and sigma the residuals' own spread.
+    Zisserman, Multiple ViewDirection Geometry, 5.2.4) and sigma the residuals' own spread.
 
     :param points: (N, 3) object frame, metres
     :param pixels: (N, 2) where they were seen, without distortion

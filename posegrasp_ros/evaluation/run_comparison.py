@@ -14,7 +14,7 @@ from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED
 from posegrasp_ros.metrics.run import block_ns_of
 from posegrasp_ros.metrics.stats.intervals import Interval, verdict
 from posegrasp_ros.metrics.stats.paired import mcnemar_exact, paired_difference
-from posegrasp_ros.runs.finished_run import Answer, FinishedRun, FrameKey, load_runs
+from posegrasp_ros.runs.finished_run import FinishedRun, FrameKey, LoggedAnswer, load_runs
 
 SCHEMA = 'posegrasp.comparison/1'
 # What the page shows of every run.
@@ -102,7 +102,7 @@ def changes(reference: FinishedRun, run: FinishedRun, shared: Sequence[FrameKey]
             for _, key, first, second in found[:MOST_CHANGES]]
 
 
-def is_right(answer: Answer) -> bool:
+def is_right(answer: LoggedAnswer) -> bool:
     """Whether a pose is within 1 cm and 5 degrees."""
     return (answer.position_error_m < STATED_NEED.position_m
             and answer.rotation_error_rad < STATED_NEED.rotation_rad)
@@ -129,7 +129,8 @@ def _paired_differences(reference: FinishedRun, run: FinishedRun, shared: Sequen
     return {metric: each for metric, each in found.items() if each}
 
 
-def _paired_median(pairs: Sequence[tuple[Answer, Answer]], field: str, blocks: np.ndarray) -> tuple | None:
+def _paired_median(pairs: Sequence[tuple[LoggedAnswer, LoggedAnswer]], field: str,
+                   blocks: np.ndarray) -> tuple | None:
     """(difference, interval, no p, number) of two medians over the frames that both answer."""
     values = np.array([[getattr(answer, field) if answer.is_posed else math.nan for answer in pair]
                        for pair in pairs])
@@ -166,7 +167,7 @@ def _blocks(keys: Sequence[FrameKey], run: FinishedRun) -> np.ndarray:
     return np.array([numbers.setdefault((key.bag, block(key)), len(numbers)) for key in keys])
 
 
-def _size(first: Answer, second: Answer) -> float:
+def _size(first: LoggedAnswer, second: LoggedAnswer) -> float:
     """How far a pose moved from right to wrong, by the need that it is farther beyond; no pose is farthest."""
     wrong = second if is_right(first) else first
     if not wrong.has_error:
@@ -175,7 +176,7 @@ def _size(first: Answer, second: Answer) -> float:
                wrong.rotation_error_rad / STATED_NEED.rotation_rad)
 
 
-def _errors(answer: Answer) -> dict | None:
+def _errors(answer: LoggedAnswer) -> dict | None:
     return {'position_m': answer.position_error_m, 'rotation_rad': answer.rotation_error_rad} \
         if answer.has_error else None
 

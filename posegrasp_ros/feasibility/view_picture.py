@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from posegrasp_ros.feasibility.attainable.image_information import LIGHT_BASE, ImagedSurface
-from posegrasp_ros.feasibility.attainable.view_sampling import View
+from posegrasp_ros.feasibility.attainable.view_sampling import CameraView
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.simulation.object_renderer import ObjectRenderer
@@ -14,7 +14,7 @@ BACKGROUND_GREY = 128
 MARGIN = 0.1
 
 
-def view_picture(mesh: Mesh, camera: Camera, view: View, turn: np.ndarray | None = None) -> np.ndarray:
+def view_picture(mesh: Mesh, camera: Camera, view: CameraView, turn: np.ndarray | None = None) -> np.ndarray:
     """(H, W, 3) uint8, blue green red, in front of grey; finer than the camera's pixels where the object is small.
 
     :param turn: (4, 4) of the object, to show what looks alike

@@ -30,7 +30,7 @@ class FrameKey(NamedTuple):
     stamp_ns: int
 
 
-class Answer(NamedTuple):
+class LoggedAnswer(NamedTuple):
     """What perception said of an image; errors NaN where no truth is known or nothing was found.
 
     :param block: number of the stretch of time that it lies in, as the summary counts them; None where not told
@@ -85,13 +85,13 @@ class FinishedRun:
         return {bag['name']: bag for bag in self.summary['provenance'].get('bags') or ()}
 
     @cached_property
-    def answers(self) -> dict[FrameKey, Answer]:
+    def answers(self) -> dict[FrameKey, LoggedAnswer]:
         """Of every image; the first word on it stands."""
-        answers: dict[FrameKey, Answer] = {}
+        answers: dict[FrameKey, LoggedAnswer] = {}
         for key, report, block in self._reports('perception'):
             position, rotation, latency = (report.numbers.get(name, math.nan) for name in
                                            ('position_error_m', 'rotation_error_rad', 'latency_ms'))
-            answers.setdefault(key, Answer(report.ok, position, rotation, latency, block))
+            answers.setdefault(key, LoggedAnswer(report.ok, position, rotation, latency, block))
         return answers
 
     @cached_property

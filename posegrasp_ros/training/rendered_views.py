@@ -36,7 +36,7 @@ LEVELS = 3
 
 
 @dataclass
-class View:
+class RenderedView:
     """One rendered view of the object.
 
     :param centred_from_object: (3, 3) rotation from the object's frame to the camera that looks at its centre
@@ -121,7 +121,7 @@ class RestingPoses:
 
 
 def render_views(mesh: Mesh, count: int, rng: np.random.Generator, symmetry: Symmetry = NO_SYMMETRY,
-                 progress: bool = True) -> list[View]:
+                 progress: bool = True) -> list[RenderedView]:
     """Render ``count`` views of the mesh, orientation and distance random."""
     resting = RestingPoses.of(mesh)
     with ViewRenderer(mesh) as renderer:
@@ -163,7 +163,7 @@ class ViewRenderer:
     def __exit__(self, *_) -> None:
         self._renderer.close()
 
-    def render(self, centred_from_object: np.ndarray, distance_m: float) -> View:
+    def render(self, centred_from_object: np.ndarray, distance_m: float) -> RenderedView:
         """The view from ``distance_m`` (at least 1.3 radii) with the given orientation."""
         distance_m = max(distance_m, 1.3 * self._mesh.radius)
         half_angle = np.arctan(self._mesh.radius / distance_m / FILL)
@@ -174,7 +174,7 @@ class ViewRenderer:
         covered = np.isfinite(coordinates[:, :, 0]).astype(np.uint8)
         colour = np.dstack([colour, np.full_like(covered, 255)]) * covered[:, :, None]
         normals = np.rint(127.5 * (normals + 1)).astype(np.uint8)
-        return View(centred_from_object, distance_m, _pyramid(colour), _pyramid(normals),
+        return RenderedView(centred_from_object, distance_m, _pyramid(colour), _pyramid(normals),
                     coordinates.astype(np.float16))
 
     def _draw(self, camera_from_object: np.ndarray, half_angle: float) -> tuple[np.ndarray, np.ndarray]:

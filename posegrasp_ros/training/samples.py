@@ -9,7 +9,7 @@ import numpy as np
 
 from posegrasp_ros.training.backgrounds import Backgrounds
 from posegrasp_ros.training.photograph import photograph
-from posegrasp_ros.training.rendered_views import FILL, VIEW_SIZE, View
+from posegrasp_ros.training.rendered_views import FILL, VIEW_SIZE, RenderedView
 
 CROP_SIZE = 128
 COORDINATES_STRIDE = 4
@@ -54,7 +54,7 @@ class Placement:
 class SampleMaker:
     """Draws samples for both networks from a bank of views and backgrounds."""
 
-    def __init__(self, views: list[View], backgrounds: Backgrounds):
+    def __init__(self, views: list[RenderedView], backgrounds: Backgrounds):
         self._views = views
         self._backgrounds = backgrounds
 
@@ -99,7 +99,8 @@ class SampleMaker:
         objects = [(*placement.centre, placement.radius_px) for _, placement in placed]
         return picture, np.array(objects, np.float32).reshape(-1, 3)
 
-    def _picture(self, rng: np.random.Generator, size: tuple[int, int], placed: list[tuple[View, Placement]]):
+    def _picture(self, rng: np.random.Generator, size: tuple[int, int],
+                 placed: list[tuple[RenderedView, Placement]]):
         """Compose: background, distractors behind, the objects, things in front, then light and camera.
 
         :return: picture (H, W, 3) uint8 red green blue, hidden (H, W) bool where something stands in front
@@ -129,7 +130,7 @@ class SampleMaker:
             surface = surface * np.float32(0.15) + rng.uniform(0, 255, 3).astype(np.float32) * np.float32(0.85)
         _paste(rng, canvas, view, placement, surface)
 
-    def _cover(self, rng, canvas: np.ndarray, view: View, placement: Placement) -> np.ndarray:
+    def _cover(self, rng, canvas: np.ndarray, view: RenderedView, placement: Placement) -> np.ndarray:
         """Put something in front of the object that hides a part of it; (H, W) bool where."""
         height, width = canvas.shape[:2]
         window, colour = _warp(view.colours, placement, (width, height))
@@ -183,7 +184,7 @@ def _warp(levels: list[np.ndarray], placement: Placement, size: tuple[int, int],
     return (slice(low[1], high[1]), slice(low[0], high[0])), layer
 
 
-def _look_up(view: View, placement: Placement, steps: np.ndarray) -> np.ndarray:
+def _look_up(view: RenderedView, placement: Placement, steps: np.ndarray) -> np.ndarray:
     """(N, N, 3) object coordinates at the picture's pixels steps x steps; NaN off the object."""
     inverse = cv2.invertAffineTransform(placement.picture_from_view(VIEW_SIZE))
     u, v = np.meshgrid(steps, steps)
@@ -194,7 +195,8 @@ def _look_up(view: View, placement: Placement, steps: np.ndarray) -> np.ndarray:
     return np.where(inside[..., None], found, np.nan)
 
 
-def _paste(rng, canvas: np.ndarray, view: View, placement: Placement, surface: np.ndarray | None = None) -> None:
+def _paste(rng, canvas: np.ndarray, view: RenderedView, placement: Placement,
+           surface: np.ndarray | None = None) -> None:
     """Lay a lit view over the canvas, in place.
 
     :param surface: (h, w, 3) float32 to wear instead of the view's own colour
@@ -233,7 +235,7 @@ def _light(rng: np.random.Generator, normals: np.ndarray) -> tuple[np.ndarray, n
     return shade, cv2.pow(np.ascontiguousarray(facing[:, :, 0]), rng.uniform(5, 40)) * rng.uniform(20, 160)
 
 
-def _cast_shadow(rng: np.random.Generator, canvas: np.ndarray, view: View, placement: Placement) -> None:
+def _cast_shadow(rng: np.random.Generator, canvas: np.ndarray, view: RenderedView, placement: Placement) -> None:
     """Darken the background beside the object, in place."""
     shift = rng.normal(0, 0.3 * placement.radius_px, 2)
     moved = Placement(placement.centre + shift, placement.radius_px * rng.uniform(0.9, 1.2), placement.turn_rad)

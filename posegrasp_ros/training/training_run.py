@@ -33,7 +33,7 @@ from posegrasp_ros.training.backgrounds import load_backgrounds
 from posegrasp_ros.training.checkpoint import Checkpoint
 from posegrasp_ros.training.fit import DETECTION, MEAN, STD, Task, as_input, coordinates_task, fit
 from posegrasp_ros.training.networks import CoordinateNetwork, Detector
-from posegrasp_ros.training.rendered_views import View, render_views, taught_symmetries
+from posegrasp_ros.training.rendered_views import RenderedView, render_views, taught_symmetries
 from posegrasp_ros.training.samples import (
     CROP_MARGIN,
     CROP_SIZE,
@@ -228,7 +228,7 @@ def _versions() -> dict:
             'device': 'cuda' if torch.cuda.is_available() else 'cpu'}
 
 
-def _new_card(name: str, mesh: Mesh, bank: list[View], symmetry: Symmetry) -> dict:
+def _new_card(name: str, mesh: Mesh, bank: list[RenderedView], symmetry: Symmetry) -> dict:
     """A card without its networks."""
     mean = _mean_pose(mesh, bank)
     return {
@@ -255,7 +255,7 @@ def _new_card(name: str, mesh: Mesh, bank: list[View], symmetry: Symmetry) -> di
     }
 
 
-def _mean_pose(mesh: Mesh, bank: list[View]) -> np.ndarray:
+def _mean_pose(mesh: Mesh, bank: list[RenderedView]) -> np.ndarray:
     """(4, 4) mean pose of the bank: mean distance, and the rotation nearest to the mean matrix."""
     u, _, vt = np.linalg.svd(np.mean([view.centred_from_object for view in bank], axis=0))
     rotation = u @ np.diag([1, 1, np.linalg.det(u @ vt)]) @ vt

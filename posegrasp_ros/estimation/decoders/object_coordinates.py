@@ -17,7 +17,7 @@ from posegrasp_ros.estimation.decoders.letterbox import Framing
 from posegrasp_ros.estimation.model_card import ModelCard, ModelCardError
 from posegrasp_ros.estimation.network import Network
 from posegrasp_ros.estimation.score import sigmoid
-from posegrasp_ros.estimation.solve import Solution, View, solve_pose
+from posegrasp_ros.estimation.solve import Solution, ViewDirection, solve_pose
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.transforms import make_transform, rotate_covariance
 
@@ -119,7 +119,7 @@ class ObjectCoordinates(Decoder):
         coordinates = next(iter(outputs.values()))[0]
         points, pixels, sigma = decode_object_coordinates(coordinates, crop.size_px, self._centre_m,
                                                           self._half_extents_m)
-        view = View(self._centre_m, *decode_view(outputs['view'][0])) if 'view' in outputs else None
+        view = ViewDirection(self._centre_m, *decode_view(outputs['view'][0])) if 'view' in outputs else None
         seen = VisibilityMask(sigmoid(coordinates[0]), crop)
         return solve_pose(points, pixels, sigma, crop.matrix, view, CELLS_AN_ERROR), seen
 

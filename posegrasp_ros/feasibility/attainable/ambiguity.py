@@ -20,7 +20,7 @@ from posegrasp_ros.feasibility.attainable.ambiguity_text import (
 )
 from posegrasp_ros.feasibility.attainable.look_alikes import LookAlikes
 from posegrasp_ros.feasibility.attainable.turns import any_turns, axis_angle, candidate_turns
-from posegrasp_ros.feasibility.attainable.view_sampling import View
+from posegrasp_ros.feasibility.attainable.view_sampling import CameraView
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import NO_SYMMETRY, Symmetry, invert, rotation_angle
@@ -79,7 +79,7 @@ class Ambiguity:
                 'twin_share': self.twin_share, 'is_harmless': self.is_harmless}
 
 
-def find_ambiguities(mesh: Mesh, camera: Camera, views: Sequence[View],
+def find_ambiguities(mesh: Mesh, camera: Camera, views: Sequence[CameraView],
                      symmetry: Symmetry = NO_SYMMETRY) -> list[Ambiguity]:
     """What looks alike in these views; the harmful and frequent first.
 
@@ -109,14 +109,14 @@ def _twin_faces(turns: np.ndarray, views: int, looks: LookAlikes, mesh: Mesh) ->
     return [_ambiguity('twin faces', np.array(swapping), np.zeros((views, len(swapping)), bool), looks, mesh)]
 
 
-def _looks_like_a_ball(looks: LookAlikes, turns: np.ndarray, views: Sequence[View]) -> bool:
+def _looks_like_a_ball(looks: LookAlikes, turns: np.ndarray, views: Sequence[CameraView]) -> bool:
     """Whether turns about no axis in particular look alike in nearly all views."""
     if min(looks.on_itself(turn) for turn in turns) < SAME_SHAPE:
         return False
     return bool(_alike(looks, turns, np.ones(len(turns)), views).mean() >= ALWAYS)
 
 
-def _alike(looks: LookAlikes, turns: np.ndarray, shares: np.ndarray, views: Sequence[View]) -> np.ndarray:
+def _alike(looks: LookAlikes, turns: np.ndarray, shares: np.ndarray, views: Sequence[CameraView]) -> np.ndarray:
     """(V, K) bool: in which views the object looks like itself after each of (K, 4, 4) turns."""
     eyes = np.array([invert(view.camera_from_object)[:3, 3] for view in views])
     told = np.zeros((len(views), len(turns)))

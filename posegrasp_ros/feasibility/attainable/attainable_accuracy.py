@@ -11,7 +11,7 @@ import numpy as np
 from posegrasp_ros.feasibility.attainable.ambiguity import Ambiguity, find_ambiguities
 from posegrasp_ros.feasibility.attainable.fisher import bound, positive, without_directions
 from posegrasp_ros.feasibility.attainable.image_information import LIGHT_BASE, SOURCES, Imaging, image_information
-from posegrasp_ros.feasibility.attainable.view_sampling import View
+from posegrasp_ros.feasibility.attainable.view_sampling import CameraView
 from posegrasp_ros.feasibility.attainable.weak_direction import weakest_direction, words_of
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.mesh import Mesh
@@ -36,7 +36,7 @@ class ViewBound:
         alike, though the model card does not say so
     """
 
-    view: View
+    view: CameraView
     image_information: np.ndarray
     depth_information: np.ndarray
     symmetry: Symmetry
@@ -145,7 +145,7 @@ def plain_std(covariance: np.ndarray) -> dict[str, float]:
         f'{axis.replace(" ", "_")}_deg': float(np.degrees(value)) for axis, value in zip(AXES[3:], std[3:])}
 
 
-def attainable_accuracy(mesh: Mesh, camera: Camera, views: Sequence[View], imaging: Imaging | None = None,
+def attainable_accuracy(mesh: Mesh, camera: Camera, views: Sequence[CameraView], imaging: Imaging | None = None,
                         symmetry: Symmetry = NO_SYMMETRY, seed: int = 0,
                         progress: Callable[[], None] | None = None,
                         free_axes: Sequence[np.ndarray] | None = None) -> AttainableAccuracy:
@@ -169,7 +169,7 @@ def attainable_accuracy(mesh: Mesh, camera: Camera, views: Sequence[View], imagi
     return AttainableAccuracy(bounds, ambiguities, axes)
 
 
-def view_bound(renderer: ObjectRenderer, camera: Camera, view: View, imaging: Imaging, symmetry: Symmetry,
+def view_bound(renderer: ObjectRenderer, camera: Camera, view: CameraView, imaging: Imaging, symmetry: Symmetry,
                seed: int | tuple[int, ...] = 0, free_axes: Sequence[np.ndarray] = ()) -> ViewBound:
     """The bound of one view; parameters as of :func:`attainable_accuracy`."""
     pose, mesh = view.camera_from_object, renderer.mesh

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from posegrasp_ros.feasibility.attainable.view_sampling import View
+from posegrasp_ros.feasibility.attainable.view_sampling import CameraView
 from posegrasp_ros.geometry.transforms import move_covariance
 
 
@@ -26,11 +26,11 @@ class CalibrationErrors:
     mount_m: float = 0.001
     mount_rad: float = float(np.radians(0.2))
 
-    def covariance(self, view: View) -> np.ndarray:
+    def covariance(self, view: CameraView) -> np.ndarray:
         """(6, 6) of the object's pose in the base frame, as seen in this view."""
         return self.focal(view) + self.mounting(view)
 
-    def focal(self, view: View) -> np.ndarray:
+    def focal(self, view: CameraView) -> np.ndarray:
         """(6, 6) from the focal length, base frame.
 
         What looks so large is taken for farther by the focal length's relative error, along the optical axis. A
@@ -43,7 +43,7 @@ class CalibrationErrors:
         effect = np.concatenate([[0.0, 0.0, farther_m], turn])
         return view.in_base(np.outer(effect, effect))
 
-    def mounting(self, view: View) -> np.ndarray:
+    def mounting(self, view: CameraView) -> np.ndarray:
         """(6, 6) from where the camera is taken to be, base frame; a wrong turn moves what is far away more."""
         of_camera = np.diag(np.repeat([self.mount_m**2, self.mount_rad**2], 3))
         lever_m = view.base_from_object[:3, 3] - view.base_from_camera[:3, 3]

@@ -17,7 +17,7 @@ from posegrasp_ros.estimation.pose_estimate import Estimator
 from posegrasp_ros.feasibility.attainable.attainable_accuracy import AXES, view_bound
 from posegrasp_ros.feasibility.attainable.fisher import PixelNoise
 from posegrasp_ros.feasibility.attainable.image_information import Imaging
-from posegrasp_ros.feasibility.attainable.view_sampling import View
+from posegrasp_ros.feasibility.attainable.view_sampling import CameraView
 from posegrasp_ros.geometry.transforms import transform_points, vector_from_rotation
 from posegrasp_ros.metrics.stats.intervals import MIN_CLUSTERS, Interval
 from posegrasp_ros.runtime.errors import InvalidInputError
@@ -145,7 +145,7 @@ def _error_and_bound(card: ModelCard, estimator: Estimator, renderer: ObjectRend
     return np.concatenate([shift, turn]), np.sqrt(np.diag(least.covariance))
 
 
-def _view(frame: Frame, card: ModelCard) -> View:
+def _view(frame: Frame, card: ModelCard) -> CameraView:
     middle = transform_points(frame.camera_from_object, card.mesh.centre[None])[0]
-    return View(frame.base_from_camera @ frame.camera_from_object, frame.base_from_camera,
+    return CameraView(frame.base_from_camera @ frame.camera_from_object, frame.base_from_camera,
                 float(np.linalg.norm(middle)))

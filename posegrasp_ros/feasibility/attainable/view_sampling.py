@@ -23,7 +23,7 @@ class SightError(InvalidInputError):
 
 
 @dataclass(frozen=True, eq=False)
-class View:
+class CameraView:
     """One look at the object, which lies on the table at z = 0 of the base frame.
 
     :param base_from_object: (4, 4)
@@ -56,7 +56,7 @@ class View:
 
 def sample_views(mesh: Mesh, camera: Camera, distances_m: tuple[float, float] = DISTANCES_M,
                  elevations_deg: tuple[float, float] = ELEVATIONS_DEG, count: int = 120,
-                 seed: int = 0) -> list[View]:
+                 seed: int = 0) -> list[CameraView]:
     """Draw views as simulated scenes have them: any stable face down, any yaw, anywhere in the image, but whole.
 
     :param distances_m: least and greatest, from the camera to the middle of the object
@@ -73,8 +73,8 @@ def sample_views(mesh: Mesh, camera: Camera, distances_m: tuple[float, float] = 
 
 
 def _sample_view(rng: np.random.Generator, mesh: Mesh, camera: Camera, distances_m: tuple[float, float],
-                 elevations_deg: tuple[float, float]) -> View:
+                 elevations_deg: tuple[float, float]) -> CameraView:
     base_from_object = sample_resting_pose(rng, mesh)
     middle = transform_points(base_from_object, mesh.centre[None])[0]
     base_from_camera = sample_camera_pose(rng, camera, middle, mesh.radius, distances_m, elevations_deg)
-    return View(base_from_object, base_from_camera, float(np.linalg.norm(middle - base_from_camera[:3, 3])))
+    return CameraView(base_from_object, base_from_camera, float(np.linalg.norm(middle - base_from_camera[:3, 3])))

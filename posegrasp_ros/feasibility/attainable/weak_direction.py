@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from posegrasp_ros.feasibility.attainable.view_sampling import View
+from posegrasp_ros.feasibility.attainable.view_sampling import CameraView
 
 ALONG_COSINE = float(np.cos(np.radians(35)))
 """A direction nearer to a named one than this has its name."""
@@ -20,7 +20,7 @@ def weakest_direction(covariance: np.ndarray, radius_m: float) -> np.ndarray:
     return np.sqrt(max(values[-1], 0.0)) * vectors[:, -1] / scale
 
 
-def words_of(direction: np.ndarray, view: View, radius_m: float) -> str:
+def words_of(direction: np.ndarray, view: CameraView, radius_m: float) -> str:
     """What a direction (6,) along the camera's axes is in this view: the larger of its shift and its turn."""
     shift, turn = direction[:3], direction[3:] * radius_m
     sight = view.camera_from_object[:3, 3]

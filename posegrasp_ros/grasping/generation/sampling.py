@@ -34,7 +34,7 @@ LEAST_CONFIDENCE = 0.01
 
 
 @dataclass(frozen=True)
-class Candidates:
+class SampledGrasps:
     """Gripper poses on the way to becoming grasps.
 
     :param object_from_tcp: (N, 4, 4)
@@ -51,8 +51,8 @@ class Candidates:
     def __len__(self) -> int:
         return len(self.widths_m)
 
-    def __getitem__(self, chosen) -> Candidates:
-        return Candidates(*(values[chosen] for values in vars(self).values()))
+    def __getitem__(self, chosen) -> SampledGrasps:
+        return SampledGrasps(*(values[chosen] for values in vars(self).values()))
 
 
 def sample_grasps(mesh: Mesh, gripper: Gripper, rng: np.random.Generator, count: int = 400,
@@ -80,7 +80,7 @@ def sample_grasps(mesh: Mesh, gripper: Gripper, rng: np.random.Generator, count:
 
 
 def _rate_enough(poses: np.ndarray, widths_m: np.ndarray, gripper: Gripper, solid: trimesh.Trimesh, enough: int,
-                 progress: bool) -> Candidates:
+                 progress: bool) -> SampledGrasps:
     """Rate poses block by block until enough of them are grasps."""
     rated, found = [], 0
     with tqdm(total=len(poses), desc='checking grasps', unit='pose', delay=2.0, disable=not progress) as bar:
@@ -92,11 +92,11 @@ def _rate_enough(poses: np.ndarray, widths_m: np.ndarray, gripper: Gripper, soli
             bar.set_postfix_str(f'{found} grasps', refresh=False)  # else it would show at once
             if found >= enough:
                 break
-    return Candidates(*(np.concatenate(values) for values in zip(*(vars(part).values() for part in rated))))
+    return SampledGrasps(*(np.concatenate(values) for values in zip(*(vars(part).values() for part in rated))))
 
 
 def rate(object_from_tcp: np.ndarray, widths_m: np.ndarray, gripper: Gripper,
-         solid: trimesh.Trimesh) -> Candidates:
+         solid: trimesh.Trimesh) -> SampledGrasps:
     """Those of N gripper poses that reach the object without touching it and hold it, with how well they do.
 
     :param object_from_tcp: (N, 4, 4)
@@ -117,7 +117,7 @@ def rate(object_from_tcp: np.ndarray, widths_m: np.ndarray, gripper: Gripper,
     moved = np.flatnonzero(np.abs(shift_m) > CLEARANCE_M / 2)
     blocked = moved[~_is_clear(poses[moved], openings_m[moved], gripper, solid)]
     confidences[blocked] = 0.0
-    return Candidates(poses, widths_m, openings_m, confidences)[confidences >= LEAST_CONFIDENCE]
+    return SampledGrasps(poses, widths_m, openings_m, confidences)[confidences >= LEAST_CONFIDENCE]
 
 
 def _oriented_solid(mesh: Mesh, size: str) -> trimesh.Trimesh:
@@ -225,7 +225,7 @@ def _swept(box: Box, clearance_m: float) -> Box:
     return Box(box.center - (0, 0, RETREAT_M / 2), half + (0, 0, RETREAT_M / 2))
 
 
-def _named(candidates: Candidates) -> list[Grasp]:
+def _named(candidates: SampledGrasps) -> list[Grasp]:
     """Grasps, numbered in their order."""
     return [Grasp(f'grasp_{i:03d}', candidates.object_from_tcp[i], float(candidates.confidences[i]),
                   float(candidates.openings_m[i]), float(candidates.widths_m[i])) for i in range(len(candidates))]
