@@ -26,7 +26,7 @@ def names_of(body: list[ast.stmt], prefix: str = '') -> set[str]:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             names.add(prefix + node.name)
         targets = getattr(node, 'targets', [node.target] if isinstance(node, ast.AnnAssign) else [])
-        names |= {prefix + each.id for target in targets for each in ast.walk(target) if isinstance(each, ast.Name)}
+        names |= {prefix + part.id for each in targets for part in ast.walk(each) if isinstance(part, ast.Name)}
         if isinstance(node, ast.ClassDef):
             names |= names_of(node.body, f'{prefix}{node.name}.')
     return names
