@@ -66,7 +66,7 @@ setup(
         ],
         # embreex casts trimesh's rays, networkx finds its stable poses, coacd takes hollow meshes apart for
         # contacts
-        'sim': ['mujoco>=3.3.3,<5', 'coacd>=1.0.5,<2', 'embreex>=2.17.7,<5', 'networkx>=2.8,<4'],
+        'sim': ['mujoco>=3.8.1,<5', 'coacd>=1.0.5,<2', 'embreex>=2.17.7.post7,<5', 'networkx>=2.8,<4'],
         # Pinocchio tells whether the arm of a URDF reaches a grasp
         'reach': ['pin>=2.7,<5'],
         # the monitor's Prometheus endpoint

@@ -135,7 +135,7 @@ class ConfidenceSequence:
         """``better``, ``worse`` or ``inconclusive``.
 
         :param reference: a rate
-        :param direction: one of :data:`posegrasp_ros.metrics.stats.intervals.DIRECTIONS`
+        :param direction: one of :data:`posegrasp_ros.metrics.stats.interval.DIRECTIONS`
         :param tolerance: around the reference, where that is a target
         """
         if direction == 'on_target':
@@ -221,7 +221,7 @@ class SequentialVerdict:
     It follows all blocks so far: one that was reached may be left again when things change.
 
     :param reference: a rate
-    :param direction: one of :data:`posegrasp_ros.metrics.stats.intervals.DIRECTIONS`
+    :param direction: one of :data:`posegrasp_ros.metrics.stats.interval.DIRECTIONS`
     :param tolerance: around the reference, where that is a target
     :param mean: what is known of the rate, where several verdicts share it; None for one of its own
     """
