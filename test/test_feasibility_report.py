@@ -11,6 +11,7 @@ from posegrasp_ros.feasibility import alternatives, study_run, what_if
 from posegrasp_ros.feasibility.attainable.calibration_errors import CalibrationErrors
 from posegrasp_ros.feasibility.break_even import BreakEven, Business, Range
 from posegrasp_ros.feasibility.cell import Cell, Needs
+from posegrasp_ros.feasibility.required import required_accuracy
 from posegrasp_ros.feasibility.study import Effort
 from posegrasp_ros.feasibility.study_run import measure_study, write_requirements
 from posegrasp_ros.feasibility.timing import stated_timing
@@ -33,9 +34,10 @@ def box_cell(rate_hz=10.0):
 
 @pytest.fixture(scope='module')
 def run(tmp_path_factory):
-    """A little study at a rate that the network does not keep; grippers are not changed, which takes seconds."""
+    """A little study, of few scenes, at a rate that the network does not keep; no other grippers, for speed."""
     folder = tmp_path_factory.mktemp('runs') / 'feasibility'
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(required_accuracy, 'SCENES', 12)
         patch.setattr(alternatives, 'changes_of', lambda cell, hz: [
             *what_if.need_changes(cell, hz), *what_if.calibration_changes(cell)])
         cell = box_cell(rate_hz=30)

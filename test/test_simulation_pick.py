@@ -60,13 +60,17 @@ def test_an_ideal_grasp_lifts_and_holds():
             assert outcome.numbers['approach_force_n'] == 0.0
 
 
-@pytest.mark.parametrize('seed', range(6))
-def test_a_planned_grasp_lifts_a_can_standing_or_lying(seed):
-    """It does not roll away from the fingers, nor out of them."""
+@pytest.fixture(scope='module')
+def can_planner():
     grasps = load_grasps(resource_path('models/can/grasps.yaml'), GRIPPER)
-    planner = GraspPlanner(GRIPPER, grasps, symmetry=Symmetry.generated(axis=(0, 0, 1)))
+    return GraspPlanner(GRIPPER, grasps, symmetry=Symmetry.generated(axis=(0, 0, 1)))
+
+
+@pytest.mark.parametrize('seed', range(6))
+def test_a_planned_grasp_lifts_a_can_standing_or_lying(seed, can_planner):
+    """It does not roll away from the fingers, nor out of them."""
     world = World(CAN, GRIPPER, scene_of(seed, CAN))
-    best = planner.plan(world.object_pose(), None, Scene()).grasps[0]
+    best = can_planner.plan(world.object_pose(), None, Scene()).grasps[0]
     outcome = world.pick(best.approach, best.opening_m, best.force_n)
     assert outcome.ok and outcome.numbers['slip_m'] < 0.001
 

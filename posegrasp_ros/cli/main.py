@@ -19,12 +19,13 @@ _EXTRAS = {'rclpy': 'ros', 'mujoco': 'sim', 'coacd': 'sim', 'networkx': 'sim', '
 
 def script() -> NoReturn:
     """The program: :func:`main`, and one line whenever it is told to end."""
-    raise_interrupts()
-    if sys.stdout is not None:  # as it is where the caller closed it
-        sys.stdout.reconfigure(errors='backslashreplace')  # not every terminal's encoding knows the degree sign
     try:
+        raise_interrupts()
+        if sys.stdout is not None:  # as it is where the caller closed it
+            sys.stdout.reconfigure(errors='backslashreplace')  # ASCII knows no degree sign
         code = main()
-    except KeyboardInterrupt:  # where main itself tells of the first
+    except KeyboardInterrupt:  # before main or after it: it tells of those within itself
+        _say('interrupted')
         code = exit_code()
     end_at_interrupts()
     sys.exit(code)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import cv2
 import numpy as np
@@ -45,7 +45,7 @@ class Distractor:
     base_from_body: np.ndarray
     texture: Texture
 
-    @property
+    @cached_property
     def corners(self) -> np.ndarray:
         """(8, 3) corners of its bounding box in the base frame."""
         return transform_points(self.base_from_body, _box_corners(self.half_extents))
@@ -54,7 +54,7 @@ class Distractor:
     def height_m(self) -> float:
         return float(self.corners[:, 2].max())
 
-    @property
+    @cached_property
     def footprint_m(self) -> float:
         """Radius of the circle on the table that holds it."""
         return float(np.linalg.norm(self.corners[:, :2] - self.base_from_body[:2, 3], axis=1).max())

@@ -113,12 +113,18 @@ class ToleranceAsked:
 def tolerance_without_mesh(gripper: Gripper, grasp_set: GraspSet) -> Tolerance:
     """The same where only the grasps are known: of a block of each grasp's width and the pads' size."""
     half_y, half_z = gripper.pad_half_extents
-    known: dict[tuple[float, float], np.ndarray] = {}
+    known = _kept_block_fits(pickle.dumps(gripper))
     for grasp in grasp_set.grasps:
         if (grasp.width_m, grasp.opening_m) not in known:
             block = trimesh.creation.box((max(grasp.width_m, 1e-3), 2 * half_y, 2 * half_z))
             known[grasp.width_m, grasp.opening_m] = _fit_one(_sample_surface(block), gripper, grasp)
     return _stack([known[grasp.width_m, grasp.opening_m] for grasp in grasp_set.grasps])
+
+
+@lru_cache(maxsize=16)
+def _kept_block_fits(gripper: bytes) -> dict[tuple[float, float], np.ndarray]:
+    """Gauges by width and opening of a grasp, to be filled in."""
+    return {}
 
 
 def _sample_surface(solid: trimesh.Trimesh) -> _Surface:
