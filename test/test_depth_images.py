@@ -7,6 +7,7 @@ import pytest
 
 from posegrasp_ros.sensing.depth_buffer import DepthImages
 from posegrasp_ros.sensing.images import ImageError
+from posegrasp_ros.sensing.packed_image import registered_depth
 
 MS = 1_000_000
 
@@ -29,17 +30,17 @@ def kept(*stamps_ms: int, slop_ms: int = 20, most: int = 10) -> DepthImages:
     ((100, 110, 120), 110, 110), ((100, 120), 112, 120), ((100, 120), 108, 100), ((100,), 120, 100),
     ((100,), 121, None), ((), 100, None)])
 def test_the_same_stamp_else_the_nearest_that_is_near_enough(stamps_ms, of_ms, expected_ms):
-    found = kept(*stamps_ms).of(of_ms * MS, 4, 3)
+    found = kept(*stamps_ms).nearest(of_ms * MS)
     assert (found is None) == (expected_ms is None)
     if found is not None:
-        np.testing.assert_allclose(found, expected_ms / 1000)
+        np.testing.assert_allclose(registered_depth(found, 4, 3), expected_ms / 1000)
 
 
 def test_a_few_are_kept():
     images = kept(100, 200, 300, most=2)
-    assert images.of(100 * MS, 4, 3) is None and images.of(200 * MS, 4, 3) is not None
+    assert images.nearest(100 * MS) is None and images.nearest(200 * MS) is not None
     images.forget_before(321 * MS)
-    assert images.of(300 * MS, 4, 3) is None
+    assert images.nearest(300 * MS) is None
 
 
 @pytest.mark.parametrize(('stamps_ms', 'of_ms', 'expected'), [
@@ -51,7 +52,5 @@ def test_nothing_better_comes_once_one_as_late_is_here(stamps_ms, of_ms, expecte
 @pytest.mark.parametrize(('message', 'words'), [
     (depth(5), 'expected 640x480 pixels, registered to the camera image, got 4x3'), (depth(5, 'rgb8'), "'rgb8'")])
 def test_what_does_not_fit_is_refused(message, words):
-    images = DepthImages(0, 1)
-    images.add(1, message)
     with pytest.raises(ImageError, match=words):
-        images.of(1, 640, 480)
+        registered_depth(message, 640, 480)

@@ -16,6 +16,7 @@ from posegrasp_ros.datasets.frame import BagFrame
 from posegrasp_ros.datasets.frame_sources import SourceOptions
 from posegrasp_ros.datasets.paint_over import paint_over
 from posegrasp_ros.datasets.photographs import PhotographReader
+from posegrasp_ros.estimation.perception_stage import PerceptionStage
 from posegrasp_ros.estimation.pose_estimate import Estimation, PoseEstimate
 from posegrasp_ros.estimation.scripted import MeanPoseEstimator, OracleEstimator
 from posegrasp_ros.evaluation import frame_answers
@@ -69,7 +70,7 @@ def estimators(monkeypatch):
 @pytest.fixture
 def card():
     return SimpleNamespace(name='box', mesh=MESH, symmetry=NO_SYMMETRY, tolerance=STATED_NEED,
-                           network_sha256='00' * 32, sha256='1' * 64)
+                           network_sha256='00' * 32, sha256='1' * 64, identity='box')
 
 
 @pytest.fixture(scope='module')
@@ -221,12 +222,6 @@ def test_a_truth_that_never_matches_an_image_is_told_with_both_first_stamps(tmp_
     assert summary['metrics']['recall_1cm_5deg']['n'] == 0
 
 
-def test_an_estimator_without_a_reason_has_detected_nothing(card):
-    silent = SimpleNamespace(estimate=lambda *_: Estimation())
-    estimation, report = frame_answers.perceive(silent, frame(3), 0)
-    assert estimation.poses == [] and report.reason == 'no_detection'
-
-
 def test_without_ground_truth_coverage_and_latency_remain(tmp_path, card):
     bag = record(tmp_path / 'bag', [replace(frame(index), camera_from_object=None) for index in range(3, 8)])
     summary = run([bag], card, estimator='mean_pose', compare_with=[])
@@ -292,7 +287,8 @@ def test_a_frame_that_cannot_be_used_is_counted_with_its_reason(card):
     broken = replace(frame(7), image=None, camera=None, reason='bad_image', problem='image: ...')
     reports = []
     for item in (frame(6), broken):
-        answer = frame_answers.Answer(*frame_answers.perceive(Shifted(), item, item.stamp_ns), None)
+        _, estimation, outcome = PerceptionStage(Shifted(), 'box').perceive_decoded(item)
+        answer = frame_answers.Answer(estimation, outcome.report('perception', item.stamp_ns), None)
         reports += method.count(item, answer)
     assert [(report.ok, report.reason) for report in reports] == [(True, ''), (False, 'bad_image')]
     assert (reports[0].numbers['position_error_m'] == pytest.approx(0.004)

@@ -107,7 +107,7 @@ def test_ctrl_c_leaves_a_whole_run_of_what_was_measured(tmp_path, monkeypatch, c
         for index in range(6):
             writer.write(BagFrame((index + 1) * SECOND, np.zeros((48, 64, 3), np.uint8), camera, TRUTH))
     small = SimpleNamespace(name='box', mesh=MESH, symmetry=NO_SYMMETRY, tolerance=STATED_NEED,
-                            network_sha256='0' * 64, sha256='1' * 64)
+                            network_sha256='0' * 64, sha256='1' * 64, identity='box')
     before = signal.getsignal(signal.SIGINT)
     summary = evaluate_bags([tmp_path / 'bag'], small, EvaluateOptions(compare_with=()), out=tmp_path / 'run',
                             progress=False)

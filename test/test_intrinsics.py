@@ -6,7 +6,7 @@ from sensor_msgs.msg import CameraInfo
 from posegrasp_ros.geometry.camera import Camera, CameraError
 from posegrasp_ros.ros import messages
 from posegrasp_ros.ros.intrinsics import MOST_IN_VAIN, Intrinsics
-from posegrasp_ros.ros.reporting import Refusal
+from posegrasp_ros.sensing.joined_camera import UnusableCameraError
 
 WIDE, NARROW = Camera.from_field_of_view(64, 48, 1.2), Camera.from_field_of_view(64, 48, 0.3)
 MS = 1_000_000
@@ -22,7 +22,7 @@ def info(stamp: int, camera: Camera = WIDE) -> CameraInfo:
 
 
 def of(intrinsics: Intrinsics, stamp: int, received_ns: int = 0) -> Camera:
-    return intrinsics.of(stamp, received_ns, 64, 48)
+    return intrinsics.of(stamp, received_ns).of_image(64, 48)
 
 
 def focal_px(camera: Camera) -> float:
@@ -61,7 +61,7 @@ def test_waiting_begins_again_when_it_would_have_helped(intrinsics, late_ms, wai
 
 def test_before_the_first_info_every_image_waits(intrinsics):
     for stamp in range(1, 10):
-        with pytest.raises(Refusal, match='/camera_info'):
+        with pytest.raises(UnusableCameraError, match='/camera_info'):
             of(intrinsics, stamp)
     assert intrinsics.may_come(10)
 
@@ -71,18 +71,17 @@ def test_a_wrong_info_is_told_once_and_refused_every_time(intrinsics):
     assert isinstance(intrinsics.add(wrong, 0), CameraError)
     assert intrinsics.add(wrong, 0) is None
     for _ in range(2):
-        with pytest.raises(Refusal) as refusal:
+        with pytest.raises(UnusableCameraError) as refusal:
             of(intrinsics, 0)
         assert refusal.value.reason == 'bad_camera_info'
 
 
 def test_an_image_of_another_size_is_refused_and_another_frame_is_said(intrinsics):
     intrinsics.add(info(1), 0)
-    with pytest.raises(Refusal, match='expected 64x48 pixels') as refusal:
-        intrinsics.of(1, 0, 32, 24)
+    with pytest.raises(UnusableCameraError, match='expected 64x48 pixels') as refusal:
+        intrinsics.of(1, 0).of_image(32, 24)
     assert refusal.value.reason == 'size_mismatch'
     message = info(2)
     message.header.frame_id = 'left'
     intrinsics.add(message, 0)
-    intrinsics.of(2, 0, 64, 48, 'right')
-    assert "frame 'left', the images are of 'right'" in intrinsics.remark
+    assert "frame 'left', the images are of 'right'" in intrinsics.of(2, 0, 'right').warning

@@ -13,7 +13,7 @@ from posegrasp_ros.geometry.camera_info import StatedCamera
 from posegrasp_ros.geometry.transforms import make_transform, random_rotation, rotation_from_vector
 from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.ros import messages
-from posegrasp_ros.sensing.packed_image import BitDepth, depth_of
+from posegrasp_ros.sensing.packed_image import BitDepth, PackedImage, depth_of
 
 RNG = np.random.default_rng(0)
 POSES = [make_transform(random_rotation(RNG), RNG.normal(size=3)) for _ in range(20)]
@@ -98,9 +98,9 @@ def test_colours_of_a_compressed_image_are_those_of_its_format():
 def test_sixteen_bits_of_a_stream_are_scaled_alike_and_in_the_messages_order_of_bytes():
     said = []
     depth = BitDepth(said.append)
-    seen = [messages.image_from(Image(height=1, width=2, encoding='mono16', step=4, is_bigendian=1,
-                                      data=np.full(2, value, '>u2').tobytes()), depth)[0, 0, 0]
-            for value in (4000, 160)]
+    stream = [Image(height=1, width=2, encoding='mono16', step=4, is_bigendian=1,
+                    data=np.full(2, value, '>u2').tobytes()) for value in (4000, 160)]
+    seen = [depth.noted(PackedImage.of(message)).decode()[0, 0, 0] for message in stream]
     assert seen == [250, 10] and len(said) == 1
 
 

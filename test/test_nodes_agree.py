@@ -64,7 +64,7 @@ def live_summary(card, bag, folder, depth_topic: str | None = None) -> dict:
             for count, frame in enumerate(read_frames(bag, BagTopics(depth=depth_topic)), start=1):
                 header = messages.to_header(frame.stamp_ns, 'camera')
                 images.publish(messages.to_image(header, frame.image))
-                nodes.spin_until(lambda count=count: nodes.node._held or len(reports) == count)
+                nodes.spin_until(lambda count=count: nodes.node.is_waiting or len(reports) == count)
                 infos.publish(messages.to_camera_info(header, frame.camera))
                 truths.publish(messages.to_pose_stamped(header, frame.camera_from_object))
                 if depths:

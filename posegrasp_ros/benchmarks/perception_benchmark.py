@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from posegrasp_ros.datasets.frame import BagFrame
 from posegrasp_ros.estimation.estimator import PoseEstimator
 from posegrasp_ros.estimation.model_card import ModelCard, load_model_card
 from posegrasp_ros.estimation.network import Network
+from posegrasp_ros.estimation.perception_stage import PerceptionStage
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.runtime.cpu import usable_cpus
 from posegrasp_ros.runtime.interrupt import interrupts_ignored
@@ -39,13 +41,14 @@ def bench(card: ModelCard, images: list[tuple[np.ndarray, Camera]], repeats: int
         "threads"}
     """
     estimator = PoseEstimator(card, threads)
+    stage = PerceptionStage(estimator, card.identity)
     networks = _record_networks(estimator)
     whole, bare = [], []
     for counted in [False] + [True] * repeats:
         for image, camera in images:
             for network in networks:
                 network.tensors.clear()
-            pose_ms = _time_ms(lambda i=image, c=camera: estimator.estimate(i, c))
+            pose_ms = stage.perceive_decoded(BagFrame(0, image, camera)).outcome.latency_ms
             runs = [(network, tensor) for network in networks for tensor in network.tensors]
             network_ms = _time_ms(lambda r=runs: [Network.run_all(network, tensor) for network, tensor in r])
             if counted:

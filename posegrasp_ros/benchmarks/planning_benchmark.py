@@ -16,7 +16,8 @@ from posegrasp_ros.geometry.transforms import (
 from posegrasp_ros.grasping.grasp_set import GraspSet, load_grasps
 from posegrasp_ros.grasping.gripper import Gripper
 from posegrasp_ros.grasping.planning.planner import GraspPlanner
-from posegrasp_ros.grasping.planning.planning_scene import BoxObstacle, Scene
+from posegrasp_ros.grasping.planning.planning_scene import BoxObstacle
+from posegrasp_ros.grasping.planning.planning_stage import PlanningStage
 from posegrasp_ros.runtime.cpu import usable_cpus
 
 POSITION_ERROR_M, TURN_ERROR_RAD = 0.005, np.radians(3.0)
@@ -35,16 +36,16 @@ def bench_planner(card: ModelCard, gripper: Gripper, grasps: int = 500, obstacle
     start = time.perf_counter()
     planner = GraspPlanner(gripper, GraspSet(chosen, found.object_frame, found.gripper_frame),
                            symmetry=card.symmetry, mesh=card.mesh)
+    stage = PlanningStage(planner, model=card.identity)
     load_s = time.perf_counter() - start
     rng = np.random.default_rng(0)
     covariance = np.diag(np.repeat([POSITION_ERROR_M**2, TURN_ERROR_RAD**2], 3))
     times_ms, feasible = [], []
     for _ in range(WARM_UP + plans):
-        pose, scene = _on_the_table(rng, card), _surrounded(rng, obstacles)
-        start = time.perf_counter()
-        plan = planner.plan(pose, covariance, scene)
-        times_ms.append(1e3 * (time.perf_counter() - start))
-        feasible.append(len(plan.grasps))
+        pose, boxes = _on_the_table(rng, card), _surrounded(rng, obstacles)
+        planned = stage.plan(pose, covariance, boxes)
+        times_ms.append(planned.outcome.latency_ms)
+        feasible.append(len(planned.plan.grasps))
     p50, p95 = np.percentile(times_ms[WARM_UP:], (50, 95))
     return {'plan_ms': {'p50': round(float(p50), 3), 'p95': round(float(p95), 3)}, 'load_s': round(load_s, 2),
             'grasps': grasps, 'candidates': grasps * planner.places, 'obstacles': obstacles,
@@ -58,7 +59,7 @@ def _on_the_table(rng: np.random.Generator, card: ModelCard) -> np.ndarray:
     return pose
 
 
-def _surrounded(rng: np.random.Generator, count: int) -> Scene:
+def _surrounded(rng: np.random.Generator, count: int) -> list[BoxObstacle]:
     """Boxes 40 to 120 mm long that stand 120 to 300 mm from the object."""
     boxes = []
     for angle, away_m in zip(rng.uniform(0, 2 * np.pi, count), rng.uniform(0.12, 0.3, count)):
@@ -66,4 +67,4 @@ def _surrounded(rng: np.random.Generator, count: int) -> Scene:
         position = (away_m * np.cos(angle), away_m * np.sin(angle), half_extents[2])
         yaw = rotation_from_vector([0.0, 0.0, rng.uniform(0, np.pi)])
         boxes.append(BoxObstacle(make_transform(yaw, position), half_extents))
-    return Scene(boxes=boxes)
+    return boxes

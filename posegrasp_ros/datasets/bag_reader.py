@@ -21,6 +21,7 @@ from posegrasp_ros.geometry.transforms import transform_from_pose
 from posegrasp_ros.sensing.camera_info_join import WAIT_NS as INFO_WAIT_NS
 from posegrasp_ros.sensing.camera_info_join import CameraInfoJoin
 from posegrasp_ros.sensing.depth_buffer import SLOP_MS, DepthImages
+from posegrasp_ros.sensing.joined_camera import JoinedCamera
 from posegrasp_ros.sensing.packed_image import BitDepth, PackedImage
 
 # An image waits so long, in the bag's time, for messages of its stamp; and no more images than this wait at once.
@@ -215,10 +216,11 @@ class BagReader:
         if isinstance(waiting.image, Exception):
             return PackedFrame(stamp_ns, waiting.image, number=number)
         depth = self._depths.nearest(stamp_ns) if self.topics.depth else None
-        frame = PackedFrame(stamp_ns, waiting.image, self._camera(waiting),
-                            tuple(self._truths_of(stamp_ns, frame_id)), self._camera_pose(stamp_ns, frame_id),
-                            depth, number=number, topic=self.topics.image,
-                            is_rectified=is_rectified(self.topics.rectified, self.topics.image, frame_id))
+        camera = JoinedCamera(self._camera(waiting),
+                              is_rectified(self.topics.rectified, self.topics.image, frame_id), frame_id,
+                              self.topics.image, self.topics.camera_info or '')
+        frame = PackedFrame(stamp_ns, waiting.image, camera, tuple(self._truths_of(stamp_ns, frame_id)),
+                            self._camera_pose(stamp_ns, frame_id), depth, number=number)
         self._forget(waiting.arrived_ns - KEEP_NS, stamp_ns - KEEP_NS)
         return frame
 

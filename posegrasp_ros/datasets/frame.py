@@ -1,4 +1,4 @@
-"""BagFrame: one image of a recording with what was recorded about it; PackedFrame: the same before decoding."""
+"""BagFrame: one image with what belongs to it, live or recorded; PackedFrame: the same before decoding."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from posegrasp_ros.geometry.camera import Camera, CameraError
-from posegrasp_ros.geometry.camera_info import ImageSizeError, StatedCamera
+from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.sensing.depth_buffer import check_frames
 from posegrasp_ros.sensing.images import ImageError
+from posegrasp_ros.sensing.joined_camera import JoinedCamera, UnusableCameraError
 from posegrasp_ros.sensing.packed_image import PackedImage, registered_depth
 
 
 @dataclass(frozen=True)
 class BagFrame:
-    """One image of a recording with what was recorded about it.
+    """One image with what belongs to it, from a recording or from a node's topics.
 
     :param image: (H, W, 3) uint8 blue green red; None when it cannot be decoded
     :param camera: None when there is no usable camera_info
@@ -67,26 +67,22 @@ class Undecoded(Protocol):
 
 
 class PackedFrame(NamedTuple):
-    """A frame of a recording before its image is decoded.
+    """A frame before its image is decoded: the joined messages of a recording or of a node's topics.
 
     :param image: the message; or what was wrong with it
-    :param camera: that of its time, what is wrong with it, or None
-    :param is_rectified: whether the image is rectified; None where nothing tells
-    :param topic: of the image, for messages
+    :param camera: what the CameraInfo that belongs to it states
     :param truths: (4, 4) ground truths, in the camera's frame
     :param depth: the nearest depth message, or None
     """
 
     stamp_ns: int
     image: PackedImage | Exception
-    camera: StatedCamera | CameraError | None = None
+    camera: JoinedCamera = JoinedCamera(None)
     truths: tuple[np.ndarray, ...] = ()
     base_from_camera: np.ndarray | None = None
     depth: PackedImage | None = None
     scene: int | None = None
     number: int | None = None
-    is_rectified: bool | None = None
-    topic: str = ''
 
     def decode(self) -> BagFrame:
         """Decode image and depth, and say why where the frame cannot be used."""
@@ -104,19 +100,12 @@ class PackedFrame(NamedTuple):
 
     def _with_camera(self, frame: BagFrame) -> BagFrame:
         """The frame with its intrinsics, or with the reason why it has none."""
-        camera = self.camera
-        if camera is None:
-            return replace(frame, reason='no_camera_info', problem='no camera_info up to this image')
-        if isinstance(camera, CameraError):
-            return replace(frame, reason='bad_camera_info', problem=str(camera))
         height, width = frame.image.shape[:2]
         try:
-            found = camera.of_image(width, height, self.is_rectified)
-        except ImageSizeError as error:
-            return replace(frame, reason='size_mismatch', problem=str(error))
-        except CameraError as error:
-            return replace(frame, reason='bad_camera_info', problem=str(error))
-        return replace(frame, camera=found, warning=camera.remark(self.is_rectified, self.topic))
+            camera = self.camera.of_image(width, height)
+        except UnusableCameraError as error:
+            return replace(frame, reason=error.reason, problem=str(error))
+        return replace(frame, camera=camera, warning=self.camera.warning)
 
     def _with_depth(self, frame: BagFrame) -> BagFrame:
         """The frame with its depth; with a warning where that is not usable."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -19,14 +18,14 @@ from posegrasp_ros.datasets.frame_sources import SourcedFrame
 from posegrasp_ros.datasets.paint_over import paint_over
 from posegrasp_ros.estimation.create import create_estimator
 from posegrasp_ros.estimation.model_card import ModelCard, ModelCardError
-from posegrasp_ros.estimation.pose_estimate import Estimation, Estimator, PoseEstimate
+from posegrasp_ros.estimation.perception_stage import PerceptionStage
+from posegrasp_ros.estimation.pose_estimate import Estimation, PoseEstimate
 from posegrasp_ros.estimation.track import with_tracking
 from posegrasp_ros.geometry.transforms import rotate_covariance
-from posegrasp_ros.grasping.planning.plan import Plan, PlanningError
 from posegrasp_ros.grasping.planning.planner import GraspPlanner
-from posegrasp_ros.grasping.planning.planning_scene import Scene
+from posegrasp_ros.grasping.planning.planning_scene import BoxObstacle, Scene
+from posegrasp_ros.grasping.planning.planning_stage import PlanningStage
 from posegrasp_ros.metrics.stage_report import StageReport
-from posegrasp_ros.runtime.errors import one_line
 from posegrasp_ros.runtime.interrupt import interrupts_ignored
 
 LOGGER = logging.getLogger(__name__)
@@ -79,15 +78,20 @@ class Work:
         made = {name: create_estimator(name, self.card, threads=self.threads) for name in self.estimators}
         if self.tracked:
             made[self.tracked] = with_tracking(made[self.tracked], LOGGER.warning)
-        return Worker(self, made)
+        perception = {name: PerceptionStage(estimator, self.card.identity) for name, estimator in made.items()}
+        planning = PlanningStage(self.planner, self.scene, self.card.identity) if self.planner else None
+        return Worker(self, perception, planning)
 
 
 class Worker:
-    """Estimators and planner at work."""
+    """The stages at work.
 
-    def __init__(self, work: Work, estimators: dict[str, Estimator]):
-        self._work = work
-        self._estimators = estimators
+    :param perception: for each estimator under its name
+    :param planning: None for no planning
+    """
+
+    def __init__(self, work: Work, perception: dict[str, PerceptionStage], planning: PlanningStage | None):
+        self._work, self._perception, self._planning = work, perception, planning
 
     def answer(self, undecoded: Undecoded, shift_ns: int = 0) -> AnsweredFrame | None:
         """All that is answered to a frame; None for one that is left out.
@@ -102,57 +106,34 @@ class Worker:
                 return None
         elif self._work.no_object:
             frame = replace(frame, camera_from_object=None)
-        return AnsweredFrame(frame, {name: self._answer(estimator, frame, frame.stamp_ns + shift_ns)
-                                     for name, estimator in self._estimators.items()})
+        return AnsweredFrame(frame, {name: self._answer(stage, frame, frame.stamp_ns + shift_ns)
+                                     for name, stage in self._perception.items()})
 
-    def _answer(self, estimator: Estimator, frame: BagFrame, stamp_ns: int) -> Answer:
-        estimation, report = perceive(estimator, frame, stamp_ns)
-        return Answer(estimation, report, self._plan(frame, estimation.poses))
-
-    def _plan(self, frame: BagFrame, poses: Sequence[PoseEstimate]) -> StageReport | None:
-        """For the first of the poses, clear of the others; None where it is not known where the camera is."""
-        work = self._work
-        base_from_camera = frame.base_from_camera if work.base_from_camera is None else work.base_from_camera
-        if work.planner is None or base_from_camera is None or not poses:
-            return None
-        start = time.perf_counter()
-        covariance = rotate_covariance(poses[0].covariance, base_from_camera[:3, :3])
-        base_from_object, *others = (base_from_camera @ pose.camera_from_object for pose in poses)
+    def _answer(self, stage: PerceptionStage, frame: BagFrame, stamp_ns: int) -> Answer:
         try:
-            plan = work.planner.plan(base_from_object, covariance, work.scene.with_others(work.card.mesh, others))
-        except PlanningError as error:
-            LOGGER.warning('%s', error)
-            plan = Plan([], 'bad_pose', {})
-        latency_ms = (time.perf_counter() - start) * 1e3
-        return StageReport(frame.stamp_ns, 'planning', bool(plan.grasps), plan.reason,
-                           {**plan.numbers, 'latency_ms': latency_ms}, plan.words)
-
-
-def perceive(estimator: Estimator, frame: BagFrame, stamp_ns: int) -> tuple[Estimation, StageReport]:
-    """The estimator's answer; its latency runs from the encoded image to the pose."""
-    start = time.perf_counter()
-    if frame.reason:
-        estimation = Estimation(reason=frame.reason)
-    else:
-        try:
-            estimation = estimator.estimate(
-                frame.image, frame.camera, frame.camera_from_object, frame.depth_m, stamp_ns
-            )
+            perceived = stage.perceive_decoded(frame, stamp_ns)
         except ModelCardError:
             raise  # the network, not this frame
         except Exception:
             # As in the node: a bug costs this frame and is said aloud, it does not end the run.
             LOGGER.exception('the estimator failed on the image of %d ns', frame.stamp_ns)
-            estimation = Estimation(reason='internal_error')
-    latency_ms = frame.decode_ms + (time.perf_counter() - start) * 1e3
-    numbers = {**estimation.numbers, 'poses': float(len(estimation.poses)),
-               'depth_used': float(frame.depth_m is not None), 'latency_ms': latency_ms}
-    if estimation.poses:
-        numbers['score'] = float(estimation.poses[0].score)
-    ok = bool(estimation.poses)
-    reason = '' if ok else estimation.reason or 'no_detection'
-    words = {'problem': one_line(frame.problem)} if frame.problem else {}
-    return estimation, StageReport(frame.stamp_ns, 'perception', ok, reason, numbers, words)
+            perceived = stage.failed(frame)
+        return Answer(perceived.estimation, perceived.outcome.report('perception', frame.stamp_ns),
+                      self._plan(frame, perceived.estimation.poses))
+
+    def _plan(self, frame: BagFrame, poses: Sequence[PoseEstimate]) -> StageReport | None:
+        """For the first of the poses, clear of the others; None where it is not known where the camera is."""
+        work = self._work
+        base_from_camera = frame.base_from_camera if work.base_from_camera is None else work.base_from_camera
+        if self._planning is None or base_from_camera is None or not poses:
+            return None
+        covariance = rotate_covariance(poses[0].covariance, base_from_camera[:3, :3])
+        base_from_object, *others = (base_from_camera @ pose.camera_from_object for pose in poses)
+        planned = self._planning.plan(base_from_object, covariance,
+                                      [BoxObstacle.around(work.card.mesh, pose) for pose in others])
+        if planned.outcome.problem:
+            LOGGER.warning('%s', planned.outcome.problem)
+        return planned.outcome.report('planning', frame.stamp_ns)
 
 
 def answered_frames(work: Work, frames: Iterable[SourcedFrame],

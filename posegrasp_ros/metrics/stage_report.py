@@ -1,4 +1,4 @@
-"""StageReport: what a stage says of one input, answered or not."""
+"""StageReport: what a stage says of one input, answered or not; StageOutcome: its part that the stage knows."""
 
 from __future__ import annotations
 
@@ -12,6 +12,29 @@ SET_BACK_NS = 1_000_000_000
 """Images older than the newest by less are late; by more, the clock was set back."""
 # What a report tells in words; all else that it tells are numbers.
 WORDS = ('weakest_direction', 'grasp', 'model', 'problem')
+
+
+@dataclass(frozen=True)
+class StageOutcome:
+    """What a stage reports of one input, whoever asked it: a node, an evaluation or a benchmark.
+
+    :param reason: a short word for no answer, empty with one
+    :param numbers: named figures without ``latency_ms``, which whoever asks knows
+    :param words: by a name of :data:`WORDS`
+    :param problem: what was wrong with the input, one line for a person; empty where nothing was
+    :param latency_ms: from the encoded input to the answer
+    """
+
+    reason: str
+    numbers: dict[str, float] = field(default_factory=dict)
+    words: dict[str, str] = field(default_factory=dict)
+    problem: str = ''
+    latency_ms: float = 0.0
+
+    def report(self, stage: str, stamp_ns: int) -> StageReport:
+        """The report of a stage that was asked directly, without queues and messages."""
+        return StageReport(stamp_ns, stage, not self.reason, self.reason,
+                           {**self.numbers, 'latency_ms': self.latency_ms}, self.words)
 
 
 @dataclass(frozen=True)

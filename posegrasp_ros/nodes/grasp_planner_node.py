@@ -19,7 +19,7 @@ from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.planning.given_pose import LEAST_SIGMA, checked_covariance
 from posegrasp_ros.grasping.planning.plan import Plan, PlannedGrasp, PlanningError
 from posegrasp_ros.grasping.planning.planner import GraspPlanner
-from posegrasp_ros.grasping.planning.planning_scene import Scene
+from posegrasp_ros.grasping.planning.planning_stage import PlanningStage
 from posegrasp_ros.ros import markers, messages, qos
 from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode
 from posegrasp_ros.ros.messages import MessageError, stamp_ns, to_header
@@ -27,7 +27,12 @@ from posegrasp_ros.ros.moveit_grasps import moveit_messages, to_moveit_grasp
 from posegrasp_ros.ros.node_main import run_node
 from posegrasp_ros.ros.optional import TransformListenerIfInstalled
 from posegrasp_ros.ros.parameters import pose_parameter
-from posegrasp_ros.ros.planning_parameters import GraspPlannerParameters, planner_options, reach_of
+from posegrasp_ros.ros.planning_parameters import (
+    GraspPlannerParameters,
+    fixed_scene,
+    planner_options,
+    reach_of,
+)
 from posegrasp_ros.ros.reporting import Refusal, StageReporter
 from posegrasp_ros.ros.surroundings import Surroundings
 from posegrasp_ros.runtime.errors import escaped
@@ -64,14 +69,15 @@ class GraspPlannerNode(AutostartLifecycleNode):
         # Grasps of one's own need no model; with one, its mesh and symmetry count for them too.
         needs_card = chosen.model or not chosen.grasps
         card = load_model_card(model_folder(chosen.model)) if needs_card else None
-        self._model_word = {'model': card.identity} if card else {}
         mesh, symmetry = (card.mesh, card.symmetry) if card else (None, NO_SYMMETRY)
         grasps_path = chosen.grasps or card.grasps_path
         grasp_set = load_grasps(grasps_path, self._gripper, mesh)
-        self._planner = GraspPlanner(self._gripper, grasp_set, planner_options(chosen), symmetry, mesh,
-                                     reach_of(chosen, self._gripper))
+        planner = GraspPlanner(self._gripper, grasp_set, planner_options(chosen), symmetry, mesh,
+                               reach_of(chosen, self._gripper))
         self._surroundings = Surroundings(chosen, mesh, self.resolve_topic_name('camera_info'),
                                           self.resolve_topic_name('depth'))
+        self.stage = PlanningStage(planner, fixed_scene(chosen), card.identity if card else '',
+                                   mesh if self._surroundings.sees_depth else None)
         self._pending: Pending | None = None
         self._base_from_camera = pose_parameter('base_from_camera', chosen.base_from_camera)
         self._camera_frame = chosen.camera_frame
@@ -113,7 +119,7 @@ class GraspPlannerNode(AutostartLifecycleNode):
         self._pending = None
 
     def cleanup(self) -> None:
-        self._planner = self._surroundings = None
+        self.stage = self._surroundings = None
         self._transforms.close()
 
     def on_poses(self, message: PoseArray) -> None:
@@ -165,19 +171,17 @@ class GraspPlannerNode(AutostartLifecycleNode):
         stamp = stamp_ns(message.header.stamp)
         waited_ms = max(0.0, (time.time_ns() - received_ns) / 1e6)
         with self._reporter.answering(stamp, waited_ms) as answer:
-            answer.words.update(self._model_word)
+            answer.words.update(self.stage.named)
             base_from_object, covariance = _pose_in_base(message, self._base_from(message.header))
-            scene = self._surroundings.scene(stamp, received_ns, self._base_from, base_from_object)
-            plan = self._plan(base_from_object, covariance, scene)
-            answer.reason = plan.reason
-            answer.numbers.update(plan.numbers, obstacles=float(len(scene.boxes) + len(scene.spheres)),
-                                  obstacle_points=float(len(scene.points)))
-            answer.words.update(plan.words)
+            planned = self.stage.plan(base_from_object, covariance,
+                                      self._surroundings.others(stamp, self._base_from),
+                                      self._surroundings.depth(stamp, received_ns, self._base_from))
+            answer.take(planned.outcome)
             header = to_header(stamp, self.parameters.base_frame)
-            shown = plan.grasps[:self.parameters.published_grasps]
+            shown = planned.plan.grasps[:self.parameters.published_grasps]
             self._publish(header, shown)
             answer.is_out()
-            self._draw(header, shown, plan)
+            self._draw(header, shown, planned.plan)
 
     def _base_from(self, header: Header) -> np.ndarray:
         """(4, 4) base_from_frame of the frame that a header names, at its stamp.
@@ -201,13 +205,6 @@ class GraspPlannerNode(AutostartLifecycleNode):
             raise Refusal('no_camera_pose', f'where {frame!r} lies in {base_frame!r} is not known ({why_not}): '
                                             f'{given} or publish it to TF')
         return messages.matrix_from(found.transform)
-
-    def _plan(self, base_from_object: np.ndarray, covariance: np.ndarray | None, scene: Scene) -> Plan:
-        """:raises Refusal: when the pose or its covariance is none"""
-        try:
-            return self._planner.plan(base_from_object, covariance, scene)
-        except PlanningError as error:
-            raise Refusal('bad_pose', str(error)) from error
 
     def _publish(self, header: Header, grasps: list[PlannedGrasp]) -> None:
         self._grasps_out.publish(messages.to_pose_array(header, [grasp.base_from_tcp for grasp in grasps]))

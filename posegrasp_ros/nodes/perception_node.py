@@ -11,12 +11,13 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
+from posegrasp_ros.datasets.frame import PackedFrame
 from posegrasp_ros.estimation.create import create_estimator, estimator_names
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.estimation.overlay import draw_overlay
+from posegrasp_ros.estimation.perception_stage import Perceived, PerceptionStage
 from posegrasp_ros.estimation.pose_estimate import MIN_SCORE, PoseEstimate
 from posegrasp_ros.estimation.track import with_tracking
-from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.camera_info import RECTIFIED
 from posegrasp_ros.ros import markers, messages, qos
 from posegrasp_ros.ros.detections import to_detections
@@ -27,12 +28,11 @@ from posegrasp_ros.ros.missing_input import missing_input
 from posegrasp_ros.ros.node_main import run_node
 from posegrasp_ros.ros.optional import TransformBroadcasterIfInstalled, import_optional
 from posegrasp_ros.ros.parameters import parameter
-from posegrasp_ros.ros.reporting import Refusal, StageReporter
+from posegrasp_ros.ros.reporting import StageReporter
 from posegrasp_ros.runtime.errors import escaped
 from posegrasp_ros.runtime.resources import model_folder
 from posegrasp_ros.sensing.depth_buffer import SLOP_MS, DepthImages
-from posegrasp_ros.sensing.images import ImageError
-from posegrasp_ros.sensing.packed_image import BitDepth
+from posegrasp_ros.sensing.packed_image import BitDepth, PackedImage
 
 RAW, COMPRESSED = ({name: kind} for name, kind in messages.IMAGES.items())
 TRANSPORTS = {'auto': messages.IMAGES, 'raw': RAW, 'compressed': COMPRESSED}
@@ -96,10 +96,11 @@ class PerceptionNode(AutostartLifecycleNode):
         chosen = self.parameters
         self._card = load_model_card(model_folder(chosen.model))
         self._mesh = self._card.mesh
-        self._estimator = create_estimator(chosen.estimator, self._card, threads=chosen.threads or None,
-                                           min_score=chosen.min_score)
+        estimator = create_estimator(chosen.estimator, self._card, threads=chosen.threads or None,
+                                     min_score=chosen.min_score)
         if chosen.tracking:
-            self._estimator = with_tracking(self._estimator, self.say_once)
+            estimator = with_tracking(estimator, self.say_once)
+        self.stage = PerceptionStage(estimator, self._card.identity)
         slop_ns = int(chosen.depth_slop_ms * 1e6)
         self._depths = DepthImages(slop_ns, DEPTHS_KEPT) if chosen.use_depth else None
         self._bit_depth = BitDepth(lambda text: self.say_once(f'image: {text}', warn=True))
@@ -142,7 +143,12 @@ class PerceptionNode(AutostartLifecycleNode):
         self._pending = None
 
     def cleanup(self) -> None:
-        self._estimator = self._card = self._mesh = self._depths = None
+        self.stage = self._card = self._mesh = self._depths = None
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether an image waits for what belongs to it."""
+        return self._pending is not None
 
     def on_camera_info(self, message: CameraInfo, info: dict) -> None:
         """Keep the intrinsics; the image that came before them is answered now."""
@@ -160,7 +166,7 @@ class PerceptionNode(AutostartLifecycleNode):
 
     def on_depth(self, message: Image) -> None:
         """Keep the depth; the image that came before it is answered now."""
-        self._depths.add(stamp_ns(message.header.stamp), message)
+        self._depths.add(stamp_ns(message.header.stamp), PackedImage.of(message))
         self._answer_if_complete()
 
     def on_image(self, message: Image | CompressedImage, info: dict) -> None:
@@ -222,47 +228,23 @@ class PerceptionNode(AutostartLifecycleNode):
         # Both are on the system's clock, which may have been set back in between.
         waited_ms = max(0.0, (time.time_ns() - received_ns) / 1e6)
         with self._reporter.answering(stamp, waited_ms) as answer:
-            answer.words['model'] = self._card.identity
-            image, camera = self._readable(message, received_ns)
-            depth_m = self._depth_of(message.header, camera)
-            estimation = self._estimator.estimate(image, camera, self._truths.get(stamp), depth_m, stamp)
-            poses = estimation.poses
-            answer.numbers.update(estimation.numbers, poses=float(len(poses)),
-                                  depth_used=float(depth_m is not None))
-            if poses:
-                answer.numbers['score'] = float(poses[0].score)
-            else:
-                answer.reason = estimation.reason or 'no_detection'
+            answer.words.update(self.stage.named)
+            perceived = self.stage.perceive(self._packed(message, received_ns))
+            if perceived.frame.warning:
+                self.say_once(perceived.frame.warning, warn=True)
+            answer.take(perceived.outcome)
             header = to_header(stamp, self.parameters.camera_frame or message.header.frame_id)
-            self._publish(header, poses)
+            self._publish(header, perceived.estimation.poses)
             answer.is_out()
-            self._publish_overlay(header, image, camera, poses, answer.reason)
+            self._publish_overlay(header, perceived)
 
-    def _readable(self, message: Image | CompressedImage, received_ns: int) -> tuple[np.ndarray, Camera]:
-        """The image and its intrinsics.
-
-        :raises Refusal: when either is missing or wrong, or they do not fit
-        """
-        try:
-            image = messages.image_from(message, self._bit_depth)
-        except ImageError as error:
-            raise Refusal('bad_image', str(error)) from error
-        height, width = image.shape[:2]
-        camera = self._intrinsics.of(stamp_ns(message.header.stamp), received_ns, width, height,
-                                     message.header.frame_id)
-        if self._intrinsics.remark:
-            self.say_once(self._intrinsics.remark, warn=True)
-        return image, camera
-
-    def _depth_of(self, header: Header, camera: Camera) -> np.ndarray | None:
-        """(H, W) metres; None, said once, where the depth of an image's time is not usable."""
-        if self._depths is None:
-            return None
-        try:
-            return self._depths.of(stamp_ns(header.stamp), camera.width, camera.height, header.frame_id)
-        except ImageError as error:
-            self.say_once(f'{error}: the pose is estimated without depth', warn=True)
-            return None
+    def _packed(self, message: Image | CompressedImage, received_ns: int) -> PackedFrame:
+        """The image with all that has come of its time."""
+        stamp = stamp_ns(message.header.stamp)
+        depth = self._depths.nearest(stamp) if self._depths else None
+        return PackedFrame(stamp, self._bit_depth.noted(PackedImage.of(message)),
+                           self._intrinsics.of(stamp, received_ns, message.header.frame_id),
+                           (self._truths[stamp],) if stamp in self._truths else (), depth=depth)
 
     def _publish(self, header: Header, poses: list[PoseEstimate]) -> None:
         if poses:
@@ -274,10 +256,10 @@ class PerceptionNode(AutostartLifecycleNode):
         if self._vision:
             self._detections_out.publish(to_detections(self._vision, header, self._card.name, self._mesh, poses))
 
-    def _publish_overlay(self, header: Header, image: np.ndarray, camera: Camera, poses: list[PoseEstimate],
-                         reason: str) -> None:
+    def _publish_overlay(self, header: Header, perceived: Perceived) -> None:
         if self.parameters.overlay and self._overlay_out.get_subscription_count():
-            drawn = draw_overlay(image, camera, self._mesh, poses, reason)
+            frame, estimation, outcome = perceived
+            drawn = draw_overlay(frame.image, frame.camera, self._mesh, estimation.poses, outcome.reason)
             self._overlay_out.publish(messages.to_image(header, drawn))
 
 

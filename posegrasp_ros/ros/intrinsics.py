@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from sensor_msgs.msg import CameraInfo
 
-from posegrasp_ros.geometry.camera import Camera, CameraError
-from posegrasp_ros.geometry.camera_info import ImageSizeError, is_rectified
+from posegrasp_ros.geometry.camera import CameraError
+from posegrasp_ros.geometry.camera_info import is_rectified
 from posegrasp_ros.ros.messages import stamp_ns
-from posegrasp_ros.ros.reporting import Refusal
 from posegrasp_ros.sensing.camera_info_join import WAIT_NS, CameraInfoJoin
+from posegrasp_ros.sensing.joined_camera import JoinedCamera
 
 # How long an image waits for the camera_info of its own stamp.
 WAIT_S = WAIT_NS / 1e9
@@ -33,7 +33,6 @@ class Intrinsics:
         self._in_vain = 0
         # Stamp and arrival of the last image that had to do with another's camera_info.
         self._unpaired = (-1, 0)
-        self.remark = ''
 
     def add(self, message: CameraInfo, received_ns: int) -> CameraError | None:
         """Keep a camera_info; what is wrong with it, unless the one before stated the same.
@@ -50,12 +49,11 @@ class Intrinsics:
         """Whether the camera_info of an image's stamp is missing and may yet come."""
         return not self._join.has(stamp) and self._in_vain < MOST_IN_VAIN
 
-    def of(self, stamp: int, received_ns: int, width: int, height: int, frame_id: str = '') -> Camera:
-        """The camera of an image; to be asked once for each. :attr:`remark` then holds what is odd about it.
+    def of(self, stamp: int, received_ns: int, frame_id: str = '') -> JoinedCamera:
+        """What belongs to an image; to be asked once for each.
 
         :param received_ns: when the image came
         :param frame_id: that the image names
-        :raises Refusal: when there is no camera_info, a wrong one, or one of images of another size
         """
         if self._join.has(stamp):
             self._in_vain = 0
@@ -63,21 +61,6 @@ class Intrinsics:
             # Before the first camera_info nothing is known of its stamps.
             self._in_vain += not self._join.is_empty
             self._unpaired = stamp, received_ns
-        stated = self._join.of(stamp, received_ns)
-        if stated is None:
-            raise Refusal('no_camera_info', f'no message on {self._info_topic} yet: images cannot be used without '
-                                            'the intrinsics')
-        if isinstance(stated, CameraError):
-            raise Refusal('bad_camera_info', f'{self._info_topic}: {stated}')
-        rectified = is_rectified(self._rectified, self._image_topic, frame_id)
-        self.remark = stated.remark(rectified, self._image_topic)
-        if stated.frame_id and frame_id and stated.frame_id != frame_id:
-            self.remark = '; '.join(filter(None, [self.remark, (
-                f'{self._info_topic} is of the frame {stated.frame_id!r}, the images are of {frame_id!r}: is it '
-                'that of another camera?')]))
-        try:
-            return stated.of_image(width, height, rectified)
-        except ImageSizeError as error:
-            raise Refusal('size_mismatch', str(error)) from error
-        except CameraError as error:
-            raise Refusal('bad_camera_info', f'{self._info_topic}: {error}') from error
+        return JoinedCamera(self._join.of(stamp, received_ns),
+                            is_rectified(self._rectified, self._image_topic, frame_id), frame_id,
+                            self._image_topic, self._info_topic)

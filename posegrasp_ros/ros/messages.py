@@ -31,7 +31,7 @@ from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.monitoring import liveness
 from posegrasp_ros.monitoring.liveness import Health
 from posegrasp_ros.runtime.errors import InvalidInputError
-from posegrasp_ros.sensing.packed_image import BitDepth, PackedImage
+from posegrasp_ros.sensing.packed_image import PackedImage
 
 NANOSECONDS = 1_000_000_000
 CAMERA_INFO = {'sensor_msgs/msg/CameraInfo': CameraInfo}
@@ -66,14 +66,12 @@ def to_header(nanoseconds: int, frame: str = '') -> Header:
 
 # Images and cameras.
 
-def image_from(message: Image | CompressedImage, bit_depth: BitDepth | None = None) -> np.ndarray:
-    """(H, W, 3) uint8 blue green red of either image message.
+def image_from(message: Image | CompressedImage) -> np.ndarray:
+    """(H, W, 3) uint8 blue green red of either image message; one of 16 bits is scaled by itself.
 
-    :param bit_depth: of the stream, for 16-bit images; None scales each by itself
     :raises posegrasp_ros.sensing.images.ImageError: when it cannot be decoded
     """
-    image = PackedImage.of(message)
-    return (bit_depth.noted(image) if bit_depth else image).decode()
+    return PackedImage.of(message).decode()
 
 
 def to_image(header: Header, image: np.ndarray) -> Image:

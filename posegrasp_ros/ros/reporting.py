@@ -13,7 +13,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.duration import Duration
 
 from posegrasp_ros.metrics.report_message import PUBLISHER, REPORTS_SENT, STAGE
-from posegrasp_ros.metrics.stage_report import StageReport
+from posegrasp_ros.metrics.stage_report import StageOutcome, StageReport
 from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode
 from posegrasp_ros.ros.messages import to_report
 from posegrasp_ros.ros.qos import COUNTED
@@ -47,6 +47,17 @@ class Answer:
     numbers: dict[str, float] = field(default_factory=dict)
     words: dict[str, str] = field(default_factory=dict)
     started_s: float = field(default_factory=time.perf_counter)
+
+    def take(self, outcome: StageOutcome) -> None:
+        """Report what the stage says.
+
+        :raises Refusal: when its input was unusable, so that the log tells why
+        """
+        self.reason = outcome.reason
+        self.numbers.update(outcome.numbers)
+        self.words.update(outcome.words)
+        if outcome.problem:
+            raise Refusal(outcome.reason, outcome.problem)
 
     def is_out(self) -> None:
         """Note ``latency_ms``: the answer is published, what follows is not what others wait for."""

@@ -1,9 +1,8 @@
-"""Surroundings: what the planner must keep off at the time of an image, from parameters and from topics."""
+"""Surroundings: what the planner must keep off at the time of an image, joined from topics."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 from geometry_msgs.msg import PoseArray
@@ -11,17 +10,18 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from posegrasp_ros.geometry.mesh import Mesh
-from posegrasp_ros.grasping.planning.depth_obstacles import POINT_RADIUS_M, DepthObstacles
-from posegrasp_ros.grasping.planning.planning_scene import Scene
+from posegrasp_ros.grasping.planning.planning_scene import BoxObstacle
+from posegrasp_ros.grasping.planning.planning_stage import DepthView
 from posegrasp_ros.ros import messages
 from posegrasp_ros.ros.intrinsics import Intrinsics
 from posegrasp_ros.ros.messages import MessageError, stamp_ns
 from posegrasp_ros.ros.parameters import ParameterError
-from posegrasp_ros.ros.planning_parameters import GraspPlannerParameters, fixed_scene
+from posegrasp_ros.ros.planning_parameters import GraspPlannerParameters
 from posegrasp_ros.ros.reporting import Refusal
 from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.sensing.depth_buffer import DepthImages
 from posegrasp_ros.sensing.images import ImageError
+from posegrasp_ros.sensing.joined_camera import UnusableCameraError
 from posegrasp_ros.sensing.packed_image import depth_of
 
 DEPTHS_KEPT = 10
@@ -35,21 +35,19 @@ class Surroundings:
     :param depth_topic: fully resolved, for messages to a person and to tell whether images are rectified
     :ivar sees_instances: whether the topic ``poses`` counts
     :ivar sees_depth: whether the topics ``depth`` and ``camera_info`` count
-    :raises ParameterError: when an obstacle cannot be, or depth is wanted without a mesh
+    :raises ParameterError: when depth is wanted without a mesh
     """
 
     def __init__(self, chosen: GraspPlannerParameters, mesh: Mesh | None, camera_info_topic: str,
                  depth_topic: str):
-        self._fixed, self._mesh = fixed_scene(chosen), mesh
+        self._mesh = mesh
         self.sees_instances, self.sees_depth = chosen.other_instances and mesh is not None, chosen.depth_obstacles
         self._instances: PoseArray | None = None
         self._depths = DepthImages(int(chosen.depth_slop_ms * 1e6), DEPTHS_KEPT)
         self._intrinsics = Intrinsics(camera_info_topic, depth_topic, chosen.rectified)
-        if self.sees_depth:
-            if mesh is None:
-                raise ParameterError('parameter depth_obstacles: expected a model, whose mesh tells which points '
-                                     'are the object itself, got grasps alone; set model')
-            self._depth_obstacles = DepthObstacles(mesh)
+        if self.sees_depth and mesh is None:
+            raise ParameterError('parameter depth_obstacles: expected a model, whose mesh tells which points are '
+                                 'the object itself, got grasps alone; set model')
 
     def add_poses(self, message: PoseArray) -> None:
         """Keep all instances of an image, the one to be grasped first."""
@@ -70,37 +68,30 @@ class Surroundings:
         """Whether the depth of an image's time is here, or not asked for, or no better one will come."""
         return not self.sees_depth or not self._depths.may_come(stamp)
 
-    def scene(self, stamp: int, received_ns: int, base_from: Callable[[Header], np.ndarray],
-              base_from_object: np.ndarray) -> Scene:
-        """Everything around the object of one image.
+    def others(self, stamp: int, base_from: Callable[[Header], np.ndarray]) -> list[BoxObstacle]:
+        """The other instances of one image, in the base frame.
 
-        :param received_ns: when its pose came
         :param base_from: gives (4, 4) base_from_frame of a header's frame, or raises Refusal
-        :raises Refusal: when depth is wanted and there is none, or one of the poses is none
+        :raises Refusal: when one of the poses is none
         """
-        scene = self._fixed
         message = self._instances_of(stamp) if self.sees_instances else None
-        if message is not None and len(message.poses) > 1:
-            scene = scene.with_others(self._mesh, self._others(message, base_from(message.header)))
-        if self.sees_depth:
-            points = self._points(stamp, received_ns, base_from, base_from_object)
-            scene = replace(scene, points=points, point_radius_m=POINT_RADIUS_M)
-        return scene
-
-    def _instances_of(self, stamp: int) -> PoseArray | None:
-        found = self._instances
-        return found if found is not None and stamp_ns(found.header.stamp) == stamp else None
-
-    @staticmethod
-    def _others(message: PoseArray, base_from_camera: np.ndarray) -> list[np.ndarray]:
-        """base_from_object (4, 4) of all but the first."""
+        if message is None or len(message.poses) < 2:
+            return []
+        base_from_camera = base_from(message.header)
         try:
-            return [base_from_camera @ messages.transform_from(pose) for pose in message.poses[1:]]
+            return [BoxObstacle.around(self._mesh, base_from_camera @ messages.transform_from(pose))
+                    for pose in message.poses[1:]]
         except MessageError as error:
             raise Refusal('bad_pose', f'poses: {error}') from error
 
-    def _points(self, stamp: int, received_ns: int, base_from: Callable[[Header], np.ndarray],
-                base_from_object: np.ndarray) -> np.ndarray:
+    def depth(self, stamp: int, received_ns: int, base_from: Callable[[Header], np.ndarray]) -> DepthView | None:
+        """The depth of one image; None where depth is not asked for.
+
+        :param received_ns: when its pose came
+        :raises Refusal: when it is wanted and there is none that can be used
+        """
+        if not self.sees_depth:
+            return None
         message = self._depths.nearest(stamp)
         if message is None:
             raise Refusal('no_depth', 'depth_obstacles is set and no depth of the time of the pose has come: see '
@@ -110,6 +101,12 @@ class Surroundings:
         except ImageError as error:
             raise Refusal('bad_depth', str(error)) from error
         height, width = depth_m.shape
-        camera = self._intrinsics.of(stamp, received_ns, width, height, message.header.frame_id)
-        return self._depth_obstacles.points(depth_m, camera, base_from(message.header), base_from_object,
-                                            self._fixed.support_height_m)
+        try:
+            camera = self._intrinsics.of(stamp, received_ns, message.header.frame_id).of_image(width, height)
+        except UnusableCameraError as error:
+            raise Refusal(error.reason, str(error)) from error
+        return DepthView(depth_m, camera, base_from(message.header))
+
+    def _instances_of(self, stamp: int) -> PoseArray | None:
+        found = self._instances
+        return found if found is not None and stamp_ns(found.header.stamp) == stamp else None

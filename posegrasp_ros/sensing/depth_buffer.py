@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from posegrasp_ros.sensing.images import ImageError
-from posegrasp_ros.sensing.packed_image import registered_depth
 
 SLOP_MS = 20.0
 
@@ -53,18 +50,6 @@ class DepthImages:
         if nearest_ns is None or abs(nearest_ns - stamp_ns) > self._slop_ns:
             return None
         return self._messages[nearest_ns]
-
-    def of(self, stamp_ns: int, width: int, height: int, frame_id: str = '') -> np.ndarray | None:
-        """The depth of a camera image, (height, width) float32 metres, NaN where unknown; None without one.
-
-        :param frame_id: that the image names
-        :raises posegrasp_ros.sensing.images.ImageError: when it cannot be decoded, or is of another size or frame
-        """
-        message = self.nearest(stamp_ns)
-        if message is None:
-            return None
-        check_frames(message.header.frame_id, frame_id)
-        return registered_depth(message, width, height)
 
     def forget_before(self, stamp_ns: int) -> None:
         """Drop what no coming image can need."""

@@ -90,10 +90,6 @@ class Scene:
         return (np.concatenate([centers, self.points]),
                 np.concatenate([radii, np.full(len(self.points), self.point_radius_m)]))
 
-    def with_others(self, mesh: Mesh, base_from_others: Sequence[np.ndarray]) -> Scene:
-        """The same with the object's other instances, (4, 4) each, as boxes to keep off."""
-        return replace(self, boxes=[*self.boxes, *(BoxObstacle.around(mesh, pose) for pose in base_from_others)])
-
     def moved(self, new_from_base: np.ndarray) -> Scene:
         """The same surroundings in another base frame (4, 4)."""
         rotation, shift = new_from_base[:3, :3], new_from_base[:3, 3]

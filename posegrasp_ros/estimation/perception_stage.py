@@ -1,0 +1,77 @@
+"""PerceptionStage: an image with what belongs to it in, poses and the stage's report out; no ROS."""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+from posegrasp_ros.datasets.frame import BagFrame, Undecoded
+from posegrasp_ros.estimation.pose_estimate import Estimation, Estimator
+from posegrasp_ros.metrics.stage_report import StageOutcome
+from posegrasp_ros.runtime.errors import one_line
+
+
+class Perceived(NamedTuple):
+    """The stage's answer to one image.
+
+    :param frame: decoded; one that cannot be used says why
+    """
+
+    frame: BagFrame
+    estimation: Estimation
+    outcome: StageOutcome
+
+
+class PerceptionStage:
+    """Finds one model's object in images.
+
+    The perception node, evaluation and benchmarks all call this class: decoding, reasons and figures are the same.
+
+    :param estimator: a network or a baseline, see :func:`posegrasp_ros.estimation.create.create_estimator`
+    :param model: identity of the model that the report names, see
+        :attr:`posegrasp_ros.estimation.model_card.ModelCard.identity`
+    """
+
+    def __init__(self, estimator: Estimator, model: str):
+        self.estimator, self.model = estimator, model
+
+    @property
+    def named(self) -> dict[str, str]:
+        """What the report tells of the stage itself, also where it failed."""
+        return {'model': self.model}
+
+    def perceive(self, undecoded: Undecoded, stamp_ns: int | None = None) -> Perceived:
+        """Decode the image and its depth, and estimate the object's poses.
+
+        :param stamp_ns: for estimators that remember; None: the frame's own
+        """
+        return self.perceive_decoded(undecoded.decode(), stamp_ns)
+
+    def perceive_decoded(self, frame: BagFrame, stamp_ns: int | None = None) -> Perceived:
+        """The same for a frame that was decoded for another stage already; its time of decoding counts.
+
+        Whatever the estimator raises goes on to the caller, who decides whether that ends the run.
+        """
+        start = time.perf_counter()
+        stamp_ns = frame.stamp_ns if stamp_ns is None else stamp_ns
+        estimation = Estimation(reason=frame.reason) if frame.reason else self.estimator.estimate(
+            frame.image, frame.camera, frame.camera_from_object, frame.depth_m, stamp_ns)
+        latency_ms = frame.decode_ms + (time.perf_counter() - start) * 1e3
+        return Perceived(frame, estimation, self._outcome(frame, estimation, latency_ms))
+
+    def failed(self, frame: BagFrame) -> Perceived:
+        """The answer to a frame on which the estimator raised an error."""
+        estimation = Estimation(reason='internal_error')
+        return Perceived(frame, estimation, self._outcome(frame, estimation, frame.decode_ms))
+
+    def _outcome(self, frame: BagFrame, estimation: Estimation, latency_ms: float) -> StageOutcome:
+        poses = estimation.poses
+        numbers = {**estimation.numbers, 'poses': float(len(poses)),
+                   'depth_used': float(frame.depth_m is not None)}
+        if poses:
+            numbers['score'] = float(poses[0].score)
+        words = self.named
+        if frame.problem:
+            words['problem'] = one_line(frame.problem)
+        reason = '' if poses else estimation.reason or 'no_detection'
+        return StageOutcome(reason, numbers, words, frame.problem, latency_ms)
