@@ -45,6 +45,7 @@ setup(
         'pillow>=10.2,<14',
         'pyyaml>=6.0.1,<7',
         'rosbags>=0.10.11,<0.12',
+        'ruamel.yaml>=0.17.21,<1',
         'scipy>=1.11,<2',
         'tqdm>=4.66,<5',
         'transforms3d>=0.4.2,<0.5',

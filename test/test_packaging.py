@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-import re
 import subprocess
 from pathlib import Path
 from xml.etree import ElementTree
@@ -12,6 +11,7 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import posegrasp_ros
 from posegrasp_ros.runtime.resources import resource_path
@@ -68,7 +68,7 @@ def test_what_pip_installs_rosdep_installs_too():
     manifest = ElementTree.parse(resource_path('package.xml')).getroot()
     stated = {entry.text for entry in manifest.iter('exec_depend')}
     requirements = [text for text in importlib.metadata.requires(PACKAGE) if 'extra ==' not in text]
-    wanted = [re.split('[^a-z0-9_-]', text.lower())[0] for text in requirements]
+    wanted = [Requirement(text).name.lower() for text in requirements]
     keys = {name: {ROSDEP_KEYS.get(name, f'python3-{name}'), f'python3-{name}-pip'} for name in wanted}
     assert len(wanted) > 10 and [name for name in wanted if not keys[name] & stated] == []
 
@@ -95,7 +95,7 @@ def test_the_lock_holds_every_dependency_within_its_bounds():
               and (each.marker is None or any(each.marker.evaluate({'extra': extra})
                                               for extra in ('', 'ros', 'sim', 'dev', 'docs')))]
     assert [str(each) for each in wanted
-            if not each.specifier.contains(versions.get(each.name.replace('_', '-'), '0'))] == [], 'make lock'
+            if not each.specifier.contains(versions.get(canonicalize_name(each.name), '0'))] == [], 'make lock'
 
 
 def test_the_version_is_the_same_wherever_it_stands():

@@ -7,12 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from ruamel.yaml.error import YAMLError
+
 from posegrasp_ros.metrics.baselines.baselines import (
     BaselineError,
     Entry,
     load_baselines,
 )
-from posegrasp_ros.metrics.baselines.baselines_text import BaselinesText
+from posegrasp_ros.metrics.baselines.baselines_document import BaselinesDocument
 from posegrasp_ros.metrics.catalogue import ON_TARGET, catalogue, unit_of
 from posegrasp_ros.metrics.stats.interval import Interval
 from posegrasp_ros.metrics.units import FACTORS
@@ -51,8 +53,8 @@ def add_entries(path: str | Path, entries: Mapping[str, Entry]) -> None:
 
     :raises BaselineError: when the baselines file cannot be used
     """
-    with _alone(Path(path)):
-        _replace(Path(path), _with_entries(_text_of(path), entries))
+    with _changing(Path(path)) as document:
+        _set_entries(document, entries)
 
 
 def replace_entries(path: str | Path, entries: Mapping[str, Entry], kind: str, name: str) -> None:
@@ -60,38 +62,38 @@ def replace_entries(path: str | Path, entries: Mapping[str, Entry], kind: str, n
 
     :raises BaselineError: when the baselines file cannot be used
     """
-    with _alone(Path(path)):
-        text = _text_of(path)
-        for metric in set(BaselinesText(text).metrics) - set(entries):
-            text = BaselinesText(text).without_entry(metric, kind, name)
-        _replace(Path(path), _with_entries(text, entries))
+    with _changing(Path(path)) as document:
+        for metric in set(document.metrics) - set(entries):
+            document.remove_entry(metric, kind, name)
+        _set_entries(document, entries)
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Within this no other process changes the baselines file."""
+def _changing(path: Path) -> Iterator[BaselinesDocument]:
+    """Gives a baselines file to be changed, and writes it; meanwhile no other process changes it.
+
+    One that does not exist begins as a copy of the one that comes with the package.
+    """
     with locked(path, WAIT_S) as held:
         if not held:
             raise BaselineError(f'{path}: another process has been changing it for {WAIT_S:g} s: try again')
-        yield
+        source = path if path.exists() else resource_path('config/baselines.yaml')
+        load_baselines(source)
+        try:
+            document = BaselinesDocument(source.read_text(encoding='utf-8'))
+        except YAMLError as error:
+            raise BaselineError(f'{source}: expected YAML whose comments can be kept: '
+                                f'{getattr(error, "problem", None) or error}') from error
+        yield document
+        # It is never half a baselines file, and always one that can be read.
+        write_whole(path, document.text(), load_baselines)
 
 
-def _with_entries(text: str, entries: Mapping[str, Entry]) -> str:
+def _set_entries(document: BaselinesDocument, entries: Mapping[str, Entry]) -> None:
     for metric, entry in entries.items():
-        baselines = BaselinesText(text)
-        if metric not in baselines.metrics:
-            baselines = BaselinesText(baselines.with_metric(_block(metric)))
-        text = baselines.with_entry(metric,
-                                    _stated(entry, FACTORS[unit_of(metric)][baselines.unit(metric)]))
-    return text
-
-
-def _text_of(path: str | Path) -> str:
-    """The baselines file's text; of one that does not exist, that of the baselines file that comes with the
-    package."""
-    source = Path(path) if Path(path).exists() else resource_path('config/baselines.yaml')
-    load_baselines(source)
-    return source.read_text(encoding='utf-8')
+        if metric not in document.metrics:  # of an older baselines file
+            document.add_metric(metric, catalogue()[metric].unit, catalogue()[metric].direction)
+        document.set_entry(metric, _stated(entry, FACTORS[unit_of(metric)][document.unit(metric)]))
 
 
 def _chosen(summary: dict, run: str, metrics: Iterable[str] | None) -> list[str]:
@@ -109,12 +111,6 @@ def _chosen(summary: dict, run: str, metrics: Iterable[str] | None) -> list[str]
     if not chosen:
         raise BaselineError(f'{run}: metrics: expected at least one that was measured, got none')
     return chosen
-
-
-def _block(metric: str) -> list[str]:
-    """Lines of a metric without entries, for an older baselines file that does not name it."""
-    known = catalogue()[metric]
-    return [f'{metric}:', f'  unit: "{known.unit}"', f'  direction: {known.direction}', '  entries: []']
 
 
 def _entry(summary: dict, metric: str, run: str, name: str) -> Entry:
@@ -148,8 +144,3 @@ def _source(summary: dict, run: str, count: int) -> str:
              'bags ' + ', '.join(bag['name'] for bag in provenance['bags']) if provenance.get('bags') else '',
              f'{host["system"]}, {host["cpus"]} cores' if host else '']
     return '; '.join(part for part in parts if part)
-
-
-def _replace(path: Path, text: str) -> None:
-    """It is never half a baselines file, and always one that can be read."""
-    write_whole(path, text, load_baselines)
