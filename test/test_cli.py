@@ -92,7 +92,7 @@ def test_photographs_without_the_object_are_evaluated_as_a_folder(recording, tmp
     assert main(['evaluate', str(tmp_path), '--no-object', '--hfov', '70', '--estimator', 'mean_pose',
                  '--compare-with',
                  '--out', str(tmp_path / 'run')]) == 0
-    assert 'Poses of what is not there: 100.0 %' in capsys.readouterr().out
+    assert 'False poses (object absent): 100.0 %' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize('arguments, words', [

@@ -34,7 +34,7 @@ def test_when_all_is_well_there_is_nothing_but_holding():
     assert {name for name, action in actions(advice).items() if action == 'hold'} == {
         'position_error_median', 'rotation_error_median', 'recall_1cm_5deg', 'add_recall_10pct',
         'grasp_success_rate'}
-    assert 'Every requirement that was measured is met.' in advice['text'] and 'Work on' not in advice['text']
+    assert 'All measured requirements are met.' in advice['text'] and 'Work on' not in advice['text']
 
 
 @pytest.mark.parametrize(('wrong', 'worked_on', 'left'), [
@@ -44,16 +44,16 @@ def test_the_error_that_costs_attempts_is_worked_on_and_the_other_held(wrong, wo
     advice = next_of([(wrong, '', 'missed')] * 40 + [(GOOD, '', '')] * 20)
     assert actions(advice)[worked_on] == 'work on' and actions(advice)[left] == 'hold'
     assert actions(advice)['grasp_success_rate'] == 'work on', 'it is the goal'
-    assert 'behind 40 of 40 failed attempts' in reasons(advice)[worked_on]
+    assert 'related to 40 of 40 failed attempts' in reasons(advice)[worked_on]
 
 
 def test_a_tail_is_told_from_a_pose_that_is_off_as_a_rule():
     advice = next_of([(off_by(0.002, 40), '')] * 20 + [(GOOD, '')] * 40)
     assert actions(advice) | {'recall_1cm_5deg': 'work on', 'rotation_error_median': 'hold'} == actions(advice)
-    assert 'The typical pose is good enough, the tail is not.' in advice['text']
-    assert 'the first guess fails rather than its refinement' in advice['text']
+    assert 'The median pose is accurate enough, the tail is not.' in advice['text']
+    assert 'the initial estimate fails, not the refinement' in advice['text']
     near = next_of([(off_by(0.002, 7), '')] * 20 + [(GOOD, '')] * 40)
-    assert 'near misses' in near['text']
+    assert 'better refinement could correct' in near['text']
 
 
 def test_the_paragraph_names_where_most_is_lost_and_what_mending_it_would_bring():
@@ -61,7 +61,7 @@ def test_the_paragraph_names_where_most_is_lost_and_what_mending_it_would_bring(
     frames += [(GOOD, '', '')] * 66
     text = next_of(frames)['text']
     assert 'Grasp success is 66.0 %' in text and 'the goal is missed' in text
-    assert 'Of 100 attempts 34 fail, 30 of them for no feasible grasp.' in text
+    assert '34 of 100 attempts failed, 30 of them because of: no feasible grasp.' in text
     assert 'A perfect planning alone would raise 66.0 % to 96.0 %, which is enough.' in text
     worse = next_of(frames[:34] + [(GOOD, '', 'slipped')] * 40 + frames[34:60])['text']
     assert 'not enough by itself' in worse
@@ -78,9 +78,9 @@ def test_a_missed_metric_that_costs_little_is_left_for_later():
         slow.add_estimate(index * SECOND, off_by(0.03))
     advice = slow.summary()['next']
     assert actions(advice)['image_to_pose_p50'] == 'ignore'
-    assert 'only behind 0 of 80 failed frames' in reasons(advice)['image_to_pose_p50']
+    assert 'only related to 0 of 80 failed frames' in reasons(advice)['image_to_pose_p50']
     assert actions(advice)['add_recall_10pct'] == 'ignore'
-    assert 'tells of the same poses as recall_1cm_5deg' in reasons(advice)['add_recall_10pct']
+    assert 'measures the same poses as recall_1cm_5deg' in reasons(advice)['add_recall_10pct']
 
 
 def test_where_nothing_fails_the_widest_gap_comes_first():
@@ -97,9 +97,9 @@ def test_where_nothing_fails_the_widest_gap_comes_first():
 def test_what_was_not_measured_says_what_it_would_take():
     why = reasons(next_of([(GOOD, '')] * 10))
     assert why['grasp_success_rate'] == 'not measured: no pick was reported'
-    assert why['image_to_pose_p50'] == 'not measured: no report tells its time'
+    assert why['image_to_pose_p50'] == 'not measured: no report states its latency'
     text = RunMetrics(TARGET, load_baselines()).summary()['next']['text']
-    assert text.startswith('Nothing tells yet how good the poses are')
+    assert text.startswith('The accuracy of the poses is not known')
 
 
 def test_an_undecided_goal_says_how_many_more_attempts_would_decide():

@@ -1,6 +1,6 @@
-"""The catalogue of metrics. One record is all that a metric needs: summary, verdicts, report, gate follow from it.
+"""Catalogue of metrics. One record defines a metric; summary, verdicts, report and gate are derived from it.
 
-Another package adds metrics by an entry point, whose value is a :class:`Metric`::
+Other packages add metrics through an entry point that refers to a :class:`Metric`::
 
     [project.entry-points."posegrasp.metrics"]
     my_metric = "my_package.my_module:MY_METRIC"
@@ -37,13 +37,13 @@ class MetricError(InvalidInputError):
 
 @dataclass(frozen=True)
 class Curve:
-    """The distribution of an error, drawn as the share of frames within it.
+    """Cumulative distribution of an error: share of frames with an error up to x.
 
-    :param key: of the summary's ``distributions``
-    :param errors: (N,) of a table's frames, infinite where there is no answer, NaN where it cannot be known
-    :param step: between ticks, in ``unit``
-    :param steps: after so many the curve ends: what lies beyond is simply wrong
-    :param need: what the grasp needs; None where nobody says
+    :param key: key in the summary's ``distributions``
+    :param errors: (N,) errors of a table's frames, infinite without an answer, NaN where the error is unknown
+    :param step: tick spacing, in ``unit``
+    :param steps: number of steps on the axis; larger errors are off the plot
+    :param need: accuracy that the grasp needs; None where none is specified
     """
 
     key: str
@@ -57,19 +57,19 @@ class Curve:
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric.
+    """Definition of one metric.
 
     :param unit: ``m``, ``rad``, ``px``, ``ms`` or ``1``
     :param direction: one of :data:`DIRECTIONS`
-    :param label: its name for a person
-    :param observe: what it is made of, from the frames of a run
-    :param heading: of its column where estimators are compared in the terminal; empty for none
-    :param curve: a distribution to draw in the report; None for none
+    :param label: display name
+    :param observe: returns the metric's observations from the frames of a run
+    :param heading: column heading in the terminal comparison of estimators; empty for no column
+    :param curve: distribution to plot in the report; None for none
     :param is_paired: whether estimators are compared by it frame by frame
-    :param is_optional: whether the gate asks for it only where it was measured: not every recording can tell
-    :param no_data: why it is not measured, in words
-    :param same_poses_as: the metric that tells of the same poses, which is to be worked on first; empty for none
-    :param is_for_planning: whether it tells on the planner's weighing of grasps alone
+    :param is_optional: whether the gate skips it when it was not measured; not every recording contains the data
+    :param no_data: reason shown when it could not be measured
+    :param same_poses_as: metric that measures the same poses and has priority; empty for none
+    :param is_for_planning: whether it matters only for how the planner ranks grasps
     """
 
     name: str
@@ -92,13 +92,13 @@ def is_within_add(table: FrameTable) -> np.ndarray:
 
 
 def _ar_mspd(table: FrameTable) -> Observations:
-    """Average recall by distance in the image, where the camera is known."""
+    """Average recall of MSPD, over frames with a known camera."""
     shares = mspd_shares(table.mspd_px, table.image_width_px)
     return mean(shares, table.counts_for_recall & np.isfinite(table.image_width_px), table.blocks)
 
 
 def _image_to_grasp(table: FrameTable) -> Observations:
-    """Time of perception and planning; what messages take between nodes is not in it."""
+    """Sum of perception and planning time, without message transport."""
     times = table.latency_ms['perception'] + table.latency_ms['planning']
     return median(table, times, table.answered('planning'))
 
@@ -120,16 +120,16 @@ OURS = (
     Metric('add_recall_10pct', '1', HIGHER, 'ADD below 10 % of diameter',
            lambda table: rate(is_within_add(table), table.counts_for_recall, table.blocks),
            heading='ADD < 10 %', is_paired=True, same_poses_as='recall_1cm_5deg'),
-    # AR: average recall of the BOP benchmark; the curves of MSSD and MSPD end at its last thresholds
+    # AR: average recall of the BOP benchmark; the MSSD and MSPD curves end at its largest thresholds.
     Metric('ar_mssd', '1', HIGHER, 'AR of MSSD',
            lambda table: mean(mssd_shares(table.mssd_m, table.diameter_m or 0.0), table.counts_for_recall,
                               table.blocks),
            heading='AR MSSD', same_poses_as='recall_1cm_5deg',
-           curve=Curve('mssd', 'MSSD, of the diameter', '1',
+           curve=Curve('mssd', 'MSSD / diameter', '1',
                        lambda table: table.mssd_m / (table.diameter_m or 1.0), 0.1, 5)),
     Metric('ar_mspd', '1', HIGHER, 'AR of MSPD', _ar_mspd,
            heading='AR MSPD', same_poses_as='recall_1cm_5deg', no_data='no ground truth with a known camera',
-           curve=Curve('mspd', f'MSPD, in an image {MSPD_WIDTH_PX:g} wide', 'px',
+           curve=Curve('mspd', f'MSPD, scaled to image width {MSPD_WIDTH_PX:g} px', 'px',
                        lambda table: table.mspd_px * MSPD_WIDTH_PX / table.image_width_px, 10.0, 5)),
     Metric('mssd_median', 'm', LOWER, 'MSSD, median',
            lambda table: median(table, table.mssd_m, table.has_found),
@@ -143,54 +143,54 @@ OURS = (
     Metric('score_ece', '1', LOWER, 'Score, expected calibration error',
            lambda table: calibration(table.score, table.is_right, table.is_scored, table.blocks),
            heading='ECE', is_optional=True, no_data='no score with a ground truth', is_for_planning=True),
-    Metric('false_poses', '1', LOWER, 'Poses of what is not there',
+    Metric('false_poses', '1', LOWER, 'False poses (object absent)',
            lambda table: rate(table.answered('perception'), table.is_without_object, table.blocks),
            heading='false poses', is_paired=True, is_optional=True,
-           no_data='no image is known to be without the object'),
-    Metric('instance_recall', '1', HIGHER, 'Objects found, of several',
+           no_data='no image is labelled as without the object'),
+    Metric('instance_recall', '1', HIGHER, 'Instance recall, several objects',
            lambda table: share(table.instances[:, 2], table.instances[:, 0], table.blocks),
            heading='found', is_optional=True, no_data='no image shows several objects'),
-    Metric('instance_precision', '1', HIGHER, 'Poses that are right, of several',
+    Metric('instance_precision', '1', HIGHER, 'Instance precision, several objects',
            lambda table: share(table.instances[:, 2], table.instances[:, 1], table.blocks),
-           heading='are right', is_optional=True, no_data='no image shows several objects'),
+           heading='correct', is_optional=True, no_data='no image shows several objects'),
     Metric('grasp_success_rate', '1', HIGHER, 'Grasp success',
            lambda table: rate(table.answered('execution'), table.inputs('execution'), np.arange(len(table))),
            is_optional=True, no_data='no pick was reported'),
     Metric('image_to_pose_p50', 'ms', LOWER, 'Image to pose, median',
            lambda table: median(table, table.latency_ms['perception'], table.answered('perception')),
-           heading='to pose', no_data='no report tells its time'),
+           heading='to pose', no_data='no report states its latency'),
     Metric('image_to_grasp_p50', 'ms', LOWER, 'Image to grasp, median', _image_to_grasp,
-           heading='to grasp', no_data='no report tells its time'),
+           heading='to grasp', no_data='no report states its latency'),
 )
 _registered: dict[str, Metric] = {each.name: each for each in OURS}
 
 
 def catalogue() -> Mapping[str, Metric]:
-    """All metrics by name, ours first.
+    """All metrics by name, built-in ones first.
 
-    :raises MetricError: when one of another package cannot be used
+    :raises MetricError: when a metric of another package cannot be used
     """
     _load_others()
     return MappingProxyType(_registered)
 
 
 def curves() -> list[Curve]:
-    """What is drawn of the errors."""
+    """The error distributions to plot."""
     return [metric.curve for metric in catalogue().values() if metric.curve]
 
 
 def unit_of(name: str) -> str:
-    """The unit in which the package states a metric."""
+    """Unit of a metric's values."""
     return catalogue()[name].unit
 
 
 def register_metric(metric: Metric) -> None:
-    """Add a metric to this process.
+    """Register a metric in this process.
 
-    :raises MetricError: when the record is wrong, or another has its name
+    :raises MetricError: when the record is invalid or the name is taken
     """
     if metric.name in _registered:
-        raise MetricError(f'metric {metric.name}: expected a name of its own, another metric has it')
+        raise MetricError(f'metric {metric.name}: expected a unique name, this one is already registered')
     if metric.unit not in SHOWN_UNITS:
         raise MetricError(f'metric {metric.name}: unit: expected one of {", ".join(SHOWN_UNITS)}, got '
                           f'{metric.unit!r}')
@@ -201,7 +201,7 @@ def register_metric(metric: Metric) -> None:
 
 
 def unregister_metric(name: str) -> None:
-    """Take a metric that was added away again."""
+    """Remove a registered metric."""
     del _registered[name]
 
 
@@ -210,7 +210,7 @@ def _load_others() -> None:
     for entry in entry_points(group=GROUP):
         try:
             found = entry.load()
-        except Exception as error:  # whatever the other package raises at its import
+        except Exception as error:  # the other package may raise anything on import
             raise MetricError(f'metric {entry.name}: entry point {entry.value}: cannot be imported: '
                               f'{error}') from error
         if not isinstance(found, Metric):

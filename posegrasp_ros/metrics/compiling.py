@@ -1,4 +1,4 @@
-"""What the metrics compile at its first use on a machine is compiled before the first report comes."""
+"""Warm-up of the metrics: JIT compilation before the first report arrives."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from posegrasp_ros.metrics.stats.sequential import ConfidenceSequence
 
 
 def compile_metrics(target: ErrorTarget) -> None:
-    """Measure a pose, a rate and a quantile of made-up values (some seconds)."""
+    """Compute a pose error, a rate and a quantile of dummy values (takes seconds without a cache)."""
     target.compile()
     rate = ConfidenceSequence()
     rate.add(1, 2)

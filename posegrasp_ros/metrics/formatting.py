@@ -1,4 +1,4 @@
-"""Numbers as a person reads them: millimetres, degrees and percent, with the interval beside."""
+"""Formatting of values for display: millimetres, degrees and percent, with intervals."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 from posegrasp_ros.metrics.catalogue import catalogue
 from posegrasp_ros.metrics.units import SHOWN_UNITS
 
-# What an attempt can fall to.
+# Display text of failure reasons: first of attempts, then of grasps.
 REASONS = {
     'no_image': 'no image',
     'not_detected': 'object not detected',
@@ -15,11 +15,10 @@ REASONS = {
     'stale_pose': 'pose too old',
     'no_feasible_grasp': 'no feasible grasp',
     'execution': 'object not held',
-    # What a grasp can fall to.
     'too_wide': 'wider than the opening',
     'below_support': 'fingers would touch the table',
-    'approach_blocked': 'something is in the way',
-    'collides': 'gripper would touch something',
+    'approach_blocked': 'approach path blocked',
+    'collides': 'gripper would collide',
     'unreachable': 'out of reach',
     'pose_too_uncertain': 'pose too uncertain',
 }
@@ -27,28 +26,28 @@ NOTHING = '–'
 
 
 def label(metric: str) -> str:
-    """A metric's name for a person."""
+    """Display name of a metric."""
     known = catalogue().get(metric)
     return known.label if known else metric
 
 
 def reason(word: str) -> str:
-    """Why a frame or an attempt failed, for a person; a sentence stays as it is."""
+    """Display text of a failure reason; text with spaces is returned unchanged."""
     return REASONS.get(word, word if ' ' in word else word.replace('_', ' '))
 
 
 def shown_unit(unit: str) -> str:
-    """The unit in which a value of ``unit`` is read."""
+    """Display unit for values of ``unit``."""
     return SHOWN_UNITS[unit][1]
 
 
 def shown_value(value: float, unit: str) -> float:
-    """A value of the summary in the unit in which it is read."""
+    """Convert a value of the summary to its display unit."""
     return value * SHOWN_UNITS[unit][0]
 
 
 def number(value: float | None, unit: str) -> str:
-    """Three figures without the unit, such as ``3.12``; whole numbers from 100 on."""
+    """Three significant figures without the unit, such as ``3.12``; integers from 100 on."""
     if value is None:
         return NOTHING
     shown = shown_value(value, unit)
@@ -65,7 +64,7 @@ def quantity(value: float | None, unit: str) -> str:
 
 
 def difference(value: float | None, unit: str) -> str:
-    """How much more or less, with its sign; shares differ by points, not by percent: ``+4.20 points``."""
+    """A signed difference; differences of shares are percentage points: ``+4.20 points``."""
     if value is None:
         return NOTHING
     shown = number(abs(value), unit)
@@ -75,7 +74,7 @@ def difference(value: float | None, unit: str) -> str:
 
 
 def target(value: float, tolerance: float, unit: str) -> str:
-    """A reference with its unit, and how far from it one may be: ``90.0 ± 5.0 %``."""
+    """A reference with its tolerance and unit: ``90.0 ± 5.0 %``."""
     return f'{number(value, unit)} ± {quantity(tolerance, unit)}' if tolerance else quantity(value, unit)
 
 
@@ -94,7 +93,7 @@ def probability(value: float | None) -> str:
 
 
 def remaining(count: int | None, metric: str, block_s: float) -> str:
-    """How much more would decide an open question; empty where nobody can say.
+    """How much more data would decide an inconclusive verdict; empty where unknown.
 
     :param count: attempts for grasp success, else blocks of ``block_s`` seconds
     """

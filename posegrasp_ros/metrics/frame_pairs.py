@@ -1,4 +1,4 @@
-"""Estimators on the same frames, compared frame by frame."""
+"""Paired comparison of estimators on the same frames."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from posegrasp_ros.metrics.stats.paired import mcnemar_exact, paired_difference
 
 
 def paired_comparisons(tables: dict[str, FrameTable], chosen: str) -> list[dict]:
-    """One estimator against each of the others, by every metric that both have of some frames.
+    """Compare one estimator with each of the others, by every paired metric that both have values for.
 
-    Medians are over the frames that both answered, rates over all frames that are counted.
+    Medians are over the frames that both answered, rates over all counted frames.
 
-    :param tables: of the same frames, by estimator
+    :param tables: frame tables of the same frames, by estimator
     :return: {estimator, other, metric, unit, n, difference, interval, p_value, verdict} each: the difference is
-        what ``estimator`` has more than ``other``; the p-value is null but for rates
+        ``estimator`` minus ``other``; the p-value is null except for rates
     :raises ValueError: when the tables are not of the same frames
     """
     blocks, mine = tables[chosen].blocks, _columns(tables[chosen])
@@ -51,7 +51,7 @@ def _compare(metric: Metric, mine: Observations, theirs: Observations, counted: 
 
 
 def _of_frames(observed: Observations) -> np.ndarray:
-    """(N,) the values by frame; NaN where a frame was not counted."""
+    """(N,) values by frame; NaN where a frame was not counted."""
     values = np.full(len(observed.counted), np.nan)
     values[observed.counted] = observed.values
     return values

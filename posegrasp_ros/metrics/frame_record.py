@@ -1,4 +1,4 @@
-"""FrameRecord: all that a run knows of one image, and the table of many of them."""
+"""FrameRecord: the data of a run about one image, and its conversion to a FrameTable."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from posegrasp_ros.metrics.stage_report import STAGES
 
 @dataclass(slots=True)
 class FrameRecord:
-    """All that is known of one image; poses are dropped as soon as their errors are known."""
+    """Data about one image; poses are dropped as soon as their errors are computed."""
 
     has_image: bool = False
     matrix: np.ndarray | None = None
@@ -44,12 +44,12 @@ class FrameRecord:
 
 def table_of(records: Mapping[int, FrameRecord], block_ns: int, knows_images: bool, target: ErrorTarget | None,
              repeats: int) -> FrameTable:
-    """The records by stamp as columns.
+    """Convert records by stamp to columns.
 
-    :param block_ns: frames within such a stretch of time are one observation
-    :param knows_images: whether images are reported to the run, so that a truth without one counts for nothing
+    :param block_ns: length of a time block; the frames of a block count as one observation
+    :param knows_images: whether images are reported to the run; if so, a truth without an image is ignored
     :param target: the object; None when only reports are measured
-    :param repeats: messages that came for an image that had theirs
+    :param repeats: number of duplicate messages
     """
     frames = list(records.values())
     errors = [frame.errors or NOT_FOUND for frame in frames]

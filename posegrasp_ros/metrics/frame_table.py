@@ -1,4 +1,4 @@
-"""FrameTable: all that is known of a run's images, as columns."""
+"""FrameTable: the data of a run about its images, as columns."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED, Tolerance
 
 @dataclass(frozen=True)
 class FrameTable:
-    """A run's N frames as columns; unknown times are NaN, errors of unanswered frames infinite.
+    """The N frames of a run as columns; unknown times are NaN, errors of unanswered frames infinite.
 
-    :param blocks: (N,) stretch of ``block_s`` seconds that each frame lies in, what the bootstrap draws
-    :param is_without_object: (N,) whether nothing is to be found in the frame
-    :param mssd_m: (N,) maximum symmetry-aware surface distance, as BOP defines it; mspd_px that of projections
-    :param image_width_px: (N,) of the camera; NaN where it is not known
-    :param fits_grasp: (N,) 1 where the pose's error is within the tolerance of the grasp that was planned, 0
-        where it is not, NaN where no grasp was planned or its tolerance is not known
-    :param instances: (N, 3) objects in the frame, poses of them, pairs of the two that agree; zeros where a frame
-        was not said to have several
-    :param score: (N,) perception's own; NaN where it states none
-    :param confidence_level: (N,) level of the estimate's smallest confidence region that holds the truth; NaN
+    :param blocks: (N,) index of the ``block_s`` second block that each frame lies in; the bootstrap resamples
+        blocks
+    :param is_without_object: (N,) whether the frame is known not to contain the object
+    :param mssd_m: (N,) maximum symmetry-aware surface distance (BOP); mspd_px: the same for projections
+    :param image_width_px: (N,) image width of the camera; NaN where it is not known
+    :param fits_grasp: (N,) 1 where the pose error is within the tolerance of the planned grasp, 0 where it is not,
+        NaN where no grasp was planned or its tolerance is not known
+    :param instances: (N, 3) number of objects in the frame, of estimated poses, and of correct poses; zeros for
+        frames without multi-instance data
+    :param score: (N,) score reported by perception; NaN where it reports none
+    :param confidence_level: (N,) level of the estimate's smallest confidence region that contains the truth; NaN
         where there is no estimate, covariance or truth
-    :param lost: by stage (N,) whether its report of the frame was sent and did not come
-    :param has_lost_pose: (N,) whether the object is in the frame and a pose of it was sent, as far as anybody can
-        tell, and did not come
+    :param lost: by stage (N,) whether its report of the frame was sent but not received
+    :param has_lost_pose: (N,) whether the object is in the frame and a pose of it was apparently sent but not
+        received
     :param reports: per frame {stage: (ok, reason)}
-    :param diameter_m: the object's; None when no pose errors are measured
+    :param diameter_m: object diameter; None when no pose errors are measured
     """
 
     blocks: np.ndarray
@@ -61,22 +62,22 @@ class FrameTable:
         return len(self.reports)
 
     def reported(self, stage: str) -> np.ndarray:
-        """(N,) whether the stage said anything of a frame."""
+        """(N,) whether the stage reported on a frame."""
         return np.array([stage in reports for reports in self.reports], dtype=bool)
 
     def answered(self, stage: str) -> np.ndarray:
-        """(N,) whether the stage had an answer to a frame."""
+        """(N,) whether the stage had an answer for a frame."""
         return np.array([reports.get(stage, (False, ''))[0] for reports in self.reports], dtype=bool)
 
     def gave_reason(self, stage: str, reasons: Collection[str]) -> np.ndarray:
-        """(N,) whether the stage refused a frame for one of some reasons."""
+        """(N,) whether the stage refused a frame for one of these reasons."""
         return np.array([reports.get(stage, (True, ''))[1] in reasons for reports in self.reports], dtype=bool)
 
     def inputs(self, stage: str) -> np.ndarray:
-        """(N,) whether the stage had a frame to answer, silence included; what it said and was lost is not known.
+        """(N,) whether a frame is an input of the stage. Silence counts as an input, a lost report does not.
 
-        Perception has every image. Planning, if it runs at all, has every frame in which perception found
-        something. Not every plan is carried out, so execution has only what it reports.
+        Inputs of perception are all images. Inputs of planning, if it runs, are all frames in which perception
+        found something. Not every plan is executed, so inputs of execution are only the frames that it reports.
         """
         reported = self.reported(stage)
         if stage == 'perception':
@@ -86,7 +87,7 @@ class FrameTable:
         return reported
 
     def known_latency_ms(self, stage: str) -> np.ndarray:
-        """(M,) times that the stage's reports tell."""
+        """(M,) latencies stated in the stage's reports."""
         return self.latency_ms[stage][np.isfinite(self.latency_ms[stage])]
 
     @cached_property
@@ -104,26 +105,26 @@ class FrameTable:
 
     @cached_property
     def is_tolerated(self) -> np.ndarray:
-        """(N,) whether the pose is good enough for the grasp planned with it, else for the stated need."""
+        """(N,) whether the pose is good enough for its planned grasp; without one, within 1 cm and 5 degrees."""
         return np.where(np.isnan(self.fits_grasp), self.is_accurate, self.fits_grasp == 1)
 
     @cached_property
     def is_right(self) -> np.ndarray:
-        """(N,) whether the pose is within the model card's tolerance, which its score is a probability of."""
+        """(N,) whether the pose is within the model card's tolerance; the score is the probability of this."""
         return ((self.position_error_m < self.tolerance.position_m)
                 & (self.rotation_error_rad < self.tolerance.rotation_rad))
 
     @cached_property
     def has_found(self) -> np.ndarray:
-        """(N,) whether there is a pose of the object that is in the frame."""
+        """(N,) whether the object is in the frame and a pose was estimated."""
         return self.counts_for_recall & np.isfinite(self.position_error_m)
 
     @cached_property
     def is_scored(self) -> np.ndarray:
-        """(N,) whether the score of the pose can be held against its truth."""
+        """(N,) whether the score of the pose can be compared with the truth."""
         return self.has_found & np.isfinite(self.score)
 
     @cached_property
     def states_covariance(self) -> np.ndarray:
-        """(N,) whether the covariance of the pose can be held against its truth."""
+        """(N,) whether the covariance of the pose can be compared with the truth."""
         return self.has_found & np.isfinite(self.confidence_level)

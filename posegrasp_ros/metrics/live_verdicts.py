@@ -1,4 +1,4 @@
-"""Verdicts of a run that goes on: an anytime-valid test, so looking every second makes nothing significant."""
+"""Verdicts of a running session, by an anytime-valid test: repeated looks do not inflate the error rate."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from posegrasp_ros.metrics.frame_table import FrameTable
 from posegrasp_ros.metrics.observations import CALIBRATION, MEDIAN, Observations
 from posegrasp_ros.metrics.stats.sequential import ConfidenceSequence, SequentialMedian, SequentialVerdict
 
-# Values that are not farther apart than this share of them are counted as one.
+# Relative accuracy of the quantile sketch.
 SKETCH_ACCURACY = 0.005
 
 
 class QuantileSketch:
-    """Quantiles of any number of values in little room, off by half a percent of the value at most.
+    """Quantiles of any number of values in bounded memory, with a relative error of at most 0.5 %.
 
-    Values are counted in bins whose borders grow by a constant factor (Masson et al., "DDSketch", VLDB 2019).
+    Values are counted in bins whose edges grow by a constant factor (Masson et al., "DDSketch", VLDB 2019).
     """
 
     def __init__(self):
@@ -46,12 +46,12 @@ class QuantileSketch:
 
 
 class LiveVerdicts:
-    """The metrics of a run block by block, and their verdicts against every entry of a baselines file.
+    """Metrics of a run, updated block by block, and their verdicts against every entry of a baselines file.
 
-    A metric that fails goes without its verdicts, or without that block; the others stay.
+    If a metric raises, its verdicts or that block are missing; other metrics are not affected.
 
     :param baselines: None for no verdicts
-    :ivar failures: what went wrong last, by metric, and how often
+    :ivar failures: by metric the number of failures and the last error
     """
 
     def __init__(self, baselines: Baselines | None = None):
@@ -60,15 +60,15 @@ class LiveVerdicts:
         self.failures: dict[str, tuple[int, str]] = {}
 
     def add_block(self, table: FrameTable) -> None:
-        """The frames of one stretch of time that is over."""
+        """Add the frames of a finished time block."""
         for name, metric in self._metrics.items():
             with self._noting(name):
                 observed = catalogue()[name].observe(table)
-                if len(observed) and observed.kind != CALIBRATION:  # which has no anytime-valid test
+                if len(observed) and observed.kind != CALIBRATION:  # ECE has no anytime-valid test
                     metric.add(observed)
 
     def items(self) -> list[dict]:
-        """As in a summary; of medians the value is off by half a percent at most, and there is no interval."""
+        """Verdict items as in a summary; medians have no interval and a relative error of at most 0.5 %."""
         items = []
         for name, metric in self._metrics.items():
             with self._noting(name):
@@ -77,7 +77,7 @@ class LiveVerdicts:
 
     @contextmanager
     def _noting(self, name: str) -> Iterator[None]:
-        """Whatever a metric raises is noted: it must not take the others with it."""
+        """Record any exception of a metric, so that it does not affect the others."""
         try:
             yield
         except Exception as error:
@@ -86,7 +86,7 @@ class LiveVerdicts:
 
 
 class _Metric:
-    """One metric so far: its value, and its verdict against every entry."""
+    """Running state of one metric: its value and its verdict against every entry."""
 
     def __init__(self, name: str, direction: str, entries: tuple[Entry, ...]):
         self._name, self._direction, self._entries = name, direction, entries
@@ -96,7 +96,7 @@ class _Metric:
         self._is_median = False
 
     def add(self, observed: Observations) -> None:
-        """Take the observations of one block; attempts are blocks of their own."""
+        """Add the observations of one block; each attempt is a separate block."""
         self._is_median = observed.kind == MEDIAN
         if not self._judges:
             self._judges = [_Judge(entry, self._direction, None if self._is_median else self._mean)
@@ -123,9 +123,9 @@ class _Metric:
 
 
 class _Judge:
-    """One metric against one entry. An entry with an interval is a figure that may be anywhere in it.
+    """Verdict of one metric against one entry. The true value of an entry may be anywhere in its interval.
 
-    :param mean: what is known of the metric; None where it is a median
+    :param mean: confidence sequence of the metric; None for a median
     """
 
     def __init__(self, entry: Entry, direction: str, mean: ConfidenceSequence | None):
@@ -139,13 +139,13 @@ class _Judge:
                                        for bound in (low, high))
 
     def add(self, values: np.ndarray) -> None:
-        """The values of one block, of a median."""
+        """Add the values of one block; for medians."""
         self._best.add(values)
         self._worst.add(values)
 
     @property
     def verdict(self) -> str:
-        """Better than the best that the entry may be, worse than the worst; else not decided."""
+        """``better`` than the entry's good end, ``worse`` than its bad end, else ``inconclusive``."""
         if self._best.verdict == 'better':
             return 'better'
         return 'worse' if self._worst.verdict == 'worse' else 'inconclusive'

@@ -1,4 +1,4 @@
-"""Losses: which reports were sent and never came, by the numbers that their publishers gave them."""
+"""Detection of lost reports from the publishers' sequence numbers."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 from posegrasp_ros.metrics.stage_report import StageReport
 
-# Publishers that are remembered; of more, the one that was heard longest ago is taken for new.
+# Number of publishers tracked; beyond it the least recently heard one is dropped and would count as new.
 MOST_PUBLISHERS = 100
 
 
 @dataclass(frozen=True)
 class Loss:
-    """Reports of one publisher that did not come.
+    """Lost reports of one publisher.
 
-    :param after_ns: stamp of its last report before them
-    :param before_ns: stamp of its first report after them; None while there is none
+    :param after_ns: stamp of its last report before the gap
+    :param before_ns: stamp of its first report after the gap; None while there is none
     """
 
     stage: str
@@ -27,7 +27,7 @@ class Loss:
 
 @dataclass
 class _Publisher:
-    """:ivar owed: reports that it says it sent and that have not come, and since when it is known"""
+    """:ivar owed: number of reports it claims to have sent, and when that was received; None if none is missing"""
 
     expected: int
     last_ns: int
@@ -35,10 +35,10 @@ class _Publisher:
 
 
 class Losses:
-    """Follows the numbers of the reports of each publisher.
+    """Tracks the sequence numbers of each publisher's reports.
 
-    What a publisher sent before its first report that came is counted as unheard: nobody can tell whether anybody
-    listened then. So for every publisher that counts, received + lost + unheard = sent.
+    Reports sent before the first one received are counted as unheard, because the subscriber may not have been
+    running then. For every publisher with sequence numbers, received + lost + unheard = sent.
 
     :ivar lost: reports by stage
     :ivar unheard: reports by stage
@@ -50,9 +50,9 @@ class Losses:
         self.unheard: Counter[str] = Counter()
 
     def report(self, report: StageReport) -> Loss | None:
-        """A report has come in.
+        """Process a received report.
 
-        :return: what its publisher sent before it that has not come
+        :return: the reports of its publisher that are missing before this one; None if none are
         """
         if report.sequence is None:
             return None
@@ -69,13 +69,13 @@ class Losses:
         return loss
 
     def sent(self, stage: str, name: str, count: int, now_s: float) -> None:
-        """A publisher says how many reports it has sent so far; the last of them may be under way."""
+        """Process a publisher's count of reports sent so far; the latest may still be in transit."""
         publisher = self._publishers.get((stage, name))
         if publisher and count > publisher.expected and publisher.owed is None:
             publisher.owed = count, now_s
 
     def overdue(self, now_s: float, patience_s: float) -> list[Loss]:
-        """What publishers say they sent and has not come for so long, once each."""
+        """Reports that publishers state to have sent and that are missing for ``patience_s``, once each."""
         losses = []
         for (stage, _), publisher in self._publishers.items():
             if publisher.owed is None or now_s - publisher.owed[1] <= patience_s:
@@ -93,7 +93,7 @@ class Losses:
         return Loss(stage, count, publisher.last_ns, before_ns)
 
     def _remember(self, key: tuple[str, str], publisher: _Publisher) -> None:
-        """As the one that was heard last."""
+        """Store as the most recently heard publisher."""
         self._publishers[key] = publisher
         if len(self._publishers) > MOST_PUBLISHERS:
             del self._publishers[next(iter(self._publishers))]

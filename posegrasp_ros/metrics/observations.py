@@ -1,4 +1,4 @@
-"""Observations: what one metric is made of, in blocks of time or attempts that count as independent."""
+"""Observations of a metric, grouped into time blocks or attempts that count as independent."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ INTERVALS = {MEDIAN: quantile_interval, RATE: rate_interval, MEAN: mean_interval
 
 @dataclass(frozen=True)
 class Observations:
-    """What one metric is made of.
+    """Observations of one metric.
 
-    :param values: (M,) finite; in [0, 1] where it is not their median that is asked for
-    :param clusters: (M,) block of time or attempt of each
-    :param kind: the metric is their :data:`MEDIAN`, their :data:`MEAN`, or the :data:`RATE` at which they are 1
-        and not 0
-    :param counted: (N,) which of the table's frames they are of, one each; None where they are not of frames
+    :param values: (M,) finite; in [0, 1] unless the metric is a median
+    :param clusters: (M,) time block or attempt of each value
+    :param kind: whether the metric is the :data:`MEDIAN` or :data:`MEAN` of the values, or the :data:`RATE` of
+        ones among values of 0 and 1
+    :param counted: (N,) mask of the table's frames with one value each; None where values do not belong to frames
     """
 
     values: np.ndarray
@@ -46,15 +46,15 @@ class Observations:
 
     @property
     def interval(self) -> Interval | None:
-        """95 %; None where there are too few clusters."""
+        """95 % interval; None where there are too few clusters."""
         return INTERVALS[self.kind](self.values, self.clusters)
 
 
 @dataclass(frozen=True)
 class ScoreObservations(Observations):
-    """Scores in :attr:`values`, whose expected calibration error is the metric.
+    """Scores in :attr:`values`; the metric is their expected calibration error.
 
-    :param right: (M,) whether the pose of each score is right
+    :param right: (M,) whether the pose of each score is correct
     """
 
     right: np.ndarray | None = None
@@ -69,27 +69,27 @@ class ScoreObservations(Observations):
 
 
 def median(table: FrameTable, values: np.ndarray, chosen: np.ndarray) -> Observations:
-    """Of the chosen frames (N,) whose value (N,) is known."""
+    """Observations of a median: values (N,) of the chosen frames (N,), where finite."""
     chosen = chosen & np.isfinite(values)
     return Observations(values[chosen], table.blocks[chosen], MEDIAN, chosen)
 
 
 def rate(holds: np.ndarray, counted: np.ndarray, clusters: np.ndarray) -> Observations:
-    """Of what holds in the counted frames or does not, (N,)."""
+    """Observations of a rate: whether a condition holds (N,) in the counted frames (N,)."""
     return Observations(holds[counted].astype(float), clusters[counted], RATE, counted)
 
 
 def mean(shares: np.ndarray, counted: np.ndarray, clusters: np.ndarray) -> Observations:
-    """Of a number (N,) in [0, 1] in the counted frames."""
+    """Observations of a mean: numbers (N,) in [0, 1] of the counted frames (N,)."""
     return Observations(shares[counted], clusters[counted], MEAN, counted)
 
 
 def share(parts: np.ndarray, wholes: np.ndarray, clusters: np.ndarray) -> Observations:
-    """Share of (N,) counts in others, of which each one is a trial."""
+    """Observations of a rate: (N,) successes in (N,) trials of each frame."""
     place = np.concatenate([np.arange(whole) for whole in wholes]) if wholes.size else np.zeros(0)
     return Observations((place < np.repeat(parts, wholes)).astype(float), np.repeat(clusters, wholes), RATE)
 
 
 def calibration(scores: np.ndarray, right: np.ndarray, chosen: np.ndarray, clusters: np.ndarray) -> Observations:
-    """Of the scores (N,) of the chosen frames, and whether their poses are right (N,)."""
+    """Observations of a calibration error: scores (N,) of the chosen frames; ``right`` (N,): pose is correct."""
     return ScoreObservations(scores[chosen], clusters[chosen], CALIBRATION, chosen, right[chosen])

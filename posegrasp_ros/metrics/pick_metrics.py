@@ -1,4 +1,4 @@
-"""Simulated picks, counted: success by what the planner was told of the pose, and whether it predicted it."""
+"""Metrics of simulated picks: success rate by pose condition, and calibration of the predicted success."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from posegrasp_ros.metrics.stats.intervals import bootstrap, percentile_interval
 
 SCHEMA = 'posegrasp.picks/2'
 LIFTED = 'lifted'
-# How a pose that may be off is planned with: told its covariance; assuming typical errors, for none is told; or
-# by the quality of the grasps alone, as planners do that know nothing of uncertainty.
+# How the planner treats pose uncertainty: with the given covariance; with assumed typical errors, as none is
+# given; or ignoring it and ranking by grasp quality alone.
 GIVEN, ASSUMED, QUALITY = 'covariance given', 'covariance not given', 'ranked by quality alone'
 RANKINGS = (GIVEN, ASSUMED, QUALITY)
 
 
 @dataclass(frozen=True)
 class Condition:
-    """What the planner is told of the object's pose, and what it makes of it.
+    """The pose that the planner gets, and how it ranks grasps.
 
-    :param pose: ``truth``, ``estimate`` (of the network) or ``noise`` (the truth, disturbed)
-    :param noise_m: standard deviation of that noise along each axis
-    :param noise_rad: and about each
-    :param ranking: one of :data:`RANKINGS`; nothing is off, and nothing told, of a true pose
+    :param pose: ``truth``, ``estimate`` (of the network) or ``noise`` (the truth with added noise)
+    :param noise_m: standard deviation of the noise along each axis
+    :param noise_rad: standard deviation of the noise about each axis
+    :param ranking: one of :data:`RANKINGS`; for the true pose no covariance is given
     """
 
     pose: str
@@ -40,7 +40,7 @@ class Condition:
 
     @property
     def name(self) -> str:
-        """Such as ``truth`` or ``noise 10 mm, covariance given``."""
+        """Name such as ``truth`` or ``noise 10 mm, covariance given``."""
         if self.pose != 'noise':
             return self.pose
         parts = [f'{1000 * self.noise_m:g} mm'] * bool(self.noise_m)
@@ -52,11 +52,11 @@ class Condition:
 class Attempt:
     """One pick.
 
-    :param scene: its number; attempts of the same number are at the same scene
-    :param object: name
+    :param scene: scene number; attempts with the same number use the same scene
+    :param object: object name
     :param condition: name of the :class:`Condition`
-    :param result: :data:`LIFTED`, or a short word for why not
-    :param success_probability: as the planner predicted it; None where it had no grasp to try
+    :param result: :data:`LIFTED`, or a short failure reason
+    :param success_probability: predicted by the planner; None where it found no grasp
     """
 
     scene: int
@@ -71,14 +71,14 @@ class Attempt:
 
 
 def conditions_of(pose: str, noise_m: Iterable[float] = (), noise_rad: Iterable[float] = ()) -> list[Condition]:
-    """What is tried at every scene: the true pose, the estimate if asked for, each noise in each ranking."""
+    """Conditions tried at every scene: true pose, estimate if requested, every noise level with every ranking."""
     levels = [(level, 0.0) for level in noise_m] + [(0.0, level) for level in noise_rad]
     return [Condition('truth'), *([Condition('estimate', ranking=GIVEN)] if pose == 'estimate' else []),
             *(Condition('noise', *level, ranking) for level in levels for ranking in RANKINGS)]
 
 
 def summarise(attempts: Sequence[Attempt], conditions: Sequence[Condition]) -> dict:
-    """All figures of a run; an unfinished one does no harm, for what is compared is paired first.
+    """All figures of a run. Comparisons are paired by scene, so an unfinished run is not biased.
 
     :return: {conditions: [...], share_of_truth, curves: {position, rotation}, calibration}, plain values
     """
@@ -97,7 +97,7 @@ def _under(attempts: Sequence[Attempt], condition: Condition) -> list[Attempt]:
 
 
 def _counted(attempts: list[Attempt]) -> dict:
-    """Rate with interval, altogether and by object, and why the others failed."""
+    """Success rate with interval, in total and by object, and failure counts by reason."""
     names = {attempt.object for attempt in attempts}
     failures = Counter(attempt.result for attempt in attempts if not attempt.ok)
     by_object = {name: _rate([each for each in attempts if each.object == name]) for name in sorted(names)}
@@ -111,7 +111,7 @@ def _rate(attempts: list[Attempt]) -> dict:
 
 
 def _paired(attempts: Sequence[Attempt], first: Condition, second: Condition) -> tuple[np.ndarray, np.ndarray]:
-    """Whether the pick succeeded under each of two conditions, (N,) bool each, at the scenes tried under both."""
+    """Success under each of two conditions, (N,) bool each, at the scenes tried under both."""
     one, other = ({attempt.scene: attempt.ok for attempt in _under(attempts, condition)}
                   for condition in (first, second))
     scenes = sorted(one.keys() & other.keys())
@@ -119,7 +119,7 @@ def _paired(attempts: Sequence[Attempt], first: Condition, second: Condition) ->
 
 
 def _share_of_truth(attempts: Sequence[Attempt], conditions: Sequence[Condition]) -> dict | None:
-    """Success with the estimated pose by that with the true one, at the same scenes; None where not measured."""
+    """Success with the estimated pose divided by success with the true one, same scenes; None if not measured."""
     estimate, truth = Condition('estimate', ranking=GIVEN), Condition('truth')
     if estimate not in conditions:
         return None
@@ -135,7 +135,7 @@ def _share_of_truth(attempts: Sequence[Attempt], conditions: Sequence[Condition]
 
 
 def _curve(attempts: Sequence[Attempt], conditions: Sequence[Condition], noise: str, unit: str) -> dict | None:
-    """Success over noise by ranking, and what the covariance gains over quality alone; None without noise."""
+    """Success over noise by ranking, and the gain of the covariance over quality alone; None without noise."""
     levels = []
     for told in conditions:
         if not getattr(told, noise) or told.ranking != GIVEN:
@@ -155,7 +155,7 @@ def _curve(attempts: Sequence[Attempt], conditions: Sequence[Condition], noise: 
 
 
 def _bootstrapped(statistic: Callable[[np.ndarray], float], count: int) -> list[float] | None:
-    """95 % interval of a statistic of weights over scenes; None where scenes are too few or too alike to tell."""
+    """95 % bootstrap interval of a statistic over scenes; None with too few scenes or without any variation."""
     draws = bootstrap(statistic, np.arange(count))
     if draws is None or np.ptp(draws) == 0:
         return None
@@ -163,7 +163,7 @@ def _bootstrapped(statistic: Callable[[np.ndarray], float], count: int) -> list[
 
 
 def _calibration(attempts: Sequence[Attempt], conditions: Sequence[Condition]) -> dict | None:
-    """Foretold probability against outcome, where the planner knew how uncertain the pose was."""
+    """Calibration of the predicted success probability, where the planner was given the covariance."""
     told = {condition.name for condition in conditions if condition.ranking == GIVEN}
     tried = [attempt for attempt in attempts
              if attempt.condition in told and attempt.success_probability is not None]

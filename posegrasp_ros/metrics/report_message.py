@@ -1,4 +1,4 @@
-"""A stage report off the wire: a diagnostic_msgs/DiagnosticArray of rclpy, or of a recording read without ROS."""
+"""Parsing of stage reports from diagnostic_msgs/DiagnosticArray, from rclpy or a recording read without ROS."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from posegrasp_ros.metrics.stage_report import STAGES, WORDS, StageReport
 from posegrasp_ros.runtime.errors import InvalidInputError
 
 TASK_PREFIX = 'posegrasp: '
-# Keys of what is neither a number nor a word: see StageReport.
+# Keys that are neither numbers nor words: see StageReport.
 SEQUENCE, PUBLISHER = 'sequence', 'publisher'
-# Keys by which a node says on /diagnostics how many reports it has sent, beside PUBLISHER.
+# Keys, with PUBLISHER, by which a node states on /diagnostics how many reports it has sent.
 STAGE, REPORTS_SENT = 'stage', 'reports_sent'
-# rclpy gives a byte as bytes, rosbags as a number.
+# rclpy represents a byte as bytes, rosbags as an int.
 OK_LEVELS = (b'\0', 0)
 
 
 class ReportMessageError(InvalidInputError):
-    """A message that is no stage report."""
+    """A message that is not a valid stage report."""
 
 
 def is_report(message: Any) -> bool:
-    """Whether a DiagnosticArray is meant to be a stage report; others share its type."""
+    """Whether a DiagnosticArray is a stage report; other messages share the type."""
     return len(message.status) == 1 and message.status[0].name.removeprefix(TASK_PREFIX) in STAGES
 
 
 def read_report(message: Any) -> StageReport:
-    """The report that a DiagnosticArray is.
+    """Parse a DiagnosticArray as a stage report.
 
-    :raises ReportMessageError: when it is none
+    :raises ReportMessageError: when it is not one
     """
     names = [status.name for status in message.status]
     if not is_report(message):
@@ -50,7 +50,7 @@ def read_report(message: Any) -> StageReport:
 
 
 def reports_sent(message: Any) -> list[tuple[str, str, int]]:
-    """(stage, publisher, number of reports) that nodes say they sent, in a DiagnosticArray of ``/diagnostics``."""
+    """(stage, publisher, number of reports sent) that nodes state in a DiagnosticArray of ``/diagnostics``."""
     found = []
     for status in message.status:
         texts = {item.key: item.value for item in status.values}

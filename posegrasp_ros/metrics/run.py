@@ -1,4 +1,4 @@
-"""RunMetrics: reports, estimates and truths in, in any order; the summary of a run out."""
+"""RunMetrics: joins reports, estimates and truths by image stamp and computes the summary of a run."""
 
 from __future__ import annotations
 
@@ -24,48 +24,48 @@ from posegrasp_ros.metrics.pose.pose_errors import NOT_FOUND, STATED_NEED, Error
 from posegrasp_ros.metrics.stage_report import SET_BACK_NS, StageReport
 from posegrasp_ros.metrics.summary import summarise
 
-# Video frames this close together show the same thing: a block of them is what the bootstrap draws. A recording of
-# one frame a scene, a second or more apart, has one frame a block: there, and only there, a block is a scene.
+# Video frames this close together are correlated, so the bootstrap resamples blocks of them. In a recording with
+# one frame per scene, a second or more apart, each block holds one frame: only there is a block a scene.
 BLOCK_S = 1.0
-# Blocks that are over and remembered as such, so that what comes late does not open them again.
+# Closed blocks that are remembered, so that late messages do not open them again.
 CLOSED_BLOCKS_KEPT = 10_000
 LOSSES_KEPT = 100
-# From a grasp's name, the number of the symmetry it was turned by, and the (4, 4) pose of the true object in the
-# frame of the estimated one: whether the grasp works all the same; None where that is not known.
+# (name of the grasp, index of the symmetry copy, (4, 4) pose of the true object in the frame of the estimated one)
+# -> whether the grasp still works; None where that is not known.
 GraspTolerates = Callable[[str, int, np.ndarray], 'bool | None']
 
 
 def block_ns_of(block_s: float) -> int:
-    """The same stretch of time for everybody who counts blocks."""
+    """Block length in nanoseconds, rounded the same way everywhere."""
     return round(1e9 * block_s)
 
 
 @dataclass
 class _OpenLoss:
-    """Reports that were lost, as long as not all frames are known that they may have been of."""
+    """Lost reports of which some (``left``) are not assigned to a frame yet."""
 
     loss: Loss
     left: int
 
 
 class RunMetrics:
-    """Joins what the stages say by image stamp and measures it.
+    """Joins the stages' messages by image stamp and measures them.
 
-    The first message of a stamp stands; repeats are counted and ignored, and order does not matter. Memory grows
-    by a few hundred bytes a frame, unless :meth:`forget` is called. The same object serves the live monitor and
-    the offline evaluation.
+    The first message of a stamp counts; repeats are counted and ignored. Messages may arrive in any order. Memory
+    grows by a few hundred bytes per frame, unless :meth:`forget` is called. Used by both the live monitor and the
+    offline evaluation.
 
-    What was sent and did not come is not held against a stage: a frame whose report was lost is left out of the
-    inputs of that stage, one whose pose was lost out of what is measured of poses.
+    Lost messages do not count against a stage: a frame whose report was lost is excluded from the inputs of that
+    stage, a frame whose pose was lost is excluded from the pose metrics.
 
-    :ivar repeats: messages that came for an image that had theirs
-    :ivar lost_poses: images in finished blocks that show the object, that perception has a pose of, and whose pose
-        did not come
+    :ivar repeats: number of duplicate messages
+    :ivar lost_poses: images in finished blocks that show the object and for which perception reported a pose that
+        was not received
     :param target: the object, for pose errors; None when only reports are measured
     :param baselines: what the metrics are compared with; None for no verdicts
-    :param block_s: frames within such a stretch of time are drawn together
-    :param pose_check: tells for each pose whether the grasp that was planned with it tolerates its error, such as
-        :meth:`PoseCheck.holds`; None holds every pose against the stated need
+    :param block_s: length of a time block; its frames are resampled together
+    :param pose_check: whether the grasp planned with a pose tolerates its error, such as :meth:`PoseCheck.holds`;
+        None compares every pose with the stated need
     """
 
     def __init__(self, target: ErrorTarget | None = None, baselines: Baselines | None = None,
@@ -86,21 +86,21 @@ class RunMetrics:
         self.lost_poses = 0
 
     def add_camera(self, matrix: np.ndarray, width_px: int) -> None:
-        """Which camera takes the images that follow, for errors in pixels.
+        """Set the camera of the images that follow, for errors in pixels.
 
         :param matrix: (3, 3) pinhole matrix, pixels
         """
         self._matrix, self._width_px = np.asarray(matrix, dtype=float), float(width_px)
 
     def add_image(self, stamp_ns: int) -> None:
-        """An image was taken. Where images are announced, one that no stage reports on counts as a failure, and a
-        truth without an image does not count."""
+        """Add an image. Once images are announced, one without a report counts as a failure, and a truth without
+        an image is ignored."""
         self._knows_images = True
         frame = self._frame(stamp_ns)
         frame.has_image, frame.matrix, frame.image_width_px = True, self._matrix, self._width_px
 
     def add_report(self, report: StageReport) -> None:
-        """A stage's account of one image."""
+        """Add a stage's report on one image."""
         frame = self._frame(report.stamp_ns)
         if report.stage in frame.reports:
             self.repeats += 1
@@ -120,9 +120,9 @@ class RunMetrics:
 
     def add_estimate(self, stamp_ns: int, camera_from_object: np.ndarray,
                      covariance: np.ndarray | None = None) -> None:
-        """The best pose that perception found in an image, (4, 4), camera frame; one with NaN is no answer.
+        """Add the best pose that perception found in an image, (4, 4), camera frame; NaN means no answer.
 
-        :param covariance: (6, 6) in the camera frame; None or all zero where nothing is said of it
+        :param covariance: (6, 6) in the camera frame; None or all zero if unknown
         """
         frame = self._frame(stamp_ns)
         if frame.has_estimate:
@@ -134,7 +134,7 @@ class RunMetrics:
         self._measure(frame)
 
     def add_truth(self, stamp_ns: int, camera_from_object: np.ndarray) -> None:
-        """Where the object really was in an image, (4, 4), camera frame; one with NaN is no truth."""
+        """Add the true pose of the object in an image, (4, 4), camera frame; one with NaN is ignored."""
         frame = self._frame(stamp_ns)
         if frame.has_truth:
             self.repeats += 1
@@ -144,9 +144,9 @@ class RunMetrics:
             self._measure(frame)
 
     def add_instances(self, stamp_ns: int, estimates: Sequence[np.ndarray], truths: Sequence[np.ndarray]) -> None:
-        """All poses that were found in an image, best first, and all objects that are there, (4, 4) each.
+        """Add all estimated poses in an image, best first, and all true poses, (4, 4) each.
 
-        The errors of the image are those of the best pose against the object it is nearest to.
+        The errors of the image are those of the best pose with respect to the nearest true pose.
         """
         self.add_truth(stamp_ns, nearest_instance(estimates[0], truths) if len(estimates) else truths[0])
         if self._target is not None:
@@ -154,12 +154,14 @@ class RunMetrics:
                                                               STATED_NEED)
 
     def add_absence(self, stamp_ns: int) -> None:
-        """The object is not in an image: nothing is to be found there."""
+        """Mark an image as not containing the object."""
         self._frame(stamp_ns).is_without_object = True
 
     def add_loss(self, loss: Loss) -> None:
-        """Reports were lost: of which frames is told by the stamps of the reports before and after them, as far as
-        it can be; where a stage left out frames as well, of some of these."""
+        """Add lost reports. They are assigned to frames between the stamps of the reports before and after them.
+
+        If the stage also skipped frames there, the assignment to these frames is arbitrary.
+        """
         self._losses.append(_OpenLoss(loss, loss.count))
         for stamp_ns in reversed(self._frames):
             if stamp_ns < loss.after_ns - SET_BACK_NS:
@@ -170,56 +172,56 @@ class RunMetrics:
 
     @property
     def verdict_failures(self) -> dict[str, tuple[int, str]]:
-        """By metric how often its live verdicts failed, and how they did last."""
+        """By metric the number of failures of its live verdicts, and the last error."""
         return self._live.failures
 
     def block_of(self, stamp_ns: int) -> int:
-        """Number of the stretch of time that an image lies in."""
+        """Index of the time block that an image lies in."""
         return int(stamp_ns) // self._block_ns
 
     def errors(self, stamp_ns: int) -> PoseErrors | None:
-        """Of the pose in an image; None where there is no pose or no truth."""
+        """Errors of the pose in an image; None without a pose or a truth."""
         frame = self._frames.get(int(stamp_ns))
         return frame.errors if frame else None
 
     def summary(self, provenance: dict | None = None, until_ns: int | None = None) -> dict:
-        """The run so far, in the form ``posegrasp.summary/1``; looks at all frames.
+        """Summary of the run so far, schema ``posegrasp.summary/1``; processes all frames.
 
-        :param provenance: what was measured on which machine, copied into the summary
-        :param until_ns: leave out later images, whose answers may still be under way; None for all
+        :param provenance: copied into the summary
+        :param until_ns: leave out later images, whose answers may still be pending; None for all
         """
         return summarise(self.table(until_ns), self._baselines, provenance or {})
 
     def live_verdicts(self, until_ns: int) -> list[dict]:
-        """Verdicts as in the summary that may be looked at as often as one likes; costs no more in a long run.
+        """Verdict items as in the summary, valid at any number of looks; the cost does not grow with the run.
 
-        They stand on whole blocks of time: an answer that comes in after its block was looked at counts in the
-        summary alone.
+        They are based on whole time blocks: an answer that arrives after its block was closed counts in the
+        summary only.
 
-        :param until_ns: blocks that end later are not looked at yet, for their answers may be under way
+        :param until_ns: blocks that end later stay open, as their answers may still be pending
         """
         for block in sorted(block for block in self._open_blocks if (block + 1) * self._block_ns <= until_ns):
             self._close(block)
         return self._live.items()
 
     def table(self, until_ns: int | None = None) -> FrameTable:
-        """The frames as columns, in order of their stamps.
+        """The frames as columns, in order of stamps.
 
         :param until_ns: leave out later images; None for all
         """
         return self._table_of(sorted(stamp for stamp in self._frames if until_ns is None or stamp <= until_ns))
 
     def forget(self, most_kept: int) -> int:
-        """Drop the images that came first, so that a run without end has its place: summaries then tell of the
-        newest ones, live verdicts of all.
+        """Drop the oldest images to bound memory in long runs: summaries then cover the newest images, live
+        verdicts all.
 
-        :return: how many were dropped
+        :return: number of images dropped
         """
         dropped = max(0, len(self._frames) - most_kept)
         for stamp_ns in list(itertools.islice(self._frames, dropped)):
             del self._frames[stamp_ns]
             block = self.block_of(stamp_ns)
-            # One that never ends, for its stamp is far ahead of all others, must not be kept either.
+            # Also drop it from a block that never closes because its stamp is far in the future.
             if block in self._open_blocks:
                 self._open_blocks[block].remove(stamp_ns)
                 if not self._open_blocks[block]:
@@ -227,7 +229,7 @@ class RunMetrics:
         return dropped
 
     def _close(self, block: int) -> None:
-        """Let the live verdicts see a block, and never again."""
+        """Pass a block to the live verdicts, once."""
         stamps = sorted(self._open_blocks.pop(block))
         self._closed_blocks[block] = None
         if len(self._closed_blocks) > CLOSED_BLOCKS_KEPT:
@@ -248,7 +250,7 @@ class RunMetrics:
         return frame
 
     def _mark_lost(self, stage: str, stamp_ns: int, frame: FrameRecord) -> None:
-        """Take a frame that a stage did not report on for one whose report was lost, if that may be."""
+        """Mark a frame without a report as one whose report was lost, if an unassigned loss covers it."""
         if stage in frame.reports or stage in frame.lost:
             return
         for each in self._losses:
@@ -258,7 +260,7 @@ class RunMetrics:
                 return
 
     def _unmark(self, stamp_ns: int, frame: FrameRecord, stage: str) -> None:
-        """The report came all the same, from another publisher: another frame's was lost."""
+        """Undo a mark: the report arrived from another publisher, so the lost one belongs to another frame."""
         frame.lost -= {stage}
         for each in self._losses:
             if _covers(each.loss, stage, stamp_ns):
@@ -266,7 +268,7 @@ class RunMetrics:
                 return
 
     def _measure(self, frame: FrameRecord) -> None:
-        """Turn a pair of poses into their errors."""
+        """Compute the errors of a frame once both estimate and truth are known."""
         if self._target is None or frame.estimate is None or frame.truth is None:
             return
         if np.isfinite(frame.estimate).all():
@@ -283,7 +285,7 @@ class RunMetrics:
         frame.estimate = frame.covariance = frame.truth = None
 
     def _check_grasp(self, frame: FrameRecord) -> None:
-        """Once pose error and grasp are known, tell whether the one tolerates the other."""
+        """Check whether the grasp tolerates the pose error, once both are known."""
         if frame.grasp is None or frame.estimate_from_truth is None:
             return
         holds = self._pose_check(*frame.grasp, frame.estimate_from_truth)
@@ -296,6 +298,6 @@ class RunMetrics:
 
 
 def _covers(loss: Loss, stage: str, stamp_ns: int) -> bool:
-    """Whether a report of a frame may be among those that were lost."""
+    """Whether the report of a frame may be one of the lost reports."""
     return (loss.stage == stage and loss.after_ns < stamp_ns
             and (loss.before_ns is None or stamp_ns < loss.before_ns))

@@ -1,4 +1,4 @@
-"""StageReport: what a stage says of one input, answered or not; StageOutcome: its part that the stage knows."""
+"""StageReport: a stage's report on one image, with or without an answer; StageOutcome: what the stage knows of it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from posegrasp_ros.runtime.errors import quoted
 
 STAGES = ('perception', 'planning', 'execution')
 SET_BACK_NS = 1_000_000_000
-"""Images older than the newest by less are late; by more, the clock was set back."""
-# What a report tells in words; all else that it tells are numbers.
+"""Stamps that lie behind the newest by less are late images; by more, the clock was set back."""
+# Report keys with text values; all others are numbers.
 WORDS = ('weakest_direction', 'grasp', 'model', 'problem')
 
 
@@ -39,17 +39,17 @@ class StageOutcome:
 
 @dataclass(frozen=True)
 class StageReport:
-    """One stage's account of one image.
+    """One stage's report on one image.
 
-    :param stamp_ns: the image's stamp, nanoseconds: the key that joins the stages
+    :param stamp_ns: image stamp, nanoseconds: the key that joins the stages
     :param stage: one of :data:`STAGES`
     :param ok: whether the stage has an answer (execution: whether the object was lifted)
     :param reason: a short word such as ``no_detection`` or ``slipped``; empty when ok
-    :param numbers: named figures; timings end in ``_ms``; ``latency_ms`` is the stage's own time
-    :param words: by a name of :data:`WORDS`
-    :param sequence: how many reports its publisher sent before this one, so that lost ones are noticed; None where
-        it does not count them
-    :param publisher: tells publishers of one stage apart, and one that was started anew from what it was before
+    :param numbers: named figures; timings end in ``_ms``; ``latency_ms`` is the processing time of this stage
+    :param words: text values by a name in :data:`WORDS`
+    :param sequence: number of reports its publisher sent before this one, to detect lost ones; None where it does
+        not count them
+    :param publisher: unique per publisher and process start
     """
 
     stamp_ns: int
@@ -66,7 +66,7 @@ class StageReport:
             raise ValueError(f'stage: expected one of {", ".join(STAGES)}, got {quoted(self.stage)}')
 
     def to_dict(self) -> dict:
-        """Plain values, as they stand in a line of metrics.jsonl; NaN and infinity, which JSON lacks, left out."""
+        """Plain values as in a line of metrics.jsonl, without NaN and infinity, which JSON does not have."""
         numbers = {name: float(value) for name, value in self.numbers.items() if math.isfinite(value)}
         return {'stamp_ns': int(self.stamp_ns), 'stage': self.stage, 'ok': bool(self.ok), 'reason': self.reason,
                 'numbers': numbers, **({'words': self.words} if self.words else {}),
@@ -74,9 +74,9 @@ class StageReport:
 
     @classmethod
     def from_dict(cls, data: dict) -> StageReport:
-        """The report that :meth:`to_dict` wrote.
+        """Inverse of :meth:`to_dict`.
 
-        :raises ValueError: when a field is missing or of the wrong kind
+        :raises ValueError: when a field is missing or has the wrong type
         """
         try:
             numbers = {str(name): float(value) for name, value in data.get('numbers', {}).items()}

@@ -1,7 +1,6 @@
-"""The summary of a run, ``posegrasp.summary/1``: stages, metrics, verdicts, where attempts fail, and one headline.
+"""Summary of a run, schema ``posegrasp.summary/1``: headline, stages, metrics, verdicts and failure attribution.
 
-All three stages and all metrics are always named. What has no data has n 0 and the value null, never a made-up
-zero, and gets no verdict.
+All three stages and all metrics are always present. A metric without data has n 0, the value null and no verdict.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ CONFIDENCE_LEVELS = tuple(tenth / 10 for tenth in range(1, 10))
 def measure(table: FrameTable) -> dict[str, dict]:
     """All metrics: {name: {value, unit, interval, n, clusters}}; without data the value is null and n 0.
 
-    ``clusters`` are the blocks of time, or attempts, that count as independent of each other.
+    ``clusters`` is the number of time blocks or attempts that count as independent.
     """
     return {name: _measured(metric, table) for name, metric in catalogue().items()}
 
@@ -39,7 +38,7 @@ def _measured(metric: Metric, table: FrameTable) -> dict:
 
 
 def summarise(table: FrameTable, baselines: Baselines | None, provenance: dict) -> dict:
-    """The summary of a run as plain values, ready for JSON."""
+    """Summary of a run as plain values, ready for JSON."""
     metrics = measure(table)
     return judged({
         'schema': SCHEMA,
@@ -64,7 +63,7 @@ def summarise(table: FrameTable, baselines: Baselines | None, provenance: dict) 
 
 
 def judged(summary: dict, baselines: Baselines | None) -> dict:
-    """A summary with its verdicts by a baselines file, and what follows from them."""
+    """A summary with verdicts against a baselines file and the next step derived from them."""
     verdicts = compare(summary['metrics'], baselines)
     return {**summary, 'verdicts': verdicts,
             'next': next_step(summary['headline'], summary['metrics'], verdicts, summary['waterfall'],
@@ -72,7 +71,7 @@ def judged(summary: dict, baselines: Baselines | None) -> dict:
 
 
 def _calibration(table: FrameTable) -> dict:
-    """What is drawn of score and covariance: share right by score, share of truths inside by level."""
+    """Calibration data to plot: share of correct poses by score, share of truths inside the region by level."""
     scored, levels = table.is_scored, table.confidence_level[table.states_covariance]
     return {
         'score': reliability(table.score[scored], table.is_right[scored]) if scored.any() else None,
@@ -84,7 +83,7 @@ def _calibration(table: FrameTable) -> dict:
 def headline_of(metrics: dict[str, dict]) -> dict:
     """Grasp success where picks are reported, else the share of all frames whose pose is good enough.
 
-    Where the object is known to be in none of them, the share of frames with a pose nevertheless.
+    Where no frame contains the object, the share of frames with a false pose.
     """
     measured = (name for name in ('grasp_success_rate', 'recall_1cm_5deg', 'false_poses') if metrics[name]['n'])
     name = next(measured, 'recall_1cm_5deg')
@@ -92,7 +91,7 @@ def headline_of(metrics: dict[str, dict]) -> dict:
 
 
 def _stage(table: FrameTable, stage: str) -> dict:
-    """How often a stage answered, and how long it took."""
+    """Coverage and latency of a stage."""
     inputs, answered = int(table.inputs(stage).sum()), int(table.answered(stage).sum())
     times, latency = table.known_latency_ms(stage), None
     if times.size:
@@ -102,9 +101,9 @@ def _stage(table: FrameTable, stage: str) -> dict:
 
 
 def _failures(table: FrameTable) -> dict[str, int]:
-    """Frames by the reason of the first stage that failed them, most frequent first.
+    """Failed frames by the reason of the first stage that failed, most frequent first.
 
-    Where nothing is to be found, a pose is the only failure.
+    In frames without the object, a pose is the only failure.
     """
     inputs = {stage: table.inputs(stage) for stage in STAGES}
     inaccurate = table.counts_for_recall & ~table.is_accurate
@@ -120,16 +119,16 @@ def _failures(table: FrameTable) -> dict[str, int]:
                 reasons[reason or f'{stage}_failed'] += 1
                 break
         else:
-            # Where a pick was tried and held, the pose was good enough, whatever its error.
+            # After a successful pick the pose was good enough, whatever its error.
             if inaccurate[index] and 'execution' not in reports:
                 reasons['inaccurate_pose'] += 1
     return dict(reasons.most_common())
 
 
 def _distribution(table: FrameTable, errors: np.ndarray, unit: str) -> dict | None:
-    """Error at every percent of the frames with the object: null where no answer was given.
+    """Percentiles of the error over the frames with the object; null where there was no answer.
 
-    Frames whose error cannot be known are left out: that of projections without a known camera.
+    Frames with an unknown error are left out, such as projection errors without a known camera.
     """
     counted = errors[table.counts_for_recall & ~np.isnan(errors)]
     if not counted.size:
@@ -139,6 +138,6 @@ def _distribution(table: FrameTable, errors: np.ndarray, unit: str) -> dict | No
 
 
 def _latency(table: FrameTable, stage: str) -> dict | None:
-    """Milliseconds at every percent of a stage's reports that tell their time."""
+    """Percentiles of a stage's latency, milliseconds, over the reports that state it."""
     times = table.known_latency_ms(stage)
     return {'percentiles': np.percentile(times, np.arange(101)).tolist()} if times.size else None

@@ -1,4 +1,4 @@
-"""Units: those that the package states metrics in, those that files may state, and those that people read."""
+"""Units of metrics: internal units, units accepted in files, and display units."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FACTORS = {
     'ms': {'ms': 1.0, 's': 1e3},
     '1': {'1': 1.0, '%': 1e-2},
 }
-"""For each unit of the package, what a file may state instead, with the factor to the package's unit."""
+"""For each internal unit the units accepted in files, with the factor to the internal unit."""
 SHOWN_UNITS = {'m': (1e3, 'mm'), 'rad': (180 / math.pi, '°'), '1': (100.0, '%'), 'ms': (1.0, 'ms'),
                'px': (1.0, 'px')}
-"""For each unit of the package, the factor to what people read, and the name of that."""
+"""For each internal unit the factor to the display unit, and its name."""

@@ -1,8 +1,8 @@
-"""Blame: every failed attempt is charged to exactly one reason, and each stage asked what it alone would gain.
+"""Failure attribution: assigns every failed attempt to one reason and estimates what a perfect stage would gain.
 
-A failure belongs to the first thing that went wrong on the way from the image to the lifted object: what follows
-never had a chance. Where picks are reported an attempt is a pick; elsewhere it is a frame that shows the object,
-and success is a pose that is good enough with a grasp for it.
+A failure is assigned to the first thing that went wrong between the image and the lifted object. Where picks are
+reported an attempt is a pick; otherwise it is a frame that shows the object, and success is a pose that is good
+enough and has a feasible grasp.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from posegrasp_ros.metrics.frame_table import FrameTable
 from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED
 from posegrasp_ros.metrics.stage_report import STAGES
 
-# In the order in which they are looked for, with the stage that each is charged to.
+# Reasons in the order in which they are checked, with the stage that each is assigned to.
 REASONS = {
     'no_image': 'camera',
     'not_detected': 'perception',
@@ -22,19 +22,19 @@ REASONS = {
     'no_feasible_grasp': 'planning',
     'execution': 'execution',
 }
-# What stages say when the image or what belongs to it cannot be used, and when a pose is too old to act on.
+# Stage reasons for an unusable image or camera info, and for a pose that is too old.
 NO_IMAGE_WORDS = ('no_image', 'bad_image', 'no_camera_info', 'bad_camera_info', 'size_mismatch')
 STALE_WORDS = ('stale_pose',)
-# Planned for, the pose fails by its own uncertainty, not by the planner; or it was none.
+# Planner refusals that are due to the pose: too uncertain, or not a valid pose.
 UNCERTAIN_WORDS = ('pose_too_uncertain',)
 NO_POSE_WORDS = ('bad_pose',)
-# An error beyond so many times the stated need is no near miss: nothing that polishes a pose mends it.
+# An error above this multiple of the stated need is gross: refinement cannot correct it.
 GROSS = 3.0
 NOT_TRIED, SUCCESS = -2, -1
 
 
 def charge(table: FrameTable) -> np.ndarray:
-    """(N,) what each frame's attempt came to: the number of a reason, :data:`SUCCESS` or :data:`NOT_TRIED`."""
+    """(N,) outcome of each frame's attempt: index of a reason, :data:`SUCCESS` or :data:`NOT_TRIED`."""
     tried = attempts(table)
     succeeded = table.answered('execution') & tried
     causes = np.select([~tried, succeeded, *_failed_for(table)],
@@ -45,7 +45,7 @@ def charge(table: FrameTable) -> np.ndarray:
 def attempts(table: FrameTable) -> np.ndarray:
     """(N,) which frames are attempts: picks where any is reported, else the frames that show the object.
 
-    Where no truth tells which these are, all that perception was given.
+    Without ground truth, all inputs of perception.
     """
     picks = table.inputs('execution')
     if picks.any():
@@ -56,10 +56,10 @@ def attempts(table: FrameTable) -> np.ndarray:
 
 
 def waterfall(table: FrameTable) -> dict:
-    """From all attempts to the successes, reason by reason.
+    """Attempts lost to each reason, from all attempts down to the successes.
 
     :return: {of, attempts, successes, steps: [{reason, stage, lost, left}], if_perfect: {stage: rate},
-        outside_by: {position, rotation, both, neither, gross}}; a rate is null where it cannot be told
+        outside_by: {position, rotation, both, neither, gross}}; a rate is null where it is unknown
     """
     causes = charge(table)
     total = left = int((causes != NOT_TRIED).sum())
@@ -74,10 +74,10 @@ def waterfall(table: FrameTable) -> dict:
 
 
 def with_oracle(losses: dict, oracle: dict) -> dict:
-    """A waterfall whose perfect perception was measured: by an estimator that knows the truth, on the same frames.
+    """Replace the estimated gain of perfect perception by one measured with an oracle on the same frames.
 
-    :param losses: of the estimator in question
-    :param oracle: of the one that knows
+    :param losses: waterfall of the estimator
+    :param oracle: waterfall of the estimator that returns the truth
     """
     if not oracle['attempts']:
         return losses
@@ -86,7 +86,7 @@ def with_oracle(losses: dict, oracle: dict) -> dict:
 
 
 def _failed_for(table: FrameTable) -> list[np.ndarray]:
-    """For each reason (N,) whether it is why a frame fails, provided that none before it is."""
+    """For each reason (N,) whether it applies to a frame; the first that applies counts."""
     seen = table.has_image | table.reported('perception')
     unseen = ~seen if seen.any() else np.zeros(len(table), dtype=bool)
     answered = table.answered('perception') if table.reported('perception').any() else np.ones(len(table), bool)
@@ -103,10 +103,10 @@ def _failed_for(table: FrameTable) -> list[np.ndarray]:
 
 
 def _if_perfect(table: FrameTable, steps: list[dict], total: int) -> dict[str, float | None]:
-    """Success rate if one stage alone lost nothing, and the others did as well with what it lost as with the rest.
+    """Success rate if one stage alone lost nothing and the others did as well on these frames as on the rest.
 
-    That is the product of the shares that the other stages let pass. It is not known for a stage that did not
-    run, and where nothing reaches the stages behind it.
+    This is the product of the pass rates of the other stages. It is None for a stage that did not run, and where
+    nothing reaches the stages after it.
     """
     passed, before = {}, total
     for stage in ('camera', *STAGES):
@@ -122,9 +122,9 @@ def _if_perfect(table: FrameTable, steps: list[dict], total: int) -> dict[str, f
 
 
 def _outside_by(table: FrameTable, causes: np.ndarray) -> dict[str, int]:
-    """What measured poses that are charged to their error are off in, by the stated need, and how many far off.
+    """Number of poses outside tolerance by the component that exceeds the stated need, and of gross errors.
 
-    ``neither`` are good enough for the stated need, not for the grasp that was tried.
+    ``neither``: good enough for the stated need, but not for the grasp that was tried.
     """
     outside = (causes == list(REASONS).index('pose_outside_tolerance')) & table.counts_for_recall
     position = table.position_error_m[outside] / STATED_NEED.position_m

@@ -1,4 +1,4 @@
-"""What next: from the gaps to the requirements and the blame, which metric to work on, to hold, or to ignore."""
+"""Next step: which metrics to work on, hold or ignore, from missed requirements and failure attribution."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from posegrasp_ros.metrics.diagnosis.next_step_text import in_words
 from posegrasp_ros.metrics.stats.intervals import is_beyond
 
 WORK_ON, HOLD, IGNORE = ACTIONS = ('work on', 'hold', 'ignore')
-# A missed metric is worth work when it costs at least this share of what the costliest one does.
+# A missed metric is worked on if it costs at least this share of the failures of the costliest one.
 WORTH_WORK = 0.5
 
 
 def next_step(headline: dict, metrics: dict[str, dict], verdicts: list[dict], losses: dict,
               block_s: float) -> dict:
-    """What to work on, derived from a run's own figures.
+    """Recommend what to work on.
 
-    :param headline: of the summary, as metrics, verdicts and losses (its waterfall) are
-    :param block_s: stretch of time that counts as one observation
-    :return: {text: one paragraph, metrics: [{metric, action, why}]}, what is to be worked on first
+    :param headline: of the summary; likewise metrics, verdicts and losses (its waterfall)
+    :param block_s: length of the time block that counts as one observation
+    :return: {text: one paragraph, metrics: [{metric, action, why}]}, metrics to work on first
     """
     needs = {item['metric']: item for item in verdicts if item['kind'] == 'requirement'}
     missed = {name: item for name, item in needs.items() if is_missed(item)}
@@ -41,12 +41,12 @@ def next_step(headline: dict, metrics: dict[str, dict], verdicts: list[dict], lo
 
 
 def is_missed(item: dict) -> bool:
-    """Whether a verdict's value is on the wrong side, certain or not."""
+    """Whether a verdict's value is on the wrong side of its reference, significant or not."""
     return is_beyond(item['value'], item['reference'], item['direction'], item['tolerance'])
 
 
 def cost(metric: str, losses: dict) -> int:
-    """Failed attempts that what the metric measures has to do with."""
+    """Number of failed attempts that the metric is related to."""
     lost = {step['reason']: step['lost'] for step in losses['steps']}
     by = losses['outside_by']
     too_uncertain = lost['pose_outside_tolerance'] - sum(by.values()) + by['gross']
@@ -63,7 +63,7 @@ def cost(metric: str, losses: dict) -> int:
 
 
 def gap(item: dict) -> float:
-    """How far a verdict's value is beyond its reference, relative to that; negative where it holds."""
+    """How far a verdict's value misses its reference, relative to the reference; negative where it is met."""
     away = item['value'] - item['reference']
     if item['direction'] == 'on_target':
         away = abs(away) - item['tolerance']
@@ -73,7 +73,7 @@ def gap(item: dict) -> float:
 
 
 def _to_work_on(headline: str, missed: dict[str, dict], costs: dict[str, int]) -> set[str]:
-    """The goal, and of what stands behind it whatever costs most; where nothing costs, the widest gap."""
+    """The missed headline and the missed metrics that cost most; where none costs anything, the widest gap."""
     levers = [name for name in missed if name != headline and catalogue()[name].same_poses_as not in missed]
     most = max((costs[name] for name in levers), default=0)
     chosen = {name for name in levers if most and costs[name] >= WORTH_WORK * most}
@@ -97,23 +97,23 @@ def _share_of_losses(count: int, losses: dict) -> str:
 
 def _why_work(item: dict, count: int, losses: dict) -> str:
     if not count:
-        return f'{_figures(item)}; of what is missed this is farthest off'
-    return f'{_figures(item)}; behind {_share_of_losses(count, losses)}'
+        return f'{_figures(item)}; the largest gap of the missed requirements'
+    return f'{_figures(item)}; related to {_share_of_losses(count, losses)}'
 
 
 def _why_not(item: dict, missed: dict[str, dict], count: int, losses: dict) -> str:
     first = catalogue()[item['metric']].same_poses_as
     if first in missed:
-        return f'{_figures(item)}, but it tells of the same poses as {first}'
+        return f'{_figures(item)}, but it measures the same poses as {first}'
     if catalogue()[item['metric']].is_for_planning and losses['if_perfect']['planning'] is None:
-        return f'{_figures(item)}; what that costs shows where grasps are planned'
+        return f'{_figures(item)}; its cost can only be measured where grasps are planned'
     if losses['attempts'] == losses['successes']:
-        return f'{_figures(item)}, but no {losses["of"].removesuffix("s")} failed, and others are farther off'
-    return f'{_figures(item)}, but only behind {_share_of_losses(count, losses)}'
+        return f'{_figures(item)}, but no {losses["of"].removesuffix("s")} failed, and other gaps are larger'
+    return f'{_figures(item)}, but only related to {_share_of_losses(count, losses)}'
 
 
 def _why_hold(item: dict, block_s: float) -> str:
     if item['verdict'] == 'better':
         return _figures(item)
     more = formatting.remaining(item['decided_after'], item['metric'], block_s)
-    return f'{_figures(item)}; not certain yet' + (f', {more} would decide' if more else '')
+    return f'{_figures(item)}; not decided yet' + (f', {more} would decide' if more else '')

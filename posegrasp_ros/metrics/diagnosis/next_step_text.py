@@ -1,15 +1,15 @@
-"""What next, as one paragraph for a person."""
+"""Text of the next step: one paragraph for the reader of a report."""
 
 from __future__ import annotations
 
 from posegrasp_ros.metrics import formatting
 
-# Of poses that are too far off, this share of gross ones means that the first guess fails, not its refinement.
+# If at least this share of the inaccurate poses is gross, the initial estimate fails rather than the refinement.
 MOSTLY = 0.5
 
 
 def in_words(headline: dict, needs: dict[str, dict], judged: list[dict], losses: dict, block_s: float) -> str:
-    """The goal and how far it is, where most attempts are lost and what that means, and what to do about it.
+    """The goal and its status, where most attempts are lost, and what to work on.
 
     :param needs: {metric: verdict against its requirement}
     :param judged: [{metric, action, why}]
@@ -22,15 +22,15 @@ def in_words(headline: dict, needs: dict[str, dict], judged: list[dict], losses:
 
 def _goal(headline: dict, need: dict | None, block_s: float) -> str:
     if headline['value'] is None:
-        return ('Nothing tells yet how good the poses are: that takes ground truth, or a robot that reports how '
-                'its picks went.')
+        return ('The accuracy of the poses is not known: measuring it takes ground truth, or a robot that reports '
+                'the results of its picks.')
     name = formatting.label(headline['name'])
     value, interval = formatting.quantity(headline['value'], '1'), formatting.interval(headline['interval'], '1')
     text = f'{name} is {value} {interval}'
     if need is None:
         return f'{text}; the baselines file states no requirement for it.'
     bound = 'at most' if need['direction'] == 'lower_is_better' else 'at least'
-    text = f'{text}, {bound} {formatting.quantity(need["reference"], need["unit"])} is needed: '
+    text = f'{text}, required is {bound} {formatting.quantity(need["reference"], need["unit"])}: '
     if need['verdict'] != 'inconclusive':
         return text + ('the goal is reached.' if need['verdict'] == 'better' else 'the goal is missed.')
     more = formatting.remaining(need['decided_after'], need['metric'], block_s)
@@ -42,14 +42,14 @@ def _losses(losses: dict) -> str:
     total, one = losses['attempts'], losses['of'].removesuffix('s')
     lost = total - losses['successes']
     if not lost:
-        return f'Of {total} {one}s none fails.' if total else ''
+        return f'None of {total} {one}s failed.' if total else ''
     worst = max(losses['steps'], key=lambda step: step['lost'])
     share = 'all' if worst['lost'] == lost else f'{worst["lost"]}'
-    return f'Of {total} {one}s {lost} fail, {share} of them for {formatting.reason(worst["reason"])}.'
+    return f'{lost} of {total} {one}s failed, {share} of them because of: {formatting.reason(worst["reason"])}.'
 
 
 def _gain(losses: dict, need: dict | None) -> str:
-    """What the stage that loses most would bring if it were perfect."""
+    """Gain from a perfect stage, for the stage with the largest gain."""
     rates = {stage: rate for stage, rate in losses['if_perfect'].items() if rate is not None}
     if not rates or losses['attempts'] == losses['successes']:
         return ''
@@ -63,34 +63,34 @@ def _gain(losses: dict, need: dict | None) -> str:
 
 
 def _errors(losses: dict, needs: dict[str, dict]) -> str:
-    """What poses that are not good enough are off in, and whether they are near misses."""
+    """Which error components are too large, and whether the errors are near misses or gross."""
     by = losses['outside_by']
     outside = sum(by.values()) - by['gross']
     if not outside:
         return ''
-    counts = {'too far in position': by['position'], 'in rotation': by['rotation'], 'in both': by['both'],
-              'by the narrow tolerance of their grasp alone': by['neither']}
+    counts = {'in position': by['position'], 'in rotation': by['rotation'], 'in both': by['both'],
+              'only by the tighter tolerance of the grasp': by['neither']}
     named = ', '.join(f'{count if count < outside else "all"} {what}' for what, count in counts.items() if count)
-    text = (f'Of the {outside} poses that are not good enough, {named}' if outside > 1 else
-            f'The one pose that is not good enough is off {named.removeprefix("all ")}')
+    text = (f'{outside} poses are not accurate enough: {named}' if outside > 1 else
+            f'One pose is not accurate enough {named.removeprefix("all ")}')
     medians = [needs[name] for name in ('position_error_median', 'rotation_error_median') if name in needs]
     if medians and all(item['verdict'] == 'better' for item in medians):
-        text = f'The typical pose is good enough, the tail is not. {text}'
+        text = f'The median pose is accurate enough, the tail is not. {text}'
     if by['gross'] >= MOSTLY * outside:
-        return (f'{text}; {by["gross"]} by more than three times what is needed: the first guess fails rather '
-                'than its refinement.')
-    return f'{text}; most are near misses, off by less than three times what is needed: for refinement to mend.'
+        return (f'{text}; {by["gross"]} by more than three times the requirement: the initial estimate fails, not '
+                'the refinement.')
+    return f'{text}; most by less than three times the requirement, which better refinement could correct.'
 
 
 def _advice(judged: list[dict], needs: dict[str, dict]) -> str:
-    """Work on, hold, ignore, by name."""
+    """Lists of metrics to work on, hold and ignore."""
     def named(action: str) -> str:
         labels = [formatting.label(item['metric']) for item in judged
                   if item['action'] == action and item['metric'] in needs]
         return '; '.join(labels)
 
     parts = [f'{start}: {named(action)}.' for start, action in (
-        ('Work on', 'work on'), ('Hold where it is', 'hold'), ('Ignore for now', 'ignore')) if named(action)]
+        ('Work on', 'work on'), ('Hold', 'hold'), ('Ignore for now', 'ignore')) if named(action)]
     if parts and not named('work on'):
-        parts.insert(0, 'Every requirement that was measured is met.')
+        parts.insert(0, 'All measured requirements are met.')
     return ' '.join(parts)

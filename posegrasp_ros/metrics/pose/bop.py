@@ -1,9 +1,10 @@
-"""Recalls and average recalls at the BOP benchmark's thresholds.
+"""Recall and average recall (AR) at the BOP benchmark's thresholds.
 
 Hodaň et al., "BOP Challenge 2020 on 6D Object Localization", ECCVW 2020, section 2.4: AR is the mean of the
-recalls at ten thresholds, a recall the share of all objects in all images whose error is below one. Summed the
-other way round it is the mean over objects of the share of thresholds that they meet: a number per frame, of
-which :func:`posegrasp_ros.metrics.stats.intervals.mean_interval` gives the interval.
+recalls at ten thresholds; a recall is the share of all objects in all images whose error is below a threshold.
+Equivalently, AR is the mean over objects of the share of thresholds met. This gives one number per frame, for
+which
+:func:`posegrasp_ros.metrics.stats.intervals.mean_interval` computes the interval.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 MSSD_THRESHOLDS = np.arange(1, 11) / 20  # of the object's diameter
-MSPD_THRESHOLDS_PX = np.arange(1, 11) * 5.0  # in an image of this width:
+MSPD_THRESHOLDS_PX = np.arange(1, 11) * 5.0  # for an image width of MSPD_WIDTH_PX
 MSPD_WIDTH_PX = 640.0
 
 
@@ -26,19 +27,19 @@ def mssd_shares(mssd_m: np.ndarray, diameter_m: float) -> np.ndarray:
 def mspd_shares(mspd_px: np.ndarray, widths_px: np.ndarray | float) -> np.ndarray:
     """(N,) share of the ten thresholds that each error is below; its mean is AR_MSPD.
 
-    :param mspd_px: (N,) infinite where nothing was found; NaN, where the camera is not known, is below none
-    :param widths_px: of the image or of each of them
+    :param mspd_px: (N,) infinite where nothing was found; NaN (camera not known) meets no threshold
+    :param widths_px: image width, one for all or (N,)
     """
     return shares_below(np.asarray(mspd_px) * MSPD_WIDTH_PX / np.asarray(widths_px), MSPD_THRESHOLDS_PX)
 
 
 def shares_below(errors: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """(N,) share of thresholds (T,) that each of (N,) errors is below."""
+    """(N,) share of the thresholds (T,) that each error (N,) is below."""
     return (np.asarray(errors, dtype=float)[:, None] < thresholds).mean(axis=1)
 
 
 def recalls(errors: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """(T,) share of (N,) errors below each threshold: the curve that AR is the mean of.
+    """(T,) share of (N,) errors below each threshold; AR is its mean.
 
     :raises ValueError: when there are no errors
     """

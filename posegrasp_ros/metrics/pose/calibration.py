@@ -1,7 +1,7 @@
-"""Calibration: whether an estimate's covariance and score mean what they say.
+"""Calibration of pose covariances and scores.
 
-A covariance is right when the truth lies in the 90 % region in 90 % of the frames; a score is right when of the
-poses with score 0.8 four of five are.
+A covariance is calibrated if the truth lies in the 90 % region in 90 % of the frames; a score is calibrated if 80
+% of the poses with a score of 0.8 are correct.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ SCORE_BINS = 10
 
 def confidence_level(estimate: np.ndarray, covariance: np.ndarray, truth: np.ndarray,
                      free_direction: np.ndarray | None = None) -> float:
-    """Level of the smallest confidence region around an estimate that holds the truth: 0.9 on the rim of 90 %.
+    """Level of the smallest confidence region around an estimate that contains the truth.
 
-    The squared Mahalanobis distance of a normal error follows chi-square with one degree of freedom for each
-    dimension. Along a direction in which the object looks the same there is no error: it is left out, and its
-    degree with it, by looking at what is orthogonal to it (any basis of that gives the same distance).
+    The squared Mahalanobis distance of a normal error has a chi-square distribution with one degree of freedom per
+    dimension. An error about a continuous symmetry axis is not observable: that direction and its degree of
+    freedom are removed by projecting on its orthogonal complement (the distance does not depend on the basis).
 
     :param estimate: (4, 4) camera_from_object
     :param covariance: (6, 6) in the camera frame, see :func:`posegrasp_ros.geometry.transforms.perturb`
     :param truth: (4, 4) camera_from_object; for a symmetric object the equivalent one nearest to the estimate
     :param free_direction: (6,) see :meth:`Symmetry.spin_direction`; None for none
-    :return: in [0, 1]; 1 where the covariance is none, being infinite or without extent in some direction
+    :return: in [0, 1]; 1 where the covariance is not finite or not positive definite
     """
     if not np.isfinite(covariance).all():
         return 1.0
@@ -44,11 +44,11 @@ def confidence_level(estimate: np.ndarray, covariance: np.ndarray, truth: np.nda
 
 
 def reliability(scores: np.ndarray, right: np.ndarray) -> list[dict]:
-    """What a reliability diagram shows: of each bin of scores that is not empty its mean score and share right.
+    """Data of a reliability diagram: mean score and share of correct poses for each non-empty bin.
 
     :param scores: (N,) in [0, 1]
     :param right: (N,) bool
-    :return: {low, high, n, score, right} of each, of :data:`SCORE_BINS` bins of equal width
+    :return: {low, high, n, score, right} of each, for :data:`SCORE_BINS` bins of equal width
     """
     bins = score_bins(scores)
     return [{'low': index / SCORE_BINS, 'high': (index + 1) / SCORE_BINS, 'n': int((bins == index).sum()),
@@ -57,10 +57,10 @@ def reliability(scores: np.ndarray, right: np.ndarray) -> list[dict]:
 
 
 def expected_calibration_error(scores: np.ndarray, right: np.ndarray) -> float:
-    """Mean distance of score and share right over bins of equal width, weighted by how many scores they hold.
+    """Mean absolute gap between score and share of correct poses over bins of equal width, weighted by bin size.
 
-    Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, equation 3. Few frames make it larger than
-    it is: 500 well calibrated ones with scores all over the range show about 0.04, with most near 1 about 0.015.
+    Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, equation 3. It is biased upward for few
+    frames: 500 calibrated scores spread over the whole range give about 0.04, mostly near 1 about 0.015.
 
     :param scores: (N,) in [0, 1]
     :param right: (N,) bool
@@ -70,11 +70,11 @@ def expected_calibration_error(scores: np.ndarray, right: np.ndarray) -> float:
 
 def expected_calibration_error_interval(scores: np.ndarray, right: np.ndarray,
                                         clusters: np.ndarray) -> Interval | None:
-    """Its 95 % interval by cluster bootstrap, down to 0 where calibrated scores would show as much by chance.
+    """95 % interval of the ECE by cluster bootstrap; its low end is 0 if calibrated scores could give the value.
 
-    Resampled frames scatter about the bins' own averages, so all their errors are too large by about the same: the
-    spread of the draws is laid around the value that was measured. What chance makes of calibrated scores is seen
-    by turning the gaps of whole clusters round at random, which then have no preferred sign (sign-flip test).
+    Resampling biases all draws upward by about the same amount, so their spread is centred on the measured value.
+    The distribution for calibrated scores is sampled by flipping the signs of the gaps of whole clusters at random
+    (sign-flip test).
     """
     gaps, value = _gaps(scores, right), expected_calibration_error(scores, right)
     draws = resample(lambda weights: np.abs(weights @ gaps).sum(axis=1) / weights.sum(axis=1), clusters)
@@ -93,7 +93,7 @@ def expected_calibration_error_interval(scores: np.ndarray, right: np.ndarray,
 
 
 def _gaps(scores: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """(N, B) by how much each score is too high, in the column of its bin."""
+    """(N, B) excess of each score over its outcome, in the column of its bin."""
     gaps = np.zeros((len(scores), SCORE_BINS))
     gaps[np.arange(len(scores)), score_bins(scores)] = np.asarray(scores) - right
     return gaps

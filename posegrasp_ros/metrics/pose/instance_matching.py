@@ -1,4 +1,4 @@
-"""Several objects in one image: which estimates are of which, and how many were found."""
+"""Matching of estimates and true poses in images with several objects."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from posegrasp_ros.metrics.pose.pose_errors import Tolerance, position_error, ro
 
 
 class InstanceCount(NamedTuple):
-    """One image.
+    """Counts of one image.
 
-    :param present: objects in it
-    :param given: poses that were estimated
-    :param right: pairs of the two that agree
+    :param present: objects in the image
+    :param given: estimated poses
+    :param right: estimates matched to an object within tolerance
     """
 
     present: int = 0
@@ -28,21 +28,21 @@ NO_INSTANCES = InstanceCount()
 
 
 def nearest_instance(estimate: np.ndarray, truths: Sequence[np.ndarray]) -> np.ndarray:
-    """Of several (4, 4) truths the one whose place is nearest to an estimate's."""
+    """The (4, 4) truth whose position is nearest to that of an estimate."""
     return min(truths, key=lambda truth: position_error(estimate, truth))
 
 
 def count_instances(estimates: Sequence[np.ndarray], truths: Sequence[np.ndarray], symmetry: Symmetry,
                     tolerance: Tolerance) -> InstanceCount:
-    """Give each estimate, best first, the nearest truth that no better one has.
+    """Match estimates, best first, to the nearest unmatched truth, greedily.
 
-    An estimate that is beyond the tolerance leaves its truth to the next; a second estimate of the same object has
-    none left and is wrong.
+    An estimate outside tolerance does not take its truth; a second estimate of the same object stays unmatched and
+    counts as wrong.
 
     :param estimates: (4, 4) camera_from_object each
     :param truths: (4, 4) each
     :param symmetry: of the object
-    :param tolerance: errors of a pose that is right are below
+    :param tolerance: upper limits of the errors of a correct pose
     """
     left, right = list(truths), 0
     for estimate in estimates:

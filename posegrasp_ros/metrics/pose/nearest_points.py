@@ -1,7 +1,7 @@
-"""Nearest points of a cloud, for the cloud itself in another pose: a k-d tree, compiled.
+"""Nearest neighbours between a point cloud and the same cloud in another pose: a k-d tree, compiled by Numba.
 
-A general tree takes every point it is asked for a stranger. Here it is one of its own, moved by the error of a
-pose: its old place and what was nearest to the one before are bounds that end most searches at once.
+The query points are the tree's own points, moved by a pose error. The point itself and the neighbour of the
+previous query give initial bounds that end most searches early, which a general k-d tree cannot use.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ DEEPEST = 64
 
 
 class NearestPoints:
-    """Searches a cloud of points.
+    """k-d tree of a point cloud.
 
     :param points: (N, 3) metres
     """
@@ -37,7 +37,7 @@ class NearestPoints:
         self._spans = np.array(spans[:len(bounds)])
 
     def mean_distance(self, b_from_a: np.ndarray) -> float:
-        """Mean distance, metres, from each point, moved by a (4, 4) transform, to the nearest that was not."""
+        """Mean distance, metres, from each point, moved by a (4, 4) transform, to the nearest unmoved point."""
         return _mean_distance(np.require(b_from_a, float, 'CWE'), self._points, self._bounds, self._spans)
 
 
@@ -59,10 +59,10 @@ def _mean_distance(b_from_a: np.ndarray, points: np.ndarray, bounds: np.ndarray,
 @compiled
 def _nearest(place: np.ndarray, guess: int, points: np.ndarray, bounds: np.ndarray, spans: np.ndarray,
              waiting: np.ndarray) -> int:
-    """Index of the point nearest to a place (3,).
+    """Index of the point nearest to a position (3,).
 
-    :param guess: index of a point that may be near
-    :param waiting: room for the nodes that are still to be looked into
+    :param guess: index of a point that is probably near
+    :param waiting: buffer for the stack of nodes to visit
     """
     nearest, least = guess, _squared_distance(place, points[guess])
     waiting[0], count = 0, 1

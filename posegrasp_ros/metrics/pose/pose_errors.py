@@ -1,8 +1,8 @@
-"""Errors of an estimated pose, as the BOP benchmark defines them, aware of the object's symmetries.
+"""Symmetry-aware pose errors as defined by the BOP benchmark.
 
 Hodaň et al., "BOP: Benchmark for 6D Object Pose Estimation", ECCV 2018, and "BOP Challenge 2020 on 6D Object
-Localization", ECCVW 2020. Lengths are metres, angles radians. The functions are the benchmark's; what
-:class:`ErrorTarget` makes of them for an object with symmetries is said there.
+Localization", ECCVW 2020. Lengths are metres, angles radians. The functions follow the benchmark;
+:class:`ErrorTarget` documents how they are applied to symmetric objects.
 """
 
 from __future__ import annotations
@@ -29,26 +29,25 @@ from posegrasp_ros.metrics.pose.calibration import confidence_level
 from posegrasp_ros.metrics.pose.nearest_points import NearestPoints
 from posegrasp_ros.metrics.pose.worst_point import least_worst_distance, least_worst_pixels, mean_pixels
 
-# A mesh of fewer vertices (a box has eight) is judged at points on its edges too, this share of its diameter
-# apart.
+# A mesh with fewer vertices (a box has eight) is subdivided, to a point spacing of this share of its diameter.
 FEW_VERTICES = 1000
 POINT_SPACING = 1 / 20
-# Of more points than these a share is taken: of those on edges, and of a mesh's own.
+# Larger point sets are subsampled: limits for subdivided and for original vertices.
 MOST_POINTS = 4000
 MOST_VERTICES = 10_000
 
 
 @dataclass(frozen=True)
 class PoseErrors:
-    """How far one estimate is from the truth; pixels are NaN where the camera's matrix is not known.
+    """Errors of one estimate; errors in pixels are NaN where the camera matrix is not known.
 
     :param position_m: distance of the object origins
-    :param rotation_rad: angle of the rotation between them
-    :param add_m: mean distance of the model's points; of nearest points (ADI) for a symmetric object
+    :param rotation_rad: angle of the rotation error
+    :param add_m: mean distance of model points (ADD); of nearest points (ADI) for a symmetric object
     :param adi_m: mean distance of nearest points, for any object
-    :param mssd_m: distance of the worst point, under the symmetry that makes it least
-    :param mspd_px: that of the projections
-    :param projection_px: mean distance of the points' projections
+    :param mssd_m: maximum distance of model points, minimised over the symmetries
+    :param mspd_px: the same for projections
+    :param projection_px: mean distance of the projected model points
     """
 
     position_m: float
@@ -60,12 +59,12 @@ class PoseErrors:
     projection_px: float = math.nan
 
 
-# Of an image in which nothing was found.
+# Errors of an image in which nothing was found.
 NOT_FOUND = PoseErrors(*[math.inf] * 7)
 
 
 class Tolerance(NamedTuple):
-    """How far a pose may be off and still be right."""
+    """Error limits of a correct pose."""
 
     position_m: float = 0.01
     rotation_rad: float = math.radians(5.0)
@@ -79,9 +78,9 @@ class ErrorTarget:
     """The object whose pose errors are measured.
 
     :param points: (N, 3) model points, object frame, metres
-    :param diameter_m: largest distance of two of the model's points
-    :param symmetry: what leaves the object looking the same
-    :param tolerance: within which a score takes a pose for right
+    :param diameter_m: largest distance between two model points
+    :param symmetry: symmetries of the object
+    :param tolerance: limits within which a pose is correct, for calibration of the score
     """
 
     points: np.ndarray
@@ -92,10 +91,10 @@ class ErrorTarget:
     @classmethod
     def from_mesh(cls, mesh: Mesh, symmetry: Symmetry = NO_SYMMETRY,
                   tolerance: Tolerance = STATED_NEED) -> ErrorTarget:
-        """The target that a mesh describes: its vertices, as BOP has it.
+        """Create the target from a mesh; its points are the vertices, as in BOP.
 
-        Of a coarse mesh also points along edges that are long; of a very fine one the outermost vertices and a
-        share of the others.
+        A coarse mesh is subdivided along long edges; a very fine one is reduced to the vertices of its convex hull
+        and a subsample of the others.
         """
         solid, most = mesh.solid, MOST_VERTICES
         points = np.asarray(solid.vertices)
@@ -114,10 +113,10 @@ class ErrorTarget:
 
     @cached_property
     def outermost(self) -> np.ndarray:
-        """(H, 3) corners of the points' hull: a distance is convex in the point, so the worst is a corner."""
+        """(H, 3) vertices of the convex hull: distance is convex in the point, so its maximum is at a vertex."""
         try:
             return self.points[ConvexHull(self.points).vertices]
-        except QhullError:  # what is flat has none
+        except QhullError:  # a flat point set has no 3D hull
             return self.points
 
     @property
@@ -125,16 +124,16 @@ class ErrorTarget:
         return not self.symmetry.is_none
 
     def confidence_level(self, estimate: np.ndarray, covariance: np.ndarray, truth: np.ndarray) -> float:
-        """Level of the smallest region of an estimate's (6, 6) covariance that holds the truth, up to symmetry."""
+        """Level of the smallest region of a (6, 6) covariance that contains the truth, up to symmetry."""
         nearest = self.symmetry.nearest(truth, estimate)
         return confidence_level(estimate, covariance, nearest, self.symmetry.spin_direction(estimate))
 
     def errors(self, estimate: np.ndarray, truth: np.ndarray, matrix: np.ndarray | None = None) -> PoseErrors:
         """Errors of a (4, 4) camera_from_object estimate against the (4, 4) truth.
 
-        For an object with symmetries position, rotation, ADD(-S) and projection error are those against the
-        equivalent of the truth that is nearest in rotation, about an axis to any fraction of a degree: a cloud
-        of finitely many points lies on itself in no other turn.
+        For a symmetric object, position, rotation, ADD(-S) and projection error are with respect to the equivalent
+        true pose nearest in rotation, with continuous symmetries not discretised: a finite point cloud does not
+        coincide with itself under other rotations about the axis.
 
         :param matrix: (3, 3) pinhole matrix, pixels; None where the camera is not known
         """
@@ -152,24 +151,24 @@ class ErrorTarget:
                           mssd(estimate, truth, self.outermost, self.symmetry), mspd_px, projection_px)
 
     def compile(self) -> None:
-        """Do now, not at the first image, what is done once on a machine or in a process (some seconds)."""
+        """Run the one-time JIT compilation now instead of at the first image (takes seconds without a cache)."""
         pose = make_transform(translation=(0.0, 0.0, 1.0))
         self.errors(pose, pose, np.eye(3))
 
 
 def _distinct(points: np.ndarray) -> np.ndarray:
-    """Points (N, 3) without those that another one lies on."""
+    """Points (N, 3) without duplicates."""
     _, first = np.unique(points.round(9), axis=0, return_index=True)
     return points[np.sort(first)]
 
 
 def position_error(estimate: np.ndarray, truth: np.ndarray) -> float:
-    """Distance of two (4, 4) poses' origins, metres (BOP's e_TE)."""
+    """Distance between the origins of two (4, 4) poses, metres (BOP's e_TE)."""
     return float(np.linalg.norm(estimate[:3, 3] - truth[:3, 3]))
 
 
 def rotation_error(estimate: np.ndarray, truth: np.ndarray) -> float:
-    """Angle between two (4, 4) poses' rotations, radians, in [0, pi] (BOP's e_RE)."""
+    """Angle between the rotations of two (4, 4) poses, radians, in [0, pi] (BOP's e_RE)."""
     return float(rotation_angle(estimate[:3, :3].T @ truth[:3, :3]))
 
 
@@ -187,17 +186,17 @@ def adi(estimate: np.ndarray, truth: np.ndarray, points: np.ndarray,
     """Average distance from each true model point to the nearest estimated one, metres (ADD-S).
 
     :param points: (N, 3) object frame, metres
-    :param cloud: search tree over ``points``, to build it once for many poses
+    :param cloud: search tree over ``points``, to build it only once for many poses
     """
-    # Distances do not change when both clouds are seen from the estimate, where the searched one stands still.
+    # Computed in the frame of the estimate, in which the searched cloud is fixed.
     return (cloud or NearestPoints(points)).mean_distance(invert(estimate) @ truth)
 
 
 def mssd(estimate: np.ndarray, truth: np.ndarray, points: np.ndarray,
          symmetry: Symmetry = NO_SYMMETRY) -> float:
-    """Maximum symmetry-aware surface distance, metres: the worst point under the best symmetry.
+    """Maximum symmetry-aware surface distance (MSSD), metres: the worst point under the best symmetry.
 
-    :param points: (N, 3) object frame, metres; the corners of their convex hull are enough
+    :param points: (N, 3) object frame, metres; the vertices of their convex hull are sufficient
     """
     truths = _equivalents(estimate, truth, symmetry)
     return least_worst_distance(_contiguous(estimate), truths, _contiguous(points))
@@ -205,7 +204,7 @@ def mssd(estimate: np.ndarray, truth: np.ndarray, points: np.ndarray,
 
 def mspd(estimate: np.ndarray, truth: np.ndarray, points: np.ndarray, matrix: np.ndarray,
          symmetry: Symmetry = NO_SYMMETRY) -> float:
-    """Maximum symmetry-aware projection distance, pixels; infinite when a point is not in front of the camera.
+    """Maximum symmetry-aware projection distance (MSPD), pixels; infinite when a point is behind the camera.
 
     :param matrix: (3, 3) pinhole matrix, pixels
     """
@@ -214,16 +213,16 @@ def mspd(estimate: np.ndarray, truth: np.ndarray, points: np.ndarray, matrix: np
 
 
 def projection_error(estimate: np.ndarray, truth: np.ndarray, points: np.ndarray, matrix: np.ndarray) -> float:
-    """Average distance of projected model points, pixels (Brachmann et al., CVPR 2016); infinite as above."""
+    """Average distance of projected model points, pixels (Brachmann et al., CVPR 2016); infinite as for MSPD."""
     return mean_pixels(_contiguous(estimate), _contiguous(truth), _contiguous(points), _contiguous(matrix))
 
 
 def _equivalents(estimate: np.ndarray, truth: np.ndarray, symmetry: Symmetry) -> np.ndarray:
-    """(S, 4, 4) poses that look like the truth, the nearest in rotation to the estimate first."""
+    """(S, 4, 4) poses equivalent to the truth by symmetry, nearest in rotation to the estimate first."""
     poses = truth @ symmetry.discretised
     return poses[np.argsort(-np.einsum('ij,sij->s', estimate[:3, :3], poses[:, :3, :3]))]
 
 
 def _contiguous(values: np.ndarray) -> np.ndarray:
-    """One kind of array, writable too, so that functions are compiled for one and not in front of an image."""
+    """Array with fixed dtype and layout, so that compiled functions are not compiled again at run time."""
     return np.require(values, float, 'CWE')

@@ -1,7 +1,7 @@
-"""The worst point of a model under its best symmetry: what MSSD and MSPD ask for, compiled.
+"""Maximum point distances minimised over symmetries, for MSSD and MSPD, compiled by Numba.
 
-A symmetry is given up at the first point that is worse than the worst of a better one. The point at which the
-one before was given up is looked at first: it mostly ends this one too (after Taha and Hanbury, "An Efficient
+A symmetry is abandoned at the first point that is worse than the best maximum so far. The point that ended the
+previous symmetry is checked first, as it usually ends the next one too (after Taha and Hanbury, "An Efficient
 Algorithm for Calculating the Exact Hausdorff Distance", TPAMI 2015). The results are exact.
 """
 
@@ -18,7 +18,7 @@ LEAST_DEPTH_M = 1e-9
 
 @compiled
 def least_worst_distance(estimate: np.ndarray, truths: np.ndarray, points: np.ndarray) -> float:
-    """Largest distance of a point under the estimate from itself under that truth which makes it least.
+    """Maximum distance between points under the estimate and under the truth, minimised over the truths.
 
     :param estimate: (4, 4)
     :param truths: (S, 4, 4) equivalent poses, likely ones first
@@ -33,7 +33,7 @@ def least_worst_distance(estimate: np.ndarray, truths: np.ndarray, points: np.nd
 
 @compiled
 def least_worst_pixels(estimate: np.ndarray, truths: np.ndarray, points: np.ndarray, matrix: np.ndarray) -> float:
-    """The same of projections, pixels; infinite where a point is not in front of the camera.
+    """Same for projections, pixels; infinite where a point is not in front of the camera.
 
     :param matrix: (3, 3) pinhole matrix
     """
@@ -46,7 +46,7 @@ def least_worst_pixels(estimate: np.ndarray, truths: np.ndarray, points: np.ndar
 
 @compiled
 def mean_pixels(estimate: np.ndarray, truth: np.ndarray, points: np.ndarray, matrix: np.ndarray) -> float:
-    """Mean distance of the points' projections under two poses (4, 4), pixels; infinite as above."""
+    """Mean distance of projections under two poses (4, 4), pixels; infinite as in :func:`least_worst_pixels`."""
     seen, true, total = pixels(estimate, points, matrix), pixels(truth, points, matrix), 0.0
     for index in range(len(points)):
         if np.isinf(seen[index, 0]) or np.isinf(true[index, 0]):
@@ -57,7 +57,7 @@ def mean_pixels(estimate: np.ndarray, truth: np.ndarray, points: np.ndarray, mat
 
 @compiled
 def in_camera(camera_from_object: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """(N, 3) points in the camera's frame."""
+    """(N, 3) points in the camera frame."""
     moved = np.empty_like(points)
     for index in range(len(points)):
         for i in range(3):
@@ -77,7 +77,7 @@ def pixels(camera_from_object: np.ndarray, points: np.ndarray, matrix: np.ndarra
 @compiled
 def _worst_distance(truth: np.ndarray, points: np.ndarray, seen: np.ndarray, telling: int,
                     enough: float) -> tuple[float, int]:
-    """Largest squared distance and its point; the first that is enough, if one is."""
+    """Largest squared distance and the index of its point; stops at the first one of at least ``enough``."""
     worst, at = -1.0, telling
     for step in range(-1, len(points)):
         index = telling if step < 0 else step
@@ -94,7 +94,7 @@ def _worst_distance(truth: np.ndarray, points: np.ndarray, seen: np.ndarray, tel
 @compiled
 def _worst_pixels(truth: np.ndarray, points: np.ndarray, matrix: np.ndarray, seen: np.ndarray, telling: int,
                   enough: float) -> tuple[float, int]:
-    """The same of projections."""
+    """Same for projections."""
     worst, at = -1.0, telling
     for step in range(-1, len(points)):
         index = telling if step < 0 else step
@@ -111,7 +111,7 @@ def _worst_pixels(truth: np.ndarray, points: np.ndarray, matrix: np.ndarray, see
 
 @compiled
 def _root(squared: float) -> float:
-    """NaN of what no point was more than, which is so when the poses are not numbers."""
+    """Square root; NaN for the initial value -1, which remains when the poses contain NaN."""
     return math.sqrt(squared) if squared >= 0 else np.nan
 
 

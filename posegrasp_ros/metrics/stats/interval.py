@@ -1,4 +1,4 @@
-"""What every metric has: an interval of confidence, and a direction in which it is better."""
+"""Interval: a 95 % confidence interval, and the directions in which a metric can be better."""
 
 from __future__ import annotations
 

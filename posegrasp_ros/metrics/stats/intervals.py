@@ -1,4 +1,4 @@
-"""Intervals and verdicts. Frames that are close in time are alike: clusters of them are drawn, never frames."""
+"""Confidence intervals and verdicts for correlated frames: clusters of frames are resampled, not frames."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from posegrasp_ros.runtime.numba_cache import compiled
 CONFIDENCE = 0.95
 Z_95 = 1.959963984540054
 RESAMPLES = 1000
-# Resampling fewer clusters than this says nothing about how they scatter.
+# Fewer clusters than this are too few to estimate the scatter between clusters.
 MIN_CLUSTERS = 5
-# Weights that a bootstrap holds at a time: 2 MB of them.
+# Weights held in memory at a time by the bootstrap: 2 MB.
 MOST_WEIGHTS = 250_000
-# More than anybody will wait for.
+# Above this number of further clusters a verdict counts as out of reach.
 MOST_CLUSTERS = 1_000_000
 
 
 def wilson_interval(successes: float, trials: float) -> Interval:
-    """Interval of a success rate (Wilson, JASA 1927): honest for few trials and for rates of 0 and 1.
+    """Interval of a success rate (Wilson, JASA 1927): valid for few trials and for rates of 0 and 1.
 
     :raises ValueError: when there are no trials, or more successes than trials
     """
@@ -35,22 +35,22 @@ def wilson_interval(successes: float, trials: float) -> Interval:
     rate, z2 = successes / trials, Z_95 ** 2
     centre = (rate + z2 / (2 * trials)) / (1 + z2 / trials)
     half = Z_95 / (1 + z2 / trials) * np.sqrt(rate * (1 - rate) / trials + z2 / (4 * trials ** 2))
-    # the formula gives these two exactly, its rounding does not: 0 of n must not come out above 0
+    # Set these two exactly: rounding must not put the bound for 0 of n above 0.
     low = 0.0 if successes == 0 else centre - half
     high = 1.0 if successes == trials else centre + half
     return Interval(float(low), float(high))
 
 
 def rate_interval(successes: np.ndarray, clusters: np.ndarray) -> Interval | None:
-    """Interval of the share of successes among correlated trials.
+    """Interval of the success rate of correlated trials.
 
     Wilson's interval with the effective number of trials: the trials divided by the design effect, which is the
-    variance of the rate between clusters over what independent trials would show (Dean and Pagano, "Evaluating
-    Confidence Interval Methods for Binomial Proportions in Clustered Surveys", 2015). A bootstrap would give no
-    width at all where every trial succeeded.
+    variance of the rate between clusters over that of independent trials (Dean and Pagano, "Evaluating Confidence
+    Interval Methods for Binomial Proportions in Clustered Surveys", 2015). A bootstrap would give an interval of
+    zero width where every trial succeeded.
 
     :param successes: (N,) bool
-    :param clusters: (N,) block of time or attempt of each trial
+    :param clusters: (N,) time block or attempt of each trial
     :return: None when there are fewer than :data:`MIN_CLUSTERS` clusters of several trials each
     """
     successes = np.asarray(successes, dtype=float)
@@ -60,19 +60,19 @@ def rate_interval(successes: np.ndarray, clusters: np.ndarray) -> Interval | Non
 
 
 def mean_interval(values: np.ndarray, clusters: np.ndarray) -> Interval | None:
-    """Interval of the mean of correlated numbers between 0 and 1: the same as of a rate.
+    """Interval of the mean of correlated numbers between 0 and 1, as for a rate.
 
-    Other than successes they may scatter as little as they like, and count for more trials than they are.
+    Unlike successes, such numbers may scatter very little, so the effective number of trials may exceed N.
 
     :param values: (N,)
-    :param clusters: (N,) block of time or attempt of each value
+    :param clusters: (N,) time block or attempt of each value
     :return: None when there are fewer than :data:`MIN_CLUSTERS` clusters
     """
     return _clustered_interval(np.asarray(values, dtype=float), clusters, math.inf)
 
 
 def _clustered_interval(values: np.ndarray, clusters: np.ndarray, most_trials: float) -> Interval | None:
-    """Wilson's interval with the trials that the scatter between clusters is worth."""
+    """Wilson's interval with the effective number of trials, from the scatter between clusters."""
     _, index, sizes = np.unique(clusters, return_inverse=True, return_counts=True)
     count = len(sizes)
     if count < MIN_CLUSTERS:
@@ -83,8 +83,8 @@ def _clustered_interval(values: np.ndarray, clusters: np.ndarray, most_trials: f
     independent = rate * (1 - rate) / values.size
     effective = count
     if between > 1e-12 and independent > 0:
-        # Where all trials agree, nothing tells how alike those of a cluster are: each cluster counts once. That is
-        # the prior, left behind as more clusters dissent; simulations chose how fast.
+        # Where all trials agree, the correlation within clusters cannot be estimated: each cluster counts once.
+        # This prior fades as more clusters dissent; the rate was tuned in simulations.
         dissent = min((sums < sizes).sum(), (sums > 0).sum())
         prior = 1 / (1 + dissent ** 2)
         design_effect = between / independent
@@ -98,9 +98,9 @@ def _clustered_interval(values: np.ndarray, clusters: np.ndarray, most_trials: f
 
 
 def _degrees_of_freedom(residuals: np.ndarray) -> float:
-    """Of a variance estimated from these (K,), after Satterthwaite (1946): 2 over its squared relative error.
+    """Degrees of freedom of the variance of residuals (K,): 2 / its squared relative error (Satterthwaite, 1946).
 
-    With normal ones that is K - 1. Where one cluster in which all went wrong makes up all the variance it is 2.
+    K - 1 for normal residuals; 2 where a single failed cluster accounts for all the variance.
     """
     kurtosis = len(residuals) * (residuals ** 4).sum() / (residuals ** 2).sum() ** 2
     return min(len(residuals) - 1, 2 * len(residuals) / (kurtosis - 1)) if kurtosis > 1 else len(residuals) - 1
@@ -108,10 +108,10 @@ def _degrees_of_freedom(residuals: np.ndarray) -> float:
 
 def quantile_interval(values: np.ndarray, clusters: np.ndarray, quantile: float = 0.5,
                       seed: int = 0) -> Interval | None:
-    """Interval of a quantile (the median) by cluster bootstrap: whole clusters are drawn with replacement.
+    """Interval of a quantile (default: the median) by cluster bootstrap: whole clusters are resampled.
 
     :param values: (N,)
-    :param clusters: (N,) block of time of each value
+    :param clusters: (N,) time block of each value
     :return: None when there are fewer than :data:`MIN_CLUSTERS` clusters
     """
     draws = resample(quantile_of(values, quantile), clusters, seed)
@@ -119,11 +119,11 @@ def quantile_interval(values: np.ndarray, clusters: np.ndarray, quantile: float 
 
 
 def percentile_interval(draws: np.ndarray, clusters: int) -> Interval:
-    """Interval that leaves out the outermost draws of a bootstrap on both sides.
+    """Percentile interval of bootstrap draws, corrected for few clusters.
 
-    Draws from a few clusters scatter less than new clusters would, by the square root of (n - 1) / n, and are
-    taken for normal: both are made up for by leaving out fewer ("expanded percentiles" of Hesterberg, "What
-    Teachers Should Know about the Bootstrap", 2015).
+    Draws from n clusters scatter too little, by the square root of (n - 1) / n, and the normal quantile is too
+    small for an estimated variance. Both are corrected by widening the percentiles ("expanded percentiles" of
+    Hesterberg, "What Teachers Should Know about the Bootstrap", 2015).
     """
     wide = math.sqrt(clusters / (clusters - 1)) * stdtrit(clusters - 1, (1 - CONFIDENCE) / 2)
     tail = float(100 * ndtr(wide))
@@ -132,10 +132,10 @@ def percentile_interval(draws: np.ndarray, clusters: int) -> Interval:
 
 
 def bootstrap(statistic: Callable[[np.ndarray], float], clusters: np.ndarray, seed: int = 0) -> np.ndarray | None:
-    """A statistic of values whose clusters are drawn with replacement, :data:`RESAMPLES` times.
+    """Bootstrap draws of a statistic, with clusters resampled :data:`RESAMPLES` times.
 
-    :param statistic: of the (N,) weights of the values: how often the cluster of each was drawn
-    :param clusters: (N,) block of time of each value
+    :param statistic: function of the (N,) weights of the values: how often the cluster of each was drawn
+    :param clusters: (N,) time block of each value
     :return: None when there are fewer than :data:`MIN_CLUSTERS` clusters
     """
     return resample(lambda weights: np.array([statistic(each) for each in weights]), clusters, seed)
@@ -143,13 +143,13 @@ def bootstrap(statistic: Callable[[np.ndarray], float], clusters: np.ndarray, se
 
 def resample(statistic: Callable[[np.ndarray], np.ndarray], clusters: np.ndarray,
              seed: int = 0) -> np.ndarray | None:
-    """The same for a statistic (D,) of many draws' weights (D, N) at once."""
+    """Same as :func:`bootstrap`, for a statistic that maps the weights (D, N) of many draws to (D,) values."""
     names, index = np.unique(clusters, return_inverse=True)
     count = len(names)
     if count < MIN_CLUSTERS:
         return None
     rng = np.random.default_rng(seed)
-    # All draws one generator, whatever the batches: a result must not depend on how much memory one takes.
+    # One generator for all batches, so that the result does not depend on the batch size.
     batch, draws = max(1, MOST_WEIGHTS // len(index)), []
     for first in range(0, RESAMPLES, batch):
         size = min(batch, RESAMPLES - first)
@@ -160,7 +160,7 @@ def resample(statistic: Callable[[np.ndarray], np.ndarray], clusters: np.ndarray
 
 
 def quantile_of(values: np.ndarray, quantile: float = 0.5) -> Callable[[np.ndarray], np.ndarray]:
-    """numpy's linear quantile (D,) of values (N,) that are repeated by weights (D, N)."""
+    """Function of weights (D, N): numpy's linear quantile (D,) of values (N,) repeated by these weights."""
     values = np.asarray(values, dtype=float)
     order = np.argsort(values, kind='stable')
     return lambda weights: _weighted_quantiles(weights, order, values[order], quantile)
@@ -180,22 +180,22 @@ def _weighted_quantiles(weights: np.ndarray, order: np.ndarray, ordered: np.ndar
         while share > 0 and passed <= rank + 1:
             index += 1
             passed += weights[draw, order[index]]
-        # Infinite values, of frames without an answer, may lie next to each other.
+        # Both neighbours may be infinite (frames without an answer): inf - inf must not give NaN.
         found[draw] = low if ordered[index] == low else low + share * (ordered[index] - low)
     return found
 
 
 def mean_of(values: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """Mean (D,) of values (N,) that are repeated by weights (D, N)."""
+    """Function of weights (D, N): mean (D,) of values (N,) repeated by these weights."""
     values = np.asarray(values, dtype=float)
     return lambda weights: weights @ values / weights.sum(axis=1)
 
 
 def verdict(interval: Interval | None, reference: float, direction: str, tolerance: float = 0.0) -> str:
-    """``better``, ``worse`` or ``inconclusive``: on which side of the reference the whole interval lies.
+    """``better`` or ``worse`` if the whole interval lies on one side of the reference, else ``inconclusive``.
 
     :param direction: one of :data:`DIRECTIONS`; ``on_target`` is better within the tolerance, worse beyond it
-    :param tolerance: around the reference, where that is a target
+    :param tolerance: around the reference, for ``on_target``
     """
     if direction not in DIRECTIONS:
         raise ValueError(f'direction: expected {" or ".join(DIRECTIONS)}, got {quoted(direction)}')
@@ -214,10 +214,10 @@ def verdict(interval: Interval | None, reference: float, direction: str, toleran
 
 
 def is_beyond(value: float, reference: float, direction: str, tolerance: float = 0.0) -> bool:
-    """Whether a value lies on the wrong side of the reference; on it is not beyond, and NaN is beyond anything.
+    """Whether a value is on the wrong side of the reference. Equality is not beyond; NaN always is.
 
     :param direction: one of :data:`DIRECTIONS`
-    :param tolerance: around the reference, where that is a target
+    :param tolerance: around the reference, for ``on_target``
     """
     if direction == 'on_target':
         return not abs(value - reference) <= tolerance
@@ -226,14 +226,15 @@ def is_beyond(value: float, reference: float, direction: str, tolerance: float =
 
 def more_clusters_to_decide(value: float, interval: Interval | None, clusters: int, reference: float,
                             direction: str, tolerance: float = 0.0, is_rate: bool = False) -> int | None:
-    """How many more scenes or attempts would decide an inconclusive verdict, if they are like those before.
+    """Number of further scenes or attempts, like those so far, that would decide an inconclusive verdict.
 
-    The interval shrinks with the square root of their number; that of a rate as Wilson's, whose ends shrink faster
-    where all went well.
+    The interval is assumed to shrink with the square root of the number of clusters; that of a rate as Wilson's,
+    which shrinks faster near 0 and 1.
 
-    :param clusters: how many there were
-    :param is_rate: whether the interval is that of a share of trials
-    :return: None where there is an answer already, no interval, or :data:`MOST_CLUSTERS` more would not do
+    :param clusters: number of clusters so far
+    :param is_rate: whether the interval is that of a rate
+    :return: None where the verdict is decided, there is no interval, or :data:`MOST_CLUSTERS` more would not
+        suffice
     """
     if interval is None or verdict(interval, reference, direction, tolerance) != 'inconclusive':
         return None

@@ -1,4 +1,4 @@
-"""Two estimators on the same frames: what is hard for both of them is not charged to either."""
+"""Paired statistics of two estimators on the same frames, so that differences in difficulty cancel."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ STATISTICS = {'mean': mean_of, 'median': quantile_of}
 
 def paired_difference(values_a: np.ndarray, values_b: np.ndarray, clusters: np.ndarray,
                       statistic: str = 'mean') -> tuple[float, Interval | None]:
-    """A statistic of one estimator less that of the other, and its 95 % interval by paired cluster bootstrap.
+    """Difference of a statistic, a minus b, and its 95 % interval by paired cluster bootstrap.
 
-    Each draw takes whole scenes, with both estimators' frames of them.
+    Each draw takes whole scenes with the frames of both estimators.
 
-    :param values_a: (N,) errors, or right and wrong as 1 and 0; infinite where the estimator has no answer
+    :param values_a: (N,) errors, or 1 for correct and 0 for wrong; infinite where the estimator has no answer
     :param values_b: (N,) of the same frames
-    :param clusters: (N,) scene, attempt or stretch of time of each frame
+    :param clusters: (N,) scene, attempt or time block of each frame
     :param statistic: a name in :data:`STATISTICS`
-    :return: the difference; infinite where only one of them has a finite statistic, NaN where neither has. No
-        interval where a draw has no finite difference, or of fewer than five clusters
+    :return: the difference, infinite where only one statistic is finite, NaN where neither is; and the interval,
+        None where a draw has no finite difference or there are fewer than five clusters
     """
     of_a, of_b = STATISTICS[statistic](values_a), STATISTICS[statistic](values_b)
 
@@ -40,16 +40,16 @@ def paired_difference(values_a: np.ndarray, values_b: np.ndarray, clusters: np.n
 
 
 def mcnemar_exact(a_right: np.ndarray, b_right: np.ndarray, clusters: np.ndarray | None = None) -> float:
-    """Two-sided p-value of "both are right equally often" (McNemar, 1947, with the exact binomial).
+    """Two-sided p-value of "both are correct equally often" (McNemar, 1947, exact binomial test).
 
-    Only frames that one has right and the other wrong tell anything. Frames of one scene are alike, so with
-    clusters a scene has one vote, for the estimator with more right frames in it: a sign test of scenes.
+    Only frames on which the estimators disagree count. Frames of one scene are correlated, so with clusters each
+    scene has one vote, for the estimator with more correct frames in it: a sign test over scenes.
 
     :param a_right: (N,) bool
     :param b_right: (N,) bool, of the same frames
-    :param clusters: (N,) scene or attempt of each frame; None where every frame is a scene of its own
+    :param clusters: (N,) scene or attempt of each frame; None where every frame is a separate scene
     """
-    from scipy.stats import binomtest  # takes longer to import than all else here
+    from scipy.stats import binomtest  # slow to import
 
     leads = np.asarray(a_right, dtype=int) - np.asarray(b_right, dtype=int)
     if clusters is not None:

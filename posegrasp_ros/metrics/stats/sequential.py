@@ -1,12 +1,12 @@
-"""Verdicts that may be looked at as often as one likes: tests by betting.
+"""Anytime-valid sequential tests by betting; verdicts may be read at any time without inflating the error rate.
 
-A gambler bets against "the mean is at most m". While that is true no strategy makes money on average, so its
-wealth ever reaches 1 / alpha with a probability of at most alpha (Ville's inequality), however often one looks
-(Waudby-Smith and Ramdas, "Estimating means of bounded random variables by betting", JRSS-B 2023). The bets here
-are constant shares of what can be staked, several side by side: their average is a wealth as well, nearly that of
-the best of them, and does not depend on the order in which blocks arrive.
+A bettor bets against the hypothesis "the mean is at most m". If it is true, the wealth is a supermartingale and
+reaches 1 / alpha with a probability of at most alpha at any time (Ville's inequality; Waudby-Smith and Ramdas,
+"Estimating means of bounded random variables by betting", JRSS-B 2023). The bets here are several constant
+fractions of the largest admissible stake, in parallel. Their average is a valid wealth too, close to that of the
+best fraction, and does not depend on the order of the blocks.
 
-Frames of one block (a scene, an attempt, a second) are alike: a block is one observation, its share of successes.
+Frames of one block (a scene, an attempt, a second) are correlated: a block is one observation, its success rate.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ from posegrasp_ros.metrics.stats.intervals import CONFIDENCE, DIRECTIONS, Interv
 from posegrasp_ros.runtime.errors import quoted
 from posegrasp_ros.runtime.numba_cache import compiled
 
-# Either side is claimed wrongly in half of the 5 %.
+# Two one-sided tests, at half of the 5 % each.
 NEEDED_LOG_WEALTH = math.log(2 / (1 - CONFIDENCE))
-# Shares of the largest stake that cannot ruin: small ones find small differences, large ones large ones soon.
+# Fractions of the largest stake that cannot lose everything: small ones detect small differences, large ones
+# detect large differences quickly.
 STAKES = np.array([0.003, 0.01, 0.02, 0.04, 0.08, 0.15, 0.25, 0.4, 0.55, 0.7, 0.85, 0.97])
-# Where shares are counted, as far apart as the square root of m (1 - m): closer at both ends.
+# Grid on which shares are counted, with spacing proportional to sqrt(m (1 - m)): finer at both ends.
 PLACES = np.sin(np.linspace(0.0, np.pi / 2, 513)) ** 2
 _PLACES = PLACES.tolist()
 LEAST_MEAN = 1e-300
@@ -45,37 +46,37 @@ class BetsOnMore:
         self._log_wealth = np.zeros((len(self._bounds), len(STAKES)))
 
     def add(self, observation: np.ndarray | float) -> None:
-        """One more in [0, 1], for all bounds or (M,) of them, one for each."""
-        # The share s of the largest stake, 1 / m, makes 1 + s (x - m) / m of a wealth. Against a bound of nothing
-        # the stake has no limit: whatever is more wins for ever.
+        """Add an observation in [0, 1], one for all bounds or (M,) with one for each."""
+        # A fraction s of the largest stake, 1 / m, multiplies the wealth by 1 + s (x - m) / m. Against a bound of
+        # 0 the stake is unlimited: any positive observation wins.
         surplus, bounds = observation - self._bounds, np.maximum(self._bounds, 1e-300)
         with np.errstate(over='ignore'):
             self._log_wealth += np.log1p(np.minimum(surplus / bounds, 1e300)[:, None] * STAKES)
 
     @property
     def log_wealth(self) -> np.ndarray:
-        """(M,) logarithm of what the wealth has become, from 1."""
+        """(M,) logarithm of the wealth, which starts at 1."""
         most = self._log_wealth.max(axis=1)
         return most + np.log(np.exp(self._log_wealth - most[:, None]).mean(axis=1))
 
     @property
     def are_won(self) -> np.ndarray:
-        """(M,) whether the mean is more than each bound, as far as is known now."""
+        """(M,) whether the mean is significantly above each bound."""
         return self.log_wealth >= NEEDED_LOG_WEALTH
 
 
 class ConfidenceSequence:
-    """A 95 % interval of a mean in [0, 1] that holds it at all times at once, and verdicts that agree with it.
+    """A 95 % confidence sequence of a mean in [0, 1], valid at all times simultaneously, and matching verdicts.
 
-    The wealth of the bets on more falls with the bound that is bet against, and is no more than at its beginning
-    where that bound is the mean so far. So they have won against all bounds below one number, the interval's low
-    end, which is at most the mean; the same holds for the bets on less. The interval is therefore never empty,
-    holds the mean so far, and a verdict is reached exactly when the interval leaves out the reference. Where the
-    rate changes during the run, it tells of the mean so far and promises nothing about the rate of today.
+    The wealth of the bets on "more" decreases with the bound, and is at most 1 where the bound is the mean so far.
+    So these bets have won against all bounds below one number, the interval's lower end, which is at most the
+    mean; likewise for the bets on "less". The interval is therefore never empty, contains the mean so far, and a
+    verdict is reached exactly when the interval excludes the reference. If the rate changes during the run, the
+    interval is about the mean so far, not about the current rate.
 
-    What is kept is how many blocks had which share. A share between two of :data:`PLACES` counts for both, with
-    weights that keep the mean: as wealth is concave in the share, this never makes one larger than it is. Memory
-    and the time that a block takes are the same in a long run.
+    Stored is a histogram of the blocks' shares. A share between two of :data:`PLACES` is split between both with
+    weights that preserve the mean; as log wealth is concave in the share, this never overestimates it. Memory and
+    time per block do not grow with the run.
     """
 
     def __init__(self) -> None:
@@ -86,9 +87,9 @@ class ConfidenceSequence:
         self.blocks = 0
 
     def add(self, successes: float, trials: float) -> None:
-        """A block that is finished; one without trials says nothing.
+        """Add a finished block; one without trials is ignored.
 
-        :raises ValueError: when there are more successes than trials, or either is no number
+        :raises ValueError: when there are more successes than trials, or either is not a finite number
         """
         if not 0 <= successes <= trials < math.inf:
             raise ValueError(f'add: expected 0 <= successes <= trials, got {successes} of {trials}')
@@ -106,28 +107,28 @@ class ConfidenceSequence:
 
     @property
     def mean(self) -> float:
-        """Of the blocks' shares; NaN before the first block."""
+        """Mean of the blocks' shares; NaN before the first block."""
         return self._sum / self.blocks if self.blocks else math.nan
 
     @property
     def interval(self) -> Interval:
-        """All means that no bet has been won against."""
+        """All means that are not rejected."""
         if self._interval is None:
             shares, counts = self._observed()
             low = self._farthest_won(0, shares, counts)
             more_failures = self._farthest_won(1, 1.0 - shares[::-1], counts[::-1])
-            # One failure is proof that the mean is below 1, however close to it.
+            # A single failure proves that the mean is below 1.
             high = min(1.0 - more_failures, BELOW_ONE) if more_failures else 1.0
             self._interval = Interval(min(low, self.mean), max(high, self.mean))
         return self._interval
 
     def is_above(self, bound: float) -> bool:
-        """Whether the mean is more than a bound, as far as is known now."""
+        """Whether the mean is significantly above a bound."""
         shares, counts = self._observed()
         return _is_more(shares, counts, bound)
 
     def is_below(self, bound: float) -> bool:
-        """Whether the mean is less than a bound, as far as is known now."""
+        """Whether the mean is significantly below a bound."""
         shares, counts = self._observed()
         return _is_more(1.0 - shares, counts, 1.0 - bound)
 
@@ -136,7 +137,7 @@ class ConfidenceSequence:
 
         :param reference: a rate
         :param direction: one of :data:`posegrasp_ros.metrics.stats.interval.DIRECTIONS`
-        :param tolerance: around the reference, where that is a target
+        :param tolerance: around the reference, for ``on_target``
         """
         if direction == 'on_target':
             low, high = reference - tolerance, reference + tolerance
@@ -150,26 +151,26 @@ class ConfidenceSequence:
         return 'inconclusive'
 
     def _observed(self) -> tuple[np.ndarray, np.ndarray]:
-        """(K,) shares that there were, ascending, and how many blocks had each."""
+        """(K,) observed shares, ascending, and the number of blocks with each."""
         seen = np.flatnonzero(self._counts)
         return PLACES[seen], self._counts[seen]
 
     def _farthest_won(self, side: int, shares: np.ndarray, counts: np.ndarray) -> float:
-        """The largest bound that bets on more were won against; it is searched for from where it was last."""
+        """The largest bound rejected by the bets on "more"; the search starts at the previous result."""
         mean = float(counts @ shares / counts.sum())
         if mean <= LEAST_MEAN:
             return 0.0
 
         def missing(distance: float) -> float:
-            """Of the wealth that is needed, against a bound so far below the mean, as a logarithm of both."""
+            """Log wealth still missing for a rejection of the bound at this log distance below the mean."""
             return NEEDED_LOG_WEALTH - _log_wealth(shares, counts, mean * math.exp(-distance))
 
         most = math.log(mean / LEAST_MEAN)
-        # One block more or less moves it little.
+        # One more block changes it little.
         far, step = min(max(1.01 * self._distances[side], LEAST_DISTANCE), most), 1.02
         while missing(far) > 0:
             if far == most:
-                return ABOVE_ZERO  # one success is proof of that, however many failures there are
+                return ABOVE_ZERO  # a single success proves that the mean is above 0
             far, step = min(step * far, most), step**2
         near = far / step
         while missing(near) <= 0:
@@ -180,10 +181,10 @@ class ConfidenceSequence:
 
 
 def _first_below(function: Callable[[float], float], near: float, far: float) -> float:
-    """Where a falling function crosses nothing, on the side where it is at most nothing.
+    """Zero of a decreasing function, rounded to the side where it is not positive.
 
-    :param near: where it is more than nothing
-    :param far: where it is not
+    :param near: point at which it is positive
+    :param far: point at which it is not
     """
     found = brentq(function, near, far, xtol=1e-14, rtol=1e-12)
     while function(found) > 0:
@@ -192,7 +193,7 @@ def _first_below(function: Callable[[float], float], near: float, far: float) ->
 
 
 def _is_more(shares: np.ndarray, counts: np.ndarray, bound: float) -> bool:
-    """Whether bets that the mean of shares in [0, 1] is more than a bound are won."""
+    """Whether the bets that the mean of shares in [0, 1] exceeds a bound are won."""
     if bound <= 0:
         return bound < 0 or bool((shares > 0).any())
     if not counts.size or bound >= counts @ shares / counts.sum():
@@ -202,9 +203,9 @@ def _is_more(shares: np.ndarray, counts: np.ndarray, bound: float) -> bool:
 
 @compiled
 def _log_wealth(shares: np.ndarray, counts: np.ndarray, bound: float) -> float:
-    """Logarithm of what the wealth of bets on more than a bound has become, from 1.
+    """Log wealth of the bets that the mean exceeds a bound, starting at 0.
 
-    The share s of the largest stake, 1 / m, makes 1 + s (x - m) / m of a wealth.
+    A fraction s of the largest stake, 1 / m, multiplies the wealth by 1 + s (x - m) / m.
     """
     each = np.zeros(len(STAKES))
     for place in range(len(shares)):
@@ -216,14 +217,14 @@ def _log_wealth(shares: np.ndarray, counts: np.ndarray, bound: float) -> float:
 
 
 class SequentialVerdict:
-    """Whether a rate is better or worse than a reference, block by block; wrong ever in at most 5 % of all runs.
+    """Sequential verdict of a rate against a reference; at any time wrong in at most 5 % of all runs.
 
-    It follows all blocks so far: one that was reached may be left again when things change.
+    It is based on all blocks so far, and may be withdrawn if the rate changes.
 
     :param reference: a rate
     :param direction: one of :data:`posegrasp_ros.metrics.stats.interval.DIRECTIONS`
-    :param tolerance: around the reference, where that is a target
-    :param mean: what is known of the rate, where several verdicts share it; None for one of its own
+    :param tolerance: around the reference, for ``on_target``
+    :param mean: confidence sequence shared by several verdicts; None to create one
     """
 
     def __init__(self, reference: float, direction: str, tolerance: float = 0.0,
@@ -235,11 +236,11 @@ class SequentialVerdict:
 
     @property
     def blocks(self) -> int:
-        """How many there were."""
+        """Number of blocks so far."""
         return self._mean.blocks
 
     def add(self, successes: float, trials: float) -> None:
-        """A block that is finished; see :meth:`ConfidenceSequence.add`."""
+        """Add a finished block; see :meth:`ConfidenceSequence.add`."""
         self._mean.add(successes, trials)
 
     @property
@@ -249,9 +250,9 @@ class SequentialVerdict:
 
 
 class SequentialMedian:
-    """The same for a median: it is less than the reference when more than half of the values are.
+    """Sequential verdict of a median: it is below the reference if more than half of the values are.
 
-    Values that are equal to the reference speak for neither side.
+    Values equal to the reference count for neither side.
 
     :param direction: ``lower_is_better`` or ``higher_is_better``
     """
@@ -264,7 +265,7 @@ class SequentialMedian:
         self.blocks = 0
 
     def add(self, values: np.ndarray) -> None:
-        """The values of a block that is finished, infinite ones included; one without values says nothing."""
+        """Add the values of a finished block, including infinite ones; one without values is ignored."""
         values = np.asarray(values, dtype=float)
         if values.size:
             self._sides.add(np.array([(values < self._reference).mean(), (values > self._reference).mean()]))
