@@ -1,4 +1,4 @@
-"""StageReport: a stage's report on one image, with or without an answer; StageOutcome: what the stage knows of it."""
+"""StageReport: a stage's report on one image, with or without an answer; StageOutcome: the stage's part of it."""
 
 from __future__ import annotations
 
