@@ -90,6 +90,18 @@ def test_a_failure_of_perception_ends_the_attempt_before_the_timeout(scripted_mo
     assert (robot.reports[0].stamp_ns, robot.reports[0].reason) == (stamp, 'no_grasp')
 
 
+def test_perception_that_lacks_the_camera_info_gets_another_image_of_the_scene(scripted_model):
+    with running(SimulatorNode, model=str(scripted_model), seed=3, picks=2, timeout_s=600.0, rate_hz=2.0,
+                 exit_when_done=False) as harness:
+        harness.start()
+        robot = Robot(harness)
+        harness.spin_until(lambda: robot.images)
+        stamp = messages.stamp_ns(robot.images[0].header.stamp)
+        robot.perception.publish(messages.to_report(StageReport(stamp, 'perception', False, 'no_camera_info')))
+        harness.spin_until(lambda: len(robot.images) >= 3)
+    assert not robot.reports
+
+
 def test_a_plan_for_an_old_image_is_not_carried_out(simulator):
     robot = Robot(simulator)
     simulator.spin_until(lambda: robot.images)

@@ -135,9 +135,13 @@ class SimulatorNode(AutostartLifecycleNode):
             self._attempt.gripper = stamp, *messages.gripper_from(message)
 
     def on_report(self, message: DiagnosticArray) -> None:
-        """A stage without an answer ends the attempt: no plan will come."""
+        """A stage without an answer ends the attempt: no plan will come.
+
+        Perception that has not met our camera_info yet says nothing of the scene: it gets more images of it.
+        """
         report = messages.report_from(message)
-        if self._attempt and report.stamp_ns in self._attempt.stamps and not report.ok:
+        is_answer = not report.ok and report.reason != 'no_camera_info'
+        if self._attempt and report.stamp_ns in self._attempt.stamps and is_answer:
             self._attempt.failed_stamp = report.stamp_ns
 
     def _is_connected(self) -> bool:
