@@ -311,7 +311,7 @@ def test_a_can_is_grasped_in_another_place_where_one_is_taken(can_planner):
     assert len(beside.grasps) > 0.5 * len(free.grasps)
 
 
-def test_what_fell_is_there_to_be_drawn(planner, grasp_set):
+def test_what_was_rejected_is_there_to_be_drawn(planner, grasp_set):
     plan = planner.plan(LYING, None, Scene())
     assert len(plan.discarded) + len(plan.grasps) == len(grasp_set)
     counts = {reason: sum(grasp.reason == reason for grasp in plan.discarded) for reason in plan.rejected}

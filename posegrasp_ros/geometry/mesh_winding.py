@@ -24,8 +24,9 @@ def against_neighbours(faces: np.ndarray) -> np.ndarray:
     # Along the edge that they share, neighbours that are wound alike run in opposite directions.
     is_against = rises[first] == rises[second]
     first, second, count = first // 3, second // 3, len(faces)
-    starts = np.concatenate([first, first + count])
-    ends = np.concatenate([second + count * is_against, second + count * ~is_against])
+    # SciPy up to 1.11, that of Ubuntu 24.04, takes no others, and does not say so.
+    starts = np.concatenate([first, first + count]).astype(np.int32)
+    ends = np.concatenate([second + count * is_against, second + count * ~is_against]).astype(np.int32)
     graph = coo_array((np.ones(len(starts), bool), (starts, ends)), shape=(2 * count, 2 * count))
     pieces = connected_components(graph, directed=False)[1]
     as_it_is, turned = pieces[:count], pieces[count:]
