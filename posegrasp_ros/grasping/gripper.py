@@ -128,8 +128,8 @@ def load_gripper(chosen: str | Path | None = None) -> Gripper:
     stated = validated(_GripperFields, read_mapping(path, GripperError), path, GripperError)
     graspgen = stated.graspgen_base_from_tcp
     return Gripper(
-        **{name: getattr(stated, name) for name in ('name', 'min_opening_m', 'max_opening_m', 'force_n', 'friction',
-                                                    'base_frame', 'finger_joints')},
+        **{name: getattr(stated, name) for name in ('name', 'min_opening_m', 'max_opening_m', 'force_n',
+                                                    'friction', 'base_frame', 'finger_joints')},
         **{f'finger_{name}': length_m for name, length_m in stated.finger},
         gripper_base_from_tcp=stated.base_from_tcp.transform(),
         graspgen_base_from_tcp=graspgen.transform() if graspgen else None,
