@@ -43,6 +43,7 @@ setup(
         # older ones are built against NumPy 1, of which there are no wheels for Python 3.13
         'opencv-python-headless>=4.10.0.84; python_version >= "3.13"',
         'pillow>=10.2,<14',
+        'pydantic>=2.8,<3',
         'pyyaml>=6.0.1,<7',
         'rosbags>=0.10.11,<0.12',
         'ruamel.yaml>=0.17.21,<1',

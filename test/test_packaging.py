@@ -21,8 +21,10 @@ PACKAGE = 'posegrasp_ros'
 SHARED = ('config/', 'launch/', 'models/', 'rviz/')
 
 
-# Where rosdep calls it neither python3-NAME nor python3-NAME-pip; zstandard and lz4 come with rosbags.
+# Where rosdep calls it neither python3-NAME nor python3-NAME-pip; zstandard and lz4 come with rosbags, pydantic 2
+# with pydantic-xml.
 ROSDEP_KEYS = {'opencv-python-headless': 'python3-opencv', 'pillow': 'python3-pil', 'pyyaml': 'python3-yaml',
+               'pydantic': 'python3-pydantic-xml-pip',
                'mcap': 'mcap-ros2-support', 'zstandard': 'python3-rosbags-pip', 'lz4': 'python3-rosbags-pip'}
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from pydantic import Field, ValidationInfo, field_validator
 
-from posegrasp_ros.runtime.yaml_fields import Fields
+from posegrasp_ros.runtime.yaml_model import Names, YamlModel, unexpected
+
+QUARTER_TURN_RAD = np.pi / 2
 
 
-@dataclass(frozen=True)
-class Crank:
+class Crank(YamlModel):
     """A link that turns about the knuckle and carries the pad, which stays parallel to itself.
 
     The pad's pivot runs on an arc: as the gripper closes, the pads come forward. The URDFs of Robotiq's 2F
@@ -20,8 +20,8 @@ class Crank:
     :param angle_rad: of the crank to the approach direction, outward, at joint position 0
     """
 
-    length_m: float
-    angle_rad: float
+    length_m: float = Field(ge=0.005, le=0.5)
+    angle_rad: float = Field(ge=-QUARTER_TURN_RAD, le=QUARTER_TURN_RAD)
 
     def across(self, position: float) -> float:
         """The pivot's distance from the knuckle across the approach, as a share of the length."""
@@ -32,20 +32,36 @@ class Crank:
         return self.length_m * float(np.cos(self.angle_rad - position))
 
 
-@dataclass(frozen=True)
-class FingerJoints:
-    """Joints that all stand at the same position, or one that the others mimic.
+class FingerJoints(YamlModel):
+    """Of a gripper file: joints that all stand at the same position, or one that the others mimic.
 
     :param names: as in the gripper's URDF
-    :param open_position: with the pads the gripper's largest opening apart; metres or radians
-    :param closed_position: with the pads its smallest opening apart
+    :param open_position: ``open``, with the pads the gripper's largest opening apart; metres or radians
+    :param closed_position: ``closed``, with the pads its smallest opening apart
     :param crank: how the pads swing; None for joints that travel straight
     """
 
-    names: list[str]
-    open_position: float
-    closed_position: float
+    names: Names
+    open_position: float = Field(alias='open', ge=-np.pi, le=np.pi)
+    closed_position: float = Field(alias='closed', ge=-np.pi, le=np.pi)
     crank: Crank | None = None
+
+    @field_validator('closed_position')
+    @classmethod
+    def _travels(cls, closed: float, info: ValidationInfo) -> float:
+        opened = info.data.get('open_position', np.inf)
+        if abs(opened - closed) < 1e-3:
+            raise unexpected(f'another position than open, {opened:g}')
+        return closed
+
+    @field_validator('crank')
+    @classmethod
+    def _turns_less_than_a_quarter(cls, crank: Crank | None, info: ValidationInfo) -> Crank | None:
+        """To either side, so that the opening grows with the angle and each has one position."""
+        positions = [info.data.get(name, 0.0) for name in ('open_position', 'closed_position')]
+        if crank is not None and max(abs(crank.angle_rad - each) for each in positions) > QUARTER_TURN_RAD:
+            raise unexpected('an angle within 90 degrees of both open and closed')
+        return crank
 
     def openness(self, position: float) -> float:
         """The share of the pads' travel that is open at a joint position: 1 open, 0 closed."""
@@ -67,18 +83,3 @@ class FingerJoints:
     def _travel(self, position: float) -> float:
         """What grows in proportion to the opening."""
         return position if self.crank is None else self.crank.across(position)
-
-
-def read_finger_joints(fields: Fields) -> FingerJoints:
-    """The ``finger_joints`` of a gripper file; an error of its class when a figure is missing or impossible."""
-    crank = None
-    if 'crank' in fields.values:
-        inner = fields.inner('crank')
-        crank = Crank(inner.number('length_m', 0.005, 0.5), inner.number('angle_rad', -np.pi / 2, np.pi / 2))
-    opened, closed = fields.number('open', -np.pi, np.pi), fields.number('closed', -np.pi, np.pi)
-    if abs(opened - closed) < 1e-3:
-        raise fields.error('closed', f'another position than open, {opened:g}')
-    # within a quarter turn to either side, the opening grows with the angle and each has one position
-    if crank is not None and max(abs(crank.angle_rad - opened), abs(crank.angle_rad - closed)) > np.pi / 2:
-        raise fields.error('crank', 'an angle within 90 degrees of both open and closed')
-    return FingerJoints(fields.names('names'), opened, closed, crank)

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field, ValidationInfo, field_validator
 
 from posegrasp_ros.geometry.transforms import transform_from_pose
-from posegrasp_ros.grasping.finger_joints import FingerJoints, read_finger_joints
+from posegrasp_ros.grasping.finger_joints import FingerJoints
 from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.resources import resource_path
-from posegrasp_ros.runtime.yaml_fields import Fields
+from posegrasp_ros.runtime.yaml_model import (
+    MOST_ENTRIES,
+    Name,
+    YamlModel,
+    numbers,
+    read_mapping,
+    unexpected,
+    validated,
+)
 
 DEFAULT_GRIPPER = 'franka_hand'
 
@@ -114,27 +124,16 @@ def load_gripper(chosen: str | Path | None = None) -> Gripper:
     :param chosen: a file, or the name of a gripper that comes with the package; by default the Franka Hand
     :raises GripperError: when the file is missing, no YAML, or a field is missing, no number or out of range
     """
-    fields = Fields.read(_gripper_path(chosen or DEFAULT_GRIPPER), GripperError)
-    finger = fields.inner('finger')
-    length = finger.number('length_m', 0.001, 0.5)
-    min_opening = fields.number('min_opening_m', 0.0, 0.5)
-    graspgen = 'graspgen_base_from_tcp'
+    path = _gripper_path(chosen or DEFAULT_GRIPPER)
+    stated = validated(_GripperFields, read_mapping(path, GripperError), path, GripperError)
+    graspgen = stated.graspgen_base_from_tcp
     return Gripper(
-        name=fields.text('name'),
-        min_opening_m=min_opening,
-        max_opening_m=fields.number('max_opening_m', min_opening + 1e-3, 0.5),
-        force_n=fields.number('force_n', 0.1, 2000.0),
-        friction=fields.number('friction', 0.01, 5.0),
-        base_frame=fields.text('base_frame'),
-        gripper_base_from_tcp=_pose(fields.inner('base_from_tcp')),
-        graspgen_base_from_tcp=_pose(fields.inner(graspgen)) if graspgen in fields.values else None,
-        finger_joints=read_finger_joints(fields.inner('finger_joints')),
-        finger_length_m=length,
-        finger_width_m=finger.number('width_m', 0.001, 0.2),
-        finger_thickness_m=finger.number('thickness_m', 0.001, 0.2),
-        finger_reach_m=finger.number('reach_m', 0.001, length),
-        palm_boxes=[Box(box.vector('center', 3), box.vector('half_extents', 3, low=1e-4))
-                    for box in fields.inners('palm')],
+        **{name: getattr(stated, name) for name in ('name', 'min_opening_m', 'max_opening_m', 'force_n',
+                                                    'friction', 'base_frame', 'finger_joints')},
+        **{f'finger_{name}': length_m for name, length_m in stated.finger},
+        gripper_base_from_tcp=stated.base_from_tcp.transform(),
+        graspgen_base_from_tcp=graspgen.transform() if graspgen else None,
+        palm_boxes=[Box(box.center, box.half_extents) for box in stated.palm],
     )
 
 
@@ -153,9 +152,60 @@ def _gripper_path(chosen: str | Path) -> Path:
     return resource_path('config/grippers') / f'{chosen}.yaml'
 
 
-def _pose(fields: Fields) -> np.ndarray:
-    """(4, 4) from ``position`` and ``orientation_xyzw``."""
-    position, quaternion = fields.vector('position', 3), fields.vector('orientation_xyzw', 4)
-    if abs(np.linalg.norm(quaternion) - 1.0) > 1e-3:
-        raise fields.error('orientation_xyzw', 'a quaternion x, y, z, w of length 1')
-    return transform_from_pose(position, quaternion)
+class _PoseFields(YamlModel):
+    position: Annotated[np.ndarray, numbers(3)]
+    orientation_xyzw: Annotated[np.ndarray, numbers(4)]
+
+    @field_validator('orientation_xyzw')
+    @classmethod
+    def _is_a_rotation(cls, quaternion: np.ndarray) -> np.ndarray:
+        if abs(np.linalg.norm(quaternion) - 1.0) > 1e-3:
+            raise unexpected('a quaternion x, y, z, w of length 1')
+        return quaternion
+
+    def transform(self) -> np.ndarray:
+        """(4, 4) base_from_tcp."""
+        return transform_from_pose(self.position, self.orientation_xyzw)
+
+
+class _FingerFields(YamlModel):
+    length_m: float = Field(ge=0.001, le=0.5)
+    width_m: float = Field(ge=0.001, le=0.2)
+    thickness_m: float = Field(ge=0.001, le=0.2)
+    reach_m: float = Field(ge=0.001, le=0.5)
+
+    @field_validator('reach_m')
+    @classmethod
+    def _is_part_of_the_finger(cls, reach_m: float, info: ValidationInfo) -> float:
+        if reach_m > info.data.get('length_m', np.inf):
+            raise unexpected(f'a number between 0.001 and {info.data["length_m"]:g}')
+        return reach_m
+
+
+class _BoxFields(YamlModel):
+    center: Annotated[np.ndarray, numbers(3)]
+    half_extents: Annotated[np.ndarray, numbers(3, low=1e-4)]
+
+
+class _GripperFields(YamlModel):
+    """A gripper's file."""
+
+    name: Name
+    min_opening_m: float = Field(ge=0.0, le=0.5)
+    max_opening_m: float = Field(ge=0.001, le=0.5)
+    force_n: float = Field(ge=0.1, le=2000.0)
+    friction: float = Field(ge=0.01, le=5.0)
+    base_frame: Name
+    base_from_tcp: _PoseFields
+    graspgen_base_from_tcp: _PoseFields | None = None
+    finger_joints: FingerJoints
+    finger: _FingerFields
+    palm: list[_BoxFields] = Field(max_length=MOST_ENTRIES)
+
+    @field_validator('max_opening_m')
+    @classmethod
+    def _is_larger_than_the_smallest(cls, max_opening_m: float, info: ValidationInfo) -> float:
+        least = info.data.get('min_opening_m', 0.0) + 1e-3
+        if max_opening_m < least:
+            raise unexpected(f'a number between {least:g} and 0.5')
+        return max_opening_m

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import datetime
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from posegrasp_ros.metrics.catalogue import catalogue
+from pydantic import Field, ValidationInfo, field_validator
+
+from posegrasp_ros.metrics.catalogue import ON_TARGET, catalogue
 from posegrasp_ros.metrics.stats.interval import Interval
 from posegrasp_ros.metrics.units import FACTORS
 from posegrasp_ros.runtime.data_files import read_yaml
 from posegrasp_ros.runtime.errors import InvalidInputError, quoted
 from posegrasp_ros.runtime.resources import resource_path
+from posegrasp_ros.runtime.yaml_model import Reads, YamlModel, unexpected, validated
 
 FORMAT = 'posegrasp.baselines/1'
 # Whole numbers of YAML have no end, those of the package do; NaN is below nothing.
 MOST_NUMBER = 1e300
-KINDS = ('requirement', 'published', 'scripted', 'simple_ml', 'human', 'previous')
 
 
 class BaselineError(InvalidInputError):
@@ -93,77 +97,105 @@ def _read(path: Path) -> dict[str, MetricBaselines]:
     metrics = data.get('metrics')
     if not isinstance(metrics, dict):
         raise BaselineError(f'{path}: metrics: expected a mapping of metric names, got {quoted(metrics)}')
-    return {name: _metric(_Place(path, f'metrics.{name}'), name, fields) for name, fields in metrics.items()}
+    return {name: _metric(path, name, fields) for name, fields in metrics.items()}
 
 
-@dataclass(frozen=True)
-class _Place:
-    """Where in which file we are, to say so when something is wrong."""
-
-    path: Path
-    field: str
-
-    def at(self, key: object) -> _Place:
-        return _Place(self.path, f'{self.field}.{key}')
-
-    def check(self, holds: bool, expected: str, found: object) -> None:
-        if not holds:
-            shown = 'nothing' if found is None else quoted(found)
-            raise BaselineError(f'{self.path}: {self.field}: expected {expected}, got {shown}')
+def _metric(path: Path, name: str, fields: object) -> MetricBaselines:
+    metric = catalogue().get(name)
+    if metric is None:
+        raise BaselineError(f'{path}: metrics.{name}: expected one of {", ".join(catalogue())}, '
+                            f'got {quoted(name)}')
+    stated = validated(_MetricFields, fields, path, BaselineError, f'metrics.{name}', metric)
+    return MetricBaselines(stated.direction, tuple(
+        _entry(entry, FACTORS[metric.unit][stated.unit]) for entry in stated.entries))
 
 
-def _metric(place: _Place, name: str, fields: object) -> MetricBaselines:
-    place.check(name in catalogue(), f'one of {", ".join(catalogue())}', name)
-    place.check(isinstance(fields, dict), 'a mapping', fields)
-    metric = catalogue()[name]
-    factors = FACTORS[metric.unit]
-    unit, direction, entries = (fields.get(key) for key in ('unit', 'direction', 'entries'))
-    unit = '1' if unit == 1 else unit  # without quotes YAML takes it for a number
-    place.at('unit').check(isinstance(unit, str) and unit in factors, ' or '.join(factors), unit)
-    place.at('direction').check(direction == metric.direction, metric.direction, direction)
-    place.at('entries').check(isinstance(entries, list), 'a list', entries)
-    return MetricBaselines(direction, tuple(
-        _entry(place.at(f'entries[{index}]'), entry, factors[unit], direction)
-        for index, entry in enumerate(entries)))
+def _entry(stated: _EntryFields, factor: float) -> Entry:
+    interval = Interval(*(bound * factor for bound in stated.interval)) if stated.interval else None
+    return Entry(stated.name, stated.kind, stated.value * factor, stated.source, stated.date, stated.fair,
+                 stated.note or '', (stated.tolerance or 0.0) * factor, interval)
 
 
-def _entry(place: _Place, fields: object, factor: float, direction: str) -> Entry:
-    place.check(isinstance(fields, dict), 'a mapping', fields)
-    for key in ('name', 'source'):
-        text = fields.get(key)
-        place.at(key).check(isinstance(text, str) and bool(text.strip()), 'a text', text)
-    kind, value, fair, note = (fields.get(key) for key in ('kind', 'value', 'fair', 'note'))
-    place.at('kind').check(kind in KINDS, ' or '.join(KINDS), kind)
-    place.at('value').check(_is_number(value), 'a number', value)
-    tolerance = fields.get('tolerance', 0.0)
-    if direction == 'on_target':
-        place.at('tolerance').check(_is_number(tolerance) and tolerance > 0, 'a number above 0', tolerance)
-    else:
-        place.at('tolerance').check('tolerance' not in fields, 'none unless the direction is on_target', tolerance)
-    place.at('interval').check(_is_interval(fields.get('interval'), value), 'two numbers around the value',
-                               fields.get('interval'))
-    place.at('fair').check(isinstance(fair, bool), 'true or false', fair)
-    place.at('note').check(fair or bool(note), 'why the comparison is not fair', note)
-    place.at('note').check(note is None or isinstance(note, str), 'a text', note)
-    interval = Interval(*(bound * factor for bound in fields['interval'])) if fields.get('interval') else None
-    return Entry(fields['name'], kind, float(value) * factor, fields['source'], _date(place, fields), fair,
-                 note or '', tolerance * factor, interval)
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not -MOST_NUMBER < value < MOST_NUMBER:
+        raise ValueError
+    return float(value)
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and -MOST_NUMBER < value < MOST_NUMBER
+def _pair(values: Any) -> Interval:
+    low, high = values if isinstance(values, list) else ()
+    return Interval(_number(low), _number(high))
 
 
-def _is_interval(bounds: object, value: float) -> bool:
-    """Also none at all."""
-    is_pair = isinstance(bounds, list) and len(bounds) == 2 and all(_is_number(bound) for bound in bounds)
-    return bounds is None or (is_pair and bounds[0] <= value <= bounds[1])
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError
+    return value
 
 
-def _date(place: _Place, fields: dict) -> str:
-    date = fields.get('date')
-    try:
-        return datetime.date.fromisoformat(str(date)).isoformat()
-    except ValueError:
-        place.at('date').check(False, 'a date such as 2026-11-23', date)
-        raise
+_Number = Annotated[float, Reads(_number, 'a number')]
+_Interval = Annotated[Interval, Reads(_pair, 'two numbers around the value')]
+_Text = Annotated[str, Reads(_text, 'a text')]
+_Date = Annotated[str, Reads(lambda date: datetime.date.fromisoformat(str(date)).isoformat(),
+                             'a date such as 2026-11-23')]
+
+
+class _EntryFields(YamlModel):
+    """As the file states an entry. The validators' context is the metric of the catalogue."""
+
+    name: _Text
+    kind: Literal['requirement', 'published', 'scripted', 'simple_ml', 'human', 'previous']
+    value: _Number
+    source: _Text
+    date: _Date
+    fair: bool
+    tolerance: _Number | None = Field(None, validate_default=True)
+    interval: _Interval | None = None
+    note: str | None = Field(None, validate_default=True)
+
+    @field_validator('tolerance')
+    @classmethod
+    def _belongs_to_a_target(cls, tolerance: float | None, info: ValidationInfo) -> float | None:
+        if info.context.direction != ON_TARGET and tolerance is not None:
+            raise unexpected(f'none unless the direction is {ON_TARGET}')
+        if info.context.direction == ON_TARGET and not (tolerance or 0.0) > 0:
+            raise unexpected('a number above 0')
+        return tolerance
+
+    @field_validator('interval')
+    @classmethod
+    def _holds_the_value(cls, interval: Interval | None, info: ValidationInfo) -> Interval | None:
+        if interval is not None and not interval.low <= info.data.get('value', math.nan) <= interval.high:
+            raise unexpected('two numbers around the value')
+        return interval
+
+    @field_validator('note')
+    @classmethod
+    def _says_what_is_not_fair(cls, note: str | None, info: ValidationInfo) -> str | None:
+        if not note and not info.data.get('fair', True):
+            raise unexpected('why the comparison is not fair')
+        return note
+
+
+class _MetricFields(YamlModel):
+    """As the file states a metric, see :class:`_EntryFields`."""
+
+    unit: str
+    direction: str
+    entries: list[_EntryFields]
+
+    @field_validator('unit', mode='before')
+    @classmethod
+    def _is_one_of_the_metrics(cls, unit: Any, info: ValidationInfo) -> str:
+        factors = FACTORS[info.context.unit]
+        unit = '1' if unit == 1 else unit  # without quotes YAML takes it for a number
+        if not isinstance(unit, str) or unit not in factors:
+            raise unexpected(' or '.join(factors))
+        return unit
+
+    @field_validator('direction', mode='before')
+    @classmethod
+    def _is_the_catalogues(cls, direction: Any, info: ValidationInfo) -> str:
+        if direction != info.context.direction:
+            raise unexpected(info.context.direction)
+        return direction
