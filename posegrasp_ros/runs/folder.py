@@ -129,7 +129,7 @@ class RunFolder:
 
     def _in_use(self) -> FolderInUseError:
         state = read_state(self.path)
-        return FolderInUseError(f'{self.path}: expected a run folder that is not in use, but another run writes it '
+        return FolderInUseError(f'{self.path}: expected an unused run folder, but another run writes it '
                                 f'({state.owner if state else "unknown process"}): choose another folder')
 
 
