@@ -40,5 +40,5 @@ def test_there_is_no_outcome_without_a_plan_or_twice_for_the_same():
 def test_an_outcome_on_the_topic_counts_too():
     attempts = planned(7)
     attempts.report(StageReport(7, 'execution', True))
-    with pytest.raises(ValueError, match='has its outcome already'):
+    with pytest.raises(ValueError, match='was reported already'):
         attempts.end(True, 1.0)

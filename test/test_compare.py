@@ -152,7 +152,7 @@ def test_the_same_stamps_of_other_recordings_are_no_pairs(tmp_path, bag):
     assert comparison['same_frames'] == {'b': 0} and comparison['changes'] == []
     found = difference(comparison, 'position_error_median', 'b')
     assert not found['is_paired'] and found['p_value'] is None and found['verdict'] == 'inconclusive'
-    assert 'apart' in format_comparison(comparison)
+    assert 'unpaired' in format_comparison(comparison)
 
 
 def test_the_difference_of_two_shares_is_newcombes():

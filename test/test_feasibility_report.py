@@ -66,7 +66,7 @@ def test_the_page_says_verdict_reasons_tolerance_budget_and_worth(run):
     folder, summary = run
     page = (folder / 'report.html').read_text()
     for text in ('not feasible', '200 ms', saying(summary['required']['gripper_axes']), 'Error from', 'mounting',
-                 'nobody watches', 'data:image/jpeg', '<ellipse class="tolerated"', 'Cramér-Rao'):
+                 'unattended', 'data:image/jpeg', '<ellipse class="tolerated"', 'Cramér-Rao'):
         assert text in page, text
     assert 'src="http' not in page and 'href="http' not in page
 
@@ -83,11 +83,11 @@ def test_shares_that_lift_have_intervals_and_what_is_not_sure_is_said(run):
         assert low <= summary['expected_success'][name] <= high and high - low > 0.001, name
     grip = next(reason for reason in summary['verdict']['reasons'] if reason['name'] == 'grip')
     assert grip['interval'] == summary['expected_success']['intervals']['true_pose']
-    assert standing(grip) == ('holds, not surely', 'inconclusive'), 'without a single pick'
-    assert standing({**grip, 'needed': 0.5}) == ('holds', 'better')
-    assert standing({**grip, 'needed': grip['figure'] - 1e-6}) == ('holds, not surely', 'inconclusive')
+    assert standing(grip) == ('met, uncertain', 'inconclusive'), 'without a single pick'
+    assert standing({**grip, 'needed': 0.5}) == ('met', 'better')
+    assert standing({**grip, 'needed': grip['figure'] - 1e-6}) == ('met, uncertain', 'inconclusive')
     assert standing({**grip, 'holds': False, 'needed': grip['figure'] + 1e-6}) == (
-        'missed, not surely', 'inconclusive')
+        'missed, uncertain', 'inconclusive')
     assert standing({**grip, 'holds': False, 'decides': True, 'needed': 1.0}) == ('missed', 'worse')
 
 
@@ -103,7 +103,7 @@ def test_what_was_measured_and_verified_is_told(run):
     text, page = format_study(summary), render_study(summary, {'weak': [], 'alike': [], 'tolerance': []})
     for told in ('18 µm', '35 to 73', '5 mm, 2.9°', '92.0 %'):
         assert told in text, told
-    assert '35 to 73' in page and 'Whether the prediction holds' in page
+    assert '35 to 73' in page and 'Verification of the prediction' in page
 
 
 def test_errors_of_sources_add_up_to_the_total(run):
@@ -139,8 +139,8 @@ def test_a_sentence_names_what_bears_most_and_least():
     axes = [{'name': 'across the fingers', 'unit': 'm', 'limit': 0.004},
             {'name': 'along the approach', 'unit': 'm', 'limit': 0.015},
             {'name': 'about the approach', 'unit': 'rad', 'limit': math.radians(3)}]
-    assert saying(axes) == ('15 mm along the approach is fine, 4 mm across the fingers is the most; '
-                            '3° in any direction is the most')
+    assert saying(axes) == ('15 mm along the approach is tolerated, but only 4 mm across the fingers; '
+                            'at most 3° in any direction')
 
 
 @pytest.mark.parametrize(('value', 'unit', 'text'), [(0.0042, 'm', '4.2 mm'), (3.4e-6, 'm', '3.4 µm'),
@@ -154,4 +154,4 @@ def test_the_headline_names_the_change_that_makes_it_feasible():
     summary = {'verdict': {'word': 'feasible if', 'changes': [{'word': 'feasible if', 'text': 'no'}, change]}}
     assert headline(summary) == 'feasible if the camera stands nearer: 0.84 to 0.84 m'
     without = {'verdict': {'word': 'feasible if', 'changes': []}}
-    assert headline(without) == 'feasible if what is not sure yet turns out well'
+    assert headline(without) == 'feasible if the needs that are still uncertain are met'

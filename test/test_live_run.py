@@ -116,7 +116,7 @@ def test_a_clock_that_jumps_back_loses_nothing_and_silence_is_still_noticed(robo
         robot.frame(100 * SECOND + index * FRAME_NS)
     for index in range(90):
         robot.frame(50 * SECOND + index * FRAME_NS)
-    assert robot.health('messages').text == 'stamps of images went back by 53.0 s'
+    assert robot.health('messages').text == 'image stamps went back by 53.0 s'
     assert robot.health('perception').level == OK
     robot.run.image(54 * SECOND)
     robot.now_s += 1.6
@@ -127,7 +127,7 @@ def test_a_clock_that_jumps_back_loses_nothing_and_silence_is_still_noticed(robo
 
 def test_two_nodes_on_one_topic_are_said_as_long_as_they_are_there(robot):
     robot.run.publishers('/perception/report', 2, 0)
-    assert robot.health('messages').text == '2 nodes publish /perception/report: what they say is mixed up'
+    assert robot.health('messages').text == '2 nodes publish /perception/report, expected one: their messages are mixed'
     robot.run.publishers('/perception/report', 1, 0)
     assert robot.health('messages').level == OK
 
@@ -187,7 +187,7 @@ def test_lost_reports_are_said_and_counted_and_are_no_silence(robot):
         robot.now_s += 1 / 30
     assert (robot.health('messages').level, robot.health('messages').values) == (
         WARN, {'lost perception report': '11'})
-    assert 'reports of perception that were lost on the way: 11;' in robot.health('messages').text
+    assert 'reports of perception lost in transit: 11;' in robot.health('messages').text
     summary = robot.summary()
     assert summary['stages']['perception']['coverage'] == 1.0 and summary['metrics']['recall_1cm_5deg']['n'] == 60
     assert summary['provenance']['lost_reports'] == {'perception': 11}
@@ -210,7 +210,7 @@ def test_who_stands_still_says_so_and_takes_nobody_for_silent(robot):
     robot.run.image(90 * FRAME_NS)
     robot.now_s += 15.0
     robot.run.look()
-    assert robot.health('messages').text == 'this monitor stood still for 15.0 s'
+    assert robot.health('messages').text == 'this monitor was blocked for 15.0 s'
     assert [robot.health(task).level for task in ('camera', 'perception', 'planning')] == [OK] * 3
     assert not robot.run.has_news()
     robot.now_s += 1.6

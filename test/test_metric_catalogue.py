@@ -72,7 +72,7 @@ def test_it_is_compared_and_kept_as_a_baseline(baselines, bag, scripted_model, t
 
 
 @pytest.mark.parametrize(('changes', 'expected'), [
-    ({'name': 'recall_1cm_5deg'}, 'metric recall_1cm_5deg: expected a name of its own'),
+    ({'name': 'recall_1cm_5deg'}, 'metric recall_1cm_5deg: expected a unique name'),
     ({'unit': 'mm'}, "unit: expected one of m, rad, 1, ms, px, got 'mm'"),
     ({'direction': 'up'}, "direction: expected one of lower_is_better, higher_is_better, on_target, got 'up'")])
 def test_a_wrong_record_is_refused(changes, expected):

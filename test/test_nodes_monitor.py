@@ -159,7 +159,7 @@ def test_a_lost_run_folder_is_made_anew_and_told(scripted_model, tmp_path, caplo
         harness.spin_until(lambda: (folder / 'metrics.jsonl').is_file())
         assert json.loads((folder / 'metrics.jsonl').read_text())['stamp_ns'] == 1
     assert (folder / 'summary.json').is_file()
-    assert 'was removed during the run and is made anew' in caplog.text
+    assert 'was removed during the run and is created again' in caplog.text
 
 
 def lose(folder: Path) -> None:
@@ -252,7 +252,7 @@ def test_reports_that_never_come_are_said_with_their_number(monitor, tmp_path):
     topic = monitor.publisher(DiagnosticArray, '/perception_report', 100)
     for stamp in set(range(20)) - {5, 6, 12}:
         topic.publish(messages.to_report(StageReport(stamp, 'perception', True, sequence=stamp, publisher='one')))
-    monitor.spin_until(lambda: any('lost on the way: 3;' in each.message for each in statuses(arrays).values()))
+    monitor.spin_until(lambda: any('lost in transit: 3;' in each.message for each in statuses(arrays).values()))
     values = {item.key: item.value for item in statuses(arrays)['monitor: messages'].values}
     assert values == {'lost perception report': '3'}
     monitor.node.trigger_deactivate()

@@ -102,7 +102,7 @@ def test_pictures_are_inside_the_page():
     tags = Tags()
     tags.feed(page)
     assert tags.open == [] and tags.loads == ['data:image/jpeg;base64,AAAA']
-    assert '&lt;12 mm&gt;' in page and 'The worst frames' not in render_html(summary_of())
+    assert '&lt;12 mm&gt;' in page and 'Worst frames' not in render_html(summary_of())
 
 
 def words_of(page):
@@ -113,11 +113,11 @@ def words_of(page):
 def test_the_page_leads_from_the_losses_to_what_is_next():
     summary = {**summary_of(), **BLAMED}
     text = words_of(render_html(summary))
-    assert 'Work on the poses.' in text and 'To ignore for now: 1 metric ' in text
+    assert 'Work on the poses.' in text and 'Ignore for now: 1 metric ' in text
     for words in ('object not detected perception −12', "pose outside the grasp's tolerance perception −8",
-                  'successes 80 80.0 %', 'Nothing was lost to: no image.', 'perception 100.0 % +20.0 points'):
+                  'successes 80 80.0 %', 'No losses: no image.', 'perception 100.0 % +20.0 points'):
         assert words in text, words
-    assert text.index('What next') < text.index('Where the attempts go') < text.index('Against the baselines')
+    assert text.index('Next step') < text.index('Failure attribution') < text.index('Comparison with the baselines')
 
 
 def test_the_table_of_the_terminal_says_the_same():
@@ -149,7 +149,7 @@ def test_a_summary_without_blame_and_pairs_still_makes_a_page():
     summary = summary_of()
     for key in ('waterfall', 'next', 'latency', 'paired'):
         summary.pop(key, None)
-    assert 'What next' not in render_html(summary) and 'Next:' not in format_table(summary)
+    assert 'Next step' not in render_html(summary) and 'Next:' not in format_table(summary)
 
 
 def test_the_table_is_aligned_text_with_every_verdict():

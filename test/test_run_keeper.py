@@ -56,7 +56,7 @@ def test_a_full_disk_is_said_until_there_is_room_again(tmp_path, complaints):
     health = keeper.health()
     assert health.level == ERROR and health.values == {'lost_reports': '3'}
     assert health.text == f'{tmp_path}: reports: No space left on device'
-    assert 'No space left on device; the run goes on' in complaints[0]
+    assert 'No space left on device; the run continues' in complaints[0]
     log.unlink()
     keeper.append(REPORT)
     assert keeper.health().level == OK and len(log.read_text().splitlines()) == 1

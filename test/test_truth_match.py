@@ -10,7 +10,7 @@ from posegrasp_ros.monitoring.truth_match import TruthMatch
     ([], OK, 'none'),
     (range(100), OK, 'for 100% of the last 100 images'),
     (range(0, 100, 2), WARN, 'for 50% of the last 100 images'),
-    ([1000 + stamp for stamp in range(100)], WARN, 'a truth needs exactly the stamp of its image'),
+    ([1000 + stamp for stamp in range(100)], WARN, 'expected ground truth with exactly the stamp of its image'),
 ])
 def test_images_without_a_truth_are_said_aloud(truths, level, text):
     match = TruthMatch()

@@ -129,7 +129,7 @@ def test_a_second_monitor_takes_a_folder_with_a_number_and_says_so(tmp_path):
     said: list[str] = []
     first, second = (RunKeeper(tmp_path / 'run', None, said.append) for _ in range(2))
     assert (first.path.name, second.path.name) == ('run', 'run-2')
-    assert said == [f'{tmp_path}/run: holds another run already; this one is kept in {tmp_path}/run-2']
+    assert said == [f'{tmp_path}/run: holds another run already; this one is written to {tmp_path}/run-2']
     for number, keeper in enumerate((first, second)):
         keeper.append(StageReport(number, 'perception', True))
         keeper.close()

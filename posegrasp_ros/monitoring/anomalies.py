@@ -1,4 +1,4 @@
-"""Anomalies: what is odd about the messages of a run, counted by kind and said as long as it is news."""
+"""Anomalies: irregularities in the messages of a run, counted by kind and reported while recent."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections import Counter
 from posegrasp_ros.metrics.stage_report import SET_BACK_NS
 from posegrasp_ros.monitoring.liveness import OK, WARN, Health
 
-# How long after it happened something is still a warning.
+# How long an event remains a warning.
 NEWS_S = 10.0
 
 
 class Anomalies:
-    """Counts what does not stop a monitor and should not go unsaid.
+    """Counts irregularities that do not stop the monitor but must be reported.
 
-    :ivar counts: how often each kind was seen
+    :ivar counts: number of occurrences by kind
     """
 
     def __init__(self):
@@ -24,18 +24,18 @@ class Anomalies:
         self._newest_ns = -1
 
     def note(self, kind: str, text: str, now_s: float, times: int = 1) -> None:
-        """Something odd was seen.
+        """Record an event.
 
-        :param kind: short words, the same for all of a kind
-        :param text: one line for a person
+        :param kind: short name of the kind
+        :param text: one line of text
         """
         self.counts[kind] += times
         self._said[kind] = now_s, text
 
     def last(self, kind: str, text: str) -> None:
-        """Something odd is so until told otherwise; counts when it begins.
+        """Set or clear a lasting condition; it is counted when it begins.
 
-        :param text: one line for a person; empty when it is so no more
+        :param text: one line of text; empty to clear it
         """
         if text and kind not in self._lasting:
             self.counts[kind] += 1
@@ -44,22 +44,22 @@ class Anomalies:
             del self._lasting[kind]
 
     def image(self, stamp_ns: int, now_s: float) -> None:
-        """An image was taken; its stamp should be later than those before."""
+        """Check the stamp of an image, which should be later than those before."""
         behind_ns = self._newest_ns - stamp_ns
         if behind_ns > SET_BACK_NS:
-            self.note('time set back', f'stamps of images went back by {behind_ns / 1e9:.1f} s', now_s)
+            self.note('time set back', f'image stamps went back by {behind_ns / 1e9:.1f} s', now_s)
             self._newest_ns = stamp_ns
         elif behind_ns == 0:
-            self.note('repeated image', 'two images have the same stamp: the first counts', now_s)
+            self.note('repeated image', 'two images have the same stamp: the second is ignored', now_s)
         elif behind_ns > 0:
-            self.note('late image', f'an image came {behind_ns / 1e6:.0f} ms after a newer one', now_s)
+            self.note('late image', f'an image arrived after one that is {behind_ns / 1e6:.0f} ms newer', now_s)
         self._newest_ns = max(self._newest_ns, stamp_ns)
 
     def health(self, now_s: float) -> Health:
-        """A warning while something odd is news; all counts in any case."""
+        """A warning while an event is recent or a condition lasts; always with all counts."""
         values = {kind: str(count) for kind, count in self.counts.items()}
         news = list(self._lasting.values())
         news += [text for since_s, text in self._said.values() if now_s - since_s < NEWS_S]
         if news:
             return Health('messages', WARN, '; '.join(news), values)
-        return Health('messages', OK, 'as they should be', values)
+        return Health('messages', OK, 'no anomaly', values)

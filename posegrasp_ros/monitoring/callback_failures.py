@@ -1,4 +1,4 @@
-"""CallbackFailures: what a node's callbacks raised, counted and said as long as it is news."""
+"""CallbackFailures: exceptions of a node's callbacks, counted and reported while recent."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ TASK = 'callbacks'
 
 
 class CallbackFailures:
-    """Counts by callback; the newest one is told."""
+    """Counts exceptions by callback and keeps the latest."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
         self._last: tuple[float, str, str] | None = None
 
     def note(self, where: str, error: Exception, now_s: float) -> None:
-        """A callback raised.
+        """Record an exception.
 
-        :param where: its name
-        :param error: input that it cannot use, or a bug
+        :param where: name of the callback
+        :param error: :class:`InvalidInputError` for invalid input, anything else is a bug
         """
         self._counts[where] += 1
         is_input = isinstance(error, InvalidInputError)
@@ -30,8 +30,8 @@ class CallbackFailures:
         self._last = now_s, WARN if is_input else ERROR, text
 
     def health(self, now_s: float) -> Health:
-        """An error while a failure is news, a warning where it was input that cannot be used; and all counts."""
+        """An error while a failure is recent, a warning if its cause was invalid input; with all counts."""
         values = {where: str(count) for where, count in self._counts.items()}
         if self._last and now_s - self._last[0] < NEWS_S:
             return Health(TASK, self._last[1], self._last[2], values)
-        return Health(TASK, OK, 'as they should be', values)
+        return Health(TASK, OK, 'no failure', values)

@@ -1,4 +1,4 @@
-"""Liveness: which stage has gone silent, judged from when things came in, by any steady clock."""
+"""Liveness: detection of silent stages from arrival times on a monotonic clock."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ OK, WARN, ERROR, STALE = 'ok', 'warn', 'error', 'stale'
 
 @dataclass(frozen=True)
 class Health:
-    """What to think of a task right now.
+    """Current status of a task.
 
-    :param level: :data:`OK`; :data:`WARN`, it answers that it has no answer; :data:`ERROR`, it owes one;
-        :data:`STALE`, it has nothing to do, or no more
-    :param text: one line for a person
+    :param level: :data:`OK`; :data:`WARN`, its last report had no answer; :data:`ERROR`, a report is overdue;
+        :data:`STALE`, it has no input
+    :param text: one line of text
     """
 
     task: str
@@ -37,13 +37,13 @@ class _Stage:
 
 
 class Liveness:
-    """Knows what each stage was given and what it said.
+    """Tracks the inputs and the reports of each stage.
 
-    Perception owes a report for images, planning for poses. Execution owes nothing: a robot acts when it likes.
-    A report pays for all stamps up to its own, for a stage may leave out images, and whichever of image and report
-    comes in first.
+    Perception must report on images, planning on poses. Execution has no deadline, as not every plan is executed.
+    A report settles all stamps up to its own, because a stage may skip images. Image and report may arrive in any
+    order.
 
-    :param silence_s: how long a report may be owed, and how long inputs may pause
+    :param silence_s: time after which a report is overdue, and a pause of the input makes a task stale
     """
 
     def __init__(self, silence_s: float):
@@ -54,9 +54,9 @@ class Liveness:
         self._images = 0
 
     def image(self, stamp_ns: int, now_s: float) -> None:
-        """The camera has taken an image."""
+        """Add an image."""
         if stamp_ns < self._last_image_ns - SET_BACK_NS:
-            # As when a recording begins again: what was reported then is of another time.
+            # For example a recording that starts again: earlier reports are about another time.
             for stage in self._stages.values():
                 stage.reported_ns = stage.owed_ns = -1
             self._last_image_ns = stamp_ns
@@ -65,19 +65,19 @@ class Liveness:
         self._give('perception', stamp_ns, now_s)
 
     def report(self, report: StageReport, now_s: float) -> None:
-        """A stage has said something."""
+        """Add a stage report."""
         stage = self._stages[report.stage]
         stage.reports += 1
         stage.answered += report.ok
         stage.last = report
         stage.reported_ns = max(stage.reported_ns, report.stamp_ns)
-        # A stage that talks, but has not come to the newest input yet, gets its time anew.
+        # A stage that reports, but not on the newest input yet, gets a new deadline.
         stage.owed_since_s = now_s if stage.owed_ns > stage.reported_ns else None
         if report.stage == 'perception' and report.ok:
             self._give('planning', report.stamp_ns, now_s)
 
     def paused(self, seconds: float) -> None:
-        """Nobody listened for a while: that is no silence of others."""
+        """Exclude a pause of the monitor itself from all waiting times."""
         if self._last_image_s is not None:
             self._last_image_s += seconds
         for stage in self._stages.values():
@@ -87,11 +87,11 @@ class Liveness:
                 stage.last_input_s += seconds
 
     def health(self, now_s: float) -> list[Health]:
-        """The camera's and every stage's."""
+        """Health of the camera and of every stage."""
         return [self._camera(now_s), *(self._stage(name, now_s) for name in STAGES)]
 
     def silent(self, now_s: float) -> list[str]:
-        """The stages that owe a report for too long."""
+        """The stages with an overdue report."""
         return [name for name, stage in self._stages.items() if self._owed_s(stage, now_s) > self._silence_s]
 
     def _give(self, stage: str, stamp_ns: int, now_s: float) -> None:
@@ -106,7 +106,7 @@ class Liveness:
 
     @staticmethod
     def _owed_s(stage: _Stage, now_s: float) -> float:
-        """For how long a stage owes a report."""
+        """How long a report of a stage has been pending."""
         return 0.0 if stage.owed_since_s is None else now_s - stage.owed_since_s
 
     def _camera(self, now_s: float) -> Health:
@@ -116,7 +116,7 @@ class Liveness:
         pause_s = now_s - self._last_image_s
         if pause_s > self._silence_s:
             return Health('camera', STALE, f'no image for {pause_s:.0f} s', values)
-        return Health('camera', OK, 'images come in', values)
+        return Health('camera', OK, 'receiving images', values)
 
     def _stage(self, name: str, now_s: float) -> Health:
         state = self._stages[name]
@@ -124,14 +124,14 @@ class Liveness:
                   'answered': str(state.answered)}
         owed_s = self._owed_s(state, now_s)
         if owed_s > self._silence_s:
-            return Health(name, ERROR, f'silent: owes a report for {owed_s:.0f} s', values)
+            return Health(name, ERROR, f'silent: report pending for {owed_s:.0f} s', values)
         if state.last is None:
-            return Health(name, STALE, 'nothing to do yet', values)
+            return Health(name, STALE, 'no input yet', values)
         pause_s = 0.0 if state.last_input_s is None else now_s - state.last_input_s
         if pause_s > self._silence_s and state.owed_since_s is None:
-            return Health(name, STALE, f'nothing to do for {pause_s:.0f} s', values)
+            return Health(name, STALE, f'no input for {pause_s:.0f} s', values)
         if 'latency_ms' in state.last.numbers:
             values['latency_ms'] = f'{state.last.numbers["latency_ms"]:.1f}'
         if not state.last.ok:
             return Health(name, WARN, state.last.reason, values)
-        return Health(name, OK, 'answers', values)
+        return Health(name, OK, 'answering', values)

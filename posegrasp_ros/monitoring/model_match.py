@@ -1,4 +1,4 @@
-"""ModelMatch: whether all stages work on the object that they are believed to: a can's pose is no box's."""
+"""ModelMatch: checks that the monitor and all stages use the same model."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from posegrasp_ros.monitoring.liveness import ERROR, OK, Health
 
 
 class ModelMatch:
-    """Keeps which model each stage last said it works with.
+    """Stores the model that each stage last reported.
 
-    :param expected: the monitor's own, as :attr:`posegrasp_ros.estimation.model_card.ModelCard.identity`; empty
-        where it has none
+    :param expected: model of the monitor, :attr:`posegrasp_ros.estimation.model_card.ModelCard.identity`; empty
+        for none
     """
 
     def __init__(self, expected: str = ''):
         self._models = {'monitor': expected} if expected else {}
 
     def report(self, report: StageReport) -> None:
-        """A stage has said something; one that does not name its model is not judged."""
+        """Process a stage report; reports that name no model are ignored."""
         if model := report.words.get('model'):
             self._models[report.stage] = model
 
     def health(self) -> Health:
-        """An error while two of them differ."""
-        told = ', '.join(f'{who} works with {model}' for who, model in self._models.items())
+        """An error while two models differ."""
+        told = ', '.join(f'{who} uses {model}' for who, model in self._models.items())
         if len(set(self._models.values())) > 1:
-            return Health('model', ERROR, f'not one and the same: {told}', dict(self._models))
+            return Health('model', ERROR, f'models differ: {told}', dict(self._models))
         return Health('model', OK, told or 'no stage names its model', dict(self._models))

@@ -1,4 +1,4 @@
-"""PrometheusEndpoint: the monitor's figures over HTTP, for dashboards and alarms."""
+"""PrometheusEndpoint: the monitor's metrics over HTTP, for dashboards and alerts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from posegrasp_ros.monitoring.liveness import ERROR, OK, STALE, WARN, Health
 from posegrasp_ros.runtime.errors import InvalidInputError, quoted
 
 AVAILABLE = importlib.util.find_spec('prometheus_client') is not None
-# As DiagnosticStatus numbers them.
+# Values of DiagnosticStatus.
 LEVELS = {OK: 0, WARN: 1, ERROR: 2, STALE: 3}
 MOST_REASONS, OTHER_REASONS = 50, 'other'
 LOOPBACK = '127.0.0.1'
@@ -30,12 +30,11 @@ class PrometheusError(InvalidInputError):
 
 
 class PrometheusEndpoint:
-    """Serves ``/metrics`` from a thread of its own, until closed.
+    """Serves ``/metrics`` from a separate thread until closed.
 
-    :param port: 0 for any that is free
-    :param address: of the network interface; ``127.0.0.1``, for which empty stands too, is reached from this
-        machine alone, ``0.0.0.0`` by all
-    :raises PrometheusError: when prometheus_client is not installed, or the address cannot be had
+    :param port: 0 for any free port
+    :param address: of the network interface; empty or ``127.0.0.1`` for this machine only, ``0.0.0.0`` for all
+    :raises PrometheusError: when prometheus_client is not installed, or the address cannot be bound
     """
 
     def __init__(self, port: int, address: str = '127.0.0.1'):
@@ -45,14 +44,14 @@ class PrometheusEndpoint:
         from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, make_wsgi_app
         registry = CollectorRegistry()
         ProcessCollector(registry=registry)
-        self._images = Counter('posegrasp_images', 'Images that the camera took.', registry=registry)
-        self._reports = Counter('posegrasp_reports', 'Stage reports; no reason where there was an answer.',
+        self._images = Counter('posegrasp_images', 'Images received from the camera.', registry=registry)
+        self._reports = Counter('posegrasp_reports', 'Stage reports; the reason is empty if the stage answered.',
                                 ('stage', 'reason'), registry=registry)
-        self._latency = Histogram('posegrasp_latency_seconds', "A stage's own time for one input.", ('stage',),
-                                  buckets=LATENCY_BUCKETS_S, registry=registry)
+        self._latency = Histogram('posegrasp_latency_seconds', 'Processing time of a stage for one input.',
+                                  ('stage',), buckets=LATENCY_BUCKETS_S, registry=registry)
         self._health = Gauge('posegrasp_health', '0 ok, 1 warning, 2 error, 3 stale.', ('task',),
                              registry=registry)
-        self._metric = Gauge('posegrasp_metric', 'What the run has reached so far.', ('metric', 'unit'),
+        self._metric = Gauge('posegrasp_metric', 'Value of a metric in this run so far.', ('metric', 'unit'),
                              registry=registry)
         self._verdict = Gauge('posegrasp_verdict', '1 better than the baseline, 0 inconclusive, -1 worse.',
                               ('metric', 'baseline', 'kind'), registry=registry)
@@ -63,38 +62,38 @@ class PrometheusEndpoint:
 
     @property
     def address(self) -> str:
-        """Of the network interface that it listens on."""
+        """Address of the network interface that it listens on."""
         return self._server.server_address[0]
 
     @property
     def port(self) -> int:
-        """The port that it listens on."""
+        """Port that it listens on."""
         return self._server.server_port
 
     def image(self) -> None:
-        """The camera has taken an image."""
+        """Count an image."""
         self._images.inc()
 
     def report(self, report: StageReport) -> None:
-        """A stage has said something."""
+        """Count a stage report."""
         self._reports.labels(report.stage, '' if report.ok else self._known_reason(report.reason)).inc()
         if 'latency_ms' in report.numbers:
             self._latency.labels(report.stage).observe(report.numbers['latency_ms'] / 1000)
 
     def _known_reason(self, reason: str) -> str:
-        """The reason, as long as there are not too many: each makes a time series of its own."""
+        """The reason, or :data:`OTHER_REASONS` if there are too many, as each creates a separate time series."""
         if reason not in self._reasons and len(self._reasons) >= MOST_REASONS:
             return OTHER_REASONS
         self._reasons.add(reason)
         return reason
 
     def health(self, healths: Iterable[Health]) -> None:
-        """How all tasks are now."""
+        """Set the current health of all tasks."""
         for health in healths:
             self._health.labels(health.task).set(LEVELS[health.level])
 
     def verdicts(self, verdicts: Iterable[dict]) -> None:
-        """The run's comparison with its baselines, items of a summary's ``verdicts``."""
+        """Set metrics and verdicts, from items of a summary's ``verdicts``."""
         for item in verdicts:
             self._verdict.labels(item['metric'], item['entry'], item['kind']).set(VERDICTS[item['verdict']])
             if item['value'] is not None:
@@ -108,9 +107,9 @@ class PrometheusEndpoint:
 
 
 class _Server(socketserver.ThreadingMixIn, WSGIServer):
-    """A client that is slow holds up nobody; of many such, the one that came first is dropped.
+    """Serves each client in a thread; beyond :data:`MOST_CLIENTS` the oldest connection is dropped.
 
-    The server of prometheus_client has a thread for each client, however many there are.
+    The server of prometheus_client does not limit the number of threads.
     """
 
     daemon_threads = True
@@ -131,10 +130,10 @@ class _Server(socketserver.ThreadingMixIn, WSGIServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: socket.socket, client_address: tuple) -> None:
-        """A client that went away is no news."""
+        """Ignore clients that disconnected."""
 
     def _drop(self, request: socket.socket) -> None:
-        """Its thread, which waits for it, then ends."""
+        """Close a connection; its thread, which waits for data, then ends."""
         self._open.pop(id(request), None)
         with contextlib.suppress(OSError):
             request.shutdown(socket.SHUT_RDWR)
@@ -145,17 +144,17 @@ class _Server6(_Server):
 
 
 class _Silent(WSGIRequestHandler):
-    """Who asked is no news, and who says nothing is not waited for."""
+    """Handler without an access log and with a time limit for slow clients."""
 
     timeout = CLIENT_WITHIN_S
 
     def log_message(self, *_) -> None:
-        """Write nothing to the terminal."""
+        """Do not write to the terminal."""
 
 
 def _open(address: str, port: int, application) -> WSGIServer:
     try:
-        # Names, and short forms such as 0, which is every interface, are no addresses.
+        # Rejects host names, and short forms such as 0, which would mean all interfaces.
         server = _Server6 if ipaddress.ip_address(address).version == 6 else _Server
         return make_server(address, port, application, server, _Silent)
     except (OSError, OverflowError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""RunKeeper: a run folder that may fail: what keeps the record must never stop the robot."""
+"""RunKeeper: fault-tolerant access to a run folder, so that a full disk does not stop the robot."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from posegrasp_ros.monitoring.liveness import ERROR, OK, Health
 from posegrasp_ros.runs.folder import FolderInUseError, RunFolder, RunFolderError
 from posegrasp_ros.runs.report_log import log_paths
 
-# A summary looks at all images again, so its cost grows with the run.
+# A summary processes all images again, so its cost grows with the run; limit of its share of the time.
 MOST_TIME_SHARE = 0.02
 MOST_NUMBERED = 10_000
 
 
 class RunKeeper:
-    """Keeps reports and summaries in a run folder as far as that can be done, and says how it goes.
+    """Writes reports and summaries to a run folder; write errors are logged and reported as health.
 
-    :param path: of the run folder; where another run is kept there, or written, one with a number is taken instead
-    :param most_bytes: of reports; beyond it the oldest are deleted. None: all are kept
-    :param complain: takes a line for the log, from any thread
+    :param path: of the run folder; if it holds another run or is in use, a number is appended
+    :param most_bytes: limit for the reports, beyond which the oldest are deleted; None for no limit
+    :param complain: logs a line, called from any thread
     """
 
     def __init__(self, path: Path, most_bytes: int | None, complain: Callable[[str], None]):
@@ -35,40 +35,40 @@ class RunKeeper:
             self._path = self._folder.path
         except RunFolderError as error:
             self._folder, self._path, self._errors['folder'] = None, path, str(error)
-            complain(f'{error}; the run goes on without it')
+            complain(f'{error}; the run continues without it')
 
     @property
     def path(self) -> Path:
-        """Of the run folder."""
+        """Path of the run folder."""
         return self._path
 
     def append(self, report: StageReport) -> None:
-        """Keep one report."""
+        """Write one report."""
         self._try('reports', lambda: self._folder.append(report))
 
     def summarise(self, summary: Callable[[], dict]) -> None:
-        """Write a summary that takes a while to make, in a thread of its own and there alone."""
+        """Compute and write a summary in a background thread."""
         self._join()
         self._writer = Thread(target=self._summarise, args=(summary,), daemon=True)
         self._writer.start()
 
     def may_summarise(self) -> bool:
-        """Whether the last summary is written, and long enough ago for what it cost."""
+        """Whether the last summary is finished, and long enough ago given its cost."""
         return not (self._writer and self._writer.is_alive()) and time.monotonic() >= self._rest_until_s
 
     def write_summary(self, summary: dict) -> None:
-        """Write a summary here and now."""
+        """Write a summary in this thread."""
         self._join()
         self._try('summary', lambda: self._folder.write_summary(summary))
 
     def close(self) -> None:
-        """Put all reports on the disk for good; no more can be kept."""
+        """Flush all reports to disk and close the folder."""
         self._join()
         self._try('reports', lambda: self._folder.close())
         self._folder = None
 
     def health(self) -> Health:
-        """Whether all is kept."""
+        """An error while writing fails."""
         errors = [error for error in self._errors.values() if error]
         values = {'lost_reports': str(self._folder.lost)} if self._folder else {}
         return Health('run folder', ERROR if errors else OK, '; '.join(errors) or str(self._path), values)
@@ -96,13 +96,13 @@ class RunKeeper:
             self._errors[what] = ''
         except OSError as error:
             self._errors[what] = f'{self._path}: {what}: {error.strerror or error}'
-            self._complain(f'{self._errors[what]}; the run goes on')
+            self._complain(f'{self._errors[what]}; the run continues')
 
 
 def _free_folder(path: Path, most_bytes: int | None, complain: Callable[[str], None]) -> RunFolder:
-    """The folder, or the next with a number that holds no other run: what was measured is never mixed or lost.
+    """Open the folder, or if it holds another run the first numbered one that does not.
 
-    :raises RunFolderError: when it cannot be made or written
+    :raises RunFolderError: when it cannot be created or written
     """
     for number in range(1, MOST_NUMBERED + 1):
         numbered = path if number == 1 else path.with_name(f'{path.name}-{number}')
@@ -113,6 +113,6 @@ def _free_folder(path: Path, most_bytes: int | None, complain: Callable[[str], N
         except FolderInUseError:
             continue
         if number > 1:
-            complain(f'{path}: holds another run already; this one is kept in {numbered}')
+            complain(f'{path}: holds another run already; this one is written to {numbered}')
         return folder
-    raise RunFolderError(f'{path}: expected a folder without a run, found {MOST_NUMBERED} with one')
+    raise RunFolderError(f'{path}: expected a folder without a run, found {MOST_NUMBERED} that hold one')

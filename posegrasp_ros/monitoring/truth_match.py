@@ -1,4 +1,4 @@
-"""TruthMatch: whether the images have ground truth of their own stamp."""
+"""TruthMatch: checks that ground truth has exactly the stamps of the images."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ ENOUGH = 0.9
 
 
 class TruthMatch:
-    """Compares the stamps of images with those of ground truths that came since.
+    """Compares the stamps of recent images with those of recent ground truths.
 
-    Truths that are stamped in a way of their own are a common mistake, and all errors are missing then.
+    Ground truth with other stamps than the images is a common mistake; without a match no errors are measured.
     """
 
     def __init__(self):
@@ -27,15 +27,15 @@ class TruthMatch:
         self._truths.append(stamp_ns)
 
     def health(self, until_ns: int) -> Health:
-        """A warning where truths come in and images go without.
+        """A warning if truths are received but do not match the images.
 
-        :param until_ns: stamp up to which truths had their time to come
+        :param until_ns: stamp up to which truths should have arrived
         """
         images = {stamp for stamp in self._images if stamp <= until_ns}
         if not self._truths or not images:
-            return Health('ground truth', OK, 'none' if not self._truths else 'comes in')
+            return Health('ground truth', OK, 'none' if not self._truths else 'received')
         share = len(images.intersection(self._truths)) / len(images)
         text = f'for {share:.0%} of the last {len(images)} images'
         if share == 0:
-            text += ': a truth needs exactly the stamp of its image'
+            text += ': expected ground truth with exactly the stamp of its image'
         return Health('ground truth', OK if share >= ENOUGH else WARN, text)

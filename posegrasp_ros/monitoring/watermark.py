@@ -1,4 +1,4 @@
-"""Watermark: which images are old enough that all answers to them should have come."""
+"""Watermark: the image stamp up to which all answers should have arrived."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections import deque
 
 from posegrasp_ros.metrics.stage_report import SET_BACK_NS
 
-# Of each such stretch the newest image is remembered.
+# Resolution: one image stamp is stored per interval.
 STRETCH_S = 0.5
 
 
 class Watermark:
-    """Translates "so long ago" on a steady clock into a stamp.
+    """Maps a waiting time on a monotonic clock to an image stamp.
 
-    :param patience_s: how long answers may take
+    :param patience_s: time within which answers should arrive
     """
 
     def __init__(self, patience_s: float):
@@ -21,21 +21,21 @@ class Watermark:
         self._newest: deque[tuple[float, int]] = deque()
 
     def image(self, stamp_ns: int, now_s: float) -> None:
-        """Something with the stamp of an image came in."""
+        """Process a message with the stamp of an image."""
         if self._newest and stamp_ns < self._newest[-1][1] - SET_BACK_NS:
             self._newest.clear()
         if not self._newest or now_s - self._newest[-1][0] >= STRETCH_S:
             self._newest.append((now_s, stamp_ns))
         elif stamp_ns > self._newest[-1][1]:
-            # The stretch ends later by it: its images are settled together.
+            # All images of an interval pass the watermark together.
             self._newest[-1] = self._newest[-1][0], stamp_ns
 
     def paused(self, seconds: float) -> None:
-        """Nobody listened for a while: what came before has its time to be answered still."""
+        """Exclude a pause of the monitor itself from the waiting times."""
         self._newest = deque((since_s + seconds, stamp_ns) for since_s, stamp_ns in self._newest)
 
     def until_ns(self, now_s: float) -> int:
-        """Stamp of the newest image that had its time; 0 for none."""
+        """Stamp of the newest image whose answers should have arrived; 0 for none."""
         limit_s = now_s - self._patience_s - STRETCH_S
         while len(self._newest) > 1 and self._newest[1][0] <= limit_s:
             self._newest.popleft()

@@ -1,1 +1,1 @@
-"""Runs for people: tables for the terminal and self-contained pages."""
+"""Reports of runs: tables for the terminal and self-contained HTML pages."""

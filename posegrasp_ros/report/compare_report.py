@@ -1,4 +1,4 @@
-"""A comparison of runs for people: tables for the terminal, and its report.html."""
+"""Report of a comparison of runs: tables for the terminal, and report.html."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def render_comparison(comparison: dict) -> str:
 
 
 def conclusions(comparison: dict) -> list[str]:
-    """A sentence on each run against the reference, from the headline of the latter; first on those not whole."""
+    """One sentence per run against the reference, by the reference's headline; partial runs are listed first."""
     reference = comparison['reference']
     headline = comparison['runs'][reference]['headline']['name']
-    partial = [f'{name} is a partial run: {run["partial"]}. Its figures are those of what was measured until then.'
+    partial = [f'{name} is a partial run: {run["partial"]}. Its figures cover what was measured until then.'
                for name, run in comparison['runs'].items() if run.get('partial')]
     return [*partial, *_conclusions(comparison, reference, headline)]
 
@@ -49,17 +49,17 @@ def _conclusion(comparison: dict, name: str, headline: str) -> str:
     found = next((each for each in comparison['differences']
                   if each['run'] == name and each['metric'] == headline), None)
     if found is None:
-        return (f'{name} and {reference} have no {formatting.label(headline)} in common: '
-                'neither can be called better.')
+        return (f'{name} and {reference} cannot be compared: {formatting.label(headline)} was not measured in '
+                'both.')
     verdict = {'better': f'is better than {reference}', 'worse': f'is worse than {reference}',
-               'inconclusive': f'cannot be told from {reference}'}[found['verdict']]
+               'inconclusive': f'is not significantly different from {reference}'}[found['verdict']]
     difference = formatting.difference(found['difference'], found['unit'])
     text = f'{name} {verdict}: {formatting.label(headline)} {difference}'
     if found['interval']:
         text += f', 95 % interval {formatting.interval(found["interval"], found["unit"])}'
     if not found['is_paired']:
-        return f'{text}, from the interval of each.'
-    return f'{text}, frame by frame on the same {found["n"]} (p {formatting.probability(found["p_value"])}).'
+        return f'{text}, from the two intervals (unpaired).'
+    return f'{text}, paired over {found["n"]} frames (p {formatting.probability(found["p_value"])}).'
 
 
 def _metric_rows(comparison: dict) -> list[str]:
@@ -83,5 +83,6 @@ def _difference_rows(comparison: dict) -> list[str]:
     for each in comparison['differences']:
         rows.append([each['run'], each['metric'], formatting.difference(each['difference'], each['unit']),
                      formatting.interval(each['interval'], each['unit']), formatting.probability(each['p_value']),
-                     f'same {each["n"]}' if each['is_paired'] else 'apart', each['verdict'] or formatting.NOTHING])
+                     f'same {each["n"]}' if each['is_paired'] else 'unpaired',
+                     each['verdict'] or formatting.NOTHING])
     return aligned(rows, left=(0, 1, 6))

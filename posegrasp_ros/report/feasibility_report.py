@@ -1,4 +1,4 @@
-"""A feasibility study for people: text for the terminal, and its report.html."""
+"""Report of a feasibility study: text for the terminal, and report.html."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ from posegrasp_ros.report.table import aligned
 
 # Word of the verdict -> class of its badge.
 BADGES = {'feasible': 'better', 'feasible if': 'inconclusive', 'not feasible': 'worse'}
-NEEDS = {'grasp': 'A grasp that fits', 'grip': 'Lift with the true pose', 'camera': 'Lift with the best estimator',
-         'success': 'Lift as expected', 'views': 'Views that are good enough',
-         'orientation': 'Orientation unclear', 'twins': 'Surface that has a twin',
-         'time': 'Image to pose', 'break_even': 'Success that pays', 'changes': 'The same after the best change'}
-# Needs that a figure has to stay below.
+NEEDS = {'grasp': 'Feasible grasp', 'grip': 'Success with the true pose',
+         'camera': 'Success with the best possible estimator', 'success': 'Expected success',
+         'views': 'Views with sufficient success', 'orientation': 'Views with ambiguous orientation',
+         'twins': 'Surface with identical artwork', 'time': 'Image to pose', 'break_even': 'Break-even success',
+         'changes': 'Success after the best change'}
+# Needs with an upper limit.
 AT_MOST = ('orientation', 'twins', 'time')
 UNITS = {'across_m': 'm', 'along_m': 'm', 'tilt_rad': 'rad', 'about_rad': 'rad'}
-# A direction that bears so many times less than another of its kind is worth a sentence.
+# Tolerances that differ by at least this factor are named separately in the summary sentence.
 TELLING = 1.5
-# Errors of more than 0.1 m and 45 degrees are not tried: a limit near them says that none was found.
+# Errors above 0.1 m and 45 degrees are not tried: a limit close to them means that none was found.
 ANY = {'m': 0.098, 'rad': 0.77}
-# What a cell without a change that makes it feasible depends on: none of its needs is missed for sure.
-UNSURE = 'what is not sure yet turns out well'
-# Below this, in degrees or micrometres, is rounding.
+# Condition where no change makes the cell feasible but no need is significantly missed.
+UNSURE = 'the needs that are still uncertain are met'
+# Values below this, in degrees or micrometres, are rounding errors.
 LEAST_TOLD = 1e-6
-# A curve is shown up to where less than this lifts.
+# A curve is shown up to the error at which success falls below this.
 LEAST_SHOWN = 0.05
 
 
@@ -47,8 +48,8 @@ def render_study(summary: dict, pictures: dict) -> str:
     """
     required, expected = summary['required'], summary['expected_std']
     groups = [{'title': title, 'rows': direction_rows(required[key], expected[name])}
-              for title, key, name in (('As the gripper sees it', 'gripper_axes', 'gripper'),
-                                       ('As the object lies', 'object_axes', 'object')) if required[key]]
+              for title, key, name in (('Along the gripper axes', 'gripper_axes', 'gripper'),
+                                       ('Along the object axes', 'object_axes', 'object')) if required[key]]
     return render_page('feasibility.html.j2', summary=summary, pictures=pictures, headline=headline(summary),
                        badges=BADGES, needs=NEEDS, at_most=AT_MOST, groups=groups,
                        twins=_unseen_twins(summary), saying=saying(required['gripper_axes']),
@@ -59,12 +60,12 @@ def render_study(summary: dict, pictures: dict) -> str:
 
 
 def _unseen_twins(summary: dict) -> list[dict]:
-    """Ambiguities that none of the views shows."""
+    """Ambiguities that occur in none of the sampled views."""
     return [each for each in summary['attainable']['ambiguities'] if not each['views']]
 
 
 def headline(summary: dict) -> str:
-    """The verdict with what has to be true for it."""
+    """The verdict with its condition."""
     word, needed = summary['verdict']['word'], conditions(summary)
     if word != 'feasible if':
         return word
@@ -72,28 +73,28 @@ def headline(summary: dict) -> str:
 
 
 def margin_text(summary: dict) -> str:
-    """How many times as large errors may be."""
+    """Factor by which the expected errors may grow."""
     margin, most = summary['expected_success']['margin'], summary['expected_success']['most_margin']
     return f'at least {most:g}' if margin == most else f'{margin:.2g}'
 
 
 def standing(reason: dict) -> tuple[str, str]:
-    """Whether a need is met, in words and as the class of its badge."""
+    """Whether a need is met, as text and as the class of its badge."""
     low, high = reason['interval'] or (reason['figure'], reason['figure'])
     if low < reason['needed'] < high:
-        return ('holds, not surely' if reason['holds'] else 'missed, not surely'), 'inconclusive'
+        return ('met, uncertain' if reason['holds'] else 'missed, uncertain'), 'inconclusive'
     if reason['holds']:
-        return 'holds', 'better'
+        return 'met', 'better'
     return 'missed', 'worse' if reason['decides'] else 'inconclusive'
 
 
 def conditions(summary: dict) -> list[dict]:
-    """The changes that make it feasible, those of one thing before those of two."""
+    """The changes that make the cell feasible, single changes before pairs."""
     return [change for change in summary['verdict']['changes'] if change['word'] == 'feasible']
 
 
 def saying(axes: Sequence[dict]) -> str:
-    """The tolerance in a sentence: what is fine in one direction and not in another."""
+    """The tolerance in one sentence: the widest and the narrowest direction."""
     parts = []
     for unit in ('m', 'rad'):
         known = sorted((axis for axis in axes if axis['unit'] == unit and axis['limit']),
@@ -102,22 +103,22 @@ def saying(axes: Sequence[dict]) -> str:
             continue
         least, most = known[0], known[-1]
         if most['limit'] >= TELLING * least['limit']:
-            parts.append(f'{limit_text(most)} {most["name"]} is fine, '
-                         f'{limit_text(least)} {least["name"]} is the most')
+            parts.append(f'{limit_text(most)} {most["name"]} is tolerated, '
+                         f'but only {limit_text(least)} {least["name"]}')
         else:
-            parts.append(f'{limit_text(least)} in any direction is the most')
+            parts.append(f'at most {limit_text(least)} in any direction')
     return '; '.join(parts)
 
 
 def limit_text(axis: dict) -> str:
-    """The largest standard deviation that is fine."""
+    """The largest tolerated standard deviation."""
     if not axis['limit']:
         return 'none'
     return 'any' if axis['limit'] >= ANY[axis['unit']] else short(axis['limit'], axis['unit'])
 
 
 def short(value: float, unit: str) -> str:
-    """Two figures, for nobody acts on more; micrometres where millimetres are too large."""
+    """Two significant figures with the unit; micrometres below 0.1 mm."""
     shown, name = formatting.shown_value(value, unit), formatting.shown_unit(unit)
     if unit == 'm' and shown < 0.1:
         shown, name = 1e3 * shown, 'µm'
@@ -126,7 +127,7 @@ def short(value: float, unit: str) -> str:
 
 
 def direction_rows(axes: Sequence[dict], expected: Sequence[float] | None) -> list[dict]:
-    """Each direction: what is needed and what is to be expected, and how much of the first the second takes."""
+    """One row per direction: tolerated and expected standard deviation, and their ratio."""
     rows = []
     for index, axis in enumerate(axes):
         std = expected[index] if expected else None
@@ -144,7 +145,7 @@ def tolerance_curves(required: dict) -> list[dict]:
     """Success over the error along three axes in one plot, in a box of 100 by 100; bands are 95 % intervals."""
     plots = []
     for key, whose in (('gripper_axes', 'of the gripper'), ('object_axes', 'of the object')):
-        for unit, what in (('m', 'Shift along the axes'), ('rad', 'Turn about the axes')):
+        for unit, what in (('m', 'Shift along the axes'), ('rad', 'Rotation about the axes')):
             axes = [axis for axis in required[key] if axis['unit'] == unit and axis['curve']]
             if axes:
                 plots.append({'title': f'{what} {whose}', 'unit': formatting.shown_unit(unit),
@@ -170,7 +171,7 @@ def _lines(axes: Sequence[dict], unit: str) -> dict:
 
 
 def views_by_success(summary: dict, columns: int = 20) -> list[dict]:
-    """How many views have which success: bars in a box of 100 by 100."""
+    """Histogram of the views' success: bars in a box of 100 by 100."""
     success = summary['expected_success']['success_by_view']
     counts = [0] * columns
     for value in success:
@@ -191,7 +192,7 @@ def _reason_lines(summary: dict) -> list[str]:
         text = f'{mark if reason["holds"] else mark.upper():6} {reason["name"]}: {reason["text"]}'
         lines += textwrap.wrap(text, TEXT_WIDTH, subsequent_indent='       ')
     if summary['expected_success']['margin']:
-        lines.append(f'       margin: errors {margin_text(summary)} times those expected still do')
+        lines.append(f'       margin: errors may be {margin_text(summary)} times as large as expected')
     return lines
 
 
@@ -213,7 +214,7 @@ def _budget_rows(summary: dict) -> list[str]:
 
 
 def _efficiency_rows(summary: dict) -> list[str]:
-    """The object's own estimator beside the bound, where that was measured."""
+    """The object's estimator compared with the bound, where that was measured."""
     rows = [['estimator and bound', 'error', 'bound', 'times above', '95 % interval']]
     for axis in (summary['efficiency'] or {'axes': ()})['axes']:
         rows.append([axis['name'], short(axis['error_rms'], axis['unit']), short(axis['bound_rms'], axis['unit']),
@@ -222,7 +223,7 @@ def _efficiency_rows(summary: dict) -> list[str]:
 
 
 def _verification_rows(summary: dict) -> list[str]:
-    """Prediction and fresh picks, where they were asked for."""
+    """Predicted success and verification picks, if requested."""
     rows = [['errors of', 'predicted', 'lifted', '95 % interval', 'of']]
     for level in summary['verification']:
         rows.append([f'{short(level["position_std_m"], "m")}, {short(level["rotation_std_rad"], "rad")}',

@@ -1,4 +1,4 @@
-"""Pages of reports: one of our templates, filled in; one file that needs no network."""
+"""Rendering of report pages from Jinja templates: each page is one file without external resources."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TEMPLATES = Path(__file__).parent / 'templates'
 
 
 def render_page(template: str, **values) -> str:
-    """One of our templates, filled in; what it shows of numbers it takes from :mod:`formatting`."""
+    """Render a template; :mod:`formatting` is available in it for numbers."""
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True,
                                      lstrip_blocks=True, undefined=jinja2.StrictUndefined)
     environment.globals['formatting'] = formatting

@@ -1,4 +1,4 @@
-"""A picking run for people: tables for the terminal, and its report.html."""
+"""Report of a picking run: tables for the terminal, and report.html."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def render_picks(summary: dict) -> str:
 
 
 def headline(summary: dict) -> dict:
-    """The condition that a reader looks for first: the estimated pose where there is one, else the true one."""
+    """The main condition: the estimated pose where there is one, else the true pose."""
     return next((each for each in summary['conditions'] if each['pose'] == 'estimate' and each['n']),
                 summary['conditions'][0])
 
 
 def noise_curve(curve: dict, title: str) -> dict:
-    """Success over noise as SVG points in a box of 100 by 100, from no noise, where the lines meet, on.
+    """Success over noise as SVG points in a box of 100 by 100, starting at zero noise, common to all lines.
 
     Intervals are paths from their low to their high end.
     """
@@ -50,7 +50,7 @@ def noise_curve(curve: dict, title: str) -> dict:
 
 
 def reliability_dots(calibration: dict | None) -> list[dict]:
-    """Share lifted over predicted probability in a box of 100 by 100; large dots stand for many picks."""
+    """Share lifted over predicted probability in a box of 100 by 100; dot size shows the number of picks."""
     if not calibration:
         return []
     return [{'x': 100 * each['score'], 'y': 100 - 100 * each['right'], 'n': each['n'],
@@ -62,7 +62,7 @@ def _objects(summary: dict) -> list[str]:
 
 
 def _success_rows(summary: dict) -> list[str]:
-    """Of each condition its success, altogether and by object."""
+    """Success of each condition, in total and by object."""
     objects = _objects(summary)
     rows = [['pose', 'lifted', 'of', 'success', '95 % interval', *objects, 'failures']]
     for each in summary['conditions']:
@@ -81,12 +81,12 @@ def _share_rows(summary: dict) -> list[str]:
     share = summary['share_of_truth']
     if not share:
         return []
-    return [f'Success with the estimated pose by that with the true one, {share["n"]} same scenes: '
+    return [f'Success with the estimated pose relative to the true pose, same {share["n"]} scenes: '
             f'{formatting.quantity(share["value"], "1")} {formatting.interval(share["interval"], "1")}']
 
 
 def _gain_rows(summary: dict) -> list[str]:
-    """What the covariance gains at each level of noise."""
+    """Gain from the covariance at each level of noise."""
     rows = [['noise', 'given', 'not given', 'quality alone', 'gain over it', '95 % interval']]
     for curve in summary['curves'].values():
         for level in curve['levels'] if curve else ():
@@ -103,5 +103,5 @@ def _calibration_rows(summary: dict) -> list[str]:
     calibration = summary['calibration']
     if not calibration:
         return []
-    return [f'Foretold success probability, expected calibration error over {calibration["n"]} picks: '
+    return [f'Predicted success probability, expected calibration error over {calibration["n"]} picks: '
             f'{formatting.quantity(calibration["ece"], "1")} {formatting.interval(calibration["interval"], "1")}']

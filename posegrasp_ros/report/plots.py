@@ -1,6 +1,6 @@
-"""What the pages draw: the numbers of summaries as places in a box of 100 by 100, y downwards as SVG has it.
+"""Plot geometry for the report pages: summary values as coordinates in a box of 100 by 100, y down as in SVG.
 
-``parts`` are summaries, or what they say of each estimator, by the name that the legend shows.
+``parts`` are summaries, or their sections of each estimator, by the name shown in the legend.
 """
 
 from __future__ import annotations
@@ -12,24 +12,24 @@ from posegrasp_ros.metrics import formatting
 from posegrasp_ros.metrics.catalogue import Curve, curves
 from posegrasp_ros.metrics.stage_report import STAGES
 
-# A strip's whiskers, its body and its dot.
+# Percentiles drawn in a strip: whiskers, body and median.
 STRIP_PERCENTS = (5, 25, 50, 75, 95)
-# A logarithmic axis is no longer than four powers of ten: what the oracle does not err fits on none.
+# Largest span of a logarithmic axis; the near-zero errors of the oracle would stretch it without limit.
 MOST_SPAN = 1e4
-# References whose largest is so many times the smallest are shown on a logarithmic axis.
+# Above this ratio of the largest to the smallest value the axis is logarithmic.
 WIDE_SPAN = 20.0
-# More ticks than this do not fit below a strip on a phone.
+# Number of ticks that fit below a strip on a narrow screen.
 MOST_TICKS = 6
 
 
 def error_curves(parts: Mapping[str, dict]) -> list[dict]:
-    """Share of frames within an error, over the error: the recall at every threshold."""
+    """Cumulative error distributions: the recall at every threshold."""
     drawn = (_error_curve(parts, curve) for curve in curves())
     return [each for each in drawn if each]
 
 
 def _error_curve(parts: Mapping[str, dict], curve: Curve) -> dict | None:
-    """One of them; None when nothing was measured."""
+    """The distribution of one error; None when nothing was measured."""
     spreads = _distributions(parts, curve.key)
     if not spreads:
         return None
@@ -42,7 +42,7 @@ def _error_curve(parts: Mapping[str, dict], curve: Curve) -> dict | None:
 
 
 def _distributions(parts: Mapping[str, dict], name: str) -> dict[str, dict]:
-    """Of the parts that measured it."""
+    """The distributions of the parts that measured this error."""
     found = {label: (part.get('distributions') or {}).get(name) for label, part in parts.items()}
     return {label: each for label, each in found.items() if each}
 
@@ -60,7 +60,7 @@ def _polyline(percentiles: Sequence[float | None], limit: float) -> str:
 
 
 def error_strips(parts: Mapping[str, dict]) -> list[dict]:
-    """How the errors are spread, on a logarithmic axis; frames without an answer lie beyond all others."""
+    """Spread of the errors on a logarithmic axis; frames without an answer are beyond the right end."""
     figures, labels = [], list(parts)
     for curve in curves():
         spreads = _distributions(parts, curve.key)
@@ -71,9 +71,9 @@ def error_strips(parts: Mapping[str, dict]) -> list[dict]:
 
 
 def latency_strips(parts: Mapping[str, dict], need_ms: float | None) -> dict | None:
-    """How long each stage took, on a logarithmic axis; None where no stage's times are known.
+    """Spread of the latency of each stage on a logarithmic axis; None where no latency is known.
 
-    :param need_ms: what is needed of perception, image to pose
+    :param need_ms: required time from image to pose
     """
     rows = [(f'{stage}, {label}' if len(parts) > 1 else stage, index, times['percentiles'])
             for stage in STAGES for index, (label, part) in enumerate(parts.items())
@@ -83,9 +83,9 @@ def latency_strips(parts: Mapping[str, dict], need_ms: float | None) -> dict | N
 
 def _strips(title: str, unit: str, rows: Sequence[tuple[str, int, Sequence[float | None]]],
             need: float | None) -> dict | None:
-    """A strip for each row, from its 5th to its 95th percentile.
+    """One strip per row, from the 5th to the 95th percentile.
 
-    :param rows: name, number of the colour, and 101 percentiles, null where they are beyond any value
+    :param rows: name, colour index, and 101 percentiles, null where infinite
     """
     spreads = [[percentiles[percent] for percent in STRIP_PERCENTS] for _, _, percentiles in rows]
     known = [value for spread in spreads for value in spread if value]
@@ -105,7 +105,7 @@ def _strips(title: str, unit: str, rows: Sequence[tuple[str, int, Sequence[float
 
 
 def log_axis(least: float, most: float, unit: str) -> tuple[float, float, list[dict]]:
-    """Ends of a logarithmic axis and its ticks, {x, text}, at 1, 2 and 5 times the powers of ten as people read.
+    """Ends of a logarithmic axis and its ticks, {x, text}, at 1, 2 and 5 times powers of ten in display units.
 
     :param least: above 0, of ``unit``, as is ``most``
     :return: low, high (both of ``unit``), ticks
@@ -123,7 +123,7 @@ def log_axis(least: float, most: float, unit: str) -> tuple[float, float, list[d
 
 
 def _log_place(value: float | None, low: float, high: float) -> float:
-    """Where a value lies between two ends; what is beyond, or nowhere, at the end."""
+    """Position of a value between two ends, clipped; None is at the high end."""
     if value is None:
         return 100.0
     share = math.log(max(value, low) / low) / math.log(high / low)
@@ -131,9 +131,9 @@ def _log_place(value: float | None, low: float, high: float) -> float:
 
 
 def reliability_curves(parts: Mapping[str, dict]) -> list[dict]:
-    """Score and covariance against what came true; large dots stand for many frames."""
-    titles = {'score': 'share of poses that are right over their score',
-              'covariance': 'share of truths inside a region over its level'}
+    """Calibration plots of score and covariance; dot size shows the number of frames."""
+    titles = {'score': 'share of correct poses over score',
+              'covariance': 'share of true poses inside the region over its level'}
     dots_of = {'score': _score_dots, 'covariance': _covariance_dots}
     curves = []
     for key, about in titles.items():
@@ -155,9 +155,9 @@ def _covariance_dots(levels: Sequence[dict]) -> list[dict]:
 
 
 def waterfall(summary: dict) -> dict | None:
-    """From all attempts to the successes, one row a reason; None where nothing could succeed or fail.
+    """Waterfall from all attempts to the successes, one row per reason; None without attempts.
 
-    Shares are of all attempts, 0 to 100. Reasons that cost nothing are named, not drawn.
+    Shares are of all attempts, 0 to 100. Reasons without losses are listed, not drawn.
     """
     fall = summary.get('waterfall')
     if not fall or not fall['attempts']:
@@ -175,14 +175,14 @@ def waterfall(summary: dict) -> dict | None:
 
 
 def _took_part(summary: dict, stage: str) -> bool:
-    """Whether a stage could have lost anything; the camera always can."""
+    """Whether a stage had inputs; the camera always counts as having some."""
     return stage == 'camera' or summary['stages'][stage]['inputs'] > 0
 
 
 def verdict_scale(items: Sequence[dict]) -> dict:
-    """A metric's value and interval among all that it is compared with, from 0 to 100.
+    """Positions of a metric's value, its interval and all references on one axis, from 0 to 100.
 
-    Shares lie between 0 and 1, other values from 0, or on a logarithmic axis where they are far apart.
+    The axis is 0 to 1 for shares, otherwise starts at 0, or is logarithmic where values are far apart.
 
     :param items: verdicts of one metric
     """

@@ -1,4 +1,4 @@
-"""A run's summary for people: a table for the terminal, and report.html, one file that needs no network."""
+"""Report of a run: tables for the terminal, and report.html, one file without external resources."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from posegrasp_ros.report import plots
 from posegrasp_ros.report.page import render_page
 from posegrasp_ros.report.table import aligned
 
-# The source of an entry that was measured with the run, not taken from the baselines file.
+# Source of an entry that was measured in the run, not taken from the baselines file.
 SAME_FRAMES = 'measured on the same frames'
 TEXT_WIDTH = 110
 
@@ -49,7 +49,7 @@ def render_html(summary: dict, pictures: Sequence[dict] = ()) -> str:
 
 
 def _problem_lines(summary: dict) -> list[str]:
-    """What was wrong with frames; warnings of whole recordings were printed when they came up."""
+    """Problems of single frames; warnings about whole recordings were printed when they occurred."""
     problems = [problem for problem in summary.get('problems') or () if 'image' in problem]
     if not problems:
         return []
@@ -58,36 +58,36 @@ def _problem_lines(summary: dict) -> list[str]:
 
 
 def place_of(problem: dict) -> str:
-    """Where a problem came up first."""
+    """Where a problem occurred first."""
     if 'image' not in problem:
         return problem['bag']
     return f'{problem["bag"]}, image {problem["image"]}, {problem["stamp_ns"]} ns'
 
 
 def requirements_of(summary: dict) -> dict[str, dict]:
-    """By metric the verdict that a reader looks for first: that against the requirement."""
+    """Verdict against the requirement, by metric; the first one if there are several."""
     verdicts = reversed(summary['verdicts'])
     return {item['metric']: item for item in verdicts if item['kind'] == 'requirement'}
 
 
 def time_need(requirements: Mapping[str, dict]) -> float | None:
-    """Milliseconds that image to pose may take."""
+    """Required time from image to pose, milliseconds; None without a requirement."""
     return requirements['image_to_pose_p50']['reference'] if 'image_to_pose_p50' in requirements else None
 
 
 def measured_metrics(parts: Mapping[str, dict]) -> list[str]:
-    """The metrics that some of the parts measured, in the summary's order."""
+    """The metrics that at least one part measured, in the summary's order."""
     names = dict.fromkeys(name for part in parts.values() for name in part['metrics'])
     return [name for name in names if any(part['metrics'].get(name, {}).get('n') for part in parts.values())]
 
 
 def _remaining(summary: dict, item: dict) -> str:
-    """How much more would decide a verdict that is open."""
+    """How much more data would decide an inconclusive verdict."""
     return formatting.remaining(item.get('decided_after'), item['metric'], summary['frames']['block_s'])
 
 
 def estimators_of(summary: dict) -> dict[str, dict]:
-    """The estimators side by side; a live run has one, under the name of its summary."""
+    """Sections by estimator; a live run has one estimator, the summary itself."""
     return summary.get('estimators') or {summary.get('estimator', 'this run'): summary}
 
 
@@ -135,21 +135,21 @@ def _verdict_rows(summary: dict) -> list[str]:
                      formatting.target(item['reference'], item['tolerance'], unit), _judged(item)])
     lines = aligned(rows, left=(0, 3, 5))
     if any(item['source'] == SAME_FRAMES for item in summary['verdicts']):
-        lines.append('scripted, simple_ml: measured on the same frames; the verdict takes the figure as it is')
+        lines.append('scripted, simple_ml: measured on the same frames; the reference is treated as exact')
     if any('(+' in line for line in lines):
-        lines.append(f'(+N): about so many more blocks of {summary["frames"]["block_s"]:g} s would decide it; '
-                     'for grasp success, so many more attempts')
+        lines.append(f'(+N): about N more blocks of {summary["frames"]["block_s"]:g} s would decide it; '
+                     'for grasp success, N more attempts')
     return lines
 
 
 def _judged(item: dict) -> str:
-    """The verdict, and how much more would decide an open one."""
+    """The verdict, and for an inconclusive one how much more data would decide it."""
     more = item.get('decided_after') if item['verdict'] == 'inconclusive' else None
     return f'{item["verdict"]} (+{more})' if more else item['verdict']
 
 
 def _pair_rows(summary: dict) -> list[str]:
-    """Two estimators on the same frames, frame by frame."""
+    """Paired comparison of estimators on the same frames."""
     rows = [['frame by frame', 'against', 'difference', '95 % interval', 'p', 'verdict']]
     for pair in summary.get('paired') or ():
         unit = summary['metrics'][pair['metric']]['unit']
@@ -160,7 +160,7 @@ def _pair_rows(summary: dict) -> list[str]:
 
 
 def _waterfall_blocks(summary: dict) -> list[list[str]]:
-    """What the attempts fell to, and what a stage would gain if it alone were perfect."""
+    """Attempts lost by reason, and the success rate if one stage alone were perfect."""
     fall = plots.waterfall(summary)
     if fall is None:
         return []

@@ -1,4 +1,4 @@
-"""Tables as plain text, for the terminal."""
+"""Plain-text tables for the terminal."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from posegrasp_ros.runtime.errors import escaped
 
 
 def aligned(rows: list[list[str]], left: tuple[int, ...] = (0,)) -> list[str]:
-    """Rows padded to columns, numbers to the right, with a rule below the first."""
+    """Lines of a table with aligned columns and a rule below the header.
+
+    :param left: indices of left-aligned columns; others are right-aligned
+    """
     rows = [[escaped(cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ['  '.join(cell.ljust(width) if column in left else cell.rjust(width)

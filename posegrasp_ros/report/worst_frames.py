@@ -1,4 +1,4 @@
-"""WorstFrames: the frames with the largest errors as small pictures, estimate and truth drawn into each."""
+"""WorstFrames: the frames with the largest errors as small images with estimate and truth drawn in."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import transform_points
 
-# Frames this close together show the same thing: the worst of them stands for all.
+# Frames this close together are similar: only the worst of them is kept.
 BLOCK_NS = 1_000_000_000
 WIDTH, HEIGHT = 480, 360
 JPEG_QUALITY = 80
-# Blue, green, red; the page's legend has the same.
+# BGR; the same colours as in the page's legend.
 TRUTH_COLOUR, ESTIMATE_COLOUR = (108, 194, 39), (46, 135, 240)
-# A picture shows so much more than estimate and truth, and at least such a share of the image.
+# The crop is larger than estimate and truth by this factor, and at least this share of the image.
 MARGIN, LEAST_SHARE = 1.8, 0.3
-# Estimates so far from the truth, by the image's width, are not followed: the truth stays in sight.
+# Poses farther than this outside of the image, relative to its width, are ignored for the crop.
 FAR = 0.5
 
 
@@ -38,11 +38,11 @@ class _Picture:
 
 
 class WorstFrames:
-    """Keeps the worst frames of a run in constant memory, one for each second; draws only what it keeps.
+    """Keeps the worst frames of a run in bounded memory, at most one per second; draws only frames it keeps.
 
-    Which these are does not depend on the order in which the frames come.
+    The result does not depend on the order of the frames.
 
-    :param most: how many to keep
+    :param most: number of frames to keep
     """
 
     def __init__(self, card: ModelCard, most: int = 6):
@@ -54,9 +54,9 @@ class WorstFrames:
                  bag: str = '') -> None:
         """Keep a frame if it is among the worst.
 
-        :param error: larger is worse; infinite where nothing was found, NaN where nothing is known: left out
+        :param error: larger is worse; infinite where nothing was found; frames with NaN are ignored
         :param caption: shown below the picture
-        :param bag: tells apart recordings of the same times
+        :param bag: recording, to distinguish recordings with the same stamps
         """
         if frame.image is None or not self.wants(frame.stamp_ns, error, bag):
             return
@@ -69,7 +69,7 @@ class WorstFrames:
             del self._kept[max(self._kept, key=lambda place: self._kept[place].rank)]
 
     def wants(self, stamp_ns: int, error: float, bag: str = '') -> bool:
-        """Whether a frame would be kept: who must decode it first can ask before."""
+        """Whether a frame would be kept; allows to skip decoding other frames."""
         if np.isnan(error):
             return False
         place, rank = _place(bag, stamp_ns), _rank(error, stamp_ns)
@@ -85,26 +85,26 @@ class WorstFrames:
 
 
 def _place(bag: str, stamp_ns: int) -> tuple[str, int]:
-    """Of the frames of one place only the worst is kept."""
+    """Key of the recording and second; only the worst frame of each is kept."""
     return bag, stamp_ns // BLOCK_NS
 
 
 def _rank(error: float, stamp_ns: int) -> tuple[float, int]:
-    """Sorts the worst first, equal ones by their stamp."""
+    """Sort key: worst first, equal errors by stamp."""
     return -float(error), stamp_ns
 
 
 def draw_comparison(frame: BagFrame, estimation: Estimation, mesh: Mesh) -> np.ndarray:
-    """The part of a frame around truth and best estimate with both drawn in.
+    """Crop of a frame around truth and best estimate, with both drawn in.
 
-    :return: (:data:`HEIGHT`, :data:`WIDTH`, 3) uint8 blue green red
+    :return: (:data:`HEIGHT`, :data:`WIDTH`, 3) uint8 BGR
     """
     poses = [(truth, TRUTH_COLOUR) for truth in frame.truths]
     if estimation.poses:
         poses.append((estimation.poses[0].camera_from_object, ESTIMATE_COLOUR))
     camera = frame.camera or Camera.from_field_of_view(*frame.image.shape[1::-1], 1.0)
     centre, span = _region(camera, [pose for pose, _ in poses], mesh)
-    # The whole image is drawn on, larger: a Camera has its principal point inside, so it cannot see a part alone.
+    # Draw on the whole enlarged image: a Camera must contain its principal point, so it cannot model a crop.
     camera = camera.resized(*(max(round(size * HEIGHT / span), 1) for size in (camera.width, camera.height)))
     canvas = cv2.resize(frame.image, (camera.width, camera.height),
                         interpolation=cv2.INTER_AREA if span > HEIGHT else cv2.INTER_LINEAR)
@@ -116,7 +116,7 @@ def draw_comparison(frame: BagFrame, estimation: Estimation, mesh: Mesh) -> np.n
 
 
 def _cut(canvas: np.ndarray, centre: np.ndarray) -> np.ndarray:
-    """The picture around a pixel (u, v), moved inside where the canvas is large enough, else centred on black."""
+    """Crop around a pixel (u, v), shifted to stay inside a large enough canvas, else centred on black."""
     size, full = np.array([WIDTH, HEIGHT]), np.array(canvas.shape[1::-1])
     corner = np.where(full > size, np.clip(centre - size / 2, 0, np.maximum(full - size, 0)), (full - size) / 2)
     u, v = np.rint(corner)
@@ -124,7 +124,7 @@ def _cut(canvas: np.ndarray, centre: np.ndarray) -> np.ndarray:
 
 
 def _region(camera: Camera, poses: list[np.ndarray], mesh: Mesh) -> tuple[np.ndarray, float]:
-    """Middle (u, v) and height of what is worth seeing, pixels; the whole image where nothing is."""
+    """Centre (u, v) and height of the crop, pixels; the whole image where no pose is in view."""
     middle = np.array([camera.width - 1, camera.height - 1]) / 2
     whole = max(camera.height, camera.width * HEIGHT / WIDTH)
     corners = mesh.centre + CORNER_SIGNS * mesh.extents / 2

@@ -1,1 +1,1 @@
-"""Run folders: what a run says is kept, bounded and summed up."""
+"""Run folders: report logs, summaries, state and provenance of runs."""

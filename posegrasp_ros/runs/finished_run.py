@@ -1,4 +1,4 @@
-"""FinishedRun: a run folder read back, with what its chosen estimator said of every frame."""
+"""FinishedRun: reads a run folder, with the chosen estimator's answer for every frame."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from posegrasp_ros.runtime.errors import InvalidInputError
 
 
 class FinishedRunError(InvalidInputError):
-    """A folder that holds no run that can be read."""
+    """A folder without a readable run."""
 
 
 class FrameKey(NamedTuple):
-    """Which image: of what recording, and when."""
+    """Key of an image: recording and stamp."""
 
     bag: str
     stamp_ns: int
 
 
 class LoggedAnswer(NamedTuple):
-    """What perception said of an image; errors NaN where no truth is known or nothing was found.
+    """Answer of perception for an image; errors are NaN without ground truth or without a pose.
 
-    :param block: number of the stretch of time that it lies in, as the summary counts them; None where not told
+    :param block: index of its time block as in the summary; None where not recorded
     """
 
     is_posed: bool
@@ -44,7 +44,7 @@ class LoggedAnswer(NamedTuple):
 
     @property
     def has_error(self) -> bool:
-        """Whether the pose was held against a truth."""
+        """Whether the pose was compared with ground truth."""
         return not (math.isnan(self.position_error_m) or math.isnan(self.rotation_error_rad))
 
 
@@ -52,9 +52,9 @@ class LoggedAnswer(NamedTuple):
 class FinishedRun:
     """A run folder.
 
-    :param name: short, for tables
-    :param summary: of the form ``posegrasp.summary/1``
-    :param partial: why its numbers are not those of a whole run; empty when they are
+    :param name: short name for tables
+    :param summary: schema ``posegrasp.summary/1``
+    :param partial: why the run is not complete; empty if it is
     """
 
     name: str
@@ -64,9 +64,9 @@ class FinishedRun:
 
     @classmethod
     def load(cls, folder: Path, name: str) -> FinishedRun:
-        """Read and check a run's summary.
+        """Read and validate a run's summary.
 
-        :raises FinishedRunError: when there is none, or it is of another kind
+        :raises FinishedRunError: when there is none, or it has another schema
         """
         try:
             summary = read_summary(folder, may_be_partial=True)
@@ -76,17 +76,17 @@ class FinishedRun:
 
     @property
     def estimator(self) -> str | None:
-        """The one that the summary is about; None where the run did not say."""
+        """The estimator that the summary is about; None where it is not stated."""
         return self.summary.get('estimator')
 
     @property
     def bags(self) -> dict[str, object]:
-        """By name what tells a recording from others: its files with sizes, and hashes where they are known."""
+        """Recordings by name, with what identifies them: files with sizes, and hashes where known."""
         return {bag['name']: bag for bag in self.summary['provenance'].get('bags') or ()}
 
     @cached_property
     def answers(self) -> dict[FrameKey, LoggedAnswer]:
-        """Of every image; the first word on it stands."""
+        """Answer for every image; the first report on an image counts."""
         answers: dict[FrameKey, LoggedAnswer] = {}
         for key, report, block in self._reports('perception'):
             position, rotation, latency = (report.numbers.get(name, math.nan) for name in
@@ -96,14 +96,14 @@ class FinishedRun:
 
     @cached_property
     def picks(self) -> dict[FrameKey, bool]:
-        """Whether each pick lifted."""
+        """Whether each pick lifted the object."""
         picks: dict[FrameKey, bool] = {}
         for key, report, _ in self._reports('execution'):
             picks.setdefault(key, report.ok)
         return picks
 
     def _reports(self, stage: str) -> Iterator[tuple[FrameKey, StageReport, int | None]]:
-        """A stage's reports; lines that are none, as a killed run may leave, are passed over."""
+        """Reports of a stage; invalid lines, which a killed run may leave, are skipped."""
         for path in log_paths(self.folder):
             check_is_file(path, FinishedRunError)
             with path.open(encoding='utf-8', errors='replace') as file:
@@ -118,9 +118,9 @@ class FinishedRun:
 
 
 def load_runs(folders: list[Path]) -> list[FinishedRun]:
-    """The runs of at least two folders, named as short as tells them apart.
+    """Load the runs of at least two folders, with the shortest path suffixes that are unique as names.
 
-    :raises FinishedRunError: when there are fewer, one is named twice, or one holds no run
+    :raises FinishedRunError: when there are fewer, one is given twice, or one holds no run
     """
     resolved = [Path(os.path.realpath(folder)) for folder in folders]
     if len(resolved) < 2 or len(set(resolved)) < len(resolved):

@@ -37,20 +37,20 @@ class RunFolderError(InvalidInputError):
 
 
 class FolderInUseError(RunFolderError):
-    """A run folder that another process writes."""
+    """A run folder that another process is writing."""
 
 
 class RunFolder:
-    """Where a run is kept, as a context manager; one process at a time.
+    """Writer of a run folder, as a context manager; one process at a time.
 
-    Every report is a line of its own, out of our hands at once: a run that is killed loses none. From the first
-    report to the last summary run.json says that the run is not finished.
+    Every report is a line, passed to the operating system at once, so that a killed run loses none. From the first
+    report to the last summary, run.json states that the run is not finished.
 
-    :param path: the folder, made when it is missing
-    :param fresh: begin anew instead of appending to the reports that are there; the summary of before is gone
-    :param most_bytes: of reports; beyond it the oldest are deleted. None: all are kept
-    :raises FolderInUseError: when another process writes it
-    :raises RunFolderError: when it cannot be made or written
+    :param path: the folder, created when it is missing
+    :param fresh: delete existing reports and summary instead of appending
+    :param most_bytes: limit for the reports, beyond which the oldest are deleted; None for no limit
+    :raises FolderInUseError: when another process is writing it
+    :raises RunFolderError: when it cannot be created or written
     """
 
     def __init__(self, path: str | Path, fresh: bool = False, most_bytes: int | None = None):
@@ -63,7 +63,7 @@ class RunFolder:
                 raise self._in_use()
             try:
                 if fresh:
-                    # In this order: whenever it is killed, nothing old is taken for the result of this run.
+                    # Order matters: if killed at any point, no old file is mistaken for a result of this run.
                     self._become(RUNNING)
                     for name in (SUMMARY_NAME, REPORT_NAME):
                         (self.path / name).unlink(missing_ok=True)
@@ -82,13 +82,13 @@ class RunFolder:
 
     @property
     def lost(self) -> int:
-        """How many reports could not be written."""
+        """Number of reports that could not be written."""
         return self._log.lost
 
     def close(self) -> None:
-        """Close metrics.jsonl, and let others have the folder.
+        """Close metrics.jsonl and release the lock of the folder.
 
-        :raises OSError: when the disk does not take what was written
+        :raises OSError: when flushing to disk fails
         """
         try:
             self._log.close()
@@ -98,8 +98,8 @@ class RunFolder:
     def append(self, report: StageReport, **context: str | int) -> None:
         """Write one report as a line.
 
-        :param context: further fields of the line, such as the estimator's name and the block of time
-        :raises OSError: when the disk is full, or the folder is gone and cannot be made again
+        :param context: further fields of the line, such as the estimator's name and the time block
+        :raises OSError: when the disk is full, or the folder was removed and cannot be created again
         """
         if self._state is None or self._state.word != RUNNING:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -108,11 +108,11 @@ class RunFolder:
 
     def write_summary(self, summary: dict, render: Callable[[dict], str] = render_html,
                       is_last: bool = True) -> None:
-        """Write summary.json and report.html, each whole or not at all.
+        """Write summary.json and report.html, each atomically.
 
-        :param render: makes the page of such a summary
-        :param is_last: the run is over; else this is one on the way
-        :raises OSError: when the disk is full, or the folder is gone and cannot be made again
+        :param render: renders the page of the summary
+        :param is_last: whether the run is over; else it is an intermediate summary
+        :raises OSError: when the disk is full, or the folder was removed and cannot be created again
         """
         self.path.mkdir(parents=True, exist_ok=True)
         write_whole(self.path / SUMMARY_NAME, json.dumps(summary, indent=2, allow_nan=False) + '\n')
@@ -122,22 +122,23 @@ class RunFolder:
             self._become(word)
 
     def _become(self, word: str) -> None:
-        """Say of the run what it is now."""
+        """Change the state of the run."""
         state = replace(self._state, word=word) if self._state else RunState(word)
         state.write(self.path)
         self._state = state
 
     def _in_use(self) -> FolderInUseError:
         state = read_state(self.path)
-        return FolderInUseError(f'{self.path}: expected a run folder of its own, but another run is written there '
-                                f'({state.owner if state else "by an unknown process"}): choose another')
+        return FolderInUseError(f'{self.path}: expected an unused run folder, but another run writes it '
+                                f'({state.owner if state else "unknown process"}): choose another folder')
 
 
 def read_reports(path: str | Path) -> tuple[list[StageReport], list[str]]:
-    """The reports of a run folder, and what was wrong with them, one line each.
+    """Read the reports of a run folder.
 
-    A line that is none, as half a line that a power cut left, is left out and said so.
+    Invalid lines, such as half a line after a power cut, are left out with a warning.
 
+    :return: reports and warnings
     :raises RunFolderError: when there are none
     """
     paths = log_paths(Path(path))
@@ -156,28 +157,28 @@ def read_reports(path: str | Path) -> tuple[list[StageReport], list[str]]:
 
 
 def read_summary(path: str | Path, may_be_partial: bool = False) -> dict:
-    """The summary of a run folder.
+    """Read the summary of a run folder.
 
-    :param may_be_partial: also of a run that is not finished
-    :raises RunFolderError: when there is none, it is not of this package, or not of a whole run
+    :param may_be_partial: accept a run that is not finished
+    :raises RunFolderError: when there is none, it has another schema, or the run is partial
     """
     folder = Path(path)
     path = folder / SUMMARY_NAME
     if not path.exists():
-        raise RunFolderError(f'{path}: no such file; expected a run folder as evaluate and the monitor write '
-                             f'it{unfinished_note(folder)}')
+        raise RunFolderError(f'{path}: no such file; expected a run folder written by evaluate or the monitor'
+                             f'{unfinished_note(folder)}')
     summary = read_json(path, RunFolderError)
     found = summary.get('schema') if isinstance(summary, dict) else type(summary).__name__
     if found != SCHEMA:
         raise RunFolderError(f'{path}: schema: expected {SCHEMA}, got {quoted(found)}')
     if problem := summary_problem(summary):
-        raise RunFolderError(f'{path}: expected a summary as this version writes it: {problem}')
+        raise RunFolderError(f'{path}: expected a summary in the format of this version: {problem}')
     if not may_be_partial and (why := partial_because(folder, summary)):
         raise RunFolderError(f'{folder}: expected a finished run, this one is partial: {why}')
     return summary
 
 
 def unfinished_note(folder: Path) -> str:
-    """For a message about a run without a summary: that it never came to one; else empty."""
+    """Sentence for a message about a run without a summary: why it has none; empty where unknown."""
     why = partial_because(folder, {})
     return f'. The run there is partial: {why}' if why else ''

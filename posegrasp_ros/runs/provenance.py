@@ -1,4 +1,4 @@
-"""What a number was measured with: versions, machine, model, recordings and configuration."""
+"""Provenance of a run: versions, machine, model, recordings and configuration."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ LIBRARIES = ('numpy', 'onnxruntime', 'opencv', 'scipy', 'rosbags', 'mcap')
 MOST_FILES_NAMED = 20
 BLOCK_BYTES = 1 << 20
 CLOCK = '/clock'
-# In a recording's custom data, that no camera took it.
+# Custom data in a recording's metadata that marks it as simulated.
 SIMULATED = {'origin': 'simulation'}
-# OpenCV and onnxruntime go by several package names; the first that is installed counts.
+# OpenCV and onnxruntime have several distribution names; the first that is installed counts.
 DISTRIBUTIONS = {
     'opencv': ('opencv-python-headless', 'opencv-python', 'opencv-contrib-python'),
     'onnxruntime': ('onnxruntime', 'onnxruntime-gpu'),
@@ -33,10 +33,10 @@ DISTRIBUTIONS = {
 
 def describe_run(card: ModelCard | None = None, seed: int | None = None,
                  configuration: dict | None = None) -> dict:
-    """Provenance of a run, ready for the summary; that of recordings is told by :class:`BagDescriptions`.
+    """Provenance of a run for its summary; recordings are described by :class:`BagDescriptions`.
 
-    :param seed: of whatever was random in the run
-    :param configuration: what else the results depend on, plain values
+    :param seed: random seed of the run
+    :param configuration: other settings that the results depend on, plain values
     """
     provenance = {
         'package': f'posegrasp_ros {posegrasp_ros.__version__}',
@@ -56,17 +56,17 @@ def describe_run(card: ModelCard | None = None, seed: int | None = None,
 
 
 def describe_model(card: ModelCard) -> dict:
-    """A model's name, and hashes of its network and of its card, which states those of all its networks."""
+    """Name of a model, and hashes of its network and of its card, which states the hashes of all its networks."""
     return {'name': card.name, 'sha256': card.network_sha256, 'card_sha256': card.sha256}
 
 
 class BagDescriptions:
-    """Descriptions of recordings as :func:`describe_bag` gives them, made in a thread while these are read.
+    """Runs :func:`describe_bag` for recordings in a background thread while they are read.
 
-    As a context manager: whatever is not described at its end stays without a hash.
+    On exit of the context manager, recordings that are not hashed yet stay without a hash.
 
-    :ivar total_bytes: to be hashed
-    :ivar hashed_bytes: so far
+    :ivar total_bytes: number of bytes to hash
+    :ivar hashed_bytes: number of bytes hashed so far
     """
 
     def __init__(self, paths: Sequence[str | Path]):
@@ -89,11 +89,11 @@ class BagDescriptions:
         return all(each.done() for each in self._described)
 
     def stop(self) -> None:
-        """Hash no more."""
+        """Stop hashing."""
         self._stopped.set()
 
     def result(self) -> list[dict]:
-        """Wait for all of them.
+        """Wait for all descriptions.
 
         :raises OSError: when a file cannot be read
         """
@@ -105,13 +105,13 @@ class BagDescriptions:
 
 
 def describe_bag(path: Path, goes_on: Callable[[int], bool] = lambda count: True) -> dict:
-    """A recording's name, its files with their sizes in bytes, of very many their number and sum, a hash, and
-    whether it shows a simulation.
+    """Description of a recording: name, files with sizes in bytes, hash, and whether it was simulated.
 
-    The hash is that of a single file's bytes; of several files that of their names and hashes, sorted by name, as
-    ``sha256sum`` prints them.
+    Above :data:`MOST_FILES_NAMED` files, only their number and total size. The hash is that of a single file's
+    bytes; for several files it is that of their names and hashes, sorted by name, in the format of ``sha256sum``.
 
-    :param goes_on: takes how many bytes more were hashed, and tells whether to go on; where not the hash is None
+    :param goes_on: called with the number of bytes just hashed, returns whether to continue; if not, the hash is
+        None
     """
     files = _files(path)
     sizes = {
@@ -121,30 +121,30 @@ def describe_bag(path: Path, goes_on: Callable[[int], bool] = lambda count: True
     whole = hashes[0] if len(files) == 1 else None
     if len(files) != 1 and None not in hashes:
         lines = ''.join(f'{each}  {name}\n' for each, name in zip(hashes, sizes))
-        whole = hashlib.sha256(lines.encode(errors='surrogateescape')).hexdigest()  # names may be no UTF-8
+        whole = hashlib.sha256(lines.encode(errors='surrogateescape')).hexdigest()  # names may not be UTF-8
     if len(sizes) > MOST_FILES_NAMED:
         sizes = {f'{len(sizes)} files': sum(sizes.values())}
     return {'name': path.name, 'files': sizes, 'sha256': whole, 'simulated': _is_simulated(path)}
 
 
 def _files(path: Path) -> list[Path]:
-    """Of a recording."""
+    """Files of a recording."""
     return sorted(file for file in path.rglob('*') if file.is_file()) if path.is_dir() else [path]
 
 
 def _is_simulated(path: Path) -> bool:
-    """Whether a recording's metadata says so, or names the clock that simulations publish; files alone do not."""
+    """Whether a recording's metadata.yaml marks it as simulated or lists ``/clock``, which simulators publish."""
     described_in = (path if path.is_dir() else path.parent) / 'metadata.yaml'
     try:
         information = read_yaml(described_in, InvalidInputError)['rosbag2_bagfile_information']
         topics = {topic['topic_metadata']['name'] for topic in information['topics_with_message_count']}
         return (information.get('custom_data') or {}).get('origin') == SIMULATED['origin'] or CLOCK in topics
     except (InvalidInputError, LookupError, TypeError, AttributeError):
-        return False  # no recording of rosbag2, or one of which nobody can say
+        return False  # not a rosbag2 recording, or without readable metadata
 
 
 def _sha256(path: Path, goes_on: Callable[[int], bool]) -> str | None:
-    """Hash of a file of any size, lower-case hex; None when it is not to go on."""
+    """SHA-256 of a file, lower-case hex; None when stopped by ``goes_on``."""
     digest = hashlib.sha256()
     if not goes_on(0):
         return None
@@ -157,7 +157,7 @@ def _sha256(path: Path, goes_on: Callable[[int], bool]) -> str | None:
 
 
 def _version(name: str) -> str | None:
-    """Version of an installed library; None when a distribution installed it without Python's metadata."""
+    """Version of an installed library; None when it was installed without Python metadata."""
     for distribution in DISTRIBUTIONS.get(name, (name,)):
         try:
             return metadata.version(distribution)

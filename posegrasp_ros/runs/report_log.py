@@ -1,4 +1,4 @@
-"""ReportLog: metrics.jsonl, one line a stage report, in parts where its size is limited."""
+"""ReportLog: metrics.jsonl with one stage report per line, split into parts if its size is limited."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from pathlib import Path
 LOGGER = logging.getLogger(__name__)
 NAME = 'metrics.jsonl'
 PART_NAME = 'metrics.{:06d}.jsonl'
-# Of a limited log the oldest of so many parts is given up for new lines.
+# Number of parts of a size-limited log; the oldest part is deleted to make room.
 PARTS = 8
 
 
 class ReportLog:
     """Appends lines to a folder's metrics.jsonl.
 
-    A line is with the operating system when :meth:`append` returns: who kills the process loses none. A line that
-    cannot be written whole is taken back, so what stands in the file are lines.
+    A line is passed to the operating system when :meth:`append` returns, so killing the process loses none. A line
+    that cannot be written completely is removed again, so the file holds complete lines only.
 
-    Where ``most_bytes`` is given, a full metrics.jsonl becomes metrics.000001.jsonl and so on, on the disk for
-    good, and the oldest of these is deleted when all together would grow beyond the limit.
+    With ``most_bytes``, a full metrics.jsonl is flushed to disk and renamed to metrics.000001.jsonl and so on, and
+    the oldest part is deleted when the total size would exceed the limit.
 
-    :ivar lost: lines that could not be written
-    :param folder: there already
-    :param fresh: begin anew instead of appending to what is there
+    :ivar lost: number of lines that could not be written
+    :param folder: an existing folder
+    :param fresh: delete existing lines instead of appending
     :raises OSError: when the file cannot be opened
     """
 
@@ -39,11 +39,11 @@ class ReportLog:
         self._open()
 
     def append(self, line: bytes) -> None:
-        """Write one line, given without its end.
+        """Write one line, given without a line break.
 
-        A file that was removed while it was open would take the line without a word; it is made anew.
+        A file that was removed while open is created again; otherwise the line would be lost without an error.
 
-        :raises OSError: when the disk is full, or the folder is gone and cannot be made again
+        :raises OSError: when the disk is full, or the folder was removed and cannot be created again
         """
         try:
             if not self._is_in_place():
@@ -57,9 +57,9 @@ class ReportLog:
             self._begin_part()
 
     def close(self) -> None:
-        """Put all lines on the disk for good.
+        """Flush all lines to disk and close the file.
 
-        :raises OSError: when the disk does not take them
+        :raises OSError: when flushing fails
         """
         try:
             os.fsync(self._file)
@@ -70,7 +70,7 @@ class ReportLog:
         self._file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
         about = os.fstat(self._file)
         self._identity, self._bytes = (about.st_dev, about.st_ino), about.st_size
-        # A run on a machine that lost its power may have left half a line.
+        # A power failure may have left half a line.
         if self._bytes and os.pread(self._file, 1, self._bytes - 1) != b'\n':
             self._write(b'\n')
 
@@ -87,7 +87,7 @@ class ReportLog:
         self._bytes += written
 
     def _is_in_place(self) -> bool:
-        """Whether metrics.jsonl of the folder is the file that is open."""
+        """Whether metrics.jsonl in the folder is still the open file."""
         try:
             about = os.stat(self.path)
         except (FileNotFoundError, NotADirectoryError):
@@ -99,11 +99,11 @@ class ReportLog:
         elsewhere = self._file
         self._open()
         if os.fstat(elsewhere).st_nlink == 0:
-            LOGGER.warning('%s: was removed during the run and is made anew; what was in it is lost', self.path)
+            LOGGER.warning('%s: was removed during the run and is created again; its content is lost', self.path)
         os.close(elsewhere)
 
     def _begin_part(self) -> None:
-        """Set the full file aside, and make room for the next."""
+        """Rename the full file to a part, and delete the oldest parts."""
         folder = self.path.parent
         parts = log_paths(folder)[:-1]
         number = 1 + (int(parts[-1].suffixes[0][1:]) if parts else 0)
@@ -112,13 +112,13 @@ class ReportLog:
         full = self._file
         self._open()
         os.close(full)
-        # With the new one they are as many as are allowed.
+        # Keep PARTS - 1 parts besides the new file.
         for oldest in [*parts, part][:1 - PARTS]:
             oldest.unlink()
             LOGGER.info('%s: deleted, as the reports of this run have reached their size limit', oldest)
 
 
 def log_paths(folder: Path) -> list[Path]:
-    """The files that hold the reports of a run, oldest first."""
+    """Files with the reports of a run, oldest first."""
     last = folder / NAME
     return sorted(folder.glob('metrics.[0-9]*.jsonl')) + ([last] if last.exists() else [])

@@ -1,4 +1,4 @@
-"""RunState, run.json: whether the run of a folder is still written, was cut short, or is whole."""
+"""RunState: state of a run in run.json, whether it is running, was interrupted or is finished."""
 
 from __future__ import annotations
 
@@ -26,12 +26,11 @@ def _now() -> str:
 
 @dataclass(frozen=True)
 class RunState:
-    """Of a run.
+    """State of a run.
 
-    :param word: :data:`RUNNING` from its beginning on, then :data:`FINISHED`, or :data:`PARTIAL` when it was
-        interrupted
-    :param pid: of the process that writes it, on ``host``
-    :param since: when it was begun, ISO 8601
+    :param word: :data:`RUNNING` from its start, then :data:`FINISHED`, or :data:`PARTIAL` when it was interrupted
+    :param pid: of the writing process, on ``host``
+    :param since: start time, ISO 8601
     """
 
     word: str = RUNNING
@@ -40,7 +39,7 @@ class RunState:
     since: str = field(default_factory=_now)
 
     def write(self, folder: Path) -> None:
-        """Into the run's folder.
+        """Write run.json to the run folder.
 
         :raises OSError: when it cannot be written
         """
@@ -48,12 +47,12 @@ class RunState:
 
     @property
     def owner(self) -> str:
-        """Who writes it, for a message."""
+        """Description of the writing process, for messages."""
         return f'process {self.pid} on {self.host}, since {self.since}'
 
 
 def read_state(folder: Path) -> RunState | None:
-    """What a run folder says of itself; None for runs of versions that said nothing, and what cannot be read."""
+    """State of a run folder; None for runs of older versions without one, or if it cannot be read."""
     try:
         found = read_json(folder / STATE_NAME, InvalidInputError)
         return RunState(str(found['word']), int(found['pid']), str(found['host']), str(found['since']))
@@ -62,19 +61,19 @@ def read_state(folder: Path) -> RunState | None:
 
 
 def is_complete(summary: dict) -> bool:
-    """Whether a summary is of all that was to be measured, as far as it knows."""
+    """Whether a summary states that everything planned was measured; True if it states nothing."""
     provenance = summary.get('provenance')
     told = provenance.get('complete', True) if isinstance(provenance, dict) else True
     return bool(summary.get('complete', True) and told)
 
 
 def partial_because(folder: Path, summary: dict) -> str:
-    """Why the numbers of a run are not those of a whole one; empty when they are."""
+    """Why the run is not complete; empty if it is."""
     state = read_state(folder)
     if state and state.word == RUNNING:
         if is_locked(folder / LOCK_NAME):
-            return f'it is still written ({state.owner})'
-        return f'it was never finished: its process ended before ({state.owner})'
+            return f'it is still running ({state.owner})'
+        return f'it was never finished: its process has ended ({state.owner})'
     if (state and state.word == PARTIAL) or not is_complete(summary):
         return 'it was interrupted'
     return ''

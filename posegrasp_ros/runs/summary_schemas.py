@@ -1,4 +1,4 @@
-"""The forms of summaries as JSON Schema: what their readers may rely on."""
+"""JSON Schemas of the summaries, and their validation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from posegrasp_ros.metrics.stage_report import STAGES
 from posegrasp_ros.metrics.units import SHOWN_UNITS
 
 FEASIBILITY = 'posegrasp.feasibility/1'
-"""Schema of a feasibility study's summary; here, where reading it takes no simulator."""
+"""Schema name of a feasibility study's summary; defined here so that reading one does not import the simulator."""
 
 
 def _object(required: dict[str, Any], **optional: Any) -> dict[str, Any]:
@@ -37,7 +37,7 @@ INTERVAL = _or_null(_list(NUMBER, minItems=2, maxItems=2))
 PERCENTILES = {'percentiles': _list(_or_null(NUMBER), minItems=101, maxItems=101)}
 UNIT = {'enum': list(SHOWN_UNITS)}
 METRIC = _object({'value': _or_null(NUMBER), 'unit': UNIT, 'interval': INTERVAL, 'n': COUNT})
-# What has been measured has a value.
+# A metric with observations must have a value.
 METRIC['if'] = {'properties': {'n': {'minimum': 1}}}
 METRIC['then'] = {'properties': {'value': NUMBER}}
 VERDICT = _object({
@@ -92,7 +92,7 @@ STUDY = _object({
     'verdict': _object({'word': TEXT, 'reasons': _list(_object({'name': TEXT, 'text': TEXT})),
                         'changes': _list(_object({'name': TEXT}))})}, complete=FLAG)
 SCHEMAS = {summary.SCHEMA: SUMMARY, pick_metrics.SCHEMA: PICKS, FEASIBILITY: STUDY}
-# Python reads NaN and Infinity from JSON, and NaN is within all limits.
+# Python's JSON parser accepts NaN and Infinity, and NaN passes minimum and maximum.
 _TYPES = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine(
     'number', lambda _, value: isinstance(value, (int, float)) and not isinstance(value, bool) and value == value)
 _Validator = jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=_TYPES)
@@ -100,7 +100,7 @@ _VALIDATORS = {name: _Validator(schema) for name, schema in SCHEMAS.items()}
 
 
 def summary_problem(document: Any, schema: str = summary.SCHEMA) -> str:
-    """What is wrong with a summary, field and reason; empty where it is one.
+    """The first schema violation of a summary, field and reason; empty if it is valid.
 
     :param schema: one of :data:`SCHEMAS`
     """
