@@ -127,7 +127,8 @@ def test_a_clock_that_jumps_back_loses_nothing_and_silence_is_still_noticed(robo
 
 def test_two_nodes_on_one_topic_are_said_as_long_as_they_are_there(robot):
     robot.run.publishers('/perception/report', 2, 0)
-    assert robot.health('messages').text == '2 nodes publish /perception/report, expected one: their messages are mixed'
+    text = robot.health('messages').text
+    assert text == '2 nodes publish /perception/report, expected one: their messages are mixed'
     robot.run.publishers('/perception/report', 1, 0)
     assert robot.health('messages').level == OK
 
