@@ -37,3 +37,9 @@ def test_what_is_no_file_is_not_replaced_by_one(tmp_path, make):
         write_whole(tmp_path / 'card.yaml', 'text')
     assert [path.name for path in tmp_path.iterdir()] == ['card.yaml']
     assert not (tmp_path / 'card.yaml').is_file()
+
+
+def test_a_folder_that_cannot_be_written_is_told_by_the_name_of_the_file_that_was_asked_for(tmp_path):
+    with pytest.raises(FileNotFoundError) as raised:
+        write_whole(tmp_path / 'none' / 'thing.yaml', 'text')
+    assert raised.value.filename == str(tmp_path / 'none' / 'thing.yaml')

@@ -34,8 +34,8 @@ def write_whole(path: Path, text: str, check: Callable[[Path], object] | None = 
             check(partial)
         partial.replace(path)
     except BaseException as error:
-        if isinstance(error, OSError) and error.filename is None:
-            error.filename = str(path)  # writing says ``no space left``, and not where
+        if isinstance(error, OSError) and error.filename in (None, str(partial)):
+            error.filename = str(path)  # writing says ``no space left`` and not where, opening names our file
         # On a full disk the half of it would only be in the way.
         with contextlib.suppress(OSError):
             partial.unlink()
