@@ -120,6 +120,7 @@ def family_grasps():
     return grasps_of
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', ['mug', 'plate', 'l_bracket', 'bowl', 'bottle', 'knurled_bar', 'tiny_cube'])
 def test_family_has_grasps_that_touch_nothing_on_the_way_in(family_grasps, name):
     grasps, parts = family_grasps(name), family_object(name).convex_parts
