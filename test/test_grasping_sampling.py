@@ -26,11 +26,6 @@ def box_mesh(sides_m=BOX_SIDES_M) -> Mesh:
     return as_mesh(trimesh.creation.box(sides_m))
 
 
-@pytest.fixture(scope='module')
-def box_grasps():
-    return sample_grasps(box_mesh(), GRIPPER, np.random.default_rng(0), count=300)
-
-
 def test_box_gives_as_many_grasps_as_asked_for(box_grasps):
     assert len(box_grasps) == 300
     assert len({grasp.name for grasp in box_grasps.grasps}) == 300

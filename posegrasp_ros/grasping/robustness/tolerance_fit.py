@@ -221,7 +221,7 @@ def _first_entries(probes: np.ndarray, points: np.ndarray, room: np.ndarray) -> 
 
 @compiled
 def _enter_box(to_low: np.ndarray, to_high: np.ndarray, inverse: np.ndarray, enters: np.ndarray) -> None:
-    """When each point enters a box, into ``enters`` (M,); inf for never. Without branches, for vector instructions.
+    """When each point enters a box, into ``enters`` (M,); inf for never. No branches: the loop is vectorised.
 
     :param to_low: (3, M) from the points to the box's lower sides, and ``to_high`` to the upper ones
     :param inverse: (3, M) one by the speed along each axis
