@@ -52,8 +52,8 @@ test: wheel osmesa  ## Build and install the wheel, run all tests (or TESTS=test
 	cd $(WHEEL_ENV) && $(WHEEL_BIN)/pytest -q --config-file $(CURDIR)/pyproject.toml --rootdir $(CURDIR) --installed \
 		$(abspath $(TESTS))
 
-test-fast: setup  ## Run all tests (or TESTS=...) on the checkout as it is
-	$(BIN)/python -m pytest -q $(TESTS)
+test-fast: setup  ## Run the tests (or TESTS=...) that take no seconds on the checkout as it is; make test runs all
+	$(BIN)/python -m pytest -q -m 'not slow' $(TESTS)
 
 fuzz: setup  ## Hand damaged files and messages to every reader, MINUTES=1 of processor time each
 	FUZZ_MINUTES=$(MINUTES) $(BIN)/python -m pytest -q test/test_fuzz_readers.py test/test_fuzz_files.py

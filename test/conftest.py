@@ -12,12 +12,17 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+import trimesh
 import yaml
 from hand_made_bags import frames
 
 from posegrasp_ros.datasets.bag_writer import BagWriter
-from posegrasp_ros.geometry.mesh import load_mesh
+from posegrasp_ros.geometry.mesh import Mesh, load_mesh
+from posegrasp_ros.grasping.generation.sampling import sample_grasps
+from posegrasp_ros.grasping.grasp_set import GraspSet
+from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.ros.node_processes import node_environment
 from posegrasp_ros.runtime.resources import resource_path
 
@@ -61,6 +66,14 @@ def scripted_model(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(scope='session')
+def box_grasps() -> GraspSet:
+    """300 grasps of a plain box of the shipped one's size."""
+    solid = trimesh.creation.box((0.12, 0.06, 0.045))
+    mesh = Mesh(np.array(solid.vertices), np.array(solid.faces), None, np.zeros((1, 1, 3), np.uint8))
+    return sample_grasps(mesh, load_gripper(), np.random.default_rng(0), count=300)
+
+
 @pytest.fixture
 def bag(tmp_path) -> Path:
     """A recording of five whole frames."""
@@ -88,8 +101,6 @@ def added_metric():
 
 def simulated_frames(mesh, count: int, seed: int, image_size: tuple[int, int] = (640, 480)) -> list:
     """One frame of each of ``count`` random scenes."""
-    import numpy as np
-
     from posegrasp_ros.simulation.scene import sample_scene
     from posegrasp_ros.simulation.world import World
 

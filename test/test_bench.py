@@ -37,6 +37,7 @@ def test_without_a_number_of_threads_the_bench_says_how_many_cores_it_may_use(on
     assert result['threads'] == 1 and result['image'] == [320, 240]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path('/proc/self/status').exists(), reason='needs /proc of Linux')
 def test_memory_is_that_of_a_process_that_only_estimates():
     card = load_model_card(resource_path('models/box'))

@@ -129,6 +129,7 @@ def test_grasps_are_planned_in_the_frame_that_is_named(recording, tmp_path):
     assert planned('--base-frame', 'world', *moved)['inputs'] == 6
 
 
+@pytest.mark.slow
 def test_bench_prints_json_for_scripts(capsys):
     assert main(['bench', '--frames', '2', '--repeats', '1', '--threads', '1', '--json']) == 0
     result = json.loads(capsys.readouterr().out)
@@ -257,10 +258,11 @@ def test_depth_is_recorded_and_used_and_tracking_is_asked_for_on_the_command_lin
     ('| cat', 0, ''),
 ])
 def test_output_may_go_anywhere(tmp_path, stdout, code, said):
-    """Here a report with a file's escape sequence, to a terminal that knows ASCII alone."""
-    program = ("import sys; sys.argv = ['posegrasp', 'status', '.']; from posegrasp_ros.cli import main; "
-               "from posegrasp_ros.project_status import status_text; "
-               "status_text.format_statuses = lambda *_: '5° \\x1b[31m'; main.script()")
+    """Here an escape sequence, from a command that imports nothing, to a terminal that knows ASCII alone."""
+    program = ("from types import SimpleNamespace as Parsed; from posegrasp_ros.cli import main, parser; "
+               "from posegrasp_ros.runtime.console import show; "
+               "command = Parsed(run=lambda _: show('5° \\x1b[31m') or 0); "
+               "parser.command_line = lambda: Parsed(parse_args=lambda _: command); main.script()")
     done = subprocess.run(['bash', '-o', 'pipefail', '-c', f'"$0" -c "$1" {stdout}', sys.executable, program],
                           cwd=tmp_path, env={**os.environ, 'PYTHONIOENCODING': 'ascii'}, capture_output=True,
                           text=True)

@@ -81,6 +81,7 @@ def test_without_a_folder_nothing_is_kept_anywhere(folder, monkeypatch, caplog):
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_two_processes_that_compile_at_once_keep_both_signatures(tmp_path):
     (tmp_path / 'ours.py').write_text('from posegrasp_ros.runtime.numba_cache import compiled\n\n\n'
                                       '@compiled\ndef half(number):\n    return number / 2\n')

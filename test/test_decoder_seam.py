@@ -54,6 +54,7 @@ def folder(tmp_path) -> Path:
     return write_keypoint_model(tmp_path / 'model', PLACE, size, {'family': 'place'})
 
 
+@pytest.mark.slow
 def test_a_family_of_another_package_works_in_check_and_evaluate(other_package, folder, tmp_path):
     """In processes that know no more than their command line and path, as a user has them."""
     with BagWriter(tmp_path / 'bag') as writer:

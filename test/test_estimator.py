@@ -53,6 +53,7 @@ def test_most_scenes_are_within_a_centimetre_and_five_degrees(estimator, frames)
     assert sum(right) >= 7
 
 
+@pytest.mark.slow
 def test_the_can_is_found_up_to_its_spin():
     can = load_model_card(resource_path('models/can'))
     estimator, target = PoseEstimator(can), ErrorTarget.from_mesh(can.mesh, can.symmetry)

@@ -154,6 +154,7 @@ def test_recordings_of_the_same_times_do_not_run_together(tmp_path, card):
     assert [bag['name'] for bag in summary['provenance']['bags']] == ['first', 'second']
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('block_s, blocks', [(1.0, 40), (0.7, 40), (30.0, 4), (3600.0, 4)])
 def test_a_block_never_goes_from_one_recording_into_the_next(tmp_path, card, block_s, blocks):
     """And a comparison counts those of the summary, whatever the stamps."""

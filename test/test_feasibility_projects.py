@@ -29,6 +29,8 @@ from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.planning.planner import GraspPlanner
 from posegrasp_ros.simulation.pick_objects import PickObject, load_object
 
+pytestmark = pytest.mark.slow
+
 NEAR_M, FAR_M, VERY_FAR_M = (0.4, 0.8), (1.2, 1.2), (3.0, 3.0)
 VIEWS, GRASPS, WANTED = 10, 60, 0.95
 CELLS = 5

@@ -32,6 +32,7 @@ def test_twenty_picks_find_the_limit_wherever_it_was_expected(expected_threshold
     assert np.median(found) == pytest.approx(true_limit(0.9), rel=0.2)
 
 
+@pytest.mark.slow
 def test_the_interval_holds_the_true_limit_about_as_often_as_it_says():
     intervals = [sampled(seed, 20).limit(0.9)[1] for seed in range(25)]
     assert np.mean([low <= true_limit(0.9) <= high for low, high in intervals]) >= 0.85

@@ -22,6 +22,8 @@ from posegrasp_ros.report.feasibility_report import format_study, headline, rend
 from posegrasp_ros.runs.summary_schemas import FEASIBILITY
 from posegrasp_ros.simulation.pick_objects import load_object, with_grasps
 
+pytestmark = pytest.mark.slow
+
 LITTLE = Effort(picks=0, views=6, views_of_changes=2, progress=False)
 BUSINESS = Business(Range(300, 300), Range(0.05, 0.1), Range(0.2, 0.4), Range(0.5, 1), unattended=True)
 

@@ -20,6 +20,8 @@ from posegrasp_ros.grasping.gripper import DEFAULT_GRIPPER, load_gripper
 from posegrasp_ros.grasping.planning.planner import GraspPlanner
 from posegrasp_ros.simulation.pick_objects import load_pick_object
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope='module')
 def gripper():

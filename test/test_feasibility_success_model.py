@@ -78,6 +78,7 @@ def test_the_truth_lies_within_the_draws_as_often_as_they_say():
     assert within >= 0.78  # 0.9, give or take two standard deviations of 30
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('ceiling', [0.99, 0.95, 0.9])
 def test_a_gripper_that_often_fails_without_an_error_is_not_thought_better(ceiling):
     rng, tolerance, held = np.random.default_rng(4), cube_tolerance(), []
@@ -122,6 +123,7 @@ def test_success_falls_from_nearly_all_to_nearly_none(box, standing):
     assert np.diff(chances).max() < 0.0
 
 
+@pytest.mark.slow
 def test_the_model_is_the_mean_over_many_told_poses_of_what_the_curve_says(box, standing):
     """Straight Monte Carlo: disturb, plan, ask the curve; the model needs four plans for what this takes 400."""
     model, covariance, rng = SuccessModel(box.planner), isotropic(0.009, 0.09), np.random.default_rng(2)

@@ -75,6 +75,7 @@ def test_no_solved_pose_is_better_than_the_bound_and_the_best_reaches_it():
         least[0, 4] / np.sqrt(least[0, 0] * least[4, 4]), abs=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', ['box', 'can'])
 def test_information_is_that_of_images_rendered_beside_the_pose(name, request):
     """Derivatives of whole rendered images, by differences, say the same of each axis as the gradients do."""

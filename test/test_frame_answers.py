@@ -58,6 +58,7 @@ def without_times(reports):
     ]
 
 
+@pytest.mark.slow
 def test_results_do_not_depend_on_how_many_processes_share_the_frames(card, bag, tmp_path):
     gripper = load_gripper()
     planner = GraspPlanner(gripper, load_grasps(card.grasps_path, gripper, card.mesh), symmetry=card.symmetry,

@@ -2,9 +2,7 @@
 
 import numpy as np
 import pytest
-import trimesh
 
-from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import (
     Symmetry,
     invert,
@@ -13,7 +11,6 @@ from posegrasp_ros.geometry.transforms import (
     rotate_covariance,
     rotation_from_vector,
 )
-from posegrasp_ros.grasping.generation.sampling import sample_grasps
 from posegrasp_ros.grasping.grasp_set import Grasp, GraspSet, load_grasps
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.planning.plan import PlannerOptions, PlanningError
@@ -30,10 +27,8 @@ STANDING = make_transform(rotation_from_vector([0, np.pi / 2, 0.0]), (0, 0, 0.06
 
 
 @pytest.fixture(scope='module')
-def grasp_set():
-    solid = trimesh.creation.box((0.12, 0.06, 0.045))
-    mesh = Mesh(np.array(solid.vertices), np.array(solid.faces), None, np.zeros((1, 1, 3), np.uint8))
-    return sample_grasps(mesh, GRIPPER, np.random.default_rng(0), count=300)
+def grasp_set(box_grasps):
+    return box_grasps
 
 
 @pytest.fixture(scope='module')

@@ -26,11 +26,6 @@ def box_mesh(sides_m=BOX_SIDES_M) -> Mesh:
     return as_mesh(trimesh.creation.box(sides_m))
 
 
-@pytest.fixture(scope='module')
-def box_grasps():
-    return sample_grasps(box_mesh(), GRIPPER, np.random.default_rng(0), count=300)
-
-
 def test_box_gives_as_many_grasps_as_asked_for(box_grasps):
     assert len(box_grasps) == 300
     assert len({grasp.name for grasp in box_grasps.grasps}) == 300
@@ -120,6 +115,7 @@ def family_grasps():
     return grasps_of
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', ['mug', 'plate', 'l_bracket', 'bowl', 'bottle', 'knurled_bar', 'tiny_cube'])
 def test_family_has_grasps_that_touch_nothing_on_the_way_in(family_grasps, name):
     grasps, parts = family_grasps(name), family_object(name).convex_parts

@@ -75,6 +75,7 @@ def test_the_first_is_noted_and_the_second_is_heeded(number):
         signal.raise_signal(signal.SIGINT)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('number', 'code'), CODES.items())
 def test_a_command_that_is_still_being_imported_ends_in_one_line(tmp_path, number, code):
     process = command('record', str(tmp_path / 'bag'), '--scenes', '100000')
@@ -127,6 +128,7 @@ def test_nodes_of_the_demo_hear_what_comes_before_python_has_booted(tmp_path):
         assert [nodes.log_path(name).read_text() for name in NODES] == [''] * len(NODES)
 
 
+@pytest.mark.slow
 def test_evaluate_in_the_background_of_a_script_keeps_what_it_measured(bag, model, tmp_path):
     """SIGTERM, then both again and again while it writes its report."""
     process = command('evaluate', *[str(bag)] * MANY, '--model', str(model), '--estimator', 'mean_pose',
@@ -140,6 +142,7 @@ def test_evaluate_in_the_background_of_a_script_keeps_what_it_measured(bag, mode
     assert summary['provenance']['complete'] is False and 0 < summary['frames']['seen'] < 5 * MANY
 
 
+@pytest.mark.slow
 def test_impatience_shows_no_traceback(bag, model, tmp_path):
     process = command('evaluate', *[str(bag)] * MANY, '--model', str(model), '--estimator', 'mean_pose',
                       '--compare-with', '--out', str(tmp_path / 'run'))

@@ -130,6 +130,7 @@ def test_reports_are_numbered_and_one_that_cannot_be_made_is_an_internal_error()
         assert reports_sent(arrays[-1]) == [('planning', reports[0].publisher, 3)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('signal_number', [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize('node', ['perception', 'monitor'])
 def test_a_process_told_to_end_does_so_without_a_traceback(signal_number, node, scripted_model, tmp_path):

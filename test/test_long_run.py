@@ -33,6 +33,7 @@ def memory_mb() -> float:
     return int(Path('/proc/self/statm').read_text().split()[1]) * 4096 / 1e6
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path('/proc/self/statm').exists(), reason='memory is read from /proc')
 def test_a_day_with_wrong_poses_costs_no_more_at_its_end_than_at_its_beginning(tmp_path):
     target = ErrorTarget(np.random.default_rng(0).uniform(-0.05, 0.05, (100, 3)), 0.17)

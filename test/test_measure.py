@@ -72,6 +72,7 @@ def test_few_trials_fit_nothing():
     assert measure._covariance_scale(few, spins=False) == {'translation': 1.0, 'rotation': 1.0}
 
 
+@pytest.mark.slow
 def test_calibrate_writes_a_card_that_loads(monkeypatch, shipped_copy):
     monkeypatch.setattr(measure, 'SCENES_A_KIND', 1)
     monkeypatch.setattr(measure, 'HELD_OUT', 1)

@@ -85,6 +85,7 @@ def test_nodes_and_evaluator_agree_on_a_bag(card, bag, tmp_path):
     assert_agree(live_summary(card, bag, tmp_path), evaluate_bags([bag], card, ALONE, progress=False))
 
 
+@pytest.mark.slow
 def test_nodes_and_evaluator_agree_with_depth(card, tmp_path):
     record(tmp_path / 'scenes', card.mesh, scenes=3, seed=8, progress=False, depth=True)
     offline = evaluate_bags([tmp_path / 'scenes'], card, replace(

@@ -304,6 +304,7 @@ def test_a_port_that_is_taken_is_said_and_the_node_goes_on(scripted_model, tmp_p
     assert 'the node goes on without it' in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_kill_loses_nothing_that_was_logged(scripted_model, tmp_path):
     with running(MonitorNode) as harness:
         domain = harness.probe.context.get_domain_id()
@@ -327,6 +328,7 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path('/proc/self/stat').exists(), reason='processor time is read from /proc')
 def test_thirty_images_a_second_with_three_stages_cost_little_more_than_to_send_them(scripted_model, tmp_path):
     numbers = {f'step_{index}_ms': 1.5 for index in range(12)} | {'latency_ms': 20.0, 'score': 0.9}

@@ -27,12 +27,14 @@ def worlds():
         world.close()
 
 
+@pytest.mark.slow
 def test_so_much_of_the_object_is_hidden_as_is_asked_for(worlds):
     shares = [world.hidden_share() for world in worlds]
     assert all(0.3 <= share <= 0.6 for share in shares)
     assert max(shares) - min(shares) > 0.1, 'over the whole range'
 
 
+@pytest.mark.slow
 def test_what_hides_it_stands_on_the_table_or_is_held_and_touches_nothing(worlds):
     for world in worlds:
         occluder, = world._scene.occluders

@@ -118,6 +118,7 @@ def test_along_the_line_of_sight_the_noise_is_largest(box):
     assert abs(axes[:, 2] @ towards_camera) == pytest.approx(1.0)
 
 
+@pytest.mark.slow
 def test_two_processes_find_what_one_finds(box):
     run = PickingRun([box], GRIPPER, [TRUTH, *NOISE], seed=3)
     alone, together = (list(run_picks(run, 2, jobs)) for jobs in (1, 2))
@@ -134,6 +135,7 @@ def test_the_planner_may_give_up(box):
     assert attempt.result == 'pose_too_uncertain' and attempt.success_probability is None
 
 
+@pytest.mark.slow
 def test_the_command_picks_models_and_meshes_and_writes_a_run_folder(brick, tmp_path, capsys):
     out = tmp_path / 'run'
     assert main(['picks', 'box', str(brick), '--count', '3', '--noise-mm', '10', '--jobs', '1', '--seed', '2',
@@ -170,6 +172,7 @@ def heed_ctrl_c():
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_a_valid_partial_run(tmp_path):
     command = [sys.executable, '-m', 'posegrasp_ros.cli.main', 'picks', 'box', '--count', '500', '--jobs', '2',
                '--out', str(tmp_path)]

@@ -115,6 +115,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_a_kill_loses_no_line_that_was_written(tmp_path):
     command = [sys.executable, '-c', APPEND_FOR_EVER, tmp_path]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

@@ -50,6 +50,7 @@ def scene_of(seed, mesh=BOX):
     return sample_scene(np.random.default_rng([11, seed]), mesh)
 
 
+@pytest.mark.slow
 def test_an_ideal_grasp_lifts_and_holds():
     outcomes = [pick(scene_of(seed)) for seed in range(20)]
     assert sum(outcome.ok for outcome in outcomes) >= 19

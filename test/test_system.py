@@ -19,7 +19,8 @@ from posegrasp_ros.ros.parameters import pose_values
 from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.resources import resource_path
 
-pytestmark = pytest.mark.skipif(importlib.util.find_spec('mujoco') is None, reason='MuJoCo is not installed')
+pytestmark = [pytest.mark.slow,
+              pytest.mark.skipif(importlib.util.find_spec('mujoco') is None, reason='MuJoCo is not installed')]
 SHIPPED = resource_path('models/box')
 # Of the processes that these tests start, to tell them from those of other tests that run at the same time.
 os.environ['POSEGRASP_TESTS'] = str(os.getpid())

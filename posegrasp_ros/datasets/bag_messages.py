@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -102,9 +103,8 @@ class BagMessages:
         text = channel.definition
         if not text or (channel.is_idl and text.startswith('=')):
             return STANDARD_TYPES
-        store = get_typestore(Stores.EMPTY)
         try:
-            store.register(get_types_from_idl(text) if channel.is_idl else get_types_from_msg(text, channel.type))
+            store = _types_of(text, channel.type, channel.is_idl)
         except Exception as error:  # the parser has errors of several kinds
             self.warn(f'{self.path}: {topic}: definition of {channel.type} in the bag cannot be read, the '
                       f'standard one is used: {_one_line(error)[:200]}')
@@ -114,6 +114,17 @@ class BagMessages:
                       'standard one is used')
             return STANDARD_TYPES
         return store
+
+
+@lru_cache(maxsize=32)
+def _types_of(definition: str, name: str, is_idl: bool) -> Any:
+    """The types of a definition: the same in all recordings of a robot, and made for longer than some images take.
+
+    :raises Exception: of several kinds, the parser's own
+    """
+    store = get_typestore(Stores.EMPTY)
+    store.register(get_types_from_idl(definition) if is_idl else get_types_from_msg(definition, name))
+    return store
 
 
 def _lacking_field(store: Any) -> str:

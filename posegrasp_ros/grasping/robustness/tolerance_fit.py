@@ -197,32 +197,43 @@ def _first_entries(probes: np.ndarray, points: np.ndarray, room: np.ndarray) -> 
     :return: (P,) and (P, 3) the box, the point and the axis of the face
     """
     first, entered = np.full(len(probes), FARTHEST), np.zeros((len(probes), 3), np.int64)
-    way = np.empty(3)
-    inverse = np.empty((len(points), 3), np.float32)
+    to_room = np.empty((len(room), 2, 3, len(points)), np.float32)
+    for axis in range(3):
+        for m in range(len(points)):
+            to_room[:, :, axis, m] = room[:, :, axis] - points[m, axis]
+    inverse, enters = np.empty((3, len(points)), np.float32), np.empty(len(points), np.float32)
     for p in range(len(probes)):
         shift, turn = probes[p, :3], probes[p, 3:]
-        for m in range(len(points)):
-            point = points[m]
-            way[0] = shift[0] + (turn[1] * point[2] - turn[2] * point[1])
-            way[1] = shift[1] + (turn[2] * point[0] - turn[0] * point[2])
-            way[2] = shift[2] + (turn[0] * point[1] - turn[1] * point[0])
-            for axis in range(3):
-                inverse[m, axis] = 1.0 / (1e-9 if abs(way[axis]) < 1e-9 else way[axis])
-        for b in range(len(room)):
+        for axis in range(3):
+            one, other = (axis + 1) % 3, (axis + 2) % 3
             for m in range(len(points)):
-                enters, leaves, last = np.float32(-np.inf), np.float32(np.inf), 0
-                for axis in range(3):
-                    one = np.float32(room[b, 0, axis] - points[m, axis]) * inverse[m, axis]
-                    other = np.float32(room[b, 1, axis] - points[m, axis]) * inverse[m, axis]
-                    if min(one, other) > enters:
-                        enters, last = min(one, other), axis
-                    leaves = min(leaves, max(one, other))
-                    if enters > leaves or leaves <= 0 or enters >= first[p]:  # never, or later than another
-                        break
-                if enters <= leaves and leaves > 0 and max(enters, np.float32(0)) < first[p]:
-                    first[p] = max(enters, np.float32(0))
-                    entered[p] = b, m, last
+                way = shift[axis] + (turn[one] * points[m, other] - turn[other] * points[m, one])
+                inverse[axis, m] = 1.0 / (1e-9 if abs(way) < 1e-9 else way)
+        for b in range(len(room)):
+            _enter_box(to_room[b, 0], to_room[b, 1], inverse, enters)
+            m = enters.argmin()
+            if enters[m] < first[p]:
+                first[p], entered[p, 0], entered[p, 1] = enters[m], b, m
+                entered[p, 2] = np.minimum(to_room[b, 0, :, m] * inverse[:, m],
+                                           to_room[b, 1, :, m] * inverse[:, m]).argmax()
     return first, entered
+
+
+@compiled
+def _enter_box(to_low: np.ndarray, to_high: np.ndarray, inverse: np.ndarray, enters: np.ndarray) -> None:
+    """When each point enters a box, into ``enters`` (M,); inf for never. No branches: the loop is vectorised.
+
+    :param to_low: (3, M) from the points to the box's lower sides, and ``to_high`` to the upper ones
+    :param inverse: (3, M) one by the speed along each axis
+    """
+    for m in range(len(enters)):
+        x, far_x = to_low[0, m] * inverse[0, m], to_high[0, m] * inverse[0, m]
+        y, far_y = to_low[1, m] * inverse[1, m], to_high[1, m] * inverse[1, m]
+        z, far_z = to_low[2, m] * inverse[2, m], to_high[2, m] * inverse[2, m]
+        into = max(max(min(x, far_x), min(y, far_y)), min(z, far_z))
+        out = min(min(max(x, far_x), max(y, far_y)), max(z, far_z))
+        enters[m] = max(into, np.float32(0)) if into <= out and out > 0 else np.float32(np.inf)
+
 
 
 def _gauges(points: np.ndarray, directions: np.ndarray, gaps_m: np.ndarray) -> np.ndarray:
