@@ -65,7 +65,7 @@ def test_each_way_of_rectified_images_can_be_chosen():
 
 
 @pytest.mark.parametrize(('line', 'said'), [
-    ('evalute bag', 'evalute: expected a command, one of demo, check, evaluate, .*; did you mean evaluate\\?'),
+    ('evalute bag', 'evalute: there is no such command; did you mean evaluate\\?'),
     ('evaluate bag --estimater onnx', '--estimater: there is no such option; did you mean --estimator\\?'),
     ('evaluate bag --tracking', '--tracking: there is no such option; did you mean --track\\?'),
     ('evaluate bag --no-gate', '--no-gate: there is no such option'),
@@ -88,7 +88,7 @@ def test_each_way_of_rectified_images_can_be_chosen():
     ('status here there', 'there: expected no more arguments; see posegrasp status --help'),
     ('baseline remove --from run', 'ACTION: expected one of add, got .remove.'),
     ('baseline add', '--from: expected a value, got none'),
-    ('--verbose', '--verbose: expected a command'),
+    ('--verbose', '--verbose: there is no such command; expected one of demo, check, evaluate, '),
 ])
 def test_what_cannot_be_is_told_in_one_line_with_what_was_meant(line, said, capsys):
     assert main(line.split()) == 2
@@ -148,6 +148,15 @@ def test_options_are_read_without_what_commands_need(arguments):
     done = subprocess.run([sys.executable, '-c', program, json.dumps(arguments), json.dumps(HEAVY)],
                           capture_output=True, text=True)
     assert done.stderr.splitlines()[-1] == 'loaded: []', done.stderr
+
+
+@pytest.mark.parametrize(('stdout', 'code', 'said'), [
+    ('| true', 0, ''), ('>&-', 0, ''), ('> /dev/full', 2, 'posegrasp: error: output: expected a file')])
+def test_help_may_go_anywhere(stdout, code, said):
+    command = f'"$0" -m posegrasp_ros.cli.main evaluate --help {stdout}'
+    done = subprocess.run(['bash', '-o', 'pipefail', '-c', command, sys.executable], capture_output=True,
+                          text=True)
+    assert done.returncode == code and done.stderr.startswith(said) and len(done.stderr.splitlines()) == (code > 0)
 
 
 @pytest.mark.parametrize(('shell', 'told'), [('bash', '--compare-with'), ('zsh', '--compare-with'),

@@ -9,11 +9,12 @@ from posegrasp_ros.cli.options import DONE, Folder
 from posegrasp_ros.runtime.console import show
 
 EXAMPLES = """Examples:
-  posegrasp compare runs/before runs/after                 the first is the reference
+  posegrasp compare runs/before runs/after
   posegrasp compare runs/a runs/b runs/c --out runs/abc
 
-Runs are folders that evaluate, the demo or the monitor wrote. Where two of them saw the same recordings, they are
-compared frame by frame, which shows small differences that two intervals hide."""
+The first run is the reference. Runs are folders that evaluate, the demo or the monitor wrote. Where two of them
+saw the same recordings, they are compared frame by frame, which shows small differences that two intervals
+hide."""
 DEFAULT_OUT = Path('runs/compare')
 
 

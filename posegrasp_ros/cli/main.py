@@ -80,7 +80,10 @@ def _run(arguments: list[str] | None) -> int:
         command, bound, _ = app.parse_args(arguments)
     except CycloptsError as error:
         raise InvalidInputError(refusal(error, app)) from error
-    return command(*bound.args, **bound.kwargs) or DONE  # help and version have no exit code
+    try:
+        return command(*bound.args, **bound.kwargs) or DONE  # help and version have no exit code
+    except SystemExit:  # the reader of the help has had enough, or completion has told that it knows no such shell
+        return DONE if command == app.help_print else BAD_INPUT
 
 
 def _say(text: str) -> None:

@@ -28,7 +28,8 @@ def refusal(error: CycloptsError, app: App) -> str:
         case UnknownCommandError():
             names = [name for name in app if not name.startswith('-')]
             found = (error.unused_tokens or [''])[0]
-            return f'{found}: expected a command, one of {", ".join(names)}{_meant(found, names)}'
+            known = f'; expected one of {", ".join(names)}'
+            return f'{found}: there is no such command{_meant(found, names) or known}'
         case UnknownOptionError():
             found = (error.token.keyword or error.token.value).split('=')[0]
             names = [name for argument in error.argument_collection for name in argument.names]
