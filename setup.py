@@ -32,6 +32,8 @@ setup(
     # Bounds: from the oldest version that the tests passed with to below the next release that may break the API.
     # `make lowest` and `make lock` resolve both ends; constraints.txt is the lock that `make setup` installs.
     install_requires=[
+        # 5 needs Python 3.11
+        'cyclopts>=4.25,<6',
         'jinja2>=3.1,<4',
         'jsonschema>=4.10,<5',
         'lz4>=4.0,<5',

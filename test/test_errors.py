@@ -59,10 +59,7 @@ def test_a_baselines_file_that_is_none_is_not_quoted_whole(tmp_path):
 def test_no_file_name_can_forge_a_line_of_ours(tmp_path, capsys):
     for arguments in (['check', str(tmp_path / FORGED)], ['evaluate', str(tmp_path / FORGED)],
                       ['demo', '--picks', FORGED], ['status', '.', FORGED]):
-        try:
-            code = main(arguments)
-        except SystemExit as stop:  # argparse ends by itself
-            code = stop.code
+        code = main(arguments)
         said = capsys.readouterr().err
         assert code == 2 and '\x1b' not in said
         assert [line for line in said.splitlines() if line.startswith('posegrasp: error: forged')] == []

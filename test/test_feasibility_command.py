@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
-
 import pytest
 
 from posegrasp_ros.cli import option_types
 from posegrasp_ros.cli.main import main
 from posegrasp_ros.feasibility.timing import Timing, measure_timing, stated_timing
+from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.simulation.pick_objects import load_object
 
 
@@ -22,7 +21,7 @@ def test_a_distance_is_a_range_or_one_number(text, range_m):
     (option_types.value_range, '3:1'), (option_types.value_range, 'much'), (option_types.value_range, '-1:1'),
     (option_types.share_inside, '1'), (option_types.at_least_one, '0.5')])
 def test_what_makes_no_sense_is_refused(kind, text):
-    with pytest.raises(argparse.ArgumentTypeError, match='expected'):
+    with pytest.raises(InvalidInputError, match='expected'):
         kind(text)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
+from typing import Annotated, Literal
 
 from posegrasp_ros.cli import option_types
-from posegrasp_ros.cli.options import DONE, command
+from posegrasp_ros.cli.options import DONE, File, option, options
 from posegrasp_ros.runtime.console import show
 
 EXAMPLES = """Examples:
@@ -17,33 +17,31 @@ EXAMPLES = """Examples:
 The last one exits with 3 when a requirement is missed or a metric is surely worse than in runs/v1. Adding a run
 replaces the one before; with --name several are kept. All else in the file stays as it is. Times depend on the
 machine: where another one measures next, choose --metrics."""
+DEFAULT_FILE = Path('baselines.yaml')
 
 
-def add_baseline(commands) -> None:
-    """``posegrasp baseline``."""
-    parser = command(commands, 'baseline', _add, 'keep what a run measured as a baseline for the next', EXAMPLES)
-    parser.add_argument('action', choices=['add'], help='add: record a run as `previous`')
-    parser.add_argument('--from', dest='run_folder', type=Path, metavar='RUN', required=True,
-                        help='run folder with a summary.json, as evaluate and the monitor write it')
-    parser.add_argument('--baselines', type=Path, metavar='FILE', default=Path('baselines.yaml'),
-                        help='baselines file to write to; a new one begins with the shipped entries')
-    parser.add_argument('--name', metavar='NAME', default='previous run',
-                        help='of the entries; those of the same name are replaced')
-    parser.add_argument('--partial', action='store_true',
-                        help='take a run that was interrupted, or is still written, as it is; the entries say so')
-    parser.add_argument('--metrics', nargs='+', type=option_types.metric, metavar='METRIC',
-                        help='which to record (default: all that were measured)')
+def baseline(action: Literal['add'], /, *,
+             run_folder: Annotated[Path, option('RUN', name='--from')],
+             baselines: File = DEFAULT_FILE,
+             name: Annotated[str, option('NAME')] = 'previous run',
+             partial: bool = False,
+             metrics: Annotated[tuple[str, ...], options('METRIC...', option_types.metric)] = ()) -> int:
+    """Keep what a run measured as a baseline for the next.
 
-
-def _add(options: argparse.Namespace) -> int:
+    :param action: add: record a run as `previous`
+    :param run_folder: run folder with a summary.json, as evaluate and the monitor write it
+    :param baselines: baselines file to write to; a new one begins with the shipped entries
+    :param name: of the entries; those of the same name are replaced
+    :param partial: take a run that was interrupted, or is still written, as it is; the entries say so
+    :param metrics: which to record; default: all that were measured
+    """
     from posegrasp_ros.metrics.baselines.baselines_file import add_run
     from posegrasp_ros.runs.folder import read_summary
     from posegrasp_ros.runs.state import partial_because
 
-    summary, run = read_summary(options.run_folder, options.partial), options.run_folder.resolve().name
-    partial = partial_because(options.run_folder, summary)
-    recorded = add_run(options.baselines, summary, f'{run} (partial: {partial})' if partial else run, options.name,
-                       options.metrics)
-    show(f'{options.baselines}: {len(recorded)} metrics of {options.run_folder} as {options.name!r}: '
-         f'{", ".join(recorded)}')
+    summary, run = read_summary(run_folder, partial), run_folder.resolve().name
+    why_partial = partial_because(run_folder, summary)
+    recorded = add_run(baselines, summary, f'{run} (partial: {why_partial})' if why_partial else run, name,
+                       metrics or None)
+    show(f'{baselines}: {len(recorded)} metrics of {run_folder} as {name!r}: {", ".join(recorded)}')
     return DONE

@@ -2,176 +2,238 @@
 
 from __future__ import annotations
 
-import argparse
 import math
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Group, Parameter
 
 from posegrasp_ros.cli import option_types
 from posegrasp_ros.cli.options import (
     DONE,
     GATE_FAILED,
-    command,
-    estimator_option,
-    gripper_option,
-    model_option,
-    threads_option,
+    Count,
+    Estimator,
+    File,
+    Folder,
+    Frame,
+    Gripper,
+    Model,
+    Threads,
+    Topic,
+    exclusive,
+    option,
+    option_group,
+    options,
 )
-from posegrasp_ros.datasets.ground_truth import TOLERANCE_MS
-from posegrasp_ros.estimation.create import ESTIMATORS, estimator_names
-from posegrasp_ros.geometry.camera_info import RECTIFIED
+from posegrasp_ros.estimation.create import ESTIMATORS
 from posegrasp_ros.runtime.console import remark, show
 from posegrasp_ros.runtime.interrupt import exit_code
+from posegrasp_ros.runtime.resources import DEFAULT_GRIPPER, DEFAULT_MODEL, model_folder
+
+EXAMPLES = 'Example: posegrasp evaluate scenes --out runs/scenes. Needs no ROS.'
+POSE_METAVAR = 'X Y Z QX QY QZ QW'
+Pose = tuple[float, float, float, float, float, float, float]
 
 
-def add_evaluate(commands) -> None:
-    """``posegrasp evaluate``."""
-    parser = command(commands, 'evaluate', _evaluate, 'replay bags through estimator, planner and metrics',
-                      'Example: posegrasp evaluate scenes --out runs/scenes. Needs no ROS.')
-    parser.add_argument('bags', nargs='+', type=Path, metavar='BAG',
-                        help='rosbag2 folder, .mcap or .db3 file (also .zstd), ROS 1 .bag; a BOP dataset, split '
-                             'or scene; or a folder of images')
-    parser.add_argument('--out', type=Path, metavar='DIR', default=Path('runs/evaluate'),
-                        help='run folder for metrics and report')
-    estimator_option(parser)
-    parser.add_argument('--compare-with', nargs='*', choices=estimator_names(), metavar='ESTIMATOR',
-                        help=f'measure these on the same frames too, of {", ".join(ESTIMATORS)} (default: all of '
-                             'them; a bare --compare-with at the end: none)')
-    gripper_option(parser)
-    _source_options(parser)
-    parser.add_argument('--track', action='store_true',
-                        help='look first where the object was a moment ago; figures of accuracy are without')
-    _camera_pose_options(parser)
-    parser.add_argument('--no-object', action='store_true',
-                        help='the object is in none of the images: the share that has a pose is measured')
-    parser.add_argument('--paint-over', action='store_true',
-                        help='paint the object over where the ground truth says it is, then as --no-object')
-    threads_option(parser)
-    parser.add_argument('--jobs', type=option_types.positive, metavar='N',
-                        help='processes to share the frames, each with one thread unless --threads says '
-                             'otherwise; the results do not depend on how many, time measured under load '
-                             'does (default: one, with all threads)')
-    parser.add_argument('--block', type=option_types.block, metavar='S', default=1.0,
-                        help='frames within so many seconds are one observation to the intervals: as long as a '
-                             'scene stays as it is')
-    parser.add_argument('--recorded', action='store_true',
-                        help='run nothing: measure what the stages said when it was recorded (their '
-                             'reports, poses and picks), as the monitor did then')
-    parser.add_argument('--bop-csv', type=Path, metavar='FILE',
-                        help='write the poses for bop_toolkit: <method>_<dataset>-<split>.csv, the images '
-                             'of a bag are numbered from 0')
-    parser.add_argument('--baselines', type=Path, metavar='FILE',
-                        help='baselines file to compare with, as `posegrasp baseline add` writes it (default: the '
-                             'one of the package)')
-    parser.add_argument('--require', nargs='+', action='extend', metavar='METRIC=VALUE',
-                        type=option_types.requirement,
-                        help='needed of this run instead of what the baselines say, such as recall_1cm_5deg=97%% '
-                             'or position_error_median=2mm')
-    parser.add_argument('--gate', action='store_true',
-                        help='exit with 3 when a requirement of the baselines is missed or, for want of '
-                             'ground truth or answers, could not be measured, and when a metric is surely '
-                             'worse than in a previous run that they hold')
-    model_option(parser)
+@option_group(Group.create_ordered('Method'))
+@dataclass(frozen=True)
+class Method:
+    """What estimates and plans.
+
+    :param track: look first where the object was a moment ago; figures of accuracy are without
+    :param jobs: processes to share the frames, each with one thread unless --threads says otherwise; the results
+        do not depend on how many, time measured under load does; default: one, with all threads
+    """
+
+    model: Model = DEFAULT_MODEL
+    estimator: Estimator = 'onnx'
+    compare_with: Annotated[
+        tuple[str, ...] | None, options('ESTIMATOR...', option_types.estimator, at_least=0, help=(
+            'measure these on the same frames too, any of those of --estimator; default: all of the package; '
+            'a bare --compare-with: none'))] = None
+    gripper: Gripper = DEFAULT_GRIPPER
+    track: bool = False
+    threads: Threads = None
+    jobs: Count | None = None
 
 
-def _source_options(parser: argparse.ArgumentParser) -> None:
-    for topic in ('image', 'camera-info', 'pose'):
-        parser.add_argument(f'--{topic}-topic', metavar='TOPIC', help='when the guess is wrong'
-                            + (', for --recorded' if topic == 'pose' else ''))
-    parser.add_argument('--depth-topic', metavar='TOPIC',
-                        help='depth registered to the images, 16UC1, 32FC1 or compressedDepth, to refine with '
-                             '(default: none)')
-    parser.add_argument('--rectified', choices=RECTIFIED, default='auto',
-                        help='whether the images are rectified, so that P of camera_info counts, not K and D '
-                             '(default: as the names of topic and frame tell, image_rect or image_raw)')
-    truth = parser.add_mutually_exclusive_group()
-    truth.add_argument('--ground-truth-topic', metavar='TOPIC', help='when the guess is wrong')
-    truth.add_argument('--ground-truth-frame', metavar='NAME',
-                       help="the object's frame in /tf, in the place of a topic")
-    truth.add_argument('--ground-truth', type=Path, metavar='FILE',
-                       help='a CSV file with the columns stamp_ns or stamp_s, x, y, z, qx, qy, qz, qw and, '
-                            "if it is not the camera's, frame_id; or a trajectory of TUM or EuRoC")
-    parser.add_argument('--match-tolerance', type=option_types.not_negative, metavar='MS', default=TOLERANCE_MS,
-                        help='how far the stamps of image and ground truth may lie apart, milliseconds')
-    parser.add_argument('--hfov', type=option_types.field_of_view, metavar='DEG', default=60.0,
-                        help='horizontal field of view of the camera, for folders of images')
-    parser.add_argument('--bop-object', type=int, metavar='ID',
-                        help='number of the object in a BOP dataset (default: the only one)')
-    parser.add_argument('--bop-sensor', metavar='NAME',
-                        help='of a BOP dataset with several sensors, such as cam1 for scene_camera_cam1.json '
-                             '(default: the one that the benchmark evaluates)')
+@option_group(Group.create_ordered('What is measured'))
+@dataclass(frozen=True)
+class Measured:
+    """What the figures are of.
+
+    :param no_object: the object is in none of the images: the share that has a pose is measured
+    :param paint_over: paint the object over where the ground truth says it is, then as --no-object
+    :param recorded: run nothing: measure what the stages said when it was recorded (their reports, poses and
+        picks), as the monitor did then
+    :param block: frames within so many seconds are one observation to the intervals: as long as a scene stays as
+        it is
+    """
+
+    no_object: bool = False
+    paint_over: bool = False
+    recorded: bool = False
+    block: Annotated[float, option('S', option_types.block)] = 1.0
 
 
-def _camera_pose_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('--base-frame', metavar='NAME', default='base',
-                        help="the robot's frame, z up: grasps are planned in it, /tf tells where the camera is")
-    parser.add_argument('--base-from-camera', nargs=7, type=option_types.finite,
-                        metavar=('X', 'Y', 'Z', 'QX', 'QY', 'QZ', 'QW'),
-                        help='pose of a camera that does not move, metres (default: what /tf says)')
-    parser.add_argument('--support-height', type=option_types.finite, metavar='M', default=0.0,
-                        help='z of the plane that the object stands on, in the base frame, metres')
+@option_group(Group.create_ordered('Recordings'))
+@dataclass(frozen=True)
+class Recordings:
+    """How the recordings are read.
+
+    :param image_topic: of the images, where the guess is wrong
+    :param camera_info_topic: of their camera_info, where the guess is wrong
+    :param pose_topic: of the recorded poses, where the guess is wrong, for --recorded
+    :param depth_topic: depth registered to the images, 16UC1, 32FC1 or compressedDepth, to refine with; default:
+        none
+    :param rectified: whether the images are rectified, so that P of camera_info counts, not K and D; auto: as the
+        names of topic and frame tell, image_rect or image_raw
+    :param hfov: horizontal field of view of the camera, for folders of images
+    :param bop_object: number of the object in a BOP dataset; default: the only one
+    :param bop_sensor: of a BOP dataset with several sensors, such as cam1 for scene_camera_cam1.json; default: the
+        one that the benchmark evaluates
+    """
+
+    image_topic: Topic | None = None
+    camera_info_topic: Topic | None = None
+    pose_topic: Topic | None = None
+    depth_topic: Topic | None = None
+    rectified: Literal['auto', 'yes', 'no'] = 'auto'
+    hfov: Annotated[float, option('DEG', option_types.field_of_view)] = 60.0
+    bop_object: Annotated[int | None, option('ID', option_types.whole)] = None
+    bop_sensor: Annotated[str | None, option('NAME')] = None
 
 
-def _evaluate(options: argparse.Namespace) -> int:
+TRUTH = Group.create_ordered('Ground truth')
+ONE_TRUTH = Parameter(group=exclusive(TRUTH))
+
+
+@option_group(TRUTH)
+@dataclass(frozen=True)
+class Truth:
+    """Where the ground truth comes from.
+
+    :param ground_truth_topic: of the object's true poses, where the guess is wrong
+    :param ground_truth_frame: the object's frame in /tf, in the place of a topic
+    :param ground_truth: a CSV file with the columns stamp_ns or stamp_s, x, y, z, qx, qy, qz, qw and, if it is not
+        the camera's, frame_id; or a trajectory of TUM or EuRoC
+    :param match_tolerance: how far the stamps of image and ground truth may lie apart, milliseconds
+    """
+
+    ground_truth_topic: Annotated[Topic | None, ONE_TRUTH] = None
+    ground_truth_frame: Annotated[Frame | None, ONE_TRUTH] = None
+    ground_truth: Annotated[File | None, ONE_TRUTH] = None
+    match_tolerance: Annotated[float, option('MS', option_types.not_negative)] = 5.0
+
+
+@option_group(Group.create_ordered('Camera and robot'))
+@dataclass(frozen=True)
+class Robot:
+    """Where the camera is.
+
+    :param base_frame: the robot's frame, z up: grasps are planned in it, /tf tells where the camera is
+    :param base_from_camera: pose of a camera that does not move, metres; default: what /tf says
+    :param support_height: z of the plane that the object stands on, in the base frame, metres
+    """
+
+    base_frame: Frame = 'base'
+    base_from_camera: Annotated[Pose | None, options(POSE_METAVAR, option_types.finite, n_tokens=7,
+                                                     consume_multiple=False)] = None
+    support_height: Annotated[float, option('M', option_types.finite)] = 0.0
+
+
+@option_group(Group.create_ordered('Results and gate'))
+@dataclass(frozen=True)
+class Results:
+    """What is written and compared.
+
+    :param out: run folder for metrics and report
+    :param bop_csv: write the poses for bop_toolkit: <method>_<dataset>-<split>.csv, the images of a bag are
+        numbered from 0
+    :param baselines: baselines file to compare with, as `posegrasp baseline add` writes it; default: the one of
+        the package
+    :param require: needed of this run instead of what the baselines say, such as recall_1cm_5deg=97% or
+        position_error_median=2mm
+    :param gate: exit with 3 when a requirement of the baselines is missed or, for want of ground truth or answers,
+        could not be measured, and when a metric is surely worse than in a previous run that they hold
+    """
+
+    out: Folder = Path('runs/evaluate')
+    bop_csv: File | None = None
+    baselines: File | None = None
+    require: Annotated[tuple[tuple[str, float], ...], options('METRIC=VALUE...', option_types.requirement)] = ()
+    gate: bool = False
+
+
+METHOD, MEASURED, RECORDINGS, TRUTH_SOURCE, ROBOT, RESULTS = (
+    Method(), Measured(), Recordings(), Truth(), Robot(), Results())
+
+
+def evaluate(bags: list[Path], /, *, method: Method = METHOD, measured: Measured = MEASURED,
+             recordings: Recordings = RECORDINGS, truth: Truth = TRUTH_SOURCE, robot: Robot = ROBOT,
+             results: Results = RESULTS) -> int:
+    """Replay bags through estimator, planner and metrics.
+
+    :param bags: rosbag2 folder, .mcap or .db3 file (also .zstd), ROS 1 .bag; a BOP dataset, split or scene; or a
+        folder of images
+    """
     from posegrasp_ros.estimation.model_card import load_model_card
     from posegrasp_ros.evaluation.bag_evaluation import evaluate_bags
     from posegrasp_ros.metrics.baselines.baselines import load_baselines
     from posegrasp_ros.report.run_report import format_table
 
-    card, baselines = load_model_card(options.model), load_baselines(options.baselines)
-    for metric, value in options.require or ():
+    card, baselines = load_model_card(model_folder(method.model)), load_baselines(results.baselines)
+    for metric, value in results.require:
         baselines = baselines.with_requirement(metric, value)
-    if options.recorded:
-        from posegrasp_ros.evaluation.recorded import evaluate_recorded
+    if measured.recorded:
+        from posegrasp_ros.evaluation.recorded import RecordedTopics, evaluate_recorded
 
-        planner = _planner(card, options)
-        summary = evaluate_recorded(options.bags, card, _recorded_topics(options), baselines, options.out,
-                                    planner.pose_check.holds if planner else None, options.block)
+        planner = _planner(card, method.gripper)
+        topics = RecordedTopics(recordings.pose_topic, recordings.camera_info_topic, truth.ground_truth_topic)
+        summary = evaluate_recorded(bags, card, topics, baselines, results.out,
+                                    planner.pose_check.holds if planner else None, measured.block)
     else:
-        summary = evaluate_bags(options.bags, card, _options(card, options), baselines, options.out)
+        how = _how(card, method, measured, _source(recordings, truth, robot), robot, results.bop_csv)
+        summary = evaluate_bags(bags, card, how, baselines, results.out)
     show(format_table(summary))
-    show(f'\nreport: {options.out / "report.html"}')
+    show(f'\nreport: {results.out / "report.html"}')
     if not summary['provenance']['complete']:
         return exit_code()
-    return _gate(summary, baselines) if options.gate else DONE
+    return _gate(summary, baselines) if results.gate else DONE
 
 
-def _options(card, options: argparse.Namespace):
+def _how(card, method: Method, measured: Measured, source, robot: Robot, bop_csv: Path | None):
     """How to evaluate."""
     from posegrasp_ros.evaluation.bag_evaluation import EvaluateOptions
     from posegrasp_ros.grasping.planning.planning_scene import Scene
 
-    base_from_camera = _base_from_camera(options)  # what may be refused comes before what takes seconds
+    base_from_camera = _base_from_camera(robot)  # what may be refused comes before what takes seconds
     return EvaluateOptions(
-        estimator=options.estimator,
-        compare_with=ESTIMATORS if options.compare_with is None else options.compare_with,
-        planner=_planner(card, options), scene=Scene(options.support_height),
-        base_from_camera=base_from_camera, source=_source(options), threads=options.threads,
-        jobs=options.jobs, no_object=options.no_object, paint=options.paint_over, track=options.track,
-        block_s=options.block, bop_csv=options.bop_csv)
+        estimator=method.estimator,
+        compare_with=ESTIMATORS if method.compare_with is None else method.compare_with,
+        planner=_planner(card, method.gripper), scene=Scene(robot.support_height),
+        base_from_camera=base_from_camera,
+        source=source, threads=method.threads, jobs=method.jobs, no_object=measured.no_object,
+        paint=measured.paint_over, track=method.track, block_s=measured.block, bop_csv=bop_csv)
 
 
-def _source(options: argparse.Namespace):
+def _source(recordings: Recordings, truth: Truth, robot: Robot):
     """How the recordings are read."""
     from posegrasp_ros.datasets.bag_topics import BagTopics
     from posegrasp_ros.datasets.frame_sources import SourceOptions
 
-    topics = BagTopics(options.image_topic, options.camera_info_topic, options.ground_truth_topic,
-                       options.base_frame, options.depth_topic, options.ground_truth_frame, options.rectified)
-    return SourceOptions(topics, options.ground_truth, options.match_tolerance, math.radians(options.hfov),
-                         options.bop_object, options.bop_sensor)
+    topics = BagTopics(recordings.image_topic, recordings.camera_info_topic, truth.ground_truth_topic,
+                       robot.base_frame, recordings.depth_topic, truth.ground_truth_frame, recordings.rectified)
+    return SourceOptions(topics, truth.ground_truth, truth.match_tolerance, math.radians(recordings.hfov),
+                         recordings.bop_object, recordings.bop_sensor)
 
 
-def _recorded_topics(options: argparse.Namespace):
-    """Which topics of the stages to read."""
-    from posegrasp_ros.evaluation.recorded import RecordedTopics
-
-    return RecordedTopics(options.pose_topic, options.camera_info_topic, options.ground_truth_topic)
-
-
-def _base_from_camera(options: argparse.Namespace):
-    if not options.base_from_camera:
+def _base_from_camera(robot: Robot):
+    if not robot.base_from_camera:
         return None
-    return option_types.transform('--base-from-camera', options.base_from_camera)
+    return option_types.transform('--base-from-camera', robot.base_from_camera)
 
 
 def _gate(summary: dict, baselines) -> int:
@@ -184,7 +246,7 @@ def _gate(summary: dict, baselines) -> int:
     return DONE if all(result.held for result in results) else GATE_FAILED
 
 
-def _planner(card, options: argparse.Namespace):
+def _planner(card, gripper: str):
     """The planner for the model's grasps; None, said aloud, for a model without any."""
     from posegrasp_ros.grasping.grasp_set import load_grasps
     from posegrasp_ros.grasping.gripper import load_gripper
@@ -193,6 +255,6 @@ def _planner(card, options: argparse.Namespace):
     if not card.has_grasps:
         remark(f'posegrasp: {card.grasps_path}: no grasps; poses are measured, grasps are not')
         return None
-    gripper = load_gripper(options.gripper)
-    grasps = load_grasps(card.grasps_path, gripper, card.mesh)
-    return GraspPlanner(gripper, grasps, symmetry=card.symmetry, mesh=card.mesh)
+    fingers = load_gripper(gripper)
+    grasps = load_grasps(card.grasps_path, fingers, card.mesh)
+    return GraspPlanner(fingers, grasps, symmetry=card.symmetry, mesh=card.mesh)

@@ -2,125 +2,184 @@
 
 from __future__ import annotations
 
-import argparse
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated, Literal
 
-from tqdm import tqdm
+from cyclopts import Group
 
 from posegrasp_ros.cli import option_types
-from posegrasp_ros.cli.options import DONE, command, gripper_option, symmetry_options
-from posegrasp_ros.grasping.gripper import DEFAULT_GRIPPER
+from posegrasp_ros.cli.options import (
+    DONE,
+    Count,
+    File,
+    Folder,
+    Gripper,
+    Seed,
+    Size,
+    SymmetryAxis,
+    SymmetryHalfTurns,
+    option,
+    option_group,
+)
 from posegrasp_ros.runtime.console import show
 from posegrasp_ros.runtime.cpu import usable_cpus
 from posegrasp_ros.runtime.errors import InvalidInputError
+from posegrasp_ros.runtime.resources import DEFAULT_GRIPPER
 
-EXAMPLE = 'Example: posegrasp feasibility box --size 640x480 --hfov 60 --distance 0.4:0.8 --out runs/feasibility'
-# Options of which worth needs all.
+EXAMPLES = 'Example: posegrasp feasibility box --size 640x480 --hfov 60 --distance 0.4:0.8 --out runs/feasibility'
+# Options of which the break-even needs all.
 BREAK_EVEN = ('picks_per_hour', 'pick_value', 'failure_cost')
 # Of an object that is smaller in the image there is nothing to be seen.
 LEAST_ACROSS_PX = 4
+DEFAULT_OUT, CPUS = Path('runs/feasibility'), usable_cpus()
+ValueRange = tuple[float, float]
+Money = Annotated[ValueRange | None, option('MONEY', option_types.value_range)]
 
 
-def add_feasibility(commands) -> None:
-    """``posegrasp feasibility``."""
-    parser = command(commands, 'feasibility', _feasibility,
-                     'whether gripper and camera can do it: accuracy that the grasp needs, accuracy that the '
-                     'camera allows, time, worth, and what would change the verdict', EXAMPLE)
-    parser.add_argument('object', metavar='MESH',
-                        help='mesh file, model folder, box or can (the shipped models), or one of the mesh family')
-    gripper_option(parser)
-    symmetry_options(parser)
-    _camera_options(parser)
-    _need_options(parser)
-    _calibration_options(parser)
-    _break_even_options(parser)
-    parser.add_argument('--baselines', type=Path, metavar='FILE',
-                        help='baselines file for the derived requirements, which replace earlier derived ones')
-    parser.add_argument('--verify', type=option_types.positive, metavar='N',
-                        help='check the prediction with N fresh simulated picks at each of five levels of error '
-                             '(half a second each)')
-    parser.add_argument('--seed', type=option_types.seed, default=1, help='same seed, same picks and views')
-    parser.add_argument('--jobs', type=option_types.positive, default=usable_cpus(), metavar='N',
-                        help='processes; the results are the same')
-    parser.add_argument('--out', type=Path, metavar='DIR', default=Path('runs/feasibility'), help='run folder')
+def _shown_range(value: ValueRange) -> str:
+    return f'{value[0]:g}:{value[1]:g}'
 
 
-def _camera_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('--camera', type=Path, metavar='FILE',
-                        help="camera_info as YAML, as ROS's calibration writes it, in place of --size and --hfov")
-    parser.add_argument('--size', type=option_types.image_size, default='640x480', help='image size, pixels')
-    parser.add_argument('--hfov', type=option_types.field_of_view, metavar='DEG', default=60.0,
-                        help='horizontal field of view')
-    parser.add_argument('--distance', type=option_types.distance_range, metavar='NEAR:FAR', default='0.4:0.8',
-                        help='from the camera to the object, metres')
-    parser.add_argument('--pixel-noise', type=option_types.above_zero, metavar='LEVELS', default=2.0,
-                        help='standard deviation of a pixel, grey levels of 255')
-    parser.add_argument('--depth', action='store_true', help='there is a depth camera too')
+@option_group(Group.create_ordered('Object and gripper'))
+@dataclass(frozen=True)
+class Item:
+    """What is picked, and with what."""
+
+    gripper: Gripper = DEFAULT_GRIPPER
+    symmetry_axis: SymmetryAxis = None
+    symmetry_half_turn: SymmetryHalfTurns = ()
 
 
-def _need_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('--wanted', type=option_types.share_inside, metavar='P', default=0.95,
-                        help='share of the picks that should lift')
-    parser.add_argument('--orientation', choices=('needed', 'free'), default='needed',
-                        help='free: it does not matter which way round the object is, only that it is lifted')
-    parser.add_argument('--rate', type=option_types.above_zero, metavar='HZ', default=10.0,
-                        help='images per second that are to be answered')
-    parser.add_argument('--network-ms', type=option_types.above_zero, metavar='MS',
-                        help='time from image to pose, in place of measuring the model here (the shipped '
-                             'box where the object has no model yet)')
+@option_group(Group.create_ordered('Camera'))
+@dataclass(frozen=True)
+class CameraOptions:
+    """The camera, and how it sees the object.
+
+    :param camera: camera_info as YAML, as ROS's calibration writes it, in place of --size and --hfov
+    :param size: image size, pixels
+    :param hfov: horizontal field of view
+    :param distance: from the camera to the object, metres
+    :param pixel_noise: standard deviation of a pixel, grey levels of 255
+    :param depth: there is a depth camera too
+    """
+
+    camera: File | None = None
+    size: Size = (640, 480)
+    hfov: Annotated[float, option('DEG', option_types.field_of_view)] = 60.0
+    distance: Annotated[ValueRange, option('NEAR:FAR', option_types.distance_range, show_default=_shown_range)] = (
+        0.4, 0.8)
+    pixel_noise: Annotated[float, option('LEVELS', option_types.above_zero)] = 2.0
+    depth: bool = False
 
 
-def _calibration_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('--efficiency', type=option_types.at_least_one, metavar='TIMES',
-                        help='errors of the estimator divided by those of the Cramér-Rao bound (default: as the '
-                             "shipped box's)")
-    parser.add_argument('--measured', action='store_true',
-                        help="measure that of the object's own model, on simulated scenes")
-    parser.add_argument('--focal-error', type=option_types.share, metavar='SHARE', default=0.002,
-                        help='standard deviation of the calibrated focal length')
-    parser.add_argument('--mount-mm', type=option_types.not_negative, metavar='MM', default=1.0,
-                        help="standard deviation of the camera's calibrated place (hand-eye), each axis")
-    parser.add_argument('--mount-deg', type=option_types.not_negative, metavar='DEG', default=0.2,
-                        help='and of its orientation, about each axis')
+@option_group(Group.create_ordered('Needs'))
+@dataclass(frozen=True)
+class NeedOptions:
+    """What the cell has to reach.
+
+    :param wanted: share of the picks that should lift
+    :param orientation: free: it does not matter which way round the object is, only that it is lifted
+    :param rate: images per second that are to be answered
+    :param network_ms: time from image to pose, in place of measuring the model here (the shipped box where the
+        object has no model yet)
+    """
+
+    wanted: Annotated[float, option('P', option_types.share_inside)] = 0.95
+    orientation: Literal['needed', 'free'] = 'needed'
+    rate: Annotated[float, option('HZ', option_types.above_zero)] = 10.0
+    network_ms: Annotated[float | None, option('MS', option_types.above_zero)] = None
 
 
-def _break_even_options(parser: argparse.ArgumentParser) -> None:
-    worth = parser.add_argument_group('break-even',
-                                      'from which success rate the cell pays; one number or LOW:HIGH, '
-                                               'money in any one currency')
-    worth.add_argument('--picks-per-hour', type=option_types.value_range, metavar='N', help='of the running cell')
-    worth.add_argument('--pick-value', type=option_types.value_range, metavar='MONEY',
-                       help='what a pick that lifts earns or saves, running costs taken off')
-    worth.add_argument('--failure-cost', type=option_types.value_range, metavar='MONEY',
-                       help='what a failed pick costs where a person sees it at once')
-    worth.add_argument('--unattended', action='store_true', help='nobody watches: a failure stops the cell')
-    worth.add_argument('--stop-minutes', type=option_types.value_range, metavar='MIN', default='10:30',
-                       help='how long a cell that nobody watches then stands still')
+@option_group(Group.create_ordered('Estimator and calibration'))
+@dataclass(frozen=True)
+class CalibrationOptions:
+    """How well the estimator and the calibration do.
+
+    :param efficiency: errors of the estimator divided by those of the Cramér-Rao bound; default: as the shipped
+        box's
+    :param measured: measure that of the object's own model, on simulated scenes
+    :param focal_error: standard deviation of the calibrated focal length
+    :param mount_mm: standard deviation of the camera's calibrated place (hand-eye), each axis
+    :param mount_deg: and of its orientation, about each axis
+    """
+
+    efficiency: Annotated[float | None, option('TIMES', option_types.at_least_one)] = None
+    measured: bool = False
+    focal_error: Annotated[float, option('SHARE', option_types.share)] = 0.002
+    mount_mm: Annotated[float, option('MM', option_types.not_negative)] = 1.0
+    mount_deg: Annotated[float, option('DEG', option_types.not_negative)] = 0.2
 
 
-def _feasibility(options: argparse.Namespace) -> int:
+@option_group(Group.create_ordered(
+    'Break-even', 'From which success rate the cell pays: one number or LOW:HIGH, money in any one currency.'))
+@dataclass(frozen=True)
+class BreakEvenOptions:
+    """What the cell earns and costs.
+
+    :param picks_per_hour: of the running cell
+    :param pick_value: what a pick that lifts earns or saves, running costs taken off
+    :param failure_cost: what a failed pick costs where a person sees it at once
+    :param unattended: nobody watches: a failure stops the cell
+    :param stop_minutes: how long a cell that nobody watches then stands still
+    """
+
+    picks_per_hour: Annotated[ValueRange | None, option('N', option_types.value_range)] = None
+    pick_value: Money = None
+    failure_cost: Money = None
+    unattended: bool = False
+    stop_minutes: Annotated[ValueRange, option('MIN', option_types.value_range, show_default=_shown_range)] = (
+        10.0, 30.0)
+
+
+ITEM, CAMERA, NEEDS = Item(), CameraOptions(), NeedOptions()
+CALIBRATION, BREAK_EVEN_DEFAULTS = CalibrationOptions(), BreakEvenOptions()
+
+
+def feasibility(mesh: str, /, *,
+                item: Item = ITEM,
+                camera: CameraOptions = CAMERA,
+                needs: NeedOptions = NEEDS,
+                calibration: CalibrationOptions = CALIBRATION,
+                break_even: BreakEvenOptions = BREAK_EVEN_DEFAULTS,
+                baselines: File | None = None,
+                verify: Count | None = None,
+                seed: Seed = 1,
+                jobs: Count = CPUS,
+                out: Folder = DEFAULT_OUT) -> int:
+    """Whether gripper and camera can do it: accuracy that the grasp needs, accuracy that the camera allows, time,
+    break-even, and what would change the verdict.
+
+    :param mesh: mesh file, model folder, box or can (the shipped models), or one of the mesh family
+    :param baselines: baselines file for the derived requirements, which replace earlier derived ones
+    :param verify: check the prediction with N fresh simulated picks at each of five levels of error (half a second
+        each)
+    :param seed: same seed, same picks and views
+    :param jobs: processes; the results are the same
+    :param out: run folder
+    """
     from posegrasp_ros.feasibility.study import Effort
     from posegrasp_ros.feasibility.study_run import measure_study, write_requirements
     from posegrasp_ros.metrics.baselines.baselines import load_baselines
     from posegrasp_ros.report.feasibility_report import format_study
 
-    worth = _break_even(options)
-    if options.baselines and options.baselines.exists():
-        load_baselines(options.baselines)
-    cell, no_grasp_reason = _cell(options)
-    effort = Effort(verified=options.verify or 0, seed=options.seed, jobs=options.jobs)
-    summary = measure_study(cell, _timing(options, cell), effort, worth, no_grasp_reason, options.out)
+    worth = _break_even(break_even, seed)
+    if baselines and baselines.exists():
+        load_baselines(baselines)
+    cell, no_grasp_reason = _cell(_object(mesh, item), item.gripper, camera, needs, calibration, seed)
+    effort = Effort(verified=verify or 0, seed=seed, jobs=jobs)
+    summary = measure_study(cell, _timing(needs, cell), effort, worth, no_grasp_reason, out)
     show(format_study(summary))
-    if options.baselines:
-        write_requirements(options.baselines, summary, options.out)
-        show(f'\nrequirements: {options.baselines}')
-    show(f'\nreport: {options.out / "report.html"}')
+    if baselines:
+        write_requirements(baselines, summary, out)
+        show(f'\nrequirements: {baselines}')
+    show(f'\nreport: {out / "report.html"}')
     return DONE
 
 
-def _cell(options: argparse.Namespace):
+def _cell(named, gripper_name: str, camera_options: CameraOptions, needs: NeedOptions,
+          calibration: CalibrationOptions, seed: int):
     """The cell, and why its gripper has no grasp; empty where it has some."""
     from posegrasp_ros.feasibility.attainable.calibration_errors import CalibrationErrors
     from posegrasp_ros.feasibility.attainable.fisher import PixelNoise
@@ -130,19 +189,21 @@ def _cell(options: argparse.Namespace):
     from posegrasp_ros.grasping.gripper import load_gripper
     from posegrasp_ros.simulation.pick_objects import with_grasps
 
-    gripper, named, camera = load_gripper(options.gripper), _object(options), _camera(options)
-    _check_sight(camera, named.mesh, options.distance)
+    gripper, camera = load_gripper(gripper_name), _camera(camera_options)
+    _check_sight(camera, named.mesh, camera_options.distance)
     item, no_grasp_reason = None, ''
     try:
         # Grasps in model folders are for the default gripper; for any other they are sampled.
-        item = with_grasps(named, gripper, own_grasps=options.gripper == DEFAULT_GRIPPER)
+        item = with_grasps(named, gripper, own_grasps=gripper_name == DEFAULT_GRIPPER)
     except NoGraspError as error:
         no_grasp_reason = str(error)
-    measured = _measured_efficiency(options, named)
-    cell = Cell(named, item, gripper, camera, options.distance,
-                CalibrationErrors(options.focal_error, options.mount_mm / 1000, math.radians(options.mount_deg)),
-                _efficiency(options, measured), Imaging(PixelNoise(options.pixel_noise), depth=options.depth),
-                Needs(options.wanted, options.orientation == 'needed', options.rate), measured)
+    measured = _measured_efficiency(calibration, named, seed)
+    noise = camera_options.pixel_noise
+    cell = Cell(named, item, gripper, camera, camera_options.distance,
+                CalibrationErrors(calibration.focal_error, calibration.mount_mm / 1000,
+                                  math.radians(calibration.mount_deg)),
+                _efficiency(calibration, noise, measured), Imaging(PixelNoise(noise), depth=camera_options.depth),
+                Needs(needs.wanted, needs.orientation == 'needed', needs.rate), measured)
     return cell, no_grasp_reason
 
 
@@ -162,44 +223,44 @@ def _check_sight(camera, mesh, distances_m: tuple[float, float]) -> None:
                        f'{across_px:.2g} from {far_m:g} m')
 
 
-def _object(options: argparse.Namespace):
+def _object(mesh: str, item: Item):
     """The object, a mesh with the symmetries that are declared here; a model's card has its own."""
     from posegrasp_ros.geometry.mesh import declared_symmetry
     from posegrasp_ros.simulation.pick_objects import load_object
 
-    named = load_object(options.object)
-    if not (options.symmetry_axis or options.symmetry_half_turn):
+    named = load_object(mesh)
+    if not (item.symmetry_axis or item.symmetry_half_turn):
         return named
     if named.card is not None:
-        raise InvalidInputError(
-            f'--symmetry-axis, --symmetry-half-turn: expected a mesh, got {options.object}, whose '
-                       'model card says it')
-    return replace(named, symmetry=declared_symmetry(named.mesh, options.symmetry_axis,
-                                                     options.symmetry_half_turn))
+        raise InvalidInputError(f'--symmetry-axis, --symmetry-half-turn: expected a mesh, got {mesh}, whose model '
+                                'card says it')
+    return replace(named, symmetry=declared_symmetry(named.mesh, item.symmetry_axis, item.symmetry_half_turn))
 
 
-def _measured_efficiency(options: argparse.Namespace, named):
+def _measured_efficiency(calibration: CalibrationOptions, named, seed: int):
     """Of the object's own model where that is asked for, else None."""
+    from tqdm import tqdm
+
     from posegrasp_ros.feasibility.attainable.efficiency import SCENES, measure_efficiency
 
-    if not options.measured:
+    if not calibration.measured:
         return None
-    if named.card is None or options.efficiency:
+    if named.card is None or calibration.efficiency:
         raise InvalidInputError('--measured: expected an object with a model folder, and no --efficiency')
     with tqdm(total=SCENES, desc='efficiency', unit='scene', disable=None) as bar:
-        return measure_efficiency(named.card, seed=options.seed, progress=bar.update)
+        return measure_efficiency(named.card, seed=seed, progress=bar.update)
 
 
-def _efficiency(options: argparse.Namespace, measured):
+def _efficiency(calibration: CalibrationOptions, noise: float, measured):
     """Times above the bound: stated, measured, else as of the shipped box."""
     from posegrasp_ros.feasibility.attainable.efficiency import DEFAULT_EFFICIENCY, efficiency_at
 
-    if options.efficiency:
-        return options.efficiency
-    return efficiency_at(options.pixel_noise, measured.factors if measured else DEFAULT_EFFICIENCY)
+    if calibration.efficiency:
+        return calibration.efficiency
+    return efficiency_at(noise, measured.factors if measured else DEFAULT_EFFICIENCY)
 
 
-def _camera(options: argparse.Namespace):
+def _camera(options: CameraOptions):
     from posegrasp_ros.geometry.camera import Camera
     from posegrasp_ros.geometry.camera_info_file import load_camera
 
@@ -209,19 +270,19 @@ def _camera(options: argparse.Namespace):
     return Camera.from_field_of_view(*options.size, math.radians(options.hfov))
 
 
-def _timing(options: argparse.Namespace, cell):
+def _timing(needs: NeedOptions, cell):
     """Of the object's own model; before there is one, of the shipped box, whose networks are the same."""
     from posegrasp_ros.estimation.model_card import load_model_card
     from posegrasp_ros.feasibility.timing import measure_timing, stated_timing
     from posegrasp_ros.runtime.resources import model_folder
 
-    if options.network_ms:
-        return stated_timing(options.network_ms, options.rate)
+    if needs.network_ms:
+        return stated_timing(needs.network_ms, needs.rate)
     card = cell.named.card or load_model_card(model_folder())
-    return measure_timing(card, (cell.camera.width, cell.camera.height), options.rate)
+    return measure_timing(card, (cell.camera.width, cell.camera.height), needs.rate)
 
 
-def _break_even(options: argparse.Namespace):
+def _break_even(options: BreakEvenOptions, seed: int):
     """What the worksheet says; None where nothing was stated."""
     from posegrasp_ros.feasibility.break_even import BreakEven, Business, Range
 
@@ -230,8 +291,8 @@ def _break_even(options: argparse.Namespace):
         return None
     if len(stated) < len(BREAK_EVEN):
         missing = ', '.join(f'--{name.replace("_", "-")}' for name in BREAK_EVEN if name not in stated)
-        raise InvalidInputError(f'worth: expected {missing} as well')
+        raise InvalidInputError(f'break-even: expected {missing} as well')
     if options.pick_value[0] <= 0:
         raise InvalidInputError(f'--pick-value: expected above 0, got {options.pick_value[0]:g}')
     ranges = (Range(*getattr(options, name)) for name in (*BREAK_EVEN, 'stop_minutes'))
-    return BreakEven.draw(Business(*ranges, options.unattended), options.seed)
+    return BreakEven.draw(Business(*ranges, options.unattended), seed)

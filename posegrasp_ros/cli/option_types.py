@@ -1,18 +1,20 @@
-"""What options of the command line take: texts checked and turned into values."""
+"""What options of the command line take: texts checked and turned into values.
+
+Each raises :class:`InvalidInputError` with what was expected and found; which option it was is added by who asks.
+"""
 
 from __future__ import annotations
 
-import argparse
 import math
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from posegrasp_ros.geometry.transforms import transform_from_pose
 from posegrasp_ros.metrics.units import FACTORS
 from posegrasp_ros.runtime.errors import InvalidInputError, quoted
+
+if TYPE_CHECKING:
+    import numpy as np
 
 # Beyond these, squares and cubes of a number leave what a computer counts with; no length or price is there.
 LEAST, MOST = 1e-9, 1e9
@@ -21,6 +23,11 @@ LEAST, MOST = 1e-9, 1e9
 def positive(text: str) -> int:
     """A count."""
     return _number(int, text, 'a whole number of at least 1', lambda number: number >= 1)
+
+
+def whole(text: str) -> int:
+    """A number by which something is known."""
+    return _number(int, text, 'a whole number', lambda _: True)
 
 
 def seed(text: str) -> int:
@@ -78,7 +85,7 @@ def distance_range(text: str) -> tuple[float, float]:
     """Nearest and farthest, metres."""
     near, far = value_range(text)
     if not 0.05 <= near <= far <= 20:
-        raise argparse.ArgumentTypeError(f'expected NEAR:FAR in metres from 0.05 to 20, got {quoted(text)}')
+        raise InvalidInputError(f'expected NEAR:FAR in metres from 0.05 to 20, got {quoted(text)}')
     return near, far
 
 
@@ -86,8 +93,7 @@ def value_range(text: str) -> tuple[float, float]:
     """Two numbers of at least 0, the lower first; one stands for both."""
     low, high = _pair(text) if ':' in text else 2 * (not_negative(text),)
     if not 0 <= low <= high <= MOST:
-        raise argparse.ArgumentTypeError(f'expected two numbers of at least 0, the lower first, '
-                                         f'got {quoted(text)}')
+        raise InvalidInputError(f'expected two numbers of at least 0, the lower first, got {quoted(text)}')
     return low, high
 
 
@@ -95,7 +101,7 @@ def share_range(text: str) -> tuple[float, float]:
     """Two shares, the lower first."""
     low, high = _pair(text)
     if not 0 <= low < high <= 1:
-        raise argparse.ArgumentTypeError(f'expected two shares from 0 to 1, the lower first, got {quoted(text)}')
+        raise InvalidInputError(f'expected two shares from 0 to 1, the lower first, got {quoted(text)}')
     return low, high
 
 
@@ -103,7 +109,7 @@ def _pair(text: str) -> tuple[float, float]:
     try:
         low, high = (float(part) for part in text.split(':'))
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f'expected LOW:HIGH such as 0.3:0.6, got {quoted(text)}') from error
+        raise InvalidInputError(f'expected LOW:HIGH such as 0.3:0.6, got {quoted(text)}') from error
     return low, high
 
 
@@ -113,16 +119,25 @@ def requirement(text: str) -> tuple[str, float]:
 
     name, _, value = text.partition('=')
     if name not in catalogue():
-        raise argparse.ArgumentTypeError(f'expected METRIC=VALUE with a metric of {", ".join(catalogue())}, '
-                                         f'got {quoted(text)}')
+        raise InvalidInputError(f'expected METRIC=VALUE with a metric of {", ".join(catalogue())}, '
+                                f'got {quoted(text)}')
     own_unit = catalogue()[name].unit
     factors = FACTORS[own_unit]
     match = re.fullmatch(r'([0-9.]+)\s*(\D*)', value)
     unit = match[2] or own_unit if match else ''
     if unit not in factors:
-        raise argparse.ArgumentTypeError(f'{name}: expected a number with {" or ".join(factors)} behind it, '
-                                         f'got {quoted(value)}')
+        raise InvalidInputError(f'{name}: expected a number with {" or ".join(factors)} behind it, '
+                                f'got {quoted(value)}')
     return name, finite(match[1]) * factors[unit]
+
+
+def estimator(text: str) -> str:
+    """The name of an estimator, ours or another package's."""
+    from posegrasp_ros.estimation.create import estimator_names
+
+    if text not in estimator_names():
+        raise InvalidInputError(f'expected one of {", ".join(estimator_names())}, got {quoted(text)}')
+    return text
 
 
 def metric(text: str) -> str:
@@ -130,7 +145,7 @@ def metric(text: str) -> str:
     from posegrasp_ros.metrics.catalogue import catalogue
 
     if text not in catalogue():
-        raise argparse.ArgumentTypeError(f'expected one of {", ".join(catalogue())}, got {quoted(text)}')
+        raise InvalidInputError(f'expected one of {", ".join(catalogue())}, got {quoted(text)}')
     return text
 
 
@@ -139,9 +154,9 @@ def image_size(text: str) -> tuple[int, int]:
     try:
         width, height = (int(part) for part in text.lower().split('x'))
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f'expected WIDTHxHEIGHT such as 640x480, got {quoted(text)}') from error
+        raise InvalidInputError(f'expected WIDTHxHEIGHT such as 640x480, got {quoted(text)}') from error
     if not (16 <= width <= 8192 and 16 <= height <= 8192):
-        raise argparse.ArgumentTypeError(f'expected sides of 16 to 8192 pixels, got {quoted(text)}')
+        raise InvalidInputError(f'expected sides of 16 to 8192 pixels, got {quoted(text)}')
     return width, height
 
 
@@ -151,6 +166,8 @@ def transform(option: str, values: Sequence[float]) -> np.ndarray:
     :param option: for the message
     :raises InvalidInputError: when the quaternion has not length 1
     """
+    from posegrasp_ros.geometry.transforms import transform_from_pose
+
     length = math.hypot(*values[3:])
     if abs(length - 1) > 1e-2:
         raise InvalidInputError(
@@ -164,5 +181,5 @@ def _number(kind: type, text: str, expected: str, fits: Callable[[Any], bool]) -
     except ValueError:
         number = None
     if number is None or not fits(number):
-        raise argparse.ArgumentTypeError(f'expected {expected}, got {quoted(text)}')
+        raise InvalidInputError(f'expected {expected}, got {quoted(text)}')
     return number

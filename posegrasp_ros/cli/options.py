@@ -2,62 +2,111 @@
 
 from __future__ import annotations
 
-import argparse
+import inspect
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from cyclopts import ArgumentCollection, Group, Parameter, Token
 
 from posegrasp_ros.cli import option_types
-from posegrasp_ros.estimation.create import estimator_names
-from posegrasp_ros.grasping.gripper import DEFAULT_GRIPPER, shipped_grippers
-from posegrasp_ros.runtime.resources import SHIPPED_MODELS, model_folder
+from posegrasp_ros.estimation.create import ESTIMATORS
+from posegrasp_ros.runtime.errors import InvalidInputError
+from posegrasp_ros.runtime.resources import SHIPPED_MODELS, shipped_grippers
 
 DONE, GATE_FAILED = 0, 3
+T = TypeVar('T')
+# cyclopts 4, the last one for Python 3.10, shows no metavars.
+_HAS_METAVARS = 'metavar' in inspect.signature(Parameter).parameters
 
 
-class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Shows defaults that say something, and leaves a text of several lines as it is."""
+def option(metavar: str | None = None, check: Callable[[str], Any] | None = None, **settings: Any) -> Parameter:
+    """An option that takes one text.
 
-    def _fill_text(self, text: str, width: int, indent: str) -> str:
-        return text if '\n' in text else super()._fill_text(text, width, indent)
-
-    def _get_help_string(self, action: argparse.Action) -> str:
-        silent = action.default is None or action.default is False
-        return action.help if silent else super()._get_help_string(action)
-
-
-def command(commands, name: str, run, help_text: str, epilog: str) -> argparse.ArgumentParser:
-    """A parser for a command that ``run(options)`` carries out."""
-    parser = commands.add_parser(name, help=help_text, description=help_text, epilog=epilog,
-                                 formatter_class=_HelpFormatter)
-    parser.set_defaults(run=run)
-    return parser
+    :param metavar: what the help calls its value
+    :param check: turns the text into the value, or raises InvalidInputError
+    :param settings: see :class:`cyclopts.Parameter`
+    """
+    if check is not None:
+        # a value of several numbers, such as 0.4:0.8, is one text
+        settings.update(converter=lambda _, tokens: check(tokens[0].value), n_tokens=1)
+    return _parameter(metavar, settings)
 
 
-def model_option(parser: argparse.ArgumentParser) -> None:
-    """``--model``, see :func:`posegrasp_ros.runtime.resources.model_folder`."""
-    parser.add_argument('--model', type=model_folder, metavar='DIR|NAME', default=SHIPPED_MODELS[0],
-                        help=f'model folder with a model.yaml, or a shipped one: {", ".join(SHIPPED_MODELS)}')
+def options(metavar: str, check: Callable[[str], Any], at_least: int = 1, **settings: Any) -> Parameter:
+    """An option that takes several texts, and may be given repeatedly: its value is a tuple of all.
+
+    :param metavar: what the help calls each value
+    :param check: turns one text into a value, or raises InvalidInputError
+    :param at_least: how many texts there have to be
+    :param settings: see :class:`cyclopts.Parameter`
+    """
+
+    def convert(_: type, tokens: Sequence[Token]) -> tuple:
+        return tuple(check(token.value) for token in tokens)
+
+    return _parameter(metavar, {'converter': convert, 'n_tokens': 1, 'consume_multiple': (at_least, None),
+                                **settings})
 
 
-def estimator_option(parser: argparse.ArgumentParser) -> None:
-    """``--estimator``."""
-    parser.add_argument('--estimator', choices=estimator_names(), default='onnx',
-                        help='onnx is the network with refinement, network without; the others are baselines')
+def _parameter(metavar: str | None, settings: dict[str, Any]) -> Parameter:
+    if metavar is not None and _HAS_METAVARS:
+        settings['metavar'] = metavar
+    return Parameter(**settings)
 
 
-def gripper_option(parser: argparse.ArgumentParser) -> None:
-    """``--gripper``."""
-    parser.add_argument('--gripper', metavar='NAME|FILE', default=DEFAULT_GRIPPER,
-                        help=f'{", ".join(shipped_grippers())}, or a YAML file of such figures')
+def option_group(group: Group) -> Callable[[type[T]], type[T]]:
+    """Decorator of a dataclass whose fields are options of a group; its docstring holds their help."""
+
+    def grouped(fields: type[T]) -> type[T]:
+        fields.__doc__ = unwrapped(fields.__doc__)
+        return Parameter(name='*', group=group)(fields)
+
+    return grouped
 
 
-def symmetry_options(parser: argparse.ArgumentParser) -> None:
-    """``--symmetry-axis`` and ``--symmetry-half-turn``, see :func:`declared_symmetry`."""
-    parser.add_argument('--symmetry-axis', choices='xyz',
-                        help="the mesh's axis about which every turn looks the same, as a can has")
-    parser.add_argument('--symmetry-half-turn', choices='xyz', action='append', default=[],
-                        help="a mesh's axis about which half a turn does; may be given twice")
+def unwrapped(docstring: str | None) -> str:
+    """A docstring with each paragraph and each parameter in one line: the help wraps them to the terminal."""
+    return re.sub(r'(?<=\S)\n[ \t]*(?=[^:\s])', ' ', inspect.cleandoc(docstring or ''))
 
 
-def threads_option(parser: argparse.ArgumentParser) -> None:
-    """``--threads``."""
-    parser.add_argument('--threads', type=option_types.positive, metavar='N',
-                        help='processor threads of the networks (default: one for each core that may be used)')
+def at_most_one(arguments: ArgumentCollection) -> None:
+    """Validator of a group whose options exclude one another.
+
+    :raises InvalidInputError: when several were given
+    """
+    given = [argument.name for argument in arguments if argument.tokens]
+    if len(given) > 1:
+        raise InvalidInputError(f'{", ".join(given)}: expected one of these at most')
+
+
+def exclusive(shown: Group) -> tuple[Group, Group]:
+    """The groups of options that are shown in one, and exclude one another."""
+    return shown, Group(f'{shown.name}: one at most', show=False, validator=at_most_one)
+
+
+Count = Annotated[int, option('N', option_types.positive)]
+Seed = Annotated[int, option('N', option_types.seed)]
+Size = Annotated[tuple[int, int], option('WIDTHxHEIGHT', option_types.image_size,
+                                         show_default=lambda size: f'{size[0]}x{size[1]}')]
+Folder = Annotated[Path, option('DIR')]
+File = Annotated[Path, option('FILE')]
+Topic = Annotated[str, option('TOPIC')]
+Frame = Annotated[str, option('NAME')]
+Axis = Literal['x', 'y', 'z']
+Model = Annotated[Path, option('DIR|NAME', help='model folder with a model.yaml, or a shipped one: '
+                                                f'{", ".join(SHIPPED_MODELS)}')]
+"""See :func:`posegrasp_ros.runtime.resources.model_folder`."""
+Gripper = Annotated[str, option('NAME|FILE', help=(
+    f'{", ".join(shipped_grippers())}, or a YAML file of such figures'))]
+Estimator = Annotated[str, option('ESTIMATOR', option_types.estimator, help=(
+    f'one of {", ".join(ESTIMATORS)}: onnx is the network with refinement, network without; the others are '
+    'baselines'))]
+Threads = Annotated[int | None, option('N', option_types.positive, help=(
+    'processor threads of the networks; default: one for each core that may be used'))]
+SymmetryAxis = Annotated[Axis | None, Parameter(
+    help="the mesh's axis about which every turn looks the same, as a can has")]
+SymmetryHalfTurns = Annotated[tuple[Axis, ...], Parameter(
+    consume_multiple=False, help="a mesh's axis about which half a turn does; may be given twice")]
+"""Both see :func:`posegrasp_ros.geometry.mesh.declared_symmetry`."""

@@ -2,44 +2,81 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
-from typing import NoReturn
+import re
+from typing import Any
+
+from cyclopts import App, Group, Parameter
 
 from posegrasp_ros import __version__
-from posegrasp_ros.cli.baseline import add_baseline
-from posegrasp_ros.cli.compare import add_compare
-from posegrasp_ros.cli.evaluate import add_evaluate
-from posegrasp_ros.cli.feasibility import add_feasibility
-from posegrasp_ros.cli.grasps import add_grasps
-from posegrasp_ros.cli.models import add_bench, add_check
-from posegrasp_ros.cli.picks import add_picks
-from posegrasp_ros.cli.simulate import add_demo, add_record
-from posegrasp_ros.cli.status import add_status
-from posegrasp_ros.cli.train import add_calibrate, add_train
-from posegrasp_ros.runtime.errors import escaped, one_line
+from posegrasp_ros.cli import (
+    baseline,
+    compare,
+    evaluate,
+    feasibility,
+    grasps,
+    models,
+    picks,
+    simulate,
+    status,
+    train,
+)
+from posegrasp_ros.cli.options import unwrapped
+from posegrasp_ros.runtime.errors import escaped
 
-EPILOG = """A first look: posegrasp demo. An own object: posegrasp train my_mesh.obj --out models/my_object.
+EPILOG = """Examples:
+  posegrasp demo                                           a first look
+  posegrasp train my_mesh.obj --out models/my_object       an object of your own
+
 Exit codes: 0 done, 2 bad input (the last line says what is wrong), 3 a gate did not hold, 4 a node of the demo
 failed, 130 after Ctrl-C, 143 after SIGTERM."""
+COMMANDS = {
+    'Start': [(simulate.demo, simulate.DEMO_EXAMPLES), (models.check, models.CHECK_EXAMPLES)],
+    'Measure': [(evaluate.evaluate, evaluate.EXAMPLES), (compare.compare, compare.EXAMPLES),
+                (baseline.baseline, baseline.EXAMPLES), (simulate.record, simulate.RECORD_EXAMPLES),
+                (picks.picks, picks.EXAMPLES), (models.bench, models.BENCH_EXAMPLES)],
+    'Models and grasps': [(train.train, train.TRAIN_EXAMPLES), (train.calibrate, train.CALIBRATE_EXAMPLES),
+                          (grasps.grasps, grasps.EXAMPLES)],
+    'Projects': [(feasibility.feasibility, feasibility.EXAMPLES), (status.status, status.EXAMPLES)],
+}
+"""Heading of the help -> commands below it, each with its examples."""
 
 
-class _Parser(argparse.ArgumentParser):
-    """Refuses in one line, whatever it is given."""
+def _shown_default(value: Any) -> str | None:
+    """A default as the help shows it; None for what says nothing."""
+    if value is None or value is False or value == ():
+        return None
+    return f'{value:g}' if isinstance(value, float) else str(value)
 
-    def error(self, message: str) -> NoReturn:
-        super().error(one_line(message))
+
+# No option has a second name such as --no-gate; the last one counts; a path may begin with a bracket.
+PARAMETERS = Parameter(negative=(), show_default=_shown_default, allow_repeating=True, json_dict=False,
+                       json_list=False)
 
 
-def command_line() -> argparse.ArgumentParser:
-    """The parser of all commands; what it parses has ``run``, to be called with it."""
-    parser = _Parser(prog='posegrasp', description='From a camera image to a grasp, measured.', epilog=EPILOG)
-    parser.add_argument('--version', action='version', version=__version__)
-    commands = parser.add_subparsers(title='commands', required=True, metavar='COMMAND')
-    for add in (add_demo, add_picks, add_record, add_evaluate, add_compare, add_baseline, add_train, add_calibrate,
-                add_grasps, add_bench, add_check, add_feasibility, add_status):
-        add(commands)
-    return parser
+def command_line() -> App:
+    """All commands."""
+    app = App(name='posegrasp', help='From a camera image to a grasp, measured.', version=__version__,
+              help_format='plaintext', help_epilogue=_paragraphs(EPILOG), default_parameter=PARAMETERS,
+              group_parameters=Group('Options', sort_key=0), print_error=False, exit_on_error=False, verbose=False,
+              suppress_keyboard_interrupt=False)
+    for place, (heading, commands) in enumerate(COMMANDS.items()):
+        group = Group(heading, sort_key=place)
+        for row, (run, examples) in enumerate(commands):
+            run.__doc__ = unwrapped(run.__doc__)
+            app.command(run, group=group, sort_key=row, help_epilogue=_paragraphs(examples))
+    others = Group('Others', sort_key=len(COMMANDS))
+    app.register_install_completion_command(
+        group=others, help='Complete commands and options in bash, zsh or fish: writes a file of completions that '
+                           'the shell loads when it starts.')
+    for flag in ('--help', '--version'):
+        app[flag].group = others
+    return app
+
+
+def _paragraphs(text: str) -> str:
+    """Each paragraph in one line, which the help wraps to the terminal; indented lines stay as they are."""
+    return re.sub(r'(?<=\S)\n(?=\S)', ' ', text)
 
 
 def log_in_lines() -> None:

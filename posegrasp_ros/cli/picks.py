@@ -2,49 +2,52 @@
 
 from __future__ import annotations
 
-import argparse
 import math
 from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Group, Parameter
 
 from posegrasp_ros.cli import option_types
-from posegrasp_ros.cli.options import DONE, command, gripper_option
-from posegrasp_ros.grasping.gripper import DEFAULT_GRIPPER
+from posegrasp_ros.cli.options import DONE, Count, Folder, Gripper, Seed, option, options
 from posegrasp_ros.runtime.console import show
 from posegrasp_ros.runtime.cpu import usable_cpus
+from posegrasp_ros.runtime.resources import DEFAULT_GRIPPER
 
+EXAMPLES = 'Example: posegrasp picks --count 120 --noise-mm 5 10 15 20 --noise-deg 5 10 20'
 WITH_MODEL = ('box', 'can')
 SIX = (*WITH_MODEL, 'mug', 'plate', 'l_bracket', 'bottle')
+DEFAULT_OUT, CPUS = Path('runs/picks'), usable_cpus()
+ERRORS = Parameter(group=Group.create_ordered('Errors of the pose'))
 
 
-def add_picks(commands) -> None:
-    """``posegrasp picks``."""
-    parser = command(commands, 'picks', _picks, 'pick in many simulated scenes, no ROS needed, and count',
-                     'Example: posegrasp picks --count 120 --noise-mm 5 10 15 20 --noise-deg 5 10 20')
-    parser.add_argument('objects', nargs='*', metavar='OBJECT',
-                        help='model folder, mesh file, box or can (the shipped models), or a name of the mesh '
-                             f'family (default: {" ".join(SIX)}; with --pose estimate {" ".join(WITH_MODEL)})')
-    parser.add_argument('--count', type=option_types.positive, default=60, help='scenes, the objects in turn')
-    parser.add_argument('--seed', type=option_types.seed, default=1, help='same seed, same scenes and noise')
-    parser.add_argument('--pose', choices=('truth', 'estimate'), default='truth',
-                        help='estimate: what the model says of an image, beside the truth in the same scenes')
-    parser.add_argument('--noise-mm', nargs='+', type=option_types.above_zero, default=[], metavar='MM',
-                        help='disturb the position by so much along each axis (standard deviation), each '
-                             'value a level of its own; with its covariance given to the planner, not given, and '
-                             'ranked by the quality of the grasps alone')
-    parser.add_argument('--noise-deg', nargs='+', type=option_types.above_zero, default=[], metavar='DEG',
-                        help='the same for the rotation, about each axis')
-    parser.add_argument('--noise-shape', choices=('ball', 'sight'), default='ball',
-                        help='ball: the same along and about all axes; sight: a quarter of it across the line of '
-                             'sight, and about it, as cameras err')
-    parser.add_argument('--min-success', type=option_types.share, default=0.0, metavar='P',
-                        help='the planner gives up where it thinks success less probable than this')
-    gripper_option(parser)
-    parser.add_argument('--jobs', type=option_types.positive, default=usable_cpus(), metavar='N',
-                        help='processes; the results are the same')
-    parser.add_argument('--out', type=Path, metavar='DIR', default=Path('runs/picks'), help='run folder')
+def picks(objects: Annotated[tuple[str, ...], Parameter(help=(
+              'model folder, mesh file, box or can (the shipped models), or a name of the mesh family; default: '
+              f'{" ".join(SIX)}; with --pose estimate {" ".join(WITH_MODEL)}'))] = (), /, *,
+          count: Count = 60,
+          seed: Seed = 1,
+          min_success: Annotated[float, option('P', option_types.share)] = 0.0,
+          gripper: Gripper = DEFAULT_GRIPPER,
+          jobs: Count = CPUS,
+          out: Folder = DEFAULT_OUT,
+          pose: Annotated[Literal['truth', 'estimate'], ERRORS] = 'truth',
+          noise_mm: Annotated[tuple[float, ...], options('MM...', option_types.above_zero), ERRORS] = (),
+          noise_deg: Annotated[tuple[float, ...], options('DEG...', option_types.above_zero), ERRORS] = (),
+          noise_shape: Annotated[Literal['ball', 'sight'], ERRORS] = 'ball') -> int:
+    """Pick in many simulated scenes, no ROS needed, and count.
 
-
-def _picks(options: argparse.Namespace) -> int:
+    :param count: scenes, the objects in turn
+    :param seed: same seed, same scenes and noise
+    :param min_success: the planner gives up where it thinks success less probable than this
+    :param jobs: processes; the results are the same
+    :param out: run folder
+    :param pose: estimate: what the model says of an image, beside the truth in the same scenes
+    :param noise_mm: disturb the position by so much along each axis (standard deviation), each value a level of
+        its own; with its covariance given to the planner, not given, and ranked by the quality of the grasps alone
+    :param noise_deg: the same for the rotation, about each axis
+    :param noise_shape: ball: the same along and about all axes; sight: a quarter of it across the line of sight,
+        and about it, as cameras err
+    """
     from posegrasp_ros.grasping.gripper import load_gripper
     from posegrasp_ros.grasping.planning.plan import PlannerOptions
     from posegrasp_ros.metrics.pick_metrics import conditions_of
@@ -53,15 +56,15 @@ def _picks(options: argparse.Namespace) -> int:
     from posegrasp_ros.simulation.pick_run import measure_picks
     from posegrasp_ros.simulation.picking import PickingRun
 
-    gripper = load_gripper(options.gripper)
-    planning = PlannerOptions(min_success_probability=options.min_success)
-    names = options.objects or (WITH_MODEL if options.pose == 'estimate' else SIX)
+    fingers = load_gripper(gripper)
+    planning = PlannerOptions(min_success_probability=min_success)
+    names = objects or (WITH_MODEL if pose == 'estimate' else SIX)
     # Grasps in model folders are for the default gripper; for any other they are sampled, as for bare meshes.
-    own_grasps = options.gripper == DEFAULT_GRIPPER
-    objects = [load_pick_object(name, gripper, planning, own_grasps) for name in names]
-    conditions = conditions_of(options.pose, [level / 1000 for level in options.noise_mm],
-                               [math.radians(level) for level in options.noise_deg])
-    run = PickingRun(objects, gripper, conditions, options.seed, options.noise_shape)
-    show(format_picks(measure_picks(run, options.count, options.jobs, options.out)))
-    show(f'\nreport: {options.out / "report.html"}')
+    own_grasps = gripper == DEFAULT_GRIPPER
+    loaded = [load_pick_object(name, fingers, planning, own_grasps) for name in names]
+    conditions = conditions_of(pose, [level / 1000 for level in noise_mm],
+                               [math.radians(level) for level in noise_deg])
+    run = PickingRun(loaded, fingers, conditions, seed, noise_shape)
+    show(format_picks(measure_picks(run, count, jobs, out)))
+    show(f'\nreport: {out / "report.html"}')
     return DONE

@@ -2,42 +2,41 @@
 
 from __future__ import annotations
 
-import argparse
 import shutil
 from pathlib import Path
 
-from posegrasp_ros.cli.options import DONE, GATE_FAILED, command
+from posegrasp_ros.cli.options import DONE, GATE_FAILED, File
 from posegrasp_ros.runtime.console import show, show_json
 
-ABOUT = """Reads the model folders, the runs and the baselines file (baselines.yaml) below a folder, and tells of
-each object which gates have passed, from planning to deployment, by which run (its hash, date and figure), where a
-missed one leads back to, and what to do next. Nothing is kept anywhere else, and nothing can be set by hand.
+EXAMPLES = """Reads the model folders, the runs and the baselines file (baselines.yaml) below a folder, and tells
+of each object which gates have passed, from planning to deployment, by which run (its hash, date and figure),
+where a missed one leads back to, and what to do next. Nothing is kept anywhere else, and nothing can be set by
+hand.
 
 Example: posegrasp status . --gate"""
 NARROWEST, WIDEST = 80, 120  # characters
+HERE = Path('.')
 
 
-def add_status(commands) -> None:
-    """``posegrasp status``."""
-    parser = command(commands, 'status', _status, 'how far a project has come, and which run proves it', ABOUT)
-    parser.add_argument('folder', nargs='?', type=Path, metavar='DIR', default=Path('.'), help='of the project')
-    parser.add_argument('--baselines', type=Path, metavar='FILE',
-                        help='baselines file (default: the baselines.yaml nearest to the top of the folder)')
-    parser.add_argument('--json', action='store_true', help='print it for a program')
-    parser.add_argument('--gate', action='store_true', help='exit with 3 unless every gate has passed')
+def status(folder: Path = HERE, /, *, baselines: File | None = None, json: bool = False,
+           gate: bool = False) -> int:
+    """How far a project has come, and which run proves it.
 
-
-def _status(options: argparse.Namespace) -> int:
+    :param folder: of the project
+    :param baselines: baselines file; default: the baselines.yaml nearest to the top of the folder
+    :param json: print it for a program
+    :param gate: exit with 3 unless every gate has passed
+    """
     from posegrasp_ros.project_status.project_files import read_project
     from posegrasp_ros.project_status.project_gates import statuses, to_dict
     from posegrasp_ros.project_status.status_text import format_statuses
 
-    project = read_project(options.folder, options.baselines)
+    project = read_project(folder, baselines)
     found = statuses(project)
-    if options.json:
+    if json:
         show_json(to_dict(project, found), indent=2)
     else:
         width = min(WIDEST, max(NARROWEST, shutil.get_terminal_size((WIDEST, 1)).columns))
         show(format_statuses(project, found, width))
-    has_passed = all(gate.has_passed for status in found for gate in status.gates)
-    return DONE if has_passed or not options.gate else GATE_FAILED
+    has_passed = all(each.has_passed for object_status in found for each in object_status.gates)
+    return DONE if has_passed or not gate else GATE_FAILED

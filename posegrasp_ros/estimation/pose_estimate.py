@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
+if TYPE_CHECKING:  # the command line asks for the names of estimators alone
+    import numpy as np
 
-from posegrasp_ros.geometry.camera import Camera
+    from posegrasp_ros.geometry.camera import Camera
 
 MIN_SCORE = 0.5
 """A pose that is likelier wrong than right is no answer."""

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from posegrasp_ros.geometry.transforms import transform_from_pose
 from posegrasp_ros.grasping.finger_joints import FingerJoints
 from posegrasp_ros.runtime.errors import InvalidInputError
-from posegrasp_ros.runtime.resources import resource_path
+from posegrasp_ros.runtime.resources import DEFAULT_GRIPPER, resource_path, shipped_grippers
 from posegrasp_ros.runtime.yaml_model import (
     MOST_ENTRIES,
     Name,
@@ -22,8 +22,6 @@ from posegrasp_ros.runtime.yaml_model import (
     unexpected,
     validated,
 )
-
-DEFAULT_GRIPPER = 'franka_hand'
 
 
 class GripperError(InvalidInputError):
@@ -135,11 +133,6 @@ def load_gripper(chosen: str | Path | None = None) -> Gripper:
         graspgen_base_from_tcp=graspgen.transform() if graspgen else None,
         palm_boxes=[Box(box.center, box.half_extents) for box in stated.palm],
     )
-
-
-def shipped_grippers() -> list[str]:
-    """Names of the grippers that come with the package."""
-    return sorted(path.stem for path in resource_path('config/grippers').glob('*.yaml'))
 
 
 def _gripper_path(chosen: str | Path) -> Path:

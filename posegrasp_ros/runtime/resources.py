@@ -8,6 +8,8 @@ from posegrasp_ros.runtime.errors import InvalidInputError
 
 PACKAGE = 'posegrasp_ros'
 SHIPPED_MODELS = ('box', 'can')
+DEFAULT_MODEL = Path(SHIPPED_MODELS[0])
+DEFAULT_GRIPPER = 'franka_hand'
 
 
 class ResourceError(InvalidInputError):
@@ -48,3 +50,8 @@ def model_folder(given: str | Path | None = None) -> Path:
     if given and (str(given) not in SHIPPED_MODELS or Path(given).is_dir()):
         return Path(given)
     return resource_path(f'models/{given or SHIPPED_MODELS[0]}')
+
+
+def shipped_grippers() -> list[str]:
+    """Names of the grippers that come with the package."""
+    return sorted(path.stem for path in resource_path('config/grippers').glob('*.yaml'))
