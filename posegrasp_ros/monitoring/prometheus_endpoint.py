@@ -1,4 +1,8 @@
-"""PrometheusEndpoint: the monitor's figures over HTTP, for dashboards and alarms."""
+"""PrometheusEndpoint: the monitor's figures over HTTP, for dashboards and alarms.
+
+The server is not prometheus_client's ``start_http_server``, which keeps a thread for every stalled client (60
+clients, 60 threads) and takes the address ``0`` for all interfaces.
+"""
 
 from __future__ import annotations
 
@@ -108,10 +112,7 @@ class PrometheusEndpoint:
 
 
 class _Server(socketserver.ThreadingMixIn, WSGIServer):
-    """A client that is slow holds up nobody; of many such, the one that came first is dropped.
-
-    The server of prometheus_client has a thread for each client, however many there are.
-    """
+    """A client that is slow holds up nobody; of many such, the one that came first is dropped."""
 
     daemon_threads = True
 
