@@ -1,21 +1,23 @@
 """A decoder family of your own: a network whose output is x, y, z of the object in the camera frame, metres.
 
-Put it into an installed package with the entry point ``posegrasp.decoders``: ``place = "my_package:Place"``, and a
-model card may say ``decoder: {family: place, sigma_m: 0.01}``; `posegrasp check`, `evaluate` and the node know it.
-"""
+An installed package adds it by the entry point ``posegrasp.decoders``: ``place = "my_package:Place"``."""
 
 import cv2
 import numpy as np
+from pydantic import Field
 
-from posegrasp_ros import Decoder
-from posegrasp_ros.estimation.decoders.card_parameters import Number
+from posegrasp_ros import Decoder, DecoderParameters
 from posegrasp_ros.estimation.decoders.initial_pose import Candidate, InitialPose
 from posegrasp_ros.estimation.network import Network
 
 
+class PlaceParameters(DecoderParameters):
+    sigma_m: float = Field(0.01, ge=1e-4, le=0.1)
+
+
 class Place(Decoder):
     family = 'place'
-    parameters = {'sigma_m': Number(1e-4, 0.1, default=0.01)}
+    parameters = PlaceParameters
     figures = ('confidence',)
     input_defaults = {'colour': 'rgb', 'mean': [0.5] * 3, 'std': [0.5] * 3}
     needs_sha256 = False
@@ -32,8 +34,7 @@ class Place(Decoder):
         return 'x, y, z of the object in the camera frame, metres'
 
     def find(self, image, camera):
-        tensor = self.network.tensor(cv2.resize(image, self.network.card.size))
-        pose = np.eye(4)
-        pose[:3, 3] = self.network.run(tensor).ravel()
-        covariance = self.card.network.parameters['sigma_m'] ** 2 * np.eye(6)
+        pose, card = np.eye(4), self.network.card
+        pose[:3, 3] = self.network.run(self.network.tensor(cv2.resize(image, card.size))).ravel()
+        covariance = card.parameters.sigma_m ** 2 * np.eye(6)
         return [Candidate(0.9, lambda: InitialPose(pose, covariance, {'confidence': 0.9}))]

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from posegrasp_ros.datasets.bag_writer import BagWriter
     from posegrasp_ros.estimation.create import register_estimator
     from posegrasp_ros.estimation.decoders.decoder import Decoder
+    from posegrasp_ros.estimation.decoders.decoder_parameters import DecoderParameters
     from posegrasp_ros.estimation.model import Model, load_model
     from posegrasp_ros.estimation.pose_estimate import Estimation, Estimator, PoseEstimate
     from posegrasp_ros.evaluation.bag_evaluation import EvaluateOptions, evaluate_bags
@@ -36,6 +37,7 @@ _HOMES = {
     'Camera': 'geometry.camera',
     'Curve': 'metrics.catalogue',
     'Decoder': 'estimation.decoders.decoder',
+    'DecoderParameters': 'estimation.decoders.decoder_parameters',
     'Estimation': 'estimation.pose_estimate',
     'Estimator': 'estimation.pose_estimate',
     'EvaluateOptions': 'evaluation.bag_evaluation',
@@ -54,9 +56,9 @@ _HOMES = {
     'register_metric': 'metrics.catalogue',
 }
 __all__ = [
-    'BagWriter', 'BoxObstacle', 'Camera', 'Curve', 'Decoder', 'Estimation', 'Estimator', 'EvaluateOptions',
-    'InvalidInputError', 'Metric', 'Model', 'Plan', 'PlannedGrasp', 'PoseEstimate', 'Scene', 'SphereObstacle',
-    'evaluate_bags', 'load_model', 'read_summary', 'register_estimator', 'register_metric',
+    'BagWriter', 'BoxObstacle', 'Camera', 'Curve', 'Decoder', 'DecoderParameters', 'Estimation', 'Estimator',
+    'EvaluateOptions', 'InvalidInputError', 'Metric', 'Model', 'Plan', 'PlannedGrasp', 'PoseEstimate', 'Scene',
+    'SphereObstacle', 'evaluate_bags', 'load_model', 'read_summary', 'register_estimator', 'register_metric',
 ]
 
 

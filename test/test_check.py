@@ -169,7 +169,7 @@ def test_a_damaged_shipped_folder_is_one_line(capsys, tmp_path):
     card = yaml.safe_load((folder / 'model.yaml').read_text())
     del card['network']['sha256']
     (folder / 'model.yaml').write_text(yaml.safe_dump(card))
-    assert 'network.sha256: expected a name in one line, got nothing' in refused(capsys, 'check', folder)
+    assert 'network.sha256: expected the hash of model.onnx, got nothing' in refused(capsys, 'check', folder)
 
 
 def test_help_teaches(capsys):

@@ -136,9 +136,9 @@ def test_the_cards_of_the_readme_are_good(written_by_hand):
     assert len(README_CARDS) == 2
     dope, yolo = load_model_card(written_by_hand('dope')), load_model_card(written_by_hand('yolo_pose'))
     assert dope.detector is None and yolo.detector is None
-    assert dope.network.parameters['corners'] == 'nvlabs' and dope.network.parameters['threshold'] == 0.1
+    assert dope.network.parameters.corners == 'nvlabs' and dope.network.parameters.threshold == 0.1
     np.testing.assert_allclose(dope.network.mean, (0.485, 0.456, 0.406))
-    assert yolo.network.parameters['keypoints_m'].shape == (8, 3) and yolo.network.std.tolist() == [1, 1, 1]
+    assert yolo.network.parameters.keypoints_m.shape == (8, 3) and yolo.network.std.tolist() == [1, 1, 1]
     assert dope.score == {} and dope.covariance_scale == (1.0, 1.0)
     assert not dope.network.is_pinned and len(dope.network_sha256) == 64
 

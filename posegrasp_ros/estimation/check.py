@@ -129,7 +129,7 @@ def _network(network: Network, channels: str) -> dict:
 def _plain(source: NetworkCard) -> dict:
     """The decoder's parameters; a list of points is shown by itself."""
     plain = {name: value.tolist() if isinstance(value, np.ndarray) and value.ndim == 1 else value
-             for name, value in source.parameters.items()}
+             for name, value in source.parameters.model_dump(by_alias=True, exclude={'family'}).items()}
     return {name: value for name, value in plain.items() if value is not None
             and not isinstance(value, np.ndarray)}
 

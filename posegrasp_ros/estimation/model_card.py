@@ -8,29 +8,29 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import yaml
 
-from posegrasp_ros.estimation.decoders.card_parameters import Parameter, read_parameters
+from posegrasp_ros.estimation.card_fields import CardFields, FamilyFields, InputFields, NetworkFields, ObjectFields
 from posegrasp_ros.estimation.decoders.registry import decoder_class, decoder_families
-from posegrasp_ros.estimation.onnx_files import OnnxFileError, network_sha256
+from posegrasp_ros.estimation.onnx_files import OnnxFileError, is_beside, network_sha256
 from posegrasp_ros.estimation.score import BIAS
 from posegrasp_ros.geometry.mesh import Mesh, load_mesh
 from posegrasp_ros.geometry.transforms import Symmetry, transform_from_pose
 from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED, Tolerance
 from posegrasp_ros.runtime.atomic_file import write_whole
-from posegrasp_ros.runtime.errors import InvalidInputError
+from posegrasp_ros.runtime.errors import InvalidInputError, quoted
 from posegrasp_ros.runtime.file_hash import sha256_of
-from posegrasp_ros.runtime.yaml_fields import Fields
+from posegrasp_ros.runtime.yaml_model import read_mapping, validated
 
 if TYPE_CHECKING:
     from posegrasp_ros.estimation.decoders.decoder import Decoder
+    from posegrasp_ros.estimation.decoders.decoder_parameters import DecoderParameters
 
 FORMAT = 'posegrasp.model/1'
 CARD_NAME = 'model.yaml'
@@ -55,7 +55,7 @@ class NetworkCard:
     :param mean: (3,) subtracted after scaling to [0, 1], in the order of ``colour``
     :param std: (3,) divided by
     :param family: how the outputs are read
-    :param parameters: the decoder family's own figures
+    :param parameters: the decoder family's own, of its class of :class:`DecoderParameters`
     :param is_pinned: whether the card states the hash, so that a changed file is noticed
     """
 
@@ -67,7 +67,7 @@ class NetworkCard:
     mean: np.ndarray
     std: np.ndarray
     family: str
-    parameters: dict = field(default_factory=dict)
+    parameters: Any = None
     is_pinned: bool = True
 
 
@@ -126,9 +126,20 @@ class ModelCard:
         return sha256_of(self.mesh_path)
 
     @property
+    def path(self) -> Path:
+        """Of model.yaml."""
+        return self.folder / CARD_NAME
+
+    @property
     def sha256(self) -> str:
         """Of model.yaml as it is now, lower-case hex."""
-        return sha256_of(self.folder / CARD_NAME)
+        return sha256_of(self.path)
+
+    def parameter_error(self, name: str, expected: str) -> ModelCardError:
+        """What a decoder raises when a parameter of the network cannot be this object's."""
+        found = getattr(self.network.parameters, name)
+        return _error(self.path, f'network.decoder.{name}', expected,
+                      found.tolist() if isinstance(found, np.ndarray) else found)
 
 
 def load_model_card(folder: str | Path) -> ModelCard:
@@ -140,28 +151,28 @@ def load_model_card(folder: str | Path) -> ModelCard:
     path = Path(folder) / CARD_NAME
     if not path.is_file():
         raise ModelCardError(f'{path}: no such file; expected a model folder, as posegrasp train writes it')
-    card = Fields.read(path, ModelCardError)
-    card.one_of('format', (FORMAT,))
-    thing, section = card.inner('object'), card.inner('network')
-    decoder = decoder_class(section.inner('decoder').one_of('family', decoder_families()))
-    network = _network(section, {decoder.family: decoder.parameters}, decoder)
+    stated = validated(CardFields, read_mapping(path, ModelCardError), path, ModelCardError)
+    decoder = decoder_class(_family(path, 'network', stated.network, decoder_families()))
     result = ModelCard(
-        folder=card.path.parent,
-        name=card.text('name'),
-        mesh_path=thing.file('mesh'),
-        diameter_m=thing.number('diameter_m', 0.005, 2.0, 'a length in metres'),
-        symmetry=_symmetry(thing),
-        tolerance=_tolerance(thing),
-        detector=_detector(card, decoder),
-        network=network,
-        mean_camera_from_object=_pose(card.inner('mean_pose')),
-        score=_score(_optional(card, 'score')),
-        covariance_scale=_covariance_scale(card),
-        provenance=_optional(card, 'provenance').values,
-        measured=_optional(card, 'measured').values,
+        folder=path.parent,
+        name=stated.name,
+        mesh_path=_file(path, 'object.mesh', stated.object.mesh),
+        diameter_m=stated.object.diameter_m,
+        symmetry=_symmetry(path, stated.object),
+        tolerance=_tolerance(stated.object),
+        detector=_detector(path, stated, decoder),
+        network=_network(path, 'network', stated.network, decoder, decoder.parameters),
+        mean_camera_from_object=transform_from_pose(stated.mean_pose.position_m, stated.mean_pose.quaternion_xyzw),
+        score=_score(path, stated.score),
+        covariance_scale=(stated.covariance_scale.translation, stated.covariance_scale.rotation),
+        provenance=stated.provenance,
+        measured=stated.measured,
     )
-    _check_mesh_size(card.path, result)
-    decoder.check_card(section.inner('decoder'), result)
+    found = result.mesh.diameter
+    if abs(found - result.diameter_m) > 0.01 * result.diameter_m:
+        raise _error(path, 'object.diameter_m', f'the diameter of {result.mesh_path.name}, {found:.4f}',
+                     result.diameter_m)
+    decoder.check_card(result)
     return result
 
 
@@ -175,117 +186,87 @@ def write_card(folder: Path, card: dict) -> Path:
     return path
 
 
-def _check_mesh_size(path: Path, card: ModelCard) -> None:
-    found = card.mesh.diameter
-    if abs(found - card.diameter_m) > 0.01 * card.diameter_m:
-        raise ModelCardError(f'{path}: object.diameter_m: expected the diameter of {card.mesh_path.name}, '
-                             f'{found:.4f}, got {card.diameter_m}')
+def _error(path: Path, field: str, expected: str, found: object) -> ModelCardError:
+    return ModelCardError(f'{path}: {field}: expected {expected}, got '
+                          f'{"nothing" if found is None else quoted(found)}')
 
 
-def _optional(card: Fields, field: str) -> Fields:
-    """A section that may be left out."""
-    return card.inner(field) if field in card.values else Fields(card.path, f'{field}.', {}, card.error_class)
+def _file(path: Path, field: str, name: str) -> Path:
+    """A file that lies beside the card; links out of the folder are not followed."""
+    file = path.parent / name
+    if not is_beside(path, file) or not file.is_file():
+        raise _error(path, field, f'a file in {path.parent}, no link to one elsewhere', name)
+    return file
 
 
-def _detector(card: Fields, decoder: type[Decoder]) -> NetworkCard | None:
-    if decoder.detectors:
-        return _network(card.inner('detector'), decoder.detectors, decoder)
-    if 'detector' in card.values:
-        raise card.error('detector', f'no such section beside a network of the family {decoder.family}, which '
-                                     'finds the object by itself')
-    return None
+def _detector(path: Path, stated: CardFields, decoder: type[Decoder]) -> NetworkCard | None:
+    if not decoder.detectors:
+        if stated.detector is not None:
+            raise _error(path, 'detector', f'no such section beside a network of the family {decoder.family}, '
+                                           'which finds the object by itself', stated.detector)
+        return None
+    if stated.detector is None:
+        raise _error(path, 'detector', 'a mapping of fields', None)
+    detector = validated(NetworkFields, stated.detector, path, ModelCardError, 'detector')
+    family = _family(path, 'detector', detector, tuple(decoder.detectors))
+    return _network(path, 'detector', detector, decoder, decoder.detectors[family])
 
 
-def _network(fields: Fields, families: Mapping[str, Mapping[str, Parameter]],
-             decoder: type[Decoder]) -> NetworkCard:
-    network_file, source = fields.file('file'), fields.inner('input')
-    family = fields.inner('decoder').one_of('family', tuple(families))
-    parameters = read_parameters(fields.inner('decoder'), family, families[family])
-    source = replace(source, values={**decoder.input_defaults, **source.values})
+def _family(path: Path, section: str, stated: NetworkFields, allowed: tuple[str, ...]) -> str:
+    return validated(FamilyFields, stated.decoder, path, ModelCardError, f'{section}.decoder', allowed).family
+
+
+def _network(path: Path, section: str, stated: NetworkFields, decoder: type[Decoder],
+             parameters: type[DecoderParameters]) -> NetworkCard:
+    source = validated(InputFields, {**decoder.input_defaults, **stated.input}, path, ModelCardError,
+                       f'{section}.input')
+    read = validated(parameters, stated.decoder, path, ModelCardError, f'{section}.decoder')
+    file = _file(path, f'{section}.file', stated.file)
     return NetworkCard(
-        path=network_file, sha256=_hash(fields, network_file, may_lack=not decoder.needs_sha256),
-        input_name=source.text('name'),
-        size=tuple(int(v) for v in source.vector('size', 2, 16, 4096)),
-        colour=source.one_of('colour', ('rgb', 'bgr')),
-        mean=source.vector('mean', 3, -1e3, 1e3), std=source.vector('std', 3, 1e-6, 1e3),
-        family=family, parameters=parameters, is_pinned='sha256' in fields.values)
+        path=file, sha256=_hash(path, section, stated, file, may_lack=not decoder.needs_sha256),
+        input_name=source.name, size=tuple(int(side) for side in source.size), colour=source.colour,
+        mean=source.mean, std=source.std, family=read.family, parameters=read,
+        is_pinned=stated.sha256 is not None)
 
 
-def _hash(fields: Fields, network_file: Path, may_lack: bool) -> str:
+def _hash(path: Path, section: str, stated: NetworkFields, file: Path, may_lack: bool) -> str:
     """Hash of the network's files, checked against the card's; who writes a card for a network of old may leave it
     out."""
     try:
-        found = network_sha256(network_file)
+        found = network_sha256(file)
     except OnnxFileError as error:
         raise ModelCardError(str(error)) from error
-    if not (may_lack and 'sha256' not in fields.values) and found != fields.text('sha256'):
-        raise fields.error('sha256', f'{found}, which {network_file.name} hashes to with the files that it keeps '
-                                     'weights in (was one changed, or is the card that of another network?)')
+    if stated.sha256 is None and not may_lack:
+        raise _error(path, f'{section}.sha256', f'the hash of {file.name}', None)
+    if stated.sha256 not in (None, found):
+        raise _error(path, f'{section}.sha256', f'{found}, which {file.name} hashes to with the files that it '
+                     'keeps weights in (was one changed, or is the card that of another network?)', stated.sha256)
     return found
 
 
-def _covariance_scale(card: Fields) -> tuple[float, float]:
-    if 'covariance_scale' not in card.values:
-        return 1.0, 1.0
-    scales = card.inner('covariance_scale')
-    return scales.number('translation', 1e-6, 1e6), scales.number('rotation', 1e-6, 1e6)
-
-
-def _score(fields: Fields) -> dict[str, float]:
+def _score(path: Path, stated: dict[str, float]) -> dict[str, float]:
     """The coefficients: a bias, and one for each figure; none before the model was measured."""
-    if not fields.values:
-        return {}
-    if len(fields.values) < 2:
-        raise fields.error_class(f'{fields.path}: score: expected {BIAS} and the coefficients of figures, got '
-                                 f'{", ".join(map(str, fields.values))} alone')
-    return {RENAMED_FIGURES.get(name, name): fields.number(name, -1e6, 1e6) for name in (BIAS, *(
-        name for name in fields.values if name != BIAS))}
+    if stated and BIAS not in stated:
+        raise _error(path, f'score.{BIAS}', 'a number', None)
+    if len(stated) == 1:
+        raise ModelCardError(f'{path}: score: expected {BIAS} and the coefficients of figures, got {BIAS} alone')
+    bias_first = sorted(stated, key=lambda name: name != BIAS)
+    return {RENAMED_FIGURES.get(name, name): stated[name] for name in bias_first}
 
 
-def _pose(fields: Fields) -> np.ndarray:
-    position, quaternion = fields.vector('position_m', 3), fields.vector('quaternion_xyzw', 4)
-    try:
-        return transform_from_pose(position, quaternion)
-    except ValueError as error:
-        raise fields.error('quaternion_xyzw', 'a quaternion of length 1') from error
-
-
-def _symmetry(thing: Fields) -> Symmetry:
-    """The declared symmetries, written as BOP does: discrete 4x4, continuous axis + offset."""
-    discrete = thing.values.get('symmetries_discrete')
-    if not isinstance(discrete, list):
-        raise thing.error('symmetries_discrete', 'a list of 4x4 transforms')
-    if not all(_is_rigid(rows) for rows in discrete):
-        raise thing.error('symmetries_discrete', 'rigid 4x4 transforms')
-    continuous = thing.inners('symmetries_continuous')
-    if len(continuous) > 1:
-        raise thing.error('symmetries_continuous', 'one axis at most: a ball has no orientation to estimate')
+def _symmetry(path: Path, stated: ObjectFields) -> Symmetry:
     axis, offset = None, np.zeros(3)
-    for entry in continuous:
-        axis = entry.vector('axis', 3)
-        offset = entry.vector('offset', 3) if 'offset' in entry.values else offset
-        if np.linalg.norm(axis) < 1e-6:
-            raise entry.error('axis', 'an axis of some length')
+    for each in stated.symmetries_continuous:
+        axis, offset = each.axis, each.offset
     try:
-        return Symmetry.generated([np.array(rows, dtype=float).reshape(4, 4) for rows in discrete], axis, offset)
+        return Symmetry.generated(stated.symmetries_discrete, axis, offset)
     except ValueError as error:
-        raise thing.error('symmetries_discrete', f'transforms of one object ({error})') from error
+        raise _error(path, 'object.symmetries_discrete', f'transforms of one object ({error})',
+                     [matrix.ravel().tolist() for matrix in stated.symmetries_discrete]) from error
 
 
-def _tolerance(thing: Fields) -> Tolerance:
+def _tolerance(stated: ObjectFields) -> Tolerance:
     """1 cm and 5 degrees where the card says nothing."""
-    if 'tolerance' not in thing.values:
+    if stated.tolerance is None:
         return STATED_NEED
-    stated = thing.inner('tolerance')
-    return Tolerance(stated.number('position_m', 1e-4, 1.0), np.radians(stated.number('rotation_deg', 0.1, 180.0)))
-
-
-def _is_rigid(rows: object) -> bool:
-    """Whether something of a YAML file is a rigid transform, as 4 rows of 4 or as 16 numbers."""
-    try:
-        matrix = np.array(rows, dtype=float).reshape(4, 4)
-    except (TypeError, ValueError, OverflowError):
-        return False
-    rotation = matrix[:3, :3]
-    return bool(np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3) and np.linalg.det(rotation) > 0
-                and np.allclose(matrix[3], (0, 0, 0, 1)))
+    return Tolerance(stated.tolerance.position_m, np.radians(stated.tolerance.rotation_deg))

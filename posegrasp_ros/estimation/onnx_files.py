@@ -12,7 +12,6 @@ from pathlib import Path
 
 from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.file_hash import sha256_of, sha256_of_several
-from posegrasp_ros.runtime.yaml_fields import is_beside
 
 # Message -> {field: message in it}, as far as tensors can lie below it.
 _FIELDS: dict[str, dict[int, str]] = {
@@ -32,6 +31,15 @@ MOST_DEPTH = 60
 
 class OnnxFileError(InvalidInputError):
     """A network whose files cannot be told or used."""
+
+
+def is_beside(known: Path, path: Path) -> bool:
+    """Whether a path lies in the folder of a known file, or in that of the file which it is a link to.
+
+    The latter is how ``colcon build --symlink-install`` installs a folder: a link for each of its files.
+    """
+    folders = known.parent.resolve(), known.resolve().parent
+    return any(path.resolve().is_relative_to(folder) for folder in folders)
 
 
 def network_files(path: Path) -> dict[str, Path]:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from multiprocessing import get_context
+from itertools import tee
 from typing import NamedTuple
 
 import numpy as np
@@ -26,11 +23,9 @@ from posegrasp_ros.grasping.planning.planner import GraspPlanner
 from posegrasp_ros.grasping.planning.planning_scene import BoxObstacle, Scene
 from posegrasp_ros.grasping.planning.planning_stage import PlanningStage
 from posegrasp_ros.metrics.stage_report import StageReport
-from posegrasp_ros.runtime.interrupt import interrupts_ignored
+from posegrasp_ros.runtime.process_pool import workers
 
 LOGGER = logging.getLogger(__name__)
-# So many frames for each process are on their way at once: enough to keep it busy, and the memory flat.
-FRAMES_AHEAD = 3
 
 
 class Answer(NamedTuple):
@@ -142,44 +137,15 @@ def answered_frames(work: Work, frames: Iterable[SourcedFrame],
 
     :param jobs: processes; with one, it is this one
     """
-    if jobs > 1:
-        yield from _by_processes(work, frames, jobs)
-        return
-    worker = work.begin()
-    for item in frames:
-        yield item, worker.answer(item.undecoded, item.shift_ns)
+    measured, asked = tee(frames)
+    answer = Worker.answer if jobs == 1 else _answer_without_images
+    with workers(answer, work, jobs, begin=Work.begin) as answers:
+        yield from zip(measured, answers((item.undecoded, item.shift_ns) for item in asked))
 
 
-def _by_processes(work: Work, frames: Iterable[SourcedFrame],
-                  jobs: int) -> Iterator[tuple[SourcedFrame, AnsweredFrame | None]]:
-    pool = ProcessPoolExecutor(jobs, mp_context=get_context('spawn'), initializer=_begin_work, initargs=(work,))
-    pending: deque[tuple[SourcedFrame, Future]] = deque()
-    try:
-        for item in frames:
-            # The first tasks start the processes.
-            with interrupts_ignored() if len(pending) < jobs else nullcontext():
-                pending.append((item, pool.submit(_answer, item.undecoded, item.shift_ns)))
-            if len(pending) >= FRAMES_AHEAD * jobs:
-                done, future = pending.popleft()
-                yield done, future.result()
-        while pending:
-            done, future = pending.popleft()
-            yield done, future.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-_worker: Worker | None = None
-"""Of a worker process."""
-
-
-def _begin_work(work: Work) -> None:
-    global _worker
-    _worker = work.begin()
-
-
-def _answer(undecoded: Undecoded, shift_ns: int) -> AnsweredFrame | None:
-    answered = _worker.answer(undecoded, shift_ns)
+def _answer_without_images(worker: Worker, undecoded: Undecoded, shift_ns: int) -> AnsweredFrame | None:
+    """They would have to come back from another process."""
+    answered = worker.answer(undecoded, shift_ns)
     if answered is None:
         return None
     return answered._replace(frame=replace(answered.frame, image=None, depth_m=None))

@@ -1,4 +1,8 @@
-"""PrometheusEndpoint: the monitor's metrics over HTTP, for dashboards and alerts."""
+"""PrometheusEndpoint: the monitor's metrics over HTTP, for dashboards and alerts.
+
+The server is not prometheus_client's ``start_http_server``, which keeps a thread for every stalled client (60
+clients, 60 threads) and takes the address ``0`` for all interfaces.
+"""
 
 from __future__ import annotations
 
@@ -107,10 +111,7 @@ class PrometheusEndpoint:
 
 
 class _Server(socketserver.ThreadingMixIn, WSGIServer):
-    """Serves each client in a thread; beyond :data:`MOST_CLIENTS` the oldest connection is dropped.
-
-    The server of prometheus_client does not limit the number of threads.
-    """
+    """Serves each client in a thread; beyond :data:`MOST_CLIENTS` the oldest connection is dropped."""
 
     daemon_threads = True
 

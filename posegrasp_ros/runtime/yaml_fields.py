@@ -14,15 +14,6 @@ MOST_ENTRIES = 100
 """Of a list that a person writes, such as the boxes of a palm; what is done with each may take long."""
 
 
-def is_beside(known: Path, path: Path) -> bool:
-    """Whether a path lies in the folder of a known file, or in that of the file which it is a link to.
-
-    The latter is how ``colcon build --symlink-install`` installs a folder: a link for each of its files.
-    """
-    folders = known.parent.resolve(), known.resolve().parent
-    return any(path.resolve().is_relative_to(folder) for folder in folders)
-
-
 @dataclass(frozen=True)
 class Fields:
     """A mapping of a YAML file.
@@ -60,13 +51,6 @@ class Fields:
         if self.values.get(field) not in allowed:
             raise self.error(field, ' or '.join(allowed))
         return self.values[field]
-
-    def file(self, field: str) -> Path:
-        """Path of a file that lies beside this one; links out of the folder are not followed."""
-        path = self.path.parent / self.text(field)
-        if not is_beside(self.path, path) or not path.is_file():
-            raise self.error(field, f'a file in {self.path.parent}, no link to one elsewhere')
-        return path
 
     def number(self, field: str, low: float, high: float, what: str = 'a number') -> float:
         value = self.values.get(field)

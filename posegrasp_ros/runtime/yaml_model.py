@@ -150,8 +150,11 @@ def _at(model: type[YamlModel], place: Sequence[Any]) -> tuple[Any, FieldInfo | 
         if _is_model(found):
             field = next((each for name, each in found.model_fields.items() if step in (each.alias, name)), None)
             found = field.annotation if field else None
+        elif get_args(found):  # of a list or mapping
+            field = FieldInfo.from_annotation(get_args(found)[-1])
+            found = field.annotation
         else:
-            field, found = None, next(iter(get_args(found)[-1:]), None)
+            return None, None
         if get_origin(found) in (Union, types.UnionType):  # may be left out
             found = next(each for each in get_args(found) if each is not type(None))
     return found, field

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
-from posegrasp_ros.estimation.decoders.card_parameters import Parameter
+from posegrasp_ros.estimation.decoders.decoder_parameters import DecoderParameters
 from posegrasp_ros.estimation.decoders.initial_pose import Candidate, InitialPose
 from posegrasp_ros.geometry.camera import Camera
-from posegrasp_ros.runtime.yaml_fields import Fields
 
 if TYPE_CHECKING:
     from posegrasp_ros.estimation.model_card import ModelCard
@@ -22,17 +21,17 @@ class Decoder(ABC):
     """A class is a family of networks; an instance holds the loaded networks of one model.
 
     :cvar family: what the card's ``network.decoder.family`` says
-    :cvar parameters: further fields of ``network.decoder``
-    :cvar detectors: by family, the parameters of networks that may stand in the card's ``detector`` section;
-        empty where one network finds the object in the whole image
+    :cvar parameters: the class that reads ``network.decoder``
+    :cvar detectors: by family, the class that reads ``detector.decoder`` of a network that may stand in the card's
+        ``detector`` section; empty where one network finds the object in the whole image
     :cvar input_defaults: how published networks of the family are fed, for what ``network.input`` leaves out
     :cvar needs_sha256: whether the card has to state the hash of the network's file
     :cvar figures: names in :attr:`InitialPose.figures`, of which the score may be made
     """
 
     family: ClassVar[str]
-    parameters: ClassVar[Mapping[str, Parameter]] = {}
-    detectors: ClassVar[Mapping[str, Mapping[str, Parameter]]] = {}
+    parameters: ClassVar[type[DecoderParameters]] = DecoderParameters
+    detectors: ClassVar[Mapping[str, type[DecoderParameters]]] = {}
     input_defaults: ClassVar[Mapping[str, Any]] = {}
     needs_sha256: ClassVar[bool] = True
     figures: ClassVar[tuple[str, ...]] = ('confidence', 'inlier_share', 'log_residual')
@@ -46,11 +45,10 @@ class Decoder(ABC):
         self.card = card
 
     @classmethod
-    def check_card(cls, decoder: Fields, card: ModelCard) -> None:
+    def check_card(cls, card: ModelCard) -> None:
         """Compare the parameters with the object's mesh.
 
-        :param decoder: the card's ``network.decoder``, whose :meth:`Fields.error` names file and field
-        :raises ModelCardError: when they cannot be this mesh's
+        :raises ModelCardError: when they cannot be this mesh's, see :meth:`ModelCard.parameter_error`
         """
         return
 

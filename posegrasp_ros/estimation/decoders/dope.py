@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
+from pydantic import Field
 
-from posegrasp_ros.estimation.decoders.card_parameters import Choice, Lengths, Number
+from posegrasp_ros.estimation.decoders.decoder_parameters import DecoderParameters, Lengths
 from posegrasp_ros.estimation.decoders.keypoints import KeypointDecoder, KeypointInstance
-from posegrasp_ros.estimation.decoders.letterbox import FITS
+from posegrasp_ros.estimation.decoders.letterbox import Fit
 from posegrasp_ros.estimation.model_card import ModelCard, ModelCardError
-from posegrasp_ros.runtime.yaml_fields import Fields
 
 CHANNELS = 25
 CORNERS = 8
@@ -32,35 +33,39 @@ NO_OTHER_BOX = 0.1
 """The cuboid may differ from the mesh's box by this share of a side."""
 
 
+class DopeParameters(DecoderParameters):
+    """Parameters on the card."""
+
+    corners: Literal['nvlabs', 'isaac']
+    dimensions_m: Lengths | None = None
+    threshold: float = Field(0.1, ge=0, le=1)
+    smoothing_cells: float = Field(1.5, ge=0.5, le=5)
+    # cell i averages eight pixels whose middle is 8 i + 3.5, so that pixels / 8 = cells + 0.4375
+    offset_cells: float = Field(0.4375, ge=-1, le=1)
+    fit: Fit = 'stretch'
+
+
 class Dope(KeypointDecoder):
     """The eight corners and the centroid of the object's cuboid."""
 
     family = 'dope'
-    parameters = {
-        'corners': Choice(tuple(CONVENTION_SIGNS)),
-        'dimensions_m': Lengths(),
-        'threshold': Number(0, 1, default=0.1),
-        'smoothing_cells': Number(0.5, 5, default=1.5),
-        # cell i averages eight pixels whose middle is 8 i + 3.5, so that pixels / 8 = cells + 0.4375
-        'offset_cells': Number(-1, 1, default=0.4375),
-        'fit': Choice(FITS, default='stretch'),
-    }
+    parameters = DopeParameters
     input_defaults = {'colour': 'rgb', 'mean': [0.485, 0.456, 0.406], 'std': [0.229, 0.224, 0.225]}
     least_sigma_px = 2.0  # a quarter of a cell
 
     @classmethod
-    def check_card(cls, decoder: Fields, card: ModelCard) -> None:
+    def check_card(cls, card: ModelCard) -> None:
         """Refuse a cuboid that cannot be this mesh's: in other units, or with its axes swapped."""
-        sides = card.network.parameters['dimensions_m']
+        sides = card.network.parameters.dimensions_m
         if sides is not None and (np.abs(sides - card.mesh.extents) > NO_OTHER_BOX * card.mesh.extents).any():
-            raise decoder.error('dimensions_m', f'the sides of {card.mesh_path.name} along its x, y, z, '
-                                                f'{np.round(card.mesh.extents, 4).tolist()} m')
+            raise card.parameter_error('dimensions_m', f'the sides of {card.mesh_path.name} along its x, y, z, '
+                                                       f'{np.round(card.mesh.extents, 4).tolist()} m')
 
     @classmethod
     def object_keypoints(cls, card: ModelCard) -> np.ndarray:
-        parameters = card.network.parameters
-        sides = parameters['dimensions_m'] if parameters['dimensions_m'] is not None else card.mesh.extents
-        return cuboid_keypoints(sides, card.mesh.centre, parameters['corners'])
+        parameters: DopeParameters = card.network.parameters
+        sides = card.mesh.extents if parameters.dimensions_m is None else parameters.dimensions_m
+        return cuboid_keypoints(sides, card.mesh.centre, parameters.corners)
 
     def check_output(self, shape: Sequence[int | str | None]) -> None:
         width, height = self.network.card.size
@@ -73,9 +78,8 @@ class Dope(KeypointDecoder):
         return joined_maps(list(self.network.run_all(tensor).values()))
 
     def decode(self, output: np.ndarray) -> list[KeypointInstance]:
-        parameters = self.network.card.parameters
-        return decode_dope(output, parameters['threshold'], parameters['smoothing_cells'],
-                           parameters['offset_cells'])
+        parameters: DopeParameters = self.network.card.parameters
+        return decode_dope(output, parameters.threshold, parameters.smoothing_cells, parameters.offset_cells)
 
     def channels(self, section: str) -> str:
         return ("0 to 7 belief of the cuboid's corners, 8 of its centroid, 9 to 24 for each corner the vector "

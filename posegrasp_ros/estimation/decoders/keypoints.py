@@ -12,8 +12,8 @@ from typing import ClassVar
 import cv2
 import numpy as np
 
-from posegrasp_ros.estimation.decoders.card_parameters import LEAST_KEYPOINTS
 from posegrasp_ros.estimation.decoders.decoder import Decoder
+from posegrasp_ros.estimation.decoders.decoder_parameters import LEAST_KEYPOINTS
 from posegrasp_ros.estimation.decoders.initial_pose import Candidate, InitialPose
 from posegrasp_ros.estimation.decoders.letterbox import Framing
 from posegrasp_ros.estimation.model_card import ModelCard
@@ -94,7 +94,7 @@ class KeypointDecoder(Decoder):
     def frame(self, image: np.ndarray) -> Framing:
         """How the image is laid into the input."""
         card = self.network.card
-        return Framing.of(card.parameters['fit'], image.shape[1::-1], card.size, self.edge)
+        return Framing.of(card.parameters.fit, image.shape[1::-1], card.size, self.edge)
 
     def output(self, tensor: np.ndarray) -> np.ndarray | None:
         """What is decoded, without its batch dimension; None when the outputs are not the family's."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
 
-FITS = ('letterbox', 'stretch')
+Fit = Literal['letterbox', 'stretch']
 PADDING = 114
 """Grey of what the image does not cover, as Ultralytics pads."""
 
@@ -31,11 +32,8 @@ class Framing:
     edge: float = -0.5
 
     @classmethod
-    def of(cls, fit: str, image_size: tuple[int, int], size: tuple[int, int], edge: float = -0.5) -> Framing:
-        """Stretched over all of the input, or with its proportions kept and grey at both sides (``letterbox``).
-
-        :param fit: one of :data:`FITS`
-        """
+    def of(cls, fit: Fit, image_size: tuple[int, int], size: tuple[int, int], edge: float = -0.5) -> Framing:
+        """Stretched over all of the input, or with its proportions kept and grey at both sides (``letterbox``)."""
         inner = size
         if fit == 'letterbox':
             ratio = min(size[0] / image_size[0], size[1] / image_size[1])

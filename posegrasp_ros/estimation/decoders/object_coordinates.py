@@ -8,10 +8,11 @@ from functools import partial
 
 import cv2
 import numpy as np
+from pydantic import Field
 
-from posegrasp_ros.estimation.decoders.card_parameters import Number
 from posegrasp_ros.estimation.decoders.crop import CropCamera, Detection
 from posegrasp_ros.estimation.decoders.decoder import Decoder
+from posegrasp_ros.estimation.decoders.decoder_parameters import DecoderParameters
 from posegrasp_ros.estimation.decoders.initial_pose import Candidate, InitialPose, VisibilityMask
 from posegrasp_ros.estimation.decoders.letterbox import Framing
 from posegrasp_ros.estimation.model_card import ModelCard, ModelCardError
@@ -37,6 +38,19 @@ CHANNELS = {
 }
 
 
+class DetectorParameters(DecoderParameters):
+    """Parameters of the card's detector."""
+
+    stride: float = Field(ge=1, le=64)
+    threshold: float = Field(ge=0, le=1)
+
+
+class CropParameters(DecoderParameters):
+    """Parameters of the card's network."""
+
+    margin: float = Field(ge=1, le=4)
+
+
 class ObjectCoordinates(Decoder):
     """A network that detects the object in the whole image, and one that reads its coordinates from crops.
 
@@ -45,19 +59,19 @@ class ObjectCoordinates(Decoder):
     """
 
     family = 'object_coordinates'
-    parameters = {'margin': Number(1, 4)}
-    detectors = {'centre_heatmap': {'stride': Number(1, 64), 'threshold': Number(0, 1)}}
+    parameters = CropParameters
+    detectors = {'centre_heatmap': DetectorParameters}
 
     def __init__(self, card: ModelCard, threads: int | None = None):
         super().__init__(card, threads)
         self.detector = Network(card.detector, HEATMAP_CHANNELS, threads)
         self.network = Network(card.network, COORDINATE_CHANNELS, threads)
-        self._stride, self._threshold = (card.detector.parameters[name] for name in ('stride', 'threshold'))
+        self._stride, self._threshold = card.detector.parameters.stride, card.detector.parameters.threshold
         width, height = card.network.size
         if width != height:
             raise ModelCardError(f'{card.network.path}: input.size: expected a square, which object_coordinates '
                                  f'reads crops of, got {width}x{height}')
-        self._crop_size, self._margin = card.network.size[0], card.network.parameters['margin']
+        self._crop_size, self._margin = card.network.size[0], card.network.parameters.margin
         self._centre_m, self._half_extents_m = card.mesh.centre, card.mesh.extents / 2
         self._radius_m = card.mesh.radius
 

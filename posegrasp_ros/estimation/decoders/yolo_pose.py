@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
+from pydantic import Field
 
-from posegrasp_ros.estimation.decoders.card_parameters import Choice, Number, Points, Whole
+from posegrasp_ros.estimation.decoders.decoder_parameters import DecoderParameters, Points
 from posegrasp_ros.estimation.decoders.keypoints import KeypointDecoder, KeypointInstance
-from posegrasp_ros.estimation.decoders.letterbox import FITS
+from posegrasp_ros.estimation.decoders.letterbox import Fit
 from posegrasp_ros.estimation.model_card import ModelCard, ModelCardError
-from posegrasp_ros.runtime.yaml_fields import Fields
 
-LAYOUTS = ('auto', 'rows', 'end_to_end')
 CHANNELS = {
     'rows': '0 to 3 box (cx, cy, w, h), then {classes} class scores, then {keypoints} times ({values}); '
             'overlapping boxes still to be suppressed',
@@ -22,20 +22,24 @@ CHANNELS = {
 }
 
 
+class YoloPoseParameters(DecoderParameters):
+    """Parameters on the card."""
+
+    keypoints_m: Points
+    class_id: int = Field(0, alias='class', ge=0, le=9999)
+    classes: int = Field(1, ge=1, le=10000)
+    threshold: float = Field(0.25, ge=0, le=1)
+    visibility: float = Field(0.5, ge=0, le=1)
+    overlap: float = Field(0.7, ge=0, le=1)
+    layout: Literal['auto', 'rows', 'end_to_end'] = 'auto'
+    fit: Fit = 'letterbox'
+
+
 class YoloPose(KeypointDecoder):
     """Keypoints of the object's choice, in the order of the card's ``keypoints_m``."""
 
     family = 'yolo_pose'
-    parameters = {
-        'keypoints_m': Points(),
-        'class': Whole(0, 9999, default=0),
-        'classes': Whole(1, 10000, default=1),
-        'threshold': Number(0, 1, default=0.25),
-        'visibility': Number(0, 1, default=0.5),
-        'overlap': Number(0, 1, default=0.7),
-        'layout': Choice(LAYOUTS, default='auto'),
-        'fit': Choice(FITS, default='letterbox'),
-    }
+    parameters = YoloPoseParameters
     input_defaults = {'colour': 'rgb', 'mean': [0.0, 0.0, 0.0], 'std': [1.0, 1.0, 1.0]}
     least_sigma_px = 1.0
     edge = 0.0
@@ -43,40 +47,40 @@ class YoloPose(KeypointDecoder):
     layout: OutputLayout
 
     @classmethod
-    def check_card(cls, decoder: Fields, card: ModelCard) -> None:
+    def check_card(cls, card: ModelCard) -> None:
         """Refuse keypoints that cannot be this mesh's: in other units, or in another frame."""
-        points = card.network.parameters['keypoints_m']
+        points = card.network.parameters.keypoints_m
         farthest = float(np.linalg.norm(points - card.mesh.centre, axis=1).max())
         if farthest > card.diameter_m:
-            raise decoder.error('keypoints_m', f'points within a diameter, {card.diameter_m:.4g} m, of the middle '
-                                               f'of {card.mesh_path.name}, not {farthest:.4g} m from it')
+            raise card.parameter_error('keypoints_m', f'points within a diameter, {card.diameter_m:.4g} m, of the '
+                                       f'middle of {card.mesh_path.name}, not {farthest:.4g} m from it')
 
     @classmethod
     def object_keypoints(cls, card: ModelCard) -> np.ndarray:
-        return card.network.parameters['keypoints_m']
+        return card.network.parameters.keypoints_m
 
     def check_output(self, shape: Sequence[int | str | None]) -> None:
         """Settle on the layout that the output's shape and the card leave possible."""
-        parameters = self.network.card.parameters
-        possible = layouts(len(self.points), parameters['classes'], parameters['layout'])
+        parameters: YoloPoseParameters = self.network.card.parameters
+        possible = layouts(len(self.points), parameters.classes, parameters.layout)
         fitting = [layout for layout in possible if layout.fits(shape)]
         where = f'{self.network.card.path}: decoder.layout'
         if not fitting:
-            raise ModelCardError(f'{where}: {len(self.points)} keypoints and {parameters["classes"]} classes make '
+            raise ModelCardError(f'{where}: {len(self.points)} keypoints and {parameters.classes} classes make '
                                  f'{", ".join(map(str, possible))}, the network gives {list(shape)}; are '
                                  'keypoints_m and classes those of the network?')
         if len(fitting) > 1:
             raise ModelCardError(f'{where}: expected rows or end_to_end, since the output {list(shape)} can be '
                                  'read as either')
-        if fitting[0].name == 'rows' and parameters['class'] >= parameters['classes']:
+        if fitting[0].name == 'rows' and parameters.class_id >= parameters.classes:
             raise ModelCardError(f'{self.network.card.path}: decoder.class: expected less than the number of '
-                                 f'classes, {parameters["classes"]}, got {parameters["class"]}')
+                                 f'classes, {parameters.classes}, got {parameters.class_id}')
         self.layout = fitting[0]
 
     def decode(self, output: np.ndarray) -> list[KeypointInstance]:
-        parameters = self.network.card.parameters
-        return decode_yolo_pose(output, self.layout, parameters['class'], parameters['threshold'],
-                                parameters['overlap'], parameters['visibility'])
+        parameters: YoloPoseParameters = self.network.card.parameters
+        return decode_yolo_pose(output, self.layout, parameters.class_id, parameters.threshold,
+                                parameters.overlap, parameters.visibility)
 
     def channels(self, section: str) -> str:
         values = 'x, y' if self.layout.values == 2 else 'x, y, visibility'
