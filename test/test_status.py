@@ -198,7 +198,7 @@ def test_the_need_is_that_of_the_newest_study(project):
     assert project.gate('requirement').has_passed and '6.00 mm' in project.gate('requirement').figure
     newer = derived_entries({'position_error_median': 0.02}, 'box', '2026-11-25')
     add_entries(project.path / 'baselines.yaml', newer)
-    assert 'the baselines file does not hold it for position_error_median' in project.gate('requirement').figure
+    assert 'not in the baselines file for position_error_median' in project.gate('requirement').figure
 
 
 def test_a_study_of_another_model_is_not_one_of_this_object_though_it_is_as_large(project):
@@ -214,7 +214,7 @@ def test_a_study_of_another_model_is_not_one_of_this_object_though_it_is_as_larg
 def test_a_study_that_no_accuracy_is_enough_for_requires_none_and_shuts_the_gate(project):
     project.study('not feasible', holds=False, grasp_success_rate=0.95)
     gate = project.gate('requirement')
-    assert not gate.has_passed and 'no error of the pose is small enough' in gate.figure
+    assert not gate.has_passed and 'no pose error is small enough' in gate.figure
     assert 'another gripper' in gate.back
 
 
@@ -258,7 +258,7 @@ def test_few_picks_prove_little(project):
     project.study()
     project.pick('picks', 20, count=20)
     gate = project.gate('simulation')
-    assert not gate.has_passed and 'not certain yet' in gate.figure and gate.back == ''
+    assert not gate.has_passed and 'not decided yet' in gate.figure and gate.back == ''
 
 
 @pytest.mark.parametrize(('with_truth', 'back_to'), [(300, 'back to training'), (205, 'with the true pose too')])
@@ -284,7 +284,7 @@ def test_the_oracle_proves_nothing(project):
 def test_a_run_that_was_cut_short_proves_nothing(project):
     project.study()
     project.evaluate('half', complete=False)
-    assert 'was cut short' in project.gate('real footage').figure
+    assert 'was interrupted' in project.gate('real footage').figure
 
 
 def test_real_footage_that_fails_where_simulation_does_not_is_a_matter_of_the_data(project):
@@ -311,7 +311,7 @@ def test_a_model_that_is_worse_than_the_one_before_does_not_go_into_service(proj
     project.evaluate('second', position_m=0.004)
     gate = project.gate('regression')
     assert not gate.has_passed and gate.proof.run == 'runs/second'
-    assert 'with the model before in service' in gate.back
+    assert 'keep the previous model in service' in gate.back
     project.evaluate('second', position_m=0.002)
     assert project.gate('regression').has_passed and 'run real' in project.gate('regression').figure
 

@@ -147,7 +147,7 @@ def test_a_run_says_what_it_is_until_it_is_finished(tmp_path):
         assert not (tmp_path / 'summary.json').exists() and not (tmp_path / 'report.html').exists()
         folder.append(StageReport(1, 'perception', True))
         folder.write_summary(summary_of(5), is_last=False)
-        assert 'still written' in partial_because(tmp_path, summary_of(5))
+        assert 'still running' in partial_because(tmp_path, summary_of(5))
         folder.write_summary(summary_of(5, complete=False))
     assert read_state(tmp_path).word == PARTIAL
     assert partial_because(tmp_path, read_summary(tmp_path, may_be_partial=True)) == 'it was interrupted'

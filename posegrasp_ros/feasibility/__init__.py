@@ -1,1 +1,1 @@
-"""Feasible? The accuracy a grasp needs, the accuracy a camera can give, and the verdict, before anyone trains."""
+"""Feasibility study of a picking cell: required and attainable pose accuracy, and the verdict, before training."""

@@ -1,4 +1,4 @@
-"""Alternatives: the verdict on each changed cell, computed as that on the planned one, over fewer views."""
+"""Alternatives: the verdict on changed cells, computed as for the planned cell but over fewer views."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ from posegrasp_ros.grasping.grasp_set import NoGraspError
 from posegrasp_ros.runtime.process_pool import workers
 
 WORDS = (NOT, IF, FEASIBLE)
-# Less than this is as likely the few views' doing as the change's.
+# Smaller gains may be due to the small number of views.
 LEAST_GAIN = 0.01
 MOST_PAIRS = 3
 
 
 @dataclass(frozen=True, eq=False)
 class Planned:
-    """The planned cell, and what was found about it.
+    """The planned cell and its results.
 
-    :param model: with its most probable curve alone; None where there is no grasp
+    :param model: with only its most probable curve; None where there is no grasp
     :param attainable: of all views
-    :param chosen: numbers of the few views that changes are tried on
-    :param expected_success: over these
+    :param chosen: indices of the views that changes are evaluated on
+    :param expected_success: over the chosen views
     :param figures: over all views
     :param reasons: of the verdict
     """
@@ -71,17 +71,17 @@ class Planned:
 
     @property
     def bounds(self) -> list[ViewBound]:
-        """Of the chosen views."""
+        """Bounds of the chosen views."""
         return [self.attainable.views[number] for number in self.chosen]
 
 
 @dataclass(frozen=True)
 class Alternative:
-    """A changed cell.
+    """Result of a changed cell.
 
-    :param gain: in share of picks that lift
-    :param is_better: whether the verdict is
-    :param mends: names of the needs that are met now and were not
+    :param gain: in success rate
+    :param is_better: whether the verdict is better
+    :param mends: names of the needs that only the changed cell meets
     """
 
     change: Change
@@ -93,7 +93,7 @@ class Alternative:
 
     @property
     def helps(self) -> bool:
-        """Whether it is worth telling."""
+        """Whether the change is worth reporting."""
         return self.is_better or bool(self.mends) or self.gain >= LEAST_GAIN
 
     def to_dict(self) -> dict:
@@ -102,8 +102,8 @@ class Alternative:
 
 
 def try_changes(planned: Planned, jobs: int, progress: bool = True) -> list[Alternative]:
-    """Every change that the cell leaves room for, best first; where none alone makes it feasible, pairs of the
-    best as well."""
+    """Evaluate every applicable change, best first; if no single one makes the cell feasible, also pairs of the
+    best."""
     changes = changes_of(planned.cell, planned.timing.attainable_hz)
     found = _tried(planned, changes, jobs, progress)
     if planned.word != FEASIBLE and not any(each.word == FEASIBLE for each in found):
@@ -112,20 +112,19 @@ def try_changes(planned: Planned, jobs: int, progress: bool = True) -> list[Alte
 
 
 def nothing_helps(planned: Planned, found: Sequence[Alternative]) -> list[Reason]:
-    """What refuses a cell that surely lacks a little, where no change that was tried is enough; nothing for any
-    other."""
+    """The reason to refuse a ``feasible if`` cell if no change that was tried makes it feasible; else empty."""
     if planned.word != IF or any(each.word == FEASIBLE for each in found):
         return []
     missed = next(reason for reason in planned.reasons if not reason.holds)
     figure = LIFTS[missed.name].figure if missed.name in LIFTS else None
     best = max([missed.figure, *(getattr(each.figures, figure) for each in found if figure)])
     return [Reason('changes', False, best, missed.needed, missed.unit,
-                   f'None of the {len(found)} changes that were tried, alone or two together, makes it feasible.',
+                   f'None of the {len(found)} changes that were tried, single or in pairs, makes it feasible.',
                    decides=any(reason.is_sure for reason in planned.reasons if not reason.holds))]
 
 
 def _pairs(cell: Cell, found: Sequence[Alternative]) -> list[Change]:
-    """The few most promising: those that together mend most, then those that gain most."""
+    """The most promising pairs: those that meet most needs together, then those with the largest gain."""
     helpful = [each for each in found if each.helps]
     pairs = sorted(combinations(helpful, 2), key=lambda pair: -len(pair[0].mends | pair[1].mends))
     changes = (both(first.change, second.change) for first, second in pairs
@@ -154,7 +153,7 @@ def try_change(planned: Planned, change: Change) -> Alternative:
 
 
 def _model(planned: Planned, cell: Cell) -> SuccessModel:
-    """What was fitted to picks with the planned cell's grasps, for those of another cell."""
+    """The curves fitted to picks with the planned cell's grasps, applied to another cell's planner."""
     return planned.model.with_planner(cell.item.planner) if planned.model else SuccessModel(cell.item.planner)
 
 

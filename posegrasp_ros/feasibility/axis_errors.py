@@ -1,4 +1,4 @@
-"""The errors to be expected, seen from where they matter: along the object's and the gripper's axes."""
+"""Expected pose errors along the axes of the object and of the gripper."""
 
 from __future__ import annotations
 
@@ -17,12 +17,11 @@ from posegrasp_ros.grasping.robustness.tolerance import tcp_from_base_delta
 
 @dataclass(frozen=True, eq=False)
 class AxisErrors:
-    """Mean over views.
+    """Expected errors, mean over views.
 
-    :param object_covariance: (6, 6) along the object's axes
-    :param gripper_covariance: (6, 6) along the axes of the TCP frame, of the point between the pads; None where no
-        view has a grasp
-    :param typical_view: index of the view whose errors at the pads are the median; ``typical_grasp`` the one there
+    :param object_covariance: (6, 6) along the object axes
+    :param gripper_covariance: (6, 6) along the axes of the TCP frame, at the TCP; None where no view has a grasp
+    :param typical_view: index of the view with the median error at the TCP; ``typical_grasp`` is its grasp
     """
 
     object_covariance: np.ndarray
@@ -37,7 +36,7 @@ class AxisErrors:
 
 
 def axis_errors(planner: GraspPlanner | None, bounds: Sequence[ViewBound], errors: np.ndarray) -> AxisErrors:
-    """Turn the errors of each view (V, 6, 6), base frame."""
+    """Transform the error covariances of each view (V, 6, 6), base frame, and average them."""
     poses = [bound.view.base_from_object for bound in bounds]
     along_object = np.mean([rotate_covariance(error, pose[:3, :3].T) for pose, error in zip(poses, errors)],
                            axis=0)

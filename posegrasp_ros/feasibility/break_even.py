@@ -1,4 +1,4 @@
-"""BreakEven: the success rate from which a picking cell pays, from what a pick earns and what a failure costs."""
+"""BreakEven: the break-even success rate of a picking cell, from the value of a pick and the cost of a failure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MINUTES_AN_HOUR = 60.0
 
 
 class Range(NamedTuple):
-    """What is known of a figure: it lies between these, all of it equally likely."""
+    """Uniform distribution of an uncertain figure."""
 
     low: float
     high: float
@@ -20,13 +20,13 @@ class Range(NamedTuple):
 
 @dataclass(frozen=True)
 class Business:
-    """What the cell's owner states; money in any one currency.
+    """Economic figures stated by the user; money in any one currency.
 
-    :param picks_per_hour: attempts of the running cell
-    :param pick_value: what a pick that succeeds earns or saves, running costs taken off
-    :param failure_cost: what one that fails costs where a person sees it at once: the item, the hand movement
-    :param stop_minutes: how long the cell stands still after a failure when nobody watches
-    :param unattended: whether nobody watches
+    :param picks_per_hour: attempts per hour of operation
+    :param pick_value: value of a successful pick, net of running costs
+    :param failure_cost: cost of a failed pick in an attended cell: the item and manual handling
+    :param stop_minutes: downtime after a failure in an unattended cell
+    :param unattended: whether the cell runs unattended
     """
 
     picks_per_hour: Range
@@ -38,13 +38,13 @@ class Business:
 
 @dataclass(frozen=True, eq=False)
 class BreakEven:
-    """Draws of what is uncertain, and what follows from them.
+    """Monte Carlo draws of the uncertain figures, and the results.
 
-    A pick of success rate p earns p * value - (1 - p) * loss, and pays where that is above nothing: from
-    p = loss / (value + loss). The loss of a failed pick is its cost; where nobody watches, the picks that the cell
-    does not do while it stands still come on top, each at its value: somebody else has to do them.
+    At success rate p an attempt earns p * value - (1 - p) * loss, which is positive above p = loss / (value +
+    loss). The loss of a failed pick is its cost. In an unattended cell the value of the picks missed during the
+    downtime is added, because they have to be done in another way.
 
-    :param picks_per_hour: (D,), and so the others
+    :param picks_per_hour: (D,), as are the others
     """
 
     unattended: bool
@@ -65,16 +65,16 @@ class BreakEven:
                    drawn(business.failure_cost), drawn(business.stop_minutes) / MINUTES_AN_HOUR)
 
     def pays_from(self, unattended: bool) -> np.ndarray:
-        """(D,) success rate from which the cell earns money."""
+        """(D,) break-even success rate."""
         loss = self._loss(unattended)
         return loss / (self.pick_value + loss)
 
     def earned_per_pick(self, success: float, unattended: bool) -> np.ndarray:
-        """(D,) mean gain of an attempt at a success rate, below nothing where it costs."""
+        """(D,) mean gain of an attempt at a success rate; negative for a loss."""
         return success * self.pick_value - (1 - success) * self._loss(unattended)
 
     def earned_per_hour(self, success: float, unattended: bool) -> np.ndarray:
-        """(D,) the same of the attempts in an hour, fewer where the cell stands still after failures."""
+        """(D,) gain per hour, including the downtime after failures of an unattended cell."""
         standing_hours = (1 - success) * self.stop_hours if unattended else 0.0
         return self.earned_per_pick(success, unattended) / (1 / self.picks_per_hour + standing_hours)
 
@@ -83,9 +83,9 @@ class BreakEven:
         return self.failure_cost + standing
 
     def to_dict(self, success: float) -> dict:
-        """What the report says of it.
+        """Plain values for the summary.
 
-        :param success: that can be attained
+        :param success: expected success rate
         """
         asked = self.pays_from(self.unattended)
         return {
@@ -100,6 +100,6 @@ class BreakEven:
 
 
 def _middle_and_interval(draws: np.ndarray) -> dict:
-    """Median and the interval that holds 95 % of the draws."""
+    """Median and 95 % interval of the draws."""
     low, middle, high = np.percentile(draws, (2.5, 50, 97.5))
     return {'value': float(middle), 'interval': [float(low), float(high)]}

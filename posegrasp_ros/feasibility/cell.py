@@ -1,4 +1,4 @@
-"""Cell: the planned work cell, before anything of it is built."""
+"""Cell: description of a planned picking cell."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ DEFAULT_IMAGING = Imaging()
 
 @dataclass(frozen=True)
 class Needs:
-    """What is asked of the cell.
+    """Requirements of the cell.
 
-    :param success: wanted share of picks that lift
-    :param orientation: whether it matters which way round the object is, beyond the symmetries on its card
-    :param rate_hz: images per second that are to be answered
+    :param success: required success rate of picks
+    :param orientation: whether the orientation matters, beyond the symmetries declared on the model card
+    :param rate_hz: images per second to be processed
     """
 
     success: float = 0.95
@@ -33,16 +33,16 @@ class Needs:
 
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """What decides how well an object is seen and gripped.
+    """Object, gripper, camera and requirements of a cell.
 
     :param named: the object
-    :param item: the same with its grasps; None where the gripper has none for it
-    :param distances_m: nearest and farthest that the camera is from the object
-    :param calibration: what is left of the camera's errors after calibrating it
-    :param efficiency: how many times the errors of a good estimator are those of the Cramér-Rao bound, for all
-        axes or (6,) for those of the camera
-    :param imaging: noise and blur of the camera, and whether it sees depth too
-    :param measured: the object's own estimator beside the bound; None where it was not measured
+    :param item: the object with its grasps; None where the gripper has none for it
+    :param distances_m: minimum and maximum distance from camera to object
+    :param calibration: residual calibration errors of the camera
+    :param efficiency: ratio of a good estimator's errors to the Cramér-Rao bound, one for all axes or (6,) along
+        the camera axes
+    :param imaging: noise and blur of the camera, and whether it measures depth
+    :param measured: efficiency measured for the object's estimator; None where it was not measured
     """
 
     named: NamedObject
@@ -67,27 +67,27 @@ class Cell:
         return f'{near_m:.3g} m' if near_m == far_m else f'{near_m:.3g} to {far_m:.3g} m'
 
     def with_distances(self, factor: float) -> Cell:
-        """The camera so many times as far away."""
+        """The cell with the camera distance multiplied by a factor."""
         near, far = self.distances_m
         return replace(self, distances_m=(factor * near, factor * far))
 
     def with_focal_length(self, factor: float) -> Cell:
-        """A lens of so many times the focal length on the same chip."""
+        """The cell with the focal length multiplied by a factor, on the same sensor."""
         matrix = self.camera.matrix.copy()
         matrix[0, 0] *= factor
         matrix[1, 1] *= factor
         return replace(self, camera=replace(self.camera, matrix=matrix))
 
     def with_resolution(self, factor: float) -> Cell:
-        """So many times the pixels along each side, of the same view."""
+        """The cell with the number of pixels per side multiplied by a factor, with the same field of view."""
         size = (round(factor * side) for side in (self.camera.width, self.camera.height))
         return replace(self, camera=self.camera.resized(*size))
 
     def sees_whole_object(self) -> bool:
-        """Whether the object, in the middle of the image, fits into it from nearest."""
+        """Whether the object, centred in the image, fits into it at the minimum distance."""
         return self.distances_m[0] > nearest_whole(self.camera, self.mesh.radius)
 
 
 def nearest_whole(camera: Camera, radius_m: float) -> float:
-    """From how far on the middle of an image holds an object of that radius, metres to the object's middle."""
+    """Minimum distance at which a centred object of this radius fits into the image, metres to its centre."""
     return radius_m * (1 + 2 * max(camera.fx / camera.width, camera.fy / camera.height))

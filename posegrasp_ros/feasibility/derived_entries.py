@@ -1,4 +1,4 @@
-"""What a feasibility study found to be needed, as requirements of the baselines file."""
+"""Requirements derived by a feasibility study, as entries of the baselines file."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from scipy.special import gammaincinv
 from posegrasp_ros.metrics.baselines.baselines import Entry
 
 NAME, KIND = 'derived need', 'requirement'
-# Median length of a normal vector of two and of three numbers, in their standard deviation.
+# Median norm of a vector of two or three normal numbers, in units of their standard deviation.
 MEDIAN_OF = {count: float(np.sqrt(2 * gammaincinv(count / 2, 0.5))) for count in (2, 3)}
 
 
 def derived_requirements(isotropic: tuple[float, float], calibration: np.ndarray, wanted: float, allowed_ms: float,
                          spins: bool = False) -> dict[str, float]:
-    """What each metric has to reach, in the unit of the baselines file's table.
+    """Required value of each metric, in the metric's unit.
 
-    The errors are the medians of normal errors that are as large in every direction. What the calibration takes
-    of them is taken off: no metric of an estimator sees it.
+    The errors are medians of isotropic normal errors. The calibration's share is subtracted, as the metrics of an
+    estimator do not include it.
 
     :param isotropic: largest standard deviation along each axis, metres, and about each axis, radians, with which
-        the wanted success is still reached; zeros where no error is small enough
-    :param calibration: (6, 6) mean covariance of what it adds, base frame
-    :param spins: whether turns about an axis of the object's symmetry are no errors
+        the required success is still reached; zeros where no error is small enough
+    :param calibration: (6, 6) mean covariance of the calibration errors, base frame
+    :param spins: whether the object has a continuous symmetry axis, rotations about which are not errors
     """
     needs = {'grasp_success_rate': wanted, 'image_to_pose_p50': allowed_ms}
     taken = (calibration[:3, :3], calibration[3:, 3:])
@@ -37,7 +37,7 @@ def derived_requirements(isotropic: tuple[float, float], calibration: np.ndarray
 def derived_entries(requirements: dict[str, float], setup: str, date: str) -> dict[str, Entry]:
     """The requirements as entries.
 
-    :param setup: what they hold for: object, gripper, camera
+    :param setup: description of the cell that they apply to: object, gripper, camera
     """
     return {metric: Entry(NAME, KIND, value, f'derived by posegrasp feasibility: {setup}', date)
             for metric, value in requirements.items()}

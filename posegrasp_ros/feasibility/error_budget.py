@@ -1,4 +1,4 @@
-"""Error budget: where the pose's error comes from, along and across the line of sight, and what it costs."""
+"""Error budget: sources of the pose error along and across the line of sight, and their effect on success."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from posegrasp_ros.feasibility.expected_success import changed_share, estimator_
 from posegrasp_ros.feasibility.required.success_model import SuccessModel
 from posegrasp_ros.geometry.transforms import look_at, rotate_covariance
 
-# Columns of the table with their units, and the axes of the sight's frame (x right, y down, z along) behind them.
+# Columns of the table and their axes in the frame of the line of sight (x right, y down, z along it).
 COLUMNS = {'across_m': (0, 1), 'along_m': (2,), 'tilt_rad': (3, 4), 'about_rad': (5,)}
 
 
 def error_budget(cell: Cell, model: SuccessModel | None, bounds: Sequence[ViewBound], success: float,
                  chosen: Sequence[int]) -> list[dict]:
-    """One row for each source and one for their sum: name, text, standard deviations by :data:`COLUMNS` (root mean
-    square over the views), and the success to be expected if the source were not there.
+    """One row per source and one for their sum: name, text, standard deviations by :data:`COLUMNS` (root mean
+    square over the views), and the expected success without the source.
 
-    :param model: None where there is no grasp, and so no success to tell
-    :param success: that is expected over all views
-    :param chosen: numbers of the views that tell what a source costs, which stand for all
+    :param model: None where there is no grasp
+    :param success: expected success over all views
+    :param chosen: indices of representative views on which the effect of a source is evaluated
     """
     by_source = {name: np.array([source(bound) for bound in bounds]) for name, source in _sources(cell).items()}
     total = sum(by_source.values())
@@ -40,17 +40,17 @@ def error_budget(cell: Cell, model: SuccessModel | None, bounds: Sequence[ViewBo
 
 
 _TEXTS = {
-    'image': 'noise of the image: no estimator is better',
-    'image, worst view': 'the same in the view that tells least',
-    'estimator': 'what a good estimator is above that bound',
-    'focal length': 'focal length not as calibrated',
-    'mounting': 'camera not where the robot thinks it is',
-    'total': 'all together',
+    'image': 'image noise: lower bound for any estimator',
+    'image, worst view': 'the same in the least informative view',
+    'estimator': 'excess of a good estimator over that bound',
+    'focal length': 'error of the calibrated focal length',
+    'mounting': 'error of the calibrated camera pose',
+    'total': 'sum of all sources',
 }
 
 
 def _sources(cell: Cell) -> dict:
-    """Functions from a view's bound to the (6, 6) covariance that a source brings, base frame."""
+    """Functions from a view's bound to the (6, 6) covariance due to a source, base frame."""
     return {
         'image': estimator_error,
         'estimator': lambda bound: estimator_error(bound, cell.efficiency) - estimator_error(bound),
@@ -66,12 +66,12 @@ def _row(name: str, bounds: Sequence[ViewBound], covariances: np.ndarray, withou
 def _deviations(bounds: Sequence[ViewBound], covariances: np.ndarray) -> dict[str, float]:
     """Standard deviations by column, root mean square over views and axes."""
     variances = np.array([np.diag(_in_sight(bound, covariance)) for bound, covariance in zip(bounds, covariances)])
-    variances = variances.clip(0.0)  # about an axis of symmetry there is none, but for rounding
+    variances = variances.clip(0.0)  # zero about a symmetry axis, except for rounding
     return {name: float(np.sqrt(variances[:, list(axes)].mean())) for name, axes in COLUMNS.items()}
 
 
 def _in_sight(bound: ViewBound, covariance: np.ndarray) -> np.ndarray:
-    """A covariance of the base frame in axes of which the third points from the camera to the object."""
+    """Rotate a covariance from the base frame to axes of which the third points from the camera to the object."""
     eye, target = bound.view.base_from_camera[:3, 3], bound.view.base_from_object[:3, 3]
     return rotate_covariance(covariance, look_at(eye, target)[:3, :3].T)
 

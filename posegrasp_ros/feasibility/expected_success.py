@@ -1,4 +1,4 @@
-"""ExpectedSuccess: what share of the picks to expect of a cell, view by view."""
+"""ExpectedSuccess: expected success rate of picks in a cell, by view."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from posegrasp_ros.feasibility.required.success_model import SuccessModel
 from posegrasp_ros.metrics.stats.intervals import Interval
 
 NO_ERROR = np.zeros((6, 6))
-# Between these the margin is looked for, in so many halvings of the factor's logarithm.
+# Range of the margin, and number of bisection steps in its logarithm.
 LEAST_MARGIN, MOST_MARGIN, MARGIN_STEPS = 0.1, 10.0, 8
 RESAMPLES = 2000
 
 
 class Figures(NamedTuple):
-    """Means over the views of the probability that a pick lifts.
+    """Success probabilities of a pick, mean over the views.
 
     :param success: with a good estimator and the stated calibration
-    :param ideal: with the best estimator there can be and a perfect calibration
+    :param ideal: with the best possible estimator (Cramér-Rao bound) and a perfect calibration
     :param true_pose: with the true pose
-    :param share_of_views: in which the wanted success is reached with a good estimator
+    :param share_of_views: share of views in which the required success is reached with a good estimator
     :param no_grasp_reason: why there is no grasp at all; empty where there are some
-    :param intervals: 95 %, of these four by name, from the picks that were learned from and the sample of views;
-        None where they are exact
+    :param intervals: 95 % intervals of these four by name, due to the finite numbers of picks and views; None
+        where they are exact
     """
 
     success: float
@@ -40,11 +40,11 @@ class Figures(NamedTuple):
     intervals: dict[str, Interval] | None = None
 
     def interval(self, name: str) -> Interval:
-        """Of one of the four."""
+        """Interval of one of the four."""
         return self.intervals[name] if self.intervals else Interval(*2 * [getattr(self, name)])
 
     def changed_by(self, before: Figures, after: Figures) -> Figures:
-        """These figures with the change between two others that were found on the same, fewer views."""
+        """Apply the change between two other figures, both computed on the same subset of views."""
         intervals = {name: Interval(*(changed_share(end, getattr(before, name), getattr(after, name))
                                       for end in self.interval(name))) for name in SHARES}
         shares = [changed_share(*(getattr(each, name) for each in (self, before, after))) for name in SHARES]
@@ -55,7 +55,7 @@ SHARES = Figures._fields[:4]
 
 
 def changed_share(share: float, before: float, after: float) -> float:
-    """A share with what few views gained or lost: of what is missing such a part is gained, and no more."""
+    """Apply a change found on few views to a share; a gain is applied as a relative reduction of the failures."""
     if after > before:
         return 1 - (1 - share) * (1 - after) / (1 - before)
     return max(share + after - before, 0.0)
@@ -63,11 +63,11 @@ def changed_share(share: float, before: float, after: float) -> float:
 
 @dataclass(frozen=True, eq=False)
 class ExpectedSuccess:
-    """The probability that a pick lifts, in each of V views of a cell.
+    """Success probability of a pick in each of V views of a cell.
 
-    :param by_curve: (3, V, C) success, ideal and with the true pose as in :class:`Figures`, by each of the success
-        model's curves
-    :param errors: (V, 6, 6) covariance of the pose that is told, base frame
+    :param by_curve: (3, V, C) success, ideal and with the true pose as in :class:`Figures`, for each curve of the
+        success model
+    :param errors: (V, 6, 6) covariance of the pose given to the planner, base frame
     """
 
     by_curve: np.ndarray
@@ -76,7 +76,7 @@ class ExpectedSuccess:
 
     @property
     def success(self) -> np.ndarray:
-        """(V,) by the most probable curve."""
+        """(V,) success by the most probable curve."""
         return self.by_curve[0, :, 0]
 
     def figures(self, wanted: float) -> Figures:
@@ -87,22 +87,22 @@ class ExpectedSuccess:
         return Figures(*shares, self.no_grasp_reason, intervals)
 
     def _draws(self, wanted: float) -> np.ndarray:
-        """(4, RESAMPLES) of what the four figures may be: another curve, and other views."""
+        """(4, RESAMPLES) draws of the four figures, over curves and views."""
         rng, (_, views, curves) = np.random.default_rng(0), self.by_curve.shape
         # The first curve is the most probable one, not one of the draws.
         curve = rng.integers(min(1, curves - 1), curves, RESAMPLES)
         drawn = rng.integers(views, size=(RESAMPLES, views))
         means = self.by_curve[:, drawn, curve[:, None]].mean(axis=2)
         enough = (self.by_curve[0] >= wanted).sum(axis=0)[curve]
-        # Views drawn again would never show one that all of the few lack: Jeffreys' law of a share does.
+        # Resampling cannot produce kinds of views that are absent from the sample; the Jeffreys posterior can.
         return np.vstack([means, rng.beta(enough + 0.5, views - enough + 0.5)])
 
 
 def expect(cell: Cell, model: SuccessModel, bounds: Sequence[ViewBound],
            progress: bool = False) -> ExpectedSuccess:
-    """The expected success over the views whose bounds are given.
+    """The expected success over the given views.
 
-    :param model: of this cell's gripper and grasps
+    :param model: for this cell's gripper and grasps
     """
     errors = expected_errors(cell, bounds)
     by_view = [[model.by_curve(bound.view.base_from_object, covariance)
@@ -119,11 +119,12 @@ def nothing_to_expect(cell: Cell, bounds: Sequence[ViewBound], reason: str) -> E
 
 def error_margin(cell: Cell, model: SuccessModel, bounds: Sequence[ViewBound], success: float,
                  progress: bool = False) -> float | None:
-    """How many times the expected errors may be as large for the wanted success still to be reached.
+    """Largest factor on the expected errors with which the required success is still reached.
 
-    :param bounds: of a few views, to save time
-    :param success: that is expected over all views; the few are taken to be off by as much at every margin
-    :return: between :data:`LEAST_MARGIN` and :data:`MOST_MARGIN`; None where even the least are too large
+    :param bounds: of a subset of views, to save time
+    :param success: expected success over all views; the offset of the subset is assumed to be the same at every
+        factor
+    :return: between :data:`LEAST_MARGIN` and :data:`MOST_MARGIN`; None where even the smallest factor is too large
     """
     errors = expected_errors(cell, bounds)
 
@@ -148,13 +149,14 @@ def error_margin(cell: Cell, model: SuccessModel, bounds: Sequence[ViewBound], s
 
 
 def expected_errors(cell: Cell, bounds: Sequence[ViewBound]) -> np.ndarray:
-    """(V, 6, 6) covariances of a good estimator's pose, base frame: what the image leaves open, and what the
-    calibration does."""
+    """(V, 6, 6) covariances of a good estimator's pose, base frame: estimation and calibration errors."""
     return np.array([estimator_error(bound, cell.efficiency) + cell.calibration.covariance(bound.view)
                      for bound in bounds]).reshape(-1, 6, 6)
 
 
 def estimator_error(bound: ViewBound, efficiency: float | np.ndarray = 1.0) -> np.ndarray:
-    """(6, 6) base frame, of an estimator so many times above the bound; turns that put the surface on itself are
-    no error to a grasp."""
+    """(6, 6) error covariance of an estimator with this efficiency, base frame.
+
+    Rotations that map the surface onto itself are excluded, as they do not affect a grasp.
+    """
     return bound.view.in_base(bound.of_surface(bound.achieved(efficiency)))

@@ -1,4 +1,4 @@
-"""The same object with a printed label all around, to see what texture would gain."""
+"""Adds a printed label to a mesh, to evaluate the benefit of texture."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import numpy as np
 from posegrasp_ros.geometry.mesh import Mesh
 
 SIDES, TILE_PX = 6, 256
-# Patches of colour along a side, as dense as the artwork of packaging; the same in every study.
+# Colour patches per side, about as dense as artwork on packaging; the same in every study.
 PATCHES, SEED = 8, 6
 
 
 def with_label(mesh: Mesh) -> Mesh:
-    """The mesh with artwork of its own on each of the six sides that its triangles face, projected straight on."""
+    """The mesh with different artwork for each of the six axis directions, projected along the axis."""
     corners = mesh.vertices[mesh.faces]
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     axes = np.abs(normals).argmax(axis=1)
@@ -21,7 +21,7 @@ def with_label(mesh: Mesh) -> Mesh:
     places = (corners - mesh.vertices.min(axis=0)) / np.maximum(mesh.extents, 1e-9)
     across = np.array([(1, 2), (0, 2), (0, 1)])[axes]
     on_side = np.take_along_axis(places, across[:, None], axis=2)
-    # Half a pixel from a tile's edge its neighbour would shine through.
+    # Keep away from tile edges, where interpolation would mix in the neighbouring tile.
     inset = 1.0 / TILE_PX
     on_side = inset + (1 - 2 * inset) * on_side
     uv = np.stack([(sides[:, None] + on_side[..., 0]) / SIDES, on_side[..., 1]], axis=-1)
@@ -29,6 +29,6 @@ def with_label(mesh: Mesh) -> Mesh:
 
 
 def _artwork() -> np.ndarray:
-    """(H, W, 3) uint8 blue green red, the six sides beside each other."""
+    """(H, W, 3) uint8 BGR, the six sides next to each other."""
     patches = np.random.default_rng(SEED).integers(20, 236, (PATCHES, SIDES * PATCHES, 3), dtype=np.uint8)
     return cv2.resize(patches, (SIDES * TILE_PX, TILE_PX), interpolation=cv2.INTER_NEAREST)

@@ -1,4 +1,4 @@
-"""Pictures of a study: weak views, poses that look alike, and what the gripper bears."""
+"""Pictures of a study: weak views, ambiguous poses and the tolerance of the gripper."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HEIGHT_PX, JPEG_QUALITY = 240, 85
 
 
 def study_pictures(found: Study) -> dict:
-    """What the page shows beside the summary: {weak, alike, tolerance}."""
+    """Pictures for the report page: {weak, alike, tolerance}."""
     return {'weak': [_weak_view(found, index) for index in _weakest(found)],
             'alike': [_look_alike(found, each) for each in found.attainable.ambiguities
                       if each.views and not each.is_harmless][:LOOK_ALIKES],
@@ -26,7 +26,7 @@ def study_pictures(found: Study) -> dict:
 
 
 def _weakest(found: Study) -> list[int]:
-    """Indices of the views with the least success, of equal ones those that say least of the pose."""
+    """Indices of the views with the lowest success; among equal ones, those with the largest bound."""
     bounds = found.attainable.views
 
     def strength(view: int) -> tuple[float, float]:
@@ -38,9 +38,9 @@ def _weakest(found: Study) -> list[int]:
 def _weak_view(found: Study, index: int) -> dict[str, str]:
     bound = found.attainable.views[index]
     return {'data_uri': _data_uri(view_picture(found.cell.mesh, found.cell.camera, bound.view)),
-            'title': f'{formatting.quantity(found.expected_success.success[index], "1")} lift, '
+            'title': f'{formatting.quantity(found.expected_success.success[index], "1")} success, '
                      f'from {bound.view.distance_m:.2f} m',
-            'text': f'the image tells least {bound.weakest_text}'}
+            'text': f'largest uncertainty {bound.weakest_text}'}
 
 
 def _look_alike(found: Study, alike: Ambiguity) -> dict[str, str]:
@@ -51,7 +51,7 @@ def _look_alike(found: Study, alike: Ambiguity) -> dict[str, str]:
 
 
 def _data_uri(picture: np.ndarray) -> str:
-    """A picture (H, W, 3) blue green red at the page's height."""
+    """Data URI of a picture (H, W, 3) BGR, scaled to :data:`HEIGHT_PX`."""
     height, width = picture.shape[:2]
     size = (max(round(width * HEIGHT_PX / height), 1), HEIGHT_PX)
     enlarged = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if height > HEIGHT_PX else cv2.INTER_CUBIC)

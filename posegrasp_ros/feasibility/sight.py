@@ -1,4 +1,4 @@
-"""Sight: what the camera of a cell tells of its object."""
+"""Attainable accuracy over sampled views of a cell."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from posegrasp_ros.feasibility.cell import Cell
 
 def look(cell: Cell, count: int, seed: int, free_axes: Sequence[np.ndarray] | None = None,
          chosen: Sequence[int] | None = None, progress: bool = False) -> AttainableAccuracy:
-    """The bounds of so many views of a cell.
+    """Compute the accuracy bounds of ``count`` views of a cell.
 
-    :param free_axes: as they were found for the same object; None to search for what looks alike
-    :param chosen: numbers of the views that are looked at; None for all
+    :param free_axes: undeclared symmetry axes found earlier for the same object; None to search for ambiguities
+    :param chosen: indices of the views to evaluate; None for all
     """
     views = sample_views(cell.mesh, cell.camera, cell.distances_m, count=count, seed=seed)
     if chosen is not None:

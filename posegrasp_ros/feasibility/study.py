@@ -1,4 +1,4 @@
-"""Study: whether a cell is feasible, from the grasp's tolerance to the verdict."""
+"""Study: the complete feasibility study of a cell, from the grasp tolerance to the verdict."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ from posegrasp_ros.feasibility.timing import Timing
 from posegrasp_ros.feasibility.verdict import Reason, judge, reasons_of
 from posegrasp_ros.runs.summary_schemas import FEASIBILITY
 
-# Far from any seed of the picks that the model is fitted to.
+# Different from all seeds of the picks that the model is fitted to.
 VERIFICATION_SEED = 40_000
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How much to compute.
+    """Computing effort of a study.
 
-    :param picks: simulated ones along each axis
-    :param views: the camera's
-    :param views_of_changes: of each changed cell
-    :param verified: fresh picks at each of five levels of error, to check the prediction; none where 0
+    :param picks: simulated picks along each axis
+    :param views: number of camera views
+    :param views_of_changes: number of views for each changed cell
+    :param verified: new picks at each of five error levels, to verify the prediction; 0 for none
     :param seed: of picks and views
-    :param jobs: processes; the results are the same
+    :param jobs: number of processes; does not affect the results
     """
 
     picks: int = 16
@@ -57,9 +57,9 @@ class Effort:
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """All that was found.
+    """Results of a study.
 
-    :param expected_success: over the attainable accuracy's views
+    :param expected_success: over the views of the attainable accuracy
     :param margin: see :func:`error_margin`; None also where no grasp fits
     :param alternatives: changed cells, best first
     """
@@ -87,15 +87,14 @@ class Study:
 
     @property
     def requirements(self) -> dict[str, float]:
-        """By metric what the grasp and the rate ask for of an estimator, in the unit of the baselines file's
-        table."""
+        """Derived requirements of an estimator by metric, in the metric's unit."""
         calibration = np.mean([self.cell.calibration.covariance(bound.view) for bound in self.attainable.views],
                               axis=0)
         return derived_requirements(self.required.isotropic, calibration, self.cell.needs.success,
                                     self.timing.allowed_median_ms, spins=self.cell.named.symmetry.axis is not None)
 
     def to_dict(self) -> dict:
-        """What the summary says of it, plain values."""
+        """Plain values for the summary."""
         card = self.cell.named.card
         return {
             'schema': FEASIBILITY, 'complete': True,
@@ -122,7 +121,7 @@ class Study:
 
 def study(cell: Cell, timing: Timing, effort: Effort, worth: BreakEven | None = None,
           no_grasp_reason: str = '') -> Study:
-    """Compute everything.
+    """Run the study.
 
     :param no_grasp_reason: why the cell has no grasp; empty where it has some
     """
@@ -150,7 +149,7 @@ def study(cell: Cell, timing: Timing, effort: Effort, worth: BreakEven | None = 
 
 
 def standing_for_all(success: np.ndarray, count: int) -> list[int]:
-    """Numbers of ``count`` views, evenly from the least success (V,) to the most: good and bad ones as in all."""
+    """Indices of ``count`` representative views: evenly spaced quantiles of the success (V,)."""
     places = (np.arange(min(count, len(success))) + 0.5) / min(count, len(success)) * len(success)
     return np.argsort(success, kind='stable')[places.astype(int)].tolist()
 

@@ -1,4 +1,4 @@
-"""``posegrasp feasibility``: a study with its progress, its folder and its summary."""
+"""Runs a feasibility study and writes its run folder and its requirements."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from posegrasp_ros.runs.provenance import describe_run
 
 def measure_study(cell: Cell, timing: Timing, effort: Effort, worth: BreakEven | None, no_grasp_reason: str,
                   out: Path) -> dict:
-    """Study a cell and write summary.json and report.html; Ctrl-C leaves those of before.
+    """Study a cell and write summary.json and report.html; on Ctrl-C the previous ones are kept.
 
-    :param no_grasp_reason: why the cell's gripper has no grasp; empty where it has some
+    :param no_grasp_reason: why the gripper has no grasp; empty where it has some
     :return: the summary
     """
     with RunFolder(out) as folder:
@@ -32,7 +32,7 @@ def measure_study(cell: Cell, timing: Timing, effort: Effort, worth: BreakEven |
 
 
 def write_requirements(path: Path, summary: dict, out: Path) -> None:
-    """Put the derived requirements into a baselines file, in place of all those of an earlier study.
+    """Write the derived requirements to a baselines file, replacing those of an earlier study.
 
     :raises BaselineError: when the baselines file cannot be used
     """

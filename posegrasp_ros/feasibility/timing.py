@@ -1,4 +1,4 @@
-"""Time: from image to pose on this machine, beside what the cell's rate leaves for it."""
+"""Timing: time from image to pose on this machine, and the time available at the cell's rate."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ ROUNDS = 10
 
 @dataclass(frozen=True)
 class Timing:
-    """How long a pose takes, and how long it may.
+    """Time per pose, measured or stated, and the required rate.
 
     :param pose_ms: median time from image to pose
-    :param pose_p95_ms: 95 % are done by then; None where the time was stated
-    :param rate_hz: images per second that are to be answered
-    :param source: where the time is from
+    :param pose_p95_ms: 95th percentile; None where the time was stated
+    :param rate_hz: images per second to be processed
+    :param source: origin of the time
     """
 
     pose_ms: float
@@ -33,22 +33,22 @@ class Timing:
 
     @property
     def allowed_ms(self) -> float:
-        """One image has to be answered before the next one comes."""
+        """Time per image at the required rate."""
         return 1e3 / self.rate_hz
 
     @property
     def allowed_median_ms(self) -> float:
-        """The median with which nearly all poses are in time, if they vary as they did."""
+        """The median with which 95 % of the poses would be in time, with the relative spread that was measured."""
         return self.allowed_ms * self.pose_ms / self.late_ms
 
     @property
     def late_ms(self) -> float:
-        """What nearly all poses are done in: the stated time where none was measured."""
+        """95th percentile, or the stated time where none was measured."""
         return self.pose_p95_ms or self.pose_ms
 
     @property
     def is_stated(self) -> bool:
-        """Whether somebody said so, and nothing was measured."""
+        """Whether the time was stated, not measured."""
         return self.pose_p95_ms is None
 
     @property
@@ -66,7 +66,7 @@ class Timing:
 
 
 def stated_timing(pose_ms: float, rate_hz: float) -> Timing:
-    """Of a network that is known from elsewhere."""
+    """Timing of a network as stated by the user."""
     return Timing(pose_ms, rate_hz, 'stated by the user (--network-ms)')
 
 
@@ -77,7 +77,7 @@ def measure_timing(card: ModelCard, size: tuple[int, int], rate_hz: float) -> Ti
     """
     estimator = PoseEstimator(card)
     images = simulated_images(card, IMAGES, size)
-    estimator.estimate(*images[0])  # the first one allocates and compiles
+    estimator.estimate(*images[0])  # warm-up: the first call allocates and compiles
     times_ms = [_time_ms(estimator, image, camera) for _ in range(ROUNDS) for image, camera in images]
     p50, p95 = (float(value) for value in np.percentile(times_ms, (50, 95)))
     source = (f'model {card.name}, refinement included, {size[0]}x{size[1]}, {len(times_ms)} images; '

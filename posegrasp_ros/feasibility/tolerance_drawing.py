@@ -1,4 +1,4 @@
-"""The gripper at its object, drawn from two sides, with the errors that it bears and those to be expected."""
+"""Drawing of the gripper at the object from two sides, with tolerated and expected errors as ellipses."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from posegrasp_ros.feasibility.study import Study
 from posegrasp_ros.geometry.transforms import invert, transform_points
 from posegrasp_ros.grasping.gripper import Box
 
-# Ellipses hold this many standard deviations along each axis: 95 % of the errors along it.
+# Semi-axes of the ellipses in standard deviations: 95 % of the errors along each axis.
 DEVIATIONS = 2.0
-# Of the raster in which the object's outline is found, pixels in a metre.
+# Resolution of the raster in which the object outline is found, pixels per metre.
 PIXELS_A_METRE = 4000
 # Title of each drawing, and the axes of the TCP frame to the right and down.
 SIDES = (('across the fingers', 0, 2), ('along the pads', 1, 2))
 MARGIN_MM = 12.0
-# The palm ends the drawing so far above the pads.
+# The drawing is cut off this far above the pads.
 PALM_SHOWN_MM = 75.0
 
 
@@ -47,7 +47,7 @@ def _drawing(found: Study, points_mm: np.ndarray, boxes: list[Box], title: str, 
 
 
 def _rectangle(box: Box, right: int, down: int) -> dict[str, float] | None:
-    """A box of the gripper as seen from a side, cut off above; None where all of it is."""
+    """Side view of a gripper box, cut off at the top; None if nothing of it remains."""
     low, high = (1e3 * (box.center + sign * box.half_extents)[[right, down]] for sign in (-1, 1))
     low[1] = max(low[1], -PALM_SHOWN_MM)
     if high[1] <= low[1]:
@@ -57,7 +57,7 @@ def _rectangle(box: Box, right: int, down: int) -> dict[str, float] | None:
 
 
 def _outline(points_mm: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """(N, 2) silhouette of a mesh whose vertices (V, 2) are seen from a side."""
+    """(N, 2) silhouette of a mesh with projected vertices (V, 2)."""
     scale = PIXELS_A_METRE / 1e3
     low = points_mm.min(axis=0) - 1
     pixels = np.round((points_mm - low) * scale).astype(np.int32)

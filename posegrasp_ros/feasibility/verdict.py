@@ -1,4 +1,4 @@
-"""The verdict on a cell: each need beside its figure, and what follows from all of them."""
+"""Verdict on a cell: each need with its figure, and the overall verdict."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from posegrasp_ros.metrics import formatting
 from posegrasp_ros.metrics.stats.intervals import Interval
 
 FEASIBLE, IF, NOT = 'feasible', 'feasible if', 'not feasible'
-# Ambiguities that depend on another face being in sight: whoever builds the cell has to know.
+# Ambiguities that are resolved only if other faces are visible: reported even if no sampled view shows them.
 TWINS = ('same artwork', 'twin faces')
 
 
 class Lift(NamedTuple):
-    """A need of the lift.
+    """A need of the success rate.
 
-    :param figure: name of the one of :class:`Figures` behind it
-    :param text: what is said, with places for it and for what is wanted
+    :param figure: name of its figure in :class:`Figures`
+    :param text: explanation, with placeholders for the figure and the required success
     """
 
     figure: str
@@ -30,28 +30,28 @@ class Lift(NamedTuple):
 
 
 LIFTS = {
-    'grip': Lift('true_pose', 'Told the true pose, the gripper lifts in {} of the picks; {} are wanted.'),
-    'camera': Lift('ideal', 'With the best estimator that this image allows (Cramér-Rao bound) and a perfect '
-                   'calibration, {} of the picks lift; {} are wanted.'),
+    'grip': Lift('true_pose', 'With the true pose, {} of the picks succeed; the requirement is {}.'),
+    'camera': Lift('ideal', 'With the best possible estimator (Cramér-Rao bound) and a perfect calibration, {} of '
+                   'the picks succeed; the requirement is {}.'),
     'success': Lift('success', 'With a good estimator and the stated calibration, {} of the picks are expected to '
-                    'lift; {} are wanted.'),
-    'views': Lift('share_of_views', 'In {} of the views {} of the picks lift: an object that lies badly is missed '
-                  'again and again.'),
+                    'succeed; the requirement is {}.'),
+    'views': Lift('share_of_views', 'In {} of the views, at least {} of the picks succeed; in the other views '
+                  'repeated attempts fail too.'),
 }
 DECISIVE = ('grip', 'camera')
 
 
 @dataclass(frozen=True)
 class Reason:
-    """One need beside its figure.
+    """One need and its figure.
 
     :param name: ``grasp``, ``grip``, ``camera``, ``success``, ``views``, ``orientation``, ``twins``, ``time``,
-        ``worth`` or ``changes`` (none is enough)
+        ``break_even`` or ``changes`` (none is sufficient)
     :param holds: whether the figure meets the need
-    :param figure: what is to be expected, in ``unit``
-    :param needed: what is needed
-    :param decides: whether nothing but another cell mends it, where it does not hold
-    :param interval: 95 %, of the figure; None where it is no estimate
+    :param figure: expected value, in ``unit``
+    :param needed: required value
+    :param decides: whether missing it makes the cell not feasible
+    :param interval: 95 % interval of the figure; None where it is not an estimate
     """
 
     name: str
@@ -65,12 +65,12 @@ class Reason:
 
     @property
     def is_sure(self) -> bool:
-        """Whether the need lies outside of the figure's interval."""
+        """Whether the required value lies outside the figure's interval."""
         return self.interval is None or not self.interval.low < self.needed < self.interval.high
 
 
 def judge(reasons: Sequence[Reason]) -> str:
-    """``feasible`` when all needs are met, ``not feasible`` when one is missed that only another cell mends."""
+    """``feasible`` if all needs are met, ``not feasible`` if a deciding one is missed, else ``feasible if``."""
     missed = [reason for reason in reasons if not reason.holds]
     if not missed:
         return FEASIBLE
@@ -84,10 +84,10 @@ def missed_needs(reasons: Sequence[Reason]) -> frozenset[str]:
 
 def reasons_of(figures: Figures, needs: Needs, attainable: AttainableAccuracy, timing: Timing,
                worth: dict | None = None, graspless: tuple[float, str] = (0.0, '')) -> list[Reason]:
-    """Every need that can be judged, the ones that decide first.
+    """Every need that can be evaluated, deciding ones first.
 
     :param worth: see :meth:`posegrasp_ros.feasibility.break_even.BreakEven.to_dict`; None where nothing was stated
-    :param graspless: share of the places where the object may lie in which it has no grasp, and why
+    :param graspless: share of the object placements without a grasp, and why
     """
     if figures.no_grasp_reason:
         reasons = [Reason('grasp', False, 0.0, needs.success, '1',
@@ -103,21 +103,21 @@ def reasons_of(figures: Figures, needs: Needs, attainable: AttainableAccuracy, t
 
 
 def _lift_reasons(figures: Figures, needs: Needs, graspless_share: float, graspless_reason: str) -> list[Reason]:
-    """Up to the first that is missed and that no work on the estimator or the calibration would mend."""
+    """Needs of the success rate, up to the first missed one that estimator and calibration cannot improve."""
     reasons = []
     for name in LIFTS:
         reasons.append(_lift_reason(name, figures, needs))
         if name in DECISIVE and not reasons[-1].holds:
             break
     if graspless_share:
-        text = (f'{reasons[0].text} In {formatting.quantity(graspless_share, "1")} of the places where it may lie '
-                f'there is no grasp ({formatting.reason(graspless_reason)}).')
+        text = (f'{reasons[0].text} In {formatting.quantity(graspless_share, "1")} of the placements there is no '
+                f'grasp ({formatting.reason(graspless_reason)}).')
         reasons[0] = replace(reasons[0], text=text)
     return reasons
 
 
 def _lift_reason(name: str, figures: Figures, needs: Needs) -> Reason:
-    """It decides only where it is missed for sure."""
+    """A need of the success rate; it decides only if it is significantly missed."""
     lift, wanted = LIFTS[name], needs.success
     figure, interval = getattr(figures, lift.figure), figures.interval(lift.figure)
     said = f'{formatting.quantity(figure, "1")} {formatting.interval(interval, "1")}'
@@ -127,34 +127,34 @@ def _lift_reason(name: str, figures: Figures, needs: Needs) -> Reason:
 
 
 def _orientation_reasons(attainable: AttainableAccuracy, needs: Needs) -> list[Reason]:
-    """Whether the picture tells which way round the object is, beyond the symmetries on its card."""
+    """Whether the image determines the orientation, beyond the symmetries declared on the model card."""
     share, allowed = attainable.ambiguous_share, 1 - needs.success
     if share > allowed + 1e-9:
         alike = '; '.join(each.text for each in attainable.ambiguities if not each.is_harmless)
         return [Reason('orientation', False, share, allowed, '1',
-                       f'In {formatting.quantity(share, "1")} of the views the image does not tell which way '
-                       f'round the object is: {alike}.')]
-    but = f', but for {formatting.quantity(share, "1")} of the views' if share else ''
-    told = Reason('orientation', True, share, allowed, '1', f'The image tells which way round the object is{but}.')
+                       f'The orientation is ambiguous in {formatting.quantity(share, "1")} of the views: '
+                       f'{alike}.')]
+    but = f', except in {formatting.quantity(share, "1")} of the views' if share else ''
+    told = Reason('orientation', True, share, allowed, '1', f'The image determines the orientation{but}.')
     twins = [each for each in attainable.ambiguities if each.kind in TWINS and each.twin_share]
     return [told, *(Reason('twins', False, each.twin_share, 0.0, '1', f'{each.text[0].upper()}{each.text[1:]}.',
                            decides=False) for each in twins[:1])]
 
 
 def _time_reason(timing: Timing) -> Reason:
-    """What was measured is this machine's, as busy as it is: another may mend it."""
+    """A measured time depends on this machine and its load, so only a stated one decides."""
     nearly_all = f', 95 % at most {formatting.quantity(timing.pose_p95_ms, "ms")}' if timing.pose_p95_ms else ''
     return Reason('time', timing.is_kept, timing.late_ms, timing.allowed_ms, 'ms',
                   f'A pose takes {formatting.quantity(timing.pose_ms, "ms")}{nearly_all}; {timing.rate_hz:g} Hz '
-                  f'leave {formatting.quantity(timing.allowed_ms, "ms")}.', decides=timing.is_stated)
+                  f'allow {formatting.quantity(timing.allowed_ms, "ms")}.', decides=timing.is_stated)
 
 
 def _break_even_reason(worth: dict, figures: Figures) -> Reason:
-    """Whether the success to be expected pays; it decides where even the ideal one surely does not."""
+    """Whether the expected success is above break-even; it decides if even the ideal one is clearly below."""
     pays, success = worth['pays_from'], figures.success
-    watched = 'where nobody watches' if worth['unattended'] else 'where a person watches'
+    mode = 'unattended' if worth['unattended'] else 'attended'
     return Reason('break_even', success >= pays['value'], success, pays['value'], '1',
-                  f'It pays from {formatting.quantity(pays["value"], "1")} success on '
-                  f'{formatting.interval(pays["interval"], "1")} {watched}; '
-                  f'{formatting.quantity(success, "1")} are expected.',
+                  f'Break-even ({mode}) is at a success of {formatting.quantity(pays["value"], "1")} '
+                  f'{formatting.interval(pays["interval"], "1")}; '
+                  f'{formatting.quantity(success, "1")} is expected.',
                   decides=figures.ideal < pays['interval'][0])

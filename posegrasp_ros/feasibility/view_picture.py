@@ -1,4 +1,4 @@
-"""A picture of a view for people: the object as the camera sees it, in the light of a lamp, cut out."""
+"""Picture of a view for the report: the rendered, lit object, cropped."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ MARGIN = 0.1
 
 
 def view_picture(mesh: Mesh, camera: Camera, view: CameraView, turn: np.ndarray | None = None) -> np.ndarray:
-    """(H, W, 3) uint8, blue green red, in front of grey; finer than the camera's pixels where the object is small.
+    """(H, W, 3) uint8 BGR on a grey background; finer than the camera's pixels where the object is small.
 
-    :param turn: (4, 4) of the object, to show what looks alike
+    :param turn: (4, 4) object-frame rotation, to show an ambiguous pose
     """
     drawn = None if turn is None else view.camera_from_object @ turn
     with ObjectRenderer(mesh) as renderer:

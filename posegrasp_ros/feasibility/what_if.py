@@ -1,4 +1,4 @@
-"""What would change the verdict: cells with one thing done otherwise."""
+"""What-if changes: variants of a cell with one property changed."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from posegrasp_ros.metrics import formatting
 from posegrasp_ros.simulation.pick_objects import GRASP_SEED, PickObject
 
 NEARER, LONGER, FINER = 0.7, 1.5, 2.0
-# Silicone on cardboard, on pads half as wide again.
+# Friction of silicone on cardboard; factor on the pad width.
 SOFT_FRICTION, SOFT_WIDTH = 0.8, 1.5
-# A hand-eye calibration with a good target and many poses of the arm.
+# Factor on the mounting errors for a hand-eye calibration with a good target and many arm poses.
 BETTER_MOUNTING = 0.25
 SIDES = ('x', 'y', 'z')
 IN_TURN = ('wider gripper', 'softer fingers', 'another grasp side')
-# A gripper counts as wider that opens so many times as far.
+# Minimum ratio of openings for a gripper to count as wider.
 WIDER = 1.05
 
 
 @dataclass(frozen=True)
 class Change:
-    """One thing done otherwise.
+    """One change of a cell.
 
-    :param text: what it is, to stand behind "if"
-    :param apply: makes the cell with it; raises NoGraspError where that has no grasp
-    :param looks_again: whether the object is seen otherwise
+    :param text: clause to follow "if"
+    :param apply: returns the changed cell; raises NoGraspError if it has no grasp
+    :param looks_again: whether the images change, so that the bounds must be computed again
     """
 
     name: str
@@ -44,9 +44,9 @@ class Change:
 
 
 def changes_of(cell: Cell, attainable_hz: float) -> list[Change]:
-    """All changes that a cell leaves room for.
+    """All changes that are applicable to a cell.
 
-    :param attainable_hz: how many images a second the estimator answers
+    :param attainable_hz: images per second that the estimator can process
     """
     changes = [*gripper_changes(cell), *need_changes(cell, attainable_hz)]
     if cell.item is None:
@@ -55,7 +55,7 @@ def changes_of(cell: Cell, attainable_hz: float) -> list[Change]:
 
 
 def both(first: Change, second: Change) -> Change:
-    """Both changes, in the order in which neither undoes the other: gripper, fingers, side to grasp."""
+    """Both changes, in an order in which neither undoes the other: gripper, fingers, grasp side."""
     first, second = sorted((first, second), key=lambda change: (*IN_TURN, change.name).index(change.name))
     return Change(f'{first.name}, {second.name}', f'{first.text}, and {second.text}',
                   partial(_in_turn, first=first.apply, second=second.apply),
@@ -63,7 +63,7 @@ def both(first: Change, second: Change) -> Change:
 
 
 def go_together(cell: Cell, first: Change, second: Change) -> bool:
-    """Whether two changes may both be made: two of one kind may not, nor may the object outgrow the image."""
+    """Whether two changes can be combined: not two of one kind, and the object must still fit into the image."""
     if first.name == second.name:
         return False
     return not (first.looks_again and second.looks_again) or both(first, second).apply(cell).sees_whole_object()
@@ -76,17 +76,17 @@ def _in_turn(cell: Cell, first: Callable[[Cell], Cell], second: Callable[[Cell],
 def camera_changes(cell: Cell) -> Iterator[Change]:
     nearer = cell.with_distances(NEARER)
     if nearer.sees_whole_object():
-        yield Change('nearer camera', f'the camera stands nearer: {nearer.distance_text}',
+        yield Change('nearer camera', f'the camera is nearer: {nearer.distance_text}',
                      partial(Cell.with_distances, factor=NEARER), looks_again=True)
     if cell.with_focal_length(LONGER).sees_whole_object():
         hfov_rad = 2 * np.arctan(cell.camera.width / 2 / (LONGER * cell.camera.fx))
-        yield Change('longer lens', f'the lens is longer: {np.degrees(hfov_rad):.0f}° of horizontal view',
+        yield Change('longer lens', f'the lens is longer: {np.degrees(hfov_rad):.0f}° horizontal field of view',
                      partial(Cell.with_focal_length, factor=LONGER), looks_again=True)
     finer = cell.with_resolution(FINER).camera
     yield Change('higher resolution', f'the camera has {finer.width}x{finer.height} pixels',
                  partial(Cell.with_resolution, factor=FINER), looks_again=True)
     if not cell.imaging.depth:
-        yield Change('depth camera', 'a depth camera looks as well',
+        yield Change('depth camera', 'a depth camera is added',
                      partial(replace, imaging=replace(cell.imaging, depth=True)), looks_again=True)
     yield Change('label with texture', 'the object gets a printed label all around', _labelled, looks_again=True)
 
@@ -96,18 +96,18 @@ def calibration_changes(cell: Cell) -> Iterator[Change]:
                      mount_rad=BETTER_MOUNTING * cell.calibration.mount_rad)
     if better != cell.calibration:
         yield Change('better mounting calibration',
-                     f'the camera\'s mounting is calibrated to {formatting.quantity(better.mount_m, "m")} and '
+                     f'the camera mounting is calibrated to {formatting.quantity(better.mount_m, "m")} and '
                      f'{formatting.quantity(better.mount_rad, "rad")}', partial(replace, calibration=better))
 
 
 def need_changes(cell: Cell, attainable_hz: float) -> Iterator[Change]:
     if attainable_hz < cell.needs.rate_hz:
         slower = float(f'{0.95 * attainable_hz:.2g}')
-        yield Change('lower rate', f'{slower:g} Hz are enough, or an image is answered in '
+        yield Change('lower rate', f'{slower:g} Hz is sufficient, or an image is processed in '
                      f'{formatting.quantity(1e3 / cell.needs.rate_hz, "ms")}',
                      partial(_with_needs, rate_hz=slower))
     if cell.needs.orientation:
-        yield Change('orientation free', 'it does not matter which way round the object is',
+        yield Change('orientation free', 'the orientation of the object does not matter',
                      partial(_with_needs, orientation=False))
 
 
@@ -124,7 +124,7 @@ def gripper_changes(cell: Cell) -> Iterator[Change]:
 
 
 def grasp_changes(cell: Cell) -> Iterator[Change]:
-    """Each way to close alone; a planner that knows them all may take a likely one for a good one."""
+    """Grasps along only one closing axis each; a planner with all of them may prefer a worse one."""
     sides = np.unique([_closing_axis(grasp) for grasp in cell.item.planner.grasps])
     for side in sides if len(sides) > 1 else ():
         yield Change('another grasp side', f"all grasps close along the object's {SIDES[side]} axis",
@@ -146,7 +146,7 @@ def _closing_along(cell: Cell, axis: int) -> Cell:
 
 
 def _closing_axis(grasp: Grasp) -> int:
-    """Of the object's axes the one that the pads close along, the most."""
+    """Index of the object axis closest to the closing direction."""
     return int(np.abs(grasp.object_from_tcp[:3, 0]).argmax())
 
 

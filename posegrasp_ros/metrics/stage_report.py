@@ -1,4 +1,4 @@
-"""StageReport: a stage's report on one image, with or without an answer; StageOutcome: the stage's part of it."""
+"""StageReport: a stage's report on one image, with or without an answer; StageOutcome: the part of the stage."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ WORDS = ('weakest_direction', 'grasp', 'model', 'problem')
 
 @dataclass(frozen=True)
 class StageOutcome:
-    """What a stage reports of one input, whoever asked it: a node, an evaluation or a benchmark.
+    """Outcome of a stage for one input, independent of the caller: a node, an evaluation or a benchmark.
 
-    :param reason: a short word for no answer, empty with one
-    :param numbers: named figures without ``latency_ms``, which whoever asks knows
-    :param words: by a name of :data:`WORDS`
-    :param problem: what was wrong with the input, one line for a person; empty where nothing was
+    :param reason: a short word if there is no answer, else empty
+    :param numbers: named figures without ``latency_ms``
+    :param words: text values by a name in :data:`WORDS`
+    :param problem: problem of the input, one line of text; empty for none
     :param latency_ms: from the encoded input to the answer
     """
 
@@ -32,7 +32,7 @@ class StageOutcome:
     latency_ms: float = 0.0
 
     def report(self, stage: str, stamp_ns: int) -> StageReport:
-        """The report of a stage that was asked directly, without queues and messages."""
+        """Report of a stage that was called directly, without queues and messages."""
         return StageReport(stamp_ns, stage, not self.reason, self.reason,
                            {**self.numbers, 'latency_ms': self.latency_ms}, self.words)
 

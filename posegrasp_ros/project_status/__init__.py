@@ -1,1 +1,1 @@
-"""Where a project stands: gates passed by measured runs, derived from its files."""
+"""Status of a project: gates passed by measured runs, derived from its files."""

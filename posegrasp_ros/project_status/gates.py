@@ -1,7 +1,7 @@
-"""Gates of a project: each passed or failed by a measured run, never by hand.
+"""Gates of a project: passed or failed by measured runs only.
 
-The newest run decides, whatever an older one has shown; on recordings, the newest on each of them. A run of
-another model, or of this one before its card was last changed, tells nothing of it.
+The newest run decides, regardless of older ones; on recordings, the newest run on each of them. Runs of another
+model, or of this model before the last change of its card, do not count.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from posegrasp_ros.project_status.project_files import (
 
 PASSED, FAILED = 'passed', 'failed'
 ESTIMATOR = 'onnx'
-"""The one that a model folder is for; references such as the oracle, which is told the truth, prove nothing."""
+"""Estimator whose runs count; references such as the oracle, which is given the truth, do not."""
 
 
 class Proof(NamedTuple):
     """The run that decided a gate.
 
-    :param run: its folder, relative to the project
+    :param run: folder, relative to the project
     :param date: ISO 8601
-    :param sha256: of its summary.json
-    :param model_sha256: of the network that it ran; empty where none did
+    :param sha256: of summary.json
+    :param model_sha256: of the network that was run; empty for none
     """
 
     run: str
@@ -49,10 +49,10 @@ class Proof(NamedTuple):
 class Gate:
     """One gate.
 
-    :param figure: what was measured, or what is missing
-    :param proof: what tells so; None where nothing was measured
-    :param to_do: what would pass it; empty where it has passed
-    :param back: where the way goes when a run has shown that it does not hold; empty else
+    :param figure: measured result, or what is missing
+    :param proof: run or file that shows it; None where nothing was measured
+    :param to_do: command or action that would pass the gate; empty where it has passed
+    :param back: the earlier phase to go back to if a run has shown a failure; else empty
     """
 
     name: str
@@ -65,10 +65,10 @@ class Gate:
 
 @dataclass(frozen=True)
 class Subject:
-    """One object of a project, with what is known of it.
+    """One object of a project, with its model and feasibility study.
 
-    :param model: None before there is one
-    :param study: the newest feasibility run of the object; None where there is none
+    :param model: None where there is none yet
+    :param study: newest feasibility run of the object; None where there is none
     """
 
     project: Project
@@ -77,7 +77,7 @@ class Subject:
 
     @property
     def model_name(self) -> str:
-        """How commands name the model folder."""
+        """Path of the model folder, for commands."""
         return (self.project.root / self.model.folder).as_posix() if self.model else 'models/mine'
 
     @property
@@ -86,18 +86,19 @@ class Subject:
 
     @property
     def baselines_name(self) -> str:
-        """How commands name the baselines file, also one that is still to be written."""
+        """Path of the baselines file, for commands, even if it does not exist yet."""
         return (self.project.baselines_of(self.model).path or self.project.root / BASELINES_NAME).as_posix()
 
     @property
     def gripper(self) -> str:
-        """Name of the gripper that was studied; empty before a study."""
+        """Name of the gripper in the study; empty without a study."""
         return self.study.summary['gripper']['name'] if self.study else ''
 
     def runs(self, schema: str, is_current: bool = True) -> list[Run]:
-        """Runs of the object's model that were not cut short, newest first.
+        """Complete runs of the object's model, newest first.
 
-        :param is_current: of the model as it is now, with its own estimator; else of whatever model of the object
+        :param is_current: only runs of the current state of the model with its estimator; else of any model of the
+            object
         """
         if self.model is None:
             return []
@@ -106,16 +107,16 @@ class Subject:
                 and (not is_current or run.summary.get('estimator', ESTIMATOR) == ESTIMATOR)]
 
     def requirement(self, metric: str) -> float | None:
-        """The strictest of the baselines file's requirements; None where there is none."""
+        """The strictest requirement in the baselines file; None where there is none."""
         known = self.baselines.metrics[metric]
         values = [entry.value for entry in known.entries if entry.kind == 'requirement']
         strictest = max if known.direction == 'higher_is_better' else min
         return strictest(values) if values else None
 
     def tolerance(self, unit: str) -> str:
-        """The narrowest tolerance of the grasp, in words; empty where no study tells it.
+        """Text of the grasp's smallest tolerance; empty without a study.
 
-        :param unit: ``m`` for shifts, ``rad`` for turns
+        :param unit: ``m`` for translations, ``rad`` for rotations
         """
         axes = (self.study.summary.get('required') or {}).get('gripper_axes') or () if self.study else ()
         known = [axis for axis in axes if axis['unit'] == unit and axis.get('limit') is not None]
@@ -126,9 +127,9 @@ class Subject:
 
     def why_no_run(self, kept: Callable[[Run], bool] = lambda run: True,
                    schemas: Iterable[str] = (summary.SCHEMA, pick_metrics.SCHEMA)) -> str:
-        """Why no run counts: there is none, or the newest is of another state of the model.
+        """Why no run counts: there is none, or the newest is incomplete or of another state of the model.
 
-        :param kept: which of the runs would be of the kind that is asked for
+        :param kept: filter for the kind of run that the gate needs
         """
         others = [run for run in self.project.runs if self.model and run.schema in schemas and kept(run)
                   and self.model.is_object_of(run)]
@@ -136,7 +137,7 @@ class Subject:
             return 'no run'
         newest = others[0]
         if not newest.is_complete:
-            return f'{newest.folder} was cut short'
+            return f'{newest.folder} was interrupted'
         if self.model.was_measured_by(newest):
             return f'{newest.folder} is of the estimator {newest.summary.get("estimator")}'
         return (f'{newest.folder} ({newest.time[:10]}) is of another model, {Proof.of(newest).model_sha256[:8]}, '
@@ -146,7 +147,7 @@ class Subject:
 def newest_study(project: Project, model: ModelFolder | None, name: str = '') -> Run | None:
     """The newest feasibility run of an object.
 
-    :param name: of the object, where there is no model
+    :param name: name of the object, where there is no model
     """
     return next((run for run in project.runs if run.schema == FEASIBILITY and run.is_complete
                  and (model.is_object_of(run) if model else run.summary['object'].get('name') == name)), None)

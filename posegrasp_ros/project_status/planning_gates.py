@@ -1,4 +1,4 @@
-"""Gates before and at training: the need, whether it can be met, the baselines, the card and its figures."""
+"""Gates of planning and training: requirement, feasibility, baselines, model card and held-out figures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from posegrasp_ros.project_status.gates import Gate, Proof, Subject
 
 DERIVED = 'derived'
 SAME_VALUE = 1e-3
-# Rules without learning, and networks without refinement: what a model has to be better than.
+# Baseline estimators without learning.
 SCRIPTED = ('feature_match', 'mean_pose')
 # Figure of the card -> (metric, factor to the metric's unit).
 HELD_OUT = {'recall': ('recall_1cm_5deg', 1.0), 'position_error_median_m': ('position_error_median', 1.0),
@@ -20,34 +20,34 @@ HELD_OUT = {'recall': ('recall_1cm_5deg', 1.0), 'position_error_median_m': ('pos
 
 
 def requirement_gate(subject: Subject) -> Gate:
-    """Whether a study has derived what is needed, and the baselines file holds it."""
+    """Whether a study has derived the requirements and the baselines file contains them."""
     name, study = 'requirement', subject.study
     command = f'posegrasp feasibility {subject.model_name if subject.model else "MESH"} --camera CAMERA ' \
               f'--out runs/feasibility --baselines {subject.baselines_name}'
     if study is None:
-        return Gate(name, False, 'nobody knows yet how accurate the pose has to be', to_do=command)
+        return Gate(name, False, 'the required pose accuracy is not known yet', to_do=command)
     reason = formatting.reason(study.summary['required'].get('no_grasp_reason') or '')
     if reason:
         return Gate(name, False, f'no grasp: {reason}', Proof.of(study), command,
-                    f'no grasp fits ({reason}): back to planning, with another gripper or side to grasp')
+                    f'no grasp fits ({reason}): back to planning, with another gripper or grasp side')
     figure = _needs_in_words(study.summary['requirements'])
     if 'position_error_median' not in study.summary['requirements']:
-        return Gate(name, False, f'{figure}, but no error of the pose is small enough for it', Proof.of(study),
-                    command, 'even the true pose does not lift often enough: back to planning, with another '
+        return Gate(name, False, f'{figure}, but no pose error is small enough', Proof.of(study),
+                    command, 'success is too low even with the true pose: back to planning, with another '
                     'gripper or other grasps')
     different = [metric for metric, value in study.summary['requirements'].items()
                  if not _baselines_state(subject, metric, value)]
     if different:
-        return Gate(name, False, f'{figure}, but the baselines file does not hold it for {", ".join(different)}',
+        return Gate(name, False, f'{figure}, but not in the baselines file for {", ".join(different)}',
                     Proof.of(study), command)
     return Gate(name, True, figure, Proof.of(study))
 
 
 def feasible_gate(subject: Subject) -> Gate:
-    """What the newest study says."""
+    """Whether the newest study found the cell feasible."""
     name, study = 'feasible', subject.study
     if study is None:
-        return Gate(name, False, 'not studied', to_do='the same run tells')
+        return Gate(name, False, 'not studied', to_do='the study for the requirement also decides this gate')
     verdict = study.summary['verdict']
     if verdict['word'] == 'feasible':
         texts = [reason['text'] for reason in verdict['reasons'] if reason['name'] == 'success']
@@ -56,11 +56,11 @@ def feasible_gate(subject: Subject) -> Gate:
     changes = '; '.join(change['name'] for change in verdict['changes'])
     return Gate(name, False, f'{verdict["word"]}: {" ".join(missed)}', Proof.of(study),
                 f'change the setup{f" ({changes})" if changes else ""} and study it again',
-                f'{verdict["word"]}: back to planning{f"; what would change it: {changes}" if changes else ""}')
+                f'{verdict["word"]}: back to planning{f"; possible changes: {changes}" if changes else ""}')
 
 
 def baselines_gate(subject: Subject) -> Gate:
-    """Whether rules without learning were measured on the object, of whatever model: they need none."""
+    """Whether estimators without learning were measured on the object, in runs of any model."""
     for run in subject.runs(summary.SCHEMA, is_current=False):
         others = run.summary.get('estimators') or {}
         recalls = {name: others[name]['metrics']['recall_1cm_5deg'] for name in SCRIPTED if name in others}
@@ -70,12 +70,12 @@ def baselines_gate(subject: Subject) -> Gate:
             figure = (f'{best} is within 1 cm and 5° in {formatting.quantity(measured[best], "1")} of '
                       f'{recalls[best]["n"]} frames')
             return Gate('baselines', True, figure, Proof.of(run))
-    return Gate('baselines', False, 'nothing without learning was measured on this object',
+    return Gate('baselines', False, 'no estimator without learning was measured on this object',
                 to_do=f'posegrasp evaluate RECORDING --model {subject.model_name} --out runs/baselines')
 
 
 def card_gate(subject: Subject) -> Gate:
-    """Whether there is a model whose card and files fit together."""
+    """Whether there is a model with a valid card and matching files."""
     if subject.model is None:
         return Gate('model card', False, 'no model', to_do='posegrasp train MESH --out models/mine')
     if subject.model.card is None:
@@ -84,11 +84,11 @@ def card_gate(subject: Subject) -> Gate:
     images = f', {trained["images"]} images' if isinstance(trained, dict) and 'images' in trained else ''
     proof = Proof(subject.model.folder.as_posix(), subject.model.date, subject.model.sha256,
                   subject.model.card.network_sha256)
-    return Gate('model card', True, f'card and files fit{images}', proof)
+    return Gate('model card', True, f'card and files match{images}', proof)
 
 
 def held_out_gate(subject: Subject) -> Gate:
-    """The card's own figures, of scenes that no fit has seen, against the baselines file."""
+    """The card's held-out figures against the requirements of the baselines file."""
     name, card = 'held-out figures', subject.model.card if subject.model else None
     if card is None or not card.measured.get('data'):
         return Gate(name, False, 'not measured', to_do=f'posegrasp calibrate {subject.model_name}')
@@ -96,8 +96,8 @@ def held_out_gate(subject: Subject) -> Gate:
     texts, backs = [], []
     for field, (metric, factor) in HELD_OUT.items():
         needed, value = subject.requirement(metric), card.measured.get(field)
-        value = value if isinstance(value, (int, float)) else None  # the section is free
-        # The card's recall is that within its own tolerance.
+        value = value if isinstance(value, (int, float)) else None  # the section has no fixed schema
+        # The card's recall uses the card's tolerance, so it is comparable only if that is the stated need.
         if needed is None or (metric == 'recall_1cm_5deg' and card.tolerance != STATED_NEED):
             continue
         text, is_held = _against(subject, metric, value and value * factor, needed)
@@ -110,7 +110,7 @@ def held_out_gate(subject: Subject) -> Gate:
 
 
 def _against(subject: Subject, metric: str, value: float | None, needed: float) -> tuple[str, bool]:
-    """Figure and need in words, and whether it holds."""
+    """Text with figure and requirement, and whether the requirement is met."""
     known = subject.baselines.metrics[metric]
     unit = unit_of(metric)
     bound = 'at least' if known.direction == 'higher_is_better' else 'at most'
@@ -125,7 +125,7 @@ def _back_to_training(subject: Subject, metric: str, text: str) -> str:
 
 
 def _baselines_state(subject: Subject, metric: str, value: float) -> bool:
-    """Whether the baselines file's derived requirement is that of this study, and not of an older one."""
+    """Whether the derived requirement in the baselines file is that of this study, not of an older one."""
     return any(entry.kind == 'requirement' and entry.source.startswith(DERIVED)
                and math.isclose(entry.value, value, rel_tol=SAME_VALUE)
                for entry in subject.baselines.metrics[metric].entries)

@@ -1,4 +1,4 @@
-"""What a project folder holds: models, runs and the baselines file, found and read, nothing judged."""
+"""Reading of a project folder: its models, runs and baselines files."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from posegrasp_ros.runtime.file_hash import sha256_of
 OURS = 'posegrasp.'
 NO_EVIDENCE = ('posegrasp.comparison/1',)
 BASELINES_NAME = 'baselines.yaml'
-# Neither projects of others nor what was built lies where evidence does.
+# Folders of build results and installed packages.
 SKIPPED = {'build', 'install', 'log', 'node_modules', '__pycache__', 'site-packages'}
 DEEPEST = 5
 ROOT = Path('.')
 SAME_SIZE = 0.01
-"""Sides that differ by less than this share are those of one object: training rewrites the mesh file."""
+"""Relative tolerance of the sides of the same object: training rewrites the mesh file."""
 
 
 class ProjectError(InvalidInputError):
@@ -36,7 +36,7 @@ class ProjectError(InvalidInputError):
 
 
 class BaselinesFile(NamedTuple):
-    """A baselines file and its file; None for the one that comes with the package."""
+    """A baselines file and its path; None for the one of the package."""
 
     path: Path | None
     baselines: Baselines
@@ -44,11 +44,11 @@ class BaselinesFile(NamedTuple):
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run and its summary.
+    """A run and its summary.
 
     :param folder: relative to the project
     :param sha256: of summary.json
-    :param partial: why its numbers are not those of a whole run; empty when they are
+    :param partial: why the run is not complete; empty if it is
     """
 
     folder: Path
@@ -66,28 +66,28 @@ class Run:
 
     @property
     def time(self) -> str:
-        """When it was begun, ISO 8601."""
+        """Start time, ISO 8601."""
         return self.provenance.get('time', '')
 
     @property
     def is_complete(self) -> bool:
-        """Whether it came to its end."""
+        """Whether the run was finished."""
         return not self.partial
 
     @property
     def models(self) -> list[dict]:
-        """{name, sha256, card_sha256} of every model that took part."""
+        """{name, sha256, card_sha256} of every model that was used."""
         return [*([self.provenance['model']] if self.provenance.get('model') else []),
                 *(self.provenance.get('models') or {}).values()]
 
     @property
     def recordings(self) -> frozenset[str]:
-        """Hashes of what was replayed; empty where a robot or a simulator ran."""
+        """Hashes of the evaluated recordings; empty for a robot or a simulator."""
         return frozenset(bag.get('sha256') or bag['name'] for bag in self.provenance.get('bags') or ())
 
     @property
     def is_simulated(self) -> bool:
-        """Whether no camera took the images: simulators state their seed, and so do their recordings."""
+        """Whether the images are simulated: recordings are marked, runs in a simulator state their seed."""
         bags = self.provenance.get('bags') or ()
         return any(bag.get('simulated') for bag in bags) if bags else 'seed' in self.provenance
 
@@ -97,8 +97,8 @@ class ModelFolder:
     """A folder with a model.yaml.
 
     :param folder: relative to the project
-    :param card: None where it cannot be used
-    :param problem: why it cannot
+    :param card: None where it is invalid
+    :param problem: why it is invalid
     """
 
     folder: Path
@@ -107,24 +107,24 @@ class ModelFolder:
 
     @cached_property
     def sha256(self) -> str:
-        """Of model.yaml, which states the hashes of the networks."""
+        """Hash of model.yaml, which states the hashes of the networks."""
         return self.card.sha256 if self.card else ''
 
     @property
     def date(self) -> str:
-        """Of the last training that the card tells of; empty where it tells of none."""
+        """Date of the last training stated on the card; empty for none."""
         parts = self.card.provenance.values() if self.card else ()
         return max((str(part.get('date', '')) for part in parts if isinstance(part, dict)), default='')
 
     def was_measured_by(self, run: Run) -> bool:
-        """Whether a run is of the model as it is now."""
+        """Whether a run is of the current state of the model."""
         return any(self._is(model, run.time) for model in run.models)
 
     def is_object_of(self, run: Run) -> bool:
-        """Whether a run is about the same object, with whatever model."""
+        """Whether a run is about the same object, with any model."""
         if run.schema == FEASIBILITY:
             studied = run.summary['object']
-            # The study of a model tells its name; that of a bare mesh has nothing but its size in common.
+            # The study of a model states its name; that of a mesh can be matched only by size.
             is_other = studied.get('model') and studied.get('name') != self._name
             return self.card is not None and not is_other and bool(
                 np.allclose(studied['size_m'], self.card.mesh.extents, rtol=SAME_SIZE))
@@ -135,7 +135,7 @@ class ModelFolder:
         return self.card.name if self.card else self.folder.name
 
     def _is(self, model: dict, time: str) -> bool:
-        """A run that does not know its card's hash has to have its network, and not to be older."""
+        """Whether a run used this model; without a card hash, the same network and not older than the card."""
         if self.card is None:
             return False
         if 'card_sha256' in model:
@@ -145,11 +145,11 @@ class ModelFolder:
 
 @dataclass(frozen=True)
 class Project:
-    """All that was found.
+    """Contents of a project folder.
 
-    :param runs: the newest first
-    :param baselines_files: by the folder that they are for, relative to the project: of a model, or ``.`` for all
-        others
+    :param runs: newest first
+    :param baselines_files: by the folder that they apply to, relative to the project: that of a model, or ``.``
+        for all others
     :param problems: files that could not be read, one line each
     """
 
@@ -160,15 +160,15 @@ class Project:
     problems: tuple[str, ...]
 
     def baselines_of(self, model: ModelFolder | None) -> BaselinesFile:
-        """That of the model's folder, else that of the project."""
+        """The baselines file of the model's folder, else that of the project."""
         return self.baselines_files.get(model.folder if model else ROOT, self.baselines_files[ROOT])
 
 
 def read_project(root: str | Path, baselines: str | Path | None = None) -> Project:
-    """Look through a folder.
+    """Read a project folder.
 
-    :param baselines: file to take as the baselines file; None: the baselines.yaml of a model's folder for that
-        model, else the one nearest to the top
+    :param baselines: baselines file to use; None: the baselines.yaml in a model's folder for that model, else the
+        one closest to the top
     :raises ProjectError: when there is no such folder
     :raises posegrasp_ros.metrics.baselines.baselines.BaselineError: when the baselines file cannot be used
     """
@@ -191,7 +191,7 @@ def read_project(root: str | Path, baselines: str | Path | None = None) -> Proje
 
 
 def _files(root: Path) -> Iterator[Path]:
-    """What may be of interest, folder by folder."""
+    """Summaries, model cards and baselines files, folder by folder."""
     for folder, inner, names in os.walk(root, followlinks=True):
         depth = len(Path(folder).relative_to(root).parts)
         inner[:] = sorted(name for name in inner if depth < DEEPEST and name[0] not in '._'
@@ -200,7 +200,7 @@ def _files(root: Path) -> Iterator[Path]:
 
 
 def _read_run(path: Path, root: Path, problems: list[str]) -> Run | None:
-    """A run of ours; what is of another program is passed over, what is broken is told."""
+    """Read a summary; None for files of other programs, and for invalid files, which are reported."""
     try:
         found = read_json(path, ProjectError)
     except ProjectError as error:
@@ -213,7 +213,7 @@ def _read_run(path: Path, root: Path, problems: list[str]) -> Run | None:
         problems.append(f'{path}: left out: schema: expected {" or ".join(SCHEMAS)}, got {schema}')
         return None
     if problem := summary_problem(found, schema):
-        problems.append(f'{path}: left out: expected a summary as this version writes it: {problem}')
+        problems.append(f'{path}: left out: expected a summary in the format of this version: {problem}')
         return None
     return Run(path.parent.relative_to(root), found, sha256_of(path),
                partial_because(path.parent, found))

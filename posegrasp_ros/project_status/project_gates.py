@@ -1,7 +1,6 @@
-"""Lifecycle of a project: how far each object has come, from planning to deployment, and where the way goes back.
+"""Phases of a project and their gates: progress of each object from planning to deployment.
 
-There is no state to forget or to set by hand: everything is read from the files of runs, models and the baselines
-file.
+There is no stored state: everything is derived from runs, models and the baselines file.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ DEPLOYED = 'in service'
 
 @dataclass(frozen=True)
 class Phase:
-    """One stage of a project with its gates."""
+    """One phase of a project with its gates."""
 
     name: str
     gates: tuple[Gate, ...]
@@ -43,9 +42,9 @@ class Phase:
 
 @dataclass(frozen=True)
 class Status:
-    """How far one object has come.
+    """Status of one object.
 
-    :param model: its model folder; empty before there is one
+    :param model: its model folder; empty where there is none yet
     """
 
     name: str
@@ -54,7 +53,7 @@ class Status:
 
     @property
     def phase(self) -> str:
-        """The first with a failed gate: a later gate that passed does not make up for it."""
+        """The first phase with a failed gate, even if later gates have passed."""
         return next((phase.name for phase in self.phases if not phase.is_done), DEPLOYED)
 
     @property
@@ -63,12 +62,12 @@ class Status:
 
     @property
     def ways_back(self) -> list[str]:
-        """What runs have shown not to hold, and where that leads back to."""
+        """Failures shown by runs, with the phase to go back to."""
         return [gate.back for gate in self.gates if gate.back]
 
     @property
     def next_step(self) -> str:
-        """What would pass the first failed gate; empty where none is."""
+        """Action that would pass the first failed gate; empty where none failed."""
         return next((gate.to_do for gate in self.gates if not gate.has_passed), '')
 
     def to_dict(self) -> dict:
@@ -79,7 +78,7 @@ class Status:
 
 
 def statuses(project: Project) -> list[Status]:
-    """Of every model in the project, and of every object that was studied and has none; at least one."""
+    """Status of every model in the project and of every studied object without a model; at least one."""
     subjects = [(model.card.name if model.card else model.folder.name,
                  Subject(project, model, newest_study(project, model))) for model in project.models]
     unmodelled = {run.summary['object'].get('name', '') for run in project.runs if run.schema == FEASIBILITY
@@ -89,7 +88,7 @@ def statuses(project: Project) -> list[Status]:
 
 
 def to_dict(project: Project, found: list[Status]) -> dict:
-    """The status of a whole project as plain values."""
+    """Status of the whole project as plain values."""
     return {'schema': SCHEMA, 'project': project.root.as_posix(),
             'baselines': [file.path.as_posix() for file in project.baselines_files.values() if file.path],
             'objects': [status.to_dict() for status in found], 'problems': list(project.problems)}

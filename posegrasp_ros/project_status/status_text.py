@@ -1,4 +1,4 @@
-"""The status of a project as a person reads it in a terminal."""
+"""Text of a project's status, for the terminal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ HASH_SHOWN = 8
 
 
 def format_statuses(project: Project, statuses: list[Status], width: int = 110) -> str:
-    """Every object with its phases, gates, ways back and next step.
+    """Every object with its phases, gates, reasons to go back and next step.
 
     :param width: of the terminal, characters
     """
@@ -38,7 +38,7 @@ def _object(status: Status, width: int) -> str:
 
 
 def _gate(gate: Gate, longest: int, width: int) -> list[str]:
-    """Passed or failed, the figure, and the run that proves it."""
+    """Result, figure and proof of a gate."""
     head = f'    {PASSED if gate.has_passed else FAILED:<6} {gate.name:<{longest}}  '
     lines = _hanging(head, gate.figure, width)
     if gate.proof:
@@ -50,6 +50,6 @@ def _gate(gate: Gate, longest: int, width: int) -> list[str]:
 
 
 def _hanging(head: str, text: str, width: int) -> list[str]:
-    """Lines that begin below the end of the head."""
+    """Wrapped lines with a hanging indent of the head's width."""
     return textwrap.wrap(text, max(width, len(head) + 20), initial_indent=head, subsequent_indent=' ' * len(head),
                          break_long_words=False, break_on_hyphens=False) or [head.rstrip()]

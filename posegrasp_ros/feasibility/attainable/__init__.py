@@ -1,1 +1,1 @@
-"""How accurate the pose can be: what the image of a camera says of it at best."""
+"""Attainable pose accuracy: Cramér-Rao bounds and ambiguities of the images of a camera."""

@@ -1,7 +1,7 @@
-"""Ambiguity: poses that an image does not tell apart, in how many of the views, and why.
+"""Ambiguity: poses that cannot be distinguished in an image, with their share of views and their cause.
 
-Two poses look alike when what tells them apart covers less than a fifth of the object's image: so much may be
-hidden by something, lie in the shade or shine. Of a shape's own features, a handle or a notch, less is enough.
+Two poses are ambiguous if less than a fifth of the object's image distinguishes them: occlusion, shadow or glare
+can hide that much. For features of the shape, such as a handle or a notch, a smaller share is sufficient.
 """
 
 from __future__ import annotations
@@ -26,31 +26,31 @@ from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import NO_SYMMETRY, Symmetry, invert, rotation_angle
 
 TOLD_BY = 0.2
-"""Share of the object's image that has to tell two poses apart."""
+"""Minimum share of the object's image that must differ to distinguish two poses."""
 TOLD_BY_SHAPE = 0.03
-"""That share where the turned object has another outline."""
+"""The same where the rotated object has a different shape."""
 ON_ITSELF, SAME_SHAPE = 0.8, 0.98
-"""Share of the surface that a turn has to put on the surface to be looked at, and to be one of the shape."""
+"""Share of the surface that a rotation must map onto the surface to be considered, and to preserve the shape."""
 ALWAYS = 0.95
-"""Share of the views: what looks alike in so many is a symmetry."""
+"""Share of the views above which an ambiguity is a symmetry."""
 MOST_AXES = 3
-"""Turns about more axes than this are told of together."""
+"""Rotations about more axes than this are reported together."""
 DECLARED_RAD = float(np.radians(5.0))
 
 
 @dataclass(frozen=True, eq=False)
 class Ambiguity:
-    """Two or more poses that an image does not tell apart.
+    """Two or more poses that cannot be distinguished in an image.
 
     :param kind: ``declared symmetry``, ``undeclared symmetry``, ``no orientation``, ``same artwork`` (some views
-        show little else than faces that have a twin), ``twin faces`` (none of these views does, another might) or
-        ``hidden feature`` (what would tell is out of sight)
-    :param text: what looks like what
-    :param share_of_views: in which it does
+        show mostly faces with identical artwork), ``twin faces`` (no sampled view does, others might) or
+        ``hidden feature`` (the distinguishing feature is not visible)
+    :param text: description
+    :param share_of_views: share of the views that are ambiguous
     :param views: their indices
-    :param turns: (K, 4, 4) of the object: camera_from_object @ any of them looks like camera_from_object
-    :param twin_share: of the surface, on faces that carry the same artwork
-    :param free_axes: directions (3,) through ``middle``, object frame, about which any turn looks alike
+    :param turns: (K, 4, 4) object-frame rotations: camera_from_object @ turn looks like camera_from_object
+    :param twin_share: share of the surface on faces with identical artwork
+    :param free_axes: directions (3,) through ``middle``, object frame, about which any rotation looks alike
     :param middle: (3,) object frame, metres
     """
 
@@ -65,12 +65,12 @@ class Ambiguity:
 
     @property
     def object_from_alike(self) -> np.ndarray:
-        """(4, 4) the turn after which it looks alike most often."""
+        """(4, 4) the rotation that is ambiguous in most views."""
         return self.turns[0]
 
     @property
     def is_harmless(self) -> bool:
-        """Whether the model card says so itself, and no pose is wrong by it."""
+        """Whether the symmetry is declared on the model card, so that pose errors account for it."""
         return self.kind == 'declared symmetry'
 
     def to_dict(self) -> dict:
@@ -81,7 +81,7 @@ class Ambiguity:
 
 def find_ambiguities(mesh: Mesh, camera: Camera, views: Sequence[CameraView],
                      symmetry: Symmetry = NO_SYMMETRY) -> list[Ambiguity]:
-    """What looks alike in these views; the harmful and frequent first.
+    """Find the ambiguities in these views; undeclared ones first, then by frequency.
 
     :param symmetry: declared on the model card
     """
@@ -102,7 +102,7 @@ def find_ambiguities(mesh: Mesh, camera: Camera, views: Sequence[CameraView],
 
 
 def _twin_faces(turns: np.ndarray, views: int, looks: LookAlikes, mesh: Mesh) -> list[Ambiguity]:
-    """Printed faces that one of (K, 4, 4) turns of the shape swaps, where other faces tell in all views."""
+    """Printed faces swapped by shape symmetries (K, 4, 4) that other faces resolve in all sampled views."""
     swapping = [turn for turn in turns if any(is_printed(first, looks) for first, _ in alike_faces(turn, looks))]
     if not swapping:
         return []
@@ -110,27 +110,27 @@ def _twin_faces(turns: np.ndarray, views: int, looks: LookAlikes, mesh: Mesh) ->
 
 
 def _looks_like_a_ball(looks: LookAlikes, turns: np.ndarray, views: Sequence[CameraView]) -> bool:
-    """Whether turns about no axis in particular look alike in nearly all views."""
+    """Whether arbitrary rotations look alike in nearly all views."""
     if min(looks.on_itself(turn) for turn in turns) < SAME_SHAPE:
         return False
     return bool(_alike(looks, turns, np.ones(len(turns)), views).mean() >= ALWAYS)
 
 
 def _alike(looks: LookAlikes, turns: np.ndarray, shares: np.ndarray, views: Sequence[CameraView]) -> np.ndarray:
-    """(V, K) bool: in which views the object looks like itself after each of (K, 4, 4) turns."""
+    """(V, K) bool: whether the object looks the same in a view after each rotation (K, 4, 4)."""
     eyes = np.array([invert(view.camera_from_object)[:3, 3] for view in views])
     told = np.zeros((len(views), len(turns)))
     weights = np.array([looks.weights(eye) for eye in eyes])
     for k, (turn, share) in enumerate(zip(turns, shares)):
         told[:, k] = weights @ looks.tells(turn)
-        if share < SAME_SHAPE:  # what only the turned object shows tells as well
+        if share < SAME_SHAPE:  # features visible only on the rotated object count too
             turned = np.array([looks.weights(eye) for eye in eyes @ turn[:3, :3] - turn[:3, 3] @ turn[:3, :3]])
             told[:, k] = np.maximum(told[:, k], turned @ looks.tells(invert(turn)))
     return told < np.where(shares < SAME_SHAPE, TOLD_BY_SHAPE, TOLD_BY)
 
 
 def _kind(turn: np.ndarray, share: float, frequency: float, symmetry: Symmetry) -> str:
-    """What a turn is that looks alike in this share of the views; empty for none."""
+    """Kind of the ambiguity of a rotation that looks alike in this share of the views; empty for none."""
     if frequency == 0:
         return ''
     if rotation_angle(symmetry.nearest(turn, np.eye(4))[:3, :3]) < DECLARED_RAD:
@@ -141,7 +141,7 @@ def _kind(turn: np.ndarray, share: float, frequency: float, symmetry: Symmetry) 
 
 
 def _grouped(chosen: np.ndarray, turns: np.ndarray) -> list[np.ndarray]:
-    """Indices of those (K,) of the turns that are chosen: by axis, or together where there are many axes."""
+    """Indices of the chosen (K,) rotations, grouped by axis, or in one group if there are many axes."""
     by_axis: dict[tuple, list[int]] = {}
     for index in np.flatnonzero(chosen):
         by_axis.setdefault(tuple(axis_angle(turns[index])[0].round(1) + 0.0), []).append(index)
@@ -150,7 +150,7 @@ def _grouped(chosen: np.ndarray, turns: np.ndarray) -> list[np.ndarray]:
 
 
 def _ambiguity(kind: str, turns: np.ndarray, alike: np.ndarray, looks: LookAlikes, mesh: Mesh) -> Ambiguity:
-    """One of a kind from its turns (K, 4, 4) and where they look alike (V, K)."""
+    """Ambiguity from its rotations (K, 4, 4) and the views in which they look alike (V, K)."""
     views = np.flatnonzero(alike.any(axis=1))
     share = len(views) / len(alike)
     free_axes = continuous_axes(turns) if kind.endswith('symmetry') else []

@@ -1,4 +1,4 @@
-"""Names for what looks alike: axes, turns, faces."""
+"""Text descriptions of ambiguities: axes, rotations and faces."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ from posegrasp_ros.feasibility.attainable.turns import STEP_DEG, axis_angle
 NAMED_COSINE = float(np.cos(np.radians(5)))
 FACE_COSINE = float(np.cos(np.radians(30)))
 FACE_TOLD_BY = 0.2
-"""Share of a face's points that may look other for it to carry the same artwork."""
+"""Two faces have the same artwork if less than this share of their points differs in colour."""
 PRINTED = 0.03
-"""Share of a face's points of another colour than most that makes it printed."""
+"""A face is printed if more than this share of its points differs from the median colour."""
 FACES = {f'{sign}{name}': (1 if sign == '+' else -1) * axis
          for name, axis in zip('xyz', np.eye(3)) for sign in '+-'}
 
 
 def describe(kind: str, turns: np.ndarray, free_axes: list[np.ndarray], faces: list[tuple[str, str]]) -> str:
-    """One sentence on turns (K, 4, 4) that look alike.
+    """One sentence on rotations (K, 4, 4) that look alike.
 
-    :param free_axes: about which any turn does
-    :param faces: pairs that carry the same artwork, see :func:`alike_faces`
+    :param free_axes: axes about which any rotation looks alike
+    :param faces: pairs with the same artwork, see :func:`alike_faces`
     """
     if kind == 'no orientation':
-        return 'any turn looks the same: nothing on the object tells its orientation'
+        return 'the object looks the same in any orientation'
     what = _any_turn(free_axes) if free_axes else _turns_in_words(turns)
     if kind == 'declared symmetry':
-        return f'{what} looks the same, as the model card declares'
+        return f'{what} looks the same, as declared on the model card'
     if kind == 'undeclared symmetry':
-        return f'{what} looks the same and is not declared a symmetry'
+        return f'{what} looks the same, but the model card declares no such symmetry'
     if kind == 'hidden feature':
-        return f'{what} looks nearly the same in some views: what tells them apart is out of sight or small'
+        return f'{what} looks nearly the same in some views: the distinguishing features are hidden or small'
     pairs = ', '.join(f'{first} and {second}' for first, second in faces)
     if kind == 'twin faces':
-        return f'the faces {pairs} carry the same artwork: a view that shows little else does not tell them apart'
+        return f'the faces {pairs} carry the same artwork: a view that shows mostly these faces is ambiguous'
     twins = f'the faces {pairs} carry the same artwork; ' if pairs else ''
-    return f'{twins}{what} is told by less than a fifth of the image in some views'
+    return f'{twins}{what} changes less than a fifth of the image in some views'
 
 
 def continuous_axes(turns: np.ndarray) -> list[np.ndarray]:
-    """Unit axes (3,) about which all multiples of 15° are among (K, 4, 4) turns."""
+    """Unit axes (3,) about which all multiples of 15° are among the rotations (K, 4, 4)."""
     angles_deg: dict[tuple, set[int]] = {}
     axes: dict[tuple, np.ndarray] = {}
     for turn in turns:
@@ -48,7 +48,7 @@ def continuous_axes(turns: np.ndarray) -> list[np.ndarray]:
         key = tuple(axis.round(1) + 0.0)
         axes.setdefault(key, axis)
         degrees = round(float(np.degrees(angle)))
-        # half a turn is its own inverse
+        # a rotation by 180° is its own inverse
         angles_deg.setdefault(key, set()).update({degrees % 360, -degrees % 360} if abs(degrees) == 180
                                                  else {degrees % 360})
     steps = set(range(STEP_DEG, 360, STEP_DEG))
@@ -56,7 +56,7 @@ def continuous_axes(turns: np.ndarray) -> list[np.ndarray]:
 
 
 def alike_faces(turn: np.ndarray, looks: LookAlikes) -> list[tuple[str, str]]:
-    """Pairs of faces, ``+x`` and so on, that a (4, 4) turn swaps and that look alike."""
+    """Pairs of faces, such as ``+x`` and ``-x``, that a (4, 4) rotation swaps and that look alike."""
     tells, pairs = looks.tells(turn), []
     for first, direction in FACES.items():
         other = turn[:3, :3].T @ direction
@@ -68,20 +68,20 @@ def alike_faces(turn: np.ndarray, looks: LookAlikes) -> list[tuple[str, str]]:
 
 
 def share_of_faces(pairs: list[tuple[str, str]], looks: LookAlikes) -> float:
-    """Share of the surface that lies on some of these faces."""
+    """Share of the surface that lies on these faces."""
     on_one = [looks.normals @ FACES[name] > FACE_COSINE for name in {name for pair in pairs for name in pair}]
     return float(np.any(on_one, axis=0).mean()) if on_one else 0.0
 
 
 def is_printed(face: str, looks: LookAlikes) -> bool:
-    """Whether a face, such as ``+x``, carries more than one colour."""
+    """Whether a face, such as ``+x``, has more than one colour."""
     colours = looks.colours[looks.normals @ FACES[face] > FACE_COSINE]
     other = np.linalg.norm(colours - np.median(colours, axis=0), axis=1) > SAME_COLOUR
     return bool(other.mean() > PRINTED)
 
 
 def axis_name(axis: np.ndarray) -> str:
-    """``its x axis``, or the direction in numbers."""
+    """``its x axis``, or the direction as numbers."""
     named = next((name for name, unit in zip('xyz', np.eye(3)) if abs(axis @ unit) > NAMED_COSINE), None)
     return f'its {named} axis' if named else 'the axis ({:.2f}, {:.2f}, {:.2f})'.format(*axis)
 
@@ -91,7 +91,7 @@ def _any_turn(axes: list[np.ndarray]) -> str:
 
 
 def _turns_in_words(turns: np.ndarray) -> str:
-    """``half a turn about its x axis``."""
+    """Such as ``half a turn about its x axis``."""
     axes = {tuple(axis_angle(turn)[0].round(1) + 0.0): axis_angle(turn)[0] for turn in turns}
     angles_deg = [abs(np.degrees(axis_angle(turn)[1])) for turn in turns]
     if len(axes) > 1:

@@ -1,4 +1,4 @@
-"""Attainable accuracy: the least pose covariance that a camera's images of an object allow, view by view."""
+"""Attainable accuracy: lower bound of the pose covariance (Cramér-Rao) for images of an object, by view."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from posegrasp_ros.geometry.transforms import NO_SYMMETRY, Symmetry
 from posegrasp_ros.simulation.object_renderer import ObjectRenderer
 
 AXES = ('x', 'y', 'z', 'about x', 'about y', 'about z')
-"""Of a covariance's rows."""
+"""Names of the rows of a covariance."""
 
 
 @dataclass(frozen=True, eq=False)
 class ViewBound:
-    """What one view allows; covariances are of the object's pose along the camera's axes.
+    """Accuracy bound of one view; covariances are of the object's pose along the camera axes.
 
-    :param image_information: (6, 6) of the picture
-    :param depth_information: (6, 6) of the depth camera, zero without
-    :param symmetry: declared: about its axis there is nothing to know
-    :param sources: share of the picture's information from ``texture``, ``contour`` and ``edges``, mean over the
+    :param image_information: (6, 6) Fisher information of the image
+    :param depth_information: (6, 6) of the depth camera, zero without one
+    :param symmetry: declared symmetry; rotation about its axis is excluded
+    :param sources: share of the image's information from ``texture``, ``contour`` and ``edges``, mean over the
         axes
-    :param radius_m: of the object, at which a turn counts as a shift
-    :param free_turns: (6,) each, how the pose changes with a radian about an axis about which any turn looks
-        alike, though the model card does not say so
+    :param radius_m: of the object, at which rotations are converted to displacements
+    :param free_turns: (6,) each, pose change per radian about an axis about which any rotation looks alike but
+        which is not declared on the model card
     """
 
     view: CameraView
@@ -55,18 +55,19 @@ class ViewBound:
         return self.achieved(1.0)
 
     def achieved(self, efficiency: float | np.ndarray) -> np.ndarray:
-        """(6, 6) camera axes, of an estimator that is ``efficiency`` times above the picture's bound.
+        """(6, 6) covariance of an estimator whose errors are ``efficiency`` times the image's bound, camera axes.
 
-        Its factors apply to the picture; what the depth camera's errors have in common is in its information.
+        The factors apply to the image only; the information of the depth camera already accounts for correlated
+        errors.
 
-        :param efficiency: of standard deviations, one or (6,) along the camera's axes
+        :param efficiency: factor on standard deviations, one or (6,) along the camera axes
         """
         factor = np.broadcast_to(efficiency, 6)
         information = self.image_information / np.outer(factor, factor) + self.depth_information
         return positive(self.symmetry.without_spin(bound(information), self.camera_from_object))
 
     def of_surface(self, covariance: np.ndarray) -> np.ndarray:
-        """(6, 6) covariance of where the surface is: free turns, which put it on itself, are turned back first.
+        """(6, 6) covariance of the surface: free rotations, which map it onto itself, are removed.
 
         :param covariance: (6, 6) of the pose, camera axes
         """
@@ -78,17 +79,17 @@ class ViewBound:
 
     @cached_property
     def weakest(self) -> np.ndarray:
-        """(6,) one standard deviation along the direction that is known least, metres and radians."""
+        """(6,) one standard deviation along the most uncertain direction, metres and radians."""
         return weakest_direction(self.covariance, self.radius_m)
 
     @property
     def weakest_text(self) -> str:
-        """That direction in words: ``along the line of sight``."""
+        """Description of this direction, such as ``along the line of sight``."""
         return words_of(self.weakest, self.view, self.radius_m)
 
     @property
     def size_m(self) -> float:
-        """Standard deviation of the object's surface, all directions together: what views are compared by."""
+        """Standard deviation of the object's surface, all directions combined; used to compare views."""
         scale = np.repeat([1.0, self.radius_m], 3)
         return float(np.sqrt(np.sum(scale**2 * np.diag(self.covariance))))
 
@@ -100,11 +101,11 @@ class ViewBound:
 
 @dataclass(frozen=True, eq=False)
 class AttainableAccuracy:
-    """The bounds of a sample of views.
+    """Accuracy bounds of a sample of views.
 
     :param views: in the order they were drawn
-    :param ambiguities: what looks alike, harmless or not
-    :param free_axes: (3,) each, about which any turn looks alike and the model card does not say so
+    :param ambiguities: including declared symmetries
+    :param free_axes: (3,) each, about which any rotation looks alike and which are not declared on the model card
     """
 
     views: list[ViewBound]
@@ -118,17 +119,17 @@ class AttainableAccuracy:
 
     @cached_property
     def worst(self) -> ViewBound:
-        """The view that says least."""
+        """The view with the largest bound."""
         return max(self.views, key=lambda bound: bound.size_m)
 
     @property
     def ambiguous_views(self) -> list[int]:
-        """Indices of the views in which an undeclared look-alike could be taken for the pose."""
+        """Indices of the views with an undeclared ambiguity."""
         return sorted({index for each in self.ambiguities if not each.is_harmless for index in each.views})
 
     @property
     def ambiguous_share(self) -> float:
-        """Share of the views in which the orientation cannot be told."""
+        """Share of the views in which the orientation is ambiguous."""
         return len(self.ambiguous_views) / len(self.views)
 
     def to_dict(self) -> dict:
@@ -149,13 +150,13 @@ def attainable_accuracy(mesh: Mesh, camera: Camera, views: Sequence[CameraView],
                         symmetry: Symmetry = NO_SYMMETRY, seed: int = 0,
                         progress: Callable[[], None] | None = None,
                         free_axes: Sequence[np.ndarray] | None = None) -> AttainableAccuracy:
-    """The Cramér-Rao bound of the object's pose in each view, and what looks alike in them.
+    """Compute the Cramér-Rao bound of the object's pose in each view, and the ambiguities.
 
     :param imaging: noise, blur, depth; 2 grey levels of noise and 0.6 px of blur when None
     :param symmetry: declared on the model card
-    :param seed: of what is behind the object
-    :param progress: called once a view
-    :param free_axes: (3,) each, about which any turn is known to look alike; None to search for what does
+    :param seed: of the background
+    :param progress: called once per view
+    :param free_axes: (3,) each, known undeclared symmetry axes; None to search for ambiguities
     """
     imaging = imaging or Imaging()
     ambiguities = find_ambiguities(mesh, camera, views, symmetry) if free_axes is None else []
@@ -186,5 +187,5 @@ def view_bound(renderer: ObjectRenderer, camera: Camera, view: CameraView, imagi
 
 
 def undeclared_axes(ambiguities: Sequence[Ambiguity]) -> list[np.ndarray]:
-    """(3,) each: axes about which any turn looks alike, but for that on the model card."""
+    """(3,) each: axes about which any rotation looks alike, except those declared on the model card."""
     return [axis for each in ambiguities if not each.is_harmless for axis in each.free_axes]

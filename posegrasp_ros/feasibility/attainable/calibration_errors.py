@@ -1,6 +1,6 @@
-"""What no estimator can mend: a focal length and a camera mounting that are known to so much only.
+"""Calibration errors of focal length and camera mounting, which no estimator can correct.
 
-Both go into the pose in the base frame, and average out in no number of pictures: they are the same in each.
+Both affect the pose in the base frame. They are the same in every image, so averaging does not reduce them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from posegrasp_ros.geometry.transforms import move_covariance
 
 @dataclass(frozen=True)
 class CalibrationErrors:
-    """Standard deviations of a camera's calibration; the defaults are what a careful one reaches.
+    """Standard deviations of a camera calibration; the defaults are for a careful calibration.
 
     :param focal_share: of the focal length, relative
     :param mount_m: of the camera's position in the base frame (hand-eye calibration), along each axis
@@ -27,14 +27,15 @@ class CalibrationErrors:
     mount_rad: float = float(np.radians(0.2))
 
     def covariance(self, view: CameraView) -> np.ndarray:
-        """(6, 6) of the object's pose in the base frame, as seen in this view."""
+        """(6, 6) covariance of the object's pose in this view, base frame."""
         return self.focal(view) + self.mounting(view)
 
     def focal(self, view: CameraView) -> np.ndarray:
-        """(6, 6) from the focal length, base frame.
+        """(6, 6) covariance due to the focal length, base frame.
 
-        What looks so large is taken for farther by the focal length's relative error, along the optical axis. A
-        point off the axis is seen in a wrong direction too, and the object's orientation is known relative to it.
+        The depth along the optical axis is wrong by the relative error of the focal length. For a point off the
+        axis the viewing direction is wrong too, and with it the object's orientation, which is estimated relative
+        to it.
         """
         position = view.camera_from_object[:3, 3]
         farther_m = self.focal_share * position[2]
@@ -44,7 +45,7 @@ class CalibrationErrors:
         return view.in_base(np.outer(effect, effect))
 
     def mounting(self, view: CameraView) -> np.ndarray:
-        """(6, 6) from where the camera is taken to be, base frame; a wrong turn moves what is far away more."""
+        """(6, 6) covariance due to the camera pose, base frame; an orientation error grows with distance."""
         of_camera = np.diag(np.repeat([self.mount_m**2, self.mount_rad**2], 3))
         lever_m = view.base_from_object[:3, 3] - view.base_from_camera[:3, 3]
         return move_covariance(of_camera, lever_m)

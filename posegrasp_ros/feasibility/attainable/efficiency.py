@@ -1,7 +1,7 @@
-"""How many times above the Cramér-Rao bound a good estimator is: measured on fresh simulated scenes.
+"""Efficiency: ratio of an estimator's errors to the Cramér-Rao bound, measured on new simulated scenes.
 
-The bound knows everything but the pose: light, lens, background, print. An estimator knows none of them to a
-pixel's noise, so its errors are tens of times larger, and hardly smaller where there is less noise.
+The bound assumes that everything except the pose is known: light, lens, background, texture. An estimator does not
+know these to within pixel noise, so its errors are tens of times larger and hardly decrease with less noise.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from posegrasp_ros.simulation.object_renderer import ObjectRenderer
 from posegrasp_ros.simulation.scene import SceneSpec, sample_scene
 from posegrasp_ros.simulation.world import Frame, World
 
-#: Of the shipped box (50 to 60 along most axes), and so what a good estimator of another object may reach.
+#: Measured for the shipped box (50 to 60 along most axes); assumed for a good estimator of another object.
 DEFAULT_EFFICIENCY = 55.0
 SCENES = 100
 RESAMPLES = 1000
-#: Grey levels of 255 that a pixel is off in those scenes, about.
+#: Approximate pixel noise in these scenes, grey levels of 255.
 MEASURED_NOISE = 2.0
 LEAST_BLUR_PX = 0.3
-"""Of any lens: no pixel is a point."""
+"""Minimum blur: a pixel integrates over its area."""
 
 
 @dataclass(frozen=True)
 class AxisEfficiency:
-    """Errors along one of the camera's axes beside their bound; metres or radians.
+    """Errors along one camera axis and their bound; metres or radians.
 
-    :param times: root mean square of the errors over that of the bounds
+    :param times: root mean square of the errors divided by that of the bounds
     :param interval: 95 %, bootstrap over scenes
     """
 
@@ -53,11 +53,11 @@ class AxisEfficiency:
 
 @dataclass(frozen=True)
 class Efficiency:
-    """An estimator beside the bound.
+    """An estimator's errors compared with the bound.
 
     :param axes: six, in the order of a covariance
-    :param scenes: how many were looked at
-    :param right: how many answers were within the model card's tolerance: only these are measured
+    :param scenes: number of scenes
+    :param right: number of answers within the model card's tolerance; only these are measured
     """
 
     axes: tuple[AxisEfficiency, ...]
@@ -66,7 +66,7 @@ class Efficiency:
 
     @property
     def factors(self) -> np.ndarray:
-        """(6,) times above the bound along the camera's axes, for :meth:`ViewBound.achieved`."""
+        """(6,) efficiency along the camera axes, for :meth:`ViewBound.achieved`."""
         return np.array([axis.times for axis in self.axes])
 
     def to_dict(self) -> dict:
@@ -78,9 +78,10 @@ class Efficiency:
 
 
 def efficiency_at(noise: float, measured: float | np.ndarray) -> float | np.ndarray:
-    """The efficiency at another noise of the pixels than :data:`MEASURED_NOISE`.
+    """The efficiency at a pixel noise other than :data:`MEASURED_NOISE`.
 
-    The bound grows with the noise; what an estimator adds to it comes from light, print and lens, and stays.
+    The bound grows with the noise; the estimator's excess error is due to light, texture and lens and stays
+    constant.
 
     :param noise: grey levels of 255
     :param measured: one or (6,)
@@ -90,10 +91,10 @@ def efficiency_at(noise: float, measured: float | np.ndarray) -> float | np.ndar
 
 def measure_efficiency(card: ModelCard, scenes: int = SCENES, seed: int = 0,
                        progress: Callable[[], None] | None = None) -> Efficiency:
-    """Estimate fresh simulated scenes, and compare with the bound at each scene's own noise and blur.
+    """Run the estimator on new simulated scenes and compare with the bound at each scene's noise and blur.
 
-    :param progress: called once a scene
-    :raises InvalidInputError: when too few answers are right for an interval
+    :param progress: called once per scene
+    :raises InvalidInputError: when too few answers are correct for an interval
     """
     estimator, rng, found = create_estimator('onnx', card), np.random.default_rng(seed), []
     with ObjectRenderer(card.mesh) as renderer:
@@ -104,14 +105,14 @@ def measure_efficiency(card: ModelCard, scenes: int = SCENES, seed: int = 0,
     right = [each for each in found if each is not None]
     if len(right) < MIN_CLUSTERS:
         raise InvalidInputError(
-            f'{card.folder}: expected at least {MIN_CLUSTERS} right poses of {scenes} simulated '
+            f'{card.folder}: expected at least {MIN_CLUSTERS} correct poses of {scenes} simulated '
                        f'scenes, got {len(right)}')
     errors, bounds = (np.array(parts) for parts in zip(*right))
     return Efficiency(compare(errors, bounds), scenes, len(right))
 
 
 def compare(errors: np.ndarray, bounds: np.ndarray, seed: int = 0) -> tuple[AxisEfficiency, ...]:
-    """The six axes' efficiencies from (N, 6) errors and (N, 6) standard deviations of their bounds."""
+    """Efficiencies of the six axes from (N, 6) errors and (N, 6) standard deviations of their bounds."""
     drawn = np.random.default_rng(seed).integers(len(errors), size=(RESAMPLES, len(errors)))
     times = _rms(errors) / _rms(bounds)
     low, high = np.percentile(_rms(errors[drawn]) / _rms(bounds[drawn]), (2.5, 97.5), axis=0)
@@ -128,7 +129,7 @@ def _rms(values: np.ndarray) -> np.ndarray:
 
 def _error_and_bound(card: ModelCard, estimator: Estimator, renderer: ObjectRenderer,
                      scene: SceneSpec) -> tuple[np.ndarray, np.ndarray] | None:
-    """(6,) error along the camera's axes and (6,) standard deviations of the bound; None of no right answer."""
+    """(6,) error and (6,) standard deviations of the bound, camera axes; None without a correct answer."""
     with World(card.mesh, None, scene) as world:
         frame = world.frame()
     estimation = estimator.estimate(frame.image, frame.camera)

@@ -1,8 +1,9 @@
-"""Fisher information of a pose: how much pixels with noise say of it, and the least covariance that this allows.
+"""Fisher information of a pose from noisy pixels, and the Cramér-Rao bound of its covariance.
 
-With independent normal noise the information of an image is the sum over pixels of J^T J / variance, J being how
-the pixel's value changes with the pose; no unbiased estimator has less covariance than its inverse (Cramér 1946,
-Rao 1945; Kay, "Fundamentals of Statistical Signal Processing: Estimation Theory", section 3.9).
+With independent normal noise the information of an image is the sum over pixels of J^T J / variance, where J is
+the derivative of the pixel value with respect to the pose. No unbiased estimator has a smaller covariance than its
+inverse (Cramér 1946, Rao 1945; Kay, "Fundamentals of Statistical Signal Processing: Estimation Theory", section
+3.9).
 """
 
 from __future__ import annotations
@@ -14,47 +15,47 @@ import numpy as np
 from posegrasp_ros.estimation.refinement.depth_map import NOISE_A_SQUARE_METRE, NOISE_FROM_M, NOISE_M
 from posegrasp_ros.geometry.camera import Camera
 
-#: What is known of any pose before looking: within a metre, and nothing of the orientation (a uniform turn).
+#: Prior standard deviations of a pose: one metre, and a uniform orientation.
 PRIOR_STD = np.repeat([1.0, np.pi / np.sqrt(3)], 3)
-#: Depth cameras err alike over a neighbourhood: an object's pixels count as this many measurements at most.
+#: Depth errors are correlated between neighbouring pixels: an object counts as at most this many measurements.
 DEPTH_SPOTS = 50.0
 
 
 @dataclass(frozen=True)
 class PixelNoise:
-    """A sensor's noise, independent between pixels and colour channels.
+    """Sensor noise, independent between pixels and colour channels.
 
-    :param read: standard deviation in the dark, grey levels of 255
-    :param shot: that at full scale of what grows with the square root of the light
+    :param read: read noise, standard deviation in grey levels of 255
+    :param shot: shot noise, standard deviation at full scale, grey levels of 255
     """
 
     read: float = 2.0
     shot: float = 0.0
 
     def variance(self, values: np.ndarray) -> np.ndarray:
-        """Of pixels with these values, grey levels squared; rounding to whole levels adds its own."""
+        """Variance for these pixel values, grey levels squared, including quantisation."""
         return self.read**2 + self.shot**2 * np.clip(values, 0, 255) / 255 + 1 / 12
 
 
 def pixel_jacobian(points_camera: np.ndarray, camera: Camera, origin_camera: np.ndarray) -> np.ndarray:
-    """(N, 2, 6) how the pixels of points move with the pose, see :func:`perturb`.
+    """(N, 2, 6) derivative of the points' pixels with respect to the pose, see :func:`perturb`.
 
-    :param points_camera: (N, 3) of the object, camera frame, metres
+    :param points_camera: (N, 3) object points, camera frame, metres
     :param camera: without distortion
-    :param origin_camera: (3,) the object's origin, which the pose shifts and turns about
+    :param origin_camera: (3,) object origin, about which the pose rotates
     """
     x, y, z = points_camera.T
     none = np.zeros_like(z)
     by_shift = np.stack([np.stack([camera.fx / z, none, -camera.fx * x / z**2], axis=-1),
                          np.stack([none, camera.fy / z, -camera.fy * y / z**2], axis=-1)], axis=1)
-    # a turn by w moves a point at r from the origin by w x r
+    # a rotation by w moves a point at r from the origin by w x r
     by_turn = np.cross((points_camera - origin_camera)[:, None], by_shift)
     return np.concatenate([by_shift, by_turn], axis=2)
 
 
 def pose_information(points_camera: np.ndarray, pixel_information: np.ndarray, camera: Camera,
                      origin_camera: np.ndarray) -> np.ndarray:
-    """(6, 6) information of a pose from points whose pixels are known to so much.
+    """(6, 6) information of a pose from points with known pixel information.
 
     :param points_camera: (N, 3) camera frame, metres
     :param pixel_information: (N, 2, 2) inverse covariance of each point's pixel, 1 / pixels²
@@ -67,9 +68,9 @@ def pose_information(points_camera: np.ndarray, pixel_information: np.ndarray, c
 
 def depth_information(points_camera: np.ndarray, normals_camera: np.ndarray,
                       origin_camera: np.ndarray) -> np.ndarray:
-    """(6, 6) information of a pose from a depth camera: each point's distance from the plane at it.
+    """(6, 6) information of a pose from a depth camera, with point-to-plane residuals.
 
-    The noise is that of a structured-light camera (Nguyen et al. 2012, as simulated depth has it).
+    The noise model is that of a structured-light camera (Nguyen et al. 2012), as in simulated depth.
 
     :param points_camera: (N, 3) one for each pixel, camera frame, metres
     :param normals_camera: (N, 3) unit
@@ -85,7 +86,7 @@ def depth_information(points_camera: np.ndarray, normals_camera: np.ndarray,
 
 
 def without_directions(information: np.ndarray, directions: list[np.ndarray]) -> np.ndarray:
-    """(6, 6) information of what is left when nothing is known along some (6,) directions: Schur's complement."""
+    """(6, 6) information after marginalising over displacements along (6,) directions (Schur complement)."""
     if not directions:
         return information
     along = np.column_stack(directions)
@@ -95,13 +96,13 @@ def without_directions(information: np.ndarray, directions: list[np.ndarray]) ->
 
 
 def positive(covariance: np.ndarray) -> np.ndarray:
-    """The same (6, 6) covariance without the negative variances that rounding leaves where there is none."""
+    """The (6, 6) covariance with its slightly negative eigenvalues, due to rounding, made positive."""
     values, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
     return (vectors * np.maximum(values, 1e-14 * values[-1])) @ vectors.T
 
 
 def bound(information: np.ndarray) -> np.ndarray:
-    """(6, 6) least covariance of a pose with this (6, 6) information and :data:`PRIOR_STD`: never singular."""
-    # in units of the prior, for metres and radians differ by orders of magnitude
+    """(6, 6) Cramér-Rao bound with this (6, 6) information and the prior :data:`PRIOR_STD`; never singular."""
+    # in units of the prior, as metres and radians differ by orders of magnitude
     scaled = np.outer(PRIOR_STD, PRIOR_STD) * information + np.eye(6)
     return np.outer(PRIOR_STD, PRIOR_STD) * np.linalg.inv((scaled + scaled.T) / 2)

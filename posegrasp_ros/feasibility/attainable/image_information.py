@@ -1,9 +1,9 @@
-"""What an image of the object says of its pose, told apart by what says it: texture, contour, sharp edges.
+"""Fisher information of an object's image about its pose, by source: texture, contour and sharp edges.
 
-A pixel's value changes with the pose by its gradient along the pixel's motion. Not every gradient moves with the
-surface, though: shading of a round surface stays where it is when the surface turns under it. So the print and
-the outline count wherever they are, what light adds to them at sharp edges only, and across those. How bright a
-face is as a whole says nothing: nobody knows the light so well.
+A pixel value changes with the pose by the image gradient along the pixel's motion. Not every gradient moves with
+the surface: shading of a round surface stays in place when the surface rotates. So gradients of texture and
+contour always count, shading gradients only across sharp edges. The absolute brightness of a face is not used,
+because the lighting is not known well enough.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from posegrasp_ros.feasibility.attainable.fisher import PixelNoise, depth_inform
 from posegrasp_ros.simulation.object_renderer import ObjectImage
 
 BLUR_PX = 0.6
-"""Standard deviation of a decent lens' blur."""
+"""Blur of a good lens, standard deviation."""
 SHARP_COSINE = float(np.cos(np.radians(30)))
-"""Normals that differ by more across two pixels make an edge, as in :mod:`edges`."""
+"""Normals that differ by more than this angle across two pixels form an edge, as in :mod:`edges`."""
 STEP_SHARE = 0.04
-"""Of the object's depth range in the image and more: a step in depth, its nearer side a contour."""
+"""A depth step above this share of the depth range is a contour, on its nearer side."""
 AMBIENT, DIFFUSE = 0.45, 0.55
 LIGHT_BASE = np.array([0.5, 0.3, 0.81]) / np.linalg.norm([0.5, 0.3, 0.81])
-"""Towards a lamp above the table."""
+"""Direction towards a lamp above the table."""
 BACKGROUND_LEVELS, BACKGROUND_PATCHES = (40.0, 215.0), 5
-"""Grey levels behind the object, and how many patches of them side by side."""
+"""Grey levels of the background, and number of its patches per side."""
 SOURCES = ('texture', 'contour', 'edges')
 
 
 @dataclass(frozen=True)
 class Imaging:
-    """What the camera makes of light.
+    """Imaging properties of the camera.
 
-    :param noise: of the pixels
-    :param blur_px: of the lens, standard deviation in the camera's pixels
-    :param depth: whether there is a depth camera too
+    :param noise: pixel noise
+    :param blur_px: lens blur, standard deviation in camera pixels
+    :param depth: whether there is also a depth camera
     """
 
     noise: PixelNoise = field(default_factory=PixelNoise)
@@ -46,10 +46,10 @@ class Imaging:
 
 def image_information(image: ObjectImage, origin_camera: np.ndarray, light_camera: np.ndarray, imaging: Imaging,
                       rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """(6, 6) information of the pose by each of :data:`SOURCES`, and by ``depth`` where it is measured.
+    """(6, 6) information about the pose from each of :data:`SOURCES`, and from ``depth`` where it is measured.
 
-    :param origin_camera: (3,) the object's origin
-    :param light_camera: (3,) unit, towards the lamp
+    :param origin_camera: (3,) object origin, camera frame
+    :param light_camera: (3,) unit vector towards the lamp, camera frame
     :param rng: draws the background
     """
     surface = ImagedSurface.of(image)
@@ -71,12 +71,12 @@ def image_information(image: ObjectImage, origin_camera: np.ndarray, light_camer
 
 @dataclass(frozen=True, eq=False)
 class ImagedSurface:
-    """The object's surface, rendered pixel by rendered pixel.
+    """The object's surface per rendered pixel.
 
-    :param colours: (S, S, 3) float32, as printed, 0 off the object
+    :param colours: (S, S, 3) float32 unlit colour, 0 off the object
     :param covered: (S, S) uint8, 1 on the object
-    :param filled_m: (S, S) float32 depth, off the object that of something well behind it
-    :param normals: (S, S, 3) float32 unit, camera frame, towards the camera; off the object those nearby
+    :param filled_m: (S, S) float32 depth; off the object a depth well behind it
+    :param normals: (S, S, 3) float32 unit normals, camera frame, towards the camera; off the object those nearby
     """
 
     colours: np.ndarray
@@ -97,7 +97,7 @@ class ImagedSurface:
                    np.where(on_object, image.depth_m, far_m).astype(np.float32), _spread_out(normals))
 
     def steps(self) -> np.ndarray:
-        """(S, S) uint8, 1 where the depth jumps: the second difference sees no slope."""
+        """(S, S) uint8, 1 at depth steps, by second differences, which ignore slopes."""
         least_m = STEP_SHARE * np.ptp(self.filled_m)
         jump_m = np.maximum(np.abs(cv2.Sobel(self.filled_m, -1, 2, 0, ksize=1)),
                             np.abs(cv2.Sobel(self.filled_m, -1, 0, 2, ksize=1)))
@@ -110,13 +110,13 @@ class ImagedSurface:
         return ((cosine < SHARP_COSINE) & (self.covered > 0)).astype(np.uint8)
 
     def lit(self, light_camera: np.ndarray) -> np.ndarray:
-        """(S, S, 3) float32 what a matt surface shows in the light of a lamp in this direction (3,) and around."""
+        """(S, S, 3) float32 colours of a matt surface lit from a direction (3,) and by ambient light."""
         shade = AMBIENT + DIFFUSE * np.maximum(self.normals @ light_camera.astype(np.float32), 0)
         return self.colours * shade[..., None]
 
 
 def _spread_out(normals: np.ndarray) -> np.ndarray:
-    """Normals (S, S, 3), those that are NaN made the mean of those within two pixels, else towards the camera."""
+    """Normals (S, S, 3) with NaN replaced by the mean within two pixels, or else the direction to the camera."""
     known = np.isfinite(normals[..., 0])
     values = np.where(known[..., None], normals, 0).astype(np.float32)
     near = cv2.blur(values, (5, 5))
@@ -126,7 +126,7 @@ def _spread_out(normals: np.ndarray) -> np.ndarray:
 
 
 def _masks(surface: ImagedSurface, image: ObjectImage, imaging: Imaging) -> dict[str, np.ndarray]:
-    """(side, side) bool for each of :data:`SOURCES`; contours and edges as wide as the blur makes them."""
+    """(side, side) bool for each of :data:`SOURCES`; contours and edges are widened by the blur."""
     widen = _widening(image, imaging)
     contour = _to_window(cv2.dilate(surface.steps(), widen), image) > 0
     edges = (_to_window(cv2.dilate(surface.creases(), widen), image) > 0) & ~contour
@@ -142,10 +142,10 @@ def _widening(image: ObjectImage, imaging: Imaging) -> np.ndarray:
 
 def moving_gradient(surface: ImagedSurface, image: ObjectImage, light_camera: np.ndarray, imaging: Imaging,
                      rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """What of the image's gradient moves with the object, and the image.
+    """The part of the image gradient that moves with the object, and the image.
 
-    The image is lit + (1 - coverage) background, blurred. Of this the background stays where it is, and what the
-    light adds to the print's gradient moves at sharp edges only.
+    The image is lit + (1 - coverage) background, blurred. The background does not move, and the shading part of
+    the gradient moves at sharp edges only.
 
     :return: (side, side, 3, 2) grey levels a pixel; (side, side, 3) the image
     """
@@ -164,7 +164,7 @@ def moving_gradient(surface: ImagedSurface, image: ObjectImage, light_camera: np
 
 
 def _background(rng: np.random.Generator, image: ObjectImage) -> np.ndarray:
-    """(side, side) grey levels of something blotched behind the object."""
+    """(side, side) grey levels of a random smooth background."""
     patches = rng.uniform(*BACKGROUND_LEVELS, (BACKGROUND_PATCHES, BACKGROUND_PATCHES)).astype(np.float32)
     return cv2.resize(patches, (image.side, image.side), interpolation=cv2.INTER_LINEAR)
 
@@ -184,22 +184,22 @@ def _across(gradient: np.ndarray, field: np.ndarray, image: ObjectImage) -> np.n
 
 
 def _near_points(surface: ImagedSurface, image: ObjectImage, imaging: Imaging, contour: np.ndarray) -> np.ndarray:
-    """(side, side, 3) what moves with each pixel, camera frame: at a contour (side, side) its nearer side."""
+    """(side, side, 3) surface point of each pixel, camera frame; at a contour (side, side) on its nearer side."""
     nearer_m = _to_window(cv2.erode(surface.filled_m, _widening(image, imaging)), image)
     depth_m = np.where(contour, nearer_m, _to_window(surface.filled_m, image))
     return _points(depth_m, image.rays())
 
 
 def _points(depth_m: np.ndarray, rays: np.ndarray) -> np.ndarray:
-    """(H, W, 3) camera frame, of depths (H, W) along rays (H, W, 2) x/z, y/z."""
+    """(H, W, 3) points, camera frame, from depths (H, W) along rays (H, W, 2) x/z, y/z."""
     return np.dstack([rays, np.ones(depth_m.shape)]) * depth_m[..., None]
 
 
 def _dot(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """(H, W) of two (H, W, K); numpy's own sums along so short an axis take ten times as long."""
+    """(H, W) dot product of two (H, W, K); numpy's sum along such a short axis is ten times slower."""
     return np.einsum('vuk,vuk->vu', first, second)
 
 
 def _to_window(values: np.ndarray, image: ObjectImage, interpolation: int = cv2.INTER_NEAREST) -> np.ndarray:
-    """(S, S, ...) of rendered pixels as (side, side, ...) of the window's."""
+    """Resample (S, S, ...) rendered pixels to (side, side, ...) window pixels."""
     return cv2.resize(values, (image.side, image.side), interpolation=interpolation)

@@ -1,8 +1,8 @@
-"""How much of an object's image tells a pose from that of the object turned.
+"""Share of an object's image that distinguishes a pose from that of the rotated object.
 
-With its shape on itself, a turned object shows at each pixel the colour of another point of its surface. So the
-images of two poses are compared point by point on the mesh, weighted by how large each point is in the image. What
-of the turned object lies nowhere on the surface tells the poses apart as a colour does.
+If a rotation preserves the shape, each pixel shows the colour of another surface point. So the images of two poses
+are compared point by point on the mesh, weighted by the image area of each point. Parts of the rotated object that
+do not lie on the surface distinguish the poses like a colour difference.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from posegrasp_ros.geometry.transforms import invert, transform_points
 
 POINTS = 1500
 NEIGHBOURS = 16
-"""Whose mean is the colour of a pixel."""
+"""Number of points whose mean is the colour of a pixel."""
 MOST_DENSE, LEAST_DENSE = 100_000, 5_000
 OFF_SHARE = 0.02
-"""Of the diameter: farther from the surface is off it."""
+"""Share of the diameter: points farther from the surface are off it."""
 SAME_COLOUR = 40.0
-"""Grey levels, over the three channels: light and shadow make as much of one print."""
+"""Colour distance in grey levels over the three channels; lighting changes the same print by this much."""
 LEAST_SAME_NORMAL = 0.5
 
 
 class LookAlikes:
-    """Compares an object with itself, turned.
+    """Compares an object with its rotated self.
 
     :param mesh: metres
-    :param pixel_m: width of a pixel at the object's distance: finer print does not show
+    :param pixel_m: width of a pixel at the object's distance; finer texture is not resolved
     """
 
     def __init__(self, mesh: Mesh, pixel_m: float, seed: int = 0):
@@ -45,20 +45,20 @@ class LookAlikes:
 
     @property
     def normals(self) -> np.ndarray:
-        """(N, 3) unit, of the compared points."""
+        """(N, 3) unit normals of the compared points."""
         return self._normals[:self._count]
 
     @property
     def colours(self) -> np.ndarray:
-        """(N, 3) grey levels, of the compared points."""
+        """(N, 3) colours of the compared points, grey levels."""
         return self._own
 
     def on_itself(self, turn: np.ndarray) -> float:
-        """Share of the surface that a (4, 4) turn puts on the surface."""
+        """Share of the surface that a (4, 4) rotation maps onto the surface."""
         return 1.0 - float(self._is_off(turn, 400).mean())
 
     def tells(self, turn: np.ndarray) -> np.ndarray:
-        """(N,) bool: the points at which the object looks other than ``object @ turn``."""
+        """(N,) bool: points at which the object looks different from ``object @ turn``."""
         tells = self._is_off(turn, self._count)
         on = np.flatnonzero(~tells)
         if len(on):
@@ -67,9 +67,9 @@ class LookAlikes:
         return tells
 
     def weights(self, eye: np.ndarray) -> np.ndarray:
-        """(N,) share of the object's image that each point stands for; they sum to 1.
+        """(N,) share of the object's image that each point represents; they sum to 1.
 
-        :param eye: (3,) the camera in the object's frame
+        :param eye: (3,) camera position, object frame
         """
         rays = eye - self._points[:self._count]
         squared = np.einsum('nd,nd->n', rays, rays)
@@ -78,11 +78,11 @@ class LookAlikes:
         return seen / seen.sum()
 
     def _is_off(self, turn: np.ndarray, count: int) -> np.ndarray:
-        """(count,) bool: where the turned object has no surface, or one that faces elsewhere."""
+        """(count,) bool: points where the rotated object has no surface, or one with another normal."""
         back = invert(turn)
         _, near = self._tree.query(transform_points(back, self._points[:count]), k=6,
                                    distance_upper_bound=self._off_m)
-        is_far = near == len(self._points)  # as scipy says that there is no such neighbour
+        is_far = near == len(self._points)  # scipy's index for a missing neighbour
         facing = np.einsum('nkd,nd->nk', self._normals[np.where(is_far, 0, near)],
                            self._normals[:count] @ back[:3, :3].T)
         return np.where(is_far, -1.0, facing).max(axis=1) < LEAST_SAME_NORMAL

@@ -1,4 +1,4 @@
-"""Turns of an object that may leave it looking the same, as symmetric things have them."""
+"""Candidate symmetry rotations of an object."""
 
 from __future__ import annotations
 
@@ -17,18 +17,17 @@ from posegrasp_ros.geometry.transforms import (
 )
 
 STEP_DEG = 15
-"""Of a continuous symmetry: where all turns by this look alike, any turn does."""
+"""A symmetry is continuous if all rotations by multiples of this angle look alike."""
 SAME_RAD = float(np.radians(2.0))
 ANY_TURNS = 6
-"""Turns about no axis in particular, which only a ball survives."""
+"""Number of random rotations that test for a sphere."""
 
 
 def candidate_turns(mesh: Mesh) -> np.ndarray:
-    """(K, 4, 4) object-frame turns, none of them twice, without the identity.
+    """(K, 4, 4) distinct object-frame rotations, without the identity.
 
-    About the axes of the object's frame through the middle of its bounding box, those of its oriented box, and
-    its axes of inertia: by multiples of 15° and by whole parts of a turn down to an eighth; and the 24 turns of a
-    cube.
+    About the axes of the object frame through the centre of its bounding box, of its oriented bounding box, and
+    its principal axes of inertia: by multiples of 15° and of 360°/n for n up to 8; and the 24 rotations of a cube.
     """
     parts_deg = {360 * k / n for n in range(2, 9) for k in range(1, n)}
     angles_deg = sorted(parts_deg | {*range(STEP_DEG, 360, STEP_DEG)})
@@ -42,13 +41,13 @@ def candidate_turns(mesh: Mesh) -> np.ndarray:
 
 
 def any_turns(mesh: Mesh) -> np.ndarray:
-    """(:data:`ANY_TURNS`, 4, 4) turns about the middle, drawn at random but always the same."""
+    """(:data:`ANY_TURNS`, 4, 4) random rotations about the centre, with a fixed seed."""
     rng = np.random.default_rng(0)
     return np.array([_about(random_rotation(rng), mesh.centre) for _ in range(ANY_TURNS)])
 
 
 def axis_angle(turn: np.ndarray) -> tuple[np.ndarray, float]:
-    """Unit axis (3,), its largest component positive, and angle in (-pi, pi] of a (4, 4) turn."""
+    """Unit axis (3,), its largest component positive, and angle in (-pi, pi] of a (4, 4) rotation."""
     vector = vector_from_rotation(turn[:3, :3])
     angle = float(np.linalg.norm(vector))
     axis = vector / angle
@@ -65,19 +64,19 @@ def _frames(mesh: Mesh) -> Iterable[np.ndarray]:
 
 
 def _cube_turns() -> list[np.ndarray]:
-    """The 24 (3, 3) rotations that map a cube onto itself, the identity among them."""
+    """The 24 (3, 3) rotations that map a cube onto itself, including the identity."""
     signed = (np.array(signs)[:, None] * np.eye(3)[list(order)]
               for order in permutations(range(3)) for signs in product((-1.0, 1.0), repeat=3))
     return [matrix for matrix in signed if np.linalg.det(matrix) > 0]
 
 
 def _about(rotation: np.ndarray, point: np.ndarray) -> np.ndarray:
-    """(4, 4) turn about an axis through a point."""
+    """(4, 4) rotation about an axis through a point."""
     return make_transform(rotation, point - rotation @ point)
 
 
 def _add_new(found: list[np.ndarray], turn: np.ndarray, same_m: float) -> None:
-    """Append a turn that is not the identity and not there yet."""
+    """Append a rotation unless it is the identity or already in the list."""
     others = np.array([np.eye(4), *found])
     angles = rotation_angle(np.swapaxes(others[:, :3, :3], 1, 2) @ turn[:3, :3])
     if rotation_angle(turn[:3, :3]) < SAME_RAD:

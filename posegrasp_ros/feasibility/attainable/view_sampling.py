@@ -1,4 +1,4 @@
-"""Where the camera may see the object from, before there is a camera: resting poses and places of the camera."""
+"""Sampling of views for a planned camera: resting poses of the object and camera poses."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.simulation.placement import sample_resting_pose
 from posegrasp_ros.simulation.scene import DISTANCES_M, ELEVATIONS_DEG, sample_camera_pose
 
-# So many views are drawn for each that shows the whole object, and nothing is seen from nearer than that.
+# Limit of draws per accepted view, and minimum depth of the object.
 MOST_TRIES, LEAST_DEPTH_M = 50, 0.02
 
 
 class SightError(InvalidInputError):
-    """A camera that can hardly see the whole object."""
+    """A camera whose image rarely contains the whole object."""
 
 
 @dataclass(frozen=True, eq=False)
 class CameraView:
-    """One look at the object, which lies on the table at z = 0 of the base frame.
+    """One view of the object, which lies on the table at z = 0 of the base frame.
 
     :param base_from_object: (4, 4)
     :param base_from_camera: (4, 4) optical frame
-    :param distance_m: from the camera to the middle of the object
+    :param distance_m: from the camera to the centre of the object
     """
 
     base_from_object: np.ndarray
@@ -37,11 +37,11 @@ class CameraView:
 
     @property
     def camera_from_object(self) -> np.ndarray:
-        """(4, 4) the pose that is to be estimated."""
+        """(4, 4) the pose to be estimated."""
         return invert(self.base_from_camera) @ self.base_from_object
 
     def shows_whole(self, mesh: Mesh, camera: Camera) -> bool:
-        """Whether no part of the object is cut off at the image's border."""
+        """Whether the whole object is inside the image."""
         points = transform_points(self.camera_from_object, mesh.vertices)
         if points[:, 2].min() < LEAST_DEPTH_M:
             return False
@@ -49,7 +49,7 @@ class CameraView:
         return bool((pixels >= -0.5).all() and (pixels <= np.array([camera.width, camera.height]) - 0.5).all())
 
     def in_base(self, covariance: np.ndarray) -> np.ndarray:
-        """(6, 6) covariance of that pose along the camera's axes, along those of the base frame."""
+        """Rotate a (6, 6) covariance of this pose from the camera axes to the base frame."""
         turned = rotate_covariance(covariance, self.base_from_camera[:3, :3])
         return (turned + turned.T) / 2
 
@@ -57,11 +57,11 @@ class CameraView:
 def sample_views(mesh: Mesh, camera: Camera, distances_m: tuple[float, float] = DISTANCES_M,
                  elevations_deg: tuple[float, float] = ELEVATIONS_DEG, count: int = 120,
                  seed: int = 0) -> list[CameraView]:
-    """Draw views as simulated scenes have them: any stable face down, any yaw, anywhere in the image, but whole.
+    """Draw views as in simulated scenes: any stable resting pose, any yaw, anywhere in the image but complete.
 
-    :param distances_m: least and greatest, from the camera to the middle of the object
-    :param elevations_deg: least and greatest, of the camera above the object's horizon
-    :raises SightError: when the image can hardly hold the object
+    :param distances_m: minimum and maximum, from the camera to the centre of the object
+    :param elevations_deg: minimum and maximum, of the camera above the horizontal plane through the object
+    :raises SightError: when the image rarely contains the whole object
     """
     rng = np.random.default_rng(seed)
     drawn = (_sample_view(rng, mesh, camera, distances_m, elevations_deg) for _ in range(MOST_TRIES * count))

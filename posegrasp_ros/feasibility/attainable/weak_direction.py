@@ -1,4 +1,4 @@
-"""The direction in which a pose is known least, and its name."""
+"""The most uncertain direction of a pose, and its description."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import numpy as np
 from posegrasp_ros.feasibility.attainable.view_sampling import CameraView
 
 ALONG_COSINE = float(np.cos(np.radians(35)))
-"""A direction nearer to a named one than this has its name."""
+"""A direction within this angle of a named one gets its name."""
 
 
 def weakest_direction(covariance: np.ndarray, radius_m: float) -> np.ndarray:
     """(6,) one standard deviation along the first eigenvector of a (6, 6) pose covariance, metres and radians.
 
-    :param radius_m: of the object: a turn counts as what it shifts at this distance
+    :param radius_m: of the object, at which rotations are converted to displacements
     """
     scale = np.repeat([1.0, radius_m], 3)
     values, vectors = np.linalg.eigh(covariance * np.outer(scale, scale))
@@ -21,7 +21,7 @@ def weakest_direction(covariance: np.ndarray, radius_m: float) -> np.ndarray:
 
 
 def words_of(direction: np.ndarray, view: CameraView, radius_m: float) -> str:
-    """What a direction (6,) along the camera's axes is in this view: the larger of its shift and its turn."""
+    """Description of a direction (6,), camera axes, in this view: the larger of its translation and rotation."""
     shift, turn = direction[:3], direction[3:] * radius_m
     sight = view.camera_from_object[:3, 3]
     if np.linalg.norm(shift) >= np.linalg.norm(turn):

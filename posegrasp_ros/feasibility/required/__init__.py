@@ -1,1 +1,1 @@
-"""How accurate the pose must be: from the grasps and simulated picks with a known error."""
+"""Required pose accuracy, from the grasps and from simulated picks with a known pose error."""

@@ -1,4 +1,4 @@
-"""Picks disturbed along one axis of the object or the gripper at a time, each where it tells most."""
+"""Adaptive sampling of picks with pose errors along one axis of the object or the gripper at a time."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from posegrasp_ros.feasibility.required.trials import GRIPPER, OBJECT, Disturban
 from posegrasp_ros.grasping.planning.planner import GraspPlanner
 from posegrasp_ros.grasping.robustness.tolerance import tcp_from_base_delta
 
-# Turned further than this, a box shows its other sides, and may well be lifted again.
+# Beyond this rotation a box presents its other sides, and picks may succeed again.
 LARGEST = {'m': 0.1, 'rad': np.pi / 4}
-# A disturbance so small that the tolerance is linear in it.
+# A disturbance small enough for the tolerance to be linear in it.
 SMALL = 1e-3
 AXES = tuple((frame, axis) for frame in (OBJECT, GRIPPER) for axis in range(6))
 Attempts = Callable[[Sequence[tuple]], Iterator[GraspTrial]]
@@ -25,7 +25,7 @@ Attempts = Callable[[Sequence[tuple]], Iterator[GraspTrial]]
 
 @dataclass
 class AxisSampling:
-    """Twelve curves, one an axis; a round is one pick along each, whatever the number of processes.
+    """Twelve curves, one per axis; a round is one pick along each, independent of the number of processes.
 
     :param curves: in the order of :data:`AXES`
     """
@@ -34,7 +34,7 @@ class AxisSampling:
     rng: np.random.Generator
 
     def round(self, number: int, attempts: Attempts) -> None:
-        """Pick once along each axis, in scenes from ``number`` on."""
+        """Pick once along each axis, in scenes ``number`` and following."""
         errors = [curve.next_error() for curve in self.curves]
         signs = self.rng.choice((-1.0, 1.0), len(AXES))
         tasks = [(number + index, Disturbance(sign * error * np.eye(6)[axis], frame))
@@ -43,7 +43,7 @@ class AxisSampling:
             curve.add(error, trial.lifted)
 
     def tolerances(self, wanted: float, ceiling: float) -> tuple[tuple[AxisTolerance, ...], ...]:
-        """Those of the object's axes and of the gripper's.
+        """Tolerances along the object axes and the gripper axes.
 
         :param ceiling: success without an error
         """
@@ -57,9 +57,9 @@ class AxisSampling:
 
 
 def begin_axis_sampling(planner: GraspPlanner, curve: SuccessCurve, scenes: Sequence, seed: int) -> AxisSampling:
-    """Curves that expect of each axis what the tolerance of the planned grasps makes of it.
+    """Start the sampling with priors from the tolerances of the planned grasps.
 
-    :param scenes: :class:`posegrasp_ros.feasibility.required.required_accuracy.RestingScene`, a dozen are enough
+    :param scenes: :class:`posegrasp_ros.feasibility.required.required_accuracy.RestingScene`, about a dozen
     """
     expected = _expected_thresholds(planner, curve, scenes)
     curves = [AdaptiveCurve(threshold, LARGEST[UNITS[axis]]) for (_, axis), threshold in zip(AXES, expected)]
@@ -67,7 +67,7 @@ def begin_axis_sampling(planner: GraspPlanner, curve: SuccessCurve, scenes: Sequ
 
 
 def _expected_thresholds(planner: GraspPlanner, curve: SuccessCurve, scenes: Sequence) -> np.ndarray:
-    """(12,) errors along each axis that halve the success of the grasps planned in these scenes: the median."""
+    """(12,) errors along each axis that halve the success of the planned grasps, median over the scenes."""
     found = []
     for scene in scenes:
         plan = patient(planner).plan(scene.base_from_object, None, scene.around)

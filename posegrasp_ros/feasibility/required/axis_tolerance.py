@@ -1,4 +1,4 @@
-"""AxisTolerance: how far a pose may be off along one axis, as simulated picks tell."""
+"""AxisTolerance: tolerated pose error along one axis, measured in simulated picks."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ UNITS = ('m', 'm', 'm', 'rad', 'rad', 'rad')
 
 @dataclass(frozen=True)
 class AxisTolerance:
-    """Success against error along or about one axis, either way.
+    """Success against error along or about one axis, in both directions.
 
     :param unit: of all errors, ``m`` or ``rad``
     :param trials: (error, lifted) of each pick
     :param curve: (error, success, low, high) with 95 % interval
-    :param limit: largest standard deviation of a normal error along this axis alone with the wanted success
-    :param limit_interval: 95 %
+    :param limit: largest standard deviation of a normal error along this axis alone with the required success
+    :param limit_interval: its 95 % interval
     """
 
     name: str

@@ -1,8 +1,8 @@
-"""Psychometric sampling: each next pick at the error from whose outcome most is learned.
+"""Adaptive psychometric sampling: the next pick uses the error with the largest expected information gain.
 
 The psi method (Kontsevich and Tyler, "Bayesian adaptive estimation of psychometric slope and threshold", Vision
-Research 1999): a posterior on a grid of thresholds and slopes, and of all errors the one whose outcome is
-expected to leave the least entropy. Success over error e is ``ceiling / (1 + (e / threshold) ** slope)``.
+Research 1999): a posterior on a grid of thresholds and slopes; the next error minimises the expected entropy of
+the posterior. Success over error e is ``ceiling / (1 + (e / threshold) ** slope)``.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from scipy.special import expit, ndtri
 
 SLOPES = np.geomspace(1.5, 20.0, 9)
 THRESHOLDS, ERRORS = 61, 41
-# Least errors and thresholds that are looked at, shares of the largest error; thresholds go on above it, where the
-# object lifts whatever the error.
+# Range of errors and thresholds as factors of the largest error; thresholds above it represent objects that are
+# lifted at any error.
 LEAST_SHARE, MOST_SHARE = 0.01, 4.0
-# What is believed before the first pick, standard deviations in the logarithm.
+# Prior: standard deviations in the logarithm, and the median slope.
 THRESHOLD_SD, USUAL_SLOPE, SLOPE_SD = 0.7, 6.0, 0.5
 CEILING = 0.99
 _LEVELS = ndtri((np.arange(400) + 0.5) / 400)
 
 
 class AdaptiveCurve:
-    """Success over the size of an error, learned pick by pick.
+    """Posterior of success over error size, updated pick by pick.
 
-    :param expected_threshold: the error that is thought to halve the success; ``inf`` where none is known
-    :param largest_error: that is tried
+    :param expected_threshold: prior estimate of the error that halves the success; ``inf`` where unknown
+    :param largest_error: largest error to try
     :param ceiling: success without an error
     """
 
@@ -52,14 +52,14 @@ class AdaptiveCurve:
         return float(self.errors[np.argmin(entropies)])
 
     def add(self, error: float, lifted: bool) -> None:
-        """Learn from one pick."""
+        """Update the posterior with one pick."""
         self.trials.append((error, lifted))
         success = self._success(np.array([error]))[0]
         self._posterior = self._posterior * (success if lifted else 1.0 - success)
         self._posterior /= self._posterior.sum()
 
     def with_ceiling(self, ceiling: float) -> None:
-        """Take another success without an error for granted, and learn from all picks again."""
+        """Change the ceiling and recompute the posterior from all picks."""
         self._ceiling = ceiling
         self._restart()
 
@@ -69,9 +69,9 @@ class AdaptiveCurve:
                 for error, each in zip(self.errors, self._tried)]
 
     def limit(self, wanted: float) -> tuple[float, tuple[float, float]]:
-        """The largest standard deviation of a normal error with the wanted success, and its 95 % interval.
+        """The largest standard deviation of a normal error with the required success, and its 95 % interval.
 
-        No more than the largest error that was tried; 0 where the ceiling is not above what is wanted.
+        At most the largest error that was tried; 0 where the ceiling is not above the required success.
         """
         shares = np.array([_spread_per_threshold(slope, wanted / self._ceiling) for slope in SLOPES])
         limits = np.minimum(self._thresholds[:, None] * shares, self._largest)
@@ -86,11 +86,11 @@ class AdaptiveCurve:
             self.add(error, lifted)
 
     def _success(self, errors: np.ndarray) -> np.ndarray:
-        """(E, T, S) for each error, threshold and slope."""
+        """(E, T, S) success for each error, threshold and slope."""
         return self._ceiling * _logistic(errors[:, None, None] / self._thresholds[:, None], SLOPES)
 
     def _quantiles(self, values: np.ndarray, levels: tuple[float, ...]) -> tuple[float, ...]:
-        """Quantiles of a figure (T, S) under the posterior."""
+        """Posterior quantiles of a function (T, S) of threshold and slope."""
         order = np.argsort(values, axis=None)
         below = np.cumsum(self._posterior.ravel()[order])
         return tuple(float(values.ravel()[order[min(np.searchsorted(below, level), len(order) - 1)]])
@@ -103,12 +103,12 @@ def _logistic(ratio: np.ndarray, slope: np.ndarray | float) -> np.ndarray:
 
 
 def _entropies(distributions: np.ndarray) -> np.ndarray:
-    """(E,) of (E, T, S) distributions."""
+    """(E,) entropies of (E, T, S) distributions."""
     return -(distributions * np.log(distributions.clip(1e-30))).sum(axis=(1, 2))
 
 
 def _spread_per_threshold(slope: float, wanted: float) -> float:
-    """Standard deviation of a normal error, in thresholds, under which the mean of the logistic is as wanted."""
+    """Standard deviation of a normal error, in thresholds, at which the mean of the logistic equals ``wanted``."""
     if wanted >= 1.0:
         return 0.0
 

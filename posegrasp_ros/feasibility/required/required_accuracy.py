@@ -1,4 +1,4 @@
-"""Required accuracy: which error of the pose still lets this gripper lift this object."""
+"""Required accuracy: the largest pose error with which this gripper still lifts this object."""
 
 from __future__ import annotations
 
@@ -25,21 +25,20 @@ from posegrasp_ros.simulation.scene import DEFAULT_BASE_FROM_CAMERA, sample_scen
 
 SCENES = 60
 FEW_SCENES = 12
-# Scales are looked for within a factor of 2**8 either way, and found within this share.
+# Scales are searched within a factor of 2**8 in both directions, to this relative accuracy.
 MOST_DOUBLINGS, SCALE_WITHIN = 8, 0.02
-# (6,) variances that give isotropic errors their ratio of position and rotation: the planner's typical ones.
+# (6,) variances that define the ratio of position and rotation of isotropic errors: the planner's typical errors.
 TYPICAL = np.repeat((PlannerOptions.typical_pose_error_m, PlannerOptions.typical_turn_error_rad), 3) ** 2
-# Picks disturbed in all directions are disturbed as far as so many are thought to bear, the standard deviation
-# along each axis up to so many times larger or smaller. They are then brought to where the curve bends, between
-# these gauges, as far as that takes no more than these factors.
+# Joint disturbances are scaled to this predicted success, with the standard deviation along each axis varied by up
+# to this factor. They are then rescaled, within the given limits, to gauges at which the success curve is steep.
 JOINT_SUCCESS, LEAST_JOINT_SCALE, JOINT_RATIO = 0.6, 0.05, 1.5
 BEND, MOST_RESCALED = (0.7, 1.4), (0.4, 1.4)
-JOINT_SCENES = 100_000  # numbers of their scenes begin here
+JOINT_SCENES = 100_000  # first scene number
 
 
 @dataclass(frozen=True, eq=False)
 class RestingScene:
-    """Where an object lies, and what lies around it; ``base_from_object`` (4, 4)."""
+    """An object at rest and its surroundings; ``base_from_object`` (4, 4)."""
 
     base_from_object: np.ndarray
     around: Scene
@@ -47,14 +46,14 @@ class RestingScene:
 
 @dataclass(frozen=True, eq=False)
 class RequiredAccuracy:
-    """The answer.
+    """Required pose accuracy of one object and gripper.
 
-    :param wanted: probability of lifting
+    :param wanted: required success probability
     :param model: None where no grasp fits
-    :param scenes: over which success is averaged
-    :param object_axes: see :mod:`posegrasp_ros.feasibility.required.axis_tolerance`, and ``gripper_axes``
+    :param scenes: scenes over which success is averaged
+    :param object_axes: see :mod:`posegrasp_ros.feasibility.required.axis_tolerance`; likewise ``gripper_axes``
     :param no_grasp_reason: why there is no grasp in any scene; empty where there is one
-    :param graspless_share: of the scenes, those without a grasp even of a true pose, and ``graspless_reason`` why
+    :param graspless_share: share of the scenes without a grasp even with the true pose; ``graspless_reason``: why
     """
 
     wanted: float
@@ -67,16 +66,16 @@ class RequiredAccuracy:
     graspless_reason: str = ''
 
     def success(self, covariance: np.ndarray) -> float:
-        """Mean over the scenes, all with this covariance (6, 6) of the pose in the base frame."""
+        """Mean success over the scenes with this (6, 6) covariance of the pose, base frame."""
         if self.model is None or not len(self.scenes):
             return 0.0
         return float(np.mean([self.model.success(scene.base_from_object, covariance, scene.around)
                               for scene in self.scenes]))
 
     def largest(self, shape: np.ndarray) -> float:
-        """The largest scale for which errors of covariance ``scale**2 * shape`` (6, 6) still lift as wanted.
+        """The largest scale at which errors of covariance ``scale**2 * shape`` (6, 6) reach the required success.
 
-        0 where none is small enough; within a few per cent.
+        Accurate to a few per cent; 0 where none is small enough.
         """
         def surplus(log_scale: float) -> float:
             return self.success(np.exp(2 * log_scale) * shape) - self.wanted
@@ -90,9 +89,9 @@ class RequiredAccuracy:
 
     @cached_property
     def isotropic(self) -> tuple[float, float]:
-        """(m, rad) largest standard deviations along and about every axis alike.
+        """(m, rad) largest isotropic standard deviations along and about the axes.
 
-        In the ratio of the errors that the planner takes for typical.
+        Their ratio is that of the planner's typical errors.
         """
         scale = self.largest(np.diag(TYPICAL))
         return float(scale * np.sqrt(TYPICAL[0])), float(scale * np.sqrt(TYPICAL[3]))
@@ -110,20 +109,21 @@ class RequiredAccuracy:
 
 
 def nothing_fits(reason: str, wanted: float) -> RequiredAccuracy:
-    """The answer where the gripper has no grasp of the object at all."""
+    """The result where the gripper has no grasp for the object."""
     return RequiredAccuracy(wanted, None, no_grasp_reason=reason, graspless_share=1.0, graspless_reason=reason)
 
 
 def required_accuracy(item: PickObject, gripper: Gripper, wanted: float = 0.95, picks: int = 16, seed: int = 1,
                       jobs: int = 1, progress: bool = True) -> RequiredAccuracy:
-    """Measure it in simulated picks: some disturbed in all directions at once, then along one axis at a time.
+    """Measure the required accuracy in simulated picks, with joint errors and with errors along single axes.
 
-    The success curve is fitted to the first: along one axis alone a pick may be saved far outside of the errors
-    that are usual in all of them together. Along one axis the planner is told no covariance.
+    The success curve is fitted to the picks with joint errors, because along a single axis picks may succeed at
+    errors far outside the usual joint range. In the picks along single axes the planner is given no covariance.
 
-    :param wanted: probability of lifting
-    :param picks: along each of the twelve axes of object and gripper; about as many again in all directions
-    :param seed: of scenes and disturbances; the same in every number of processes
+    :param wanted: required success probability
+    :param picks: number of picks along each of the twelve axes of object and gripper; about as many again with
+        joint errors
+    :param seed: of scenes and disturbances; results do not depend on the number of processes
     """
     scenes = resting_scenes(item.mesh, SCENES, seed)
     reasons = [item.planner.plan(scene.base_from_object, None, scene.around).reason for scene in scenes]
@@ -148,8 +148,7 @@ def required_accuracy(item: PickObject, gripper: Gripper, wanted: float = 0.95, 
 
 def _joint_trials(item: PickObject, scenes: Sequence[RestingScene], picks: int, seed: int,
                   attempts: Attempts) -> Iterator[GraspTrial]:
-    """Picks among other things, disturbed in all directions at once, every fourth not at all: what the success
-    curve is fitted to."""
+    """Picks in clutter with joint errors in all directions, every fourth without error; used to fit the curve."""
     few = RequiredAccuracy(JOINT_SUCCESS, SuccessModel(item.planner), scenes[:FEW_SCENES])
     scale = max(few.largest(np.diag(TYPICAL)), LEAST_JOINT_SCALE)
     units, rng = unit_normals(_joint_count(picks), seed), np.random.default_rng(seed)
@@ -161,24 +160,24 @@ def _joint_trials(item: PickObject, scenes: Sequence[RestingScene], picks: int, 
         scene = resting_scene(item.mesh, seed, number)
         off = error_gauge(few.model, scene.base_from_object, covariance, delta, scene.around)
         disturbed = Disturbance(delta * np.clip(near / off, *MOST_RESCALED), covariance=covariance)
-        # the others tell of failures without an error
+        # every fourth pick measures failures without an error
         tasks.append((number, disturbed if number % 4 else Disturbance(np.zeros(6)), True))
     yield from attempts(tasks)
 
 
 def _joint_count(picks: int) -> int:
-    """A power of two, as quasi-random numbers come: 256 for 16 picks an axis."""
+    """Number of joint picks, a power of two as Sobol sequences need: 256 for 16 picks per axis."""
     return 2 ** int(np.log2(max(16 * picks, 1)))
 
 
 def _most_common(reasons: Sequence[str]) -> str:
-    """Of the planner's reasons, one a scene and empty where there is a grasp; empty where there always is one."""
+    """Most common of the planner's reasons, one per scene and empty where there is a grasp; empty if all are."""
     found = Counter(filter(None, reasons)).most_common(1)
     return found[0][0] if found else ''
 
 
 def _bracket(surplus: Callable[[float], float]) -> tuple[float | None, float | None]:
-    """Logarithms of scales between which a falling surplus changes its sign; None on a side without one."""
+    """Logarithms of scales between which a decreasing surplus changes sign; None on a side without a bound."""
     step = np.log(2.0) if surplus(0.0) >= 0 else -np.log(2.0)
     for doublings in range(1, MOST_DOUBLINGS + 1):
         end = step * doublings
@@ -188,12 +187,12 @@ def _bracket(surplus: Callable[[float], float]) -> tuple[float | None, float | N
 
 
 def resting_scenes(mesh: Mesh, count: int, seed: int) -> tuple[RestingScene, ...]:
-    """Scenes number 0 to ``count`` - 1."""
+    """Scenes 0 to ``count`` - 1."""
     return tuple(resting_scene(mesh, seed, number) for number in range(count))
 
 
 def resting_scene(mesh: Mesh, seed: int, number: int) -> RestingScene:
-    """What :func:`posegrasp_ros.simulation.scene.sample_scene` draws, as far as planning goes."""
+    """Scene of :func:`posegrasp_ros.simulation.scene.sample_scene`, reduced to what the planner needs."""
     scene = sample_scene(np.random.default_rng([seed, number]), mesh, DEFAULT_BASE_FROM_CAMERA)
     boxes = [BoxObstacle(distractor.base_from_body, distractor.half_extents) for distractor in scene.distractors]
     return RestingScene(scene.base_from_object, Scene(support_height_m=0.0, boxes=boxes))

@@ -1,4 +1,4 @@
-"""SuccessCurve: how probably a pick lifts when the object is off by so much of the grasp's tolerance."""
+"""SuccessCurve: success probability of a pick as a function of the error relative to the grasp's tolerance."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from scipy.special import expit, logit
 
 from posegrasp_ros.grasping.robustness.tolerance import Tolerance
 
-# What is thought before any pick, and how firmly (standard deviations): what some 900 simulated picks of a box
-# and a can came to together. The polytope is right on the whole; turns about the closing direction cost more.
+# Priors, means and standard deviations: fitted to about 900 simulated picks of a box and a can. The tolerance
+# polytope is accurate overall; rotations about the closing direction are more critical than it predicts.
 PRIOR_CEILING_LOGIT, PRIOR_CEILING_SD = float(logit(0.994)), 2.0
 PRIOR_LOG_MIDPOINT, PRIOR_MIDPOINT_SD = float(np.log(1.0)), 0.1
 PRIOR_LOG_STEEPNESS, PRIOR_STEEPNESS_SD = float(np.log(15.0)), 0.25
 PRIOR_LOG_SCALES, PRIOR_SCALE_SD = np.log((1.0, 0.97, 0.9, 1.22, 0.96, 0.97)), 0.1
-# Share of picks that lift by chance, so that one lucky pick far outside does not bend the curve.
+# Share of picks that succeed by chance, so that a single outlier far outside does not distort the fit.
 BY_CHANCE = 0.02
 LEAST_GAUGE = 1e-6
-# How many other curves tell how sure the most probable one is, and the step of its derivatives.
+# Number of posterior draws, and step of the numerical derivatives.
 DRAWS, STEP = 24, 1e-4
 
 
 @dataclass(frozen=True, eq=False)
 class GraspTrial:
-    """What one pick with a known error came to.
+    """Result of one pick with a known error.
 
-    :param grasp: number of the grasp in its set; None where the planner had none to try
-    :param tcp_delta: (6,) how far the object was off, see :class:`Tolerance`
+    :param grasp: index of the grasp in its set; None where the planner found none
+    :param tcp_delta: (6,) error of the object pose, see :class:`Tolerance`
     """
 
     grasp: int | None
@@ -43,10 +43,10 @@ class SuccessCurve:
 
     The gauge of a disturbance is 1 on the border of the grasp's tolerance and grows in proportion to it.
 
-    :param ceiling: without any disturbance
-    :param midpoint: the gauge that halves the success
-    :param scales: (6,) factors on the disturbance's axes in the TCP frame, where physics forgives more (below 1)
-        or less than the polytope says
+    :param ceiling: success without disturbance
+    :param midpoint: gauge that halves the success
+    :param scales: (6,) factors on the disturbance's axes in the TCP frame; below 1 where the simulation tolerates
+        more than the polytope predicts, above 1 where it tolerates less
     """
 
     ceiling: float = float(expit(PRIOR_CEILING_LOGIT))
@@ -59,7 +59,7 @@ class SuccessCurve:
         return self.at(gauge(tolerance, grasps, tcp_deltas * self.scales))
 
     def at(self, gauges: np.ndarray) -> np.ndarray:
-        """(N,) the same for gauges (N,) of disturbances that :attr:`scales` are applied to."""
+        """(N,) the same for gauges (N,) of disturbances already multiplied by :attr:`scales`."""
         return self.ceiling * expit(-self.steepness * np.log(gauges / self.midpoint))
 
     def to_dict(self) -> dict:
@@ -69,7 +69,7 @@ class SuccessCurve:
 
 
 def gauge(tolerance: Tolerance, grasps: np.ndarray, tcp_deltas: np.ndarray) -> np.ndarray:
-    """(N,) how many times the tolerance of ``grasps[n]`` a disturbance (N, 6) is; next to 0 if none limits it."""
+    """(N,) ratio of each disturbance (N, 6) to the tolerance of ``grasps[n]``; close to 0 if nothing limits it."""
     return _gauge(tolerance.rows[grasps], tolerance.limits[grasps], tcp_deltas)
 
 
@@ -80,14 +80,16 @@ def _gauge(rows: np.ndarray, limits: np.ndarray, tcp_deltas: np.ndarray) -> np.n
 
 def fit_curves(tolerance: Tolerance, trials: Sequence[GraspTrial], draws: int = DRAWS,
                seed: int = 0) -> tuple[SuccessCurve, ...]:
-    """The most probable curve after these picks (maximum a posteriori, independent normal priors), and behind it
-    draws of what else it may be: from the normal law that the posterior is like there (Laplace's approximation,
-    with the expected information of the picks)."""
+    """Fit the curve to picks.
+
+    :return: the maximum a posteriori curve (independent normal priors), followed by posterior draws (Laplace
+        approximation with the expected information of the picks)
+    """
     tried = [trial for trial in trials if trial.grasp is not None]
     grasps = np.array([trial.grasp for trial in tried], dtype=int)
     deltas = np.array([trial.tcp_delta for trial in tried]).reshape(-1, 6)
     lifted = np.array([trial.lifted for trial in tried], dtype=bool)
-    rows, limits = tolerance.rows[grasps], tolerance.limits[grasps]  # once: the curve is tried a thousand times
+    rows, limits = tolerance.rows[grasps], tolerance.limits[grasps]  # once: the curve is evaluated many times
     means = np.array([PRIOR_CEILING_LOGIT, PRIOR_LOG_MIDPOINT, PRIOR_LOG_STEEPNESS, *PRIOR_LOG_SCALES])
     spreads = np.array([PRIOR_CEILING_SD, PRIOR_MIDPOINT_SD, PRIOR_STEEPNESS_SD, *np.full(6, PRIOR_SCALE_SD)])
 
@@ -96,7 +98,7 @@ def fit_curves(tolerance: Tolerance, trials: Sequence[GraspTrial], draws: int = 
         return BY_CHANCE + (1 - BY_CHANCE) * curve.at(_gauge(rows, limits, deltas * curve.scales))
 
     def surprise(parameters: np.ndarray) -> float:
-        """Negative logarithm of the posterior density, but for a constant."""
+        """Negative log posterior density, up to a constant."""
         chances = predicted(parameters)
         unlikely = -np.log(np.where(lifted, chances, 1.0 - chances)).sum()
         return float(unlikely + 0.5 * (((parameters - means) / spreads) ** 2).sum())

@@ -1,4 +1,4 @@
-"""SuccessModel: the probability that a pick lifts, from the covariance of the pose that it is planned with."""
+"""SuccessModel: success probability of a pick from the covariance of the pose that it is planned with."""
 
 from __future__ import annotations
 
@@ -17,22 +17,21 @@ from posegrasp_ros.grasping.planning.planner import GraspPlanner
 from posegrasp_ros.grasping.planning.planning_scene import Scene
 
 ON_THE_TABLE = Scene(support_height_m=0.0)
-# Poses that the planner is told of each true one, disturbances that each of its plans has to bear, and how many
-# sets of told poses there are.
+# Given poses per true pose, disturbances evaluated per plan, and number of different sets of given poses.
 GIVEN_POSES, DISTURBANCES, BLOCKS = 4, 128, 128
-# Of an error's six numbers those that change the object's height and tilt, and those that leave it level.
+# Components of an error that change the object's height and tilt, and the others.
 TIPPING, LEVEL = np.array([2, 3, 4]), np.array([0, 1, 5])
-# Nothing is known of a pose that is less sure, and no figure gets out of hand.
+# Upper limits of the standard deviations: a larger uncertainty means no knowledge of the pose.
 MOST_M, MOST_RAD = 0.5, np.pi
 
 
 @dataclass(frozen=True, eq=False)
 class SuccessModel:
-    """Plans as the planner does, told the covariance, and integrates the success curve over the pose's error.
+    """Runs the planner with the covariance and integrates the success curve over the pose error.
 
-    :param planner: of the object and the gripper
-    :param curves: fitted to simulated picks, the most probable one first, then what else it may be; what is
-        thought before any pick where they are left out
+    :param planner: for the object and the gripper
+    :param curves: fitted to simulated picks, the most probable one first, then posterior draws; default is the
+        prior
     """
 
     planner: GraspPlanner
@@ -40,11 +39,11 @@ class SuccessModel:
 
     @property
     def curve(self) -> SuccessCurve:
-        """The most probable one."""
+        """The most probable curve."""
         return self.curves[0]
 
     def most_probable(self) -> SuccessModel:
-        """The same without a word on how sure it is."""
+        """The same model with only its most probable curve."""
         return replace(self, curves=self.curves[:1])
 
     def with_planner(self, planner: GraspPlanner) -> SuccessModel:
@@ -52,19 +51,20 @@ class SuccessModel:
         return replace(self, planner=planner)
 
     def success(self, base_from_object: np.ndarray, covariance: np.ndarray, scene: Scene = ON_THE_TABLE) -> float:
-        """Probability of lifting the object from where it lies.
+        """Probability of lifting the object.
 
-        What the planner is told varies with the error, and its plan with what it is given: but for obstacles only
-        with height and tilt, so each of a few told poses stands for all errors in which these two are the same.
+        The given pose varies with the error and the plan with the given pose. Apart from obstacles, the plan
+        depends only on height and tilt, so each of a few given poses represents all errors with the same height
+        and tilt.
 
-        :param base_from_object: (4, 4) where it really is
-        :param covariance: (6, 6) of the pose that the planner is given, base frame; zeros for a perfect one
+        :param base_from_object: (4, 4) true pose
+        :param covariance: (6, 6) of the pose given to the planner, base frame; zeros for an exact pose
         """
         return float(self._successes(self.curves[:1], base_from_object, covariance, scene)[0])
 
     def by_curve(self, base_from_object: np.ndarray, covariance: np.ndarray,
                  scene: Scene = ON_THE_TABLE) -> np.ndarray:
-        """(C,) the same by each of the curves."""
+        """(C,) the same for each of the curves."""
         return self._successes(self.curves, base_from_object, covariance, scene)
 
     def _successes(self, curves: Sequence[SuccessCurve], base_from_object: np.ndarray, covariance: np.ndarray,
@@ -82,7 +82,7 @@ class SuccessModel:
 
 def _chances(curves: Sequence[SuccessCurve], planner: GraspPlanner, given: np.ndarray, covariance: np.ndarray,
              deltas: np.ndarray, scene: Scene) -> np.ndarray:
-    """(C,) mean success by each curve of the plan for one told pose over disturbances (N, 6) of it, base frame."""
+    """(C,) mean success for each curve of the plan for one given pose, over disturbances (N, 6), base frame."""
     plan = planner.plan(given, covariance, scene)
     if not plan.grasps:
         return np.zeros(len(curves))
@@ -92,7 +92,7 @@ def _chances(curves: Sequence[SuccessCurve], planner: GraspPlanner, given: np.nd
 
 
 def patient(planner: GraspPlanner) -> GraspPlanner:
-    """The same planner as one that tries its best grasp however unlikely it is to succeed."""
+    """Copy of the planner without a minimum success probability, so that it always returns its best grasp."""
     other = copy.copy(planner)
     other.options = replace(planner.options, min_success_probability=0.0)
     return other
@@ -100,7 +100,7 @@ def patient(planner: GraspPlanner) -> GraspPlanner:
 
 def error_gauge(model: SuccessModel, base_from_object: np.ndarray, covariance: np.ndarray,
                 delta: np.ndarray, scene: Scene = ON_THE_TABLE) -> float:
-    """How many times the tolerance of the grasp for the true pose an error (6,), base frame, is; 1 without one."""
+    """Ratio of an error (6,), base frame, to the tolerance of the grasp for the true pose; 1 without a grasp."""
     planner = patient(model.planner)
     grasps = planner.plan(base_from_object, covariance, scene).grasps
     if not grasps:
@@ -111,22 +111,22 @@ def error_gauge(model: SuccessModel, base_from_object: np.ndarray, covariance: n
 
 
 def without_spin(planner: GraspPlanner, base_from_object: np.ndarray) -> np.ndarray:
-    """(6, 6) leaves of a disturbance, base frame, what is no turn about the object's axis of symmetry."""
+    """(6, 6) projection that removes rotation about the symmetry axis from a disturbance, base frame."""
     spin = planner.symmetry.spin_direction(base_from_object)
     return np.eye(6) if spin is None else np.eye(6) - np.outer(spin, np.concatenate([np.zeros(3), spin[3:]]))
 
 
 def grasp_number(planner: GraspPlanner, name: str) -> int:
-    """Place of the grasp of that name in the planner's set."""
+    """Index of the grasp with this name in the planner's set."""
     return next(number for number, grasp in enumerate(planner.grasps) if grasp.name == name)
 
 
 def tcp_deltas(base_from_object: np.ndarray, base_from_tcp: np.ndarray, deltas: np.ndarray) -> np.ndarray:
-    """(N, 6) disturbances of a pose, as :func:`perturb` has them, seen from the TCP.
+    """(N, 6) disturbances of a pose, as in :func:`perturb`, expressed at the TCP.
 
-    See :class:`posegrasp_ros.grasping.robustness.tolerance.Tolerance`; exact for turns of any size.
+    See :class:`posegrasp_ros.grasping.robustness.tolerance.Tolerance`; exact for rotations of any size.
 
-    :param base_from_object: (4, 4) the pose that is disturbed, and ``base_from_tcp`` (4, 4) the grasp
+    :param base_from_object: (4, 4) the disturbed pose; ``base_from_tcp`` (4, 4) is the grasp
     :param deltas: (N, 6) base frame
     """
     arm, axes = base_from_tcp[:3, 3] - base_from_object[:3, 3], base_from_tcp[:3, :3]
@@ -135,13 +135,13 @@ def tcp_deltas(base_from_object: np.ndarray, base_from_tcp: np.ndarray, deltas: 
 
 
 def _factor(covariance: np.ndarray) -> np.ndarray:
-    """(6, 6) of six standard normal numbers makes an error of that covariance, which may be singular.
+    """(6, 6) factor that maps standard normal numbers to errors of this covariance, which may be singular.
 
-    The numbers of :data:`TIPPING` alone decide about height and tilt, and have a part in the others.
+    Height and tilt depend only on the numbers of :data:`TIPPING`, the other components on all numbers.
     """
     order = np.concatenate([TIPPING, LEVEL])
     variances, axes = np.linalg.eigh(covariance[np.ix_(order, order)])
-    # The triangular factor of Q R from any square root: Cholesky's, for singular matrices too.
+    # Triangular factor by QR of a matrix square root: like Cholesky, but valid for singular matrices.
     triangle = np.linalg.qr((axes * np.sqrt(variances.clip(0.0))).T, mode='r').T
     factor = np.empty((6, 6))
     factor[np.ix_(order, order)] = triangle
@@ -149,9 +149,9 @@ def _factor(covariance: np.ndarray) -> np.ndarray:
 
 
 def bounded(covariance: np.ndarray) -> np.ndarray:
-    """The nearest covariance (6, 6), for rounding may leave a negative variance.
+    """The nearest positive semidefinite covariance (6, 6), as rounding may leave negative variances.
 
-    No standard deviation is above :data:`MOST_M` and :data:`MOST_RAD`.
+    Standard deviations are limited to :data:`MOST_M` and :data:`MOST_RAD`.
     """
     finite = np.nan_to_num(np.asarray(covariance, dtype=float), nan=0.0, posinf=1e6, neginf=-1e6)
     spreads, most = np.sqrt(np.diag(finite).clip(0.0)), np.repeat((MOST_M, MOST_RAD), 3)
@@ -164,26 +164,26 @@ def bounded(covariance: np.ndarray) -> np.ndarray:
 
 
 def unit_normals(count: int, seed: int) -> np.ndarray:
-    """(count, 6) quasi-random standard normal numbers (scrambled Sobol); ``count`` best a power of two."""
-    from scipy.stats import qmc  # takes long to import
+    """(count, 6) quasi-random standard normal numbers (scrambled Sobol); ``count`` should be a power of two."""
+    from scipy.stats import qmc  # slow to import
 
     points = qmc.Sobol(6, scramble=True, seed=seed).random_base2(int(np.ceil(np.log2(count))))
     return ndtri(points[:count].clip(1e-6, 1 - 1e-6))
 
 
 def _given_units(base_from_object: np.ndarray) -> np.ndarray:
-    """(GIVEN_POSES, 6) standard normal numbers: others for other poses, for these are averaged over as well."""
+    """(GIVEN_POSES, 6) standard normal numbers, which vary with the pose, as results are averaged over poses."""
     block = int(1e6 * np.abs(base_from_object).sum()) % BLOCKS
     return _given_blocks()[block]
 
 
 @lru_cache(maxsize=1)
 def _given_blocks() -> np.ndarray:
-    """(BLOCKS, GIVEN_POSES, 6) standard normal numbers, always the same."""
+    """(BLOCKS, GIVEN_POSES, 6) standard normal numbers, fixed seed."""
     return unit_normals(BLOCKS * GIVEN_POSES, seed=1).reshape(BLOCKS, GIVEN_POSES, 6)
 
 
 @lru_cache(maxsize=1)
 def _level_units() -> np.ndarray:
-    """(DISTURBANCES, 6) standard normal numbers, always the same."""
+    """(DISTURBANCES, 6) standard normal numbers, fixed seed."""
     return unit_normals(DISTURBANCES, seed=2)

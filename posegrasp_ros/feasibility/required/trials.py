@@ -1,4 +1,4 @@
-"""Simulated picks of an object that is not quite where the planner believes it is."""
+"""Simulated picks with a known error of the object pose given to the planner."""
 
 from __future__ import annotations
 
@@ -22,19 +22,20 @@ from posegrasp_ros.simulation.scene import DEFAULT_BASE_FROM_CAMERA, sample_scen
 from posegrasp_ros.simulation.solids import touch_solids
 from posegrasp_ros.simulation.world import World
 
-# Nobody looks: the smallest picture that a world takes.
+# Images are not used: the smallest size that a world accepts.
 IMAGE_SIZE = (16, 16)
 BASE, OBJECT, GRIPPER = 'base', 'object', 'gripper'
 
 
 @dataclass(frozen=True, eq=False)
 class Disturbance:
-    """How far the true pose is from the given one.
+    """Error of the given pose.
 
-    :param delta: (6,) shift, then turn, metres and radians; of the true pose as seen from the given one
-    :param axes: along and about the axes of the ``base`` or the ``object`` frame through the object's origin, or
-        of the ``gripper``: the TCP frame of the grasp that would be best without an error
-    :param covariance: (6, 6) that the planner is given, base frame; None for none
+    :param delta: (6,) translation and rotation vector, metres and radians, of the true pose relative to the given
+        one
+    :param axes: along and about the axes of the ``base`` or ``object`` frame, at the object origin, or of the
+        ``gripper``: the TCP frame of the best grasp without an error
+    :param covariance: (6, 6) given to the planner, base frame; None for none
     """
 
     delta: np.ndarray
@@ -44,7 +45,7 @@ class Disturbance:
 
 @dataclass(frozen=True, eq=False)
 class TrialScenes:
-    """Scenes by number and what is tried in them; the same whoever tries, and in whatever order."""
+    """Numbered scenes in which picks are tried; results depend only on the seed and the scene number."""
 
     item: PickObject
     gripper: Gripper
@@ -53,8 +54,8 @@ class TrialScenes:
     def attempt(self, number: int, disturbance: Disturbance, cluttered: bool = False) -> GraspTrial:
         """Pick in scene ``number``.
 
-        :param cluttered: with the other things that :func:`posegrasp_ros.simulation.scene.sample_scene` puts on
-            the table; without them a pick takes half the time
+        :param cluttered: with the distractors of :func:`posegrasp_ros.simulation.scene.sample_scene`; without them
+            a pick takes half the time
         """
         scene = sample_scene(np.random.default_rng([self.seed, number]), self.item.mesh,
                              DEFAULT_BASE_FROM_CAMERA).unpainted()
@@ -68,7 +69,7 @@ class TrialScenes:
             grasps = planner.plan(given, disturbance.covariance, around).grasps
             if not grasps:
                 return GraspTrial(None, delta, False)
-            # What is asked of one grasp's axis is to be answered by that grasp, as long as it can be tried.
+            # A disturbance along the axes of a specific grasp is tested with that grasp if it is still feasible.
             best = next((grasp for grasp in grasps if grasp.name == named), grasps[0])
             outcome = world.pick(best.approach, best.opening_m, best.force_n)
         given_from_true = invert(given) @ planner.symmetry.nearest(truth, given)
@@ -77,7 +78,7 @@ class TrialScenes:
 
     def _in_base(self, planner: GraspPlanner, truth: np.ndarray, around: Scene,
                  disturbance: Disturbance) -> tuple[np.ndarray, str]:
-        """The disturbance (6,) in the base frame, and the grasp that it is meant for if it is for one."""
+        """The disturbance (6,) in the base frame, and the name of the grasp whose axes it refers to, if any."""
         if disturbance.axes == BASE:
             return disturbance.delta, ''
         if disturbance.axes == OBJECT:
@@ -89,17 +90,17 @@ class TrialScenes:
 
 
 def _from_tcp(base_from_object: np.ndarray, grasp: PlannedGrasp, delta: np.ndarray) -> np.ndarray:
-    """(6,) disturbance of the object's pose, base frame, that is ``delta`` (6,) at the TCP."""
+    """(6,) disturbance of the object pose, base frame, that corresponds to ``delta`` (6,) at the TCP."""
     return np.linalg.solve(tcp_from_base_delta(base_from_object, grasp.base_from_tcp[None])[0], delta)
 
 
 @contextmanager
 def trial_workers(scenes: TrialScenes, jobs: int):
-    """Gives a function that tries disturbances, each in the scene of a number, by so many processes.
+    """Yield a function that runs picks in ``jobs`` processes.
 
-    It takes the arguments of :meth:`TrialScenes.attempt` and gives the trials in the same order.
+    It takes a sequence of argument tuples of :meth:`TrialScenes.attempt` and yields the trials in the same order.
     """
     if jobs > 1:
-        touch_solids(scenes.item.mesh, scenes.item.convex_parts)  # decomposed once, before many processes want it
+        touch_solids(scenes.item.mesh, scenes.item.convex_parts)  # decompose once, before the processes start
     with workers(TrialScenes.attempt, scenes, jobs) as attempts:
         yield attempts

@@ -1,4 +1,4 @@
-"""Verification: the success that is predicted for errors of several sizes, beside that of fresh picks."""
+"""Verification: predicted success for several error sizes, compared with new simulated picks."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from posegrasp_ros.grasping.gripper import Gripper
 from posegrasp_ros.metrics.stats.intervals import Interval, wilson_interval
 from posegrasp_ros.simulation.pick_objects import PickObject
 
-#: Success, as predicted, at the levels of error.
+#: Predicted success at the error levels.
 LEVELS = (0.97, 0.9, 0.8, 0.65, 0.5)
-#: Predicted and measured success differ by no more.
+#: Allowed difference of predicted and measured success.
 ALLOWED = 0.05
-# Of typical errors, among which the levels are looked for, in so many scenes.
+# Factors on the typical errors among which the levels are searched, and number of scenes for this.
 SCALES, FEW_SCENES = np.geomspace(0.2, 8.0, 12), 30
 
 
 @dataclass(frozen=True)
 class VerifiedLevel:
-    """One size of error, the same along all axes and the same about all axes.
+    """One error size, equal along all axes and equal about all axes.
 
     :param predicted: mean success by the model, over the scenes of the picks
-    :param lifted: of so many ``picks``
+    :param lifted: number of successful ``picks``
     """
 
     position_std_m: float
@@ -48,12 +48,12 @@ class VerifiedLevel:
 
     @property
     def interval(self) -> Interval:
-        """95 %, of the measured success."""
+        """95 % interval of the measured success."""
         return wilson_interval(self.lifted, self.picks)
 
     @property
     def is_close(self) -> bool:
-        """Whether the prediction is good enough."""
+        """Whether prediction and measurement differ by at most :data:`ALLOWED`."""
         return abs(self.predicted - self.measured) <= ALLOWED
 
     def to_dict(self) -> dict:
@@ -65,12 +65,12 @@ class VerifiedLevel:
 
 def verify(required: RequiredAccuracy, item: PickObject, gripper: Gripper, picks: int = 200, seed: int = 1,
            jobs: int = 1, progress: bool = True) -> tuple[VerifiedLevel, ...]:
-    """Try what the model predicts, in cluttered scenes, with the planner told the covariance.
+    """Verify the model's predictions in cluttered scenes, with the covariance given to the planner.
 
-    :param required: with the model that is verified
-    :param picks: at each of :data:`LEVELS`
-    :param seed: of scenes and errors; another one than that of the picks which the model was fitted to
-    :return: one a level; empty where no grasp fits
+    :param required: with the model to verify
+    :param picks: number of picks at each of :data:`LEVELS`
+    :param seed: of scenes and errors; must differ from that of the picks the model was fitted to
+    :return: one per level; empty where no grasp fits
     """
     if required.no_grasp_reason:
         return ()
@@ -91,22 +91,23 @@ def verify(required: RequiredAccuracy, item: PickObject, gripper: Gripper, picks
 
 
 def _scales(required: RequiredAccuracy) -> list[float]:
-    """Of typical errors, those whose predicted success is about that of each level."""
+    """Factors on the typical errors at which the predicted success is about that of each level."""
     few = RequiredAccuracy(0.0, required.model, required.scenes[:FEW_SCENES])
     success = np.minimum.accumulate([few.success(scale**2 * np.diag(TYPICAL)) for scale in SCALES])
     return np.exp(np.interp(-np.array(LEVELS), -success, np.log(SCALES))).tolist()
 
 
 def _disturbance(unit: np.ndarray, variances: np.ndarray, scene: RestingScene) -> Disturbance:
-    """Six standard normal numbers as an error of these variances (6,), which the planner is given.
+    """Convert six standard normal numbers to an error with these variances (6,), which the planner is given.
 
-    In the object's axes, for they decide what an error does: so quasi-random numbers are evenly spread over what
-    matters, and the measured success scatters less. An error alike along all axes is the same in all frames.
+    The numbers are applied in the object axes, which determine the effect of an error: this spreads quasi-random
+    numbers evenly over the effects and reduces the scatter of the measured success. The distribution is isotropic,
+    so it is the same in all frames.
     """
     rotation = np.kron(np.eye(2), scene.base_from_object[:3, :3])
     return Disturbance(rotation @ (np.sqrt(variances) * unit), covariance=np.diag(variances))
 
 
 def _predicted(model: SuccessModel, scenes: tuple[RestingScene, ...], variances: np.ndarray) -> float:
-    """Mean over scenes."""
+    """Predicted success, mean over scenes."""
     return RequiredAccuracy(0.0, model, scenes).success(np.diag(variances))

@@ -217,7 +217,7 @@ def _log_wealth(shares: np.ndarray, counts: np.ndarray, bound: float) -> float:
 
 
 class SequentialVerdict:
-    """Sequential verdict of a rate against a reference; at any time wrong in at most 5 % of all runs.
+    """Sequential verdict of a rate against a reference; the probability that it is ever wrong is at most 5 %.
 
     It is based on all blocks so far, and may be withdrawn if the rate changes.
 
