@@ -42,7 +42,7 @@ class NodeProcesses:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise NodeProcessError(f'{self._folder}: expected a folder that can be made: {error}') from error
+            raise NodeProcessError(f'{self._folder}: expected a folder that can be created: {error}') from error
         self._environment = node_environment(domain_id)
         self._processes: dict[str, subprocess.Popen] = {}
 
