@@ -128,7 +128,7 @@ def test_a_whole_dataset_is_read_where_it_is_to_be_tested(dataset):
     reader = BopReader(dataset.parent, 2)
     assert reader.image_count == 3 and 'test is read' in reader.warnings[0]
     dataset.rename(dataset.parent / 'train_real')
-    with pytest.raises(BopDatasetError, match='a dataset with train_pbr, train_real; name one'):
+    with pytest.raises(BopDatasetError, match='a dataset with train_pbr, train_real; give one'):
         BopReader(dataset.parent, 2)
 
 

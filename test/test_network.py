@@ -171,7 +171,7 @@ def enormous(path) -> None:
 
 
 @pytest.mark.parametrize(('write', 'time_limit_s', 'message'), [
-    (endless, 4.0, 'expected an answer within 4 s, got none'),
+    (endless, 4.0, 'expected a result within 4 s, got none'),
     (enormous, 60.0, 'expected a network that runs within 1 GB')])
 def test_a_network_without_an_end_or_beyond_memory_is_refused(tmp_path, write, time_limit_s, message):
     write(tmp_path / 'n.onnx')
