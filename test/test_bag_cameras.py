@@ -107,4 +107,4 @@ def test_the_cameras_pose_is_not_extrapolated(tmp_path):
     reader = BagReader(tmp_path / 'bag')
     known = [frame.base_from_camera is not None for frame in reader]
     assert known == [True] * 11 + [False] * 19
-    assert any('only at other times, and it is not extrapolated' in line for line in reader.warnings)
+    assert any('only at other times, and is not extrapolated' in line for line in reader.warnings)

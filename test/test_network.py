@@ -36,7 +36,7 @@ def test_floating_point_inputs_of_any_width_are_fed(tmp_path, input_type):
 
 @pytest.mark.parametrize(('options', 'message'), [
     ({'input_type': 'UINT8'}, r'takes tensor\(uint8\): export it with a floating-point input'),
-    ({'other_input': True}, 'takes image, scale: export it with the others fixed'),
+    ({'other_input': True}, 'found image, scale: export it with the others fixed'),
     ({'as_text': True}, r'output output_0: expected a tensor of numbers, the network gives tensor\(string\)'),
 ])
 def test_other_inputs_and_outputs_are_refused_in_one_line(tmp_path, options, message):

@@ -24,7 +24,7 @@ from posegrasp_ros.sensing.depth_buffer import SLOP_MS, DepthImages
 from posegrasp_ros.sensing.joined_camera import JoinedCamera
 from posegrasp_ros.sensing.packed_image import BitDepth, PackedImage
 
-# An image waits so long, in the bag's time, for messages of its stamp; and no more images than this wait at once.
+# Longest time, in the bag's time, that an image waits for messages of its stamp, and most images that wait.
 WAIT_NS = 500_000_000
 MOST_WAITING = 60
 # How long messages are kept, in the bag's time, for images that are out of order.
