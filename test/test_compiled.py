@@ -68,8 +68,8 @@ def test_a_full_disk_is_said_once_and_leaves_nothing(folder, caplog):
     with files_no_larger_than(100):
         assert not is_from_cache() and not is_from_cache()
     assert [record.getMessage() for record in caplog.records] == [
-        f'compiled code is not cached ({folder}: File too large): every start compiles it again, which takes about '
-        'half a minute; expected a writable folder that you own, in HOME or named in NUMBA_CACHE_DIR']
+        f'compiled code is not cached ({folder}: File too large): every start compiles it again, which takes '
+        'about half a minute; expected a writable folder that you own, in HOME or named in NUMBA_CACHE_DIR']
     assert list(folder.iterdir()) == []
 
 

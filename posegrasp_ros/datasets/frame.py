@@ -1,4 +1,4 @@
-"""BagFrame: one image with its camera, poses and depth, live or recorded; PackedFrame: the same before decoding."""
+"""BagFrame: an image with its camera, poses and depth, live or recorded; PackedFrame: the same before decoding."""
 
 from __future__ import annotations
 

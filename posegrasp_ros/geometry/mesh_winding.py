@@ -24,7 +24,7 @@ def against_neighbours(faces: np.ndarray) -> np.ndarray:
     # Consistently wound neighbours traverse their shared edge in opposite directions.
     is_against = rises[first] == rises[second]
     first, second, count = first // 3, second // 3, len(faces)
-    # SciPy up to 1.11, that of Ubuntu 24.04, takes no others, and does not say so.
+    # SciPy up to 1.11 (Ubuntu 24.04) only supports 32-bit indices here, and does not report others as an error.
     starts = np.concatenate([first, first + count]).astype(np.int32)
     ends = np.concatenate([second + count * is_against, second + count * ~is_against]).astype(np.int32)
     graph = coo_array((np.ones(len(starts), bool), (starts, ends)), shape=(2 * count, 2 * count))

@@ -122,7 +122,7 @@ def tolerance_without_mesh(gripper: Gripper, grasp_set: GraspSet) -> Tolerance:
 
 @lru_cache(maxsize=16)
 def _kept_block_fits(gripper: bytes) -> dict[tuple[float, float], np.ndarray]:
-    """Gauges by width and opening of a grasp, to be filled in."""
+    """Cache of gauges by width and opening of a grasp, initially empty."""
     return {}
 
 
