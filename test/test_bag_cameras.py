@@ -46,7 +46,7 @@ def test_the_camera_info_beside_another_image_is_not_taken(tmp_path, frame_id):
     with HandMade(tmp_path / 'bag') as writer:
         writer.info(SECOND, topic='/right/camera_info', frame_id=frame_id)
         writer.image(SECOND, '/left/image_raw')
-    with pytest.raises(BagError, match=r'camera_info of /left/image_raw .* name the right one with'):
+    with pytest.raises(BagError, match=r'camera_info of /left/image_raw .* set the right one with'):
         BagReader(tmp_path / 'bag')
     frame, = frames_of(tmp_path / 'bag', camera_info='/right/camera_info')
     assert frame.reason == '', 'who names one, means it'
@@ -107,4 +107,4 @@ def test_the_cameras_pose_is_not_extrapolated(tmp_path):
     reader = BagReader(tmp_path / 'bag')
     known = [frame.base_from_camera is not None for frame in reader]
     assert known == [True] * 11 + [False] * 19
-    assert any('only at other times, and it is not extrapolated' in line for line in reader.warnings)
+    assert any('only at other times, and is not extrapolated' in line for line in reader.warnings)

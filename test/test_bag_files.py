@@ -148,7 +148,7 @@ def test_foreign_channels_among_good_ones_are_left_out_aloud(tmp_path, channel, 
         path.write_bytes(path.read_bytes()[:-20])
     reader = BagReader(path, NO_BASE)
     assert [frame.reason for frame in reader] == ['']
-    assert words in reader.warnings[-1] and 'no messages of ROS' in reader.warnings[-1]
+    assert words in reader.warnings[-1] and 'without ROS messages' in reader.warnings[-1]
     assert not any('damaged' in line for line in reader.warnings[cut:])
 
 
@@ -164,7 +164,7 @@ def test_a_definition_that_lacks_a_field_gives_way_to_the_standard_one(tmp_path)
     write_mcap(path, [], renamed=(b'is_bigendian', b'is_other'))
     reader = BagReader(path, NO_BASE)
     assert [frame.reason for frame in reader] == ['']
-    assert 'lacks sensor_msgs/msg/Image.is_bigendian, the standard one is used' in reader.warnings[-1]
+    assert 'has no sensor_msgs/msg/Image.is_bigendian, the standard one is used' in reader.warnings[-1]
 
 
 def test_an_empty_topic_is_not_guessed(tmp_path):

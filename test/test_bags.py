@@ -53,7 +53,7 @@ def test_a_writer_that_is_interrupted_leaves_a_whole_bag(tmp_path):
 
 
 def test_the_writer_does_not_overwrite(bag):
-    with pytest.raises(BagError, match='exists already'):
+    with pytest.raises(BagError, match='already exists'):
         BagWriter(bag)
 
 

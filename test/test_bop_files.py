@@ -76,7 +76,7 @@ def test_a_dataset_reads_like_a_recording(dataset):
 
 
 def test_the_object_is_named_where_there_are_several(dataset):
-    with pytest.raises(BopDatasetError, match=r'its objects \(2, 5\), got None; name it with --bop-object'):
+    with pytest.raises(BopDatasetError, match=r'its objects \(2, 5\), got None; set it with --bop-object'):
         BopReader(dataset)
     assert BopReader(dataset / '000010').object_id == 2
 
@@ -128,7 +128,7 @@ def test_a_whole_dataset_is_read_where_it_is_to_be_tested(dataset):
     reader = BopReader(dataset.parent, 2)
     assert reader.image_count == 3 and 'test is read' in reader.warnings[0]
     dataset.rename(dataset.parent / 'train_real')
-    with pytest.raises(BopDatasetError, match='a dataset with train_pbr, train_real; name one'):
+    with pytest.raises(BopDatasetError, match='a dataset with train_pbr, train_real; give one'):
         BopReader(dataset.parent, 2)
 
 
@@ -155,13 +155,13 @@ def hidden(folder, targets, numbers=(3, 4)):
     ([{'scene_id': 1, 'im_id': 4, 'obj_id': 5}, {'scene_id': 1, 'im_id': 3, 'obj_id': 2}], 2, [3])])
 def test_images_whose_truth_is_hidden_are_read(tmp_path, targets, object_id, numbers):
     reader = BopReader(hidden(tmp_path, targets), object_id)
-    assert reader.object_id == 2 and 'the truth is hidden' in reader.warnings[-1]
+    assert reader.object_id == 2 and 'ground truth is not public' in reader.warnings[-1]
     assert [(each.number, each.decode().truths, each.decode().reason) for each in reader.undecoded()] == [
         (number, (), '') for number in numbers]
 
 
 def test_the_object_of_hidden_truths_must_be_named(tmp_path):
-    with pytest.raises(BopDatasetError, match=r'\(none that is named\), got None; name it with --bop-object'):
+    with pytest.raises(BopDatasetError, match=r'\(none are listed\), got None; set it with --bop-object'):
         BopReader(hidden(tmp_path, None))
 
 

@@ -98,14 +98,14 @@ def test_an_image_of_another_size_is_refused_with_the_numbers(changes, size, num
 @pytest.mark.parametrize(('changes', 'message'), [
     ({'width': 200, 'height': 200, 'roi': region(220, 140, 200, 200)}, r'200x200 at \(220, 140\).* whole sensor'),
     ({'roi': region(10, 0, 0, 0)}, 'roi: expected a region within'),
-    ({'width': 320, 'height': 240}, r'K: its principal point \(310\.0, 250\.0\) is the middle of 640x480'),
-    ({'width': 200, 'height': 200}, 'is the middle of 640x480, while width and height are 200 and 200'),
+    ({'width': 320, 'height': 240}, r'K: its principal point \(310\.0, 250\.0\) is the centre of 640x480'),
+    ({'width': 200, 'height': 200}, 'is the centre of 640x480, while width and height are 200 and 200'),
     ({'binning_x': 1000}, 'binning: expected at most'),
     ({'k': np.zeros(9)}, 'K: expected focal lengths above 0'),
     ({'p': -P.ravel()}, 'P: expected focal lengths above 0'),
     ({'distortion_model': 'pincushion'}, "distortion_model: expected one of .*, got 'pincushion'"),
-    ({'distortion_model': '', 'd': [0.1, 0, 0, 0.1]}, 'which may be more than one'),
-    ({'distortion_model': 'none'}, 'which may be more than one'),
+    ({'distortion_model': '', 'd': [0.1, 0, 0, 0.1]}, 'which is ambiguous'),
+    ({'distortion_model': 'none'}, 'which is ambiguous'),
 ])
 def test_a_camera_info_that_contradicts_itself_is_refused_in_one_line(changes, message):
     with pytest.raises(CameraError, match=message) as refusal:
@@ -126,9 +126,9 @@ OUTSIDE = [600, 0, 250, 0, 590, -40, 0, 0, 1]
 
 
 @pytest.mark.parametrize(('changes', 'rectified', 'remark'), [
-    ({'k': OUTSIDE, 'width': 200, 'height': 200}, False, 'far from the middle of the image, 200x200'),
+    ({'k': OUTSIDE, 'width': 200, 'height': 200}, False, 'far from the image centre of 200x200'),
     ({'p': [520, 0, 305, -52, 0, 540, 248, 0, 0, 0, 1, 0]}, True, 'second camera of a stereo pair'),
-    ({'r': cv2.Rodrigues(np.array([0, 0.02, 0]))[0].ravel()}, True, 'turns the images by 1.15 degrees'),
+    ({'r': cv2.Rodrigues(np.array([0, 0.02, 0]))[0].ravel()}, True, 'rotates the images by 1.15 degrees'),
 ])
 def test_what_is_allowed_and_yet_often_a_mistake_is_said(changes, rectified, remark):
     assert remark in StatedCamera.from_info(info(**changes)).remark(rectified, '/cam/image')

@@ -119,7 +119,7 @@ def test_wrong_options_are_one_line(capsys, dope_folder, picture, tmp_path):
     large.write_text(yaml.safe_dump({**CALIBRATION, 'image_width': 1280, 'image_height': 960}))
     for options, expected in (
         (['--image', tmp_path / 'gone.png'], 'gone.png: no such image'),
-        (['--image', dope_folder / 'model.yaml'], 'model.yaml: image: data: expected a whole file of JPEG'),
+        (['--image', dope_folder / 'model.yaml'], 'model.yaml: image: data: expected a complete file of JPEG'),
         (['--hfov', '60'], 'expected together with --image'),
         (['--image', picture, '--hfov', '300'], '--hfov: expected an angle'),
         (['--image', picture, '--camera', large], 'intrinsics are of 1280x960 pixels, the image has 640x480'),

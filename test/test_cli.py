@@ -188,7 +188,7 @@ def test_a_bag_that_is_cut_off_is_read_up_to_the_damage(recording, tmp_path):
 
 
 def test_an_existing_folder_is_not_recorded_over(recording, capsys):
-    assert 'exists already' in refused(capsys, 'record', recording, '--scenes', '1')
+    assert 'already exists' in refused(capsys, 'record', recording, '--scenes', '1')
 
 
 @pytest.mark.parametrize('arguments, expected', [

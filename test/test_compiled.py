@@ -68,8 +68,8 @@ def test_a_full_disk_is_said_once_and_leaves_nothing(folder, caplog):
     with files_no_larger_than(100):
         assert not is_from_cache() and not is_from_cache()
     assert [record.getMessage() for record in caplog.records] == [
-        f'compiled code is not kept ({folder}: File too large): every start compiles it again, for about half a '
-        'minute; expected a folder of your own that can be written, in HOME or named in NUMBA_CACHE_DIR']
+        f'compiled code is not cached ({folder}: File too large): every start compiles it again, which takes '
+        'about half a minute; expected a writable folder that you own, in HOME or named in NUMBA_CACHE_DIR']
     assert list(folder.iterdir()) == []
 
 
@@ -77,7 +77,7 @@ def test_without_a_folder_nothing_is_kept_anywhere(folder, monkeypatch, caplog):
     monkeypatch.setattr(module, 'FOLDER', None)
     monkeypatch.setattr(tempfile, 'tempdir', str(folder))
     assert not is_from_cache() and not is_from_cache()
-    assert 'no folder for it can be written' in caplog.text
+    assert 'no writable cache folder' in caplog.text
     assert list(folder.iterdir()) == []
 
 

@@ -58,7 +58,7 @@ def test_a_monitor_that_is_busy_while_all_picks_are_made_is_waited_for_and_that_
     watch(Nodes(simulator=0), reports, 2, wait=time.wait, clock=lambda: time.now_s)
     assert 110 <= time.now_s < 130
     said = capsys.readouterr().err
-    assert 'no news for 20 s after 0 of 2 picks; still waiting' in said and 'monitor: nothing yet' in said
+    assert 'no report for 20 s after 0 of 2 picks; still waiting' in said and 'monitor: nothing yet' in said
 
 
 def test_silence_without_end_is_a_failure_that_quotes_the_nodes(reports):

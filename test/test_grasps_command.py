@@ -38,7 +38,7 @@ def test_written_set_loads_and_the_same_seed_gives_the_same_file(mesh_file, tmp_
 
 def test_object_wider_than_the_opening_is_refused(mesh_file, capsys):
     line = refused(capsys, mesh_file('too_wide'))
-    assert 'too_wide: found no opposite surfaces that franka_hand spans (the least 100 mm apart)' in line
+    assert 'too_wide: found no opposite surfaces that franka_hand can span (the closest are 100 mm apart)' in line
     assert 'use a wider gripper' in line
 
 

@@ -84,4 +84,4 @@ def test_an_image_of_another_size_is_refused_and_another_frame_is_said(intrinsic
     message = info(2)
     message.header.frame_id = 'left'
     intrinsics.add(message, 0)
-    assert "frame 'left', the images are of 'right'" in intrinsics.of(2, 0, 'right').warning
+    assert "frame 'left', the images have 'right'" in intrinsics.of(2, 0, 'right').warning

@@ -101,7 +101,7 @@ def test_a_damaged_network_is_refused(folder):
 
 def test_a_card_of_another_input_size_is_refused(folder):
     change(folder, 'network', 'input', 'size', to=[96, 96])
-    with pytest.raises(ModelCardError, match=r'the network takes \[1, 3, 128, 128\], the card says'):
+    with pytest.raises(ModelCardError, match=r'the network takes \[1, 3, 128, 128\], the card states'):
         PoseEstimator(load_model_card(folder))
 
 

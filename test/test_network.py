@@ -36,7 +36,7 @@ def test_floating_point_inputs_of_any_width_are_fed(tmp_path, input_type):
 
 @pytest.mark.parametrize(('options', 'message'), [
     ({'input_type': 'UINT8'}, r'takes tensor\(uint8\): export it with a floating-point input'),
-    ({'other_input': True}, 'takes image, scale: export it with the others fixed'),
+    ({'other_input': True}, 'found image, scale: export it with the others fixed'),
     ({'as_text': True}, r'output output_0: expected a tensor of numbers, the network gives tensor\(string\)'),
 ])
 def test_other_inputs_and_outputs_are_refused_in_one_line(tmp_path, options, message):
@@ -171,7 +171,7 @@ def enormous(path) -> None:
 
 
 @pytest.mark.parametrize(('write', 'time_limit_s', 'message'), [
-    (endless, 2.0, 'expected an answer within 2 s, got none'),
+    (endless, 2.0, 'expected a result within 2 s, got none'),
     (enormous, 60.0, 'expected a network that runs within 1 GB')])
 def test_a_network_without_an_end_or_beyond_memory_is_refused(tmp_path, write, time_limit_s, message):
     write(tmp_path / 'n.onnx')

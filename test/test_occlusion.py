@@ -49,7 +49,7 @@ def test_what_hides_it_stands_on_the_table_or_is_held_and_touches_nothing(worlds
 
 def test_a_share_that_cannot_be_met_is_refused(monkeypatch):
     monkeypatch.setattr(occlusion, 'MOST_SCENES', 2)
-    with pytest.raises(InvalidInputError, match='of the object hidden: take a wider one'):
+    with pytest.raises(InvalidInputError, match='of the object hidden: use a wider range'):
         occluded_world(np.random.default_rng(0), MESH, (0.5, 0.5001), SIZE)
 
 

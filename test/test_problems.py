@@ -37,9 +37,9 @@ def test_a_hostile_recording_cannot_fill_the_memory_with_kinds():
 
 def test_warnings_of_recordings_stand_beside_those_of_frames_and_not_twice():
     problems = Problems()
-    problems.look_at(bad_frame('', reason='', warning='goes without: depth'), 'bag', 0)
-    told = problems.to_list([('bag', '/tmp/bag: goes without: depth'), ('bag', '/tmp/bag: cut off')])
-    assert [(each['reason'], each['text']) for each in told] == [('warning', 'goes without: depth'),
+    problems.look_at(bad_frame('', reason='', warning='depth is ignored'), 'bag', 0)
+    told = problems.to_list([('bag', '/tmp/bag: depth is ignored'), ('bag', '/tmp/bag: cut off')])
+    assert [(each['reason'], each['text']) for each in told] == [('warning', 'depth is ignored'),
                                                                  ('warning', '/tmp/bag: cut off')]
     assert problems.usable == 1
 

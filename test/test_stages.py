@@ -86,7 +86,7 @@ def test_depth_of_another_size_is_left_out_with_a_warning():
 def test_camera_info_of_another_frame_is_a_warning():
     other = StatedCamera(CAMERA, None, 'left', '', '', '')
     frame, _, outcome = PerceptionStage(found(), 'box').perceive(packed(stated=other))
-    assert not outcome.reason and "frame 'left', the images are of 'camera'" in frame.warning
+    assert not outcome.reason and "frame 'left', the images have 'camera'" in frame.warning
 
 
 @pytest.fixture(scope='module')

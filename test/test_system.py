@@ -75,7 +75,7 @@ def test_a_demo_that_cannot_run_says_why_and_leaves_nothing_behind(scripted_mode
 def test_a_run_folder_that_cannot_be_made_is_one_line(scripted_model, tmp_path):
     (tmp_path / 'file').write_text('in the way')
     with pytest.raises(InvalidInputError,
-                       match=r'file/run/nodes: expected a folder that can be made: .*Not a directory'):
+                       match=r'file/run/nodes: expected a folder that can be created: .*Not a directory'):
         run_demo(picks=1, out=tmp_path / 'file' / 'run', estimator='oracle', model=scripted_model, progress=False)
 
 

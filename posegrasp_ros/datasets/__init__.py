@@ -1,1 +1,1 @@
-"""Recordings in and out, with ROS or without: rosbag2, BOP datasets, photographs, ground-truth files."""
+"""Reading and writing of recordings without ROS: rosbag2, BOP datasets, photographs, ground-truth files."""

@@ -1,4 +1,4 @@
-"""Messages of a recording, without ROS: rosbag2 folders and bare files, mcap, sqlite3 and ROS 1; whole or not."""
+"""Messages of a recording, without ROS: rosbag2 folders and files (mcap, sqlite3) and ROS 1 bags, also damaged."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ MOST_NAMED = 5
 class BagMessages:
     """One recording.
 
-    :param path: rosbag2 folder, or one of its .mcap or .db3 files, packed by zstd or not; or a ROS 1 .bag file
+    :param path: rosbag2 folder, or one of its .mcap or .db3 files, also zstd-compressed; or a ROS 1 .bag file
     :ivar topics: {topic: message type}
-    :ivar foreign: {topic: what its messages are}, of those that are none of ROS and are left out
-    :ivar counts: {topic: number of messages}, empty when the recording was cut off
-    :ivar warnings: what was wrong with the file although it could be read, one line each
+    :ivar foreign: {topic: kind of its messages} of topics without ROS messages, which are skipped
+    :ivar counts: {topic: number of messages}, empty when the recording is truncated
+    :ivar warnings: problems found so far in a readable file, one line each
     :raises BagError: when there is no such file, it is not a recording, or nothing in it can be read
     """
 
@@ -47,44 +47,44 @@ class BagMessages:
         self.counts = self._counted()
         if self.foreign:
             named = [f'{topic} ({what})' for topic, what in list(self.foreign.items())[:MOST_NAMED]]
-            self.warn(f'{self.path}: topics that are no messages of ROS are left out: {", ".join(named)}'
+            self.warn(f'{self.path}: topics without ROS messages are skipped: {", ".join(named)}'
                       + (f' and {len(self.foreign) - MOST_NAMED} more' if len(self.foreign) > MOST_NAMED else ''))
 
     def messages(self, topics: Collection[str]) -> Iterator[BagMessage]:
-        """The messages of these topics in the order of the recording; damage costs what it hit."""
+        """The messages of these topics in the order of the recording; damaged messages are skipped."""
         for file in self._files:
             for message in file.messages(topics):
                 if message.type == self.topics[message.topic]:
                     yield message
 
     def decode(self, message: BagMessage) -> Any:
-        """The fields of a message.
+        """Deserialise a message.
 
-        :raises BagError: when its bytes are not of its type
+        :raises BagError: when its bytes do not match its type
         """
         try:
             if message.encoding == ROS1:
-                # Their layouts are the same but for the number in a header, which ROS 2 no longer has.
+                # The layouts are equal except for the sequence number in a header, which ROS 2 has dropped.
                 plain = STANDARD_TYPES.ros1_to_cdr(message.data, message.type)
                 return STANDARD_TYPES.deserialize_cdr(plain, message.type)
             return self._store(message).deserialize_cdr(message.data, message.type)
-        except Exception as error:  # generated code fails in its own ways on bytes that are not of the type
+        except Exception as error:  # generated code raises any type on bytes of another type
             raise BagError(f'{self.path}: {message.topic}: expected a {message.type}, got {len(message.data)} '
-                           f'bytes that are none: {_one_line(error)}') from error
+                           f'bytes that cannot be decoded as one: {_one_line(error)}') from error
 
     def warn_once(self, line: str) -> None:
-        """Log a line and keep it with the recording, unless it was said before."""
+        """Log a line and add it to :attr:`warnings`, unless it is there already."""
         if one_line(line) not in self.warnings:
             self.warn(line)
 
     def warn(self, line: str) -> None:
-        """Log a line and keep it with the recording."""
-        # Names of topics, types and files are chosen by others.
+        """Log a line and add it to :attr:`warnings`."""
+        # Names of topics, types and files are foreign input.
         LOGGER.warning('%s', one_line(line))
         self.warnings.append(one_line(line))
 
     def _counted(self) -> dict[str, int]:
-        """Messages by topic; empty where a file does not tell."""
+        """Number of messages by topic; empty where a file does not state it."""
         counts: dict[str, int] = {}
         for file in self._files:
             if file.contents.counts is None:
@@ -94,7 +94,7 @@ class BagMessages:
         return counts
 
     def _store(self, message: BagMessage) -> Any:
-        """The types that a message is made of, by the definition in the bag, else by the standard one."""
+        """Type store for a message, from the definition in the bag, else the standard one."""
         if message.type not in self._stores:
             self._stores[message.type] = self._made_store(message.topic, self._channels[message.topic])
         return self._stores[message.type]
@@ -105,12 +105,12 @@ class BagMessages:
             return STANDARD_TYPES
         try:
             store = _types_of(text, channel.type, channel.is_idl)
-        except Exception as error:  # the parser has errors of several kinds
+        except Exception as error:  # the parser raises several types
             self.warn(f'{self.path}: {topic}: definition of {channel.type} in the bag cannot be read, the '
                       f'standard one is used: {_one_line(error)[:200]}')
             return STANDARD_TYPES
         if lacking := _lacking_field(store):
-            self.warn(f'{self.path}: {topic}: definition of {channel.type} in the bag lacks {lacking}, the '
+            self.warn(f'{self.path}: {topic}: definition of {channel.type} in the bag has no {lacking}, the '
                       'standard one is used')
             return STANDARD_TYPES
         return store
@@ -128,7 +128,7 @@ def _types_of(definition: str, name: str, is_idl: bool) -> Any:
 
 
 def _lacking_field(store: Any) -> str:
-    """A field of a standard type that another definition of it lacks or has of another kind; empty for none."""
+    """A field of a standard type that is missing or of another type in the given definitions; empty for none."""
     for kind, (_, fields) in store.fielddefs.items():
         for field in STANDARD_TYPES.fielddefs.get(kind, ((), ()))[1]:
             if field not in fields:
@@ -137,5 +137,5 @@ def _lacking_field(store: Any) -> str:
 
 
 def _one_line(error: Exception) -> str:
-    """An error's own words on one line; its kind where it has none."""
+    """An error's message on one line; its type if the message is empty."""
     return ' '.join(str(error).split()) or type(error).__name__

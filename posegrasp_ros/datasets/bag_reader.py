@@ -24,24 +24,24 @@ from posegrasp_ros.sensing.depth_buffer import SLOP_MS, DepthImages
 from posegrasp_ros.sensing.joined_camera import JoinedCamera
 from posegrasp_ros.sensing.packed_image import BitDepth, PackedImage
 
-# An image waits so long, in the bag's time, for messages of its stamp; and no more images than this wait at once.
+# Longest time, in the bag's time, that an image waits for messages of its stamp, and most images that wait.
 WAIT_NS = 500_000_000
 MOST_WAITING = 60
-# Messages of other stamps are kept so long, in the bag's time, for images that come out of order.
+# How long messages are kept, in the bag's time, for images that are out of order.
 KEEP_NS = 5_000_000_000
-# Stamps of a topic that go back by more than this are no disorder: the clock was set back.
+# If the stamps of a topic go back by more than this, the clock was set back.
 JUMP_NS = 1_000_000_000
-# A tolerance that every stamp is within.
+# An unlimited tolerance.
 EVER_NS = 1 << 63
 
 
 def read_frames(path: str | Path, topics: BagTopics | None = None) -> Iterator[BagFrame]:
-    """The frames of a recording in its order, in constant memory; see :class:`BagReader`."""
+    """The frames of a recording in order, in constant memory; see :class:`BagReader`."""
     return iter(BagReader(path, topics))
 
 
 class _Waiting(NamedTuple):
-    """An image that may get more of its stamp."""
+    """An image that waits for messages of its stamp."""
 
     stamp_ns: int
     arrived_ns: int
@@ -50,19 +50,19 @@ class _Waiting(NamedTuple):
 
 
 class BagReader:
-    """Joins a recording's images with camera_info, ground truth and /tf by their stamps.
+    """Matches a recording's images with camera_info, ground truth, depth and /tf by stamp.
 
-    camera_info is joined as :class:`CameraInfoJoin` says; ground truth is that
-    of the same stamp, else the nearest within a tolerance, where several messages of a stamp are as many objects;
-    depth that of the same stamp, else the nearest within :data:`SLOP_MS`. A message
-    that cannot be used never ends the reading: its frame says why. An image with the stamp of another is left
-    out. Where the clock was set back, nothing of before is joined with what comes after.
+    camera_info is matched by :class:`CameraInfoJoin`. Ground truth is that of the same stamp, else the nearest
+    within a tolerance; several messages of one stamp are several objects. Depth is that of the same stamp, else
+    the nearest within :data:`SLOP_MS`. An unusable message does not stop the reader: its frame states the reason.
+    An image with the stamp of an earlier one is skipped. After the clock was set back, earlier messages are not
+    matched any more.
 
-    :param truths: ground truth of elsewhere, in the place of a topic's or of /tf
-    :param tolerance_ms: how far the stamps of image and ground truth may lie apart
-    :ivar topics: the topics in use, guessed ones filled in
+    :param truths: ground truth from another source, used instead of a topic or /tf
+    :param tolerance_ms: largest difference between the stamps of image and ground truth
+    :ivar topics: the topics in use, with the guessed ones filled in
     :ivar truths: ground truth, and how much of it was matched
-    :raises BagError: when the path is no readable recording, or holds no image topic
+    :raises BagError: when the path is not a readable recording, or has no image topic
     """
 
     def __init__(self, path: str | Path, topics: BagTopics | None = None, truths: GroundTruth | None = None,
@@ -89,16 +89,16 @@ class BagReader:
 
     @property
     def image_count(self) -> int | None:
-        """How many images the recording's index lists; None when it was cut off."""
+        """Number of images in the recording's index; None when the recording is truncated."""
         return self._bag.counts.get(self.topics.image)
 
     @property
     def warnings(self) -> list[str]:
-        """What was wrong with the recording so far, one line each."""
+        """Problems of the recording found so far, one line each."""
         return self._bag.warnings
 
     def warn_once(self, text: str) -> None:
-        """Note what a frame goes without, once."""
+        """Warn about something missing from a frame, once per text."""
         self._bag.warn_once(f'{self.path}: {text}')
 
     def __iter__(self) -> Iterator[BagFrame]:
@@ -109,7 +109,7 @@ class BagReader:
             yield frame
 
     def undecoded(self) -> Iterator[PackedFrame]:
-        """The frames with their images as they were recorded."""
+        """The frames with their images still encoded."""
         names = (self.topics.image, self.topics.camera_info, self._truth_topic, self.topics.depth)
         for message in self._bag.messages([*filter(None, names), *self._tf_topics]):
             try:
@@ -118,14 +118,14 @@ class BagReader:
                 if message.topic == self.topics.image:
                     self._waiting.append(_Waiting(message.time_ns, message.time_ns, '', error))
                 else:
-                    self._bag.warn_once(f'{message.topic}: messages are left out: {error}')
+                    self._bag.warn_once(f'{message.topic}: messages are skipped: {error}')
             while self._waiting and self._is_ready(message.time_ns):
                 yield self._frame(self._waiting.popleft())
         yield from self._rest()
         self._account()
 
     def _filled_topics(self) -> dict[str, str]:
-        """The topics with messages; all where the recording does not tell how many there are."""
+        """The topics that have messages; all topics if the recording has no message counts."""
         counts = self._bag.counts
         filled = {name: kind for name, kind in self._bag.topics.items() if counts.get(name, 1)}
         return filled or self._bag.topics
@@ -135,8 +135,7 @@ class BagReader:
         return self.topics.ground_truth if self._has_own_truths and not self.topics.object_frame else None
 
     def _take(self, message: BagMessage, content: Any) -> Iterator[PackedFrame]:
-        """Keep a message until its image is complete; yields what is to wait no more since the clock was set
-        back."""
+        """Store a message until its image is complete; yields the waiting frames if the clock was set back."""
         if message.topic in self._tf_topics:
             is_static = message.topic.endswith('tf_static')
             for item in content.transforms:
@@ -156,10 +155,10 @@ class BagReader:
             self.truths.add(stamp_ns, content.header.frame_id, pose_of(content), message.time_ns)
 
     def _take_image(self, stamp_ns: int, arrived_ns: int, content: Any) -> None:
-        """Let an image wait, unless its stamp was here before."""
+        """Queue an image, unless its stamp was seen before."""
         if stamp_ns == 0 and stamp_ns in self._image_stamps:
-            self._bag.warn_once(f'{self.path}: {self.topics.image}: images without a stamp get the time of their '
-                                'recording')
+            self._bag.warn_once(f'{self.path}: {self.topics.image}: images without a stamp get their recording '
+                                'time as stamp')
             stamp_ns = arrived_ns
         if stamp_ns in self._image_stamps:
             self._repeats += 1
@@ -176,13 +175,12 @@ class BagReader:
         self._tree_until_ns = max(self._tree_until_ns, stamp_ns)
 
     def _note_stamp(self, source: str, stamp_ns: int) -> Iterator[PackedFrame]:
-        """Keep a source's newest stamp; where the clock was set back, begin anew with the joining: what waits has
-        all that it can get."""
+        """Update a source's newest stamp; if the clock was set back, yield all waiting frames and reset."""
         newest_ns = self._newest_ns.get(source, stamp_ns)
         if stamp_ns < newest_ns - JUMP_NS:
             self._bag.warn(
                 f'{self.path}: {source}: the clock was set back by {(newest_ns - stamp_ns) / 1e9:.3f} s, '
-                f'from {newest_ns} ns to {stamp_ns} ns; images of before and after are not joined'
+                f'from {newest_ns} ns to {stamp_ns} ns; messages before and after it are not matched'
             )
             yield from self._rest()
             self._infos.forget_stamps()
@@ -198,7 +196,7 @@ class BagReader:
             yield self._frame(self._waiting.popleft())
 
     def _is_ready(self, now_ns: int) -> bool:
-        """Whether the longest waiting image has all that it can get."""
+        """Whether the first image in the queue is complete or has waited long enough."""
         stamp_ns, arrived_ns, *_ = self._waiting[0]
         if now_ns - arrived_ns > WAIT_NS or len(self._waiting) > MOST_WAITING:
             return True
@@ -210,7 +208,7 @@ class BagReader:
                 and (not self._moves or self._tree_until_ns >= stamp_ns + late_ns))
 
     def _frame(self, waiting: _Waiting) -> PackedFrame:
-        """Give an image what belongs to it; one without fields has no stamp but its arrival."""
+        """Build the frame of an image; an image that could not be deserialised has its arrival time as stamp."""
         number, self._count = self._count, self._count + 1
         stamp_ns, frame_id = waiting.stamp_ns, waiting.frame_id
         if isinstance(waiting.image, Exception):
@@ -225,36 +223,37 @@ class BagReader:
         return frame
 
     def _camera(self, waiting: _Waiting) -> StatedCamera | CameraError | None:
-        """The camera of an image, or what is wrong with it; None when there is none yet."""
+        """The camera of an image, or its error; None when there is none yet."""
         stated = self._infos.of(waiting.stamp_ns, waiting.arrived_ns)
         if isinstance(stated, StatedCamera) and not self._info_is_named:
             frames = waiting.frame_id, stated.frame_id
-            # In one namespace a frame that nobody names is the same; elsewhere the frame is what tells.
+            # If a frame is not stated, the topics must be in one namespace; otherwise the frames must be equal.
             is_partner = frames[0] == frames[1] if all(frames) else are_neighbours(
                 self.topics.image, self.topics.camera_info)
             if not is_partner:
-                return CameraError(f'{self.topics.camera_info}: is of the frame {frames[1]!r}, the image of '
-                                   f'{frames[0]!r}: name the camera_info of the image with --camera-info-topic')
+                return CameraError(f'{self.topics.camera_info}: expected the frame of the image, {frames[0]!r}, '
+                                   f'found {frames[1]!r}: set the camera_info of the image with '
+                                   '--camera-info-topic')
         return stated
 
     def _camera_pose(self, stamp_ns: int, camera_frame: str) -> np.ndarray | None:
-        """base_from_camera (4, 4); None, said once, where /tf does not tell it."""
+        """base_from_camera (4, 4); None, with one warning, where /tf does not contain it."""
         base_frame = self.topics.base_frame
         if base_frame is None:
             return None
         base_from_camera = self._tree.lookup(base_frame, camera_frame, stamp_ns)
         if base_from_camera is None:
             known_later = self._tree.lookup(base_frame, camera_frame, stamp_ns, EVER_NS) is not None
-            when = f' at {stamp_ns} ns, only at other times, and it is not extrapolated' if known_later else ''
+            when = f' at {stamp_ns} ns, only at other times, and is not extrapolated' if known_later else ''
             self._miss(
                 f'base{bool(when)}',
-                f'no /tf joins the camera frame {camera_frame!r} with the base frame {base_frame!r}{when}',
-                'No grasps are planned for such images: name the base frame, or give the pose of the camera in it',
+                f'/tf does not connect the camera frame {camera_frame!r} with the base frame {base_frame!r}{when}',
+                'No grasps are planned for such images: set the base frame, or the pose of the camera in it',
             )
         return base_from_camera
 
     def _truths_of(self, stamp_ns: int, camera_frame: str) -> list[np.ndarray]:
-        """The ground truths of an image, in the camera's frame; one that is repeated word for word is one."""
+        """The ground truths of an image in the camera frame, without exact duplicates."""
         if self.topics.object_frame and self._has_own_truths:
             self._tell_truth_from_tf(stamp_ns, camera_frame)
         poses: list[np.ndarray] = []
@@ -265,53 +264,53 @@ class BagReader:
         return poses
 
     def _tell_truth_from_tf(self, stamp_ns: int, camera_frame: str) -> None:
-        """Put where the object's own frame is into the truths."""
+        """Add the pose of the object's tf frame to the ground truths."""
         object_frame = self.topics.object_frame
         pose = self._tree.lookup(camera_frame, object_frame, stamp_ns, self.truths.tolerance_ns)
         if pose is not None:
             self.truths.add(stamp_ns, camera_frame, pose, self._image_stamps.get(stamp_ns, 0))
         elif object_frame.lstrip('/') not in self._tree.frames:
-            self._miss('object', f'/tf does not tell of the object frame {object_frame!r}',
-                       'No errors are measured of such images')
+            self._miss('object', f'/tf has no object frame {object_frame!r}',
+                       'No errors are measured for such images')
 
     def _seen_from_camera(self, frame_id: str, pose: np.ndarray, stamp_ns: int,
                           camera_frame: str) -> np.ndarray | None:
-        """A ground truth in the camera's frame; None, said once, where /tf does not tell."""
+        """A ground truth in the camera frame; None, with one warning, where /tf does not contain the transform."""
         if frame_id in ('', camera_frame):
             return pose
         camera_from_frame = self._tree.lookup(camera_frame, frame_id, stamp_ns)
         if camera_from_frame is None:
-            self._bag.warn_once(f'{self.path}: {self.topics.ground_truth}: is in the frame {frame_id}, which no '
-                                f'/tf joins with the camera frame {camera_frame}: truths are left out')
+            self._bag.warn_once(f'{self.path}: {self.topics.ground_truth}: is in the frame {frame_id}, which /tf '
+                                f'does not connect with the camera frame {camera_frame}: ground truth is skipped')
             return None
         return camera_from_frame @ pose
 
     def _miss(self, key: str, what: str, consequence: str) -> None:
-        """Say once what /tf does not tell, with the frames that it tells of."""
+        """Warn once about a missing transform, with the frames that /tf contains."""
         if key not in self._missed:
             self._missed.add(key)
             self._bag.warn(f'{self.path}: {what}; its frames are: {", ".join(self._tree.frames) or "none"}. '
                            f'{consequence}')
 
     def _account(self) -> None:
-        """Say what was left out, and how much of the ground truth was matched."""
+        """Warn about skipped images and unmatched ground truth."""
         if self._repeats:
             self._bag.warn(
-                f'{self.path}: {self.topics.image}: {self._repeats} images have the stamp of another and '
-                'are left out'
+                f'{self.path}: {self.topics.image}: {self._repeats} images have the stamp of another image and '
+                'are skipped'
             )
         source = self.topics.object_frame or self._truth_topic
         others = poses_listing(self._bag.topics)
         if self._has_own_truths and source is None and others:
             self._bag.warn(
-                f'{self.path}: no ground truth, no errors are measured: no topic of poses is named like it; '
-                f'found {others}'
+                f'{self.path}: no ground truth, no errors are measured: no pose topic has a name like '
+                f'ground_truth; found {others}'
             )
         elif problem := self.truths.problem():
             self._bag.warn(f'{self.path}: {source or "ground truth"}: {problem}')
 
     def _forget(self, arrived_before_ns: int, stamp_before_ns: int) -> None:
-        """Drop what no coming image can need."""
+        """Drop data too old for any future image."""
         while self._image_stamps and next(iter(self._image_stamps.values())) < arrived_before_ns:
             del self._image_stamps[next(iter(self._image_stamps))]
         self.truths.forget(arrived_before_ns)

@@ -1,4 +1,4 @@
-"""Which topics of a recording to read: those that were asked for, the rest guessed by type and name."""
+"""Topics of a recording to read: requested ones, and the rest guessed by type and name."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from posegrasp_ros.datasets.bag_messages import BagError
 IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED = 'sensor_msgs/msg/CompressedImage'
 CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
-# What a pose may come in: of ourselves, motion capture (Vicon's bridge says transforms) and odometry.
+# Message types with a pose: of this package, motion capture (Vicon's bridge sends transforms) and odometry.
 POSES = ('geometry_msgs/msg/PoseStamped', 'geometry_msgs/msg/PoseWithCovarianceStamped',
          'geometry_msgs/msg/TransformStamped', 'nav_msgs/msg/Odometry')
 TF = 'tf2_msgs/msg/TFMessage'
-# What image_transport appends to the name of an image topic.
+# Suffixes that image_transport appends to the name of an image topic.
 TRANSPORTS = ('compressed', 'compressedDepth', 'theora', 'ffmpeg', 'zstd', 'draco', 'avif')
-# Words in the names of image topics that are no camera picture of the scene.
+# Words in the names of image topics that are not camera images of the scene.
 NOT_A_PICTURE = {'depth', 'depthmap', 'depthimage', 'disparity', 'mask', 'masks', 'overlay', 'debug', 'infra',
                  'infrared', 'ir', 'points'}
 TRUTH_WORDS = ('ground_truth', 'groundtruth', 'truth', 'gt_pose')
@@ -25,12 +25,13 @@ TRUTH_WORDS = ('ground_truth', 'groundtruth', 'truth', 'gt_pose')
 
 @dataclass(frozen=True)
 class BagTopics:
-    """Which topics to read; None lets the reader guess.
+    """Topics to read; None lets the reader guess.
 
-    :param depth: of the depth registered to the images; it is not guessed, None goes without
-    :param base_frame: the robot's frame, for the camera's pose from /tf; None when that is not wanted
-    :param object_frame: the object's own frame, for ground truth from /tf in the place of a topic
-    :param rectified: whether the images are, one of :data:`posegrasp_ros.geometry.camera_info.RECTIFIED`
+    :param depth: of depth registered to the images; it is not guessed, None means no depth
+    :param base_frame: the robot's frame, for the camera's pose from /tf; None if it is not needed
+    :param object_frame: the object's tf frame, for ground truth from /tf instead of a topic
+    :param rectified: whether the images are rectified, one of
+        :data:`posegrasp_ros.geometry.camera_info.RECTIFIED`
     """
 
     image: str | None = None
@@ -43,11 +44,11 @@ class BagTopics:
 
 
 def guess_topics(path: str | Path, found: dict[str, str], asked: BagTopics) -> BagTopics:
-    """Fill in the topics that were not asked for by type and name.
+    """Guess the topics that were not requested, by type and name.
 
     :param found: {topic: message type} of the recording
-    :raises BagError: when there is no image topic, none of the camera_info topics belongs to it, or one that was
-        asked for is not there
+    :raises BagError: when there is no image topic, no camera_info topic belongs to it, or a requested topic is
+        missing
     """
     for name in filter(None, (asked.image, asked.camera_info, asked.ground_truth, asked.depth)):
         if name not in found:
@@ -68,33 +69,33 @@ def guess_topics(path: str | Path, found: dict[str, str], asked: BagTopics) -> B
             raise BagError(f'{path}: {name}: expected {" or ".join(kinds)}, found {found[name]}')
     camera_info = asked.camera_info or _partner(image, infos)
     if infos and camera_info is None:
-        raise BagError(f'{path}: expected the camera_info of {image} beside it or above, such as '
-                       f'{_namespace(image)}/camera_info, found {", ".join(infos)}: name the right one with '
+        raise BagError(f'{path}: expected the camera_info of {image} in its namespace or above, such as '
+                       f'{_namespace(image)}/camera_info, found {", ".join(infos)}: set the right one with '
                        '--camera-info-topic')
     return replace(asked, image=image, camera_info=camera_info,
                    ground_truth=asked.ground_truth or guess_truth(found, asked))
 
 
 def guess_truth(found: dict[str, str], asked: BagTopics) -> str | None:
-    """A topic of poses that is named like ground truth; None where there is none, or /tf tells it."""
+    """A pose topic with a name like ground truth; None where there is none, or ground truth comes from /tf."""
     truths = (name for name, kind in found.items()
               if kind in POSES and any(word in name.lower() for word in TRUTH_WORDS))
     return next(truths, None) if asked.object_frame is None else None
 
 
 def poses_listing(found: dict[str, str]) -> str:
-    """The topics that could be ground truth; empty where there are none."""
+    """The topics that could be ground truth, as text; empty where there are none."""
     poses = {name: kind for name, kind in found.items() if kind in POSES}
     return listing(poses) if poses else ''
 
 
 def are_neighbours(image: str, info: str) -> bool:
-    """Whether a camera_info topic is in the namespace of an image topic: what a driver publishes together."""
+    """Whether a camera_info topic is in the namespace of an image topic, as published by one driver."""
     return _namespace(image) == _namespace(info)
 
 
 def _partner(image: str, infos: list[str]) -> str | None:
-    """The camera_info topic of an image topic: in its namespace, else the nearest above or below it."""
+    """The camera_info topic of an image topic: in its namespace, else in the nearest one above or below."""
     namespace = _namespace(image)
     related = [info for info in infos if _is_within(namespace, _namespace(info))
                or _is_within(_namespace(info), namespace)]
@@ -103,7 +104,7 @@ def _partner(image: str, infos: list[str]) -> str | None:
 
 
 def _namespace(topic: str) -> str:
-    """Of a topic; that of an image topic's transports, such as image_raw/compressed, is the image topic's own."""
+    """Namespace of a topic; transports such as image_raw/compressed have that of the image topic itself."""
     base, _, name = topic.rpartition('/')
     return base.rpartition('/')[0] if name in TRANSPORTS else base
 
@@ -113,21 +114,21 @@ def _is_within(inner: str, outer: str) -> bool:
 
 
 def _words(topic: str) -> set[str]:
-    """The words of a topic's name, in lower case: compressedDepth has two."""
+    """The words of a topic's name, in lower case; compressedDepth has two."""
     return {word.lower() for word in re.findall(r'[A-Z]?[a-z]+|[A-Z]+', topic)}
 
 
 def _no_picture(found: dict[str, str]) -> str:
-    """Why no image topic could be guessed."""
+    """Error text: why no image topic could be guessed."""
     images = {name: kind for name, kind in found.items() if kind in (IMAGE, COMPRESSED)}
     if not images:
         return f'expected a topic of {IMAGE} or {COMPRESSED}, found {listing(found)}'
-    return ('expected a topic of images of the scene, found only such as are named like depth, infrared or results'
-            f': {listing(images)}; name one with --image-topic')
+    return ('expected a topic with images of the scene, found only topics named like depth, infrared or results'
+            f': {listing(images)}; set one with --image-topic')
 
 
 def _kinship(first: str, second: str | None) -> int:
-    """How many leading parts two topic names share."""
+    """Number of leading name parts that two topics share."""
     parts = zip(first.split('/'), (second or '').split('/'))
     return next((count for count, (a, b) in enumerate(parts) if a != b), len((second or '').split('/')))
 

@@ -1,4 +1,4 @@
-"""BagWriter: camera frames with ground truth into a rosbag2 folder (mcap), without ROS."""
+"""BagWriter: writes camera frames with ground truth to a rosbag2 folder (mcap), without ROS."""
 
 from __future__ import annotations
 
@@ -28,13 +28,15 @@ TOPICS = {
     '/tf': 'tf2_msgs/msg/TFMessage',
 }
 DEPTH_TOPIC = '/camera/depth/image_raw'
-# A chunk that is damaged is lost: of images of a usual size it holds one, or two.
+# A damaged chunk is lost as a whole; at this size it has one or two typical images.
 CHUNK_BYTES = 1 << 16
 
 
 class ChunkedStorage:
-    """Storage of rosbags' writer, by the library ``mcap``: short chunks with checksums, where rosbags' own has
-    chunks of a megabyte without."""
+    """Storage plugin of rosbags' writer based on the library ``mcap``: short chunks with checksums.
+
+    The plugin of rosbags itself writes chunks of a megabyte without checksums.
+    """
 
     def __init__(self, path: Path, compression: CompressionMode):
         self.path = path / f'{path.name}.mcap'
@@ -57,7 +59,7 @@ class ChunkedStorage:
         self._writer.add_message(self._channels[connection.id], timestamp, bytes(data), timestamp)
 
     def close(self, version: int, metadata: str) -> None:
-        """Finish the file; it carries its folder's metadata, as rosbag2's own do."""
+        """Finish the file; the folder's metadata is embedded, as rosbag2 does."""
         self._writer.add_metadata('rosbag2', {'serialized_metadata': metadata})
         self._writer.finish()
         self._file.close()
@@ -67,17 +69,17 @@ class ChunkedStorage:
 
 
 class _RosbagWriter(Writer):
-    """rosbags' writer, which makes the metadata, with our storage."""
+    """rosbags' writer, which creates the metadata, with :class:`ChunkedStorage`."""
 
     STORAGE_PLUGINS = {StoragePlugin.MCAP: ChunkedStorage}
 
 
 class BagWriter:
-    """Writes frames as a context manager; what was written before an error or Ctrl-C stays a whole bag.
+    """Context manager that writes frames; after an error or Ctrl-C the frames written so far are a valid bag.
 
-    :param path: the folder to make
-    :param about: what else is to be known of the recording; kept in its metadata as rosbag2's custom data
-    :raises BagError: when the folder exists or cannot be made
+    :param path: the folder to create
+    :param about: additional information on the recording, stored as rosbag2's custom data in its metadata
+    :raises BagError: when the folder exists or cannot be created
     """
 
     def __init__(self, path: str | Path, about: dict[str, str] | None = None):
@@ -85,7 +87,7 @@ class BagWriter:
         try:
             self._writer = _RosbagWriter(self._path, version=9, storage_plugin=StoragePlugin.MCAP)
         except WriterError as error:
-            raise BagError(f'{self._path}: exists already; expected the name of a new folder') from error
+            raise BagError(f'{self._path}: already exists; expected the name of a new folder') from error
         for key, value in (about or {}).items():
             self._writer.set_custom_data(key, value)
         self._connections: dict[str, Any] = {}
@@ -94,7 +96,7 @@ class BagWriter:
         try:
             self._writer.open()
         except (OSError, WriterError) as error:
-            raise BagError(f'{self._path}: expected a folder that can be made: {error}') from error
+            raise BagError(f'{self._path}: expected a folder that can be created: {error}') from error
         for topic, kind in TOPICS.items():
             self._add(topic, kind)
         return self
@@ -105,8 +107,8 @@ class BagWriter:
     def write(self, frame: BagFrame) -> None:
         """Write a frame's image and camera, and its ground truth, camera pose and depth where it has them.
 
-        All messages carry the frame's stamp, which is also the time of recording. Several objects are several
-        messages of the same stamp.
+        All messages have the frame's stamp, which is also the recording time. Several objects are several messages
+        of the same stamp.
         """
         header = make_header(frame.stamp_ns, CAMERA_FRAME)
         jpeg = encode_jpeg(frame.image)

@@ -1,4 +1,4 @@
-"""Datasets in the BOP format, read like a recording: a scene's folder, one of many scenes, or a whole dataset."""
+"""Reader for datasets in the BOP format: a scene, a folder of scenes, or a whole dataset."""
 
 from __future__ import annotations
 
@@ -33,13 +33,12 @@ from posegrasp_ros.sensing.images import ImageError, check_registered, metres_of
 __all__ = ['BopDatasetError', 'BopFrame', 'BopReader', 'is_bop_dataset']
 
 LOGGER = logging.getLogger(__name__)
-# Images are numbered as those of a video; a scene begins on a whole second of its own.
+# Artificial stamps: images as in a 30 Hz video, with scenes far apart.
 FRAME_NS = 1_000_000_000 // 30
 SCENE_NS = 100_000 * 1_000_000_000
-# BOP asks for objects of which at least so much is seen.
+# BOP evaluates objects with at least this visible fraction.
 LEAST_VISIBLE = 0.1
-# The mesh must be the dataset's object; its diameter may differ by this share, for it is often that of another
-# mesh.
+# Tolerance for the diameter of the dataset's object as a fraction; the dataset often uses another mesh of it.
 OTHER_DIAMETER = 0.05
 
 
@@ -47,7 +46,7 @@ class BopFrame(NamedTuple):
     """An image of a dataset before it is read.
 
     :param camera: its entry in scene_camera.json
-    :param truths: (4, 4) of each instance of the object; empty where they are hidden
+    :param truths: (4, 4) of each instance of the object; empty where ground truth is not public
     """
 
     stamp_ns: int
@@ -59,7 +58,7 @@ class BopFrame(NamedTuple):
     number: int
 
     def decode(self) -> BagFrame:
-        """Read the image and its depth, and say why where the frame cannot be used."""
+        """Read the image and its depth; a frame that cannot be used states the reason."""
         frame = BagFrame(self.stamp_ns, None, None, self.truths[0] if self.truths else None,
                          other_objects=self.truths[1:])
         if self.image_path is None:
@@ -82,32 +81,32 @@ class BopFrame(NamedTuple):
         return replace(frame, camera=camera)
 
     def _depth(self, shape: tuple[int, ...]) -> tuple[np.ndarray | None, str]:
-        """(H, W) float32 metres, NaN where unknown; None, and why, where there is none of the image's size."""
+        """(H, W) float32 metres, NaN where unknown; None with a warning where it is not usable."""
         if self.depth_path is None:
             return None, ''
         scale = self.camera.get('depth_scale', 1.0)
         if not isinstance(scale, (int, float)) or not 0 < scale < MOST_NUMBER:
-            return None, f'goes without: depth: expected a depth_scale above 0, got {str(scale)[:40]}'
+            return None, f'depth is ignored: expected a depth_scale above 0, got {str(scale)[:40]}'
         try:
             depth_m = metres_of(unpack_depth(read_file(self.depth_path)), scale * MM)
             check_registered(depth_m, shape[1], shape[0])
         except (OSError, ImageError) as error:
-            return None, f'goes without: {error}'
+            return None, f'depth is ignored: {error}'
         return depth_m, ''
 
 
 class BopReader:
     """The images of a dataset that show an object.
 
-    Where the dataset has a list of targets (``test_targets_bop*.json``), these are its images; else all in
-    which at least a tenth of the object is seen, where that is known. Where the truth is hidden they are all
-    images of the list, or of the scenes.
+    If the dataset has a list of targets (``test_targets_bop*.json``), these are its images; else all images in
+    which at least a tenth of the object is visible, as far as that is known. Where ground truth is not public,
+    these are all images of the list, or of the scenes.
 
-    :param object_id: None where the scenes show, or the targets ask for, but one object
-    :param diameter_m: of our mesh: its frame and size must be those of the dataset's own
-    :param with_depth: read it where there is any
-    :param sensor: of datasets with several; None: the one that the benchmark evaluates
-    :ivar warnings: what was wrong so far, one line each
+    :param object_id: None if the scenes or the targets contain only one object
+    :param diameter_m: of the model's mesh, whose frame and size must be those of the dataset's mesh
+    :param with_depth: whether to read depth where available
+    :param sensor: for datasets with several sensors; None for the one that the benchmark evaluates
+    :ivar warnings: problems found so far, one line each
     :raises BopDatasetError: naming the file, what was found and what was expected
     """
 
@@ -136,7 +135,7 @@ class BopReader:
         return len(self._images)
 
     def warn_once(self, text: str) -> None:
-        """Note what a frame goes without, once."""
+        """Warn about something missing from a frame, once per text."""
         line = f'{self.path}: {text}'
         if line not in self.warnings:
             self.warnings.append(line)
@@ -156,15 +155,15 @@ class BopReader:
                            scene, number)
 
     def _say_choices(self, asked_sensor: str | None) -> None:
-        """What was taken of several."""
+        """Log which split and sensor were chosen."""
         if self._split != self.path:
-            self.warn_once(f'of the dataset, {self._split.name} is read')
+            self.warn_once(f'only the split {self._split.name} is read')
         sensors = sorted({files.sensor for files in self._scenes.values()} - {''})
         if sensors and asked_sensor is None:
-            self.warn_once(f'of the sensors, {", ".join(sensors)} is read; --bop-sensor names another')
+            self.warn_once(f'only the sensor {", ".join(sensors)} is read; use --bop-sensor for another')
 
     def _checked_object(self, asked: int | None) -> int:
-        """The object in question, which must be there, where it is known what is."""
+        """The object number, checked against the numbers in ground truth or targets, if available."""
         known = {number for truths in self._truths.values() if truths for entries in truths.values()
                  for number, _ in entries}
         asked_for = {number for *_, number in self._targets or () if number is not None}
@@ -172,15 +171,15 @@ class BopReader:
         if asked is None and len(found) == 1:
             return next(iter(found))
         if asked not in found and (asked is None or None not in self._truths.values() or asked_for):
-            listing = ', '.join(map(str, sorted(found))) or 'none that is named'
+            listing = ', '.join(map(str, sorted(found))) or 'none are listed'
             raise BopDatasetError(
                 f'{self.path}: expected the number of one of its objects ({listing}), got {asked}; '
-                'name it with --bop-object'
+                'set it with --bop-object'
             )
         return asked
 
     def _check_diameter(self, diameter_m: float) -> None:
-        """Refuse another object, or one in other units, where the dataset's models are beside it."""
+        """Refuse another object, or one in other units, if the dataset has models_info.json."""
         for parent in [self._split, *self._split.absolute().parents][:4]:
             for file in sorted(parent.glob('models*/models_info.json')):
                 found_m = read_diameters(file).get(self.object_id, diameter_m)
@@ -203,26 +202,25 @@ class BopReader:
                 if poses and (self._targets is not None or self._is_seen(truths[number], shares.get(number, ()))):
                     yield scene, number, poses
                 elif self._targets is not None:
-                    self.warn_once(f'images that are targets, but without object {self.object_id} in '
-                                   'scene_gt.json, are left out')
+                    self.warn_once(f'target images without object {self.object_id} in scene_gt.json are skipped')
         if any(truths is None for truths in self._truths.values()):
-            self.warn_once('has no scene_gt.json: the truth is hidden, no errors are measured; --bop-csv writes '
-                           'the poses')
+            self.warn_once('has no scene_gt.json: ground truth is not public, no errors are measured; write the '
+                           'poses with --bop-csv')
 
     def _numbers(self, scene: int) -> set[int]:
-        """The images of a scene that are asked about."""
+        """The image numbers of a scene to evaluate."""
         if self._targets is not None:
             return {number for target, number, asked in self._targets
                     if target == scene and asked in (None, self.object_id)}
         return set(self._cameras[scene] if self._truths[scene] is None else self._truths[scene])
 
     def _is_seen(self, entries: list[tuple[int, Any]], shares: list[float]) -> bool:
-        """Whether enough of one of the instances is seen, where that is known."""
+        """Whether enough of one of the instances is visible; True if unknown."""
         known = [*shares[:len(entries)], *[1.0] * (len(entries) - len(shares))]
         return any(each == self.object_id and share >= LEAST_VISIBLE for (each, _), share in zip(entries, known))
 
     def _read_targets(self) -> list[tuple[int, int, int | None]] | None:
-        """Scene, image and object that the benchmark asks about; None without such a list."""
+        """Scene, image and object of the benchmark's targets; None without such a list."""
         for parent in (self._split, *self._split.absolute().parents[:2]):
             for file in sorted(parent.glob(f'{_split_word(self._split)}_targets_bop*.json')):
                 return read_targets(file)
@@ -230,6 +228,6 @@ class BopReader:
 
 
 def _split_word(path: Path) -> str:
-    """What the targets are called after: ``test`` for test, test_primesense and a scene of them."""
+    """Prefix of the target files: ``test`` for test, test_primesense and scenes in them."""
     names = (path.absolute().name, path.absolute().parent.name)
     return next((name.split('_')[0] for name in names if name.split('_')[0] in ('test', 'val', 'train')), 'test')

@@ -1,7 +1,7 @@
-"""The files of a BOP dataset: where scenes, sensors and images are, and their JSON, checked.
+"""Files of a BOP dataset: paths of scenes, sensors and images, and checked reading of their JSON files.
 
-A scene holds ``scene_camera.json``, ``scene_gt.json`` (but for test images whose truth is hidden) and images in
-``rgb`` or ``gray`` and ``depth``. Where a scene was taken by several sensors, each has files such as
+A scene has ``scene_camera.json``, ``scene_gt.json`` (except for test images without public ground truth) and
+images in ``rgb`` or ``gray`` and ``depth``. In a scene with several sensors, each has files such as
 ``scene_camera_cam1.json`` and folders such as ``rgb_cam1``; see
 https://github.com/thodan/bop_toolkit/blob/master/docs/bop_datasets_format.md
 """
@@ -22,12 +22,12 @@ from posegrasp_ros.runtime.errors import InvalidInputError, quoted
 
 IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.tif', '.tiff', '.bmp')
 COLOUR_FOLDERS = ('rgb', 'gray')
-# Splits whose images are there to be tested on, the first one first.
+# Splits for evaluation, in order of preference.
 SPLITS = ('test', 'val')
-# Sensors that the benchmark evaluates, of datasets with several.
+# Sensors that the benchmark evaluates in datasets with several sensors.
 EVALUATED_SENSORS = ('photoneo', 'xyz', '3dlong', 'rgb', 'gray1', 'primesense')
 MOST_NUMBER = 10**9
-# What rounding may do to a rotation.
+# Tolerance for rounding errors of a rotation matrix.
 NOT_ORTHONORMAL = 0.01
 MM = 0.001
 NO_FOLDERS = 'expected scene_camera.json, or folders with it, as BOP datasets have them, found none'
@@ -40,7 +40,7 @@ class BopDatasetError(InvalidInputError):
 class SceneFiles:
     """The files of one sensor in a scene.
 
-    :param sensor: empty in the format with one sensor
+    :param sensor: empty in the single-sensor format
     """
 
     def __init__(self, folder: Path, sensor: str = ''):
@@ -56,7 +56,7 @@ class SceneFiles:
         return os.path.lexists(self.json_path('scene_gt'))
 
     def image(self, number: int) -> Path | None:
-        """The file of an image; None without one."""
+        """The file of an image; None if there is none."""
         return self._images.get(number)
 
     def depth(self, number: int) -> Path | None:
@@ -64,7 +64,7 @@ class SceneFiles:
 
     @cached_property
     def _images(self) -> dict[int, Path]:
-        # HOT3D's sensors are called as their folders are.
+        # In HOT3D the image folders have the names of the sensors.
         names = [f'{name}{self._ending}' for name in COLOUR_FOLDERS] + ([self.sensor] if self.sensor else [])
         return self._numbered(names)
 
@@ -73,7 +73,7 @@ class SceneFiles:
         return self._numbered([f'depth{self._ending}'])
 
     def _numbered(self, names: list[str]) -> dict[int, Path]:
-        """The images of the first of these folders that there is, by number, whatever their digits."""
+        """The images of the first existing folder of these, by number, with any number of digits."""
         folder = next((self.folder / name for name in names if (self.folder / name).is_dir()), None)
         found: dict[int, Path] = {}
         for path in sorted(folder.iterdir(), key=_preference, reverse=True) if folder else ():
@@ -93,9 +93,9 @@ def is_bop_dataset(path: Path) -> bool:
 
 
 def find_split(path: Path) -> Path:
-    """The folder of scenes that a path means: itself, or of a whole dataset the split to test on.
+    """The folder of scenes for a path: the path itself, or the evaluation split of a whole dataset.
 
-    :raises BopDatasetError: when there are several splits and none of them is for testing
+    :raises BopDatasetError: when there are several splits and none of them is for evaluation
     """
     if _scene_folders(path):
         return path
@@ -108,15 +108,15 @@ def find_split(path: Path) -> Path:
                 return split
     if len(splits) > 1:
         raise BopDatasetError(f'{path}: expected a split, got a dataset with '
-                              f'{", ".join(split.name for split in splits)}; name one of these folders')
+                              f'{", ".join(split.name for split in splits)}; give one of these folders')
     return splits[0]
 
 
 def find_scenes(path: Path, sensor: str | None) -> dict[int, SceneFiles]:
-    """{number of the scene: its files}, in order; the path itself, if it is one.
+    """{scene number: its files}, in order; the path itself, if it is a scene.
 
-    :param sensor: of datasets with several; None: the one that the benchmark evaluates
-    :raises BopDatasetError: when no scene has this sensor, or it is not known which one is meant
+    :param sensor: for datasets with several sensors; None for the one that the benchmark evaluates
+    :raises BopDatasetError: when no scene has this sensor, or the sensor is ambiguous
     """
     scenes: dict[int, SceneFiles] = {}
     for place, folder in enumerate(_scene_folders(path)):
@@ -130,7 +130,7 @@ def find_scenes(path: Path, sensor: str | None) -> dict[int, SceneFiles]:
 
 
 def _chosen_sensor(folder: Path, asked: str | None) -> str:
-    """Of the sensors of a scene."""
+    """The requested sensor of a scene, else the one that the benchmark evaluates."""
     found = _sensors(folder)
     if asked is not None:
         return asked
@@ -138,7 +138,7 @@ def _chosen_sensor(folder: Path, asked: str | None) -> str:
         return ''
     known = [sensor for sensor in EVALUATED_SENSORS if sensor in found]
     if not known and len(found) > 1:
-        raise BopDatasetError(f'{folder}: expected one sensor, found {", ".join(found)}; name one with '
+        raise BopDatasetError(f'{folder}: expected one sensor, found {", ".join(found)}; set one with '
                               '--bop-sensor')
     return known[0] if known else found[0]
 
@@ -149,17 +149,17 @@ def _sensors(folder: Path) -> list[str]:
 
 
 def _scene_folders(path: Path) -> list[Path]:
-    """The folders of scenes in a folder, in order; itself, if it is one."""
+    """The scene folders in a folder, in order; the folder itself, if it is a scene."""
     try:
         if _sensors(path):
             return [path]
         return sorted(child for child in path.iterdir() if child.is_dir() and _sensors(child))
-    except OSError:  # a folder that may not be looked into is no dataset
+    except OSError:  # no permission
         return []
 
 
 def _splits(path: Path) -> list[Path]:
-    """The folders of a dataset that hold scenes, in order."""
+    """The folders of a dataset with scenes, in order."""
     try:
         return sorted(child for child in path.iterdir() if child.is_dir() and not _sensors(child)
                       and _scene_folders(child))
@@ -168,7 +168,7 @@ def _splits(path: Path) -> list[Path]:
 
 
 def read_cameras(path: Path) -> dict[int, dict[str, Any]]:
-    """scene_camera.json: what is known of the camera of each image."""
+    """scene_camera.json: the camera entry of each image."""
     cameras = read_numbered(path)
     for number, camera in cameras.items():
         if not isinstance(camera, dict):
@@ -177,7 +177,7 @@ def read_cameras(path: Path) -> dict[int, dict[str, Any]]:
 
 
 def read_truths(path: Path) -> dict[int, list[tuple[int, Any]]]:
-    """scene_gt.json: number of the object and entry of each instance in each image."""
+    """scene_gt.json: object number and entry of each instance in each image."""
     truths = {}
     for number, entries in read_numbered(path).items():
         if not isinstance(entries, list):
@@ -190,7 +190,7 @@ def read_truths(path: Path) -> dict[int, list[tuple[int, Any]]]:
 
 
 def read_visible_shares(path: Path) -> dict[int, list[float]]:
-    """scene_gt_info.json: the share that is seen of each instance, 1 where that is not told; {} without a file."""
+    """scene_gt_info.json: visible fraction of each instance, 1 where it is not stated; {} without a file."""
     shares = {}
     for number, entries in read_numbered(path).items() if os.path.lexists(path) else ():
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
@@ -202,7 +202,7 @@ def read_visible_shares(path: Path) -> dict[int, list[float]]:
 
 
 def read_targets(path: Path) -> list[tuple[int, int, int | None]]:
-    """test_targets_bop*.json: scene, image and, where it says so, the object that is asked for."""
+    """test_targets_bop*.json: scene, image and, if stated, the object of each target."""
     entries = read_json(path, BopDatasetError)
     keys = ('scene_id', 'im_id')
     if not isinstance(entries, list):
@@ -231,7 +231,7 @@ def read_pose(path: Path, number: int, entry: dict[str, Any]) -> np.ndarray:
 
     :param path: of the file, for messages
     :param number: of the image, for messages
-    :raises BopDatasetError: when it is no pose: not nine and three finite numbers, or no rotation
+    :raises BopDatasetError: when it is not a pose: not nine and three finite numbers, or not a rotation
     """
     try:
         rotation = np.array(entry['cam_R_m2c'], dtype=float).reshape(3, 3)
@@ -240,7 +240,7 @@ def read_pose(path: Path, number: int, entry: dict[str, Any]) -> np.ndarray:
         raise _unexpected(path, number, 'cam_R_m2c of 9 numbers and cam_t_m2c of 3', entry) from error
     if not np.isfinite(position_m).all():
         raise _unexpected(path, number, 'finite millimetres as cam_t_m2c', entry['cam_t_m2c'])
-    # NaN makes this comparison false as well.
+    # Also false for NaN.
     is_orthonormal = np.abs(rotation.T @ rotation - np.eye(3)).max() <= NOT_ORTHONORMAL
     if not (is_orthonormal and np.linalg.det(rotation) > 0):
         raise _unexpected(path, number, 'a rotation as cam_R_m2c', entry['cam_R_m2c'])
@@ -248,9 +248,9 @@ def read_pose(path: Path, number: int, entry: dict[str, Any]) -> np.ndarray:
 
 
 def read_numbered(path: Path) -> dict[int, Any]:
-    """A mapping by numbers from 0.
+    """A JSON mapping with integer keys from 0.
 
-    :raises BopDatasetError: when the file holds something else
+    :raises BopDatasetError: when the file has other content
     """
     values = read_json(path, BopDatasetError)
     if not isinstance(values, dict) or not all(re.fullmatch('[0-9]{1,9}', key) for key in values):

@@ -1,4 +1,4 @@
-"""BagFrame: one image with what belongs to it, live or recorded; PackedFrame: the same before decoding."""
+"""BagFrame: an image with its camera, poses and depth, live or recorded; PackedFrame: the same before decoding."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from posegrasp_ros.sensing.packed_image import PackedImage, registered_depth
 
 @dataclass(frozen=True)
 class BagFrame:
-    """One image with what belongs to it, from a recording or from a node's topics.
+    """One image with its camera, poses and depth, from a recording or from a node's topics.
 
     :param image: (H, W, 3) uint8 blue green red; None when it cannot be decoded
     :param camera: None when there is no usable camera_info
@@ -25,11 +25,11 @@ class BagFrame:
     :param base_from_camera: (4, 4) from /tf, or None
     :param reason: why it cannot be used (``bad_image``, ``no_camera_info``, ``bad_camera_info``,
         ``size_mismatch``), else empty
-    :param problem: the same as one line for a person
+    :param problem: the reason as a readable line
     :param other_objects: (4, 4) ground truths of further instances of the object
-    :param decode_ms: time it took to decode image and depth
+    :param decode_ms: time to decode image and depth
     :param depth_m: (H, W) float32 metres registered to the image, NaN where unknown; None without a depth camera
-    :param warning: what it goes without although it can be used, one line; empty where nothing is amiss
+    :param warning: one line on missing or doubtful data of a usable frame; empty if there is none
     """
 
     stamp_ns: int
@@ -51,11 +51,11 @@ class BagFrame:
 
 
 class Undecoded(Protocol):
-    """A frame whose image is still as it was recorded: small enough to be handed to another process.
+    """A frame with its image still encoded, small enough to be sent to another process.
 
     :ivar stamp_ns: of the image
-    :ivar scene: number of the scene that it belongs to, and
-    :ivar number: of the image in it; None where only the order tells
+    :ivar scene: number of its scene; None if only the order is known
+    :ivar number: of the image in its scene; None if only the order is known
     """
 
     stamp_ns: int
@@ -63,14 +63,14 @@ class Undecoded(Protocol):
     number: int | None
 
     def decode(self) -> BagFrame:
-        """The frame; one that cannot be used says why."""
+        """The frame; if it cannot be used, with the reason."""
 
 
 class PackedFrame(NamedTuple):
-    """A frame before its image is decoded: the joined messages of a recording or of a node's topics.
+    """A frame before its image is decoded: the matched messages of a recording or of a node's topics.
 
-    :param image: the message; or what was wrong with it
-    :param camera: what the CameraInfo that belongs to it states
+    :param image: the message, or the error when reading it
+    :param camera: of the image, from its CameraInfo
     :param truths: (4, 4) ground truths, in the camera's frame
     :param depth: the nearest depth message, or None
     """
@@ -85,7 +85,7 @@ class PackedFrame(NamedTuple):
     number: int | None = None
 
     def decode(self) -> BagFrame:
-        """Decode image and depth, and say why where the frame cannot be used."""
+        """Decode image and depth; a frame that cannot be used states the reason."""
         frame = BagFrame(self.stamp_ns, None, None, self.truths[0] if self.truths else None,
                          self.base_from_camera, other_objects=self.truths[1:])
         if isinstance(self.image, Exception):
@@ -99,7 +99,7 @@ class PackedFrame(NamedTuple):
         return self._with_depth(self._with_camera(frame))
 
     def _with_camera(self, frame: BagFrame) -> BagFrame:
-        """The frame with its intrinsics, or with the reason why it has none."""
+        """The frame with its intrinsics, or with the reason why they are missing."""
         height, width = frame.image.shape[:2]
         try:
             camera = self.camera.of_image(width, height)
@@ -108,7 +108,7 @@ class PackedFrame(NamedTuple):
         return replace(frame, camera=camera, warning=self.camera.warning)
 
     def _with_depth(self, frame: BagFrame) -> BagFrame:
-        """The frame with its depth; with a warning where that is not usable."""
+        """The frame with its depth, or with a warning if depth is not usable."""
         if self.depth is None or frame.camera is None:
             return frame
         start = time.perf_counter()
@@ -116,5 +116,5 @@ class PackedFrame(NamedTuple):
             check_frames(self.depth.frame_id, self.image.frame_id)
             depth_m = registered_depth(self.depth, frame.camera.width, frame.camera.height)
         except ImageError as error:
-            return replace(frame, warning='; '.join(filter(None, [frame.warning, f'goes without: {error}'])))
+            return replace(frame, warning='; '.join(filter(None, [frame.warning, f'depth is ignored: {error}'])))
         return replace(frame, depth_m=depth_m, decode_ms=frame.decode_ms + (time.perf_counter() - start) * 1e3)

@@ -1,4 +1,4 @@
-"""Where frames to evaluate come from: recordings, BOP datasets and folders of photographs, one after the other."""
+"""Sources of frames to evaluate: recordings, BOP datasets and folders of photographs, read one after the other."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ GAP_NS = 10_000_000_000
 
 @dataclass(frozen=True)
 class SourceOptions:
-    """How to read what is to be evaluated.
+    """Options for reading sources.
 
-    :param topics: which of a recording to read, and the frames of /tf
-    :param ground_truth: a CSV file in the place of a topic; it is of the only recording
-    :param tolerance_ms: how far the stamps of image and ground truth may lie apart
+    :param topics: topics of a recording, and tf frames
+    :param ground_truth: a CSV file instead of a topic, for a single recording
+    :param tolerance_ms: largest difference between the stamps of image and ground truth
     :param field_of_view_rad: horizontal, of the camera of photographs
-    :param bop_object: number of the object in a BOP dataset; None where it has but one
-    :param bop_sensor: of a BOP dataset with several; None: the one that the benchmark evaluates
+    :param bop_object: number of the object in a BOP dataset; None if the dataset has only one
+    :param bop_sensor: for a BOP dataset with several sensors; None for the one that the benchmark evaluates
     """
 
     topics: BagTopics = field(default_factory=BagTopics)
@@ -42,11 +42,11 @@ class SourceOptions:
 
 
 class Source(Protocol):
-    """Something with frames.
+    """Interface of a source of frames.
 
-    :ivar path: where they are
-    :ivar warnings: what was wrong so far, one line each
-    :ivar image_count: None where it is not known beforehand
+    :ivar path: of the source
+    :ivar warnings: problems found so far, one line each
+    :ivar image_count: None if it is not known in advance
     """
 
     path: Path
@@ -54,18 +54,18 @@ class Source(Protocol):
     image_count: int | None
 
     def undecoded(self) -> Iterator[Undecoded]:
-        """The frames in their order."""
+        """The frames in order."""
 
     def warn_once(self, text: str) -> None:
-        """Note what a frame goes without, once."""
+        """Warn about something missing from a frame, once per text."""
 
 
 class SourcedFrame(NamedTuple):
-    """A frame and where it is from.
+    """A frame and its source.
 
-    :param shift_ns: added to its stamp makes it later than every frame before
-    :param scene: number of its scene, of its recording where it belongs to none
-    :param number: of the image in that
+    :param shift_ns: offset to add to its stamp so that it is later than all frames before it
+    :param scene: number of its scene, or of its recording if it has no scene
+    :param number: of the image in the scene or recording
     """
 
     source: Source
@@ -76,14 +76,14 @@ class SourcedFrame(NamedTuple):
 
 
 def open_sources(paths: Sequence[str | Path], options: SourceOptions, diameter_m: float) -> list[Source]:
-    """The frames behind some paths.
+    """Open the sources at the given paths.
 
-    :param diameter_m: of the object, to notice another one in a dataset
+    :param diameter_m: of the object, to detect another object in a dataset
     :raises InvalidInputError: when one cannot be read
     """
     if options.ground_truth and len(paths) > 1:
         raise BagError(
-            f'{options.ground_truth}: expected one recording that it is the ground truth of, got {len(paths)}'
+            f'{options.ground_truth}: expected one recording for this ground truth, got {len(paths)}'
         )
     return [_open(Path(path), options, diameter_m) for path in paths]
 
@@ -103,15 +103,15 @@ def _open(path: Path, options: SourceOptions, diameter_m: float) -> Source:
 def sourced_frames(sources: Sequence[Source], block_ns: int) -> Iterator[SourcedFrame]:
     """All frames, one source after the other.
 
-    :param block_ns: stretch of time whose frames belong together; none spans two recordings or scenes
-    :raises BagError: when a source has none
+    :param block_ns: length of a time block of correlated frames; no block spans two recordings or scenes
+    :raises BagError: when a source has no frames
     """
     last_ns = None
     for place, source in enumerate(sources):
         shift_ns, newest_ns, count, scene = None, 0, 0, None
         for frame in source.undecoded():
             if shift_ns is None or frame.stamp_ns < newest_ns - JUMP_NS or frame.scene != scene:
-                # Another recording or scene, or its clock was set back: other moments, whatever their stamps.
+                # Another recording or scene, or its clock was set back: overlapping stamps mean other times.
                 shift_ns, newest_ns = shift_behind(last_ns, frame.stamp_ns, block_ns), frame.stamp_ns
                 scene = frame.scene
             newest_ns = max(newest_ns, frame.stamp_ns)
@@ -124,14 +124,16 @@ def sourced_frames(sources: Sequence[Source], block_ns: int) -> Iterator[Sourced
 
 
 def total_count(sources: Sequence[Source]) -> int | None:
-    """How many frames there will be; None where it is not known."""
+    """Total number of frames; None if unknown."""
     counts = [source.image_count for source in sources]
     return None if None in counts else sum(counts)
 
 
 def shift_behind(last_ns: int | None, first_ns: int, block_ns: int) -> int:
-    """What moves a recording behind the one before, into a block of its own; whole blocks, so that those of the
-    recording stay what they are."""
+    """Offset, in nanoseconds, that moves a recording after the previous one and into a new block.
+
+    It is a multiple of the block length, so that the blocks within the recording do not change.
+    """
     if last_ns is None:
         return 0
     gap = -(-GAP_NS // block_ns)

@@ -1,4 +1,4 @@
-"""Ground truth joined with images by stamp, within a tolerance, and a count of what was not matched."""
+"""GroundTruth: matches ground truth to images by stamp within a tolerance and counts unmatched ones."""
 
 from __future__ import annotations
 
@@ -7,21 +7,20 @@ from collections.abc import Iterable
 
 import numpy as np
 
-# Half the time between two poses of a 100 Hz motion capture; an object in a hand moves 2 mm meanwhile.
+# Half the period of a 100 Hz motion capture system; a hand-held object moves 2 mm in this time.
 TOLERANCE_MS = 5.0
-# Ground truths of several objects in an image are recorded within such a time.
+# Ground truths of several objects in one image are recorded within this time.
 TOGETHER_NS = 10_000_000
 
 
 class GroundTruth:
-    """Stamped poses; several of one stamp are several objects.
+    """Stamped poses; several poses with one stamp are several objects.
+    An image gets those with its own stamp, else those with the nearest stamp within the tolerance.
 
-    An image has those of its own stamp, else those of the nearest one within the tolerance.
-
-    :param tolerance_ns: how far the stamps of image and truth may lie apart
-    :ivar seen: stamps that came in
-    :ivar images: images that were asked about, and of these
-    :ivar matched: those with a truth
+    :param tolerance_ns: largest difference between the stamps of image and ground truth
+    :ivar seen: number of stamps added
+    :ivar images: number of images queried
+    :ivar matched: number of queried images with ground truth
     """
 
     def __init__(self, tolerance_ns: int = int(TOLERANCE_MS * 1e6)):
@@ -38,25 +37,24 @@ class GroundTruth:
 
     @property
     def unused(self) -> int:
-        """Stamps that no image had until now."""
+        """Number of stamps not matched to an image so far."""
         return self.seen - self._used_count
 
     def problem(self) -> str:
-        """What a person should know of how images and truths were matched, one line; empty when all images
-        have one."""
+        """One-line warning about unmatched images; empty when all images have ground truth."""
         if not self.images or not self.seen or self.matched == self.images:
             return ''
         within = f'within {self.tolerance_ns / 1e6:g} ms'
         if not self.matched:
-            return (f'has no stamp of an image {within}, no error is measured: its first is {self.first_ns} ns, '
-                    f'the first image {self._first_image_ns} ns')
+            return (f'no stamp matches an image {within}, no errors are measured: its first stamp is '
+                    f'{self.first_ns} ns, that of the first image {self._first_image_ns} ns')
         return (f'{self.images - self.matched} of {self.images} images have no ground truth {within}; '
-                f'{self.unused} of {self.seen} stamps with one belong to no image')
+                f'{self.unused} of {self.seen} stamps of ground truth match no image')
 
     def add(self, stamp_ns: int, frame_id: str, pose: np.ndarray, arrived_ns: int = 0) -> None:
-        """Keep a pose (4, 4) in a frame.
+        """Add a pose (4, 4) in a frame.
 
-        :param arrived_ns: the recording's time
+        :param arrived_ns: recording time
         """
         if stamp_ns not in self._poses:
             insort(self._stamps, stamp_ns)
@@ -66,14 +64,14 @@ class GroundTruth:
         self._poses[stamp_ns].append((frame_id, pose))
 
     def add_all(self, poses: Iterable[tuple[int, str, np.ndarray]]) -> None:
-        """Keep all that there are, for good: stamp, frame and pose (4, 4) each."""
-        # In their order, for which keeping them sorted costs nothing.
+        """Add a complete set of poses, which are never dropped: stamp, frame and pose (4, 4) each."""
+        # Sorted first, so that each insertion is an append.
         for stamp_ns, frame_id, pose in sorted(poses, key=lambda each: each[0]):
             self.add(stamp_ns, frame_id, pose)
         self._is_complete = True
 
     def of(self, stamp_ns: int) -> list[tuple[str, np.ndarray]]:
-        """The truths of an image: frame and pose (4, 4) each."""
+        """The ground truths of an image: frame and pose (4, 4) each."""
         self.images += 1
         if self._first_image_ns is None:
             self._first_image_ns = stamp_ns
@@ -87,17 +85,17 @@ class GroundTruth:
         return self._poses[nearest_ns]
 
     def may_come(self, stamp_ns: int, now_ns: int) -> bool:
-        """Whether a better one than those here may be on its way.
+        """Whether a better match may still arrive.
 
-        :param now_ns: the recording's time
+        :param now_ns: recording time
         """
         if self._is_complete:
             return False
-        # Until one of the very stamp is here: who says that they come in order.
+        # Only an equal stamp is final, because messages may be out of order.
         return stamp_ns not in self._arrivals or now_ns - self._arrivals[stamp_ns] <= TOGETHER_NS
 
     def forget(self, arrived_before_ns: int) -> None:
-        """Drop what came in so long ago that no coming image needs it."""
+        """Drop poses that arrived too long ago for any future image."""
         if self._is_complete:
             return
         old = []
@@ -111,11 +109,11 @@ class GroundTruth:
             self._used.discard(stamp_ns)
 
     def forget_all(self) -> None:
-        """Drop everything: the clock was set back, what is here is of another time."""
+        """Drop all poses after the clock was set back."""
         self.forget(1 << 63)
 
     def _nearest(self, stamp_ns: int) -> int | None:
-        """The stamp nearest to an image's, None where none is near enough."""
+        """The stamp nearest to an image's; None if none is within the tolerance."""
         place = bisect_left(self._stamps, stamp_ns)
         near = min(
             self._stamps[max(0, place - 1) : place + 1], key=lambda other: abs(other - stamp_ns), default=None

@@ -1,4 +1,4 @@
-"""Ground truth of a recording from a CSV file, or a trajectory of TUM's RGB-D benchmark or of EuRoC."""
+"""Ground truth of a recording from a CSV file, or from a trajectory in TUM RGB-D or EuRoC format."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ from posegrasp_ros.runtime.limits import TEXT_MEGABYTES, most_text_bytes
 
 LOGGER = logging.getLogger(__name__)
 POSE_COLUMNS = ('x', 'y', 'z', 'qx', 'qy', 'qz', 'qw')
-# What makes a stamp of each into nanoseconds.
+# Factors from the stamps of these columns to nanoseconds.
 STAMP_COLUMNS = {'stamp_ns': 1, 'stamp_s': 1_000_000_000}
 FRAME_COLUMN = 'frame_id'
 TUM_COLUMNS = ('stamp_s', *POSE_COLUMNS)
 EUROC_COLUMNS = ('stamp_ns', 'x', 'y', 'z', 'qw', 'qx', 'qy', 'qz')
-# "#timestamp [ns], p_RS_R_x [m], ..., q_RS_w [], ...", what follows are velocities and the like.
+# "#timestamp [ns], p_RS_R_x [m], ..., q_RS_w [], ...", followed by velocities and biases.
 EUROC_HEAD = re.compile(r'#\s*timestamp\s*(\[ns\])?\s*,\s*p_', re.IGNORECASE)
-# Seconds have fewer digits for another three million years.
+# Stamps from this value are nanoseconds: in seconds they would be three million years from now.
 LEAST_NANOSECONDS = 10**14
 MOST_NANOSECONDS = 2**63 - 1
 LONGEST_LINE = 1 << 16
 EXPECTED = (
-    f'a first line that names the columns {" or ".join(STAMP_COLUMNS)}, {", ".join(POSE_COLUMNS)} and, if it is '
-    f'not the camera\'s, {FRAME_COLUMN}; or a trajectory of TUM, "stamp_s x y z qx qy qz qw", or of EuRoC, '
-    '"stamp_ns,x,y,z,qw,qx,qy,qz"'
+    f'a first line with the column names {" or ".join(STAMP_COLUMNS)}, {", ".join(POSE_COLUMNS)} and, if the '
+    f'frame is not the camera\'s, {FRAME_COLUMN}; or a trajectory in TUM format, "stamp_s x y z qx qy qz qw", or '
+    'in EuRoC format, "stamp_ns,x,y,z,qw,qx,qy,qz"'
 )
 
 
 class GroundTruthError(InvalidInputError):
-    """A file of ground truth that cannot be used."""
+    """A ground-truth file that cannot be used."""
 
 
 class _Layout(NamedTuple):
-    """What the columns of a file are.
+    """Columns of a file.
 
-    :param has_head: whether the first line names them
-    :param may_be_longer: columns behind these are not looked at
+    :param has_head: whether the first line has the column names
+    :param may_be_longer: further columns are allowed and ignored
     """
 
     columns: tuple[str, ...]
@@ -53,10 +53,9 @@ class _Layout(NamedTuple):
 
 
 def read_ground_truth(path: str | Path) -> Iterator[tuple[int, str, np.ndarray]]:
-    """Stamp in nanoseconds, frame (empty: the camera's) and pose (4, 4) of each line.
-
-    Metres, quaternions x y z w but for EuRoC. Lines that begin with # are left out, several of one stamp are
-    several objects. Which kind of trajectory it is, is told by its head, else by its stamps.
+    """Stamp in nanoseconds, frame (empty for the camera's) and pose (4, 4) of each line.
+    Metres, quaternions x y z w except for EuRoC. Lines that start with # are ignored; several lines with one stamp
+    are several objects. The trajectory format is recognised by its header, else by its stamps.
 
     :raises GroundTruthError: naming the line, what was found and what was expected
     """
@@ -81,7 +80,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """The lines with their numbers, from 1."""
     try:
         if not path.is_file():
-            raise OSError('no regular file' if path.exists() else 'no such file')
+            raise OSError('not a regular file' if path.exists() else 'no such file')
         if path.stat().st_size > most_text_bytes():
             raise GroundTruthError(f'{path}: expected at most {most_text_bytes() / 1e6:g} MB, got '
                                    f'{path.stat().st_size / 1e6:g}; the environment variable {TEXT_MEGABYTES} '
@@ -98,18 +97,18 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def _layout(path: Path, first: list[str], has_euroc_head: bool) -> _Layout:
-    """What the columns are by the first line that is no comment; says so where they are not named."""
+    """Columns according to the first line that is not a comment; logs the assumed format without column names."""
     if not has_euroc_head and _number(first[0]) is None:
         return _Layout(tuple(first), has_head=True)
     if has_euroc_head or _is_nanoseconds(first[0]):
-        LOGGER.warning('%s: read as a trajectory of EuRoC: nanoseconds, x y z, qw qx qy qz', path)
+        LOGGER.warning('%s: read as a trajectory in EuRoC format: nanoseconds, x y z, qw qx qy qz', path)
         return _Layout(EUROC_COLUMNS, may_be_longer=True)
-    LOGGER.warning('%s: read as a trajectory of TUM: seconds, x y z, qx qy qz qw', path)
+    LOGGER.warning('%s: read as a trajectory in TUM format: seconds, x y z, qx qy qz qw', path)
     return _Layout(TUM_COLUMNS)
 
 
 def _stamp_column(path: Path, columns: tuple[str, ...]) -> str:
-    """Name of the column with stamps, of columns that hold all of a pose."""
+    """Name of the stamp column, after checking that all columns of a pose are there."""
     stamp_column = next((name for name in STAMP_COLUMNS if name in columns), None)
     if stamp_column is None or not set(POSE_COLUMNS) <= set(columns):
         raise GroundTruthError(f'{path}: expected {EXPECTED}, got the columns {quoted(", ".join(columns))}')
@@ -120,7 +119,7 @@ def _read_row(place: str, row: dict[str, str], is_full: bool, stamp_column: str)
     try:
         if not is_full:
             raise ValueError('as many cells as columns')
-        # Not by float: 1.7e9 seconds have no nanoseconds there.
+        # Decimal, because a float cannot represent 1.7e9 seconds with nanosecond resolution.
         stamp_ns = Decimal(row[stamp_column]) * STAMP_COLUMNS[stamp_column]
         if not 0 <= stamp_ns <= MOST_NANOSECONDS:
             raise ValueError(f'a stamp of 0 to {MOST_NANOSECONDS} ns')
@@ -128,14 +127,14 @@ def _read_row(place: str, row: dict[str, str], is_full: bool, stamp_column: str)
         if not np.isfinite(values).all():
             raise ValueError('finite numbers')
         return int(stamp_ns), row.get(FRAME_COLUMN, ''), transform_from_pose(values[:3], values[3:])
-    except (ValueError, ArithmeticError) as error:  # decimal's errors are of the second kind
+    except (ValueError, ArithmeticError) as error:  # Decimal raises ArithmeticError
         found = quoted(', '.join(row.values()))
         raise GroundTruthError(f'{place}: expected a stamp, a position and a quaternion, got {found}: '
                                f'{" ".join(str(error).split())[:200]}') from error
 
 
 def _cells(path: Path, number: int, line: str) -> list[str]:
-    """By commas where there are any, else by blanks."""
+    """Split a line at commas if it has any, else at white space."""
     try:
         cells = next(csv.reader([line])) if ',' in line else line.split()
     except csv.Error as error:
@@ -151,5 +150,5 @@ def _number(text: str) -> Decimal | None:
 
 
 def _is_nanoseconds(text: str) -> bool:
-    """Whether a stamp is a whole number that no clock shows in seconds."""
+    """Whether a stamp is an integer too large for seconds."""
     return text.isdigit() and _number(text) >= LEAST_NANOSECONDS

@@ -1,4 +1,4 @@
-"""What the fields of recorded messages mean: stamps and poses."""
+"""Stamps and poses from the fields of recorded messages."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from posegrasp_ros.geometry.transforms import transform_from_pose
 
 
 def stamp_of(header: Any) -> int:
-    """A std_msgs/Header's stamp, nanoseconds."""
+    """Stamp of a std_msgs/Header, nanoseconds."""
     return header.stamp.sec * 1_000_000_000 + header.stamp.nanosec
 
 
 def pose_of(content: Any) -> np.ndarray:
-    """(4, 4) of a message with a pose or a transform in it, however deep.
+    """(4, 4) from a message with a pose or transform, with or without covariance.
 
-    :raises ValueError: when that is not finite or its quaternion has no length
+    :raises ValueError: when it is not finite or its quaternion has zero length
     """
     if hasattr(content, 'transform'):
         p, q = content.transform.translation, content.transform.rotation

@@ -1,4 +1,4 @@
-"""Frames from which the object is painted out, to see what is found where nothing is."""
+"""Removal of the object from frames by inpainting, to measure false detections."""
 
 from __future__ import annotations
 
@@ -11,18 +11,17 @@ from posegrasp_ros.datasets.frame import BagFrame
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import transform_points
 
-# Beyond the silhouette by this share of its extent: a reference pose is a little off, and an edge that is left
-# would give the object away.
+# Margin about the silhouette as a fraction of its extent: the reference pose is not exact, and remaining edges
+# would reveal the object.
 MARGIN = 0.1
 RADIUS_PX = 5
 
 
 def paint_over(frame: BagFrame, mesh: Mesh) -> BagFrame | None:
-    """The frame without its object: what surrounds the silhouette is drawn into it (Telea's inpainting, 2004).
+    """The frame with its object removed: the silhouette is inpainted from its surroundings (Telea, 2004).
+    Depth is set to unknown in the silhouette.
 
-    The depth of what is painted is unknown.
-
-    :return: the frame without a truth; None where it has none, or the object reaches behind the camera
+    :return: the frame without ground truth; None if it had none, or the object reaches behind the camera
     """
     if frame.reason or not frame.truths:
         return None
@@ -38,7 +37,7 @@ def paint_over(frame: BagFrame, mesh: Mesh) -> BagFrame | None:
 
 
 def _silhouette(pixels: np.ndarray, mesh: Mesh, shape: tuple[int, int]) -> np.ndarray:
-    """(H, W) uint8 mask of a mesh whose vertices are seen at (N, 2) pixels, and its margin."""
+    """(H, W) uint8 mask of a mesh with its vertices at (N, 2) pixels, including the margin."""
     silhouette = np.zeros(shape, np.uint8)
     for triangle in np.round(pixels).astype(np.int32)[mesh.faces]:
         cv2.fillConvexPoly(silhouette, triangle, 255)

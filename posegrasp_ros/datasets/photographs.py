@@ -1,4 +1,4 @@
-"""Photographs of a folder as frames, for cameras and subjects of which there is no recording."""
+"""Reader for a folder of photographs, for cameras and objects without a recording."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from posegrasp_ros.sensing.images import ImageError
 
 LOGGER = logging.getLogger(__name__)
 SUFFIXES = ('.png', '.jpg', '.jpeg', '.tif', '.tiff', '.bmp', '.webp')
-# Each is a scene of its own: frames within a second are drawn together by the intervals.
+# Each photograph is its own scene; confidence intervals resample frames within a second together.
 SPACING_NS = 1_000_000_000
 
 
 def is_photograph_folder(path: Path) -> bool:
-    """Whether a path is a folder that holds images and no recording."""
+    """Whether a path is a folder with images that is not a recording."""
     if not path.is_dir() or (path / 'metadata.yaml').exists():
         return False
     return any(_is_image(file) for file in path.iterdir())
 
 
 def _is_image(file: Path) -> bool:
-    """By its name; a named pipe would never end."""
+    """Whether a path is a regular file with an image suffix; reading a named pipe would never end."""
     return file.suffix.lower() in SUFFIXES and file.is_file()
 
 
@@ -42,7 +42,7 @@ class Photograph(NamedTuple):
     number: int | None = None
 
     def decode(self) -> BagFrame:
-        """Read the image; one that cannot be read says why."""
+        """Read the image; a frame that cannot be read states the reason."""
         start = time.perf_counter()
         try:
             image = decode_compressed(read_file(self.file))
@@ -54,12 +54,12 @@ class Photograph(NamedTuple):
 
 
 class PhotographReader:
-    """The images of a folder in the order of their names, read as a
-    :class:`posegrasp_ros.datasets.bag_reader.BagReader` reads a bag.
+    """The images of a folder sorted by name, with the interface of
+    :class:`posegrasp_ros.datasets.bag_reader.BagReader`.
 
-    :param field_of_view_rad: horizontal, of a pinhole camera; photographs come without intrinsics
-    :ivar warnings: what was wrong with the images so far, one line each
-    :raises InvalidInputError: when the folder holds no image
+    :param field_of_view_rad: horizontal, of an assumed pinhole camera; photographs have no intrinsics
+    :ivar warnings: problems found so far, one line each
+    :raises InvalidInputError: when the folder has no image
     """
 
     def __init__(self, path: str | Path, field_of_view_rad: float):
@@ -75,7 +75,7 @@ class PhotographReader:
         return len(self._files)
 
     def warn_once(self, text: str) -> None:
-        """Note what an image goes without, once."""
+        """Warn about something missing from an image, once per text."""
         if text not in self.warnings:
             self.warnings.append(text)
             LOGGER.warning(text)
@@ -84,6 +84,6 @@ class PhotographReader:
         return (photograph.decode() for photograph in self.undecoded())
 
     def undecoded(self) -> Iterator[Photograph]:
-        """The images as files."""
+        """The images before they are read."""
         for number, file in enumerate(self._files, start=1):
             yield Photograph(number * SPACING_NS, file, self._field_of_view_rad)

@@ -1,4 +1,4 @@
-"""FrameTree: the transforms that a bag's /tf and /tf_static hold, and what follows from them."""
+"""FrameTree: buffer and lookup of the transforms of a bag's /tf and /tf_static."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 from posegrasp_ros.geometry.transforms import invert, make_transform, rotation_from_vector, vector_from_rotation
 
 STATIC_NS = -1
-"""Stamp of a transform that always holds."""
+"""Stamp of a static transform."""
 
 
 class _Link(NamedTuple):
-    """Where a frame is in its parent at one time."""
+    """Transform of a frame to its parent at one time."""
 
     stamp_ns: int
     parent: str
@@ -25,14 +25,13 @@ class _Link(NamedTuple):
 
 
 class FrameTree:
-    """Looks up transforms between frames at a time, as tf2 does: a motion between two of them is a steady one, and
-    before the first and after the last of them nothing is known."""
+    """Looks up transforms between frames at a time like tf2: interpolated between two stamps, not extrapolated."""
 
     def __init__(self):
         self._links: dict[str, list[_Link]] = {}
 
     def add(self, parent: str, child: str, parent_from_child: np.ndarray, stamp_ns: int = STATIC_NS) -> None:
-        """Note where ``child`` is in ``parent``; of two of the same time the later word stands.
+        """Add a transform; of two with the same stamp the last one is used.
 
         :param parent_from_child: (4, 4)
         """
@@ -40,14 +39,14 @@ class FrameTree:
         insort(links, _Link(stamp_ns, parent.lstrip('/'), parent_from_child))
 
     def forget_before(self, stamp_ns: int) -> None:
-        """Drop what no look-up at or after ``stamp_ns`` needs, so that a long bag does not fill memory."""
+        """Drop transforms not needed for look-ups at or after ``stamp_ns``, to limit memory for long bags."""
         for links in self._links.values():
             needed = bisect_right(links, stamp_ns, key=lambda link: link.stamp_ns) - 1
             if needed > 0:
                 del links[:needed]
 
     def forget_moving(self) -> None:
-        """Drop all but what always holds: the clock was set back, what is here is of another time."""
+        """Drop all but static transforms after the clock was set back."""
         for links in self._links.values():
             links[:] = [link for link in links if link.stamp_ns == STATIC_NS]
         self._links = {child: links for child, links in self._links.items() if links}
@@ -59,10 +58,10 @@ class FrameTree:
         return sorted(parents | set(self._links))
 
     def lookup(self, target: str, source: str, stamp_ns: int, within_ns: int | None = None) -> np.ndarray | None:
-        """Transform (4, 4) ``target_from_source``; None when no chain joins the two frames at that time.
+        """Transform (4, 4) ``target_from_source``; None when the two frames are not connected at that time.
 
-        :param within_ns: each moving transform must have been recorded so near to the time, then the nearest one
-            holds before the first and after the last; None interpolates over any gap
+        :param within_ns: each moving transform must have a stamp within this of the time; before the first and
+            after the last stamp the nearest one is used. None interpolates over any gap
         """
         root_from_target = self._chain(target.lstrip('/'), stamp_ns)
         root_from_source = self._chain(source.lstrip('/'), stamp_ns)
@@ -76,7 +75,7 @@ class FrameTree:
         return None
 
     def _chain(self, frame: str, stamp_ns: int) -> dict[str, np.ndarray]:
-        """The frame and all above it: {ancestor: ancestor_from_frame}."""
+        """The frame and all its ancestors: {ancestor: ancestor_from_frame}."""
         chain = {frame: np.eye(4)}
         while frame in self._links:
             link = self._at(frame, stamp_ns)
@@ -87,7 +86,7 @@ class FrameTree:
         return chain
 
     def _around(self, frame: str, stamp_ns: int) -> tuple[_Link, _Link]:
-        """The last transform at or before the time and the first after it; the same one twice at either end."""
+        """The last transform at or before the time and the first one after it; the same one twice at the ends."""
         links = self._links[frame]
         after = bisect_right(links, stamp_ns, key=lambda link: link.stamp_ns)
         return links[max(0, after - 1)], links[min(after, len(links) - 1)]
@@ -104,7 +103,7 @@ class FrameTree:
         )
 
     def _is_known(self, frame: str, stamp_ns: int, within_ns: int | None) -> bool:
-        """Whether a frame's place was recorded near a time; for None, before it and after it."""
+        """Whether a frame's transform has a stamp near a time; for None, one before and one after it."""
         around = self._around(frame, stamp_ns)
         if any(link.stamp_ns == STATIC_NS for link in around):
             return True
@@ -120,7 +119,7 @@ def _below(chain: dict[str, np.ndarray], ancestor: str) -> list[str]:
 
 
 def _between(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
-    """The (4, 4) transform at a share of the way from one to another, at a steady turn and speed."""
+    """(4, 4) transform interpolated between two at a fraction, with constant linear and angular velocity."""
     turn = vector_from_rotation(first[:3, :3].T @ second[:3, :3])
     translation = first[:3, 3] + share * (second[:3, 3] - first[:3, 3])
     return make_transform(first[:3, :3] @ rotation_from_vector(share * turn), translation)

@@ -1,4 +1,4 @@
-"""The process in which a network runs for the first time; it imports little, for each check starts one."""
+"""Entry point of the process for a network's trial run; it imports little because each check starts one."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 MOST_BYTES = 1_000_000_000
-"""Beyond what the process takes before it loads the network."""
+"""Memory limit in addition to what the process uses before it loads the network."""
 NOT_LOADED = 3
 _TYPES = {'tensor(float)': np.float32, 'tensor(float16)': np.float16, 'tensor(double)': np.float64}
 
 
 def main(path: str, input_name: str, width: str, height: str) -> int:
-    """Load, run once; the exit code says whether that went well."""
+    """Load the network and run it once; returns 0, or :data:`NOT_LOADED`."""
     import onnxruntime
 
     with Path('/proc/self/status').open(encoding='ascii') as status:
@@ -27,13 +27,13 @@ def main(path: str, input_name: str, width: str, height: str) -> int:
     options.log_severity_level = 4
     try:
         session = onnxruntime.InferenceSession(path, options, providers=['CPUExecutionProvider'])
-    except Exception as error:  # onnxruntime's own classes share no base but Exception
-        if 'bad_alloc' in str(error):  # versions that compute constants while they load
+    except Exception as error:  # onnxruntime's classes have no other common base
+        if 'bad_alloc' in str(error):  # some versions compute constants while loading
             raise
         print(' '.join(str(error).split()), file=sys.stderr)
         return NOT_LOADED
     inputs = {entry.name: entry for entry in session.get_inputs()}
-    # What else may be wrong with the input, the network's own check tells.
+    # Other errors of the input are reported by Network.
     if list(inputs) == [input_name] and inputs[input_name].type in _TYPES:
         image = np.zeros((1, 3, int(height), int(width)), _TYPES[inputs[input_name].type])
         session.run(None, {input_name: image})

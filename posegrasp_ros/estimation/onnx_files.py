@@ -1,8 +1,8 @@
-"""Which files an ONNX network consists of: the model itself, and those that it keeps weights in.
+"""Files of an ONNX network: the model and its external weight files.
 
-Large exports keep tensors beside the model, in ``model.onnx.data``. Exchanged, they make another network of it, so
-the hash on a model card covers them too. Read straight from the protocol buffer, for the package ``onnx`` is no
-dependency of a robot; the numbers are those of onnx.proto.
+Large exports store tensors next to the model, in ``model.onnx.data``. Other weights make another network, so the
+hash in a model card covers them too. The protocol buffer is parsed directly to avoid a dependency on the package
+``onnx``; the field numbers are those of onnx.proto.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.file_hash import sha256_of, sha256_of_several
 
-# Message -> {field: message in it}, as far as tensors can lie below it.
+# Message -> {field: submessage}, for all submessages that can contain tensors.
 _FIELDS: dict[str, dict[int, str]] = {
     'model': {7: 'graph', 20: 'training', 25: 'function'},
     'training': {1: 'graph', 2: 'graph'},
@@ -30,7 +30,7 @@ MOST_DEPTH = 60
 
 
 class OnnxFileError(InvalidInputError):
-    """A network whose files cannot be told or used."""
+    """A network with missing or misplaced weight files."""
 
 
 def is_beside(known: Path, path: Path) -> bool:
@@ -43,26 +43,26 @@ def is_beside(known: Path, path: Path) -> bool:
 
 
 def network_files(path: Path) -> dict[str, Path]:
-    """The model and the files that it keeps weights in, by their names in its folder, where they have to lie.
+    """The model and its external weight files, by name; all of them must be in the model's folder.
 
-    :raises OnnxFileError: when one is missing, or lies elsewhere
+    :raises OnnxFileError: when one is missing, or in another folder
     """
     try:
         names = sorted(set(_locations(memoryview(path.read_bytes()), 'model')))
     except (IndexError, ValueError):
-        names = []  # no network: onnxruntime refuses it, and loads nothing else
+        names = []  # not a network: onnxruntime refuses it and loads no other file
     files = {path.name: path}
     for name in names:
         if not is_beside(path, path.parent / name):
-            raise OnnxFileError(f'{path}: keeps weights in {name!r}; expected a file in the folder of the network')
+            raise OnnxFileError(f'{path}: external weights {name!r}: expected a file in the folder of the network')
         files[name] = path.parent / name
         if not files[name].is_file():
-            raise OnnxFileError(f'{path}: keeps weights in {name!r}: no such file')
+            raise OnnxFileError(f'{path}: external weights {name!r}: no such file')
     return files
 
 
 def network_sha256(path: Path) -> str:
-    """Hash of all that a network loads, lower-case hex: of a single file its own, else one of them all.
+    """Hash of all files that a network loads, lower-case hex: of the single file, else one of them all.
 
     :raises OnnxFileError: see :func:`network_files`
     """
@@ -71,7 +71,7 @@ def network_sha256(path: Path) -> str:
 
 
 def _locations(data: memoryview, message: str, depth: int = 0) -> Iterator[str]:
-    """Where the tensors below a message lie, for those that lie in files."""
+    """File names of all external tensors in a message."""
     if depth > MOST_DEPTH:
         raise ValueError('nested too deep')
     inner = _FIELDS[message]
@@ -86,7 +86,7 @@ def _locations(data: memoryview, message: str, depth: int = 0) -> Iterator[str]:
 
 
 def _submessages(data: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """The fields of a message that have a length: (number, content)."""
+    """The length-delimited fields of a message: (number, content)."""
     place = 0
     while place < len(data):
         key, place = _varint(data, place)
@@ -106,11 +106,11 @@ def _submessages(data: memoryview) -> Iterator[tuple[int, memoryview]]:
 
 
 def _varint(data: memoryview, place: int) -> tuple[int, int]:
-    """A number, and where it ends."""
+    """Decode a varint; returns it with the position after it."""
     value = 0
     for shift in range(0, 70, 7):
         byte = data[place]
         value, place = value | (byte & 0x7F) << shift, place + 1
         if byte < 0x80:
             return value, place
-    raise ValueError('a number without an end')
+    raise ValueError('a varint is too long')

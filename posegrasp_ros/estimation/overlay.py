@@ -1,4 +1,4 @@
-"""Draw what was estimated onto the image it was estimated from."""
+"""Overlay of estimated poses on their image."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import transform_points
 
-# Blue, green, red. Axes as rviz colours them: x red, y green, z blue.
+# Blue, green, red. Axes in the colours of rviz: x red, y green, z blue.
 AXIS_COLOURS = ((60, 60, 235), (70, 190, 60), (235, 130, 50))
 EDGE_COLOUR, FAINT, DARK, WHITE = (40, 200, 250), (160, 160, 160), (30, 30, 30), (245, 245, 245)
 # Sub-pixel drawing: OpenCV takes coordinates in sixteenths.
@@ -25,7 +25,7 @@ def draw_overlay(image: np.ndarray, camera: Camera, mesh: Mesh, poses: Sequence[
                  note: str = '') -> np.ndarray:
     """The image with each pose's bounding box, axes and score; the best pose in colour, others faint.
 
-    :param image: (H, W, 3) uint8 blue green red; left as it is
+    :param image: (H, W, 3) uint8 blue green red; not modified
     :param note: shown in a corner, such as the reason why there is no pose
     :return: (H, W, 3) uint8
     """
@@ -62,7 +62,7 @@ def draw_axes(canvas: np.ndarray, camera: Camera, camera_from_object: np.ndarray
 
 def _line(canvas: np.ndarray, start: np.ndarray, end: np.ndarray, colour: tuple[int, int, int],
           thickness: int) -> None:
-    # Points behind the camera are NaN; far outside the image OpenCV's integers would overflow.
+    # Points behind the camera are NaN; far outside of the image OpenCV's integers would overflow.
     ends = np.array([start, end])
     if np.isfinite(ends).all() and np.abs(ends).max() < 1e5:
         (u0, v0), (u1, v1) = np.rint(ends * 2**SHIFT).astype(int).tolist()
@@ -82,7 +82,7 @@ def _label(canvas: np.ndarray, camera: Camera, mesh: Mesh, estimate: PoseEstimat
 
 
 def _text(canvas: np.ndarray, text: str, place: tuple[int, int]) -> None:
-    """White on a dark plate: readable on any image."""
+    """Draw white text on a dark background."""
     font, size, weight = cv2.FONT_HERSHEY_SIMPLEX, 0.45, 1
     (width, height), below = cv2.getTextSize(text, font, size, weight)
     u, v = place

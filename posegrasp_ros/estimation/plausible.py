@@ -1,4 +1,4 @@
-"""Poses that no image can show: what a wrong network or wrong keypoints lead to, whatever its own score."""
+"""Plausibility check: rejects poses that no image can show, as a wrong network or keypoints produce them."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import transform_points
 
 LEAST_DIAMETER_PX = 4.0
-"""Of an object that is smaller in the image, no estimator tells the orientation."""
+"""Smallest size in the image at which an orientation can be estimated."""
 CORNERS = np.array(np.meshgrid([-1, 1], [-1, 1], [-1, 1])).reshape(3, -1).T / 2
 
 
 def is_plausible(camera_from_object: np.ndarray, mesh: Mesh, camera: Camera) -> bool:
-    """Whether an object at a pose is in the image, and large enough in it to be recognised.
+    """Whether an object at a pose is in the image and large enough to be recognised.
 
     :param camera_from_object: (4, 4); one with NaN is not plausible
     """
     centre = transform_points(camera_from_object, mesh.centre[None])[0]
     distance_m = float(np.linalg.norm(centre))
     diameter_px = 2 * mesh.radius * camera.fx / max(distance_m, 1e-9)
-    # Nothing is seen from inside.
+    # The camera must not be inside the object.
     if not (distance_m > mesh.extents.min() / 2 and diameter_px >= LEAST_DIAMETER_PX):
         return False
     corners = transform_points(camera_from_object, mesh.centre + CORNERS * mesh.extents)

@@ -1,4 +1,4 @@
-"""The scripted baselines: what a network has to beat, behind the network's own interface."""
+"""Scripted baseline estimators with the interface of the network estimator."""
 
 from __future__ import annotations
 
@@ -16,18 +16,17 @@ RATIO = 0.75  # best over second-best distance, Lowe 2004
 MIN_MATCHES = 6
 RANSAC_ITERATIONS = 500
 INLIER_PX = 3.0
-LOCALISATION_PX = 1.0  # matches err by about this, however well a pose fits them
-SCORE_PRIOR = 10.0  # doubtful matches added to the real ones: four of four are no certainty
+LOCALISATION_PX = 1.0  # typical error of a match, used as a lower bound
+SCORE_PRIOR = 10.0  # virtual outliers added to the matches: four inliers of four do not give full confidence
 
-# A baseline that says nothing of its accuracy: 1 m and half a turn.
+# For a baseline without an estimate of its accuracy: standard deviations of 1 m and half a turn.
 UNKNOWN_COVARIANCE = np.diag([1.0] * 3 + [np.pi**2] * 3)
 
 
 class FeatureMatchEstimator:
-    """Local features of the texture, matched and solved as OpenCV's tutorials do.
-
-    The features are found on the texture itself and carried to the surface through the texture coordinates, so
-    that any textured mesh will do and nothing is rendered.
+    """SIFT features of the texture, matched and solved by PnP with RANSAC as in OpenCV's tutorials.
+    The features are detected in the texture image and mapped to the surface by the texture coordinates, so any
+    textured mesh can be used without rendering.
 
     :param mesh: textured, metres
     :param max_features: strongest features kept, of the texture and of each image
@@ -40,10 +39,9 @@ class FeatureMatchEstimator:
 
     def estimate(self, image: np.ndarray, camera: Camera, truth: np.ndarray | None = None,
                  depth_m: np.ndarray | None = None, stamp_ns: int | None = None) -> Estimation:
-        """The pose most matches agree on; see :class:`posegrasp_ros.estimation.pose_estimate.Estimator`.
-
-        Reasons for none: ``no_texture`` (of the mesh), ``no_features`` (in the image), ``too_few_matches``,
-        ``no_pose`` (the matches agree on none).
+        """The pose with the most inliers; see :class:`posegrasp_ros.estimation.pose_estimate.Estimator`.
+        Reasons for no pose: ``no_texture`` (of the mesh), ``no_features`` (in the image), ``too_few_matches``,
+        ``no_pose`` (too few inliers).
         """
         watch = Stopwatch()
         if len(self._points) < MIN_MATCHES:
@@ -57,7 +55,7 @@ class FeatureMatchEstimator:
         if len(pairs) < MIN_MATCHES:
             return watch.answer('too_few_matches')
         pixels = camera.undistorted(np.array([keypoint.pt for keypoint in keypoints])[pairs[:, 0]])
-        shown = np.isfinite(pixels).all(axis=1)  # the others lie beyond what the lens shows
+        shown = np.isfinite(pixels).all(axis=1)  # NaN: outside the lens model's range
         pairs, pixels = pairs[shown], pixels[shown]
         if len(pairs) < MIN_MATCHES:
             return watch.answer('too_few_matches')
@@ -78,9 +76,9 @@ class FeatureMatchEstimator:
         return np.array(kept, dtype=int).reshape(-1, 2)
 
     def _solve(self, chosen: np.ndarray, pixels: np.ndarray, matrix: np.ndarray):
-        """Pose and indices of the matches that agree with it; None and none when too few do."""
+        """Pose and indices of its inliers; None and an empty array when there are too few."""
         points, none = self._points[chosen], np.zeros(0, dtype=int)
-        cv2.setRNGSeed(0)  # the same image gets the same answer
+        cv2.setRNGSeed(0)  # deterministic results
         found, rotation, translation, inliers = cv2.solvePnPRansac(
             points, pixels, matrix, None, iterationsCount=RANSAC_ITERATIONS, reprojectionError=INLIER_PX,
             confidence=0.999, flags=cv2.SOLVEPNP_AP3P)
@@ -91,14 +89,14 @@ class FeatureMatchEstimator:
         camera_seen = invert(pose)[:3, 3]
         faces_camera = np.einsum('nd,nd->n', self._normals[chosen[inliers]], camera_seen - points[inliers]) > 0
         in_front = transform_points(pose, points[inliers])[:, 2] > 0
-        # A print shows on the outside only: a pose that sees it through the object is an accident.
+        # The print is only visible from outside: a pose that shows it through the object is wrong.
         if not np.isfinite(pose).all() or np.mean(faces_camera & in_front) < 0.5:
             return None, none
         return pose, inliers
 
 
 class MeanPoseEstimator:
-    """Always the mean pose of the training set: what is reached without looking.
+    """Always returns the mean pose of the training set: the baseline that ignores the image.
 
     :param mean_camera_from_object: (4, 4), metres
     """
@@ -108,23 +106,23 @@ class MeanPoseEstimator:
 
     def estimate(self, image: np.ndarray, camera: Camera, truth: np.ndarray | None = None,
                  depth_m: np.ndarray | None = None, stamp_ns: int | None = None) -> Estimation:
-        """The mean pose, whatever the image shows, with score 0 and a covariance that promises nothing."""
+        """The mean pose for any image, with score 0 and :data:`UNKNOWN_COVARIANCE`."""
         return Stopwatch().answer(poses=[PoseEstimate(self._pose.copy(), 0.0, UNKNOWN_COVARIANCE.copy())])
 
 
 class OracleEstimator:
-    """The ground truth: what the stages after perception reach with perfect poses."""
+    """Returns the ground truth, to measure the later stages with perfect poses."""
 
     def estimate(self, image: np.ndarray, camera: Camera, truth: np.ndarray | None = None,
                  depth_m: np.ndarray | None = None, stamp_ns: int | None = None) -> Estimation:
-        """The truth with score 1 and no covariance; ``no_ground_truth`` when there is none."""
+        """The ground truth with score 1 and zero covariance; ``no_ground_truth`` when there is none."""
         if truth is None:
             return Stopwatch().answer('no_ground_truth')
         return Stopwatch().answer(poses=[PoseEstimate(np.array(truth, dtype=float), 1.0, np.zeros((6, 6)))])
 
 
 def texture_features(mesh: Mesh, sift: cv2.SIFT) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Features of a mesh's texture with their place on its surface.
+    """Features of a mesh's texture with their positions on its surface.
 
     :return: (N, 3) points in metres and (N, 3) unit outward normals in the object frame, (N, 128) descriptors;
         all empty for a mesh without texture
@@ -141,14 +139,14 @@ def texture_features(mesh: Mesh, sift: cv2.SIFT) -> tuple[np.ndarray, np.ndarray
 
 
 def surface_points(mesh: Mesh, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Carry texture pixels to the surface by their barycentric coordinates in the triangle printed there.
+    """Map texture pixels to the surface by barycentric coordinates in the triangle at the pixel.
 
-    :param pixels: (N, 2) texture pixels, centres at whole numbers; texture coordinates beyond [0, 1] (a
-        repeated texture) have no unique place and are not found
-    :return: (N, 3) points, (N, 3) unit outward normals, (N,) whether a triangle lies there at all
+    :param pixels: (N, 2) texture pixels, centres at integers; texture coordinates beyond [0, 1] (a repeated
+        texture) are not unique and not found
+    :return: (N, 3) points, (N, 3) unit outward normals, (N,) whether there is a triangle at the pixel
     """
     height, width = mesh.texture.shape[:2]
-    # v = 1 is the upper edge of row 0, which lies at -0.5.
+    # v = 1 is the upper edge of row 0, at pixel coordinate -0.5.
     corners_px = np.stack([mesh.uv[:, 0] * width - 0.5, (1 - mesh.uv[:, 1]) * height - 0.5], axis=-1)[mesh.faces]
     owner = np.full((height, width), -1, dtype=np.int32)
     for face, corners in enumerate(corners_px):
@@ -160,7 +158,7 @@ def surface_points(mesh: Mesh, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarr
     with np.errstate(divide='ignore', invalid='ignore'):
         weights = np.stack([_cross(b - pixels, c - pixels), _cross(c - pixels, a - pixels),
                             _cross(a - pixels, b - pixels)], axis=-1) / area[:, None]
-    # Half a pixel beyond the edge still counts: rasterising rounds.
+    # Accept pixels slightly outside the triangle because of rounding in the rasterisation.
     on_surface = (face >= 0) & (np.abs(area) > 1e-9) & (np.abs(weights - 0.5) < 0.6).all(axis=1)
     corners_m = mesh.vertices[mesh.faces[face]]
     normals = np.cross(corners_m[:, 1] - corners_m[:, 0], corners_m[:, 2] - corners_m[:, 0])
@@ -173,14 +171,13 @@ def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def refine(points: np.ndarray, pixels: np.ndarray, matrix: np.ndarray, start) -> np.ndarray:
-    """The (4, 4) camera_from_object with the least squared reprojection error of all minima known.
-
-    Points on one face leave two poses, mirrored about the line of sight, and a descent from the wrong one ends
-    there (Collins and Bartoli, Infinitesimal plane-based pose estimation, 2014). So each is descended from.
+    """The (4, 4) camera_from_object with the smallest squared reprojection error of all known minima.
+    Coplanar points have two minima, mirrored about the line of sight (Collins and Bartoli, Infinitesimal
+    plane-based pose estimation, 2014), so the optimisation is started from both.
 
     :param points: (N, 3) object frame, metres
     :param pixels: (N, 2) without distortion
-    :param start: rotation vector and translation to begin with
+    :param start: initial rotation vector and translation
     """
     starts = [start]
     if np.linalg.svd(points - points.mean(axis=0), compute_uv=False)[2] < 1e-3 * np.sqrt(len(points)):

@@ -1,4 +1,4 @@
-"""From 2D-3D correspondences to a pose, and how sure it is."""
+"""Pose and covariance from 2D-3D correspondences: RANSAC or weak perspective, then robust Gauss-Newton."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from posegrasp_ros.runtime.numba_cache import compiled
 RANSAC_ITERATIONS = 60
 RANSAC_PX = 4.0
 CAUCHY = 2.0
-"""Residuals beyond this many sigma count less and less."""
+"""Scale of the Cauchy kernel in sigma; larger residuals are down-weighted increasingly."""
 MIN_POINTS = 6
 SIMILARITY_ITERATIONS = 5
 SMALL_STEP = 1e-4
-"""Of the distance and in radians: far below what the correspondences tell."""
+"""Convergence threshold, as a fraction of the distance and in radians: far below the pose uncertainty."""
 LEAST_DEPTH_M = 1e-3
 
 
 @dataclass
 class Solution:
-    """A pose with the figures that tell how far to trust it.
+    """A pose with its covariance and fit statistics.
 
     :param pose: (4, 4) camera_from_object
     :param covariance: (6, 6), see :func:`posegrasp_ros.geometry.transforms.perturb`
-    :param inlier_share: share of the points whose residual is within three sigma
-    :param residual_px: root mean square reprojection error of those, pixels
+    :param inlier_share: fraction of the points with a residual within three sigma
+    :param residual_px: root mean square reprojection error of these points, pixels
     """
 
     pose: np.ndarray
@@ -42,10 +42,9 @@ class Solution:
 
 
 class ViewDirection(NamedTuple):
-    """From where the object is seen, read from the image as a whole.
-
-    Points that lie in one plane hardly tell how it is tilted: two poses, mirrored about the line of sight, explain
-    them nearly alike. Where the camera is, seen from the object, tells the two apart.
+    """View direction onto the object, estimated from the whole image.
+    Coplanar points leave their tilt ambiguous: two poses, mirrored about the line of sight, fit almost equally
+    well. The view direction resolves the ambiguity.
 
     :param centre_m: (3,) of the object, object frame
     :param direction: (3,) unit vector from there to the camera, object frame
@@ -62,17 +61,16 @@ NO_VIEW = ViewDirection(np.zeros(3), np.zeros(3), np.inf)
 
 def solve_pose(points: np.ndarray, pixels: np.ndarray, sigma_m: np.ndarray, matrix: np.ndarray,
                view: ViewDirection | None = None, points_an_error: float = 1.0) -> Solution | None:
-    """Pose from many correspondences of known spread, some of them wrong.
-
-    A first pose comes from the view, or without one from RANSAC with EPnP; then Gauss-Newton with Cauchy weights
-    uses every point.
+    """Pose from many correspondences of known standard deviation, with outliers.
+    The initial pose comes from the view direction, or from RANSAC with EPnP if there is none. Gauss-Newton with
+    Cauchy weights then uses all points.
 
     :param points: (N, 3) object frame, metres
-    :param pixels: (N, 2) where they were seen, without distortion
+    :param pixels: (N, 2) their undistorted image positions
     :param sigma_m: (N,) standard deviation of each point
     :param matrix: (3, 3) pinhole matrix, pixels
-    :param points_an_error: how many points share one error; 1 when each errs by itself
-    :return: None when there are too few points or no pose explains them
+    :param points_an_error: number of points with a common error; 1 when errors are independent
+    :return: None when there are too few points or no pose fits them
     """
     if len(points) < MIN_POINTS:
         return None
@@ -83,7 +81,7 @@ def solve_pose(points: np.ndarray, pixels: np.ndarray, sigma_m: np.ndarray, matr
 
 
 def _start_by_ransac(points: np.ndarray, pixels: np.ndarray, matrix: np.ndarray) -> np.ndarray | None:
-    cv2.setRNGSeed(0)  # the same image gets the same answer
+    cv2.setRNGSeed(0)  # deterministic results
     found, rotation, translation, _ = cv2.solvePnPRansac(
         points, pixels, matrix, None, iterationsCount=RANSAC_ITERATIONS, reprojectionError=RANSAC_PX,
         confidence=0.999, flags=cv2.SOLVEPNP_EPNP)
@@ -94,10 +92,9 @@ def _start_by_ransac(points: np.ndarray, pixels: np.ndarray, matrix: np.ndarray)
 
 def _start_by_view(points: np.ndarray, pixels: np.ndarray, sigma_m: np.ndarray, matrix: np.ndarray,
                    view: ViewDirection) -> np.ndarray | None:
-    """Pose under weak perspective: with the view known, only a similarity in the image is left to find.
-
-    In complex numbers, pixel = a * point + b, and the argument of a is the roll; weights 1 / residual make the fit
-    one of least absolute deviations, which bears wrong points.
+    """Pose under weak perspective: with a known view direction only a similarity in the image is unknown.
+    In complex numbers, pixel = a * point + b, where the argument of a is the roll. Weights 1 / residual turn the
+    fit into least absolute deviations, which is robust to outliers.
     """
     forward = -view.direction
     right = np.cross(np.eye(3)[np.argmin(np.abs(forward))], forward)
@@ -127,9 +124,9 @@ def _start_by_view(points: np.ndarray, pixels: np.ndarray, sigma_m: np.ndarray, 
 def refine_pose(points: np.ndarray, pixels: np.ndarray, sigma_m: np.ndarray, matrix: np.ndarray,
                 pose: np.ndarray, view: ViewDirection | None = None, points_an_error: float = 1.0,
                 iterations: int = 12) -> Solution | None:
-    """Gauss-Newton on the reprojection error, each point weighed by its spread and by a Cauchy kernel.
+    """Gauss-Newton on the reprojection error, weighted by the points' variances and a Cauchy kernel.
 
-    :return: None when the points leave the pose undetermined or the descent leaves the room before the camera
+    :return: None when the pose is not determined by the points or the iteration moves it behind the camera
     """
     view = NO_VIEW if view is None else view
     points, pixels = np.ascontiguousarray(points, float), np.ascontiguousarray(pixels, float)
@@ -138,7 +135,7 @@ def refine_pose(points: np.ndarray, pixels: np.ndarray, sigma_m: np.ndarray, mat
     inliers = squared < 9.0
     if not np.isfinite(pose).all() or not inliers.any():
         return None
-    # the kernel's weights would make every covariance too wide: it counts what fits, at its own spread
+    # the kernel's weights would overestimate the covariance: use the inliers with their own variances
     seen, jacobian, depth = reproject(points[inliers], pose, matrix)
     rows = (jacobian * (depth / (sigma_m[inliers] * matrix[0, 0]))[:, None, None]).reshape(-1, 6)
     information = rows.T @ rows / points_an_error + _of_view(view, pose).information
@@ -151,7 +148,7 @@ def refine_pose(points: np.ndarray, pixels: np.ndarray, sigma_m: np.ndarray, mat
 @compiled
 def _descend(points: np.ndarray, pixels: np.ndarray, sigma_m: np.ndarray, matrix: np.ndarray, pose: np.ndarray,
              view: ViewDirection, points_an_error: float, iterations: int) -> tuple:
-    """The pose after Gauss-Newton, NaN where it got lost; (N,) squared residuals in standard deviations."""
+    """The pose after Gauss-Newton, NaN if it failed; (N,) squared residuals in standard deviations."""
     for _ in range(iterations):
         of_points, squared, nearest_m = _of_points(points, pixels, sigma_m, matrix, pose)
         of_view = _of_view(view, pose)
@@ -170,8 +167,8 @@ def _descend(points: np.ndarray, pixels: np.ndarray, sigma_m: np.ndarray, matrix
 @compiled
 def _of_points(points: np.ndarray, pixels: np.ndarray, sigma_m: np.ndarray, matrix: np.ndarray,
                pose: np.ndarray) -> tuple:
-    """Normal equations, each point under a Cauchy kernel; (N,) squared residuals in standard deviations; the least
-    depth.
+    """Normal equations of the points with a Cauchy kernel; (N,) squared residuals in standard deviations; the
+    smallest depth.
     """
     seen, jacobian, depth = reproject(points, pose, matrix)
     equations, squared = no_equations(), np.empty(len(points))
@@ -187,7 +184,7 @@ def _of_points(points: np.ndarray, pixels: np.ndarray, sigma_m: np.ndarray, matr
 
 @compiled
 def _of_view(view: ViewDirection, pose: np.ndarray) -> Equations:
-    """Normal equations of the view, under a Cauchy kernel, as the object turns."""
+    """Normal equations of the view direction by the object's rotation, with a Cauchy kernel."""
     rotation = np.ascontiguousarray(pose[:3, :3])
     turned, centre = rotation @ view.direction, rotation @ view.centre_m + pose[:3, 3]
     residual = -centre / np.sqrt(np.sum(centre ** 2)) - turned
@@ -203,16 +200,15 @@ def _of_view(view: ViewDirection, pose: np.ndarray) -> Equations:
 
 def pose_covariance(points: np.ndarray, pixels: np.ndarray, pose: np.ndarray, matrix: np.ndarray,
                     least_sigma_px: float) -> np.ndarray:
-    """Covariance (6, 6) of a least-squares pose, in the camera frame, as ``geometry.perturb`` disturbs it.
-
-    To first order sigma² (JᵀJ)⁻¹, J being the derivative of the pixels by the disturbance (Hartley and
-    Zisserman, Multiple ViewDirection Geometry, 5.2.4) and sigma the residuals' own spread.
+    """Covariance (6, 6) of a least-squares pose in the camera frame, in the convention of ``transforms.perturb``.
+    To first order sigma² (JᵀJ)⁻¹, where J is the derivative of the pixels by the perturbation (Hartley and
+    Zisserman, Multiple View Geometry, 5.2.4) and sigma the standard deviation of the residuals.
 
     :param points: (N, 3) object frame, metres
-    :param pixels: (N, 2) where they were seen, without distortion
+    :param pixels: (N, 2) their undistorted image positions
     :param pose: (4, 4) camera_from_object
     :param matrix: (3, 3) pinhole matrix, pixels
-    :param least_sigma_px: sigma is at least this, however well the pose fits
+    :param least_sigma_px: lower bound of sigma
     """
     seen, jacobian, _ = reproject(points, pose, matrix)
     jacobian = jacobian.reshape(-1, 6)

@@ -1,4 +1,4 @@
-"""Stopwatch: how long each step of an estimate took."""
+"""Stopwatch: durations of the steps of an estimate."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ class Stopwatch:
         self._numbers: dict[str, float] = {}
 
     def lap(self, name: str, **counts: float) -> None:
-        """Note the milliseconds since the last lap under ``name``, and counts as they are."""
+        """Record the milliseconds since the last lap under ``name``, and counts unchanged."""
         now = time.perf_counter()
         self._numbers |= {name: (now - self._lap) * 1000, **{key: float(n) for key, n in counts.items()}}
         self._lap = now
 
     def note(self, **figures: float) -> None:
-        """Note figures that are no times."""
+        """Record figures other than times."""
         self._numbers |= {name: float(value) for name, value in figures.items()}
 
     def answer(self, reason: str = '', poses: list[PoseEstimate] | None = None) -> Estimation:
-        """The estimation with all figures noted so far and the total ``estimate_ms``."""
+        """The estimation with all recorded figures and the total ``estimate_ms``."""
         total_ms = (time.perf_counter() - self._start) * 1000
         return Estimation(poses or [], reason, self._numbers | {'estimate_ms': total_ms})

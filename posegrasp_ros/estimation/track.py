@@ -1,4 +1,4 @@
-"""PoseTracker: objects are first looked for where they were a moment ago."""
+"""PoseTracker: searches objects near their last poses before searching the whole image."""
 
 from __future__ import annotations
 
@@ -17,23 +17,22 @@ from posegrasp_ros.geometry.transforms import move_covariance
 FRESH_NS = 500_000_000
 SEARCH_EVERY_NS = 1_000_000_000
 SAME_TRACK = 2.0
-"""An object moves less than this from image to image, in its radii."""
+"""Largest motion of an object between two images, in units of its radius."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """A pose that was answered, and to which image."""
+    """A previous pose with its image stamp."""
 
     found: Found
     stamp_ns: int
 
 
 class PoseTracker:
-    """A :class:`PoseEstimator` that remembers; see :class:`posegrasp_ros.estimation.pose_estimate.Estimator`.
-
-    The whole image is searched when there is no fresh answer, when an object is no longer well seen where it was,
-    and once a second, so that new ones are found. Of the poses that look the same, each object keeps the one that
-    is nearest to its last. The numbers say ``tracked`` 1 where the image was not searched, else 0.
+    """A :class:`PoseEstimator` with memory; see :class:`posegrasp_ros.estimation.pose_estimate.Estimator`.
+    The whole image is searched when there is no recent pose, when an object is not found reliably near its last
+    pose, and once per second to find new objects. Of the poses equivalent by symmetry, each object keeps the one
+    nearest to its last. In the numbers, ``tracked`` is 1 if the image was not searched, else 0.
     """
 
     def __init__(self, estimator: PoseEstimator):
@@ -46,12 +45,12 @@ class PoseTracker:
 
     @property
     def can_follow(self) -> bool:
-        """Whether the networks can look at one place alone; else every image is searched."""
+        """Whether the networks can process a single region; otherwise every image is searched."""
         return isinstance(self._estimator.decoder, FindsNear)
 
     def estimate(self, image: np.ndarray, camera: Camera, truth: np.ndarray | None = None,
                  depth_m: np.ndarray | None = None, stamp_ns: int | None = None) -> Estimation:
-        """The poses of all instances; without a stamp, or with one not after the last, nothing is remembered."""
+        """The poses of all instances; without a stamp, or with one not after the last, the memory is cleared."""
         check_sizes(image, camera, depth_m)
         self._forget_all_but_fresh(stamp_ns)
         watch = Stopwatch()
@@ -68,7 +67,7 @@ class PoseTracker:
 
     def _follow(self, image: np.ndarray, camera: Camera, depth_m: np.ndarray | None,
                 stamp_ns: int | None) -> list[Found]:
-        """The last answer's objects, best first; none unless all are seen well, each at its own place."""
+        """The objects of the last estimate, best first; empty unless all are found reliably and separately."""
         last = [seen.found for seen in self._seen if seen.stamp_ns == self._last_ns]
         if not last or not self.can_follow or stamp_ns - self._searched_ns >= SEARCH_EVERY_NS:
             return []
@@ -86,7 +85,7 @@ class PoseTracker:
         initial = self._estimator.decoder.pose_near(previous.estimate.camera_from_object, image, camera)
         if initial is None:
             return None
-        # The detector is not asked: what it said last is what the score was fitted to.
+        # The detector is not run; the score was fitted to its confidence, so its last one is used.
         figures = {**initial.figures, 'confidence': previous.figures['confidence']}
         return self._estimator.refined(replace(initial, figures=figures), image, camera, depth_m)
 
@@ -94,7 +93,7 @@ class PoseTracker:
         return found.estimate.score >= self._good_score
 
     def _unturned(self, found: Found) -> Found:
-        """Of the poses that look like the one found, the one nearest to the last of the same object."""
+        """Replace the pose by the equivalent one nearest to the last pose of the same object."""
         previous = self._previous(found)
         if previous is None:
             return found
@@ -104,7 +103,7 @@ class PoseTracker:
         return found._replace(estimate=replace(found.estimate, camera_from_object=pose, covariance=covariance))
 
     def _previous(self, found: Found) -> Seen | None:
-        """What was remembered of the same object; None when it is a new one."""
+        """The previous pose of the same object; None when it is a new object."""
         nearest = min(self._seen, key=lambda seen: self._distance(seen.found, found), default=None)
         if nearest is None or self._distance(nearest.found, found) > self._reach_m:
             return None
@@ -120,7 +119,7 @@ class PoseTracker:
         self._seen = [seen for seen in self._seen if stamp_ns - seen.stamp_ns <= FRESH_NS]
 
     def _remember(self, found: list[Found], stamp_ns: int | None) -> None:
-        """Keep an answer, and those of before that it lacks: an object may be out of sight for an image."""
+        """Store the poses; objects that were not found are kept, as they may be hidden in a single image."""
         if stamp_ns is None:
             return
         replaced = [self._previous(each) for each in found]
@@ -130,12 +129,12 @@ class PoseTracker:
 
 
 def with_tracking(estimator: Estimator, say: Callable[[str], None]) -> Estimator:
-    """An estimator with tracking as far as it goes; where it falls short, that is said in one line."""
+    """Add tracking to an estimator as far as possible; limits are reported in one line."""
     if not isinstance(estimator, PoseEstimator):
-        say(f'tracking: {type(estimator).__name__} has no network that could follow an object: it goes on without')
+        say(f'tracking: {type(estimator).__name__} has no network that could follow an object: tracking is off')
         return estimator
     tracker = PoseTracker(estimator)
     if not tracker.can_follow:
-        say('tracking: the network of this model takes whole images alone: each is searched, tracking only keeps '
-            'symmetric poses from flipping')
+        say('tracking: the network of this model only takes whole images: every image is searched, and tracking '
+            'only keeps symmetric poses from flipping')
     return tracker

@@ -1,4 +1,4 @@
-"""What is compiled at its first use on a machine, and kept, is compiled before the first image comes."""
+"""Compiles the alignment code before the first image, unless it is cached on this machine."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PATIENCE_S = 2.0
 
 
 def compile_alignment(refiner: Refiner | None) -> None:
-    """Solve and refine once, on nothing; a line tells of it where it takes long."""
+    """Solve and refine once on synthetic data; prints a line if this takes long."""
     points = np.random.default_rng(0).uniform(-0.05, 0.05, (20, 3))
     camera = Camera.from_field_of_view(64, 64, 1.0)
     pose = make_transform(translation=(0.0, 0.0, 0.6))
@@ -33,7 +33,7 @@ def compile_alignment(refiner: Refiner | None) -> None:
 def _announced() -> Iterator[None]:
     how_often = 'for this machine, once' if FOLDER else 'for this process'
     timer = threading.Timer(PATIENCE_S, print, [
-        f'posegrasp: compiling the alignment {how_often}, for about half a minute'],
+        f'posegrasp: compiling the alignment {how_often}, which takes about half a minute'],
         {'file': sys.stderr, 'flush': True})
     timer.start()
     try:

@@ -1,4 +1,4 @@
-"""Camera: image size, pinhole matrix and lens distortion, kept right through resizing."""
+"""Camera intrinsics: image size, pinhole matrix and lens distortion; resizing, cropping, projection and rays."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ import numpy as np
 from posegrasp_ros.geometry.lens import DISTORTION_LENGTHS, fold_tangent
 from posegrasp_ros.runtime.errors import InvalidInputError, quoted
 
-# How near a ray comes to the pixel that it is asked for, where the lens model has one.
+# Reprojection error at which the solver for the ray of a pixel stops.
 RAY_PRECISION_PX = 1e-3
 MOST_NEWTON_STEPS = 30
-# Points are solved for in parts: their derivatives take 200 bytes each.
+# Points per batch of the solver: the derivatives take 200 bytes per point.
 PART = 20_000
-# Of a region cut from a larger image the principal point may lie outside, but not outside of any sensor.
+# The principal point of a cropped image may lie outside of it, but not outside of any real sensor.
 FARTHEST_CENTRE_PX = 65535.0
 
 
 class CameraError(InvalidInputError):
-    """Intrinsics that no camera has."""
+    """Invalid camera intrinsics."""
 
 
 @dataclass(frozen=True)
 class Camera:
-    """An image's geometry, as sensor_msgs/CameraInfo states it.
+    """Camera model of an image, with the conventions of sensor_msgs/CameraInfo.
 
     :param width: image width, pixels
     :param height: image height, pixels
-    :param matrix: (3, 3) K, pixels; pixel centres lie at whole numbers
-    :param distortion: (n,) coefficients in the order of OpenCV, as many as the model has; none, or any number of
-        zeros as some drivers send, are no coefficients and kept as an empty array
+    :param matrix: (3, 3) K, pixels; pixel centres have integer coordinates
+    :param distortion: (n,) coefficients in OpenCV's order, as many as the model has; any number of zeros, as some
+        drivers send, means no distortion and is stored as an empty array
     :param model: ``plumb_bob``, ``rational_polynomial`` or ``equidistant`` (fisheye)
-    :raises CameraError: on a size, focal length, centre or distortion that cannot be
+    :raises CameraError: on an invalid size, focal length, principal point or distortion
     """
 
     width: int
@@ -69,7 +69,7 @@ class Camera:
 
     @classmethod
     def from_field_of_view(cls, width: int, height: int, horizontal_rad: float) -> Camera:
-        """A pinhole camera with square pixels and the principal point in the image's middle."""
+        """A pinhole camera with square pixels and the principal point at the image centre."""
         focal = width / 2 / np.tan(horizontal_rad / 2)
         return cls(width, height, [[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
 
@@ -83,9 +83,9 @@ class Camera:
         return self.model == 'equidistant' or self.distortion.size > 0
 
     def resized(self, width: int, height: int) -> Camera:
-        """The same view sampled with another number of pixels.
+        """The camera of the same view at another resolution.
 
-        Pixel centres lie at whole numbers, so the image's edge is at -0.5 and stays there: cx scales as
+        Pixel centres have integer coordinates, so the image edge is at -0.5 before and after, and cx scales to
         (cx + 0.5) * s - 0.5.
         """
         sx, sy = width / self.width, height / self.height
@@ -93,7 +93,7 @@ class Camera:
         return replace(self, width=width, height=height, matrix=scale @ self.matrix)
 
     def cropped(self, x: int, y: int, width: int, height: int) -> Camera:
-        """The camera of a region of the image, whose first pixel is (x, y)."""
+        """The camera of an image region with its top left pixel at (x, y)."""
         shift = np.array([[1, 0, -x], [0, 1, -y], [0, 0, 1]])
         return replace(self, width=width, height=height, matrix=shift @ self.matrix)
 
@@ -105,7 +105,7 @@ class Camera:
     def project(self, points: np.ndarray) -> np.ndarray:
         """Pixels (N, 2) of camera-frame points (N, 3), lens distortion included.
 
-        NaN behind the camera, and where the lens model ends (:attr:`fold_tangent`).
+        NaN behind the camera and outside the valid range of the lens model (:attr:`fold_tangent`).
         """
         points = np.asarray(points, dtype=float).reshape(-1, 3)
         pixels, _ = self._distort(points)
@@ -118,7 +118,7 @@ class Camera:
     def rays(self, pixels: np.ndarray) -> np.ndarray:
         """Normalised image coordinates (N, 2) x/z, y/z of distorted pixels (N, 2).
 
-        NaN where no ray in front of the camera is seen at a pixel, else exact to :data:`RAY_PRECISION_PX`.
+        NaN where no ray in front of the camera projects to a pixel, else accurate to :data:`RAY_PRECISION_PX`.
         """
         pixels = np.asarray(pixels, dtype=float).reshape(-1, 2)
         if not self.is_distorted:
@@ -127,12 +127,12 @@ class Camera:
         return np.concatenate(parts) if parts else np.zeros((0, 2))
 
     def undistorted(self, pixels: np.ndarray) -> np.ndarray:
-        """Where a camera of the same matrix without distortion would see (N, 2) pixels; NaN as in :meth:`rays`."""
+        """Undistorted pixels (N, 2) of pixels (N, 2), with the same matrix; NaN as in :meth:`rays`."""
         rays = self.rays(pixels)
         return np.column_stack([rays, np.ones(len(rays))]) @ self.matrix[:2].T
 
     def _distort(self, points: np.ndarray, with_slopes: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
-        """Pixels (N, 2) of points (N, 3), and their derivatives (N, 2, 2) by x and y where z is 1."""
+        """Pixels (N, 2) of points (N, 3), and derivatives (N, 2, 2) by x and y, which are valid for z = 1."""
         zero = np.zeros(3)
         if not len(points):
             return np.zeros((0, 2)), np.zeros((0, 2, 2))
@@ -143,13 +143,13 @@ class Camera:
         else:
             pixels, jacobian = cv2.projectPoints(points, zero, zero, self.matrix, self.distortion)
             translation = slice(3, 5)
-        # Where z is 1, a shift of the camera is a shift of x and y.
+        # For z = 1 the derivative by the camera's translation is that by x and y.
         return pixels.reshape(-1, 2), jacobian[:, translation].reshape(-1, 2, 2) if with_slopes else None
 
     def _solve_rays(self, pixels: np.ndarray) -> np.ndarray:
-        """Newton's method: OpenCV's undistortPoints is a fixed-point iteration, which wide lenses send astray."""
+        """Newton's method; the fixed-point iteration of OpenCV's undistortPoints diverges for wide lenses."""
         rays = (pixels - (self.cx, self.cy)) / (self.fx, self.fy)
-        # From outside the model's range the first step might go anywhere.
+        # A start outside the model's range could send the first step anywhere.
         radii = np.maximum(np.hypot(*rays.T), 1e-12)
         rays *= np.minimum(1.0, 0.9 * self.fold_tangent / radii)[:, None]
         open_rays = np.flatnonzero(np.isfinite(pixels).all(axis=1))
@@ -173,7 +173,7 @@ class Camera:
         steps = np.stack([slopes[:, 1, 1] * errors[:, 0] - slopes[:, 0, 1] * errors[:, 1],
                           slopes[:, 0, 0] * errors[:, 1] - slopes[:, 1, 0] * errors[:, 0]], axis=1)
         steps /= determinants[:, None]
-        # Half of the way to the fold at most, where the slope is nothing and a step without end.
+        # At most half of the way to the fold, where the slope is zero and a Newton step infinite.
         lengths = np.maximum(np.hypot(*steps.T), 1e-12)
         room = np.maximum(self.fold_tangent - np.hypot(*rays.T), 1e-9)
         outwards = (steps * rays).sum(axis=1) > 0

@@ -1,27 +1,27 @@
-"""Lens models of sensor_msgs/CameraInfo: their names, and up to where they map rays to pixels one to one."""
+"""Lens models of sensor_msgs/CameraInfo: their names, and the range where they map rays to pixels one to one."""
 
 from __future__ import annotations
 
 import numpy as np
 
-# How many coefficients OpenCV takes; the first ones mean the same in each of its pinhole models.
+# Coefficient counts that OpenCV accepts; the first ones have the same meaning in all of its pinhole models.
 PINHOLE_LENGTHS = (4, 5, 8, 12, 14)
 DISTORTION_LENGTHS = {'plumb_bob': PINHOLE_LENGTHS, 'rational_polynomial': PINHOLE_LENGTHS, 'equidistant': (4,)}
-# Other names that drivers and calibration tools give to these models.
+# Other names of these models in drivers and calibration tools.
 OTHER_NAMES = {'radtan': 'plumb_bob', 'brown_conrady': 'plumb_bob', 'rational': 'rational_polynomial',
                'fisheye': 'equidistant', 'equi': 'equidistant', 'kannala_brandt': 'equidistant',
                'kannala_brandt4': 'equidistant'}
-# Names that leave the model open: it is a pinhole camera's, as far as the coefficients leave no doubt.
+# Names that do not identify the model: plumb_bob is assumed if the coefficients are unambiguous.
 OPEN_NAMES = ('', 'none', 'pinhole')
-# A ray farther off the axis than this is not seen by any lens that these models describe.
+# No lens described by these models sees a ray farther off the axis than this.
 MOST_TANGENT = 1e3
 
 
 def lens_model(name: str, coefficients: np.ndarray) -> str | None:
-    """The model in :data:`DISTORTION_LENGTHS` that a CameraInfo's ``distortion_model`` stands for.
+    """The model in :data:`DISTORTION_LENGTHS` that a CameraInfo's ``distortion_model`` means.
 
     :param coefficients: (n,) D of the same CameraInfo
-    :return: None where the name is unknown, or open with coefficients that could be those of several models
+    :return: None where the name is unknown, or ambiguous with coefficients that fit several models
     """
     known = name.strip().lower().replace(' ', '_').replace('-', '_')
     known = OTHER_NAMES.get(known, known)
@@ -29,15 +29,15 @@ def lens_model(name: str, coefficients: np.ndarray) -> str | None:
         return known if known in DISTORTION_LENGTHS else None
     if not np.any(coefficients):
         return 'plumb_bob'
-    # Four may be a fisheye lens's as well, and a camera that is said to have none has none.
+    # Four coefficients could also be those of a fisheye lens; 'none' with coefficients is a contradiction.
     return 'plumb_bob' if known != 'none' and len(coefficients) in PINHOLE_LENGTHS[1:] else None
 
 
 def fold_tangent(model: str, coefficients: np.ndarray) -> float:
     """Tangent of the angle off the axis up to which a lens model maps rays outwards one to one.
 
-    Beyond it the polynomial turns back and the same pixels stand for other rays, which no lens does: what is
-    projected from there is not in the image. Tangential and thin-prism terms are small and left out.
+    Beyond it the polynomial folds back and pixels repeat for other rays, which no real lens does; points there are
+    not in the image. Tangential and thin-prism terms are small and neglected.
 
     :param model: one of :data:`DISTORTION_LENGTHS`
     :param coefficients: (n,), none for no distortion
@@ -57,7 +57,7 @@ def fold_tangent(model: str, coefficients: np.ndarray) -> float:
 
 
 def _least_positive_root(coefficients) -> float:
-    """Of a polynomial, highest power first; inf where there is none."""
+    """Smallest positive real root of a polynomial, highest power first; inf where there is none."""
     roots = np.roots(coefficients)
     real = roots.real[(np.abs(roots.imag) <= 1e-9 * np.abs(roots)) & (roots.real > 0)]
     return float(real.min(initial=np.inf))

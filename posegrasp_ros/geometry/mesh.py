@@ -22,7 +22,7 @@ from posegrasp_ros.runtime.errors import InvalidInputError
 
 LEAST_SIZE_M, MOST_SIZE_M = 0.005, 2.0
 NO_VOLUME_M3 = 1e-9
-# What modelling tools count in, beside metres.
+# Units of modelling tools other than metres.
 UNITS_M = {'millimetres': 0.001, 'centimetres': 0.01, 'inches': 0.0254}
 
 
@@ -53,7 +53,7 @@ class Mesh:
 
     @cached_property
     def sha256(self) -> bytes:
-        """Of all arrays: what takes long to work out of a mesh is kept by it."""
+        """Hash of all arrays, the cache key for results that are expensive to compute from a mesh."""
         arrays = [self.vertices, self.faces, self.texture] + ([] if self.uv is None else [self.uv])
         content = hashlib.sha256()
         for array in map(np.ascontiguousarray, arrays):
@@ -68,7 +68,7 @@ class Mesh:
 
     @cached_property
     def centre(self) -> np.ndarray:
-        """(3,) middle of the axis-aligned bounding box, metres."""
+        """(3,) centre of the axis-aligned bounding box, metres."""
         return (self.vertices.min(axis=0) + self.vertices.max(axis=0)) / 2
 
     @cached_property
@@ -91,12 +91,12 @@ class Mesh:
 
     @cached_property
     def volume_m3(self) -> float:
-        """Enclosed volume, negative for a mesh turned inside out; holes count as closed towards the middle."""
-        # about its own middle: the volume of an open surface depends on where one stands
+        """Enclosed volume, negative for an inside-out mesh; holes are closed towards the centre."""
+        # about the centre: the signed volume of an open surface depends on the reference point
         return float(np.linalg.det(self.vertices[self.faces] - self.centre).sum() / 6)
 
     def outward(self) -> Mesh:
-        """The same with all triangles counter-clockwise from outside: renderers show no others."""
+        """The same mesh with all triangles counter-clockwise from outside; renderers cull the others."""
         if self.volume_m3 > -NO_VOLUME_M3 and self.solid.is_winding_consistent:
             return self
         turned = against_neighbours(self.solid.faces)
@@ -107,7 +107,7 @@ class Mesh:
 def load_mesh(path: str | Path) -> Mesh:
     """Read a mesh with its texture; colours of vertices or faces become a texture, all triangles face outward.
 
-    :raises MeshError: when the file is missing, unreadable, empty, or plainly not in metres
+    :raises MeshError: when the file is missing, unreadable, empty, or evidently not in metres
     """
     path = Path(path)
     check_is_file(path, MeshError)
@@ -116,7 +116,7 @@ def load_mesh(path: str | Path) -> Mesh:
         loaded = trimesh.load(io.BytesIO(read_mesh_bytes(path)), file_type=path.suffix[1:].lower(), resolver=files,
                               force='mesh', process=False)
         vertices, faces = np.asarray(loaded.vertices, dtype=float), np.asarray(loaded.faces, dtype=int)
-    except Exception as error:  # trimesh's readers raise whatever a damaged file leads them to
+    except Exception as error:  # on damaged files trimesh's readers raise exceptions of any type
         reason = '; '.join(files.problems) or ' '.join(str(error).split()) or type(error).__name__
         if getattr(error, 'name', '') == 'charset_normalizer':  # trimesh would guess an encoding with it
             reason = 'expected text in UTF-8 in it, found other bytes'
@@ -137,7 +137,7 @@ def load_mesh(path: str | Path) -> Mesh:
     colours = _corner_colours(loaded)
     if colours is None:
         return Mesh(vertices, faces, *_appearance(path, loaded)).outward()
-    # A texture coordinate belongs to a vertex, and here each triangle has a place of its own on the texture.
+    # Texture coordinates are per vertex and each triangle has its own texture patch: duplicate the vertices.
     corners = vertices[faces]
     uv, texture = vertex_colours.bake(corners, colours)
     faces = np.arange(3 * len(faces)).reshape(-1, 3)
@@ -145,14 +145,14 @@ def load_mesh(path: str | Path) -> Mesh:
 
 
 def _in_other_units(size: float) -> str:
-    """What a size would be if the file were in one of the units that modelling tools write, as far as it fits."""
+    """The size in metres for each common unit of modelling tools that would make it plausible, as text."""
     fitting = [f'{name} ({size * metres:.3g} m, scale by {metres:g})' for name, metres in UNITS_M.items()
                if LEAST_SIZE_M <= size * metres <= MOST_SIZE_M]
     return f'; is it in {" or ".join(fitting)}?' if fitting else ''
 
 
 def _corner_colours(loaded: trimesh.Trimesh) -> np.ndarray | None:
-    """(F, 3, 3) blue green red of the triangles' corners; None when they are not what the mesh is coloured by."""
+    """(F, 3, 3) blue green red at the triangles' corners; None when not coloured per vertex or face."""
     visual = loaded.visual
     if visual.kind == 'vertex':
         colours = np.asarray(visual.vertex_colors)[loaded.faces]
@@ -165,7 +165,7 @@ def _corner_colours(loaded: trimesh.Trimesh) -> np.ndarray | None:
 
 
 def _appearance(path: Path, loaded: trimesh.Trimesh) -> tuple[np.ndarray | None, np.ndarray]:
-    """Texture coordinates and image; a plain colour when the mesh has none.
+    """Texture coordinates and image; a uniform colour when the mesh has no texture.
 
     :raises MeshError: when the image within the file cannot be used
     """
@@ -177,7 +177,7 @@ def _appearance(path: Path, loaded: trimesh.Trimesh) -> tuple[np.ndarray | None,
             if problem := size_problem(image):
                 raise MeshError(f'{path}: texture: {problem}')
             return np.asarray(visual.uv, dtype=float), np.asarray(image.convert('RGB'))[:, :, ::-1].copy()
-        except (OSError, SyntaxError) as error:  # of Pillow, which decodes only now
+        except (OSError, SyntaxError) as error:  # from Pillow, which decodes only now
             raise MeshError(f'{path}: texture: expected an image that can be decoded: {error}') from error
     if visual.kind == 'texture':
         rgb = np.asarray(visual.material.main_color)[:3]
@@ -201,11 +201,11 @@ def save_mesh(mesh: Mesh, folder: Path) -> Path:
 
 
 def declared_symmetry(mesh: Mesh, axis: str | None, half_turns: Iterable[str] = ()) -> Symmetry:
-    """The symmetries that a user says a mesh has, about axes of its frame through its middle.
+    """The symmetries that a user declares for a mesh, about axes of its frame through its centre.
 
-    :param axis: ``x``, ``y`` or ``z``, about which any turn looks the same; None for none
-    :param half_turns: of these, about which half a turn does
-    :raises InvalidInputError: when they do not go together
+    :param axis: ``x``, ``y`` or ``z``: the axis of a continuous rotational symmetry; None for none
+    :param half_turns: axes of 180 degree rotational symmetries
+    :raises InvalidInputError: when they are incompatible
     """
     axes = dict(zip('xyz', np.eye(3)))
     turns = [rotation_from_vector(np.pi * axes[name]) for name in half_turns]

@@ -1,4 +1,4 @@
-"""What is wrong with a mesh file that trimesh would read as something else, or blame on something else."""
+"""Detection of damaged STL and OBJ files that trimesh would misread or report with a misleading error."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 STL_HEADER_BYTES, STL_TRIANGLE_BYTES = 84, 50
 FACES = re.compile(rb'^[ \t]*f[ \t]([^#\r\n]*)', re.MULTILINE)
 WHOLE_NUMBER = re.compile(rb'-?[0-9]{1,40}')
-# What a corner of an OBJ file's face such as 7/3/1 numbers, in this order; normals are not used.
+# What the indices of an OBJ face corner such as 7/3/1 refer to, in this order; normals are not used.
 NUMBERED = {'vertex': b'v', 'texture coordinate': b'vt'}
 
 
 def check_undamaged(path: Path, content: bytes) -> None:
-    """Look at what the file's format can tell of damage.
+    """Check the format's own consistency: lengths in STL, indices in OBJ.
 
     :raises ValueError: naming what was found and what was expected
     """
@@ -25,7 +25,7 @@ def check_undamaged(path: Path, content: bytes) -> None:
 
 
 def is_no_binary_stl(content: bytes) -> bool:
-    """A binary STL file has a length that its header tells."""
+    """Whether the length differs from the one that a binary STL header states."""
     return len(content) != STL_HEADER_BYTES + STL_TRIANGLE_BYTES * _stl_triangles(content)
 
 
@@ -43,7 +43,7 @@ def _refuse_stl(content: bytes) -> None:
 
 
 def _check_obj(content: bytes) -> None:
-    """Faces number what the file has, from 1, or from -1 backwards."""
+    """Check that faces refer to existing elements, numbered from 1, or from -1 backwards."""
     counts = [len(re.findall(rb'^[ \t]*%s[ \t]' % keyword, content, re.MULTILINE))
               for keyword in NUMBERED.values()]
     for corner in set(b' '.join(FACES.findall(content)).split()):

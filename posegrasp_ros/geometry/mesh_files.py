@@ -1,6 +1,7 @@
-"""MeshFiles: the files that a mesh file names, its materials and textures, found beside it or said to be missing.
+"""MeshFiles: finds the materials and textures that a mesh file references and reports missing ones.
 
-trimesh goes on without what it does not find, and a mesh without its texture is another object to an estimator.
+trimesh silently continues without missing files, but for an estimator a mesh without its texture is a different
+object.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ IMAGES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.tga', '.webp')
 
 
 class MeshFiles(Resolver):
-    """Reads what a mesh names, from its own folder and below.
+    """Reads files referenced by a mesh, from its own folder and below.
 
     :param mesh_path: the mesh file
-    :ivar problems: what could not be read, one line each
+    :ivar problems: files that could not be read, one line each
     """
 
     def __init__(self, mesh_path: Path):
@@ -30,33 +31,33 @@ class MeshFiles(Resolver):
         self.problems: list[str] = []
 
     def get(self, name: str) -> bytes:
-        """The content of a file; text of older tools, which is not UTF-8, is taken for Latin-1.
+        """The content of a file; text that is not UTF-8, as older tools write it, is decoded as Latin-1.
 
         :raises FileNotFoundError: when there is no such file, or it cannot be used
         """
         name = name.strip()
         path = self._find(name)
-        problem = 'no such file beside the mesh' if path is None else _image_problem(path)
+        problem = 'no such file in the folder of the mesh' if path is None else _image_problem(path)
         if problem:
             self.problems.append(f'{name!r}: {problem}')
             raise FileNotFoundError(name)
         return read_mesh_bytes(path)
 
     def keys(self) -> list[str]:
-        """Names of the files beside the mesh."""
+        """Names of the files in the folder of the mesh."""
         return [path.name for path in self._folder.iterdir() if path.is_file()]
 
     def namespaced(self, namespace: str) -> MeshFiles:
-        """Of a folder below; names are looked for from the mesh all the same."""
+        """Resolver for a subfolder; names are still resolved relative to the mesh."""
         return self
 
     def write(self, name: str, data: bytes) -> None:
-        """Nothing is written beside a mesh that is read."""
-        raise OSError(f'{name}: a mesh is only read')
+        """Refuse to write."""
+        raise OSError(f'{name}: mesh files are read-only here')
 
     def _find(self, name: str) -> Path | None:
-        """Beside the mesh, whatever the case of letters and the slashes of the system that wrote it."""
-        # Of an absolute path, only the name says anything on another machine.
+        """Find a file relative to the mesh, ignoring case and with either kind of slash."""
+        # Of an absolute path, only the file name is meaningful on another machine.
         wanted = PureWindowsPath(name)
         is_relative = not (wanted.drive or wanted.root or '..' in wanted.parts)
         parts = wanted.parts if is_relative else wanted.parts[-1:]
@@ -75,12 +76,12 @@ class MeshFiles(Resolver):
 
 
 def read_mesh_bytes(path: Path) -> bytes:
-    """The content of a mesh or material file, texts in UTF-8.
+    """The content of a mesh or material file, text converted to UTF-8.
 
-    :raises ValueError: when it is larger than it may be, an archive of more, or plainly damaged
+    :raises ValueError: when it, or its content once unpacked, is too large, or it is evidently damaged
     """
     size = path.stat().st_size
-    if zipfile.is_zipfile(path):  # 3MF is one, and trimesh reads meshes out of others
+    if zipfile.is_zipfile(path):  # 3MF is a zip archive, and trimesh reads meshes from others
         with zipfile.ZipFile(path) as archive:
             size = max(size, sum(entry.file_size for entry in archive.infolist()))
     if size > most_mesh_bytes():
@@ -94,13 +95,13 @@ def read_mesh_bytes(path: Path) -> bytes:
     try:
         content.decode('utf-8')
     except UnicodeDecodeError:
-        # Binary PLY is no text, and its header is plain ASCII.
+        # Binary PLY is not text, although its header is ASCII.
         return content if b'format binary' in content[:200] else content.decode('latin-1').encode('utf-8')
     return content
 
 
 def _image_problem(path: Path) -> str:
-    """Why an image cannot be a texture; empty when it can, and for other files."""
+    """Why an image cannot be used as a texture; empty when it can, and for other files."""
     if path.suffix.lower() not in IMAGES:
         return ''
     try:
@@ -111,7 +112,7 @@ def _image_problem(path: Path) -> str:
 
 
 def size_problem(image: Image.Image) -> str:
-    """Why a picture is too large for a texture; empty when it is not. It is not decoded for that."""
+    """Error text for an image too large for a texture; empty when it is not. The image is not decoded."""
     width, height = image.size
     if width * height > most_pixels():
         return (f'expected at most {most_pixels() / 1e6:g} megapixels, got {width}x{height}; the environment '

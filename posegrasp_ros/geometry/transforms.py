@@ -1,8 +1,8 @@
-"""Rigid transforms, rotations and projection.
+"""Rigid transforms, rotations, projection, pose covariances and object symmetries.
 
 Transforms are (4, 4) arrays named after what they map: ``camera_from_object`` takes object coordinates to
 camera coordinates, so ``base_from_object = base_from_camera @ camera_from_object``. Quaternions are
-x, y, z, w everywhere but inside this file, where transforms3d wants w, x, y, z.
+x, y, z, w everywhere except inside this file, where transforms3d uses w, x, y, z.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ def transform_points(b_from_a: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def matrix_from_quaternion(quaternion_xyzw) -> np.ndarray:
-    """(3, 3) rotation from a quaternion x, y, z, w of any length but zero.
+    """(3, 3) rotation from a quaternion x, y, z, w of any non-zero length.
 
-    :raises ValueError: when the quaternion is not finite or has no length
+    :raises ValueError: when the quaternion is not finite or its length is zero
     """
     x, y, z, w = (float(v) for v in quaternion_xyzw)
     norm = np.sqrt(x * x + y * y + z * z + w * w)
@@ -125,7 +125,7 @@ def project(points: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
 def rotate_covariance(covariance: np.ndarray, rotation: np.ndarray) -> np.ndarray:
     """Express a (6, 6) pose covariance (x y z, rotation about x y z) in another frame.
 
-    :param rotation: (3, 3) b_from_a; the covariance goes from frame a to frame b
+    :param rotation: (3, 3) b_from_a; the covariance is converted from frame a to frame b
     """
     adjoint = np.zeros((6, 6))
     adjoint[:3, :3] = adjoint[3:, 3:] = rotation
@@ -133,18 +133,18 @@ def rotate_covariance(covariance: np.ndarray, rotation: np.ndarray) -> np.ndarra
 
 
 def move_covariance(covariance: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    """(6, 6) covariance of a pose for another point of the same rigid body: what turns the one moves the other.
+    """(6, 6) covariance of a pose for another reference point of the same rigid body.
 
     :param shift: (3,) from the first point to the other, in the frame of the covariance
     """
     x, y, z = shift
     lever = np.eye(6)
-    lever[:3, 3:] = [[0, z, -y], [-z, 0, x], [y, -x, 0]]  # a turn by d moves the other point by d x shift
+    lever[:3, 3:] = [[0, z, -y], [-z, 0, x], [y, -x, 0]]  # a rotation by d moves the other point by d x shift
     return lever @ covariance @ lever.T
 
 
 def perturb(transform: np.ndarray, delta: np.ndarray) -> np.ndarray:
-    """Disturb a pose the way its covariance is written.
+    """Perturb a pose in the convention of its covariance.
 
     :param delta: (6,) translation added to the position, then rotation vector about the fixed axes of the
         target frame, as geometry_msgs/PoseWithCovariance says
@@ -152,24 +152,25 @@ def perturb(transform: np.ndarray, delta: np.ndarray) -> np.ndarray:
     return make_transform(rotation_from_vector(delta[3:]) @ transform[:3, :3], transform[:3, 3] + delta[:3])
 
 
-# Of an infinite group, or one no real object has (the icosahedron's has 60), the closure below would not end.
+# The closure below would not end for an infinite group. The largest group of a real object has 60 (icosahedron).
 MOST_DISCRETE = 120
-# Symmetries are written by hand, with few digits; nearer ones than these are one and the same.
+# Symmetries are written by hand with few digits: two closer than this are considered identical.
 SAME_RAD, SAME_M = 0.02, 0.002
-# In the camera's frame. No choice of spin is continuous for all directions of an axis: this one jumps where the
-# axis points the other way, and what stands or lies before a level camera never comes within 30 degrees of that.
+# In the camera frame. No choice of spin is continuous for all directions of an axis. This one is discontinuous for
+# an axis opposite to the reference, and the axis of an object that stands or lies in front of a level camera is
+# always at least 30 degrees from that direction.
 _REFERENCE_AXIS = np.array([-np.sqrt(0.5), 0.5, 0.5])
-# About a continuous axis the BOP benchmark turns by steps in which no vertex moves more than this share of the
-# object's diameter: it moves pi times the diameter in all at most.
+# The BOP benchmark discretises a continuous axis in steps in which no vertex moves more than this fraction of the
+# object's diameter; over a full turn a vertex moves at most pi times the diameter.
 BOP_STEP = 0.01
 BOP_STEPS = math.ceil(math.pi / BOP_STEP)
 
 
 @dataclass(frozen=True, eq=False)
 class Symmetry:
-    """The rigid motions that leave an object looking the same: each discrete one after any turn about the axis.
+    """The rigid motions that leave an object's appearance unchanged: any turn about the axis, then a discrete one.
 
-    :param discrete: (S, 4, 4) object-frame transforms, a whole group (without the turns), identity first
+    :param discrete: (S, 4, 4) object-frame transforms, a complete group (without the turns), identity first
     :param axis: (3,) unit vector of a continuous symmetry, object frame; None for none
     :param offset: (3,) a point on that axis, metres
     """
@@ -180,11 +181,11 @@ class Symmetry:
 
     @classmethod
     def generated(cls, transforms: Iterable[np.ndarray] = (), axis=None, offset=(0.0, 0.0, 0.0)) -> Symmetry:
-        """The least group that has the given symmetries: half-turns about x and y bring the one about z along.
+        """The smallest group with the given symmetries; half-turns about x and y also imply the one about z.
 
         :param transforms: (4, 4) each
         :param axis: (3,) of any length, None for no continuous symmetry
-        :raises ValueError: when the transforms close to no finite group, or move the axis off itself
+        :raises ValueError: when the transforms generate no finite group, or do not map the axis to itself
         """
         unit = None if axis is None else np.asarray(axis, dtype=float) / np.linalg.norm(axis)
         turns, generators = cls(axis=unit, offset=np.asarray(offset, dtype=float)), list(transforms)
@@ -201,7 +202,7 @@ class Symmetry:
 
     @property
     def is_none(self) -> bool:
-        """Whether the object looks different from everywhere."""
+        """Whether the object has no symmetry."""
         return len(self.discrete) == 1 and self.axis is None
 
     def turn(self, angle_rad: float) -> np.ndarray:
@@ -210,7 +211,7 @@ class Symmetry:
         return make_transform(rotation, self.offset - rotation @ self.offset)
 
     def transforms(self, steps: int = 64) -> np.ndarray:
-        """(S, 4, 4) of them, identity first: all there are, or with ``steps`` turns about a continuous axis."""
+        """(S, 4, 4) symmetry transforms, identity first; a continuous axis is sampled with ``steps`` turns."""
         if self.axis is None:
             return self.discrete
         turns = np.array([self.turn(angle) for angle in np.arange(steps) * 2 * np.pi / steps])
@@ -218,13 +219,12 @@ class Symmetry:
 
     @cached_property
     def discretised(self) -> np.ndarray:
-        """(S, 4, 4) of them as the BOP benchmark discretises a continuous axis, identity first."""
+        """(S, 4, 4) symmetry transforms with the BOP benchmark's discretisation of an axis, identity first."""
         return self.transforms(BOP_STEPS)
 
     def nearest(self, camera_from_object: np.ndarray, reference: np.ndarray) -> np.ndarray:
-        """Of all poses (4, 4) that look like the first, the one whose rotation is closest to the reference's.
-
-        Exact for a continuous axis. Equal rotations are decided by position.
+        """Of all poses (4, 4) equivalent to the first, the one whose rotation is closest to the reference's.
+        Exact for a continuous axis. Ties in rotation are decided by position.
         """
         if self.is_none:
             return camera_from_object
@@ -236,9 +236,8 @@ class Symmetry:
         return candidates[np.lexsort((distances, angles.round(9)))[0]]
 
     def canonical(self, camera_from_object: np.ndarray) -> np.ndarray:
-        """The one of all poses that look like this one that a fresh image is answered with: no random spin.
-
-        It depends continuously on where the axis points, but for the direction opposite to the reference.
+        """The representative of all poses equivalent to this one, for estimates without a previous pose.
+        It depends continuously on the direction of the axis, except opposite to the reference.
         """
         x, z = np.cross(_REFERENCE_AXIS, (1.0, 0.0, 0.0)), self.axis if self.axis is not None else (0.0, 0.0, 1.0)
         x /= np.linalg.norm(x)
@@ -249,14 +248,14 @@ class Symmetry:
         return self.nearest(camera_from_object, make_transform(camera_frame @ object_frame.T))
 
     def spin_direction(self, camera_from_object: np.ndarray) -> np.ndarray | None:
-        """(6,) how a pose changes, as its covariance is written, with one radian about the axis; None without."""
+        """(6,) change of a pose per radian about the axis, in the covariance's convention; None without axis."""
         if self.axis is None:
             return None
         rotation = camera_from_object[:3, :3]
         return np.concatenate([rotation @ np.cross(self.offset, self.axis), rotation @ self.axis])
 
     def without_spin(self, covariance: np.ndarray, camera_from_object: np.ndarray) -> np.ndarray:
-        """(6, 6) covariance of the pose up to symmetry: every error is turned back about the axis first."""
+        """(6, 6) covariance of the pose up to symmetry: the rotation about the axis is projected out."""
         spin = self.spin_direction(camera_from_object)
         if spin is None:
             return covariance
@@ -264,20 +263,20 @@ class Symmetry:
         return turned_back @ covariance @ turned_back.T
 
     def _best_angle(self, pose: np.ndarray, reference: np.ndarray) -> float:
-        """The turn that brings a pose's rotation closest to the reference's: it maximises their trace."""
+        """The angle about the axis that brings a pose's rotation closest to the reference's (maximum trace)."""
         between, a = reference[:3, :3].T @ pose[:3, :3], self.axis
         sine = a @ [between[1, 2] - between[2, 1], between[2, 0] - between[0, 2], between[0, 1] - between[1, 0]]
         return float(np.arctan2(sine, np.trace(between) - a @ between @ a))
 
     def _same(self, first: np.ndarray, second: np.ndarray) -> bool:
-        """Whether two motions differ by a turn about the axis at most."""
+        """Whether two motions differ at most by a turn about the axis."""
         rest = invert(second) @ first
         if self.axis is not None:
             rest = rest @ self.turn(self._best_angle(rest, np.eye(4)))
         return bool(rotation_angle(rest[:3, :3]) < SAME_RAD and np.linalg.norm(rest[:3, 3]) < SAME_M)
 
     def _keeps_axis(self, transform: np.ndarray) -> bool:
-        """Whether a motion maps the axis to itself, either way round."""
+        """Whether a motion maps the axis to itself, in either direction."""
         if self.axis is None:
             return True
         tilt = np.linalg.norm(np.cross(transform[:3, :3] @ self.axis, self.axis))

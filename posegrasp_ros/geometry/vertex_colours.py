@@ -1,8 +1,8 @@
-"""Colours of a mesh's corners as a texture, so that whatever reads textures reads them too.
+"""Conversion of vertex and face colours to a texture, so that only textures need to be handled elsewhere.
 
-Each triangle gets a patch of its own. Its colours are written on beyond its edges: what lies there is what linear
-interpolation would have, so bilinear lookups are exact up to the edge and no seam shows. Neighbours on the
-surface are neighbours on the texture, for a smaller copy of it (a mipmap) mixes neighbouring patches.
+Each triangle gets its own patch. Its colours are extrapolated linearly beyond its edges, so bilinear lookups are
+exact up to the edge and no seams appear. Neighbours on the surface are neighbours on the texture because a smaller
+copy of it (a mipmap) mixes neighbouring patches.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from __future__ import annotations
 import numpy as np
 
 MOST_PX = 1024
-# Side of the square cell that two patches share, the widest that fits is taken. A colour that runs linearly over
-# a patch needs no more.
+# Side of the square cell that two patches share; the largest that fits is used. Colours that vary linearly over a
+# patch need no more.
 CELLS_PX = (16, 8)
-# From one leg of a patch to its cell's other side: its own margin and that of the patch across the diagonal.
+# Cell side minus leg of a patch: its own margin and that of the patch across the diagonal.
 MARGINS_PX = 5
 
 
 def bake(corners: np.ndarray, colours: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Lay the triangles out on a texture; too many for patches become one pixel each, of their mean colour.
+    """Lay the triangles out on a texture; if there are too many for patches, as one pixel of mean colour each.
 
     :param corners: (F, 3, 3) of the triangles, metres
     :param colours: (F, 3, 3) of their corners, blue green red in 0 to 255
@@ -39,9 +39,9 @@ def _cells_per_side(count: int) -> int:
 
 
 def _patches(colours: np.ndarray, order: np.ndarray, cells: int, cell_px: int) -> tuple[np.ndarray, np.ndarray]:
-    """Two right triangles in each cell, the second turned by half."""
+    """Place two right triangles in each cell, the second rotated by 180 degrees."""
     leg = cell_px - MARGINS_PX
-    # Pixel centres lie at whole numbers.
+    # Pixel centres have integer coordinates.
     patch_px = np.array([[1, 1], [1 + leg, 1], [1, 1 + leg]])
     row, column = np.mgrid[:cell_px, :cell_px]
     first = row + column < cell_px  # of the two patches, by pixel
@@ -61,7 +61,7 @@ def _patches(colours: np.ndarray, order: np.ndarray, cells: int, cell_px: int) -
 
 
 def _pixels(colours: np.ndarray, order: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """One pixel a triangle."""
+    """Use one pixel per triangle."""
     texture = np.empty((size, size, 3), dtype=np.uint8)
     texture[:] = colours.mean(axis=0).round().clip(0, 255)
     row, column = _deinterleaved(order)
@@ -77,20 +77,20 @@ def _coordinates(pixels: np.ndarray, size: int) -> np.ndarray:
 
 
 def _grid(points: np.ndarray) -> np.ndarray:
-    """(N, 3) whole numbers below 1024, in proportion to the points' places in their bounding box."""
+    """(N, 3) integers below 1024: the points' positions in their bounding box, quantised."""
     low = points.min(axis=0)
     return ((points - low) / max(float(np.ptp(points, axis=0).max()), 1e-12) * 1023).astype(int)
 
 
 def _interleaved(numbers: np.ndarray) -> np.ndarray:
-    """(N,) Morton codes of (N, D) whole numbers: what is near in space is mostly near in this order."""
+    """(N,) Morton codes of (N, D) integers: points close in space are mostly close in this order."""
     axes = numbers.shape[1]
     bits = [((numbers[:, axis] >> bit) & 1) << (axes * bit + axis) for bit in range(10) for axis in range(axes)]
     return np.sum(bits, axis=0)
 
 
 def _deinterleaved(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Row and column (N,) of the cells that Morton codes (N,) stand for."""
+    """Row and column (N,) of the cells with Morton codes (N,)."""
     row, column = np.zeros_like(codes), np.zeros_like(codes)
     for bit in range(16):
         column |= ((codes >> (2 * bit)) & 1) << bit

@@ -23,38 +23,38 @@ from posegrasp_ros.runtime.errors import InvalidInputError, PipelineFailed, one_
 from posegrasp_ros.runtime.resources import model_folder
 
 POLL_S = 0.1
-# On a machine under load the nodes take minutes to import, compile and find one another, and the monitor may be
-# busy for as long as all picks take: as long as all of them run, silence is no failure yet.
+# On a machine under load the nodes take minutes to import, compile and discover each other, and the monitor may be
+# busy for the duration of all picks. While all nodes are running, a pause is therefore not a failure.
 GIVE_UP_AFTER_S = 600.0
 SAY_EVERY_S = 20.0
 BAD_INPUT = 2
 
 
 class DemoError(InvalidInputError):
-    """The demo cannot run with what it was given."""
+    """Invalid input of the demo."""
 
 
 def run_demo(picks: int = 20, seed: int = 1, out: str | Path | None = None, estimator: str = 'onnx',
              model: str | Path | None = None, progress: bool = True) -> dict:
-    """Start the four nodes, let them pick, end them, print the table and the report's path.
+    """Run the four nodes for a number of picks, then print the table and the report's path.
 
-    :param picks: how many picks to try
+    :param picks: number of picks
     :param seed: of the scenes
     :param out: run folder; None for runs/demo-<time>
-    :param estimator: what perception uses
+    :param estimator: of the perception node
     :param model: model folder; None for the shipped box
     :return: the run's summary
-    :raises InvalidInputError: when ROS 2 is not there, or the model folder or the run folder cannot be used
-    :raises PipelineFailed: when a node ends or all keep silent
+    :raises InvalidInputError: when ROS 2 is not installed, or the model folder or the run folder cannot be used
+    :raises PipelineFailed: when a node ends or no pick is reported for :data:`GIVE_UP_AFTER_S`
     """
     if importlib.util.find_spec('rclpy') is None:
-        raise DemoError('demo: expected ROS 2, found no rclpy; source a ROS 2 install or in the checkout '
-                        "pip install -e '.[ros]'")
+        raise DemoError('demo: expected ROS 2, found no rclpy; source a ROS 2 installation, or run '
+                        "pip install -e '.[ros]' in the checkout")
     if picks < 1:
         raise DemoError(f'demo: picks: expected at least 1, got {picks}')
     card = load_model_card(model_folder(model))
     folder = Path(out or f'runs/demo-{datetime.datetime.now():%Y-%m-%dT%H-%M-%S}').absolute()
-    # os.path.exists, unlike pathlib, takes a folder that may not be read for one without the file.
+    # os.path.exists, unlike pathlib, returns False for a folder without read permission.
     if os.path.exists(folder / REPORTS_NAME):
         raise DemoError(f'{folder}: expected an empty run folder, found a {REPORTS_NAME}; choose another')
     with free_domain() as domain, NodeProcesses(folder / 'nodes', domain) as nodes:
@@ -63,7 +63,7 @@ def run_demo(picks: int = 20, seed: int = 1, out: str | Path | None = None, esti
         nodes.stop('monitor', 'perception', 'grasp_planner')
     summary_path = folder / SUMMARY_NAME
     if not summary_path.is_file():
-        raise PipelineFailed(f'{summary_path}: the monitor has written no summary; see '
+        raise PipelineFailed(f'{summary_path}: the monitor did not write a summary; see '
                              f'{nodes.log_path("monitor")}')
     summary = json.loads(summary_path.read_text(encoding='utf-8'))
     show(f'{format_table(summary)}\n\nReport: {folder / REPORT_NAME}')
@@ -71,8 +71,8 @@ def run_demo(picks: int = 20, seed: int = 1, out: str | Path | None = None, esti
 
 
 def _start(nodes: NodeProcesses, folder: Path, model: Path, estimator: str, picks: int, seed: int) -> None:
-    """Start all nodes; the simulator waits until the others listen."""
-    # The default of the simulator; both have to know the same one. Imported here for MuJoCo takes a second.
+    """Start all nodes; the simulator waits until the others are subscribed."""
+    # Simulator and planner need the same camera pose. Imported here because importing MuJoCo takes a second.
     from posegrasp_ros.geometry.transforms import quaternion_from_matrix
     from posegrasp_ros.simulation.scene import DEFAULT_BASE_FROM_CAMERA as base_from_camera
     camera = [*base_from_camera[:3, 3].tolist(), *quaternion_from_matrix(base_from_camera[:3, :3]).tolist()]
@@ -86,13 +86,13 @@ def _start(nodes: NodeProcesses, folder: Path, model: Path, estimator: str, pick
 
 def watch(nodes: NodeProcesses, reports: Path, picks: int, progress: bool = True,
           wait: Callable[[float], None] = time.sleep, clock: Callable[[], float] = time.monotonic) -> None:
-    """Show the picks as the monitor writes them down, until it has the last one.
+    """Show the progress of the picks recorded by the monitor, until the last one.
 
     :param reports: the monitor's file
-    :param wait: for so many seconds
+    :param wait: sleeps for a number of seconds
     :param clock: steady, seconds
-    :raises DemoError: when a node finds what it was given unusable
-    :raises PipelineFailed: when a node ends too early, or nothing comes for :data:`GIVE_UP_AFTER_S`
+    :raises DemoError: when a node reports invalid input
+    :raises PipelineFailed: when a node ends too early, or no pick is reported for :data:`GIVE_UP_AFTER_S`
     """
     heard_s, said_s, done, lifted = clock(), clock(), 0, 0
     with tqdm(total=picks, desc='picks', unit='pick', disable=None if progress else True) as bar:
@@ -107,35 +107,35 @@ def watch(nodes: NodeProcesses, reports: Path, picks: int, progress: bool = True
             _check(nodes, done, picks, clock() - heard_s)
             if progress and clock() - said_s >= SAY_EVERY_S:
                 said_s = clock()
-                bar.write(f'no news for {said_s - heard_s:.0f} s after {done} of {picks} picks; still waiting. '
+                bar.write(f'no report for {said_s - heard_s:.0f} s after {done} of {picks} picks; still waiting. '
                           f'{_last_words(nodes)}', file=sys.stderr)
             wait(POLL_S)
 
 
 def _check(nodes: NodeProcesses, done: int, picks: int, silent_s: float) -> None:
-    """Whether it is worth waiting on.
+    """Raise if a node has ended or no pick was reported for too long.
 
-    :param silent_s: how long there has been no news
+    :param silent_s: time since the last reported pick
     """
     for name in nodes.ended():
         code = nodes.exit_code(name)
-        # The simulator ends with the last pick; its reports may still be on their way to the monitor.
+        # The simulator ends with the last pick; the monitor may not have received its reports yet.
         if name != 'simulator' or code:
             failure = DemoError if code == BAD_INPUT else PipelineFailed
-            raise failure(f'{name} ended with exit code {code} after {done} of {picks} picks; it said: '
+            raise failure(f'{name} ended with exit code {code} after {done} of {picks} picks; its last output: '
                           f'{nodes.last_words(name)}')
     if silent_s > GIVE_UP_AFTER_S:
-        raise PipelineFailed(f'demo: no news for {silent_s:.0f} s after {done} of {picks} picks. '
+        raise PipelineFailed(f'demo: no report for {silent_s:.0f} s after {done} of {picks} picks. '
                              f'{_last_words(nodes)}')
 
 
 def _last_words(nodes: NodeProcesses) -> str:
     said = '; '.join(f'{name}: {nodes.last_words(name) or "nothing yet"}' for name in NODES)
-    return one_line(f'The nodes said last: {said}')
+    return one_line(f'Last output of the nodes: {said}')
 
 
 def _outcomes(reports: Path) -> Iterator[bool | None]:
-    """Whether each pick lifted, as the monitor writes it down; None again and again while there is no news."""
+    """Success of each pick, as recorded by the monitor; yields None while there is no new one."""
     while not reports.is_file():
         yield None
     with reports.open(encoding='utf-8') as file:

@@ -1,4 +1,4 @@
-"""DrainedGroup: subscriptions whose messages are taken many at a time, for a node that receives a lot."""
+"""DrainedGroup: callback group that takes many messages at a time, for nodes with a high message rate."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from rclpy.callback_groups import CallbackGroup
 from rclpy.exceptions import InvalidHandle
 from rclpy.subscription import Subscription
 
-# Of one subscription in one go; what else waits keeps its turn.
+# Largest number of messages per subscription and call, so that other subscriptions get their turn.
 MOST_AT_ONCE = 500
 
 
 class DrainedGroup(CallbackGroup):
-    """Callback group of subscriptions that no executor watches: their owner takes what has come by a timer.
-
-    An executor of rclpy looks at all a node's entities anew for each message, which costs several times what
-    taking the message does. Events of these subscriptions go unheard, for with them every message would wake it.
+    """Callback group whose subscriptions are ignored by the executor and drained by their owner with a timer.
+    An executor of rclpy checks all entities of a node for each message, which costs several times as much as
+    taking the message. Events of these subscriptions are not handled, because with them every message would wake
+    the executor.
     """
 
     def __init__(self):
@@ -35,10 +35,10 @@ class DrainedGroup(CallbackGroup):
         return False
 
     def ending_execution(self, entity) -> None:
-        """Nothing to give back: nothing begins."""
+        """Do nothing, since no execution begins."""
 
     def drain(self) -> None:
-        """Call back for every message that has come, subscription by subscription."""
+        """Call the callbacks for all received messages, subscription by subscription."""
         for reference in tuple(self._subscriptions):
             subscription = reference()
             if subscription is None or not _drain(subscription):
@@ -46,7 +46,7 @@ class DrainedGroup(CallbackGroup):
 
 
 def _drain(subscription: Subscription) -> bool:
-    """Take what a subscription has; False when it was destroyed."""
+    """Take all messages of a subscription; False when it was destroyed."""
     try:
         with subscription.handle:
             for _ in range(MOST_AT_ONCE):

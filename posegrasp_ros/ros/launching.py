@@ -1,4 +1,4 @@
-"""What the launch files share: arguments with descriptions, and our nodes as launch actions."""
+"""Common parts of the launch files: arguments with descriptions, and the nodes as launch actions."""
 
 from __future__ import annotations
 
@@ -27,37 +27,38 @@ from posegrasp_ros.ros.graph import NODES, remappings
 from posegrasp_ros.runtime.errors import InvalidInputError, quoted
 from posegrasp_ros.runtime.resources import resource_path
 
-# Argument -> (default, description). An empty argument leaves the matter to the parameter file.
+# Argument -> (default, description). An empty argument uses the value of the parameter file.
 ARGUMENTS: dict[str, tuple[str, str]] = {
     'namespace': ('', 'Namespace of all nodes and topics.'),
     'params_file': (str(resource_path('config/posegrasp.yaml')), 'Parameter file; copy the default and edit it.'),
     'model': ('', 'Model folder, the one with model.yaml. Empty: as in params_file.'),
     'gripper': ('', 'Gripper file or name. Empty: as in params_file.'),
-    'urdf': ('', 'URDF file of the arm, to plan what it reaches. Empty: as in params_file.'),
+    'urdf': ('', 'URDF file of the arm, for its reachability. Empty: as in params_file.'),
     'tip_frame': ('', "Frame of the URDF that is the gripper's base. Empty: as in params_file."),
     'estimator': ('', 'onnx, network, feature_match, mean_pose or oracle. Empty: as in params_file.'),
     'base_from_camera': ('', 'Pose of the camera in the base frame, "[x, y, z, qx, qy, qz, qw]". '
-                             'Empty: as in params_file, and if that is empty too, TF is asked.'),
+                             'Empty: as in params_file; if that is empty too, from TF.'),
     'base_frame': ('', 'Frame of the grasps; z points up. Empty: as in params_file.'),
     'camera_frame': ('camera_optical_frame', 'Optical frame of the camera, for TF from base_from_camera.'),
     'image': ('image', 'Topic of the camera image, Image or CompressedImage.'),
     'camera_info': ('camera_info', "Topic of the camera's intrinsics."),
     'rectified': ('', 'Whether the images are rectified: auto (by the names of topic and frame), yes or no. '
                       'Empty: as in params_file.'),
-    'depth': ('depth', 'Topic of depth registered to the image; used where use_depth or depth_obstacles '
-                       'is true in params_file.'),
-    'execution_report': ('execution_report', 'Topic on which the robot tells how a pick went: a DiagnosticArray, '
-                                             'as posegrasp_ros/nodes/monitor_node.py states; or it calls the '
-                                             "monitor's services begin_pick and end_pick."),
-    'ground_truth': ('ground_truth', "Topic of the object's true pose in the camera frame, where there is one."),
-    'baselines': ('', 'Baselines file that the monitor compares with. Empty: as in params_file.'),
-    'out': ('', 'Run folder of the monitor. Empty: runs/<time> where the launch was started.'),
-    'use_sim_time': ('false', 'Take the time from /clock.'),
-    'rviz': ('false', 'Open rviz with the configuration that comes with the package.'),
+    'depth': ('depth', 'Topic of depth registered to the image; used if use_depth or depth_obstacles is true in '
+                       'params_file.'),
+    'execution_report': ('execution_report', 'Topic on which the robot reports the outcome of a pick: a '
+                                             'DiagnosticArray, see posegrasp_ros/nodes/monitor_node.py; '
+                                             "alternatively it calls the monitor's services begin_pick and "
+                                             'end_pick.'),
+    'ground_truth': ('ground_truth', "Topic of the object's true pose in the camera frame, if available."),
+    'baselines': ('', 'Baselines file for comparison in the monitor. Empty: as in params_file.'),
+    'out': ('', 'Run folder of the monitor. Empty: runs/<time> in the working directory of the launch.'),
+    'use_sim_time': ('false', 'Use the time of /clock.'),
+    'rviz': ('false', 'Start rviz with the configuration of the package.'),
     'log_level': ('info', 'debug, info, warn, error or fatal.'),
 }
 LAST_ANSWERS_S = 2.0
-# How long a node may take to end before launch insists: on a busy machine the monitor's report takes its time.
+# Time for a node to end before launch escalates; on a busy machine the monitor needs long for its report.
 END_WITHIN_S = 60
 GIVEN_TOPICS = ('image', 'camera_info', 'depth', 'ground_truth', 'execution_report')
 
@@ -69,17 +70,17 @@ def declare(*names: str, **defaults: str) -> list[DeclareLaunchArgument]:
 
 
 def value(context: LaunchContext, name: str) -> str:
-    """What an argument is; empty when this launch file has no such argument."""
+    """The value of an argument; empty when this launch file has no such argument."""
     return LaunchConfiguration(name, default='').perform(context)
 
 
 def uses_sim_time(context: LaunchContext) -> bool:
-    """Whether the nodes take the time from /clock."""
+    """Whether the nodes use the time of /clock."""
     return yaml.safe_load(value(context, 'use_sim_time') or 'false')
 
 
 def number_of(context: LaunchContext, name: str) -> float | list[float]:
-    """An argument that is a number, whole or not, or a list of lengths and the like, which ROS wants as doubles.
+    """Parse an argument that is a number, or a list of numbers, which becomes doubles for ROS.
 
     :raises InvalidInputError: when it is neither
     """
@@ -95,7 +96,7 @@ def pipeline_node(context: LaunchContext, name: str, texts: tuple[str, ...] = ()
                   fixed: Mapping[str, Any] | None = None) -> LifecycleNode:
     """One of :data:`posegrasp_ros.ros.graph.NODES`; it activates itself unless its parameter autostart is false.
 
-    :param texts: arguments that become parameters of type text, where they are not empty
+    :param texts: arguments that become string parameters, if they are not empty
     :param numbers: arguments that become numbers or lists
     :param fixed: further parameters
     """
@@ -114,11 +115,11 @@ def pipeline_node(context: LaunchContext, name: str, texts: tuple[str, ...] = ()
 
 
 def camera_transform(context: LaunchContext, base_from_camera: list[float]) -> list[Action]:
-    """Puts the camera's pose into TF, for rviz and whoever else; nothing when the pose is not given."""
+    """Publish the camera's pose to TF; no action when the pose is not given."""
     if not base_from_camera:
         return []
     if 'tf2_ros' not in get_packages_with_prefixes():
-        return [LogInfo(msg="tf2_ros is not installed: the camera's pose is not sent to TF")]
+        return [LogInfo(msg="tf2_ros is not installed: the camera's pose is not published to TF")]
     names = ('--x', '--y', '--z', '--qx', '--qy', '--qz', '--qw')
     frames = ['--frame-id', value(context, 'base_frame') or 'base',
               '--child-frame-id', value(context, 'camera_frame') or 'camera_optical_frame']
@@ -128,30 +129,30 @@ def camera_transform(context: LaunchContext, base_from_camera: list[float]) -> l
 
 
 def rviz(context: LaunchContext) -> list[Node]:
-    """rviz, when it is asked for."""
+    """rviz, if requested."""
     if not yaml.safe_load(value(context, 'rviz') or 'false'):
         return []
     arguments = ['-d', str(resource_path('rviz/posegrasp.rviz'))]
     if value(context, 'base_frame'):
         arguments += ['--fixed-frame', value(context, 'base_frame')]
-    # Without the time of the nodes, rviz finds no transforms at the stamps of their messages.
+    # rviz must use the same time as the nodes to find transforms at the stamps of their messages.
     return [Node(package='rviz2', executable='rviz2', name='rviz', namespace=value(context, 'namespace'),
                  parameters=[{'use_sim_time': uses_sim_time(context)}], arguments=arguments)]
 
 
 def end_with(action) -> RegisterEventHandler:
-    """End the whole launch soon after a process has ended; the monitor then writes its report."""
+    """Shut down the whole launch shortly after a process has ended; the monitor then writes its report."""
     def end(_event: Event, context: LaunchContext) -> list[Action]:
-        # After Ctrl-C the launch is ending already, and launch_ros takes a second shutdown for an error.
+        # After Ctrl-C the launch is already shutting down, and launch_ros treats a second shutdown as an error.
         if context.is_shutdown:
             return []
-        # The last image may still be under way through the stages.
+        # The last image may still be in processing.
         return [TimerAction(period=LAST_ANSWERS_S, actions=[EmitEvent(event=Shutdown(reason='the run is over'))])]
 
     return RegisterEventHandler(OnProcessExit(target_action=action, on_exit=end))
 
 
 def large_messages() -> list[SetEnvironmentVariable]:
-    """Have Fast DDS carry camera images between processes of this machine, unless the user configures it."""
+    """Configure Fast DDS for camera images between local processes, unless the user has configured it."""
     name = 'FASTDDS_DEFAULT_PROFILES_FILE'
     return [] if name in os.environ else [SetEnvironmentVariable(name, str(resource_path('config/fastdds.xml')))]

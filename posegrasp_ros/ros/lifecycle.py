@@ -1,4 +1,4 @@
-"""The base of our nodes: a lifecycle node that brings itself up, never hides an exception, and ends cleanly."""
+"""Base class of the nodes: a lifecycle node with autostart, guarded callbacks, diagnostics and clean shutdown."""
 
 from __future__ import annotations
 
@@ -28,27 +28,27 @@ from posegrasp_ros.runtime.interrupt import interrupts_raised
 
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)
 DIAGNOSTICS_EVERY_S = 1.0
-# Lines that were said once are remembered; of more, the first may be said again.
+# Limit of the memory for lines that are logged once; beyond it, the oldest may be logged again.
 MOST_SAID_ONCE = 1000
 
 
 @dataclass(frozen=True)
 class LifecycleParameters:
-    """What every node of the package takes."""
+    """Parameters of every node of the package."""
 
     autostart: bool = parameter(
-        True, 'Configure and activate without being asked. Turn off where a lifecycle manager does it.',
+        True, 'Configure and activate the node automatically. Set to false if a lifecycle manager does it.',
         read_only=True)
     exit_on_failure: bool = parameter(
-        False, 'End the process with exit code 2 when autostart fails, instead of waiting to be configured.',
+        False, 'Exit with code 2 when autostart fails, instead of waiting to be configured.',
         read_only=True)
 
 
 class AutostartLifecycleNode(LifecycleNode):
-    """A lifecycle node whose subclasses fill in :meth:`configure`, :meth:`activate`, :meth:`deactivate` and
+    """A lifecycle node whose subclasses implement :meth:`configure`, :meth:`activate`, :meth:`deactivate` and
     :meth:`cleanup`, and use :meth:`publisher`, :meth:`subscribe` and :meth:`every`.
 
-    :cvar PARAMETERS: dataclass of the node's parameters; ``self.parameters`` holds one from configure on
+    :cvar PARAMETERS: dataclass of the node's parameters; ``self.parameters`` is an instance of it after configure
     """
 
     PARAMETERS: type = LifecycleParameters
@@ -65,10 +65,10 @@ class AutostartLifecycleNode(LifecycleNode):
         if read_parameters(self, LifecycleParameters).autostart:
             self._start_timer = self.create_timer(0.0, self._autostart, clock=STEADY)
 
-    # What a subclass fills in.
+    # To be implemented by subclasses.
 
     def configure(self) -> None:
-        """Load and check everything, make publishers.
+        """Load and check everything, create publishers.
 
         :raises InvalidInputError: logged as one line; the transition fails and the node stays unconfigured
         """
@@ -77,19 +77,18 @@ class AutostartLifecycleNode(LifecycleNode):
         """Subscribe and start timers."""
 
     def drain(self) -> None:
-        """Take the messages that have come, where that is not left to the executor; called before deactivation."""
+        """Process received messages that are not handled by the executor; called before deactivation."""
 
     def deactivate(self) -> None:
-        """Finish what is under way; subscriptions and timers are taken down by the base."""
+        """Finish pending work; subscriptions and timers are destroyed by the base class."""
 
     def cleanup(self) -> None:
-        """Free what configure loaded. Called once, also when the process is told to end."""
-
-    # What a subclass uses.
+        """Free what configure loaded. Called once, also when the process ends."""
+    # For use by subclasses.
 
     def publisher(self, message_type: type, topic: str, qos: QoSProfile):
-        """A publisher that is silent while the node is not active."""
-        # rclpy writes overrides into the profile that it is given.
+        """A publisher that only publishes while the node is active."""
+        # Copied because rclpy writes overrides into the profile.
         return self.create_lifecycle_publisher(
             message_type, topic, copy.copy(qos), qos_overriding_options=overridable())
 
@@ -104,40 +103,40 @@ class AutostartLifecycleNode(LifecycleNode):
 
     def subscribe_sensor(self, types: Mapping[str, type], topic: str, callback: Callable, qos: QoSProfile,
                          group: CallbackGroup | None = None) -> None:
-        """Subscribe in the type and with the reliability of whoever publishes, until the node is deactivated."""
+        """Subscribe with the type and reliability of the publisher, until the node is deactivated."""
         subscription = SensorSubscription(self, types, topic, self.guarded(callback), qos, group)
         self._while_active.append((SensorSubscription.close, subscription))
         self.every(LOOK_EVERY_S, subscription.look)
 
     def serve(self, service_type: type, name: str, callback: Callable) -> None:
-        """Answer a service until the node is deactivated.
+        """Provide a service until the node is deactivated.
 
-        :param callback: request and response in, response out; it raises nothing
+        :param callback: takes request and response, returns the response; must not raise
         """
         self._while_active.append((self.destroy_service, self.create_service(service_type, name, callback)))
 
     def every(self, period_s: float, callback: Callable):
-        """Call back in a period of real time until the node is deactivated."""
+        """Call a function periodically in real time until the node is deactivated."""
         timer = self.create_timer(period_s, self.guarded(callback), clock=STEADY)
         self._while_active.append((self.destroy_timer, timer))
         return timer
 
     def tell(self, values: Callable[[], dict[str, str]]) -> None:
-        """Add values to what ``/diagnostics`` says of the node, from configure on."""
+        """Add values to the node's status on ``/diagnostics``; to be called in configure."""
         self._told.append(values)
 
     def note_failure(self, where: str, error: Exception) -> None:
-        """Count what went wrong; the log has it, and ``/diagnostics`` shows it for a while."""
+        """Count a failure, which ``/diagnostics`` reports for some time; the caller logs it."""
         self._failures.note(where, error, time.monotonic())
 
     def condition(self) -> Health:
-        """Whether all callbacks do what they should."""
+        """Health of the node by the recent failures of its callbacks, with the values of :meth:`tell`."""
         health = self._failures.health(time.monotonic())
         values = dict(pair for values in self._told for pair in values().items())
         return replace(health, values={**health.values, **values})
 
     def publish_diagnostics(self) -> None:
-        """Say on ``/diagnostics`` how the node is."""
+        """Publish the node's status on ``/diagnostics``."""
         self._diagnose([self.condition()])
 
     def _diagnose(self, healths: list[Health]) -> None:
@@ -145,7 +144,7 @@ class AutostartLifecycleNode(LifecycleNode):
             to_diagnostics(self.get_clock().now().to_msg(), self.get_name(), healths))
 
     def guarded(self, callback: Callable) -> Callable:
-        """Wrap a callback so that what it raises is logged and counted: rclpy would end the node or hide it."""
+        """Wrap a callback so that exceptions are logged and counted; rclpy would end the node or hide them."""
         @functools.wraps(callback)
         def wrapper(*arguments):
             try:
@@ -155,20 +154,20 @@ class AutostartLifecycleNode(LifecycleNode):
                 self.get_logger().error(str(error), throttle_duration_sec=5.0)
             except Exception as error:
                 if not self.context.ok():
-                    return None  # Ctrl-C came in between: nothing can be published any more
+                    return None  # the context was shut down by Ctrl-C: publishing is impossible
                 self.note_failure(callback.__name__, error)
                 self.get_logger().error(escaped_lines(f'{callback.__name__}: {type(error).__name__}: {error}\n'
                                                       + traceback.format_exc()), throttle_duration_sec=5.0)
         return wrapper
 
     def say_once(self, text: str, warn: bool = False) -> None:
-        """Log a line the first time only, such as what is left out for lack of a package."""
+        """Log a line the first time only, such as a feature that is off because a package is missing."""
         if text not in self._said_once:
             self._said_once[text] = None
             if len(self._said_once) > MOST_SAID_ONCE:
                 del self._said_once[next(iter(self._said_once))]
             logger = self.get_logger()
-            # rclpy ties a line's place in the code to one severity.
+            # rclpy allows only one severity per call site.
             if warn:
                 logger.warning(escaped(text))
             else:
@@ -181,7 +180,7 @@ class AutostartLifecycleNode(LifecycleNode):
             self.parameters = read_parameters(self, self.PARAMETERS)
             self._told = []
             self._diagnostics_out = self.publisher(DiagnosticArray, '/diagnostics', RESULT)
-            # Where nothing is kept, a model is loaded and code is compiled for a minute: nobody waits for that.
+            # Loading a model and compiling code can take a minute, so Ctrl-C must interrupt it.
             with interrupts_raised(True):
                 self.configure()
         if not self._succeeds('configure', read_and_configure):
@@ -190,7 +189,7 @@ class AutostartLifecycleNode(LifecycleNode):
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        # Publishers first: a message that arrives the moment we subscribe deserves an answer.
+        # Activate publishers first, because a message may arrive as soon as the node subscribes.
         super().on_activate(state)
         if not self._succeeds('activate', self._activate):
             self._take_down()
@@ -218,11 +217,11 @@ class AutostartLifecycleNode(LifecycleNode):
         return super().on_shutdown(state)
 
     def end(self) -> None:
-        """Finish and free everything when the process ends; the ROS context may be gone already."""
+        """Finish and free everything when the process ends; the ROS context may already be shut down."""
         label = self._state_machine.current_state[1]
         if label == 'active':
             self._succeeds('drain', self.drain)
-        # Ctrl-C may also come in the middle of a transition.
+        # Ctrl-C may also arrive during a transition.
         if label in ('active', 'activating', 'deactivating'):
             self._succeeds('deactivate', self.deactivate)
         if label not in ('unconfigured', 'configuring', 'finalized'):
@@ -240,19 +239,19 @@ class AutostartLifecycleNode(LifecycleNode):
                     return
                 if read_parameters(self, LifecycleParameters).exit_on_failure:
                     raise SystemExit(2)
-                self.get_logger().error('the node is not active: correct what is wrong and start it again, or '
+                self.get_logger().error('the node is not active: correct the error above and restart the node, or '
                                         'configure and activate it')
                 return
 
     def _succeeds(self, name: str, step: Callable[[], None]) -> bool:
-        """Run one step of a transition; log in one line what is wrong with the input."""
+        """Run one step of a transition; log an invalid input as one line. Returns whether it succeeded."""
         try:
             step()
         except InvalidInputError as error:
             self.get_logger().error(f'cannot {name}: {error}')
             return False
         except Exception as error:
-            # A process that is told to end while it sets itself up trips over what is gone already.
+            # After a shutdown request during startup, errors by the closed context are expected.
             if self.context.ok():
                 self.get_logger().error(escaped_lines(f'{name}: {type(error).__name__}: {error}\n'
                                                       + traceback.format_exc()))

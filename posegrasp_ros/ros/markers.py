@@ -1,4 +1,4 @@
-"""What rviz draws: the object's mesh, how uncertain it is, the gripper."""
+"""Markers for rviz: object mesh, position uncertainty, gripper and rejected grasps."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from posegrasp_ros.grasping.gripper import Box, Gripper
 from posegrasp_ros.grasping.planning.plan import REASONS, DiscardedGrasp, PlannedGrasp
 from posegrasp_ros.ros.messages import to_pose
 
-# An ellipsoid of three standard deviations is still small on the screen, and holds nearly all of the poses.
+# Semi-axes of the ellipsoid in standard deviations; it is small on the screen and contains nearly all poses.
 DEVIATIONS = 3.0
 BEST, OTHER = (0.1, 0.7, 0.3, 0.9), (0.5, 0.5, 0.5, 0.25)
-# Why a grasp was rejected. Okabe and Ito's colours, which people tell apart who do not see all colours.
+# Colours of the rejection reasons, from the colour-blind safe palette of Okabe and Ito.
 REASON_COLOURS = {
     'too_wide': (0.60, 0.60, 0.60, 0.6),
     'below_support': (0.90, 0.62, 0.00, 0.6),
@@ -32,7 +32,7 @@ LINE_M = 0.001
 
 
 def of_poses(header: Header, poses: Sequence[PoseEstimate], mesh_path: Path) -> MarkerArray:
-    """The object's mesh at every pose, with the ellipsoid of its position."""
+    """The object's mesh at every pose, with the ellipsoid of its position uncertainty."""
     drawn = [_clear(header)]
     for index, estimate in enumerate(poses):
         drawn.append(object_mesh(header, estimate.camera_from_object, mesh_path, index))
@@ -42,7 +42,7 @@ def of_poses(header: Header, poses: Sequence[PoseEstimate], mesh_path: Path) -> 
 
 
 def of_grasps(header: Header, gripper: Gripper, grasps: Sequence[PlannedGrasp]) -> MarkerArray:
-    """The gripper at every grasp: the best in colour, the others faint."""
+    """The gripper at every grasp: the best one in colour, the others faint."""
     drawn = [_clear(header)]
     for index, grasp in enumerate(grasps):
         colour = OTHER if index else BEST
@@ -51,7 +51,7 @@ def of_grasps(header: Header, gripper: Gripper, grasps: Sequence[PlannedGrasp]) 
 
 
 def of_discarded(header: Header, gripper: Gripper, discarded: Sequence[DiscardedGrasp]) -> MarkerArray:
-    """Rejected grasps, as outlines of the gripper, by reason: each has a colour and a namespace of its own."""
+    """Rejected grasps as outlines of the gripper, with one colour and one namespace per reason."""
     outlines: dict[str, list[np.ndarray]] = {reason: [] for reason in REASONS}
     for grasp in discarded:
         outlines[grasp.reason].append(_outline(gripper, grasp))
@@ -74,7 +74,7 @@ def _outline(gripper: Gripper, grasp: DiscardedGrasp) -> np.ndarray:
 
 
 def _clear(header: Header) -> Marker:
-    """Takes away what the same topic drew before."""
+    """A marker that deletes all previous markers of the topic."""
     return Marker(header=header, action=Marker.DELETEALL)
 
 
@@ -92,7 +92,7 @@ def covariance_ellipsoid(header: Header, transform: np.ndarray, covariance: np.n
     """
     variances, axes = np.linalg.eigh(covariance[:3, :3])
     axes *= np.sign(np.linalg.det(axes))
-    # A sphere of size zero is an error to rviz.
+    # rviz reports an error for a sphere of size zero.
     sizes = np.maximum(2 * DEVIATIONS * np.sqrt(np.maximum(variances, 0.0)), 1e-4)
     return Marker(header=header, ns='position_uncertainty', id=index, type=Marker.SPHERE,
                   pose=to_pose(make_transform(axes, transform[:3, 3])), scale=_vector(sizes),

@@ -1,4 +1,4 @@
-"""The main of a node's process: from its arguments to its exit code, whatever signal comes when."""
+"""Main function of a node's process: arguments, spinning, signals and exit code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from posegrasp_ros.runtime.interrupt import interrupts_raised
 
 
 def _without_log_files() -> list[str]:
-    """Arguments that keep ROS from writing its log to a file where it cannot: it would not start."""
+    """Arguments that turn off ROS log files if their folder is not writable; ROS would not start otherwise."""
     stated, ros_home = os.environ.get('ROS_LOG_DIR'), os.environ.get('ROS_HOME')
     try:
         folder = Path(stated or (Path(ros_home) / 'log' if ros_home else Path(os.environ['HOME']) / '.ros/log'))
@@ -23,23 +23,23 @@ def _without_log_files() -> list[str]:
         if os.access(folder.expanduser(), os.W_OK | os.X_OK):
             return []
     except (KeyError, OSError):
-        pass  # said below
-    print('no log file is written: expected a folder that can be written, ROS_LOG_DIR or .ros/log in HOME',
+        pass  # reported below
+    print('no log file is written: expected a writable folder, ROS_LOG_DIR or .ros/log in HOME',
           file=sys.stderr)
     return ['--ros-args', '--disable-external-lib-logs']
 
 
 def run_node(node_class: type[AutostartLifecycleNode], arguments: list[str] | None = None) -> int:
-    """A node's main: spin until Ctrl-C, SIGTERM or the node's own ``SystemExit``.
+    """Main function of a node: spin until Ctrl-C, SIGTERM or the node's own ``SystemExit``.
 
-    :return: the process's exit code; 2 when the node could not even be made
+    :return: exit code of the process; 2 when the node could not be created
     """
     try:
         rclpy.init(args=[*(sys.argv if arguments is None else arguments), *_without_log_files()])
     except KeyboardInterrupt:
         return 0
-    except RuntimeError as error:  # rclpy's own, on what it cannot parse
-        print(one_line(f'expected arguments as ROS takes them: {error}'), file=sys.stderr)
+    except RuntimeError as error:  # from rclpy, for arguments that it cannot parse
+        print(one_line(f'expected valid ROS arguments: {error}'), file=sys.stderr)
         return 2
     try:
         node = node_class()
@@ -53,13 +53,13 @@ def run_node(node_class: type[AutostartLifecycleNode], arguments: list[str] | No
     except Exception:
         if rclpy.ok():
             raise
-        return 0  # a signal ended the context, and the node tripped over that
+        return 0  # a signal shut down the context while the node was being created
     with interrupts_raised(False):
         return _spin(node)
 
 
 def _spin(node: AutostartLifecycleNode) -> int:
-    """Spin, then end the node; the process's exit code."""
+    """Spin, then end the node; returns the exit code of the process."""
     code = 0
     try:
         rclpy.spin(node)
@@ -68,7 +68,7 @@ def _spin(node: AutostartLifecycleNode) -> int:
     except SystemExit as request:
         code = int(request.code or 0)
     except Exception:
-        # A signal may end the context between two steps of the executor, which then trips over it.
+        # A signal may shut down the context between two steps of the executor, which then raises.
         if rclpy.ok():
             raise
     finally:

@@ -1,4 +1,4 @@
-"""NodeProcesses: our nodes as processes of their own, wired as in the graph, and none left behind."""
+"""NodeProcesses: the nodes as child processes, connected as in the graph and always terminated."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.interrupt import hold_interrupts
 from posegrasp_ros.runtime.resources import resource_path
 
-# The monitor writes its report when it ends, which takes a minute on a machine under load.
+# The monitor writes its report at the end, which takes a minute on a machine under load.
 END_WITHIN_S = {signal.SIGINT: 90.0, signal.SIGTERM: 5.0, signal.SIGKILL: 5.0}
 PR_SET_PDEATHSIG = 1
 
 
 class NodeProcessError(InvalidInputError):
-    """A folder in which the nodes cannot leave what they say."""
+    """A folder to which the nodes' output cannot be written."""
 
 
 class NodeProcesses:
-    """Starts nodes and ends them all when left; use it with ``with``.
+    """Context manager that starts nodes and terminates them all on exit.
 
-    :param folder: gets each node's parameters (``<node>.yaml``) and what it prints (``<node>.log``)
+    :param folder: for each node's parameters (``<node>.yaml``) and output (``<node>.log``)
     :param domain_id: ROS domain of the nodes
-    :raises NodeProcessError: when the folder cannot be made
+    :raises NodeProcessError: when the folder cannot be created
     """
 
     def __init__(self, folder: Path, domain_id: int):
@@ -42,7 +42,7 @@ class NodeProcesses:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise NodeProcessError(f'{self._folder}: expected a folder that can be made: {error}') from error
+            raise NodeProcessError(f'{self._folder}: expected a folder that can be created: {error}') from error
         self._environment = node_environment(domain_id)
         self._processes: dict[str, subprocess.Popen] = {}
 
@@ -69,7 +69,7 @@ class NodeProcesses:
                    '--params-file', str(file)]
         for topic, target in remappings(name):
             command += ['-r', f'{topic}:={target}']
-        # A session of its own: Ctrl-C at the terminal reaches us alone, and we end the nodes in order.
+        # In a new session, so that Ctrl-C only reaches this process, which ends the nodes in order.
         with log:
             self._processes[name] = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=self._environment,
@@ -87,16 +87,16 @@ class NodeProcesses:
         return self._processes[name].poll()
 
     def ended(self) -> list[str]:
-        """Names of the nodes that run no more."""
+        """Names of the nodes that have ended."""
         return [name for name, process in self._processes.items() if process.poll() is not None]
 
     def kill(self, name: str) -> None:
-        """End a node as a crash would, at once and without a word."""
+        """Kill a node with SIGKILL, to simulate a crash."""
         self._processes[name].kill()
         self._processes[name].wait()
 
     def stop(self, *names: str) -> None:
-        """Ask nodes to end, all at the same time; insist where one does not."""
+        """Stop nodes simultaneously, with escalating signals for those that do not end."""
         processes = [self._processes[name] for name in names]
         for signal_number, limit_s in END_WITHIN_S.items():
             running = [process for process in processes if process.poll() is None]
@@ -111,7 +111,7 @@ class NodeProcesses:
 
 
 def node_environment(domain_id: int) -> dict[str, str]:
-    """Environment for nodes that talk among themselves on this machine; what the user has set stays.
+    """Environment for nodes that communicate on this machine only; existing variables are kept.
 
     :param domain_id: ROS domain
     """
@@ -125,17 +125,17 @@ def node_environment(domain_id: int) -> dict[str, str]:
 
 @contextmanager
 def free_domain() -> Iterator[int]:
-    """A ROS domain for us alone: the user's, where ROS_DOMAIN_ID is set, else one that nobody has reserved."""
+    """An exclusive ROS domain: ROS_DOMAIN_ID if it is set, else one that is not reserved."""
     if os.environ.get('ROS_DOMAIN_ID'):
         yield int(os.environ['ROS_DOMAIN_ID'])
         return
     try:
         from domain_coordinator import domain_id
     except ModuleNotFoundError:
-        # Without the coordinator a number by process keeps neighbours apart as a rule.
+        # Without the coordinator, derive the number from the process id, which usually avoids conflicts.
         yield 1 + os.getpid() % 100
         return
-    # Not by `with`: it would take an OSError that our caller raises for a taken port, and go on to the next.
+    # Not with `with`: it would interpret an OSError of the caller as an occupied port, and try the next one.
     reservation = domain_id()
     number = reservation.__enter__()
     try:
@@ -145,8 +145,7 @@ def free_domain() -> Iterator[int]:
 
 
 def _prepare() -> None:
-    """In the child: signals wait until the node handles them; the kernel ends it when its parent dies, even by
-    SIGKILL."""
+    """In the child: block signals until the node handles them, and let the kernel end it if its parent dies."""
     hold_interrupts()
     if sys.platform == 'linux':
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""What the nodes use where it is installed: tf2_ros, vision_msgs, moveit_msgs. Absent, the node says so once."""
+"""Optional dependencies of the nodes: tf2_ros, vision_msgs, moveit_msgs. If missing, the node logs it once."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.time import Time
 
-# How long a lookup waits for the transforms of an image's time.
+# Longest time that a lookup waits for the transforms at an image's stamp.
 PATIENCE_S = 0.2
 
 
 def import_optional(name: str) -> ModuleType | None:
-    """A module, or None where it is not installed."""
+    """Import a module; None if it is not installed."""
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -27,9 +27,9 @@ def import_optional(name: str) -> ModuleType | None:
 
 
 class TransformBroadcasterIfInstalled:
-    """TF, as far as tf2_ros is there.
+    """TF broadcaster if tf2_ros is installed, else does nothing.
 
-    :ivar available: whether anything is sent
+    :ivar available: whether tf2_ros is installed
     """
 
     def __init__(self, node: Node):
@@ -43,12 +43,11 @@ class TransformBroadcasterIfInstalled:
 
 
 class TransformListenerIfInstalled:
-    """Looks poses up in TF, as far as tf2_ros is there.
+    """TF lookup if tf2_ros is installed.
+    Transforms are received by a hidden node on a separate thread. In the owner's executor they would lag behind,
+    because it takes only one message per topic at a time from the backlog of a long callback.
 
-    Transforms come in through a hidden node on a thread of its own: of what has piled up while its owner was at
-    work, an executor takes one message of each topic at a time, so the owner itself would be behind.
-
-    :ivar available: whether anything can be found
+    :ivar available: whether tf2_ros is installed
     """
 
     def __init__(self, owner: Node):
@@ -64,18 +63,17 @@ class TransformListenerIfInstalled:
             self._thread.start()
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         if self._tf2_ros:
             self._executor.shutdown()
             self._thread.join()
             self._node.destroy_node()
 
     def lookup(self, target: str, source: str, stamp):
-        """The TransformStamped target from source at a stamp, and why there is none otherwise.
+        """The TransformStamped target from source at a stamp.
+        If the stamp is later than the newest transform, waits at most :data:`PATIENCE_S` for it.
 
-        Where the stamp lies past the newest transform, :data:`PATIENCE_S` is waited for it at most.
-
-        :return: (transform or None, text)
+        :return: (transform, ''), or (None, reason)
         """
         if not self._tf2_ros:
             return None, 'tf2_ros is not installed'
@@ -87,7 +85,7 @@ class TransformListenerIfInstalled:
             return None, str(error)
 
     def _may_come(self, target: str, source: str, time: Time) -> bool:
-        """Whether the frames are connected, but not up to a time yet."""
+        """Whether the frames are connected, but not yet at a time."""
         if not self._buffer.can_transform(target, source, Time()):
             return False
         newest = self._buffer.get_latest_common_time(target, source)
@@ -101,10 +99,10 @@ class TransformListenerIfInstalled:
 
 
 def hidden_node(owner: Node, suffix: str) -> Node:
-    """A node beside another, with its remappings and its clock; ROS hides names that begin with an underscore."""
+    """A helper node with the owner's remappings and clock; ROS hides names that start with an underscore."""
     name = f'_{owner.get_name()}_{suffix}'
     return rclpy.create_node(
         name, namespace=owner.get_namespace(), context=owner.context, start_parameter_services=False,
-        # The process's own rule on __node is the owner's.
+        # Overrides the process-wide remapping of __node, which is for the owner.
         cli_args=['--ros-args', '-r', f'__node:={name}'],
         parameter_overrides=[owner.get_parameter('use_sim_time')])

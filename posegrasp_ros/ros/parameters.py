@@ -1,6 +1,6 @@
 """Node parameters as frozen dataclasses: declared once, read once, with description, range and choices.
 
-A node's parameters are one dataclass whose fields are made by :func:`parameter`::
+The parameters of a node are a dataclass whose fields are created by :func:`parameter`::
 
     @dataclass(frozen=True)
     class MonitorParameters:
@@ -34,16 +34,16 @@ TYPES = {
 
 
 class ParameterError(InvalidInputError):
-    """A parameter's value that the node cannot work with."""
+    """An invalid parameter value."""
 
 
 def parameter(default: Any, description: str, *, minimum: float | None = None, maximum: float | None = None,
               choices: tuple[str, ...] = (), read_only: bool = False) -> Any:
-    """A dataclass field that carries what ROS should know of a parameter.
+    """A dataclass field with the metadata of a ROS parameter.
 
     :param minimum: smallest number allowed; needs ``maximum``, as ROS ranges have two ends
-    :param choices: the values allowed, for text
-    :param read_only: cannot change after the node has started (the others count from the next configure on)
+    :param choices: allowed values of a text
+    :param read_only: cannot change after the node has started; changes of others take effect at the next configure
     """
     return field(default=default, metadata={
         'description': description, 'minimum': minimum, 'maximum': maximum, 'choices': choices,
@@ -58,8 +58,8 @@ def declare_parameters(node: Node, parameters: type) -> None:
     hints = typing.get_type_hints(parameters)
     for item in fields(parameters):
         assert item.default is not MISSING, f'{item.name} has no default'
-        # rclpy takes an empty list for bytes, so one of doubles is declared by type; and it answers a request for
-        # parameters, as of `ros2 param dump`, with nothing when one of them has no value.
+        # rclpy interprets an empty list as bytes, so an empty list of doubles is declared by type and set below:
+        # a request for parameters, as by `ros2 param dump`, gets an empty response if one of them has no value.
         default = item.default
         if isinstance(default, tuple):
             default = list(default) or Parameter.Type.DOUBLE_ARRAY
@@ -72,14 +72,14 @@ def declare_parameters(node: Node, parameters: type) -> None:
 
 
 def read_parameters(node: Node, parameters: type[Values]) -> Values:
-    """The declared parameters' present values.
+    """The current values of the declared parameters.
 
-    :raises ParameterError: when a text is none of its choices, or a number is not finite
+    :raises ParameterError: when a text is not one of its choices, or a number is not finite
     """
     values = {}
     for item in fields(parameters):
         value = node.get_parameter(item.name).value
-        # Arrays have no range in ROS, and NaN would open every gate that it sets.
+        # ROS has no ranges for arrays, and with NaN as a threshold every comparison would be false.
         if isinstance(item.default, (float, tuple)) and not np.isfinite(value).all():
             raise ParameterError(f'parameter {item.name}: expected finite numbers, got {quoted(value)}')
         choices = item.metadata['choices']
@@ -104,7 +104,7 @@ def pose_parameter(name: str, values: tuple[float, ...]) -> np.ndarray | None:
 
 
 def pose_values(transform: np.ndarray) -> tuple[float, ...]:
-    """What :func:`pose_parameter` reads back."""
+    """The inverse of :func:`pose_parameter`."""
     return (*transform[:3, 3].tolist(), *quaternion_from_matrix(transform[:3, :3]).tolist())
 
 
@@ -113,7 +113,7 @@ def _type_name(hint: Any) -> str:
 
 
 def _descriptor(item, type_name: str) -> ParameterDescriptor:
-    """What ``ros2 param describe`` shows."""
+    """The descriptor that ``ros2 param describe`` shows."""
     about = item.metadata
     descriptor = ParameterDescriptor(
         name=item.name, type=TYPES[type_name], description=about['description'], read_only=about['read_only'])

@@ -1,4 +1,4 @@
-"""Quality of service of every topic; each is overridable by the standard ``qos_overrides`` parameters."""
+"""QoS profiles of all topics; each can be overridden by the standard ``qos_overrides`` parameters."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ from rclpy.qos import (
 )
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
-# Sensor data are taken as their publisher offers them. Best effort alone would lose half the images of a reliable
-# publisher on the same machine: one VGA image is more than a socket's receive buffer or a shared-memory segment of
-# Fast DDS holds by default.
+# Sensor data use the reliability offered by the publisher. Best effort would lose half of the images of a reliable
+# publisher on the same machine, because one VGA image is larger than a socket's receive buffer or a shared-memory
+# segment of Fast DDS by default.
 _AS_OFFERED = ReliabilityPolicy.BEST_AVAILABLE
 
-# Only the newest: an estimator that falls behind must not work through a backlog.
+# Only the newest message, so that a slow estimator does not process a backlog.
 NEWEST = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=_AS_OFFERED)
 
-# The last few: of two streams that belong together, either may be ahead.
+# The last few messages, for two streams that are matched and may be offset.
 RECENT = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=5, reliability=_AS_OFFERED)
 
-# Every message counts: camera_info, ground truth.
+# For sensor data of which no message may be lost: camera_info, ground truth.
 SENSOR = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=100, reliability=_AS_OFFERED)
 
-# What a stage concludes: nobody should miss it.
+# Results of a stage, which must not be lost.
 RESULT = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=10, reliability=ReliabilityPolicy.RELIABLE)
 
-# What the monitor counts, on both sides: whoever cannot listen for half a minute still gets all of 30 a second.
+# Topics counted by the monitor, on both sides: no loss at 30 Hz even if the monitor is blocked for half a minute.
 COUNTED = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1000, reliability=ReliabilityPolicy.RELIABLE)
 
-# The same of what sensors publish.
+# The same for sensor data.
 COUNTED_SENSOR = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1000, reliability=_AS_OFFERED)
 
-# Published once or rarely; who comes late still gets the last one.
+# Published once or rarely; late subscribers still receive the last message.
 LATCHED = QoSProfile(
     history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.RELIABLE,
     durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 def can_be_heard(publisher: QoSProfile, subscription: QoSProfile) -> bool:
-    """Whether messages come through; where they cannot, DDS says nothing."""
+    """Whether publisher and subscription are compatible; DDS does not report incompatible ones."""
     return qos_check_compatible(publisher, subscription)[0] != QoSCompatibility.ERROR
 
 

@@ -1,4 +1,4 @@
-"""SensorSubscription: a subscription that fits whoever publishes: in type, reliability and durability."""
+"""SensorSubscription: a subscription that adapts type, reliability and durability to the publisher."""
 
 from __future__ import annotations
 
@@ -15,15 +15,14 @@ LOOK_EVERY_S = 0.2
 
 
 class SensorSubscription:
-    """Subscribes once there is a publisher, and anew when another kind of publisher takes its place.
+    """Subscribes when there is a publisher, and again when a different kind of publisher replaces it.
+    ROS resolves "best available" reliability when a subscription is created, from the publishers known then. If
+    all publishers are transient local, the subscription is too; otherwise a camera_info that is sent once would be
+    missed.
 
-    ROS resolves "best available" reliability when a subscription is made, with the publishers known by then. Where
-    all publishers keep their last messages for who comes late, these are asked for: a camera_info that is sent
-    once would else be missed.
-
-    :param types: message types that are welcome, by their ROS name, the preferred one first
-    :param qos: with reliability BEST_AVAILABLE where the publisher shall decide
-    :param group: None for the node's own
+    :param types: accepted message types by their ROS name, the preferred one first
+    :param qos: with reliability BEST_AVAILABLE to use that of the publisher
+    :param group: None for the node's default group
     """
 
     def __init__(self, node: Node, types: Mapping[str, type], topic: str, callback: Callable, qos: QoSProfile,
@@ -39,7 +38,7 @@ class SensorSubscription:
         self.look()
 
     def look(self) -> None:
-        """Compare what is offered now with what is subscribed to."""
+        """Compare the current publishers with the subscription, and renew it if they differ."""
         publishers = [info for info in self._node.get_publishers_info_by_topic(self._topic)
                       if info.topic_type in self._types]
         if not publishers:
@@ -51,7 +50,7 @@ class SensorSubscription:
         if (name, reliable, latched) != self._offer:
             self.close()
             self._offer = name, reliable, latched
-            # rclpy writes overrides into the profile that it is given.
+            # Copied because rclpy writes overrides into the profile.
             qos = copy.copy(self._qos)
             if latched:
                 qos.durability = DurabilityPolicy.TRANSIENT_LOCAL

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, whenever the process that writes them is killed."""
+"""Atomic writing of text files: a file is complete or absent, even if the writing process is killed."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from pathlib import Path
 
 
 def write_whole(path: Path, text: str, check: Callable[[Path], object] | None = None) -> None:
-    """Write beside the file, put that on the disk, then rename: a reader sees the old text or the new.
+    """Write a temporary file in the same folder, sync it to disk, then rename it: readers see the old or new text.
 
-    :param path: a link stays one, and what it leads to is written
-    :param check: reads what was written, and raises where that is none; the old text stays then
-    :raises OSError: when the disk is full, the folder cannot be written, or the path is no regular file
+    :param path: if it is a symbolic link, the target is written and the link is kept
+    :param check: reads the temporary file and raises if it is invalid; the old text is kept then
+    :raises OSError: when the disk is full, the folder cannot be written, or the path is not a regular file
     """
     try:
         path = path.resolve()
-    except RuntimeError as error:  # links in a circle
+    except RuntimeError as error:  # circular symbolic links
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path)) from error
     if path.exists() and not path.is_file():
-        # Renaming would put a file in the place of a device such as /dev/null.
+        # Renaming would replace a device such as /dev/null with a file.
         raise OSError(errno.EINVAL, f'it is a {"folder" if path.is_dir() else "pipe or device"}', str(path))
     partial = path.with_name(f'.{path.name}.{os.getpid()}.partial')
     try:
-        # Names of files may hold what UTF-8 has no way to write.
+        # File names may contain characters that UTF-8 cannot encode.
         with open(partial, 'w', encoding='utf-8', errors='backslashreplace') as file:
             file.write(text)
             file.flush()
@@ -35,8 +35,8 @@ def write_whole(path: Path, text: str, check: Callable[[Path], object] | None = 
         partial.replace(path)
     except BaseException as error:
         if isinstance(error, OSError) and error.filename in (None, str(partial)):
-            error.filename = str(path)  # writing says ``no space left`` and not where, opening names our file
-        # On a full disk the half of it would only be in the way.
+            error.filename = str(path)  # errors of write() name no file, those of open() the partial one
+        # Free the space again, in particular when the disk is full.
         with contextlib.suppress(OSError):
             partial.unlink()
         raise

@@ -1,4 +1,4 @@
-"""What commands say: results on stdout, remarks on stderr, whatever names are in them and wherever they go."""
+"""Command output: results on stdout, remarks on stderr, with control characters escaped."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from posegrasp_ros.runtime.errors import InvalidInputError, escaped_lines, one_l
 def show(text: str) -> None:
     """Print a result of one or more lines.
 
-    A reader that has had enough, such as ``head``, ends no command.
+    A reader that closes the pipe early, such as ``head``, does not end the command.
 
     :raises InvalidInputError: when stdout cannot be written, such as on a full disk
     """
@@ -21,7 +21,7 @@ def show(text: str) -> None:
 
 
 def show_json(value: Any, indent: int | None = None) -> None:
-    """Print a result for a program; raises as :func:`show`."""
+    """Print a result as JSON; raises as :func:`show`."""
     _write(json.dumps(value, indent=indent, default=str))
 
 
@@ -42,7 +42,7 @@ def _write(text: str) -> None:
 
 
 def _discard_output() -> None:
-    """What is still buffered goes nowhere, else the interpreter fails once more as it ends."""
+    """Redirect stdout to the null device; otherwise the interpreter fails again when it flushes at exit."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)

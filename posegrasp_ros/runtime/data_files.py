@@ -1,4 +1,4 @@
-"""YAML and JSON files that others wrote: whatever they hold, reading them costs little and ends in one line."""
+"""Reading of untrusted YAML and JSON files: bounded cost, and a one-line error for any invalid content."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _LOADER = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)
 
 
 def read_yaml(path: str | Path, error_class: type[InvalidInputError]) -> Any:
-    """What the first document of a YAML file holds.
+    """Return the first document of a YAML file.
 
-    Anchors with aliases are refused: a few lines of them stand for more values than any memory holds.
+    Aliases are refused: a few lines of nested aliases can expand to more values than fit in memory.
 
     :raises InvalidInputError: ``error_class``, naming the file and what is wrong with it
     """
@@ -27,7 +27,7 @@ def read_yaml(path: str | Path, error_class: type[InvalidInputError]) -> Any:
 
 
 def read_json(path: str | Path, error_class: type[InvalidInputError]) -> Any:
-    """What a JSON file holds.
+    """Return the content of a JSON file.
 
     :raises InvalidInputError: ``error_class``, naming the file and what is wrong with it
     """
@@ -35,7 +35,7 @@ def read_json(path: str | Path, error_class: type[InvalidInputError]) -> Any:
 
 
 def check_is_file(path: Path, error_class: type[InvalidInputError]) -> None:
-    """Refuse what is no regular file: reading a pipe or a device may never end.
+    """Refuse anything but a regular file: reading a pipe or a device may never end.
 
     :raises InvalidInputError: ``error_class``, naming the file and what is there instead
     """
@@ -45,12 +45,12 @@ def check_is_file(path: Path, error_class: type[InvalidInputError]) -> None:
         if not path.is_file():
             found = 'folder' if path.is_dir() else 'pipe or device'
             raise error_class(f'{path}: expected a file, found a {found}')
-    except OSError as error:  # a name too long, a folder that may not be looked into
+    except OSError as error:  # name too long, or no permission for the folder
         raise error_class(f'{path}: expected a file that can be read: {error.strerror or error}') from error
 
 
 def read_text(path: Path, error_class: type[InvalidInputError], most_bytes: int | None = None) -> str:
-    """The text of a regular file of a size that is read as a whole.
+    """Return the text of a regular file of limited size.
 
     :param most_bytes: by default :func:`posegrasp_ros.runtime.limits.most_text_bytes`
     :raises InvalidInputError: ``error_class``, naming the file and what is wrong with it
@@ -72,8 +72,8 @@ def read_text(path: Path, error_class: type[InvalidInputError], most_bytes: int 
 def _parsed(path: Path, error_class: type[InvalidInputError], kind: str, parse: Callable[[str], Any],
             most_bytes: int) -> Any:
     text = read_text(path, error_class, most_bytes)
-    # The parsers raise whatever their constructors stumble over: ValueError on a month 13 or a number of 5,000
-    # digits, IndexError and AttributeError on tagged nothings, RecursionError on depth.
+    # The parsers raise many types: ValueError for a month 13 or a number of 5,000 digits, IndexError and
+    # AttributeError for empty tagged values, RecursionError for deep nesting.
     try:
         return parse(text)
     except Exception as error:
@@ -82,9 +82,10 @@ def _parsed(path: Path, error_class: type[InvalidInputError], kind: str, parse: 
 
 
 def _parse_yaml(text: str) -> Any:
-    if '*' in text:  # else there is none, and looking for them costs as much as loading
+    if '*' in text:  # no aliases without it; scanning for them takes as long as loading
         for event in yaml.parse(text, Loader=_LOADER):
             if isinstance(event, yaml.AliasEvent):
                 line = event.start_mark.line + 1
-                raise ValueError(f'line {line}: the alias {quoted(event.anchor)} is not read: write the value out')
+                raise ValueError(f'line {line}: the alias {quoted(event.anchor)} is not supported: write the '
+                                 'value out')
     return next(yaml.load_all(text, Loader=_LOADER), None)

@@ -1,4 +1,4 @@
-"""The hash of a file, as ``sha256sum`` prints it."""
+"""SHA-256 hashes of files, as ``sha256sum`` prints them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def sha256_of(path: Path) -> str:
 
 
 def sha256_of_several(hashes: dict[str, str]) -> str:
-    """One hash of many files: that of their hashes and names, sorted by name, as ``sha256sum`` prints them.
+    """One hash for several files: of the ``sha256sum`` lines (hash and name), sorted by name.
 
     :param hashes: {name: hash}
     """

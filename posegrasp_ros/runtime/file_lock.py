@@ -1,6 +1,6 @@
-"""FileLock: one process at a time, by the operating system's advisory locks: whoever is killed holds none.
+"""FileLock: mutual exclusion of processes by advisory locks, which the system releases when a process is killed.
 
-The locks are those of fcntl, for neither portalocker nor filelock has a rosdep key.
+It uses fcntl because neither portalocker nor filelock has a rosdep key.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from pathlib import Path
 
 LOGGER = logging.getLogger(__name__)
 LOOK_EVERY_S = 0.02
-# What file systems say that know no locks.
+# Errors of file systems that do not support locks.
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 class FileLock:
-    """A lock by a file of its own, which is gone when nobody holds it.
+    """A lock based on a dedicated lock file, which is deleted on release.
 
-    :param path: of that file
+    :param path: of the lock file
     """
 
     def __init__(self, path: Path):
@@ -31,9 +31,11 @@ class FileLock:
         self._file: int | None = None
 
     def acquire(self, wait_s: float = 0.0) -> bool:
-        """Whether the lock could be had within so long; where the file system knows none, a warning has to do.
+        """Try to acquire the lock; on a file system without locks, log a warning and succeed.
 
-        :raises OSError: when its file cannot be made
+        :param wait_s: how long to keep trying
+        :return: whether the lock was acquired
+        :raises OSError: when the lock file cannot be created
         """
         until_s = time.monotonic() + wait_s
         while not self._try():
@@ -43,10 +45,10 @@ class FileLock:
         return True
 
     def release(self) -> None:
-        """Let the next one have it."""
+        """Release the lock and delete its file; does nothing when it is not held."""
         if self._file is None:
             return
-        # As long as it is held nobody else takes the file for theirs.
+        # Unlink before closing: while the lock is held no other process can acquire it on this file.
         if _is_at(self._path, self._file):
             self._path.unlink(missing_ok=True)
         os.close(self._file)
@@ -63,16 +65,17 @@ class FileLock:
             if error.errno not in NO_LOCKS:
                 os.close(file)
                 raise
-            LOGGER.warning('%s: cannot be locked (%s): nothing else may write there', self._path, error.strerror)
+            LOGGER.warning('%s: the file system does not support locks (%s): make sure that no other process '
+                           'writes there', self._path, error.strerror)
         if not _is_at(self._path, file):
-            os.close(file)  # it was given back in between, and is another file by now
+            os.close(file)  # released in between: the path is another file by now
             return False
         self._file = file
         return True
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a process holds the lock of this file."""
+    """Whether a process holds the lock with this lock file."""
     try:
         file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
@@ -90,11 +93,11 @@ def is_locked(path: Path) -> bool:
 
 @contextmanager
 def locked(path: Path, wait_s: float) -> Iterator[bool]:
-    """Within this one process alone works on a file; gives whether the lock could be had within so long.
+    """Hold the lock of a file within a ``with`` block; yields whether it was acquired within ``wait_s``.
 
-    :param path: of the file to be worked on, which need not exist; its folder is made
+    :param path: of the file to protect, which need not exist; its folder is created
     """
-    path = Path(os.path.realpath(path))  # of links in a circle it makes no error
+    path = Path(os.path.realpath(path))  # unlike resolve(), does not raise on circular links
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path.with_name(f'.{path.name}.lock'))
     held = lock.acquire(wait_s)
@@ -105,7 +108,7 @@ def locked(path: Path, wait_s: float) -> Iterator[bool]:
 
 
 def _is_at(path: Path, file: int) -> bool:
-    """Whether a path leads to an open file."""
+    """Whether a path refers to the file of a descriptor."""
     try:
         there = os.stat(path)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the same to us, between two steps of a long run instead of in the middle of one."""
+"""Handling of Ctrl-C and SIGTERM, which are treated alike: raise, end at once, or stop between two steps."""
 
 from __future__ import annotations
 
@@ -12,32 +12,34 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-# A supervisor may tell a process twice, by itself and through its parent: systemd sends SIGTERM to launch and its
-# nodes, and launch then sends them SIGINT.
+# A supervisor may signal a process twice, directly and through its parent: systemd sends SIGTERM to launch and its
+# nodes, and launch then sends SIGINT to the nodes.
 SAME_REQUEST_S = 2.0
 AGAIN_AFTER_S = 0.05
 _last: int = signal.SIGINT
-# Whether a KeyboardInterrupt is on its way to the program's end already; None where it is not ours to end.
+# Whether a KeyboardInterrupt is already ending the program; None before raise_interrupts().
 _is_ending: bool | None = None
 _asked_s = 0.0
 _are_raised = True
 
 
 def raise_interrupts() -> None:
-    """From now on Ctrl-C and SIGTERM raise KeyboardInterrupt, also where the shell started us with Ctrl-C ignored,
-    as scripts do with what they start in the background. A later one then ends the process at once."""
+    """Make Ctrl-C and SIGTERM raise KeyboardInterrupt, and a later signal end the process at once.
+
+    This also holds where the shell started the process with Ctrl-C ignored, as scripts do for background jobs.
+    """
     global _is_ending
     _is_ending = False
     sys.unraisablehook = _raise_again
     for number in SIGNALS:
-        # Registered first it runs last. As it ends, the interpreter gives up all handlers but this one, and the
-        # exit code would be lost.
+        # Registered first, so it runs last. At exit the interpreter removes Python signal handlers but keeps
+        # SIG_IGN; without it a late signal would change the exit code.
         atexit.register(signal.signal, number, signal.SIG_IGN)
         signal.signal(number, _interrupt)
 
 
 def end_at_interrupts(code: int | None = None) -> None:
-    """From now on both end the process at once: there is nothing that could be cleaned up.
+    """Make both signals end the process at once, for processes with nothing to clean up.
 
     :param code: exit code; None for the shell's, 130 or 143
     """
@@ -46,16 +48,18 @@ def end_at_interrupts(code: int | None = None) -> None:
 
 
 def hold_interrupts(held: bool = True) -> None:
-    """Whether both wait: for a child to inherit, until it handles them instead of Python as it boots."""
+    """Block or unblock both signals; a child process inherits the mask until it has installed its own handlers."""
     signal.pthread_sigmask(signal.SIG_BLOCK if held else signal.SIG_UNBLOCK, SIGNALS)
 
 
 @contextmanager
 def interrupts_raised(are_raised: bool) -> Iterator[None]:
-    """After :func:`raise_interrupts`: whether they raise KeyboardInterrupt within this, or are left to the handler
-    that rclpy puts in front of ours, which ends the executor after the callback that it is in.
+    """After :func:`raise_interrupts`: choose whether signals raise KeyboardInterrupt within a ``with`` block.
 
-    :raises KeyboardInterrupt: at once, when one came before
+    If not, they are left to the handler that rclpy installs in front of this one; it stops the executor after the
+    current callback.
+
+    :raises KeyboardInterrupt: on entry, when a signal arrived before
     """
     global _are_raised
     before, _are_raised = _are_raised, are_raised
@@ -68,16 +72,17 @@ def interrupts_raised(are_raised: bool) -> Iterator[None]:
 
 
 def exit_code() -> int:
-    """Of a process that ended early because of the last such signal, as shells have it: 130 or 143."""
+    """Exit code of a process ended by the last such signal, by the convention of shells: 130 or 143."""
     return 128 + _last
 
 
 @contextmanager
 def interrupt_noted() -> Iterator[Callable[[], bool]]:
-    """Within this the first Ctrl-C or SIGTERM is only noted; gives a function that tells whether it came. The
-    second one is as ever.
+    """Only record the first Ctrl-C or SIGTERM within a ``with`` block; the second one is handled as usual.
 
-    Where signals are not ours to take, in a thread, nothing is noted.
+    Yields a function that returns whether a signal arrived.
+
+    Outside the main thread, where Python does not allow signal handlers, nothing is recorded.
     """
     was_interrupted = False
 
@@ -94,8 +99,10 @@ def interrupt_noted() -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def interrupts_ignored() -> Iterator[None]:
-    """Processes that are started within this never hear either signal, which may reach the whole group; the parent
-    ends them."""
+    """Make processes started within a ``with`` block ignore both signals, which may go to the whole process group.
+
+    The parent ends these processes.
+    """
     with _handling_interrupts(signal.SIG_IGN):
         yield
 
@@ -114,7 +121,7 @@ def _interrupt(number, stack) -> None:
             os._exit(exit_code())
         return
     if _are_raised and _is_importing(stack):
-        # A module of compiled code swallows the exception or stays half initialised: once more when it is there.
+        # A compiled module would swallow the exception or stay half initialised: send the signal again later.
         _send_again()
         return
     if _is_ending is not None:
@@ -124,7 +131,7 @@ def _interrupt(number, stack) -> None:
 
 
 def _raise_again(unraisable) -> None:
-    """An exception in a destructor or in a callback from C goes no further: once more a bit later."""
+    """Send the signal again after a KeyboardInterrupt in a destructor or C callback, which does not propagate."""
     global _is_ending
     if issubclass(unraisable.exc_type, KeyboardInterrupt):
         _is_ending = False

@@ -1,10 +1,10 @@
-"""``compiled``: functions that numba compiles at their first use on a machine, and that are kept.
+"""``compiled``: decorator for functions that numba compiles on first use, with a persistent on-disk cache.
 
-Numba can keep them itself, but its index of a function's signatures is shared by all processes without a lock (of
-two that compile at once, one may find the other's code under its own signature), goes by the time stamps of
-files (every install compiles anew), and a damaged file or a full disk ends the program. Here each signature has a
-file of its own, written whole or not at all, with a checksum, in a folder named after all that the code depends
-on. What cannot be read is compiled again; what cannot be written is done without.
+Numba's own cache is not used: its index of a function's signatures is shared by all processes without a lock (of
+two processes that compile at once, one may load the other's code under its own signature), it is keyed by file
+time stamps (every install recompiles), and a damaged file or a full disk ends the program. Here each signature has
+its own file, written atomically and with a checksum, in a folder named after a hash of all dependencies of the
+code. Files that cannot be read are compiled again; if a file cannot be written, the code is not cached.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ CHECKSUM_BYTES = hashlib.sha256().digest_size
 
 
 def compiled(function: Callable) -> Callable:
-    """Compile a function at its first call with arguments of new types, unless that is kept already."""
+    """Compile a function at its first call with new argument types, unless it is cached already."""
     dispatcher = numba.njit(function)
     if isinstance(dispatcher, Dispatcher):  # NUMBA_DISABLE_JIT leaves the function as it is
         dispatcher._cache = _KeptFunction(function)
@@ -41,11 +41,11 @@ def compiled(function: Callable) -> Callable:
 
 
 class KeptCode:
-    """The compiled signatures of one function, a file each.
+    """Cached compiled signatures of one function, one file each.
 
-    :param folder: where they are kept; None keeps nothing
+    :param folder: cache folder; None disables the cache
     :param name: of the function
-    :cvar has_warned: that nothing can be kept; once is enough for all functions
+    :cvar has_warned: whether it was logged that nothing can be cached; logged once for all functions
     """
 
     has_warned = False
@@ -54,7 +54,7 @@ class KeptCode:
         self._folder, self._name = folder, name
 
     def load(self, key: tuple) -> tuple | None:
-        """What was saved under a key; None where nothing was, or where it is damaged."""
+        """The code saved under a key; None if there is none or its file is damaged."""
         if self._folder is None:
             return None
         path = self._path(key)
@@ -64,15 +64,15 @@ class KeptCode:
             return None
         checksum, pickled = content[:CHECKSUM_BYTES], content[CHECKSUM_BYTES:]
         if hashlib.sha256(pickled).digest() != checksum:
-            LOGGER.warning('%s: damaged: compiled again', path)
+            LOGGER.warning('%s: the file is damaged: compiling again', path)
             return None
         kept_key, code = pickle.loads(pickled)
         return code if kept_key == key else None
 
     def save(self, key: tuple, code: tuple) -> None:
-        """Keep what was compiled; where that cannot be, say so once and go on."""
+        """Save compiled code; if that is impossible, warn once and continue."""
         if self._folder is None:
-            self._warn('no folder for it can be written')
+            self._warn('no writable cache folder')
             return
         pickled = dumps((key, code))
         try:
@@ -88,7 +88,7 @@ class KeptCode:
             self._warn(f'{self._folder}: {error.strerror}')
 
     def flush(self) -> None:
-        """Forget all; numba calls it where a function is compiled again on demand."""
+        """Delete all saved code; numba calls it when a function is recompiled on demand."""
         for path in self._folder.glob(f'{self._name}-*') if self._folder else ():
             path.unlink(missing_ok=True)
 
@@ -99,18 +99,17 @@ class KeptCode:
     def _warn(cls, why: str) -> None:
         if not KeptCode.has_warned:
             KeptCode.has_warned = True
-            LOGGER.warning('compiled code is not kept (%s): every start compiles it again, for about half a '
-                           'minute; expected a folder of your own that can be written, in HOME or named in '
+            LOGGER.warning('compiled code is not cached (%s): every start compiles it again, which takes about '
+                           'half a minute; expected a writable folder that you own, in HOME or named in '
                            'NUMBA_CACHE_DIR', why)
 
 
 def cache_folder(environment: dict[str, str] | os._Environ = os.environ) -> Path | None:
-    """Where compiled code is kept: below NUMBA_CACHE_DIR, else XDG_CACHE_HOME, else the user's .cache.
+    """Folder of the compiled code: below NUMBA_CACHE_DIR, else XDG_CACHE_HOME, else the user's .cache.
 
-    Code of a folder that others can write to would be theirs, run as us: it must be our own. Neither is anything
-    made in another user's home, as sudo would do.
-
-    :return: None when there is no such folder and none can be made
+    The folder must belong to the current user and be writable by no one else, since code in it is executed.
+    Nothing is created in the home of another user, as would happen under sudo.
+    :return: None when there is no such folder and none can be created
     """
     stated = environment.get('NUMBA_CACHE_DIR')
     try:
@@ -130,7 +129,7 @@ def cache_folder(environment: dict[str, str] | os._Environ = os.environ) -> Path
 
 
 def _dependencies_hash() -> str:
-    """Of our compiled sources, for one calls the other across files, and of what compiles them."""
+    """Hash of all sources with compiled functions (they call each other across files) and compiler versions."""
     sources = [path.read_bytes() for path in sorted(Path(__file__).parents[1].rglob('*.py'))]
     versions = f'{numba.__version__} {np.__version__} {sys.implementation.cache_tag}'.encode()
     ours = b''.join(source for source in sources if b'@compiled' in source)
@@ -138,7 +137,7 @@ def _dependencies_hash() -> str:
 
 
 class _KeptFunction(NullCache):
-    """What numba asks for the compiled signatures of one function."""
+    """Numba's cache interface for one function."""
 
     def __init__(self, function: Callable):
         self._bytecode = function.__code__.co_code
@@ -157,7 +156,7 @@ class _KeptFunction(NullCache):
         self._kept.flush()
 
     def _key(self, sig: tuple, codegen: Codegen) -> tuple:
-        """The types of the arguments, the processor, and what is compiled."""
+        """Key from argument types, processor and bytecode."""
         return sig, codegen.magic_tuple(), self._bytecode
 
 

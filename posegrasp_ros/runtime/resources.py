@@ -1,4 +1,4 @@
-"""Where the files that come with the package lie: config/, models/, launch/, rviz/."""
+"""Paths of the package's data files: config/, models/, launch/, rviz/."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ DEFAULT_GRIPPER = 'franka_hand'
 
 
 class ResourceError(InvalidInputError):
-    """A file that should have come with the package is not there."""
+    """A data file of the package is missing."""
 
 
 def share_folder() -> Path:
     """The folder that holds config/, models/, launch/ and rviz/.
 
-    A source checkout holds them beside the package. pip, colcon and Debian packages all install them as
-    share/posegrasp_ros below the prefix that holds the package's own lib/pythonX.Y/..., so a walk up from this
-    file finds them and neither the environment nor an index is asked.
+    In a source checkout they are next to the package. pip, colcon and Debian packages all install them as
+    share/posegrasp_ros below the prefix that contains the package's lib/pythonX.Y/..., so they are found by
+    walking up from this file, without environment variables or an index.
 
     :raises ResourceError: when the package was copied out of its install
     """
@@ -46,7 +46,7 @@ def resource_path(name: str) -> Path:
 
 
 def model_folder(given: str | Path | None = None) -> Path:
-    """The model folder that a user means: a folder, or the name of a shipped model; without a word the box."""
+    """The model folder for a path or the name of a shipped model; the box by default."""
     if given and (str(given) not in SHIPPED_MODELS or Path(given).is_dir()):
         return Path(given)
     return resource_path(f'models/{given or SHIPPED_MODELS[0]}')

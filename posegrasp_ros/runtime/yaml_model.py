@@ -1,4 +1,4 @@
-"""YamlModel: what a YAML file holds as a pydantic model; what does not fit is one line that names the field."""
+"""YamlModel: pydantic model of a YAML file, with one-line errors that name the field."""
 
 from __future__ import annotations
 
@@ -18,16 +18,15 @@ from posegrasp_ros.runtime.data_files import read_yaml
 from posegrasp_ros.runtime.errors import LONGEST_LINE, InvalidInputError, escaped, quoted
 
 MOST_ENTRIES = 100
-"""Of a list that a person writes, such as the boxes of a palm; what is done with each may take long."""
+"""Largest length of a hand-written list, such as the boxes of a palm; processing of an entry may be slow."""
 WORDS = {float: 'a number', int: 'a whole number', str: 'a text', bool: 'true or false', dict: 'a mapping'}
 EXPECTED = 'expected'
 
 
 class YamlModel(pydantic.BaseModel):
-    """A mapping of a YAML file, its fields declared as pydantic has them: ``x_m: float = Field(0.1, ge=0, le=1)``.
-
-    Numbers are finite, and nothing is converted: a text or a truth value is no number. Further fields are ignored,
-    unless the class says ``extra='forbid'``.
+    """A mapping in a YAML file, with fields declared as in pydantic: ``x_m: float = Field(0.1, ge=0, le=1)``.
+    Numbers must be finite, and nothing is converted: a text or boolean is not a number. Further fields are
+    ignored, unless the class sets ``extra='forbid'``.
     """
 
     model_config = pydantic.ConfigDict(strict=True, frozen=True, allow_inf_nan=False, arbitrary_types_allowed=True)
@@ -38,10 +37,11 @@ Model = TypeVar('Model', bound=YamlModel)
 
 @dataclass(frozen=True)
 class Reads:
-    """Says in an ``Annotated`` type how a field of it is read.
+    """Metadata of an ``Annotated`` type: how a field is parsed.
 
-    :param read: gives the value, or raises ValueError, TypeError, OverflowError or what :func:`unexpected` makes
-    :param expected: what is expected, for messages
+    :param read: returns the value, or raises ValueError, TypeError, OverflowError or the result of
+        :func:`unexpected`
+    :param expected: description of valid values, for messages
     """
 
     read: Callable[[Any], Any]
@@ -60,12 +60,12 @@ class Reads:
 
 
 def unexpected(expected: str) -> PydanticCustomError:
-    """What a validator raises when a value is not as expected."""
+    """The exception for a validator to raise on an invalid value."""
     return PydanticCustomError(EXPECTED, '{expected}', {'expected': expected})
 
 
 def numbers(count: int, low: float = -10.0, high: float = 10.0) -> Reads:
-    """So many numbers in a range, as an array: ``Annotated[np.ndarray, numbers(3)]``."""
+    """A list of ``count`` numbers in a range, as an array: ``Annotated[np.ndarray, numbers(3)]``."""
     def read(value: Any) -> np.ndarray:
         if not isinstance(value, list) or len(value) != count or any(
                 isinstance(each, bool) or not isinstance(each, (int, float)) or not low <= each <= high
@@ -89,14 +89,14 @@ def _names(value: Any) -> list[str]:
 
 
 Name = Annotated[str, Reads(_name, 'a name in one line')]
-"""Text that fits a line of a log, and leaves a terminal as it is."""
+"""Text on one line without control characters."""
 Names = Annotated[list[str], Reads(_names, f'a list of 1 to {MOST_ENTRIES} names')]
 
 
 def read_mapping(path: str | Path, error_class: type[InvalidInputError]) -> dict:
-    """The mapping that a YAML file holds.
+    """Read the mapping of a YAML file.
 
-    :raises InvalidInputError: ``error_class``, when there is none
+    :raises InvalidInputError: ``error_class``, when the file has other content
     """
     values = read_yaml(path, error_class)
     if not isinstance(values, dict):
@@ -106,9 +106,9 @@ def read_mapping(path: str | Path, error_class: type[InvalidInputError]) -> dict
 
 def validated(model: type[Model], values: Any, path: str | Path, error_class: type[InvalidInputError],
               prefix: str = '', context: Any = None) -> Model:
-    """What a part of a file holds.
+    """Validate a part of a file.
 
-    :param prefix: where in the file, for messages: empty, or such as ``finger``
+    :param prefix: position in the file, for messages: empty, or such as ``finger``
     :param context: for the validators of the model
     :raises InvalidInputError: ``error_class``, naming the file, the field, what was expected and what was found
     """
@@ -121,7 +121,7 @@ def validated(model: type[Model], values: Any, path: str | Path, error_class: ty
 
 
 def _dotted(place: Sequence[Any]) -> str:
-    """Such as ``palm[0].center``."""
+    """Dotted path of a field, such as ``palm[0].center``."""
     return ''.join(f'[{step}]' if isinstance(step, int) else f'.{step}' for step in place).removeprefix('.')
 
 
@@ -144,7 +144,7 @@ def _expected(model: type[YamlModel], error: ErrorDetails) -> str:
 
 
 def _at(model: type[YamlModel], place: Sequence[Any]) -> tuple[Any, FieldInfo | None]:
-    """The type at a place in a model, and its field when it is one; None for a place that is unknown."""
+    """The type at a position in a model, and its field if it is one; None for an unknown position."""
     found, field = model, None
     for step in place:
         if _is_model(found):
@@ -155,13 +155,13 @@ def _at(model: type[YamlModel], place: Sequence[Any]) -> tuple[Any, FieldInfo | 
             found = field.annotation
         else:
             return None, None
-        if get_origin(found) in (Union, types.UnionType):  # may be left out
+        if get_origin(found) in (Union, types.UnionType):  # optional
             found = next(each for each in get_args(found) if each is not type(None))
     return found, field
 
 
 def _words(kind: Any, field: FieldInfo | None) -> str:
-    """What a type with a field's bounds expects; empty where pydantic has to say it."""
+    """Description of a type with a field's bounds; empty to use pydantic's message."""
     metadata = field.metadata if field else []
     for each in metadata:
         if isinstance(each, Reads):

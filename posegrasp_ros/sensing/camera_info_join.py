@@ -1,4 +1,4 @@
-"""CameraInfoJoin: which CameraInfo belongs to which image; one rule for nodes and recordings."""
+"""CameraInfoJoin: matches CameraInfo messages to images, with the same rule for nodes and recordings."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any
 from posegrasp_ros.geometry.camera import CameraError
 from posegrasp_ros.geometry.camera_info import StatedCamera
 
-# How long an image waits for the CameraInfo of its own stamp.
+# How long an image waits for the CameraInfo with its own stamp.
 WAIT_NS = 50_000_000
 KEPT = 100
 
 
 class CameraInfoJoin:
-    """Gives an image the CameraInfo of its own stamp, else the last that had come by :data:`WAIT_NS` after it.
+    """Matches an image to the CameraInfo of the same stamp, else to the last received by :data:`WAIT_NS` after it.
 
-    Drivers send an image before its CameraInfo or after, and a zoom changes the intrinsics from image to image,
-    so the same stamp counts first. A CameraInfo that was sent once, on another clock or without a stamp serves all
-    images until the next one.
+    Drivers send the CameraInfo before or after its image, and a zoom lens changes the intrinsics from image to
+    image, so an equal stamp has priority. A CameraInfo that was sent once, on another clock or without a stamp is
+    valid for all images until the next one.
     """
 
     def __init__(self):
@@ -29,14 +29,14 @@ class CameraInfoJoin:
 
     @property
     def is_empty(self) -> bool:
-        """Whether none has come yet."""
+        """Whether none was received yet."""
         return self._camera is None
 
     def add(self, stamp_ns: int, info: Any, arrived_ns: int) -> CameraError | None:
-        """Keep a message with the fields of sensor_msgs/CameraInfo.
+        """Store a message with the fields of sensor_msgs/CameraInfo.
 
-        :param arrived_ns: when it came, on one clock with the images
-        :return: what is wrong with it, unless the one before stated the same
+        :param arrived_ns: when it arrived, on the same clock as for images
+        :return: the error if it is invalid and differs from the previous one
         """
         news = None
         stated = _content(info)
@@ -55,13 +55,13 @@ class CameraInfoJoin:
         return news
 
     def has(self, stamp_ns: int) -> bool:
-        """Whether that of an image's own stamp is here."""
+        """Whether the CameraInfo with an image's stamp was received."""
         return stamp_ns in self._by_stamp
 
     def of(self, stamp_ns: int, arrived_ns: int) -> StatedCamera | CameraError | None:
-        """The camera of an image, or what is wrong with it; None while there is none.
+        """The camera of an image, or the error of its CameraInfo; None if there is none yet.
 
-        :param arrived_ns: when the image came
+        :param arrived_ns: when the image arrived
         """
         if stamp_ns in self._by_stamp:
             return self._by_stamp[stamp_ns][1]
@@ -69,12 +69,12 @@ class CameraInfoJoin:
         return next(in_time, None)
 
     def forget_stamps(self) -> None:
-        """The clock was set back: stamps of before mean other images; the last CameraInfo stands."""
+        """Drop all stamps after the clock was set back; the last CameraInfo remains valid."""
         self._by_stamp.clear()
 
 
 def _content(info: Any) -> tuple:
-    """All that a CameraInfo states but for its stamp, to be compared."""
+    """All fields of a CameraInfo except its stamp, for comparison."""
     roi = info.roi
     return (info.header.frame_id, info.width, info.height, info.distortion_model, tuple(info.d), tuple(info.k),
             tuple(info.r), tuple(info.p), info.binning_x, info.binning_y, roi.x_offset, roi.y_offset, roi.height,

@@ -1,4 +1,4 @@
-"""Depth as image_transport's compressedDepth packs it: PNG or RVL, plain or as quantised inverse depth."""
+"""Decoding of image_transport's compressedDepth: PNG or RVL, as plain or quantised inverse depth."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from posegrasp_ros.runtime.numba_cache import compiled
 from posegrasp_ros.sensing.compressed_images import PNG_MAGIC, TIFF_MAGICS, unpack_depth
 from posegrasp_ros.sensing.images import DEPTH_ENCODINGS, ImageError, check_size, flat_bytes, metres_of
 
-# The header: an unused number, then the two parameters of the inverse depth.
+# The header: an unused integer, then the two parameters of the inverse depth.
 HEADER = struct.Struct('<iff')
 RVL_SIZE = struct.Struct('<II')
-# RVL's worst case is 3 bytes a pixel, and some for the end.
+# RVL's worst case is 3 bytes per pixel, plus padding at the end.
 RVL_PIXEL_BYTES, RVL_END_BYTES = 3, 12
 ENCODINGS = {'16UC1': '16UC1', 'mono16': '16UC1', '32FC1': '32FC1'}
 CODECS = ('png', 'rvl')
@@ -21,12 +21,11 @@ CODECS = ('png', 'rvl')
 
 def decode_compressed_depth(data, format: str) -> np.ndarray:
     """Distances along the optical axis of a sensor_msgs/CompressedImage.
-
-    A message of the plain ``compressed`` transport, a PNG of 16UC1, is taken as well.
+    Messages of the plain ``compressed`` transport, a PNG of 16UC1, are accepted as well.
 
     :param format: as image_transport writes it, such as ``16UC1; compressedDepth png``
     :return: (height, width) float32 metres, NaN where unknown
-    :raises ImageError: when it is something else, or too large
+    :raises ImageError: when the format is not supported, or the image is too large
     """
     buffer = flat_bytes(data)
     encoding, _, codec = (part.strip() for part in format.partition(';'))
@@ -52,10 +51,10 @@ def decode_compressed_depth(data, format: str) -> np.ndarray:
 
 
 def unpack_rvl(packed: np.ndarray) -> np.ndarray:
-    """(H, W) uint16 numbers of an image in RVL (A. D. Wilson, Fast Lossless Depth Image Compression, 2017).
+    """(H, W) uint16 values of an RVL image (A. D. Wilson, Fast Lossless Depth Image Compression, 2017).
 
     :param packed: (N,) uint8: width and height as two uint32, then words of 32 bits
-    :raises ImageError: when they hold another number of pixels
+    :raises ImageError: when the number of pixels does not match
     """
     if packed.size < RVL_SIZE.size:
         raise ImageError(f'depth: data: expected width and height of an RVL image, got {packed.size} bytes')
@@ -63,7 +62,7 @@ def unpack_rvl(packed: np.ndarray) -> np.ndarray:
     check_size('depth', width, height)
     words = packed[RVL_SIZE.size:]
     if words.size > RVL_PIXEL_BYTES * width * height + RVL_END_BYTES:
-        raise ImageError(f'depth: data: expected at most {RVL_PIXEL_BYTES} bytes a pixel for RVL of '
+        raise ImageError(f'depth: data: expected at most {RVL_PIXEL_BYTES} bytes per pixel for RVL of '
                          f'{width}x{height} pixels, got {words.size} bytes')
     numbers = np.zeros(width * height, np.uint16)
     filled = _fill_from_rvl(np.ascontiguousarray(words[:words.size // 4 * 4]).view('<u4'), numbers)
@@ -74,7 +73,7 @@ def unpack_rvl(packed: np.ndarray) -> np.ndarray:
 
 
 def _from_inverse(numbers: np.ndarray, scale: float, offset: float) -> np.ndarray:
-    """(H, W) float32 metres of quantised inverse depth; 0 is unknown."""
+    """(H, W) float32 metres from quantised inverse depth; 0 means unknown."""
     if not (np.isfinite(scale) and np.isfinite(offset)):
         raise ImageError(f'depth: data: expected finite parameters of the inverse depth, got {scale} and {offset}')
     with np.errstate(divide='ignore', invalid='ignore'):
@@ -85,10 +84,11 @@ def _from_inverse(numbers: np.ndarray, scale: float, offset: float) -> np.ndarra
 
 @compiled
 def _fill_from_rvl(words: np.ndarray, numbers: np.ndarray) -> int:
-    """Fill in the pixels (N,): runs of zeros and of differences, each number in nibbles of 3 bits with a mark that
-    more follow.
+    """Decode the pixels (N,): alternating runs of zeros and of differences.
 
-    :return: how many were filled; -1 where a run is longer than what is left of the image
+    Each number is stored in nibbles of 3 value bits and one continuation bit.
+
+    :return: how many were filled; -1 where a run is longer than the rest of the image
     """
     filled, run, previous, kind, nibble = 0, 0, 0, 0, 0
     value, bits = 0, 0

@@ -1,4 +1,4 @@
-"""CompressedImage messages and image files to arrays; their size is known before anything is unpacked."""
+"""Decoding of CompressedImage messages and image files; the size is checked before anything is unpacked."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from posegrasp_ros.sensing.images import (
     to_bgr,
 )
 
-# What Pillow calls the codecs of image_transport, of photographs and of BOP datasets.
+# Pillow's names of the codecs of image_transport, photographs and BOP datasets.
 CODECS = ('JPEG', 'PNG', 'TIFF', 'WEBP', 'BMP')
 COLOURS = tuple(f'{order}{bits}' for order in ('rgb', 'bgr', 'rgba', 'bgra') for bits in (8, 16))
-# A progressive JPEG has about ten scans; each costs a pass over all pixels.
+# A progressive JPEG has about ten scans, each of which takes a pass over all pixels.
 MOST_JPEG_SCANS = 100
 START_OF_SCAN = b'\xff\xda'
 PNG_MAGIC, PNG_BITS_AT = b'\x89PNG\r\n\x1a\n', 24
@@ -35,12 +35,12 @@ def decode_compressed(data, format: str = '', bits: int | None = None) -> np.nda
     """Pixels of a sensor_msgs/CompressedImage, or of an image file.
 
     :param format: as image_transport writes it, ``<encoding>; <codec> compressed <colours of the codec>``. Colours
-        are taken as its own subscriber does: the codec holds blue green red if it says ``compressed bgr``, else
-        red and blue are exchanged; without an encoding they are those of the codec. A Bayer encoding whose codec
-        holds one channel is the mosaic itself.
-    :param bits: that 16-bit numbers use; None: those that this image uses
+        are interpreted as by its own subscriber: the codec holds blue green red if the text says
+        ``compressed bgr``, else red and blue are swapped; without an encoding they are those of the codec. A
+        single-channel image with a Bayer encoding is the raw mosaic.
+    :param bits: bit depth of 16-bit values; None for the one that this image uses
     :return: (height, width, 3) uint8, blue green red
-    :raises ImageError: when the bytes are no image, or one that is too large
+    :raises ImageError: when the bytes are not an image, or the image is too large
     """
     encoding, has_encoding, codec = (part.strip() for part in format.partition(';'))
     pattern = BAYER.get(encoding[len('bayer_'):].rstrip('0123456789')) if encoding.startswith('bayer_') else None
@@ -55,7 +55,7 @@ def decode_compressed(data, format: str = '', bits: int | None = None) -> np.nda
 
 
 def compressed_bits(data) -> int | None:
-    """The bit depth of an image with 16-bit numbers; None of another.
+    """The bit depth of an image with 16-bit values; None for others.
 
     :raises ImageError: as :func:`decode_compressed` does
     """
@@ -65,7 +65,7 @@ def compressed_bits(data) -> int | None:
 def read_file(path: Path) -> bytes:
     """The bytes of an image file.
 
-    :raises ImageError: when they are too many, or the path is no file
+    :raises ImageError: when it is too large, or the path is not a file
     :raises OSError: when it cannot be read
     """
     if not path.is_file():
@@ -78,9 +78,9 @@ def read_file(path: Path) -> bytes:
 
 
 def unpack_depth(data) -> np.ndarray:
-    """(H, W) uint16 numbers of a PNG or TIFF file that holds depth.
+    """(H, W) uint16 values of a PNG or TIFF file with depth.
 
-    :raises ImageError: when it does not
+    :raises ImageError: when it has another format
     """
     pixels = _unpacked(data, cv2.IMREAD_UNCHANGED, 'depth')
     if pixels.dtype != np.uint16 or pixels.ndim != 2:
@@ -90,9 +90,9 @@ def unpack_depth(data) -> np.ndarray:
 
 
 def _unpacked(data, flags: int, name: str = 'image') -> np.ndarray:
-    """What OpenCV reads of an image whose header was looked at before.
+    """Decode an image with OpenCV after checking its header.
 
-    :param name: what the image is, for the error's line
+    :param name: kind of image for error messages
     """
     buffer = flat_bytes(data)
     _check_header(buffer, name)
@@ -106,17 +106,17 @@ def _unpacked(data, flags: int, name: str = 'image') -> np.ndarray:
 
 
 def _check_header(buffer: np.ndarray, name: str) -> None:
-    """Refuse what is no image, and what would take too much memory or time."""
+    """Refuse files that are not images, and images that would take too much memory or time."""
     content = buffer.tobytes()
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # remarks on damage that the decoder judges
+            warnings.simplefilter('ignore')  # damage is judged by the decoder
             with Image.open(io.BytesIO(content), formats=CODECS) as image:
                 (width, height), codec = image.size, image.format
     except Image.DecompressionBombError as error:
         raise ImageError(f'{name}: expected at most {most_pixels() / 1e6:g} megapixels, got a header of more than '
                          f'{2 * Image.MAX_IMAGE_PIXELS / 1e6:.0f}') from error
-    except Exception as error:  # each codec's header has its own ways of being broken
+    except Exception as error:  # each codec raises its own exceptions
         raise _no_image(buffer, name) from error
     check_size(name, width, height)
     if codec in ('JPEG', 'MPO') and content.count(START_OF_SCAN) > MOST_JPEG_SCANS:
@@ -126,12 +126,12 @@ def _check_header(buffer: np.ndarray, name: str) -> None:
 
 def _no_image(buffer: np.ndarray, name: str) -> ImageError:
     start = buffer[:4].tobytes().hex(' ') or 'nothing'
-    return ImageError(f'{name}: data: expected a whole file of {", ".join(CODECS)}, got {buffer.size} bytes that '
-                      f'begin with {start}')
+    return ImageError(f'{name}: data: expected a complete file of {", ".join(CODECS)}, got {buffer.size} bytes '
+                      f'that begin with {start}')
 
 
 def _is_deep(data) -> bool:
-    """Whether the numbers have 16 bits, or may have."""
+    """Whether the values have, or may have, 16 bits."""
     start = flat_bytes(data)[:PNG_BITS_AT + 1].tobytes()
     if start.startswith(PNG_MAGIC):
         return start[PNG_BITS_AT:] == b'\x10'
@@ -139,7 +139,7 @@ def _is_deep(data) -> bool:
 
 
 def _conversion(pixels: np.ndarray) -> int | None:
-    """What makes the pixels blue green red."""
+    """OpenCV's conversion of the pixels to blue green red; None if they already are."""
     channels = 1 if pixels.ndim == 2 else pixels.shape[2]
     if channels not in FROM_CHANNELS or pixels.dtype not in (np.uint8, np.uint16):
         raise ImageError(f'image: data: expected 1, 3 or 4 channels of 8 or 16 bits, got {channels} of '

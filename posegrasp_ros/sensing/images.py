@@ -1,4 +1,4 @@
-"""Images to arrays: the one place that knows encodings, rows, padding and bytes' order."""
+"""Decoding of raw image messages: encodings, row padding and byte order."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from posegrasp_ros.runtime.limits import MEGAPIXELS, most_pixels
 
 
 class Layout(NamedTuple):
-    """How an encoding lays out its pixels.
+    """Pixel layout of an encoding.
 
-    :param channels: numbers a pixel
-    :param bits: of each number, 8 or 16
-    :param conversion: OpenCV's, of 8-bit numbers to blue green red; None: they already are
+    :param channels: values per pixel
+    :param bits: per value, 8 or 16
+    :param conversion: OpenCV's, from 8-bit values to blue green red; None if they already are
     """
 
     channels: int
@@ -24,8 +24,8 @@ class Layout(NamedTuple):
     conversion: int | None
 
 
-# OpenCV names a Bayer pattern by its second row's second and third pixel, sensor_msgs by the first row's and the
-# second row's first two: RGGB is OpenCV's BG.
+# OpenCV names a Bayer pattern by the second and third pixel of the second row, sensor_msgs by the first two pixels
+# of the first two rows: RGGB is OpenCV's BG.
 BAYER = {'rggb': cv2.COLOR_BayerBG2BGR, 'bggr': cv2.COLOR_BayerRG2BGR, 'gbrg': cv2.COLOR_BayerGR2BGR,
          'grbg': cv2.COLOR_BayerGB2BGR}
 ENCODINGS: dict[str, Layout] = {
@@ -44,20 +44,20 @@ ENCODINGS: dict[str, Layout] = {
     **{f'bayer_{name}{bits}': Layout(1, bits, conversion)
        for name, conversion in BAYER.items() for bits in (8, 16)},
 }
-# Other names that drivers give to the same bytes.
+# Other names of the same encodings in drivers.
 ALIASES = {'8UC1': 'mono8', '8UC3': 'bgr8', '8UC4': 'bgra8',
            '16UC1': 'mono16', '16UC3': 'bgr16', '16UC4': 'bgra16', 'uyvy': 'yuv422', 'yuyv': 'yuv422_yuy2'}
-# A plane of brightness above one of colours: bytes of colours for each of brightness, across and down, times 2.
+# A luma plane above an interleaved chroma plane: chroma bytes per luma byte, horizontally and vertically, times 2.
 PLANAR: dict[str, tuple[int, int]] = {'nv12': (2, 1), 'nv21': (2, 1), 'nv24': (4, 2)}
 PLANAR_CONVERSIONS = {'nv12': cv2.COLOR_YUV2BGR_NV12, 'nv21': cv2.COLOR_YUV2BGR_NV21}
-# ITU-R BT.601 with the range of video (16 to 235), as OpenCV takes the other YUV encodings: y, u, v, 1 to b, g, r.
+# ITU-R BT.601 with video range (16 to 235), as OpenCV decodes the other YUV encodings: y, u, v, 1 to b, g, r.
 BGR_FROM_YUV = np.array([[1.164, 2.018, 0.0, -276.928], [1.164, -0.391, -0.813, 135.488],
                          [1.164, 0.0, 1.596, -222.912]])
-# Depth by REP 118: numpy's type of a pixel, and metres per unit.
+# Depth encodings of REP 118: numpy type of a pixel, and metres per unit.
 DEPTH_ENCODINGS: dict[str, tuple[str, float]] = {'16UC1': ('u2', 0.001), '32FC1': ('f4', 1.0)}
 BIT_DEPTHS = (8, 10, 12, 14, 16)
 
-# A fifth of a PNG's size and time, with errors below the camera's own noise.
+# A fifth of the size and time of PNG, with errors below camera noise.
 JPEG_QUALITY = 95
 
 
@@ -70,13 +70,13 @@ def decode_image(encoding: str, width: int, height: int, step: int, data, is_big
     """Pixels of a sensor_msgs/Image.
 
     :param encoding: one of :data:`ENCODINGS`, :data:`ALIASES` or :data:`PLANAR`
-    :param width: pixels a row
+    :param width: pixels per row
     :param height: rows
-    :param step: bytes a row, padding included
-    :param data: the bytes, anything with a buffer (bytes, array.array, numpy array)
-    :param is_bigendian: order of the bytes of 16-bit numbers
-    :param bits: that 16-bit numbers use, see :func:`bit_depth`; None: those that this image uses
-    :return: (height, width, 3) uint8, blue green red; a view of ``data`` where that needs no conversion
+    :param step: bytes per row, padding included
+    :param data: the bytes, any object with a buffer (bytes, array.array, numpy array)
+    :param is_bigendian: byte order of 16-bit values
+    :param bits: bit depth of 16-bit values, see :func:`bit_depth`; None for the one that this image uses
+    :return: (height, width, 3) uint8, blue green red; a view of ``data`` where no conversion is needed
     :raises ImageError: on an unknown encoding, or a size that ``step`` or ``data`` cannot hold
     """
     if encoding in PLANAR:
@@ -89,13 +89,13 @@ def decode_image(encoding: str, width: int, height: int, step: int, data, is_big
 
 
 def to_bgr(pixels: np.ndarray, conversion: int | None, bits: int | None = None) -> np.ndarray:
-    """Pixels as they are used.
+    """Convert pixels to 8-bit blue green red.
 
     :param pixels: (H, W, C) uint8 or uint16
-    :param conversion: OpenCV's, of 8-bit numbers to blue green red; None: they already are
-    :param bits: that 16-bit numbers use; None: those that these use
+    :param conversion: OpenCV's, from 8-bit values to blue green red; None if they already are
+    :param bits: bit depth of 16-bit values; None for the one that these pixels use
     :return: (H, W, 3) uint8 blue green red
-    :raises ImageError: when the image is too small for its pattern
+    :raises ImageError: when the image is too small for its Bayer pattern
     """
     if pixels.dtype.itemsize == 2:
         shift = (bits or bit_depth(pixels)) - 8
@@ -109,7 +109,7 @@ def to_bgr(pixels: np.ndarray, conversion: int | None, bits: int | None = None) 
 
 
 def used_bits(encoding: str, width: int, height: int, step: int, data, is_bigendian: bool = False) -> int | None:
-    """The bit depth of a sensor_msgs/Image of 16-bit numbers; None of another.
+    """The bit depth of a sensor_msgs/Image with 16-bit values; None for others.
 
     :raises ImageError: as :func:`decode_image` does
     """
@@ -119,18 +119,18 @@ def used_bits(encoding: str, width: int, height: int, step: int, data, is_bigend
 
 
 def bit_depth(pixels: np.ndarray) -> int:
-    """The least of :data:`BIT_DEPTHS` that holds all numbers of an array of uint16."""
+    """The smallest of :data:`BIT_DEPTHS` that can represent all values of a uint16 array."""
     return next(bits for bits in BIT_DEPTHS if int(pixels.max(initial=0)) < 1 << bits)
 
 
 def decode_depth(encoding: str, width: int, height: int, step: int, data,
                  is_bigendian: bool = False) -> np.ndarray:
-    """Distances along the optical axis of a sensor_msgs/Image by REP 118.
+    """Distances along the optical axis of a sensor_msgs/Image, as defined by REP 118.
 
     :param encoding: ``16UC1``, millimetres, 0 where unknown; or ``32FC1``, metres, NaN, infinite or 0 where
-        unknown; ``mono16`` is taken for the first
-    :param step: bytes a row, padding included
-    :param data: the bytes, anything with a buffer
+        unknown; ``mono16`` is treated as ``16UC1``
+    :param step: bytes per row, padding included
+    :param data: the bytes, any object with a buffer
     :return: (height, width) float32 metres, NaN where unknown
     :raises ImageError: on another encoding, or a size that ``step`` or ``data`` cannot hold
     """
@@ -145,16 +145,16 @@ def decode_depth(encoding: str, width: int, height: int, step: int, data,
 
 
 def metres_of(numbers: np.ndarray, metres: float) -> np.ndarray:
-    """(H, W) float32 metres, NaN where a number is no distance, of (H, W) numbers in units of ``metres``."""
+    """(H, W) float32 metres from (H, W) values in units of ``metres``; NaN where a value is not a distance."""
     depth_m = numbers.astype(np.float32) * np.float32(metres)
     depth_m[~((depth_m > 0) & np.isfinite(depth_m))] = np.nan
     return depth_m
 
 
 def check_registered(depth_m: np.ndarray, width: int, height: int) -> None:
-    """Make sure that a depth image is as large as its camera image.
+    """Check that a depth image has the size of its camera image.
 
-    :raises ImageError: when it is not
+    :raises ImageError: when it has another size
     """
     if depth_m.shape != (height, width):
         raise ImageError(f'depth: expected {width}x{height} pixels, registered to the camera image, '
@@ -162,10 +162,10 @@ def check_registered(depth_m: np.ndarray, width: int, height: int) -> None:
 
 
 def check_size(name: str, width: int, height: int) -> None:
-    """Make sure that an image has pixels, and not more than one wants to pay for.
+    """Check that an image is not empty and not larger than the limit.
 
-    :param name: what the image is, for the error's line
-    :raises ImageError: when it has not
+    :param name: kind of image for error messages
+    :raises ImageError: when it is
     """
     if width < 1 or height < 1:
         raise ImageError(f'{name}: expected at least 1x1 pixels, got {width}x{height}')
@@ -175,12 +175,12 @@ def check_size(name: str, width: int, height: int) -> None:
 
 
 def encode_jpeg(image: np.ndarray) -> np.ndarray:
-    """The bytes (N,) uint8 of an image (H, W, 3) blue green red as robots record it."""
+    """JPEG bytes (N,) uint8 of an image (H, W, 3) blue green red, with the quality used for recordings."""
     return cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].ravel()
 
 
 def flat_bytes(data) -> np.ndarray:
-    """(N,) uint8 view of any buffer, without a copy where the buffer allows."""
+    """(N,) uint8 view of any buffer, without a copy where possible."""
     if isinstance(data, np.ndarray):
         return np.ascontiguousarray(data).view(np.uint8).ravel()
     return np.frombuffer(data, dtype=np.uint8)
@@ -203,7 +203,7 @@ def _numbers(name: str, encoding: str, width: int, height: int, step: int, data,
 
 
 def _decode_planar(encoding: str, width: int, height: int, step: int, data) -> np.ndarray:
-    """Of NV12, NV21 and NV24; rows of colours are padded as those of brightness are."""
+    """Decode NV12, NV21 and NV24; chroma rows have padding in proportion to luma rows."""
     across, down = PLANAR[encoding]
     if down == 1 and (width % 2 or height % 2):
         raise ImageError(f'image: {encoding}: expected even width and height, got {width}x{height} pixels')
@@ -223,11 +223,11 @@ def _decode_planar(encoding: str, width: int, height: int, step: int, data) -> n
 def _pixels(name: str, encoding: str, width: int, height: int, step: int, data, pixel_bytes: int) -> np.ndarray:
     """(height, width, pixel_bytes) uint8 view of rows that may be padded.
 
-    :param name: what the image is, for the error's line
+    :param name: kind of image for error messages
     :raises ImageError: on a size that ``step`` or ``data`` cannot hold
     """
     check_size(name, width, height)
-    # The padding behind the last row may be left out: some drivers do.
+    # Some drivers leave out the padding after the last row.
     needed = step * (height - 1) + width * pixel_bytes
     buffer = _checked_bytes(name, encoding, width, height, step, width * pixel_bytes, data, needed, step * height)
     return _view(buffer, (height, width, pixel_bytes), (step, pixel_bytes, 1))
@@ -235,9 +235,9 @@ def _pixels(name: str, encoding: str, width: int, height: int, step: int, data, 
 
 def _checked_bytes(name: str, encoding: str, width: int, height: int, step: int, row_bytes: int, data, least: int,
                    most: int) -> np.ndarray:
-    """The bytes of an image whose rows and number of bytes are as they should be."""
+    """The bytes of an image, after checking the row length and the total length."""
     if step < row_bytes:
-        raise ImageError(f'{name}: step: expected at least {row_bytes} bytes a row for {width} pixels '
+        raise ImageError(f'{name}: step: expected at least {row_bytes} bytes per row for {width} pixels '
                          f'of {encoding}, got {step}')
     buffer = flat_bytes(data)
     if not least <= buffer.size <= most:

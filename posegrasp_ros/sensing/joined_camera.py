@@ -1,4 +1,4 @@
-"""JoinedCamera: the camera of one image as its CameraInfo states it; one rule for nodes and recordings."""
+"""JoinedCamera: the camera of one image from its matched CameraInfo; one rule for nodes and recordings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from posegrasp_ros.geometry.camera_info import ImageSizeError, StatedCamera
 class UnusableCameraError(CameraError):
     """An image without usable intrinsics.
 
-    :param reason: the report's short word: ``no_camera_info``, ``bad_camera_info`` or ``size_mismatch``
+    :param reason: reason word of the report: ``no_camera_info``, ``bad_camera_info`` or ``size_mismatch``
     """
 
     def __init__(self, reason: str, text: str):
@@ -20,13 +20,13 @@ class UnusableCameraError(CameraError):
 
 
 class JoinedCamera(NamedTuple):
-    """What was stated about the camera of one image.
+    """The CameraInfo of one image.
 
-    :param stated: what the CameraInfo that belongs to the image says, what is wrong with it, or None without one
-    :param is_rectified: whether the image is rectified; None where nothing tells
-    :param frame_id: that the image names
-    :param image_topic: and
-    :param info_topic: for messages; empty where not known
+    :param stated: the camera from the matched CameraInfo, the error of this CameraInfo, or None without one
+    :param is_rectified: whether the image is rectified; None if unknown
+    :param frame_id: of the image
+    :param image_topic: for messages; empty if not known
+    :param info_topic: for messages; empty if not known
     """
 
     stated: StatedCamera | CameraError | None
@@ -38,13 +38,13 @@ class JoinedCamera(NamedTuple):
     def of_image(self, width: int, height: int) -> Camera:
         """The camera of an image of this size.
 
-        :raises UnusableCameraError: when there is no CameraInfo, a wrong one, or one of images of another size
+        :raises UnusableCameraError: when there is no CameraInfo, it is invalid, or it is for another image size
         """
         stated = self.stated
         if stated is None:
             where = f' on {self.info_topic}' if self.info_topic else ''
-            raise UnusableCameraError('no_camera_info', f'no camera_info{where} up to this image, which cannot be '
-                                                        'used without its intrinsics')
+            raise UnusableCameraError('no_camera_info', f'no camera_info{where} was received up to this image, '
+                                                        'which cannot be used without its intrinsics')
         if isinstance(stated, CameraError):
             raise self._unusable(stated)
         try:
@@ -56,12 +56,12 @@ class JoinedCamera(NamedTuple):
 
     @property
     def warning(self) -> str:
-        """What a person should know before trusting poses in the image, one line; empty for nothing."""
+        """One-line warning about settings that may make the image's poses wrong; empty if there is none."""
         if not isinstance(self.stated, StatedCamera):
             return ''
         remarks = [self.stated.remark(self.is_rectified, self.image_topic)]
         if self.stated.frame_id and self.frame_id and self.stated.frame_id != self.frame_id:
-            remarks.append(f'{self.info_topic} is of the frame {self.stated.frame_id!r}, the images are of '
+            remarks.append(f'{self.info_topic} has the frame {self.stated.frame_id!r}, the images have '
                            f'{self.frame_id!r}: is it that of another camera?')
         return '; '.join(filter(None, remarks))
 

@@ -1,4 +1,4 @@
-"""PackedImage: an image message's fields, live or recorded; BitDepth: what 16-bit images are scaled from."""
+"""PackedImage: fields of a live or recorded image message; BitDepth: bit depth of a stream of 16-bit images."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from posegrasp_ros.sensing.images import ImageError, check_registered, decode_de
 
 
 class PackedImage(NamedTuple):
-    """The fields of a sensor_msgs/Image; of a CompressedImage data and format, and no encoding.
+    """Fields of a sensor_msgs/Image; for a CompressedImage only data, format and frame.
 
-    :param bits: that its 16-bit numbers use, see :class:`BitDepth`; None where that is not known
+    :param bits: bit depth of its 16-bit values, see :class:`BitDepth`; None if unknown
     """
 
     data: Any
@@ -30,7 +30,7 @@ class PackedImage(NamedTuple):
 
     @classmethod
     def of(cls, message: Any) -> PackedImage:
-        """An image message of rclpy or rosbags."""
+        """From an image message of rclpy or rosbags."""
         if isinstance(message, cls):
             return message
         if hasattr(message, 'encoding'):
@@ -57,7 +57,7 @@ class PackedImage(NamedTuple):
         return decode_compressed_depth(self.data, self.format)
 
     def used_bits(self) -> int | None:
-        """The bit depth of 16-bit numbers; None of others.
+        """The bit depth of 16-bit values; None for other images.
 
         :raises ImageError: when it cannot be decoded
         """
@@ -75,12 +75,11 @@ class PackedImage(NamedTuple):
 
 
 class BitDepth:
-    """How many bits the 16-bit images of a stream use: the most that one of them did up to now.
+    """Bit depth of a stream of 16-bit images: the largest depth of any image so far.
+    A 12-bit camera with 16-bit messages is recognised by its values. As the depth never decreases, equal values
+    keep equal brightness from image to image, except for dark images at the start.
 
-    A camera of 12 bits in a container of 16 is known by what it sends. As the depth never falls, the same number
-    stays the same brightness from image to image, but for the first ones, before one was bright.
-
-    :param say: told of each depth that is found
+    :param say: called with a log line for each new depth
     """
 
     def __init__(self, say: Callable[[str], None]):
@@ -88,22 +87,22 @@ class BitDepth:
         self._bits = 0
 
     def noted(self, image: PackedImage) -> PackedImage:
-        """The image, with the depth to scale it from where it has 16-bit numbers."""
+        """The image, with the bit depth set where it has 16-bit values."""
         try:
             used = image.used_bits()
         except ImageError:
-            return image  # decoding it says what is wrong
+            return image  # reported when it is decoded
         if used is None:
             return image
         if used > self._bits:
             self._bits = used
             self._say(f'{image.encoding or image.format}: {used} of 16 bits are in use; brightness is scaled from '
-                      'these to 8')
+                      f'{used} to 8 bits')
         return image._replace(bits=self._bits)
 
 
 def depth_of(message: Any) -> np.ndarray:
-    """(H, W) float32 metres, NaN where unknown, of a message of either type, of rclpy or rosbags.
+    """(H, W) float32 metres, NaN where unknown, of a raw or compressed message of rclpy or rosbags.
 
     :raises ImageError: when it cannot be decoded
     """
@@ -111,11 +110,11 @@ def depth_of(message: Any) -> np.ndarray:
 
 
 def registered_depth(message: Any, width: int, height: int) -> np.ndarray:
-    """Depth for a camera image of some size.
+    """Depth for a camera image of the given size.
 
     :param message: with the fields of sensor_msgs/Image or CompressedImage, of rclpy or rosbags
     :return: (height, width) float32 metres, NaN where unknown
-    :raises ImageError: when it cannot be decoded or is of another size
+    :raises ImageError: when it cannot be decoded or has another size
     """
     depth_m = depth_of(message)
     check_registered(depth_m, width, height)

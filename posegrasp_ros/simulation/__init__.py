@@ -1,1 +1,1 @@
-"""Everything that needs MuJoCo: scenes, camera and the pick."""
+"""MuJoCo simulation: scenes, camera and picks."""

@@ -15,7 +15,7 @@ _RGB = mujoco.mjtTextureRole.mjTEXROLE_RGB
 def add_textured_mesh(spec: mujoco.MjSpec, mesh: Mesh, name: str, emission: float = 0.0) -> None:
     """Register a mesh and its material, both called ``name``, for geoms to use.
 
-    :param emission: 1.0 shows the texture as it is, whatever the light
+    :param emission: 1.0 shows the texture unlit
     """
     image = cv2.cvtColor(mesh.texture, cv2.COLOR_BGR2RGB)
     texture = spec.add_texture(name=name, type=mujoco.mjtTexture.mjTEXTURE_2D, width=image.shape[1],
@@ -23,11 +23,11 @@ def add_textured_mesh(spec: mujoco.MjSpec, mesh: Mesh, name: str, emission: floa
     texture.data = image.tobytes()
     material = spec.add_material(name=name, emission=emission, specular=0.2, shininess=0.3)
     material.textures[_RGB] = name
-    # A shell has an inertia whatever the mesh: an open one has no volume, and the compiler would refuse it.
+    # Shell inertia is defined for any mesh; the compiler refuses an open mesh without volume otherwise.
     asset = spec.add_mesh(name=name, uservert=mesh.vertices.ravel(), userface=mesh.faces.ravel(),
                           inertia=mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL)
     if mesh.uv is not None:
-        # MuJoCo counts v from the texture's first row down; our v points up.
+        # MuJoCo's v points down from the texture's first row; here v points up.
         asset.usertexcoord = np.column_stack([mesh.uv[:, 0], 1.0 - mesh.uv[:, 1]]).ravel()
         asset.userfacetexcoord = mesh.faces.ravel()
 
@@ -35,9 +35,9 @@ def add_textured_mesh(spec: mujoco.MjSpec, mesh: Mesh, name: str, emission: floa
 def add_painted_material(
     spec: mujoco.MjSpec, texture: Texture, name: str, size: int = 256, repeat: float = 1.0, flat: bool = False
 ) -> None:
-    """Register a procedural texture and a material of it, both called ``name``.
+    """Register a procedural texture and its material, both called ``name``.
 
-    :param repeat: how often the picture repeats along a side
+    :param repeat: number of repetitions of the picture along a side
     :param flat: for floors and table tops; else one picture for each side of a solid
     """
     picture = paint(texture, size)

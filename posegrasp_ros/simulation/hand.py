@@ -1,4 +1,4 @@
-"""The free-flying parallel hand: bodies, joints and motors of a Gripper, and how to command them."""
+"""The free-flying parallel hand: bodies, joints and motors of a Gripper, and their control."""
 
 from __future__ import annotations
 
@@ -11,18 +11,17 @@ from posegrasp_ros.grasping.gripper import Gripper
 HAND, FINGERS, TARGET = 'hand', ('finger_left', 'finger_right'), 'hand_target'
 PARKED_M = (0.0, 0.0, 3.0)
 PALM_KG, FINGER_KG = 0.6, 0.06
-# Position servos whose force is limited: stiff enough that a grip of 70 N saturates 14 mm past the contact.
+# Position servos with limited force: stiff enough that a grip of 70 N saturates 14 mm past the contact.
 SERVO_N_M, SERVO_NS_M = 5000.0, 60.0
-# Contacts are springs whose stiffness follows the lighter body. MuJoCo's own, 20 ms, would let 40 N press the
-# fingers centimetres into a plate of 20 g; with two steps' time, the shortest there is, it is 0.3 mm.
+# Contacts are springs whose stiffness depends on the lighter body. With MuJoCo's default time constant, 20 ms,
+# 40 N would press the fingers centimetres into a plate of 20 g; with two time steps, the minimum, it is 0.3 mm.
 PAD_SOLREF, PAD_SOLIMP = (0.004, 1.0), (0.95, 0.99, 0.001, 0.5, 2.0)
 
 
 def add_hand(spec: mujoco.MjSpec, gripper: Gripper, friction: float, group: int) -> None:
-    """Add the hand, parked in the air; its body's frame is the TCP.
-
-    The palm flies: it is welded to a mocap body, softly enough to show what it hits, and gravity does not
-    pull it. Nothing ties it to the object but the contact of its fingers.
+    """Add the hand, parked in the air; its body frame is the TCP.
+    The palm is welded to a mocap body, softly enough to react to collisions, and without gravity. It is connected
+    to the object only by the contacts of its fingers.
     """
     spec.worldbody.add_body(name=TARGET, mocap=True, pos=PARKED_M)
     hand = spec.worldbody.add_body(name=HAND, pos=PARKED_M, gravcomp=1)
@@ -44,9 +43,9 @@ def add_hand(spec: mujoco.MjSpec, gripper: Gripper, friction: float, group: int)
         motor.set_to_position(kp=SERVO_N_M, kv=SERVO_NS_M)
     weld = spec.add_equality(type=mujoco.mjtEq.mjEQ_WELD, objtype=mujoco.mjtObj.mjOBJ_BODY, name1=TARGET,
                              name2=HAND, solref=[0.01, 1.0])
-    # Anchor (3), relative position (3) and quaternion (4), torque scale: the palm is where the target is.
+    # Anchor (3), relative position (3) and quaternion (4), torque scale: the palm is at the target.
     weld.data[:11] = [0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1]
-    # One motor moves both fingers of a real hand: they stay symmetric about the TCP.
+    # In a real hand one motor moves both fingers, so they stay symmetric about the TCP.
     coupling = spec.add_equality(type=mujoco.mjtEq.mjEQ_JOINT, objtype=mujoco.mjtObj.mjOBJ_JOINT,
                                  name1=FINGERS[0], name2=FINGERS[1], solref=[0.005, 1.0])
     coupling.data[:5] = [0, 1, 0, 0, 0]
@@ -54,7 +53,7 @@ def add_hand(spec: mujoco.MjSpec, gripper: Gripper, friction: float, group: int)
 
 
 class Hand:
-    """Commands to the hand of a compiled model, and where it is."""
+    """Commands to the hand of a compiled model, and its pose."""
 
     def __init__(self, model: mujoco.MjModel, data: mujoco.MjData, gripper: Gripper):
         self._model, self._data, self._gripper = model, data, gripper
@@ -69,11 +68,11 @@ class Hand:
 
     @property
     def base_from_tcp(self) -> np.ndarray:
-        """(4, 4) where the hand really is."""
+        """(4, 4) actual pose of the hand."""
         return make_transform(self._data.xmat[self._body].reshape(3, 3), self._data.xpos[self._body])
 
     def place(self, base_from_tcp: np.ndarray, opening_m: float) -> None:
-        """Put the hand, not anything else, somewhere in free space, at rest and open."""
+        """Place the hand in free space, at rest and open, without moving anything else."""
         self.aim(base_from_tcp)
         self._data.qpos[self._free:self._free + 3] = self._data.mocap_pos[self._mocap]
         self._data.qpos[self._free + 3:self._free + 7] = self._data.mocap_quat[self._mocap]
@@ -82,17 +81,17 @@ class Hand:
         self.open_to(opening_m)
 
     def aim(self, base_from_tcp: np.ndarray) -> None:
-        """Tell the palm where to fly."""
+        """Set the target pose of the palm."""
         self._data.mocap_pos[self._mocap] = base_from_tcp[:3, 3]
         rotation = np.ascontiguousarray(base_from_tcp[:3, :3]).ravel()
         mujoco.mju_mat2Quat(self._data.mocap_quat[self._mocap], rotation)
 
     def open_to(self, opening_m: float) -> None:
-        """Tell the fingers how far apart to be; less than is possible means to squeeze."""
+        """Set the target opening of the fingers; a smaller opening than possible squeezes."""
         self._data.ctrl[:] = self._travel_m(opening_m)
 
     def limit_force(self, force_n: float) -> None:
-        """Limit what the fingers press with, both ways."""
+        """Limit the finger force in both directions."""
         self._model.actuator_forcerange[:] = (-force_n, force_n)
 
     def _travel_m(self, opening_m: float) -> float:

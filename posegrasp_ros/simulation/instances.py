@@ -1,4 +1,4 @@
-"""Scenes with several of the object."""
+"""Scenes with several instances of the object."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from posegrasp_ros.simulation.scene import SAMPLING_SIZE, SceneSpec, sample_scen
 
 MOST_SCENES = 100
 MOST_CANDIDATES = 200
-# Beyond where a single object is put, on every side.
+# Margin beyond the placement area of a single object, on every side.
 FARTHER_M = 0.2
 GAP_M = 0.01
 
 
 def sample_scene_of_several(rng: np.random.Generator, mesh: Mesh, count: int) -> SceneSpec:
-    """Draw scenes until one has room for so many objects, all of them in the image and little hidden.
+    """Draw scenes until one has room for ``count`` objects, all of them in the image and mostly visible.
 
-    :raises InvalidInputError: when none of :data:`MOST_SCENES` scenes has
+    :raises InvalidInputError: when none of :data:`MOST_SCENES` scenes has room
     """
     for _ in range(MOST_SCENES):
         scene = sample_scene(rng, mesh)
@@ -31,12 +31,12 @@ def sample_scene_of_several(rng: np.random.Generator, mesh: Mesh, count: int) ->
         if len(others) == count - 1:
             return replace(scene, other_objects=tuple(others))
     raise InvalidInputError(
-        f'instances: expected as many as fit onto the table and into the image, found no scene with '
-                   f'room for {count}')
+        f'instances: expected a number that fits on the table and in the image, found no scene with room for '
+        f'{count}')
 
 
 def _sample_others(rng: np.random.Generator, mesh: Mesh, scene: SceneSpec, wanted: int) -> list[np.ndarray]:
-    """(4, 4) base_from_object of at most so many further objects."""
+    """(4, 4) base_from_object of at most ``wanted`` further objects."""
     camera = Camera.from_field_of_view(*SAMPLING_SIZE, scene.field_of_view_rad)
     camera_from_base, hull = invert(scene.base_from_camera), mesh.solid.convex_hull.vertices
 
@@ -65,6 +65,6 @@ def _sample_others(rng: np.random.Generator, mesh: Mesh, scene: SceneSpec, wante
 
 
 def _circle(points: np.ndarray) -> tuple[np.ndarray, float]:
-    """Centre (2,) and radius of a circle on the table that holds (N, 3) points."""
+    """Centre (2,) and radius of a circle on the table that encloses (N, 3) points."""
     middle = points[:, :2].mean(axis=0)
     return middle, float(np.linalg.norm(points[:, :2] - middle, axis=1).max())

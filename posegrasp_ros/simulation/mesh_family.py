@@ -1,7 +1,7 @@
-"""A family of small objects that are hard to grasp in different ways, made by formula.
+"""A family of procedural small objects that are difficult to grasp in different ways.
 
-Grasp sampling, planning and simulated picks are tested and measured on them. Each comes with the convex pieces
-that it is made of, so that a physics engine needs no decomposition. As a script it writes them as files:
+Grasp sampling, planning and simulated picks are tested and measured with them. Each object includes its convex
+parts, so that a physics engine needs no decomposition. Run as a script, the module writes them as files:
 
     python -m posegrasp_ros.simulation.mesh_family FOLDER
 """
@@ -30,7 +30,7 @@ class FamilyObject:
     """An object of the family.
 
     :param mesh: metres; the origin is inside or near, z up as the object usually stands
-    :param convex_parts: closed convex pieces that fill what the mesh encloses, in the mesh's frame
+    :param convex_parts: closed convex pieces that fill the mesh's volume, in the mesh's frame
     """
 
     name: str
@@ -39,7 +39,7 @@ class FamilyObject:
 
 
 def family_object(name: str) -> FamilyObject:
-    """Make one of :data:`FAMILY`.
+    """Create one of :data:`FAMILY`.
 
     :raises InvalidInputError: when there is none of that name
     """
@@ -52,7 +52,7 @@ def family_object(name: str) -> FamilyObject:
 
 
 def _mug() -> tuple[trimesh.Trimesh, list[trimesh.Trimesh]]:
-    """80 mm wide, 95 mm tall, wall of 3.5 mm; the handle's tube begins and ends inside the wall."""
+    """80 mm wide, 95 mm tall, wall of 3.5 mm; the handle's tube starts and ends inside the wall."""
     outer, inner, top, bottom = 0.040, 0.0365, 0.095, 0.005
     cup = _revolve([(0, 0), (outer, 0), (outer, top), (inner, top), (inner, bottom), (0, bottom)])
     angles = np.linspace(-np.pi / 2, np.pi / 2, 13)
@@ -92,7 +92,7 @@ def _bottle() -> tuple[trimesh.Trimesh, list[trimesh.Trimesh]]:
 
 
 def _knurled_bar() -> tuple[trimesh.Trimesh, list[trimesh.Trimesh]]:
-    """120 mm of 24 mm bar with crossed grooves of 0.5 mm: faces point every way at the scale of a millimetre."""
+    """120 mm of 24 mm bar with crossed grooves of 0.5 mm: at millimetre scale normals point in all directions."""
     turns, steps = 96, 60
     angles = np.arange(turns) * 2 * np.pi / turns
     heights = np.linspace(-0.06, 0.06, steps)
@@ -126,7 +126,7 @@ def _l_bracket() -> tuple[trimesh.Trimesh, list[trimesh.Trimesh]]:
 
 
 def _box(*sides_m: float) -> Callable:
-    """Maker of a box around the origin."""
+    """Factory of a box around the origin."""
     def make() -> tuple[trimesh.Trimesh, list[trimesh.Trimesh]]:
         solid = trimesh.creation.box(sides_m)
         return solid, [solid]
@@ -134,15 +134,15 @@ def _box(*sides_m: float) -> Callable:
 
 
 def _revolve(profile: Sequence) -> trimesh.Trimesh:
-    """Turn a profile of (radius, height), from the axis to the axis, about z."""
+    """Revolve a profile of (radius, height), which starts and ends on the axis, about z."""
     return trimesh.creation.revolve(np.array(profile, dtype=float), sections=SECTIONS)
 
 
 def _ring_parts(section: Sequence) -> list[trimesh.Trimesh]:
-    """A convex cross section of (radius, height) turned about z, cut into wedges."""
+    """A convex cross section of (radius, height) revolved about z, cut into wedges."""
     parts = []
     for k in range(WEDGES):
-        # three planes a wedge: its outside then follows the mesh's circle
+        # three sections per wedge, so that its outside follows the mesh's circle
         angles = (k + np.array([0, 0.5, 1])) * 2 * np.pi / WEDGES
         parts.append(_hull_of_rings(section, angles))
     return parts
@@ -184,7 +184,7 @@ def _grid_faces(steps: int, turns: int) -> np.ndarray:
     return np.vstack([np.column_stack([a, b, d]), np.column_stack([a, d, c])])
 
 
-# name -> (maker, colour as blue green red)
+# name -> (factory, colour as blue green red)
 _MAKERS = {
     'mug': (_mug, (60, 90, 200)),
     'plate': (_box(0.12, 0.06, 0.008), (190, 190, 190)),

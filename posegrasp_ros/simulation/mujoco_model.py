@@ -1,4 +1,4 @@
-"""From a SceneSpec to a MuJoCo model: room, lights, camera, distractors, the object."""
+"""Compilation of a SceneSpec to a MuJoCo model: room, lights, camera, distractors, object and hand."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from posegrasp_ros.simulation.placement import Distractor
 from posegrasp_ros.simulation.scene import DENSITY_KG_M3, Light, Room, SceneSpec
 from posegrasp_ros.simulation.solids import TouchBox, mass_properties, touch_solids
 
-# Geom groups decide what an image shows.
+# Geom groups, which are shown or hidden in an image.
 ROOM_GROUP, OBJECT_GROUP, HAND_GROUP, COLLISION_GROUP = 0, 1, 2, 3
 TIMESTEP_S = 0.002
 FLOOR_M, WALL_M = -0.75, 1.6
 TABLE_THICKNESS_M = 0.04
-# Lets a lying can or a ball come to rest; one of 60 mm starts to roll on a slope of 4 degrees.
+# Lets a lying can or a ball come to rest; one of 60 mm diameter starts to roll on a slope of 4 degrees.
 ROLLING_FRICTION_M = 0.002
 
 _SHAPES = {
@@ -36,10 +36,9 @@ _SCENERY = {'contype': 0, 'conaffinity': 0, 'group': ROOM_GROUP}
 
 def build_model(mesh: Mesh, gripper: Gripper | None, scene: SceneSpec, camera: Camera,
                 convex_parts: Sequence[trimesh.Trimesh] | None = None) -> mujoco.MjModel:
-    """Compile the scene; the world's frame is ``base``.
-
-    Names that others use: body and geom ``object``, bodies ``distractor_0`` and so on, geom ``table``, camera
-    ``camera``, those of the hand.
+    """Compile the scene; the world frame is ``base``.
+    Names used by other modules: body and geom ``object``, bodies ``distractor_0`` and so on, geom ``table``,
+    camera ``camera``, and those of the hand.
 
     :param convex_parts: of the mesh, see :func:`posegrasp_ros.simulation.solids.touch_solids`
     """
@@ -65,14 +64,14 @@ def build_model(mesh: Mesh, gripper: Gripper | None, scene: SceneSpec, camera: C
 
 
 def mujoco_quaternion(rotation: np.ndarray) -> np.ndarray:
-    """MuJoCo's own quaternion of a (3, 3) rotation."""
+    """MuJoCo's quaternion (w, x, y, z) of a (3, 3) rotation."""
     quaternion = np.zeros(4)
     mujoco.mju_mat2Quat(quaternion, np.ascontiguousarray(rotation, dtype=float).ravel())
     return quaternion
 
 
 def _set_options(spec: mujoco.MjSpec, scene: SceneSpec, camera: Camera) -> None:
-    """Physics that holds a gripped object (MuJoCo's manual, "Preventing slip"), and the picture's quality."""
+    """Physics options against slip of a gripped object (MuJoCo's manual, "Preventing slip"), and image quality."""
     option, visual = spec.option, spec.visual
     option.timestep = TIMESTEP_S
     option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
@@ -84,7 +83,7 @@ def _set_options(spec: mujoco.MjSpec, scene: SceneSpec, camera: Camera) -> None:
     visual.headlight.ambient = list(scene.ambient)
     visual.headlight.diffuse = [0.0, 0.0, 0.0]
     visual.headlight.specular = [0.0, 0.0, 0.0]
-    # Extent 1: near and far planes of the camera and the box of directional shadows are then in metres.
+    # With extent 1, near and far planes of the camera and the box of directional shadows are in metres.
     spec.stat.extent = 1.0
     spec.stat.center = [0.0, 0.0, 0.0]
     visual.map.znear, visual.map.zfar = 0.02, 20.0
@@ -124,7 +123,7 @@ def _add_light(spec: mujoco.MjSpec, light: Light) -> None:
 
 
 def _add_camera(spec: mujoco.MjSpec, base_from_camera: np.ndarray, camera: Camera) -> None:
-    """MuJoCo's cameras look along -z with y up; ours are optical frames."""
+    """Add the camera; MuJoCo's cameras look along -z with y up, and base_from_camera is an optical frame."""
     rotation = base_from_camera[:3, :3] @ np.diag([1.0, -1.0, -1.0])
     fovy_deg = np.degrees(2 * np.arctan2(camera.height / 2, camera.fy))
     spec.worldbody.add_camera(name='camera', pos=base_from_camera[:3, 3], quat=mujoco_quaternion(rotation),
@@ -143,7 +142,7 @@ def _add_distractor(spec: mujoco.MjSpec, distractor: Distractor, name: str, fric
 
 
 def _add_occluder(spec: mujoco.MjSpec, occluder: Distractor, name: str) -> None:
-    """A solid to be seen, fixed where it is."""
+    """Add a fixed solid without collision."""
     pose = occluder.base_from_body
     add_painted_material(spec, occluder.texture, name, size=128)
     spec.worldbody.add_geom(name=name, type=_SHAPES[occluder.shape], size=occluder.size, pos=pose[:3, 3],
@@ -152,7 +151,7 @@ def _add_occluder(spec: mujoco.MjSpec, occluder: Distractor, name: str) -> None:
 
 def _add_object(spec: mujoco.MjSpec, mesh: Mesh, solids: Sequence[TouchBox | trimesh.Trimesh],
                 base_from_object: np.ndarray, friction: float) -> None:
-    """The textured mesh to look at, the convex solids to touch, and the mass of what the mesh encloses."""
+    """Add the textured mesh for rendering, convex solids for collision, and the mass of the mesh's volume."""
     add_textured_mesh(spec, mesh, 'object')
     weight = mass_properties(mesh, DENSITY_KG_M3)
     ixx, ixy, ixz, _, iyy, iyz, _, _, izz = weight.inertia.ravel()

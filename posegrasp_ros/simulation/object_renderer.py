@@ -1,4 +1,4 @@
-"""The object alone, unlit, with depth, on the pixel grid of any camera: what analyses of its image start from."""
+"""Rendering of the object alone, unlit and with depth, on the pixel grid of any camera, for image analyses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from posegrasp_ros.simulation.mujoco_model import OBJECT_GROUP, mujoco_quaternio
 from posegrasp_ros.simulation.render import SceneRenderer
 
 SIDE = 480
-"""Of the buffer that is rendered into, pixels."""
+"""Side of the render buffer, pixels."""
 MOST_SAMPLES = 3
 FLIP = np.diag([1.0, -1.0, -1.0])
 """MuJoCo's cameras look along -z with y up."""
@@ -23,13 +23,13 @@ FLIP = np.diag([1.0, -1.0, -1.0])
 
 @dataclass(frozen=True, eq=False)
 class ObjectImage:
-    """A square window of a camera's image with the object in it, several rendered pixels for one of the camera's.
+    """A square window of a camera's image with the object in it, supersampled.
 
-    :param colours: (480, 480, 3) uint8, blue green red, as the mesh's texture has them; black off the object
-    :param depth_m: (480, 480) along the optical axis, NaN off the object
-    :param camera: the whole image's, without distortion, of pixels ``binning`` times as wide as they are
+    :param colours: (480, 480, 3) uint8, blue green red, as in the mesh's texture; black outside the object
+    :param depth_m: (480, 480) along the optical axis, NaN outside the object
+    :param camera: of the whole image, without distortion, with pixels ``binning`` times as wide
     :param corner_px: (2,) the window's first pixel in that camera's image
-    :param samples: rendered pixels for one of that camera's, along each side
+    :param samples: rendered pixels per pixel of that camera, along each side
     :param binning: more than 1 where the object is too large in the image for the window
     """
 
@@ -42,7 +42,7 @@ class ObjectImage:
 
     @property
     def side(self) -> int:
-        """Of the window, in the camera's pixels."""
+        """Side of the window, in the camera's pixels."""
         return SIDE // self.samples
 
     def rays(self) -> np.ndarray:
@@ -54,7 +54,7 @@ class ObjectImage:
         return self._rays(self.samples)
 
     def inside(self) -> np.ndarray:
-        """(side, side) bool: the pixels that the camera's image has; others are where the object is cut off."""
+        """(side, side) bool: pixels inside the camera's image; the object is cut off at the others."""
         last = np.array([self.camera.width, self.camera.height]) - 1
         pixels = self._pixels(1)
         return ((pixels >= 0) & (pixels <= last)).all(axis=2)
@@ -70,7 +70,7 @@ class ObjectImage:
 
 
 class ObjectRenderer:
-    """Renders one mesh; lens distortion is left out. Close it when done, or use it with ``with``.
+    """Renders one mesh, without lens distortion. Close it when done, or use it in a ``with`` block.
 
     :raises posegrasp_ros.simulation.render.RenderingError: where there is no OpenGL
     """
@@ -99,22 +99,22 @@ class ObjectRenderer:
         self.close()
 
     def close(self) -> None:
-        """Free what the model occupies in OpenGL; closing twice does no harm."""
+        """Free the model's OpenGL resources; may be called twice."""
         self._renderer.close()
 
     def render(self, camera: Camera, camera_from_object: np.ndarray, margin_px: int = 4,
                drawn_pose: np.ndarray | None = None) -> ObjectImage:
-        """The window that holds the object and ``margin_px`` around it.
+        """Render the window with the object and a margin of ``margin_px``.
 
-        :param camera_from_object: (4, 4), all of the object in front of the camera
-        :param drawn_pose: (4, 4) camera_from_object as it is drawn in that window, where it is another
+        :param camera_from_object: (4, 4), with the whole object in front of the camera
+        :param drawn_pose: (4, 4) camera_from_object to draw in that window, if it differs
         """
         camera = replace(camera, distortion=np.zeros(0), model='plumb_bob')
         camera, corner_px, samples, binning = self._window(camera, camera_from_object, margin_px)
         drawn = camera_from_object if drawn_pose is None else drawn_pose
         self._data.mocap_pos[0] = FLIP @ drawn[:3, 3]
         self._data.mocap_quat[0] = mujoco_quaternion(FLIP @ drawn[:3, :3])
-        # MuJoCo's principal point is that of the picture turned by half a turn, from its middle
+        # MuJoCo's principal point is relative to the centre, in an image rotated by 180 degrees
         off_middle = camera.matrix[:2, 2] - corner_px - (SIDE / samples - 1) / 2
         self._model.cam_intrinsic[0] = samples * np.array([camera.fx, camera.fy, *-off_middle])
         mujoco.mj_forward(self._model, self._data)
@@ -124,7 +124,7 @@ class ObjectRenderer:
 
     def _window(self, camera: Camera, camera_from_object: np.ndarray,
                 margin_px: int) -> tuple[Camera, np.ndarray, int, int]:
-        """What :class:`ObjectImage` says of a window: camera, corner, samples, binning."""
+        """Camera, corner, samples and binning of a window, see :class:`ObjectImage`."""
         pixels = camera.project(transform_points(camera_from_object, self.mesh.vertices))
         low, high = pixels.min(axis=0), pixels.max(axis=0)
         binning = int(np.ceil(np.max(high - low) / (SIDE - 2 * margin_px - 2)))

@@ -1,4 +1,4 @@
-"""Scenes in which something stands, or is held, between the camera and the object."""
+"""Scenes with an occluder between the camera and the object, standing or held."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from posegrasp_ros.simulation.world import World
 MOST_SCENES = 50
 MOST_WORLDS_A_SCENE = 6
 MOST_CANDIDATES = 150
-# How near the outlines' overlap has to come to what is wanted before the world is built and looked at.
+# Tolerance for the overlap of the outlines before the world is built and rendered.
 GUESS_TOLERANCE = 0.05
 # Outlines are compared in an image of this size.
 GUESS_SIZE = (160, 120)
@@ -30,12 +30,11 @@ FROM_LENS_M = 0.08
 
 def occluded_world(rng: np.random.Generator, mesh: Mesh, occlusion: tuple[float, float],
                    image_size: tuple[int, int]) -> World:
-    """Draw scenes, and things to hide the object in them, until as much is hidden as is wanted.
+    """Draw scenes and occluders until the hidden fraction of the object is in the given range.
+    The desired fraction is uniform in the range. It is checked in the rendered image, see
+    :meth:`World.hidden_share`, where distractors on the table may hide the object as well.
 
-    The share is drawn evenly from the range. What counts is the rendered image, see :meth:`World.hidden_share`,
-    where what lies on the table may hide the object too.
-
-    :param occlusion: least and greatest share of the object's pixels that is hidden
+    :param occlusion: smallest and largest hidden fraction of the object's pixels
     :return: an open world
     :raises InvalidInputError: when nothing fits after :data:`MOST_SCENES` scenes
     """
@@ -52,15 +51,14 @@ def occluded_world(rng: np.random.Generator, mesh: Mesh, occlusion: tuple[float,
                 return world
             world.close()
     raise InvalidInputError(
-        f'occlusion: expected a range that can be met, found no scene in {MOST_SCENES} with a share '
-                   f'between {low:g} and {high:g} of the object hidden: take a wider one')
+        f'occlusion: expected a range that can be reached, found no scene in {MOST_SCENES} with a fraction '
+        f'between {low:g} and {high:g} of the object hidden: use a wider range')
 
 
 def _sample_fitting(rng: np.random.Generator, mesh: Mesh, scene: SceneSpec, wanted: float,
                     may_stand: bool) -> Distractor | None:
-    """An occluder whose outline covers about the wanted share of the object's; None when none was drawn.
-
-    A camera high above sees over what stands on the table: there things are held whether they may stand or not.
+    """An occluder whose outline covers about the wanted fraction of the object's; None when none was found.
+    A high camera sees over standing occluders, so the second half of the candidates is always held.
     """
     camera = Camera.from_field_of_view(*GUESS_SIZE, scene.field_of_view_rad)
     camera_from_base = invert(scene.base_from_camera)
@@ -83,7 +81,7 @@ def _sample_fitting(rng: np.random.Generator, mesh: Mesh, scene: SceneSpec, want
 
 
 def _sample_solid(rng: np.random.Generator) -> tuple[str, np.ndarray, np.ndarray]:
-    """Shape, MuJoCo's size of it and half extents: a carton, a ball, a tin or a bottle."""
+    """Shape, MuJoCo size and half extents of a carton, ball, can or bottle."""
     shape = str(rng.choice(('box', 'cylinder', 'sphere')))
     if shape == 'box':
         half_extents = rng.uniform((0.015, 0.015, 0.03), (0.05, 0.05, 0.12))
@@ -107,7 +105,7 @@ def _standing_pose(rng: np.random.Generator, scene: SceneSpec, points: np.ndarra
 
 def _held_pose(rng: np.random.Generator, scene: SceneSpec, points: np.ndarray,
                half_extents: np.ndarray) -> np.ndarray:
-    """(4, 4) in the air as if in a hand, any way round, on the way from the lens to about the object."""
+    """(4, 4) in the air as if held in a hand, in any orientation, near the line from the lens to the object."""
     middle, lens = points.mean(axis=0), scene.base_from_camera[:3, 3]
     spread_m = np.linalg.norm(points - middle, axis=1).max()
     way = rng.uniform(0.35, 0.8)
@@ -116,7 +114,7 @@ def _held_pose(rng: np.random.Generator, scene: SceneSpec, points: np.ndarray,
 
 
 def _is_clear(candidate: Distractor, scene: SceneSpec, points: np.ndarray, standing: bool) -> bool:
-    """Whether it goes through nothing: neither the object, nor what lies on the table, nor the table."""
+    """Whether the candidate intersects neither the object, nor distractors, nor the table."""
     if not standing:
         radius_m = np.linalg.norm(candidate.half_extents)
         nearest_m = np.linalg.norm(points - candidate.base_from_body[:3, 3], axis=1).min()
@@ -130,7 +128,7 @@ def _is_clear(candidate: Distractor, scene: SceneSpec, points: np.ndarray, stand
 
 
 def _surface_points(solid: Distractor) -> np.ndarray:
-    """(N, 3) points in the base frame whose convex hull is the solid, near enough."""
+    """(N, 3) points in the base frame whose convex hull approximates the solid."""
     if solid.shape == 'box':
         return solid.corners
     angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)

@@ -1,4 +1,4 @@
-"""The pick: approach, close, lift, shake, hold, and what physics made of it."""
+"""Simulated pick: approach, close, lift, shake, hold, and the outcome."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ HOLD_S = 1.0
 LIFTED_M = 0.08
 TOUCH_N = 2.0
 PUSHED_M = 0.003
-# A path that turns by less goes straight.
+# A path with less rotation is treated as a pure translation.
 STRAIGHT_RAD = 1e-9
 
 
 @dataclass(frozen=True)
 class PickOutcome:
-    """What became of a pick.
+    """Outcome of a pick.
 
-    :param result: ``lifted``: between the fingers and at least 80 mm up after shaking and holding;
+    :param result: ``lifted``: between the fingers and lifted by at least 80 mm after shaking and holding;
         ``missed``: never held; ``slipped``: held and lost; ``collided``: touched something before closing
-    :param touched: what it collided with: ``table``, ``object`` or ``distractor``
+    :param touched: the body it collided with: ``table``, ``object`` or ``distractor``
     :param numbers: ``sim_s``, ``wall_ms``, ``lift_m``, ``slip_m`` (motion of the object in the TCP frame from
         closing to the end), ``approach_force_n`` (largest contact force before closing)
     """
@@ -44,7 +44,7 @@ class PickOutcome:
 
     @property
     def reason(self) -> str:
-        """A short word for the report; empty when the object was lifted."""
+        """Reason word for the report; empty when the object was lifted."""
         return '' if self.ok else self.result
 
 
@@ -59,7 +59,7 @@ class Pick:
         self._approach_force_n, self._touched = 0.0, ''
 
     def run(self, approach: Sequence[np.ndarray], opening_m: float, force_n: float) -> PickOutcome:
-        """Follow the path and judge; see :meth:`posegrasp_ros.simulation.world.World.pick`."""
+        """Execute the path and evaluate it; see :meth:`posegrasp_ros.simulation.world.World.pick`."""
         began_s, sim_began_s = time.perf_counter(), self._data.time
         start = self._object_position()
         result, slip_m = self._attempt(approach, opening_m, force_n, start)
@@ -74,7 +74,7 @@ class Pick:
     def _attempt(
         self, approach: Sequence[np.ndarray], opening_m: float, force_n: float, start: np.ndarray
     ) -> tuple[str, float]:
-        """The outcome's word and how far the object moved in the hand."""
+        """The result and how far the object moved in the hand, metres."""
         before, grasp, lifted = approach
         if not self._reach(before, grasp, opening_m, start):
             return 'collided', 0.0
@@ -90,7 +90,7 @@ class Pick:
         return ('slipped' if held else 'missed'), slip_m
 
     def _reach(self, before: np.ndarray, grasp: np.ndarray, opening_m: float, start: np.ndarray) -> bool:
-        """Fly from above to the grasp with open fingers; False as soon as something is touched."""
+        """Move from above to the grasp with open fingers; False as soon as something is touched."""
         above = before.copy()
         above[2, 3] += START_ABOVE_M
         self._hand.place(above, opening_m)
@@ -107,7 +107,7 @@ class Pick:
         return True
 
     def _close(self, opening_m: float, force_n: float) -> None:
-        """Run the fingers' target inwards until the servos press with all their force."""
+        """Move the fingers' target inwards until the servos reach their force limit."""
         self._hand.limit_force(force_n)
         step_s = self._model.opt.timestep
         squeeze_m = 3.0 * force_n / SERVO_N_M
@@ -117,13 +117,13 @@ class Pick:
             mujoco.mj_step(self._model, self._data)
 
     def _follow(self, path: Sequence[np.ndarray] | Iterator[np.ndarray]) -> None:
-        """One simulation step a pose."""
+        """Run one simulation step per pose."""
         for pose in path:
             self._hand.aim(pose)
             mujoco.mj_step(self._model, self._data)
 
     def _feel(self) -> None:
-        """Note the largest contact force on the hand, and what it touches with more than a brush."""
+        """Record the largest contact force on the hand, and a body touched with more than :data:`TOUCH_N`."""
         for contact in np.flatnonzero(self._is_of_hand[self._data.contact.geom].any(axis=1)):
             force_n = self._contact_force_n(contact)
             self._approach_force_n = max(self._approach_force_n, force_n)
@@ -154,10 +154,10 @@ class Pick:
 
 
 def _line(start: np.ndarray, end: np.ndarray, speed_m_s: float, step_s: float) -> Iterator[np.ndarray]:
-    """Poses (4, 4) from one to the other, one a step, starting and ending at rest."""
+    """Poses (4, 4) from one to the other, one per time step, starting and ending at rest."""
     way = end[:3, 3] - start[:3, 3]
     turn = vector_from_rotation(start[:3, :3].T @ end[:3, :3])
-    # A turn counts as the way of a point 100 mm from the TCP; 1.5 is the peak of the smooth step's speed.
+    # A rotation counts as the path of a point 100 mm from the TCP; 1.5 is the peak speed of the smoothstep.
     length_m = max(float(np.linalg.norm(way)), 0.1 * float(np.linalg.norm(turn)))
     count = max(round(1.5 * length_m / speed_m_s / step_s), 1)
     pose, turns = start.copy(), np.linalg.norm(turn) > STRAIGHT_RAD
@@ -170,7 +170,7 @@ def _line(start: np.ndarray, end: np.ndarray, speed_m_s: float, step_s: float) -
 
 
 def _shake(centre: np.ndarray, step_s: float) -> Iterator[np.ndarray]:
-    """Swing along x, y and z of the base in turn, each fading in and out; the middle swing peaks at 0.8 g."""
+    """Oscillate along x, y and z of the base in turn, with fade-in and fade-out; peak acceleration 0.8 g."""
     duration_s = SHAKE_CYCLES / SHAKE_HZ
     angular = 2 * np.pi * SHAKE_HZ
     times_s = np.arange(0.0, duration_s, step_s)

@@ -1,4 +1,4 @@
-"""The objects of a picking run: a model folder, a shipped model, one of the mesh family, or any mesh."""
+"""Objects of a picking run: a model folder, a shipped model, one of the mesh family, or any mesh."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.resources import SHIPPED_MODELS, model_folder
 from posegrasp_ros.simulation.mesh_family import FAMILY, family_object
 
-# Grasps of a mesh without a grasp file; the same in every run, whatever its seed.
+# Seed for the grasps of a mesh without a grasp file; independent of the run's seed.
 GRASP_SEED = 0
 
 
 @dataclass(frozen=True, eq=False)
 class PickObject:
-    """What to pick, and how.
+    """An object to pick, with its planner.
 
-    :param convex_parts: of the mesh, where they are known
-    :param model: folder of its model; None where there is none, and so no estimated pose
+    :param convex_parts: of the mesh, if known
+    :param model: folder of its model; None if there is none, and then no estimated pose
     """
 
     name: str
@@ -42,9 +42,9 @@ class PickObject:
 
 @dataclass(frozen=True, eq=False)
 class NamedObject:
-    """An object before anyone thinks of grasps.
+    """An object without grasps.
 
-    :param card: of its model; None where there is none
+    :param card: of its model; None if there is none
     """
 
     name: str
@@ -55,7 +55,7 @@ class NamedObject:
 
 
 def load_object(given: str) -> NamedObject:
-    """The object that a user means.
+    """Load the object for a user's argument.
 
     :param given: ``box`` or ``can`` (the shipped models), a name of the mesh family, a model folder or a mesh file
     :raises InvalidInputError: when it is none of these, or cannot be used
@@ -75,11 +75,11 @@ def load_object(given: str) -> NamedObject:
 
 def load_pick_object(given: str, gripper: Gripper, options: PlannerOptions | None = None,
                      own_grasps: bool = True) -> PickObject:
-    """The object that a user means, with its grasps.
+    """Load the object for a user's argument, with its grasps.
 
     :param given: see :func:`load_object`
-    :param own_grasps: plan with a model folder's grasps, which have to be for this gripper; else, as for all that
-        has none, with new ones
+    :param own_grasps: use the grasps of a model folder, which must be for this gripper; otherwise, and for objects
+        without grasps, sample new ones
     :raises InvalidInputError: when it is none of these, or cannot be used
     """
     return with_grasps(load_object(given), gripper, options, own_grasps)
@@ -87,9 +87,9 @@ def load_pick_object(given: str, gripper: Gripper, options: PlannerOptions | Non
 
 def with_grasps(named: NamedObject, gripper: Gripper, options: PlannerOptions | None = None,
                 own_grasps: bool = True) -> PickObject:
-    """An object with its grasps, see :func:`load_pick_object`.
+    """Add grasps to an object, see :func:`load_pick_object`.
 
-    :raises GraspError: when this gripper has none
+    :raises GraspError: when there is no grasp for this gripper
     """
     card, mesh = named.card, named.mesh
     if own_grasps and card is not None and card.has_grasps:

@@ -1,4 +1,4 @@
-"""``posegrasp picks``: a picking run with its progress, its folder and its summary."""
+"""``posegrasp picks``: a picking run with progress bar, run folder and summary."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from posegrasp_ros.simulation.scene import DENSITY_KG_M3, FRICTION
 def measure_picks(run: PickingRun, count: int, jobs: int, out: Path, progress: bool = True) -> dict:
     """Pick in ``count`` scenes and write metrics.jsonl, summary.json and report.html.
 
-    Ctrl-C leaves all three for what was tried until then, and goes on up.
+    After Ctrl-C all three are written for the attempts so far, and the KeyboardInterrupt propagates.
 
     :return: the summary
     """
     attempts: list[Attempt] = []
-    provenance = _provenance(run)  # of the models as they are now
+    provenance = _provenance(run)  # before the run, in case the models change during it
     with RunFolder(out, fresh=True) as folder:
         try:
             with closing(run_picks(run, count, jobs)) as arriving:
@@ -41,7 +41,7 @@ def measure_picks(run: PickingRun, count: int, jobs: int, out: Path, progress: b
 
 def _collect(arriving: Iterable[Attempt], count: int, folder: RunFolder, attempts: list[Attempt],
              progress: bool) -> None:
-    """Write down every attempt as it comes."""
+    """Record every attempt when it arrives."""
     lifted = 0
     with tqdm(total=count, desc='picks', unit='pick', disable=None if progress else True) as bar:
         for attempt in arriving:
@@ -53,7 +53,7 @@ def _collect(arriving: Iterable[Attempt], count: int, folder: RunFolder, attempt
 
 
 def _report(attempt: Attempt) -> StageReport:
-    """The attempt as a line of metrics.jsonl; there are no images here, so scenes count as stamps."""
+    """The attempt as a line of metrics.jsonl; scene numbers are used as stamps, as there are no images."""
     predicted = attempt.success_probability
     return StageReport(attempt.scene, 'execution', attempt.ok, '' if attempt.ok else attempt.result,
                        {} if predicted is None else {'success_probability': predicted})

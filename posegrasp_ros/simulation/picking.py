@@ -1,4 +1,4 @@
-"""Many picks in simulated scenes: what the planner is told of the pose, and what physics makes of it."""
+"""Series of simulated picks: scenes, the pose given to the planner under each condition, and the attempts."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from posegrasp_ros.simulation.scene import DEFAULT_BASE_FROM_CAMERA, sample_scen
 from posegrasp_ros.simulation.solids import touch_solids
 from posegrasp_ros.simulation.world import World
 
-# Shares of the stated noise along (position) and about (rotation) axes of which the third is the line of sight.
+# Fractions of the stated noise along (position) and about (rotation) three axes; the third is the line of sight.
 NOISE_SHAPES = {
     'ball': ((1.0, 1.0, 1.0), (1.0, 1.0, 1.0)),
-    # A camera is least sure of the distance, and of turns that tip the object towards it or away.
+    # A camera is least accurate in distance and in rotations that tilt the object towards or away from it.
     'sight': ((0.25, 0.25, 1.0), (1.0, 1.0, 0.25)),
 }
 
 
 class GivenPose(NamedTuple):
-    """What the planner hears of the object.
+    """The object's pose as given to the planner.
 
-    :param base_from_object: (4, 4); None where there is no answer
-    :param covariance: (6, 6) in the base frame; None where it is not told
-    :param reason: for no answer
+    :param base_from_object: (4, 4); None if there is no pose
+    :param covariance: (6, 6) in the base frame; None if it is not given
+    :param reason: why there is no pose
     """
 
     base_from_object: np.ndarray | None = None
@@ -46,12 +46,12 @@ class GivenPose(NamedTuple):
 
 @dataclass
 class PickingRun:
-    """Scenes by number, each tried under every condition; the same whoever tries them, and in whatever order.
+    """Numbered scenes, each tried under every condition; results do not depend on the process or the order.
 
     :param objects: scene k has object k modulo their number
     :param seed: of scenes and noise
     :param noise_shape: one of :data:`NOISE_SHAPES`
-    :raises InvalidInputError: when a pose is to be estimated of an object without a model
+    :raises InvalidInputError: when poses are to be estimated and an object has no model
     """
 
     objects: Sequence[PickObject]
@@ -68,11 +68,11 @@ class PickingRun:
                            f'{", ".join(without)}')
 
     def attempt(self, number: int, condition: Condition) -> Attempt:
-        """Pick in scene ``number``, which is the same under every condition."""
+        """Pick in scene ``number``, which is identical for all conditions."""
         item = self.objects[number % len(self.objects)]
         rng = np.random.default_rng([self.seed, number])
         scene = sample_scene(rng, item.mesh, DEFAULT_BASE_FROM_CAMERA)
-        # One draw, scaled to each level: what differs between two levels is the level alone.
+        # One draw, scaled to each noise level, so that two conditions differ only in the level.
         unit_noise = rng.standard_normal(6)
         with World(item.mesh, self.gripper, scene, convex_parts=item.convex_parts) as world:
             given = self._given_pose(world, item, condition, unit_noise)
@@ -96,18 +96,18 @@ class PickingRun:
         return self._disturbed(world.object_pose(), condition, unit_noise)
 
     def _disturbed(self, base_from_object: np.ndarray, condition: Condition, unit_noise: np.ndarray) -> GivenPose:
-        """The true pose, off by six standard normal numbers scaled to the noise."""
+        """The true pose with an error of six standard normal numbers scaled to the noise."""
         along, about = NOISE_SHAPES[self.noise_shape]
         sight = look_at(DEFAULT_BASE_FROM_CAMERA[:3, 3], base_from_object[:3, 3])[:3, :3]
         root = np.zeros((6, 6))
         root[:3, :3] = sight * along * condition.noise_m
         root[3:, 3:] = sight * about * condition.noise_rad
-        # A covariance is that of the way from the given pose to the true one, hence the sign.
+        # The covariance describes the step from the given pose to the true one, hence the sign.
         covariance = root @ root.T if condition.ranking == GIVEN else None
         return GivenPose(perturb(base_from_object, -root @ unit_noise), covariance)
 
     def _estimate(self, world: World, item: PickObject) -> GivenPose:
-        """What the model says of one image."""
+        """The model's estimate from one image."""
         frame = world.frame()
         estimation = self._estimator(item).estimate(frame.image, frame.camera)
         if not estimation.poses:
@@ -118,15 +118,15 @@ class PickingRun:
 
     def _estimator(self, item: PickObject) -> Estimator:
         if item.name not in self._estimators:
-            # One thread: more of them round differently, and results are not to depend on the machine's cores.
+            # One thread: rounding depends on the number of threads, and results must not depend on the machine.
             self._estimators[item.name] = create_estimator('onnx', load_model_card(item.model), threads=1)
         return self._estimators[item.name]
 
 
 def run_picks(run: PickingRun, count: int, jobs: int) -> Iterator[Attempt]:
-    """The attempts of scenes 0 to ``count`` - 1 under each condition, in that order, by so many processes."""
+    """The attempts of scenes 0 to ``count`` - 1 under each condition, in that order, in ``jobs`` processes."""
     if jobs > 1:
         for item in run.objects:
-            touch_solids(item.mesh, item.convex_parts)  # decomposed and kept once, before many processes want it
+            touch_solids(item.mesh, item.convex_parts)  # fill the cache before the processes start
     with workers(PickingRun.attempt, run, jobs) as attempts:
         yield from attempts(product(range(count), run.conditions))

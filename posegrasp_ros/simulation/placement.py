@@ -1,4 +1,4 @@
-"""How things lie on the table: stable poses of the object, distractors that leave it room."""
+"""Placement on the table: stable poses of the object, and distractors with clearance to it."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from posegrasp_ros.simulation.textures import Texture, sample_texture
 
 OBJECT_REACH_M = 0.12
 DISTRACTOR_REACH_M = 0.38
-# An open parallel hand reaches about 35 mm past the object's side with its fingers, which end near the table,
-# and about 100 mm with its palm, which stays some 50 mm above the fingertips.
+# The fingers of an open parallel hand extend about 35 mm beyond the object's side near the table, and its palm
+# about 100 mm, some 50 mm above the fingertips.
 CLEARANCE_LOW_M = 0.045
 CLEARANCE_TALL_M = 0.11
 LOW_M = 0.05
@@ -31,12 +31,12 @@ HIDDEN_AT_MOST = 0.3
 
 @dataclass(frozen=True, eq=False)
 class Distractor:
-    """A free body that is not the object.
+    """A free body other than the object.
 
     :param shape: ``box``, ``cylinder``, ``sphere`` or ``capsule``
-    :param size: (3,) as MuJoCo sizes that shape: half sides; or radius, half length
+    :param size: (3,) MuJoCo size of that shape: half sides; or radius, half length
     :param half_extents: (3,) of its bounding box, metres, own frame
-    :param base_from_body: (4, 4) its pose at the start
+    :param base_from_body: (4, 4) initial pose
     """
 
     shape: str
@@ -56,16 +56,15 @@ class Distractor:
 
     @cached_property
     def footprint_m(self) -> float:
-        """Radius of the circle on the table that holds it."""
+        """Radius of the circle on the table that encloses it."""
         return float(np.linalg.norm(self.corners[:, :2] - self.base_from_body[:2, 3], axis=1).max())
 
 
 @lru_cache(maxsize=8)
 def stable_poses(solid: trimesh.Trimesh) -> dict[int, list[np.ndarray]]:
-    """Transforms plane_from_object of every face the object can rest on, by height of its centre of mass.
-
-    Standing on a small face is rare when things fall, and common when people put them: grouping by height (in
-    millimetres) lets the caller pick the way of lying first, and a face then.
+    """Transforms plane_from_object for every face the object can rest on, by height of its centre of mass.
+    Resting on a small face is rare after a fall, but common when people place objects. Grouping by height (in
+    millimetres) lets the caller choose the kind of resting pose first, and then a face.
     """
     hull = solid.convex_hull
     centre = solid.center_mass if solid.is_watertight else hull.center_mass
@@ -80,11 +79,11 @@ def stable_poses(solid: trimesh.Trimesh) -> dict[int, list[np.ndarray]]:
 
 
 def sample_resting_pose(rng: np.random.Generator, mesh: Mesh) -> np.ndarray:
-    """A (4, 4) base_from_object: some stable face down, any yaw, near the table's origin."""
+    """A random (4, 4) base_from_object: a stable face down, any yaw, near the table's origin."""
     by_height = stable_poses(mesh.solid)
     faces = by_height[sorted(by_height)[rng.integers(len(by_height))]]
     pose = yaw_transform(rng.uniform(-np.pi, np.pi)) @ faces[rng.integers(len(faces))]
-    # trimesh puts the centre of mass on the z axis; the object's place is meant for its bounding box.
+    # trimesh puts the centre of mass on the z axis; the position is meant for the bounding box.
     middle = transform_points(pose, mesh.centre[None])[0]
     pose[:2, 3] += rng.uniform(-OBJECT_REACH_M, OBJECT_REACH_M, 2) - middle[:2]
     return pose
@@ -98,16 +97,17 @@ def yaw_transform(angle_rad: float) -> np.ndarray:
 def sample_distractors(
     rng: np.random.Generator, points: np.ndarray, camera_from_base: np.ndarray, intrinsics: np.ndarray
 ) -> tuple[Distractor, ...]:
-    """Two to five distractors that leave the gripper room and do not hide the object.
+    """Two to five distractors that leave room for the gripper and do not hide the object.
 
     :param points: (N, 3) hull vertices of the object in the base frame
-    :param camera_from_base: (4, 4), and intrinsics (3, 3): the camera the object should be seen from
+    :param camera_from_base: (4, 4) of the camera in which the object must be visible
+    :param intrinsics: (3, 3) of this camera
     """
     wanted, placed = int(rng.integers(2, 6)), []
     outline = project(transform_points(camera_from_base, points), intrinsics)
     middle = points.mean(axis=0)
     radius_m = float(np.linalg.norm(points[:, :2] - middle[:2], axis=1).max())
-    # The table may be too crowded for the last one; the bound keeps the draw finite.
+    # The table may be too crowded for the last one, so the number of tries is limited.
     for _ in range(40 * wanted):
         candidate = _sample_distractor(rng)
         clearance_m = CLEARANCE_LOW_M if candidate.height_m <= LOW_M else CLEARANCE_TALL_M
@@ -135,7 +135,7 @@ def _sample_distractor(rng: np.random.Generator) -> Distractor:
         size = np.array([radius_m, half_length_m, 0.0])
         caps_m = radius_m if shape == 'capsule' else 0.0
         half_extents = np.array([radius_m, radius_m, half_length_m + caps_m])
-    # A capsule cannot stand; a cylinder may do either; a sphere shows any side.
+    # A capsule lies, a cylinder stands or lies, a sphere has any orientation.
     lying = shape == 'capsule' or (shape == 'cylinder' and rng.random() < 0.4)
     tilt = rotation_from_vector([np.pi / 2, 0, 0]) if lying else np.eye(3)
     tilt = random_rotation(rng) if shape == 'sphere' else tilt
@@ -152,9 +152,9 @@ def _gap_m(distractor: Distractor, middle: np.ndarray, radius_m: float) -> float
 
 
 def overlap(outline: np.ndarray, other: np.ndarray) -> float:
-    """Share of one convex outline (N, 2) pixels that another (M, 2) covers, whichever is in front."""
+    """Fraction of one convex outline (N, 2) pixels that another (M, 2) covers, regardless of depth."""
     if not (np.isfinite(outline).all() and np.isfinite(other).all()):
-        return 1.0  # behind the camera: too near for either to be placed so
+        return 1.0  # behind the camera: counts as full overlap
     first, second = (cv2.convexHull(points.astype(np.float32)) for points in (outline, other))
     return cv2.intersectConvexConvex(first, second)[0] / cv2.contourArea(first)
 

@@ -1,4 +1,4 @@
-"""``posegrasp record``: simulated scenes with ground truth as a rosbag2 folder."""
+"""``posegrasp record``: records simulated scenes with ground truth as a rosbag2 folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from posegrasp_ros.simulation.scene import sample_scene
 from posegrasp_ros.simulation.world import World
 
 SCENE_SPACING_NS = 1_000_000_000
-"""The evaluator draws frames within a second together, so scenes are a second apart."""
+"""The evaluator resamples frames within a second together, so scenes are a second apart."""
 
 
 def record(out: Path, mesh: Mesh, scenes: int, seed: int, image_size: tuple[int, int] = (640, 480),
@@ -26,10 +26,10 @@ def record(out: Path, mesh: Mesh, scenes: int, seed: int, image_size: tuple[int,
            without_object: bool = False, instances: int = 1, depth: bool = False) -> None:
     """Write one frame of each of ``scenes`` random scenes; the same seed gives the same scenes.
 
-    :param occlusion: least and greatest share of the object's pixels that something hides; None: as it comes
-    :param without_object: take the object away before the picture is taken; there is no ground truth then
-    :param instances: how many of the object are in each scene
-    :param depth: record what a depth camera in the same place sees as well
+    :param occlusion: smallest and largest hidden fraction of the object's pixels; None for no constraint
+    :param without_object: render without the object; there is no ground truth then
+    :param instances: number of instances of the object in each scene
+    :param depth: also record depth from the same viewpoint
     :raises InvalidInputError: when the folder exists or there is nothing to record
     """
     if scenes < 1:

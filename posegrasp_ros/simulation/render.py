@@ -1,4 +1,4 @@
-"""Pictures of a compiled world: what the camera sees, and how much of the object."""
+"""Rendering of a compiled world: colour image, depth and visible fraction of the object."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from posegrasp_ros.geometry.transforms import transform_points
 from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.simulation.mujoco_model import HAND_GROUP, OBJECT_GROUP, ROOM_GROUP
 
-# OpenGL contexts that no renderer uses. A context's first use compiles its shaders, 0.2 s in software: a run
-# over hundreds of scenes pays that once. A renderer has its context to itself, so threads do not meet in one.
+# Unused OpenGL contexts. The first use of a context compiles its shaders, 0.2 s in software; with reuse, a run
+# over hundreds of scenes pays this once. Each renderer has its own context, so threads share none.
 _idle_contexts: list[mujoco.GLContext] = []
 _open_renderers: weakref.WeakSet[SceneRenderer] = weakref.WeakSet()
 
 
 class RenderingError(InvalidInputError):
-    """A machine on which nothing can be rendered."""
+    """Rendering is not possible on this machine."""
 
 
 class SceneRenderer:
-    """Pictures of one model; close it when done.
+    """Renders one model; close it when done.
 
     :param camera: size of the images; the view is that of the model's camera called ``camera``
     :raises RenderingError: where there is no OpenGL
@@ -51,13 +51,13 @@ class SceneRenderer:
         _open_renderers.add(self)
 
     def image(self, data: mujoco.MjData, show_hand: bool = False, show_object: bool = True) -> np.ndarray:
-        """What the camera sees, (H, W, 3) uint8, blue green red."""
+        """Colour image, (H, W, 3) uint8, blue green red."""
         shown = {ROOM_GROUP: True, OBJECT_GROUP: show_object, HAND_GROUP: show_hand}
         groups = tuple(group for group, is_shown in shown.items() if is_shown)
         return cv2.cvtColor(self._render(data, groups), cv2.COLOR_RGB2BGR)
 
     def depth_m(self, data: mujoco.MjData, show_object: bool = True) -> np.ndarray:
-        """(H, W) float32 distances along the optical axis, NaN where nothing is."""
+        """(H, W) float32 distances along the optical axis, NaN where there is no surface."""
         groups = (ROOM_GROUP, OBJECT_GROUP) if show_object else (ROOM_GROUP,)
         self._draw(data, groups, segment=True)
         self._resources.readDepthMap = mujoco.mjtDepthMap.mjDEPTH_ZEROFAR
@@ -65,18 +65,18 @@ class SceneRenderer:
         mujoco.mjr_readPixels(None, buffer, self._viewport, self._resources)
         near, far = (float(edge * self._model.stat.extent)
                      for edge in (self._model.vis.map.znear, self._model.vis.map.zfar))
-        # The buffer holds 1 at the near plane and 0 at the far one, linear in 1 / z.
+        # The buffer is 1 at the near plane and 0 at the far plane, linear in 1 / z.
         inverse = buffer.astype(np.float64)
         depth = np.where(inverse > 0, far * near / (inverse * (far - near) + near), np.nan)
         return np.flipud(depth).astype(np.float32)
 
     def unoccluded_share(self, data: mujoco.MjData) -> float:
-        """Share of the object's pixels inside the image that nothing hides."""
+        """Fraction of the object's pixels inside the image that are not occluded."""
         alone = self._count_object_pixels(data, (OBJECT_GROUP,))
         return self._count_object_pixels(data, (ROOM_GROUP, OBJECT_GROUP)) / alone if alone else 0.0
 
     def close(self) -> None:
-        """Free what the model occupies in OpenGL; closing twice does no harm."""
+        """Free the model's OpenGL resources; may be called twice."""
         if self._context is None:
             return
         self._context.make_current()
@@ -86,7 +86,7 @@ class SceneRenderer:
         _open_renderers.discard(self)
 
     def _count_object_pixels(self, data: mujoco.MjData, groups: tuple[int, ...]) -> int:
-        """MuJoCo paints geom number n of the scene in colour n + 1, red first, when it segments."""
+        """Count the object's pixels; in segmentation mode MuJoCo draws scene geom n in colour n + 1, red first."""
         picture = self._render(data, groups, segment=True)
         number = next(geom.segid for geom in self._scene.geoms[:self._scene.ngeom]
                       if geom.objtype == mujoco.mjtObj.mjOBJ_GEOM and geom.objid == self._object_geom) + 1
@@ -101,7 +101,7 @@ class SceneRenderer:
         return np.flipud(picture)
 
     def _draw(self, data: mujoco.MjData, groups: tuple[int, ...], segment: bool) -> None:
-        """Draw the geoms in some groups into the buffers that pixels are read from."""
+        """Draw the geoms in some groups into the off-screen buffers."""
         shown = mujoco.MjvOption()
         shown.geomgroup[:] = [group in groups for group in range(mujoco.mjNGROUP)]
         mujoco.mjv_updateScene(self._model, data, shown, mujoco.MjvPerturb(), self._view,
@@ -115,7 +115,7 @@ class SceneRenderer:
 
 @atexit.register
 def _free_contexts() -> None:
-    """Free them while OpenGL is still there; the interpreter's own order at exit would crash."""
+    """Free all contexts while OpenGL is still loaded; the interpreter's order at exit would crash."""
     for renderer in list(_open_renderers):
         renderer.close()
     while _idle_contexts:
@@ -123,7 +123,7 @@ def _free_contexts() -> None:
 
 
 def inside_share(mesh: Mesh, camera: Camera, camera_from_object: np.ndarray) -> float:
-    """Share of the object's silhouette that lies inside the image's borders."""
+    """Fraction of the object's silhouette inside the image borders."""
     points = transform_points(camera_from_object, mesh.vertices)
     pixels = camera.project(points)
     if not np.isfinite(pixels).all():
@@ -131,7 +131,7 @@ def inside_share(mesh: Mesh, camera: Camera, camera_from_object: np.ndarray) -> 
     size = np.array([camera.width, camera.height])
     if (pixels > -0.5).all() and (pixels < size - 0.5).all():
         return 1.0
-    # Drawn on a canvas of twice the size with the image in its middle.
+    # Drawn on a canvas of twice the size with the image at its centre.
     canvas = np.zeros((2 * camera.height, 2 * camera.width), dtype=np.uint8)
     for triangle in np.round(pixels + size / 2).astype(np.int32)[mesh.faces]:
         cv2.fillConvexPoly(canvas, triangle, 1)

@@ -1,4 +1,4 @@
-"""SceneSpec: everything a simulated world consists of, drawn from one random generator."""
+"""SceneSpec: description of a simulated scene, and random sampling of scenes."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from posegrasp_ros.simulation.placement import Distractor, sample_distractors, s
 from posegrasp_ros.simulation.sensor import Sensor, sample_sensor
 from posegrasp_ros.simulation.textures import UNPAINTED, Texture, sample_texture
 
-#: The live simulation's camera: across the table from the robot, 0.6 m from the table's middle, 50° up.
+#: Camera of the live simulation: across the table from the robot, 0.6 m from the table's centre, at 50° elevation.
 DEFAULT_BASE_FROM_CAMERA = look_at((0.386, 0.0, 0.46), (0.0, 0.0, 0.02))
 DEFAULT_FIELD_OF_VIEW_RAD = float(np.radians(60.0))
 FRICTION = 0.6
 DENSITY_KG_M3 = 400.0
-# Where cameras are put: this far from the object, and this far above it as seen from there.
+# Ranges of the camera's distance from the object, and of its elevation above it.
 DISTANCES_M = (0.4, 0.8)
 ELEVATIONS_DEG = (25.0, 75.0)
-# Sampling happens on an image of this size; a world of another size shows the same view.
+# Image size used for sampling; worlds with another image size show the same view.
 SAMPLING_SIZE = (640, 480)
 
 
 @dataclass(frozen=True)
 class Light:
-    """A lamp.
+    """A light source.
 
-    :param position: (3,) base frame, metres; it shines towards the table's origin
-    :param colour: red, green, blue, with its brightness
-    :param directional: parallel light (a window, the sun) or a lamp's cone
+    :param position: (3,) base frame, metres; it points to the table's origin
+    :param colour: red, green, blue, scaled by its brightness
+    :param directional: parallel light (a window, the sun); else a spotlight
     """
 
     position: tuple[float, float, float]
@@ -48,10 +48,10 @@ class Light:
 
 @dataclass(frozen=True)
 class Room:
-    """What is around the objects.
+    """Table, floor and background.
 
     :param table_half_size: (x, y) half sides of the table's top, metres
-    :param has_walls: walls and a floor; else floor and sky
+    :param has_walls: walls and floor; else floor and sky
     """
 
     table: Texture
@@ -63,15 +63,15 @@ class Room:
 
 @dataclass(frozen=True, eq=False)
 class SceneSpec:
-    """A world before it is built; the same spec gives the same images and the same picks.
+    """Description of a scene; the same spec gives the same images and the same picks.
 
-    :param base_from_object: (4, 4) where the object is put down
+    :param base_from_object: (4, 4) initial pose of the object
     :param base_from_camera: (4, 4) optical frame
     :param field_of_view_rad: horizontal, of a pinhole camera
-    :param ambient: light from everywhere, red green blue
+    :param ambient: ambient light, red green blue
     :param friction: Coulomb coefficient of object, fingers and table
-    :param occluders: what hides the object from the camera; it stays where it is and touches nothing
-    :param other_objects: (4, 4) base_from_object of each further one of its kind; they stay where they are
+    :param occluders: fixed bodies without collision that hide the object from the camera
+    :param other_objects: (4, 4) base_from_object of each further instance; they are fixed
     """
 
     base_from_object: np.ndarray
@@ -87,7 +87,7 @@ class SceneSpec:
     other_objects: tuple[np.ndarray, ...] = ()
 
     def unpainted(self) -> SceneSpec:
-        """The same scene to touch, not to look at: built in less time."""
+        """The same scene without textures, for physics only: faster to build."""
         room = replace(self.room, table=UNPAINTED, floor=UNPAINTED, wall=UNPAINTED)
         return replace(self, room=room, distractors=tuple(replace(each, texture=UNPAINTED)
                                                           for each in self.distractors))
@@ -98,8 +98,8 @@ def sample_scene(
 ) -> SceneSpec:
     """Draw a scene.
 
-    :param base_from_camera: (4, 4) a fixed camera of :data:`DEFAULT_FIELD_OF_VIEW_RAD`; drawn when None, 0.4
-        to 0.8 m from the object, 25° to 75° above it, the object anywhere in the image
+    :param base_from_camera: (4, 4) a fixed camera with :data:`DEFAULT_FIELD_OF_VIEW_RAD`; None draws one, 0.4 to
+        0.8 m from the object, at 25° to 75° elevation, with the object anywhere in the image
     """
     base_from_object = sample_resting_pose(rng, mesh)
     points = transform_points(base_from_object, mesh.solid.convex_hull.vertices)
@@ -120,10 +120,10 @@ def sample_camera_pose(
     rng: np.random.Generator, camera: Camera, target: np.ndarray, radius_m: float,
     distances_m: tuple[float, float] = DISTANCES_M, elevations_deg: tuple[float, float] = ELEVATIONS_DEG,
 ) -> np.ndarray:
-    """A (4, 4) base_from_camera that sees ``target`` at a random pixel, 80 % of ``radius_m`` inside.
+    """A (4, 4) base_from_camera with ``target`` at a random pixel, at least 80 % of ``radius_m`` from the border.
 
-    :param distances_m: least and greatest, from the camera to the target
-    :param elevations_deg: least and greatest, of the camera above the target's horizon
+    :param distances_m: range of the distance from the camera to the target
+    :param elevations_deg: range of the camera's elevation above the target's horizon
     """
     distance_m, elevation = rng.uniform(*distances_m), np.radians(rng.uniform(*elevations_deg))
     azimuth = rng.uniform(-np.pi, np.pi)
@@ -131,7 +131,7 @@ def sample_camera_pose(
     size = np.array([camera.width, camera.height])
     margin_px = np.minimum(0.8 * camera.fx * radius_m / distance_m, 0.45 * size)
     pixel = rng.uniform(margin_px, size - margin_px)
-    # Turn the camera so that the ray of that pixel, not the optical axis, meets the target; then roll.
+    # Rotate the camera so that the ray of that pixel, not the optical axis, points to the target; then roll.
     ray = np.append(camera.rays(pixel[None])[0], 1.0)
     ray /= np.linalg.norm(ray)
     axis = np.cross([0.0, 0.0, 1.0], ray)
@@ -142,7 +142,7 @@ def sample_camera_pose(
 
 
 def _direction(azimuth_rad: float, elevation_rad: float) -> np.ndarray:
-    """(3,) unit vector of a point seen from the origin."""
+    """(3,) unit vector with the given azimuth and elevation."""
     level = np.cos(elevation_rad)
     return np.array([np.cos(azimuth_rad) * level, np.sin(azimuth_rad) * level, np.sin(elevation_rad)])
 
@@ -154,7 +154,7 @@ def _sample_room(rng: np.random.Generator) -> Room:
 
 
 def _sample_lights(rng: np.random.Generator) -> tuple[tuple[Light, ...], tuple[float, float, float]]:
-    """One to three lamps of one colour temperature or two, the first with a shadow, and the ambient light."""
+    """One to three lights of random colour temperatures, the first with a shadow, and the ambient light."""
     brightness = rng.uniform(0.6, 1.1)
     count = int(rng.integers(1, 4))
     shares = rng.dirichlet(np.full(count, 2.0))
@@ -170,7 +170,7 @@ def _sample_lights(rng: np.random.Generator) -> tuple[tuple[Light, ...], tuple[f
 
 
 def _sample_light_colour(rng: np.random.Generator) -> np.ndarray:
-    """From a warm lamp (3000 K) to a blue sky (9000 K), as a camera's white balance leaves them: half way."""
+    """From a warm lamp (3000 K) to a blue sky (9000 K), half compensated as by a camera's white balance."""
     warm, cool = np.array([1.0, 0.86, 0.68]), np.array([0.86, 0.94, 1.0])
     share = rng.random()
     return (1 - share) * warm + share * cool

@@ -1,4 +1,4 @@
-"""The camera's sensors: what lens and chip do to a perfectly rendered image, and a depth camera to distances."""
+"""Sensor models: lens blur, exposure and noise of a colour camera, and noise and range of a depth camera."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import numpy as np
 
 from posegrasp_ros.estimation.refinement.depth_map import NOISE_A_SQUARE_METRE, NOISE_FROM_M, NOISE_M
 
-# As depth cameras for a robot's arm state it.
+# As specified for depth cameras on robot arms.
 DEPTH_RANGE_M = (0.15, 4.0)
 
 
 @dataclass(frozen=True)
 class Sensor:
-    """Imperfections of one camera in one light.
+    """Imperfections of one camera under one illumination.
 
     :param exposure: factor on all values
     :param white_balance: factors on blue, green, red
     :param blur_px: standard deviation of the lens blur, pixels
-    :param shot_noise: standard deviation at full scale that grows with the square root of the light
-    :param read_noise: standard deviation that is there in the dark, both in grey levels of 255
+    :param shot_noise: standard deviation at full scale, proportional to the square root of the signal
+    :param read_noise: standard deviation without light; both in grey levels of 255
     :param seed: of the noise
     """
 
@@ -34,7 +34,7 @@ class Sensor:
 
 
 def sample_sensor(rng: np.random.Generator) -> Sensor:
-    """Draw a decent webcam: auto exposure and white balance a little off, visible noise."""
+    """Draw a typical webcam: small errors of auto exposure and white balance, visible noise."""
     return Sensor(
         exposure=float(np.exp(rng.normal(0.0, 0.12))),
         white_balance=tuple(np.exp(rng.normal(0.0, 0.04, 3)).tolist()),
@@ -46,10 +46,10 @@ def sample_sensor(rng: np.random.Generator) -> Sensor:
 
 
 def expose(sensor: Sensor, image: np.ndarray, index: int = 0) -> np.ndarray:
-    """What the sensor delivers for an ideal image.
+    """Apply the sensor model to an ideal image.
 
     :param image: (H, W, 3) uint8, blue green red
-    :param index: number of the frame: each has noise of its own, the same one each time
+    :param index: frame number; each frame has its own reproducible noise
     :return: (H, W, 3) uint8, blue green red
     """
     rng = np.random.default_rng([sensor.seed, index])
@@ -63,10 +63,10 @@ def expose(sensor: Sensor, image: np.ndarray, index: int = 0) -> np.ndarray:
 
 
 def measure_depth(sensor: Sensor, depth_m: np.ndarray, index: int = 0) -> np.ndarray:
-    """What a depth camera delivers for ideal distances: noise that grows with them, nothing out of its range.
+    """Apply the depth camera model to ideal distances: noise that grows with distance, and a limited range.
 
-    :param depth_m: (H, W) metres along the optical axis, NaN where nothing is
-    :param index: number of the frame: each has noise of its own, the same one each time
+    :param depth_m: (H, W) metres along the optical axis, NaN where there is no surface
+    :param index: frame number; each frame has its own reproducible noise
     :return: (H, W) float32 metres, NaN where unknown
     """
     rng = np.random.default_rng([sensor.seed, index, 1])

@@ -1,4 +1,4 @@
-"""What an object is to the touch: convex solids, for physics engines know no others."""
+"""Collision geometry of an object as convex solids, and its mass properties."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ import trimesh
 from posegrasp_ros.geometry.mesh import Mesh
 
 LOGGER = logging.getLogger(__name__)
-# A solid that fills so much of its convex hull, or of its oriented box, is taken for it.
+# A solid that fills at least this fraction of its convex hull, or of its oriented box, is replaced by it.
 FILLED_SHARE = 0.97
-# Of CoACD (Wei et al., "Approximate convex decomposition", SIGGRAPH 2022): a mug comes out 1.3 mm too thick at
-# most places after 10 s; its own defaults take two minutes for the same.
+# Options of CoACD (Wei et al., "Approximate convex decomposition", SIGGRAPH 2022): a mug is at most places 1.3 mm
+# too thick after 10 s; the default options take two minutes for the same result.
 COACD_OPTIONS = {'threshold': 0.04, 'mcts_iterations': 20, 'mcts_nodes': 10, 'mcts_max_depth': 2,
                  'resolution': 500, 'decimate': True, 'max_ch_vertex': 64, 'seed': 1}
 
 
 @dataclass(frozen=True, eq=False)
 class TouchBox:
-    """A box to touch.
+    """A collision box.
 
     :param object_from_box: (4, 4)
     :param half_extents: (3,) metres
@@ -38,7 +38,7 @@ class TouchBox:
 
 @dataclass(frozen=True)
 class MassProperties:
-    """What gravity and shaking act on.
+    """Mass, centre of mass and inertia.
 
     :param center: (3,) of mass, object frame, metres
     :param inertia: (3, 3) about it, kg m²
@@ -50,21 +50,20 @@ class MassProperties:
 
 
 def mass_properties(mesh: Mesh, density_kg_m3: float) -> MassProperties:
-    """Those of the mesh if it is closed, else of its convex hull."""
+    """Mass properties of the mesh if it is closed, else of its convex hull."""
     solid = mesh.solid if mesh.solid.is_volume else mesh.solid.convex_hull
     return MassProperties(density_kg_m3 * solid.volume, solid.center_mass, density_kg_m3 * solid.moment_inertia)
 
 
 def touch_solids(mesh: Mesh, parts: Sequence[trimesh.Trimesh] | None = None,
                  fill_hollows: bool = False) -> list[TouchBox | trimesh.Trimesh]:
-    """The convex solids that stand for a mesh in contacts.
+    """The convex solids that represent a mesh in contacts.
+    Contacts between boxes are exact, those between convex meshes come from an iterative search. A mesh that fills
+    its oriented bounding box is therefore replaced by the box. A hollow or branched object such as a mug becomes
+    several solids; an open mesh, whose inside is undefined, its convex hull.
 
-    Contacts between a box and a box are exact, those between convex meshes come from an iterative search, so
-    what fills its oriented bounding box becomes that box. A hollow or branched object, a mug, becomes several
-    solids; an open mesh, whose inside nobody knows, its convex hull.
-
-    :param parts: convex pieces if they are known; else :func:`convex_parts` finds them
-    :param fill_hollows: the convex hull will do: for what lies on a table and is looked at
+    :param parts: convex pieces, if known; else from :func:`convex_parts`
+    :param fill_hollows: use the convex hull, which is sufficient for objects that only rest on a table
     """
     solid = mesh.solid
     hull = solid.convex_hull
@@ -82,15 +81,15 @@ def _box_or_hull(hull: trimesh.Trimesh) -> TouchBox | trimesh.Trimesh:
 
 @lru_cache(maxsize=16)
 def convex_parts(solid: trimesh.Trimesh) -> tuple[trimesh.Trimesh, ...]:
-    """Decompose a closed mesh into convex pieces; kept in the user's cache folder, for it takes a while."""
+    """Decompose a closed mesh into convex pieces; cached in the user's cache folder because it takes seconds."""
     path = _cache_path(solid)
     if path.is_file():
         with np.load(path) as arrays:
             return tuple(trimesh.convex.convex_hull(arrays[name]) for name in arrays.files)
-    import coacd  # its library announces itself on import, so only where it is needed
+    import coacd  # imported here because it prints a message on import
 
     coacd.set_log_level('error')
-    LOGGER.warning('finding the convex pieces of a hollow mesh with %d faces, once; %s keeps them',
+    LOGGER.warning('decomposing a hollow mesh with %d faces into convex pieces, once; cached in %s',
                    len(solid.faces), path)
     found = coacd.run_coacd(coacd.Mesh(solid.vertices, solid.faces), preprocess_mode='off', **COACD_OPTIONS)
     pieces = tuple(trimesh.convex.convex_hull(vertices) for vertices, _ in found)
@@ -107,11 +106,11 @@ def _cache_path(solid: trimesh.Trimesh) -> Path:
 
 
 def _keep(path: Path, pieces: tuple[trimesh.Trimesh, ...]) -> None:
-    """Write beside the file, then rename: processes that look at once see all of it or nothing."""
+    """Write a temporary file, then rename it, so that concurrent processes never see a partial file."""
     partial = path.with_name(f'.{os.getpid()}-{path.name}')
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         np.savez(partial, **{f'piece_{index:03d}': piece.vertices for index, piece in enumerate(pieces)})
         partial.replace(path)
     except OSError as error:
-        LOGGER.warning('%s: cannot be written, the pieces will be looked for again: %s', path, error)
+        LOGGER.warning('%s: cannot be written, the decomposition is not cached: %s', path, error)

@@ -1,4 +1,4 @@
-"""Procedural textures: what tables, floors, walls and distractors are painted with."""
+"""Procedural textures for tables, floors, walls and distractors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ KINDS = ('plain', 'clouds', 'grain', 'speckle', 'checker', 'stripes', 'tiles', '
 
 @dataclass(frozen=True)
 class Texture:
-    """A recipe; the same recipe always gives the same picture.
+    """Parameters of a texture; the same parameters always give the same picture.
 
     :param kind: one of :data:`KINDS`
     :param colours: two colours, red green blue in [0, 1]
@@ -26,16 +26,16 @@ class Texture:
 
 
 UNPAINTED = Texture('unpainted', ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)), 0)
-"""Grey without wear, where nobody looks: painting takes time."""
+"""Uniform grey, for scenes that are not rendered; painting takes time."""
 
 
 def sample_texture(rng: np.random.Generator) -> Texture:
-    """Draw a recipe: any kind, any two colours, muted more often than vivid."""
+    """Draw a texture of any kind with two random colours, more often muted than vivid."""
     return Texture(str(rng.choice(KINDS)), (_sample_colour(rng), _sample_colour(rng)),
                    int(rng.integers(2**31)))
 
 
-@lru_cache(maxsize=32)  # a scene is often built several times: for each way of picking, without its object
+@lru_cache(maxsize=32)  # a scene is often built several times: for each condition, or without its object
 def paint(texture: Texture, size: int = 256) -> np.ndarray:
     """The texture's picture, (size, size, 3) uint8, red green blue, read-only."""
     picture = _painted(texture, size)
@@ -53,7 +53,7 @@ def _painted(texture: Texture, size: int) -> np.ndarray:
     else:
         weight = _PATTERNS[texture.kind](rng, size).astype(np.float32)[..., None]
         picture = first + weight * (second - first)
-    # Nothing in the world is evenly coloured: dirt and wear of a few per cent.
+    # Real surfaces are not uniform: add dirt and wear of a few per cent.
     wear = 1.0 + 0.12 * (_clouds(rng, size)[..., None] - 0.5)
     return np.clip(255 * picture * wear, 0, 255).astype(np.uint8)
 
@@ -65,7 +65,7 @@ def _sample_colour(rng: np.random.Generator) -> tuple[float, float, float]:
 
 
 def _clouds(rng: np.random.Generator, size: int, stretch: int = 1) -> np.ndarray:
-    """Value noise of five octaves in [0, 1]; ``stretch`` > 1 draws it out along the rows."""
+    """Value noise of five octaves in [0, 1]; ``stretch`` > 1 stretches it along the rows."""
     noise = np.zeros((size, size), dtype=np.float32)
     for octave in range(1, 6):
         cells = 2**octave
@@ -111,7 +111,7 @@ def _tiles(rng: np.random.Generator, size: int) -> np.ndarray:
 
 
 def _print(rng: np.random.Generator, size: int, paper: np.ndarray, ink: np.ndarray) -> np.ndarray:
-    """Packaging: filled shapes, lines of letters and rules, so that artwork alone is no clue."""
+    """Packaging: filled shapes and letters, so that printed artwork alone does not identify the object."""
     picture = np.empty((size, size, 3), dtype=np.uint8)
     picture[:] = 255 * paper
     for _ in range(rng.integers(3, 9)):

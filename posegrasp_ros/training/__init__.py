@@ -1,1 +1,1 @@
-"""From a textured mesh to a trained, measured model folder. The only place that imports PyTorch."""
+"""Training and measuring of a model folder for a textured mesh. The only subpackage that imports PyTorch."""

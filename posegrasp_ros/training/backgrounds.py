@@ -1,4 +1,4 @@
-"""What lies behind the object in training images: photographs, procedural textures, simulated tables."""
+"""Backgrounds of training images: photographs, procedural textures, simulated tables."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NO_PHOTOGRAPHS = ('cell', 'chessboard', 'horse', 'ihc', 'logo', 'microaneurysms
 
 
 class Backgrounds:
-    """Images to take random patches from.
+    """Images from which random patches are taken.
 
     :param images: (H, W, 3) uint8 blue green red, any sizes
     """
@@ -40,14 +40,14 @@ class Backgrounds:
 
 
 def load_backgrounds(rng: np.random.Generator, folder: Path | None = None, progress: bool = True) -> Backgrounds:
-    """Photographs that scikit-image ships (or those of ``folder``), procedural textures, simulated tables.
+    """Photographs of scikit-image (or of ``folder``), procedural textures, simulated tables.
 
-    :raises InvalidInputError: when ``folder`` holds no readable image
+    :raises InvalidInputError: when ``folder`` has no readable image
     """
     photographs = _photographs(folder)
     procedural = [_procedural(rng) for _ in range(PROCEDURAL_IMAGES)]
     simulated = _simulated(rng, progress)
-    # a photograph counts several times: there are few, and they are what is nearest to a real camera
+    # photographs are repeated because there are few of them and they are the most realistic
     return Backgrounds(photographs * max(1, 150 // len(photographs)) + procedural + simulated)
 
 
@@ -74,7 +74,7 @@ def _at_most(image: np.ndarray, side: int) -> np.ndarray:
 
 
 def _procedural(rng: np.random.Generator, side: int = 384) -> np.ndarray:
-    """Noise of several octaves between random colours, sometimes with bars, discs and polygons on it."""
+    """Noise of several octaves between random colours, with a random number of discs and polygons on it."""
     field = np.zeros((side, side, 3), np.float32)
     for octave in range(1, 7):
         cells = 2 ** octave
@@ -97,7 +97,7 @@ def _procedural(rng: np.random.Generator, side: int = 384) -> np.ndarray:
 
 
 def _simulated(rng: np.random.Generator, progress: bool) -> list[np.ndarray]:
-    """Pictures of simulated tables with distractors; a plain ball takes the object's place."""
+    """Images of simulated tables with distractors; a plain ball replaces the object."""
     import trimesh
 
     from posegrasp_ros.geometry.mesh import Mesh

@@ -1,4 +1,4 @@
-"""Checkpoints: an interrupted training goes on where it stood."""
+"""Checkpoints for resuming an interrupted training."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ SECONDS_BETWEEN = 60.0
 
 @dataclass
 class Progress:
-    """How far a fit has come.
+    """Progress of a fit.
 
-    :param seconds: spent
-    :param batches: drawn so far; the next one has this number
-    :param images: seen
+    :param seconds: elapsed
+    :param batches: drawn so far; also the number of the next one
+    :param images: processed
     :param loss: smoothed, NaN before the first step
     """
 
@@ -31,26 +31,26 @@ class Progress:
 
 
 class Checkpoint:
-    """One file that holds network, optimizer and progress of one fit.
+    """A file with network, optimizer and progress of one fit.
 
     :param path: of the file
-    :param settings: what the fit was asked for; another fit's checkpoint is refused
+    :param settings: of the fit; a checkpoint with other settings is refused
     """
 
     def __init__(self, path: Path, settings: dict):
         self.path, self._settings = path, settings
 
     def save(self, network: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
-        """Write the file whole or not at all."""
+        """Write the file atomically."""
         beside = self.path.with_suffix('.part')
         torch.save({'settings': self._settings, 'progress': vars(progress), 'network': network.state_dict(),
                     'optimizer': optimizer.state_dict()}, beside)
         os.replace(beside, self.path)
 
     def load(self, network: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
-        """Restore both in place; the progress made, none when there is no checkpoint.
+        """Restore both in place and return the progress, which is zero when there is no checkpoint.
 
-        :raises InvalidInputError: when the file is damaged or of a fit with other settings
+        :raises InvalidInputError: when the file is damaged or from a fit with other settings
         """
         if not self.path.exists():
             return Progress()
@@ -60,7 +60,7 @@ class Checkpoint:
             if not different:
                 network.load_state_dict(stored['network'])
                 optimizer.load_state_dict(stored['optimizer'])
-        except Exception as error:  # torch.load raises whatever its unpickler does
+        except Exception as error:  # torch.load raises any exception of its unpickler
             reason = ' '.join(str(error).split())[:120]
             raise InvalidInputError(f'{self.path}: cannot be read as a checkpoint ({reason}): '
                            'train without --resume') from error

@@ -1,4 +1,4 @@
-"""Fit one network to a stream of samples for a given time."""
+"""Fitting of a network to a stream of samples for a given time, with the tasks of both networks."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ VIEW_WEIGHT = 1.0
 
 @dataclass(frozen=True)
 class Task:
-    """What a network learns.
+    """Learning task of a network.
 
     :param sample: draws one sample, a tuple of arrays of which the first is the picture (H, W, 3) uint8
-    :param loss: (what the network gives, the other arrays as batches) -> scalar
+    :param loss: (output of the network, the other arrays as batches) -> scalar
     """
 
     name: str
@@ -49,12 +49,11 @@ class Task:
 
 def batches(maker: SampleMaker, task: Task, seed: int, workers: int,
             first: int = 0) -> Iterator[list[torch.Tensor]]:
-    """Endless batches, the same for the same seed however many workers draw them.
+    """Endless batches, determined by the seed and independent of the number of workers.
+    Threads are sufficient because OpenCV and numpy release the interpreter lock. Processes would each need a copy
+    of all views, or a fork, which is incompatible with OpenCV's threads.
 
-    Threads will do: OpenCV and numpy leave the interpreter to others while they work. Processes would need either
-    a copy of all views each or a fork, which OpenCV's own threads do not survive.
-
-    :param first: number of the batch to begin with
+    :param first: number of the first batch
     """
     def draw(number: int) -> list[torch.Tensor]:
         rng = np.random.default_rng((seed, number))
@@ -74,9 +73,9 @@ def batches(maker: SampleMaker, task: Task, seed: int, workers: int,
 
 def fit(network: nn.Module, task: Task, maker: SampleMaker, seconds: float, seed: int, checkpoint: Checkpoint,
         progress: bool = True) -> dict[str, float]:
-    """Train ``network`` in place for ``seconds``, on from the checkpoint if there is one.
+    """Train ``network`` in place for ``seconds``, continuing from the checkpoint if there is one.
 
-    :return: number of images seen and the loss over the last hundred steps
+    :return: number of images and the loss, smoothed over about the last hundred steps
     """
     device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
     network.to(device, memory_format=torch.channels_last).train()
@@ -101,7 +100,7 @@ def fit(network: nn.Module, task: Task, maker: SampleMaker, seconds: float, seed
                 checkpoint.save(network, optimizer, done)
                 saved = done.seconds
             if was_interrupted():
-                LOGGER.warning('interrupted; the same command with --resume goes on')
+                LOGGER.warning('interrupted; repeat the same command with --resume to continue')
                 raise KeyboardInterrupt
     network.cpu().eval()
     return {'images': done.images, 'loss': round(done.loss, 4)}
@@ -115,7 +114,7 @@ def as_input(picture: torch.Tensor) -> torch.Tensor:
 
 def _step(network: nn.Module, optimizer: torch.optim.Optimizer, task: Task, batch: torch.Tensor,
           targets: list[torch.Tensor]) -> float:
-    """One step of the optimizer; the loss before it."""
+    """Run one step of the optimizer and return the loss before it."""
     with torch.autocast('cuda', torch.bfloat16, enabled=batch.is_cuda):
         output = network(batch)
     loss = task.loss(output, *targets)
@@ -127,7 +126,7 @@ def _step(network: nn.Module, optimizer: torch.optim.Optimizer, task: Task, batc
 
 
 def _schedule(share: float, images: int) -> float:
-    """Learning rate over its peak: warm up over the first 10,000 images, then half a cosine over the time."""
+    """Learning rate relative to its peak: warm-up over the first 10,000 images, half a cosine over the time."""
     return min(1.0, (images + 100) / 10_000) * 0.5 * (1 + math.cos(math.pi * min(share, 1.0))) + 1e-3
 
 
@@ -150,12 +149,11 @@ def _detector_loss(output: torch.Tensor, confidence: torch.Tensor, boxes: torch.
 
 
 def coordinate_loss(symmetries: np.ndarray, mesh: Mesh) -> Callable[..., torch.Tensor]:
-    """The loss of the coordinate network for an object that looks the same under ``symmetries``.
+    """The loss of the coordinate network for an object with the given symmetries.
+    Cross-entropy of the mask, negative log likelihood of Laplace-distributed coordinates and view. Of the
+    equivalent poses, the one with the smallest loss is used (Wang et al., NOCS, 2019, eq. 2).
 
-    Cross-entropy of the mask, negative log likelihood of Laplace-distributed coordinates and view. Of the poses
-    that look the same, the one that the network is nearest to counts (Wang et al., NOCS, 2019, eq. 2).
-
-    :param symmetries: (S, 4, 4) discrete symmetries in the object's frame, the identity among them
+    :param symmetries: (S, 4, 4) discrete symmetries in the object's frame, including the identity
     """
     rotations = torch.from_numpy(symmetries[:, :3, :3].copy()).float()
     half = half_extents(mesh)
@@ -172,7 +170,7 @@ def coordinate_loss(symmetries: np.ndarray, mesh: Mesh) -> Callable[..., torch.T
         seen = visible.flatten(1).sum(1)
         of_pixels = (likelihood * visible).flatten(2).sum(2) / seen.clamp(min=1)
         of_view = _laplace(view[:, :3], torch.einsum('sij,nj->sni', rotations.to(view), views), view[:, 3])
-        # an object of which little is seen counts less than one in full view
+        # weight samples by the visible area
         weight = seen / seen.float().mean().clamp(min=1)
         return 2 * mask + ((of_pixels + VIEW_WEIGHT * of_view).min(dim=0).values * weight).mean()
 
@@ -180,7 +178,7 @@ def coordinate_loss(symmetries: np.ndarray, mesh: Mesh) -> Callable[..., torch.T
 
 
 def _laplace(found: torch.Tensor, true: torch.Tensor, log_scale: torch.Tensor) -> torch.Tensor:
-    """Negative log likelihood (...) of (..., 3) under a Laplace law of the predicted scale, but a constant."""
+    """Negative log likelihood (...) of (..., 3) for a Laplace law of predicted scale, up to a constant."""
     log_scale = log_scale.clamp(*LOG_SCALE_RANGE)
     return (found - true).abs().sum(-1) * torch.exp(-log_scale) + 3 * log_scale
 
@@ -189,5 +187,5 @@ DETECTION = Task('detector', 32, _scene_sample, _detector_loss)
 
 
 def coordinates_task(symmetries: np.ndarray, mesh: Mesh) -> Task:
-    """What the coordinate network learns, see :func:`coordinate_loss`."""
+    """The task of the coordinate network, see :func:`coordinate_loss`."""
     return Task('coordinates', 64, SampleMaker.crop, coordinate_loss(symmetries, mesh))

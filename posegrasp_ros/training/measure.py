@@ -1,4 +1,4 @@
-"""Measure a trained model on held-out simulated scenes and make its score and covariance mean something."""
+"""Measurement of a trained model on held-out simulated scenes, and calibration of its score and covariance."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ from posegrasp_ros.simulation.world import World
 from posegrasp_ros.training.photograph import photograph
 
 KINDS = ('poor camera', 'occluded', 'without object', 'clean')
-"""Of scenes, in turn."""
+"""Kinds of scenes, used in turn."""
 SCENES_A_KIND, HELD_OUT = 100, 300
 OCCLUSION = (0.1, 0.6)
 IMAGE_SIZE = (640, 480)
 LEAST_TRIALS = 20
 REGION = 0.9
-"""Share of the truths that a region of the covariance is to hold."""
+"""Probability content of the covariance region that is calibrated."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One scene's answer.
+    """The estimate in one scene.
 
-    :param disturbance: (6,) truth after estimate, see geometry.perturb, up to symmetry
+    :param disturbance: (6,) step from estimate to ground truth, see transforms.perturb, up to symmetry
     :param covariance: (6, 6), up to symmetry
-    :param figures: what the score is made of
-    :param is_there: False where the object was taken away: no pose is right then
+    :param figures: inputs of the score
+    :param is_there: False if the object was removed from the scene: no pose is correct then
     """
 
     disturbance: np.ndarray
@@ -64,31 +64,31 @@ class Trial:
                 and self.rotation_error_rad < self.tolerance.rotation_rad)
 
     def squared_distance(self, part: slice = slice(0, 6)) -> float:
-        """Mahalanobis' squared distance of the truth; a direction of no variance, a spin, does not count."""
+        """Squared Mahalanobis distance of the ground truth, without directions of zero variance (a spin)."""
         return float(self.disturbance[part] @ np.linalg.pinv(self.covariance[part, part], 1e-9, hermitian=True)
                      @ self.disturbance[part])
 
 
 def measure(folder: Path, seed: int, progress: bool = True) -> Path:
-    """Calibrate score and covariance on simulated scenes, measure on others, write the card.
-
-    The score is fitted on scenes of all :data:`KINDS`: on clean images alone it would take a real camera's blur
-    and colours for a wrong pose, and with the object always there every detection for one. The covariance is
-    fitted on other clean images and with that score, which decides where the estimator looks twice; the same are
-    measured, in what no fit touches.
+    """Calibrate score and covariance on simulated scenes, measure on others, and write the card.
+    The score is fitted on scenes of all :data:`KINDS`. Fitted on clean images only, it would be too low for the
+    blur and colours of a real camera; fitted only on scenes with the object, it would accept every detection. The
+    covariance is fitted on other, clean images with that score, which decides where the estimator searches twice.
+    The same images are used to measure the figures that no fit influences.
 
     :return: path of the model card
-    :raises ModelCardError: when another process does the same
+    :raises ModelCardError: when another process is measuring the model
     """
     with locked(folder / CARD_NAME, 0.0) as held:
         if not held:
-            raise ModelCardError(f'{folder / CARD_NAME}: another process is measuring this model: wait for it')
+            raise ModelCardError(f'{folder / CARD_NAME}: another process is measuring this model: wait until it '
+                                 'has ended')
         return _measure(folder, seed, progress)
 
 
 def _measure(folder: Path, seed: int, progress: bool) -> Path:
     uncalibrated = replace(load_model_card(folder), score={}, covariance_scale=(1.0, 1.0))
-    # scenes of their own: neither the training's nor those that a recording with a small seed holds
+    # seed different from those of training and of recordings with small seeds
     rng = np.random.default_rng((seed, 0x5EED))
     fitting = _trials(uncalibrated, KINDS * SCENES_A_KIND, rng, 'fitting the score' if progress else '')
     score = _fit_score([trial for trial in fitting if trial])
@@ -103,7 +103,7 @@ def _measure(folder: Path, seed: int, progress: bool) -> Path:
 
 
 def _measured(trials: list[Trial | None]) -> dict:
-    """What goes on the card."""
+    """The section ``measured`` of the card."""
     answered = [trial for trial in trials if trial]
     result = {'data': f'{len(trials)} held-out simulated scenes', 'answered': len(answered),
               'recall': round(sum(trial.is_right for trial in answered) / len(trials), 4)}
@@ -116,7 +116,7 @@ def _measured(trials: list[Trial | None]) -> dict:
 
 
 def _trials(card: ModelCard, kinds: tuple[str, ...], rng: np.random.Generator, task: str) -> list[Trial | None]:
-    """Answers to one scene of each kind, None where the estimator gave none.
+    """Estimates for one scene of each kind, None where the estimator found no pose.
 
     :param task: for the progress bar; empty for none
     """
@@ -125,7 +125,7 @@ def _trials(card: ModelCard, kinds: tuple[str, ...], rng: np.random.Generator, t
     for kind in tqdm(kinds, desc=task, unit='scene', disable=not task):
         with _world(kind, rng, card.mesh) as world:
             frame = world.frame(show_object=kind != 'without object')
-        # as a bag or a network brings it: compression costs a part of the accuracy
+        # compressed as in a bag or on a network, which costs some accuracy
         image = decode_compressed(encode_jpeg(frame.image))
         if kind == 'poor camera':
             image = np.ascontiguousarray(photograph(rng, frame.image.astype(np.float32))[:, :, ::-1])
@@ -153,7 +153,7 @@ def _compare(estimation: Estimation, figures: tuple[str, ...], truth: np.ndarray
 
 
 def _fit_score(trials: list[Trial]) -> dict[str, float]:
-    """Coefficients of a logistic regression, a little ridge on it so that a perfect half stays finite."""
+    """Coefficients of a logistic regression with weak ridge regularisation, so that separable data stay finite."""
     if len(trials) < LEAST_TRIALS:
         return {}
     names = list(trials[0].figures)
@@ -173,12 +173,11 @@ def _fit_score(trials: list[Trial]) -> dict[str, float]:
 
 
 def _covariance_scale(trials: list[Trial], spins: bool) -> dict[str, float]:
-    """Measured over predicted variance, such that the 90 % region holds 90 % of the truths.
+    """Factors on the predicted variances, such that the 90 % region contains 90 % of the ground truths.
+    Translation and rotation are first balanced by the medians of their squared distances; then both are scaled by
+    the quantile of the joint distance, because errors have longer tails than a Gaussian.
 
-    Translation and rotation are brought into proportion by the medians of their own squared distances; then both
-    are scaled by what the joint distance needs, for errors have longer tails than a Gaussian.
-
-    :param spins: the object has a continuous symmetry, one direction less to be wrong in
+    :param spins: the object has a continuous symmetry, and so one degree of freedom less
     """
     if len(trials) < LEAST_TRIALS:
         return {'translation': 1.0, 'rotation': 1.0}

@@ -1,7 +1,7 @@
-"""The two networks: one finds the object in the whole image, one reads object coordinates from a crop.
+"""The two networks: a detector for the whole image, and an object-coordinate network for a crop.
 
-Both are small residual networks of plain 3x3 convolutions: on a CPU without a GPU these run nearer to the
-processor's peak than depthwise ones, in training as in inference.
+Both are small residual networks of plain 3x3 convolutions, which on a CPU run closer to the processor's peak than
+depthwise ones, in training as well as in inference.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class ConvBlock(nn.Sequential):
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions and a way around them (He et al. 2016)."""
+    """Two 3x3 convolutions with a skip connection (He et al. 2016)."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -32,7 +32,7 @@ class ResidualBlock(nn.Module):
 
 
 class Pyramid(nn.Module):
-    """Features at stride 8 that have seen the whole image: down to stride 32 and up again by addition.
+    """Feature pyramid with large receptive field at stride 8: down to stride 32 and up again by addition.
 
     :param stem: image to ``widths[0]`` channels at stride 4
     :param widths: channels at strides 4, 8, 16, 32
@@ -62,7 +62,7 @@ class Pyramid(nn.Module):
 class Detector(nn.Module):
     """Image (N, 3, H, W), sides multiples of 32 -> (N, 4, H/8, W/8).
 
-    Channels: logit that the object's centre lies in the cell; offset of the centre from the cell's middle in
+    Channels: logit that the object's centre is in the cell; offset of the object's centre from the cell centre in
     cells, u then v; log of the bounding sphere's radius in input pixels.
     """
 
@@ -71,7 +71,7 @@ class Detector(nn.Module):
         self.pyramid = Pyramid(ConvBlock(3, 24, 7, 4), (24, 40, 80, 128), (1, 2, 2))
         self.head = nn.Sequential(ConvBlock(40, 40), nn.Conv2d(40, 4, 1))
         nn.init.constant_(self.head[1].bias, 0.0)
-        self.head[1].bias.data[0] = -4.0  # nearly every cell is empty: start from there
+        self.head[1].bias.data[0] = -4.0  # initial bias: nearly every cell is empty
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         return self.head(self.pyramid(image)[0])
@@ -83,14 +83,14 @@ class CoordinateNetwork(nn.Module):
     Map: logit that the pixel shows the object; object coordinates x, y, z in units of the mesh's half extents
     about its centre; log of the coordinates' Laplace scale in the same units.
     View: unit vector from the object's centre to the camera, in the object's frame; log of its Laplace scale.
-    Coordinates on one face hardly tell how it is tilted; the whole outline, which the view is read from, does.
+    Coordinates on a single face constrain its tilt weakly; the view is estimated from the whole outline.
     """
 
     def __init__(self):
         super().__init__()
         stem = nn.Sequential(ConvBlock(3, 16, 5, 2), ConvBlock(16, 32, 3, 2), ResidualBlock(32))
         self.pyramid = Pyramid(stem, (32, 64, 128, 192), (2, 3, 2))
-        # four outputs a cell instead of convolutions at stride 4: coordinates are nearly linear inside a cell
+        # four outputs per cell instead of convolutions at stride 4: coordinates are nearly linear inside a cell
         self.head = nn.Sequential(ConvBlock(64, 96), nn.Conv2d(96, 5 * 4, 1), nn.PixelShuffle(2))
         self.view = nn.Sequential(ConvBlock(192, 64, 1), nn.Flatten(), nn.Linear(64 * 4 * 4, 128), nn.ReLU(),
                                   nn.Linear(128, 4))

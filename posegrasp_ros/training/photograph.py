@@ -1,16 +1,16 @@
-"""What a camera makes of a scene: light, white balance, blur, noise, tone curve, JPEG."""
+"""Camera augmentation of training images: light, white balance, blur, noise, tone curve, JPEG."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 
-# Gaussian, read from a random place: drawing it anew would take longer than all the rest.
+# Precomputed Gaussian noise, read from a random offset: drawing it each time would take longer than all the rest.
 _NOISE = np.random.default_rng(0).standard_normal(1 << 20, dtype=np.float32)
 
 
 def photograph(rng: np.random.Generator, canvas: np.ndarray) -> np.ndarray:
-    """What a camera makes of it: uneven light, white balance, exposure, blur, noise, contrast, JPEG.
+    """Simulate a camera: uneven light, white balance, exposure, blur, noise, contrast, JPEG.
 
     :return: (H, W, 3) uint8 red green blue
     """
@@ -36,14 +36,14 @@ def photograph(rng: np.random.Generator, canvas: np.ndarray) -> np.ndarray:
 
 
 def _tone_curve(rng: np.random.Generator) -> np.ndarray:
-    """(256,) uint8: black level and gamma."""
+    """(256,) uint8 tone curve: black level and gamma."""
     levels = np.clip(np.arange(256) + rng.uniform(-15, 30), 0, 255) / 255
     gamma = np.exp(rng.normal(0, 0.25)) if rng.random() < 0.5 else 1.0
     return np.rint(255 * levels ** gamma).astype(np.uint8)
 
 
 def _blur(rng: np.random.Generator, canvas: np.ndarray) -> np.ndarray:
-    """Nothing, defocus, motion or a lower resolution."""
+    """Apply no blur, defocus, motion blur or a lower resolution."""
     kind = rng.random()
     if kind < 0.35:
         return cv2.GaussianBlur(canvas, (0, 0), rng.uniform(0.3, 1.5))

@@ -1,9 +1,9 @@
-"""The print of the products: artwork of an invented tea brand.
+"""Artwork of the products, for a fictional tea brand.
 
-Every face of the box is drawn on a grid of its own, in millimetres at its nominal size, and stretched to the
-true size. No face, and no half-turn of a face, looks like another: large colour regions lie off-centre, so that
-a coarse view still tells which face it is and which way up; text, confetti and bars give fine corners.
-The can has rings alone: no side of it is distinct, but every height is, and so is which end is up.
+Every face of the box is drawn on its own grid, in millimetres at its nominal size, and scaled to the true size. No
+face looks like another, or like itself after a half-turn: large colour regions are off-centre, so that face and
+orientation can be recognised at low resolution; text, confetti and bars provide fine corners. The can has rings
+only: its appearance does not depend on the angle about the axis, but every height and both ends are distinct.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ WHITE, INK = (255, 255, 255), (28, 26, 34)
 
 
 class Panel:
-    """One face to draw on: x to the right and y down, in the units of its grid.
+    """Canvas of one face: x to the right and y down, in grid units.
 
     :param size_px: width and height of the picture, pixels
-    :param grid: width and height in the units the drawing uses
+    :param grid: width and height in grid units
     :param ground: background colour
     """
 
@@ -46,18 +46,18 @@ class Panel:
         self._draw.polygon(self._pixels(*points), fill=colour)
 
     def disc(self, centre: Point, radius: float, colour: Colour, start=0.0, stop=360.0) -> None:
-        """A disc, or the pie between two angles in degrees, clockwise from the right."""
+        """Draw a disc, or the sector between two angles in degrees, clockwise from the right."""
         (x, y), r = self._pixels(centre)[0], radius * self._unit
         self._draw.pieslice((x - r, y - r, x + r, y + r), start, stop, fill=colour)
 
     def text(self, place: Point, words: str, height: float, colour: Colour, anchor='lm', bold=0.0) -> None:
-        """Words at a place; ``height`` of the font and ``bold`` (extra stroke) in grid units."""
+        """Draw text; ``height`` of the font and ``bold`` (extra stroke) are in grid units."""
         font = ImageFont.load_default(height * self._unit)
         self._draw.text(self._pixels(place)[0], words, fill=colour, font=font, anchor=anchor,
                         stroke_width=round(bold * self._unit), stroke_fill=colour)
 
     def stripes(self, start: Point, step: Point, size: Point, colours: list[Colour], slant=0.0) -> None:
-        """Equal parallelograms, one a colour, each ``step`` from the last, their tops ``slant`` to the right."""
+        """Draw equal parallelograms, one per colour, at distances ``step``, with tops ``slant`` to the right."""
         for number, colour in enumerate(colours):
             x, y = np.add(start, np.multiply(number, step))
             self.polygon([(x + slant, y), (x + slant + size[0], y), (x + size[0], y + size[1]),
@@ -65,7 +65,7 @@ class Panel:
 
     def confetti(self, box: tuple[float, float, float, float], count: int, colours: list[Colour],
                  rng: np.random.Generator, size=(1.2, 2.8)) -> None:
-        """Small triangles and squares at random places in left, top, right, bottom."""
+        """Draw small triangles and squares at random positions in a box (left, top, right, bottom)."""
         for number in range(count):
             centre = rng.uniform(box[:2], box[2:])
             corners = 3 + number % 2
@@ -74,7 +74,7 @@ class Panel:
             self.polygon(shape.tolist(), colours[number % len(colours)])
 
     def barcode(self, box: tuple[float, float, float, float], rng: np.random.Generator, module=0.5) -> None:
-        """Black bars of one to three modules on white, with a number beneath."""
+        """Draw black bars of one to three modules on white, with a number below."""
         left, top, right, bottom = box
         self.rectangle(left, top, right, bottom, WHITE)
         x = left + 3 * module
@@ -87,7 +87,7 @@ class Panel:
 
 
 def citrus(panel: Panel, centre: Point, radius: float, rind: Colour, flesh: Colour, segments: int) -> None:
-    """A slice of citrus fruit."""
+    """Draw a slice of citrus fruit."""
     panel.disc(centre, radius, rind)
     panel.disc(centre, radius * 0.88, CREAM)
     for number in range(segments):
@@ -96,7 +96,7 @@ def citrus(panel: Panel, centre: Point, radius: float, rind: Colour, flesh: Colo
 
 
 def mountains(panel: Panel, base: float, peaks: list[tuple[float, float, float]], colour: Colour) -> None:
-    """Snow-capped triangles (x, height, half width) that stand on the line y = base."""
+    """Draw snow-capped triangles (x, height, half width) on the line y = base."""
     for x, height, half in peaks:
         panel.polygon([(x - half, base), (x, base - height), (x + half, base)], colour)
         cap = 0.3
@@ -206,7 +206,7 @@ ARTWORK: dict[str, Callable[[tuple[int, int], np.random.Generator], Image.Image]
     'left': draw_left,
 }
 
-# Height in millimetres of each ring of the can, from the top of 110; no two stretches look alike.
+# Height in millimetres of each ring of the can, from the top, 110 in total; no two sections look alike.
 CAN_RINGS = [
     (9, NAVY), (2, SUN), (3, NAVY), (1.5, CREAM), (17, CORAL), (1.5, CREAM), (1.5, CORAL), (3, CREAM), (6, NAVY),
     (1.5, SKY), (1.5, NAVY), (14, CREAM), (2, INK), (1.5, CREAM), (8, SUN), (4, PLUM), (2, SUN), (15, MINT),
@@ -218,7 +218,7 @@ BOTTOM_DISCS = [(100, PLUM), (88, SUN), (66, INK), (60, SUN), (40, PLUM), (20, M
 
 
 def draw_can_side(size_px: tuple[int, int]) -> Image.Image:
-    """The can's side, unrolled: rings of many widths."""
+    """The can's side, unrolled: rings of different widths."""
     panel, top = Panel(size_px, (1, 110), WHITE), 0.0
     for height, colour in CAN_RINGS:
         panel.rectangle(0, top, 1, top + height, colour)

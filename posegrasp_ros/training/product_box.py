@@ -1,7 +1,7 @@
 """A printable product box: mesh, texture and the net that folds to the same box.
 
-``python -m posegrasp_ros.training.product_box --out models/box`` writes what a model folder needs of the
-object: ``mesh.obj`` with ``mesh.mtl`` and ``texture.png``, and ``label.pdf``, one A4 page at true scale.
+``python -m posegrasp_ros.training.product_box --out models/box`` writes the object files of a model folder:
+``mesh.obj`` with ``mesh.mtl`` and ``texture.png``, and ``label.pdf``, one A4 page at true scale.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from posegrasp_ros.training.product_print import (
 INSTRUCTIONS = ('Print at 100 %, check the ruler. Cut along the outlines, fold along the dashes, '
                 'glue the grey tabs inside.')
 
-# Sides of each face on the page that are folded, and those of them that end in a glue tab.
+# Folded sides of each face on the page, and those of them with a glue tab.
 FOLDS = {
     'top': ['left', 'bottom'],
     'front': ['top', 'bottom'],
@@ -42,12 +42,12 @@ TABS = {'back': ['bottom'], 'left': ['top', 'left', 'bottom'], 'right': ['top', 
 
 
 class ProductBoxError(InvalidInputError):
-    """A box that cannot be made."""
+    """Invalid size of a box."""
 
 
 @dataclass(frozen=True)
 class Face:
-    """How a face's artwork lies on the box, seen from outside.
+    """Orientation of a face's artwork on the box, seen from outside.
 
     :param right: object axis that points to the artwork's right
     :param up: object axis that points to the artwork's top
@@ -82,7 +82,7 @@ FACES = {
 def make_product_box(folder: str | Path, size_m=(0.12, 0.06, 0.045), seed: int = 7) -> None:
     """Write mesh.obj, mesh.mtl, texture.png and label.pdf of a box.
 
-    The object frame has its origin in the box's centre and x, y, z along the three sizes.
+    The object frame has its origin at the box's centre and x, y, z along the three sizes.
 
     :param folder: created when missing
     :param size_m: (3,) side lengths, metres
@@ -106,7 +106,7 @@ def draw_faces(box_mm: np.ndarray, seed: int) -> dict[str, Image.Image]:
 
 
 def mesh_text(box_m: np.ndarray, places: dict[str, tuple[int, int, int, int]], texture_px) -> str:
-    """Wavefront OBJ of the box: two triangles a face, normals outwards, v up."""
+    """Wavefront OBJ of the box: two triangles per face, normals outwards, v up."""
     lines = ['# Product box, metres, origin in the centre', 'mtllib mesh.mtl', 'usemtl print']
     width, height = texture_px
     for number, (name, face) in enumerate(FACES.items()):
@@ -124,8 +124,8 @@ def mesh_text(box_m: np.ndarray, places: dict[str, tuple[int, int, int, int]], t
 class Net:
     """The unfolded box on an A4 page, printed side up.
 
-    Top, front, bottom and back make a strip along the page; the left end hangs on the lid. The right end is a
-    piece of its own, because the strip with both ends is as wide as the page.
+    Top, front, bottom and back form a strip along the page; the left end is attached to the lid. The right end is
+    a separate piece, because the strip with both ends is as wide as the page.
 
     :param box_mm: (3,) side lengths, millimetres
     :raises ProductBoxError: when it does not fit
@@ -137,7 +137,7 @@ class Net:
         lid = MARGIN_MM + TAB_MM + 3.0
         self._ruler_y = lid + 2 * (y + z) + TAB_MM + 12.0
         loose = (MARGIN_MM + TAB_MM, lid + y + 3 * TAB_MM)
-        # Face -> left and top edge, size on the page, and which object axis points up the page.
+        # Face -> left and top edge, size on the page, and the object axis that points up the page.
         self.places = {
             'top': (self._x, lid, x, y, (0, 1, 0)),
             'front': (self._x, lid + y, x, z, (0, 0, 1)),
@@ -182,8 +182,8 @@ class Net:
 
 
 def _turn_deg(face: Face, up: tuple[int, int, int]) -> int:
-    """Counter-clockwise turn of the artwork that brings the object axis ``up`` to the page's top."""
-    # In the artwork's own axes the wanted direction lies at atan2(up, right); 90 degrees is the top already.
+    """Counter-clockwise rotation of the artwork that brings the object axis ``up`` to the page's top."""
+    # In the artwork's axes the desired direction is at atan2(up, right); at 90 degrees it is already at the top.
     angle = np.degrees(np.arctan2(np.dot(up, face.up), np.dot(up, face.right)))
     return round(90 - angle)
 

@@ -1,8 +1,8 @@
-"""A printable can: mesh, texture and the paper to glue round a can of the same size.
+"""A printable can: mesh, texture and the paper to glue around a can of the same size.
 
-``python -m posegrasp_ros.training.product_can --out models/can`` writes what a model folder needs of the
-object: ``mesh.obj`` with ``mesh.mtl`` and ``texture.png``, and ``label.pdf``, one A4 page at true scale. The
-print is made of rings alone, so the can looks the same from all sides, to the pixel.
+``python -m posegrasp_ros.training.product_can --out models/can`` writes the object files of a model folder:
+``mesh.obj`` with ``mesh.mtl`` and ``texture.png``, and ``label.pdf``, one A4 page at true scale. The print
+consists of rings only, so the can has an exact rotational symmetry.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ INSTRUCTIONS = ('Print at 100 %, check the ruler. Cut along the outlines, glue t
 
 
 class ProductCanError(InvalidInputError):
-    """A can that cannot be made."""
+    """Invalid size of a can."""
 
 
 def make_product_can(folder: str | Path, diameter_m: float = 0.06, height_m: float = 0.11) -> None:
     """Write mesh.obj, mesh.mtl, texture.png and label.pdf of a closed can.
 
-    The object frame has its origin in the can's centre and z along its axis, to the lid.
+    The object frame has its origin at the can's centre and z along its axis, towards the lid.
 
     :param folder: created when missing
     :raises ProductCanError: when a length is not between 0.02 and 0.2 m or the paper does not fit on A4
@@ -62,7 +62,7 @@ def draw_can(diameter_mm: float, height_mm: float) -> dict[str, Image.Image]:
 
 
 def mesh_text(radius_m: float, height_m: float, places: dict[str, tuple[int, int, int, int]], texture_px) -> str:
-    """Wavefront OBJ of the can: side, lid and bottom with vertices of their own, normals outwards, v up."""
+    """Wavefront OBJ of the can: side, lid and bottom with separate vertices, normals outwards, v up."""
     turn = np.arange(SIDES + 1) / SIDES
     circle = np.column_stack([np.cos(2 * np.pi * turn), np.sin(2 * np.pi * turn)])
     size = np.array(texture_px)
@@ -94,7 +94,7 @@ def _triangle(*vertices: int) -> str:
 
 
 class Wrap:
-    """The unrolled can on an A4 page: its side stands along the page, both lids beside it.
+    """The unrolled can on an A4 page: its side along the page, with both lids next to it.
 
     :param diameter_mm: of the can
     :raises ProductCanError: when it does not fit
@@ -117,7 +117,7 @@ class Wrap:
         first = np.array(self.strip)
         corners = [first, first + (size[0], 0), first + size, first + (0, size[1])]
         page.tab(corners[2], corners[3], np.array([0, 1]))
-        # The side's top lies to the left of the page.
+        # The top of the side is at the left of the page.
         page.picture(prints['side'].rotate(90, expand=True), self.strip, size)
         for start, stop in zip(corners, corners[1:] + corners[:1]):
             page.line(start, stop)

@@ -1,4 +1,4 @@
-"""Printing of products: an A4 page at true scale, the texture of a mesh, and the files of both."""
+"""Printing of products: A4 page at true scale, texture atlas of the mesh, and output files."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from PIL import Image, ImageDraw, ImageFont
 
 PRINT_PX_PER_MM = 12  # 305 dpi on paper
 TEXTURE_REDUCTION = 3  # the texture keeps 4 px/mm, more than a camera resolves from half a metre
-GUTTER_PX = 8  # each picture's border repeats outwards, so that mipmaps do not bleed across pictures
+GUTTER_PX = 8  # border of each picture, filled by edge replication so that mipmaps do not bleed across pictures
 A4_MM = (210.0, 297.0)
-MARGIN_MM = 7.0  # what a common printer cannot reach
+MARGIN_MM = 7.0  # margin that common printers cannot print
 TAB_MM = 8.0
 
 Edges = tuple[int, int, int, int]
 
 
 class Page:
-    """An A4 page at printing resolution; all places are millimetres from its upper left corner."""
+    """An A4 page at printing resolution; all positions are millimetres from its upper left corner."""
 
     def __init__(self):
         self.image = Image.new('RGB', _pixels(*A4_MM), 'white')
         self._draw = ImageDraw.Draw(self.image)
 
     def picture(self, picture: Image.Image, place_mm, size_mm) -> None:
-        """Print a picture with its upper left corner at a place."""
+        """Print a picture with its upper left corner at a position."""
         self.image.paste(picture.resize(_pixels(*size_mm)), _pixels(*place_mm))
 
     def disc(self, picture: Image.Image, place_mm, diameter_mm: float) -> None:
-        """Print the disc in the middle of a square picture, with the line to cut along."""
+        """Print the inscribed disc of a square picture, with a cutting line."""
         size = _pixels(diameter_mm, diameter_mm)
         mask = Image.new('L', size)
         ImageDraw.Draw(mask).ellipse((0, 0, size[0] - 1, size[1] - 1), fill=255)
@@ -39,13 +39,13 @@ class Page:
         self._draw.ellipse((left, top, left + size[0] - 1, top + size[1] - 1), outline='black', width=2)
 
     def tab(self, first: np.ndarray, last: np.ndarray, outwards: np.ndarray) -> None:
-        """A grey trapezium to put glue on, beyond the edge from ``first`` to ``last``."""
+        """Draw a grey glue tab, a trapezium beyond the edge from ``first`` to ``last``."""
         slope = (last - first) / np.linalg.norm(last - first) * 0.7
         corners = [first, first + TAB_MM * (outwards + slope), last + TAB_MM * (outwards - slope), last]
         self._draw.polygon([_pixels(*corner) for corner in corners], (238, 238, 238), outline='black', width=2)
 
     def line(self, first: np.ndarray, last: np.ndarray, dashed: bool = False) -> None:
-        """Dashes where the paper is folded, a line where it is cut."""
+        """Draw a dashed line for a fold or a solid line for a cut."""
         length = np.linalg.norm(last - first)
         step = (last - first) / length
         for start in np.arange(0, length, 4.0) if dashed else [0.0]:
@@ -53,7 +53,7 @@ class Page:
             self._draw.line([_pixels(*(first + start * step)), _pixels(*(first + stop * step))], 'black', 2)
 
     def ruler(self, y_mm: float, instructions: str) -> None:
-        """100 mm to check the printer with, and what to do with the page."""
+        """Draw a ruler of 100 mm for checking the print scale, and the instructions."""
         left = MARGIN_MM + 3.0
         self._draw.line([_pixels(left, y_mm), _pixels(left + 100, y_mm)], fill='black', width=3)
         for tick in range(0, 101):
@@ -65,17 +65,17 @@ class Page:
 
 
 def print_size(width_mm: float, height_mm: float) -> tuple[int, int]:
-    """Pixels of a picture in print: whole texture pixels, so that the reduced one has exactly this size."""
+    """Size of a printed picture in pixels: a multiple of the reduction, so that the texture has an exact size."""
     width, height = np.rint(np.array([width_mm, height_mm]) * PRINT_PX_PER_MM / TEXTURE_REDUCTION).astype(int)
     return int(width) * TEXTURE_REDUCTION, int(height) * TEXTURE_REDUCTION
 
 
 def pack_texture(prints: dict[str, Image.Image], cells: dict[str, tuple[int, int]]
                  ) -> tuple[Image.Image, dict[str, Edges]]:
-    """Reduce the pictures and lay them on one texture.
+    """Reduce the pictures and pack them into one texture.
 
-    :param cells: each picture's column and row
-    :return: the texture, and each picture's left, top, right, bottom edge in its pixels
+    :param cells: column and row of each picture
+    :return: the texture, and the left, top, right and bottom edge of each picture in it, pixels
     """
     tiles = {name: np.asarray(picture.reduce(TEXTURE_REDUCTION)) for name, picture in prints.items()}
     columns, rows = (np.zeros(max(cell[axis] for cell in cells.values()) + 2, dtype=int) for axis in (0, 1))
@@ -100,7 +100,7 @@ def save_product(folder: Path, mesh_obj: str, texture: Image.Image, page: Image.
     texture.save(folder / 'texture.png', optimize=True)
     (folder / 'mesh.mtl').write_text('newmtl print\nKd 1 1 1\nKs 0.1 0.1 0.1\nmap_Kd texture.png\n')
     (folder / 'mesh.obj').write_text(mesh_obj)
-    # A fixed date: the same product gives the same files, byte for byte.
+    # A fixed date makes the files reproducible byte for byte.
     page.save(folder / 'label.pdf', resolution=PRINT_PX_PER_MM * 25.4, quality=92, title=title,
               creationDate=time.gmtime(0), modDate=time.gmtime(0))
 

@@ -1,9 +1,9 @@
-"""A bank of rendered views: what training images are cut from.
+"""A bank of rendered views, from which training images are composed.
 
-Rendering is the dear part, so a few thousand views are rendered once, unlit, each with the object coordinates
-and normals of its pixels. Training then turns, scales, lights and covers them, which costs little and makes
-every sample a new one. The camera looks straight at the object's centre; a turn about the optical axis is
-then an exact rotation of the image.
+Rendering is expensive, so a few thousand views are rendered once, unlit, each with the object coordinates and
+normals of its pixels. Training then rotates, scales, lights and occludes them, which is inexpensive and makes
+every sample different. The camera points at the object's centre, so a rotation about the optical axis is an exact
+rotation of the image.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ from posegrasp_ros.simulation.assets import add_textured_mesh
 
 VIEW_SIZE = 192
 FILL = 0.83
-"""Share of the half width that the bounding sphere takes in a view."""
+"""Radius of the bounding sphere in a view, as a fraction of its half width."""
 DISTANCES_M = (0.3, 1.0)
 LEVELS = 3
-"""Each level of a view's pyramid has half the size of the one before."""
+"""Levels of a view's image pyramid, each half the size of the previous one."""
 
 
 @dataclass
 class RenderedView:
     """One rendered view of the object.
 
-    :param centred_from_object: (3, 3) rotation from the object's frame to the camera that looks at its centre
+    :param centred_from_object: (3, 3) rotation from the object frame to a camera pointing at its centre
     :param distance_m: from the camera to the object's centre
-    :param colours: per pyramid level (S, S, 4) uint8 blue, green, red, coverage; colour is multiplied by
-        coverage, so that linear interpolation is right at edges
+    :param colours: per pyramid level (S, S, 4) uint8 blue, green, red, coverage; colour is premultiplied by
+        coverage, so that linear interpolation is correct at edges
     :param normals: per pyramid level (S, S, 3) uint8, camera-frame normal n stored as 127.5 * (n + 1)
-    :param coordinates: (S, S, 3) float16 object coordinates in half extents about the mesh's centre; NaN off it
+    :param coordinates: (S, S, 3) float16 object coordinates in half extents about the mesh's centre; NaN outside
     """
 
     centred_from_object: np.ndarray
@@ -60,7 +60,7 @@ def half_extents(mesh: Mesh) -> np.ndarray:
 
 
 def sample_orientation(rng: np.random.Generator, resting: RestingPoses) -> np.ndarray:
-    """(3, 3) camera_from_object rotation: 70 % as a camera above a table sees it, else any."""
+    """(3, 3) camera_from_object rotation: 70 % as seen by a camera above a table, else uniform."""
     if rng.random() > 0.7:
         return random_rotation(rng)
     yaw = rotation_from_vector((0, 0, rng.uniform(0, 2 * np.pi)))
@@ -72,9 +72,8 @@ def sample_orientation(rng: np.random.Generator, resting: RestingPoses) -> np.nd
 
 
 def facing_camera(symmetry: Symmetry, centred_from_object: np.ndarray) -> np.ndarray:
-    """Of the rotations (3, 3) that look alike by a continuous symmetry, the one that networks are taught.
-
-    The camera is always on the same side of the axis: one picture has one answer, and it changes smoothly.
+    """The training target among the rotations (3, 3) that are equivalent by a continuous symmetry.
+    The camera is always on the same side of the axis, so the target is unique and continuous in the image.
     """
     if symmetry.axis is None:
         return centred_from_object
@@ -84,7 +83,7 @@ def facing_camera(symmetry: Symmetry, centred_from_object: np.ndarray) -> np.nda
 
 
 def taught_symmetries(symmetry: Symmetry) -> np.ndarray:
-    """(S, 4, 4) symmetries that are left when the camera is on the taught side."""
+    """(S, 4, 4) remaining symmetries when the camera is on the side given by :func:`taught_side`."""
     if symmetry.axis is None:
         return symmetry.discrete
     flips = (symmetry.discrete[:, :3, :3] @ symmetry.axis @ symmetry.axis < 0).any()
@@ -94,7 +93,7 @@ def taught_symmetries(symmetry: Symmetry) -> np.ndarray:
 
 
 def taught_side(axis: np.ndarray) -> np.ndarray:
-    """(3,) unit vector across an axis, the same for the same axis."""
+    """(3,) unit vector perpendicular to an axis, a function of the axis only."""
     side = np.eye(3)[np.argmin(np.abs(axis))]
     side = side - axis * (axis @ side)
     return side / np.linalg.norm(side)
@@ -102,9 +101,9 @@ def taught_side(axis: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class RestingPoses:
-    """How an object comes to rest on a plane.
+    """Stable poses of an object on a plane.
 
-    :param rotations: (K, 3, 3) from the object's frame to one with z up
+    :param rotations: (K, 3, 3) from the object frame to one with z up
     :param likelihood: (K,) of each
     """
 
@@ -113,7 +112,7 @@ class RestingPoses:
 
     @classmethod
     def of(cls, mesh: Mesh) -> RestingPoses:
-        """All that are likelier than one in a thousand, as for an object that is dropped."""
+        """All stable poses with a probability above 0.001 for a dropped object."""
         transforms, likelihood = trimesh.poses.compute_stable_poses(mesh.solid, n_samples=1, threshold=1e-3)
         if len(transforms) == 0:
             return cls(np.eye(3)[None], np.ones(1))
@@ -122,7 +121,7 @@ class RestingPoses:
 
 def render_views(mesh: Mesh, count: int, rng: np.random.Generator, symmetry: Symmetry = NO_SYMMETRY,
                  progress: bool = True) -> list[RenderedView]:
-    """Render ``count`` views of the mesh, orientation and distance random."""
+    """Render ``count`` views of the mesh with random orientation and distance."""
     resting = RestingPoses.of(mesh)
     with ViewRenderer(mesh) as renderer:
         return [renderer.render(facing_camera(symmetry, sample_orientation(rng, resting)),
@@ -138,7 +137,7 @@ def _pyramid(image: np.ndarray) -> list[np.ndarray]:
 
 
 class ViewRenderer:
-    """Renders a mesh alone and unlit, with depth, seen from any side."""
+    """Renders a mesh alone and unlit, with depth, from any direction."""
 
     def __init__(self, mesh: Mesh):
         self._mesh = mesh
@@ -178,7 +177,7 @@ class ViewRenderer:
                     coordinates.astype(np.float16))
 
     def _draw(self, camera_from_object: np.ndarray, half_angle: float) -> tuple[np.ndarray, np.ndarray]:
-        # MuJoCo's camera looks along -z with y up: a half turn about x from the optical frame
+        # MuJoCo's camera looks along -z with y up: a rotation by 180 degrees about x from the optical frame
         flip = np.diag([1.0, -1.0, -1.0])
         self._model.cam_fovy[0] = np.degrees(2 * half_angle)
         self._data.mocap_pos[0] = flip @ camera_from_object[:3, 3]
@@ -192,7 +191,7 @@ class ViewRenderer:
         return colour, depth
 
     def _geometry(self, depth: np.ndarray, camera_from_object: np.ndarray, half_angle: float):
-        """Object coordinates (NaN off the object) and camera-frame normals of every pixel."""
+        """Object coordinates (NaN outside the object) and camera-frame normals of every pixel."""
         middle = (VIEW_SIZE - 1) / 2
         focal = VIEW_SIZE / 2 / np.tan(half_angle)
         u, v = np.meshgrid(np.arange(VIEW_SIZE) - middle, np.arange(VIEW_SIZE) - middle)

@@ -1,4 +1,4 @@
-"""Training samples: a view turned, scaled, lit, covered, put on a background and seen by a poor camera."""
+"""Training samples: views rotated, scaled, lit, occluded, placed on a background and degraded as by a camera."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from posegrasp_ros.training.rendered_views import FILL, VIEW_SIZE, RenderedView
 CROP_SIZE = 128
 COORDINATES_STRIDE = 4
 CROP_MARGIN = 1.15
-"""Half the crop's side in radii of the object's bounding sphere."""
+"""Half the side of a crop, in radii of the object's bounding sphere."""
 CROP_SPREADS = ((0.09, 0.07), (0.18, 0.14), (0.40, 0.25))
-"""Standard deviations of a crop's log scale, and of its centre in radii of the object."""
+"""Standard deviations of a crop's log scale, and of its centre in object radii, for three kinds of crops."""
 MOST_OFF = np.log(2.0)
 SCENE_SIZE = (320, 256)
 DETECTOR_STRIDE = 8
 COVERED = 0.6
-"""Share of pictures with something in front of the object."""
+"""Probability of an occluder in front of the object."""
 HIDDEN, HIDDEN_WELL, MOST_COVERS = (0.05, 0.6), (0.3, 0.6), 4
-"""Share of the object that a cover hides, and that of a large one; so many are tried for it."""
+"""Fraction of the object hidden by an occluder, and by a large one; and the maximum number of tries."""
 LARGE_COVERS = 0.4
 RADIUS_RANGE_PX = (11.0, 90.0)
-"""Bounding sphere's radius in the detector's input: what it is trained to find."""
+"""Range of the bounding sphere's radius in the detector's input during training."""
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a view goes in a picture.
+    """Placement of a view in a picture.
 
     :param centre: (2,) pixels of the object's centre
     :param radius_px: radius of its bounding sphere
@@ -65,7 +65,7 @@ class SampleMaker:
             (3,) float32 unit vector from the object's centre to the camera, object frame
         """
         view = self._views[rng.integers(len(self._views))]
-        # mostly a good crop; a detector on a bad day; and what it makes of an object that is half hidden
+        # mostly a good crop, sometimes an inaccurate detection, sometimes that of a half hidden object
         scale_spread, centre_spread = CROP_SPREADS[rng.choice(len(CROP_SPREADS), p=(0.6, 0.25, 0.15))]
         radius = CROP_SIZE / 2 / CROP_MARGIN * np.exp(np.clip(rng.normal(0, scale_spread), -MOST_OFF, MOST_OFF))
         centre = (CROP_SIZE - 1) / 2 + rng.normal(0, centre_spread * radius, 2)
@@ -101,9 +101,9 @@ class SampleMaker:
 
     def _picture(self, rng: np.random.Generator, size: tuple[int, int],
                  placed: list[tuple[RenderedView, Placement]]):
-        """Compose: background, distractors behind, the objects, things in front, then light and camera.
+        """Compose a picture: background, distractors, objects, occluders, then camera effects.
 
-        :return: picture (H, W, 3) uint8 red green blue, hidden (H, W) bool where something stands in front
+        :return: picture (H, W, 3) uint8 red green blue, hidden (H, W) bool where there is an occluder
         """
         canvas = self._backgrounds.patch(rng, *size).astype(np.float32)
         canvas *= np.float32(rng.uniform(0.4, 1.2))
@@ -120,7 +120,7 @@ class SampleMaker:
         return photograph(rng, canvas), hidden
 
     def _add_distractor(self, rng, canvas: np.ndarray, placed) -> None:
-        """The object's shape with a stranger's surface, somewhere: what is shaped alike is not enough."""
+        """Add the object's shape with another surface, so that the networks do not rely on the shape alone."""
         height, width = canvas.shape[:2]
         view = self._views[rng.integers(len(self._views))]
         radius = placed[0][1].radius_px * rng.uniform(0.5, 1.4) if placed else rng.uniform(*RADIUS_RANGE_PX)
@@ -131,7 +131,7 @@ class SampleMaker:
         _paste(rng, canvas, view, placement, surface)
 
     def _cover(self, rng, canvas: np.ndarray, view: RenderedView, placement: Placement) -> np.ndarray:
-        """Put something in front of the object that hides a part of it; (H, W) bool where."""
+        """Add an occluder in front of a part of the object; returns its (H, W) bool mask."""
         height, width = canvas.shape[:2]
         window, colour = _warp(view.colours, placement, (width, height))
         seen = colour[:, :, 3] > 127
@@ -153,7 +153,7 @@ class SampleMaker:
 
 
 def _cut_off(rng: np.random.Generator, picture: np.ndarray, hidden: np.ndarray, radius: float) -> None:
-    """Where a crop reaches beyond the camera's image it is black: one side of it, in place."""
+    """Black out one side of a crop, in place, as where a crop extends beyond the camera's image."""
     depth = int(picture.shape[0] / 2 - radius * rng.uniform(0.2, 1.0))
     side, nothing = rng.integers(4), slice(None)
     part = [(slice(0, depth), nothing), (slice(-depth, None), nothing),
@@ -164,14 +164,14 @@ def _cut_off(rng: np.random.Generator, picture: np.ndarray, hidden: np.ndarray, 
 
 
 def _turn(rng: np.random.Generator) -> float:
-    """Extra roll of a view: mostly little, since views above a table come with their roll; else any."""
+    """Additional roll of a view: mostly small, as views above a table have their own roll; else uniform."""
     return rng.normal(0, np.radians(15)) if rng.random() < 0.7 else rng.uniform(0, 2 * np.pi)
 
 
 def _warp(levels: list[np.ndarray], placement: Placement, size: tuple[int, int], interpolation=cv2.INTER_LINEAR):
-    """A view's layer as it lies in a picture of ``size``.
+    """Warp a view's layer into a picture of ``size``.
 
-    :return: the window (rows, columns) of the picture that it can reach, and the layer there
+    :return: the window (rows, columns) of the picture that contains it, and the layer there
     """
     scale = placement.radius_px / (FILL * VIEW_SIZE / 2)
     level = int(np.clip(np.floor(-np.log2(scale) + 0.4), 0, len(levels) - 1))
@@ -185,7 +185,7 @@ def _warp(levels: list[np.ndarray], placement: Placement, size: tuple[int, int],
 
 
 def _look_up(view: RenderedView, placement: Placement, steps: np.ndarray) -> np.ndarray:
-    """(N, N, 3) object coordinates at the picture's pixels steps x steps; NaN off the object."""
+    """(N, N, 3) object coordinates at the picture's pixels steps x steps; NaN outside the object."""
     inverse = cv2.invertAffineTransform(placement.picture_from_view(VIEW_SIZE))
     u, v = np.meshgrid(steps, steps)
     source = np.rint(np.stack([u, v], axis=-1) @ inverse[:, :2].T + inverse[:, 2]).astype(int)
@@ -197,15 +197,15 @@ def _look_up(view: RenderedView, placement: Placement, steps: np.ndarray) -> np.
 
 def _paste(rng, canvas: np.ndarray, view: RenderedView, placement: Placement,
            surface: np.ndarray | None = None) -> None:
-    """Lay a lit view over the canvas, in place.
+    """Draw a lit view onto the canvas, in place.
 
-    :param surface: (h, w, 3) float32 to wear instead of the view's own colour
+    :param surface: (h, w, 3) float32, used instead of the view's colour
     """
     window, layer = _warp(view.colours, placement, canvas.shape[1::-1])
     part = canvas[window]
     if part.size == 0 or layer.shape[:2] != part.shape[:2]:
         return
-    # light changes slowly over a surface: half the resolution will do
+    # shading varies slowly, so half the resolution is sufficient
     _, normals = _warp(view.normals[1:], placement, canvas.shape[1::-1], cv2.INTER_NEAREST)
     shade, highlight = _light(rng, normals[::2, ::2].astype(np.float32) / np.float32(127.5) - 1)
     shade = cv2.resize(shade, layer.shape[1::-1], interpolation=cv2.INTER_NEAREST)
@@ -222,13 +222,13 @@ def _paste(rng, canvas: np.ndarray, view: RenderedView, placement: Placement,
 
 
 def _light(rng: np.random.Generator, normals: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """Shade of (H, W, 3) normals under ambient light and one to three lamps, and sometimes a highlight."""
+    """Shading of (H, W, 3) normals by ambient light and one to three lamps, and sometimes a highlight."""
     lamps = rng.normal(size=(rng.integers(1, 4), 3)).astype(np.float32)
-    lamps[:, 2] = -np.abs(lamps[:, 2])  # from the camera's side: normals of what is seen have z below 0
+    lamps[:, 2] = -np.abs(lamps[:, 2])  # from the camera's side: visible normals have z below 0
     lamps /= np.linalg.norm(lamps, axis=1, keepdims=True)
     strengths = (rng.uniform(0.1, 1.2, len(lamps)) / len(lamps) ** 0.5).astype(np.float32)
     facing = np.maximum(normals @ lamps.T, 0)
-    # under one hard lamp the far side is nearly black, on a cloudy day all sides are alike
+    # from nearly black unlit sides (one hard lamp) to uniform light (a cloudy day)
     shade = facing @ strengths + np.float32(np.exp(rng.uniform(np.log(0.06), np.log(0.9))))
     if rng.random() < 0.6:
         return shade, None
@@ -236,7 +236,7 @@ def _light(rng: np.random.Generator, normals: np.ndarray) -> tuple[np.ndarray, n
 
 
 def _cast_shadow(rng: np.random.Generator, canvas: np.ndarray, view: RenderedView, placement: Placement) -> None:
-    """Darken the background beside the object, in place."""
+    """Darken the background next to the object, in place."""
     shift = rng.normal(0, 0.3 * placement.radius_px, 2)
     moved = Placement(placement.centre + shift, placement.radius_px * rng.uniform(0.9, 1.2), placement.turn_rad)
     window, layer = _warp(view.colours[-1:], moved, canvas.shape[1::-1])
@@ -248,7 +248,7 @@ def _cast_shadow(rng: np.random.Generator, canvas: np.ndarray, view: RenderedVie
 
 
 def _draw_blob(rng: np.random.Generator, shape: np.ndarray, placement: Placement) -> None:
-    """Over a part of the object, in place: an ellipse, a polygon, or the side of something larger than it."""
+    """Draw an ellipse, a polygon or the side of a larger object over a part of the object, in place."""
     reach = placement.radius_px * rng.uniform(0.3, 1.2)
     angle = rng.uniform(0, 2 * np.pi)
     middle = placement.centre + placement.radius_px * rng.uniform(0.2, 1.1) * np.array(
@@ -271,13 +271,13 @@ def _draw_blob(rng: np.random.Generator, shape: np.ndarray, placement: Placement
 
 
 def detector_targets(objects: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What the detector should say of a picture.
+    """Training targets of the detector.
 
     :param objects: (K, 3) centre u, v and radius, pixels
     :return: confidence (H/8, W/8) in [0, 1], a Gaussian at each centre; boxes (H/8, W/8, 3) offset u, v in cells
-        and log radius; near (H/8, W/8) bool, the cells whose box counts
+        and log radius; near (H/8, W/8) bool, the cells with a valid box
     """
-    middle = (DETECTOR_STRIDE - 1) / 2  # of a cell: pixel centres lie at whole numbers
+    middle = (DETECTOR_STRIDE - 1) / 2  # centre of a cell; pixel centres are at integers
     width, height = SCENE_SIZE[0] // DETECTOR_STRIDE, SCENE_SIZE[1] // DETECTOR_STRIDE
     confidence, near = np.zeros((height, width), np.float32), np.zeros((height, width), bool)
     boxes = np.zeros((height, width, 3), np.float32)

@@ -1,4 +1,4 @@
-"""The stage: where a model is put together while it is trained, until it takes its place in the model folder."""
+"""Staging folder, in which a model is assembled during training before it is copied to the model folder."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MESH_FILES = ('mesh.obj', 'mesh.mtl', 'texture.png')
 
 
 def take_over(kept: ModelCard, only: str, stage: Path) -> None:
-    """Copy the network that stays."""
+    """Copy the network that is not trained again."""
     network = kept.detector if only == 'network' else kept.network
     for file in network_files(network.path).values():
         target = stage / file.relative_to(kept.folder)
@@ -32,7 +32,7 @@ def take_over(kept: ModelCard, only: str, stage: Path) -> None:
 
 
 def prepare(stage: Path, mesh: Mesh, seed: int) -> None:
-    """Mesh and grasps, before an hour is spent; grasps that were made for this mesh are taken over."""
+    """Write mesh and grasps before the training; existing grasps for the same mesh are reused."""
     save_mesh(mesh, stage)
     grasps, former = stage / GRASPS_NAME, stage.parent
     if (former / GRASPS_NAME).exists() and _has_shape(former / MESH_FILES[0], mesh):
@@ -42,7 +42,7 @@ def prepare(stage: Path, mesh: Mesh, seed: int) -> None:
 
 
 def put_in_place(stage: Path, out: Path, mesh_path: Path, parts: Sequence[str]) -> Path:
-    """Give the folder the new model, its card last: a folder of which only a part is new has none.
+    """Copy the new model to its folder, the card last: a partly updated folder has no card.
 
     :return: path of the card
     """
@@ -52,7 +52,7 @@ def put_in_place(stage: Path, out: Path, mesh_path: Path, parts: Sequence[str]) 
     names = [GRASPS_NAME] if (stage / GRASPS_NAME).exists() else []
     if not ((out / MESH_FILES[0]).exists() and (out / MESH_FILES[0]).samefile(mesh_path)):
         names += MESH_FILES
-    # Copied, not moved: whoever is killed here can go on from what the stage still has.
+    # Copied, not moved: if the process is killed here, the staging folder is still complete for --resume.
     for name in [*names, *(FILES[part] for part in parts)]:
         shutil.copyfile(stage / name, out / name)
     write_whole(path, (stage / CARD_NAME).read_text(encoding='utf-8'))
@@ -61,7 +61,7 @@ def put_in_place(stage: Path, out: Path, mesh_path: Path, parts: Sequence[str]) 
 
 
 def _has_shape(path: Path, mesh: Mesh) -> bool:
-    """Whether a file holds the same mesh."""
+    """Whether a file contains the same mesh."""
     try:
         found = load_mesh(path)
     except InvalidInputError:
@@ -70,7 +70,7 @@ def _has_shape(path: Path, mesh: Mesh) -> bool:
 
 
 def _write_grasps(path: Path, mesh: Mesh, seed: int) -> None:
-    """Grasps of the shipped gripper, unless it cannot hold the object."""
+    """Write grasps for the default gripper, unless it cannot hold the object."""
     gripper = load_gripper()
     try:
         save_grasps(path, sample_grasps(mesh, gripper, np.random.default_rng(seed)), gripper)

@@ -1,4 +1,4 @@
-"""Start a network from one trained for another object: most of what it knows is how things look."""
+"""Transfer learning: initialise a network from one trained for another object."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ from posegrasp_ros.runtime.errors import InvalidInputError
 
 
 def start_from(network: nn.Module, path: Path, sample: torch.Tensor) -> None:
-    """Take over an exported network's convolutions, in place.
+    """Copy an exported network's convolutions, in place.
+    The file contains convolutions with folded batch norms. Each norm is set so that it reproduces the output of
+    the file's convolution on ``sample``: it normalises by the sample's statistics, then scales and shifts by them.
 
-    The file holds convolutions with their batch norms folded in. Each norm is set such that it gives back what the
-    file's convolution gives on ``sample``: normalised by the sample's statistics, then scaled and shifted by them.
-
-    :param path: ONNX file of the same architecture; layers beyond those it has keep their random start
-    :param sample: (N, 3, H, W) a typical batch, as the network takes it
-    :raises InvalidInputError: when the file is of another architecture
+    :param path: ONNX file of the same architecture; additional layers keep their random initialisation
+    :param sample: (N, 3, H, W) a typical batch of network inputs
+    :raises InvalidInputError: when the file has another architecture
     """
     weights = _convolutions(path)
     order = _execution_order(network, sample[:1])
@@ -30,7 +29,7 @@ def start_from(network: nn.Module, path: Path, sample: torch.Tensor) -> None:
         if tuple(weight.shape) != tuple(convolution.weight.shape):
             raise InvalidInputError(
                 f'{path}: convolution {number}: expected weights of {tuple(convolution.weight.shape)}, '
-                           f'found {tuple(weight.shape)}: trained with another version, start without it')
+                           f'found {tuple(weight.shape)}: it was trained with another version; use --start none')
         convolution.weight.data.copy_(torch.from_numpy(weight.copy()))
         if norm is None:
             convolution.bias.data.copy_(torch.from_numpy(bias.copy()))
@@ -40,7 +39,7 @@ def start_from(network: nn.Module, path: Path, sample: torch.Tensor) -> None:
 
 
 def _convolutions(path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Weights and biases of an ONNX file's convolutions, in the order in which they run."""
+    """Weights and biases of an ONNX file's convolutions, in execution order."""
     graph = onnx.load(str(path)).graph
     values = {entry.name: numpy_helper.to_array(entry) for entry in graph.initializer}
     found = []
@@ -53,7 +52,7 @@ def _convolutions(path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def _execution_order(network: nn.Module, sample: torch.Tensor) -> list[tuple[nn.Conv2d, nn.BatchNorm2d | None]]:
-    """The network's convolutions in the order in which they run, each with the norm that follows it."""
+    """The network's convolutions in execution order, each with the norm that follows it."""
     order: list[list] = []
 
     def on_call(module: nn.Module, *_) -> None:
@@ -71,7 +70,7 @@ def _execution_order(network: nn.Module, sample: torch.Tensor) -> list[tuple[nn.
 
 
 def _undo_folding(network: nn.Module, folded: dict[nn.Module, torch.Tensor], sample: torch.Tensor) -> None:
-    """Set each norm on the way of ``sample`` such that it only adds its folded bias there."""
+    """Set each norm so that for ``sample`` it only adds its folded bias."""
     def before_norm(norm: nn.BatchNorm2d, arguments: tuple[torch.Tensor]) -> None:
         mean, variance = arguments[0].mean((0, 2, 3)), arguments[0].var((0, 2, 3), unbiased=False)
         norm.running_mean.copy_(mean)

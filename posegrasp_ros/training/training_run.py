@@ -1,4 +1,4 @@
-"""``posegrasp train``: from a mesh to a model folder, in the time that is given."""
+"""``posegrasp train``: training of a model folder from a mesh in a given time."""
 
 from __future__ import annotations
 
@@ -47,27 +47,26 @@ from posegrasp_ros.training.start import start_from
 VIEWS = 3000
 PARTS = ('detector', 'network')
 SHARES = {'detector': 0.4, 'network': 0.6}
-"""Of the training time."""
+"""Fractions of the training time."""
 START_IMAGES = 64
 STAGE = '.training'
-"""Folder within the model folder, in which a model lies until it is measured: what has a card is whole."""
+"""Staging folder within the model folder, used until the model is measured; a folder with a card is complete."""
 
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """What is asked of a training.
+    """Options of a training.
 
-    :param minutes: time for fitting the networks; rendering and measuring come on top, a few minutes
-    :param seed: of views, samples and first weights
-    :param symmetry_axis: ``x``, ``y`` or ``z``: about it, through the mesh's middle, any turn looks the same
-    :param half_turns: of these: about it half a turn looks the same
-    :param start: model folder, or a shipped one's name, whose networks are the first weights; ``none`` begins
-        with random ones
-    :param backgrounds: folder of photographs; None takes those that scikit-image ships
-    :param only: one of :data:`PARTS` to train anew in a folder that has both
-    :param resume: go on where an interrupted training with the same options stood
-    :param views: to render
-    :param progress: show bars
+    :param minutes: time for fitting the networks; rendering and measuring take a few minutes more
+    :param seed: of views, samples and initial weights
+    :param symmetry_axis: ``x``, ``y`` or ``z``: axis of a continuous symmetry through the mesh's centre
+    :param half_turns: axes of 180 degree symmetries
+    :param start: model folder, or name of a shipped model, for the initial weights; ``none`` for random ones
+    :param backgrounds: folder of photographs; None for those that scikit-image ships
+    :param only: one of :data:`PARTS` to train again in a folder that has both
+    :param resume: continue an interrupted training with the same options
+    :param views: number of views to render
+    :param progress: show progress bars
     """
 
     minutes: float = 60.0
@@ -82,7 +81,7 @@ class TrainingOptions:
     progress: bool = True
 
     def command(self, mesh_path: Path) -> str:
-        """The command line that repeats the training, without the folders of this machine."""
+        """The command line that repeats the training, without this machine's paths."""
         words = ['posegrasp train', Path(mesh_path).name, f'--minutes {self.minutes:g}', f'--seed {self.seed}']
         words += [f'--symmetry-axis {self.symmetry_axis}'] if self.symmetry_axis else []
         words += [f'--symmetry-half-turn {name}' for name in self.half_turns]
@@ -105,7 +104,7 @@ class TrainingOptions:
 def train(mesh_path: Path, out: Path, options: TrainingOptions) -> Path:
     """Train both networks on synthetic images of a mesh, measure them, and write the model folder.
 
-    What the folder held stays as it is, and can be used, until the new model is whole.
+    The previous model in the folder stays usable until the new model is complete.
 
     :return: path of the model card
     :raises InvalidInputError: on a mesh or a folder that cannot be used
@@ -121,7 +120,7 @@ def train(mesh_path: Path, out: Path, options: TrainingOptions) -> Path:
     staging.prepare(stage, mesh, options.seed)
     if kept:
         staging.take_over(kept, options.only, stage)
-    cv2.setNumThreads(1)  # samples are drawn in threads of our own
+    cv2.setNumThreads(1)  # samples are drawn in several Python threads
     rng = np.random.default_rng(options.seed)
     bank = render_views(mesh, options.views, rng, symmetry, options.progress)
     maker = SampleMaker(bank, load_backgrounds(rng, options.backgrounds, options.progress))
@@ -131,7 +130,7 @@ def train(mesh_path: Path, out: Path, options: TrainingOptions) -> Path:
     for part in parts:
         _Fit(part, tasks[part], mesh_path, stage, options).run(maker, card)
     write_card(stage, card)
-    # imported here: measuring runs the estimator on simulated scenes, which training itself does not need
+    # imported here because measuring needs the estimator and the simulation, and training does not
     from posegrasp_ros.training.measure import measure
 
     measure(stage, options.seed, options.progress)
@@ -139,7 +138,7 @@ def train(mesh_path: Path, out: Path, options: TrainingOptions) -> Path:
 
 
 class _Fit:
-    """The fit of one network, from its first weights to its file and its section of the card."""
+    """The fit of one network, from its initial weights to its file and its section of the card."""
 
     def __init__(self, part: str, task: Task, mesh_path: Path, folder: Path, options: TrainingOptions):
         self._part, self._task, self._options = part, task, options
@@ -172,7 +171,7 @@ class _Fit:
             **fitted, 'seconds': round(self._seconds), **_versions()}
 
     def _start(self, network: nn.Module, maker: SampleMaker) -> str:
-        """First weights; what they are, for the card."""
+        """Set the initial weights; returns their description for the card."""
         folder = self._options.start_folder()
         if folder is None:
             return 'random weights'
@@ -186,16 +185,16 @@ class _Fit:
 
 
 def _kept_card(out: Path, options: TrainingOptions, mesh: Mesh, symmetry: Symmetry) -> ModelCard:
-    """The card of a model folder of which one network stays.
+    """The card of a model folder of which one network is kept.
 
-    :raises InvalidInputError: when that network is of another kind, another object or other symmetries
+    :raises InvalidInputError: when that network has another type, object or other symmetries
     """
-    # Who was killed while the new model was put in place has the former one's card no more.
+    # If the process was killed while it copied the new model, the folder's old card is gone.
     was_whole = options.resume and not (out / CARD_NAME).exists() and (out / STAGE / CARD_NAME).exists()
     card = load_model_card(out / STAGE if was_whole else out)
     path = card.folder / CARD_NAME
     if card.detector is None:
-        raise InvalidInputError(f'{path}: --only: expected a model of two networks, found {card.network.family}')
+        raise InvalidInputError(f'{path}: --only: expected a model with two networks, found {card.network.family}')
     if abs(card.diameter_m - mesh.diameter) > 0.01 * mesh.diameter:
         raise InvalidInputError(
             f'{path}: --only: expected the mesh that the other network was trained for, of diameter '
@@ -209,14 +208,14 @@ def _kept_card(out: Path, options: TrainingOptions, mesh: Mesh, symmetry: Symmet
 
 
 def _card_of(kept: ModelCard) -> dict:
-    """The card of a model of which one network stays, its new mesh named."""
+    """The card of a model of which one network is kept, with the new mesh."""
     card = yaml.safe_load((kept.folder / CARD_NAME).read_text(encoding='utf-8'))
     card['object']['mesh'] = MESH_FILES[0]
     return card
 
 
 def export(network: nn.Module, shape: tuple[int, ...], path: Path) -> None:
-    """Write the network as ONNX: input ``image``, outputs ``output`` and perhaps ``view``; check the file."""
+    """Export the network as ONNX and check the file; input ``image``, outputs ``output`` and perhaps ``view``."""
     outputs = ['output', 'view'] if isinstance(network, CoordinateNetwork) else ['output']
     torch.onnx.export(network.eval(), (torch.zeros(shape),), str(path), input_names=['image'],
                       output_names=outputs, opset_version=17, dynamo=False)
@@ -256,7 +255,7 @@ def _new_card(name: str, mesh: Mesh, bank: list[RenderedView], symmetry: Symmetr
 
 
 def _mean_pose(mesh: Mesh, bank: list[RenderedView]) -> np.ndarray:
-    """(4, 4) mean pose of the bank: mean distance, and the rotation nearest to the mean matrix."""
+    """(4, 4) mean pose of the bank: mean distance, and the rotation closest to the mean rotation matrix."""
     u, _, vt = np.linalg.svd(np.mean([view.centred_from_object for view in bank], axis=0))
     rotation = u @ np.diag([1, 1, np.linalg.det(u @ vt)]) @ vt
     distance = np.mean([view.distance_m for view in bank])

@@ -1,7 +1,7 @@
-"""Align a pose with pictures: no renderer, a few hundred points, Gauss-Newton.
+"""Gauss-Newton alignment of a pose with blurred images, on a few hundred points and without a renderer.
 
-Minimised together are the terms of colour and edges, of depth where a camera gives it, and the prior: what the
-network said, as far as it is to be trusted. Each lets go of what is hidden, glares or found the wrong edge.
+The cost is the sum of the colour term, the edge term, the depth term (with a depth camera) and a prior, which is
+the network's pose weighted by its information. All terms are robust to occlusion, glare and wrongly matched edges.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from posegrasp_ros.estimation.refinement.motion import difference, moved
 from posegrasp_ros.runtime.numba_cache import compiled
 
 SMALL_SHIFT, SMALL_TURN_RAD = 2e-4, 5e-4
-"""Steps below these, of the distance and in radians, move no pixel by a tenth."""
+"""Convergence thresholds, as a fraction of the distance and in radians; smaller steps move no pixel by 0.1."""
 EXPLAINED_WEIGHT, LEAST_EXPLAINED = 2.0, 0.005
-"""A convex body shows half of its surface at most: then colour counts as much as edges."""
+"""A convex body shows at most half of its surface; with the weight 2 colour and edges count the same."""
 
 
 class Prior(NamedTuple):
-    """What is known before: a (4, 4) pose and its (6, 6) information."""
+    """Prior knowledge: a (4, 4) pose and its (6, 6) information."""
 
     pose: np.ndarray
     information: np.ndarray
 
 
 class Aligned(NamedTuple):
-    """A pose that agrees with pictures.
+    """Result of an alignment.
 
     :param pose: (4, 4) crop_from_object
     :param information: (6, 6) inverse covariance
     :param correlation: between image and lit surface colour, 1 when they agree
-    :param evidence: how much of the surface and of its edges is seen as it should be. A pose that shows little
-        fits easily; so what counts is how much fits, not how well. Below 0 there is nothing to go by.
+    :param evidence: how much of the surface and its edges agrees with the image. It measures the amount that fits
+        and not the quality of the fit, because a pose that shows little fits easily. Below 0: no usable evidence.
     """
 
     pose: np.ndarray
@@ -48,11 +48,11 @@ class Aligned(NamedTuple):
 @compiled
 def align(pose: np.ndarray, information: np.ndarray, prior: Prior, matrix: np.ndarray, colour: ColourTerm,
           edge: EdgeTerm, depth: DepthTerm, iterations: int) -> Aligned:
-    """Move a pose until mesh and pictures agree.
+    """Optimise a pose so that mesh and images agree.
 
     :param pose: (4, 4) crop_from_object
     :param information: (6, 6) inverse covariance of it
-    :param matrix: (3, 3) pinhole matrix of the pictures
+    :param matrix: (3, 3) pinhole matrix of the crop
     """
     weight, distance_m = colour.likely.copy(), prior.pose[2, 3]
     lost = Aligned(pose, information, 0.0, -1.0)

@@ -1,4 +1,4 @@
-"""Picture: a blurred crop with its derivatives, read at fractional pixels."""
+"""Picture: a blurred crop with its derivatives, sampled at fractional pixels."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from posegrasp_ros.runtime.numba_cache import compiled
 
 
 class Picture:
-    """One level of a crop, from coarse to fine.
+    """One scale of a crop.
 
     :param crop: (S, S, 3) float32
-    :param blur_px: standard deviation of the Gaussian that is laid over it
+    :param blur_px: standard deviation of the Gaussian blur
     """
 
     def __init__(self, crop: np.ndarray, blur_px: float):
         image = cv2.GaussianBlur(crop, (0, 0), blur_px)
         self.blur_px = blur_px
-        # neighbours closer than this share their noise: they count together
+        # the noise of pixels closer than this is correlated
         self.correlation_length_px = 2 * np.sqrt(np.pi) * np.hypot(blur_px, 0.5)
         self.layers = (image, cv2.Sobel(image, cv2.CV_32F, 1, 0, ksize=3, scale=1 / 8),
                        cv2.Sobel(image, cv2.CV_32F, 0, 1, ksize=3, scale=1 / 8))
-        """Value, slope along u, slope along v; each (S, S, 3) float32."""
+        """Value, derivative by u, derivative by v; each (S, S, 3) float32."""
 
     @cached_property
     def tensor(self) -> np.ndarray:
-        """(S, S, 3) products of the slopes, summed over the channels: u with u, u with v, v with v."""
+        """(S, S, 3) structure tensor: products of the derivatives uu, uv and vv, summed over the channels."""
         _, slope_u, slope_v = self.layers
         pairs = ((slope_u, slope_u), (slope_u, slope_v), (slope_v, slope_v))
         return cv2.merge([cv2.transform(one * other, np.ones((1, 3), np.float32)) for one, other in pairs])
@@ -36,9 +36,8 @@ class Picture:
 
 @compiled
 def read(layers: tuple, pixels: np.ndarray) -> tuple:
-    """Value, slope along u and along v of a picture, each (N, 3), at (N, 2) pixels.
-
-    The value is the nearest pixel's, carried on by its slopes: the image is blurred, it is straight that far.
+    """Value and derivatives by u and v of a picture, each (N, 3), at (N, 2) pixels.
+    The value is extrapolated from the nearest pixel by its derivatives; a blurred image is linear that far.
     """
     image, slope_u, slope_v = layers
     last = len(image) - 1
@@ -56,9 +55,9 @@ def read(layers: tuple, pixels: np.ndarray) -> tuple:
 
 @compiled
 def steepness(tensor: np.ndarray, u: float, v: float, along_u: float, along_v: float) -> float:
-    """How much a picture changes a pixel at (u, v) along a unit direction; 0 beyond its border.
+    """Gradient magnitude of a picture at (u, v) along a unit direction, per pixel; 0 outside the picture.
 
-    :param tensor: :attr:`Picture.tensor`, read between its pixels
+    :param tensor: :attr:`Picture.tensor`, interpolated bilinearly
     """
     last = len(tensor) - 1
     if not (0 <= u < last and 0 <= v < last):

@@ -1,8 +1,8 @@
-"""Colour: surface points are projected, and the image there has to agree with what is known of the surface.
+"""Colour term: compares the image at projected surface points with the mesh's colours.
 
-Light is unknown: each channel may be any c * (a + b . normal) + d of the known colour c. These five figures are
-eliminated at every step (variable projection, Golub and Pereyra 1973), so a bright top and a dark side cost
-nothing.
+Illumination is unknown: each channel may be c * (a + b . normal) + d of the known colour c. These five parameters
+are eliminated at every step (variable projection, Golub and Pereyra 1973), so shading by direction causes no
+residual.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ from posegrasp_ros.runtime.numba_cache import compiled
 
 MOST_POINTS = 220
 CHI_3_MEDIAN = 1.54
-"""Of the chi law with three degrees of freedom, one a colour channel."""
+"""Median of the chi distribution with three degrees of freedom, one per colour channel."""
 INDEPENDENT_CHANNELS = 1.5
-"""Blue, green and red mostly say the same."""
+"""Effective number of independent channels; blue, green and red are strongly correlated."""
 LEAST_SIGMA = 4.0
-"""Of 255: no camera is truer."""
+"""Lower bound of the colour residual, of 255; no camera is more accurate."""
 LEAST_SHIFT_PX = 0.15
-"""Print, mesh and lens are never true to less than this, and all points share it."""
+"""Lower bound of the error of print, mesh and lens; it is common to all points."""
 LIGHTS = 5
 
 
 class ColourTerm(NamedTuple):
-    """The visible points of a surface against one picture.
+    """Visible points of a surface, to be compared with one picture.
 
     :param points: (N, 3) object frame, metres
-    :param lit: (3, N, LIGHTS) their known colours under each light, by channel
-    :param likely: (N,) how likely they are not hidden
+    :param lit: (3, N, LIGHTS) colour basis of the illumination model, by channel
+    :param likely: (N,) probability that a point is not occluded
     :param layers: of the picture
-    :param seen_share: of the whole surface, that these points stand for
-    :param independence: how many independent points each stands for, at most 1
+    :param seen_share: fraction of the whole surface that these points represent
+    :param independence: number of independent measurements per point, at most 1
     :param pixels_a_metre: at the object's distance
     """
 
@@ -61,11 +61,11 @@ class ColourTerm(NamedTuple):
     @classmethod
     def of(cls, surface: Surface, picture: Picture, matrix: np.ndarray, pose: np.ndarray,
            seen: np.ndarray | None, share: float = 1.0) -> ColourTerm:
-        """What is visible from a (4, 4) crop_from_object near the true one.
+        """Select the points visible at a (4, 4) crop_from_object near the true one.
 
         :param matrix: (3, 3) pinhole matrix of the picture
         :param seen: see :func:`posegrasp_ros.estimation.refinement.terms.likely_seen`
-        :param share: of :data:`MOST_POINTS`
+        :param share: fraction of :data:`MOST_POINTS` to use
         """
         pixels_a_metre = matrix[0, 0] / pose[2, 3]
         blur_m = math.hypot(picture.blur_px, 0.5) / pixels_a_metre
@@ -74,7 +74,7 @@ class ColourTerm(NamedTuple):
         lit = np.ones((3, len(indices), LIGHTS))
         lit[..., 0] = surface.colours(indices, cosine[indices], blur_m).T
         lit[..., 1:4] = lit[..., :1] * surface.normals[indices]
-        # what a convex body shows is a quarter of its surface on average (Cauchy); that many spots are independent
+        # a convex body's mean projected area is a quarter of its surface (Cauchy)
         spots = surface.area_m2 / 4 * (pixels_a_metre / picture.correlation_length_px) ** 2
         independence = min(1.0, INDEPENDENT_CHANNELS / 3 * spots / max(len(indices), 1))
         points = surface.points[indices]
@@ -84,15 +84,15 @@ class ColourTerm(NamedTuple):
 
 @compiled
 def colour_equations(term: ColourTerm, pose: np.ndarray, matrix: np.ndarray, weight: np.ndarray) -> tuple:
-    """The normal equations of colour at a pose; empty where too little is seen to compare.
+    """The normal equations of colour at a pose; empty if too few points are visible.
 
-    :param weight: (N,) square roots of the points' weights, at first ``likely``; brought up to date in place
-    :return: the equations; correlation between image and lit surface colour, 1 when they agree; share of the whole
-        surface that is seen as it should be
+    :param weight: (N,) square roots of the points' weights, initially ``likely``; updated in place
+    :return: the equations; correlation between image and lit surface colour, 1 when they agree; fraction of the
+        whole surface that agrees with the image
     """
     if len(term.points) < LEAST_POINTS:
         return no_equations(), 0.0, 0.0
-    noise = 3 * LEAST_SIGMA ** 2 * (weight ** 2).sum()  # a plain grey agrees with nothing
+    noise = 3 * LEAST_SIGMA ** 2 * (weight ** 2).sum()  # a uniform grey image gives no correlation
     total, rest, squared = _compare(term, pose, matrix, weight)
     seen = term.likely > 0.5
     typical = np.median(np.sqrt(squared[seen] if seen.sum() >= LEAST_POINTS else squared))
@@ -100,19 +100,19 @@ def colour_equations(term: ColourTerm, pose: np.ndarray, matrix: np.ndarray, wei
     weight[:] = np.clip(1 - squared / (TUKEY * CHI_3_MEDIAN * sigma) ** 2, 1e-3, 1.0) * term.likely
     correlation = np.sqrt(min(max((total - rest[0, 0]) / (total + noise), 0.0), 1.0))
     fitting = (weight ** 2).mean()
-    # together the points say less than they would if each erred by itself
+    # the shift error common to all points limits the information of the sum
     sideways = term.independence * (rest[1, 1] + rest[2, 2]) / (2 * (sigma * term.pixels_a_metre) ** 2)
     scale = term.independence * min(1.0, 1 / (LEAST_SHIFT_PX ** 2 * sideways + 1e-12)) / sigma ** 2
-    explained = term.seen_share * fitting * correlation  # plain grey fits any light
+    explained = term.seen_share * fitting * correlation  # uniform grey fits any illumination
     return Equations(rest[1:, 1:] * scale, rest[1:, 0] * scale), correlation, explained
 
 
 @compiled
 def _compare(term: ColourTerm, pose: np.ndarray, matrix: np.ndarray, weight: np.ndarray) -> tuple:
-    """What of a picture the lit colours do not explain.
+    """Residuals of a picture after projecting out the lit colours.
 
-    :return: the picture's sum of squares about its mean; (7, 7) products, over what is not explained, of the
-        picture and its derivatives by the disturbance; (N,) squared residuals
+    :return: the picture's sum of squares about its mean; (7, 7) products of the residual picture and its residual
+        derivatives by the pose perturbation; (N,) squared residuals
     """
     count = len(term.points)
     seen, jacobian, _ = reproject(term.points, pose, matrix)
@@ -132,7 +132,7 @@ def _compare(term: ColourTerm, pose: np.ndarray, matrix: np.ndarray, weight: np.
         gram = weighed.T @ weighed
         lights = gram[:LIGHTS, :LIGHTS].copy()
         for k in range(LIGHTS):
-            lights[k, k] = lights[k, k] * (1 + 1e-6) + 1e-6  # one face: light or colour?
+            lights[k, k] = lights[k, k] * (1 + 1e-6) + 1e-6  # for a single face, light and colour are ambiguous
         fit = np.linalg.solve(lights, gram[:LIGHTS, LIGHTS:].copy())
         rest += gram[LIGHTS:, LIGHTS:] - gram[LIGHTS:, :LIGHTS].copy() @ fit
         total += gram[LIGHTS, LIGHTS]

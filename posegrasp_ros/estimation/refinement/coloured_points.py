@@ -1,4 +1,4 @@
-"""Dense points of a mesh with normal and colour: what its print looks like, without a renderer."""
+"""Dense surface points of a mesh with normals and colours, used instead of a renderer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from posegrasp_ros.geometry.mesh import Mesh
 POINTS = 100_000
 STEPS = 24
 PRINTED_CHANGE = 30.0
-"""Of 255, over the three channels: less is no edge that an outline could be taken for."""
+"""Smallest colour change, of 255 and over the three channels, that could be mistaken for an outline."""
 
 
 def coloured_points(mesh: Mesh, seed: int, count: int = POINTS) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -32,7 +32,7 @@ def coloured_points(mesh: Mesh, seed: int, count: int = POINTS) -> tuple[np.ndar
     uv = np.einsum('nk,nkd->nd', corners, mesh.uv[mesh.faces[face]])
     height, width = mesh.texture.shape[:2]
     pixels = np.column_stack([uv[:, 0] * width - 0.5, (1 - uv[:, 1]) * height - 0.5]).astype(np.float32)
-    # OpenCV reads at most 32,766 points a row
+    # OpenCV's remap is limited to 32,766 points per row
     colours = cv2.remap(mesh.texture, pixels.reshape(-1, 1000, 2), None, cv2.INTER_LINEAR,
                         borderMode=cv2.BORDER_WRAP).reshape(-1, 3)
     return points, normals, colours.astype(float)
@@ -40,12 +40,12 @@ def coloured_points(mesh: Mesh, seed: int, count: int = POINTS) -> tuple[np.ndar
 
 def clear_of_print(mesh: Mesh, points: np.ndarray, inward: np.ndarray, normals: np.ndarray, step_m: float,
                    seed: int) -> np.ndarray:
-    """(N,) metres from points on edges inward over a face to where its print changes first; inf where it does not.
+    """(N,) metres from points on edges inward over a face to the first change of its print; inf if there is none.
 
     :param points: (N, 3) object frame
     :param inward: (N, 3) unit, along the face and away from the edge
     :param normals: (N, 3) unit, of the face
-    :param step_m: what lies nearer together than this is one change; looked at are :data:`STEPS` of them
+    :param step_m: sampling distance; :data:`STEPS` samples are taken
     """
     dense, of_dense, colours = coloured_points(mesh, seed)
     tree = cKDTree(dense)

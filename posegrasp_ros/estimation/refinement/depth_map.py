@@ -1,4 +1,4 @@
-"""What a depth camera says of a crop, and how far a surface is from it."""
+"""Depth map of a crop, and distance of a surface point from it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def depth_of_crop(depth_m: np.ndarray, camera: Camera, crop: CropCamera) -> np.n
     :param depth_m: (H, W) registered to the camera's image, metres
     """
     rays, source = crop.rays(), crop.source_pixels(camera)
-    # depths on both sides of an outline do not mix: the nearest pixel's is taken
+    # nearest pixel: interpolation would mix depths across an outline
     read = cv2.remap(depth_m.astype(np.float32), source, None, cv2.INTER_NEAREST, borderValue=float('nan'))
     along_camera_axis = rays @ crop.camera_from_crop[2]
     return (read / along_camera_axis).astype(np.float32)
@@ -28,7 +28,7 @@ def depth_of_crop(depth_m: np.ndarray, camera: Camera, crop: CropCamera) -> np.n
 
 @compiled
 def distance_from(depth_m: np.ndarray, matrix: np.ndarray, point: np.ndarray, normal: np.ndarray) -> tuple:
-    """How far the measured surface lies from the plane at a point.
+    """Distance of the measured surface from the tangent plane at a point.
 
     :param depth_m: (S, S), see :func:`depth_of_crop`
     :param matrix: (3, 3) pinhole matrix of the crop

@@ -1,4 +1,4 @@
-"""Depth: the surface that a depth camera measures has to lie on the mesh's (Chen and Medioni 1992)."""
+"""Depth term: point-to-plane distance between the measured surface and the mesh (Chen and Medioni 1992)."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from posegrasp_ros.runtime.numba_cache import compiled
 
 MOST_POINTS = 200
 FAR = 4.0
-"""Standard deviations from the mesh: what was measured there is no evidence for a pose."""
+"""Distance in standard deviations from which a measurement is not counted as evidence for the pose."""
 SPOTS = 50.0
-"""Depth cameras err alike over a neighbourhood: an object's points count as this many measurements at most."""
+"""Largest number of independent measurements on an object; depth errors are correlated between neighbours."""
 
 
 class DepthTerm(NamedTuple):
-    """The visible points of a surface against one depth map.
+    """Visible points of a surface, to be compared with one depth map.
 
     :param points: (N, 3) object frame, metres
     :param normals: (N, 3) unit
     :param depth_m: (S, S) along the crop's optical axis, NaN where unknown
-    :param seen_share: of the whole surface, that these points stand for
+    :param seen_share: fraction of the whole surface that these points represent
     """
 
     points: np.ndarray
@@ -41,7 +41,7 @@ class DepthTerm(NamedTuple):
 
     @classmethod
     def of(cls, surface: Surface, depth_m: np.ndarray | None, pose: np.ndarray) -> DepthTerm:
-        """What is visible from a (4, 4) crop_from_object near the true one; nothing without depth.
+        """Select the points visible at a (4, 4) crop_from_object near the true one; none without depth.
 
         :param depth_m: see :func:`posegrasp_ros.estimation.refinement.depth_map.depth_of_crop`
         """
@@ -54,9 +54,9 @@ class DepthTerm(NamedTuple):
 
 @compiled
 def depth_equations(term: DepthTerm, pose: np.ndarray, matrix: np.ndarray) -> tuple:
-    """The normal equations of depth at a pose; empty where too little is known.
+    """The normal equations of depth at a pose; empty if too few depths are known.
 
-    :return: the equations; share of the whole surface that was measured where it should be
+    :return: the equations; fraction of the whole surface that agrees with the measured depth
     """
     count, rotation = len(term.points), np.ascontiguousarray(pose[:3, :3])
     equations = no_equations()

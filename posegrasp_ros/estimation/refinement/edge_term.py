@@ -1,6 +1,6 @@
-"""Edges: points of the outline and of sharp edges look for the strongest change of the image across the edge.
+"""Edge term: distance of the outline and of sharp edges to the strongest image gradient across the edge.
 
-They hold what colour alone leaves loose, above all the depth and the tilt of a face seen from the front.
+It constrains what colour alone leaves uncertain, in particular depth and tilt of a face seen from the front.
 """
 
 from __future__ import annotations
@@ -25,30 +25,30 @@ from posegrasp_ros.runtime.numba_cache import compiled
 
 MOST_POINTS, LEAST_POINTS = 130, 6
 LEAST_STEEPNESS = 4.0
-"""Of 255 a pixel: less is no edge."""
+"""Smallest gradient of an edge, of 255 per pixel."""
 STRONG_STEEPNESS = 30.0
-"""More is no better: bold artwork beside an outline must not win over the outline."""
+"""Gradients above this count as equal, so that bold artwork next to an outline is not preferred to the outline."""
 GATE, LEAST_REACH_PX = 2.5, 2.5
-"""An edge is looked for within this many standard deviations of where it is expected, but within some pixels."""
+"""Search range about the expected position: this many standard deviations, at least so many pixels."""
 INSIDE = 0.8
-"""Of the way from the middle to an edge: there it shows what is hidden, for an edge itself is a border."""
+"""Occlusion of an edge point is read at this fraction of the way from the centre, as the mask ends at the edge."""
 CLEAR_SHARE = 0.35
-"""Of the way to the nearest print, as far as one looks: what lies farther off may as well be that."""
+"""The search over a face ends at this fraction of the way to the nearest print, to avoid matching the print."""
 FAR_PX = 3.0
-"""An edge found that far off, or none, is no evidence for a pose."""
+"""An edge found at this distance or farther, or not found, is no evidence for the pose."""
 
 
 class EdgeTerm(NamedTuple):
-    """The visible edges of a mesh against one picture.
+    """Visible edges of a mesh, to be compared with one picture.
 
     :param points: (N, 3) object frame, metres
     :param directions: (N, 3) unit, along the edges
-    :param likely: (N,) how likely they are not hidden
-    :param clear: (N, 2, 3) metres, object frame: from the edge into either face, as far as to look there
+    :param likely: (N,) probability that a point is not occluded
+    :param clear: (N, 2, 3) metres, object frame: limit of the search from the edge into either face
     :param tensor: of the picture
-    :param steps_px: (K,) where to look across an edge
-    :param sigma_px: how far off edges are taken to be found
-    :param independence: square root of how many independent points each stands for, at most 1
+    :param steps_px: (K,) search positions across an edge
+    :param sigma_px: assumed standard deviation of the found positions
+    :param independence: square root of the number of independent measurements per point, at most 1
     """
 
     points: np.ndarray
@@ -63,12 +63,12 @@ class EdgeTerm(NamedTuple):
     @classmethod
     def of(cls, edges: Edges, picture: Picture, matrix: np.ndarray, pose: np.ndarray, reach_px: int,
            sigma_px: float, seen: np.ndarray | None, share: float = 1.0) -> EdgeTerm:
-        """What is visible from a (4, 4) crop_from_object near the true one.
+        """Select the edge points visible at a (4, 4) crop_from_object near the true one.
 
         :param matrix: (3, 3) pinhole matrix of the picture
-        :param reach_px: edges farther from where they are expected are not looked for
+        :param reach_px: largest search distance from the expected position
         :param seen: see :func:`posegrasp_ros.estimation.refinement.terms.likely_seen`
-        :param share: of :data:`MOST_POINTS`
+        :param share: fraction of :data:`MOST_POINTS` to use
         """
         eye = eye_of(pose)
         outline = evenly(edges.visible(eye), round(share * MOST_POINTS))
@@ -83,10 +83,10 @@ class EdgeTerm(NamedTuple):
 
 @compiled
 def edge_equations(term: EdgeTerm, pose: np.ndarray, matrix: np.ndarray, covariance: np.ndarray) -> tuple:
-    """The normal equations of edges at a pose; empty where few are found.
+    """The normal equations of edges at a pose; empty if too few are found.
 
-    :param covariance: (6, 6) of the pose, before
-    :return: the equations; how near to where they should be edges were found, 1 exactly there
+    :param covariance: (6, 6) of the pose before this step
+    :return: the equations; mean closeness of edges to their expected position, 1 if all are exactly there
     """
     equations, fit = no_equations(), 0.0
     rows, offsets = _look(term, pose, matrix, covariance)
@@ -106,10 +106,10 @@ def edge_equations(term: EdgeTerm, pose: np.ndarray, matrix: np.ndarray, covaria
 
 @compiled
 def _look(term: EdgeTerm, pose: np.ndarray, matrix: np.ndarray, covariance: np.ndarray) -> tuple:
-    """Look across every edge.
+    """Search for the image edge across every edge point.
 
-    :return: (N, 6) derivatives of the offsets by the disturbance; (N,) offsets in pixels to where the picture is
-        steepest, NaN where there is no edge
+    :return: (N, 6) derivatives of the offsets by the pose perturbation; (N,) offsets in pixels to the largest
+        gradient, NaN where there is no edge
     """
     count = len(term.points)
     seen, jacobian, _ = reproject(term.points, pose, matrix)
@@ -118,7 +118,7 @@ def _look(term: EdgeTerm, pose: np.ndarray, matrix: np.ndarray, covariance: np.n
     clear = (term.clear.reshape(-1, 3) @ rotation.T).reshape(-1, 2, 3)
     rows, offsets = np.empty((count, 6)), np.empty(count)
     for i in range(count):
-        # how a pixel moves with the position is also how it moves along the edge
+        # the derivative by the position also gives the image direction of the edge
         along_u = jacobian[i, 0, 0] * turned[i, 0] + jacobian[i, 0, 2] * turned[i, 2]
         along_v = jacobian[i, 1, 1] * turned[i, 1] + jacobian[i, 1, 2] * turned[i, 2]
         length = np.sqrt(along_u ** 2 + along_v ** 2) + 1e-9
@@ -126,7 +126,7 @@ def _look(term: EdgeTerm, pose: np.ndarray, matrix: np.ndarray, covariance: np.n
         for k in range(6):
             rows[i, k] = -across_u * jacobian[i, 0, k] - across_v * jacobian[i, 1, k]
         variance = 0.0
-        for k in range(6):  # loops: on six numbers they are quicker than products of arrays
+        for k in range(6):  # for six values, compiled loops are faster than array products
             for m in range(6):
                 variance += rows[i, k] * covariance[k, m] * rows[i, m]
         reach = min(max(GATE * np.sqrt(max(variance, 0.0)), LEAST_REACH_PX), -term.steps_px[0])
@@ -141,7 +141,7 @@ def _look(term: EdgeTerm, pose: np.ndarray, matrix: np.ndarray, covariance: np.n
 
 @compiled
 def _steepest(term: EdgeTerm, pixel: np.ndarray, across: tuple, reach: float, low: float, high: float) -> float:
-    """How far from a pixel, along the direction across, the picture is steepest.
+    """Offset from a pixel, along the direction across, at which the image gradient is largest.
 
     :return: pixels; NaN without an edge between low and high
     """
@@ -149,12 +149,12 @@ def _steepest(term: EdgeTerm, pixel: np.ndarray, across: tuple, reach: float, lo
     most, best = -1.0, 0.0
     for offset in term.steps_px:
         if low - step <= offset <= high + step:
-            # near is likelier than far: another edge close by must not win for a little more contrast
+            # prefer near edges: a farther one must not win by slightly higher contrast
             preferred = (min(_steep(term, pixel, across, offset), STRONG_STEEPNESS)
                          * np.exp(-0.5 * (GATE * offset / reach) ** 2))
             if preferred > most:
                 most, best = preferred, offset
-    # a parabola through three samples has its peak between
+    # sub-step position: vertex of a parabola through three samples
     before, after = _steep(term, pixel, across, best - step), _steep(term, pixel, across, best + step)
     middle = _steep(term, pixel, across, best)
     bend = min(before - 2 * middle + after, -1e-6)

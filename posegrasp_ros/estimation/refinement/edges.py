@@ -1,4 +1,4 @@
-"""Edges: points of a mesh where an image changes, whatever the mesh's colours are."""
+"""Edges: points on a mesh's outline and sharp edges, where an image changes whatever the mesh's colours are."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from posegrasp_ros.runtime.numba_cache import compiled
 EDGE_POINTS = 300
 SHARP_RAD, CURVED_RAD = np.radians(30), 1e-3
 PRINT_STEP = 0.012
-"""Of the object's radius: about a pixel of the pictures that edges are looked for in."""
+"""As a fraction of the object's radius: about one pixel of the pictures used for the edge search."""
 
 
 class Edges:
-    """Points on the mesh's edges: sharp ones, and those that are the outline from somewhere.
+    """Points on a mesh's edges: sharp edges, and curved ones that can be part of the outline.
 
     :param mesh: metres
     """
 
     def __init__(self, mesh: Mesh, seed: int = 0):
         solid = mesh.solid
-        # plain arrays: trimesh's own keep a hash up to date at every step of arithmetic
-        rims = trimesh.grouping.group_rows(solid.edges_sorted, require_count=1)  # of a sheet, of an open scan
+        # plain arrays, because trimesh's tracked arrays update a hash at every operation
+        rims = trimesh.grouping.group_rows(solid.edges_sorted, require_count=1)  # of sheets and open scans
         ends = np.array(solid.vertices)[np.concatenate([solid.face_adjacency_edges, solid.edges_sorted[rims]])]
         faces = np.concatenate([solid.face_adjacency, np.repeat(solid.edges_face[rims, None], 2, axis=1)])
         angles = np.concatenate([solid.face_adjacency_angles, np.full(len(rims), np.pi)])
@@ -41,12 +41,12 @@ class Edges:
         self.directions = vector[chosen] / length[chosen, None]
         """(N, 3) unit, along the edge."""
         self.sharp = sharp[chosen]
-        """(N,) bool; the others count where they are the outline."""
+        """(N,) bool; the others are only used where they are part of the outline."""
         self.length_m = length[sharp].sum() / EDGE_POINTS if sharp.any() else length[curved].sum() / len(chosen)
-        """Of the edges that one point stands for."""
+        """Edge length that one point represents."""
         self._normals = np.array(solid.face_normals)[faces[chosen]]
         across = np.cross(self._normals, self.directions[:, None])
-        # away from the edge, over the face: towards the corner that the edge lacks
+        # along the face, away from the edge: towards the third corner
         to_corner = _third_corners(solid, faces[chosen], ends[chosen]) - self.points[:, None]
         self._inward = across * np.sign(np.einsum('nkd,nkd->nk', across, to_corner))[..., None]
         self._radius_m = mesh.radius
@@ -54,7 +54,7 @@ class Edges:
         self._visibility = Visibility(mesh, self.points, self._normals.mean(axis=1), seed)
 
     def _find_clear_m(self, mesh: Mesh, seed: int) -> np.ndarray:
-        """(N, 2) how far nothing is printed on either side of each edge, at most the object's radius."""
+        """(N, 2) distance without print on either side of each edge, at most the object's radius."""
         clear_m = np.full((len(self.points), 2), self._radius_m)
         sharp = np.flatnonzero(self.sharp)
         if len(sharp):
@@ -73,9 +73,8 @@ class Edges:
         return drawn & self._visibility.seen_from(eye)
 
     def clear(self, indices: np.ndarray, eye: np.ndarray) -> np.ndarray:
-        """(K, 2, 3) metres from edge points into either face, as far as nothing is printed there.
-
-        The length is the object's radius where nothing is printed, or where the face is not seen.
+        """(K, 2, 3) vectors from edge points into either face, up to the nearest print, metres.
+        The length is the object's radius where there is no print, or where the face is not visible.
 
         :param indices: (K,) of the points
         """
@@ -85,7 +84,7 @@ class Edges:
 
 @compiled
 def _drawn(points: np.ndarray, normals: np.ndarray, sharp: np.ndarray, eye: np.ndarray) -> np.ndarray:
-    """(N,) bool: of the (N, 2, 3) normals of the faces at an edge one looks at the eye, or both at a sharp one."""
+    """(N,) bool: one of the two faces at an edge faces the eye, or both at a sharp edge; normals are (N, 2, 3)."""
     drawn = np.empty(len(points), np.bool_)
     for i in range(len(points)):
         first = np.dot(eye - points[i], normals[i, 0]) > 0
@@ -102,7 +101,7 @@ def _third_corners(solid: trimesh.Trimesh, faces: np.ndarray, ends: np.ndarray) 
 
 
 def _spread(rng: np.random.Generator, weight: np.ndarray, count: int) -> np.ndarray:
-    """``count`` indices, as often as their weight; none when all weigh nothing."""
+    """``count`` indices drawn with probability in proportion to their weights; none when all weights are zero."""
     if not weight.any():
         return np.zeros(0, int)
     return rng.choice(len(weight), count, p=weight / weight.sum())

@@ -1,4 +1,4 @@
-"""MeshRefiner: the pose at which the mesh's colours, edges and depth agree with the image, coarse to fine."""
+"""MeshRefiner: coarse-to-fine pose refinement by the mesh's colours, edges and depth."""
 
 from __future__ import annotations
 
@@ -35,23 +35,23 @@ from posegrasp_ros.geometry.transforms import (
 CROP_SIZE = 160
 MARGIN = 1.15
 PRIOR_SLACK = 2.0
-"""The network's standard deviations are taken as this many times what it says."""
+"""Factor on the network's standard deviations."""
 UNSURE_PX = 3.0
-"""A start known less well than this is looked at coarsely first, and others beside it."""
+"""If the initial pose is less certain than this, the coarse level and additional starts are used."""
 OTHER_START = 2.2
-"""Standard deviations away: farther than most errors, so that every minimum has a start beside it."""
+"""Distance of additional starts in standard deviations: beyond most errors, so each minimum has a near start."""
 FARTHEST_TURN_RAD = np.radians(30)
 FARTHEST_SHIFT = 0.15
-"""Of the distance: a descent that goes farther has left for another minimum."""
+"""As a fraction of the distance: a descent that moves farther has reached another minimum."""
 
 
 @dataclass
 class _Scene:
-    """What an image says, and what was known before.
+    """Crop of an image with the prior of the pose.
 
     :param crop: (S, S, 3) float32
     :param matrix: (3, 3) pinhole matrix of the crop
-    :param seen: (S, S) how likely a pixel shows the object; None when nobody knows
+    :param seen: (S, S) probability that a pixel shows the object; None if unknown
     """
 
     crop: np.ndarray
@@ -62,7 +62,7 @@ class _Scene:
     pictures: dict[float, Picture] = field(default_factory=dict)
 
     def picture(self, blur_px: float) -> Picture:
-        """The crop at a blur, made once."""
+        """The crop at a blur, computed once."""
         if blur_px not in self.pictures:
             self.pictures[blur_px] = Picture(self.crop, blur_px)
         return self.pictures[blur_px]
@@ -70,13 +70,13 @@ class _Scene:
 
 @dataclass(frozen=True)
 class Level:
-    """One step from coarse to fine.
+    """One level of the coarse-to-fine scheme.
 
-    :param colour_blur_px: of the crop where colours are compared
-    :param edge_blur_px: of the crop where edges are looked for
-    :param reach_px: how far an edge may lie from where it is expected
-    :param edge_sigma_px: how far off it is taken to be found: at first it is often another edge
-    :param share: of the points: many starts at once need no more
+    :param colour_blur_px: blur of the crop for the colour term
+    :param edge_blur_px: blur of the crop for the edge term
+    :param reach_px: largest search distance of an edge
+    :param edge_sigma_px: assumed standard deviation of found edges; larger at first, when wrong matches are common
+    :param share: fraction of the points to use; with several starts fewer points are enough
     """
 
     colour_blur_px: float
@@ -89,17 +89,16 @@ class Level:
 
 LEVELS = (Level(3.0, 1.5, 8, 2.0, 5, 0.5), Level(1.5, 0.7, 5, 1.0, 4), Level(0.7, 0.7, 3, 0.7, 3))
 SURVIVORS = (2, 1, 1)
-"""How many starts, those with the most evidence, go on after each level."""
+"""Number of starts with the most evidence that are kept after each level."""
 
 
 class MeshRefiner:
     """A :class:`Refiner` that aligns one object's mesh with images.
 
     Its figures: ``correlation`` between image and lit surface colour, 1 when they agree; ``evidence``, how much of
-    the surface and of its edges is seen as it should be, 0 to about 2; ``log_disagreement``, log of 1 plus the
-    squared distance from the initial pose in its own standard deviations.
-
-    :param mesh: metres; best with a texture, else contour and edges do it alone
+    the surface and its edges agrees with the image, 0 to about 2; ``log_disagreement``, log of 1 plus the squared
+    distance from the initial pose in its own standard deviations.
+    :param mesh: metres; preferably with a texture, otherwise only contour and edges contribute
     """
 
     figures_when_lost = MappingProxyType({'correlation': 0.0, 'evidence': 0.0, 'log_disagreement': 0.0})
@@ -110,7 +109,7 @@ class MeshRefiner:
 
     def refine(self, image: np.ndarray, camera: Camera, camera_from_object: np.ndarray, covariance: np.ndarray,
                depth_m: np.ndarray | None = None, seen: VisibilityMask | None = None) -> Refinement | None:
-        """See :meth:`Refiner.refine`; the initial pose is to be within about 2 cm and 10 degrees."""
+        """See :meth:`Refiner.refine`; the initial pose must be within about 2 cm and 10 degrees of the truth."""
         middle = camera_from_object @ make_transform(translation=self._centre)
         centre = middle[:3, 3]
         crop = CropCamera.around(centre, self._radius / np.linalg.norm(centre), CROP_SIZE, MARGIN)
@@ -118,7 +117,7 @@ class MeshRefiner:
         start = invert(camera_from_crop) @ middle
         covariance = move_covariance(covariance, centre - camera_from_object[:3, 3])
         covariance = rotate_covariance(covariance, crop.camera_from_crop.T) * PRIOR_SLACK ** 2
-        # the image's own border is no edge: what lies beyond it continues it
+        # replicate the border so that it does not appear as an edge
         shot = crop.shoot(image, camera, cv2.BORDER_REPLICATE).astype(np.float32)
         scene = _Scene(shot, crop.matrix,
                        None if depth_m is None else depth_of_crop(depth_m, camera, crop),
@@ -152,15 +151,15 @@ class MeshRefiner:
                      level.iterations)
 
     def _other_starts(self, start: np.ndarray, covariance: np.ndarray) -> list[np.ndarray]:
-        """Poses on both sides of the start along the two directions in which it is known least."""
-        unit = np.repeat([self._radius, 1.0], 3)  # a shift of a radius counts as much as a turn of one radian
+        """Poses on both sides of the start along its two most uncertain directions."""
+        unit = np.repeat([self._radius, 1.0], 3)  # a shift by the radius is equivalent to a turn by one radian
         variance, directions = np.linalg.eigh(covariance / np.outer(unit, unit))
         steps = (directions * np.sqrt(variance.clip(0)) * unit[:, None])[:, -2:].T
         others = [perturb(start, side * OTHER_START / PRIOR_SLACK * step) for step in steps for side in (-1, 1)]
         return [other for other in others if other[2, 3] > start[2, 3] / 2]
 
     def _spread_px(self, covariance: np.ndarray, depth_m: float, crop: CropCamera) -> float:
-        """Standard deviation of where the object's rim is seen, given that of its pose."""
+        """Standard deviation of the image position of the object's rim, in pixels, from the pose covariance."""
         variance = np.diag(covariance)
         pixels_a_metre = crop.focal_px / depth_m
         away = (self._radius / depth_m) ** 2 * variance[2]
@@ -170,11 +169,13 @@ class MeshRefiner:
 
 @lru_cache(maxsize=4)
 def _features(mesh: Mesh) -> tuple[Edges, Surface]:
-    """What is looked for of a mesh, about its middle; it takes most of a second, and one object is often loaded
-    again."""
-    mesh = replace(mesh, vertices=mesh.vertices - mesh.centre)  # scale and depth are those of the middle
+    """Edges and surface points of a mesh relative to its centre.
+
+    Cached because they take most of a second and the same object is often loaded again.
+    """
+    mesh = replace(mesh, vertices=mesh.vertices - mesh.centre)  # scale and depth refer to the centre
     edges = Edges(mesh)
-    pixel_m = mesh.radius / (CROP_SIZE / 2 / MARGIN)  # the object is always this large in the crop
+    pixel_m = mesh.radius / (CROP_SIZE / 2 / MARGIN)  # the object's size in the crop is fixed
     return edges, Surface(mesh, edges, tuple(np.hypot(level.colour_blur_px, 0.5) * pixel_m for level in LEVELS))
 
 

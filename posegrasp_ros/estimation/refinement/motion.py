@@ -1,4 +1,4 @@
-"""Small motions of a pose, compiled: what :func:`posegrasp_ros.geometry.transforms.perturb` does, and back."""
+"""Compiled pose perturbation (:func:`posegrasp_ros.geometry.transforms.perturb`) and its inverse."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def moved(pose: np.ndarray, step: np.ndarray) -> np.ndarray:
 
 @compiled
 def difference(start: np.ndarray, pose: np.ndarray) -> np.ndarray:
-    """(6,) the step with which :func:`moved` makes one pose of another; they are less than half a turn apart."""
+    """(6,) the step with which :func:`moved` maps ``start`` to ``pose``, which are less than half a turn apart."""
     turn = np.ascontiguousarray(pose[:3, :3]) @ np.ascontiguousarray(start[:3, :3]).T
     result = np.empty(6)
     result[:3] = pose[:3, 3] - start[:3, 3]

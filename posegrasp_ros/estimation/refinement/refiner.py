@@ -1,4 +1,4 @@
-"""Refiner: an initial pose in, a better one out, whichever way it is found."""
+"""Refiner: interface of pose refinement."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Refinement:
 
     :param pose: (4, 4) camera_from_object, metres
     :param covariance: (6, 6) in the camera frame
-    :param agreement: how well image and model agree at the pose, at most 1; stands for the score until a score
-        was fitted
+    :param agreement: how well image and model agree at the pose, at most 1; used as the score until a score was
+        fitted
     :param figures: by the names of :attr:`Refiner.figures_when_lost`
     """
 
@@ -30,19 +30,19 @@ class Refinement:
 
 
 class Refiner(Protocol):
-    """What the estimator asks of a refinement; the score is fitted on the figures that it names."""
+    """Interface between the estimator and a refinement; the score is fitted to the figures that it returns."""
 
     @property
     def figures_when_lost(self) -> Mapping[str, float]:
-        """The names of the figures, each with its value where the refinement found no pose."""
+        """The names of the figures, each with its value for a refinement that failed."""
 
     def refine(self, image: np.ndarray, camera: Camera, camera_from_object: np.ndarray, covariance: np.ndarray,
                depth_m: np.ndarray | None = None, seen: VisibilityMask | None = None) -> Refinement | None:
-        """The refined pose; None when it was lost on the way.
+        """The refined pose; None when the refinement failed.
 
         :param image: (H, W, 3) uint8 blue green red
         :param camera_from_object: (4, 4) initial pose
         :param covariance: (6, 6) of it, in the camera frame
         :param depth_m: (H, W) registered to the image, metres, NaN where unknown; None without a depth camera
-        :param seen: which parts are not hidden; None when nobody knows
+        :param seen: which parts are not occluded; None if unknown
         """

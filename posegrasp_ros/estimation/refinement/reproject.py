@@ -1,4 +1,4 @@
-"""Where points are seen, and how that changes with the pose: what every alignment is made of."""
+"""Projection of points with its derivative by the pose, compiled."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ def reproject(points: np.ndarray, pose: np.ndarray, matrix: np.ndarray) -> tuple
     :param points: (N, 3) object frame, metres
     :param pose: (4, 4) camera_from_object
     :param matrix: (3, 3) pinhole matrix, pixels
-    :return: (N, 2) pixels; (N, 2, 6) their derivative by the disturbance of ``geometry.perturb``; (N,) depths
+    :return: (N, 2) pixels; (N, 2, 6) their derivatives by the step of ``transforms.perturb``; (N,) depths
     """
     count = len(points)
     seen, jacobian, depth = np.empty((count, 2)), np.empty((count, 2, 6)), np.empty(count)
     for i in range(count):
-        # a turn by d about the camera's axes moves a point by d x (R p), R p = (a, b, c)
+        # a rotation by d about the camera's axes moves a point by d x (R p), R p = (a, b, c)
         px, py, pz = points[i]
         a = pose[0, 0] * px + pose[0, 1] * py + pose[0, 2] * pz
         b = pose[1, 0] * px + pose[1, 1] * py + pose[1, 2] * pz

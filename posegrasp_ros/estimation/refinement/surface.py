@@ -1,4 +1,4 @@
-"""Surface: points of a mesh with colour and normal, what the image is compared with when a pose is refined."""
+"""Surface: mesh points with colour and normal, with which the image is compared during refinement."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from posegrasp_ros.geometry.mesh import Mesh
 
 POINTS = 1200
 LEAST_COSINE = 0.08
-"""Surface seen more grazing than this has no colour worth comparing."""
+"""Surface seen at a more grazing angle than this is not compared."""
 CLEAR_OF_EDGES = 1.5
-"""Standard deviations of the blur: what is nearer to an edge mixes in what lies beyond, and looks smaller."""
+"""Minimum distance to an edge in standard deviations of the blur; nearer points mix with the other side."""
 
 
 class Surface:
@@ -38,11 +38,11 @@ class Surface:
         self._visibility = Visibility(mesh, self.points, self.normals, seed)
 
     def cosines(self, eye: np.ndarray, blur_m: float | None = None) -> np.ndarray:
-        """(N,) cosines of the angles at which the points are seen; 0 where an image does not show them.
+        """(N,) cosines of the viewing angles of the points; 0 where they are not visible.
 
         :param eye: (3,) the camera in the object's frame
-        :param blur_m: of the image, at the object's distance: what is so near to an edge that this mixes in what
-            lies beyond is not shown; None where colours do not matter
+        :param blur_m: of the image, at the object's distance; points so near to an edge that the blur mixes them
+            with what is beyond it get 0. None where colours are not used
         """
         rays = eye - self.points
         cosine = np.einsum('ij,ij->i', rays, self.normals) / np.sqrt(np.einsum('ij,ij->i', rays, rays))
@@ -53,8 +53,7 @@ class Surface:
 
     def colours(self, indices: np.ndarray, cosines: np.ndarray, blur_m: float) -> np.ndarray:
         """(K, 3) colours of points in a blurred image.
-
-        Seen at an angle, a blur of the image covers more of the surface: the colour of a coarser blur is taken.
+        At an oblique angle the blur covers more of the surface, so the colour at a coarser blur is used.
 
         :param indices: (K,) of the points
         :param cosines: (K,) of the angles at which they are seen
@@ -67,7 +66,7 @@ class Surface:
 
 def _blurred(points: np.ndarray, normals: np.ndarray, colours: np.ndarray, count: int,
              blur_m: float) -> np.ndarray:
-    """(N, 3) Gaussian averages of colour about the first ``count`` points, over neighbours that face alike."""
+    """(N, 3) Gaussian averages of colour about the first ``count`` points, over points with similar normals."""
     tree = cKDTree(points)
     result = np.empty((count, 3))
     for index, neighbours in enumerate(tree.query_ball_point(points[:count], 2.5 * blur_m)):

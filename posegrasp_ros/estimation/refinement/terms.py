@@ -1,7 +1,7 @@
-"""What the terms of a refinement have in common.
+"""Common parts of the refinement terms: normal equations, robust weights and point selection.
 
-Each term is a named tuple of arrays, made for one pose, and a compiled function that gives its share of the normal
-equations at poses near that one.
+Each term is a named tuple of arrays, created for one pose, and a compiled function that returns its part of the
+normal equations at poses near that one.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ TUKEY = 4.685
 """95 % efficiency under Gaussian noise (Huber and Ronchetti, Robust Statistics)."""
 LEAST_POINTS = 30
 LEAST_LIKELY = 0.1
-"""Networks take glare for something in front, too."""
+"""Lower bound of the visibility, because networks also classify glare as an occluder."""
 
 
 class Equations(NamedTuple):
-    """Normal equations of weighed residuals r with derivatives J by the pose's disturbance.
+    """Normal equations of weighted residuals r with derivatives J by the pose perturbation.
 
     :param information: (6, 6) JᵀJ
     :param gradient: (6,) Jᵀr
@@ -33,7 +33,7 @@ class Equations(NamedTuple):
 
 @compiled
 def no_equations() -> Equations:
-    """Of no residual at all."""
+    """Equations without residuals."""
     return Equations(np.zeros((6, 6)), np.zeros(6))
 
 
@@ -49,7 +49,7 @@ def add_residual(equations: Equations, row: np.ndarray, residual: float, weight:
 
 @compiled
 def tukey(residual: float, sigma: float) -> float:
-    """Tukey's weight of a residual: 1 at none, 0 from :data:`TUKEY` standard deviations on."""
+    """Tukey's weight of a residual: 1 at zero, 0 from :data:`TUKEY` standard deviations."""
     share = residual / (TUKEY * sigma)
     return (1 - share * share) ** 2 if abs(share) < 1 else 0.0
 
@@ -60,13 +60,13 @@ def eye_of(pose: np.ndarray) -> np.ndarray:
 
 
 def evenly(shown: np.ndarray, most: int) -> np.ndarray:
-    """Indices of at most so many of the items (N,) bool that are shown, spread evenly over them."""
+    """Indices of at most ``most`` true items of (N,) bool, evenly spaced."""
     found = np.flatnonzero(shown)
     return found if len(found) <= most else found[np.linspace(0, len(found) - 1, most).astype(int)]
 
 
 def likely_seen(points: np.ndarray, pose: np.ndarray, matrix: np.ndarray, seen: np.ndarray | None) -> np.ndarray:
-    """(N,) how likely points (N, 3) are not hidden, at least :data:`LEAST_LIKELY`; 1 where nobody knows.
+    """(N,) probability that points (N, 3) are not occluded, at least :data:`LEAST_LIKELY`; 1 if unknown.
 
     :param seen: (S, S) of the picture's pixels, see :class:`VisibilityMask`
     """

@@ -1,4 +1,4 @@
-"""Visibility: which points of a mesh stand behind other parts of it."""
+"""Visibility: self-occlusion of the points of a mesh."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ import trimesh
 from posegrasp_ros.geometry.mesh import Mesh
 
 CELL_SHARE = 0.02
-"""Side of the depth maps' cells, of the diameter."""
+"""Cell size of the depth maps, as a fraction of the diameter."""
 STEEPEST = 6.0
-"""Inside a cell a surface may fall off by this many cells before its points count as hidden."""
+"""Depth slope in cells per cell that is tolerated before points count as hidden."""
 DENSE_POINTS = 60_000
 
 
 class Visibility:
-    """Hidden points from a few hundred directions, worked out once; the nearest direction answers.
-
-    A depth map of dense surface points stands for a renderer. Nothing of a convex mesh is hidden by another part.
+    """Hidden points for a fixed set of view directions, computed once; the nearest direction is looked up.
+    Depth maps of dense surface points replace a renderer. A convex mesh has no self-occlusion.
 
     :param mesh: metres
-    :param points: (N, 3) to ask about, object frame
+    :param points: (N, 3) query points, object frame
     :param normals: (N, 3) of the surface there
     """
 
@@ -39,7 +38,7 @@ class Visibility:
         self._seen = np.array(seen)
 
     def seen_from(self, eye: np.ndarray) -> np.ndarray | bool:
-        """(N,) bool, or True for all.
+        """Which points are visible: (N,) bool, or True for all.
 
         :param eye: (3,) the camera in the object's frame
         """
@@ -47,7 +46,7 @@ class Visibility:
 
 
 def _behind_front(dense: np.ndarray, points: np.ndarray, direction: np.ndarray, cell: float) -> np.ndarray:
-    """(N,) how far points are behind the foremost surface, seen from far away along ``direction``."""
+    """(N,) depth of points behind the front surface, in orthographic view along ``direction``."""
     across = np.cross(direction, np.eye(3)[np.argmin(np.abs(direction))])
     across /= np.linalg.norm(across)
     frame = np.stack([across, np.cross(direction, across), direction])
@@ -56,6 +55,6 @@ def _behind_front(dense: np.ndarray, points: np.ndarray, direction: np.ndarray, 
     size = np.ceil((surface[:, :2].max(axis=0) - low) / cell).astype(int) + 1
     front = np.full(size.prod(), -np.inf)
     column, row = ((surface[:, :2] - low) / cell).astype(int).T
-    np.maximum.at(front, column * size[1] + row, surface[:, 2])  # with one index a tenth of the time of two
+    np.maximum.at(front, column * size[1] + row, surface[:, 2])  # one flat index takes a tenth of the time of two
     column, row = ((asked[:, :2] - low) / cell).astype(int).clip(0, size - 1).T
     return front[column * size[1] + row] - asked[:, 2]

@@ -1,4 +1,4 @@
-"""Where the pads touch when a gripper closes around an object, by rays from the pads."""
+"""Contacts of the pads when a gripper closes around an object, found by rays from the pads."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import trimesh
 
 from posegrasp_ros.grasping.gripper import Gripper
 
-RAYS_Y, RAYS_Z = 5, 7  # a pad's rays
-CONTACT_DEPTH_M = 0.001  # how far a soft pad gives way: what lies deeper is not touched
+RAYS_Y, RAYS_Z = 5, 7  # grid of rays per pad
+CONTACT_DEPTH_M = 0.001  # compliance of a soft pad: deeper surface is not touched
 
 
 @dataclass(frozen=True)
 class Grip:
-    """What N closed grippers hold by, the pad on the -x side first.
+    """Contacts of N closed grippers, the pad on the -x side first.
 
-    :param points: (N, 2, 3) middle of the patch that a pad touches, object frame; NaN where it meets nothing
+    :param points: (N, 2, 3) centre of the contact patch of a pad, object frame; NaN without contact
     :param inward_normals: (N, 2, 3) mean over that patch, into the object
-    :param travels_m: (N, 2) what a pad moves until it touches; infinite where it meets nothing
-    :param coverage: (N, 2) share of a pad that touches
+    :param travels_m: (N, 2) travel of a pad until contact; infinite without contact
+    :param coverage: (N, 2) fraction of a pad in contact
     """
 
     points: np.ndarray
@@ -33,25 +33,24 @@ class Grip:
 
     @property
     def holds(self) -> np.ndarray:
-        """(N,) whether both pads meet something."""
+        """(N,) whether both pads are in contact."""
         return np.isfinite(self.travels_m).all(axis=1)
 
     @property
     def off_center_m(self) -> np.ndarray:
-        """(N,) how far along x the middle between the touched surfaces lies from the TCP; NaN where none is."""
+        """(N,) offset along x of the midpoint between the contacts from the TCP; NaN without contact."""
         travels_m = np.where(self.holds[:, None], self.travels_m, np.nan)
         return (travels_m[:, 0] - travels_m[:, 1]) / 2
 
 
 def close_on(object_from_tcp: np.ndarray, openings_m: np.ndarray, gripper: Gripper,
              solid: trimesh.Trimesh) -> Grip:
-    """Close N grippers, each with both pads at the same pace, around an object that does not move.
-
-    What both pads touch at the same height and side is what they hold by: only there do they press against each
-    other. Pads that touch nothing opposite hold by all that they touch.
+    """Close N grippers, with both pads at the same speed, around an object that does not move.
+    The contact patch is where both pads touch at the same position on the pad, because only there they press
+    against each other. If there is no such position, it is all that a pad touches.
 
     :param object_from_tcp: (N, 4, 4)
-    :param openings_m: (N,) distance between the pads before
+    :param openings_m: (N,) distance between the pads before closing
     """
     travels, points, normals = _cast(object_from_tcp, openings_m, gripper, solid)
     first = travels.min(axis=2)
@@ -67,9 +66,8 @@ def close_on(object_from_tcp: np.ndarray, openings_m: np.ndarray, gripper: Gripp
 
 def _cast(object_from_tcp: np.ndarray, openings_m: np.ndarray, gripper: Gripper,
           solid: trimesh.Trimesh) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What the rays of both pads meet: travels (N, 2, R), points and inward normals (N, 2, R, 3).
-
-    A pad gets no further than where the other began; beyond that, and without a hit, the travel is infinite.
+    """Hits of the rays of both pads: travels (N, 2, R), points and inward normals (N, 2, R, 3).
+    A pad moves at most to the start of the other; beyond that, and without a hit, the travel is infinite.
     """
     grid, sides = _pad_grid(gripper), np.array([-1.0, 1.0])
     starts = np.tile(grid, (len(openings_m), 2, 1, 1))
@@ -89,7 +87,7 @@ def _cast(object_from_tcp: np.ndarray, openings_m: np.ndarray, gripper: Gripper,
 
 
 def _pad_grid(gripper: Gripper) -> np.ndarray:
-    """(R, 3) points all over a pad's face at x = 0, each in the middle of an equal part of it."""
+    """(R, 3) grid of points on a pad's face at x = 0, at the centres of equal cells."""
     half_y, half_z = gripper.pad_half_extents
     y = half_y * (1 - 1 / RAYS_Y) * np.linspace(-1, 1, RAYS_Y)
     z = half_z * (1 - 1 / RAYS_Z) * np.linspace(-1, 1, RAYS_Z)

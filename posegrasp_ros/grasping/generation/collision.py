@@ -1,4 +1,4 @@
-"""Boxes against a triangle mesh, for many poses of the boxes at once.
+"""Collision of boxes with a triangle mesh, for many poses of the boxes at once.
 
 coal, which has wheels for Python 3.10 to 3.13, gives the same answers in a half to a fifth of the time, but brings
 285 MB of libraries into every install. Generating a set of grasps, once per object, spends a tenth to a quarter of
@@ -13,16 +13,16 @@ import trimesh
 from posegrasp_ros.geometry.transforms import invert
 from posegrasp_ros.grasping.gripper import Box
 
-# poses x triangles in one go: bounds the memory at about 100 MB
+# poses x triangles per batch: limits the memory to about 100 MB
 _CHUNK = 1_000_000
-# points of the surface that are tried first: most poses that hit at all have one of these in a box
+# surface points tested first: in most colliding poses at least one of them is in a box
 _SURFACE_POINTS = 1000
 
 
 def boxes_hit_mesh(object_from_boxes: np.ndarray, boxes: list[Box], solid: trimesh.Trimesh) -> np.ndarray:
-    """Whether any box touches the mesh, its inside included.
+    """Whether any box touches the mesh or is inside it.
 
-    :param object_from_boxes: (N, 4, 4) poses of the frame that the boxes are written in, metres
+    :param object_from_boxes: (N, 4, 4) poses of the frame of the boxes, metres
     :param boxes: the same for every pose
     :return: (N,) bool
     """
@@ -41,7 +41,7 @@ def boxes_hit_mesh(object_from_boxes: np.ndarray, boxes: list[Box], solid: trime
 
 
 def _points_inside(boxes_from_object: np.ndarray, boxes: list[Box], solid: trimesh.Trimesh) -> np.ndarray:
-    """(N,) whether one of some points spread over the surface lies in a box: quick, and right when it does."""
+    """(N,) whether a sampled surface point is in a box: a fast test that is sufficient for a collision."""
     points, _ = trimesh.sample.sample_surface(solid, _SURFACE_POINTS, seed=0)
     hit = np.zeros(len(boxes_from_object), dtype=bool)
     step = max(1, _CHUNK // _SURFACE_POINTS)
@@ -55,7 +55,7 @@ def _points_inside(boxes_from_object: np.ndarray, boxes: list[Box], solid: trime
 
 
 def _inside(points: np.ndarray, solid: trimesh.Trimesh) -> np.ndarray:
-    """(N,) whether points lie inside the solid; only those within its bounds are asked of the ray caster."""
+    """(N,) whether points are inside the solid; rays are cast only for points within its bounds."""
     inside = ((points > solid.bounds[0]) & (points < solid.bounds[1])).all(axis=1)
     if inside.any():
         inside[inside] = solid.ray.contains_points(points[inside])
@@ -65,7 +65,7 @@ def _inside(points: np.ndarray, solid: trimesh.Trimesh) -> np.ndarray:
 def _surface_hit(boxes_from_object: np.ndarray, boxes: list[Box], triangles: np.ndarray) -> np.ndarray:
     """(n,) whether a triangle (F, 3, 3) touches a box, for poses (n, 4, 4).
 
-    Triangles whose bounding sphere misses a box's slabs are passed over; the rest are tested exactly.
+    Triangles whose bounding sphere misses a box's slabs are skipped; the rest are tested exactly.
     """
     hit = np.zeros(len(boxes_from_object), dtype=bool)
     rotations, translations = boxes_from_object[:, :3, :3], boxes_from_object[:, :3, 3]
@@ -98,7 +98,7 @@ def triangles_touch_box(triangles: np.ndarray, half_extents: np.ndarray) -> np.n
     edges = np.roll(triangles, -1, axis=1) - triangles
     normals = np.cross(edges[:, 0], edges[:, 1])
     touches &= np.abs((normals * triangles[:, 0]).sum(axis=1)) <= np.abs(normals) @ half_extents
-    left = np.flatnonzero(touches)  # few: the other nine axes are dear
+    left = np.flatnonzero(touches)  # few remain for the other nine axes, which are expensive
     axes = np.cross(edges[left, :, None], np.eye(3)).reshape(-1, 9, 3)
     shadows = axes @ np.swapaxes(triangles[left], 1, 2)
     reach = np.abs(axes) @ half_extents

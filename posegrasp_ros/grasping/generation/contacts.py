@@ -1,4 +1,4 @@
-"""Opposite contacts of an object: pairs of surface points that a gripper can press against each other."""
+"""Antipodal contacts of an object: pairs of surface points that a gripper can press against each other."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from posegrasp_ros.grasping.generation import quality
 from posegrasp_ros.grasping.gripper import Gripper
 
 SURFACE_POINTS = 6000
-RAY_NUDGE_M = 1e-5  # a ray must not meet the surface that it leaves
+RAY_NUDGE_M = 1e-5  # keeps a ray from hitting the surface that it starts on
 
 
 @dataclass(frozen=True)
 class Contacts:
-    """Pairs of opposite contacts.
+    """Pairs of antipodal contacts.
 
     :param points: (P, 2, 3) metres, object frame
     :param inward_normals: (P, 2, 3) into the object
@@ -37,10 +37,9 @@ class Contacts:
 
 
 def antipodal_contacts(solid: trimesh.Trimesh, friction: float, rng: np.random.Generator) -> Contacts:
-    """Contacts of which both friction cones hold the line between them, however far apart.
-
-    A ray goes into the object from each of many surface points, within the friction cone, and pairs the point
-    with every surface behind that faces the other way: the far side of a wall, and of what lies beyond it.
+    """Contacts whose connecting line is in both friction cones, at any distance.
+    From each of many surface points a ray within the friction cone is cast into the object. The point is paired
+    with every surface behind it that faces the other way: the far side of a wall and of further walls.
     """
     points, faces = trimesh.sample.sample_surface(solid, SURFACE_POINTS, seed=int(rng.integers(2**31)))
     inward = -solid.face_normals[faces]
@@ -53,13 +52,13 @@ def antipodal_contacts(solid: trimesh.Trimesh, friction: float, rng: np.random.G
 
 
 def spanned(contacts: Contacts, gripper: Gripper, side_gap_m: float) -> np.ndarray:
-    """(P,) whether the gripper reaches around both contacts, with a gap on either side."""
+    """(P,) whether the gripper's opening spans both contacts, with a gap on either side."""
     most_m = gripper.max_opening_m - 2 * side_gap_m
     return (contacts.widths_m > max(1e-3, gripper.min_opening_m)) & (contacts.widths_m <= most_m)
 
 
 def _within_cone(axes: np.ndarray, friction: float, rng: np.random.Generator) -> np.ndarray:
-    """(N, 3) unit directions inside the friction cones about ``axes``, every other one straight along its axis."""
+    """(N, 3) unit directions in the friction cones about ``axes``; every second one is along its axis."""
     tilts = np.arctan(friction) * rng.random(len(axes)) * (np.arange(len(axes)) % 2)
     sideways = np.cross(axes, rng.normal(size=axes.shape))
     sideways /= np.linalg.norm(sideways, axis=1, keepdims=True)

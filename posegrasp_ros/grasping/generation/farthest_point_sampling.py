@@ -1,4 +1,4 @@
-"""From many grasps to a set that serves: distinct, good, and some for every way in which the object may lie."""
+"""Selection of a grasp set by farthest-point sampling: distinct and good grasps for every resting pose."""
 
 from __future__ import annotations
 
@@ -7,23 +7,24 @@ import trimesh
 
 from posegrasp_ros.grasping.gripper import Gripper
 
-# How much of a shift along x, y, z of the TCP frame, or of a turn, sets two poses one unit apart; nearer than
-# DISTINCT, one is enough. Along the approach a little decides whether the fingertips clear the table.
+# Shift along x, y, z of the TCP frame, and rotation, that correspond to one unit of distance between two poses;
+# poses closer than DISTINCT are duplicates. The unit along the approach is small because millimetres decide
+# whether the fingertips clear the table.
 UNITS_M, UNIT_RAD, DISTINCT = np.array([0.02, 0.02, 0.006]), np.radians(30.0), 0.2
-FAR = 10.0  # units that an empty set is away
-WAYS, WAY_RAD = 12, np.radians(20.0)  # ways of lying that are told apart, and how different they are
-TABLE_GAP_M = 0.003  # a gripper stays this far above what the object lies on
+FAR = 10.0  # initial distance, in units, to an empty set
+WAYS, WAY_RAD = 12, np.radians(20.0)  # number of resting poses, and their smallest angular difference
+TABLE_GAP_M = 0.003  # minimum distance of the gripper from the table
 
 
 def choose(object_from_tcp: np.ndarray, confidences: np.ndarray, usable: np.ndarray, count: int) -> np.ndarray:
     """Indices of at most ``count`` distinct grasps, best first.
 
-    Each is the farthest from those chosen before, a good one rather than a poor one (farthest-point sampling,
-    weighted by confidence): in turn of all, and of those usable in the way of lying that has the fewest so far.
+    Farthest-point sampling, weighted by confidence: alternately over all grasps, and over those usable in the
+    resting pose with the fewest grasps so far.
 
     :param object_from_tcp: (N, 4, 4)
     :param confidences: (N,) above 0
-    :param usable: (N, W) whether a grasp can be reached when the object lies in that way
+    :param usable: (N, W) whether a grasp can be reached in a resting pose of the object
     """
     weights = np.sqrt(confidences)
     distances = np.full(len(object_from_tcp), FAR)
@@ -41,7 +42,7 @@ def choose(object_from_tcp: np.ndarray, confidences: np.ndarray, usable: np.ndar
 
 
 def _of_the_scarcest(values: np.ndarray, usable: np.ndarray, chosen: list[int]) -> np.ndarray:
-    """The values of what is usable in the way of lying with the fewest chosen grasps; 0 for all others."""
+    """The values of grasps usable in the resting pose with the fewest chosen grasps; 0 for all others."""
     left = (usable & (values > 0)[:, None]).any(axis=0)
     if not left.any():
         return values
@@ -50,14 +51,14 @@ def _of_the_scarcest(values: np.ndarray, usable: np.ndarray, chosen: list[int]) 
 
 
 def distance(object_from_tcp: np.ndarray, pose: np.ndarray) -> np.ndarray:
-    """(N,) how different poses (N, 4, 4) are from one (4, 4), in the units above."""
+    """(N,) distances of poses (N, 4, 4) from one (4, 4), in the units above."""
     shift = np.linalg.norm((object_from_tcp[:, :3, 3] - pose[:3, 3]) @ pose[:3, :3] / UNITS_M, axis=1)
     cosines = (np.einsum('nij,ij->n', object_from_tcp[:, :3, :3], pose[:3, :3]) - 1) / 2
     return np.hypot(shift, np.arccos(np.clip(cosines, -1, 1)) / UNIT_RAD)
 
 
 def ways_of_lying(solid: trimesh.Trimesh) -> np.ndarray:
-    """(W, 3) directions, object frame, that may point down: of the largest faces of the convex hull."""
+    """(W, 3) directions, object frame, that point down in the resting poses on the largest hull faces."""
     hull = solid.convex_hull
     normals, areas = hull.face_normals, hull.area_faces.copy()
     ways = []
@@ -72,7 +73,7 @@ def ways_of_lying(solid: trimesh.Trimesh) -> np.ndarray:
 
 def usable_lying(object_from_tcp: np.ndarray, openings_m: np.ndarray, gripper: Gripper,
                  solid: trimesh.Trimesh) -> np.ndarray:
-    """(N, W) whether the open gripper clears the table that the object lies on, for each way of lying."""
+    """(N, W) whether the open gripper clears the table, for each resting pose."""
     ways = ways_of_lying(solid)
     table_m = (solid.convex_hull.vertices @ ways.T).max(axis=0)
     lowest_m = np.empty((len(object_from_tcp), len(ways)))

@@ -1,4 +1,4 @@
-"""How well two soft fingers hold an object: force closure and the Ferrari-Canny epsilon."""
+"""Grasp quality of two soft-finger contacts: force closure and the Ferrari-Canny epsilon."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from posegrasp_ros.grasping.generation.closing import Grip
 from posegrasp_ros.grasping.gripper import Gripper
 
 PYRAMID_EDGES = 8
-LENGTH_SCALE_M = 0.1  # makes torques comparable with forces; fixed, so that objects compare
+LENGTH_SCALE_M = 0.1  # scales torques to forces; fixed, so that values are comparable between objects
 
 
 def force_closure(points: np.ndarray, inward_normals: np.ndarray, friction: float) -> np.ndarray:
-    """Whether two soft-finger contacts close: the line between them lies in both friction cones.
+    """Whether two soft-finger contacts are in force closure: the line between them is in both friction cones.
 
     Nguyen, Constructing force-closure grasps, 1988.
 
@@ -42,28 +42,27 @@ def epsilon(points: np.ndarray, inward_normals: np.ndarray, friction: float,
 
     :param points: (2, 3) contacts, metres
     :param inward_normals: (2, 3) unit normals into the object
-    :param pad_radius_m: radius of the patch that the soft finger presses on, for both or (2,) for each
+    :param pad_radius_m: radius of the contact patch of the soft finger, for both or (2,) for each
     :return: 0 when the grasp is not in force closure
     """
     wrenches = [contact_wrenches(point - center_of_mass, normal, friction, radius_m)
                 for point, normal, radius_m in zip(points, inward_normals, np.broadcast_to(pad_radius_m, 2))]
-    # QJ: joggles the input, for the wrenches of exactly opposed contacts share facets
+    # QJ: joggle the input because the wrenches of exactly opposed contacts are degenerate
     hull = ConvexHull(np.concatenate(wrenches), qhull_options='QJ')
     return max(0.0, float(-hull.equations[:, -1].max()))
 
 
 def contact_wrenches(arm: np.ndarray, inward_normal: np.ndarray, friction: float,
                      pad_radius_m: float) -> np.ndarray:
-    """Extreme wrenches of a soft finger that presses with unit force.
-
-    The friction cone is a pyramid; the torsion about the normal is bounded by that of evenly spread pressure
-    on a disc, 2/3 of friction times radius.
+    """Extreme wrenches of a soft finger with unit normal force.
+    The friction cone is approximated by a pyramid; the torsion about the normal is limited to that of uniform
+    pressure on a disc, 2/3 of friction times radius.
 
     :param arm: (3,) from the centre of mass to the contact, metres
     :return: (PYRAMID_EDGES + 2, 6) force, then torque / LENGTH_SCALE_M
     """
     normal = inward_normal / np.linalg.norm(inward_normal)
-    # the pyramid turns with the grasp, so that a rigid motion changes nothing; straight on, any turn will do
+    # the pyramid rotates with the grasp, for invariance to rigid motion; any tangent will do for a central normal
     tangent = np.cross(normal, arm)
     if np.linalg.norm(tangent) < 1e-9:
         tangent = np.cross(normal, np.eye(3)[np.argmin(np.abs(normal))])
@@ -87,14 +86,13 @@ def best_epsilon(width_m: float, friction: float, pad_radius_m: float) -> float:
 
 
 def confidences(grip: Grip, gripper: Gripper, center_of_mass: np.ndarray) -> np.ndarray:
-    """(N,) in [0, 1] how well grippers hold: epsilon over the best there is for that width and that gripper,
-    times a discount for holding the object far from its centre of mass, where it swings and a pose error's lever
-    is long.
+    """(N,) confidences in [0, 1]: epsilon relative to the best value for that width and gripper, times a discount
+    for the distance from the centre of mass, where the object swings and a pose error has a long lever.
 
-    0 where a pad meets nothing or the contacts are not in force closure. The patch that counts for torsion is as
-    large as what the pad touches, so an edge or a fingertip's grip is worth less than a face. Where the object is
-    thinner than the patches are wide, these keep it from tilting, not the distance between them: it counts as if
-    it were as thick, so the same grip is worth about the same on a sheet and on a block.
+    0 where a pad has no contact or the contacts are not in force closure. The patch for torsion is as large as the
+    contact area, so an edge or fingertip contact gives less than a face. If the object is thinner than the patches
+    are wide, the patches prevent tilting and not the distance between them. It is then treated as equally thick,
+    so the same grip has about the same value on a sheet and on a block.
     """
     values = np.zeros(len(grip.points))
     half_y_m, half_z_m = gripper.pad_half_extents
@@ -105,7 +103,7 @@ def confidences(grip: Grip, gripper: Gripper, center_of_mass: np.ndarray) -> np.
     for k in np.flatnonzero(closes):
         width_m = float(np.linalg.norm(grip.points[k, 1] - grip.points[k, 0]))
         points = apart(grip.points[k], max(width_m, float(radii_m[k].sum())))
-        # To the micrometre, which is a hundred thousandth of the least: equal widths are looked for once.
+        # Rounded to the micrometre, which changes the value by about 1e-5, so that equal widths hit the cache.
         best = best_epsilon(round(max(width_m, 2 * full_m), 6), gripper.friction, full_m)
         found = epsilon(points, grip.inward_normals[k], gripper.friction, radii_m[k], center_of_mass)
         values[k] = min(1.0, found / best)
@@ -114,7 +112,7 @@ def confidences(grip: Grip, gripper: Gripper, center_of_mass: np.ndarray) -> np.
 
 
 def apart(points: np.ndarray, width_m: float) -> np.ndarray:
-    """Two contacts (2, 3) moved along the line through them, and about its middle, until they are so far apart."""
+    """Two contacts (2, 3) moved symmetrically along their connecting line to a distance of ``width_m``."""
     middle, half = points.mean(axis=0), (points[1] - points[0]) / 2
     half = half * (width_m / 2 / np.linalg.norm(half))
     return np.stack([middle - half, middle + half])

@@ -1,4 +1,4 @@
-"""A grasp set from a mesh: antipodal contacts, rolled about the line between them, checked, rated and thinned."""
+"""Grasp sampling from a mesh: antipodal contacts with several approach directions, checked, rated and selected."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from posegrasp_ros.grasping.grasp_set import Grasp, GraspError, GraspSet, NoGras
 from posegrasp_ros.grasping.gripper import Box, Gripper
 
 CONTACT_PAIRS = 1500
-ROLLS = 12  # approach directions a pair, evenly around the line between its contacts
-TOP_ROLLS = 8  # and as many from above, for the ways in which the object may lie
-BLOCK = 600  # poses worked on at once
-RATED_PER_GRASP = 4  # how many to choose each grasp from
-# Openings that are tried, the widest that is clear is taken: a wide one forgives more.
+ROLLS = 12  # approach directions per pair, evenly around the line between its contacts
+TOP_ROLLS = 8  # additional directions from above, for resting poses of the object
+BLOCK = 600  # poses per batch
+RATED_PER_GRASP = 4  # number of rated candidates per selected grasp
+# Openings to try, as fractions; the widest without collision is used because it tolerates larger pose errors.
 OPENINGS = (1.0, 0.8, 0.6, 0.4, 0.25)
-SIDE_GAP_M = 0.005  # least gap between pad and object on either side, on the way in
-CLEARANCE_M = 0.003  # fingers stay this far from the object until they close
-PALM_GAP_M = 0.01  # and the palm this far above it, for a pose may be off along the approach
-RETREAT_M = 0.10  # and do so all along the last stretch of the approach
-TIP_GAP_M = (0.0032, 0.005)  # that the tips stay short of the object's far side: it may lie on a table
-OFF_CENTER_M = 0.005  # most that the pads may have to move sideways to touch together
+SIDE_GAP_M = 0.005  # minimum gap between pad and object on either side during the approach
+CLEARANCE_M = 0.003  # minimum distance of the fingers from the object before closing
+PALM_GAP_M = 0.01  # minimum distance of the palm, larger because of pose errors along the approach
+RETREAT_M = 0.10  # length of the approach that is checked for collision
+TIP_GAP_M = (0.0032, 0.005)  # distance of the tips from the object's far side, which may be on a table
+OFF_CENTER_M = 0.005  # maximum sideways correction that brings both pads into contact together
 LEAST_CONFIDENCE = 0.01
 
 
 @dataclass(frozen=True)
 class SampledGrasps:
-    """Gripper poses on the way to becoming grasps.
+    """Candidate gripper poses.
 
     :param object_from_tcp: (N, 4, 4)
-    :param widths_m: (N,) distance between the pads when they touch
-    :param openings_m: (N,) distance between the pads on the way in
+    :param widths_m: (N,) distance between the pads at contact
+    :param openings_m: (N,) distance between the pads during the approach
     :param confidences: (N,) in [0, 1]
     """
 
@@ -57,12 +57,12 @@ class SampledGrasps:
 
 def sample_grasps(mesh: Mesh, gripper: Gripper, rng: np.random.Generator, count: int = 400,
                   progress: bool = False) -> GraspSet:
-    """Find grasps all over an object.
+    """Sample grasps all over an object.
 
-    :param count: at most so many, spread over position and direction
-    :param progress: show a bar when it takes more than two seconds
+    :param count: maximum number, spread over position and direction
+    :param progress: show a progress bar when it takes more than two seconds
     :raises GraspError: when the mesh has no volume
-    :raises NoGraspError: when it is too wide everywhere, or leaves no room for the fingers
+    :raises NoGraspError: when it is too wide everywhere, or every grasp collides
     """
     size = ' x '.join(f'{1000 * side:.0f}' for side in mesh.extents) + ' mm'
     solid = _oriented_solid(mesh, size)
@@ -73,7 +73,7 @@ def sample_grasps(mesh: Mesh, gripper: Gripper, rng: np.random.Generator, count:
     candidates = _rate_enough(poses, widths_m[order], gripper, solid, RATED_PER_GRASP * count, progress)
     if not len(candidates):
         raise NoGraspError(f'mesh of {size}: collides: expected room for the fingers of {gripper.name}, '
-                           'found the object in the way of every grasp; use another gripper')
+                           'found that every grasp collides with the object; use another gripper')
     usable = usable_lying(candidates.object_from_tcp, candidates.openings_m, gripper, solid)
     chosen = choose(candidates.object_from_tcp, candidates.confidences, usable, count)
     return GraspSet(_named(candidates[chosen]), object_frame='object', gripper_frame=gripper.base_frame)
@@ -81,7 +81,7 @@ def sample_grasps(mesh: Mesh, gripper: Gripper, rng: np.random.Generator, count:
 
 def _rate_enough(poses: np.ndarray, widths_m: np.ndarray, gripper: Gripper, solid: trimesh.Trimesh, enough: int,
                  progress: bool) -> SampledGrasps:
-    """Rate poses block by block until enough of them are grasps."""
+    """Rate poses block by block until enough grasps are found."""
     rated, found = [], 0
     with tqdm(total=len(poses), desc='checking grasps', unit='pose', delay=2.0, disable=not progress) as bar:
         for start in range(0, len(poses), BLOCK):
@@ -89,7 +89,7 @@ def _rate_enough(poses: np.ndarray, widths_m: np.ndarray, gripper: Gripper, soli
             rated.append(rate(poses[block], widths_m[block], gripper, solid))
             found += len(rated[-1])
             bar.update(len(poses[block]))
-            bar.set_postfix_str(f'{found} grasps', refresh=False)  # else it would show at once
+            bar.set_postfix_str(f'{found} grasps', refresh=False)  # a refresh would ignore the delay
             if found >= enough:
                 break
     return SampledGrasps(*(np.concatenate(values) for values in zip(*(vars(part).values() for part in rated))))
@@ -97,10 +97,10 @@ def _rate_enough(poses: np.ndarray, widths_m: np.ndarray, gripper: Gripper, soli
 
 def rate(object_from_tcp: np.ndarray, widths_m: np.ndarray, gripper: Gripper,
          solid: trimesh.Trimesh) -> SampledGrasps:
-    """Those of N gripper poses that reach the object without touching it and hold it, with how well they do.
+    """Select those of N gripper poses that reach the object without collision and hold it, and rate them.
 
     :param object_from_tcp: (N, 4, 4)
-    :param widths_m: (N,) expected distance between the pads when they touch; it is measured anew
+    :param widths_m: (N,) expected distance between the pads at contact; it is recomputed
     """
     openings_m = _widest_clear(object_from_tcp, widths_m, gripper, solid)
     clear = ~np.isnan(openings_m)
@@ -121,7 +121,7 @@ def rate(object_from_tcp: np.ndarray, widths_m: np.ndarray, gripper: Gripper,
 
 
 def _oriented_solid(mesh: Mesh, size: str) -> trimesh.Trimesh:
-    """The mesh with all triangles facing outward; small holes do no harm."""
+    """The mesh with all triangles facing outward; small holes are tolerated."""
     mesh = mesh.outward()
     if not mesh.volume_m3 > NO_VOLUME_M3:
         raise GraspError(f'mesh of {size}: expected a closed surface around some volume, found '
@@ -131,15 +131,17 @@ def _oriented_solid(mesh: Mesh, size: str) -> trimesh.Trimesh:
 
 def _graspable_contacts(solid: trimesh.Trimesh, gripper: Gripper, rng: np.random.Generator,
                         size: str) -> Contacts:
-    """At most :data:`CONTACT_PAIRS` contacts that the gripper spans, as many along each axis of the object's box:
-    a plate's narrow sides would else be few beside its faces.
+    """At most :data:`CONTACT_PAIRS` contacts that the gripper spans, balanced over the axes of the object's box.
+
+    Without balancing, the narrow sides of a plate would be rare compared with its faces.
     """
     contacts = antipodal_contacts(solid, gripper.friction, rng)
     good = np.flatnonzero(spanned(contacts, gripper, SIDE_GAP_M))
     if not len(good):
-        least = f'the least {1000 * contacts.widths_m.min():.0f} mm apart' if len(contacts) else 'none that face'
+        least = (f'the closest are {1000 * contacts.widths_m.min():.0f} mm apart' if len(contacts)
+                 else 'there are none')
         most_mm = 1000 * (gripper.max_opening_m - 2 * SIDE_GAP_M)
-        raise NoGraspError(f'mesh of {size}: too_wide: found no opposite surfaces that {gripper.name} spans '
+        raise NoGraspError(f'mesh of {size}: too_wide: found no opposite surfaces that {gripper.name} can span '
                            f'({least}), expected some at most {most_mm:.0f} mm apart; use a wider gripper')
     contacts = contacts[good]
     box_axes = solid.bounding_box_oriented.primitive.transform[:3, :3]
@@ -149,10 +151,10 @@ def _graspable_contacts(solid: trimesh.Trimesh, gripper: Gripper, rng: np.random
 
 
 def _roll(contacts: Contacts, solid: trimesh.Trimesh, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Every pair of contacts under many approach directions: poses (N, 4, 4) and widths (N,).
-
-    Even ones count from an axis of the oriented bounding box, so that boxes and cans are approached squarely.
-    Others come from above for an object that rests on a face of its convex hull, drawn by area.
+    """Every pair of contacts with many approach directions: poses (N, 4, 4) and widths (N,).
+    The evenly spaced directions start at an axis of the oriented bounding box, so that boxes and cans are
+    approached squarely. The others come from above for an object that rests on a face of its convex hull, sampled
+    by area.
     """
     x = (contacts.points[:, 1] - contacts.points[:, 0]) / contacts.widths_m[:, None]
     box_axes = solid.bounding_box_oriented.primitive.transform[:3, :3].T
@@ -169,21 +171,20 @@ def _roll(contacts: Contacts, solid: trimesh.Trimesh, rng: np.random.Generator) 
     poses[..., :3, 2] = z / np.maximum(lengths, 1e-9)
     poses[..., :3, 1] = np.cross(poses[..., :3, 2], x)
     poses[..., :3, 3] = contacts.points.mean(axis=1)
-    # more than 30 degrees from across the line, a direction from above is lost in the projection
+    # discard directions from above that are more than 30 degrees off the plane across the line
     usable = lengths[..., 0] > np.cos(np.radians(30.0))
     return poses[usable], np.broadcast_to(contacts.widths_m, usable.shape)[usable]
 
 
 def _across(directions: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Directions (..., N, 3) less their part along the unit vectors x (N, 3)."""
+    """Directions (..., N, 3) without their component along the unit vectors x (N, 3)."""
     return directions - x * (directions * x).sum(axis=-1, keepdims=True)
 
 
 def _set_back(poses: np.ndarray, gripper: Gripper, solid: trimesh.Trimesh, rng: np.random.Generator) -> np.ndarray:
-    """Two of three poses drawn back along the approach: what lies flat on a table is held by the fingertips.
-
-    The tips then stay a little short of the object's far side, or, where that is far away, the contact lies
-    anywhere between the middle of the pads and the tips.
+    """Move two of three poses back along the approach, so that flat objects on a table are held by the fingertips.
+    The tips then end just before the object's far side. If that is far away, the contact is at a random position
+    between the centre of the pads and the tips.
     """
     hull = solid.convex_hull.vertices
     z = poses[:, :3, 2]
@@ -198,7 +199,7 @@ def _set_back(poses: np.ndarray, gripper: Gripper, solid: trimesh.Trimesh, rng: 
 
 
 def _widest_clear(poses: np.ndarray, widths_m: np.ndarray, gripper: Gripper, solid: trimesh.Trimesh) -> np.ndarray:
-    """(N,) the widest opening with which a gripper reaches the object without touching it; NaN where none does."""
+    """(N,) the widest opening for an approach without collision; NaN if there is none."""
     openings = np.full(len(poses), np.nan)
     palm = [_swept(box, PALM_GAP_M) for box in gripper.palm_boxes]
     free = ~boxes_hit_mesh(poses, palm, solid)
@@ -210,7 +211,7 @@ def _widest_clear(poses: np.ndarray, widths_m: np.ndarray, gripper: Gripper, sol
 
 
 def _is_clear(poses: np.ndarray, openings_m: np.ndarray, gripper: Gripper, solid: trimesh.Trimesh) -> np.ndarray:
-    """(N,) whether the fingers reach the object without touching it, each pair opened as told."""
+    """(N,) whether the fingers reach the object without collision at the given openings."""
     clear = np.ones(len(poses), dtype=bool)
     for opening in np.unique(openings_m):
         which = np.flatnonzero(openings_m == opening)
@@ -220,12 +221,12 @@ def _is_clear(poses: np.ndarray, openings_m: np.ndarray, gripper: Gripper, solid
 
 
 def _swept(box: Box, clearance_m: float) -> Box:
-    """The room that a box takes up on the way in, with clearance on all sides."""
+    """The volume swept by a box during the approach, with clearance on all sides."""
     half = box.half_extents + clearance_m
     return Box(box.center - (0, 0, RETREAT_M / 2), half + (0, 0, RETREAT_M / 2))
 
 
 def _named(candidates: SampledGrasps) -> list[Grasp]:
-    """Grasps, numbered in their order."""
+    """Grasps with consecutive names."""
     return [Grasp(f'grasp_{i:03d}', candidates.object_from_tcp[i], float(candidates.confidences[i]),
                   float(candidates.openings_m[i]), float(candidates.widths_m[i])) for i in range(len(candidates))]

@@ -1,4 +1,4 @@
-"""Candidates: each grasp of a set in all places that the object's symmetry gives it, and the best in a scene."""
+"""Candidates: the grasps of a set at all placements by the object's symmetry, and the best of these in a scene."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from posegrasp_ros.grasping.planning.obstruction import GripperBoxes, touches
 from posegrasp_ros.grasping.planning.plan import PASSED, VERDICTS, PlannerOptions
 from posegrasp_ros.grasping.planning.planning_scene import Scene
 
-# Turns about a continuous symmetry axis that each grasp is tried in; between two lie 15 degrees.
+# Number of turns about a continuous symmetry axis that are tried for each grasp, 15 degrees apart.
 TURNS = 24
-# In how many of its places a grasp is tried against the obstacles before it is given up.
+# Number of placements of a grasp that are checked against obstacles before it is rejected.
 PLACES_TRIED = 4
-# Standard deviation of the support's height: of two grasps the one that keeps off it is the better.
+# Standard deviation of the support's height; grasps with more clearance to it are preferred.
 SUPPORT_ERROR_M = 0.004
 
 
 @dataclass(frozen=True)
 class Placed:
-    """Every grasp in the best of its places, one entry a grasp.
+    """Every grasp at its best placement, one entry per grasp.
 
     :param base_from_tcp: (G, 4, 4)
-    :param verdicts: (G,) index of the reason for which it falls, or ``PASSED``
-    :param expectations: (G,) in [0, 1] how good it is where the object is just where it was said to be
-    :param copies: (G,) number of the symmetry that gives it that place
+    :param verdicts: (G,) index of the reason for rejection, or ``PASSED``
+    :param expectations: (G,) in [0, 1] quality if the object's pose is exact
+    :param copies: (G,) number of the symmetry of that placement
     """
 
     base_from_tcp: np.ndarray
@@ -39,9 +39,8 @@ class Placed:
 
 
 class Candidates:
-    """All grasps in all places; what does not depend on the object's pose is computed once.
-
-    Candidates are numbered all places of the first grasp first.
+    """All grasps at all placements; everything independent of the object's pose is computed once.
+    Candidates are numbered grasp by grasp, with all placements of a grasp in sequence.
     """
 
     def __init__(self, gripper: Gripper, grasp_set: GraspSet, symmetry: Symmetry, options: PlannerOptions):
@@ -49,7 +48,7 @@ class Candidates:
         places = symmetry.transforms(TURNS)
         self._count, self.places = len(grasp_set), len(places)
         self._object_from_tcp = (places @ grasp_set.object_from_tcp[:, None]).reshape(-1, 4, 4)
-        # Side by side they are one matrix, so that one product moves them all.
+        # One wide matrix, so that a single product transforms all candidates.
         self._side_by_side = np.ascontiguousarray(np.moveaxis(self._object_from_tcp, 0, 1).reshape(4, -1))
         grasps = grasp_set.grasps
         openings_m, widths_m = (np.array([getattr(grasp, name) for grasp in grasps], dtype=float)
@@ -60,18 +59,18 @@ class Candidates:
         self._side_gaps_m = self._spread(np.maximum(openings_m - widths_m, 0.0) / 2).astype(np.float32)
         self._closing_directions = np.ascontiguousarray(self._object_from_tcp[:, :3, 0].T, dtype=np.float32)
         self._boxes = GripperBoxes(gripper, openings_m)
-        # Now, not in the first plan, is the time for compiling.
+        # Compile now instead of during the first plan.
         touches(np.zeros((0, 4, 4)), self._boxes, np.zeros(0, dtype=int), np.zeros((0, 3)), Scene(), 0.0)
-        # Of equally good places those tried one after the other lie far apart: 0, 105, 210, 315, 60 degrees ...
+        # Order of equally good placements: consecutive ones are far apart, at 0, 105, 210, 315, 60 degrees ...
         self._first_places = self.places * np.arange(self._count)
         self._precedence = (7 * np.arange(self.places)) % self.places / 1e6
 
     def _spread(self, of_grasps: np.ndarray) -> np.ndarray:
-        """(N,) one figure a candidate from one a grasp."""
+        """(N,) per-candidate values from per-grasp values."""
         return np.repeat(of_grasps, self.places)
 
     def place(self, base_from_object: np.ndarray, errors: np.ndarray, scene: Scene) -> Placed:
-        """Choose every grasp's place: by what is cheap to tell first, then by the obstacles.
+        """Choose every grasp's placement: by inexpensive checks first, then by obstacles.
 
         :param errors: (6, 6) covariance of the object's pose, base frame
         """
@@ -88,10 +87,10 @@ class Candidates:
                       chosen % self.places)
 
     def _screen(self, base_from_object: np.ndarray, scene: Scene) -> tuple[np.ndarray, np.ndarray]:
-        """Verdicts (N,) of what costs little to tell, and expectations (N,).
-
-        The outlook is the grasp's confidence, times a preference for coming from above, times how surely the
-        gripper clears the support plane. The way in is a translation, so its lowest point is at one of its ends.
+        """Verdicts (N,) of the inexpensive checks, and expectations (N,).
+        The expectation is the grasp's confidence, times a preference for approaches from above, times the
+        probability that the gripper clears the support plane. The approach is a translation, so its lowest point
+        is at one of its ends.
         """
         vertical = (scene.up @ base_from_object[:3]) @ self._side_by_side
         up_in_tcp, heights_m = vertical.reshape(-1, 4)[:, :3].T.copy(), vertical[3::4]
@@ -104,16 +103,15 @@ class Candidates:
             clearances_m = heights_m + lowest.ravel() - scene.support_height_m
             on_the_way_m = clearances_m - self._options.pre_grasp_distance_m * up_in_tcp[2].clip(0.0)
             expectations *= ndtr(clearances_m / SUPPORT_ERROR_M)
-            least_m = self._options.min_clearance_m - 1e-9  # rounding must not decide on what is right there
+            least_m = self._options.min_clearance_m - 1e-9  # tolerate rounding errors at the limit
             verdicts[~(on_the_way_m >= least_m)] = VERDICTS['approach_blocked']
             verdicts[~(clearances_m >= least_m)] = VERDICTS['below_support']
         verdicts[self._too_wide] = VERDICTS['too_wide']
         return verdicts, expectations
 
     def _side_fits(self, candidates: np.ndarray, base_from_object: np.ndarray, errors: np.ndarray) -> np.ndarray:
-        """How surely the pads pass on either side of the object, as far as its position alone tells.
-
-        Only for choosing between places: a cheap stand-in for the probability that the tolerance gives.
+        """Probability that the pads pass on either side of the object, by its position uncertainty alone.
+        Used only to choose between placements, as an inexpensive substitute for the tolerance's probability.
         """
         rotation, closing = base_from_object[:3, :3], self._closing_directions[:, candidates]
         in_object = (rotation.T @ errors[:3, :3] @ rotation).astype(np.float32)
@@ -122,9 +120,8 @@ class Candidates:
 
     def _try_against_obstacles(self, base_from_object: np.ndarray, verdicts: np.ndarray, preferences: np.ndarray,
                                chosen: np.ndarray, scene: Scene) -> None:
-        """Try each grasp's places, best first, until one is clear of the obstacles.
-
-        ``verdicts`` and ``chosen`` (G,), the best place of each grasp so far, are written to.
+        """Try each grasp's placements, best first, until one is free of obstacles.
+        ``verdicts`` and ``chosen`` (G,), the best placement of each grasp so far, are updated.
         """
         trying = np.flatnonzero(verdicts[chosen] == PASSED)
         for _ in range(min(PLACES_TRIED, self.places)):
@@ -136,14 +133,14 @@ class Candidates:
             trying = trying[verdicts[chosen[trying]] == PASSED]
             if not len(trying):
                 break
-        verdicts[chosen[trying]] = VERDICTS['approach_blocked']  # given up
+        verdicts[chosen[trying]] = VERDICTS['approach_blocked']  # all tries used
         blocked = np.flatnonzero(verdicts[chosen] == VERDICTS['approach_blocked'])
         at_grasp = touches(base_from_object @ self._object_from_tcp[chosen[blocked]], self._boxes, blocked,
                            np.zeros((len(blocked), 3)), scene, self._options.min_clearance_m)
         verdicts[chosen[blocked[at_grasp]]] = VERDICTS['collides']
 
     def _is_blocked(self, base_from_tcp: np.ndarray, grasps: np.ndarray, scene: Scene) -> np.ndarray:
-        """(n,) whether the gripper touches an obstacle on the way in or on the way up."""
+        """(n,) whether the gripper touches an obstacle during the approach or the lift."""
         ways_in = -self._options.pre_grasp_distance_m * base_from_tcp[:, :3, 2]
         blocked = touches(base_from_tcp, self._boxes, grasps, ways_in, scene, self._options.min_clearance_m)
         free = np.flatnonzero(~blocked)
@@ -154,7 +151,7 @@ class Candidates:
 
     def _best_places(self, verdicts: np.ndarray, preferences: np.ndarray,
                      grasps: np.ndarray | slice = slice(None)) -> np.ndarray:
-        """The candidate of each grasp that passed most checks, then the one preferred."""
+        """The candidate of each grasp that passed the most checks; of equal ones the preferred one."""
         verdicts, preferences = (of.reshape(-1, self.places)[grasps] for of in (verdicts, preferences))
         ranks = np.where(verdicts == PASSED, PASSED + preferences, verdicts)
         return (ranks - self._precedence).argmax(axis=1) + self._first_places[grasps]

@@ -1,4 +1,4 @@
-"""DepthObstacles: what a depth image shows around the object, as points to keep off."""
+"""DepthObstacles: obstacle points around the object from a depth image."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import invert, transform_points
 
-# Every second pixel, and one point in a cube of this size, that at least so many of the pixels see: edges of
-# things smear into single points that hang in the air.
+# Every second pixel is used, thinned to one point per cube of this size with at least LEAST_SEEN pixels. This
+# drops the isolated flying pixels at depth edges.
 STRIDE, CUBE_M, LEAST_SEEN = 2, 0.008, 2
-# Of each point something may be that far off: to the corner of its cube, nearly.
+# Radius of an obstacle about each point: nearly the distance to the corner of its cube.
 POINT_RADIUS_M = 0.006
-# As near to the object's surface or to its support as that, a point is of these, for pose and depth are not exact.
+# Points within this distance of the object's surface or support belong to these; pose and depth are not exact.
 OWN_M, SUPPORT_M = 0.015, 0.012
-# How far from the object's surface the gripper may get: approach or lift, and its own size.
+# Largest distance of the gripper from the object's surface: approach or lift, plus its own size.
 AROUND_M = 0.35
 SURFACE_POINTS = 2000
 
 
 class DepthObstacles:
-    """Looks at depth images for one object; what does not depend on the image is computed once.
+    """Extracts obstacle points for one object; everything independent of the image is computed once.
 
-    :param mesh: of the object, whose own points are no obstacle
+    :param mesh: of the object, whose own points are not obstacles
     """
 
     def __init__(self, mesh: Mesh):
@@ -36,7 +36,7 @@ class DepthObstacles:
 
     def points(self, depth_m: np.ndarray, camera: Camera, base_from_camera: np.ndarray,
                base_from_object: np.ndarray, support_height_m: float | None) -> np.ndarray:
-        """(M, 3) base frame, metres: what is seen near the object and is neither it nor its support.
+        """(M, 3) base frame, metres: points near the object that belong neither to it nor to its support.
 
         :param depth_m: (H, W) along the optical axis, NaN where unknown
         """
@@ -53,7 +53,7 @@ class DepthObstacles:
         return points[np.isinf(from_object)]
 
     def _rays_of(self, camera: Camera) -> np.ndarray:
-        """(N, 3) of every pixel that is looked at, z = 1; they are kept as long as the camera is the same one."""
+        """(N, 3) rays of the used pixels, z = 1; cached for the last camera."""
         if self._rays is None or self._rays[0] is not camera:
             v, u = np.mgrid[:camera.height:STRIDE, :camera.width:STRIDE]
             rays = camera.rays(np.column_stack([u.ravel(), v.ravel()]))
@@ -62,7 +62,7 @@ class DepthObstacles:
 
 
 def _thinned(points: np.ndarray) -> np.ndarray:
-    """One point of each cube that enough of them lie in."""
+    """One point of each cube with enough points."""
     cubes = np.floor(points / CUBE_M).astype(np.int64) + 2**20
     keys = (cubes[:, 0] << 42) | (cubes[:, 1] << 21) | cubes[:, 2]
     _, first, counts = np.unique(keys, return_index=True, return_counts=True)

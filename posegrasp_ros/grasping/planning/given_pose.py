@@ -1,4 +1,4 @@
-"""What the planner accepts as the pose of an object and as its covariance: anything else is refused."""
+"""Checks of the planner's input: pose of the object and covariance."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import numpy as np
 
 from posegrasp_ros.grasping.planning.plan import PlanningError
 
-# Nothing that an arm grasps is farther away.
+# Larger than the reach of any arm.
 FARTHEST_M = 100.0
-# Standard deviations that a pose estimator may state: finer than any camera tells, or coarser than any use, are a
-# mistake in units or a matrix that was never filled in.
+# Accepted standard deviations of a pose estimator. Values below what any camera measures, or above any use, mean
+# wrong units or a matrix that was not filled in.
 LEAST_SIGMA, MOST_SIGMA_M, MOST_SIGMA_RAD = 1e-7, 10.0, 1e3
-# Rounding that is mended rather than refused: of a correlation, as six printed decimals leave it.
+# Rounding error of a correlation that is corrected instead of refused, as from six printed decimals.
 ROUNDING = 1e-3
 
 
 def checked_pose(base_from_object: np.ndarray) -> np.ndarray:
     """A pose as (4, 4) floats.
 
-    :raises PlanningError: when it is no rigid transform, or farther away than :data:`FARTHEST_M`
+    :raises PlanningError: when it is not a rigid transform, or farther away than :data:`FARTHEST_M`
     """
     pose = np.asarray(base_from_object, dtype=float)
     rigid = pose.shape == (4, 4) and np.isfinite(pose).all() and np.abs(pose[3] - (0, 0, 0, 1)).max() < 1e-6
@@ -33,14 +33,13 @@ def checked_pose(base_from_object: np.ndarray) -> np.ndarray:
 
 
 def checked_covariance(covariance: np.ndarray, least_sigma: float = 0.0) -> np.ndarray:
-    """A covariance as (6, 6) floats, symmetric and without a negative eigenvalue.
-
-    What rounding has done to it is mended: correlations may be off by :data:`ROUNDING`.
+    """A covariance as (6, 6) floats, symmetric and without negative eigenvalues.
+    Rounding errors of the correlations up to :data:`ROUNDING` are corrected.
 
     :param covariance: (6, 6) of x y z in metres, then rotation about x y z in radians
-    :param least_sigma: that it may state, metres and radians: :data:`LEAST_SIGMA` of one that was measured; 0
-        allows what is exactly known along an axis
-    :raises PlanningError: when it is no covariance, or states what no pose estimator can
+    :param least_sigma: smallest accepted standard deviation, metres and radians: :data:`LEAST_SIGMA` for an
+        estimated pose; 0 allows axes that are known exactly
+    :raises PlanningError: when it is not a covariance, or its variances are out of range
     """
     covariance = np.asarray(covariance, dtype=float)
     if covariance.shape != (6, 6) or not np.isfinite(covariance).all():

@@ -1,4 +1,4 @@
-"""Whether the gripper, anywhere on a straight way, touches an obstacle; for many grasps at once."""
+"""Collision check of the gripper with obstacles along a straight path, for many grasps at once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from posegrasp_ros.grasping.planning.swept_boxes import touch_balls, touch_boxes
 
 
 class GripperBoxes:
-    """Fingers and palm at several openings: boxes along the TCP frame's axes.
+    """Fingers and palm at several openings, as boxes aligned with the TCP frame.
 
     :ivar centers: (N, B, 3) metres
     :ivar half_extents: (B, 3)
@@ -24,9 +24,9 @@ class GripperBoxes:
         self.centers[:, 1, 0] += openings_m / 2
 
     def lowest(self, up_in_tcp: np.ndarray) -> np.ndarray:
-        """(N, P) least height over the TCP, metres.
+        """(N, P) height of the lowest point relative to the TCP, metres.
 
-        :param up_in_tcp: (3, N, P) of P ways to hold each of them
+        :param up_in_tcp: (3, N, P) up vectors of P orientations of each gripper
         """
         heights = np.inf
         for box, half in enumerate(self.half_extents):
@@ -38,12 +38,12 @@ class GripperBoxes:
 
 def touches(base_from_tcp: np.ndarray, boxes: GripperBoxes, of: np.ndarray, ways: np.ndarray, scene: Scene,
             clearance_m: float) -> np.ndarray:
-    """(N,) whether a gripper that goes straight from each pose to ``ways`` (N, 3) metres beyond touches anything.
+    """(N,) whether a gripper that moves straight from each pose by ``ways`` (N, 3) metres touches an obstacle.
 
     :param base_from_tcp: (N, 4, 4)
-    :param boxes: of all grasps; ``of`` (N,) tells which of them each pose is of
-    :param ways: (N, 3) base frame; zeros for a gripper that stays
-    :param clearance_m: what comes this close counts as touched
+    :param boxes: of all grasps; ``of`` (N,) is the grasp of each pose
+    :param ways: (N, 3) base frame; zeros for a stationary gripper
+    :param clearance_m: smaller distances count as contact
     """
     ways_in_tcp = np.einsum('nji,nj->ni', base_from_tcp[:, :3, :3], ways)
     centers, half_ways = boxes.centers[of] + ways_in_tcp[:, None] / 2, ways_in_tcp / 2

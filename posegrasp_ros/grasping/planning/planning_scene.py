@@ -1,4 +1,4 @@
-"""Scene: what surrounds the object, as the planner needs it."""
+"""Scene: support plane and obstacles around the object for the planner."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from posegrasp_ros.runtime.errors import InvalidInputError
 
 
 class SceneError(InvalidInputError):
-    """An obstacle or a support that cannot be."""
+    """An invalid obstacle or support."""
 
 
 @dataclass(frozen=True, eq=False)
 class BoxObstacle:
-    """A box that nothing may touch.
+    """A box to avoid.
 
-    :param base_from_box: (4, 4) pose of its middle
+    :param base_from_box: (4, 4) pose of its centre
     :param half_extents: (3,) along its own axes, metres
     """
 
@@ -29,14 +29,14 @@ class BoxObstacle:
 
     @classmethod
     def around(cls, mesh: Mesh, base_from_object: np.ndarray) -> BoxObstacle:
-        """The smallest oriented box around an object; also for the other instances of the one to be grasped."""
+        """The smallest oriented box around an object, such as another instance of the object to be grasped."""
         box = mesh.solid.bounding_box_oriented.primitive
         return cls(base_from_object @ box.transform, np.asarray(box.extents) / 2)
 
 
 @dataclass(frozen=True, eq=False)
 class SphereObstacle:
-    """A ball that nothing may touch; ``center`` (3,) in the base frame, metres."""
+    """A sphere to avoid; ``center`` (3,) in the base frame, metres."""
 
     center: np.ndarray
     radius_m: float
@@ -44,12 +44,12 @@ class SphereObstacle:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """What surrounds the object, in the base frame.
+    """Support plane and obstacles in the base frame.
 
-    :param support_height_m: how far along ``up`` the plane lies that the object stands on; None when there is none
+    :param support_height_m: height along ``up`` of the plane that the object stands on; None when there is none
     :param up: (3,) against gravity; the support's normal
-    :param points: (M, 3) such as a depth camera sees them, without those of the object itself
-    :param point_radius_m: how far from each of them something may be
+    :param points: (M, 3) such as from a depth camera, without those of the object itself
+    :param point_radius_m: radius of the obstacle about each point
     """
 
     support_height_m: float | None = 0.0
@@ -73,7 +73,7 @@ class Scene:
 
     @property
     def has_obstacles(self) -> bool:
-        """Whether there is anything beside the support."""
+        """Whether there are obstacles in addition to the support."""
         return bool(len(self.boxes) or len(self.spheres) or len(self.points))
 
     @cached_property
@@ -91,7 +91,7 @@ class Scene:
                 np.concatenate([radii, np.full(len(self.points), self.point_radius_m)]))
 
     def moved(self, new_from_base: np.ndarray) -> Scene:
-        """The same surroundings in another base frame (4, 4)."""
+        """The same scene in another base frame (4, 4)."""
         rotation, shift = new_from_base[:3, :3], new_from_base[:3, 3]
         height_m = self.support_height_m
         up = rotation @ self.up

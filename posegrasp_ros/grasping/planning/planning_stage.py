@@ -1,4 +1,4 @@
-"""PlanningStage: an object's pose and what surrounds it in, ranked grasps and the stage's report out; no ROS."""
+"""PlanningStage: ROS-free planning stage, from an object's pose and scene to ranked grasps and a report."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class DepthView(NamedTuple):
 
 
 class Planned(NamedTuple):
-    """The stage's answer to one pose.
+    """Result of the stage for one pose.
 
-    :param plan: without grasps where the pose cannot be used
+    :param plan: without grasps if the pose cannot be used
     """
 
     plan: Plan
@@ -44,12 +44,11 @@ class Planned(NamedTuple):
 class PlanningStage:
     """Plans grasps of one model's object.
 
-    The grasp planner node, evaluation and benchmarks all call this class: reasons and figures are the same.
-
-    :param scene: support and obstacles that do not move
-    :param model: identity of the model that the report names; empty for grasps without a model
-    :param keep_off_depth: mesh of the object, whose own points in depth images are no obstacle; None where depth
-        is not looked at
+    The grasp planner node, the evaluation and the benchmarks use this class, so reasons and figures are the same.
+    :param scene: static support and obstacles
+    :param model: identity of the model for the report; empty for grasps without a model
+    :param keep_off_depth: mesh of the object, whose own points in depth images are not obstacles; None to ignore
+        depth
     """
 
     def __init__(self, planner: GraspPlanner, scene: Scene | None = None, model: str = '',
@@ -59,12 +58,12 @@ class PlanningStage:
 
     def plan(self, base_from_object: np.ndarray, covariance: np.ndarray | None = None,
              others: Sequence[BoxObstacle] = (), depth: DepthView | None = None) -> Planned:
-        """The grasps that the surroundings allow, best first, or the reason for none.
+        """The feasible grasps in the scene, best first, or the reason why there are none.
 
         :param base_from_object: (4, 4), metres; z up
-        :param covariance: (6, 6) of that pose in the base frame; None when it is not known
-        :param others: further objects of the same image
-        :param depth: of the image's time
+        :param covariance: (6, 6) of that pose in the base frame; None if it is not known
+        :param others: further objects in the same image
+        :param depth: matched to the image
         """
         start = time.perf_counter()
         try:
@@ -80,7 +79,7 @@ class PlanningStage:
 
     @property
     def named(self) -> dict[str, str]:
-        """What the report tells of the stage itself, also where its input never reached it."""
+        """Words of the report that identify the stage, also for inputs that did not reach it."""
         return {'model': self.model} if self.model else {}
 
     def _around(self, base_from_object: np.ndarray, others: Sequence[BoxObstacle],

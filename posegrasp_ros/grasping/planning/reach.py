@@ -1,4 +1,4 @@
-"""Reach: whether the arm gets to where a grasp wants the gripper."""
+"""Reach: interface for the reachability of grasps by an arm, and a sphere as the simplest model."""
 
 from __future__ import annotations
 
@@ -9,24 +9,23 @@ import numpy as np
 
 
 class Reach(Protocol):
-    """What the planner asks about an arm.
-
-    ``at_once``: how many approaches to ask for in one call, best first, until enough are found; None asks for all,
-    which is for answers that cost next to nothing.
+    """Reachability check of an arm.
+    ``at_once``: number of approaches per call, best first, until enough are found; None for all in one call, if
+    the check is inexpensive.
     """
 
     at_once: int | None
 
     def reachable(self, approaches: np.ndarray) -> np.ndarray:
-        """(N,) whether the arm gets to all poses of each approach.
+        """(N,) whether the arm reaches all poses of each approach.
 
-        :param approaches: (N, 3, 4, 4) base_from_tcp before the grasp, at the grasp, and lifted
+        :param approaches: (N, 3, 4, 4) base_from_tcp at pre-grasp, grasp and lift
         """
 
 
 @dataclass(frozen=True, eq=False)
 class ReachSphere:
-    """An arm of which only its length is known: every pose lies in the shell around its shoulder.
+    """An arm modelled by its length only: a pose is reachable in a spherical shell around the shoulder.
 
     :param shoulder: (3,) base frame, metres
     """

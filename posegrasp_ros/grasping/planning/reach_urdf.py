@@ -1,4 +1,4 @@
-"""UrdfReach: inverse kinematics and joint limits of an arm, by Pinocchio (``pip install pin``)."""
+"""UrdfReach: reachability by inverse kinematics with joint limits, based on Pinocchio (``pip install pin``)."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ import numpy as np
 
 from posegrasp_ros.runtime.errors import InvalidInputError, quoted
 
-# Starting postures of the search at the grasp; its neighbours start from its solution.
+# Number of initial postures at the grasp; pre-grasp and lift start from its solution.
 STARTS = 6
 ITERATIONS = 80
 POSITION_M, ROTATION_RAD = 0.001, 0.01
 DAMPING = 1e-4
-STEP_RAD = 0.5  # the largest change of a joint in one iteration: the linearisation holds no further
+STEP_RAD = 0.5  # largest change of a joint per iteration, the range of the linearisation
 
 
 class ReachError(InvalidInputError):
-    """An arm that cannot be asked."""
+    """An arm model that cannot be used."""
 
 
 class UrdfReach:
-    """Whether an arm reaches an approach: a posture within the joint limits at the grasp, and from there, without
-    another start, at the pre-grasp and the lift. See :class:`posegrasp_ros.grasping.planning.reach.Reach`.
+    """Reachability of an approach: a posture within the joint limits at the grasp, from which inverse kinematics
+    also converges at the pre-grasp and the lift. See :class:`posegrasp_ros.grasping.planning.reach.Reach`.
 
     :param urdf_path: of the arm
     :param tip: link or frame of the URDF that the gripper is mounted on
-    :param tip_from_tcp: (4, 4) for a gripper whose base is that link, its ``gripper_base_from_tcp``
-    :param base_from_root: (4, 4) where the URDF's root lies in the base frame; None for the same place
+    :param tip_from_tcp: (4, 4); ``gripper_base_from_tcp`` for a gripper whose base is that link
+    :param base_from_root: (4, 4) pose of the URDF's root in the base frame; None for identity
     :raises ReachError: when Pinocchio is missing, the URDF cannot be read or has no such frame
     """
 
@@ -52,12 +52,12 @@ class UrdfReach:
         self._starts = self._starting_postures()
 
     def reachable(self, approaches: np.ndarray) -> np.ndarray:
-        """(N,) whether the arm gets to all poses of each approach (N, 3, 4, 4)."""
+        """(N,) whether the arm reaches all poses of each approach (N, 3, 4, 4)."""
         targets = self._root_from_base @ approaches @ self._tcp_from_tip
         return np.array([self._reaches(*approach) for approach in targets], dtype=bool)
 
     def _reaches(self, before: np.ndarray, grasp: np.ndarray, lifted: np.ndarray) -> bool:
-        """Whether one posture at the grasp leads on to both of its neighbours."""
+        """Whether a posture at the grasp can be continued to pre-grasp and lift."""
         for start in self._starts:
             posture = self._solve(grasp, start)
             if posture is not None and all(self._solve(pose, posture) is not None for pose in (before, lifted)):
@@ -65,7 +65,7 @@ class UrdfReach:
         return False
 
     def _solve(self, root_from_tip: np.ndarray, start: np.ndarray) -> np.ndarray | None:
-        """Joint positions within limits that bring the tip there, by damped least squares; None for none found."""
+        """Joint positions within limits that reach the pose, by damped least squares; None if not found."""
         pin, model, data = self._pin, self._model, self._data
         target, posture = pin.SE3(root_from_tip), start
         for _ in range(ITERATIONS):
@@ -83,7 +83,7 @@ class UrdfReach:
         return None
 
     def _starting_postures(self) -> list[np.ndarray]:
-        """The middle of the joint limits, and others spread over them; always the same."""
+        """The centre of the joint limits, and random postures within them; deterministic."""
         low, high = self._model.lowerPositionLimit, self._model.upperPositionLimit
         neutral = self._pin.neutral(self._model)
         bounded = np.isfinite(low) & np.isfinite(high) & (high - low < 100.0)
@@ -94,9 +94,10 @@ class UrdfReach:
 
 
 def _pinocchio():
-    """The library, which is not part of the package's requirements."""
+    """Import Pinocchio, which is an optional dependency."""
     try:
         import pinocchio
     except ModuleNotFoundError as error:
-        raise ReachError('reach by URDF: expected the package pinocchio, found none: pip install pin') from error
+        raise ReachError(
+            'reach by URDF: expected the package pinocchio, which is not installed: pip install pin') from error
     return pinocchio

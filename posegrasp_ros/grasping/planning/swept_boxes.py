@@ -1,6 +1,6 @@
-"""Boxes swept along a straight way, against boxes and balls: compiled loops that end at the first contact.
+"""Collision of boxes swept along a straight path with boxes and spheres: compiled loops with early exit.
 
-The gripper's boxes lie along the axes of the TCP frame, and obstacles are looked at from there.
+The gripper's boxes are aligned with the TCP frame, and obstacles are transformed into it.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ import numpy as np
 from posegrasp_ros.runtime.numba_cache import compiled
 
 STEP_M = 0.02
-# Less across the TCP's z is none: a box swept along its own edge is but a longer box.
+# Smaller motion across the TCP's z is ignored: a box swept along its own edge is just a longer box.
 _ACROSS_M = 1e-9
-# What just touches does so however the scene is turned: rounding must not decide.
+# Tolerance, so that an exact contact is found independently of the scene's orientation.
 _ROUNDING = 1.0 + 1e-9
 
 
 @compiled
 def touch_boxes(base_from_tcp: np.ndarray, centers: np.ndarray, half_extents: np.ndarray, half_ways: np.ndarray,
                 base_from_obstacle: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """(N,) whether any of a gripper's boxes (center ± half extents ± half way) meets any obstacle.
+    """(N,) whether any of a gripper's boxes (center ± half extents ± half way) touches any obstacle.
 
     :param base_from_tcp: (N, 4, 4)
-    :param centers: (N, B, 3) in the middle of the way, TCP frame, metres
+    :param centers: (N, B, 3) at the midpoint of the path, TCP frame, metres
     :param half_extents: (B, 3)
     :param half_ways: (N, 3) TCP frame
     :param base_from_obstacle: (K, 4, 4)
@@ -53,7 +53,7 @@ def touch_boxes(base_from_tcp: np.ndarray, centers: np.ndarray, half_extents: np
 
 @compiled
 def _bounds(centers: np.ndarray, half_extents: np.ndarray, half_way: np.ndarray) -> np.ndarray:
-    """(2, 3) lowest and highest corner of all the swept boxes together."""
+    """(2, 3) lowest and highest corner of the common bounds of all swept boxes."""
     bounds = np.empty((2, 3))
     for i in range(3):
         bounds[0, i], bounds[1, i] = np.inf, -np.inf
@@ -66,7 +66,7 @@ def _bounds(centers: np.ndarray, half_extents: np.ndarray, half_way: np.ndarray)
 
 @compiled
 def _to_tcp(tcp: np.ndarray, point: np.ndarray, seen: np.ndarray) -> None:
-    """A base frame point in the TCP frame."""
+    """Transform a point from the base frame to the TCP frame, into ``seen``."""
     for i in range(3):
         seen[i] = (tcp[0, i] * (point[0] - tcp[0, 3]) + tcp[1, i] * (point[1] - tcp[1, 3])
                    + tcp[2, i] * (point[2] - tcp[2, 3]))
@@ -74,7 +74,7 @@ def _to_tcp(tcp: np.ndarray, point: np.ndarray, seen: np.ndarray) -> None:
 
 @compiled
 def _is_near(middle: np.ndarray, radius: float, bounds: np.ndarray) -> bool:
-    """Whether a ball may reach what lies within bounds."""
+    """Whether a sphere may overlap the bounds."""
     apart = 0.0
     for i in range(3):
         apart = max(apart, bounds[0, i] - middle[i], middle[i] - bounds[1, i])
@@ -84,7 +84,7 @@ def _is_near(middle: np.ndarray, radius: float, bounds: np.ndarray) -> bool:
 @compiled
 def _any_meets(middle: np.ndarray, centers: np.ndarray, half_extents: np.ndarray, half_way: np.ndarray,
                edges: np.ndarray, sizes: np.ndarray, room: np.ndarray) -> bool:
-    """Whether any of the swept boxes meets the turned one around ``middle``."""
+    """Whether any of the swept boxes touches the oriented box centred at ``middle``."""
     offset, axis = room
     for box in range(len(half_extents)):
         for i in range(3):
@@ -97,13 +97,13 @@ def _any_meets(middle: np.ndarray, centers: np.ndarray, half_extents: np.ndarray
 @compiled
 def _meet(offset: np.ndarray, half_extents: np.ndarray, half_way: np.ndarray, edges: np.ndarray, sizes: np.ndarray,
           axis: np.ndarray) -> bool:
-    """Whether a swept box and a turned box, ``offset`` away, have a point in common.
+    """Whether a swept box and an oriented box at ``offset`` have a point in common.
+    Separating axis test of two convex solids: face normals and cross products of edges. A box swept along a
+    straight path has the path as its fourth edge direction. Face normals separate most pairs, so they are tested
+    first.
 
-    Separating axes of two convex solids: normals of faces and products of edges. A box swept along a straight
-    way has the way as its fourth edge. The faces' normals part most pairs, so they come first.
-
-    :param edges: (3, 3) unit edges of the turned box, in columns
-    :param axis: (3,) room to work in
+    :param edges: (3, 3) unit edges of the oriented box, in columns
+    :param axis: (3,) work space
     """
     for i in range(3):
         reach = half_extents[i] + abs(half_way[i])
@@ -140,7 +140,7 @@ def _meet(offset: np.ndarray, half_extents: np.ndarray, half_way: np.ndarray, ed
 @compiled
 def _parts(axis: np.ndarray, offset: np.ndarray, half_extents: np.ndarray, half_way: np.ndarray, edges: np.ndarray,
            sizes: np.ndarray) -> bool:
-    """Whether the two solids' shadows on an axis of any length lie apart."""
+    """Whether the projections of the two solids onto an axis of any length are disjoint."""
     distance, way, reach = 0.0, 0.0, 0.0
     for i in range(3):
         distance += axis[i] * offset[i]
@@ -166,10 +166,9 @@ def _runs_along_z(half_way: np.ndarray) -> bool:
 @compiled
 def touch_balls(base_from_tcp: np.ndarray, centers: np.ndarray, half_extents: np.ndarray, half_ways: np.ndarray,
                 middles: np.ndarray, radii: np.ndarray) -> np.ndarray:
-    """(N,) whether a ball's middle comes closer to any of a gripper's swept boxes than its radius.
-
-    The way is walked in steps, the box grown along it by half a step: exact where it runs along the TCP's z, as
-    the approach does, and on the careful side by up to :data:`STEP_M` / 2 elsewhere.
+    """(N,) whether a sphere's centre is closer to any of a gripper's swept boxes than its radius.
+    The path is divided into steps, with the box extended along it by half a step. This is exact along the TCP's z,
+    as for the approach, and conservative by up to :data:`STEP_M` / 2 otherwise.
 
     :param middles: (M, 3) base frame
     :param radii: (M,)
@@ -190,7 +189,7 @@ def touch_balls(base_from_tcp: np.ndarray, centers: np.ndarray, half_extents: np
 @compiled
 def _ball_meets(middle: np.ndarray, radius: float, centers: np.ndarray, half_extents: np.ndarray,
                 half_way: np.ndarray) -> bool:
-    """Whether one ball in the TCP frame comes too close to any of the swept boxes."""
+    """Whether one sphere in the TCP frame touches any of the swept boxes."""
     length_m = 2.0 * math.sqrt((half_way**2).sum())
     steps = 1 if _runs_along_z(half_way) else math.ceil(length_m / STEP_M - 1e-6)
     for step in range(steps):

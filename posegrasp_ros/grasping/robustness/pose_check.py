@@ -14,10 +14,10 @@ from posegrasp_ros.grasping.robustness.tolerance_fit import ToleranceAsked
 
 
 class PoseCheck:
-    """Knows the tolerance of every grasp of a set, in every place that the object's symmetry gives it.
+    """Checks pose errors against the tolerance of every grasp of a set, at every symmetric placement.
 
     :param tolerance: of the grasps of the set
-    :param symmetry: of the object, as the planner was told
+    :param symmetry: of the object, the same as in the planner
     """
 
     def __init__(self, tolerance: Tolerance | ToleranceAsked, grasp_set: GraspSet,
@@ -30,18 +30,17 @@ class PoseCheck:
     @classmethod
     def fitted(cls, mesh: Mesh, gripper: Gripper, grasp_set: GraspSet,
                symmetry: Symmetry = NO_SYMMETRY) -> PoseCheck:
-        """The check for those who do not plan themselves; some milliseconds the first time that a grasp is asked
-        for."""
+        """The check without a planner; takes some milliseconds at the first query of a grasp."""
         return cls(ToleranceAsked(mesh, gripper, grasp_set), grasp_set, symmetry)
 
     def holds(self, grasp: str, symmetry_copy: int, estimate_from_truth: np.ndarray) -> bool | None:
-        """Whether a grasp works where the object is not quite where it was said to be.
+        """Whether a grasp works in spite of a pose error.
 
         :param grasp: its name in the set
-        :param symmetry_copy: number of the symmetry by which the planner turned it, as the plan says
-        :param estimate_from_truth: (4, 4) pose of the true object in the frame of the estimated one; of a
-            symmetric object the equivalent one that is nearest
-        :return: None where the set has no such grasp
+        :param symmetry_copy: number of the symmetry that the planner applied to it, from the plan
+        :param estimate_from_truth: (4, 4) pose of the true object in the frame of the estimated one; for a
+            symmetric object the nearest equivalent one
+        :return: None if the set has no such grasp
         """
         number = self._numbers.get(grasp)
         if number is None or not 0 <= symmetry_copy < len(self._places):
@@ -52,7 +51,7 @@ class PoseCheck:
 
 
 def tcp_delta(estimate_from_truth: np.ndarray, object_from_tcp: np.ndarray) -> np.ndarray:
-    """(6,) disturbance as :class:`posegrasp_ros.grasping.robustness.tolerance.Tolerance` has it, of any size.
+    """(6,) disturbance as defined by :class:`posegrasp_ros.grasping.robustness.tolerance.Tolerance`, of any size.
 
     :param estimate_from_truth: (4, 4) see :meth:`PoseCheck.holds`
     :param object_from_tcp: (4, 4)

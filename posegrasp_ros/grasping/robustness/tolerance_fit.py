@@ -1,12 +1,12 @@
-"""From mesh and fingers to a Tolerance: which disturbance lets the gripper hit the object, or lose it, first.
+"""Fitting of a Tolerance to mesh and gripper: the smallest disturbances that make a grasp collide or slip.
 
-The object's surface is a set of points. A grasp fails when one of them lies in the room that fingers and palm
-sweep on the way in, or when too little of the surface that the pads close on is left between them. Across the
-fingers the object may lie anywhere between them: closing pushes it to the middle.
+The object's surface is a set of points. A grasp fails if one of them is in the volume that fingers and palm sweep
+during the approach, or if too little of the contact surface is left between the pads. Along the closing direction
+the object may be anywhere between the fingers, because closing pushes it to the centre.
 
-What is left over is no polytope, only star-shaped: no failure when nothing is disturbed, and along each ray of
-disturbances a first one. The planes that rays meet first are candidates; of those, the few that
-come closest to all first failures together make the tolerance.
+The set of tolerated disturbances is not a polytope but star-shaped: there is no failure without disturbance, and
+along each ray of disturbances there is a first failure. The planes that rays hit first are candidates; the few
+that fit all first failures best form the tolerance.
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ from posegrasp_ros.grasping.robustness.tolerance import Tolerance, spread_direct
 from posegrasp_ros.runtime.numba_cache import compiled
 
 SURFACE_POINTS = 2500
-NEAR_POINTS = 240  # of those, how many are followed: the nearest to the gripper's way in
-PROBES = 128  # rays of disturbances
+NEAR_POINTS = 240  # number of these that are tested: the nearest to the swept volume
+PROBES = 128  # number of rays of disturbances
 ROWS = 20
-#: What counts as one unit of disturbance, metres and radians: a usual ratio of position and rotation errors.
+#: One unit of disturbance, metres and radians: a typical ratio of position and rotation errors.
 UNITS = np.array([0.01, 0.01, 0.01, 0.12, 0.12, 0.12])
-FARTHEST = 5.0  # units: nothing is looked for beyond
-WAY_BACK_M = 0.5  # how far back the way in is followed
+FARTHEST = 5.0  # units: limit of the search
+WAY_BACK_M = 0.5  # length of the approach considered
 LEAST_LIMIT_M = 1e-4
-# Ways in which what is held leaves the pads: to either side, past the fingertips, over their corners.
+# Directions in which the object slips off the pads: to either side, past the fingertips, over their corners.
 _OFF_THE_PADS = np.array([[0, 1, 0], [0, -1, 0], [0, 0, 1], [0, np.sqrt(0.5), np.sqrt(0.5)],
                           [0, -np.sqrt(0.5), np.sqrt(0.5)]])
-# Of a flat side that faces the palm all points are as near: the outermost of every direction are followed too.
+# All points of a flat side facing the palm are equally near, so the outermost in every direction are tested too.
 _OUTWARD = spread_directions(18)[:, :3]
 _PROBES = np.concatenate([spread_directions(PROBES // 2), -spread_directions(PROBES // 2)]) * UNITS
-END_POINTS = 5  # whose middle counts as the end of what the pads close on
-# So much of the surface must stay between the pads along their sides, and twice that along a diagonal. Fitted by
-# eye on some 500 simulated picks of a box and a can: with 3 mm boxes slip out, with more what holds seems lost.
+END_POINTS = 5  # their mean is the end of the contact surface
+# Contact length that must remain between the pads along their sides, and twice that along a diagonal. Tuned by
+# hand on some 500 simulated picks of a box and a can: with 3 mm boxes slip out, a larger value is too strict.
 HELD_M = 0.004
-LEAST_HOLD_M = 0.003  # a grasp is in the set because it holds, however little of the surface the points show
-NEIGHBOURHOOD_M = 0.1  # of the TCP along the pads
-CONTACT_DEPTH_M = 0.005  # how far behind its foremost point a curved surface still counts as held
+LEAST_HOLD_M = 0.003  # lower bound of the slip limit: a grasp of the set holds even if few sampled points show it
+NEIGHBOURHOOD_M = 0.1  # considered along the pads about the TCP
+CONTACT_DEPTH_M = 0.005  # depth behind its foremost point to which a curved surface counts as contact
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,8 @@ class _Surface:
 
 
 class _Fits:
-    """Gauges of single grasps, a few milliseconds each; those of the last objects and grippers are kept.
-
-    A node is configured again, a study plans with some of the same grasps, picks with all of them.
+    """Gauges of single grasps, a few milliseconds each, cached for the last objects and grippers.
+    The cache helps when a node is configured again, or when a study and picks use the same grasps.
     """
 
     def __init__(self, mesh: Mesh, gripper: Gripper):
@@ -81,18 +80,18 @@ class _Fits:
 
 @lru_cache(maxsize=16)
 def _kept_fits(mesh: Mesh, gripper: bytes) -> dict[tuple[bytes, float, float], np.ndarray]:
-    """Gauges by pose, opening and width of a grasp, to be filled in."""
+    """Cache of gauges by pose, opening and width of a grasp, initially empty."""
     return {}
 
 
 def fit_tolerance(mesh: Mesh, gripper: Gripper, grasp_set: GraspSet) -> Tolerance:
-    """The tolerance of every grasp of a set; a few milliseconds each."""
+    """The tolerance of every grasp of a set; takes a few milliseconds each."""
     fits = _Fits(mesh, gripper)
     return _stack([fits.of(grasp) for grasp in grasp_set.grasps])
 
 
 class ToleranceAsked:
-    """The same, fitted grasp by grasp as they are asked for: who checks the few that are planned needs no more."""
+    """Tolerance fitted lazily per grasp, for checks of only the few planned grasps."""
 
     def __init__(self, mesh: Mesh, gripper: Gripper, grasp_set: GraspSet):
         self._fits, self._grasps = _Fits(mesh, gripper), grasp_set.grasps
@@ -111,7 +110,7 @@ class ToleranceAsked:
 
 
 def tolerance_without_mesh(gripper: Gripper, grasp_set: GraspSet) -> Tolerance:
-    """The same where only the grasps are known: of a block of each grasp's width and the pads' size."""
+    """The tolerance without a mesh: for a block of each grasp's width and the pads' size."""
     half_y, half_z = gripper.pad_half_extents
     known = _kept_block_fits(pickle.dumps(gripper))
     for grasp in grasp_set.grasps:
@@ -123,12 +122,12 @@ def tolerance_without_mesh(gripper: Gripper, grasp_set: GraspSet) -> Tolerance:
 
 @lru_cache(maxsize=16)
 def _kept_block_fits(gripper: bytes) -> dict[tuple[float, float], np.ndarray]:
-    """Gauges by width and opening of a grasp, to be filled in."""
+    """Cache of gauges by width and opening of a grasp, initially empty."""
     return {}
 
 
 def _sample_surface(solid: trimesh.Trimesh) -> _Surface:
-    """Corners of the convex hull and points spread over the surface."""
+    """Corners of the convex hull and points sampled on the surface."""
     points, faces = trimesh.sample.sample_surface(solid, SURFACE_POINTS, seed=0)
     hull = solid.convex_hull
     step = max(1, len(hull.vertices) // 200)
@@ -146,7 +145,7 @@ def _fit_one(surface: _Surface, gripper: Gripper, grasp: Grasp) -> np.ndarray:
 
 
 def _swept_room(gripper: Gripper, opening_m: float) -> np.ndarray:
-    """(B, 2, 3) low and high corners, TCP frame, of what fingers and palm pass through on the way in."""
+    """(B, 2, 3) low and high corners, TCP frame, of the boxes swept by fingers and palm during the approach."""
     boxes: list[Box] = gripper.finger_boxes(opening_m) + gripper.palm_boxes
     corners = np.array([[box.center - box.half_extents, box.center + box.half_extents] for box in boxes])
     corners[:, 0, 2] = -WAY_BACK_M
@@ -154,7 +153,7 @@ def _swept_room(gripper: Gripper, opening_m: float) -> np.ndarray:
 
 
 def _nearest(points: np.ndarray, room: np.ndarray) -> np.ndarray:
-    """The points (at most :data:`NEAR_POINTS`) that come first when the object moves into the room."""
+    """The points (at most :data:`NEAR_POINTS`) nearest to the swept volume, and the outermost ones."""
     outside = np.maximum(room[:, None, 0] - points, points - room[:, None, 1])
     distances = np.linalg.norm(np.maximum(outside, 0.0), axis=2)
     keep = [_smallest(distance, NEAR_POINTS // len(room)) for distance in distances]
@@ -163,18 +162,18 @@ def _nearest(points: np.ndarray, room: np.ndarray) -> np.ndarray:
 
 
 def _smallest(values: np.ndarray, count: int) -> np.ndarray:
-    """(count,) indices of the smallest of values (N,), of equal ones the first: what a stable sort begins with."""
+    """(count,) indices of the smallest of values (N,), the first of equal ones, as from a stable sort."""
     limit = np.partition(values, count - 1)[count - 1]
     below = np.flatnonzero(values < limit)
     return np.concatenate([below, np.flatnonzero(values == limit)[:count - len(below)]])
 
 
 def _entries(points: np.ndarray, room: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Gauges (H, 6) of the faces through which each probe first brings a point into the room, and how far it went.
+    """Gauges (H, 6) of the faces through which each probe first moves a point into the swept volume.
 
     :param points: (M, 3)
     :param room: (B, 2, 3)
-    :return: and (P,) :data:`FARTHEST` where none does
+    :return: and (P,) the distances along the probes, :data:`FARTHEST` where there is no entry
     """
     first, entered = _first_entries(_PROBES, points, room)
     hit = np.flatnonzero(first < FARTHEST)
@@ -189,10 +188,9 @@ def _entries(points: np.ndarray, room: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 @compiled
 def _first_entries(probes: np.ndarray, points: np.ndarray, room: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How far each probe (P, 6) goes until it brings a point into the room; at most :data:`FARTHEST`.
-
-    Slab method: on its straight way a point is inside a box from the last of the three slabs that it enters to
-    the first that it leaves. In single precision: a probe is no finer.
+    """Distance along each probe (P, 6) until a point enters the swept volume; at most :data:`FARTHEST`.
+    Slab method: on a straight line a point is inside a box from the last of the three slabs that it enters to the
+    first that it leaves. Single precision is sufficient.
 
     :return: (P,) and (P, 3) the box, the point and the axis of the face
     """
@@ -237,16 +235,15 @@ def _enter_box(to_low: np.ndarray, to_high: np.ndarray, inverse: np.ndarray, ent
 
 
 def _gauges(points: np.ndarray, directions: np.ndarray, gaps_m: np.ndarray) -> np.ndarray:
-    """(N, 6) of "the object's point (3,) moves at most ``gap_m`` along ``direction`` (3,)"."""
+    """(N, 6) gauges of the constraint that a point (3,) moves at most ``gap_m`` along ``direction`` (3,)."""
     gaps_m = np.maximum(gaps_m, LEAST_LIMIT_M)[:, None]
     return np.concatenate([directions, np.cross(points, directions)], axis=1) / gaps_m
 
 
 def _holding(surface: _Surface, gripper: Gripper, grasp: Grasp) -> np.ndarray:
-    """(H, 6) gauges of what keeps enough of the surface between the pads.
-
-    On either side that is the foremost part of the surface whose normals lie within the friction cone. Its ends
-    may come as far as :data:`HELD_M` inside the pads' own; towards the palm the fingers go on, so nothing is lost.
+    """(H, 6) gauges that keep enough of the contact surface between the pads.
+    On either side the contact surface is the foremost part of the surface with normals in the friction cone. It
+    must overlap the pads by at least :data:`HELD_M`. Towards the palm there is no limit: the fingers continue.
     """
     half_y, half_z = gripper.pad_half_extents
     depth = min(CONTACT_DEPTH_M, grasp.width_m / 4)
@@ -271,12 +268,11 @@ def _holding(surface: _Surface, gripper: Gripper, grasp: Grasp) -> np.ndarray:
 
 
 def _fewest(candidates: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """(K, 6) the at most :data:`ROWS` gauges whose polytope comes closest to the first failures along the probes.
+    """(K, 6) at most :data:`ROWS` gauges whose polytope fits the first failures along the probes best.
+    A face is valid near the point where it is hit; farther away it may exclude disturbances that do not fail. The
+    selection is greedy: each further gauge minimises the error of the logarithms of the distances.
 
-    A face holds near the point where it is met; farther off it may cut away what does not fail. Greedy: each next
-    one brings the logarithms of the ways closest to those wanted.
-
-    :param wanted: (P,) inverse of the way to the first failure
+    :param wanted: (P,) inverse distance to the first failure
     """
     if not len(candidates):
         return np.zeros((1, 6))
@@ -294,7 +290,7 @@ def _fewest(candidates: np.ndarray, wanted: np.ndarray) -> np.ndarray:
 
 
 def _stack(gauges: list[np.ndarray]) -> Tolerance:
-    """Gauges of all grasps as rows and limits: rows of length 1 in their shift, so limits are metres."""
+    """Gauges of all grasps as rows and limits; the shift part of a row has length 1, so limits are metres."""
     rows = np.zeros((len(gauges), ROWS, 6))
     limits = np.ones((len(gauges), ROWS))
     for grasp, of_grasp in enumerate(gauges):
