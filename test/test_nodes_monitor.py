@@ -243,7 +243,7 @@ def test_two_perception_nodes_on_one_topic_are_said(monitor):
     publishers = [monitor.publisher(DiagnosticArray, '/perception_report') for _ in range(2)]
     for publisher in publishers:
         publisher.publish(messages.to_report(StageReport(3, 'perception', True)))
-    monitor.spin_until(lambda: any('2 nodes publish /perception_report' in status.message and 'came for an image'
+    monitor.spin_until(lambda: any('2 nodes publish /perception_report' in status.message and 'duplicate messages'
                                    in status.message for array in arrays for status in array.status))
 
 

@@ -173,8 +173,8 @@ class LiveRun:
         now_s = self._clock()
         repeats, self._repeats = self._metrics.repeats - self._repeats, self._metrics.repeats
         if repeats:
-            self._anomalies.note('repeated message', f'{repeats} duplicate messages of an image: the first counts',
-                                 now_s, repeats)
+            text = f'duplicate messages for an image: {repeats}; the first one counts'
+            self._anomalies.note('repeated message', text, now_s, repeats)
         lost_poses, self._lost_poses = self._metrics.lost_poses - self._lost_poses, self._metrics.lost_poses
         if lost_poses:
             text = f'poses reported by perception but not received: {self._lost_poses}; their images are left out'
