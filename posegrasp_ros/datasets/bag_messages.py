@@ -118,9 +118,12 @@ class BagMessages:
 
 @lru_cache(maxsize=32)
 def _types_of(definition: str, name: str, is_idl: bool) -> Any:
-    """The types of a definition: the same in all recordings of a robot, and made for longer than some images take.
+    """Type store of a message definition.
 
-    :raises Exception: of several kinds, the parser's own
+    Cached because a robot's recordings share definitions, and parsing one can take longer than processing some
+    images.
+
+    :raises Exception: of several types, from the parser
     """
     store = get_typestore(Stores.EMPTY)
     store.register(get_types_from_idl(definition) if is_idl else get_types_from_msg(definition, name))

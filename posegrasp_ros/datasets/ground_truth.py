@@ -15,6 +15,7 @@ TOGETHER_NS = 10_000_000
 
 class GroundTruth:
     """Stamped poses; several poses with one stamp are several objects.
+
     An image gets those with its own stamp, else those with the nearest stamp within the tolerance.
 
     :param tolerance_ns: largest difference between the stamps of image and ground truth

@@ -54,6 +54,7 @@ class _Layout(NamedTuple):
 
 def read_ground_truth(path: str | Path) -> Iterator[tuple[int, str, np.ndarray]]:
     """Stamp in nanoseconds, frame (empty for the camera's) and pose (4, 4) of each line.
+
     Metres, quaternions x y z w except for EuRoC. Lines that start with # are ignored; several lines with one stamp
     are several objects. The trajectory format is recognised by its header, else by its stamps.
 

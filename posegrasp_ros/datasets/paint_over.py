@@ -19,6 +19,7 @@ RADIUS_PX = 5
 
 def paint_over(frame: BagFrame, mesh: Mesh) -> BagFrame | None:
     """The frame with its object removed: the silhouette is inpainted from its surroundings (Telea, 2004).
+
     Depth is set to unknown in the silhouette.
 
     :return: the frame without ground truth; None if it had none, or the object reaches behind the camera

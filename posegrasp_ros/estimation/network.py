@@ -23,6 +23,7 @@ PROVIDERS = ('CUDAExecutionProvider', 'CPUExecutionProvider')
 
 def providers() -> list[str]:
     """Execution providers: CUDA where available, and the CPU.
+
     Other providers of onnxruntime first convert a network, which takes minutes and changes the rounding, so they
     are not used by default.
     """

@@ -14,6 +14,7 @@ TIME_LIMIT_S = 15.0
 
 def try_network(card: NetworkCard, time_limit_s: float = TIME_LIMIT_S) -> None:
     """Load a network and run it once on a black image.
+
     A graph may contain endless loops and tensors of any size, which only shows when it runs.
 
     :raises ModelCardError: when it exceeds the time limit or :data:`MOST_BYTES`, or ends the process

@@ -34,9 +34,9 @@ class OnnxFileError(InvalidInputError):
 
 
 def is_beside(known: Path, path: Path) -> bool:
-    """Whether a path lies in the folder of a known file, or in that of the file which it is a link to.
+    """Whether a path is in the folder of a known file, or in the folder of the file that this one links to.
 
-    The latter is how ``colcon build --symlink-install`` installs a folder: a link for each of its files.
+    The latter is needed for ``colcon build --symlink-install``, which installs a link for each file of a folder.
     """
     folders = known.parent.resolve(), known.resolve().parent
     return any(path.resolve().is_relative_to(folder) for folder in folders)

@@ -25,6 +25,7 @@ UNKNOWN_COVARIANCE = np.diag([1.0] * 3 + [np.pi**2] * 3)
 
 class FeatureMatchEstimator:
     """SIFT features of the texture, matched and solved by PnP with RANSAC as in OpenCV's tutorials.
+
     The features are detected in the texture image and mapped to the surface by the texture coordinates, so any
     textured mesh can be used without rendering.
 
@@ -40,6 +41,7 @@ class FeatureMatchEstimator:
     def estimate(self, image: np.ndarray, camera: Camera, truth: np.ndarray | None = None,
                  depth_m: np.ndarray | None = None, stamp_ns: int | None = None) -> Estimation:
         """The pose with the most inliers; see :class:`posegrasp_ros.estimation.pose_estimate.Estimator`.
+
         Reasons for no pose: ``no_texture`` (of the mesh), ``no_features`` (in the image), ``too_few_matches``,
         ``no_pose`` (too few inliers).
         """
@@ -172,6 +174,7 @@ def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def refine(points: np.ndarray, pixels: np.ndarray, matrix: np.ndarray, start) -> np.ndarray:
     """The (4, 4) camera_from_object with the smallest squared reprojection error of all known minima.
+
     Coplanar points have two minima, mirrored about the line of sight (Collins and Bartoli, Infinitesimal
     plane-based pose estimation, 2014), so the optimisation is started from both.
 

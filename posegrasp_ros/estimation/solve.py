@@ -43,6 +43,7 @@ class Solution:
 
 class ViewDirection(NamedTuple):
     """View direction onto the object, estimated from the whole image.
+
     Coplanar points leave their tilt ambiguous: two poses, mirrored about the line of sight, fit almost equally
     well. The view direction resolves the ambiguity.
 
@@ -62,6 +63,7 @@ NO_VIEW = ViewDirection(np.zeros(3), np.zeros(3), np.inf)
 def solve_pose(points: np.ndarray, pixels: np.ndarray, sigma_m: np.ndarray, matrix: np.ndarray,
                view: ViewDirection | None = None, points_an_error: float = 1.0) -> Solution | None:
     """Pose from many correspondences of known standard deviation, with outliers.
+
     The initial pose comes from the view direction, or from RANSAC with EPnP if there is none. Gauss-Newton with
     Cauchy weights then uses all points.
 
@@ -93,6 +95,7 @@ def _start_by_ransac(points: np.ndarray, pixels: np.ndarray, matrix: np.ndarray)
 def _start_by_view(points: np.ndarray, pixels: np.ndarray, sigma_m: np.ndarray, matrix: np.ndarray,
                    view: ViewDirection) -> np.ndarray | None:
     """Pose under weak perspective: with a known view direction only a similarity in the image is unknown.
+
     In complex numbers, pixel = a * point + b, where the argument of a is the roll. Weights 1 / residual turn the
     fit into least absolute deviations, which is robust to outliers.
     """
@@ -201,6 +204,7 @@ def _of_view(view: ViewDirection, pose: np.ndarray) -> Equations:
 def pose_covariance(points: np.ndarray, pixels: np.ndarray, pose: np.ndarray, matrix: np.ndarray,
                     least_sigma_px: float) -> np.ndarray:
     """Covariance (6, 6) of a least-squares pose in the camera frame, in the convention of ``transforms.perturb``.
+
     To first order sigma² (JᵀJ)⁻¹, where J is the derivative of the pixels by the perturbation (Hartley and
     Zisserman, Multiple View Geometry, 5.2.4) and sigma the standard deviation of the residuals.
 

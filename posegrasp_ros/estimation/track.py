@@ -30,6 +30,7 @@ class Seen:
 
 class PoseTracker:
     """A :class:`PoseEstimator` with memory; see :class:`posegrasp_ros.estimation.pose_estimate.Estimator`.
+
     The whole image is searched when there is no recent pose, when an object is not found reliably near its last
     pose, and once per second to find new objects. Of the poses equivalent by symmetry, each object keeps the one
     nearest to its last. In the numbers, ``tracked`` is 1 if the image was not searched, else 0.

@@ -224,6 +224,7 @@ class Symmetry:
 
     def nearest(self, camera_from_object: np.ndarray, reference: np.ndarray) -> np.ndarray:
         """Of all poses (4, 4) equivalent to the first, the one whose rotation is closest to the reference's.
+
         Exact for a continuous axis. Ties in rotation are decided by position.
         """
         if self.is_none:
@@ -237,6 +238,7 @@ class Symmetry:
 
     def canonical(self, camera_from_object: np.ndarray) -> np.ndarray:
         """The representative of all poses equivalent to this one, for estimates without a previous pose.
+
         It depends continuously on the direction of the axis, except opposite to the reference.
         """
         x, z = np.cross(_REFERENCE_AXIS, (1.0, 0.0, 0.0)), self.axis if self.axis is not None else (0.0, 0.0, 1.0)

@@ -14,6 +14,7 @@ MOST_AT_ONCE = 500
 
 class DrainedGroup(CallbackGroup):
     """Callback group whose subscriptions are ignored by the executor and drained by their owner with a timer.
+
     An executor of rclpy checks all entities of a node for each message, which costs several times as much as
     taking the message. Events of these subscriptions are not handled, because with them every message would wake
     the executor.

@@ -44,6 +44,7 @@ class TransformBroadcasterIfInstalled:
 
 class TransformListenerIfInstalled:
     """TF lookup if tf2_ros is installed.
+
     Transforms are received by a hidden node on a separate thread. In the owner's executor they would lag behind,
     because it takes only one message per topic at a time from the backlog of a long callback.
 
@@ -71,6 +72,7 @@ class TransformListenerIfInstalled:
 
     def lookup(self, target: str, source: str, stamp):
         """The TransformStamped target from source at a stamp.
+
         If the stamp is later than the newest transform, waits at most :data:`PATIENCE_S` for it.
 
         :return: (transform, ''), or (None, reason)

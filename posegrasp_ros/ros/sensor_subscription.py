@@ -16,6 +16,7 @@ LOOK_EVERY_S = 0.2
 
 class SensorSubscription:
     """Subscribes when there is a publisher, and again when a different kind of publisher replaces it.
+
     ROS resolves "best available" reliability when a subscription is created, from the publishers known then. If
     all publishers are transient local, the subscription is too; otherwise a camera_info that is sent once would be
     missed.

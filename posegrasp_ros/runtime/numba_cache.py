@@ -109,6 +109,7 @@ def cache_folder(environment: dict[str, str] | os._Environ = os.environ) -> Path
 
     The folder must belong to the current user and be writable by no one else, since code in it is executed.
     Nothing is created in the home of another user, as would happen under sudo.
+
     :return: None when there is no such folder and none can be created
     """
     stated = environment.get('NUMBA_CACHE_DIR')

@@ -21,6 +21,7 @@ CODECS = ('png', 'rvl')
 
 def decode_compressed_depth(data, format: str) -> np.ndarray:
     """Distances along the optical axis of a sensor_msgs/CompressedImage.
+
     Messages of the plain ``compressed`` transport, a PNG of 16UC1, are accepted as well.
 
     :param format: as image_transport writes it, such as ``16UC1; compressedDepth png``

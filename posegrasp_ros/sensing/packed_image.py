@@ -76,6 +76,7 @@ class PackedImage(NamedTuple):
 
 class BitDepth:
     """Bit depth of a stream of 16-bit images: the largest depth of any image so far.
+
     A 12-bit camera with 16-bit messages is recognised by its values. As the depth never decreases, equal values
     keep equal brightness from image to image, except for dark images at the start.
 

@@ -20,6 +20,7 @@ PAD_SOLREF, PAD_SOLIMP = (0.004, 1.0), (0.95, 0.99, 0.001, 0.5, 2.0)
 
 def add_hand(spec: mujoco.MjSpec, gripper: Gripper, friction: float, group: int) -> None:
     """Add the hand, parked in the air; its body frame is the TCP.
+
     The palm is welded to a mocap body, softly enough to react to collisions, and without gravity. It is connected
     to the object only by the contacts of its fingers.
     """

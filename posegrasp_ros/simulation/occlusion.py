@@ -31,6 +31,7 @@ FROM_LENS_M = 0.08
 def occluded_world(rng: np.random.Generator, mesh: Mesh, occlusion: tuple[float, float],
                    image_size: tuple[int, int]) -> World:
     """Draw scenes and occluders until the hidden fraction of the object is in the given range.
+
     The desired fraction is uniform in the range. It is checked in the rendered image, see
     :meth:`World.hidden_share`, where distractors on the table may hide the object as well.
 
@@ -58,6 +59,7 @@ def occluded_world(rng: np.random.Generator, mesh: Mesh, occlusion: tuple[float,
 def _sample_fitting(rng: np.random.Generator, mesh: Mesh, scene: SceneSpec, wanted: float,
                     may_stand: bool) -> Distractor | None:
     """An occluder whose outline covers about the wanted fraction of the object's; None when none was found.
+
     A high camera sees over standing occluders, so the second half of the candidates is always held.
     """
     camera = Camera.from_field_of_view(*GUESS_SIZE, scene.field_of_view_rad)

@@ -63,6 +63,7 @@ class Distractor:
 @lru_cache(maxsize=8)
 def stable_poses(solid: trimesh.Trimesh) -> dict[int, list[np.ndarray]]:
     """Transforms plane_from_object for every face the object can rest on, by height of its centre of mass.
+
     Resting on a small face is rare after a fall, but common when people place objects. Grouping by height (in
     millimetres) lets the caller choose the kind of resting pose first, and then a face.
     """

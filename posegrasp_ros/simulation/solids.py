@@ -58,6 +58,7 @@ def mass_properties(mesh: Mesh, density_kg_m3: float) -> MassProperties:
 def touch_solids(mesh: Mesh, parts: Sequence[trimesh.Trimesh] | None = None,
                  fill_hollows: bool = False) -> list[TouchBox | trimesh.Trimesh]:
     """The convex solids that represent a mesh in contacts.
+
     Contacts between boxes are exact, those between convex meshes come from an iterative search. A mesh that fills
     its oriented bounding box is therefore replaced by the box. A hollow or branched object such as a mug becomes
     several solids; an open mesh, whose inside is undefined, its convex hull.

@@ -50,6 +50,7 @@ class Task:
 def batches(maker: SampleMaker, task: Task, seed: int, workers: int,
             first: int = 0) -> Iterator[list[torch.Tensor]]:
     """Endless batches, determined by the seed and independent of the number of workers.
+
     Threads are sufficient because OpenCV and numpy release the interpreter lock. Processes would each need a copy
     of all views, or a fork, which is incompatible with OpenCV's threads.
 
@@ -150,6 +151,7 @@ def _detector_loss(output: torch.Tensor, confidence: torch.Tensor, boxes: torch.
 
 def coordinate_loss(symmetries: np.ndarray, mesh: Mesh) -> Callable[..., torch.Tensor]:
     """The loss of the coordinate network for an object with the given symmetries.
+
     Cross-entropy of the mask, negative log likelihood of Laplace-distributed coordinates and view. Of the
     equivalent poses, the one with the smallest loss is used (Wang et al., NOCS, 2019, eq. 2).
 

@@ -71,6 +71,7 @@ class Trial:
 
 def measure(folder: Path, seed: int, progress: bool = True) -> Path:
     """Calibrate score and covariance on simulated scenes, measure on others, and write the card.
+
     The score is fitted on scenes of all :data:`KINDS`. Fitted on clean images only, it would be too low for the
     blur and colours of a real camera; fitted only on scenes with the object, it would accept every detection. The
     covariance is fitted on other, clean images with that score, which decides where the estimator searches twice.
@@ -174,6 +175,7 @@ def _fit_score(trials: list[Trial]) -> dict[str, float]:
 
 def _covariance_scale(trials: list[Trial], spins: bool) -> dict[str, float]:
     """Factors on the predicted variances, such that the 90 % region contains 90 % of the ground truths.
+
     Translation and rotation are first balanced by the medians of their squared distances; then both are scaled by
     the quantile of the joint distance, because errors have longer tails than a Gaussian.
 

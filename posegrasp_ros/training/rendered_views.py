@@ -73,6 +73,7 @@ def sample_orientation(rng: np.random.Generator, resting: RestingPoses) -> np.nd
 
 def facing_camera(symmetry: Symmetry, centred_from_object: np.ndarray) -> np.ndarray:
     """The training target among the rotations (3, 3) that are equivalent by a continuous symmetry.
+
     The camera is always on the same side of the axis, so the target is unique and continuous in the image.
     """
     if symmetry.axis is None:

@@ -15,6 +15,7 @@ from posegrasp_ros.runtime.errors import InvalidInputError
 
 def start_from(network: nn.Module, path: Path, sample: torch.Tensor) -> None:
     """Copy an exported network's convolutions, in place.
+
     The file contains convolutions with folded batch norms. Each norm is set so that it reproduces the output of
     the file's convolution on ``sample``: it normalises by the sample's statistics, then scales and shifts by them.
 

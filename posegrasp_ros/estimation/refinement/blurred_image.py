@@ -37,6 +37,7 @@ class Picture:
 @compiled
 def read(layers: tuple, pixels: np.ndarray) -> tuple:
     """Value and derivatives by u and v of a picture, each (N, 3), at (N, 2) pixels.
+
     The value is extrapolated from the nearest pixel by its derivatives; a blurred image is linear that far.
     """
     image, slope_u, slope_v = layers

@@ -74,6 +74,7 @@ class Edges:
 
     def clear(self, indices: np.ndarray, eye: np.ndarray) -> np.ndarray:
         """(K, 2, 3) vectors from edge points into either face, up to the nearest print, metres.
+
         The length is the object's radius where there is no print, or where the face is not visible.
 
         :param indices: (K,) of the points

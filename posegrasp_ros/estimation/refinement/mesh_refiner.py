@@ -98,6 +98,7 @@ class MeshRefiner:
     Its figures: ``correlation`` between image and lit surface colour, 1 when they agree; ``evidence``, how much of
     the surface and its edges agrees with the image, 0 to about 2; ``log_disagreement``, log of 1 plus the squared
     distance from the initial pose in its own standard deviations.
+
     :param mesh: metres; preferably with a texture, otherwise only contour and edges contribute
     """
 

@@ -53,6 +53,7 @@ class Surface:
 
     def colours(self, indices: np.ndarray, cosines: np.ndarray, blur_m: float) -> np.ndarray:
         """(K, 3) colours of points in a blurred image.
+
         At an oblique angle the blur covers more of the surface, so the colour at a coarser blur is used.
 
         :param indices: (K,) of the points

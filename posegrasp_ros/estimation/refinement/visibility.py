@@ -16,6 +16,7 @@ DENSE_POINTS = 60_000
 
 class Visibility:
     """Hidden points for a fixed set of view directions, computed once; the nearest direction is looked up.
+
     Depth maps of dense surface points replace a renderer. A convex mesh has no self-occlusion.
 
     :param mesh: metres

@@ -46,6 +46,7 @@ class Grip:
 def close_on(object_from_tcp: np.ndarray, openings_m: np.ndarray, gripper: Gripper,
              solid: trimesh.Trimesh) -> Grip:
     """Close N grippers, with both pads at the same speed, around an object that does not move.
+
     The contact patch is where both pads touch at the same position on the pad, because only there they press
     against each other. If there is no such position, it is all that a pad touches.
 
@@ -67,6 +68,7 @@ def close_on(object_from_tcp: np.ndarray, openings_m: np.ndarray, gripper: Gripp
 def _cast(object_from_tcp: np.ndarray, openings_m: np.ndarray, gripper: Gripper,
           solid: trimesh.Trimesh) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Hits of the rays of both pads: travels (N, 2, R), points and inward normals (N, 2, R, 3).
+
     A pad moves at most to the start of the other; beyond that, and without a hit, the travel is infinite.
     """
     grid, sides = _pad_grid(gripper), np.array([-1.0, 1.0])

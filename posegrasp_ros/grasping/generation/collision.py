@@ -1,8 +1,8 @@
 """Collision of boxes with a triangle mesh, for many poses of the boxes at once.
 
-coal, which has wheels for Python 3.10 to 3.13, gives the same answers in a half to a fifth of the time, but brings
-285 MB of libraries into every install. Generating a set of grasps, once per object, spends a tenth to a quarter of
-its time here.
+The library coal, with wheels for Python 3.10 to 3.13, gives the same results in a half to a fifth of the time, but
+adds 285 MB of libraries to every installation. Generating a set of grasps, once per object, spends a tenth to a
+quarter of its time here.
 """
 
 from __future__ import annotations

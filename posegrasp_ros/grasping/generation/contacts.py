@@ -38,6 +38,7 @@ class Contacts:
 
 def antipodal_contacts(solid: trimesh.Trimesh, friction: float, rng: np.random.Generator) -> Contacts:
     """Contacts whose connecting line is in both friction cones, at any distance.
+
     From each of many surface points a ray within the friction cone is cast into the object. The point is paired
     with every surface behind it that faces the other way: the far side of a wall and of further walls.
     """

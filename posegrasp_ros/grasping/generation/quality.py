@@ -55,6 +55,7 @@ def epsilon(points: np.ndarray, inward_normals: np.ndarray, friction: float,
 def contact_wrenches(arm: np.ndarray, inward_normal: np.ndarray, friction: float,
                      pad_radius_m: float) -> np.ndarray:
     """Extreme wrenches of a soft finger with unit normal force.
+
     The friction cone is approximated by a pyramid; the torsion about the normal is limited to that of uniform
     pressure on a disc, 2/3 of friction times radius.
 

@@ -152,6 +152,7 @@ def _graspable_contacts(solid: trimesh.Trimesh, gripper: Gripper, rng: np.random
 
 def _roll(contacts: Contacts, solid: trimesh.Trimesh, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Every pair of contacts with many approach directions: poses (N, 4, 4) and widths (N,).
+
     The evenly spaced directions start at an axis of the oriented bounding box, so that boxes and cans are
     approached squarely. The others come from above for an object that rests on a face of its convex hull, sampled
     by area.
@@ -183,6 +184,7 @@ def _across(directions: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 def _set_back(poses: np.ndarray, gripper: Gripper, solid: trimesh.Trimesh, rng: np.random.Generator) -> np.ndarray:
     """Move two of three poses back along the approach, so that flat objects on a table are held by the fingertips.
+
     The tips then end just before the object's far side. If that is far away, the contact is at a random position
     between the centre of the pads and the tips.
     """

@@ -40,6 +40,7 @@ class Placed:
 
 class Candidates:
     """All grasps at all placements; everything independent of the object's pose is computed once.
+
     Candidates are numbered grasp by grasp, with all placements of a grasp in sequence.
     """
 
@@ -88,6 +89,7 @@ class Candidates:
 
     def _screen(self, base_from_object: np.ndarray, scene: Scene) -> tuple[np.ndarray, np.ndarray]:
         """Verdicts (N,) of the inexpensive checks, and expectations (N,).
+
         The expectation is the grasp's confidence, times a preference for approaches from above, times the
         probability that the gripper clears the support plane. The approach is a translation, so its lowest point
         is at one of its ends.
@@ -111,6 +113,7 @@ class Candidates:
 
     def _side_fits(self, candidates: np.ndarray, base_from_object: np.ndarray, errors: np.ndarray) -> np.ndarray:
         """Probability that the pads pass on either side of the object, by its position uncertainty alone.
+
         Used only to choose between placements, as an inexpensive substitute for the tolerance's probability.
         """
         rotation, closing = base_from_object[:3, :3], self._closing_directions[:, candidates]
@@ -121,6 +124,7 @@ class Candidates:
     def _try_against_obstacles(self, base_from_object: np.ndarray, verdicts: np.ndarray, preferences: np.ndarray,
                                chosen: np.ndarray, scene: Scene) -> None:
         """Try each grasp's placements, best first, until one is free of obstacles.
+
         ``verdicts`` and ``chosen`` (G,), the best placement of each grasp so far, are updated.
         """
         trying = np.flatnonzero(verdicts[chosen] == PASSED)

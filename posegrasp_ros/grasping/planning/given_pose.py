@@ -34,6 +34,7 @@ def checked_pose(base_from_object: np.ndarray) -> np.ndarray:
 
 def checked_covariance(covariance: np.ndarray, least_sigma: float = 0.0) -> np.ndarray:
     """A covariance as (6, 6) floats, symmetric and without negative eigenvalues.
+
     Rounding errors of the correlations up to :data:`ROUNDING` are corrected.
 
     :param covariance: (6, 6) of x y z in metres, then rotation about x y z in radians

@@ -45,6 +45,7 @@ class PlanningStage:
     """Plans grasps of one model's object.
 
     The grasp planner node, the evaluation and the benchmarks use this class, so reasons and figures are the same.
+
     :param scene: static support and obstacles
     :param model: identity of the model for the report; empty for grasps without a model
     :param keep_off_depth: mesh of the object, whose own points in depth images are not obstacles; None to ignore

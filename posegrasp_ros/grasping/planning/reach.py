@@ -10,6 +10,7 @@ import numpy as np
 
 class Reach(Protocol):
     """Reachability check of an arm.
+
     ``at_once``: number of approaches per call, best first, until enough are found; None for all in one call, if
     the check is inexpensive.
     """

@@ -98,6 +98,7 @@ def _any_meets(middle: np.ndarray, centers: np.ndarray, half_extents: np.ndarray
 def _meet(offset: np.ndarray, half_extents: np.ndarray, half_way: np.ndarray, edges: np.ndarray, sizes: np.ndarray,
           axis: np.ndarray) -> bool:
     """Whether a swept box and an oriented box at ``offset`` have a point in common.
+
     Separating axis test of two convex solids: face normals and cross products of edges. A box swept along a
     straight path has the path as its fourth edge direction. Face normals separate most pairs, so they are tested
     first.
@@ -167,6 +168,7 @@ def _runs_along_z(half_way: np.ndarray) -> bool:
 def touch_balls(base_from_tcp: np.ndarray, centers: np.ndarray, half_extents: np.ndarray, half_ways: np.ndarray,
                 middles: np.ndarray, radii: np.ndarray) -> np.ndarray:
     """(N,) whether a sphere's centre is closer to any of a gripper's swept boxes than its radius.
+
     The path is divided into steps, with the box extended along it by half a step. This is exact along the TCP's z,
     as for the approach, and conservative by up to :data:`STEP_M` / 2 otherwise.
 

@@ -22,6 +22,7 @@ _LEAST_VARIANCE = 1e-10
 @dataclass(frozen=True, eq=False)
 class Tolerance:
     """The disturbances under which each grasp of a set succeeds: to first order a polytope around zero.
+
     A disturbance ``tcp_delta`` (6,) is the shift of the object's point that should be at the TCP's origin, in
     metres, then the object's rotation in radians, along and about the axes of the TCP frame. The grasp succeeds if
     ``rows @ tcp_delta <= limits``.
@@ -125,6 +126,7 @@ def spread_directions(count: int) -> np.ndarray:
 
 def tcp_from_base_delta(base_from_object: np.ndarray, base_from_tcp: np.ndarray) -> np.ndarray:
     """Matrices that map a disturbance of the object's pose to ``tcp_delta`` (see :class:`Tolerance`).
+
     :func:`perturb` shifts the object's origin and rotates the object about it, so the rotation also shifts the
     point at the TCP.
 

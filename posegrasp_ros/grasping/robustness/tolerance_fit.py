@@ -63,6 +63,7 @@ class _Surface:
 
 class _Fits:
     """Gauges of single grasps, a few milliseconds each, cached for the last objects and grippers.
+
     The cache helps when a node is configured again, or when a study and picks use the same grasps.
     """
 
@@ -189,6 +190,7 @@ def _entries(points: np.ndarray, room: np.ndarray) -> tuple[np.ndarray, np.ndarr
 @compiled
 def _first_entries(probes: np.ndarray, points: np.ndarray, room: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Distance along each probe (P, 6) until a point enters the swept volume; at most :data:`FARTHEST`.
+
     Slab method: on a straight line a point is inside a box from the last of the three slabs that it enters to the
     first that it leaves. Single precision is sufficient.
 
@@ -219,10 +221,12 @@ def _first_entries(probes: np.ndarray, points: np.ndarray, room: np.ndarray) -> 
 
 @compiled
 def _enter_box(to_low: np.ndarray, to_high: np.ndarray, inverse: np.ndarray, enters: np.ndarray) -> None:
-    """When each point enters a box, into ``enters`` (M,); inf for never. No branches: the loop is vectorised.
+    """Compute when each point enters a box, into ``enters`` (M,); inf for never.
 
-    :param to_low: (3, M) from the points to the box's lower sides, and ``to_high`` to the upper ones
-    :param inverse: (3, M) one by the speed along each axis
+    There are no branches, so that the loop can be vectorised.
+
+    :param to_low: (3, M) distances from the points to the box's lower sides, and ``to_high`` to the upper ones
+    :param inverse: (3, M) inverse speed along each axis
     """
     for m in range(len(enters)):
         x, far_x = to_low[0, m] * inverse[0, m], to_high[0, m] * inverse[0, m]
@@ -242,6 +246,7 @@ def _gauges(points: np.ndarray, directions: np.ndarray, gaps_m: np.ndarray) -> n
 
 def _holding(surface: _Surface, gripper: Gripper, grasp: Grasp) -> np.ndarray:
     """(H, 6) gauges that keep enough of the contact surface between the pads.
+
     On either side the contact surface is the foremost part of the surface with normals in the friction cone. It
     must overlap the pads by at least :data:`HELD_M`. Towards the palm there is no limit: the fingers continue.
     """
@@ -269,6 +274,7 @@ def _holding(surface: _Surface, gripper: Gripper, grasp: Grasp) -> np.ndarray:
 
 def _fewest(candidates: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """(K, 6) at most :data:`ROWS` gauges whose polytope fits the first failures along the probes best.
+
     A face is valid near the point where it is hit; farther away it may exclude disturbances that do not fail. The
     selection is greedy: each further gauge minimises the error of the logarithms of the distances.
 
