@@ -24,9 +24,10 @@ from posegrasp_ros.geometry.mesh import Mesh, load_mesh
 from posegrasp_ros.geometry.transforms import Symmetry, transform_from_pose
 from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED, Tolerance
 from posegrasp_ros.runtime.atomic_file import write_whole
+from posegrasp_ros.runtime.data_files import read_mapping
 from posegrasp_ros.runtime.errors import InvalidInputError, quoted
 from posegrasp_ros.runtime.file_hash import sha256_of
-from posegrasp_ros.runtime.yaml_model import read_mapping, validated
+from posegrasp_ros.runtime.yaml_model import validated
 
 if TYPE_CHECKING:
     from posegrasp_ros.estimation.decoders.decoder import Decoder

@@ -11,6 +11,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from posegrasp_ros.geometry.transforms import transform_from_pose
 from posegrasp_ros.grasping.finger_joints import FingerJoints
+from posegrasp_ros.runtime.data_files import read_mapping
 from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.resources import DEFAULT_GRIPPER, resource_path, shipped_grippers
 from posegrasp_ros.runtime.yaml_model import (
@@ -18,7 +19,6 @@ from posegrasp_ros.runtime.yaml_model import (
     Name,
     YamlModel,
     numbers,
-    read_mapping,
     unexpected,
     validated,
 )

@@ -26,6 +26,17 @@ def read_yaml(path: str | Path, error_class: type[InvalidInputError]) -> Any:
     return _parsed(Path(path), error_class, 'YAML', _parse_yaml, most_yaml_bytes())
 
 
+def read_mapping(path: str | Path, error_class: type[InvalidInputError]) -> dict[Any, Any]:
+    """Read the mapping of a YAML file.
+
+    :raises InvalidInputError: ``error_class``, when the file cannot be read or has other content
+    """
+    values = read_yaml(path, error_class)
+    if not isinstance(values, dict):
+        raise error_class(f'{path}: expected a mapping of fields, got {type(values).__name__}')
+    return values
+
+
 def read_json(path: str | Path, error_class: type[InvalidInputError]) -> Any:
     """Return the content of a JSON file.
 

@@ -7,11 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from posegrasp_ros.runtime.data_files import read_yaml
+from posegrasp_ros.runtime.data_files import read_mapping
 from posegrasp_ros.runtime.errors import LONGEST_LINE, InvalidInputError, escaped, quoted
-
-MOST_ENTRIES = 100
-"""Of a list that a person writes, such as the boxes of a palm; what is done with each may take long."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +28,7 @@ class Fields:
     @classmethod
     def read(cls, path: str | Path, error_class: type[InvalidInputError]) -> Fields:
         """The mapping that a YAML file holds; ``error_class`` when there is none."""
-        values = read_yaml(path, error_class)
-        if not isinstance(values, dict):
-            raise error_class(f'{path}: expected a mapping of fields, got {type(values).__name__}')
-        return cls(Path(path), '', values, error_class)
+        return cls(Path(path), '', read_mapping(path, error_class), error_class)
 
     def error(self, field: str, expected: str) -> InvalidInputError:
         """What to raise when ``field`` is not as expected."""
@@ -43,14 +37,9 @@ class Fields:
 
     def text(self, field: str) -> str:
         value = self.values.get(field)
-        if not _is_name(value):
+        if not is_name(value):
             raise self.error(field, 'a name in one line')
         return value
-
-    def one_of(self, field: str, allowed: tuple[str, ...]) -> str:
-        if self.values.get(field) not in allowed:
-            raise self.error(field, ' or '.join(allowed))
-        return self.values[field]
 
     def number(self, field: str, low: float, high: float, what: str = 'a number') -> float:
         value = self.values.get(field)
@@ -66,28 +55,12 @@ class Fields:
             raise self.error(field, f'{length} numbers between {low:g} and {high:g}')
         return np.array(value, dtype=float)
 
-    def names(self, field: str) -> list[str]:
-        value = self.values.get(field)
-        if not isinstance(value, list) or not 1 <= len(value) <= MOST_ENTRIES or not all(map(_is_name, value)):
-            raise self.error(field, f'a list of 1 to {MOST_ENTRIES} names')
-        return value
-
     def inner(self, field: str) -> Fields:
         if not isinstance(self.values.get(field), dict):
             raise self.error(field, 'a mapping of fields')
         return Fields(self.path, f'{self.prefix}{field}.', self.values[field], self.error_class)
 
-    def inners(self, field: str) -> list[Fields]:
-        entries = self.values.get(field)
-        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-            raise self.error(field, 'a list of mappings')
-        if len(entries) > MOST_ENTRIES:
-            raise self.error_class(f'{self.path}: {self.prefix}{field}: expected at most {MOST_ENTRIES} entries, '
-                                   f'got {len(entries)}')
-        return [Fields(self.path, f'{self.prefix}{field}[{i}].', entry, self.error_class)
-                for i, entry in enumerate(entries)]
 
-
-def _is_name(value: object) -> bool:
+def is_name(value: object) -> bool:
     """Whether a value is text that fits a line of a log, and leaves a terminal as it is."""
     return isinstance(value, str) and 0 < len(value) <= LONGEST_LINE and escaped(value) == value

@@ -14,8 +14,8 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError, core_schema
 
-from posegrasp_ros.runtime.data_files import read_yaml
-from posegrasp_ros.runtime.errors import LONGEST_LINE, InvalidInputError, escaped, quoted
+from posegrasp_ros.runtime.errors import InvalidInputError, quoted
+from posegrasp_ros.runtime.yaml_fields import is_name
 
 MOST_ENTRIES = 100
 """Largest length of a hand-written list, such as the boxes of a palm; processing of an entry may be slow."""
@@ -77,7 +77,7 @@ def numbers(count: int, low: float = -10.0, high: float = 10.0) -> Reads:
 
 
 def _name(value: Any) -> str:
-    if not isinstance(value, str) or not 0 < len(value) <= LONGEST_LINE or escaped(value) != value:
+    if not is_name(value):
         raise ValueError
     return value
 
@@ -91,17 +91,6 @@ def _names(value: Any) -> list[str]:
 Name = Annotated[str, Reads(_name, 'a name in one line')]
 """Text on one line without control characters."""
 Names = Annotated[list[str], Reads(_names, f'a list of 1 to {MOST_ENTRIES} names')]
-
-
-def read_mapping(path: str | Path, error_class: type[InvalidInputError]) -> dict:
-    """Read the mapping of a YAML file.
-
-    :raises InvalidInputError: ``error_class``, when the file has other content
-    """
-    values = read_yaml(path, error_class)
-    if not isinstance(values, dict):
-        raise error_class(f'{path}: expected a mapping of fields, got {type(values).__name__}')
-    return values
 
 
 def validated(model: type[Model], values: Any, path: str | Path, error_class: type[InvalidInputError],
