@@ -48,7 +48,7 @@ def both(monkeypatch):
 def show(harness, stamp_ns: int, truths: dict[str, np.ndarray]) -> None:
     """Publish where the objects are, and an image."""
     for name, truth in truths.items():
-        harness.publisher(PoseStamped, f'/ground_truth/{name}').publish(
+        harness.publisher(PoseStamped, f'/{name}/ground_truth').publish(
             messages.to_pose_stamped(header(stamp_ns), truth))
     harness.spin_for(0.1)
     harness.publisher(Image, '/image').publish(image(stamp_ns))
@@ -80,7 +80,7 @@ def test_an_instance_that_both_claim_is_reported_by_one_of_them(both):
 def test_an_image_that_cannot_be_used_is_reported_once_for_each_object(both):
     reports = both.reports()
     for name, truth in APART.items():
-        both.publisher(PoseStamped, f'/ground_truth/{name}').publish(
+        both.publisher(PoseStamped, f'/{name}/ground_truth').publish(
             messages.to_pose_stamped(header(9), truth))
     both.spin_for(0.1)
     both.publisher(Image, '/image').publish(image(9, data=b'\0' * 100))

@@ -28,7 +28,7 @@ from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode
 from posegrasp_ros.ros.messages import stamp_ns, to_header
 from posegrasp_ros.ros.missing_input import missing_input
 from posegrasp_ros.ros.node_main import run_node
-from posegrasp_ros.ros.object_topics import ObjectTopics, below, load_models
+from posegrasp_ros.ros.object_topics import ObjectTopics, joined, load_models
 from posegrasp_ros.ros.optional import TransformBroadcasterIfInstalled, import_optional
 from posegrasp_ros.ros.parameters import ParameterError, parameter
 from posegrasp_ros.ros.reporting import StageReporter
@@ -144,7 +144,7 @@ class PerceptionNode(AutostartLifecycleNode):
             self.subscribe_sensor(messages.DEPTH, 'depth', self.on_depth, qos.RECENT)
         if self._needs_truth:
             for name in self._cards:
-                self.subscribe_sensor(messages.GROUND_TRUTH, below(name, 'ground_truth'),
+                self.subscribe_sensor(messages.GROUND_TRUTH, joined(self, name, 'ground_truth'),
                                       self.ground_truth_of(name), qos.SENSOR)
         self.subscribe_sensor(TRANSPORTS[self.parameters.image_transport], 'image', self.on_image, qos.NEWEST)
         # They run while an image waits only, the one for its camera_info and the other for its depth.

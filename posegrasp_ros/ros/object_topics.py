@@ -48,10 +48,17 @@ def topic_name(name: str) -> str:
 
 
 def below(name: str, topic: str) -> str:
-    """A topic of one object: ``~/pose``, and ``~/NAME/pose`` for a named one; ``poses`` becomes ``poses/NAME``."""
+    """A topic of one object: ``~/pose`` of the only one, ``~/NAME/pose`` of a named one."""
     if not name:
         return topic
-    return f'~/{topic_name(name)}/{topic[2:]}' if topic.startswith('~/') else f'{topic}/{topic_name(name)}'
+    folder, slash, last = topic.rpartition('/')
+    return f'{folder}{slash}{topic_name(name)}/{last}'
+
+
+def joined(node: AutostartLifecycleNode, name: str, topic: str) -> str:
+    """The topic of one object that a node hears, remapped as the one of all objects is: with ``pose`` remapped to
+    ``perception/pose`` it is ``perception/NAME/pose``."""
+    return below(name, node.resolve_topic_name(topic)) if name else topic
 
 
 class ObjectTopics:
