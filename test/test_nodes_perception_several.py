@@ -13,11 +13,11 @@ from ros_harness import running
 from sensor_msgs.msg import CameraInfo, Image
 from test_nodes_perception import good_info, header, image
 
+from posegrasp_ros.datasets.topic_names import topic_name
 from posegrasp_ros.geometry.transforms import make_transform
 from posegrasp_ros.nodes import perception_node
 from posegrasp_ros.nodes.perception_node import PerceptionNode
 from posegrasp_ros.ros import messages
-from posegrasp_ros.ros.object_topics import topic_name
 
 APART = {'box': make_transform(None, (0.1, 0.0, 0.6)), 'can': make_transform(None, (-0.1, 0.0, 0.6))}
 
@@ -117,7 +117,7 @@ def named(folder, name: str, source):
 
 @pytest.mark.parametrize(('parameters', 'expected'), [
     ({'model': 'box', 'models': ['box', 'can']}, 'expected either model or models'),
-    ({'models': ['box', 'SPACED']}, 'models of different names, got 2 that are box'),
+    ({'models': ['box', 'SPACED']}, 'objects of different names, got 2 that are box'),
     ({'models': ['box', 'can'], 'object_frame': 'thing'}, 'parameter object_frame'),
     ({'models': ['box', '/nowhere']}, '/nowhere/model.yaml')])
 def test_models_that_cannot_go_together_fail_configure(scripted_model, tmp_path, capfd, parameters, expected):

@@ -10,12 +10,12 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
+from posegrasp_ros.datasets.topic_names import below
 from posegrasp_ros.grasping.gripper import Gripper
 from posegrasp_ros.grasping.planning.plan import Plan, PlannedGrasp
 from posegrasp_ros.ros import markers, messages, qos
 from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode
 from posegrasp_ros.ros.moveit_grasps import moveit_messages, to_moveit_grasp
-from posegrasp_ros.ros.object_topics import below
 
 
 class GraspTopics:

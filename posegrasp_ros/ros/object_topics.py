@@ -2,57 +2,38 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Sequence
 
 from geometry_msgs.msg import PoseArray, PoseWithCovarianceStamped
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
+from posegrasp_ros.datasets.topic_names import below
 from posegrasp_ros.estimation.instance_numbers import InstanceNumbers
-from posegrasp_ros.estimation.model_card import ModelCard, load_model_card
+from posegrasp_ros.estimation.model_card import ModelCard
+from posegrasp_ros.estimation.model_set import load_model_set
 from posegrasp_ros.estimation.pose_estimate import PoseEstimate
 from posegrasp_ros.ros import markers, messages, qos
 from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode
 from posegrasp_ros.ros.messages import stamp_ns
 from posegrasp_ros.ros.optional import TransformBroadcasterIfInstalled
 from posegrasp_ros.ros.parameters import ParameterError
-from posegrasp_ros.runtime.resources import model_folder
 
 
 def load_models(model: str, models: Sequence[str]) -> dict[str, ModelCard]:
     """The models of the parameters ``model`` and ``models``, by the name that reports and topics carry.
 
     :return: {'': card} of a single model, {card.name: card} of several
-    :raises ParameterError: when both are set, or two objects cannot be told apart by name
-    :raises ModelCardError: when a model cannot be used
+    :raises ParameterError: when both are set
+    :raises InvalidInputError: when a model cannot be used, or two objects cannot be told apart by name
     """
     if model and models:
         raise ParameterError(f'parameter models: expected either model or models, got both: {model} and '
                              f'{", ".join(models)}')
-    cards = [load_model_card(model_folder(each)) for each in models or (model,)]
+    cards = load_model_set(models or (model,))
     if len(cards) == 1:
         return {'': cards[0]}
-    for name, count in Counter(topic_name(card.name) for card in cards).items():
-        if count > 1:
-            raise ParameterError(f'parameter models: expected models of different names, got {count} that are '
-                                 f'{name} in topics')
     return {card.name: card for card in cards}
-
-
-def topic_name(name: str) -> str:
-    """An object's name as a part of topics: letters, digits and underscores, a letter first."""
-    token = re.sub('[^A-Za-z0-9]+', '_', name).strip('_')
-    return token if token[:1].isalpha() else f'object_{token}'
-
-
-def below(name: str, topic: str) -> str:
-    """A topic of one object: ``~/pose`` of the only one, ``~/NAME/pose`` of a named one."""
-    if not name:
-        return topic
-    folder, slash, last = topic.rpartition('/')
-    return f'{folder}{slash}{topic_name(name)}/{last}'
 
 
 def joined(node: AutostartLifecycleNode, name: str, topic: str) -> str:
