@@ -37,8 +37,8 @@ _SCENERY = {'contype': 0, 'conaffinity': 0, 'group': ROOM_GROUP}
 def build_model(mesh: Mesh, gripper: Gripper | None, scene: SceneSpec, camera: Camera,
                 convex_parts: Sequence[trimesh.Trimesh] | None = None) -> mujoco.MjModel:
     """Compile the scene; the world frame is ``base``.
-    Names used by other modules: body and geom ``object``, bodies ``distractor_0`` and ``bystander_0`` and so on, geom
-    ``table``, camera ``camera``, and those of the hand.
+    Names used by other modules: body and geom ``object``, bodies ``distractor_0`` and ``bystander_0`` and so on,
+    geom ``table``, camera ``camera``, and those of the hand.
 
     :param convex_parts: of the mesh, see :func:`posegrasp_ros.simulation.solids.touch_solids`
     """
