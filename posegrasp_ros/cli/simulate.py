@@ -55,8 +55,8 @@ def record(out: Path, /, *,
         as 0.3:0.6
     :param without_object: the same scenes, the object taken away
     :param instances: how many of the object are in each scene
-    :param objects: model folders or shipped models, in the place of --model: one object of each in every scene, with
-        its ground truth on /NAME/ground_truth
+    :param objects: model folders or shipped models, in the place of --model: one object of each in every scene,
+        with its ground truth on /NAME/ground_truth
     """
     from posegrasp_ros.estimation.model_card import load_model_card
     from posegrasp_ros.estimation.model_set import load_model_set

@@ -57,6 +57,8 @@ def sample_scene_of_kinds(rng: np.random.Generator, mesh: Mesh, bystanders: Sequ
 def _sample_others(rng: np.random.Generator, mesh: Mesh, scene: SceneSpec,
                    wanted: Sequence[Mesh]) -> list[np.ndarray]:
     """(4, 4) base_from_object of the first of further objects, as many as there is room for."""
+    if not wanted:
+        return []
     camera = Camera.from_field_of_view(*SAMPLING_SIZE, scene.field_of_view_rad)
     camera_from_base = invert(scene.base_from_camera)
     hulls = [each.solid.convex_hull.vertices for each in wanted]
@@ -68,7 +70,7 @@ def _sample_others(rng: np.random.Generator, mesh: Mesh, scene: SceneSpec,
     circles = [_circle(first), *((other.base_from_body[:2, 3], other.footprint_m) for other in scene.distractors)]
     outlines = [outline(first), *(outline(other.corners) for other in scene.distractors)]
     found: list[np.ndarray] = []
-    for _ in range(MOST_CANDIDATES if wanted else 0):
+    for _ in range(MOST_CANDIDATES):
         pose = sample_resting_pose(rng, wanted[len(found)])
         pose[:2, 3] += rng.uniform(-FARTHER_M, FARTHER_M, 2)
         points = transform_points(pose, hulls[len(found)])
