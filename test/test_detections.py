@@ -13,7 +13,7 @@ from posegrasp_ros.estimation.pose_estimate import PoseEstimate  # noqa: E402
 from posegrasp_ros.geometry.mesh import load_mesh  # noqa: E402
 from posegrasp_ros.geometry.transforms import make_transform  # noqa: E402
 from posegrasp_ros.ros import messages  # noqa: E402
-from posegrasp_ros.ros.detections import to_detections  # noqa: E402
+from posegrasp_ros.ros.detections import Detected, to_detections  # noqa: E402
 
 
 def test_detections_state_class_score_pose_covariance_and_box(tmp_path):
@@ -25,7 +25,7 @@ def test_detections_state_class_score_pose_covariance_and_box(tmp_path):
     estimates = [PoseEstimate(make_transform(turn, (0.1, 0.2, 0.5)), 0.9, covariance),
                  PoseEstimate(make_transform(None, (0, 0, 0.7)), 0.6, covariance)]
     header = messages.to_header(7, 'camera')
-    sent = to_detections(vision, header, 'box', load_mesh(tmp_path / 'box.obj'), estimates)
+    sent = to_detections(vision, header, [Detected('box', load_mesh(tmp_path / 'box.obj'), estimates)])
     message = deserialize_message(serialize_message(sent), vision.Detection3DArray)
     assert message.header == header and len(message.detections) == 2
     first = message.detections[0]

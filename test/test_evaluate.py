@@ -288,7 +288,7 @@ def test_a_frame_that_cannot_be_used_is_counted_with_its_reason(card):
     broken = replace(frame(7), image=None, camera=None, reason='bad_image', problem='image: ...')
     reports = []
     for item in (frame(6), broken):
-        _, estimation, outcome = PerceptionStage(Shifted(), 'box').perceive_decoded(item)
+        _, estimation, outcome, _ = PerceptionStage(Shifted(), 'box').perceive_decoded(item)
         answer = frame_answers.Answer(estimation, outcome.report('perception', item.stamp_ns), None)
         reports += method.count(item, answer)
     assert [(report.ok, report.reason) for report in reports] == [(True, ''), (False, 'bad_image')]

@@ -219,12 +219,13 @@ def test_a_camera_pose_that_is_no_list_of_numbers_is_named():
 
 @needs_ros
 def test_rviz_shows_topics_that_the_nodes_publish():
+    from posegrasp_ros.ros import grasp_topics, object_topics
     config = yaml.safe_load(resource_path('rviz/posegrasp.rviz').read_text())
     shown = {display['Topic']['Value'] for display in config['Visualization Manager']['Displays']
              if 'Topic' in display}
     for topic in shown:
         name, private = topic.split('/')
-        module = importlib.import_module(f'posegrasp_ros.nodes.{NODES[name][0]}')
-        source = Path(module.__file__).read_text()
+        node = importlib.import_module(f'posegrasp_ros.nodes.{NODES[name][0]}').__file__
+        source = ''.join(Path(file).read_text() for file in (node, object_topics.__file__, grasp_topics.__file__))
         assert f"'~/{private}'" in source, topic
     assert len(shown) >= 5

@@ -13,6 +13,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from ros_harness import running
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from posegrasp_ros.estimation.perception_stage import PerceptionStage
 from posegrasp_ros.estimation.pose_estimate import MIN_SCORE, Estimation
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.mesh import load_mesh
@@ -45,6 +46,11 @@ def perception(scripted_model):
     with running(PerceptionNode, model=str(scripted_model), estimator='mean_pose') as harness:
         harness.start()
         yield harness
+
+
+def stage(harness) -> PerceptionStage:
+    """The node's stage, whose estimator a test may replace."""
+    return harness.node.perception.objects[''].stage
 
 
 def send(harness, reports: list, message, info: CameraInfo | None) -> object:
@@ -95,14 +101,14 @@ def test_compressed_images_are_taken_as_they_come(perception):
 
 def test_a_bug_in_the_estimator_costs_one_image_only(perception, monkeypatch):
     reports = perception.reports()
-    works = perception.node.stage.estimator
+    works = stage(perception).estimator
 
     class Broken:
         def estimate(self, *_):
-            perception.node.stage.estimator = works
+            stage(perception).estimator = works
             raise ZeroDivisionError('oops')
 
-    perception.node.stage.estimator = Broken()
+    stage(perception).estimator = Broken()
     assert send(perception, reports, image(1), good_info()).reason == 'internal_error'
     perception.publisher(Image, '/image').publish(image(2))
     perception.spin_until(lambda: len(reports) > 1)
@@ -110,14 +116,14 @@ def test_a_bug_in_the_estimator_costs_one_image_only(perception, monkeypatch):
 
 
 def test_a_slow_estimator_answers_the_newest_image_and_builds_no_backlog(perception):
-    reports, quick = perception.reports(), perception.node.stage.estimator
+    reports, quick = perception.reports(), stage(perception).estimator
 
     class Slow:
         def estimate(self, *arguments):
             time.sleep(0.3)
             return quick.estimate(*arguments)
 
-    perception.node.stage.estimator = Slow()
+    stage(perception).estimator = Slow()
     perception.publisher(CameraInfo, '/camera_info').publish(good_info())
     perception.spin_for(0.2)
     camera = perception.publisher(Image, '/image')
@@ -150,7 +156,7 @@ class Cameras:
 
 
 def test_an_image_that_comes_before_its_camera_info_gets_it_all_the_same(perception):
-    perception.node.stage.estimator = cameras = Cameras()
+    stage(perception).estimator = cameras = Cameras()
     reports = perception.reports()
     images, infos = perception.publisher(Image, '/image'), perception.publisher(CameraInfo, '/camera_info')
     widths = [64, 32, 48, 16]
@@ -271,7 +277,7 @@ def with_depth(scripted_model, request):
     parameters = {'use_depth': True, 'depth_slop_ms': float(getattr(request, 'param', SLOP_MS))}
     with running(PerceptionNode, model=str(scripted_model), estimator='mean_pose', **parameters) as harness:
         harness.start()
-        harness.node.stage.estimator = Cameras()
+        stage(harness).estimator = Cameras()
         harness.publisher(CameraInfo, '/camera_info').publish(good_info())
         harness.spin_for(0.2)
         yield harness, harness.publisher(Image, '/image'), harness.publisher(Image, '/depth'), harness.reports()
@@ -286,7 +292,7 @@ def test_depth_of_the_images_stamp_is_waited_for(with_depth):
     assert reports == [], 'one that is near is here, a nearer one may come'
     depths.publish(depth(1010 * MS, 200))
     harness.spin_until(lambda: reports)
-    assert harness.node.stage.estimator.depths == [pytest.approx(0.2)] and reports[0].numbers['depth_used'] == 1
+    assert stage(harness).estimator.depths == [pytest.approx(0.2)] and reports[0].numbers['depth_used'] == 1
 
 
 def test_the_nearest_depth_is_taken_at_once_when_no_nearer_one_can_come(with_depth):
@@ -296,7 +302,7 @@ def test_the_nearest_depth_is_taken_at_once_when_no_nearer_one_can_come(with_dep
     harness.spin_for(0.05)
     images.publish(image(1000 * MS))
     harness.spin_until(lambda: reports)
-    assert harness.node.stage.estimator.depths == [pytest.approx(0.1)]
+    assert stage(harness).estimator.depths == [pytest.approx(0.1)]
     assert reports[0].numbers['latency_ms'] < SLOP_MS / 2
 
 
@@ -306,7 +312,7 @@ def test_an_image_is_held_back_for_the_slop_and_then_goes_on_without_the_depth_t
     depths.publish(depth(100 * MS, 100))
     images.publish(image(1000 * MS))
     harness.spin_until(lambda: reports)
-    assert harness.node.stage.estimator.depths == [None] and reports[0].numbers['depth_used'] == 0
+    assert stage(harness).estimator.depths == [None] and reports[0].numbers['depth_used'] == 0
     assert reports[0].numbers['latency_ms'] > 100
 
 
@@ -320,7 +326,7 @@ def test_a_depth_that_cannot_be_used_is_said_once_and_the_image_answered_without
         harness.spin_for(0.05)
         images.publish(image(stamp))
         harness.spin_until(lambda stamp=stamp: any(report.stamp_ns == stamp for report in reports))
-    assert harness.node.stage.estimator.depths == [None, None]
+    assert stage(harness).estimator.depths == [None, None]
     said = [line for line in capfd.readouterr().err.splitlines() if 'depth: ' in line]
     assert len(said) == 1 and words in said[0] and 'WARN' in said[0]
 
@@ -385,8 +391,8 @@ def test_for_rectified_images_p_counts(scripted_model, monkeypatch, rectified, e
     with running(PerceptionNode, model=str(scripted_model), estimator='mean_pose', rectified=rectified) as harness:
         harness.start()
         seen = []
-        original = harness.node.stage.estimator.estimate
-        monkeypatch.setattr(harness.node.stage.estimator, 'estimate', lambda *arguments: (
+        original = stage(harness).estimator.estimate
+        monkeypatch.setattr(stage(harness).estimator, 'estimate', lambda *arguments: (
             seen.append(arguments[1]), original(*arguments))[1])
         send(harness, harness.reports(), image(7), info)
     assert seen[0].cx - CAMERA.cx == pytest.approx(expected_mm)

@@ -119,3 +119,29 @@ def test_the_same_seed_gives_the_same_picture(scripted_model):
             harness.spin_until(lambda: robot.images)  # noqa: B023
             pictures.append(messages.image_from(robot.images[0]))
     np.testing.assert_array_equal(*pictures)
+
+
+def test_objects_of_several_models_take_turns_and_have_their_own_truths():
+    with running(SimulatorNode, models=['box', 'can'], seed=3, picks=2, timeout_s=600.0, rate_hz=2.0,
+                 exit_when_done=False) as harness:
+        harness.start()
+        truths = {name: harness.collect(PoseStamped, f'/{name}/ground_truth') for name in ('box', 'can')}
+        images, _ = harness.collect(Image, '/image'), harness.collect(CameraInfo, '/camera_info')
+        reports = harness.reports()
+        failures = harness.publisher(DiagnosticArray, '/perception_report')
+        for name in truths:
+            for kind, topic in ((Path, 'approach'), (JointState, 'gripper')):
+                harness.publisher(kind, f'/{name}/{topic}')
+        for target, other in (('box', 'can'), ('can', 'box')):
+            images.clear()
+            harness.spin_until(lambda: images)
+            stamp, before = messages.stamp_ns(images[-1].header.stamp), len(reports)
+            # That the other object is not found does not end the attempt.
+            for name in (other, target):
+                harness.spin_for(0.3)
+                assert len(reports) == before
+                failures.publish(messages.to_report(StageReport(stamp, 'perception', False, 'no_detection',
+                                                                object=name)))
+            harness.spin_until(lambda before=before: len(reports) > before)
+            assert (reports[-1].object, reports[-1].reason) == (target, 'no_grasp')
+            assert all(messages.stamp_ns(each[-1].header.stamp) >= stamp for each in truths.values())

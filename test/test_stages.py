@@ -50,7 +50,7 @@ def packed(image=PIXELS, stated=STATED, **others) -> PackedFrame:
 
 def test_perception_decodes_estimates_and_says_what_is_to_be_reported():
     estimator = found()
-    frame, estimation, outcome = PerceptionStage(estimator, 'box 0123').perceive(packed(truths=(TRUTH,)))
+    frame, estimation, outcome, _ = PerceptionStage(estimator, 'box 0123').perceive(packed(truths=(TRUTH,)))
     image, camera, truth, depth_m, stamp_ns = estimator.asked[0]
     assert image.shape == (48, 64, 3) and camera is CAMERA and truth is TRUTH and (depth_m, stamp_ns) == (None, 7)
     report = outcome.report('perception', frame.stamp_ns)
@@ -67,7 +67,7 @@ def test_perception_decodes_estimates_and_says_what_is_to_be_reported():
     (packed(stated=StatedCamera(CAMERA.resized(128, 96), None, '', '', '', '')), 'size_mismatch', 'got 64x48')])
 def test_an_image_that_cannot_be_used_never_reaches_the_estimator(undecoded, reason, problem):
     estimator = found()
-    _, estimation, outcome = PerceptionStage(estimator, 'box').perceive(undecoded)
+    _, estimation, outcome, _ = PerceptionStage(estimator, 'box').perceive(undecoded)
     assert estimator.asked == [] and estimation.poses == []
     assert outcome.reason == reason and problem in outcome.problem and outcome.words['problem'] == outcome.problem
 
@@ -78,14 +78,14 @@ def test_an_estimator_without_a_reason_has_detected_nothing():
 
 def test_depth_of_another_size_is_left_out_with_a_warning():
     depth = PackedImage(bytes(2 * 32 * 24), '16UC1', 32, 24, 64, frame_id='camera')
-    frame, _, outcome = PerceptionStage(found(), 'box').perceive(packed(depth=depth))
+    frame, _, outcome, _ = PerceptionStage(found(), 'box').perceive(packed(depth=depth))
     assert not outcome.reason and outcome.numbers['depth_used'] == 0.0
     assert 'expected 64x48 pixels, registered to the camera image, got 32x24' in frame.warning
 
 
 def test_camera_info_of_another_frame_is_a_warning():
     other = StatedCamera(CAMERA, None, 'left', '', '', '')
-    frame, _, outcome = PerceptionStage(found(), 'box').perceive(packed(stated=other))
+    frame, _, outcome, _ = PerceptionStage(found(), 'box').perceive(packed(stated=other))
     assert not outcome.reason and "frame 'left', the images have 'camera'" in frame.warning
 
 
@@ -133,7 +133,5 @@ def test_a_pose_that_cannot_be_planned_for_has_reason_and_problem_and_no_grasps(
 def test_what_the_estimator_raises_is_the_callers_to_judge():
     def fail(*_):
         raise ZeroDivisionError('oops')
-    stage = PerceptionStage(SimpleNamespace(estimate=fail), 'box')
-    with pytest.raises(ZeroDivisionError):
-        stage.perceive(packed())
-    assert stage.failed(packed().decode()).outcome.reason == 'internal_error'
+    perceived = PerceptionStage(SimpleNamespace(estimate=fail), 'box').perceive(packed())
+    assert isinstance(perceived.error, ZeroDivisionError) and perceived.outcome.reason == 'internal_error'

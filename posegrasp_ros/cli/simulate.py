@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Group, Parameter
 
 from posegrasp_ros.cli import option_types
-from posegrasp_ros.cli.options import DONE, Count, Estimator, Folder, Model, Seed, Size, exclusive, option
+from posegrasp_ros.cli.options import DONE, Count, Estimator, Folder, Model, Seed, Size, exclusive, option, options
 from posegrasp_ros.runtime.console import show
 from posegrasp_ros.runtime.resources import DEFAULT_MODEL, model_folder
 
@@ -41,7 +41,9 @@ def record(out: Path, /, *,
            occlusion: Annotated[tuple[float, float] | None, option('LOW:HIGH', option_types.share_range,
                                                                    group=ONE_AT_MOST)] = None,
            without_object: Annotated[bool, Parameter(group=ONE_AT_MOST)] = False,
-           instances: Annotated[int, option('K', option_types.positive, group=ONE_AT_MOST)] = 1) -> int:
+           instances: Annotated[int, option('K', option_types.positive, group=ONE_AT_MOST)] = 1,
+           objects: Annotated[tuple[Path, ...], options('DIR|NAME...', Path, at_least=2, group=ONE_AT_MOST)] = ()
+           ) -> int:
     """Write simulated scenes with ground truth as a rosbag2 folder.
 
     :param out: folder to make
@@ -53,11 +55,18 @@ def record(out: Path, /, *,
         as 0.3:0.6
     :param without_object: the same scenes, the object taken away
     :param instances: how many of the object are in each scene
+    :param objects: model folders or shipped models, in the place of --model: one object of each in every scene,
+        with its ground truth on /NAME/ground_truth
     """
     from posegrasp_ros.estimation.model_card import load_model_card
+    from posegrasp_ros.estimation.model_set import load_model_set
     from posegrasp_ros.simulation import record as recording
 
-    recording.record(out, load_model_card(model_folder(model)).mesh, scenes, seed, size, occlusion=occlusion,
-                     without_object=without_object, instances=instances, depth=depth)
+    if objects:
+        meshes = {card.name: card.mesh for card in load_model_set(objects)}
+        recording.record_together(out, meshes, scenes, seed, size, depth=depth)
+    else:
+        recording.record(out, load_model_card(model_folder(model)).mesh, scenes, seed, size, occlusion=occlusion,
+                         without_object=without_object, instances=instances, depth=depth)
     show(f'{scenes} scenes in {out}')
     return DONE

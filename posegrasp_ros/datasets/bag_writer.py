@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,12 +120,7 @@ class BagWriter:
         if frame.depth_m is not None:
             self._add(DEPTH_TOPIC, 'sensor_msgs/msg/Image')
             self._put(DEPTH_TOPIC, frame.stamp_ns, make_depth_image(header, frame.depth_m))
-        for camera_from_object in frame.truths:
-            position, orientation = pose_parts(camera_from_object)
-            point = new_message('geometry_msgs/msg/Point', **position)
-            pose = new_message('geometry_msgs/msg/Pose', position=point, orientation=orientation)
-            truth = new_message('geometry_msgs/msg/PoseStamped', header=header, pose=pose)
-            self._put('/ground_truth', frame.stamp_ns, truth)
+        self.write_truths(frame.stamp_ns, frame.truths)
         if frame.base_from_camera is not None:
             position, orientation = pose_parts(frame.base_from_camera)
             vector = new_message('geometry_msgs/msg/Vector3', **position)
@@ -132,6 +128,20 @@ class BagWriter:
             stamped = new_message('geometry_msgs/msg/TransformStamped', transform=transform,
                                   header=make_header(frame.stamp_ns, BASE_FRAME), child_frame_id=CAMERA_FRAME)
             self._put('/tf', frame.stamp_ns, new_message('tf2_msgs/msg/TFMessage', transforms=[stamped]))
+
+    def write_truths(self, stamp_ns: int, truths: Iterable[np.ndarray], topic: str = '/ground_truth') -> None:
+        """Write where objects are in an image.
+
+        :param truths: (4, 4) camera_from_object each
+        """
+        self._add(topic, 'geometry_msgs/msg/PoseStamped')
+        for camera_from_object in truths:
+            position, orientation = pose_parts(camera_from_object)
+            point = new_message('geometry_msgs/msg/Point', **position)
+            pose = new_message('geometry_msgs/msg/Pose', position=point, orientation=orientation)
+            header = make_header(stamp_ns, CAMERA_FRAME)
+            truth = new_message('geometry_msgs/msg/PoseStamped', header=header, pose=pose)
+            self._put(topic, stamp_ns, truth)
 
     def _add(self, topic: str, kind: str) -> None:
         if topic not in self._connections:

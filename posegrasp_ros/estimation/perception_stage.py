@@ -15,11 +15,13 @@ class Perceived(NamedTuple):
     """The stage's answer to one image.
 
     :param frame: decoded; one that cannot be used says why
+    :param error: that the estimator raised; whoever asked decides whether it ends the run
     """
 
     frame: BagFrame
     estimation: Estimation
     outcome: StageOutcome
+    error: Exception | None = None
 
 
 class PerceptionStage:
@@ -48,23 +50,24 @@ class PerceptionStage:
         return self.perceive_decoded(undecoded.decode(), stamp_ns)
 
     def perceive_decoded(self, frame: BagFrame, stamp_ns: int | None = None) -> Perceived:
-        """The same for a frame that was decoded for another stage already; its time of decoding counts.
-
-        Whatever the estimator raises goes on to the caller, who decides whether that ends the run.
-        """
+        """The same for a frame that was decoded for another stage already; its time of decoding counts."""
         start = time.perf_counter()
         stamp_ns = frame.stamp_ns if stamp_ns is None else stamp_ns
-        estimation = Estimation(reason=frame.reason) if frame.reason else self.estimator.estimate(
-            frame.image, frame.camera, frame.camera_from_object, frame.depth_m, stamp_ns)
+        failure = None
+        if frame.reason:
+            estimation = Estimation(reason=frame.reason)
+        else:
+            try:
+                estimation = self.estimator.estimate(frame.image, frame.camera, frame.camera_from_object,
+                                                     frame.depth_m, stamp_ns)
+            except Exception as error:
+                estimation, failure = Estimation(reason='internal_error'), error
         latency_ms = frame.decode_ms + (time.perf_counter() - start) * 1e3
-        return Perceived(frame, estimation, self._outcome(frame, estimation, latency_ms))
+        return self.answer(frame, estimation, latency_ms, failure)
 
-    def failed(self, frame: BagFrame) -> Perceived:
-        """The answer to a frame on which the estimator raised an error."""
-        estimation = Estimation(reason='internal_error')
-        return Perceived(frame, estimation, self._outcome(frame, estimation, frame.decode_ms))
-
-    def _outcome(self, frame: BagFrame, estimation: Estimation, latency_ms: float) -> StageOutcome:
+    def answer(self, frame: BagFrame, estimation: Estimation, latency_ms: float,
+               error: Exception | None = None) -> Perceived:
+        """The stage's answer with an estimation."""
         poses = estimation.poses
         numbers = {**estimation.numbers, 'poses': float(len(poses)),
                    'depth_used': float(frame.depth_m is not None)}
@@ -74,4 +77,4 @@ class PerceptionStage:
         if frame.problem:
             words['problem'] = one_line(frame.problem)
         reason = '' if poses else estimation.reason or 'no_detection'
-        return StageOutcome(reason, numbers, words, frame.problem, latency_ms)
+        return Perceived(frame, estimation, StageOutcome(reason, numbers, words, frame.problem, latency_ms), error)

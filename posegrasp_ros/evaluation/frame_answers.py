@@ -105,14 +105,12 @@ class Worker:
                                      for name, stage in self._perception.items()})
 
     def _answer(self, stage: PerceptionStage, frame: BagFrame, stamp_ns: int) -> Answer:
-        try:
-            perceived = stage.perceive_decoded(frame, stamp_ns)
-        except ModelCardError:
-            raise  # the network, not this frame
-        except Exception:
+        perceived = stage.perceive_decoded(frame, stamp_ns)
+        if isinstance(perceived.error, ModelCardError):
+            raise perceived.error  # the network, not this frame
+        if perceived.error:
             # As in the node: a bug costs this frame and is said aloud, it does not end the run.
-            LOGGER.exception('the estimator failed on the image of %d ns', frame.stamp_ns)
-            perceived = stage.failed(frame)
+            LOGGER.error('the estimator failed on the image of %d ns', frame.stamp_ns, exc_info=perceived.error)
         return Answer(perceived.estimation, perceived.outcome.report('perception', frame.stamp_ns),
                       self._plan(frame, perceived.estimation.poses))
 

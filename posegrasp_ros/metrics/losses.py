@@ -17,12 +17,14 @@ class Loss:
 
     :param after_ns: stamp of its last report before the gap
     :param before_ns: stamp of its first report after the gap; None while there is none
+    :param object: that the publisher reports on; empty where there is only one
     """
 
     stage: str
     count: int
     after_ns: int
     before_ns: int | None = None
+    object: str = ''
 
 
 @dataclass
@@ -31,6 +33,7 @@ class _Publisher:
 
     expected: int
     last_ns: int
+    object: str = ''
     owed: tuple[int, float] | None = None
 
 
@@ -60,7 +63,7 @@ class Losses:
         publisher = self._publishers.pop(key, None)
         if publisher is None:
             self.unheard[report.stage] += report.sequence
-            publisher = _Publisher(report.sequence, report.stamp_ns)
+            publisher = _Publisher(report.sequence, report.stamp_ns, report.object)
         self._remember(key, publisher)
         missing = report.sequence - publisher.expected
         loss = self._lose(report.stage, publisher, missing, report.stamp_ns)
@@ -90,7 +93,7 @@ class Losses:
         if count <= 0:
             return None
         self.lost[stage] += count
-        return Loss(stage, count, publisher.last_ns, before_ns)
+        return Loss(stage, count, publisher.last_ns, before_ns, publisher.object)
 
     def _remember(self, key: tuple[str, str], publisher: _Publisher) -> None:
         """Store as the most recently heard publisher."""

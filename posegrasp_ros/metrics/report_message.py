@@ -9,7 +9,7 @@ from posegrasp_ros.runtime.errors import InvalidInputError
 
 TASK_PREFIX = 'posegrasp: '
 # Keys that are neither numbers nor words: see StageReport.
-SEQUENCE, PUBLISHER = 'sequence', 'publisher'
+SEQUENCE, PUBLISHER, OBJECT = 'sequence', 'publisher', 'object'
 # Keys, with PUBLISHER, by which a node states on /diagnostics how many reports it has sent.
 STAGE, REPORTS_SENT = 'stage', 'reports_sent'
 # rclpy represents a byte as bytes, rosbags as an int.
@@ -39,6 +39,7 @@ def read_report(message: Any) -> StageReport:
     stage = status.name.removeprefix(TASK_PREFIX)
     texts = {item.key: item.value for item in status.values}
     sequence, publisher = texts.pop(SEQUENCE, None), texts.pop(PUBLISHER, '')
+    object_name = texts.pop(OBJECT, '')
     words = {key: texts.pop(key) for key in WORDS if key in texts}
     try:
         numbers = {key: float(text) for key, text in texts.items()}
@@ -46,14 +47,18 @@ def read_report(message: Any) -> StageReport:
     except ValueError as error:
         raise ReportMessageError(f'report: {stage}: expected numbers as values: {error}') from error
     return StageReport(stamp.sec * 1_000_000_000 + stamp.nanosec, stage, status.level in OK_LEVELS, status.message,
-                       numbers, words, count, publisher)
+                       numbers, words, count, publisher, object_name)
 
 
 def reports_sent(message: Any) -> list[tuple[str, str, int]]:
-    """(stage, publisher, number of reports sent) that nodes state in a DiagnosticArray of ``/diagnostics``."""
+    """(stage, publisher, number of reports sent) that nodes state in a DiagnosticArray of ``/diagnostics``.
+
+    A node that reports on several objects counts the reports of each: names and numbers are separated by spaces.
+    """
     found = []
     for status in message.status:
         texts = {item.key: item.value for item in status.values}
-        if texts.get(STAGE) in STAGES and PUBLISHER in texts and texts.get(REPORTS_SENT, '').isdecimal():
-            found.append((texts[STAGE], texts[PUBLISHER], int(texts[REPORTS_SENT])))
+        publishers, counts = texts.get(PUBLISHER, '').split(), texts.get(REPORTS_SENT, '').split()
+        if texts.get(STAGE) in STAGES and len(publishers) == len(counts) and all(map(str.isdecimal, counts)):
+            found += [(texts[STAGE], name, int(count)) for name, count in zip(publishers, counts)]
     return found

@@ -31,17 +31,17 @@ class StageOutcome:
     problem: str = ''
     latency_ms: float = 0.0
 
-    def report(self, stage: str, stamp_ns: int) -> StageReport:
+    def report(self, stage: str, stamp_ns: int, object_name: str = '') -> StageReport:
         """Report of a stage that was called directly, without queues and messages."""
         return StageReport(stamp_ns, stage, not self.reason, self.reason,
-                           {**self.numbers, 'latency_ms': self.latency_ms}, self.words)
+                           {**self.numbers, 'latency_ms': self.latency_ms}, self.words, object=object_name)
 
 
 @dataclass(frozen=True)
 class StageReport:
-    """One stage's report on one image.
+    """One stage's report on one image, and on one object where there are several.
 
-    :param stamp_ns: image stamp, nanoseconds: the key that joins the stages
+    :param stamp_ns: image stamp, nanoseconds: with ``object`` the key that joins the stages
     :param stage: one of :data:`STAGES`
     :param ok: whether the stage has an answer (execution: whether the object was lifted)
     :param reason: a short word such as ``no_detection`` or ``slipped``; empty when ok
@@ -50,6 +50,7 @@ class StageReport:
     :param sequence: number of reports its publisher sent before this one, to detect lost ones; None where it does
         not count them
     :param publisher: unique per publisher and process start
+    :param object: name of the object; empty where there is only one
     """
 
     stamp_ns: int
@@ -60,6 +61,7 @@ class StageReport:
     words: dict[str, str] = field(default_factory=dict)
     sequence: int | None = None
     publisher: str = ''
+    object: str = ''
 
     def __post_init__(self):
         if self.stage not in STAGES:
@@ -70,7 +72,8 @@ class StageReport:
         numbers = {name: float(value) for name, value in self.numbers.items() if math.isfinite(value)}
         return {'stamp_ns': int(self.stamp_ns), 'stage': self.stage, 'ok': bool(self.ok), 'reason': self.reason,
                 'numbers': numbers, **({'words': self.words} if self.words else {}),
-                **({} if self.sequence is None else {'sequence': self.sequence, 'publisher': self.publisher})}
+                **({} if self.sequence is None else {'sequence': self.sequence, 'publisher': self.publisher}),
+                **({'object': self.object} if self.object else {})}
 
     @classmethod
     def from_dict(cls, data: dict) -> StageReport:
@@ -83,7 +86,7 @@ class StageReport:
             return cls(int(data['stamp_ns']), data['stage'], bool(data['ok']), str(data.get('reason', '')),
                        numbers, {str(name): str(word) for name, word in data.get('words', {}).items()},
                        None if data.get('sequence') is None else int(data['sequence']),
-                       str(data.get('publisher', '')))
+                       str(data.get('publisher', '')), str(data.get('object', '')))
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f'stage report: expected stamp_ns, stage, ok, reason and numbers, '
                              f'got {quoted(data)}') from error

@@ -47,12 +47,14 @@ class LiveRun:
     :param block_s: length of a time block; its images count as one observation in verdicts
     :param clock: monotonic, seconds
     :param model: identity of the model that the stages should use
+    :param object_name: of the object; reports on other objects are stored, but not measured
     """
 
     def __init__(self, target: ErrorTarget, baselines: Baselines, keeper: RunKeeper, patience_s: float,
                  about: dict,
                  pose_check: GraspTolerates | None = None, most_images: int = MOST_IMAGES,
-                 block_s: float = BLOCK_S, clock: Callable[[], float] = time.monotonic, model: str = ''):
+                 block_s: float = BLOCK_S, clock: Callable[[], float] = time.monotonic, model: str = '',
+                 object_name: str = ''):
         self._metrics = RunMetrics(target, baselines, block_s, pose_check)
         self._baselines = baselines
         self._keeper = keeper
@@ -62,7 +64,7 @@ class LiveRun:
         self._liveness, self._watermark = Liveness(patience_s), Watermark(patience_s)
         self._anomalies, self._truth_match = Anomalies(), TruthMatch()
         self._attempts, self._losses, self._model_match = Attempts(), Losses(), ModelMatch(model)
-        self._patience_s = patience_s
+        self._patience_s, self._object = patience_s, object_name
         self._silent: list[str] = []
         self._repeats = self._lost_poses = 0
         self._looked_s: float | None = None
@@ -119,6 +121,9 @@ class LiveRun:
         """
         with self._noting('unusable report'):
             report = read()
+        if not self._is_ours(report.object):
+            self._keeper.append(report)
+            return report
         now_s = self._clock()
         self._watermark.image(report.stamp_ns, now_s)
         if loss := self._losses.report(report):
@@ -209,6 +214,10 @@ class LiveRun:
     def close(self) -> None:
         """Close the run folder."""
         self._keeper.close()
+
+    def _is_ours(self, object_name: str) -> bool:
+        """Whether a report is about the object in question: one that names none is."""
+        return not object_name or not self._object or object_name == self._object
 
     def _lose(self, loss: Loss, now_s: float) -> None:
         """Record lost reports; they do not count as silence of the stage."""

@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from geometry_msgs.msg import PoseArray, PoseStamped, PoseWithCovarianceStamped
-from nav_msgs.msg import Path
-from sensor_msgs.msg import CameraInfo, Image, JointState
+from geometry_msgs.msg import PoseArray, PoseWithCovarianceStamped
+from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
-from visualization_msgs.msg import MarkerArray
 
-from posegrasp_ros.estimation.model_card import load_model_card
+from posegrasp_ros.estimation.model_card import ModelCard
 from posegrasp_ros.geometry.transforms import NO_SYMMETRY, rotate_covariance
 from posegrasp_ros.grasping.grasp_set import load_grasps
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.planning.given_pose import LEAST_SIGMA, checked_covariance
-from posegrasp_ros.grasping.planning.plan import Plan, PlannedGrasp, PlanningError
+from posegrasp_ros.grasping.planning.plan import PlanningError
 from posegrasp_ros.grasping.planning.planner import GraspPlanner
 from posegrasp_ros.grasping.planning.planning_stage import PlanningStage
-from posegrasp_ros.ros import markers, messages, qos
+from posegrasp_ros.ros import messages, qos
+from posegrasp_ros.ros.grasp_topics import GraspTopics
 from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode
 from posegrasp_ros.ros.messages import MessageError, stamp_ns, to_header
-from posegrasp_ros.ros.moveit_grasps import moveit_messages, to_moveit_grasp
 from posegrasp_ros.ros.node_main import run_node
+from posegrasp_ros.ros.object_topics import joined, load_models
 from posegrasp_ros.ros.optional import TransformListenerIfInstalled
-from posegrasp_ros.ros.parameters import pose_parameter
+from posegrasp_ros.ros.parameters import ParameterError, pose_parameter
 from posegrasp_ros.ros.planning_parameters import (
     GraspPlannerParameters,
     fixed_scene,
@@ -36,7 +36,6 @@ from posegrasp_ros.ros.planning_parameters import (
 from posegrasp_ros.ros.reporting import Refusal, StageReporter
 from posegrasp_ros.ros.surroundings import Surroundings
 from posegrasp_ros.runtime.errors import escaped
-from posegrasp_ros.runtime.resources import model_folder
 
 # How long a pose waits for what else belongs to its image; twice at most, for a timer may come first.
 PATIENCE_S = 0.05
@@ -55,7 +54,7 @@ class Pending:
 
 
 class GraspPlannerNode(AutostartLifecycleNode):
-    """Wires a grasp planner to the pose topic."""
+    """Wires the grasp planner of one object, or of several, to the pose topics."""
 
     PARAMETERS = GraspPlannerParameters
     parameters: GraspPlannerParameters
@@ -66,66 +65,93 @@ class GraspPlannerNode(AutostartLifecycleNode):
     def configure(self) -> None:
         chosen = self.parameters
         self._gripper = load_gripper(chosen.gripper)
-        # Grasps of one's own need no model; with one, its mesh and symmetry count for them too.
-        needs_card = chosen.model or not chosen.grasps
-        card = load_model_card(model_folder(chosen.model)) if needs_card else None
-        mesh, symmetry = (card.mesh, card.symmetry) if card else (None, NO_SYMMETRY)
-        grasps_path = chosen.grasps or card.grasps_path
-        grasp_set = load_grasps(grasps_path, self._gripper, mesh)
-        planner = GraspPlanner(self._gripper, grasp_set, planner_options(chosen), symmetry, mesh,
-                               reach_of(chosen, self._gripper))
-        self._surroundings = Surroundings(chosen, mesh, self.resolve_topic_name('camera_info'),
-                                          self.resolve_topic_name('depth'))
-        self.stage = PlanningStage(planner, fixed_scene(chosen), card.identity if card else '',
-                                   mesh if self._surroundings.sees_depth else None)
-        self._pending: Pending | None = None
+        cards = self._load_cards()
+        self._surroundings = Surroundings(chosen, {name: card and card.mesh for name, card in cards.items()},
+                                          self.resolve_topic_name('camera_info'), self.resolve_topic_name('depth'))
+        self._objects = tuple(cards)
+        self.stages = {name: self._stage(card) for name, card in cards.items()
+                       if chosen.target in ('', card.name if card else '')}
+        self._pending: dict[str, Pending] = {}
         self._base_from_camera = pose_parameter('base_from_camera', chosen.base_from_camera)
         self._camera_frame = chosen.camera_frame
         self._transforms = TransformListenerIfInstalled(self)
         if self._base_from_camera is None and not self._transforms.available:
             self.get_logger().warning('base_from_camera is not set and tf2_ros is not installed: only poses in '
                                       f'{chosen.base_frame!r} can be planned for')
-        self._make_publishers()
+        self._reporter = StageReporter(self, 'planning', tuple(self.stages))
+        self._topics = {name: GraspTopics(self, name, self._gripper) for name in self.stages}
+
+    def _load_cards(self) -> dict[str, ModelCard | None]:
+        """The models by name; {'': None} for grasps of one's own without a model.
+
+        :raises ParameterError: when parameters exclude each other
+        """
+        chosen = self.parameters
+        if chosen.grasps and len(chosen.models) > 1:
+            raise ParameterError('parameter grasps: with several models each has the grasps of its folder, got '
+                                 f'{chosen.grasps}')
+        # Grasps of one's own need no model; with one, its mesh and symmetry count for them too.
+        needs_card = chosen.model or chosen.models or not chosen.grasps
+        cards = load_models(chosen.model, chosen.models) if needs_card else {'': None}
+        names = [card.name for card in cards.values() if card]
+        if chosen.target and chosen.target not in names:
+            raise ParameterError(f'parameter target: expected one of {", ".join(names) or "no objects"}, got '
+                                 f'{chosen.target!r}')
+        return cards
+
+    def _stage(self, card: ModelCard | None) -> PlanningStage:
+        chosen = self.parameters
+        mesh, symmetry = (card.mesh, card.symmetry) if card else (None, NO_SYMMETRY)
+        grasps_path = chosen.grasps or card.grasps_path
+        grasp_set = load_grasps(grasps_path, self._gripper, mesh)
+        planner = GraspPlanner(self._gripper, grasp_set, planner_options(chosen), symmetry, mesh,
+                               reach_of(chosen, self._gripper))
         self.get_logger().info(
             escaped(f'{len(grasp_set.grasps)} grasps of {grasps_path} for {self._gripper.name}'))
-
-    def _make_publishers(self) -> None:
-        self._reporter = StageReporter(self, 'planning')
-        self._grasps_out = self.publisher(PoseArray, '~/grasps', qos.RESULT)
-        self._best_grasp_out = self.publisher(PoseStamped, '~/best_grasp', qos.RESULT)
-        self._approach_out = self.publisher(Path, '~/approach', qos.RESULT)
-        self._opening_out = self.publisher(JointState, '~/gripper', qos.RESULT)
-        self._markers_out = self.publisher(MarkerArray, '~/markers', qos.RESULT)
-        self._discarded_out = self.publisher(MarkerArray, '~/discarded', qos.RESULT)
-        self._moveit = moveit_messages()
-        if self._moveit:
-            self._moveit_out = self.publisher(self._moveit.Grasp, '~/moveit_grasp', qos.RESULT)
-        else:
-            self.say_once('moveit_msgs is not installed: ~/moveit_grasp is not published')
+        return PlanningStage(planner, fixed_scene(chosen), card.identity if card else '',
+                             mesh if self._surroundings.sees_depth else None)
 
     def activate(self) -> None:
         # What belongs to a pose comes first: of messages that arrive together, the executor takes these before it.
         if self._surroundings.sees_instances:
-            self.subscribe(PoseArray, 'poses', self.on_poses, qos.RESULT)
+            for name in self._objects:
+                self.subscribe(PoseArray, joined(self, name, 'poses'), self.poses_of(name), qos.RESULT)
         if self._surroundings.sees_depth:
             self.subscribe_sensor(messages.CAMERA_INFO, 'camera_info', self.on_camera_info, qos.SENSOR)
             self.subscribe_sensor(messages.DEPTH, 'depth', self.on_depth, qos.RECENT)
-        self.subscribe(PoseWithCovarianceStamped, 'pose', self.on_pose, qos.RESULT)
+        for name in self.stages:
+            self.subscribe(PoseWithCovarianceStamped, joined(self, name, 'pose'), self.pose_of(name), qos.RESULT)
         # It runs while a pose waits only.
         self._patience = self.every(PATIENCE_S, self.check_pending)
         self._patience.cancel()
 
     def deactivate(self) -> None:
-        self._pending = None
+        self._pending = {}
 
     def cleanup(self) -> None:
-        self.stage = self._surroundings = None
+        self.stages = self._topics = self._surroundings = None
         self._transforms.close()
 
-    def on_poses(self, message: PoseArray) -> None:
-        """Keep the instances; the pose that came before them is answered now."""
-        self._surroundings.add_poses(message)
-        self._answer_if_complete()
+    def poses_of(self, name: str) -> Callable[[PoseArray], None]:
+        """What takes all instances of one object."""
+        def on_poses(message: PoseArray) -> None:
+            """Keep the instances; the pose that came before them is answered now."""
+            self._surroundings.add_poses(name, message)
+            self._answer_if_complete()
+
+        return on_poses
+
+    def pose_of(self, name: str) -> Callable[[PoseWithCovarianceStamped], None]:
+        """What takes the poses of one object to plan for."""
+        def on_pose(message: PoseWithCovarianceStamped) -> None:
+            """Plan for one pose, at once or when what belongs to it is here; the image's stamp travels on."""
+            if name in self._pending:
+                self._answer_pending(name)
+            self._pending[name] = Pending(message, time.time_ns())
+            self._patience.reset()
+            self._answer_if_complete()
+
+        return on_pose
 
     def on_depth(self, message: Image) -> None:
         """Keep the depth; the pose that came before it is answered now."""
@@ -138,50 +164,45 @@ class GraspPlannerNode(AutostartLifecycleNode):
         if error:
             self.get_logger().error(str(error))
 
-    def on_pose(self, message: PoseWithCovarianceStamped) -> None:
-        """Plan for one pose, at once or when what belongs to it is here; the image's stamp travels on."""
-        if self._pending:
-            self._answer_pending()
-        self._pending = Pending(message, time.time_ns())
-        self._patience.reset()
-        self._answer_if_complete()
-
     def check_pending(self) -> None:
         """Make an end of waiting."""
-        if self._pending:
-            self._pending.timeouts += 1
+        for pending in self._pending.values():
+            pending.timeouts += 1
         self._answer_if_complete()
 
     def _answer_if_complete(self) -> None:
-        if self._pending is None:
-            return
-        stamp = stamp_ns(self._pending.message.header.stamp)
-        has_instances = self._surroundings.has_instances(stamp) or not self.count_publishers(
-            self.resolve_topic_name('poses'))
-        if self._pending.timeouts > 1 or (has_instances and self._surroundings.has_depth(stamp)):
-            self._answer_pending()
+        for name, pending in list(self._pending.items()):
+            stamp = stamp_ns(pending.message.header.stamp)
+            if pending.timeouts > 1 or (self._has_instances(stamp) and self._surroundings.has_depth(stamp)):
+                self._answer_pending(name)
 
-    def _answer_pending(self) -> None:
+    def _has_instances(self, stamp: int) -> bool:
+        """Whether the instances of all objects in an image are here, as far as they are published at all."""
+        return all(self._surroundings.has_instances(name, stamp) or not self.count_publishers(
+            self.resolve_topic_name(joined(self, name, 'poses'))) for name in self._objects)
+
+    def _answer_pending(self, name: str) -> None:
         """Answer the pose that waits: all that belongs to it is here, or there is no more time."""
-        pending, self._pending = self._pending, None
-        self._patience.cancel()
-        self._answer(pending.message, pending.received_ns)
+        pending = self._pending.pop(name)
+        if not self._pending:
+            self._patience.cancel()
+        self._answer(name, pending.message, pending.received_ns)
 
-    def _answer(self, message: PoseWithCovarianceStamped, received_ns: int) -> None:
-        stamp = stamp_ns(message.header.stamp)
+    def _answer(self, name: str, message: PoseWithCovarianceStamped, received_ns: int) -> None:
+        stamp, stage, topics = stamp_ns(message.header.stamp), self.stages[name], self._topics[name]
         waited_ms = max(0.0, (time.time_ns() - received_ns) / 1e6)
-        with self._reporter.answering(stamp, waited_ms) as answer:
-            answer.words.update(self.stage.named)
+        with self._reporter.answering(stamp, waited_ms, name) as answer:
+            answer.words.update(stage.named)
             base_from_object, covariance = _pose_in_base(message, self._base_from(message.header))
-            planned = self.stage.plan(base_from_object, covariance,
-                                      self._surroundings.others(stamp, self._base_from),
-                                      self._surroundings.depth(stamp, received_ns, self._base_from))
+            planned = stage.plan(base_from_object, covariance,
+                                 self._surroundings.others(name, stamp, self._base_from),
+                                 self._surroundings.depth(stamp, received_ns, self._base_from))
             answer.take(planned.outcome)
             header = to_header(stamp, self.parameters.base_frame)
             shown = planned.plan.grasps[:self.parameters.published_grasps]
-            self._publish(header, shown)
+            topics.publish(header, shown)
             answer.is_out()
-            self._draw(header, shown, planned.plan)
+            topics.draw(header, shown, planned.plan)
 
     def _base_from(self, header: Header) -> np.ndarray:
         """(4, 4) base_from_frame of the frame that a header names, at its stamp.
@@ -205,21 +226,6 @@ class GraspPlannerNode(AutostartLifecycleNode):
             raise Refusal('no_camera_pose', f'where {frame!r} lies in {base_frame!r} is not known ({why_not}): '
                                             f'{given} or publish it to TF')
         return messages.matrix_from(found.transform)
-
-    def _publish(self, header: Header, grasps: list[PlannedGrasp]) -> None:
-        self._grasps_out.publish(messages.to_pose_array(header, [grasp.base_from_tcp for grasp in grasps]))
-        if grasps:
-            best = grasps[0]
-            self._best_grasp_out.publish(messages.to_pose_stamped(header, best.base_from_tcp))
-            self._opening_out.publish(messages.to_gripper(header, best.opening_m, best.force_n))
-            self._approach_out.publish(messages.to_path(header, best.approach))
-            if self._moveit:
-                self._moveit_out.publish(to_moveit_grasp(self._moveit, header, self._gripper, best))
-
-    def _draw(self, header: Header, shown: list[PlannedGrasp], plan: Plan) -> None:
-        self._markers_out.publish(markers.of_grasps(header, self._gripper, shown))
-        if self._discarded_out.get_subscription_count():
-            self._discarded_out.publish(markers.of_discarded(header, self._gripper, plan.discarded))
 
 
 def _pose_in_base(message: PoseWithCovarianceStamped,

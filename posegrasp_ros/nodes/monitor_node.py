@@ -122,7 +122,7 @@ class MonitorNode(AutostartLifecycleNode):
         self._prometheus = self._open_prometheus()
         # Last: a monitor that cannot be configured begins no run.
         self._run = LiveRun(target, baselines, self._keeper(), chosen.silence_s, about, pose_check,
-                            chosen.most_images, chosen.block_s, model=card.identity)
+                            chosen.most_images, chosen.block_s, model=card.identity, object_name=card.name)
 
     def activate(self) -> None:
         # Drained in this order: what is said of an image comes after the image and its camera.

@@ -1,36 +1,38 @@
-"""Perception node: camera images in, the object's poses with covariance out."""
+"""Perception node: camera images in, the poses of one object or of several with covariance out."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from geometry_msgs.msg import PoseArray, PoseStamped, PoseWithCovarianceStamped
+from geometry_msgs.msg import PoseStamped
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
-from visualization_msgs.msg import MarkerArray
 
 from posegrasp_ros.datasets.frame import PackedFrame
 from posegrasp_ros.estimation.create import create_estimator, estimator_names
-from posegrasp_ros.estimation.model_card import load_model_card
+from posegrasp_ros.estimation.instance_numbers import InstanceNumbers
+from posegrasp_ros.estimation.model_card import ModelCard
 from posegrasp_ros.estimation.overlay import draw_overlay
 from posegrasp_ros.estimation.perception_stage import Perceived, PerceptionStage
-from posegrasp_ros.estimation.pose_estimate import MIN_SCORE, PoseEstimate
+from posegrasp_ros.estimation.pose_estimate import MIN_SCORE
+from posegrasp_ros.estimation.several_objects import ObjectStage, SeveralObjects
 from posegrasp_ros.estimation.track import with_tracking
 from posegrasp_ros.geometry.camera_info import RECTIFIED
-from posegrasp_ros.ros import markers, messages, qos
-from posegrasp_ros.ros.detections import to_detections
+from posegrasp_ros.ros import messages, qos
+from posegrasp_ros.ros.detections import Detected, to_detections
 from posegrasp_ros.ros.intrinsics import WAIT_S, Intrinsics
 from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode
 from posegrasp_ros.ros.messages import stamp_ns, to_header
 from posegrasp_ros.ros.missing_input import missing_input
 from posegrasp_ros.ros.node_main import run_node
+from posegrasp_ros.ros.object_topics import ObjectTopics, joined, load_models
 from posegrasp_ros.ros.optional import TransformBroadcasterIfInstalled, import_optional
-from posegrasp_ros.ros.parameters import parameter
+from posegrasp_ros.ros.parameters import ParameterError, parameter
 from posegrasp_ros.ros.reporting import StageReporter
 from posegrasp_ros.runtime.errors import escaped
-from posegrasp_ros.runtime.resources import model_folder
 from posegrasp_ros.sensing.depth_buffer import SLOP_MS, DepthImages
 from posegrasp_ros.sensing.packed_image import BitDepth, PackedImage
 
@@ -61,6 +63,9 @@ class PerceptionParameters:
     """Parameters of the perception node; they count from the next configure on."""
 
     model: str = parameter('', 'Folder with model.yaml. Empty: the box that comes with the package.')
+    models: tuple[str, ...] = parameter(
+        (), 'Several such folders, in the place of model: each object has topics below ~/NAME/ and a report of '
+        'its own on each image.')
     estimator: str = parameter('onnx', 'The trained network or a baseline.', choices=estimator_names())
     min_score: float = parameter(
         MIN_SCORE, 'Poses that the network finds less probable are no answer.', minimum=0.0, maximum=1.0)
@@ -72,7 +77,8 @@ class PerceptionParameters:
         'auto', 'Whether the images are rectified, so that P of camera_info counts for them and K and D do not. '
         'auto: as the names of topic and frame tell, image_rect or image_raw.', choices=RECTIFIED)
     camera_frame: str = parameter('', 'Frame of the results. Empty: the frame that the image names.')
-    object_frame: str = parameter('', 'Child frame in TF. Empty: the name on the model card.')
+    object_frame: str = parameter(
+        '', 'Child frame in TF, NAME; further instances are NAME_1, ... Empty: the name on the model card.')
     tracking: bool = parameter(False, 'Look first where the object was, while the last pose is fresh.')
     use_depth: bool = parameter(
         False, 'Refine with the topic `depth`, raw or compressedDepth, registered to the camera image.')
@@ -83,7 +89,7 @@ class PerceptionParameters:
 
 
 class PerceptionNode(AutostartLifecycleNode):
-    """Wires an estimator to the camera's topics."""
+    """Wires the perception of one object, or of several, to the camera's topics."""
 
     PARAMETERS = PerceptionParameters
     parameters: PerceptionParameters
@@ -94,25 +100,24 @@ class PerceptionNode(AutostartLifecycleNode):
 
     def configure(self) -> None:
         chosen = self.parameters
-        self._card = load_model_card(model_folder(chosen.model))
-        self._mesh = self._card.mesh
-        estimator = create_estimator(chosen.estimator, self._card, threads=chosen.threads or None,
-                                     min_score=chosen.min_score)
-        if chosen.tracking:
-            estimator = with_tracking(estimator, self.say_once)
-        self.stage = PerceptionStage(estimator, self._card.identity)
+        self._cards = load_models(chosen.model, chosen.models)
+        if chosen.object_frame and len(self._cards) > 1:
+            raise ParameterError('parameter object_frame: with several models each has the name on its card, got '
+                                 f'{chosen.object_frame}')
+        self.perception = SeveralObjects({name: ObjectStage(self._stage(card), card.mesh)
+                                          for name, card in self._cards.items()})
         slop_ns = int(chosen.depth_slop_ms * 1e6)
         self._depths = DepthImages(slop_ns, DEPTHS_KEPT) if chosen.use_depth else None
         self._bit_depth = BitDepth(lambda text: self.say_once(f'image: {text}', warn=True))
         self._needs_truth = chosen.estimator == 'oracle'
-        self._truths: dict[int, np.ndarray] = {}
+        self._truths: dict[str, dict[int, np.ndarray]] = {name: {} for name in self._cards}
         self._pending: Pending | None = None
         self._intrinsics = Intrinsics(self.resolve_topic_name('camera_info'), self.resolve_topic_name('image'),
                                       chosen.rectified)
-        self._reporter = StageReporter(self, 'perception')
-        self._pose_out = self.publisher(PoseWithCovarianceStamped, '~/pose', qos.COUNTED)
-        self._poses_out = self.publisher(PoseArray, '~/poses', qos.RESULT)
-        self._markers_out = self.publisher(MarkerArray, '~/markers', qos.RESULT)
+        self._reporter = StageReporter(self, 'perception', tuple(self._cards))
+        self._topics = {name: ObjectTopics(self, name, card, chosen.object_frame or card.name, self._broadcaster,
+                                           InstanceNumbers(card.mesh.radius) if chosen.tracking else None)
+                        for name, card in self._cards.items()}
         self._overlay_out = self.publisher(Image, '~/overlay', qos.RESULT)
         if not self._broadcaster.available:
             self.say_once('tf2_ros is not installed: the pose is not sent to TF')
@@ -121,8 +126,16 @@ class PerceptionNode(AutostartLifecycleNode):
             self._detections_out = self.publisher(self._vision.Detection3DArray, '~/detections', qos.RESULT)
         else:
             self.say_once('vision_msgs is not installed: ~/detections is not published')
-        self.get_logger().info(
-            escaped(f'estimator {chosen.estimator} for {self._card.name} ({self._card.folder})'))
+        told = ', '.join(f'{card.name} ({card.folder})' for card in self._cards.values())
+        self.get_logger().info(escaped(f'estimator {chosen.estimator} for {told}'))
+
+    def _stage(self, card: ModelCard) -> PerceptionStage:
+        chosen = self.parameters
+        estimator = create_estimator(chosen.estimator, card, threads=chosen.threads or None,
+                                     min_score=chosen.min_score)
+        if chosen.tracking:
+            estimator = with_tracking(estimator, self.say_once)
+        return PerceptionStage(estimator, card.identity)
 
     def activate(self) -> None:
         # What an image needs comes first: of messages that arrive together, the executor takes these before it.
@@ -130,7 +143,9 @@ class PerceptionNode(AutostartLifecycleNode):
         if self._depths:
             self.subscribe_sensor(messages.DEPTH, 'depth', self.on_depth, qos.RECENT)
         if self._needs_truth:
-            self.subscribe_sensor(messages.GROUND_TRUTH, 'ground_truth', self.on_ground_truth, qos.SENSOR)
+            for name in self._cards:
+                self.subscribe_sensor(messages.GROUND_TRUTH, joined(self, name, 'ground_truth'),
+                                      self.ground_truth_of(name), qos.SENSOR)
         self.subscribe_sensor(TRANSPORTS[self.parameters.image_transport], 'image', self.on_image, qos.NEWEST)
         # They run while an image waits only, the one for its camera_info and the other for its depth.
         self._patience = self.every(WAIT_S / 2, self.check_pending)
@@ -143,7 +158,7 @@ class PerceptionNode(AutostartLifecycleNode):
         self._pending = None
 
     def cleanup(self) -> None:
-        self.stage = self._card = self._mesh = self._depths = None
+        self.perception = self._cards = self._topics = self._depths = None
 
     @property
     def is_waiting(self) -> bool:
@@ -157,12 +172,18 @@ class PerceptionNode(AutostartLifecycleNode):
             self.get_logger().error(str(error))
         self._answer_if_complete()
 
-    def on_ground_truth(self, message: PoseStamped) -> None:
-        """Keep the truth for the oracle; the image that came before it is answered now."""
-        self._truths[stamp_ns(message.header.stamp)] = messages.transform_from(message.pose)
-        if len(self._truths) > TRUTHS_KEPT:
-            del self._truths[next(iter(self._truths))]
-        self._answer_if_complete()
+    def ground_truth_of(self, name: str) -> Callable[[PoseStamped], None]:
+        """What takes the ground truth of one object."""
+        truths = self._truths[name]
+
+        def on_ground_truth(message: PoseStamped) -> None:
+            """Keep the truth for the oracle; the image that came before it is answered now."""
+            truths[stamp_ns(message.header.stamp)] = messages.transform_from(message.pose)
+            if len(truths) > TRUTHS_KEPT:
+                del truths[next(iter(truths))]
+            self._answer_if_complete()
+
+        return on_ground_truth
 
     def on_depth(self, message: Image) -> None:
         """Keep the depth; the image that came before it is answered now."""
@@ -210,7 +231,8 @@ class PerceptionNode(AutostartLifecycleNode):
         if has_depth:
             self._depth_patience.cancel()
         # The truth may take its time, up to the next image.
-        if has_camera and has_depth and (not self._needs_truth or stamp in self._truths):
+        has_truth = not self._needs_truth or all(stamp in truths for truths in self._truths.values())
+        if has_camera and has_depth and has_truth:
             self._answer_pending()
 
     def _stop_waiting(self) -> None:
@@ -224,42 +246,47 @@ class PerceptionNode(AutostartLifecycleNode):
         self._answer(pending.message, pending.received_ns)
 
     def _answer(self, message: Image | CompressedImage, received_ns: int) -> None:
+        """Answer for each object; the image is decoded once, and each has its own report."""
         stamp = stamp_ns(message.header.stamp)
-        # Both are on the system's clock, which may have been set back in between.
-        waited_ms = max(0.0, (time.time_ns() - received_ns) / 1e6)
-        with self._reporter.answering(stamp, waited_ms) as answer:
-            answer.words.update(self.stage.named)
-            perceived = self.stage.perceive(self._packed(message, received_ns))
-            if perceived.frame.warning:
-                self.say_once(perceived.frame.warning, warn=True)
-            answer.take(perceived.outcome)
-            header = to_header(stamp, self.parameters.camera_frame or message.header.frame_id)
-            self._publish(header, perceived.estimation.poses)
-            answer.is_out()
-            self._publish_overlay(header, perceived)
+        header = to_header(stamp, self.parameters.camera_frame or message.header.frame_id)
+        found: dict[str, Perceived] = {}
+        for name, (stage, _) in self.perception.objects.items():
+            # Both are on the system's clock, which may have been set back in between.
+            waited_ms = max(0.0, (time.time_ns() - received_ns) / 1e6)
+            with self._reporter.answering(stamp, waited_ms, name) as answer:
+                answer.words.update(stage.named)
+                found = found or self._perceive(message, received_ns)
+                if found[name].error:
+                    raise found[name].error
+                answer.take(found[name].outcome)
+                self._topics[name].publish(header, found[name].estimation.poses)
+                answer.is_out()
+        if found and not next(iter(found.values())).frame.reason:
+            self._publish_together(header, found)
 
-    def _packed(self, message: Image | CompressedImage, received_ns: int) -> PackedFrame:
-        """The image with all that has come of its time."""
+    def _perceive(self, message: Image | CompressedImage, received_ns: int) -> dict[str, Perceived]:
+        """What is found in an image with all that has come of its time."""
         stamp = stamp_ns(message.header.stamp)
         depth = self._depths.nearest(stamp) if self._depths else None
-        return PackedFrame(stamp, self._bit_depth.noted(PackedImage.of(message)),
-                           self._intrinsics.of(stamp, received_ns, message.header.frame_id),
-                           (self._truths[stamp],) if stamp in self._truths else (), depth=depth)
+        packed = PackedFrame(stamp, self._bit_depth.noted(PackedImage.of(message)),
+                             self._intrinsics.of(stamp, received_ns, message.header.frame_id), depth=depth)
+        truths = {name: (kept[stamp],) for name, kept in self._truths.items() if stamp in kept}
+        found = self.perception.perceive(packed, truths)
+        for warning in {each.frame.warning for each in found.values()} - {''}:
+            self.say_once(warning, warn=True)
+        return found
 
-    def _publish(self, header: Header, poses: list[PoseEstimate]) -> None:
-        if poses:
-            self._pose_out.publish(messages.to_pose_with_covariance(header, poses[0]))
-            self._broadcaster.send(messages.to_transform(
-                header, self.parameters.object_frame or self._card.name, poses[0].camera_from_object))
-        self._poses_out.publish(messages.to_pose_array(header, [pose.camera_from_object for pose in poses]))
-        self._markers_out.publish(markers.of_poses(header, poses, self._card.mesh_path))
+    def _publish_together(self, header: Header, found: dict[str, Perceived]) -> None:
+        """What tells of all objects at once."""
         if self._vision:
-            self._detections_out.publish(to_detections(self._vision, header, self._card.name, self._mesh, poses))
-
-    def _publish_overlay(self, header: Header, perceived: Perceived) -> None:
+            self._detections_out.publish(to_detections(self._vision, header, [
+                Detected(card.name, card.mesh, found[name].estimation.poses)
+                for name, card in self._cards.items()]))
         if self.parameters.overlay and self._overlay_out.get_subscription_count():
-            frame, estimation, outcome = perceived
-            drawn = draw_overlay(frame.image, frame.camera, self._mesh, estimation.poses, outcome.reason)
+            drawn = next(iter(found.values())).frame.image
+            for name, (frame, estimation, outcome, _) in found.items():
+                drawn = draw_overlay(drawn, frame.camera, self._cards[name].mesh, estimation.poses,
+                                     outcome.reason if len(found) == 1 else '')
             self._overlay_out.publish(messages.to_image(header, drawn))
 
 

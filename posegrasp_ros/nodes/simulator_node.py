@@ -6,6 +6,7 @@ One attempt after the other: a new scene, images of it until there is a plan, th
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,16 +17,17 @@ from rclpy.duration import Duration
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image, JointState
 
-from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.ros import messages, qos
 from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode
 from posegrasp_ros.ros.messages import stamp_ns, to_header, to_stamp
 from posegrasp_ros.ros.node_main import run_node
+from posegrasp_ros.ros.object_topics import joined, load_models
 from posegrasp_ros.ros.parameters import parameter, pose_parameter, pose_values
 from posegrasp_ros.ros.reporting import StageReporter
-from posegrasp_ros.runtime.resources import model_folder
-from posegrasp_ros.simulation.scene import DEFAULT_BASE_FROM_CAMERA, sample_scene
+from posegrasp_ros.runtime.errors import escaped
+from posegrasp_ros.simulation.instances import sample_scene_of_kinds
+from posegrasp_ros.simulation.scene import DEFAULT_BASE_FROM_CAMERA
 from posegrasp_ros.simulation.world import World
 
 TICK_S = 0.02
@@ -40,6 +42,9 @@ class SimulatorParameters:
     """Parameters of the simulator node; they count from the next configure on."""
 
     model: str = parameter('', 'Folder with model.yaml. Empty: the box that comes with the package.')
+    models: tuple[str, ...] = parameter(
+        (), 'Several such folders, in the place of model: one object of each lies on the table, and they take '
+        'turns to be picked.')
     gripper: str = parameter('', 'Gripper file. Empty: the Franka Hand that comes with the package.')
     picks: int = parameter(0, 'How many picks to try. 0: go on until stopped.', minimum=0, maximum=1_000_000)
     seed: int = parameter(1, 'The same seed gives the same scenes.', minimum=0, maximum=2**31 - 1)
@@ -54,8 +59,12 @@ class SimulatorParameters:
 
 @dataclass
 class Attempt:
-    """One scene and what has come in for it."""
+    """One scene and what has come in for it.
 
+    :param names: of the objects in it, that to be picked first
+    """
+
+    names: list[str]
     world: World
     started_s: float
     stamps: set[int]
@@ -63,6 +72,11 @@ class Attempt:
     approach: tuple[int, list[np.ndarray]] | None = None
     gripper: tuple[int, float, float] | None = None
     failed_stamp: int | None = None
+
+    @property
+    def target(self) -> str:
+        """Name of the object to be picked; empty for the only one."""
+        return self.names[0]
 
     def plan(self) -> tuple[int, list[np.ndarray], float, float] | None:
         """Stamp, approach, opening and force once both messages of one image are here."""
@@ -82,22 +96,24 @@ class SimulatorNode(AutostartLifecycleNode):
 
     def configure(self) -> None:
         chosen = self.parameters
-        self._mesh = load_model_card(model_folder(chosen.model)).mesh
+        self._meshes = {name: card.mesh for name, card in load_models(chosen.model, chosen.models).items()}
         self._hand = load_gripper(chosen.gripper)
         self._base_from_camera = pose_parameter('base_from_camera', chosen.base_from_camera)
         self._attempt: Attempt | None = None
         self._index = 0
         self._clock_ns = BETWEEN_SCENES_NS
         self._ticked_s = time.monotonic()
-        self._reporter = StageReporter(self, 'execution')
+        self._reporter = StageReporter(self, 'execution', tuple(self._meshes))
         self._info_out = self.publisher(CameraInfo, 'camera_info', qos.RESULT)
-        self._truth_out = self.publisher(PoseStamped, 'ground_truth', qos.RESULT)
+        self._truths_out = {name: self.publisher(PoseStamped, joined(self, name, 'ground_truth'), qos.RESULT)
+                            for name in self._meshes}
         self._image_out = self.publisher(Image, 'image', qos.RESULT)
         self._clock_out = self.publisher(Clock, '/clock', qos.RESULT)
 
     def activate(self) -> None:
-        self.subscribe(Path, 'approach', self.on_approach, qos.RESULT)
-        self.subscribe(JointState, 'gripper', self.on_gripper, qos.RESULT)
+        for name in self._meshes:
+            self.subscribe(Path, joined(self, name, 'approach'), self.approach_of(name), qos.RESULT)
+            self.subscribe(JointState, joined(self, name, 'gripper'), self.gripper_of(name), qos.RESULT)
         self.subscribe(DiagnosticArray, 'perception_report', self.on_report, qos.RESULT)
         self.subscribe(DiagnosticArray, 'planning_report', self.on_report, qos.RESULT)
         self._ticked_s = time.monotonic()
@@ -124,15 +140,23 @@ class SimulatorNode(AutostartLifecycleNode):
         elif time.monotonic() >= self._attempt.next_image_s:
             self._take_image()
 
-    def on_approach(self, message: Path) -> None:
-        stamp = stamp_ns(message.header.stamp)
-        if self._attempt and stamp in self._attempt.stamps:
-            self._attempt.approach = stamp, messages.transforms_from_path(message)
+    def approach_of(self, name: str) -> Callable[[Path], None]:
+        """What takes the approaches to one object."""
+        def on_approach(message: Path) -> None:
+            stamp = stamp_ns(message.header.stamp)
+            if self._is_about_attempt(name, stamp):
+                self._attempt.approach = stamp, messages.transforms_from_path(message)
 
-    def on_gripper(self, message: JointState) -> None:
-        stamp = stamp_ns(message.header.stamp)
-        if self._attempt and stamp in self._attempt.stamps:
-            self._attempt.gripper = stamp, *messages.gripper_from(message)
+        return on_approach
+
+    def gripper_of(self, name: str) -> Callable[[JointState], None]:
+        """What takes the openings for one object."""
+        def on_gripper(message: JointState) -> None:
+            stamp = stamp_ns(message.header.stamp)
+            if self._is_about_attempt(name, stamp):
+                self._attempt.gripper = stamp, *messages.gripper_from(message)
+
+        return on_gripper
 
     def on_report(self, message: DiagnosticArray) -> None:
         """A stage without an answer ends the attempt: no plan will come.
@@ -141,19 +165,23 @@ class SimulatorNode(AutostartLifecycleNode):
         """
         report = messages.report_from(message)
         is_answer = not report.ok and report.reason != 'no_camera_info'
-        if self._attempt and report.stamp_ns in self._attempt.stamps and is_answer:
+        if is_answer and self._is_about_attempt(report.object, report.stamp_ns):
             self._attempt.failed_stamp = report.stamp_ns
+
+    def _is_about_attempt(self, name: str, stamp: int) -> bool:
+        return bool(self._attempt) and name == self._attempt.target and stamp in self._attempt.stamps
 
     def _is_connected(self) -> bool:
         """Whether somebody watches the camera and somebody plans: nothing is tried before."""
-        planners = [self._publishers_of('approach'), self._publishers_of('gripper')]
+        planners = [self._publishers_of(joined(self, name, topic))
+                    for name in self._meshes for topic in ('approach', 'gripper')]
         watching = self._image_out.get_subscription_count() and self._info_out.get_subscription_count()
         return bool(watching and all(planners) and (self._is_monitored() or not self.parameters.wait_for_monitor))
 
     def _is_monitored(self) -> bool:
         """Whether the monitor listens beside us to the stages, and to what we publish: no report is lost to it."""
-        listening = [self._info_out.get_subscription_count() > 1, self._truth_out.get_subscription_count(),
-                     self._reporter.listeners]
+        listening = [self._info_out.get_subscription_count() > 1, self._reporter.listeners,
+                     *(truth_out.get_subscription_count() for truth_out in self._truths_out.values())]
         return all(listening) and all(self._publishers_of(topic) and self._subscribers_of(topic) > 1
                                       for topic in ('perception_report', 'planning_report'))
 
@@ -169,9 +197,12 @@ class SimulatorNode(AutostartLifecycleNode):
     def _begin(self) -> None:
         """Build the next scene; the same seed and number give the same one."""
         rng = np.random.default_rng([self.parameters.seed, self._index])
-        scene = sample_scene(rng, self._mesh, self._base_from_camera)
+        turn = self._index % len(self._meshes)
+        names = [*self._meshes][turn:] + [*self._meshes][:turn]
+        mesh, *others = (self._meshes[name] for name in names)
+        scene = sample_scene_of_kinds(rng, mesh, others, self._base_from_camera)
         self._clock_ns += BETWEEN_SCENES_NS
-        self._attempt = Attempt(World(self._mesh, self._hand, scene), time.monotonic(), set())
+        self._attempt = Attempt(names, World(mesh, self._hand, scene), time.monotonic(), set())
         self._index += 1
 
     def _take_image(self) -> None:
@@ -182,11 +213,12 @@ class SimulatorNode(AutostartLifecycleNode):
         self._attempt.stamps.add(self._clock_ns)
         self._attempt.next_image_s = time.monotonic() + 1.0 / self.parameters.rate_hz
         self._info_out.publish(messages.to_camera_info(header, frame.camera))
-        self._truth_out.publish(messages.to_pose_stamped(header, frame.camera_from_object))
+        for name, truth in zip(self._attempt.names, (frame.camera_from_object, *frame.bystanders)):
+            self._truths_out[name].publish(messages.to_pose_stamped(header, truth))
         self._image_out.publish(messages.to_image(header, frame.image))
 
     def _pick(self, stamp: int, approach: list[np.ndarray], opening_m: float, force_n: float) -> None:
-        with self._reporter.answering(stamp) as answer:
+        with self._reporter.answering(stamp, object_name=self._attempt.target) as answer:
             outcome = self._attempt.world.pick(approach, opening_m, force_n)
             answer.reason = outcome.reason
             answer.numbers.update(outcome.numbers)
@@ -196,13 +228,14 @@ class SimulatorNode(AutostartLifecycleNode):
 
     def _give_up(self, stamp: int) -> None:
         waited_ms = 1000 * (time.monotonic() - self._attempt.started_s)
-        self._reporter.report(stamp, 'no_grasp', {'waited_ms': waited_ms})
+        self._reporter.report(stamp, 'no_grasp', {'waited_ms': waited_ms}, object_name=self._attempt.target)
         self._end_attempt('no grasp')
 
     def _end_attempt(self, result: str) -> None:
+        name = f'{self._attempt.target} ' if self._attempt.target else ''
         self._drop_attempt()
         total = f' of {self.parameters.picks}' if self.parameters.picks else ''
-        self.get_logger().info(f'pick {self._index}{total}: {result}')
+        self.get_logger().info(escaped(f'pick {self._index}{total}: {name}{result}'))
 
     def _drop_attempt(self) -> None:
         if self._attempt:

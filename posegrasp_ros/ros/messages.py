@@ -26,7 +26,14 @@ from std_msgs.msg import Header
 from posegrasp_ros.estimation.pose_estimate import PoseEstimate
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.transforms import quaternion_from_matrix, transform_from_pose
-from posegrasp_ros.metrics.report_message import PUBLISHER, SEQUENCE, TASK_PREFIX, ReportMessageError, read_report
+from posegrasp_ros.metrics.report_message import (
+    OBJECT,
+    PUBLISHER,
+    SEQUENCE,
+    TASK_PREFIX,
+    ReportMessageError,
+    read_report,
+)
 from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.monitoring import liveness
 from posegrasp_ros.monitoring.liveness import Health
@@ -187,6 +194,8 @@ def to_report(report: StageReport) -> DiagnosticArray:
     texts = {key: repr(float(value)) for key, value in report.numbers.items()} | report.words
     if report.sequence is not None:
         texts |= {SEQUENCE: str(report.sequence), PUBLISHER: report.publisher}
+    if report.object:
+        texts[OBJECT] = report.object
     status = DiagnosticStatus(
         level=DiagnosticStatus.OK if report.ok else DiagnosticStatus.ERROR,
         name=TASK_PREFIX + report.stage, message=report.reason,

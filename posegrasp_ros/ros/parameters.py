@@ -30,7 +30,9 @@ TYPES = {
     'float': ParameterType.PARAMETER_DOUBLE,
     'str': ParameterType.PARAMETER_STRING,
     'tuple[float, ...]': ParameterType.PARAMETER_DOUBLE_ARRAY,
+    'tuple[str, ...]': ParameterType.PARAMETER_STRING_ARRAY,
 }
+ARRAYS = {'tuple[float, ...]': Parameter.Type.DOUBLE_ARRAY, 'tuple[str, ...]': Parameter.Type.STRING_ARRAY}
 
 
 class ParameterError(InvalidInputError):
@@ -58,17 +60,17 @@ def declare_parameters(node: Node, parameters: type) -> None:
     hints = typing.get_type_hints(parameters)
     for item in fields(parameters):
         assert item.default is not MISSING, f'{item.name} has no default'
-        # rclpy interprets an empty list as bytes, so an empty list of doubles is declared by type and set below:
-        # a request for parameters, as by `ros2 param dump`, gets an empty response if one of them has no value.
-        default = item.default
+        # rclpy interprets an empty list as bytes, so an empty list is declared by type and set below: a request
+        # for parameters, as by `ros2 param dump`, gets an empty response if one of them has no value.
+        default, type_name = item.default, _type_name(hints[item.name])
         if isinstance(default, tuple):
-            default = list(default) or Parameter.Type.DOUBLE_ARRAY
+            default = list(default) or ARRAYS[type_name]
         try:
-            declared = node.declare_parameter(item.name, default, _descriptor(item, _type_name(hints[item.name])))
+            declared = node.declare_parameter(item.name, default, _descriptor(item, type_name))
         except ParameterException as error:
             raise ParameterError(f'parameter {item.name}: {error}') from error
         if declared.type_ == Parameter.Type.NOT_SET:
-            node.set_parameters([Parameter(item.name, Parameter.Type.DOUBLE_ARRAY, [])])
+            node.set_parameters([Parameter(item.name, ARRAYS[type_name], [])])
 
 
 def read_parameters(node: Node, parameters: type[Values]) -> Values:
@@ -76,11 +78,11 @@ def read_parameters(node: Node, parameters: type[Values]) -> Values:
 
     :raises ParameterError: when a text is not one of its choices, or a number is not finite
     """
-    values = {}
+    values, hints = {}, typing.get_type_hints(parameters)
     for item in fields(parameters):
         value = node.get_parameter(item.name).value
         # ROS has no ranges for arrays, and with NaN as a threshold every comparison would be false.
-        if isinstance(item.default, (float, tuple)) and not np.isfinite(value).all():
+        if 'float' in _type_name(hints[item.name]) and not np.isfinite(value).all():
             raise ParameterError(f'parameter {item.name}: expected finite numbers, got {quoted(value)}')
         choices = item.metadata['choices']
         if choices and value not in choices:

@@ -27,6 +27,10 @@ class GraspPlannerParameters:
     """Parameters of the grasp planner node; they count from the next configure on."""
 
     model: str = parameter('', 'Folder with model.yaml. Empty: the box that comes with the package.')
+    models: tuple[str, ...] = parameter(
+        (), 'Several such folders, as perception has them, in the place of model: each object has topics below '
+        '~/NAME/, and the others are obstacles.')
+    target: str = parameter('', 'Name of the object to plan for, as on its card. Empty: all of them.')
     gripper: str = parameter(
         '', 'Gripper file, or one of franka_hand, robotiq_2f_85, robotiq_2f_140. Empty: franka_hand.')
     grasps: str = parameter('', "Grasp set in isaac_grasp YAML. Empty: the model's grasps.yaml.")

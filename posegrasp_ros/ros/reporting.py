@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -68,23 +68,27 @@ class StageReporter:
     """Publishes ``~/report`` for one stage, each with its number, so that whoever counts notices lost ones.
 
     :param node: whose publisher and log are used
+    :param objects: names of the objects that are reported on, each with numbers of its own; one without a name
+        where there is only one
     """
 
-    def __init__(self, node: AutostartLifecycleNode, stage: str):
+    def __init__(self, node: AutostartLifecycleNode, stage: str, objects: Sequence[str] = ('',)):
         self._node = node
         self._stage = stage
         self._publisher = node.publisher(DiagnosticArray, '~/report', COUNTED)
-        self._name = uuid.uuid4().hex[:12]
-        self._sent = 0
-        node.tell(lambda: {STAGE: stage, PUBLISHER: self._name, REPORTS_SENT: str(self._sent)})
+        name = uuid.uuid4().hex[:12]
+        self._names = {each: f'{name}.{index}' if each else name for index, each in enumerate(objects)}
+        self._sent = dict.fromkeys(objects, 0)
+        node.tell(lambda: {STAGE: stage, PUBLISHER: ' '.join(self._names.values()),
+                           REPORTS_SENT: ' '.join(map(str, self._sent.values()))})
 
     def report(self, stamp_ns: int, reason: str, numbers: dict[str, float],
-               words: dict[str, str] | None = None) -> None:
+               words: dict[str, str] | None = None, object_name: str = '') -> None:
         """Publish one report; ok when there is no reason."""
         message = to_report(StageReport(stamp_ns, self._stage, not reason, reason, numbers, words or {},
-                                        self._sent, self._name))
+                                        self._sent[object_name], self._names[object_name], object_name))
         if self._publisher.is_activated:
-            self._sent += 1
+            self._sent[object_name] += 1
         self._publisher.publish(message)
 
     @property
@@ -97,10 +101,11 @@ class StageReporter:
         self._publisher.wait_for_all_acked(limit)
 
     @contextmanager
-    def answering(self, stamp_ns: int, waited_ms: float = 0.0) -> Iterator[Answer]:
+    def answering(self, stamp_ns: int, waited_ms: float = 0.0, object_name: str = '') -> Iterator[Answer]:
         """Work on one input within this, and it is reported: refused, failed by a bug, or answered.
 
         :param waited_ms: how long the input lay in the queue; counts into ``latency_ms``
+        :param object_name: of the object in question, one of the reporter's
         """
         answer = Answer(waited_ms)
         logger = self._node.get_logger()
@@ -118,8 +123,9 @@ class StageReporter:
         if 'latency_ms' not in answer.numbers:
             answer.is_out()
         try:
-            self.report(stamp_ns, answer.reason, answer.numbers, answer.words)
+            self.report(stamp_ns, answer.reason, answer.numbers, answer.words, object_name)
         except Exception:
             # What the answer tells is no report: the input gets one all the same, and the error goes on.
-            self.report(stamp_ns, 'internal_error', {'latency_ms': answer.numbers['latency_ms']})
+            self.report(stamp_ns, 'internal_error', {'latency_ms': answer.numbers['latency_ms']},
+                        object_name=object_name)
             raise

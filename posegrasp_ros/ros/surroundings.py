@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from geometry_msgs.msg import PoseArray
@@ -30,7 +30,8 @@ DEPTHS_KEPT = 10
 class Surroundings:
     """Gathers what belongs to a pose's stamp.
 
-    :param mesh: of the object; None for grasps without a model, for which only parameters can tell of obstacles
+    :param meshes: of the objects by name; None for grasps without a model, for which only parameters can tell of
+        obstacles
     :param camera_info_topic: and
     :param depth_topic: fully resolved, for messages to a person and to tell whether images are rectified
     :ivar sees_instances: whether the topic ``poses`` counts
@@ -38,20 +39,21 @@ class Surroundings:
     :raises ParameterError: when depth is wanted without a mesh
     """
 
-    def __init__(self, chosen: GraspPlannerParameters, mesh: Mesh | None, camera_info_topic: str,
+    def __init__(self, chosen: GraspPlannerParameters, meshes: Mapping[str, Mesh | None], camera_info_topic: str,
                  depth_topic: str):
-        self._mesh = mesh
-        self.sees_instances, self.sees_depth = chosen.other_instances and mesh is not None, chosen.depth_obstacles
-        self._instances: PoseArray | None = None
+        self._meshes = {name: mesh for name, mesh in meshes.items() if mesh is not None}
+        self.sees_instances = chosen.other_instances and bool(self._meshes)
+        self.sees_depth = chosen.depth_obstacles
+        self._instances: dict[str, PoseArray] = {}
         self._depths = DepthImages(int(chosen.depth_slop_ms * 1e6), DEPTHS_KEPT)
         self._intrinsics = Intrinsics(camera_info_topic, depth_topic, chosen.rectified)
-        if self.sees_depth and mesh is None:
+        if self.sees_depth and not self._meshes:
             raise ParameterError('parameter depth_obstacles: expected a model, whose mesh tells which points are '
                                  'the object itself, got grasps alone; set model')
 
-    def add_poses(self, message: PoseArray) -> None:
-        """Keep all instances of an image, the one to be grasped first."""
-        self._instances = message
+    def add_poses(self, name: str, message: PoseArray) -> None:
+        """Keep all instances of an object in an image, the one to be grasped first."""
+        self._instances[name] = message
 
     def add_depth(self, message: Image) -> None:
         self._depths.add(stamp_ns(message.header.stamp), message)
@@ -60,29 +62,34 @@ class Surroundings:
         """Keep the intrinsics; what is wrong with them."""
         return self._intrinsics.add(message, received_ns)
 
-    def has_instances(self, stamp: int) -> bool:
-        """Whether the instances of an image are here, or not asked for."""
-        return not self.sees_instances or self._instances_of(stamp) is not None
+    def has_instances(self, name: str, stamp: int) -> bool:
+        """Whether the instances of an object in an image are here, or not asked for."""
+        return not self.sees_instances or self._instances_of(name, stamp) is not None
 
     def has_depth(self, stamp: int) -> bool:
         """Whether the depth of an image's time is here, or not asked for, or no better one will come."""
         return not self.sees_depth or not self._depths.may_come(stamp)
 
-    def others(self, stamp: int, base_from: Callable[[Header], np.ndarray]) -> list[BoxObstacle]:
-        """The other instances of one image, in the base frame.
+    def others(self, target: str, stamp: int, base_from: Callable[[Header], np.ndarray]) -> list[BoxObstacle]:
+        """Everything else that was found in one image, in the base frame.
 
+        :param target: name of the object whose first instance is to be grasped
         :param base_from: gives (4, 4) base_from_frame of a header's frame, or raises Refusal
         :raises Refusal: when one of the poses is none
         """
-        message = self._instances_of(stamp) if self.sees_instances else None
-        if message is None or len(message.poses) < 2:
-            return []
-        base_from_camera = base_from(message.header)
-        try:
-            return [BoxObstacle.around(self._mesh, base_from_camera @ messages.transform_from(pose))
-                    for pose in message.poses[1:]]
-        except MessageError as error:
-            raise Refusal('bad_pose', f'poses: {error}') from error
+        boxes = []
+        for name, mesh in self._meshes.items() if self.sees_instances else ():
+            message = self._instances_of(name, stamp)
+            poses = [] if message is None else message.poses[1:] if name == target else message.poses
+            if not poses:
+                continue
+            base_from_camera = base_from(message.header)
+            try:
+                boxes += [BoxObstacle.around(mesh, base_from_camera @ messages.transform_from(pose))
+                          for pose in poses]
+            except MessageError as error:
+                raise Refusal('bad_pose', f'poses: {error}') from error
+        return boxes
 
     def depth(self, stamp: int, received_ns: int, base_from: Callable[[Header], np.ndarray]) -> DepthView | None:
         """The depth of one image; None where depth is not asked for.
@@ -107,6 +114,6 @@ class Surroundings:
             raise Refusal(error.reason, str(error)) from error
         return DepthView(depth_m, camera, base_from(message.header))
 
-    def _instances_of(self, stamp: int) -> PoseArray | None:
-        found = self._instances
+    def _instances_of(self, name: str, stamp: int) -> PoseArray | None:
+        found = self._instances.get(name)
         return found if found is not None and stamp_ns(found.header.stamp) == stamp else None

@@ -24,10 +24,11 @@ class FinishedRunError(InvalidInputError):
 
 
 class FrameKey(NamedTuple):
-    """Key of an image: recording and stamp."""
+    """Key of an image: recording and stamp, and the object where there are several."""
 
     bag: str
     stamp_ns: int
+    object: str = ''
 
 
 class LoggedAnswer(NamedTuple):
@@ -114,7 +115,8 @@ class FinishedRun:
                     except (ValueError, RecursionError):
                         continue
                     if report.stage == stage and fields.get('estimator', self.estimator) == self.estimator:
-                        yield FrameKey(fields.get('bag', ''), report.stamp_ns), report, fields.get('block')
+                        key = FrameKey(fields.get('bag', ''), report.stamp_ns, report.object)
+                        yield key, report, fields.get('block')
 
 
 def load_runs(folders: list[Path]) -> list[FinishedRun]:

@@ -14,7 +14,7 @@ from posegrasp_ros.grasping.gripper import Gripper
 from posegrasp_ros.simulation.assets import add_painted_material, add_sky, add_textured_mesh
 from posegrasp_ros.simulation.hand import add_hand
 from posegrasp_ros.simulation.placement import Distractor
-from posegrasp_ros.simulation.scene import DENSITY_KG_M3, Light, Room, SceneSpec
+from posegrasp_ros.simulation.scene import DENSITY_KG_M3, Bystander, Light, Room, SceneSpec
 from posegrasp_ros.simulation.solids import TouchBox, mass_properties, touch_solids
 
 # Geom groups, which are shown or hidden in an image.
@@ -38,8 +38,8 @@ def build_model(mesh: Mesh, gripper: Gripper | None, scene: SceneSpec, camera: C
                 convex_parts: Sequence[trimesh.Trimesh] | None = None) -> mujoco.MjModel:
     """Compile the scene; the world frame is ``base``.
 
-    Names used by other modules: body and geom ``object``, bodies ``distractor_0`` and so on, geom ``table``,
-    camera ``camera``, and those of the hand.
+    Names used by other modules: body and geom ``object``, bodies ``distractor_0`` and ``bystander_0`` and so on,
+    geom ``table``, camera ``camera``, and those of the hand.
 
     :param convex_parts: of the mesh, see :func:`posegrasp_ros.simulation.solids.touch_solids`
     """
@@ -59,6 +59,8 @@ def build_model(mesh: Mesh, gripper: Gripper | None, scene: SceneSpec, camera: C
         spec.worldbody.add_geom(type=mujoco.mjtGeom.mjGEOM_MESH, meshname='object', material='object',
                                 pos=pose[:3, 3], quat=mujoco_quaternion(pose[:3, :3]), contype=0, conaffinity=0,
                                 group=OBJECT_GROUP)
+    for index, bystander in enumerate(scene.bystanders):
+        _add_bystander(spec, bystander, f'bystander_{index}', scene.friction)
     if gripper is not None:
         add_hand(spec, gripper, scene.friction, HAND_GROUP)
     return spec.compile()
@@ -163,8 +165,24 @@ def _add_object(spec: mujoco.MjSpec, mesh: Mesh, solids: Sequence[TouchBox | tri
     body.add_freejoint()
     body.add_geom(name='object', type=mujoco.mjtGeom.mjGEOM_MESH, meshname='object', material='object',
                   mass=0, contype=0, conaffinity=0, group=OBJECT_GROUP)
+    _add_solids(spec, body, solids, 'object_touch', friction)
+
+
+def _add_bystander(spec: mujoco.MjSpec, bystander: Bystander, name: str, friction: float) -> None:
+    """An object to be seen and touched, fixed where it is."""
+    add_textured_mesh(spec, bystander.mesh, name)
+    pose = bystander.base_from_object
+    body = spec.worldbody.add_body(name=name, pos=pose[:3, 3], quat=mujoco_quaternion(pose[:3, :3]))
+    body.add_geom(name=name, type=mujoco.mjtGeom.mjGEOM_MESH, meshname=name, material=name, contype=0,
+                  conaffinity=0, group=ROOM_GROUP)
+    _add_solids(spec, body, touch_solids(bystander.mesh, None, fill_hollows=True), f'{name}_touch', friction)
+
+
+def _add_solids(spec: mujoco.MjSpec, body, solids: Sequence[TouchBox | trimesh.Trimesh], prefix: str,
+                friction: float) -> None:
+    """What of a body can be touched."""
     for index, solid in enumerate(solids):
-        name = f'object_touch_{index}'
+        name = f'{prefix}_{index}'
         if isinstance(solid, TouchBox):
             body.add_geom(name=name, type=mujoco.mjtGeom.mjGEOM_BOX, size=solid.half_extents,
                           pos=solid.object_from_box[:3, 3], quat=mujoco_quaternion(solid.object_from_box[:3, :3]),

@@ -29,7 +29,7 @@ class PickOutcome:
 
     :param result: ``lifted``: between the fingers and lifted by at least 80 mm after shaking and holding;
         ``missed``: never held; ``slipped``: held and lost; ``collided``: touched something before closing
-    :param touched: the body it collided with: ``table``, ``object`` or ``distractor``
+    :param touched: the body it collided with: ``table``, ``object``, ``distractor`` or ``bystander``
     :param numbers: ``sim_s``, ``wall_ms``, ``lift_m``, ``slip_m`` (motion of the object in the TCP frame from
         closing to the end), ``approach_force_n`` (largest contact force before closing)
     """

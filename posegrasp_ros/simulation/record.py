@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,11 @@ from tqdm import tqdm
 
 from posegrasp_ros.datasets.bag_writer import BagWriter
 from posegrasp_ros.datasets.frame import BagFrame
+from posegrasp_ros.datasets.topic_names import below
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.runs.provenance import SIMULATED
 from posegrasp_ros.runtime.errors import InvalidInputError
-from posegrasp_ros.simulation.instances import sample_scene_of_several
+from posegrasp_ros.simulation.instances import sample_scene_of_kinds, sample_scene_of_several
 from posegrasp_ros.simulation.occlusion import occluded_world
 from posegrasp_ros.simulation.scene import sample_scene
 from posegrasp_ros.simulation.world import World
@@ -43,6 +45,29 @@ def record(out: Path, mesh: Mesh, scenes: int, seed: int, image_size: tuple[int,
             writer.write(BagFrame((index + 1) * SCENE_SPACING_NS, frame.image, frame.camera, truth,
                                   frame.base_from_camera, other_objects=frame.other_objects,
                                   depth_m=frame.depth_m))
+
+
+def record_together(out: Path, meshes: Mapping[str, Mesh], scenes: int, seed: int,
+                    image_size: tuple[int, int] = (640, 480), progress: bool = True, depth: bool = False) -> None:
+    """Write one frame of each of ``scenes`` random scenes with one object of each kind in it.
+
+    The ground truth of each object is on ``/NAME/ground_truth``, see :mod:`posegrasp_ros.datasets.topic_names`.
+
+    :param meshes: by the objects' names; they take turns as the one that is put down first
+    :raises InvalidInputError: when the folder exists
+    """
+    rng, names = np.random.default_rng(seed), list(meshes)
+    with BagWriter(out, SIMULATED) as writer:
+        for index in tqdm(range(scenes), desc='recording', unit='scene', disable=not progress):
+            first, *others = names[index % len(names):] + names[:index % len(names)]
+            scene = sample_scene_of_kinds(rng, meshes[first], [meshes[name] for name in others])
+            with World(meshes[first], None, scene, image_size=image_size) as world:
+                frame = world.frame(depth=depth)
+            stamp_ns = (index + 1) * SCENE_SPACING_NS
+            writer.write(BagFrame(stamp_ns, frame.image, frame.camera, None, frame.base_from_camera,
+                                  depth_m=frame.depth_m))
+            for name, truth in zip((first, *others), (frame.camera_from_object, *frame.bystanders)):
+                writer.write_truths(stamp_ns, [truth], below(name, '/ground_truth'))
 
 
 def _open_world(rng: np.random.Generator, mesh: Mesh, image_size: tuple[int, int],

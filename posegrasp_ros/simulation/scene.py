@@ -62,6 +62,17 @@ class Room:
 
 
 @dataclass(frozen=True, eq=False)
+class Bystander:
+    """An object of another kind, which stays where it is.
+
+    :param base_from_object: (4, 4)
+    """
+
+    mesh: Mesh
+    base_from_object: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class SceneSpec:
     """Description of a scene; the same spec gives the same images and the same picks.
 
@@ -72,6 +83,7 @@ class SceneSpec:
     :param friction: Coulomb coefficient of object, fingers and table
     :param occluders: fixed bodies without collision that hide the object from the camera
     :param other_objects: (4, 4) base_from_object of each further instance; they are fixed
+    :param bystanders: objects of other kinds
     """
 
     base_from_object: np.ndarray
@@ -85,6 +97,7 @@ class SceneSpec:
     friction: float = FRICTION
     occluders: tuple[Distractor, ...] = ()
     other_objects: tuple[np.ndarray, ...] = ()
+    bystanders: tuple[Bystander, ...] = ()
 
     def unpainted(self) -> SceneSpec:
         """The same scene without textures, for physics only: faster to build."""

@@ -34,6 +34,7 @@ class Frame:
     :param camera_from_object: (4, 4)
     :param base_from_camera: (4, 4)
     :param other_objects: (4, 4) camera_from_object of each further one
+    :param bystanders: (4, 4) camera_from_object of each object of another kind
     :param depth_m: (H, W) float32 of a depth camera in the same place, NaN where unknown; None unless asked for
     """
 
@@ -42,6 +43,7 @@ class Frame:
     camera_from_object: np.ndarray
     base_from_camera: np.ndarray
     other_objects: tuple[np.ndarray, ...] = ()
+    bystanders: tuple[np.ndarray, ...] = ()
     depth_m: np.ndarray | None = None
 
 
@@ -99,7 +101,8 @@ class World:
         self._frames += 1
         camera_from_base = invert(self._scene.base_from_camera)
         return Frame(image, self.camera, self._camera_from_object(), self._scene.base_from_camera,
-                     tuple(camera_from_base @ pose for pose in self._scene.other_objects), depth_m)
+                     tuple(camera_from_base @ pose for pose in self._scene.other_objects),
+                     tuple(camera_from_base @ each.base_from_object for each in self._scene.bystanders), depth_m)
 
     def visible_fraction(self) -> float:
         """The object's visible pixels by those it would have alone in an image without borders; two renderings."""

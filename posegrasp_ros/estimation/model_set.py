@@ -1,0 +1,26 @@
+"""Models of several objects that work together: their names must tell them apart."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from posegrasp_ros.datasets.topic_names import topic_name
+from posegrasp_ros.estimation.model_card import ModelCard, load_model_card
+from posegrasp_ros.runtime.errors import InvalidInputError
+from posegrasp_ros.runtime.resources import model_folder
+
+
+def load_model_set(folders: Sequence[str | Path]) -> list[ModelCard]:
+    """Read and check the models, in their order.
+
+    :raises ModelCardError: when one cannot be used
+    :raises InvalidInputError: when two objects cannot be told apart by their names in topics
+    """
+    cards = [load_model_card(model_folder(folder)) for folder in folders]
+    for name, count in Counter(topic_name(card.name) for card in cards).items():
+        if count > 1:
+            raise InvalidInputError(f'models: expected objects of different names, got {count} that are {name} in '
+                                    'topics')
+    return cards
