@@ -29,8 +29,6 @@ from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.resources import DEFAULT_GRIPPER
 
 EXAMPLES = 'Example: posegrasp feasibility box --size 640x480 --hfov 60 --distance 0.4:0.8 --out runs/feasibility'
-# Options of which the break-even needs all.
-BREAK_EVEN = ('picks_per_hour', 'pick_value', 'failure_cost')
 # Of an object that is smaller in the image there is nothing to be seen.
 LEAST_ACROSS_PX = 4
 DEFAULT_OUT, CPUS = Path('runs/feasibility'), usable_cpus()
@@ -286,13 +284,15 @@ def _break_even(options: BreakEvenOptions, seed: int):
     """What the worksheet says; None where nothing was stated."""
     from posegrasp_ros.feasibility.break_even import BreakEven, Business, Range
 
-    stated = [name for name in BREAK_EVEN if getattr(options, name) is not None]
-    if not stated:
+    stated = {'--picks-per-hour': options.picks_per_hour, '--pick-value': options.pick_value,
+              '--failure-cost': options.failure_cost}
+    missing = [option for option, value in stated.items() if value is None]
+    if len(missing) == len(stated):
         return None
-    if len(stated) < len(BREAK_EVEN):
-        missing = ', '.join(f'--{name.replace("_", "-")}' for name in BREAK_EVEN if name not in stated)
-        raise InvalidInputError(f'break-even: expected {missing} as well')
-    if options.pick_value[0] <= 0:
-        raise InvalidInputError(f'--pick-value: expected above 0, got {options.pick_value[0]:g}')
-    ranges = (Range(*getattr(options, name)) for name in (*BREAK_EVEN, 'stop_minutes'))
-    return BreakEven.draw(Business(*ranges, options.unattended), seed)
+    if missing:
+        raise InvalidInputError(f'break-even: expected {", ".join(missing)} as well')
+    picks_per_hour, pick_value, failure_cost = (Range(*value) for value in stated.values() if value is not None)
+    if pick_value.low <= 0:
+        raise InvalidInputError(f'--pick-value: expected above 0, got {pick_value.low:g}')
+    return BreakEven.draw(Business(picks_per_hour, pick_value, failure_cost, Range(*options.stop_minutes),
+                                   options.unattended), seed)

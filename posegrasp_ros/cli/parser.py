@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Callable
 from typing import Any
 
 from cyclopts import App, Group, Parameter
@@ -30,7 +31,7 @@ EPILOG = """Examples:
 
 Exit codes: 0 done, 2 bad input (the last line says what is wrong), 3 a gate did not hold, 4 a node of the demo
 failed, 130 after Ctrl-C, 143 after SIGTERM."""
-COMMANDS = {
+COMMANDS: dict[str, list[tuple[Callable[..., int], str]]] = {
     'Start': [(simulate.demo, simulate.DEMO_EXAMPLES), (models.check, models.CHECK_EXAMPLES)],
     'Measure': [(evaluate.evaluate, evaluate.EXAMPLES), (compare.compare, compare.EXAMPLES),
                 (baseline.baseline, baseline.EXAMPLES), (simulate.record, simulate.RECORD_EXAMPLES),

@@ -65,7 +65,7 @@ def _expected(error: CoercionError) -> str:
     choices = [str(choice) for choice in get_args(error.target_type) if isinstance(choice, str)]
     if choices:
         return f'expected one of {", ".join(choices)}, got {quoted(found)}{_meant(found, choices)}'
-    kind = {bool: 'no value'}.get(error.target_type, 'another value')
+    kind = 'no value' if error.target_type is bool else 'another value'
     return f'expected {kind}, got {quoted(found)}'
 
 
