@@ -256,8 +256,8 @@ def test_output_may_go_anywhere(tmp_path, stdout, code, said):
     """Here an escape sequence, from a command that imports nothing, to a terminal that knows ASCII alone."""
     program = ("from types import SimpleNamespace as Parsed; from posegrasp_ros.cli import main, parser; "
                "from posegrasp_ros.runtime.console import show; "
-               "command = Parsed(run=lambda _: show('5° \\x1b[31m') or 0); "
-               "parser.command_line = lambda: Parsed(parse_args=lambda _: command); main.script()")
+               "parsed = lambda: show('5° \\x1b[31m'), Parsed(args=(), kwargs={}), None; "
+               "parser.command_line = lambda: Parsed(parse_args=lambda _: parsed, help_print=None); main.script()")
     done = subprocess.run(['bash', '-o', 'pipefail', '-c', f'"$0" -c "$1" {stdout}', sys.executable, program],
                           cwd=tmp_path, env={**os.environ, 'PYTHONIOENCODING': 'ascii'}, capture_output=True,
                           text=True)
