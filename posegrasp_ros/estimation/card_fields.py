@@ -85,7 +85,7 @@ class FamilyFields(YamlModel):
 
     @field_validator('family', mode='before')
     @classmethod
-    def _is_known(cls, family: Any, info: ValidationInfo) -> str:
+    def _is_known(cls, family: Any, info: ValidationInfo[tuple[str, ...]]) -> str:
         if family not in info.context:
             raise unexpected(' or '.join(info.context))
         return family

@@ -225,7 +225,7 @@ def _network(path: Path, section: str, stated: NetworkFields, decoder: type[Deco
     file = _file(path, f'{section}.file', stated.file)
     return NetworkCard(
         path=file, sha256=_hash(path, section, stated, file, may_lack=not decoder.needs_sha256),
-        input_name=source.name, size=tuple(int(side) for side in source.size), colour=source.colour,
+        input_name=source.name, size=(int(source.size[0]), int(source.size[1])), colour=source.colour,
         mean=source.mean, std=source.std, family=read.family, parameters=read,
         is_pinned=stated.sha256 is not None)
 

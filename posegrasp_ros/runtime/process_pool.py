@@ -50,8 +50,8 @@ def workers(call: Callable, shared: Any, jobs: int,
         pool.shutdown(cancel_futures=True)
 
 
-_pending: tuple[Callable, Any] | None = None
-"""Of a worker process."""
+_pending: tuple[Callable, Any]
+"""Of a worker process, from its beginning on."""
 
 
 def _begin(call: Callable, shared: Any, begin: Callable | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeGuard
 
 import numpy as np
 
@@ -49,9 +50,8 @@ class Fields:
 
     def vector(self, field: str, length: int, low: float = -10.0, high: float = 10.0) -> np.ndarray:
         value = self.values.get(field)
-        numbers = isinstance(value, list) and len(value) == length
-        numbers = numbers and all(isinstance(v, (int, float)) and low <= v <= high for v in value)
-        if not numbers:
+        if not isinstance(value, list) or len(value) != length or not all(
+                isinstance(each, (int, float)) and low <= each <= high for each in value):
             raise self.error(field, f'{length} numbers between {low:g} and {high:g}')
         return np.array(value, dtype=float)
 
@@ -61,6 +61,6 @@ class Fields:
         return Fields(self.path, f'{self.prefix}{field}.', self.values[field], self.error_class)
 
 
-def is_name(value: object) -> bool:
+def is_name(value: object) -> TypeGuard[str]:
     """Whether a value is text that fits a line of a log, and leaves a terminal as it is."""
     return isinstance(value, str) and 0 < len(value) <= LONGEST_LINE and escaped(value) == value

@@ -121,20 +121,21 @@ def _found(error: ErrorDetails) -> str:
 
 
 def _expected(model: type[YamlModel], error: ErrorDetails) -> str:
-    if error['type'] == EXPECTED:
-        return error['msg']
+    if error['type'] in (EXPECTED, 'value_error'):
+        return error['msg'].removeprefix('Value error, ')
     if error['type'] == 'too_long':
         return f'at most {error["ctx"]["max_length"]} entries'
     if error['type'] == 'extra_forbidden':
         inner = _at(model, error['loc'][:-1])[0]
         return f'no field but {", ".join(field.alias or name for name, field in inner.model_fields.items())}'
     said = _words(*_at(model, error['loc']))
-    return said or error['msg'].removeprefix('Value error, ').removeprefix('Input should be ')
+    return said or error['msg'].removeprefix('Input should be ')
 
 
 def _at(model: type[YamlModel], place: Sequence[Any]) -> tuple[Any, FieldInfo | None]:
     """The type at a position in a model, and its field if it is one; None for an unknown position."""
-    found, field = model, None
+    found: Any = model
+    field: FieldInfo | None = None
     for step in place:
         if _is_model(found):
             field = next((each for name, each in found.model_fields.items() if step in (each.alias, name)), None)
