@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from posegrasp_ros.cli.main import main
 from posegrasp_ros.datasets.bag_reader import read_frames
 from posegrasp_ros.datasets.bag_topics import BagTopics
 from posegrasp_ros.geometry.mesh import load_mesh
@@ -60,3 +61,12 @@ def test_a_bystander_is_seen_where_it_is_said_to_be_and_stops_the_gripper():
         down[:3, 3] = transform_points(base_from_can, MESHES['can'].centre[None])[0]
         outcome = world.pick([down, down, down], 0.0, 20.0)
     assert outcome.reason == 'collided', 'the closed hand cannot be where the can is'
+
+
+def test_record_takes_the_objects_in_the_place_of_one_model(tmp_path, capsys):
+    both = ['--objects', 'box', 'can', '--scenes', '1', '--size', '160x120']
+    assert main(['record', str(tmp_path / 'both'), *both]) == 0
+    truth, = read_frames(tmp_path / 'both', BagTopics(ground_truth='/can/ground_truth'))
+    assert len(truth.truths) == 1
+    assert main(['record', str(tmp_path / 'one'), '--objects', 'box', 'box', '--scenes', '1']) == 2
+    assert 'objects of different names, got 2 that are box' in capsys.readouterr().err
