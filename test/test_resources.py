@@ -18,8 +18,8 @@ PACKAGE = Path(posegrasp_ros.__file__).parent
 def installed(site: Path) -> Path:
     """A copy of what finds the resources, in a folder for packages."""
     package = site / 'posegrasp_ros'
-    package.mkdir(parents=True)
-    for name in ('__init__.py', 'errors.py', 'resources.py'):
+    (package / 'runtime').mkdir(parents=True)
+    for name in ('__init__.py', 'runtime/__init__.py', 'runtime/errors.py', 'runtime/resources.py'):
         shutil.copy(PACKAGE / name, package / name)
     return package
 
