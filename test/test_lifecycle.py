@@ -143,7 +143,7 @@ def test_a_process_told_to_end_does_so_without_a_traceback(signal_number, node, 
             assert '[INFO]' in process.stderr.readline()
             time.sleep(0.3)
             process.send_signal(signal_number)
-            _, said = process.communicate(timeout=20)
+            _, said = process.communicate(timeout=120)
         finally:
             process.kill()
     assert process.returncode == 0

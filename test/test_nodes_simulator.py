@@ -72,7 +72,7 @@ def test_a_grasp_beside_the_object_is_missed_by_physics(simulator):
 
 def test_without_a_plan_the_attempt_ends_after_the_timeout(simulator):
     robot = Robot(simulator)
-    simulator.spin_until(lambda: robot.reports, 20.0)
+    simulator.spin_until(lambda: robot.reports, 60.0)
     assert robot.reports[0].reason == 'no_grasp'
     assert robot.reports[0].numbers['waited_ms'] >= 1500
     assert len(robot.images) >= 2, 'a camera goes on while nobody answers'
@@ -106,7 +106,7 @@ def test_a_plan_for_an_old_image_is_not_carried_out(simulator):
     robot = Robot(simulator)
     simulator.spin_until(lambda: robot.images)
     robot.plan(stamp=1, height_m=0.3)
-    simulator.spin_until(lambda: robot.reports, 20.0)
+    simulator.spin_until(lambda: robot.reports, 60.0)
     assert robot.reports[0].reason == 'no_grasp'
 
 
