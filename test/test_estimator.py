@@ -12,7 +12,7 @@ from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.geometry.camera import Camera, CameraError
 from posegrasp_ros.geometry.transforms import rotation_angle
 from posegrasp_ros.metrics.pose.instance_matching import count_instances
-from posegrasp_ros.metrics.pose.pose_errors import ErrorTarget, Tolerance
+from posegrasp_ros.metrics.pose.pose_errors import ErrorTarget, PoseTolerance
 from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.resources import resource_path
 from posegrasp_ros.simulation.instances import sample_scene_of_several
@@ -75,7 +75,7 @@ def test_two_of_the_object_are_two_poses_each_once(card, estimator):
             frame = world.frame()
         poses = [estimate.camera_from_object for estimate in estimator.estimate(frame.image, frame.camera).poses]
         truths = [frame.camera_from_object, *frame.other_objects]
-        counts.append(count_instances(poses, truths, card.symmetry, Tolerance(0.01, 0.1)))
+        counts.append(count_instances(poses, truths, card.symmetry, PoseTolerance(0.01, 0.1)))
     assert sum(count.right for count in counts) >= 8  # of ten
     assert all(count.given <= 2 for count in counts)
 

@@ -134,5 +134,11 @@ def test_no_two_modules_share_a_name():
     assert [name for name in set(names) if names.count(name) > 1 and name != '__init__'] == []
 
 
+def test_no_two_public_classes_share_a_name():
+    classes = [node.name for name in module_names() for node in ast.parse(source_of(name).read_text()).body
+               if isinstance(node, ast.ClassDef) and not node.name.startswith('_')]
+    assert [name for name in set(classes) if classes.count(name) > 1] == []
+
+
 def test_no_module_is_a_drawer():
     assert not {'utils', 'helpers', 'common', 'misc'} & {name.split('.')[-1] for name in module_names()}

@@ -22,7 +22,7 @@ from posegrasp_ros.estimation.onnx_files import OnnxFileError, is_beside, networ
 from posegrasp_ros.estimation.score import BIAS
 from posegrasp_ros.geometry.mesh import Mesh, load_mesh
 from posegrasp_ros.geometry.transforms import Symmetry, transform_from_pose
-from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED, Tolerance
+from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED, PoseTolerance
 from posegrasp_ros.runtime.atomic_file import write_whole
 from posegrasp_ros.runtime.data_files import read_mapping
 from posegrasp_ros.runtime.errors import InvalidInputError, quoted
@@ -89,7 +89,7 @@ class ModelCard:
     mesh_path: Path
     diameter_m: float
     symmetry: Symmetry
-    tolerance: Tolerance
+    tolerance: PoseTolerance
     detector: NetworkCard | None
     network: NetworkCard
     mean_camera_from_object: np.ndarray
@@ -266,8 +266,8 @@ def _symmetry(path: Path, stated: ObjectFields) -> Symmetry:
                      [matrix.ravel().tolist() for matrix in stated.symmetries_discrete]) from error
 
 
-def _tolerance(stated: ObjectFields) -> Tolerance:
+def _tolerance(stated: ObjectFields) -> PoseTolerance:
     """1 cm and 5 degrees where the card says nothing."""
     if stated.tolerance is None:
         return STATED_NEED
-    return Tolerance(stated.tolerance.position_m, np.radians(stated.tolerance.rotation_deg))
+    return PoseTolerance(stated.tolerance.position_m, np.radians(stated.tolerance.rotation_deg))

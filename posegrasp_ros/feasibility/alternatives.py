@@ -37,7 +37,7 @@ MOST_PAIRS = 3
 
 
 @dataclass(frozen=True, eq=False)
-class Planned:
+class PlannedCell:
     """The planned cell and its results.
 
     :param model: with only its most probable curve; None where there is no grasp
@@ -101,7 +101,7 @@ class Alternative:
                 'gain': self.gain, 'figures': self.figures._asdict()}
 
 
-def try_changes(planned: Planned, jobs: int, progress: bool = True) -> list[Alternative]:
+def try_changes(planned: PlannedCell, jobs: int, progress: bool = True) -> list[Alternative]:
     """Evaluate every applicable change, best first; if no single one makes the cell feasible, also pairs of the
     best."""
     changes = changes_of(planned.cell, planned.timing.attainable_hz)
@@ -111,7 +111,7 @@ def try_changes(planned: Planned, jobs: int, progress: bool = True) -> list[Alte
     return found
 
 
-def nothing_helps(planned: Planned, found: Sequence[Alternative]) -> list[Reason]:
+def nothing_helps(planned: PlannedCell, found: Sequence[Alternative]) -> list[Reason]:
     """The reason to refuse a ``feasible if`` cell if no change that was tried makes it feasible; else empty."""
     if planned.word != IF or any(each.word == FEASIBLE for each in found):
         return []
@@ -132,7 +132,7 @@ def _pairs(cell: Cell, found: Sequence[Alternative]) -> list[Change]:
     return list(islice(changes, MOST_PAIRS))
 
 
-def try_change(planned: Planned, change: Change) -> Alternative:
+def try_change(planned: PlannedCell, change: Change) -> Alternative:
     """The verdict with one change."""
     try:
         cell = change.apply(planned.cell)
@@ -152,12 +152,12 @@ def try_change(planned: Planned, change: Change) -> Alternative:
     return _alternative(planned, cell, change, after, attainable)
 
 
-def _model(planned: Planned, cell: Cell) -> SuccessModel:
+def _model(planned: PlannedCell, cell: Cell) -> SuccessModel:
     """The curves fitted to picks with the planned cell's grasps, applied to another cell's planner."""
     return planned.model.with_planner(cell.item.planner) if planned.model else SuccessModel(cell.item.planner)
 
 
-def _alternative(planned: Planned, cell: Cell, change: Change, after: ExpectedSuccess,
+def _alternative(planned: PlannedCell, cell: Cell, change: Change, after: ExpectedSuccess,
                  attainable: AttainableAccuracy) -> Alternative:
     wanted = cell.needs.success
     figures = planned.figures.changed_by(planned.expected_success.figures(wanted), after.figures(wanted))
@@ -169,7 +169,7 @@ def _alternative(planned: Planned, cell: Cell, change: Change, after: ExpectedSu
                        WORDS.index(word) > WORDS.index(planned.word), planned.missed - missed)
 
 
-def _tried(planned: Planned, changes: Sequence[Change], jobs: int, progress: bool) -> list[Alternative]:
+def _tried(planned: PlannedCell, changes: Sequence[Change], jobs: int, progress: bool) -> list[Alternative]:
     with workers(try_change, planned, jobs) as tried:
         arriving = tried([(change,) for change in changes])
         return _best_first(list(tqdm(arriving, 'what if', len(changes), unit='change',

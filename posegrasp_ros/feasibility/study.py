@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from posegrasp_ros.feasibility.alternatives import Alternative, Planned, nothing_helps, try_changes
+from posegrasp_ros.feasibility.alternatives import Alternative, PlannedCell, nothing_helps, try_changes
 from posegrasp_ros.feasibility.assumptions import assumptions_of, camera_to_dict
 from posegrasp_ros.feasibility.attainable.attainable_accuracy import AttainableAccuracy, ViewBound
 from posegrasp_ros.feasibility.axis_errors import AxisErrors, axis_errors
@@ -138,7 +138,7 @@ def study(cell: Cell, timing: Timing, effort: Effort, worth: BreakEven | None = 
     margin = error_margin(cell, model, few, figures.success, effort.progress) if model else None
     errors = axis_errors(model.planner if model else None, bounds, expected_success.errors)
     budget = error_budget(cell, model, bounds, figures.success, chosen)
-    planned = Planned(cell, model and model.most_probable(), attainable, chosen,
+    planned = PlannedCell(cell, model and model.most_probable(), attainable, chosen,
                       _expected_success(cell, required, few),
                       figures, timing, worth, reasons, effort.seed)
     alternatives = try_changes(planned, effort.jobs, effort.progress)

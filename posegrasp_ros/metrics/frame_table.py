@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED, Tolerance
+from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED, PoseTolerance
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class FrameTable:
     score: np.ndarray
     confidence_level: np.ndarray
     diameter_m: float | None
-    tolerance: Tolerance
+    tolerance: PoseTolerance
     repeats: int
 
     def __len__(self) -> int:

@@ -42,7 +42,7 @@ PATIENCE_S = 0.05
 
 
 @dataclass
-class Pending:
+class PendingPose:
     """A pose that waits for the other instances or the depth of its stamp.
 
     :param timeouts: how often it was looked after
@@ -71,7 +71,7 @@ class GraspPlannerNode(AutostartLifecycleNode):
         self._objects = tuple(cards)
         self.stages = {name: self._stage(card) for name, card in cards.items()
                        if chosen.target in ('', card.name if card else '')}
-        self._pending: dict[str, Pending] = {}
+        self._pending: dict[str, PendingPose] = {}
         self._base_from_camera = pose_parameter('base_from_camera', chosen.base_from_camera)
         self._camera_frame = chosen.camera_frame
         self._transforms = TransformListenerIfInstalled(self)
@@ -147,7 +147,7 @@ class GraspPlannerNode(AutostartLifecycleNode):
             """Plan for one pose, at once or when what belongs to it is here; the image's stamp travels on."""
             if name in self._pending:
                 self._answer_pending(name)
-            self._pending[name] = Pending(message, time.time_ns())
+            self._pending[name] = PendingPose(message, time.time_ns())
             self._patience.reset()
             self._answer_if_complete()
 

@@ -45,7 +45,7 @@ SILENCE_S = 4.0
 
 
 @dataclass
-class Pending:
+class PendingImage:
     """An image that waits for what belongs to it.
 
     :param timeouts: how often it was looked after because of its camera_info
@@ -111,7 +111,7 @@ class PerceptionNode(AutostartLifecycleNode):
         self._bit_depth = BitDepth(lambda text: self.say_once(f'image: {text}', warn=True))
         self._needs_truth = chosen.estimator == 'oracle'
         self._truths: dict[str, dict[int, np.ndarray]] = {name: {} for name in self._cards}
-        self._pending: Pending | None = None
+        self._pending: PendingImage | None = None
         self._intrinsics = Intrinsics(self.resolve_topic_name('camera_info'), self.resolve_topic_name('image'),
                                       chosen.rectified)
         self._reporter = StageReporter(self, 'perception', tuple(self._cards))
@@ -195,7 +195,7 @@ class PerceptionNode(AutostartLifecycleNode):
         self._has_image = True
         if self._pending:
             self._answer_pending()
-        self._pending = Pending(message, received_ns(info))
+        self._pending = PendingImage(message, received_ns(info))
         self._patience.reset()
         self._depth_patience.reset()
         self._answer_if_complete()

@@ -58,7 +58,7 @@ class SimulatorParameters:
 
 
 @dataclass
-class Attempt:
+class PickAttempt:
     """One scene and what has come in for it.
 
     :param names: of the objects in it, that to be picked first
@@ -99,7 +99,7 @@ class SimulatorNode(AutostartLifecycleNode):
         self._meshes = {name: card.mesh for name, card in load_models(chosen.model, chosen.models).items()}
         self._hand = load_gripper(chosen.gripper)
         self._base_from_camera = pose_parameter('base_from_camera', chosen.base_from_camera)
-        self._attempt: Attempt | None = None
+        self._attempt: PickAttempt | None = None
         self._index = 0
         self._clock_ns = BETWEEN_SCENES_NS
         self._ticked_s = time.monotonic()
@@ -202,7 +202,7 @@ class SimulatorNode(AutostartLifecycleNode):
         mesh, *others = (self._meshes[name] for name in names)
         scene = sample_scene_of_kinds(rng, mesh, others, self._base_from_camera)
         self._clock_ns += BETWEEN_SCENES_NS
-        self._attempt = Attempt(names, World(mesh, self._hand, scene), time.monotonic(), set())
+        self._attempt = PickAttempt(names, World(mesh, self._hand, scene), time.monotonic(), set())
         self._index += 1
 
     def _take_image(self) -> None:

@@ -36,7 +36,7 @@ class Refusal(InvalidInputError):
 
 
 @dataclass
-class Answer:
+class ReportDraft:
     """What becomes the report: a reason when there is no answer, named numbers, and words.
 
     :param waited_ms: how long the input lay in the queue
@@ -101,13 +101,13 @@ class StageReporter:
         self._publisher.wait_for_all_acked(limit)
 
     @contextmanager
-    def answering(self, stamp_ns: int, waited_ms: float = 0.0, object_name: str = '') -> Iterator[Answer]:
+    def answering(self, stamp_ns: int, waited_ms: float = 0.0, object_name: str = '') -> Iterator[ReportDraft]:
         """Work on one input within this, and it is reported: refused, failed by a bug, or answered.
 
         :param waited_ms: how long the input lay in the queue; counts into ``latency_ms``
         :param object_name: of the object in question, one of the reporter's
         """
-        answer = Answer(waited_ms)
+        answer = ReportDraft(waited_ms)
         logger = self._node.get_logger()
         try:
             yield answer

@@ -15,7 +15,7 @@ from posegrasp_ros.estimation.model_card import CARD_NAME, ModelCard, ModelCardE
 from posegrasp_ros.estimation.pose_estimate import Estimation
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import vector_from_rotation
-from posegrasp_ros.metrics.pose.pose_errors import Tolerance
+from posegrasp_ros.metrics.pose.pose_errors import PoseTolerance
 from posegrasp_ros.runtime.file_lock import locked
 from posegrasp_ros.sensing.compressed_images import decode_compressed
 from posegrasp_ros.sensing.images import encode_jpeg
@@ -48,7 +48,7 @@ class Trial:
     covariance: np.ndarray
     figures: dict[str, float]
     is_there: bool
-    tolerance: Tolerance
+    tolerance: PoseTolerance
 
     @property
     def position_error_m(self) -> float:

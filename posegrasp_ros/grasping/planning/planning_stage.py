@@ -31,7 +31,7 @@ class DepthView(NamedTuple):
     base_from_camera: np.ndarray
 
 
-class Planned(NamedTuple):
+class PlanningAnswer(NamedTuple):
     """Result of the stage for one pose.
 
     :param plan: without grasps if the pose cannot be used
@@ -58,7 +58,7 @@ class PlanningStage:
         self._depth_obstacles = None if keep_off_depth is None else DepthObstacles(keep_off_depth)
 
     def plan(self, base_from_object: np.ndarray, covariance: np.ndarray | None = None,
-             others: Sequence[BoxObstacle] = (), depth: DepthView | None = None) -> Planned:
+             others: Sequence[BoxObstacle] = (), depth: DepthView | None = None) -> PlanningAnswer:
         """The feasible grasps in the scene, best first, or the reason why there are none.
 
         :param base_from_object: (4, 4), metres; z up
@@ -76,7 +76,7 @@ class PlanningStage:
             plan, problem, numbers = Plan([], 'bad_pose', {}), str(error), {}
         words = {**self.named, **plan.words, **({'problem': problem} if problem else {})}
         latency_ms = (time.perf_counter() - start) * 1e3
-        return Planned(plan, StageOutcome(plan.reason, numbers, words, problem, latency_ms))
+        return PlanningAnswer(plan, StageOutcome(plan.reason, numbers, words, problem, latency_ms))
 
     @property
     def named(self) -> dict[str, str]:

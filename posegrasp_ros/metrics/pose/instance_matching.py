@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from posegrasp_ros.geometry.transforms import Symmetry
-from posegrasp_ros.metrics.pose.pose_errors import Tolerance, position_error, rotation_error
+from posegrasp_ros.metrics.pose.pose_errors import PoseTolerance, position_error, rotation_error
 
 
 class InstanceCount(NamedTuple):
@@ -33,7 +33,7 @@ def nearest_instance(estimate: np.ndarray, truths: Sequence[np.ndarray]) -> np.n
 
 
 def count_instances(estimates: Sequence[np.ndarray], truths: Sequence[np.ndarray], symmetry: Symmetry,
-                    tolerance: Tolerance) -> InstanceCount:
+                    tolerance: PoseTolerance) -> InstanceCount:
     """Match estimates, best first, to the nearest unmatched truth, greedily.
 
     An estimate outside tolerance does not take its truth; a second estimate of the same object stays unmatched and

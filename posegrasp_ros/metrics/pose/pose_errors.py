@@ -63,14 +63,14 @@ class PoseErrors:
 NOT_FOUND = PoseErrors(*[math.inf] * 7)
 
 
-class Tolerance(NamedTuple):
+class PoseTolerance(NamedTuple):
     """Error limits of a correct pose."""
 
     position_m: float = 0.01
     rotation_rad: float = math.radians(5.0)
 
 
-STATED_NEED = Tolerance()
+STATED_NEED = PoseTolerance()
 
 
 @dataclass(frozen=True)
@@ -86,11 +86,11 @@ class ErrorTarget:
     points: np.ndarray
     diameter_m: float
     symmetry: Symmetry = NO_SYMMETRY
-    tolerance: Tolerance = STATED_NEED
+    tolerance: PoseTolerance = STATED_NEED
 
     @classmethod
     def from_mesh(cls, mesh: Mesh, symmetry: Symmetry = NO_SYMMETRY,
-                  tolerance: Tolerance = STATED_NEED) -> ErrorTarget:
+                  tolerance: PoseTolerance = STATED_NEED) -> ErrorTarget:
         """Create the target from a mesh; its points are the vertices, as in BOP.
 
         A coarse mesh is subdivided along long edges; a very fine one is reduced to the vertices of its convex hull
