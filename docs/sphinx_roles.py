@@ -18,9 +18,10 @@ class SphinxRoles(griffe.Extension):
         if obj.docstring:
             obj.docstring.value = ROLE.sub(lambda match: _link(obj, match[1]), obj.docstring.value)
 
-    def on_class(self, *, cls: griffe.Class, **kwargs: Any) -> None:
-        """The fields of a named tuple are its attributes, for it has no __init__ of which they were parameters."""
-        if cls.docstring and any(str(base) == 'NamedTuple' for base in cls.bases):
+    def on_class_members(self, *, cls: griffe.Class, **kwargs: Any) -> None:
+        """The fields of named tuples and pydantic's models are attributes: no __init__ has them as parameters."""
+        is_dataclass = any('dataclass' in str(decorator.value) for decorator in cls.decorators)
+        if cls.docstring and not is_dataclass and '__init__' not in cls.members:
             cls.docstring.value = cls.docstring.value.replace(':param ', ':ivar ')
 
 
