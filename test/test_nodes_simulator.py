@@ -41,10 +41,15 @@ class Robot:
         self.approach.publish(messages.to_path(header, poses))
 
 
+PATIENCE_S = 4.0
+gives_up = pytest.mark.parametrize('simulator', [PATIENCE_S], indirect=True)
+
+
 @pytest.fixture
-def simulator(scripted_model):
-    with running(SimulatorNode, model=str(scripted_model), seed=3, picks=2, timeout_s=1.5, rate_hz=2.0,
-                 exit_when_done=False) as harness:
+def simulator(scripted_model, request):
+    """A simulator that waits for a plan as long as it takes, or so many seconds."""
+    with running(SimulatorNode, model=str(scripted_model), seed=3, picks=2, rate_hz=2.0, exit_when_done=False,
+                 timeout_s=getattr(request, 'param', 600.0)) as harness:
         harness.start()
         yield harness
 
@@ -70,38 +75,34 @@ def test_a_grasp_beside_the_object_is_missed_by_physics(simulator):
     assert robot.reports[0].numbers['sim_s'] > 1.0
 
 
+@gives_up
 def test_without_a_plan_the_attempt_ends_after_the_timeout(simulator):
     robot = Robot(simulator)
     simulator.spin_until(lambda: robot.reports, 60.0)
     assert robot.reports[0].reason == 'no_grasp'
-    assert robot.reports[0].numbers['waited_ms'] >= 1500
+    assert robot.reports[0].numbers['waited_ms'] >= 1000 * PATIENCE_S
     assert len(robot.images) >= 2, 'a camera goes on while nobody answers'
 
 
-def test_a_failure_of_perception_ends_the_attempt_before_the_timeout(scripted_model):
-    with running(SimulatorNode, model=str(scripted_model), seed=3, picks=2, timeout_s=600.0, rate_hz=2.0,
-                 exit_when_done=False) as harness:
-        harness.start()
-        robot = Robot(harness)
-        harness.spin_until(lambda: robot.images)
-        stamp = messages.stamp_ns(robot.images[0].header.stamp)
-        robot.perception.publish(messages.to_report(StageReport(stamp, 'perception', False, 'no_detection')))
-        harness.spin_until(lambda: robot.reports)
+def test_a_failure_of_perception_ends_the_attempt_before_the_timeout(simulator):
+    robot = Robot(simulator)
+    simulator.spin_until(lambda: robot.images)
+    stamp = messages.stamp_ns(robot.images[0].header.stamp)
+    robot.perception.publish(messages.to_report(StageReport(stamp, 'perception', False, 'no_detection')))
+    simulator.spin_until(lambda: robot.reports)
     assert (robot.reports[0].stamp_ns, robot.reports[0].reason) == (stamp, 'no_grasp')
 
 
-def test_perception_that_lacks_the_camera_info_gets_another_image_of_the_scene(scripted_model):
-    with running(SimulatorNode, model=str(scripted_model), seed=3, picks=2, timeout_s=600.0, rate_hz=2.0,
-                 exit_when_done=False) as harness:
-        harness.start()
-        robot = Robot(harness)
-        harness.spin_until(lambda: robot.images)
-        stamp = messages.stamp_ns(robot.images[0].header.stamp)
-        robot.perception.publish(messages.to_report(StageReport(stamp, 'perception', False, 'no_camera_info')))
-        harness.spin_until(lambda: len(robot.images) >= 3)
+def test_perception_that_lacks_the_camera_info_gets_another_image_of_the_scene(simulator):
+    robot = Robot(simulator)
+    simulator.spin_until(lambda: robot.images)
+    stamp = messages.stamp_ns(robot.images[0].header.stamp)
+    robot.perception.publish(messages.to_report(StageReport(stamp, 'perception', False, 'no_camera_info')))
+    simulator.spin_until(lambda: len(robot.images) >= 3)
     assert not robot.reports
 
 
+@gives_up
 def test_a_plan_for_an_old_image_is_not_carried_out(simulator):
     robot = Robot(simulator)
     simulator.spin_until(lambda: robot.images)
