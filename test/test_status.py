@@ -147,6 +147,15 @@ def test_a_card_that_does_not_fit_its_files_shuts_all_that_is_of_the_model(proje
     assert project.passed_gates() == ['baselines']
 
 
+def test_a_model_that_may_not_be_read_is_a_problem_of_that_model_alone(project, monkeypatch):
+    def denied(folder):
+        raise PermissionError(13, 'Permission denied', str(folder / 'none.onnx'))
+
+    project.complete()
+    monkeypatch.setattr('posegrasp_ros.project_status.project_files.load_model_card', denied)
+    assert 'none.onnx: expected a file that can be read: Permission denied' in project.gate('model card').figure
+
+
 def test_a_project_with_all_its_runs_is_in_service(project):
     project.complete()
     status = project.status()

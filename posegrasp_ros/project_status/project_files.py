@@ -224,3 +224,6 @@ def _read_model(folder: Path, root: Path) -> ModelFolder:
         return ModelFolder(folder.relative_to(root), load_model_card(folder))
     except InvalidInputError as error:
         return ModelFolder(folder.relative_to(root), None, str(error))
+    except OSError as error:
+        problem = f'{error.filename or folder}: expected a file that can be read: {error.strerror}'
+        return ModelFolder(folder.relative_to(root), None, problem)
