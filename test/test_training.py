@@ -190,7 +190,7 @@ def test_a_short_training_run_writes_a_folder_that_loads_though_measuring_was_in
     pytest.importorskip('torch', reason='training needs PyTorch: pip install -e .[train]')
     pytest.importorskip('skimage', reason='training needs scikit-image: pip install -e .[train]')
     from posegrasp_ros.estimation.estimator import PoseEstimator
-    from posegrasp_ros.training import backgrounds, measure, training_run
+    from posegrasp_ros.training import backgrounds, measure, staging, training_run
 
     monkeypatch.setattr(backgrounds, 'SIMULATED_SCENES', 2)
     monkeypatch.setattr(measure, 'SCENES_A_KIND', 1)
@@ -218,7 +218,7 @@ def test_a_short_training_run_writes_a_folder_that_loads_though_measuring_was_in
             training_run.train(tmp_path / 'tiny' / 'mesh.obj', tmp_path / 'tiny', only)
     assert before == {path.name: path.read_bytes() for path in (tmp_path / 'tiny').iterdir() if path.is_file()}
     with monkeypatch.context() as interrupted:
-        interrupted.setattr(training_run, 'write_whole', interrupt)
+        interrupted.setattr(staging, 'write_whole', interrupt)
         with pytest.raises(KeyboardInterrupt):
             training_run.train(tmp_path / 'tiny' / 'mesh.obj', tmp_path / 'tiny', replace(only, resume=True))
     assert not (tmp_path / 'tiny' / 'model.yaml').exists(), 'half of it is the former model'
