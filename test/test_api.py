@@ -16,6 +16,7 @@ from posegrasp_ros.estimation.create import create_estimator, estimator_names, u
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.estimation.pose_estimate import Estimation
 from posegrasp_ros.metrics.catalogue import unregister_metric
+from posegrasp_ros.runtime.entry_points import entry_points
 
 EXAMPLES = Path(__file__).resolve().parent.parent / 'examples'
 
@@ -94,10 +95,10 @@ def test_an_estimator_of_another_package_is_found_by_its_entry_point(tmp_path, m
         'def create(card, threads, min_score):\n'
         '    return Mine()\n')
     monkeypatch.syspath_prepend(str(tmp_path))
-    estimator_names.__globals__['_of_others'].cache_clear()
+    entry_points.cache_clear()
     try:
         assert estimator_names()[-1] == 'mine'
         answer = create_estimator('mine', load_model_card(scripted_model)).estimate(None, None)
     finally:
-        estimator_names.__globals__['_of_others'].cache_clear()
+        entry_points.cache_clear()
     assert isinstance(answer, Estimation) and answer.reason == 'no_detection'

@@ -21,6 +21,7 @@ from posegrasp_ros.estimation.estimator import PoseEstimator
 from posegrasp_ros.estimation.model_card import ModelCardError, load_model_card
 from posegrasp_ros.estimation.refinement.refiner import Refinement
 from posegrasp_ros.geometry.transforms import make_transform
+from posegrasp_ros.runtime.entry_points import entry_points
 
 EXAMPLES = Path(__file__).resolve().parent.parent / 'examples'
 PLACE = np.array([[0.01, -0.02, 0.6]])
@@ -42,9 +43,9 @@ def other_package(tmp_path) -> Path:
 def installed(other_package, monkeypatch):
     """The package, installed for this process."""
     monkeypatch.syspath_prepend(str(other_package))
-    registry._of_others.cache_clear()
+    entry_points.cache_clear()
     yield
-    registry._of_others.cache_clear()
+    entry_points.cache_clear()
     sys.modules.pop('place_decoder', None)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -69,6 +72,40 @@ def test_it_is_compared_and_kept_as_a_baseline(baselines, bag, scripted_model, t
     assert main(['baseline', 'add', '--from', str(tmp_path / 'mean_pose'), '--baselines', str(baselines)]) == 0
     assert {entry.kind for entry in load_baselines(baselines).metrics[HEIGHT.name].entries} == {
         'requirement', 'previous'}
+
+
+METRIC_MODULE = """
+from posegrasp_ros.metrics.catalogue import Metric
+from posegrasp_ros.metrics.observations import rate
+FOUND = Metric('found', '1', 'higher_is_better', 'Found',
+               lambda table: rate(table.has_found, table.counts_for_recall, table.blocks))
+"""
+ASK_TWICE = """
+from posegrasp_ros.metrics.catalogue import MetricError, catalogue
+for _ in range(2):
+    try:
+        print('found' in catalogue())
+    except MetricError as error:
+        print(error)
+"""
+
+
+@pytest.mark.parametrize(('also', 'expected'), [
+    ('', 'True'),
+    ('broken = no_such_module:METRIC', 'metric broken: entry point no_such_module:METRIC of mine: cannot be '
+                                       "imported: No module named 'no_such_module'"),
+    ('text = mine:METRIC_MODULE', 'metric text: entry point mine:METRIC_MODULE of mine: cannot be imported')])
+def test_metrics_of_another_package_are_added_or_the_one_at_fault_is_named(tmp_path, also, expected):
+    """Every time, in a process that knows no more than its path."""
+    metadata = tmp_path / 'mine-1.0.dist-info'
+    metadata.mkdir()
+    (metadata / 'METADATA').write_text('Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n')
+    (metadata / 'entry_points.txt').write_text(f'[posegrasp.metrics]\nfound = mine:FOUND\n{also}\n')
+    (tmp_path / 'mine.py').write_text(METRIC_MODULE)
+    path = os.pathsep.join([str(tmp_path), os.environ.get('PYTHONPATH', '')])
+    said = subprocess.run([sys.executable, '-c', ASK_TWICE], env={**os.environ, 'PYTHONPATH': path},
+                          capture_output=True, text=True).stdout.splitlines()
+    assert len(said) == 2 and said[0] == said[1] and said[0].startswith(expected)
 
 
 @pytest.mark.parametrize(('changes', 'expected'), [

@@ -12,17 +12,16 @@ estimator is imported where it is made.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 from posegrasp_ros.estimation.pose_estimate import MIN_SCORE, Estimator
+from posegrasp_ros.runtime.entry_points import entry_points, load_entry_point
 from posegrasp_ros.runtime.errors import InvalidInputError, quoted
 
 if TYPE_CHECKING:
     from posegrasp_ros.estimation.model_card import ModelCard
 
-GROUP = 'posegrasp.estimators'
+KIND, GROUP = 'estimator', 'posegrasp.estimators'
 Factory = Callable[['ModelCard', 'int | None', float], Estimator]
 """Makes an estimator for a card's object; takes the threads of networks (None: every core) and the least score."""
 
@@ -69,7 +68,7 @@ _factories: dict[str, Factory] = dict(zip(ESTIMATORS, (_onnx, _network, _feature
 
 def estimator_names() -> tuple[str, ...]:
     """All of them, ours first."""
-    return (*_factories, *(name for name in _of_others() if name not in _factories))
+    return (*_factories, *(name for name in entry_points(GROUP) if name not in _factories))
 
 
 def register_estimator(name: str, factory: Factory) -> None:
@@ -97,20 +96,5 @@ def create_estimator(name: str, card: ModelCard, threads: int | None = None,
     """
     if name not in estimator_names():
         raise InvalidInputError(f'estimator: expected one of {", ".join(estimator_names())}, got {quoted(name)}')
-    return _factory(name)(card, threads, min_score)
-
-
-def _factory(name: str) -> Factory:
-    if name in _factories:
-        return _factories[name]
-    entry = _of_others()[name]
-    try:
-        return entry.load()
-    except Exception as error:  # whatever the other package raises at its import
-        raise InvalidInputError(f'estimator {name}: entry point {entry.value}: cannot be imported: '
-                                f'{error}') from error
-
-
-@cache
-def _of_others() -> dict:
-    return {entry.name: entry for entry in entry_points(group=GROUP)}
+    factory = _factories[name] if name in _factories else load_entry_point(KIND, GROUP, name)
+    return factory(card, threads, min_score)

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import entry_points
 from types import MappingProxyType
 
 import numpy as np
@@ -23,9 +22,10 @@ from posegrasp_ros.metrics.pose.calibration import COVERAGE_LEVEL
 from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED
 from posegrasp_ros.metrics.stats.interval import DIRECTIONS
 from posegrasp_ros.metrics.units import SHOWN_UNITS
+from posegrasp_ros.runtime.entry_points import described, entry_points, load_entry_point
 from posegrasp_ros.runtime.errors import InvalidInputError
 
-GROUP = 'posegrasp.metrics'
+KIND, GROUP = 'metric', 'posegrasp.metrics'
 RECALL_ADD_SHARE = 0.1
 LOWER, HIGHER, ON_TARGET = 'lower_is_better', 'higher_is_better', 'on_target'
 NO_TRUTH = 'no pose with a ground truth'
@@ -189,14 +189,7 @@ def register_metric(metric: Metric) -> None:
 
     :raises MetricError: when the record is invalid or the name is taken
     """
-    if metric.name in _registered:
-        raise MetricError(f'metric {metric.name}: expected a unique name, this one is already registered')
-    if metric.unit not in SHOWN_UNITS:
-        raise MetricError(f'metric {metric.name}: unit: expected one of {", ".join(SHOWN_UNITS)}, got '
-                          f'{metric.unit!r}')
-    if metric.direction not in DIRECTIONS:
-        raise MetricError(f'metric {metric.name}: direction: expected one of {", ".join(DIRECTIONS)}, got '
-                          f'{metric.direction!r}')
+    _check(metric, _registered)
     _registered[metric.name] = metric
 
 
@@ -205,15 +198,25 @@ def unregister_metric(name: str) -> None:
     del _registered[name]
 
 
+def _check(metric: Metric, others: Mapping[str, Metric]) -> None:
+    if metric.name in others:
+        raise MetricError(f'metric {metric.name}: expected a unique name, this one is already registered')
+    if metric.unit not in SHOWN_UNITS:
+        raise MetricError(f'metric {metric.name}: unit: expected one of {", ".join(SHOWN_UNITS)}, got '
+                          f'{metric.unit!r}')
+    if metric.direction not in DIRECTIONS:
+        raise MetricError(f'metric {metric.name}: direction: expected one of {", ".join(DIRECTIONS)}, got '
+                          f'{metric.direction!r}')
+
+
 @cache
 def _load_others() -> None:
-    for entry in entry_points(group=GROUP):
-        try:
-            found = entry.load()
-        except Exception as error:  # the other package may raise anything on import
-            raise MetricError(f'metric {entry.name}: entry point {entry.value}: cannot be imported: '
-                              f'{error}') from error
-        if not isinstance(found, Metric):
-            raise MetricError(f'metric {entry.name}: entry point {entry.value}: expected a Metric, got '
-                              f'{type(found).__name__}')
-        register_metric(found)
+    """Register the metrics of other packages; none of them if one is unusable."""
+    found: dict[str, Metric] = {}
+    for name in entry_points(GROUP):
+        metric = load_entry_point(KIND, GROUP, name, MetricError)
+        if not isinstance(metric, Metric):
+            raise MetricError(f'{described(KIND, GROUP, name)}: expected a Metric, got {type(metric).__name__}')
+        _check(metric, {**_registered, **found})
+        found[metric.name] = metric
+    _registered.update(found)

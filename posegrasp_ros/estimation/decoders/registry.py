@@ -9,13 +9,12 @@ Another package adds one by an entry point, without a change here::
 from __future__ import annotations
 
 import importlib
-from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 
 from posegrasp_ros.estimation.decoders.decoder import Decoder
+from posegrasp_ros.runtime.entry_points import described, entry_points, load_entry_point
 from posegrasp_ros.runtime.errors import InvalidInputError
 
-GROUP = 'posegrasp.decoders'
+KIND, GROUP = 'decoder family', 'posegrasp.decoders'
 OURS = {
     'object_coordinates': 'posegrasp_ros.estimation.decoders.object_coordinates:ObjectCoordinates',
     'dope': 'posegrasp_ros.estimation.decoders.dope:Dope',
@@ -29,7 +28,7 @@ class DecoderError(InvalidInputError):
 
 def decoder_families() -> tuple[str, ...]:
     """Names of all families, ours first."""
-    return (*OURS, *(name for name in _of_others() if name not in OURS))
+    return (*OURS, *(name for name in entry_points(GROUP) if name not in OURS))
 
 
 def decoder_class(family: str) -> type[Decoder]:
@@ -40,18 +39,8 @@ def decoder_class(family: str) -> type[Decoder]:
     if family in OURS:
         module, name = OURS[family].split(':')
         return getattr(importlib.import_module(module), name)
-    entry = _of_others()[family]
-    package = entry.dist.name if entry.dist else 'another package'
-    what = f'decoder family {family}: entry point {entry.value} of {package}'
-    try:
-        found = entry.load()
-    except Exception as error:  # whatever the other package raises at its import
-        raise DecoderError(f'{what}: cannot be imported: {error}') from error
+    found = load_entry_point(KIND, GROUP, family, DecoderError)
     if not (isinstance(found, type) and issubclass(found, Decoder) and getattr(found, 'family', '') == family):
-        raise DecoderError(f'{what}: expected a subclass of {Decoder.__module__}.Decoder with family = {family!r}')
+        raise DecoderError(f'{described(KIND, GROUP, family)}: expected a subclass of '
+                           f'{Decoder.__module__}.Decoder with family = {family!r}')
     return found
-
-
-@cache
-def _of_others() -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in entry_points(group=GROUP)}
