@@ -1,4 +1,4 @@
-"""``posegrasp bench``: the estimator's time beside the bare networks' on the same tensors, in one run."""
+"""``posegrasp bench``: time of the estimator and of its networks alone, on the same tensors in one run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands of ``posegrasp``: one thin one each, grouped by what they are about."""
+"""The commands of ``posegrasp``, in files by subject."""
 
 import os
 

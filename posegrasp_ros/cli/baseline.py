@@ -1,4 +1,4 @@
-"""On the baselines file: ``baseline add``."""
+"""``posegrasp baseline``: adds a run to a baselines file."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from posegrasp_ros.cli import option_types
-from posegrasp_ros.cli.options import DONE, File, option, options
+from posegrasp_ros.cli.options import File, option, options
 from posegrasp_ros.runtime.console import show
+from posegrasp_ros.runtime.exit_codes import DONE
 
 EXAMPLES = """Examples:
   posegrasp evaluate scenes --out runs/v1
@@ -26,7 +27,7 @@ def baseline(action: Literal['add'], /, *,
              name: Annotated[str, option('NAME')] = 'previous run',
              partial: bool = False,
              metrics: Annotated[tuple[str, ...], options('METRIC...', option_types.metric)] = ()) -> int:
-    """Keep what a run measured as a baseline for the next.
+    """Record the metrics of a run as a baseline for later runs.
 
     :param action: add: record a run as `previous`
     :param run_folder: run folder with a summary.json, as evaluate and the monitor write it

@@ -1,12 +1,13 @@
-"""Of finished runs: ``compare``."""
+"""``posegrasp compare``: compares finished runs."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-from posegrasp_ros.cli.options import DONE, Folder
+from posegrasp_ros.cli.options import Folder
 from posegrasp_ros.runtime.console import show
+from posegrasp_ros.runtime.exit_codes import DONE
 
 EXAMPLES = """Examples:
   posegrasp compare runs/before runs/after
@@ -19,7 +20,7 @@ DEFAULT_OUT = Path('runs/compare')
 
 
 def compare(runs: list[Path], /, *, out: Folder = DEFAULT_OUT) -> int:
-    """Lay runs side by side, and say which is better.
+    """Compare runs, and state which is better.
 
     :param runs: run folders, at least two
     :param out: folder for comparison.json and report.html

@@ -1,4 +1,4 @@
-"""On recordings: ``evaluate``."""
+"""``posegrasp evaluate``: evaluates recordings."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from cyclopts import Group, Parameter
 
 from posegrasp_ros.cli import option_types
 from posegrasp_ros.cli.options import (
-    DONE,
-    GATE_FAILED,
     Count,
     Estimator,
     File,
@@ -29,6 +27,7 @@ from posegrasp_ros.cli.options import (
 )
 from posegrasp_ros.estimation.create import ESTIMATORS
 from posegrasp_ros.runtime.console import remark, show
+from posegrasp_ros.runtime.exit_codes import DONE, GATE_FAILED
 from posegrasp_ros.runtime.interrupt import exit_code
 from posegrasp_ros.runtime.resources import DEFAULT_GRIPPER, DEFAULT_MODEL, model_folder
 
@@ -247,7 +246,7 @@ def _gate(summary: dict, baselines) -> int:
 
 
 def _planner(card, gripper: str):
-    """The planner for the model's grasps; None, said aloud, for a model without any."""
+    """The planner for the model's grasps; None, with a remark, for a model without any."""
     from posegrasp_ros.grasping.grasp_set import load_grasps
     from posegrasp_ros.grasping.gripper import load_gripper
     from posegrasp_ros.grasping.planning.planner import GraspPlanner

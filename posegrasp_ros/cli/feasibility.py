@@ -1,4 +1,4 @@
-"""Whether a cell can work, before anyone trains: ``feasibility``."""
+"""``posegrasp feasibility``: whether a picking cell is feasible, before training."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from cyclopts import Group
 
 from posegrasp_ros.cli import option_types
 from posegrasp_ros.cli.options import (
-    DONE,
     Count,
     File,
     Folder,
@@ -26,6 +25,7 @@ from posegrasp_ros.cli.options import (
 from posegrasp_ros.runtime.console import show
 from posegrasp_ros.runtime.cpu import usable_cpus
 from posegrasp_ros.runtime.errors import InvalidInputError
+from posegrasp_ros.runtime.exit_codes import DONE
 from posegrasp_ros.runtime.resources import DEFAULT_GRIPPER
 
 EXAMPLES = 'Example: posegrasp feasibility box --size 640x480 --hfov 60 --distance 0.4:0.8 --out runs/feasibility'
@@ -119,8 +119,8 @@ class BreakEvenOptions:
     :param picks_per_hour: of the running cell
     :param pick_value: what a pick that lifts earns or saves, running costs taken off
     :param failure_cost: what a failed pick costs where a person sees it at once
-    :param unattended: nobody watches: a failure stops the cell
-    :param stop_minutes: how long a cell that nobody watches then stands still
+    :param unattended: no operator watches: a failure stops the cell
+    :param stop_minutes: how long an unattended cell then stands still
     """
 
     picks_per_hour: Annotated[ValueRange | None, option('N', option_types.value_range)] = None

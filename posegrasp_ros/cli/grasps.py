@@ -1,11 +1,12 @@
-"""Of grasp sets: ``grasps``."""
+"""``posegrasp grasps``: finds grasps of a mesh."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from posegrasp_ros.cli.options import DONE, Count, File, Gripper, Seed
+from posegrasp_ros.cli.options import Count, File, Gripper, Seed
 from posegrasp_ros.runtime.console import show
+from posegrasp_ros.runtime.exit_codes import DONE
 from posegrasp_ros.runtime.resources import DEFAULT_GRIPPER
 
 EXAMPLES = """Examples:
@@ -20,8 +21,8 @@ The mesh is in metres, its surface has a thickness; small holes and hollows do n
 opposite surfaces within the friction cone, with room for fingers and palm all along the approach. The file is
 isaac_grasp YAML, as Isaac Sim's grasp editor and GraspGen write it: poses of the gripper's base in the mesh's
 frame, positions of the finger joints, and a confidence from 0 to 1: how well the pads resist what pulls at the
-object (Ferrari-Canny epsilon), relative to the best grip of that width. Put it beside a model.yaml as grasps.yaml
-and the planner uses it."""
+object (Ferrari-Canny epsilon), relative to the best grip of that width. Save it next to a model.yaml as
+grasps.yaml and the planner uses it."""
 DEFAULT_OUT = Path('grasps.yaml')
 
 

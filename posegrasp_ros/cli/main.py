@@ -1,4 +1,4 @@
-"""``posegrasp``: one thin command each."""
+"""``posegrasp``: runs a command, and turns errors and signals into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ import sys
 from typing import NoReturn
 
 from posegrasp_ros.runtime.errors import InvalidInputError, PipelineFailed, one_line
+from posegrasp_ros.runtime.exit_codes import BAD_INPUT, DONE, PIPELINE_FAILED
 from posegrasp_ros.runtime.interrupt import end_at_interrupts, exit_code, raise_interrupts
 
-DONE, BAD_INPUT, PIPELINE_FAILED = 0, 2, 4
-# Of files that were opened before, where Python does not say of which.
+# Disk errors of files that are already open, for which Python names no file.
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
-# what may be missing -> the extra of setup.py that brings it; trimesh wants rtree for rays where embreex is not
+# missing package -> the extra of setup.py that installs it; trimesh needs rtree for rays without embreex
 _EXTRAS = {'rclpy': 'ros', 'mujoco': 'sim', 'coacd': 'sim', 'networkx': 'sim', 'rtree': 'sim', 'torch': 'train',
            'skimage': 'train', 'onnx': 'train'}
-# What every install has but one by rosdep alone.
+# Packages that an install by rosdep alone lacks.
 _WITHOUT_KEY = ('cyclopts',)
 
 
 def script() -> NoReturn:
-    """The program: :func:`main`, and one line whenever it is told to end."""
+    """The program: :func:`main`, and one line when a signal ends it."""
     try:
         raise_interrupts()
-        if sys.stdout is not None:  # as it is where the caller closed it
-            sys.stdout.reconfigure(errors='backslashreplace')  # ASCII knows no degree sign
+        if sys.stdout is not None:  # None if the caller closed it
+            sys.stdout.reconfigure(errors='backslashreplace')  # a terminal may not encode the degree sign
         code = main()
-    except KeyboardInterrupt:  # before main or after it: it tells of those within itself
+    except KeyboardInterrupt:  # before or after main, which reports its own
         _say('interrupted')
         code = exit_code()
     end_at_interrupts()
@@ -68,7 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(arguments: list[str] | None) -> int:
-    # Imported here: it takes a moment, in which Ctrl-C shall end us in one line as at any other time.
+    # Imported here, so that Ctrl-C during the import ends in one line too.
     from cyclopts import CycloptsError
 
     from posegrasp_ros.cli.parser import command_line, log_in_lines
@@ -82,7 +82,7 @@ def _run(arguments: list[str] | None) -> int:
         raise InvalidInputError(refusal(error, app)) from error
     try:
         return command(*bound.args, **bound.kwargs) or DONE  # help and version have no exit code
-    except SystemExit:  # the reader of the help has had enough, or completion has told that it knows no such shell
+    except SystemExit:  # the help's reader closed the pipe, or completion refused an unknown shell
         return DONE if command == app.help_print else BAD_INPUT
 
 

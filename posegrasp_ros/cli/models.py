@@ -1,4 +1,4 @@
-"""Of a model folder: ``check`` and ``bench``."""
+"""``posegrasp check`` and ``posegrasp bench``, for a model folder."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Annotated
 from cyclopts import Group, Parameter
 
 from posegrasp_ros.cli import option_types
-from posegrasp_ros.cli.options import DONE, Count, File, Model, Size, Threads, option
+from posegrasp_ros.cli.options import Count, File, Model, Size, Threads, option
 from posegrasp_ros.runtime.console import remark, show, show_json
 from posegrasp_ros.runtime.errors import InvalidInputError
+from posegrasp_ros.runtime.exit_codes import DONE
 from posegrasp_ros.runtime.resources import DEFAULT_MODEL, model_folder
 
 BENCH_EXAMPLES = 'Example: posegrasp bench --json'
@@ -21,7 +22,7 @@ IMAGE = Parameter(group=Group.create_ordered('Image to run on'))
 
 def bench(*, planner: bool = False, frames: Count = 20, repeats: Count = 5, size: Size = (640, 480),
           threads: Threads = None, json: bool = False, model: Model = DEFAULT_MODEL) -> int:
-    """Time image to pose beside the networks' own time, or the planner.
+    """Time image to pose and the networks' share of it, or the planner.
 
     :param planner: time the grasp planner instead: 500 grasps, plane and 10 boxes, an uncertain pose
     :param frames: simulated frames to time on
@@ -109,7 +110,7 @@ def check(model: Model, /, *,
 
 
 def _camera_of(image, camera_file: Path | None, hfov_deg: float | None):
-    """The image's intrinsics: from the file, from the field of view, else a guess that is said aloud."""
+    """The image's intrinsics: from the file, from the field of view, else a guess, with a remark."""
     from posegrasp_ros.geometry.camera import Camera
     from posegrasp_ros.geometry.camera_info_file import load_camera
 

@@ -1,4 +1,4 @@
-"""What options of the command line take: texts checked and turned into values.
+"""Types of command-line options: texts are checked and converted to values.
 
 Each raises :class:`InvalidInputError` with what was expected and found; which option it was is added by who asks.
 """

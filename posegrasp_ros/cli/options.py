@@ -1,4 +1,4 @@
-"""What several commands have in common: exit codes, and options that mean the same everywhere."""
+"""Exit codes and options that several commands share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from posegrasp_ros.estimation.create import ESTIMATORS
 from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.resources import SHIPPED_MODELS, shipped_grippers
 
-DONE, GATE_FAILED = 0, 3
 T = TypeVar('T')
 # cyclopts 4, the last one for Python 3.10, shows no metavars.
 _HAS_METAVARS = 'metavar' in inspect.signature(Parameter).parameters

@@ -1,4 +1,4 @@
-"""Grasping, measured: ``picks``."""
+"""``posegrasp picks``: simulated picks, counted."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Annotated, Literal
 from cyclopts import Group, Parameter
 
 from posegrasp_ros.cli import option_types
-from posegrasp_ros.cli.options import DONE, Count, Folder, Gripper, Seed, option, options
+from posegrasp_ros.cli.options import Count, Folder, Gripper, Seed, option, options
 from posegrasp_ros.runtime.console import show
 from posegrasp_ros.runtime.cpu import usable_cpus
+from posegrasp_ros.runtime.exit_codes import DONE
 from posegrasp_ros.runtime.resources import DEFAULT_GRIPPER
 
 EXAMPLES = 'Example: posegrasp picks --count 120 --noise-mm 5 10 15 20 --noise-deg 5 10 20'
@@ -41,7 +42,7 @@ def picks(objects: Annotated[tuple[str, ...], Parameter(help=(
     :param min_success: the planner gives up where it thinks success less probable than this
     :param jobs: processes; the results are the same
     :param out: run folder
-    :param pose: estimate: what the model says of an image, beside the truth in the same scenes
+    :param pose: estimate: the pose that the model estimates, compared with the true pose in the same scenes
     :param noise_mm: disturb the position by so much along each axis (standard deviation), each value a level of
         its own; with its covariance given to the planner, not given, and ranked by the quality of the grasps alone
     :param noise_deg: the same for the rotation, about each axis

@@ -1,4 +1,4 @@
-"""In simulation: ``demo`` and ``record``."""
+"""``posegrasp demo`` and ``posegrasp record``, in simulation."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Annotated
 from cyclopts import Group, Parameter
 
 from posegrasp_ros.cli import option_types
-from posegrasp_ros.cli.options import DONE, Count, Estimator, Folder, Model, Seed, Size, exclusive, option, options
+from posegrasp_ros.cli.options import Count, Estimator, Folder, Model, Seed, Size, exclusive, option, options
 from posegrasp_ros.runtime.console import show
+from posegrasp_ros.runtime.exit_codes import DONE
 from posegrasp_ros.runtime.resources import DEFAULT_MODEL, model_folder
 
 DEMO_EXAMPLES = 'Example: posegrasp demo --picks 50 --seed 4242 --out runs/fifty'

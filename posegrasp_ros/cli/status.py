@@ -1,12 +1,13 @@
-"""Where a project stands: ``status``."""
+"""``posegrasp status``: how far a project has come."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
 
-from posegrasp_ros.cli.options import DONE, GATE_FAILED, File
+from posegrasp_ros.cli.options import File
 from posegrasp_ros.runtime.console import show, show_json
+from posegrasp_ros.runtime.exit_codes import DONE, GATE_FAILED
 
 EXAMPLES = """Reads the model folders, the runs and the baselines file (baselines.yaml) below a folder, and tells
 of each object which gates have passed, from planning to deployment, by which run (its hash, date and figure),

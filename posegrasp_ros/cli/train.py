@@ -1,4 +1,4 @@
-"""Of models: ``train`` and ``calibrate``."""
+"""``posegrasp train`` and ``posegrasp calibrate``."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 from cyclopts import Group, Parameter
 
 from posegrasp_ros.cli import option_types
-from posegrasp_ros.cli.options import DONE, Folder, Seed, SymmetryAxis, SymmetryHalfTurns, option
+from posegrasp_ros.cli.options import Folder, Seed, SymmetryAxis, SymmetryHalfTurns, option
 from posegrasp_ros.runtime.console import show
+from posegrasp_ros.runtime.exit_codes import DONE
 
 TRAIN_EXAMPLES = """Example: posegrasp train my_mesh.obj --out models/my_object --minutes 60
 
@@ -43,7 +44,7 @@ def train(mesh: Path, /, *,
     """
     from posegrasp_ros.geometry.mesh import load_mesh
 
-    load_mesh(mesh)  # a mistyped path is told before what is not installed
+    load_mesh(mesh)  # a mistyped path is reported before a missing package
     from posegrasp_ros.training import training_run
 
     card = training_run.train(mesh, out or Path('models') / mesh.stem, training_run.TrainingOptions(

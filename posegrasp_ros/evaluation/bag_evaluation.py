@@ -69,7 +69,7 @@ class EvaluateOptions:
     :param no_object: the object is in none of the frames, whatever their ground truth: every pose is a false one
     :param paint: paint the object over, and leave out the frames without the ground truth that this needs; then
         ``no_object``
-    :param track: ``estimator`` first looks where it found the object last; those beside it never do
+    :param track: ``estimator`` first looks where it found the object last; the others never do
     :param block_s: frames within such a stretch of time are one observation to the intervals
     :param bop_csv: file to write the poses to, as the BOP benchmark's tools take them
     """
@@ -106,7 +106,7 @@ class EvaluateOptions:
 def evaluate_bags(paths: Sequence[str | Path], card: ModelCard, options: EvaluateOptions | None = None,
                   baselines: Baselines | None = None, out: str | Path | None = None,
                   progress: bool = True) -> dict:
-    """Measure an estimator on recordings, with others beside it on the same frames.
+    """Measure an estimator on recordings, and others on the same frames.
 
     A frame without ground truth counts for coverage and timing, and for nothing else. Where there are several
     objects in a frame, its errors are those of the best pose against the object nearest to it. Ctrl-C ends the run
@@ -131,7 +131,7 @@ def evaluate_bags(paths: Sequence[str | Path], card: ModelCard, options: Evaluat
         run.measure(folder, options.jobs or 1, progress)
         provenance = {**described, 'bags': described_bags(bags, run.is_complete, progress), **run.circumstances()}
         summary = _summary(run.methods, options.estimator, baselines, provenance)
-        summary['problems'] = run.told_problems()
+        summary['problems'] = run.problem_list()
         if folder:
             folder.write_summary(summary, lambda summary: render_html(summary, pictures=run.worst.pictures()))
     if run.problems.frames and not run.problems.usable:
@@ -158,7 +158,7 @@ class _Run:
         self._work, self._options, self._sources = work, options, sources
 
     def measure(self, folder: RunFolder | None, jobs: int, progress: bool) -> None:
-        """Until all frames are measured or somebody presses Ctrl-C."""
+        """Until all frames are measured or Ctrl-C is pressed."""
         with ExitStack() as stack:
             was_interrupted = stack.enter_context(interrupt_noted())
             sourced = sourced_frames(self._sources, block_ns_of(self._options.block_s))
@@ -191,7 +191,7 @@ class _Run:
             'warnings': [line for source in sources for line in source.warnings],
         }
 
-    def told_problems(self) -> list[dict]:
+    def problem_list(self) -> list[dict]:
         """What was wrong with frames and recordings, for the summary."""
         return self.problems.to_list(
             (source.path.name, line) for source in self._sources for line in source.warnings)
@@ -236,7 +236,7 @@ class _Run:
 
 
 def described_bags(bags: BagDescriptions, is_complete: bool, progress: bool) -> list[dict]:
-    """The recordings' descriptions; of a run that was interrupted nobody waits for their hashes."""
+    """The recordings' descriptions; an interrupted run does not wait for their hashes."""
     if not is_complete:
         bags.stop()
     elif not bags.are_done:
@@ -249,14 +249,14 @@ def described_bags(bags: BagDescriptions, is_complete: bool, progress: bool) -> 
 
 
 def _without_needless(options: EvaluateOptions) -> SourceOptions:
-    """The options without the camera's pose in the base frame where nobody asks for it."""
+    """The options without the camera's pose in the base frame if it is not needed."""
     if options.planner is not None and options.base_from_camera is None:
         return options.source
     return replace(options.source, topics=replace(options.source.topics, base_frame=None))
 
 
 def _configuration(options: EvaluateOptions, sources: list[Source]) -> dict:
-    """What the results depend on, beside model and recordings."""
+    """What the results depend on, besides model and recordings."""
     pose = options.base_from_camera
     return {
         'estimator': options.estimator,
@@ -310,7 +310,7 @@ def with_measured(baselines: Baselines, name: str, summary: dict) -> Baselines:
             continue
         note = ''
         if name == 'oracle':
-            note = 'is told the truth: the most that can be reached'
+            note = 'uses the ground truth: the upper bound'
         elif metric.endswith('_median') and coverage < 0.95:
             note = f'median over the {coverage:.0%} of frames that it answers'
         baselines = baselines.with_entry(metric,

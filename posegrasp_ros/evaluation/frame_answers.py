@@ -109,7 +109,7 @@ class Worker:
         if isinstance(perceived.error, ModelCardError):
             raise perceived.error  # the network, not this frame
         if perceived.error:
-            # As in the node: a bug costs this frame and is said aloud, it does not end the run.
+            # As in the node: a bug costs this frame and is logged, it does not end the run.
             LOGGER.error('the estimator failed on the image of %d ns', frame.stamp_ns, exc_info=perceived.error)
         return Answer(perceived.estimation, perceived.outcome.report('perception', frame.stamp_ns),
                       self._plan(frame, perceived.estimation.poses))
@@ -142,7 +142,7 @@ def answered_frames(work: Work, frames: Iterable[SourcedFrame],
 
 
 def _answer_without_images(worker: Worker, undecoded: Undecoded, shift_ns: int) -> AnsweredFrame | None:
-    """They would have to come back from another process."""
+    """Images need not be sent back from another process."""
     answered = worker.answer(undecoded, shift_ns)
     if answered is None:
         return None

@@ -137,15 +137,15 @@ def _share_of_truth(attempts: Sequence[Attempt], conditions: Sequence[Condition]
 def _curve(attempts: Sequence[Attempt], conditions: Sequence[Condition], noise: str, unit: str) -> dict | None:
     """Success over noise by ranking, and the gain of the covariance over quality alone; None without noise."""
     levels = []
-    for told in conditions:
-        if not getattr(told, noise) or told.ranking != GIVEN:
+    for given in conditions:
+        if not getattr(given, noise) or given.ranking != GIVEN:
             continue
-        assumed, quality = replace(told, ranking=ASSUMED), replace(told, ranking=QUALITY)
-        with_it, without = (each.astype(float) for each in _paired(attempts, told, quality))
+        assumed, quality = replace(given, ranking=ASSUMED), replace(given, ranking=QUALITY)
+        with_it, without = (each.astype(float) for each in _paired(attempts, given, quality))
         if len(with_it):
             gains = with_it - without
             interval = _bootstrapped(lambda weights, gains=gains: weights @ gains / weights.sum(), len(gains))
-            levels.append({'level': getattr(told, noise), 'given': _rate(_under(attempts, told)),
+            levels.append({'level': getattr(given, noise), 'given': _rate(_under(attempts, given)),
                            'not_given': _rate(_under(attempts, assumed)),
                            'quality': _rate(_under(attempts, quality)), 'gain': float(gains.mean()),
                            'gain_interval': interval})
@@ -164,9 +164,9 @@ def _bootstrapped(statistic: Callable[[np.ndarray], float], count: int) -> list[
 
 def _calibration(attempts: Sequence[Attempt], conditions: Sequence[Condition]) -> dict | None:
     """Calibration of the predicted success probability, where the planner was given the covariance."""
-    told = {condition.name for condition in conditions if condition.ranking == GIVEN}
+    given = {condition.name for condition in conditions if condition.ranking == GIVEN}
     tried = [attempt for attempt in attempts
-             if attempt.condition in told and attempt.success_probability is not None]
+             if attempt.condition in given and attempt.success_probability is not None]
     if not tried:
         return None
     scores = np.array([attempt.success_probability for attempt in tried])

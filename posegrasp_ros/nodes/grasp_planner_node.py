@@ -82,7 +82,7 @@ class GraspPlannerNode(AutostartLifecycleNode):
         self._topics = {name: GraspTopics(self, name, self._gripper) for name in self.stages}
 
     def _load_cards(self) -> dict[str, ModelCard | None]:
-        """The models by name; {'': None} for grasps of one's own without a model.
+        """The models by name; {'': None} for a grasp file without a model.
 
         :raises ParameterError: when parameters exclude each other
         """
@@ -90,7 +90,7 @@ class GraspPlannerNode(AutostartLifecycleNode):
         if chosen.grasps and len(chosen.models) > 1:
             raise ParameterError('parameter grasps: with several models each has the grasps of its folder, got '
                                  f'{chosen.grasps}')
-        # Grasps of one's own need no model; with one, its mesh and symmetry count for them too.
+        # A grasp file needs no model; with a model, its mesh and symmetry apply to the file's grasps too.
         needs_card = chosen.model or chosen.models or not chosen.grasps
         cards = load_models(chosen.model, chosen.models) if needs_card else {'': None}
         names = [card.name for card in cards.values() if card]
@@ -112,7 +112,7 @@ class GraspPlannerNode(AutostartLifecycleNode):
                              mesh if self._surroundings.sees_depth else None)
 
     def activate(self) -> None:
-        # What belongs to a pose comes first: of messages that arrive together, the executor takes these before it.
+        # Subscribed before the pose: of messages that are ready together, the executor takes these first.
         if self._surroundings.sees_instances:
             for name in self._objects:
                 self.subscribe(PoseArray, joined(self, name, 'poses'), self.poses_of(name), qos.RESULT)
@@ -121,7 +121,7 @@ class GraspPlannerNode(AutostartLifecycleNode):
             self.subscribe_sensor(messages.DEPTH, 'depth', self.on_depth, qos.RECENT)
         for name in self.stages:
             self.subscribe(PoseWithCovarianceStamped, joined(self, name, 'pose'), self.pose_of(name), qos.RESULT)
-        # It runs while a pose waits only.
+        # It runs only while a pose waits.
         self._patience = self.every(PATIENCE_S, self.check_pending)
         self._patience.cancel()
 
@@ -133,18 +133,18 @@ class GraspPlannerNode(AutostartLifecycleNode):
         self._transforms.close()
 
     def poses_of(self, name: str) -> Callable[[PoseArray], None]:
-        """What takes all instances of one object."""
+        """Callback for all instances of one object."""
         def on_poses(message: PoseArray) -> None:
-            """Keep the instances; the pose that came before them is answered now."""
+            """Store the instances, and answer a pose that waited for them."""
             self._surroundings.add_poses(name, message)
             self._answer_if_complete()
 
         return on_poses
 
     def pose_of(self, name: str) -> Callable[[PoseWithCovarianceStamped], None]:
-        """What takes the poses of one object to plan for."""
+        """Callback for the poses of one object to plan for."""
         def on_pose(message: PoseWithCovarianceStamped) -> None:
-            """Plan for one pose, at once or when what belongs to it is here; the image's stamp travels on."""
+            """Plan for one pose, at once or when the instances and depth of its image have arrived."""
             if name in self._pending:
                 self._answer_pending(name)
             self._pending[name] = PendingPose(message, time.time_ns())
@@ -154,18 +154,18 @@ class GraspPlannerNode(AutostartLifecycleNode):
         return on_pose
 
     def on_depth(self, message: Image) -> None:
-        """Keep the depth; the pose that came before it is answered now."""
+        """Store the depth, and answer a pose that waited for it."""
         self._surroundings.add_depth(message)
         self._answer_if_complete()
 
     def on_camera_info(self, message: CameraInfo) -> None:
-        """Keep the intrinsics of the depth."""
+        """Store the intrinsics of the depth camera."""
         error = self._surroundings.add_camera_info(message, time.time_ns())
         if error:
             self.get_logger().error(str(error))
 
     def check_pending(self) -> None:
-        """Make an end of waiting."""
+        """Stop waiting after two periods."""
         for pending in self._pending.values():
             pending.timeouts += 1
         self._answer_if_complete()
@@ -177,12 +177,12 @@ class GraspPlannerNode(AutostartLifecycleNode):
                 self._answer_pending(name)
 
     def _has_instances(self, stamp: int) -> bool:
-        """Whether the instances of all objects in an image are here, as far as they are published at all."""
+        """Whether the instances of all objects in an image have arrived, as far as anyone publishes them."""
         return all(self._surroundings.has_instances(name, stamp) or not self.count_publishers(
             self.resolve_topic_name(joined(self, name, 'poses'))) for name in self._objects)
 
     def _answer_pending(self, name: str) -> None:
-        """Answer the pose that waits: all that belongs to it is here, or there is no more time."""
+        """Answer the pending pose: all messages of its image are here, or the wait is over."""
         pending = self._pending.pop(name)
         if not self._pending:
             self._patience.cancel()
@@ -207,7 +207,7 @@ class GraspPlannerNode(AutostartLifecycleNode):
     def _base_from(self, header: Header) -> np.ndarray:
         """(4, 4) base_from_frame of the frame that a header names, at its stamp.
 
-        :raises Refusal: when nothing tells
+        :raises Refusal: when it is not known
         """
         base_frame, frame = self.parameters.base_frame, header.frame_id
         if frame == base_frame:
@@ -232,13 +232,13 @@ def _pose_in_base(message: PoseWithCovarianceStamped,
                   base_from_frame: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     """base_from_object and its covariance in the base frame.
 
-    :raises Refusal: when the pose or its covariance is none
+    :raises Refusal: when the pose or its covariance is invalid
     """
     try:
         frame_from_object = messages.transform_from(message.pose.pose)
         covariance = messages.covariance_from(message)
         if covariance is not None:
-            # Before it is turned: an error then names the numbers of the message.
+            # Checked before it is rotated, so that an error states the numbers of the message.
             covariance = rotate_covariance(checked_covariance(covariance, LEAST_SIGMA), base_from_frame[:3, :3])
     except (MessageError, PlanningError) as error:
         raise Refusal('bad_pose', str(error)) from error

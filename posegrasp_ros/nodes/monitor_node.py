@@ -11,10 +11,10 @@ A robot tells how a pick went in one of two ways. The exact one is a ``diagnosti
       values       named numbers as text, any or none: {key: 'latency_ms', value: '5230.0'}; with 'sequence' ('0',
                    '1', ...) and 'publisher' (any text, another one after each start) lost reports are noticed
 
-The simple one is two services: ``~/begin_pick`` (``std_srvs/Trigger``) when the arm sets out with the newest
-plan, and ``~/end_pick`` (``std_srvs/SetBool``, true when the object was lifted) when it is over. A pick whose
-begin was not told counts for the newest plan at its end. What comes of it is published as such a report on
-``~/execution_report``, for whoever records it.
+The simple one is two services: ``~/begin_pick`` (``std_srvs/Trigger``) when the arm starts the newest
+plan, and ``~/end_pick`` (``std_srvs/SetBool``, true when the object was lifted) at the end. A pick without a
+begin counts for the newest plan at its end. The result is published as such a report on ``~/execution_report``,
+so that it can be recorded.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class MonitorParameters:
     seed: int = parameter(-1, 'Seed of the run, for the summary alone. -1: not stated.', minimum=-1,
                           maximum=2**31 - 1)
     silence_s: float = parameter(
-        1.5, 'After how long a stage that owes a report counts as silent, and a camera without images as stale.',
+        1.5, 'After how long a stage with an overdue report is silent, and a camera without images stale.',
         minimum=0.1, maximum=60.0)
     summary_every_s: float = parameter(
         120.0, 'How often to write the summary; less often where that takes more than a fiftieth of the time.',
@@ -142,7 +142,7 @@ class MonitorNode(AutostartLifecycleNode):
         self.every(self.parameters.summary_every_s, self._run.summarise)
 
     def drain(self) -> None:
-        """Take what has come in; say at once when somebody falls silent or speaks again."""
+        """Take the received messages; publish at once when a stage falls silent or resumes."""
         self._take()
         if self._run.has_news():
             self.publish_diagnostics()
@@ -172,7 +172,7 @@ class MonitorNode(AutostartLifecycleNode):
         self._run.truth(stamp_ns(message.header.stamp), lambda: messages.transform_from(message.pose))
 
     def on_pose(self, message: PoseWithCovarianceStamped) -> None:
-        # As it is: unlike the planner, who must not use a covariance that is none, the metrics count it as wrong.
+        # Unchecked: unlike the planner, which must not use an invalid covariance, the metrics count it as wrong.
         covariance = np.asarray(message.pose.covariance, dtype=float).reshape(6, 6)
         self._run.estimate(stamp_ns(message.header.stamp), lambda: messages.transform_from(message.pose.pose),
                            covariance)

@@ -46,10 +46,10 @@ SILENCE_S = 4.0
 
 @dataclass
 class PendingImage:
-    """An image that waits for what belongs to it.
+    """An image that waits for its camera_info and depth.
 
-    :param timeouts: how often it was looked after because of its camera_info
-    :param depth_timeouts: because of its depth
+    :param timeouts: how often the timer for the camera_info has fired
+    :param depth_timeouts: how often the timer for the depth has fired
     """
 
     message: Image | CompressedImage
@@ -60,7 +60,7 @@ class PendingImage:
 
 @dataclass(frozen=True)
 class PerceptionParameters:
-    """Parameters of the perception node; they count from the next configure on."""
+    """Parameters of the perception node; changes take effect at the next configure."""
 
     model: str = parameter('', 'Folder with model.yaml. Empty: the box that comes with the package.')
     models: tuple[str, ...] = parameter(
@@ -126,8 +126,8 @@ class PerceptionNode(AutostartLifecycleNode):
             self._detections_out = self.publisher(self._vision.Detection3DArray, '~/detections', qos.RESULT)
         else:
             self.say_once('vision_msgs is not installed: ~/detections is not published')
-        told = ', '.join(f'{card.name} ({card.folder})' for card in self._cards.values())
-        self.get_logger().info(escaped(f'estimator {chosen.estimator} for {told}'))
+        models = ', '.join(f'{card.name} ({card.folder})' for card in self._cards.values())
+        self.get_logger().info(escaped(f'estimator {chosen.estimator} for {models}'))
 
     def _stage(self, card: ModelCard) -> PerceptionStage:
         chosen = self.parameters
@@ -138,7 +138,7 @@ class PerceptionNode(AutostartLifecycleNode):
         return PerceptionStage(estimator, card.identity)
 
     def activate(self) -> None:
-        # What an image needs comes first: of messages that arrive together, the executor takes these before it.
+        # Subscribed before the image: of messages that are ready together, the executor takes these first.
         self.subscribe_sensor(messages.CAMERA_INFO, 'camera_info', self.on_camera_info, qos.SENSOR)
         if self._depths:
             self.subscribe_sensor(messages.DEPTH, 'depth', self.on_depth, qos.RECENT)
@@ -147,7 +147,7 @@ class PerceptionNode(AutostartLifecycleNode):
                 self.subscribe_sensor(messages.GROUND_TRUTH, joined(self, name, 'ground_truth'),
                                       self.ground_truth_of(name), qos.SENSOR)
         self.subscribe_sensor(TRANSPORTS[self.parameters.image_transport], 'image', self.on_image, qos.NEWEST)
-        # They run while an image waits only, the one for its camera_info and the other for its depth.
+        # Both run only while an image waits, one for its camera_info, one for its depth.
         self._patience = self.every(WAIT_S / 2, self.check_pending)
         self._depth_patience = self.every(max(self.parameters.depth_slop_ms, 1.0) / 2e3, self.look_after_depth)
         self._stop_waiting()
@@ -162,22 +162,22 @@ class PerceptionNode(AutostartLifecycleNode):
 
     @property
     def is_waiting(self) -> bool:
-        """Whether an image waits for what belongs to it."""
+        """Whether an image waits for its camera_info, depth or ground truth."""
         return self._pending is not None
 
     def on_camera_info(self, message: CameraInfo, info: dict) -> None:
-        """Keep the intrinsics; the image that came before them is answered now."""
+        """Store the intrinsics, and answer an image that waited for them."""
         error = self._intrinsics.add(message, received_ns(info))
         if error:
             self.get_logger().error(str(error))
         self._answer_if_complete()
 
     def ground_truth_of(self, name: str) -> Callable[[PoseStamped], None]:
-        """What takes the ground truth of one object."""
+        """Callback for the ground truth of one object."""
         truths = self._truths[name]
 
         def on_ground_truth(message: PoseStamped) -> None:
-            """Keep the truth for the oracle; the image that came before it is answered now."""
+            """Store the ground truth for the oracle, and answer an image that waited for it."""
             truths[stamp_ns(message.header.stamp)] = messages.transform_from(message.pose)
             if len(truths) > TRUTHS_KEPT:
                 del truths[next(iter(truths))]
@@ -186,12 +186,12 @@ class PerceptionNode(AutostartLifecycleNode):
         return on_ground_truth
 
     def on_depth(self, message: Image) -> None:
-        """Keep the depth; the image that came before it is answered now."""
+        """Store the depth, and answer an image that waited for it."""
         self._depths.add(stamp_ns(message.header.stamp), PackedImage.of(message))
         self._answer_if_complete()
 
     def on_image(self, message: Image | CompressedImage, info: dict) -> None:
-        """Estimate and publish, at once or when what belongs to the image is here; its header travels on."""
+        """Estimate and publish, at once or when the image's camera_info and depth have arrived."""
         self._has_image = True
         if self._pending:
             self._answer_pending()
@@ -201,21 +201,21 @@ class PerceptionNode(AutostartLifecycleNode):
         self._answer_if_complete()
 
     def look_for_images(self) -> None:
-        """Say it once when no image has come some time after the activation."""
+        """Warn once if no image has arrived some time after the activation."""
         self._first_look.cancel()
         if not self._has_image:
             types = TRANSPORTS[self.parameters.image_transport]
             self.get_logger().warning(missing_input(self, self.resolve_topic_name('image'), types))
 
     def check_pending(self) -> None:
-        """Make an end of waiting for the camera_info of the pending image's stamp."""
-        # Of what is ready at once the executor takes timers first; by the second look it has taken all else.
+        """Stop waiting for the camera_info of the pending image after two periods."""
+        # The executor takes timers first: only at the second period have all messages that were ready been taken.
         if self._pending:
             self._pending.timeouts += 1
         self._answer_if_complete()
 
     def look_after_depth(self) -> None:
-        """Make an end of waiting for the depth of the pending image's stamp."""
+        """Stop waiting for the depth of the pending image after two periods."""
         if self._pending:
             self._pending.depth_timeouts += 1
         self._answer_if_complete()
@@ -230,7 +230,7 @@ class PerceptionNode(AutostartLifecycleNode):
             self._patience.cancel()
         if has_depth:
             self._depth_patience.cancel()
-        # The truth may take its time, up to the next image.
+        # The ground truth is waited for until the next image.
         has_truth = not self._needs_truth or all(stamp in truths for truths in self._truths.values())
         if has_camera and has_depth and has_truth:
             self._answer_pending()
@@ -240,7 +240,7 @@ class PerceptionNode(AutostartLifecycleNode):
         self._depth_patience.cancel()
 
     def _answer_pending(self) -> None:
-        """Answer the image that waits: it is complete, or there is no more time."""
+        """Answer the pending image: it is complete, or the wait is over."""
         pending, self._pending = self._pending, None
         self._stop_waiting()
         self._answer(pending.message, pending.received_ns)
@@ -251,7 +251,7 @@ class PerceptionNode(AutostartLifecycleNode):
         header = to_header(stamp, self.parameters.camera_frame or message.header.frame_id)
         found: dict[str, Perceived] = {}
         for name, (stage, _) in self.perception.objects.items():
-            # Both are on the system's clock, which may have been set back in between.
+            # Both times are of the system clock, which may have been set back in between.
             waited_ms = max(0.0, (time.time_ns() - received_ns) / 1e6)
             with self._reporter.answering(stamp, waited_ms, name) as answer:
                 answer.words.update(stage.named)
@@ -265,7 +265,7 @@ class PerceptionNode(AutostartLifecycleNode):
             self._publish_together(header, found)
 
     def _perceive(self, message: Image | CompressedImage, received_ns: int) -> dict[str, Perceived]:
-        """What is found in an image with all that has come of its time."""
+        """Perception of an image with the camera_info, depth and ground truth received for it."""
         stamp = stamp_ns(message.header.stamp)
         depth = self._depths.nearest(stamp) if self._depths else None
         packed = PackedFrame(stamp, self._bit_depth.noted(PackedImage.of(message)),
@@ -277,7 +277,7 @@ class PerceptionNode(AutostartLifecycleNode):
         return found
 
     def _publish_together(self, header: Header, found: dict[str, Perceived]) -> None:
-        """What tells of all objects at once."""
+        """Detections and overlay, which show all objects."""
         if self._vision:
             self._detections_out.publish(to_detections(self._vision, header, [
                 Detected(card.name, card.mesh, found[name].estimation.poses)

@@ -1,6 +1,6 @@
 """Simulator node: a camera over a table and a gripper that carries out what the planner publishes.
 
-One attempt after the other: a new scene, images of it until there is a plan, the pick, a report. Physics decides.
+Attempts run one after the other: a new scene, images of it until there is a plan, the simulated pick, a report.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from posegrasp_ros.simulation.scene import DEFAULT_BASE_FROM_CAMERA
 from posegrasp_ros.simulation.world import World
 
 TICK_S = 0.02
-# Scenes lie at least this far apart in simulated time, so that nobody takes them for frames of one video.
+# Scenes lie at least this far apart in simulated time, so that they are not taken for frames of one video.
 BETWEEN_SCENES_NS = 2_000_000_000
-# A monitor on a busy machine; one that was killed is no subscriber any more after 20 s, by the middleware's count.
+# For a monitor on a busy machine; a killed one is dropped as a subscriber by the middleware after 20 s.
 LAST_REPORT_WITHIN = Duration(seconds=60)
 
 
 @dataclass(frozen=True)
 class SimulatorParameters:
-    """Parameters of the simulator node; they count from the next configure on."""
+    """Parameters of the simulator node; changes take effect at the next configure."""
 
     model: str = parameter('', 'Folder with model.yaml. Empty: the box that comes with the package.')
     models: tuple[str, ...] = parameter(
@@ -59,9 +59,9 @@ class SimulatorParameters:
 
 @dataclass
 class PickAttempt:
-    """One scene and what has come in for it.
+    """One scene and the messages received for it.
 
-    :param names: of the objects in it, that to be picked first
+    :param names: of the objects in it; the first is the one to be picked
     """
 
     names: list[str]
@@ -79,7 +79,7 @@ class PickAttempt:
         return self.names[0]
 
     def plan(self) -> tuple[int, list[np.ndarray], float, float] | None:
-        """Stamp, approach, opening and force once both messages of one image are here."""
+        """Stamp, approach, opening and force once both messages of one image have arrived."""
         if self.approach and self.gripper and self.approach[0] == self.gripper[0]:
             return *self.approach, *self.gripper[1:]
         return None
@@ -141,7 +141,7 @@ class SimulatorNode(AutostartLifecycleNode):
             self._take_image()
 
     def approach_of(self, name: str) -> Callable[[Path], None]:
-        """What takes the approaches to one object."""
+        """Callback for the approaches to one object."""
         def on_approach(message: Path) -> None:
             stamp = stamp_ns(message.header.stamp)
             if self._is_about_attempt(name, stamp):
@@ -150,7 +150,7 @@ class SimulatorNode(AutostartLifecycleNode):
         return on_approach
 
     def gripper_of(self, name: str) -> Callable[[JointState], None]:
-        """What takes the openings for one object."""
+        """Callback for the gripper openings for one object."""
         def on_gripper(message: JointState) -> None:
             stamp = stamp_ns(message.header.stamp)
             if self._is_about_attempt(name, stamp):
@@ -159,9 +159,9 @@ class SimulatorNode(AutostartLifecycleNode):
         return on_gripper
 
     def on_report(self, message: DiagnosticArray) -> None:
-        """A stage without an answer ends the attempt: no plan will come.
+        """A stage without an answer ends the attempt, since no plan will come.
 
-        Perception that has not met our camera_info yet says nothing of the scene: it gets more images of it.
+        If perception has not received our camera_info yet, it gets further images of the same scene.
         """
         report = messages.report_from(message)
         is_answer = not report.ok and report.reason != 'no_camera_info'
@@ -172,14 +172,14 @@ class SimulatorNode(AutostartLifecycleNode):
         return bool(self._attempt) and name == self._attempt.target and stamp in self._attempt.stamps
 
     def _is_connected(self) -> bool:
-        """Whether somebody watches the camera and somebody plans: nothing is tried before."""
+        """Whether perception and planner are connected; no attempt starts before."""
         planners = [self._publishers_of(joined(self, name, topic))
                     for name in self._meshes for topic in ('approach', 'gripper')]
         watching = self._image_out.get_subscription_count() and self._info_out.get_subscription_count()
         return bool(watching and all(planners) and (self._is_monitored() or not self.parameters.wait_for_monitor))
 
     def _is_monitored(self) -> bool:
-        """Whether the monitor listens beside us to the stages, and to what we publish: no report is lost to it."""
+        """Whether the monitor subscribes to all stages and to our topics, so that it misses no report."""
         listening = [self._info_out.get_subscription_count() > 1, self._reporter.listeners,
                      *(truth_out.get_subscription_count() for truth_out in self._truths_out.values())]
         return all(listening) and all(self._publishers_of(topic) and self._subscribers_of(topic) > 1
@@ -206,7 +206,7 @@ class SimulatorNode(AutostartLifecycleNode):
         self._index += 1
 
     def _take_image(self) -> None:
-        """Publish what the camera sees, the image last: what belongs to it is there already when it arrives."""
+        """Publish what the camera sees, the image last, so that its other messages are there before it."""
         frame = self._attempt.world.frame()
         self._advance_clock()
         header = to_header(self._clock_ns, self.parameters.camera_frame)
@@ -243,14 +243,14 @@ class SimulatorNode(AutostartLifecycleNode):
             self._attempt = None
 
     def _advance_clock(self) -> None:
-        """Simulated time goes on with real time, except while the physics of a pick has its own."""
+        """Simulated time follows real time, except during a pick, whose physics has its own time."""
         now_s = time.monotonic()
         self._clock_ns += int(1e9 * (now_s - self._ticked_s))
         self._ticked_s = now_s
         self._clock_out.publish(Clock(clock=to_stamp(self._clock_ns)))
 
     def _finish(self) -> None:
-        """All picks are done: let the last report arrive, then end if told to."""
+        """All picks are done: wait for the last report to be received, then end if so configured."""
         if self.parameters.exit_when_done:
             self._reporter.wait_until_received(LAST_REPORT_WITHIN)
             raise SystemExit(0)

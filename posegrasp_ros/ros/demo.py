@@ -20,6 +20,7 @@ from posegrasp_ros.ros.node_processes import NodeProcesses, free_domain
 from posegrasp_ros.runs.folder import REPORT_NAME, REPORTS_NAME, SUMMARY_NAME
 from posegrasp_ros.runtime.console import show
 from posegrasp_ros.runtime.errors import InvalidInputError, PipelineFailed, one_line
+from posegrasp_ros.runtime.exit_codes import BAD_INPUT
 from posegrasp_ros.runtime.resources import model_folder
 
 POLL_S = 0.1
@@ -27,7 +28,6 @@ POLL_S = 0.1
 # busy for the duration of all picks. While all nodes are running, a pause is therefore not a failure.
 GIVE_UP_AFTER_S = 600.0
 SAY_EVERY_S = 20.0
-BAD_INPUT = 2
 
 
 class DemoError(InvalidInputError):

@@ -11,6 +11,7 @@ from rclpy.executors import ExternalShutdownException
 
 from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode
 from posegrasp_ros.runtime.errors import InvalidInputError, one_line
+from posegrasp_ros.runtime.exit_codes import BAD_INPUT
 from posegrasp_ros.runtime.interrupt import interrupts_raised
 
 
@@ -40,13 +41,13 @@ def run_node(node_class: type[AutostartLifecycleNode], arguments: list[str] | No
         return 0
     except RuntimeError as error:  # from rclpy, for arguments that it cannot parse
         print(one_line(f'expected valid ROS arguments: {error}'), file=sys.stderr)
-        return 2
+        return BAD_INPUT
     try:
         node = node_class()
     except InvalidInputError as error:
         print(error, file=sys.stderr)
         rclpy.try_shutdown()
-        return 2
+        return BAD_INPUT
     except KeyboardInterrupt:
         rclpy.try_shutdown()
         return 0

@@ -1,4 +1,4 @@
-"""Plan: what the planner answers, and what it may do."""
+"""Plan: the planner's result, and the planner's options."""
 
 from __future__ import annotations
 
@@ -11,32 +11,31 @@ import numpy as np
 from posegrasp_ros.grasping.grasp_set import Grasp
 from posegrasp_ros.runtime.errors import InvalidInputError
 
-# Why a candidate falls, in the order of the checks: each counts under the first that it fails.
+# Reasons for rejecting a candidate, in the order of the checks: each counts under the first check that it fails.
 REASONS = ('too_wide', 'below_support', 'approach_blocked', 'collides', 'unreachable', 'pose_too_uncertain')
-# The same as numbers, for arrays: those that fell for a later check are nearer to a grasp.
+# The same as numbers, for arrays: a candidate rejected by a later check was nearer to a grasp.
 VERDICTS, PASSED = {reason: index for index, reason in enumerate(REASONS)}, len(REASONS)
 
 
 class PlanningError(InvalidInputError):
-    """A pose, covariance or option that no plan can start from."""
+    """An invalid pose, covariance or planner option."""
 
 
 @dataclass(frozen=True)
 class PlannerOptions:
-    """What the planner may do.
+    """Options of the planner.
 
-    :param pre_grasp_distance_m: the straight last stretch of the approach
+    :param pre_grasp_distance_m: length of the final straight part of the approach
     :param lift_m: straight up after closing
     :param max_approach_angle_rad: of the approach direction, from straight down
     :param min_clearance_m: least distance of the gripper from support and obstacles, all the way
-    :param min_success_probability: with a pose whose covariance is known, grasps that are less likely to succeed
-        are none
-    :param use_covariance: False ranks by quality alone, as planners do that know nothing of uncertainty
-    :param quality_weight: exponent of the quality, by which the probability of success is multiplied. Below 1, for
-        among grasps that hold at all the probability tells much more about success
+    :param min_success_probability: if the covariance is known, grasps less likely to succeed are rejected
+    :param use_covariance: False ranks by quality alone, without the pose uncertainty
+    :param quality_weight: exponent of the quality in the score, quality ** weight * probability of success.
+        Below 1, since among stable grasps the probability predicts success much better than the quality
     :param typical_pose_error_m: standard deviation of the object's position when no covariance is known
     :param typical_turn_error_rad: and of its rotation about each axis
-    :param enough_reachable: how many grasps to find where asking the arm takes time
+    :param enough_reachable: stop after so many reachable grasps, if the reach of an arm is checked
     """
 
     pre_grasp_distance_m: float = 0.10
@@ -63,7 +62,7 @@ class PlannedGrasp(NamedTuple):
     :param score: in [0, 1]; higher is better
     :param opening_m: distance between the pads on the way in
     :param approach: base_from_tcp before the grasp, at the grasp, and lifted
-    :param success_probability: that the object is near enough to where it was said to be
+    :param success_probability: probability that the pose error is within the grasp's tolerance
     :param tolerance: (6, 2) how far it may be off along and about each axis of the TCP frame, negative and
         positive, metres and radians; see :meth:`posegrasp_ros.grasping.robustness.tolerance.Tolerance.along`
     :param width_m: distance between the pads when they hold the object
@@ -94,38 +93,38 @@ class DiscardedGrasp(NamedTuple):
 
 
 class DiscardedGrasps(Sequence[DiscardedGrasp]):
-    """All that fell; each is made when it is looked at, for most plans are never looked at so closely.
+    """The rejected grasps; each is created on access, since most plans are never inspected.
 
     :param grasps: the set that was planned with
     :param base_from_tcp: (G, 4, 4) of all of them
-    :param verdicts: (G,) index of the reason, :data:`PASSED` for those that did not fall
+    :param verdicts: (G,) index of the reason, :data:`PASSED` for feasible grasps
     """
 
     def __init__(self, grasps: Sequence[Grasp], base_from_tcp: np.ndarray, verdicts: np.ndarray):
         self._grasps, self._base_from_tcp, self._verdicts = grasps, base_from_tcp, verdicts
-        self._fallen = np.flatnonzero(verdicts != PASSED)
+        self._rejected = np.flatnonzero(verdicts != PASSED)
 
     def __len__(self) -> int:
-        return len(self._fallen)
+        return len(self._rejected)
 
     def __getitem__(self, index: int) -> DiscardedGrasp:
-        grasp = self._fallen[index]
+        grasp = self._rejected[index]
         return DiscardedGrasp(self._grasps[grasp].name, self._base_from_tcp[grasp], self._grasps[grasp].opening_m,
                               REASONS[self._verdicts[grasp]])
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The planner's answer to one pose.
+    """The planner's result for one pose.
 
     :param grasps: best first; empty when none is feasible
-    :param reason: why there is none: ``pose_too_uncertain`` when any fell for that alone, else what most fell for;
-        empty when there is one
+    :param reason: why there is none: ``pose_too_uncertain`` if any grasp was rejected for that alone, else the
+        most frequent reason; empty when there is one
     :param rejected: how many candidates were rejected, by reason
     :param numbers: named figures for the stage report
     :param discarded: the rejected ones
-    :param weakest_direction: the uncertainty that costs the best grasp most, see
-        :data:`posegrasp_ros.grasping.robustness.tolerance.DIRECTIONS`; empty when nothing got that far
+    :param weakest_direction: the pose uncertainty that reduces the best grasp's probability most, see
+        :data:`posegrasp_ros.grasping.robustness.tolerance.DIRECTIONS`; empty if no grasp passed the earlier checks
     """
 
     grasps: list[PlannedGrasp]
@@ -137,6 +136,6 @@ class Plan:
 
     @property
     def words(self) -> dict[str, str]:
-        """What the stage report tells in words: its best grasp is the one that is carried out."""
+        """Words of the stage report; the grasp is the best one, which is executed."""
         words = {'weakest_direction': self.weakest_direction, 'grasp': self.grasps[0].name if self.grasps else ''}
         return {name: word for name, word in words.items() if word}

@@ -161,7 +161,7 @@ class GraspPlanner:
 
 
 def _reason_for_none(rejected: dict[str, int]) -> str:
-    """Why there is no grasp: for the pose's uncertainty alone when any fell for that, else what most fell for."""
+    """Reason for no grasp: the pose uncertainty if any was rejected for that, else the most frequent reason."""
     if rejected['pose_too_uncertain']:
         return 'pose_too_uncertain'
     reason = max(rejected, key=rejected.get)

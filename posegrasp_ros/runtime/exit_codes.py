@@ -1,0 +1,8 @@
+"""Exit codes of the commands and nodes; those of signals are in :mod:`posegrasp_ros.runtime.interrupt`."""
+
+DONE = 0
+BAD_INPUT = 2
+"""The last line on stderr says what is wrong."""
+GATE_FAILED = 3
+PIPELINE_FAILED = 4
+"""A node of the demo failed."""
