@@ -15,7 +15,7 @@ class Perceived(NamedTuple):
     """The stage's answer to one image.
 
     :param frame: decoded; one that cannot be used says why
-    :param error: that the estimator raised; whoever asked decides whether it ends the run
+    :param error: that the estimator raised; the caller decides whether it ends the run
     """
 
     frame: BagFrame

@@ -65,7 +65,7 @@ class ReportDraft:
 
 
 class StageReporter:
-    """Publishes ``~/report`` for one stage, each with its number, so that whoever counts notices lost ones.
+    """Publishes ``~/report`` for one stage, each with a sequence number, so that a subscriber notices lost ones.
 
     :param node: whose publisher and log are used
     :param objects: names of the objects that are reported on, each with numbers of its own; one without a name

@@ -63,7 +63,7 @@ class _Chunk(NamedTuple):
 class McapFile:
     """Messages of an .mcap file.
 
-    :param warn: told of what is wrong, one line
+    :param warn: called with one line for each problem found
     :ivar contents: what is in it
     :raises BagError: when it is no .mcap file, or nothing in it can be read
     """

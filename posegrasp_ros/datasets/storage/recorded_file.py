@@ -79,7 +79,7 @@ class RecordedFile(Protocol):
     contents: Contents
 
     def messages(self, topics: Collection[str]) -> Iterator[BagMessage]:
-        """The messages of these topics in the order of time; damage costs what it hit, and is told of."""
+        """The messages of these topics in time order; damaged parts are skipped with a warning."""
 
 
 def unpacked_message(data: bytes) -> bytes:

@@ -29,7 +29,7 @@ UNSUSPICIOUS_BYTES, MOST_TIMES = 1 << 30, 100
 def open_files(path: Path, warn: Warn) -> list[RecordedFile]:
     """The files of a recording; one that is damaged beyond reading is left out, aloud, where there are others.
 
-    :param warn: told of what is wrong, one line each
+    :param warn: called with one line for each problem found
     :raises BagError: when there is none, or none can be read
     """
     if not path.exists():

@@ -17,7 +17,7 @@ SAME_FIELDS = {'tf/msg/tfMessage': 'tf2_msgs/msg/TFMessage'}
 class Ros1File:
     """Messages of a ROS 1 .bag file.
 
-    :param warn: told of what is wrong, one line
+    :param warn: called with one line for each problem found
     :ivar contents: what is in it
     :raises BagError: when it cannot be read
     """

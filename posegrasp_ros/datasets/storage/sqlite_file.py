@@ -24,7 +24,7 @@ class SqliteFile:
     What a crashed recorder left in the write-ahead log counts: sqlite wants to write beside the file for that, so
     both are copied to a temporary folder first.
 
-    :param warn: told of what is wrong, one line
+    :param warn: called with one line for each problem found
     :ivar contents: what is in it
     :raises BagError: when it is no recording, or nothing in it can be read
     """
