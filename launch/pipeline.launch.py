@@ -21,7 +21,7 @@ def start(context):
 def generate_launch_description():
     """Arguments and nodes."""
     return LaunchDescription([
-        *declare('namespace', 'params_file', 'model', 'gripper', 'urdf', 'tip_frame', 'estimator',
+        *declare('namespace', 'params_file', 'model', 'models', 'gripper', 'urdf', 'tip_frame', 'estimator',
                  'base_from_camera', 'base_frame', 'camera_frame', 'image', 'camera_info', 'rectified', 'depth',
                  'ground_truth', 'execution_report', 'baselines', 'out', 'use_sim_time', 'rviz', 'log_level'),
         OpaqueFunction(function=start),

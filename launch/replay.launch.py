@@ -72,7 +72,7 @@ def generate_launch_description():
         DeclareLaunchArgument('bag', description='rosbag2 folder or file to play.'),
         DeclareLaunchArgument('rate', default_value='1.0', description='How much faster than recorded.'),
         # Empty: guessed from the recording, but for depth.
-        *declare('namespace', 'params_file', 'model', 'gripper', 'urdf', 'tip_frame', 'estimator',
+        *declare('namespace', 'params_file', 'model', 'models', 'gripper', 'urdf', 'tip_frame', 'estimator',
                  'base_from_camera', 'base_frame', 'camera_frame', 'image', 'camera_info', 'rectified', 'depth',
                  'ground_truth', 'execution_report', 'baselines', 'out', 'use_sim_time', 'rviz', 'log_level',
                  image='', camera_info='', depth='', ground_truth='', use_sim_time='true'),

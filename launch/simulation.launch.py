@@ -37,8 +37,8 @@ def start(context):
 def generate_launch_description():
     """Arguments and nodes."""
     return LaunchDescription([
-        *declare('namespace', 'params_file', 'model', 'gripper', 'estimator', 'base_frame', 'camera_frame',
-                 'baselines', 'out', 'use_sim_time', 'rviz', 'log_level', use_sim_time='true'),
+        *declare('namespace', 'params_file', 'model', 'models', 'gripper', 'estimator', 'base_frame',
+                 'camera_frame', 'baselines', 'out', 'use_sim_time', 'rviz', 'log_level', use_sim_time='true'),
         DeclareLaunchArgument('picks', default_value='20', description='How many picks to try; 0: until stopped.'),
         DeclareLaunchArgument('seed', default_value='1', description='The same seed gives the same scenes.'),
         *large_messages(),

@@ -31,7 +31,7 @@ def test_truth_is_that_of_the_nearest_stamp_within_a_tolerance_and_the_rest_is_c
     assert [truth is not None for truth in truths] == matched
     if matched[0]:
         np.testing.assert_allclose(truths[0], TRUTH, atol=1e-12)
-    assert (reader.truths.matched, reader.truths.unused) == (sum(matched), 3 - sum(matched))
+    assert (reader.truths[''].matched, reader.truths[''].unused) == (sum(matched), 3 - sum(matched))
     said = {
         0: 'no stamp matches an image',
         1: '1 of 2 images have no ground truth within 5 ms; 2 of 3 stamps',

@@ -297,5 +297,5 @@ def test_images_of_a_recording_are_numbered_in_its_order(card, tmp_path):
 
 
 def test_a_dataset_is_known_among_other_paths(dataset, tmp_path):
-    source, = open_sources([dataset], SourceOptions(bop_object=2), MESH.diameter)
+    source, = open_sources([dataset], SourceOptions(bop_object=2), {'': MESH.diameter})
     assert isinstance(source, BopReader)

@@ -81,12 +81,12 @@ def test_results_do_not_depend_on_how_many_processes_share_the_frames(card, bag,
 
 
 def test_of_several_jobs_each_has_one_thread_and_none_may_track():
-    card = SimpleNamespace()
-    assert EvaluateOptions(jobs=3).work(card).threads == EvaluateOptions(jobs=1).work(card).threads == 1
-    assert (EvaluateOptions().work(card).threads is None
-            and EvaluateOptions(jobs=2, threads=4).work(card).threads == 4)
+    cards = {'': SimpleNamespace()}
+    assert EvaluateOptions(jobs=3).work(cards).threads == EvaluateOptions(jobs=1).work(cards).threads == 1
+    assert (EvaluateOptions().work(cards).threads is None
+            and EvaluateOptions(jobs=2, threads=4).work(cards).threads == 4)
     with pytest.raises(InvalidInputError, match='expected one job'):
-        EvaluateOptions(jobs=2, track=True).work(card)
+        EvaluateOptions(jobs=2, track=True).work(cards)
 
 
 class Interrupting:

@@ -79,7 +79,7 @@ def test_truth_of_a_file_goes_before_that_of_a_topic_and_what_is_unmatched_is_co
     lines = [f'{stamp},{frame},{",".join(map(repr, map(float, VALUES)))}'
              for stamp, frame in ((1_002_000_000, ''), (2_000_000_000, 'base'), (9_000_000_000, ''))]
     file.write_text('\n'.join([f'stamp_ns,frame_id,{HEAD}', *lines]))
-    reader, = open_sources([path], SourceOptions(BagTopics(base_frame=None), file), 0.14)
+    reader, = open_sources([path], SourceOptions(BagTopics(base_frame=None), file), {'': 0.14})
     first, second, third = (frame.camera_from_object for frame in reader)
     np.testing.assert_allclose(first, POSE, atol=1e-12)
     np.testing.assert_allclose(second, np.linalg.inv(base_from_camera) @ POSE, atol=1e-9)
@@ -91,7 +91,7 @@ def test_truth_of_a_file_goes_before_that_of_a_topic_and_what_is_unmatched_is_co
 
 def test_one_file_is_of_one_recording(bag, tmp_path):
     with pytest.raises(BagError, match='expected one recording'):
-        open_sources([bag[0], bag[0]], SourceOptions(ground_truth=tmp_path / 'truth.csv'), 0.14)
+        open_sources([bag[0], bag[0]], SourceOptions(ground_truth=tmp_path / 'truth.csv'), {'': 0.14})
 
 
 def test_truths_of_a_topic_are_forgotten_and_those_of_a_file_are_not():

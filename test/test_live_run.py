@@ -19,6 +19,7 @@ from posegrasp_ros.metrics.stage_report import STAGES, StageReport
 from posegrasp_ros.monitoring.live_run import LiveRun
 from posegrasp_ros.monitoring.liveness import ERROR, OK, STALE, WARN, Health
 from posegrasp_ros.monitoring.model_match import ModelMatch
+from posegrasp_ros.monitoring.object_watch import LiveObject
 from posegrasp_ros.monitoring.run_keeper import RunKeeper
 from posegrasp_ros.runs.folder import read_reports
 from posegrasp_ros.runtime.errors import InvalidInputError
@@ -35,8 +36,8 @@ class Robot:
     def __init__(self, folder):
         self.now_s = 0.0
         self.folder = folder
-        self.run = LiveRun(TARGET, load_baselines(), RunKeeper(folder, None, print), 1.5, {'provenance': {}},
-                           clock=lambda: self.now_s)
+        self.run = LiveRun({'': LiveObject(TARGET)}, load_baselines(), RunKeeper(folder, None, print), 1.5,
+                           {'provenance': {}}, clock=lambda: self.now_s)
 
     def frame(self, stamp_ns: int, error_m: float = 0.001, has_truth: bool = True, step_s: float = 1 / 30) -> None:
         """One image that both stages answer."""

@@ -114,7 +114,7 @@ def test_images_that_were_forgotten_before_their_block_was_looked_at_do_no_harm(
     run = RunMetrics(TARGET, load_baselines())
     for index in range(40):
         feed(run, index, off_by(0.001))
-    assert run.forget(15) == 25
+    assert len(run.forget(15)) == 25
     assert by_entry(run.live_verdicts(4 * SECOND))['recall_1cm_5deg', 'stated need']['value'] == 1.0
     assert run.summary()['metrics']['recall_1cm_5deg']['n'] == 15
 

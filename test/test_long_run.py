@@ -15,6 +15,7 @@ from posegrasp_ros.metrics.pose.pose_errors import ErrorTarget
 from posegrasp_ros.metrics.stage_report import STAGES, StageReport
 from posegrasp_ros.monitoring.live_run import LiveRun
 from posegrasp_ros.monitoring.liveness import OK, STALE
+from posegrasp_ros.monitoring.object_watch import LiveObject
 from posegrasp_ros.monitoring.run_keeper import RunKeeper
 from posegrasp_ros.runs.report_log import log_paths
 
@@ -38,7 +39,7 @@ def memory_mb() -> float:
 def test_a_day_with_wrong_poses_costs_no_more_at_its_end_than_at_its_beginning(tmp_path):
     target = ErrorTarget(np.random.default_rng(0).uniform(-0.05, 0.05, (100, 3)), 0.17)
     now_s, rng, complaints = [0.0], np.random.default_rng(1), []
-    run = LiveRun(target, load_baselines(), RunKeeper(tmp_path, 400_000, complaints.append), 1.5,
+    run = LiveRun({'': LiveObject(target)}, load_baselines(), RunKeeper(tmp_path, 400_000, complaints.append), 1.5,
                   {'provenance': {}},
                   most_images=500, clock=lambda: now_s[0])
     run.camera(np.array([[600.0, 0, 320], [0, 600.0, 240], [0, 0, 1]]), 640)

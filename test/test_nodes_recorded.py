@@ -16,6 +16,7 @@ from posegrasp_ros.datasets.bag_messages import BagMessages
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.evaluation.recorded import evaluate_recorded
 from posegrasp_ros.nodes.monitor_node import MonitorNode
+from posegrasp_ros.runs.folder import read_reports
 
 TOPICS = {'/cam/camera_info': (CameraInfo, '/camera_info'), '/ground_truth': (PoseStamped, '/ground_truth'),
           '/perception/pose': (PoseWithCovarianceStamped, '/pose'),
@@ -44,7 +45,7 @@ def test_monitor_and_recording_agree(scripted_model, tmp_path):
         node.start()
         reports = play(node, bag)
         log = tmp_path / 'live' / 'metrics.jsonl'
-        node.spin_until(lambda: log.is_file() and len(log.read_text().splitlines()) == reports)
+        node.spin_until(lambda: log.is_file() and len(read_reports(log.parent)[0]) == reports)
         node.spin_for(0.2)
         assert node.node.trigger_deactivate() == TransitionCallbackReturn.SUCCESS
     live = json.loads((tmp_path / 'live' / 'summary.json').read_text())

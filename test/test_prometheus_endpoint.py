@@ -12,7 +12,7 @@ from posegrasp_ros.monitoring import prometheus_endpoint
 from posegrasp_ros.monitoring.liveness import ERROR, Health
 from posegrasp_ros.monitoring.prometheus_endpoint import (
     AVAILABLE,
-    MOST_REASONS,
+    MOST_TEXTS,
     PrometheusEndpoint,
     PrometheusError,
 )
@@ -45,12 +45,13 @@ def test_what_is_told_is_what_is_scraped(endpoint):
                         'value': 0.75, 'verdict': 'worse'}])
     found = scraped(endpoint)
     assert found['posegrasp_images_total'] == 3
-    assert found['posegrasp_reports_total{reason="",stage="perception"}'] == 1
-    assert found['posegrasp_reports_total{reason="no_detection",stage="perception"}'] == 1
-    assert found['posegrasp_latency_seconds_sum{stage="perception"}'] == pytest.approx(0.04)
+    assert found['posegrasp_reports_total{object="",reason="",stage="perception"}'] == 1
+    assert found['posegrasp_reports_total{object="",reason="no_detection",stage="perception"}'] == 1
+    assert found['posegrasp_latency_seconds_sum{object="",stage="perception"}'] == pytest.approx(0.04)
     assert found['posegrasp_health{task="planning"}'] == 2
-    assert found['posegrasp_metric{metric="recall_1cm_5deg",unit="1"}'] == 0.75
-    assert found['posegrasp_verdict{baseline="stated need",kind="requirement",metric="recall_1cm_5deg"}'] == -1
+    assert found['posegrasp_metric{metric="recall_1cm_5deg",object="",unit="1"}'] == 0.75
+    verdict = 'posegrasp_verdict{baseline="stated need",kind="requirement",metric="recall_1cm_5deg",object=""}'
+    assert found[verdict] == -1
     assert found['process_resident_memory_bytes'] > 1e6
 
 
@@ -108,7 +109,7 @@ def test_a_missing_client_is_named_with_what_to_do(monkeypatch):
 
 @needs_client
 def test_reasons_without_end_make_no_series_without_end(endpoint):
-    for number in range(10 * MOST_REASONS):
+    for number in range(10 * MOST_TEXTS):
         endpoint.report(StageReport(number, 'planning', False, f'reason {number}'))
     found = {name: count for name, count in scraped(endpoint).items() if 'posegrasp_reports_total' in name}
-    assert len(found) == MOST_REASONS + 1 and sum(found.values()) == 10 * MOST_REASONS
+    assert len(found) == MOST_TEXTS + 1 and sum(found.values()) == 10 * MOST_TEXTS

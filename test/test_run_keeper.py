@@ -29,7 +29,7 @@ def summary() -> dict:
 
 def test_what_is_kept_is_there_and_all_is_well(tmp_path, complaints, summary):
     keeper = RunKeeper(tmp_path / 'run', None, complaints.append)
-    keeper.append(REPORT)
+    keeper.append(REPORT.to_dict())
     keeper.write_summary(summary)
     assert (keeper.health().level, keeper.health().text) == (OK, str(tmp_path / 'run'))
     keeper.close()
@@ -40,7 +40,7 @@ def test_what_is_kept_is_there_and_all_is_well(tmp_path, complaints, summary):
 def test_a_folder_that_cannot_be_is_said_and_nothing_fails(tmp_path, complaints, summary):
     (tmp_path / 'file').write_text('in the way')
     keeper = RunKeeper(tmp_path / 'file' / 'run', None, complaints.append)
-    keeper.append(REPORT)
+    keeper.append(REPORT.to_dict())
     keeper.write_summary(summary)
     keeper.close()
     assert keeper.health().level == ERROR and str(tmp_path / 'file') in keeper.health().text
@@ -52,13 +52,13 @@ def test_a_full_disk_is_said_until_there_is_room_again(tmp_path, complaints):
     log.symlink_to('/dev/full')
     keeper = RunKeeper(tmp_path, None, complaints.append)
     for _ in range(3):
-        keeper.append(REPORT)
+        keeper.append(REPORT.to_dict())
     health = keeper.health()
     assert health.level == ERROR and health.values == {'lost_reports': '3'}
     assert health.text == f'{tmp_path}: reports: No space left on device'
     assert 'No space left on device; the run continues' in complaints[0]
     log.unlink()
-    keeper.append(REPORT)
+    keeper.append(REPORT.to_dict())
     assert keeper.health().level == OK and len(log.read_text().splitlines()) == 1
 
 
@@ -70,7 +70,7 @@ def test_a_summary_is_made_beside_what_goes_on(tmp_path, complaints, summary):
         return summary
 
     keeper.summarise(slow)
-    keeper.append(REPORT)
+    keeper.append(REPORT.to_dict())
     assert not keeper.may_summarise() and not (tmp_path / 'summary.json').exists()
     may_end.set()
     keeper.close()

@@ -16,6 +16,7 @@ from posegrasp_ros.estimation.model_card import CARD_NAME
 from posegrasp_ros.ros.demo import DemoError, run_demo
 from posegrasp_ros.ros.node_processes import NodeProcesses, free_domain
 from posegrasp_ros.ros.parameters import pose_values
+from posegrasp_ros.runs.folder import read_reports
 from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.resources import resource_path
 
@@ -43,17 +44,16 @@ def running_nodes() -> list[str]:
 
 
 def test_images_become_picks(scripted_model, tmp_path, capsys):
-    summary = run_demo(picks=3, seed=5, out=tmp_path / 'run', estimator='oracle', model=scripted_model,
+    summary = run_demo(picks=3, seed=5, out=tmp_path / 'run', estimator='oracle', models=[scripted_model],
                        progress=False)
     assert summary['stages']['execution']['inputs'] == 3
     assert (summary['estimator'], summary['provenance']['seed']) == ('oracle', 5)
     assert summary['metrics']['grasp_success_rate']['value'] >= 2 / 3
     assert summary['metrics']['recall_1cm_5deg']['value'] == 1.0
     assert 0 < summary['metrics']['image_to_grasp_p50']['value'] < 1000
-    reports = [json.loads(line) for line in (tmp_path / 'run' / 'metrics.jsonl').read_text().splitlines()]
     by_stamp = {}
-    for report in reports:
-        by_stamp.setdefault(report['stamp_ns'], set()).add(report['stage'])
+    for report in read_reports(tmp_path / 'run')[0]:
+        by_stamp.setdefault(report.stamp_ns, set()).add(report.stage)
     assert sum(stages == {'perception', 'planning', 'execution'} for stages in by_stamp.values()) == 3
     assert str(tmp_path / 'run' / 'report.html') in capsys.readouterr().out
     assert running_nodes() == []
@@ -61,14 +61,16 @@ def test_images_become_picks(scripted_model, tmp_path, capsys):
 
 @pytest.mark.skipif(not (SHIPPED / CARD_NAME).is_file(), reason='the shipped model is not trained yet')
 def test_the_shipped_network_makes_picks(tmp_path):
-    summary = run_demo(picks=4, seed=5, out=tmp_path / 'run', progress=False)
+    summary = run_demo(picks=4, seed=5, out=tmp_path / 'run', models=['box', 'can'], progress=False)
     assert summary['metrics']['grasp_success_rate']['value'] >= 0.5
+    assert {name: part['metrics']['grasp_success_rate']['n'] for name, part in summary['objects'].items()} == {
+        'box': 2, 'can': 2}
 
 
 def test_a_demo_that_cannot_run_says_why_and_leaves_nothing_behind(scripted_model, tmp_path):
     # The card is right, the network is none: perception finds out when it configures.
     with pytest.raises(DemoError, match=r'none\.onnx'):
-        run_demo(picks=2, out=tmp_path / 'run', estimator='onnx', model=scripted_model, progress=False)
+        run_demo(picks=2, out=tmp_path / 'run', estimator='onnx', models=[scripted_model], progress=False)
     assert running_nodes() == []
 
 
@@ -76,7 +78,8 @@ def test_a_run_folder_that_cannot_be_made_is_one_line(scripted_model, tmp_path):
     (tmp_path / 'file').write_text('in the way')
     with pytest.raises(InvalidInputError,
                        match=r'file/run/nodes: expected a folder that can be created: .*Not a directory'):
-        run_demo(picks=1, out=tmp_path / 'file' / 'run', estimator='oracle', model=scripted_model, progress=False)
+        run_demo(picks=1, out=tmp_path / 'file' / 'run', estimator='oracle', models=[scripted_model],
+                 progress=False)
 
 
 def test_nodes_whose_folder_cannot_be_written_are_refused_in_one_line(tmp_path):
@@ -100,7 +103,8 @@ def test_the_monitor_reports_the_silence_of_a_killed_perception(scripted_model, 
         nodes.start('grasp_planner', {**shared, 'base_from_camera': list(pose_values(DEFAULT_BASE_FROM_CAMERA))})
         nodes.start('simulator', {**shared, 'wait_for_monitor': True, 'timeout_s': 5.0})
         reports = tmp_path / 'run' / 'metrics.jsonl'
-        diagnostics.wait_for(lambda: reports.is_file() and reports.read_text().count('execution') >= 2, 180.0)
+        picked = '"stage": "execution"'
+        diagnostics.wait_for(lambda: reports.is_file() and reports.read_text().count(picked) >= 2, 180.0)
         assert len(running_nodes()) == 4
         assert diagnostics.errors == [], 'a pick takes seconds without images, and that is no error'
         nodes.kill('perception')

@@ -52,31 +52,31 @@ def near(drawn: np.ndarray, colour) -> np.ndarray:
 
 
 def test_the_worst_are_kept_worst_first(card):
-    worst = WorstFrames(card, most=3)
+    worst = WorstFrames(most=3)
     errors = [0.01, 0.5, math.inf, 0.2, 0.03, 0.4]
     for index, error in enumerate(errors):
-        worst.consider(frame(index * SECOND), estimation(), error, f'{error} m')
+        worst.consider(frame(index * SECOND), estimation(), card.mesh, error, f'{error} m')
     assert captions(worst) == ['inf m', '0.5 m', '0.4 m']
 
 
 def test_of_frames_of_one_second_only_the_worst_is_kept(card):
-    worst = WorstFrames(card, most=3)
+    worst = WorstFrames(most=3)
     for index, error in enumerate([0.5, 0.6, 0.7, 0.65, 0.1]):
-        worst.consider(frame(index * SECOND // 4), estimation(), error, f'{error}')
+        worst.consider(frame(index * SECOND // 4), estimation(), card.mesh, error, f'{error}')
     assert captions(worst) == ['0.7', '0.1']
-    worst.consider(frame(0), estimation(), 0.3, 'another bag', bag='other')
+    worst.consider(frame(0), estimation(), card.mesh, 0.3, 'another bag', bag='other')
     assert captions(worst) == ['0.7', 'another bag', '0.1']
 
 
 def test_a_frame_that_is_not_among_the_worst_is_not_drawn(card, monkeypatch):
-    worst = WorstFrames(card, most=2)
+    worst = WorstFrames(most=2)
     for index in range(2):
-        worst.consider(frame(index * SECOND), estimation(), 1.0)
+        worst.consider(frame(index * SECOND), estimation(), card.mesh, 1.0)
     monkeypatch.setattr('posegrasp_ros.report.worst_frames.draw_comparison', lambda *_: pytest.fail('drew it'))
     assert not worst.wants(5 * SECOND, 0.5) and worst.wants(5 * SECOND, 1.5)
-    worst.consider(frame(5 * SECOND), estimation(), 0.5)
-    worst.consider(frame(6 * SECOND), estimation(), math.nan)
-    worst.consider(frame(7 * SECOND, image=None), estimation(), 2.0)
+    worst.consider(frame(5 * SECOND), estimation(), card.mesh, 0.5)
+    worst.consider(frame(6 * SECOND), estimation(), card.mesh, math.nan)
+    worst.consider(frame(7 * SECOND, image=None), estimation(), card.mesh, 2.0)
 
 
 def test_the_order_of_the_frames_does_not_matter(card):
@@ -84,9 +84,9 @@ def test_the_order_of_the_frames_does_not_matter(card):
     frames = [(index * SECOND // 2, rng.choice([0.1, 0.2, 0.3, math.inf])) for index in range(60)]
 
     def kept() -> list[dict]:
-        worst = WorstFrames(card, most=4)
+        worst = WorstFrames(most=4)
         for stamp_ns, error in frames:
-            worst.consider(frame(stamp_ns), estimation(), error, f'{stamp_ns}')
+            worst.consider(frame(stamp_ns), estimation(), card.mesh, error, f'{stamp_ns}')
         return worst.pictures()
     in_order = kept()
     rng.shuffle(frames)
@@ -94,8 +94,8 @@ def test_the_order_of_the_frames_does_not_matter(card):
 
 
 def test_pictures_are_small_jpegs_inside_their_address(card):
-    worst = WorstFrames(card)
-    worst.consider(frame(), estimation(0.02), 0.02, '20 mm')
+    worst = WorstFrames()
+    worst.consider(frame(), estimation(0.02), card.mesh, 0.02, '20 mm')
     address = worst.pictures()[0]['data_uri']
     prefix, _, data = address.partition(',')
     assert prefix == 'data:image/jpeg;base64'

@@ -17,7 +17,7 @@ from posegrasp_ros.cli.options import (
     Folder,
     Frame,
     Gripper,
-    Model,
+    Models,
     Threads,
     Topic,
     exclusive,
@@ -29,7 +29,7 @@ from posegrasp_ros.estimation.create import ESTIMATORS
 from posegrasp_ros.runtime.console import remark, show
 from posegrasp_ros.runtime.exit_codes import DONE, GATE_FAILED
 from posegrasp_ros.runtime.interrupt import exit_code
-from posegrasp_ros.runtime.resources import DEFAULT_GRIPPER, DEFAULT_MODEL, model_folder
+from posegrasp_ros.runtime.resources import DEFAULT_GRIPPER, DEFAULT_MODEL
 
 EXAMPLES = 'Example: posegrasp evaluate scenes --out runs/scenes. Needs no ROS.'
 POSE_METAVAR = 'X Y Z QX QY QZ QW'
@@ -46,7 +46,7 @@ class Method:
         do not depend on how many, time measured under load does; default: one, with all threads
     """
 
-    model: Model = DEFAULT_MODEL
+    model: Models = (Path(DEFAULT_MODEL),)
     estimator: Estimator = 'onnx'
     compare_with: Annotated[
         tuple[str, ...] | None, options('ESTIMATOR...', option_types.estimator, at_least=0, help=(
@@ -178,24 +178,24 @@ def evaluate(bags: list[Path], /, *, method: Method = METHOD, measured: Measured
     :param bags: rosbag2 folder, .mcap or .db3 file (also .zstd), ROS 1 .bag; a BOP dataset, split or scene; or a
         folder of images
     """
-    from posegrasp_ros.estimation.model_card import load_model_card
+    from posegrasp_ros.estimation.model_set import load_model_set
     from posegrasp_ros.evaluation.bag_evaluation import evaluate_bags
     from posegrasp_ros.metrics.baselines.baselines import load_baselines
     from posegrasp_ros.report.run_report import format_table
 
-    card, baselines = load_model_card(model_folder(method.model)), load_baselines(results.baselines)
+    cards, baselines = load_model_set(method.model), load_baselines(results.baselines)
     for metric, value in results.require:
         baselines = baselines.with_requirement(metric, value)
     if measured.recorded:
         from posegrasp_ros.evaluation.recorded import RecordedTopics, evaluate_recorded
 
-        planner = _planner(card, method.gripper)
+        planners = _planners(cards, method.gripper)
+        checks = {name: planners[name].pose_check.holds if name in planners else None for name in cards}
         topics = RecordedTopics(recordings.pose_topic, recordings.camera_info_topic, truth.ground_truth_topic)
-        summary = evaluate_recorded(bags, card, topics, baselines, results.out,
-                                    planner.pose_check.holds if planner else None, measured.block)
+        summary = evaluate_recorded(bags, cards, topics, baselines, results.out, checks, measured.block)
     else:
-        how = _how(card, method, measured, _source(recordings, truth, robot), robot, results.bop_csv)
-        summary = evaluate_bags(bags, card, how, baselines, results.out)
+        how = _how(cards, method, measured, _source(recordings, truth, robot), robot, results.bop_csv)
+        summary = evaluate_bags(bags, cards, how, baselines, results.out)
     show(format_table(summary))
     show(f'\nreport: {results.out / "report.html"}')
     if not summary['provenance']['complete']:
@@ -203,7 +203,7 @@ def evaluate(bags: list[Path], /, *, method: Method = METHOD, measured: Measured
     return _gate(summary, baselines) if results.gate else DONE
 
 
-def _how(card, method: Method, measured: Measured, source, robot: Robot, bop_csv: Path | None):
+def _how(cards, method: Method, measured: Measured, source, robot: Robot, bop_csv: Path | None):
     """How to evaluate."""
     from posegrasp_ros.evaluation.bag_evaluation import EvaluateOptions
     from posegrasp_ros.grasping.planning.planning_scene import Scene
@@ -212,7 +212,7 @@ def _how(card, method: Method, measured: Measured, source, robot: Robot, bop_csv
     return EvaluateOptions(
         estimator=method.estimator,
         compare_with=ESTIMATORS if method.compare_with is None else method.compare_with,
-        planner=_planner(card, method.gripper), scene=Scene(robot.support_height),
+        planner=_planners(cards, method.gripper), scene=Scene(robot.support_height),
         base_from_camera=base_from_camera,
         source=source, threads=method.threads, jobs=method.jobs, no_object=measured.no_object,
         paint=measured.paint_over, track=method.track, block_s=measured.block, bop_csv=bop_csv)
@@ -236,24 +236,27 @@ def _base_from_camera(robot: Robot):
 
 
 def _gate(summary: dict, baselines) -> int:
-    """Say what holds and what does not."""
+    """Say what holds and what does not, of each of several objects too."""
     from posegrasp_ros.metrics.baselines.gate import check_gate
 
-    results = check_gate(summary['metrics'], baselines)
-    for result in results:
-        remark(f'gate: {"held" if result.held else "MISSED"}: {result.text}')
-    return DONE if all(result.held for result in results) else GATE_FAILED
+    parts = {'': summary, **{f'{name}: ': part for name, part in summary.get('objects', {}).items()}}
+    results = [(of, result) for of, part in parts.items() for result in check_gate(part['metrics'], baselines)]
+    for of, result in results:
+        remark(f'gate: {"held" if result.held else "MISSED"}: {of}{result.text}')
+    return DONE if all(result.held for _, result in results) else GATE_FAILED
 
 
-def _planner(card, gripper: str):
-    """The planner for the model's grasps; None, with a remark, for a model without any."""
+def _planners(cards, gripper: str):
+    """By object the planner for its model's grasps; without those, with a remark, that have none."""
     from posegrasp_ros.grasping.grasp_set import load_grasps
     from posegrasp_ros.grasping.gripper import load_gripper
     from posegrasp_ros.grasping.planning.planner import GraspPlanner
 
-    if not card.has_grasps:
-        remark(f'posegrasp: {card.grasps_path}: no grasps; poses are measured, grasps are not')
-        return None
-    fingers = load_gripper(gripper)
-    grasps = load_grasps(card.grasps_path, fingers, card.mesh)
-    return GraspPlanner(fingers, grasps, symmetry=card.symmetry, mesh=card.mesh)
+    planners, fingers = {}, load_gripper(gripper)
+    for name, card in cards.items():
+        if card.has_grasps:
+            grasps = load_grasps(card.grasps_path, fingers, card.mesh)
+            planners[name] = GraspPlanner(fingers, grasps, symmetry=card.symmetry, mesh=card.mesh)
+        else:
+            remark(f'posegrasp: {card.grasps_path}: no grasps; poses are measured, grasps are not')
+    return planners

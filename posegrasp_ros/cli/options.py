@@ -97,6 +97,10 @@ Axis = Literal['x', 'y', 'z']
 Model = Annotated[Path, option('DIR|NAME', help='model folder with a model.yaml, or a shipped one: '
                                                 f'{", ".join(SHIPPED_MODELS)}')]
 """See :func:`posegrasp_ros.runtime.resources.model_folder`."""
+Models = Annotated[tuple[Path, ...], options('DIR|NAME', Path, consume_multiple=False, help=(
+    'model folder with a model.yaml, or a shipped one: '
+    f'{", ".join(SHIPPED_MODELS)}; given several times, the objects are looked for together'))]
+"""See :func:`posegrasp_ros.estimation.model_set.load_model_set`."""
 Gripper = Annotated[str, option('NAME|FILE', help=(
     f'{", ".join(shipped_grippers())}, or a YAML file of such figures'))]
 Estimator = Annotated[str, option('ESTIMATOR', option_types.estimator, help=(

@@ -18,6 +18,7 @@ from posegrasp_ros.cli import (
     grasps,
     models,
     picks,
+    report,
     simulate,
     status,
     train,
@@ -34,6 +35,7 @@ failed, 130 after Ctrl-C, 143 after SIGTERM."""
 COMMANDS: dict[str, list[tuple[Callable[..., int], str]]] = {
     'Start': [(simulate.demo, simulate.DEMO_EXAMPLES), (models.check, models.CHECK_EXAMPLES)],
     'Measure': [(evaluate.evaluate, evaluate.EXAMPLES), (compare.compare, compare.EXAMPLES),
+                (report.report, report.EXAMPLES),
                 (baseline.baseline, baseline.EXAMPLES), (simulate.record, simulate.RECORD_EXAMPLES),
                 (picks.picks, picks.EXAMPLES), (models.bench, models.BENCH_EXAMPLES)],
     'Models and grasps': [(train.train, train.TRAIN_EXAMPLES), (train.calibrate, train.CALIBRATE_EXAMPLES),

@@ -13,23 +13,28 @@ from posegrasp_ros.runtime.console import show
 from posegrasp_ros.runtime.exit_codes import DONE
 from posegrasp_ros.runtime.resources import DEFAULT_MODEL, model_folder
 
-DEMO_EXAMPLES = 'Example: posegrasp demo --picks 50 --seed 4242 --out runs/fifty'
+DEMO_EXAMPLES = """Examples:
+  posegrasp demo --picks 50 --seed 4242 --out runs/fifty
+  posegrasp demo --objects box can"""
 RECORD_EXAMPLES = 'Example: posegrasp record scenes --scenes 200 --seed 777'
 CAMERA, OBJECTS = Group.create_ordered('Camera'), Group.create_ordered('Objects')
 ONE_AT_MOST = exclusive(OBJECTS)
 
 
 def demo(*, picks: Count = 20, seed: Seed = 1, out: Folder | None = None, estimator: Estimator = 'onnx',
-         model: Model = DEFAULT_MODEL) -> int:
+         model: Model = DEFAULT_MODEL,
+         objects: Annotated[tuple[Path, ...], options('DIR|NAME...', Path, at_least=2)] = ()) -> int:
     """Pick in simulation, over real ROS topics, and report.
 
     :param picks: attempts
     :param seed: same seed, same scenes
     :param out: run folder for metrics and report; default: runs/demo-TIME
+    :param objects: model folders or shipped models, in the place of --model: one object of each is on the table,
+        and they take turns in being picked
     """
     from posegrasp_ros.ros.demo import run_demo
 
-    run_demo(picks, seed, out, estimator, model_folder(model))
+    run_demo(picks, seed, out, estimator, objects or (model,))
     return DONE
 
 
@@ -64,7 +69,7 @@ def record(out: Path, /, *,
     from posegrasp_ros.simulation import record as recording
 
     if objects:
-        meshes = {card.name: card.mesh for card in load_model_set(objects)}
+        meshes = {name: card.mesh for name, card in load_model_set(objects).items()}
         recording.record_together(out, meshes, scenes, seed, size, depth=depth)
     else:
         recording.record(out, load_model_card(model_folder(model)).mesh, scenes, seed, size, occlusion=occlusion,

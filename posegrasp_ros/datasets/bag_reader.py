@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from posegrasp_ros.datasets.bag_messages import BagError, BagMessage, BagMessages
-from posegrasp_ros.datasets.bag_topics import TF, BagTopics, are_neighbours, guess_topics, poses_listing
+from posegrasp_ros.datasets.bag_topics import TF, BagTopics, are_neighbours, guess_topics
+from posegrasp_ros.datasets.bag_truths import ONLY, BagTruths, check_one_source, truth_topics
 from posegrasp_ros.datasets.frame import BagFrame, PackedFrame
 from posegrasp_ros.datasets.ground_truth import TOLERANCE_MS, GroundTruth
-from posegrasp_ros.datasets.message_fields import pose_of, stamp_of
+from posegrasp_ros.datasets.message_fields import stamp_of
 from posegrasp_ros.datasets.tf_buffer import STATIC_NS, FrameTree
 from posegrasp_ros.geometry.camera import CameraError
 from posegrasp_ros.geometry.camera_info import StatedCamera, is_rectified
@@ -60,20 +62,23 @@ class BagReader:
 
     :param truths: ground truth from another source, used instead of a topic or /tf
     :param tolerance_ms: largest difference between the stamps of image and ground truth
+    :param objects: names of several objects, each with a topic of ground truth, see
+        :func:`posegrasp_ros.datasets.bag_truths.truth_topics`
     :ivar topics: the topics in use, with the guessed ones filled in
-    :ivar truths: ground truth, and how much of it was matched
     :raises BagError: when the path is not a readable recording, or has no image topic
     """
 
     def __init__(self, path: str | Path, topics: BagTopics | None = None, truths: GroundTruth | None = None,
-                 tolerance_ms: float = TOLERANCE_MS):
+                 tolerance_ms: float = TOLERANCE_MS, objects: Sequence[str] = ONLY):
         self.path = Path(path)
         self._bag = BagMessages(path)
         asked = topics or BagTopics()
-        self.topics = guess_topics(path, self._filled_topics(), asked)
+        found = self._filled_topics()
+        check_one_source(objects, truths, asked.object_frame)
+        of_several = truth_topics(found, asked, objects) if len(objects) > 1 else None
+        self.topics = guess_topics(path, found, asked if of_several is None else replace(
+            asked, ground_truth=next(iter(of_several.values()), None)))
         self._info_is_named = asked.camera_info is not None
-        self.truths = truths or GroundTruth(int(tolerance_ms * 1e6))
-        self._has_own_truths = truths is None
         self._tf_topics = [name for name, kind in self._bag.topics.items() if kind == TF]
         self._moves = any(not name.endswith('tf_static') for name in self._tf_topics)
         self._waiting: deque[_Waiting] = deque()
@@ -81,16 +86,24 @@ class BagReader:
         self._depths = DepthImages(slop_ns=int(SLOP_MS * 1e6), most=MOST_WAITING)
         self._bit_depth = BitDepth(lambda text: self.warn_once(f'{self.topics.image}: {text}'))
         self._tree = FrameTree()
+        of_one = {objects[0]: self.topics.ground_truth} if self.topics.ground_truth else {}
+        self._truths = BagTruths(objects, int(tolerance_ms * 1e6), of_one if of_several is None else of_several,
+                                 self.topics.object_frame, self._tree, self._warn, self.warn_once, truths)
         self._tree_until_ns = -1
         self._newest_ns: dict[str, int] = {}
         self._image_stamps: dict[int, int] = {}
         self._count = self._repeats = 0
-        self._missed: set[str] = set()
+        self._missed: set[bool] = set()
 
     @property
     def image_count(self) -> int | None:
         """Number of images in the recording's index; None when the recording is truncated."""
         return self._bag.counts.get(self.topics.image)
+
+    @property
+    def truths(self) -> dict[str, GroundTruth]:
+        """Ground truth of each object, and how much of it was matched."""
+        return self._truths.by_name
 
     @property
     def warnings(self) -> list[str]:
@@ -101,6 +114,9 @@ class BagReader:
         """Warn about something missing from a frame, once per text."""
         self._bag.warn_once(f'{self.path}: {text}')
 
+    def _warn(self, text: str) -> None:
+        self._bag.warn(f'{self.path}: {text}')
+
     def __iter__(self) -> Iterator[BagFrame]:
         for packed in self.undecoded():
             frame = packed.decode()
@@ -110,7 +126,7 @@ class BagReader:
 
     def undecoded(self) -> Iterator[PackedFrame]:
         """The frames with their images still encoded."""
-        names = (self.topics.image, self.topics.camera_info, self._truth_topic, self.topics.depth)
+        names = (self.topics.image, self.topics.camera_info, *self._truths.topics, self.topics.depth)
         for message in self._bag.messages([*filter(None, names), *self._tf_topics]):
             try:
                 yield from self._take(message, self._bag.decode(message))
@@ -130,10 +146,6 @@ class BagReader:
         filled = {name: kind for name, kind in self._bag.topics.items() if counts.get(name, 1)}
         return filled or self._bag.topics
 
-    @property
-    def _truth_topic(self) -> str | None:
-        return self.topics.ground_truth if self._has_own_truths and not self.topics.object_frame else None
-
     def _take(self, message: BagMessage, content: Any) -> Iterator[PackedFrame]:
         """Store a message until its image is complete; yields the waiting frames if the clock was set back."""
         if message.topic in self._tf_topics:
@@ -152,7 +164,7 @@ class BagReader:
         elif message.topic == self.topics.camera_info:
             self._infos.add(stamp_ns, content, message.time_ns)
         else:
-            self.truths.add(stamp_ns, content.header.frame_id, pose_of(content), message.time_ns)
+            self._truths.take(message.topic, stamp_ns, content, message.time_ns)
 
     def _take_image(self, stamp_ns: int, arrived_ns: int, content: Any) -> None:
         """Queue an image, unless its stamp was seen before."""
@@ -184,7 +196,7 @@ class BagReader:
             )
             yield from self._rest()
             self._infos.forget_stamps()
-            self.truths.forget_all()
+            self._truths.forget_all()
             self._tree.forget_moving()
             self._tree_until_ns = -1
             self._depths.forget_all()
@@ -200,12 +212,11 @@ class BagReader:
         stamp_ns, arrived_ns, *_ = self._waiting[0]
         if now_ns - arrived_ns > WAIT_NS or len(self._waiting) > MOST_WAITING:
             return True
-        late_ns = self.truths.tolerance_ns if self.topics.object_frame else 0
         return ((self.topics.camera_info is None or self._infos.has(stamp_ns)
                  or now_ns - arrived_ns > INFO_WAIT_NS)
-                and (self._truth_topic is None or not self.truths.may_come(stamp_ns, now_ns))
+                and not self._truths.may_come(stamp_ns, now_ns)
                 and (self.topics.depth is None or not self._depths.may_come(stamp_ns))
-                and (not self._moves or self._tree_until_ns >= stamp_ns + late_ns))
+                and (not self._moves or self._tree_until_ns >= stamp_ns + self._truths.late_ns))
 
     def _frame(self, waiting: _Waiting) -> PackedFrame:
         """Build the frame of an image; an image that could not be deserialised has its arrival time as stamp."""
@@ -217,8 +228,9 @@ class BagReader:
         camera = JoinedCamera(self._camera(waiting),
                               is_rectified(self.topics.rectified, self.topics.image, frame_id), frame_id,
                               self.topics.image, self.topics.camera_info or '')
-        frame = PackedFrame(stamp_ns, waiting.image, camera, tuple(self._truths_of(stamp_ns, frame_id)),
-                            self._camera_pose(stamp_ns, frame_id), depth, number=number)
+        truths = self._truths.of(stamp_ns, frame_id, self._image_stamps.get(stamp_ns, 0))
+        frame = PackedFrame(stamp_ns, waiting.image, camera, truths.pop('', ()),
+                            self._camera_pose(stamp_ns, frame_id), depth, number=number, named_truths=truths)
         self._forget(waiting.arrived_ns - KEEP_NS, stamp_ns - KEEP_NS)
         return frame
 
@@ -245,52 +257,13 @@ class BagReader:
         if base_from_camera is None:
             known_later = self._tree.lookup(base_frame, camera_frame, stamp_ns, EVER_NS) is not None
             when = f' at {stamp_ns} ns, only at other times, and is not extrapolated' if known_later else ''
-            self._miss(
-                f'base{bool(when)}',
-                f'/tf does not connect the camera frame {camera_frame!r} with the base frame {base_frame!r}{when}',
-                'No grasps are planned for such images: set the base frame, or the pose of the camera in it',
-            )
+            if known_later not in self._missed:
+                self._missed.add(known_later)
+                self._warn(f'/tf does not connect the camera frame {camera_frame!r} with the base frame '
+                           f'{base_frame!r}{when}; its frames are: {", ".join(self._tree.frames) or "none"}. '
+                           'No grasps are planned for such images: set the base frame, or the pose of the camera '
+                           'in it')
         return base_from_camera
-
-    def _truths_of(self, stamp_ns: int, camera_frame: str) -> list[np.ndarray]:
-        """The ground truths of an image in the camera frame, without exact duplicates."""
-        if self.topics.object_frame and self._has_own_truths:
-            self._tell_truth_from_tf(stamp_ns, camera_frame)
-        poses: list[np.ndarray] = []
-        for frame_id, pose in self.truths.of(stamp_ns):
-            seen = self._seen_from_camera(frame_id, pose, stamp_ns, camera_frame)
-            if seen is not None and not any(np.array_equal(seen, other) for other in poses):
-                poses.append(seen)
-        return poses
-
-    def _tell_truth_from_tf(self, stamp_ns: int, camera_frame: str) -> None:
-        """Add the pose of the object's tf frame to the ground truths."""
-        object_frame = self.topics.object_frame
-        pose = self._tree.lookup(camera_frame, object_frame, stamp_ns, self.truths.tolerance_ns)
-        if pose is not None:
-            self.truths.add(stamp_ns, camera_frame, pose, self._image_stamps.get(stamp_ns, 0))
-        elif object_frame.lstrip('/') not in self._tree.frames:
-            self._miss('object', f'/tf has no object frame {object_frame!r}',
-                       'No errors are measured for such images')
-
-    def _seen_from_camera(self, frame_id: str, pose: np.ndarray, stamp_ns: int,
-                          camera_frame: str) -> np.ndarray | None:
-        """A ground truth in the camera frame; None, with one warning, where /tf does not contain the transform."""
-        if frame_id in ('', camera_frame):
-            return pose
-        camera_from_frame = self._tree.lookup(camera_frame, frame_id, stamp_ns)
-        if camera_from_frame is None:
-            self._bag.warn_once(f'{self.path}: {self.topics.ground_truth}: is in the frame {frame_id}, which /tf '
-                                f'does not connect with the camera frame {camera_frame}: ground truth is skipped')
-            return None
-        return camera_from_frame @ pose
-
-    def _miss(self, key: str, what: str, consequence: str) -> None:
-        """Warn once about a missing transform, with the frames that /tf contains."""
-        if key not in self._missed:
-            self._missed.add(key)
-            self._bag.warn(f'{self.path}: {what}; its frames are: {", ".join(self._tree.frames) or "none"}. '
-                           f'{consequence}')
 
     def _account(self) -> None:
         """Warn about skipped images and unmatched ground truth."""
@@ -299,20 +272,12 @@ class BagReader:
                 f'{self.path}: {self.topics.image}: {self._repeats} images have the stamp of another image and '
                 'are skipped'
             )
-        source = self.topics.object_frame or self._truth_topic
-        others = poses_listing(self._bag.topics)
-        if self._has_own_truths and source is None and others:
-            self._bag.warn(
-                f'{self.path}: no ground truth, no errors are measured: no pose topic has a name like '
-                f'ground_truth; found {others}'
-            )
-        elif problem := self.truths.problem():
-            self._bag.warn(f'{self.path}: {source or "ground truth"}: {problem}')
+        self._truths.account(self._bag.topics)
 
     def _forget(self, arrived_before_ns: int, stamp_before_ns: int) -> None:
         """Drop data too old for any future image."""
         while self._image_stamps and next(iter(self._image_stamps.values())) < arrived_before_ns:
             del self._image_stamps[next(iter(self._image_stamps))]
-        self.truths.forget(arrived_before_ns)
+        self._truths.forget(arrived_before_ns)
         self._tree.forget_before(stamp_before_ns)
         self._depths.forget_before(stamp_before_ns)

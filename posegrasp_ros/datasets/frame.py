@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -30,6 +31,7 @@ class BagFrame:
     :param decode_ms: time to decode image and depth
     :param depth_m: (H, W) float32 metres registered to the image, NaN where unknown; None without a depth camera
     :param warning: one line on missing or doubtful data of a usable frame; empty if there is none
+    :param named_truths: by object its (4, 4) ground truths, where there are several objects
     """
 
     stamp_ns: int
@@ -43,6 +45,7 @@ class BagFrame:
     other_objects: tuple[np.ndarray, ...] = ()
     depth_m: np.ndarray | None = None
     warning: str = ''
+    named_truths: Mapping[str, tuple[np.ndarray, ...]] = field(default_factory=dict)
 
     @property
     def truths(self) -> tuple[np.ndarray, ...]:
@@ -73,6 +76,7 @@ class PackedFrame(NamedTuple):
     :param camera: of the image, from its CameraInfo
     :param truths: (4, 4) ground truths, in the camera's frame
     :param depth: the nearest depth message, or None
+    :param named_truths: by object its ground truths, where there are several objects
     """
 
     stamp_ns: int
@@ -83,11 +87,12 @@ class PackedFrame(NamedTuple):
     depth: PackedImage | None = None
     scene: int | None = None
     number: int | None = None
+    named_truths: Mapping[str, tuple[np.ndarray, ...]] = {}
 
     def decode(self) -> BagFrame:
         """Decode image and depth; a frame that cannot be used states the reason."""
         frame = BagFrame(self.stamp_ns, None, None, self.truths[0] if self.truths else None,
-                         self.base_from_camera, other_objects=self.truths[1:])
+                         self.base_from_camera, other_objects=self.truths[1:], named_truths=self.named_truths)
         if isinstance(self.image, Exception):
             return replace(frame, reason='bad_image', problem=str(self.image))
         start = time.perf_counter()

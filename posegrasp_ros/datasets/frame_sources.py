@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -75,29 +75,33 @@ class SourcedFrame(NamedTuple):
     number: int
 
 
-def open_sources(paths: Sequence[str | Path], options: SourceOptions, diameter_m: float) -> list[Source]:
+def open_sources(paths: Sequence[str | Path], options: SourceOptions,
+                 diameters_m: Mapping[str, float]) -> list[Source]:
     """Open the sources at the given paths.
 
-    :param diameter_m: of the object, to detect another object in a dataset
-    :raises InvalidInputError: when one cannot be read
+    :param diameters_m: of the objects by name, to detect another object in a dataset; the only one has the name ''
+    :raises InvalidInputError: when one cannot be read, or does not tell several objects apart
     """
     if options.ground_truth and len(paths) > 1:
         raise BagError(
             f'{options.ground_truth}: expected one recording for this ground truth, got {len(paths)}'
         )
-    return [_open(Path(path), options, diameter_m) for path in paths]
+    return [_open(Path(path), options, diameters_m) for path in paths]
 
 
-def _open(path: Path, options: SourceOptions, diameter_m: float) -> Source:
+def _open(path: Path, options: SourceOptions, diameters_m: Mapping[str, float]) -> Source:
     if is_bop_dataset(path):
-        return BopReader(path, options.bop_object, diameter_m, sensor=options.bop_sensor)
+        if len(diameters_m) > 1:
+            raise BagError(f'{path}: expected one model for a BOP dataset, got {", ".join(diameters_m)}: evaluate '
+                           'one after the other')
+        return BopReader(path, options.bop_object, next(iter(diameters_m.values())), sensor=options.bop_sensor)
     if is_photograph_folder(path):
         return PhotographReader(path, options.field_of_view_rad)
     truths = None
     if options.ground_truth:
         truths = GroundTruth(int(options.tolerance_ms * 1e6))
         truths.add_all(read_ground_truth(options.ground_truth))
-    return BagReader(path, options.topics, truths, options.tolerance_ms)
+    return BagReader(path, options.topics, truths, options.tolerance_ms, tuple(diameters_m))
 
 
 def sourced_frames(sources: Sequence[Source], block_ns: int) -> Iterator[SourcedFrame]:

@@ -11,10 +11,14 @@ from posegrasp_ros.estimation.model_card import ModelCard, load_model_card
 from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.resources import model_folder
 
+ONLY = ''
+"""Name of the object of a single model: its topics, reports and summaries do not name it."""
 
-def load_model_set(folders: Sequence[str | Path]) -> list[ModelCard]:
+
+def load_model_set(folders: Sequence[str | Path]) -> dict[str, ModelCard]:
     """Read and check the models, in their order.
 
+    :return: {:data:`ONLY`: card} of a single model, {card.name: card} of several
     :raises ModelCardError: when one cannot be used
     :raises InvalidInputError: when two objects cannot be told apart by their names in topics
     """
@@ -23,4 +27,4 @@ def load_model_set(folders: Sequence[str | Path]) -> list[ModelCard]:
         if count > 1:
             raise InvalidInputError(f'models: expected objects of different names, got {count} that are {name} in '
                                     'topics')
-    return cards
+    return {ONLY: cards[0]} if len(cards) == 1 else {card.name: card for card in cards}

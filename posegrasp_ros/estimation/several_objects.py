@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -16,10 +17,6 @@ from posegrasp_ros.geometry.transforms import transform_points
 
 SAME_INSTANCE = 0.5
 """Poses of two models whose centres are nearer than this, in radii of the smaller object, are of one instance."""
-
-
-Truths = Mapping[str, Sequence[np.ndarray]]
-"""By the object's name its ground truths, (4, 4) camera_from_object each."""
 
 
 class ObjectStage(NamedTuple):
@@ -55,29 +52,40 @@ class SeveralObjects:
     def __init__(self, objects: Mapping[str, ObjectStage]):
         self.objects = dict(objects)
 
-    def perceive(self, undecoded: Undecoded, truths: Truths | None = None) -> dict[str, Perceived]:
-        """What each model finds, by the object's name; see :meth:`PerceptionStage.perceive`.
+    def perceive(self, undecoded: Undecoded) -> dict[str, Perceived]:
+        """What each model finds, by the object's name; see :meth:`PerceptionStage.perceive`."""
+        return self.perceive_decoded(undecoded.decode())
 
-        :param truths: of each object; the frame's own are those of no object in particular
+    def perceive_decoded(self, frame: BagFrame, stamp_ns: int | None = None) -> dict[str, Perceived]:
+        """The same for a decoded frame; with several objects its ``named_truths`` are their ground truths.
+
+        Which pose is whose is known when all models have answered: of several objects each has the time of all.
+
+        :param stamp_ns: for estimators that remember; None: the frame's own
         """
-        frame = undecoded.decode()
-        return self.resolve({name: each.stage.perceive_decoded(with_truths(frame, (truths or {}).get(name, ())))
-                             for name, each in self.objects.items()})
-
-    def resolve(self, found: Mapping[str, Perceived]) -> dict[str, Perceived]:
-        """Give every instance to one object. With one object, what it found stays as it is."""
         if len(self.objects) < 2:
-            return dict(found)
+            return {name: each.stage.perceive_decoded(frame, stamp_ns) for name, each in self.objects.items()}
+        start = time.perf_counter()
+        found = {name: each.stage.perceive_decoded(with_truths(frame, frame.named_truths.get(name, ())), stamp_ns)
+                 for name, each in self.objects.items()}
+        return self.resolve(found, frame.decode_ms + (time.perf_counter() - start) * 1e3)
+
+    def resolve(self, found: Mapping[str, Perceived], latency_ms: float) -> dict[str, Perceived]:
+        """Give every instance to one object.
+
+        :param latency_ms: from the image to the answers of all models
+        """
         kept = one_claim_each([_Claim(name, pose, *self._place(name, pose)) for name, perceived in found.items()
                                for pose in perceived.estimation.poses])
-        return {name: self._with(name, perceived, [claim.pose for claim in kept if claim.name == name])
+        return {name: self._with(name, perceived, [claim.pose for claim in kept if claim.name == name], latency_ms)
                 for name, perceived in found.items()}
 
     def _place(self, name: str, pose: PoseEstimate) -> tuple[np.ndarray, float]:
         mesh = self.objects[name].mesh
         return transform_points(pose.camera_from_object, mesh.centre[None])[0], mesh.radius
 
-    def _with(self, name: str, perceived: Perceived, kept: Sequence[PoseEstimate]) -> Perceived:
+    def _with(self, name: str, perceived: Perceived, kept: Sequence[PoseEstimate],
+              latency_ms: float) -> Perceived:
         """The answer with those of its poses that are the object's, in their order."""
         before = perceived.estimation
         poses = [pose for pose in before.poses if any(pose is each for each in kept)]
@@ -85,8 +93,7 @@ class SeveralObjects:
         reason = before.reason if not before.poses else '' if poses else 'other_object'
         estimation = replace(before, poses=poses, reason=reason,
                              numbers={**before.numbers, 'other_object': float(lost)})
-        return self.objects[name].stage.answer(perceived.frame, estimation, perceived.outcome.latency_ms,
-                                               perceived.error)
+        return self.objects[name].stage.answer(perceived.frame, estimation, latency_ms, perceived.error)
 
 
 def with_truths(frame: BagFrame, truths: Sequence[np.ndarray]) -> BagFrame:

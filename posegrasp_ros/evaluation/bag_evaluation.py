@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -13,6 +13,7 @@ import numpy as np
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from posegrasp_ros.datasets.frame import BagFrame
 from posegrasp_ros.datasets.frame_sources import (
     Source,
     SourcedFrame,
@@ -23,34 +24,26 @@ from posegrasp_ros.datasets.frame_sources import (
 )
 from posegrasp_ros.estimation.create import ESTIMATORS
 from posegrasp_ros.estimation.model_card import ModelCard
+from posegrasp_ros.estimation.model_set import ONLY
 from posegrasp_ros.evaluation.bop_csv import BopCsv
-from posegrasp_ros.evaluation.frame_answers import AnsweredFrame, Work, answered_frames
-from posegrasp_ros.evaluation.method import MethodUnderTest
+from posegrasp_ros.evaluation.frame_answers import Answer, AnsweredFrame, Work, answered_frames
+from posegrasp_ros.evaluation.method import MethodUnderTest, of_object
 from posegrasp_ros.evaluation.problems import Problems
 from posegrasp_ros.grasping.planning.planner import GraspPlanner
 from posegrasp_ros.grasping.planning.planning_scene import Scene
-from posegrasp_ros.metrics.baselines.baselines import Baselines, Entry, load_baselines
-from posegrasp_ros.metrics.diagnosis.failure_attribution import with_oracle
-from posegrasp_ros.metrics.frame_pairs import paired_comparisons
+from posegrasp_ros.metrics.baselines.baselines import Baselines, load_baselines
 from posegrasp_ros.metrics.pose.pose_errors import ErrorTarget
-from posegrasp_ros.metrics.run import BLOCK_S, block_ns_of
-from posegrasp_ros.metrics.summary import judged
-from posegrasp_ros.report.run_report import SAME_FRAMES, render_html
+from posegrasp_ros.metrics.run import BLOCK_S, RunMetrics, block_ns_of
+from posegrasp_ros.report.run_report import render_html
 from posegrasp_ros.report.worst_frames import WorstFrames
 from posegrasp_ros.runs.folder import RunFolder
 from posegrasp_ros.runs.provenance import BagDescriptions, describe_run
+from posegrasp_ros.runs.run_log import PICTURES, SUMMARY, frame_line
+from posegrasp_ros.runs.run_summary import SummaryInputs, summary_of
 from posegrasp_ros.runtime.errors import InvalidInputError, escaped
 from posegrasp_ros.runtime.interrupt import interrupt_noted
 
 LOGGER = logging.getLogger(__name__)
-# Estimators that are references for the others, and the baselines file's kind of each.
-REFERENCES = {'network': 'simple_ml', 'feature_match': 'scripted', 'mean_pose': 'scripted', 'oracle': 'scripted'}
-# A rule that does not look is fast for no merit: references are compared by how right they are.
-ACCURACY_METRICS = ('position_error_median', 'rotation_error_median', 'recall_1cm_5deg', 'add_recall_10pct',
-                    'false_poses')
-# What a summary states of every estimator.
-PER_ESTIMATOR = ('headline', 'stages', 'metrics', 'failures', 'distributions', 'calibration', 'waterfall',
-                 'latency')
 
 
 @dataclass(frozen=True)
@@ -59,7 +52,8 @@ class EvaluateOptions:
 
     :param estimator: the one that the summary is about
     :param compare_with: others to measure on the same frames; ``estimator`` may be among them
-    :param planner: plans for every pose where the camera's pose is known; None for no planning
+    :param planner: plans for every pose where the camera's pose is known; of several objects each has one by name;
+        None for no planning
     :param scene: what surrounds the object
     :param base_from_camera: (4, 4) of a camera that does not move; None where the recordings' /tf tells it
     :param source: how the recordings are read
@@ -76,7 +70,7 @@ class EvaluateOptions:
 
     estimator: str = 'onnx'
     compare_with: Iterable[str] = ESTIMATORS
-    planner: GraspPlanner | None = None
+    planner: GraspPlanner | Mapping[str, GraspPlanner] | None = None
     scene: Scene = field(default_factory=Scene)
     base_from_camera: np.ndarray | None = None
     source: SourceOptions = field(default_factory=SourceOptions)
@@ -88,24 +82,34 @@ class EvaluateOptions:
     block_s: float = BLOCK_S
     bop_csv: Path | None = None
 
-    def work(self, card: ModelCard) -> Work:
+    @property
+    def planners(self) -> dict[str, GraspPlanner]:
+        """The planners by object."""
+        if self.planner is None:
+            return {}
+        return dict(self.planner) if isinstance(self.planner, Mapping) else {ONLY: self.planner}
+
+    def work(self, cards: Mapping[str, ModelCard]) -> Work:
         """What is to be done with each frame.
 
         :raises InvalidInputError: when options exclude each other
         """
+        if len(cards) > 1 and (self.paint or self.bop_csv):
+            what = 'painting the object over' if self.paint else f'{self.bop_csv}'
+            raise InvalidInputError(f'{what}: expected one model, got {", ".join(cards)}')
         if self.track and (self.jobs or 1) > 1:
             raise InvalidInputError(
                 f'tracking: expected one job, for it goes from frame to frame, got {self.jobs}')
         # More threads round differently: of several jobs each has one, however many they are.
         threads = 1 if self.threads is None and self.jobs is not None else self.threads
         names = tuple(dict.fromkeys([self.estimator, *self.compare_with]))
-        return Work(card, names, threads, self.estimator if self.track else None, self.planner, self.scene,
+        return Work(cards, names, threads, self.estimator if self.track else None, self.planners, self.scene,
                     self.base_from_camera, self.paint, self.no_object or self.paint)
 
 
-def evaluate_bags(paths: Sequence[str | Path], card: ModelCard, options: EvaluateOptions | None = None,
-                  baselines: Baselines | None = None, out: str | Path | None = None,
-                  progress: bool = True) -> dict:
+def evaluate_bags(paths: Sequence[str | Path], card: ModelCard | Mapping[str, ModelCard],
+                  options: EvaluateOptions | None = None, baselines: Baselines | None = None,
+                  out: str | Path | None = None, progress: bool = True) -> dict:
     """Measure an estimator on recordings, and others on the same frames.
 
     A frame without ground truth counts for coverage and timing, and for nothing else. Where there are several
@@ -113,6 +117,7 @@ def evaluate_bags(paths: Sequence[str | Path], card: ModelCard, options: Evaluat
     after the frame that is under way: the summary is of the frames until then, and says so.
 
     :param paths: recordings, BOP datasets, or folders of photographs
+    :param card: of the object, or of several by name, which are looked for together
     :param baselines: baselines; None for those that come with the package
     :param out: run folder to write metrics.jsonl, summary.json and report.html to; None for none
     :return: the summary of the estimator with ``estimators``: {name: its share of the summary}
@@ -121,19 +126,27 @@ def evaluate_bags(paths: Sequence[str | Path], card: ModelCard, options: Evaluat
     """
     options = options or EvaluateOptions()
     baselines = baselines or load_baselines()
-    work = options.work(card)
-    sources = open_sources(paths, _without_needless(options), card.mesh.diameter)
+    cards = card if isinstance(card, Mapping) else {ONLY: card}
+    work = options.work(cards)
+    sources = open_sources(paths, _without_needless(options),
+                           {name: each.mesh.diameter for name, each in cards.items()})
     run = _Run(work, options, sources)
     with ExitStack() as stack:
         folder = stack.enter_context(RunFolder(out, fresh=True)) if out else None
-        described = describe_run(card, configuration=_configuration(options, sources))
+        described = describe_run(cards, configuration=_configuration(options, sources))
         bags = stack.enter_context(BagDescriptions(paths))
+        begun = run.summary_inputs(baselines, {'provenance': {**described, 'complete': False}})
+        if folder:
+            folder.append_line({SUMMARY: begun.to_dict()})
         run.measure(folder, options.jobs or 1, progress)
         provenance = {**described, 'bags': described_bags(bags, run.is_complete, progress), **run.circumstances()}
-        summary = _summary(run.methods, options.estimator, baselines, provenance)
-        summary['problems'] = run.problem_list()
+        inputs = run.summary_inputs(baselines, {'provenance': provenance, 'problems': run.problem_list()})
+        summary = summary_of({name: method.metrics.table() for name, method in run.methods.items()}, inputs)
         if folder:
-            folder.write_summary(summary, lambda summary: render_html(summary, pictures=run.worst.pictures()))
+            pictures = run.worst.pictures()
+            folder.append_line({PICTURES: pictures})
+            folder.append_line({SUMMARY: inputs.to_dict()})
+            folder.write_summary(summary, lambda summary: render_html(summary, pictures))
     if run.problems.frames and not run.problems.usable:
         raise InvalidInputError(run.problems.sentence())
     return summary
@@ -149,10 +162,13 @@ class _Run:
     """
 
     def __init__(self, work: Work, options: EvaluateOptions, sources: list[Source]):
-        target = ErrorTarget.from_mesh(work.card.mesh, work.card.symmetry, work.card.tolerance)
-        pose_check = options.planner.pose_check.holds if options.planner else None
-        self.methods = {name: MethodUnderTest(target, pose_check, options.block_s) for name in work.estimators}
-        self.worst = WorstFrames(work.card)
+        targets = {name: ErrorTarget.from_mesh(card.mesh, card.symmetry, card.tolerance)
+                   for name, card in work.cards.items()}
+        checks = {name: planner.pose_check.holds for name, planner in work.planners.items()}
+        checks = {name: checks.get(name) for name in targets}
+        self.methods = {name: MethodUnderTest(RunMetrics(targets, block_s=options.block_s, pose_check=checks))
+                        for name in work.estimators}
+        self.worst = WorstFrames()
         self.problems = Problems()
         self.is_complete = False
         self._work, self._options, self._sources = work, options, sources
@@ -187,9 +203,14 @@ class _Run:
             'no_object': options.no_object,
             'painted_over': options.paint,
             'complete': self.is_complete,
-            'ground_truth': [account for source in sources if (account := _truth_account(source))],
+            'ground_truth': [account for source in sources for account in _truth_account(source)],
             'warnings': [line for source in sources for line in source.warnings],
         }
+
+    def summary_inputs(self, baselines: Baselines, about: dict) -> SummaryInputs:
+        """What the summary depends on besides the frames."""
+        facts = {name: method.metrics.facts for name, method in self.methods.items()}
+        return SummaryInputs(facts, baselines, about, self._options.estimator)
 
     def problem_list(self) -> list[dict]:
         """What was wrong with frames and recordings, for the summary."""
@@ -205,28 +226,33 @@ class _Run:
             item.source.warn_once(frame.warning)
         for name, method in self.methods.items():
             block = method.metrics.block_of(frame.stamp_ns + item.shift_ns)
-            for report in method.count(frame, answered.answers[name], item.shift_ns, self._work.no_object):
-                if folder:
+            reports = list(method.count(frame, answered.answers[name], item.shift_ns, self._work.no_object))
+            if folder:
+                for report in reports:
                     folder.append(report, estimator=name, bag=bag, block=block)
-        self._consider_as_worst(item, answered)
+                for key, row in method.metrics.take_rows():
+                    folder.append_line(frame_line(key, row, estimator=name))
+        for name, answer in answered.answers[self._options.estimator].items():
+            self._consider_as_worst(item, frame, name, answer)
         if table:
-            answer = answered.answers[self._options.estimator]
+            (answer,) = answered.answers[self._options.estimator].values()
             table.add(
                 item.scene, item.number, answer.estimation.poses, answer.perception.numbers['latency_ms'] / 1e3
             )
 
-    def _consider_as_worst(self, item: SourcedFrame, answered: AnsweredFrame) -> None:
-        """Keep a picture of the frame if it is among the worst."""
-        name, frame = self._options.estimator, answered.frame
-        answer, bag = answered.answers[name], item.source.path.name
-        error_m = self.methods[name].error(frame, answer, item.shift_ns)
-        if self._work.paint or frame.reason or not self.worst.wants(frame.stamp_ns, error_m, bag):
+    def _consider_as_worst(self, item: SourcedFrame, frame: BagFrame, name: str, answer: Answer) -> None:
+        """Keep a picture of the frame if an object's pose in it is among the worst."""
+        bag = item.source.path.name
+        place = f'{bag}, {name}' if name else bag
+        error_m = self.methods[self._options.estimator].error(frame, name, answer, item.shift_ns)
+        if self._work.paint or frame.reason or not self.worst.wants(frame.stamp_ns, error_m, place):
             return
         if frame.image is None:
             # Answered elsewhere: few of many are worth being decoded again.
             frame = item.undecoded.decode()
         found = f'{1000 * error_m:.1f} mm off' if answer.estimation.poses else answer.perception.reason
-        self.worst.consider(frame, answer.estimation, error_m, f'{bag}, {frame.stamp_ns} ns: {found}', bag)
+        self.worst.consider(of_object(frame, name), answer.estimation, self._work.cards[name].mesh, error_m,
+                            f'{place}, {frame.stamp_ns} ns: {found}', place)
 
     def _bop_csv(self) -> BopCsv:
         numbers = [
@@ -250,7 +276,7 @@ def described_bags(bags: BagDescriptions, is_complete: bool, progress: bool) -> 
 
 def _without_needless(options: EvaluateOptions) -> SourceOptions:
     """The options without the camera's pose in the base frame if it is not needed."""
-    if options.planner is not None and options.base_from_camera is None:
+    if options.planners and options.base_from_camera is None:
         return options.source
     return replace(options.source, topics=replace(options.source.topics, base_frame=None))
 
@@ -262,7 +288,7 @@ def _configuration(options: EvaluateOptions, sources: list[Source]) -> dict:
         'estimator': options.estimator,
         'compared with': list(options.compare_with),
         'threads': options.threads,
-        'planner': options.planner is not None,
+        'planner': bool(options.planners),
         'support_height_m': options.scene.support_height_m,
         'base_from_camera': None if pose is None else np.asarray(pose).tolist(),
         'topics': [asdict(source.topics) for source in sources if hasattr(source, 'topics')],
@@ -271,49 +297,14 @@ def _configuration(options: EvaluateOptions, sources: list[Source]) -> dict:
     }
 
 
-def _truth_account(source: Source) -> dict | None:
-    """How much of a recording's ground truth was matched; None for what has none to match."""
-    truths = getattr(source, 'truths', None)
-    return truths and {'bag': source.path.name, 'images': truths.images, 'with_truth': truths.matched,
-                       'unused_truths': truths.unused, 'tolerance_ms': truths.tolerance_ns / 1e6}
+def _truth_account(source: Source) -> list[dict]:
+    """How much of a recording's ground truth was matched, for each object; nothing for what has none to match."""
+    return [{'bag': source.path.name, **({'object': name} if name else {}), 'images': truths.images,
+             'with_truth': truths.matched, 'unused_truths': truths.unused,
+             'tolerance_ms': truths.tolerance_ns / 1e6}
+            for name, truths in getattr(source, 'truths', {}).items()]
 
 
 def _warnings_above(bar: tqdm) -> AbstractContextManager:
     """Log lines are printed above a bar that is shown, not into it."""
     return nullcontext() if bar.disable else logging_redirect_tqdm()
-
-
-def _summary(methods: dict[str, MethodUnderTest], chosen: str, baselines: Baselines, provenance: dict) -> dict:
-    """The chosen estimator's summary, judged by the baselines file and by the references on the same frames."""
-    summaries = {name: method.metrics.summary(provenance) for name, method in methods.items()}
-    for name, summary in summaries.items():
-        if name in REFERENCES and name != chosen:
-            baselines = with_measured(baselines, name, summary)
-    summary = summaries[chosen]
-    if 'oracle' in summaries:
-        summary = {**summary, 'waterfall': with_oracle(summary['waterfall'], summaries['oracle']['waterfall'])}
-    return {
-        **judged(summary, baselines),
-        'paired': paired_comparisons({name: each.metrics.table() for name, each in methods.items()}, chosen),
-        'estimator': chosen,
-        'estimators': {name: {key: other[key] for key in PER_ESTIMATOR} for name, other in summaries.items()},
-    }
-
-
-def with_measured(baselines: Baselines, name: str, summary: dict) -> Baselines:
-    """The baselines file with what a reference reached on the same frames."""
-    date = summary['provenance'].get('time', '')[:10]
-    coverage = summary['stages']['perception']['coverage']
-    for metric in ACCURACY_METRICS:
-        value = summary['metrics'][metric]['value']
-        if value is None or metric not in baselines.metrics:
-            continue
-        note = ''
-        if name == 'oracle':
-            note = 'uses the ground truth: the upper bound'
-        elif metric.endswith('_median') and coverage < 0.95:
-            note = f'median over the {coverage:.0%} of frames that it answers'
-        baselines = baselines.with_entry(metric,
-                                         Entry(name, REFERENCES[name], value, SAME_FRAMES, date, fair=not note,
-                                                 note=note))
-    return baselines

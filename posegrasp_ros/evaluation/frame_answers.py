@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import tee
 from typing import NamedTuple
@@ -15,8 +15,9 @@ from posegrasp_ros.datasets.frame_sources import SourcedFrame
 from posegrasp_ros.datasets.paint_over import paint_over
 from posegrasp_ros.estimation.create import create_estimator
 from posegrasp_ros.estimation.model_card import ModelCard, ModelCardError
-from posegrasp_ros.estimation.perception_stage import PerceptionStage
-from posegrasp_ros.estimation.pose_estimate import Estimation, PoseEstimate
+from posegrasp_ros.estimation.perception_stage import Perceived, PerceptionStage
+from posegrasp_ros.estimation.pose_estimate import Estimation
+from posegrasp_ros.estimation.several_objects import ObjectStage, SeveralObjects
 from posegrasp_ros.estimation.track import with_tracking
 from posegrasp_ros.geometry.transforms import rotate_covariance
 from posegrasp_ros.grasping.planning.planner import GraspPlanner
@@ -37,32 +38,34 @@ class Answer(NamedTuple):
 
 
 class AnsweredFrame(NamedTuple):
-    """A frame with the answers of all estimators by name.
+    """A frame with the answers of all estimators.
 
     :param frame: without its image and depth where it came from another process
+    :param answers: by estimator and by object
     """
 
     frame: BagFrame
-    answers: dict[str, Answer]
+    answers: dict[str, dict[str, Answer]]
 
 
 @dataclass(frozen=True)
 class Work:
     """What to do with each frame; can be handed to another process.
 
+    :param cards: of the objects by name, see :func:`posegrasp_ros.estimation.model_set.load_model_set`
     :param estimators: names of those to ask
     :param tracked: the one that first looks where it found the object last; None for none
-    :param planner: plans for every pose where the camera's pose is known; None for no planning
+    :param planners: of objects by name, plan for every pose where the camera's pose is known
     :param base_from_camera: (4, 4) of a camera that does not move; None where the frames tell it
     :param paint: paint the object over, and leave out the frames without the ground truth that this needs
-    :param no_object: the object is in none of the frames, whatever their ground truth
+    :param no_object: the objects are in none of the frames, whatever their ground truth
     """
 
-    card: ModelCard
+    cards: Mapping[str, ModelCard]
     estimators: tuple[str, ...]
     threads: int | None = None
     tracked: str | None = None
-    planner: GraspPlanner | None = None
+    planners: Mapping[str, GraspPlanner] = field(default_factory=dict)
     scene: Scene = field(default_factory=Scene)
     base_from_camera: np.ndarray | None = None
     paint: bool = False
@@ -70,22 +73,27 @@ class Work:
 
     def begin(self) -> Worker:
         """Load the networks."""
-        made = {name: create_estimator(name, self.card, threads=self.threads) for name in self.estimators}
-        if self.tracked:
-            made[self.tracked] = with_tracking(made[self.tracked], LOGGER.warning)
-        perception = {name: PerceptionStage(estimator, self.card.identity) for name, estimator in made.items()}
-        planning = PlanningStage(self.planner, self.scene, self.card.identity) if self.planner else None
+        perception = {name: SeveralObjects({each: ObjectStage(self._stage(name, card), card.mesh)
+                                            for each, card in self.cards.items()}) for name in self.estimators}
+        planning = {each: PlanningStage(planner, self.scene, self.cards[each].identity)
+                    for each, planner in self.planners.items()}
         return Worker(self, perception, planning)
+
+    def _stage(self, name: str, card: ModelCard) -> PerceptionStage:
+        estimator = create_estimator(name, card, threads=self.threads)
+        if name == self.tracked:
+            estimator = with_tracking(estimator, LOGGER.warning)
+        return PerceptionStage(estimator, card.identity)
 
 
 class Worker:
     """The stages at work.
 
     :param perception: for each estimator under its name
-    :param planning: None for no planning
+    :param planning: for each object that is planned for
     """
 
-    def __init__(self, work: Work, perception: dict[str, PerceptionStage], planning: PlanningStage | None):
+    def __init__(self, work: Work, perception: dict[str, SeveralObjects], planning: dict[str, PlanningStage]):
         self._work, self._perception, self._planning = work, perception, planning
 
     def answer(self, undecoded: Undecoded, shift_ns: int = 0) -> AnsweredFrame | None:
@@ -96,37 +104,42 @@ class Worker:
         """
         frame = undecoded.decode()
         if self._work.paint:
-            frame = paint_over(frame, self._work.card.mesh)
+            frame = paint_over(frame, next(iter(self._work.cards.values())).mesh)
             if frame is None:
                 return None
         elif self._work.no_object:
-            frame = replace(frame, camera_from_object=None)
-        return AnsweredFrame(frame, {name: self._answer(stage, frame, frame.stamp_ns + shift_ns)
-                                     for name, stage in self._perception.items()})
+            frame = replace(frame, camera_from_object=None, named_truths={})
+        return AnsweredFrame(frame, {name: self._answer(objects, frame, frame.stamp_ns + shift_ns)
+                                     for name, objects in self._perception.items()})
 
-    def _answer(self, stage: PerceptionStage, frame: BagFrame, stamp_ns: int) -> Answer:
-        perceived = stage.perceive_decoded(frame, stamp_ns)
-        if isinstance(perceived.error, ModelCardError):
-            raise perceived.error  # the network, not this frame
-        if perceived.error:
-            # As in the node: a bug costs this frame and is logged, it does not end the run.
-            LOGGER.error('the estimator failed on the image of %d ns', frame.stamp_ns, exc_info=perceived.error)
-        return Answer(perceived.estimation, perceived.outcome.report('perception', frame.stamp_ns),
-                      self._plan(frame, perceived.estimation.poses))
+    def _answer(self, objects: SeveralObjects, frame: BagFrame, stamp_ns: int) -> dict[str, Answer]:
+        found = objects.perceive_decoded(frame, stamp_ns)
+        for perceived in found.values():
+            if isinstance(perceived.error, ModelCardError):
+                raise perceived.error  # the network, not this frame
+            if perceived.error:
+                # As in the node: a bug costs this frame and is logged, it does not end the run.
+                LOGGER.error('the estimator failed on the image of %d ns', frame.stamp_ns,
+                             exc_info=perceived.error)
+        return {name: Answer(perceived.estimation,
+                             perceived.outcome.report('perception', frame.stamp_ns, name),
+                             self._plan(name, frame, found))
+                for name, perceived in found.items()}
 
-    def _plan(self, frame: BagFrame, poses: Sequence[PoseEstimate]) -> StageReport | None:
-        """For the first of the poses, clear of the others; None where it is not known where the camera is."""
-        work = self._work
+    def _plan(self, name: str, frame: BagFrame, found: Mapping[str, Perceived]) -> StageReport | None:
+        """For the first of an object's poses, clear of all others; None where the camera's pose is not known."""
+        work, poses = self._work, found[name].estimation.poses
         base_from_camera = frame.base_from_camera if work.base_from_camera is None else work.base_from_camera
-        if self._planning is None or base_from_camera is None or not poses:
+        if name not in self._planning or base_from_camera is None or not poses:
             return None
         covariance = rotate_covariance(poses[0].covariance, base_from_camera[:3, :3])
-        base_from_object, *others = (base_from_camera @ pose.camera_from_object for pose in poses)
-        planned = self._planning.plan(base_from_object, covariance,
-                                      [BoxObstacle.around(work.card.mesh, pose) for pose in others])
+        others = [BoxObstacle.around(work.cards[each].mesh, base_from_camera @ pose.camera_from_object)
+                  for each, perceived in found.items() for pose in perceived.estimation.poses
+                  if pose is not poses[0]]
+        planned = self._planning[name].plan(base_from_camera @ poses[0].camera_from_object, covariance, others)
         if planned.outcome.problem:
             LOGGER.warning('%s', planned.outcome.problem)
-        return planned.outcome.report('planning', frame.stamp_ns)
+        return planned.outcome.report('planning', frame.stamp_ns, name)
 
 
 def answered_frames(work: Work, frames: Iterable[SourcedFrame],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,7 +16,9 @@ from posegrasp_ros.datasets.bag_messages import BagError, BagMessage, BagMessage
 from posegrasp_ros.datasets.bag_topics import CAMERA_INFO, BagTopics, guess_truth, listing
 from posegrasp_ros.datasets.frame_sources import shift_behind
 from posegrasp_ros.datasets.message_fields import pose_of, stamp_of
+from posegrasp_ros.datasets.topic_names import below, topic_name
 from posegrasp_ros.estimation.model_card import ModelCard
+from posegrasp_ros.estimation.model_set import ONLY
 from posegrasp_ros.evaluation.bag_evaluation import described_bags
 from posegrasp_ros.evaluation.problems import Problems
 from posegrasp_ros.metrics.baselines.baselines import Baselines, load_baselines
@@ -25,12 +27,16 @@ from posegrasp_ros.metrics.report_message import is_report, read_report
 from posegrasp_ros.metrics.run import BLOCK_S, GraspTolerates, RunMetrics, block_ns_of
 from posegrasp_ros.runs.folder import RunFolder
 from posegrasp_ros.runs.provenance import BagDescriptions, describe_run
+from posegrasp_ros.runs.run_log import SUMMARY, frame_line
+from posegrasp_ros.runs.run_summary import UNNAMED, SummaryInputs, summary_of
 from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.interrupt import interrupt_noted
 
 LOGGER = logging.getLogger(__name__)
 REPORTS = 'diagnostic_msgs/msg/DiagnosticArray'
 ESTIMATE = 'geometry_msgs/msg/PoseWithCovarianceStamped'
+# After so many messages the frames are written down that are older than the newest by so much.
+ROWS_EVERY, LATE_NS = 500, 10_000_000_000
 
 
 @dataclass(frozen=True)
@@ -45,33 +51,45 @@ class RecordedTopics:
     ground_truth: str | None = None
 
 
-def evaluate_recorded(paths: Sequence[str | Path], card: ModelCard, topics: RecordedTopics | None = None,
-                      baselines: Baselines | None = None, out: str | Path | None = None,
-                      pose_check: GraspTolerates | None = None, block_s: float = BLOCK_S,
-                      progress: bool = True) -> dict:
+def evaluate_recorded(paths: Sequence[str | Path], card: ModelCard | Mapping[str, ModelCard],
+                      topics: RecordedTopics | None = None, baselines: Baselines | None = None,
+                      out: str | Path | None = None,
+                      pose_check: GraspTolerates | Mapping[str, GraspTolerates | None] | None = None,
+                      block_s: float = BLOCK_S, progress: bool = True) -> dict:
     """The summary that a monitor would have come to that heard all that was recorded.
 
     As the monitor does, it joins by exact stamps and takes poses and ground truths to be in the camera's frame.
     Ctrl-C ends it early: the summary is of what was read until then, and says so.
 
+    :param card: of the object, or of several by name
     :param baselines: baselines; None for those that come with the package
     :param out: run folder to write metrics.jsonl, summary.json and report.html to; None for none
-    :param pose_check: whether a grasp that was tried tolerates its pose's error; None for the stated need
+    :param pose_check: whether a grasp that was tried tolerates its pose's error, of several objects by name; None
+        for the stated need
     :param block_s: frames within such a stretch of time are one observation to the intervals
     :raises BagError: when a recording cannot be read, or no stage reports in it
     """
-    target = ErrorTarget.from_mesh(card.mesh, card.symmetry, card.tolerance)
-    metrics = RunMetrics(target, baselines or load_baselines(), block_s, pose_check)
-    recordings = [_Recording(path, topics or RecordedTopics(), block_ns_of(block_s)) for path in paths]
+    cards, baselines = card if isinstance(card, Mapping) else {ONLY: card}, baselines or load_baselines()
+    targets = {name: ErrorTarget.from_mesh(each.mesh, each.symmetry, each.tolerance)
+               for name, each in cards.items()}
+    metrics = RunMetrics(targets, baselines, block_s, pose_check)
+    recordings = [_Recording(path, topics or RecordedTopics(), tuple(cards), block_ns_of(block_s))
+                  for path in paths]
     with ExitStack() as stack:
         folder = stack.enter_context(RunFolder(out, fresh=True)) if out else None
-        described = describe_run(card, configuration={'topics': [asdict(each.topics) for each in recordings]})
+        described = describe_run(cards, configuration={'topics': [each.topics_in_use for each in recordings]})
         bags = stack.enter_context(BagDescriptions(paths))
+        if folder:
+            about = {'provenance': {**described, 'complete': False}}
+            folder.append_line({SUMMARY: SummaryInputs({UNNAMED: metrics.facts}, baselines, about).to_dict()})
         is_complete = _hear(recordings, metrics, folder, progress)
         provenance = {**described, 'bags': described_bags(bags, is_complete, progress),
                       **_circumstances(recordings, is_complete)}
-        summary = {**metrics.summary(provenance), 'problems': _problems(recordings)}
+        inputs = SummaryInputs({UNNAMED: metrics.facts}, baselines,
+                               {'provenance': provenance, 'problems': _problems(recordings)})
+        summary = summary_of({UNNAMED: metrics.table()}, inputs)
         if folder:
+            folder.append_line({SUMMARY: inputs.to_dict()})
             folder.write_summary(summary)
     return summary
 
@@ -98,30 +116,50 @@ def _hear(recordings: list[_Recording], metrics: RunMetrics, folder: RunFolder |
                 bar.update()
                 if was_interrupted():
                     LOGGER.warning('interrupted; what was read until then is kept')
+                    _keep_rows(metrics, folder)
                     return False
+                if bar.n % ROWS_EVERY == 0 and recording.last_ns is not None:
+                    _keep_rows(metrics, folder, recording.last_ns - LATE_NS)
             last_ns = recording.last_ns
+    _keep_rows(metrics, folder)
     return True
+
+
+def _keep_rows(metrics: RunMetrics, folder: RunFolder | None, until_ns: int | None = None) -> None:
+    """Write the frames down that are new or have changed."""
+    for key, row in metrics.take_rows(until_ns) if folder else ():
+        folder.append_line(frame_line(key, row))
 
 
 class _Recording:
     """One recording of the stages.
 
+    :param objects: names of the objects; '' of the only one
     :param block_ns: see :func:`posegrasp_ros.datasets.frame_sources.sourced_frames`
-    :ivar topics: the topics in use, guessed ones filled in
+    :ivar topics: the topics in use by object, guessed ones filled in
     :ivar last_ns: newest stamp in the metrics
     """
 
-    def __init__(self, path: str | Path, asked: RecordedTopics, block_ns: int):
+    def __init__(self, path: str | Path, asked: RecordedTopics, objects: Sequence[str], block_ns: int):
         self.path = Path(path)
         self.bag = BagMessages(path)
-        self.topics = _guess(self.path, self.bag.topics, asked)
+        self.topics = {name: _guess(self.path, self.bag.topics, asked, name) for name in objects}
         self.last_ns: int | None = None
-        self._names = [*(name for name, kind in self.bag.topics.items() if kind == REPORTS),
-                       *filter(None, (self.topics.pose, self.topics.camera_info, self.topics.ground_truth))]
+        self._camera_info = next(iter(self.topics.values())).camera_info
+        self._poses = {topics.pose: name for name, topics in self.topics.items() if topics.pose}
+        self._truths = {topics.ground_truth: name for name, topics in self.topics.items() if topics.ground_truth}
+        self._names = [*(name for name, kind in self.bag.topics.items() if kind == REPORTS), *self._poses,
+                       *self._truths, *filter(None, (self._camera_info,))]
         self._reports = 0
         self._shift_ns: int | None = None
         self._block_ns = block_ns
         self._matrix: np.ndarray | None = None
+
+    @property
+    def topics_in_use(self) -> dict:
+        """The topics as plain values; by object where there are several."""
+        plain = {name: asdict(topics) for name, topics in self.topics.items()}
+        return plain if len(plain) > 1 else next(iter(plain.values()))
 
     @property
     def count(self) -> int | None:
@@ -152,15 +190,16 @@ class _Recording:
         if message.type == REPORTS:
             report = read_report(content)
             self._reports += 1
-            metrics.add_report(replace(report, stamp_ns=stamp_ns))
+            if len(self.topics) == 1 or report.object in self.topics:
+                metrics.add_report(replace(report, stamp_ns=stamp_ns))
             if folder:
                 folder.append(report, bag=self.path.name, block=metrics.block_of(stamp_ns))
-        elif message.topic == self.topics.camera_info:
+        elif message.topic == self._camera_info:
             self._take_camera(content, stamp_ns, metrics)
-        elif message.topic == self.topics.pose:
-            self._take_estimate(content, stamp_ns, metrics)
+        elif message.topic in self._poses:
+            self._take_estimate(content, stamp_ns, metrics, self._poses[message.topic])
         else:
-            metrics.add_truth(stamp_ns, _usable_pose(content))
+            metrics.add_truth(stamp_ns, _usable_pose(content), self._truths[message.topic])
 
     def _take_camera(self, content: Any, stamp_ns: int, metrics: RunMetrics) -> None:
         if not np.array_equal(content.k, self._matrix):
@@ -168,14 +207,15 @@ class _Recording:
             metrics.add_camera(self._matrix.reshape(3, 3), content.width)
         metrics.add_image(stamp_ns)
 
-    def _take_estimate(self, content: Any, stamp_ns: int, metrics: RunMetrics) -> None:
+    def _take_estimate(self, content: Any, stamp_ns: int, metrics: RunMetrics, name: str) -> None:
         """A pose that cannot be used is no answer."""
         try:
             pose = _usable_pose(content)
         except InvalidInputError:
-            metrics.add_estimate(stamp_ns, np.full((4, 4), np.nan))
+            metrics.add_estimate(stamp_ns, np.full((4, 4), np.nan), object_name=name)
             raise
-        metrics.add_estimate(stamp_ns, pose, np.asarray(content.pose.covariance, dtype=float).reshape(6, 6))
+        covariance = np.asarray(content.pose.covariance, dtype=float).reshape(6, 6)
+        metrics.add_estimate(stamp_ns, pose, covariance, name)
 
     def _moved(self, stamp_ns: int) -> int:
         """The stamp in the metrics: behind the recordings before."""
@@ -194,17 +234,18 @@ def _usable_pose(content: Any) -> np.ndarray:
         raise BagError(f'pose: {error}') from error
 
 
-def _guess(path: Path, found: dict[str, str], asked: RecordedTopics) -> RecordedTopics:
-    """Fill in the topics that were not asked for.
+def _guess(path: Path, found: dict[str, str], asked: RecordedTopics, name: str) -> RecordedTopics:
+    """Fill in the topics of an object that were not asked for; of one of several they have its name in them.
 
     :raises BagError: when one that was asked for is not there
     """
-    for name in filter(None, (asked.pose, asked.camera_info, asked.ground_truth)):
-        if name not in found:
-            raise BagError(f'{path}: {name}: no such topic; found {listing(found)}')
-    truth = asked.ground_truth or guess_truth(found, BagTopics())
-    estimates = sorted((name for name, kind in found.items() if kind == ESTIMATE and name != truth),
-                       key=lambda name: 'perception' not in name)
-    pose = asked.pose or next(iter(estimates), None)
-    infos = [name for name, kind in found.items() if kind == CAMERA_INFO and 'depth' not in name]
-    return RecordedTopics(pose, asked.camera_info or next(iter(infos), None), truth)
+    pose, truth = (topic and below(name, topic) for topic in (asked.pose, asked.ground_truth))
+    for topic in filter(None, (pose, asked.camera_info, truth)):
+        if topic not in found:
+            raise BagError(f'{path}: {topic}: no such topic; found {listing(found)}')
+    infos = [topic for topic, kind in found.items() if kind == CAMERA_INFO and 'depth' not in topic]
+    its_own = {topic: kind for topic, kind in found.items() if not name or topic_name(name) in topic.split('/')}
+    truth = truth or guess_truth(its_own, BagTopics())
+    estimates = sorted((topic for topic, kind in its_own.items() if kind == ESTIMATE and topic != truth),
+                       key=lambda topic: 'perception' not in topic)
+    return RecordedTopics(pose or next(iter(estimates), None), asked.camera_info or next(iter(infos), None), truth)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+from posegrasp_ros.estimation.model_set import ONLY
 from posegrasp_ros.feasibility.break_even import BreakEven
 from posegrasp_ros.feasibility.cell import Cell
 from posegrasp_ros.feasibility.derived_entries import KIND, NAME, derived_entries
@@ -48,4 +49,5 @@ def _provenance(found: Study, effort: Effort) -> dict:
     cell = found.cell
     configuration = {'picks an axis': effort.picks, 'views': effort.views,
                      'views of a change': effort.views_of_changes}
-    return describe_run(cell.named.card, seed=effort.seed, configuration=configuration)
+    cards = {ONLY: cell.named.card} if cell.named.card else None
+    return describe_run(cards, seed=effort.seed, configuration=configuration)

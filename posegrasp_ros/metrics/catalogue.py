@@ -88,7 +88,7 @@ class Metric:
 
 def is_within_add(table: FrameTable) -> np.ndarray:
     """(N,) whether the pose's ADD is below a tenth of the diameter."""
-    return table.add_error_m < RECALL_ADD_SHARE * (table.diameter_m or 0.0)
+    return table.add_error_m < RECALL_ADD_SHARE * table.diameter_m
 
 
 def _ar_mspd(table: FrameTable) -> Observations:
@@ -122,11 +122,10 @@ OURS = (
            heading='ADD < 10 %', is_paired=True, same_poses_as='recall_1cm_5deg'),
     # AR: average recall of the BOP benchmark; the MSSD and MSPD curves end at its largest thresholds.
     Metric('ar_mssd', '1', HIGHER, 'AR of MSSD',
-           lambda table: mean(mssd_shares(table.mssd_m, table.diameter_m or 0.0), table.counts_for_recall,
-                              table.blocks),
+           lambda table: mean(mssd_shares(table.mssd_m, table.diameter_m), table.counts_for_recall, table.blocks),
            heading='AR MSSD', same_poses_as='recall_1cm_5deg',
            curve=Curve('mssd', 'MSSD / diameter', '1',
-                       lambda table: table.mssd_m / (table.diameter_m or 1.0), 0.1, 5)),
+                       lambda table: table.mssd_m / table.diameter_m, 0.1, 5)),
     Metric('ar_mspd', '1', HIGHER, 'AR of MSPD', _ar_mspd,
            heading='AR MSPD', same_poses_as='recall_1cm_5deg', no_data='no ground truth with a known camera',
            curve=Curve('mspd', f'MSPD, scaled to image width {MSPD_WIDTH_PX:g} px', 'px',
@@ -153,9 +152,12 @@ OURS = (
     Metric('instance_precision', '1', HIGHER, 'Instance precision, several objects',
            lambda table: share(table.instances[:, 2], table.instances[:, 1], table.blocks),
            heading='correct', is_optional=True, no_data='no image shows several objects'),
+    Metric('object_confusion', '1', LOWER, 'Taken for another object',
+           lambda table: rate(table.is_confused, table.counts_for_confusion, table.blocks),
+           heading='confused', is_optional=True, no_data='no image with a ground truth is of several objects'),
     Metric('grasp_success_rate', '1', HIGHER, 'Grasp success',
            lambda table: rate(table.answered('execution'), table.inputs('execution'), np.arange(len(table))),
-           is_optional=True, no_data='no pick was reported'),
+           heading='lifted', is_optional=True, no_data='no pick was reported'),
     Metric('image_to_pose_p50', 'ms', LOWER, 'Image to pose, median',
            lambda table: median(table, table.latency_ms['perception'], table.answered('perception')),
            heading='to pose', no_data='no report states its latency'),

@@ -1,22 +1,38 @@
-"""FrameRecord: the data of a run about one image, and its conversion to a FrameTable."""
+"""FrameRecord: the data of a run about one object in one image, and its row in metrics.jsonl."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from posegrasp_ros.metrics.frame_table import FrameTable
 from posegrasp_ros.metrics.pose.instance_matching import NO_INSTANCES, InstanceCount
-from posegrasp_ros.metrics.pose.pose_errors import NOT_FOUND, STATED_NEED, ErrorTarget, PoseErrors
-from posegrasp_ros.metrics.stage_report import STAGES
+from posegrasp_ros.metrics.pose.pose_errors import NOT_FOUND, PoseErrors
+from posegrasp_ros.metrics.stage_report import StageReport
+
+Point = tuple[float, float, float]
+"""Centre of an object in the camera frame, metres."""
+
+
+class RecordKey(NamedTuple):
+    """What the stages' results are joined by.
+
+    :param object: name of the object; any, but always the same, where there is only one
+    """
+
+    stamp_ns: int
+    object: str = ''
 
 
 @dataclass(slots=True)
 class FrameRecord:
-    """Data about one image; poses are dropped as soon as their errors are computed."""
+    """Data about one object in one image; poses are dropped as soon as their errors are computed.
+
+    :param centres: of all estimated poses, to tell which object each of them was found on
+    :param true_centres: of the object's instances
+    """
 
     has_image: bool = False
     matrix: np.ndarray | None = None
@@ -27,6 +43,7 @@ class FrameRecord:
     estimate: np.ndarray | None = None
     covariance: np.ndarray | None = None
     truth: np.ndarray | None = None
+    has_estimate: bool = False
     has_truth: bool = False
     is_without_object: bool = False
     errors: PoseErrors | None = None
@@ -35,60 +52,68 @@ class FrameRecord:
     grasp: tuple[str, int] | None = None
     fits_grasp: float = math.nan
     instances: InstanceCount = NO_INSTANCES
+    centres: tuple[Point, ...] = ()
+    true_centres: tuple[Point, ...] = ()
     lost: frozenset[str] = frozenset()
 
-    @property
-    def has_estimate(self) -> bool:
-        return self.estimate is not None or self.errors is not None
+    def take_report(self, report: StageReport) -> bool:
+        """Take a stage's report, unless it has reported already.
+
+        :return: whether it was taken
+        """
+        if report.stage in self.reports:
+            return False
+        self.reports[report.stage] = (report.ok, report.reason)
+        if 'latency_ms' in report.numbers:
+            self.latency_ms[report.stage] = float(report.numbers['latency_ms'])
+        if report.stage == 'perception':
+            self.score = float(report.numbers.get('score', math.nan))
+        return True
+
+    def to_row(self) -> dict[str, Any]:
+        """What the metrics need of the record, as plain values for JSON; what is not known is left out."""
+        numbers = {'image_width_px': self.image_width_px, 'score': self.score,
+                   'confidence_level': self.confidence_level, 'fits_grasp': self.fits_grasp}
+        flags = {'has_image': self.has_image, 'has_estimate': self.has_estimate, 'has_truth': self.has_truth,
+                 'is_without_object': self.is_without_object}
+        lists = {'instances': self.instances if self.instances != NO_INSTANCES else (), 'centres': self.centres,
+                 'true_centres': self.true_centres, 'lost': sorted(self.lost)}
+        row: dict[str, Any] = {name: flag for name, flag in flags.items() if flag}
+        row['reports'] = {stage: list(said) for stage, said in self.reports.items()}
+        row['latency_ms'] = {stage: _plain(value) for stage, value in self.latency_ms.items()}
+        row |= {name: _plain(value) for name, value in numbers.items() if not math.isnan(value)}
+        row |= {name: list(values) for name, values in lists.items() if values}
+        if self.errors is not None:
+            row['errors'] = {} if self.errors is NOT_FOUND else {
+                each.name: _plain(getattr(self.errors, each.name)) for each in fields(PoseErrors)}
+        return row
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> FrameRecord:
+        """Inverse of :meth:`to_row`.
+
+        :raises ValueError: when a value is none of a row's
+        """
+        try:
+            errors = row.get('errors')
+            if errors is not None:
+                errors = PoseErrors(**{name: float(value) for name, value in errors.items()}) \
+                    if errors else NOT_FOUND
+            return cls(
+                **{name: bool(row.get(name, False)) for name in ('has_image', 'has_estimate', 'has_truth',
+                                                                 'is_without_object')},
+                **{name: float(row.get(name, math.nan)) for name in ('image_width_px', 'score',
+                                                                     'confidence_level', 'fits_grasp')},
+                **{name: tuple(tuple(map(float, centre)) for centre in row.get(name, ()))
+                   for name in ('centres', 'true_centres')},
+                reports={str(stage): (bool(ok), str(reason)) for stage, (ok, reason) in row['reports'].items()},
+                latency_ms={str(stage): float(value) for stage, value in row['latency_ms'].items()},
+                instances=InstanceCount(*map(int, row.get('instances', NO_INSTANCES))), errors=errors,
+                lost=frozenset(map(str, row.get('lost', ()))))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f'frame: expected a row of a run, got {row}: {error}') from error
 
 
-def table_of(records: Mapping[int, FrameRecord], block_ns: int, knows_images: bool, target: ErrorTarget | None,
-             repeats: int) -> FrameTable:
-    """Convert records by stamp to columns.
-
-    :param block_ns: length of a time block; the frames of a block count as one observation
-    :param knows_images: whether images are reported to the run; if so, a truth without an image is ignored
-    :param target: the object; None when only reports are measured
-    :param repeats: number of duplicate messages
-    """
-    frames = list(records.values())
-    errors = [frame.errors or NOT_FOUND for frame in frames]
-
-    def flags(values: Iterable[bool]) -> np.ndarray:
-        return np.fromiter(values, dtype=bool, count=len(frames))
-
-    def column(values: Iterable[float]) -> np.ndarray:
-        return np.fromiter(values, dtype=float, count=len(frames))
-
-    has_truth = flags(frame.has_truth for frame in frames)
-    if knows_images:
-        has_truth &= flags(frame.has_image or 'perception' in frame.reports for frame in frames)
-    has_estimate = flags(frame.has_estimate for frame in frames)
-    said_found = flags(frame.reports.get('perception', (False,))[0] for frame in frames)
-    lost = {stage: flags(stage in frame.lost for frame in frames) for stage in STAGES}
-    return FrameTable(
-        blocks=np.array(list(records), dtype=np.int64) // block_ns,
-        block_s=block_ns / 1e9,
-        has_image=flags(frame.has_image for frame in frames),
-        has_truth=has_truth,
-        lost=lost,
-        has_lost_pose=has_truth & ~has_estimate & (said_found | lost['perception']),
-        is_without_object=flags(frame.is_without_object for frame in frames),
-        reports=[frame.reports for frame in frames],
-        latency_ms={stage: column(frame.latency_ms.get(stage, math.nan) for frame in frames)
-                    for stage in STAGES},
-        position_error_m=column(error.position_m for error in errors),
-        rotation_error_rad=column(error.rotation_rad for error in errors),
-        add_error_m=column(error.add_m for error in errors),
-        mssd_m=column(error.mssd_m for error in errors),
-        mspd_px=column(error.mspd_px for error in errors),
-        projection_error_px=column(error.projection_px for error in errors),
-        image_width_px=column(frame.image_width_px for frame in frames),
-        fits_grasp=column(frame.fits_grasp for frame in frames),
-        instances=np.array([frame.instances for frame in frames], dtype=int).reshape(-1, 3),
-        score=column(frame.score for frame in frames),
-        confidence_level=column(frame.confidence_level for frame in frames),
-        diameter_m=target.diameter_m if target else None,
-        tolerance=target.tolerance if target else STATED_NEED,
-        repeats=repeats,
-    )
+def _plain(value: float) -> float | str:
+    """A number as JSON can state it: ``nan`` and ``inf`` as texts, which float() reads."""
+    return float(value) if math.isfinite(value) else str(float(value))

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
+from itertools import compress
+from typing import Any
 
 import numpy as np
 
-from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED, PoseTolerance
+from posegrasp_ros.metrics.confusion import NOT_FOUND
+from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED
 
 
 @dataclass(frozen=True)
 class FrameTable:
     """The N frames of a run as columns; unknown times are NaN, errors of unanswered frames infinite.
 
+    Where a run is about several objects, a frame is one object in one image.
+
+    :param objects: (N,) name of the object that each frame is about
+    :param stamps_ns: (N,) of the images
     :param blocks: (N,) index of the ``block_s`` second block that each frame lies in; the bootstrap resamples
         blocks
     :param is_without_object: (N,) whether the frame is known not to contain the object
@@ -24,6 +31,10 @@ class FrameTable:
         NaN where no grasp was planned or its tolerance is not known
     :param instances: (N, 3) number of objects in the frame, of estimated poses, and of correct poses; zeros for
         frames without multi-instance data
+    :param taken_for: per frame, for each instance of the object, the name of the object whose pose is on it, see
+        :func:`posegrasp_ros.metrics.confusion.taken_for`; empty in a run about one object
+    :param stray_poses: (N,) number of poses of the object that are on no known instance of any; 0 in a run about
+        one object
     :param score: (N,) score reported by perception; NaN where it reports none
     :param confidence_level: (N,) level of the estimate's smallest confidence region that contains the truth; NaN
         where there is no estimate, covariance or truth
@@ -31,9 +42,13 @@ class FrameTable:
     :param has_lost_pose: (N,) whether the object is in the frame and a pose of it was apparently sent but not
         received
     :param reports: per frame {stage: (ok, reason)}
-    :param diameter_m: object diameter; None when no pose errors are measured
+    :param diameter_m: (N,) object diameter; NaN where no pose errors are measured
+    :param tolerance_m: (N,) largest position error of a correct pose, from the model card
+    :param tolerance_rad: (N,) largest rotation error of a correct pose, from the model card
     """
 
+    objects: np.ndarray
+    stamps_ns: np.ndarray
     blocks: np.ndarray
     block_s: float
     has_image: np.ndarray
@@ -52,14 +67,30 @@ class FrameTable:
     image_width_px: np.ndarray
     fits_grasp: np.ndarray
     instances: np.ndarray
+    taken_for: list[tuple[str, ...]]
+    stray_poses: np.ndarray
     score: np.ndarray
     confidence_level: np.ndarray
-    diameter_m: float | None
-    tolerance: PoseTolerance
+    diameter_m: np.ndarray
+    tolerance_m: np.ndarray
+    tolerance_rad: np.ndarray
     repeats: int
 
     def __len__(self) -> int:
         return len(self.reports)
+
+    def chosen(self, mask: np.ndarray) -> FrameTable:
+        """The frames that a mask (N,) selects."""
+        def of(column: Any) -> Any:
+            if isinstance(column, np.ndarray):
+                return column[mask]
+            if isinstance(column, list):
+                return list(compress(column, mask))
+            if isinstance(column, dict):
+                return {stage: values[mask] for stage, values in column.items()}
+            return column
+
+        return FrameTable(**{field.name: of(getattr(self, field.name)) for field in fields(self)})
 
     def reported(self, stage: str) -> np.ndarray:
         """(N,) whether the stage reported on a frame."""
@@ -93,9 +124,19 @@ class FrameTable:
     @cached_property
     def counts_for_recall(self) -> np.ndarray:
         """(N,) whether the object is in the frame and its pose is measured."""
-        if self.diameter_m is None:
-            return np.zeros(len(self), dtype=bool)
-        return self.has_truth & ~self.has_lost_pose
+        return self.has_truth & ~self.has_lost_pose & np.isfinite(self.diameter_m)
+
+    @cached_property
+    def counts_for_confusion(self) -> np.ndarray:
+        """(N,) whether it is known what the object was taken for: in images with a ground truth of a run about
+        several objects."""
+        return self.counts_for_recall & np.array([bool(taken) for taken in self.taken_for], dtype=bool)
+
+    @cached_property
+    def is_confused(self) -> np.ndarray:
+        """(N,) whether an instance of the object was taken for another object."""
+        return np.array([any(other not in (name, NOT_FOUND) for other in taken)
+                         for name, taken in zip(self.objects, self.taken_for)], dtype=bool)
 
     @cached_property
     def is_accurate(self) -> np.ndarray:
@@ -111,8 +152,7 @@ class FrameTable:
     @cached_property
     def is_right(self) -> np.ndarray:
         """(N,) whether the pose is within the model card's tolerance; the score is the probability of this."""
-        return ((self.position_error_m < self.tolerance.position_m)
-                & (self.rotation_error_rad < self.tolerance.rotation_rad))
+        return (self.position_error_m < self.tolerance_m) & (self.rotation_error_rad < self.tolerance_rad)
 
     @cached_property
     def has_found(self) -> np.ndarray:

@@ -12,6 +12,7 @@ import numpy as np
 from posegrasp_ros.metrics.baselines.baselines import Baselines
 from posegrasp_ros.metrics.baselines.verdicts import compare
 from posegrasp_ros.metrics.catalogue import Metric, catalogue, curves
+from posegrasp_ros.metrics.confusion import NOT_FOUND, NOTHING
 from posegrasp_ros.metrics.diagnosis.failure_attribution import waterfall
 from posegrasp_ros.metrics.diagnosis.next_step import next_step
 from posegrasp_ros.metrics.frame_table import FrameTable
@@ -38,10 +39,22 @@ def _measured(metric: Metric, table: FrameTable) -> dict:
 
 
 def summarise(table: FrameTable, baselines: Baselines | None, provenance: dict) -> dict:
-    """Summary of a run as plain values, ready for JSON."""
+    """Summary of a run as plain values, ready for JSON.
+
+    Of a run about several objects it is over all of them, with ``objects``, the same for each, and ``confusion``.
+    """
+    summary = {'schema': SCHEMA, **_part(table, baselines), 'provenance': provenance}
+    names = list(dict.fromkeys(table.objects))
+    if len(names) > 1:
+        summary['objects'] = {name: _part(table.chosen(table.objects == name), baselines) for name in names}
+        summary['confusion'] = confusion(table)
+    return summary
+
+
+def _part(table: FrameTable, baselines: Baselines | None) -> dict:
+    """What a summary says of frames."""
     metrics = measure(table)
     return judged({
-        'schema': SCHEMA,
         'headline': headline_of(metrics),
         'stages': {stage: _stage(table, stage) for stage in STAGES},
         'metrics': metrics,
@@ -58,8 +71,21 @@ def summarise(table: FrameTable, baselines: Baselines | None, provenance: dict) 
         'distributions': {curve.key: _distribution(table, curve.errors(table), curve.unit) for curve in curves()},
         'latency': {stage: _latency(table, stage) for stage in STAGES},
         'calibration': _calibration(table),
-        'provenance': provenance,
     }, baselines)
+
+
+def confusion(table: FrameTable) -> dict[str, dict[str, int]]:
+    """How often the instances of each object, the rows, were taken for each object: {true: {taken for: count}}.
+
+    The last row counts poses on no known instance, the last column instances that no pose was on.
+    """
+    names = list(dict.fromkeys(table.objects))
+    taken: Counter[tuple[str, str]] = Counter()
+    for name, others, stray in zip(table.objects, table.taken_for, table.stray_poses):
+        taken.update((name, other) for other in others)
+        taken[NOTHING, name] += int(stray)
+    return {true: {other: taken[true, other] for other in (*names, *((NOT_FOUND,) if true != NOTHING else ()))}
+            for true in (*names, NOTHING)}
 
 
 def judged(summary: dict, baselines: Baselines | None) -> dict:

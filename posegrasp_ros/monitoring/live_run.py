@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
 
+from posegrasp_ros.estimation.model_set import ONLY
 from posegrasp_ros.metrics.baselines.baselines import Baselines
-from posegrasp_ros.metrics.frame_table import FrameTable
 from posegrasp_ros.metrics.losses import Loss, Losses
-from posegrasp_ros.metrics.pose.pose_errors import ErrorTarget
-from posegrasp_ros.metrics.run import BLOCK_S, GraspTolerates, RunMetrics
+from posegrasp_ros.metrics.run import BLOCK_S, RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport
-from posegrasp_ros.metrics.summary import summarise
 from posegrasp_ros.monitoring.anomalies import Anomalies
-from posegrasp_ros.monitoring.attempt import Attempts
-from posegrasp_ros.monitoring.liveness import ERROR, OK, Health, Liveness
-from posegrasp_ros.monitoring.model_match import ModelMatch
+from posegrasp_ros.monitoring.liveness import ERROR, OK, Health
+from posegrasp_ros.monitoring.object_watch import LiveObject, ObjectWatch
 from posegrasp_ros.monitoring.run_keeper import RunKeeper
-from posegrasp_ros.monitoring.truth_match import TruthMatch
 from posegrasp_ros.monitoring.watermark import Watermark
+from posegrasp_ros.runs.run_log import SUMMARY, forgotten_line, frame_line
+from posegrasp_ros.runs.run_summary import UNNAMED, SummaryInputs, summary_of
 from posegrasp_ros.runtime.errors import InvalidInputError
 
 # Half an hour at 30 Hz.
@@ -37,37 +35,37 @@ class LiveRun:
     Poses are passed as functions that return a (4, 4) transform or raise :class:`InvalidInputError`: an invalid
     one is counted and the error is raised to the caller.
 
-    :param target: the object
+    :param objects: by name. Reports on others are stored, but not measured; with one object that has the name '',
+        all are measured, and with one that has another name also those that name none
     :param baselines: what the metrics are compared with
     :param keeper: stores reports and summaries
     :param patience_s: time within which a stage must report
     :param about: fields added to every summary, such as its provenance and the estimator's name
-    :param pose_check: see :class:`posegrasp_ros.metrics.run.RunMetrics`
     :param most_images: number of newest images in summaries; memory and the time of a summary grow with it
     :param block_s: length of a time block; its images count as one observation in verdicts
     :param clock: monotonic, seconds
-    :param model: identity of the model that the stages should use
-    :param object_name: of the object; reports on other objects are stored, but not measured
     """
 
-    def __init__(self, target: ErrorTarget, baselines: Baselines, keeper: RunKeeper, patience_s: float,
-                 about: dict,
-                 pose_check: GraspTolerates | None = None, most_images: int = MOST_IMAGES,
-                 block_s: float = BLOCK_S, clock: Callable[[], float] = time.monotonic, model: str = '',
-                 object_name: str = ''):
-        self._metrics = RunMetrics(target, baselines, block_s, pose_check)
+    def __init__(self, objects: Mapping[str, LiveObject], baselines: Baselines, keeper: RunKeeper,
+                 patience_s: float, about: dict, most_images: int = MOST_IMAGES, block_s: float = BLOCK_S,
+                 clock: Callable[[], float] = time.monotonic):
+        self._names = tuple(objects)
+        keys = {name: name if len(objects) > 1 else ONLY for name in objects}
+        self._metrics = RunMetrics({keys[name]: each.target for name, each in objects.items()}, baselines, block_s,
+                                   {keys[name]: each.pose_check for name, each in objects.items()})
+        self._watches = {keys[name]: ObjectWatch(keys[name], patience_s, each.model)
+                         for name, each in objects.items()}
         self._baselines = baselines
         self._keeper = keeper
         self._about = about
         self._most_images, self._forgotten = most_images, 0
         self._clock = clock
-        self._liveness, self._watermark = Liveness(patience_s), Watermark(patience_s)
-        self._anomalies, self._truth_match = Anomalies(), TruthMatch()
-        self._attempts, self._losses, self._model_match = Attempts(), Losses(), ModelMatch(model)
-        self._patience_s, self._object = patience_s, object_name
-        self._silent: list[str] = []
+        self._watermark, self._anomalies, self._losses = Watermark(patience_s), Anomalies(), Losses()
+        self._patience_s = patience_s
+        self._silent: list[tuple[str, str]] = []
         self._repeats = self._lost_poses = 0
         self._looked_s: float | None = None
+        self._has_begun = False
 
     # Inputs.
 
@@ -79,7 +77,8 @@ class LiveRun:
         if pause_s > STOOD_STILL_S:
             text = f'this monitor was blocked for {pause_s:.1f} s'
             self._anomalies.note('monitor stood still', text, now_s)
-            self._liveness.paused(pause_s)
+            for watch in self._watches.values():
+                watch.liveness.paused(pause_s)
             self._watermark.paused(pause_s)
         for loss in self._losses.overdue(now_s, self._patience_s):
             self._lose(loss, now_s)
@@ -92,27 +91,28 @@ class LiveRun:
         """Add an image."""
         now_s = self._clock()
         self._metrics.add_image(stamp_ns)
-        self._liveness.image(stamp_ns, now_s)
+        for watch in self._watches.values():
+            watch.image(stamp_ns, now_s)
         self._watermark.image(stamp_ns, now_s)
         self._anomalies.image(stamp_ns, now_s)
-        self._truth_match.image(stamp_ns)
 
-    def truth(self, stamp_ns: int, camera_from_object: Callable[[], np.ndarray]) -> None:
-        """Add the true pose of the object in an image."""
-        self._truth_match.truth(stamp_ns)
+    def truth(self, stamp_ns: int, camera_from_object: Callable[[], np.ndarray],
+              object_name: str = ONLY) -> None:
+        """Add the true pose of an object in an image."""
+        self._watches[self._key(object_name)].truth(stamp_ns)
         with self._noting('unusable ground truth'):
-            self._metrics.add_truth(stamp_ns, camera_from_object())
+            self._metrics.add_truth(stamp_ns, camera_from_object(), object_name)
 
-    def estimate(self, stamp_ns: int, camera_from_object: Callable[[], np.ndarray],
-                 covariance: np.ndarray) -> None:
+    def estimate(self, stamp_ns: int, camera_from_object: Callable[[], np.ndarray], covariance: np.ndarray,
+                 object_name: str = ONLY) -> None:
         """Add the estimated pose of an image, with its (6, 6) covariance; an invalid pose counts as no answer."""
         with self._noting('unusable pose'):
             try:
                 pose = camera_from_object()
             except InvalidInputError:
-                self._metrics.add_estimate(stamp_ns, np.full((4, 4), np.nan))
+                self._metrics.add_estimate(stamp_ns, np.full((4, 4), np.nan), object_name=object_name)
                 raise
-            self._metrics.add_estimate(stamp_ns, pose, covariance)
+            self._metrics.add_estimate(stamp_ns, pose, covariance, object_name)
 
     def report(self, read: Callable[[], StageReport]) -> StageReport:
         """Add a stage report.
@@ -121,38 +121,36 @@ class LiveRun:
         """
         with self._noting('unusable report'):
             report = read()
+        self._append(report.to_dict())
         if not self._is_ours(report.object):
-            self._keeper.append(report)
             return report
         now_s = self._clock()
         self._watermark.image(report.stamp_ns, now_s)
         if loss := self._losses.report(report):
             self._lose(loss, now_s)
         self._metrics.add_report(report)
-        self._liveness.report(report, now_s)
-        self._attempts.report(report)
-        self._model_match.report(report)
-        self._keeper.append(report)
+        self._watches[self._key(report.object)].report(report, now_s)
         return report
 
     def sent(self, stage: str, publisher: str, count: int) -> None:
         """Process a node's count of reports sent so far."""
         self._losses.sent(stage, publisher, count, self._clock())
 
-    def begin_pick(self) -> int:
-        """Start a pick with the newest plan.
+    def begin_pick(self, object_name: str = ONLY) -> int:
+        """Start a pick with the newest plan for an object.
 
         :return: image stamp of the plan
         :raises ValueError: when there is no plan
         """
-        return self._attempts.begin(self._clock())
+        return self._watches[self._key(object_name)].attempts.begin(self._clock())
 
-    def end_pick(self, lifted: bool) -> StageReport:
+    def end_pick(self, lifted: bool, object_name: str = ONLY) -> StageReport:
         """End the pick with its result.
 
         :raises ValueError: when there is no plan without a result
         """
-        return self.report(lambda: self._attempts.end(lifted, self._clock()))
+        key = self._key(object_name)
+        return self.report(lambda: replace(self._watches[key].attempts.end(lifted, self._clock()), object=key))
 
     def publishers(self, topic: str, count: int, unheard: int) -> None:
         """Check the publishers of a report topic.
@@ -169,7 +167,8 @@ class LiveRun:
 
     def has_news(self) -> bool:
         """Whether a stage went silent or resumed since the last call."""
-        silent = self._liveness.silent(self._clock())
+        silent = [(name, stage) for name, watch in self._watches.items()
+                  for stage in watch.liveness.silent(self._clock())]
         before, self._silent = self._silent, silent
         return silent != before
 
@@ -184,16 +183,23 @@ class LiveRun:
         if lost_poses:
             text = f'poses reported by perception but not received: {self._lost_poses}; their images are left out'
             self._anomalies.note('lost pose', text, now_s, lost_poses)
-        return [*self._liveness.health(now_s), self._truth_match.health(self._watermark.until_ns(now_s)),
-                self._anomalies.health(now_s), self._model_match.health(), self._verdict_health(),
-                self._keeper.health()]
+        watches, until_ns = list(self._watches.values()), self._watermark.until_ns(now_s)
+        return [watches[0].liveness.camera(now_s),
+                *(health for watch in watches for health in watch.stages(now_s, until_ns)),
+                self._anomalies.health(now_s), *(health for watch in watches for health in watch.model()),
+                self._verdict_health(), self._keeper.health()]
 
     def verdicts(self) -> list[dict]:
         """Verdicts of all images that had time to be answered; may be called at any time."""
+        until_ns = self._watermark.until_ns(self._clock())
         try:
-            return self._metrics.live_verdicts(self._watermark.until_ns(self._clock()))
+            return self._metrics.live_verdicts(until_ns)
         finally:
-            self._forgotten += self._metrics.forget(self._most_images)
+            self._append_frames(until_ns)
+            forgotten = self._metrics.forget(self._most_images)
+            if forgotten:
+                self._append(forgotten_line(forgotten))
+            self._forgotten += len(forgotten) // len(self._names)
 
     def summarise(self) -> None:
         """Write the summary of all images that had time to be answered, unless the last one was too recent.
@@ -202,22 +208,54 @@ class LiveRun:
         """
         if self._keeper.may_summarise():
             has_jumped = self._anomalies.counts['time set back'] > 0
-            table = self._metrics.table(None if has_jumped else self._watermark.until_ns(self._clock()))
+            until_ns = None if has_jumped else self._watermark.until_ns(self._clock())
+            table, inputs = self._metrics.table(until_ns), self._append_inputs(until_ns)
             # Late answers are still added to the report dictionaries.
             table = replace(table, reports=[dict(reports) for reports in table.reports])
-            self._keeper.summarise(lambda: self._summary(table))
+            self._keeper.summarise(lambda: summary_of({UNNAMED: table}, inputs))
 
     def write_summary(self) -> None:
         """Write the summary of all images, in this thread."""
-        self._keeper.write_summary(self._summary(self._metrics.table()))
+        inputs = self._append_inputs(None)
+        self._keeper.write_summary(summary_of({UNNAMED: self._metrics.table()}, inputs))
 
     def close(self) -> None:
         """Close the run folder."""
         self._keeper.close()
 
     def _is_ours(self, object_name: str) -> bool:
-        """Whether a report is about the object in question: one that names none is."""
-        return not object_name or not self._object or object_name == self._object
+        """Whether a report is about an object in question."""
+        return object_name in self._names or (len(self._names) == 1 and ONLY in (object_name, self._names[0]))
+
+    def _key(self, object_name: str) -> str:
+        """Name under which an object is tracked."""
+        return object_name if len(self._names) > 1 else ONLY
+
+    def _append(self, fields: dict) -> None:
+        """Write a line of metrics.jsonl; the first says what a summary depends on."""
+        if not self._has_begun:
+            self._has_begun = True
+            self._keeper.append({SUMMARY: self._inputs().to_dict()})
+        self._keeper.append(fields)
+
+    def _append_frames(self, until_ns: int | None) -> None:
+        """Write down the frames that are new or have changed."""
+        for key, row in self._metrics.take_rows(until_ns):
+            self._append(frame_line(key, row))
+
+    def _append_inputs(self, until_ns: int | None) -> SummaryInputs:
+        """Write down what a summary of all frames until then depends on."""
+        self._append_frames(until_ns)
+        inputs = self._inputs()
+        self._append({SUMMARY: inputs.to_dict()})
+        return inputs
+
+    def _inputs(self) -> SummaryInputs:
+        provenance = {**self._about['provenance'], 'anomalies': dict(self._anomalies.counts),
+                      'forgotten_images': self._forgotten, 'lost_reports': dict(self._losses.lost),
+                      'unheard_reports': dict(self._losses.unheard)}
+        return SummaryInputs({UNNAMED: self._metrics.facts}, self._baselines,
+                             {**self._about, 'provenance': provenance})
 
     def _lose(self, loss: Loss, now_s: float) -> None:
         """Record lost reports; they do not count as silence of the stage."""
@@ -234,12 +272,6 @@ class LiveRun:
             return Health('verdicts', OK, 'no failure')
         text = '; '.join(f'{name}: {error}' for name, (_, error) in failures.items())
         return Health('verdicts', ERROR, text, {name: str(count) for name, (count, _) in failures.items()})
-
-    def _summary(self, table: FrameTable) -> dict:
-        provenance = {**self._about['provenance'], 'anomalies': dict(self._anomalies.counts),
-                      'forgotten_images': self._forgotten, 'lost_reports': dict(self._losses.lost),
-                      'unheard_reports': dict(self._losses.unheard)}
-        return {**summarise(table, self._baselines, provenance), **self._about, 'provenance': provenance}
 
     @contextmanager
     def _noting(self, kind: str) -> Iterator[None]:

@@ -88,7 +88,11 @@ class Liveness:
 
     def health(self, now_s: float) -> list[Health]:
         """Health of the camera and of every stage."""
-        return [self._camera(now_s), *(self._stage(name, now_s) for name in STAGES)]
+        return [self.camera(now_s), *self.stages(now_s)]
+
+    def stages(self, now_s: float) -> list[Health]:
+        """Health of every stage."""
+        return [self._stage(name, now_s) for name in STAGES]
 
     def silent(self, now_s: float) -> list[str]:
         """The stages with an overdue report."""
@@ -109,7 +113,8 @@ class Liveness:
         """How long a report of a stage has been pending."""
         return 0.0 if stage.owed_since_s is None else now_s - stage.owed_since_s
 
-    def _camera(self, now_s: float) -> Health:
+    def camera(self, now_s: float) -> Health:
+        """Health of the camera."""
         values = {'images': str(self._images)}
         if self._last_image_s is None:
             return Health('camera', STALE, 'no image yet', values)

@@ -22,7 +22,7 @@ from posegrasp_ros.runtime.errors import InvalidInputError, quoted
 AVAILABLE = importlib.util.find_spec('prometheus_client') is not None
 # Values of DiagnosticStatus.
 LEVELS = {OK: 0, WARN: 1, ERROR: 2, STALE: 3}
-MOST_REASONS, OTHER_REASONS = 50, 'other'
+MOST_TEXTS, OTHER = 50, 'other'
 LOOPBACK = '127.0.0.1'
 MOST_CLIENTS, CLIENT_WITHIN_S = 8, 5.0
 VERDICTS = {'better': 1, 'inconclusive': 0, 'worse': -1}
@@ -50,16 +50,18 @@ class PrometheusEndpoint:
         ProcessCollector(registry=registry)
         self._images = Counter('posegrasp_images', 'Images received from the camera.', registry=registry)
         self._reports = Counter('posegrasp_reports', 'Stage reports; the reason is empty if the stage answered.',
-                                ('stage', 'reason'), registry=registry)
+                                ('stage', 'reason', 'object'), registry=registry)
         self._latency = Histogram('posegrasp_latency_seconds', 'Processing time of a stage for one input.',
-                                  ('stage',), buckets=LATENCY_BUCKETS_S, registry=registry)
+                                  ('stage', 'object'), buckets=LATENCY_BUCKETS_S, registry=registry)
         self._health = Gauge('posegrasp_health', '0 ok, 1 warning, 2 error, 3 stale.', ('task',),
                              registry=registry)
-        self._metric = Gauge('posegrasp_metric', 'Value of a metric in this run so far.', ('metric', 'unit'),
+        self._metric = Gauge('posegrasp_metric', 'Value of a metric in this run so far.',
+                             ('metric', 'unit', 'object'),
                              registry=registry)
         self._verdict = Gauge('posegrasp_verdict', '1 better than the baseline, 0 inconclusive, -1 worse.',
-                              ('metric', 'baseline', 'kind'), registry=registry)
+                              ('metric', 'baseline', 'kind', 'object'), registry=registry)
         self._reasons: set[str] = set()
+        self._objects: set[str] = set()
         self._server = _open(address or LOOPBACK, port, make_wsgi_app(registry))
         self._thread = Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
@@ -80,16 +82,11 @@ class PrometheusEndpoint:
 
     def report(self, report: StageReport) -> None:
         """Count a stage report."""
-        self._reports.labels(report.stage, '' if report.ok else self._known_reason(report.reason)).inc()
+        reason = '' if report.ok else _known(report.reason, self._reasons)
+        name = _known(report.object, self._objects)
+        self._reports.labels(report.stage, reason, name).inc()
         if 'latency_ms' in report.numbers:
-            self._latency.labels(report.stage).observe(report.numbers['latency_ms'] / 1000)
-
-    def _known_reason(self, reason: str) -> str:
-        """The reason, or :data:`OTHER_REASONS` if there are too many, as each creates a separate time series."""
-        if reason not in self._reasons and len(self._reasons) >= MOST_REASONS:
-            return OTHER_REASONS
-        self._reasons.add(reason)
-        return reason
+            self._latency.labels(report.stage, name).observe(report.numbers['latency_ms'] / 1000)
 
     def health(self, healths: Iterable[Health]) -> None:
         """Set the current health of all tasks."""
@@ -99,9 +96,10 @@ class PrometheusEndpoint:
     def verdicts(self, verdicts: Iterable[dict]) -> None:
         """Set metrics and verdicts, from items of a summary's ``verdicts``."""
         for item in verdicts:
-            self._verdict.labels(item['metric'], item['entry'], item['kind']).set(VERDICTS[item['verdict']])
+            name = item.get('object', '')
+            self._verdict.labels(item['metric'], item['entry'], item['kind'], name).set(VERDICTS[item['verdict']])
             if item['value'] is not None:
-                self._metric.labels(item['metric'], item['unit']).set(item['value'])
+                self._metric.labels(item['metric'], item['unit'], name).set(item['value'])
 
     def close(self) -> None:
         """Stop serving."""
@@ -151,6 +149,14 @@ class _Silent(WSGIRequestHandler):
 
     def log_message(self, *_) -> None:
         """Do not write to the terminal."""
+
+
+def _known(text: str, known: set[str]) -> str:
+    """The text of a report, or :data:`OTHER` if there are too many, as each creates a separate time series."""
+    if text not in known and len(known) >= MOST_TEXTS:
+        return OTHER
+    known.add(text)
+    return text
 
 
 def _open(address: str, port: int, application) -> WSGIServer:

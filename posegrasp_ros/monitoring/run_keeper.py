@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from threading import Thread
 
-from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.monitoring.liveness import ERROR, OK, Health
 from posegrasp_ros.runs.folder import FolderInUseError, RunFolder, RunFolderError
 from posegrasp_ros.runs.report_log import log_paths
@@ -42,9 +41,9 @@ class RunKeeper:
         """Path of the run folder."""
         return self._path
 
-    def append(self, report: StageReport) -> None:
-        """Write one report."""
-        self._try('reports', lambda: self._folder.append(report))
+    def append(self, fields: dict) -> None:
+        """Write one line of metrics.jsonl."""
+        self._try('reports', lambda: self._folder.append_line(fields))
 
     def summarise(self, summary: Callable[[], dict]) -> None:
         """Compute and write a summary in a background thread."""

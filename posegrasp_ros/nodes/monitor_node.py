@@ -15,6 +15,9 @@ The simple one is two services: ``~/begin_pick`` (``std_srvs/Trigger``) when the
 plan, and ``~/end_pick`` (``std_srvs/SetBool``, true when the object was lifted) at the end. A pick without a
 begin counts for the newest plan at its end. The result is published as such a report on ``~/execution_report``,
 so that it can be recorded.
+
+With several objects a report names one in its values (``{key: 'object', value: NAME}``), and the services are
+``~/NAME/begin_pick`` and ``~/NAME/end_pick``.
 """
 
 from __future__ import annotations
@@ -31,7 +34,8 @@ from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
 from sensor_msgs.msg import CameraInfo
 from std_srvs.srv import SetBool, Trigger
 
-from posegrasp_ros.estimation.model_card import ModelCard, load_model_card
+from posegrasp_ros.datasets.topic_names import below
+from posegrasp_ros.estimation.model_card import ModelCard
 from posegrasp_ros.geometry.camera_info import StatedCamera
 from posegrasp_ros.grasping.grasp_set import load_grasps
 from posegrasp_ros.grasping.gripper import load_gripper
@@ -44,6 +48,7 @@ from posegrasp_ros.metrics.run import GraspTolerates
 from posegrasp_ros.metrics.stage_report import STAGES
 from posegrasp_ros.monitoring.live_run import MOST_IMAGES, LiveRun
 from posegrasp_ros.monitoring.liveness import OK
+from posegrasp_ros.monitoring.object_watch import LiveObject
 from posegrasp_ros.monitoring.prometheus_endpoint import PrometheusEndpoint, PrometheusError
 from posegrasp_ros.monitoring.run_keeper import RunKeeper
 from posegrasp_ros.ros import messages, qos
@@ -51,10 +56,10 @@ from posegrasp_ros.ros.drained_group import DrainedGroup
 from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode
 from posegrasp_ros.ros.messages import stamp_ns
 from posegrasp_ros.ros.node_main import run_node
-from posegrasp_ros.ros.parameters import parameter
+from posegrasp_ros.ros.object_topics import joined, load_models
+from posegrasp_ros.ros.parameters import ParameterError, parameter
 from posegrasp_ros.runs.provenance import describe_run
 from posegrasp_ros.runtime.errors import escaped
-from posegrasp_ros.runtime.resources import model_folder
 from posegrasp_ros.sensing.camera_info_join import CameraInfoJoin
 
 # Nobody waits for a monitor, so it takes what has come a few times a second.
@@ -67,8 +72,11 @@ class MonitorParameters:
     """Parameters of the monitor node; they count from the next configure on."""
 
     model: str = parameter('', 'Folder with model.yaml. Empty: the box that comes with the package.')
+    models: tuple[str, ...] = parameter(
+        (), 'Several such folders, in the place of model, as perception has them: each object is measured, and '
+        'all together.')
     gripper: str = parameter('', 'Gripper file or name, as the planner has it. Empty: franka_hand.')
-    grasps: str = parameter('', "Grasp set, as the planner has it. Empty: the model's.")
+    grasps: str = parameter('', "Grasp set, as the planner has it. Empty: the model's. Only with one model.")
     baselines: str = parameter('', 'Baselines file. Empty: the one that comes with the package.')
     out: str = parameter(
         '', 'Run folder; where it holds a run, <out>-2 and so on. Empty: runs/<time> where the node was started.')
@@ -108,35 +116,40 @@ class MonitorNode(AutostartLifecycleNode):
 
     def configure(self) -> None:
         chosen = self.parameters
-        card = load_model_card(model_folder(chosen.model))
-        target = ErrorTarget.from_mesh(card.mesh, card.symmetry, card.tolerance)
-        # What is compiled at its first use is compiled now, while no images wait.
-        compile_metrics(target)
-        about = {'provenance': describe_run(card, seed=chosen.seed if chosen.seed >= 0 else None)}
+        cards = load_models(chosen.model, chosen.models)
+        if chosen.grasps and len(cards) > 1:
+            raise ParameterError('parameter grasps: with several models each has the grasps of its folder, got '
+                                 f'{chosen.grasps}')
+        about = {'provenance': describe_run(cards, seed=chosen.seed if chosen.seed >= 0 else None)}
         if chosen.estimator:
             about['estimator'] = chosen.estimator
-        baselines, pose_check = load_baselines(chosen.baselines or None), self._pose_check(card)
+        baselines = load_baselines(chosen.baselines or None)
+        self._objects = tuple(cards)
+        objects = {name or card.name: self._live_object(card) for name, card in cards.items()}
+        # What is compiled at its first use is compiled now, while no images wait.
+        compile_metrics(next(iter(objects.values())).target)
         self._infos, self._camera = CameraInfoJoin(), None
         self._verdict_out = self.publisher(DiagnosticArray, '~/verdict', qos.LATCHED)
         self._execution_out = self.publisher(DiagnosticArray, '~/execution_report', qos.RESULT)
         self._prometheus = self._open_prometheus()
         # Last: a monitor that cannot be configured begins no run.
-        self._run = LiveRun(target, baselines, self._keeper(), chosen.silence_s, about, pose_check,
-                            chosen.most_images, chosen.block_s, model=card.identity, object_name=card.name)
+        self._run = LiveRun(objects, baselines, self._keeper(), chosen.silence_s, about, chosen.most_images,
+                            chosen.block_s)
 
     def activate(self) -> None:
         # Drained in this order: what is said of an image comes after the image and its camera.
         camera, answers = self._groups = DrainedGroup(), DrainedGroup()
         self.subscribe_sensor(messages.CAMERA_INFO, 'camera_info', self.on_camera_info, qos.COUNTED_SENSOR, camera)
-        self.subscribe_sensor(messages.GROUND_TRUTH, 'ground_truth', self.on_ground_truth, qos.COUNTED_SENSOR,
-                              answers)
+        for name in self._objects:
+            self.subscribe_sensor(messages.GROUND_TRUTH, joined(self, name, 'ground_truth'),
+                                  self.ground_truth_of(name), qos.COUNTED_SENSOR, answers)
+            self._serve_picks(name)
         self._answers = [
-            self.subscribe(PoseWithCovarianceStamped, 'pose', self.on_pose, qos.COUNTED, answers),
+            *(self.subscribe(PoseWithCovarianceStamped, joined(self, name, 'pose'), self.pose_of(name),
+                             qos.COUNTED, answers) for name in self._objects),
             *(self.subscribe(DiagnosticArray, f'{stage}_report', self.on_report, qos.COUNTED, answers)
               for stage in STAGES)]
         self.subscribe(DiagnosticArray, '/diagnostics', self.on_diagnostics, qos.COUNTED, answers)
-        self.serve(Trigger, '~/begin_pick', self.on_begin_pick)
-        self.serve(SetBool, '~/end_pick', self.on_end_pick)
         self.every(DRAIN_EVERY_S, self.drain)
         self.every(VERDICTS_EVERY_S, self.publish_verdict)
         self.every(self.parameters.summary_every_s, self._run.summarise)
@@ -168,14 +181,22 @@ class MonitorNode(AutostartLifecycleNode):
         if self._prometheus:
             self._prometheus.image()
 
-    def on_ground_truth(self, message: PoseStamped) -> None:
-        self._run.truth(stamp_ns(message.header.stamp), lambda: messages.transform_from(message.pose))
+    def ground_truth_of(self, name: str) -> Callable[[PoseStamped], None]:
+        """Callback for the ground truth of one object."""
+        def on_ground_truth(message: PoseStamped) -> None:
+            self._run.truth(stamp_ns(message.header.stamp), lambda: messages.transform_from(message.pose), name)
 
-    def on_pose(self, message: PoseWithCovarianceStamped) -> None:
-        # Unchecked: unlike the planner, which must not use an invalid covariance, the metrics count it as wrong.
-        covariance = np.asarray(message.pose.covariance, dtype=float).reshape(6, 6)
-        self._run.estimate(stamp_ns(message.header.stamp), lambda: messages.transform_from(message.pose.pose),
-                           covariance)
+        return on_ground_truth
+
+    def pose_of(self, name: str) -> Callable[[PoseWithCovarianceStamped], None]:
+        """Callback for the best pose of one object."""
+        def on_pose(message: PoseWithCovarianceStamped) -> None:
+            # Unchecked: unlike the planner, which must not use an invalid one, the metrics count it as wrong.
+            covariance = np.asarray(message.pose.covariance, dtype=float).reshape(6, 6)
+            self._run.estimate(stamp_ns(message.header.stamp), lambda: messages.transform_from(message.pose.pose),
+                               covariance, name)
+
+        return on_pose
 
     def on_report(self, message: DiagnosticArray) -> None:
         report = self._run.report(lambda: messages.report_from(message))
@@ -187,16 +208,21 @@ class MonitorNode(AutostartLifecycleNode):
         for stage, publisher, count in reports_sent(message):
             self._run.sent(stage, publisher, count)
 
-    def on_begin_pick(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        """The robot sets out with the newest plan."""
-        return self._answer(response, self._run.begin_pick)
+    def _serve_picks(self, name: str) -> None:
+        """Take the picks of one object."""
+        def on_begin_pick(_request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+            """The robot sets out with the newest plan."""
+            return self._answer(response, lambda: self._run.begin_pick(name))
 
-    def on_end_pick(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
-        """The robot tells how that went."""
-        return self._answer(response, lambda: self._end_pick(request.data))
+        def on_end_pick(request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+            """The robot tells how that went."""
+            return self._answer(response, lambda: self._end_pick(request.data, name))
 
-    def _end_pick(self, lifted: bool) -> int:
-        report = self._run.end_pick(lifted)
+        self.serve(Trigger, below(name, '~/begin_pick'), on_begin_pick)
+        self.serve(SetBool, below(name, '~/end_pick'), on_end_pick)
+
+    def _end_pick(self, lifted: bool, name: str) -> int:
+        report = self._run.end_pick(lifted, name)
         self._execution_out.publish(messages.to_report(report))
         if self._prometheus:
             self._prometheus.report(report)
@@ -245,6 +271,10 @@ class MonitorNode(AutostartLifecycleNode):
         self._run.look()
         for group in self._groups:
             group.drain()
+
+    def _live_object(self, card: ModelCard) -> LiveObject:
+        target = ErrorTarget.from_mesh(card.mesh, card.symmetry, card.tolerance)
+        return LiveObject(target, self._pose_check(card), card.identity)
 
     def _pose_check(self, card: ModelCard) -> GraspTolerates | None:
         """Tells whether a planned grasp tolerates the error of its pose."""

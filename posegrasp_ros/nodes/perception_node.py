@@ -15,6 +15,7 @@ from posegrasp_ros.datasets.frame import PackedFrame
 from posegrasp_ros.estimation.create import create_estimator, estimator_names
 from posegrasp_ros.estimation.instance_numbers import InstanceNumbers
 from posegrasp_ros.estimation.model_card import ModelCard
+from posegrasp_ros.estimation.model_set import ONLY
 from posegrasp_ros.estimation.overlay import draw_overlay
 from posegrasp_ros.estimation.perception_stage import Perceived, PerceptionStage
 from posegrasp_ros.estimation.pose_estimate import MIN_SCORE
@@ -268,10 +269,11 @@ class PerceptionNode(AutostartLifecycleNode):
         """Perception of an image with the camera_info, depth and ground truth received for it."""
         stamp = stamp_ns(message.header.stamp)
         depth = self._depths.nearest(stamp) if self._depths else None
-        packed = PackedFrame(stamp, self._bit_depth.noted(PackedImage.of(message)),
-                             self._intrinsics.of(stamp, received_ns, message.header.frame_id), depth=depth)
         truths = {name: (kept[stamp],) for name, kept in self._truths.items() if stamp in kept}
-        found = self.perception.perceive(packed, truths)
+        packed = PackedFrame(stamp, self._bit_depth.noted(PackedImage.of(message)),
+                             self._intrinsics.of(stamp, received_ns, message.header.frame_id),
+                             truths.pop(ONLY, ()), depth=depth, named_truths=truths)
+        found = self.perception.perceive(packed)
         for warning in {each.frame.warning for each in found.values()} - {''}:
             self.say_once(warning, warn=True)
         return found

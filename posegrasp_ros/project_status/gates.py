@@ -103,7 +103,8 @@ class Subject:
         if self.model is None:
             return []
         belongs = self.model.was_measured_by if is_current else self.model.is_object_of
-        return [run for run in self.project.runs if run.schema == schema and run.is_complete and belongs(run)
+        return [run.of_object(self.model.name) for run in self.project.runs
+                if run.schema == schema and run.is_complete and belongs(run)
                 and (not is_current or run.summary.get('estimator', ESTIMATOR) == ESTIMATOR)]
 
     def requirement(self, metric: str) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -80,6 +80,11 @@ class Run:
         return [*([self.provenance['model']] if self.provenance.get('model') else []),
                 *(self.provenance.get('models') or {}).values()]
 
+    def of_object(self, name: str) -> Run:
+        """The run as far as it is about one of several objects; as it is where it is about one."""
+        part = (self.summary.get('objects') or {}).get(name)
+        return replace(self, summary={**self.summary, **part}) if part else self
+
     @property
     def recordings(self) -> frozenset[str]:
         """Hashes of the evaluated recordings; empty for a robot or a simulator."""
@@ -125,13 +130,14 @@ class ModelFolder:
         if run.schema == FEASIBILITY:
             studied = run.summary['object']
             # The study of a model states its name; that of a mesh can be matched only by size.
-            is_other = studied.get('model') and studied.get('name') != self._name
+            is_other = studied.get('model') and studied.get('name') != self.name
             return self.card is not None and not is_other and bool(
                 np.allclose(studied['size_m'], self.card.mesh.extents, rtol=SAME_SIZE))
-        return any(model.get('name') == self._name for model in run.models)
+        return any(model.get('name') == self.name for model in run.models)
 
     @property
-    def _name(self) -> str:
+    def name(self) -> str:
+        """Name on the card; of an invalid one that of the folder."""
         return self.card.name if self.card else self.folder.name
 
     def _is(self, model: dict, time: str) -> bool:

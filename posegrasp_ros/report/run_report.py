@@ -15,12 +15,13 @@ from posegrasp_ros.report.table import aligned
 # Source of an entry that was measured in the run, not taken from the baselines file.
 SAME_FRAMES = 'measured on the same frames'
 TEXT_WIDTH = 110
+ALL = 'all objects'
 
 
 def format_table(summary: dict) -> str:
     """The summary as aligned plain text."""
-    blocks = [[_headline(summary)], _stage_rows(summary), _estimator_rows(summary), _verdict_rows(summary),
-              _pair_rows(summary), *_waterfall_blocks(summary)]
+    blocks = [[_headline(summary)], _stage_rows(summary), _part_rows('estimator', estimators_of(summary)),
+              *_object_blocks(summary), _verdict_rows(summary), _pair_rows(summary), *_waterfall_blocks(summary)]
     failures = ', '.join(f'{reason} {count}' for reason, count in summary['failures'].items())
     blocks.append([f'Failures: {failures or "none"}'])
     blocks.append(_problem_lines(summary))
@@ -39,7 +40,8 @@ def render_html(summary: dict, pictures: Sequence[dict] = ()) -> str:
         'report.html.j2', summary=summary, estimators=estimators, same_frames=SAME_FRAMES, pictures=pictures,
         headline_bar=requirements.get(summary['headline']['name']), next=summary.get('next'),
         paired=summary.get('paired') or (), problems=summary.get('problems') or (), place_of=place_of,
-        measured=measured_metrics(estimators), requirements=requirements,
+        measured=measured_metrics(estimators), requirements=requirements, objects=objects_of(summary),
+        confusion=confusion_rows(summary),
         fall=plots.waterfall(summary), curves=plots.error_curves(estimators),
         strips=plots.error_strips(estimators), reliability=plots.reliability_curves(estimators),
         latency=plots.latency_strips({'': summary}, time_need(requirements)),
@@ -110,17 +112,44 @@ def _stage_rows(summary: dict) -> list[str]:
     return aligned(rows)
 
 
-def _estimator_rows(summary: dict) -> list[str]:
-    estimators = estimators_of(summary)
-    measured = measured_metrics(estimators)
+def _part_rows(kind: str, parts: Mapping[str, dict]) -> list[str]:
+    """One row for each part of a summary.
+
+    :param kind: what the parts are of
+    """
+    measured = measured_metrics(parts)
     headings = {name: metric.heading for name, metric in catalogue().items()
                 if metric.heading and name in measured}
-    rows = [['estimator', 'coverage', *headings.values()]]
-    for estimator, part in estimators.items():
+    rows = [[kind, 'coverage', *headings.values()]]
+    for name, part in parts.items():
         metrics = part['metrics']
-        rows.append([estimator, formatting.quantity(part['stages']['perception']['coverage'], '1'),
+        rows.append([name, formatting.quantity(part['stages']['perception']['coverage'], '1'),
                      *(formatting.quantity(metrics[name]['value'], metrics[name]['unit']) for name in headings)])
     return aligned(rows)
+
+
+def _object_blocks(summary: dict) -> list[list[str]]:
+    """Metrics of each of several objects, and what each was taken for."""
+    if not summary.get('objects'):
+        return []
+    rows = confusion_rows(summary)
+    return [_part_rows('object', objects_of(summary)), aligned(rows) if rows else []]
+
+
+def objects_of(summary: dict) -> dict[str, dict]:
+    """Sections by object of a run about several, and one of all of them; empty for a run about one."""
+    objects = summary.get('objects')
+    return {**objects, ALL: summary} if objects else {}
+
+
+def confusion_rows(summary: dict) -> list[list[str]]:
+    """What the instances of each object were taken for, with a header; empty where no image has a ground truth."""
+    confusion = summary.get('confusion') or {}
+    if not any(count for row in confusion.values() for count in row.values()):
+        return []
+    columns = list(dict.fromkeys(other for row in confusion.values() for other in row))
+    return [['taken for', *columns],
+            *([name, *(str(row.get(other, '')) for other in columns)] for name, row in confusion.items())]
 
 
 def _verdict_rows(summary: dict) -> list[str]:

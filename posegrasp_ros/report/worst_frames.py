@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 
 from posegrasp_ros.datasets.frame import BagFrame
-from posegrasp_ros.estimation.model_card import ModelCard
 from posegrasp_ros.estimation.overlay import CORNER_SIGNS, draw_axes, draw_box
 from posegrasp_ros.estimation.pose_estimate import Estimation
 from posegrasp_ros.geometry.camera import Camera
@@ -45,22 +44,22 @@ class WorstFrames:
     :param most: number of frames to keep
     """
 
-    def __init__(self, card: ModelCard, most: int = 6):
-        self._mesh = card.mesh
+    def __init__(self, most: int = 6):
         self._most = most
         self._kept: dict[tuple[str, int], _Picture] = {}
 
-    def consider(self, frame: BagFrame, estimation: Estimation, error: float, caption: str = '',
+    def consider(self, frame: BagFrame, estimation: Estimation, mesh: Mesh, error: float, caption: str = '',
                  bag: str = '') -> None:
         """Keep a frame if it is among the worst.
 
+        :param mesh: of the object that is drawn
         :param error: larger is worse; infinite where nothing was found; frames with NaN are ignored
         :param caption: shown below the picture
-        :param bag: recording, to distinguish recordings with the same stamps
+        :param bag: recording and object, to distinguish those with the same stamps
         """
         if frame.image is None or not self.wants(frame.stamp_ns, error, bag):
             return
-        drawn = draw_comparison(frame, estimation, self._mesh)
+        drawn = draw_comparison(frame, estimation, mesh)
         done, jpeg = cv2.imencode('.jpg', drawn, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
         if not done:
             raise RuntimeError('OpenCV cannot encode JPEG')

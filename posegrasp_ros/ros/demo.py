@@ -8,12 +8,12 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
-from posegrasp_ros.estimation.model_card import load_model_card
+from posegrasp_ros.estimation.model_set import load_model_set
 from posegrasp_ros.report.run_report import format_table
 from posegrasp_ros.ros.graph import NODES
 from posegrasp_ros.ros.node_processes import NodeProcesses, free_domain
@@ -21,7 +21,7 @@ from posegrasp_ros.runs.folder import REPORT_NAME, REPORTS_NAME, SUMMARY_NAME
 from posegrasp_ros.runtime.console import show
 from posegrasp_ros.runtime.errors import InvalidInputError, PipelineFailed, one_line
 from posegrasp_ros.runtime.exit_codes import BAD_INPUT
-from posegrasp_ros.runtime.resources import model_folder
+from posegrasp_ros.runtime.resources import DEFAULT_MODEL
 
 POLL_S = 0.1
 # On a machine under load the nodes take minutes to import, compile and discover each other, and the monitor may be
@@ -35,14 +35,15 @@ class DemoError(InvalidInputError):
 
 
 def run_demo(picks: int = 20, seed: int = 1, out: str | Path | None = None, estimator: str = 'onnx',
-             model: str | Path | None = None, progress: bool = True) -> dict:
+             models: Sequence[str | Path] = (DEFAULT_MODEL,), progress: bool = True) -> dict:
     """Run the four nodes for a number of picks, then print the table and the report's path.
 
     :param picks: number of picks
     :param seed: of the scenes
     :param out: run folder; None for runs/demo-<time>
     :param estimator: of the perception node
-    :param model: model folder; None for the shipped box
+    :param models: model folders or names of shipped models; of several, all objects are on the table, and take
+        turns in being picked
     :return: the run's summary
     :raises InvalidInputError: when ROS 2 is not installed, or the model folder or the run folder cannot be used
     :raises PipelineFailed: when a node ends or no pick is reported for :data:`GIVE_UP_AFTER_S`
@@ -52,13 +53,13 @@ def run_demo(picks: int = 20, seed: int = 1, out: str | Path | None = None, esti
                         "pip install -e '.[ros]' in the checkout")
     if picks < 1:
         raise DemoError(f'demo: picks: expected at least 1, got {picks}')
-    card = load_model_card(model_folder(model))
+    cards = load_model_set(models)
     folder = Path(out or f'runs/demo-{datetime.datetime.now():%Y-%m-%dT%H-%M-%S}').absolute()
     # os.path.exists, unlike pathlib, returns False for a folder without read permission.
     if os.path.exists(folder / REPORTS_NAME):
         raise DemoError(f'{folder}: expected an empty run folder, found a {REPORTS_NAME}; choose another')
     with free_domain() as domain, NodeProcesses(folder / 'nodes', domain) as nodes:
-        _start(nodes, folder, card.folder.absolute(), estimator, picks, seed)
+        _start(nodes, folder, [str(card.folder.absolute()) for card in cards.values()], estimator, picks, seed)
         watch(nodes, folder / REPORTS_NAME, picks, progress)
         nodes.stop('monitor', 'perception', 'grasp_planner')
     summary_path = folder / SUMMARY_NAME
@@ -70,13 +71,13 @@ def run_demo(picks: int = 20, seed: int = 1, out: str | Path | None = None, esti
     return summary
 
 
-def _start(nodes: NodeProcesses, folder: Path, model: Path, estimator: str, picks: int, seed: int) -> None:
+def _start(nodes: NodeProcesses, folder: Path, models: list[str], estimator: str, picks: int, seed: int) -> None:
     """Start all nodes; the simulator waits until the others are subscribed."""
     # Simulator and planner need the same camera pose. Imported here because importing MuJoCo takes a second.
     from posegrasp_ros.geometry.transforms import quaternion_from_matrix
     from posegrasp_ros.simulation.scene import DEFAULT_BASE_FROM_CAMERA as base_from_camera
     camera = [*base_from_camera[:3, 3].tolist(), *quaternion_from_matrix(base_from_camera[:3, :3]).tolist()]
-    shared = {'model': str(model), 'exit_on_failure': True}
+    shared = {**({'model': models[0]} if len(models) == 1 else {'models': models}), 'exit_on_failure': True}
     nodes.start('monitor', {**shared, 'out': str(folder), 'estimator': estimator, 'seed': seed})
     nodes.start('perception', {**shared, 'estimator': estimator})
     nodes.start('grasp_planner', {**shared, 'base_from_camera': camera})
@@ -147,5 +148,5 @@ def _outcomes(reports: Path) -> Iterator[bool | None]:
                 continue
             report = json.loads(line)
             line = ''
-            if report['stage'] == 'execution':
+            if report.get('stage') == 'execution':
                 yield report['ok']

@@ -32,6 +32,8 @@ ARGUMENTS: dict[str, tuple[str, str]] = {
     'namespace': ('', 'Namespace of all nodes and topics.'),
     'params_file': (str(resource_path('config/posegrasp.yaml')), 'Parameter file; copy the default and edit it.'),
     'model': ('', 'Model folder, the one with model.yaml. Empty: as in params_file.'),
+    'models': ('', 'Several model folders or shipped models in the place of model, such as "[box, can]". '
+                   'Empty: as in params_file.'),
     'gripper': ('', 'Gripper file or name. Empty: as in params_file.'),
     'urdf': ('', 'URDF file of the arm, for its reachability. Empty: as in params_file.'),
     'tip_frame': ('', "Frame of the URDF that is the gripper's base. Empty: as in params_file."),
@@ -92,6 +94,18 @@ def number_of(context: LaunchContext, name: str) -> float | list[float]:
     return [float(number) for number in found] if isinstance(found, list) else found
 
 
+def names_of(context: LaunchContext, name: str) -> list[str]:
+    """Parse an argument that is a list of names or paths; empty when it is not given.
+
+    :raises InvalidInputError: when it is none
+    """
+    found = yaml.safe_load(value(context, name) or '[]')
+    if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
+        raise InvalidInputError(f'{name}: expected a list of names or paths such as [box, can], got '
+                                f'{quoted(value(context, name))}')
+    return found
+
+
 def pipeline_node(context: LaunchContext, name: str, texts: tuple[str, ...] = (), numbers: tuple[str, ...] = (),
                   fixed: Mapping[str, Any] | None = None) -> LifecycleNode:
     """One of :data:`posegrasp_ros.ros.graph.NODES`; it activates itself unless its parameter autostart is false.
@@ -103,6 +117,8 @@ def pipeline_node(context: LaunchContext, name: str, texts: tuple[str, ...] = ()
     given: dict[str, Any] = {text: ParameterValue(value(context, text), value_type=str)
                              for text in texts if value(context, text)}
     given |= {number: number_of(context, number) for number in numbers if value(context, number)}
+    if models := names_of(context, 'models'):
+        given['models'] = models
     given['use_sim_time'] = uses_sim_time(context)
     topics = dict(remappings(name))
     topics |= {topic: value(context, topic) for topic in GIVEN_TOPICS if value(context, topic)}

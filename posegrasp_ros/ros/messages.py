@@ -224,12 +224,17 @@ def to_diagnostics(stamp: Time, node: str, healths: Iterable[Health]) -> Diagnos
         for health in healths])
 
 
+def _verdict_name(item: dict) -> str:
+    of = f' ({item["object"]})' if 'object' in item else ''
+    return f'{item["metric"]}{of}: {item["entry"]}'
+
+
 def to_verdicts(stamp: Time, verdicts: Iterable[dict]) -> DiagnosticArray:
     """A summary's verdicts, one status each: better is OK, inconclusive WARN, worse ERROR."""
     statuses = []
     for item in verdicts:
         values = {key: item[key] for key in ('value', 'interval', 'reference', 'unit', 'kind', 'fair')}
         statuses.append(DiagnosticStatus(
-            level=VERDICT_LEVELS[item['verdict']], name=f'{item["metric"]}: {item["entry"]}',
+            level=VERDICT_LEVELS[item['verdict']], name=_verdict_name(item),
             message=item['verdict'], values=[KeyValue(key=key, value=str(v)) for key, v in values.items()]))
     return DiagnosticArray(header=Header(stamp=stamp), status=statuses)

@@ -21,19 +21,15 @@ from posegrasp_ros.ros.parameters import ParameterError
 
 
 def load_models(model: str, models: Sequence[str]) -> dict[str, ModelCard]:
-    """The models of the parameters ``model`` and ``models``, by the name that reports and topics carry.
+    """The models of the parameters ``model`` and ``models``, see :func:`load_model_set`.
 
-    :return: {'': card} of a single model, {card.name: card} of several
     :raises ParameterError: when both are set
     :raises InvalidInputError: when a model cannot be used, or two objects cannot be told apart by name
     """
     if model and models:
         raise ParameterError(f'parameter models: expected either model or models, got both: {model} and '
                              f'{", ".join(models)}')
-    cards = load_model_set(models or (model,))
-    if len(cards) == 1:
-        return {'': cards[0]}
-    return {card.name: card for card in cards}
+    return load_model_set(models or (model,))
 
 
 def joined(node: AutostartLifecycleNode, name: str, topic: str) -> str:

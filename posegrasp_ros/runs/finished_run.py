@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Iterator
@@ -13,9 +12,9 @@ from typing import NamedTuple
 
 from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.runs.folder import RunFolderError, read_summary
-from posegrasp_ros.runs.report_log import log_paths
+from posegrasp_ros.runs.report_log import log_paths, read_lines
+from posegrasp_ros.runs.run_log import OTHER_THAN_REPORTS
 from posegrasp_ros.runs.state import partial_because
-from posegrasp_ros.runtime.data_files import check_is_file
 from posegrasp_ros.runtime.errors import InvalidInputError
 
 
@@ -105,18 +104,15 @@ class FinishedRun:
 
     def _reports(self, stage: str) -> Iterator[tuple[FrameKey, StageReport, int | None]]:
         """Reports of a stage; invalid lines, which a killed run may leave, are skipped."""
-        for path in log_paths(self.folder):
-            check_is_file(path, FinishedRunError)
-            with path.open(encoding='utf-8', errors='replace') as file:
-                for line in file:
-                    try:
-                        fields = json.loads(line)
-                        report = StageReport.from_dict(fields)
-                    except (ValueError, RecursionError):
-                        continue
-                    if report.stage == stage and fields.get('estimator', self.estimator) == self.estimator:
-                        key = FrameKey(fields.get('bag', ''), report.stamp_ns, report.object)
-                        yield key, report, fields.get('block')
+        for _, fields in read_lines(log_paths(self.folder), [], FinishedRunError):
+            if OTHER_THAN_REPORTS & fields.keys():
+                continue
+            try:
+                report = StageReport.from_dict(fields)
+            except ValueError:
+                continue
+            if report.stage == stage and fields.get('estimator', self.estimator) == self.estimator:
+                yield FrameKey(fields.get('bag', ''), report.stamp_ns, report.object), report, fields.get('block')
 
 
 def load_runs(folders: list[Path]) -> list[FinishedRun]:

@@ -6,11 +6,13 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.metrics.summary import SCHEMA
 from posegrasp_ros.report.run_report import render_html
-from posegrasp_ros.runs.report_log import NAME, ReportLog, log_paths
+from posegrasp_ros.runs.report_log import NAME, ReportLog, log_paths, read_lines
+from posegrasp_ros.runs.run_log import OTHER_THAN_REPORTS
 from posegrasp_ros.runs.state import (
     FINISHED,
     LOCK_NAME,
@@ -23,7 +25,7 @@ from posegrasp_ros.runs.state import (
 )
 from posegrasp_ros.runs.summary_schemas import summary_problem
 from posegrasp_ros.runtime.atomic_file import write_whole
-from posegrasp_ros.runtime.data_files import check_is_file, read_json
+from posegrasp_ros.runtime.data_files import read_json
 from posegrasp_ros.runtime.errors import InvalidInputError, quoted
 from posegrasp_ros.runtime.file_lock import FileLock
 
@@ -101,10 +103,17 @@ class RunFolder:
         :param context: further fields of the line, such as the estimator's name and the time block
         :raises OSError: when the disk is full, or the folder was removed and cannot be created again
         """
+        self.append_line({**context, **report.to_dict()})
+
+    def append_line(self, fields: dict[str, Any]) -> None:
+        """Write one line, a report or one of :mod:`posegrasp_ros.runs.run_log`.
+
+        :raises OSError: when the disk is full, or the folder was removed and cannot be created again
+        """
         if self._state is None or self._state.word != RUNNING:
             self.path.mkdir(parents=True, exist_ok=True)
             self._become(RUNNING)
-        self._log.append(json.dumps({**context, **report.to_dict()}).encode())
+        self._log.append(json.dumps(fields).encode())
 
     def write_summary(self, summary: dict, render: Callable[[dict], str] = render_html,
                       is_last: bool = True) -> None:
@@ -145,14 +154,13 @@ def read_reports(path: str | Path) -> tuple[list[StageReport], list[str]]:
     if not paths:
         raise RunFolderError(f'{Path(path) / REPORTS_NAME}: no such file; expected the reports of a run')
     reports, warnings = [], []
-    for part in paths:
-        check_is_file(part, RunFolderError)
-        with part.open(encoding='utf-8', errors='replace') as file:
-            for number, line in enumerate(file, start=1):
-                try:
-                    reports.append(StageReport.from_dict(json.loads(line)))
-                except (ValueError, RecursionError) as error:
-                    warnings.append(f'{part}: line {number}: not a report, left out: {error}')
+    for place, fields in read_lines(paths, warnings, RunFolderError):
+        if OTHER_THAN_REPORTS & fields.keys():
+            continue
+        try:
+            reports.append(StageReport.from_dict(fields))
+        except ValueError as error:
+            warnings.append(f'{place}: not a report, left out: {error}')
     return reports, warnings
 
 

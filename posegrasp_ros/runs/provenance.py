@@ -7,7 +7,7 @@ import hashlib
 import json
 import platform
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
@@ -31,10 +31,12 @@ DISTRIBUTIONS = {
 }
 
 
-def describe_run(card: ModelCard | None = None, seed: int | None = None,
+def describe_run(cards: Mapping[str, ModelCard] | None = None, seed: int | None = None,
                  configuration: dict | None = None) -> dict:
     """Provenance of a run for its summary; recordings are described by :class:`BagDescriptions`.
 
+    :param cards: of the objects by name; that of the only one has none, see
+        :func:`posegrasp_ros.estimation.model_set.load_model_set`
     :param seed: random seed of the run
     :param configuration: other settings that the results depend on, plain values
     """
@@ -45,7 +47,10 @@ def describe_run(card: ModelCard | None = None, seed: int | None = None,
                  'processor': processor_name()},
         'versions': {'python': platform.python_version(), **{name: _version(name) for name in LIBRARIES}},
     }
-    if card is not None:
+    if cards is not None and len(cards) > 1:
+        provenance['models'] = {name: describe_model(card) for name, card in cards.items()}
+    elif cards:
+        (card,) = cards.values()
         provenance['model'] = describe_model(card)
     if seed is not None:
         provenance['seed'] = seed

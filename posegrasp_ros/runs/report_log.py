@@ -1,10 +1,16 @@
-"""ReportLog: metrics.jsonl with one stage report per line, split into parts if its size is limited."""
+"""ReportLog: the lines of metrics.jsonl, split into parts if its size is limited."""
 
 from __future__ import annotations
 
+import json
 import logging
 import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
+
+from posegrasp_ros.runtime.data_files import check_is_file
+from posegrasp_ros.runtime.errors import InvalidInputError
 
 LOGGER = logging.getLogger(__name__)
 NAME = 'metrics.jsonl'
@@ -122,3 +128,25 @@ def log_paths(folder: Path) -> list[Path]:
     """Files with the reports of a run, oldest first."""
     last = folder / NAME
     return sorted(folder.glob('metrics.[0-9]*.jsonl')) + ([last] if last.exists() else [])
+
+
+def read_lines(paths: Iterable[Path], warnings: list[str],
+               error_class: type[InvalidInputError]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The lines of a run's files, each with its place for messages.
+
+    :param warnings: gets a text for each line that is no JSON, such as half a line after a power cut
+    :raises InvalidInputError: of the given class, when one is no regular file
+    """
+    for path in paths:
+        check_is_file(path, error_class)
+        with path.open(encoding='utf-8', errors='replace') as file:
+            for number, line in enumerate(file, start=1):
+                place = f'{path}: line {number}'
+                try:
+                    fields = json.loads(line)
+                    if not isinstance(fields, dict):
+                        raise ValueError(f'expected an object of JSON, got {type(fields).__name__}')
+                except (ValueError, RecursionError) as error:
+                    warnings.append(f'{place}: not a report, left out: {error}')
+                    continue
+                yield place, fields

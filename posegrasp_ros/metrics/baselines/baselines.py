@@ -79,6 +79,16 @@ class Baselines:
         return Baselines({**self.metrics, metric: replace(known, entries=(asked,) + others)})
 
 
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Baselines:
+        """Inverse of :func:`dataclasses.asdict` of each metric: {name: {direction, entries}}."""
+        def entry(stated: dict[str, Any]) -> Entry:
+            return Entry(**{**stated, 'interval': stated['interval'] and Interval(*stated['interval'])})
+
+        return cls({name: MetricBaselines(metric['direction'], tuple(map(entry, metric['entries'])))
+                    for name, metric in data.items()})
+
+
 def load_baselines(path: str | Path | None = None) -> Baselines:
     """Read and check a baselines file. A metric that it does not name has no entries.
 

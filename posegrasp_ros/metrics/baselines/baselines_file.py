@@ -138,9 +138,10 @@ def _stated(entry: Entry, factor: float) -> dict[str, object]:
 def _source(summary: dict, run: str, count: int) -> str:
     """What was measured on what: enough to judge whether the comparison is fair."""
     provenance = summary['provenance']
-    model, host = provenance.get('model', {}), provenance.get('host', {})
+    models, host = provenance.get('models', {}), provenance.get('host', {})
+    models = [*([provenance['model']] if provenance.get('model') else []), *models.values()]
     parts = [f'run {run}', f'n = {count}', provenance.get('package', ''), summary.get('estimator', ''),
-             f'model {model["name"]} {str(model.get("sha256"))[:8]}' if model else '',
+             *(f'model {model["name"]} {str(model.get("sha256"))[:8]}' for model in models),
              'bags ' + ', '.join(bag['name'] for bag in provenance['bags']) if provenance.get('bags') else '',
              f'{host["system"]}, {host["cpus"]} cores' if host else '']
     return '; '.join(part for part in parts if part)

@@ -16,12 +16,13 @@ MSPD_THRESHOLDS_PX = np.arange(1, 11) * 5.0  # for an image width of MSPD_WIDTH_
 MSPD_WIDTH_PX = 640.0
 
 
-def mssd_shares(mssd_m: np.ndarray, diameter_m: float) -> np.ndarray:
+def mssd_shares(mssd_m: np.ndarray, diameter_m: np.ndarray | float) -> np.ndarray:
     """(N,) share of the ten thresholds that each error is below; its mean is AR_MSSD.
 
     :param mssd_m: (N,) infinite where nothing was found
+    :param diameter_m: one for all or (N,)
     """
-    return shares_below(mssd_m, MSSD_THRESHOLDS * diameter_m)
+    return shares_below(mssd_m, MSSD_THRESHOLDS * np.reshape(diameter_m, (-1, 1)))
 
 
 def mspd_shares(mspd_px: np.ndarray, widths_px: np.ndarray | float) -> np.ndarray:
@@ -34,7 +35,7 @@ def mspd_shares(mspd_px: np.ndarray, widths_px: np.ndarray | float) -> np.ndarra
 
 
 def shares_below(errors: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """(N,) share of the thresholds (T,) that each error (N,) is below."""
+    """(N,) share of the thresholds (T,) or (N, T) that each error (N,) is below."""
     return (np.asarray(errors, dtype=float)[:, None] < thresholds).mean(axis=1)
 
 

@@ -107,6 +107,11 @@ class ErrorTarget:
         return cls(_distinct(points), mesh.diameter, symmetry, tolerance)
 
     @cached_property
+    def centre(self) -> np.ndarray:
+        """(3,) middle of the points' bounding box, object frame."""
+        return (self.points.min(axis=0) + self.points.max(axis=0)) / 2
+
+    @cached_property
     def cloud(self) -> NearestPoints:
         """Search tree over the points, built once."""
         return NearestPoints(self.points)

@@ -1,0 +1,107 @@
+"""Conversion of the records of a run to a FrameTable."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from posegrasp_ros.metrics.confusion import Sighting, taken_for
+from posegrasp_ros.metrics.frame_record import FrameRecord, RecordKey
+from posegrasp_ros.metrics.frame_table import FrameTable
+from posegrasp_ros.metrics.pose.pose_errors import NOT_FOUND, STATED_NEED, PoseTolerance
+from posegrasp_ros.metrics.stage_report import STAGES
+
+
+class ObjectSize(NamedTuple):
+    """What the metrics need of an object.
+
+    :param diameter_m: None when only reports are measured
+    """
+
+    diameter_m: float | None = None
+    tolerance: PoseTolerance = STATED_NEED
+
+
+class RunFacts(NamedTuple):
+    """What the records of a run have in common.
+
+    :param objects: by name
+    :param block_ns: length of a time block; the frames of a block count as one observation
+    :param knows_images: whether images are reported to the run; if so, a truth without an image is ignored
+    :param repeats: number of duplicate messages
+    """
+
+    objects: Mapping[str, ObjectSize]
+    block_ns: int
+    knows_images: bool = False
+    repeats: int = 0
+
+
+def table_of(records: Mapping[RecordKey, FrameRecord], facts: RunFacts) -> FrameTable:
+    """Convert records to columns, one row for each."""
+    keys, frames = list(records), list(records.values())
+    errors = [frame.errors or NOT_FOUND for frame in frames]
+    sizes = [facts.objects[key.object] for key in keys]
+
+    def flags(values: Iterable[bool]) -> np.ndarray:
+        return np.fromiter(values, dtype=bool, count=len(frames))
+
+    def column(values: Iterable[float]) -> np.ndarray:
+        return np.fromiter(values, dtype=float, count=len(frames))
+
+    has_truth = flags(frame.has_truth for frame in frames)
+    if facts.knows_images:
+        has_truth &= flags(frame.has_image or 'perception' in frame.reports for frame in frames)
+    has_estimate = flags(frame.has_estimate for frame in frames)
+    said_found = flags(frame.reports.get('perception', (False,))[0] for frame in frames)
+    lost = {stage: flags(stage in frame.lost for frame in frames) for stage in STAGES}
+    taken, stray = _confusion(records, facts.objects)
+    return FrameTable(
+        objects=np.array([key.object for key in keys], dtype=object),
+        stamps_ns=np.array([key.stamp_ns for key in keys], dtype=np.int64),
+        blocks=np.array([key.stamp_ns for key in keys], dtype=np.int64) // facts.block_ns,
+        block_s=facts.block_ns / 1e9,
+        has_image=flags(frame.has_image for frame in frames),
+        has_truth=has_truth,
+        lost=lost,
+        has_lost_pose=has_truth & ~has_estimate & (said_found | lost['perception']),
+        is_without_object=flags(frame.is_without_object for frame in frames),
+        reports=[frame.reports for frame in frames],
+        latency_ms={stage: column(frame.latency_ms.get(stage, math.nan) for frame in frames)
+                    for stage in STAGES},
+        position_error_m=column(error.position_m for error in errors),
+        rotation_error_rad=column(error.rotation_rad for error in errors),
+        add_error_m=column(error.add_m for error in errors),
+        mssd_m=column(error.mssd_m for error in errors),
+        mspd_px=column(error.mspd_px for error in errors),
+        projection_error_px=column(error.projection_px for error in errors),
+        image_width_px=column(frame.image_width_px for frame in frames),
+        fits_grasp=column(frame.fits_grasp for frame in frames),
+        instances=np.array([frame.instances for frame in frames], dtype=int).reshape(-1, 3),
+        taken_for=taken,
+        stray_poses=stray,
+        score=column(frame.score for frame in frames),
+        confidence_level=column(frame.confidence_level for frame in frames),
+        diameter_m=column(math.nan if size.diameter_m is None else size.diameter_m for size in sizes),
+        tolerance_m=column(size.tolerance.position_m for size in sizes),
+        tolerance_rad=column(size.tolerance.rotation_rad for size in sizes),
+        repeats=facts.repeats,
+    )
+
+
+def _confusion(records: Mapping[RecordKey, FrameRecord],
+               objects: Mapping[str, ObjectSize]) -> tuple[list[tuple[str, ...]], np.ndarray]:
+    """What the object's instances were taken for, and the number of its poses on nothing, for each record."""
+    if len(objects) < 2:
+        return [()] * len(records), np.zeros(len(records), dtype=int)
+    images: dict[int, dict[str, Sighting]] = defaultdict(dict)
+    for key, frame in records.items():
+        radius_m = (objects[key.object].diameter_m or 0.0) / 2
+        images[key.stamp_ns][key.object] = Sighting(frame.centres, frame.true_centres, radius_m)
+    found = {stamp_ns: taken_for(sightings) for stamp_ns, sightings in images.items()}
+    each = [found[key.stamp_ns][key.object] for key in records]
+    return [taken for taken, _ in each], np.array([stray for _, stray in each], dtype=int)
