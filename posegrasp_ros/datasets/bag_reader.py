@@ -71,6 +71,7 @@ class BagReader:
         self._bag = BagMessages(path)
         asked = topics or BagTopics()
         self.topics = guess_topics(path, self._filled_topics(), asked)
+        self._image_topic = self.topics.image or ''  # never empty: guess_topics raises
         self._info_is_named = asked.camera_info is not None
         self.truths = truths or GroundTruth(int(tolerance_ms * 1e6))
         self._has_own_truths = truths is None
@@ -90,7 +91,7 @@ class BagReader:
     @property
     def image_count(self) -> int | None:
         """Number of images in the recording's index; None when the recording is truncated."""
-        return self._bag.counts.get(self.topics.image)
+        return self._bag.counts.get(self._image_topic)
 
     @property
     def warnings(self) -> list[str]:
@@ -215,8 +216,8 @@ class BagReader:
             return PackedFrame(stamp_ns, waiting.image, number=number)
         depth = self._depths.nearest(stamp_ns) if self.topics.depth else None
         camera = JoinedCamera(self._camera(waiting),
-                              is_rectified(self.topics.rectified, self.topics.image, frame_id), frame_id,
-                              self.topics.image, self.topics.camera_info or '')
+                              is_rectified(self.topics.rectified, self._image_topic, frame_id), frame_id,
+                              self._image_topic, self.topics.camera_info or '')
         frame = PackedFrame(stamp_ns, waiting.image, camera, tuple(self._truths_of(stamp_ns, frame_id)),
                             self._camera_pose(stamp_ns, frame_id), depth, number=number)
         self._forget(waiting.arrived_ns - KEEP_NS, stamp_ns - KEEP_NS)
@@ -229,7 +230,7 @@ class BagReader:
             frames = waiting.frame_id, stated.frame_id
             # If a frame is not stated, the topics must be in one namespace; otherwise the frames must be equal.
             is_partner = frames[0] == frames[1] if all(frames) else are_neighbours(
-                self.topics.image, self.topics.camera_info)
+                self._image_topic, self.topics.camera_info or '')
             if not is_partner:
                 return CameraError(f'{self.topics.camera_info}: expected the frame of the image, {frames[0]!r}, '
                                    f'found {frames[1]!r}: set the camera_info of the image with '
@@ -255,7 +256,7 @@ class BagReader:
     def _truths_of(self, stamp_ns: int, camera_frame: str) -> list[np.ndarray]:
         """The ground truths of an image in the camera frame, without exact duplicates."""
         if self.topics.object_frame and self._has_own_truths:
-            self._tell_truth_from_tf(stamp_ns, camera_frame)
+            self._tell_truth_from_tf(self.topics.object_frame, stamp_ns, camera_frame)
         poses: list[np.ndarray] = []
         for frame_id, pose in self.truths.of(stamp_ns):
             seen = self._seen_from_camera(frame_id, pose, stamp_ns, camera_frame)
@@ -263,9 +264,8 @@ class BagReader:
                 poses.append(seen)
         return poses
 
-    def _tell_truth_from_tf(self, stamp_ns: int, camera_frame: str) -> None:
+    def _tell_truth_from_tf(self, object_frame: str, stamp_ns: int, camera_frame: str) -> None:
         """Add the pose of the object's tf frame to the ground truths."""
-        object_frame = self.topics.object_frame
         pose = self._tree.lookup(camera_frame, object_frame, stamp_ns, self.truths.tolerance_ns)
         if pose is not None:
             self.truths.add(stamp_ns, camera_frame, pose, self._image_stamps.get(stamp_ns, 0))
