@@ -58,8 +58,9 @@ test-fast: setup  ## Run the tests (or TESTS=...) that take no seconds on the ch
 fuzz: setup  ## Hand damaged files and messages to every reader, MINUTES=1 of processor time each
 	FUZZ_MINUTES=$(MINUTES) $(BIN)/python -m pytest -q test/test_fuzz_readers.py test/test_fuzz_files.py
 
-lint: setup  ## Check style
+lint: setup  ## Check style and types
 	$(BIN)/ruff check .
+	$(BIN)/mypy
 
 docs: | python  ## Build the documentation into site/; any warning is an error
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -75,7 +76,7 @@ lowest: uv  ## Write lowest.txt, the lowest versions that setup.py allows: then 
 		--resolution lowest-direct $(WHEELS_ONLY:%=--only-binary %) --no-annotate -q -o lowest.txt
 
 clean:  ## Remove the virtual environments and everything built
-	rm -rf $(VENV) $(WHEEL_ENV) build dist install log site lowest.txt *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(WHEEL_ENV) build dist install log site lowest.txt *.egg-info .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 python:

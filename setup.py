@@ -26,7 +26,7 @@ setup(
     name=PACKAGE,
     version='0.2.0',
     packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
-    package_data={PACKAGE: ['**/*.j2', '**/*.html', '**/*.css', '**/*.xml']},
+    package_data={PACKAGE: ['py.typed', '**/*.j2', '**/*.html', '**/*.css', '**/*.xml']},
     data_files=shared_files(),
     python_requires='>=3.10',
     # Bounds: from the oldest version that the tests passed with to below the next release that may break the API.
@@ -79,8 +79,9 @@ setup(
         # by which colcon test knows what runs the tests
         'test': ['pytest>=7.4,<8.4'],
         # ROS launch testing's plugins break on pytest 8.4 and later.
-        'dev': ['hypothesis>=6.100,<7', 'onnx>=1.16,<2', 'pin>=2.7,<5', 'prometheus_client>=0.17,<1',
-                'pytest>=7.4,<8.4', 'ruff>=0.12,<1'],
+        'dev': ['hypothesis>=6.100,<7', 'mypy>=2.4,<3', 'onnx>=1.16,<2', 'pin>=2.7,<5',
+                'prometheus_client>=0.17,<1', 'pytest>=7.4,<8.4', 'ruff>=0.12,<1', 'scipy-stubs>=1.15,<2',
+                'types-PyYAML>=6.0.12,<7', 'types-tqdm>=4.66,<5'],
         # `make docs`
         'docs': ['mkdocs>=1.6,<2', 'mkdocs-gen-files>=0.5,<1', 'mkdocs-literate-nav>=0.6,<1',
                  'mkdocs-material>=9.5,<10', 'mkdocstrings[python]>=0.27,<2'],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Group
 
@@ -27,6 +27,17 @@ from posegrasp_ros.runtime.cpu import usable_cpus
 from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.exit_codes import DONE
 from posegrasp_ros.runtime.resources import DEFAULT_GRIPPER
+
+if TYPE_CHECKING:  # slow to import
+    import numpy as np
+
+    from posegrasp_ros.feasibility.attainable.efficiency import Efficiency
+    from posegrasp_ros.feasibility.break_even import BreakEven
+    from posegrasp_ros.feasibility.cell import Cell
+    from posegrasp_ros.feasibility.timing import Timing
+    from posegrasp_ros.geometry.camera import Camera
+    from posegrasp_ros.geometry.mesh import Mesh
+    from posegrasp_ros.simulation.pick_objects import NamedObject
 
 EXAMPLES = 'Example: posegrasp feasibility box --size 640x480 --hfov 60 --distance 0.4:0.8 --out runs/feasibility'
 # Of an object that is smaller in the image there is nothing to be seen.
@@ -176,8 +187,8 @@ def feasibility(mesh: str, /, *,
     return DONE
 
 
-def _cell(named, gripper_name: str, camera_options: CameraOptions, needs: NeedOptions,
-          calibration: CalibrationOptions, seed: int):
+def _cell(named: NamedObject, gripper_name: str, camera_options: CameraOptions, needs: NeedOptions,
+          calibration: CalibrationOptions, seed: int) -> tuple[Cell, str]:
     """The cell, and why its gripper has no grasp; empty where it has some."""
     from posegrasp_ros.feasibility.attainable.calibration_errors import CalibrationErrors
     from posegrasp_ros.feasibility.attainable.fisher import PixelNoise
@@ -205,7 +216,7 @@ def _cell(named, gripper_name: str, camera_options: CameraOptions, needs: NeedOp
     return cell, no_grasp_reason
 
 
-def _check_sight(camera, mesh, distances_m: tuple[float, float]) -> None:
+def _check_sight(camera: Camera, mesh: Mesh, distances_m: tuple[float, float]) -> None:
     """Before minutes are spent: whether there is a picture of the object to speak of."""
     from posegrasp_ros.feasibility.cell import nearest_whole
 
@@ -221,7 +232,7 @@ def _check_sight(camera, mesh, distances_m: tuple[float, float]) -> None:
                        f'{across_px:.2g} from {far_m:g} m')
 
 
-def _object(mesh: str, item: Item):
+def _object(mesh: str, item: Item) -> NamedObject:
     """The object, a mesh with the symmetries that are declared here; a model's card has its own."""
     from posegrasp_ros.geometry.mesh import declared_symmetry
     from posegrasp_ros.simulation.pick_objects import load_object
@@ -235,7 +246,7 @@ def _object(mesh: str, item: Item):
     return replace(named, symmetry=declared_symmetry(named.mesh, item.symmetry_axis, item.symmetry_half_turn))
 
 
-def _measured_efficiency(calibration: CalibrationOptions, named, seed: int):
+def _measured_efficiency(calibration: CalibrationOptions, named: NamedObject, seed: int) -> Efficiency | None:
     """Of the object's own model where that is asked for, else None."""
     from tqdm import tqdm
 
@@ -249,7 +260,7 @@ def _measured_efficiency(calibration: CalibrationOptions, named, seed: int):
         return measure_efficiency(named.card, seed=seed, progress=bar.update)
 
 
-def _efficiency(calibration: CalibrationOptions, noise: float, measured):
+def _efficiency(calibration: CalibrationOptions, noise: float, measured: Efficiency | None) -> float | np.ndarray:
     """Times above the bound: stated, measured, else as of the shipped box."""
     from posegrasp_ros.feasibility.attainable.efficiency import DEFAULT_EFFICIENCY, efficiency_at
 
@@ -258,7 +269,7 @@ def _efficiency(calibration: CalibrationOptions, noise: float, measured):
     return efficiency_at(noise, measured.factors if measured else DEFAULT_EFFICIENCY)
 
 
-def _camera(options: CameraOptions):
+def _camera(options: CameraOptions) -> Camera:
     from posegrasp_ros.geometry.camera import Camera
     from posegrasp_ros.geometry.camera_info_file import load_camera
 
@@ -268,7 +279,7 @@ def _camera(options: CameraOptions):
     return Camera.from_field_of_view(*options.size, math.radians(options.hfov))
 
 
-def _timing(needs: NeedOptions, cell):
+def _timing(needs: NeedOptions, cell: Cell) -> Timing:
     """Of the object's own model; before there is one, of the shipped box, whose networks are the same."""
     from posegrasp_ros.estimation.model_card import load_model_card
     from posegrasp_ros.feasibility.timing import measure_timing, stated_timing
@@ -280,7 +291,7 @@ def _timing(needs: NeedOptions, cell):
     return measure_timing(card, (cell.camera.width, cell.camera.height), needs.rate)
 
 
-def _break_even(options: BreakEvenOptions, seed: int):
+def _break_even(options: BreakEvenOptions, seed: int) -> BreakEven | None:
     """What the worksheet says; None where nothing was stated."""
     from posegrasp_ros.feasibility.break_even import BreakEven, Business, Range
 

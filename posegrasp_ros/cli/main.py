@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import sys
 from typing import NoReturn
 
@@ -23,7 +24,7 @@ def script() -> NoReturn:
     """The program: :func:`main`, and one line when a signal ends it."""
     try:
         raise_interrupts()
-        if sys.stdout is not None:  # None if the caller closed it
+        if isinstance(sys.stdout, io.TextIOWrapper):  # None if the caller closed it
             sys.stdout.reconfigure(errors='backslashreplace')  # a terminal may not encode the degree sign
         code = main()
     except KeyboardInterrupt:  # before or after main, which reports its own

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Group, Parameter
 
@@ -14,6 +14,11 @@ from posegrasp_ros.runtime.console import remark, show, show_json
 from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.exit_codes import DONE
 from posegrasp_ros.runtime.resources import DEFAULT_MODEL, model_folder
+
+if TYPE_CHECKING:  # slow to import
+    import numpy as np
+
+    from posegrasp_ros.geometry.camera import Camera
 
 BENCH_EXAMPLES = 'Example: posegrasp bench --json'
 CHECK_EXAMPLES = 'Example: posegrasp check models/mine --image shot.png --hfov 69 --overlay seen.png'
@@ -98,7 +103,7 @@ def check(model: Model, /, *,
     if image is None and (camera or hfov or overlay):
         raise InvalidInputError('--camera, --hfov and --overlay: expected together with --image')
     pixels = read_image(image) if image else None
-    intrinsics = _camera_of(pixels, camera, hfov) if image else None
+    intrinsics = None if pixels is None else _camera_of(pixels, camera, hfov)
     report, picture = check_model(model_folder(model), pixels, intrinsics, threads, time_limit)
     if overlay:
         write_image(overlay, picture)
@@ -109,7 +114,7 @@ def check(model: Model, /, *,
     return DONE
 
 
-def _camera_of(image, camera_file: Path | None, hfov_deg: float | None):
+def _camera_of(image: np.ndarray, camera_file: Path | None, hfov_deg: float | None) -> Camera:
     """The image's intrinsics: from the file, from the field of view, else a guess, with a remark."""
     from posegrasp_ros.geometry.camera import Camera
     from posegrasp_ros.geometry.camera_info_file import load_camera
@@ -119,4 +124,5 @@ def _camera_of(image, camera_file: Path | None, hfov_deg: float | None):
     if hfov_deg is None:
         remark('posegrasp: no --camera and no --hfov: a field of view of 60 degrees is assumed, so distances are '
                'a guess')
-    return Camera.from_field_of_view(*image.shape[1::-1], math.radians(hfov_deg or 60.0))
+    height, width = image.shape[:2]
+    return Camera.from_field_of_view(width, height, math.radians(hfov_deg or 60.0))

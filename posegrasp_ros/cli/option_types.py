@@ -125,7 +125,7 @@ def requirement(text: str) -> tuple[str, float]:
     factors = FACTORS[own_unit]
     match = re.fullmatch(r'([0-9.]+)\s*(\D*)', value)
     unit = match[2] or own_unit if match else ''
-    if unit not in factors:
+    if match is None or unit not in factors:
         raise InvalidInputError(f'{name}: expected a number with {" or ".join(factors)} behind it, '
                                 f'got {quoted(value)}')
     return name, finite(match[1]) * factors[unit]

@@ -78,6 +78,7 @@ class BagReader:
         of_several = truth_topics(found, asked, objects) if len(objects) > 1 else None
         self.topics = guess_topics(path, found, asked if of_several is None else replace(
             asked, ground_truth=next(iter(of_several.values()), None)))
+        self._image_topic = self.topics.image or ''  # never empty: guess_topics raises
         self._info_is_named = asked.camera_info is not None
         self._tf_topics = [name for name, kind in self._bag.topics.items() if kind == TF]
         self._moves = any(not name.endswith('tf_static') for name in self._tf_topics)
@@ -98,7 +99,7 @@ class BagReader:
     @property
     def image_count(self) -> int | None:
         """Number of images in the recording's index; None when the recording is truncated."""
-        return self._bag.counts.get(self.topics.image)
+        return self._bag.counts.get(self._image_topic)
 
     @property
     def truths(self) -> dict[str, GroundTruth]:
@@ -226,8 +227,8 @@ class BagReader:
             return PackedFrame(stamp_ns, waiting.image, number=number)
         depth = self._depths.nearest(stamp_ns) if self.topics.depth else None
         camera = JoinedCamera(self._camera(waiting),
-                              is_rectified(self.topics.rectified, self.topics.image, frame_id), frame_id,
-                              self.topics.image, self.topics.camera_info or '')
+                              is_rectified(self.topics.rectified, self._image_topic, frame_id), frame_id,
+                              self._image_topic, self.topics.camera_info or '')
         truths = self._truths.of(stamp_ns, frame_id, self._image_stamps.get(stamp_ns, 0))
         frame = PackedFrame(stamp_ns, waiting.image, camera, truths.pop('', ()),
                             self._camera_pose(stamp_ns, frame_id), depth, number=number, named_truths=truths)
@@ -241,7 +242,7 @@ class BagReader:
             frames = waiting.frame_id, stated.frame_id
             # If a frame is not stated, the topics must be in one namespace; otherwise the frames must be equal.
             is_partner = frames[0] == frames[1] if all(frames) else are_neighbours(
-                self.topics.image, self.topics.camera_info)
+                self._image_topic, self.topics.camera_info or '')
             if not is_partner:
                 return CameraError(f'{self.topics.camera_info}: expected the frame of the image, {frames[0]!r}, '
                                    f'found {frames[1]!r}: set the camera_info of the image with '

@@ -63,10 +63,10 @@ def guess_topics(path: str | Path, found: dict[str, str], asked: BagTopics) -> B
         raise BagError(f'{path}: {_no_picture(found)}')
     if found[image] not in (IMAGE, COMPRESSED):
         raise BagError(f'{path}: {image}: expected {IMAGE} or {COMPRESSED}, found {found[image]}')
-    for name, kinds in ((asked.depth, (IMAGE, COMPRESSED)), (asked.ground_truth, POSES),
-                        (asked.camera_info, (CAMERA_INFO,))):
-        if name and found[name] not in kinds:
-            raise BagError(f'{path}: {name}: expected {" or ".join(kinds)}, found {found[name]}')
+    for topic, kinds in ((asked.depth, (IMAGE, COMPRESSED)), (asked.ground_truth, POSES),
+                         (asked.camera_info, (CAMERA_INFO,))):
+        if topic and found[topic] not in kinds:
+            raise BagError(f'{path}: {topic}: expected {" or ".join(kinds)}, found {found[topic]}')
     camera_info = asked.camera_info or _partner(image, infos)
     if infos and camera_info is None:
         raise BagError(f'{path}: expected the camera_info of {image} in its namespace or above, such as '

@@ -13,6 +13,7 @@ from rosbags.interfaces import Connection
 from rosbags.rosbag2 import CompressionMode, StoragePlugin, Writer, WriterError
 
 from posegrasp_ros.datasets.bag_messages import STANDARD_TYPES, BagError
+from posegrasp_ros.datasets.storage.recorded_file import CDR
 from posegrasp_ros.geometry.transforms import quaternion_from_matrix
 from posegrasp_ros.sensing.images import encode_jpeg
 
@@ -53,7 +54,7 @@ class ChunkedStorage:
 
     def add_connection(self, connection: Connection, offered_qos_profiles: str) -> None:
         self._channels[connection.id] = self._writer.register_channel(
-            connection.topic, connection.ext.serialization_format, self._schemas[connection.msgtype],
+            connection.topic, CDR, self._schemas[connection.msgtype],
             {'offered_qos_profiles': offered_qos_profiles, 'topic_type_hash': connection.digest})
 
     def write(self, connection: Connection, timestamp: int, data: bytes | memoryview) -> None:
@@ -102,7 +103,7 @@ class BagWriter:
             self._add(topic, kind)
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self._writer.close()
 
     def write(self, frame: BagFrame) -> None:
@@ -111,12 +112,12 @@ class BagWriter:
         All messages have the frame's stamp, which is also the recording time. Several objects are several messages
         of the same stamp.
         """
+        image, camera = frame.view()
         header = make_header(frame.stamp_ns, CAMERA_FRAME)
-        jpeg = encode_jpeg(frame.image)
-        image = new_message('sensor_msgs/msg/CompressedImage', header=header,
-                            format='bgr8; jpeg compressed bgr8', data=jpeg)
-        self._put('/camera/image_raw/compressed', frame.stamp_ns, image)
-        self._put('/camera/camera_info', frame.stamp_ns, make_camera_info(header, frame.camera))
+        jpeg = new_message('sensor_msgs/msg/CompressedImage', header=header,
+                           format='bgr8; jpeg compressed bgr8', data=encode_jpeg(image))
+        self._put('/camera/image_raw/compressed', frame.stamp_ns, jpeg)
+        self._put('/camera/camera_info', frame.stamp_ns, make_camera_info(header, camera))
         if frame.depth_m is not None:
             self._add(DEPTH_TOPIC, 'sensor_msgs/msg/Image')
             self._put(DEPTH_TOPIC, frame.stamp_ns, make_depth_image(header, frame.depth_m))

@@ -199,7 +199,7 @@ class BopReader:
                     continue
                 poses = tuple(read_pose(files.json_path('scene_gt'), number, entry)
                               for each, entry in truths.get(number, ()) if each == self.object_id)
-                if poses and (self._targets is not None or self._is_seen(truths[number], shares.get(number, ()))):
+                if poses and (self._targets is not None or self._is_seen(truths[number], shares.get(number, []))):
                     yield scene, number, poses
                 elif self._targets is not None:
                     self.warn_once(f'target images without object {self.object_id} in scene_gt.json are skipped')
@@ -212,7 +212,8 @@ class BopReader:
         if self._targets is not None:
             return {number for target, number, asked in self._targets
                     if target == scene and asked in (None, self.object_id)}
-        return set(self._cameras[scene] if self._truths[scene] is None else self._truths[scene])
+        truths = self._truths[scene]
+        return set(self._cameras[scene]) if truths is None else set(truths)
 
     def _is_seen(self, entries: list[tuple[int, Any]], shares: list[float]) -> bool:
         """Whether enough of one of the instances is visible; True if unknown."""

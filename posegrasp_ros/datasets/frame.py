@@ -52,18 +52,30 @@ class BagFrame:
         """Ground truths of all instances."""
         return () if self.camera_from_object is None else (self.camera_from_object, *self.other_objects)
 
+    def view(self) -> tuple[np.ndarray, Camera]:
+        """Image and camera.
+
+        :raises ValueError: for a frame that cannot be used
+        """
+        if self.image is None or self.camera is None:
+            raise ValueError(f'expected a frame with image and camera, got none: {self.problem}')
+        return self.image, self.camera
+
 
 class Undecoded(Protocol):
-    """A frame with its image still encoded, small enough to be sent to another process.
+    """A frame with its image still encoded, small enough to be sent to another process."""
 
-    :ivar stamp_ns: of the image
-    :ivar scene: number of its scene; None if only the order is known
-    :ivar number: of the image in its scene; None if only the order is known
-    """
+    @property
+    def stamp_ns(self) -> int:
+        """Of the image."""
 
-    stamp_ns: int
-    scene: int | None
-    number: int | None
+    @property
+    def scene(self) -> int | None:
+        """Number of its scene; None if only the order is known."""
+
+    @property
+    def number(self) -> int | None:
+        """Number of the image in its scene; None if only the order is known."""
 
     def decode(self) -> BagFrame:
         """The frame; if it cannot be used, with the reason."""
@@ -101,24 +113,24 @@ class PackedFrame(NamedTuple):
         except ImageError as error:
             return replace(frame, reason='bad_image', problem=str(error))
         frame = replace(frame, image=image, decode_ms=(time.perf_counter() - start) * 1e3)
-        return self._with_depth(self._with_camera(frame))
+        height, width = image.shape[:2]
+        return self._with_depth(self._with_camera(frame, width, height), self.image.frame_id)
 
-    def _with_camera(self, frame: BagFrame) -> BagFrame:
+    def _with_camera(self, frame: BagFrame, width: int, height: int) -> BagFrame:
         """The frame with its intrinsics, or with the reason why they are missing."""
-        height, width = frame.image.shape[:2]
         try:
             camera = self.camera.of_image(width, height)
         except UnusableCameraError as error:
             return replace(frame, reason=error.reason, problem=str(error))
         return replace(frame, camera=camera, warning=self.camera.warning)
 
-    def _with_depth(self, frame: BagFrame) -> BagFrame:
+    def _with_depth(self, frame: BagFrame, frame_id: str) -> BagFrame:
         """The frame with its depth, or with a warning if depth is not usable."""
         if self.depth is None or frame.camera is None:
             return frame
         start = time.perf_counter()
         try:
-            check_frames(self.depth.frame_id, self.image.frame_id)
+            check_frames(self.depth.frame_id, frame_id)
             depth_m = registered_depth(self.depth, frame.camera.width, frame.camera.height)
         except ImageError as error:
             return replace(frame, warning='; '.join(filter(None, [frame.warning, f'depth is ignored: {error}'])))

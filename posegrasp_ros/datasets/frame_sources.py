@@ -45,13 +45,17 @@ class Source(Protocol):
     """Interface of a source of frames.
 
     :ivar path: of the source
-    :ivar warnings: problems found so far, one line each
-    :ivar image_count: None if it is not known in advance
     """
 
     path: Path
-    warnings: list[str]
-    image_count: int | None
+
+    @property
+    def warnings(self) -> list[str]:
+        """Problems found so far, one line each."""
+
+    @property
+    def image_count(self) -> int | None:
+        """None if it is not known in advance."""
 
     def undecoded(self) -> Iterator[Undecoded]:
         """The frames in order."""
@@ -130,7 +134,8 @@ def sourced_frames(sources: Sequence[Source], block_ns: int) -> Iterator[Sourced
 def total_count(sources: Sequence[Source]) -> int | None:
     """Total number of frames; None if unknown."""
     counts = [source.image_count for source in sources]
-    return None if None in counts else sum(counts)
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
 
 
 def shift_behind(last_ns: int | None, first_ns: int, block_ns: int) -> int:

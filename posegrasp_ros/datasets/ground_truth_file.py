@@ -152,4 +152,5 @@ def _number(text: str) -> Decimal | None:
 
 def _is_nanoseconds(text: str) -> bool:
     """Whether a stamp is an integer too large for seconds."""
-    return text.isdigit() and _number(text) >= LEAST_NANOSECONDS
+    number = _number(text) if text.isdigit() else None
+    return number is not None and number >= LEAST_NANOSECONDS

@@ -26,18 +26,19 @@ def paint_over(frame: BagFrame, mesh: Mesh) -> BagFrame | None:
     """
     if frame.reason or not frame.truths:
         return None
-    silhouettes = np.zeros(frame.image.shape[:2], np.uint8)
+    image, camera = frame.view()
+    silhouettes = np.zeros(image.shape[:2], np.uint8)
     for camera_from_object in frame.truths:
-        pixels = frame.camera.project(transform_points(camera_from_object, mesh.vertices))
+        pixels = camera.project(transform_points(camera_from_object, mesh.vertices))
         if not np.isfinite(pixels).all():
             return None
         silhouettes |= _silhouette(pixels, mesh, silhouettes.shape)
-    painted = cv2.inpaint(frame.image, silhouettes, RADIUS_PX, cv2.INPAINT_TELEA)
+    painted = cv2.inpaint(image, silhouettes, RADIUS_PX, cv2.INPAINT_TELEA)
     depth_m = None if frame.depth_m is None else np.where(silhouettes > 0, np.nan, frame.depth_m)
     return replace(frame, image=painted, depth_m=depth_m, camera_from_object=None)
 
 
-def _silhouette(pixels: np.ndarray, mesh: Mesh, shape: tuple[int, int]) -> np.ndarray:
+def _silhouette(pixels: np.ndarray, mesh: Mesh, shape: tuple[int, ...]) -> np.ndarray:
     """(H, W) uint8 mask of a mesh with its vertices at (N, 2) pixels, including the margin."""
     silhouette = np.zeros(shape, np.uint8)
     for triangle in np.round(pixels).astype(np.int32)[mesh.faces]:

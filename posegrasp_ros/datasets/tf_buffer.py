@@ -20,14 +20,14 @@ class _Link(NamedTuple):
     parent: str
     parent_from_child: np.ndarray
 
-    def __lt__(self, other) -> bool:
+    def __lt__(self, other: tuple) -> bool:
         return self.stamp_ns < other[0]
 
 
 class FrameTree:
     """Looks up transforms between frames at a time like tf2: interpolated between two stamps, not extrapolated."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._links: dict[str, list[_Link]] = {}
 
     def add(self, parent: str, child: str, parent_from_child: np.ndarray, stamp_ns: int = STATIC_NS) -> None:

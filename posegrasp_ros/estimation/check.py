@@ -45,6 +45,8 @@ def check_model(folder: Path, image: np.ndarray | None = None, camera: Camera | 
     if image is None:
         source, image = 'grey noise', _noise()
         camera = Camera.from_field_of_view(*NOISE_SIZE, np.radians(60))
+    if camera is None:
+        raise InvalidInputError('camera: expected the intrinsics of the image, got none')
     estimation = estimator.estimate(image, camera)
     networks = {section: _network(network, estimator.decoder.channels(section))
                 for section, network in estimator.decoder.networks.items()}

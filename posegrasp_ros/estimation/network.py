@@ -97,8 +97,9 @@ class Network:
 
     def tensor(self, image: np.ndarray) -> np.ndarray:
         """Input tensor (1, 3, H, W) float32 for an image (H, W, 3) uint8 blue green red of the card's size."""
-        tensor = cv2.dnn.blobFromImage(image, 1 / 255, image.shape[1::-1], 255 * self.card.mean,
-                                       swapRB=self.card.colour == 'rgb')
+        (height, width), mean = image.shape[:2], (255 * self.card.mean).tolist()
+        tensor: np.ndarray = cv2.dnn.blobFromImage(image, 1 / 255, (width, height), mean,
+                                                   swapRB=self.card.colour == 'rgb')
         tensor /= self.card.std.reshape(1, 3, 1, 1)
         return tensor
 

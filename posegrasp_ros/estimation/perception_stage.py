@@ -58,8 +58,9 @@ class PerceptionStage:
             estimation = Estimation(reason=frame.reason)
         else:
             try:
-                estimation = self.estimator.estimate(frame.image, frame.camera, frame.camera_from_object,
-                                                     frame.depth_m, stamp_ns)
+                image, camera = frame.view()
+                estimation = self.estimator.estimate(image, camera, frame.camera_from_object, frame.depth_m,
+                                                     stamp_ns)
             except Exception as error:
                 estimation, failure = Estimation(reason='internal_error'), error
         latency_ms = frame.decode_ms + (time.perf_counter() - start) * 1e3

@@ -9,7 +9,7 @@ import numpy as np
 BIAS = 'bias'
 
 
-def sigmoid(logit: np.ndarray) -> np.ndarray:
+def sigmoid(logit: np.ndarray | float) -> np.ndarray:
     """Logistic function, without overflow."""
     return 0.5 * (1 + np.tanh(0.5 * np.asarray(logit, dtype=float)))
 

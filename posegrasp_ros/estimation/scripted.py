@@ -34,7 +34,7 @@ class FeatureMatchEstimator:
     """
 
     def __init__(self, mesh: Mesh, max_features: int = 4000):
-        self._sift = cv2.SIFT_create(nfeatures=max_features)
+        self._sift = cv2.SIFT.create(nfeatures=max_features)
         self._matcher = cv2.BFMatcher(cv2.NORM_L2)
         self._points, self._normals, self._descriptors = texture_features(mesh, self._sift)
 
@@ -77,7 +77,8 @@ class FeatureMatchEstimator:
                 if first.distance < RATIO * second.distance]
         return np.array(kept, dtype=int).reshape(-1, 2)
 
-    def _solve(self, chosen: np.ndarray, pixels: np.ndarray, matrix: np.ndarray):
+    def _solve(self, chosen: np.ndarray, pixels: np.ndarray,
+               matrix: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
         """Pose and indices of its inliers; None and an empty array when there are too few."""
         points, none = self._points[chosen], np.zeros(0, dtype=int)
         cv2.setRNGSeed(0)  # deterministic results
@@ -146,7 +147,10 @@ def surface_points(mesh: Mesh, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarr
     :param pixels: (N, 2) texture pixels, centres at integers; texture coordinates beyond [0, 1] (a repeated
         texture) are not unique and not found
     :return: (N, 3) points, (N, 3) unit outward normals, (N,) whether there is a triangle at the pixel
+    :raises ValueError: for a mesh without texture coordinates
     """
+    if mesh.uv is None:
+        raise ValueError('expected a mesh with texture coordinates, got one without')
     height, width = mesh.texture.shape[:2]
     # v = 1 is the upper edge of row 0, at pixel coordinate -0.5.
     corners_px = np.stack([mesh.uv[:, 0] * width - 0.5, (1 - mesh.uv[:, 1]) * height - 0.5], axis=-1)[mesh.faces]
@@ -172,7 +176,8 @@ def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
 
 
-def refine(points: np.ndarray, pixels: np.ndarray, matrix: np.ndarray, start) -> np.ndarray:
+def refine(points: np.ndarray, pixels: np.ndarray, matrix: np.ndarray,
+           start: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     """The (4, 4) camera_from_object with the smallest squared reprojection error of all known minima.
 
     Coplanar points have two minima, mirrored about the line of sight (Collins and Bartoli, Infinitesimal

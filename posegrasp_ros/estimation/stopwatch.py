@@ -10,7 +10,7 @@ from posegrasp_ros.estimation.pose_estimate import Estimation, PoseEstimate
 class Stopwatch:
     """Times an estimator's steps into an :class:`Estimation`'s numbers."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._start = self._lap = time.perf_counter()
         self._numbers: dict[str, float] = {}
 

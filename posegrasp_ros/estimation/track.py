@@ -69,21 +69,25 @@ class PoseTracker:
     def _follow(self, image: np.ndarray, camera: Camera, depth_m: np.ndarray | None,
                 stamp_ns: int | None) -> list[Found]:
         """The objects of the last estimate, best first; empty unless all are found reliably and separately."""
-        last = [seen.found for seen in self._seen if seen.stamp_ns == self._last_ns]
-        if not last or not self.can_follow or stamp_ns - self._searched_ns >= SEARCH_EVERY_NS:
+        decoder, last = self._estimator.decoder, [seen.found for seen in self._seen
+                                                  if seen.stamp_ns == self._last_ns]
+        if not last or not isinstance(decoder, FindsNear) or self._is_search_due(stamp_ns):
             return []
         found: list[Found] = []
         for previous in last:
-            now = self._look_near(previous, image, camera, depth_m) if self._is_good(previous) else None
+            now = self._look_near(decoder, previous, image, camera, depth_m) if self._is_good(previous) else None
             if now is None or not self._is_good(now):
                 return []
             found.append(now)
         distinct = self._estimator.distinct(found)
         return distinct if len(distinct) == len(last) else []
 
-    def _look_near(self, previous: Found, image: np.ndarray, camera: Camera,
+    def _is_search_due(self, stamp_ns: int | None) -> bool:
+        return stamp_ns is None or self._searched_ns is None or stamp_ns - self._searched_ns >= SEARCH_EVERY_NS
+
+    def _look_near(self, decoder: FindsNear, previous: Found, image: np.ndarray, camera: Camera,
                    depth_m: np.ndarray | None) -> Found | None:
-        initial = self._estimator.decoder.pose_near(previous.estimate.camera_from_object, image, camera)
+        initial = decoder.pose_near(previous.estimate.camera_from_object, image, camera)
         if initial is None:
             return None
         # The detector is not run; the score was fitted to its confidence, so its last one is used.
@@ -117,7 +121,8 @@ class PoseTracker:
     def _forget_all_but_fresh(self, stamp_ns: int | None) -> None:
         if stamp_ns is None or stamp_ns <= self._last_ns:
             self._seen = []
-        self._seen = [seen for seen in self._seen if stamp_ns - seen.stamp_ns <= FRESH_NS]
+        else:
+            self._seen = [seen for seen in self._seen if stamp_ns - seen.stamp_ns <= FRESH_NS]
 
     def _remember(self, found: list[Found], stamp_ns: int | None) -> None:
         """Store the poses; objects that were not found are kept, as they may be hidden in a single image."""

@@ -154,7 +154,7 @@ def try_change(planned: PlannedCell, change: Change) -> Alternative:
 
 def _model(planned: PlannedCell, cell: Cell) -> SuccessModel:
     """The curves fitted to picks with the planned cell's grasps, applied to another cell's planner."""
-    return planned.model.with_planner(cell.item.planner) if planned.model else SuccessModel(cell.item.planner)
+    return planned.model.with_planner(cell.planner) if planned.model else SuccessModel(cell.planner)
 
 
 def _alternative(planned: PlannedCell, cell: Cell, change: Change, after: ExpectedSuccess,

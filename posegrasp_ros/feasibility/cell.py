@@ -12,6 +12,7 @@ from posegrasp_ros.feasibility.attainable.image_information import Imaging
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.grasping.gripper import Gripper
+from posegrasp_ros.grasping.planning.planner import GraspPlanner
 from posegrasp_ros.simulation.pick_objects import NamedObject, PickObject
 
 DEFAULT_IMAGING = Imaging()
@@ -59,6 +60,16 @@ class Cell:
     @property
     def mesh(self) -> Mesh:
         return self.named.mesh
+
+    @property
+    def planner(self) -> GraspPlanner:
+        """Planner with the gripper's grasps.
+
+        :raises ValueError: where it has none for the object
+        """
+        if self.item is None:
+            raise ValueError(f'expected a cell with grasps, {self.gripper.name} has none for {self.named.name}')
+        return self.item.planner
 
     @property
     def distance_text(self) -> str:

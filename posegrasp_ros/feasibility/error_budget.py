@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -26,13 +26,13 @@ def error_budget(cell: Cell, model: SuccessModel | None, bounds: Sequence[ViewBo
     :param chosen: indices of representative views on which the effect of a source is evaluated
     """
     by_source = {name: np.array([source(bound) for bound in bounds]) for name, source in _sources(cell).items()}
-    total = sum(by_source.values())
-    with_all = _success(model, bounds, total, chosen)
-    rows = []
-    for name, covariances in by_source.items():
-        without = None if model is None else changed_share(
-            success, with_all, _success(model, bounds, total - covariances, chosen))
-        rows.append(_row(name, bounds, covariances, without))
+    total = sum(by_source.values(), np.zeros((len(bounds), 6, 6)))
+    rows = [_row(name, bounds, covariances) for name, covariances in by_source.items()]
+    if model is not None:
+        with_all = _success(model, bounds, total, chosen)
+        for row, covariances in zip(rows, by_source.values()):
+            without = _success(model, bounds, total - covariances, chosen)
+            row['success_without'] = changed_share(success, with_all, without)
     worst = max(range(len(bounds)), key=lambda view: bounds[view].size_m)
     image_there = by_source['image'][worst:worst + 1]
     return [rows[0], _row('image, worst view', bounds[worst:worst + 1], image_there), *rows[1:],
@@ -49,7 +49,7 @@ _TEXTS = {
 }
 
 
-def _sources(cell: Cell) -> dict:
+def _sources(cell: Cell) -> dict[str, Callable[[ViewBound], np.ndarray]]:
     """Functions from a view's bound to the (6, 6) covariance due to a source, base frame."""
     return {
         'image': estimator_error,
@@ -59,8 +59,8 @@ def _sources(cell: Cell) -> dict:
     }
 
 
-def _row(name: str, bounds: Sequence[ViewBound], covariances: np.ndarray, without: float | None = None) -> dict:
-    return {'name': name, 'text': _TEXTS[name], **_deviations(bounds, covariances), 'success_without': without}
+def _row(name: str, bounds: Sequence[ViewBound], covariances: np.ndarray) -> dict:
+    return {'name': name, 'text': _TEXTS[name], **_deviations(bounds, covariances), 'success_without': None}
 
 
 def _deviations(bounds: Sequence[ViewBound], covariances: np.ndarray) -> dict[str, float]:
@@ -76,8 +76,6 @@ def _in_sight(bound: ViewBound, covariance: np.ndarray) -> np.ndarray:
     return rotate_covariance(covariance, look_at(eye, target)[:3, :3].T)
 
 
-def _success(model: SuccessModel | None, bounds: Sequence[ViewBound], covariances: np.ndarray,
-             chosen: Sequence[int]) -> float | None:
-    if model is None:
-        return None
+def _success(model: SuccessModel, bounds: Sequence[ViewBound], covariances: np.ndarray,
+             chosen: Sequence[int]) -> float:
     return float(np.mean([model.success(bounds[k].view.base_from_object, covariances[k]) for k in chosen]))

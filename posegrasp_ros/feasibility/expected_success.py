@@ -48,7 +48,7 @@ class Figures(NamedTuple):
         intervals = {name: Interval(*(changed_share(end, getattr(before, name), getattr(after, name))
                                       for end in self.interval(name))) for name in SHARES}
         shares = [changed_share(*(getattr(each, name) for each in (self, before, after))) for name in SHARES]
-        return Figures(*shares, after.no_grasp_reason, intervals)
+        return Figures._make((*shares, after.no_grasp_reason, intervals))
 
 
 SHARES = Figures._fields[:4]
@@ -84,7 +84,7 @@ class ExpectedSuccess:
         ends = np.percentile(self._draws(wanted), (2.5, 97.5), axis=1).T.tolist()
         intervals = {name: Interval(min(low, share), max(high, share))
                      for name, share, (low, high) in zip(SHARES, shares, ends)}
-        return Figures(*shares, self.no_grasp_reason, intervals)
+        return Figures._make((*shares, self.no_grasp_reason, intervals))
 
     def _draws(self, wanted: float) -> np.ndarray:
         """(4, RESAMPLES) draws of the four figures, over curves and views."""

@@ -10,6 +10,7 @@ import numpy as np
 from posegrasp_ros.benchmarks.perception_benchmark import simulated_images
 from posegrasp_ros.estimation.estimator import PoseEstimator
 from posegrasp_ros.estimation.model_card import ModelCard
+from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.runtime.cpu import processor_name, usable_cpus
 
 IMAGES = 4
@@ -85,7 +86,7 @@ def measure_timing(card: ModelCard, size: tuple[int, int], rate_hz: float) -> Ti
     return Timing(p50, rate_hz, source, p95)
 
 
-def _time_ms(estimator: PoseEstimator, image: np.ndarray, camera) -> float:
+def _time_ms(estimator: PoseEstimator, image: np.ndarray, camera: Camera) -> float:
     start = time.perf_counter()
     estimator.estimate(image, camera)
     return 1e3 * (time.perf_counter() - start)

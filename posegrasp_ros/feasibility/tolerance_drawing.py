@@ -22,24 +22,26 @@ PALM_SHOWN_MM = 75.0
 
 def tolerance_drawing(found: Study) -> list[dict]:
     """One drawing from each side, in millimetres of the TCP frame, for the page's SVG; none without a grasp."""
-    grasp = found.axis_errors.typical_grasp
-    if grasp is None:
+    errors = found.axis_errors
+    grasp, view, covariance = errors.typical_grasp, errors.typical_view, errors.gripper_covariance
+    if grasp is None or view is None or covariance is None:
         return []
-    base_from_object = found.attainable.views[found.axis_errors.typical_view].view.base_from_object
+    base_from_object = found.attainable.views[view].view.base_from_object
     points = 1e3 * transform_points(invert(grasp.base_from_tcp) @ base_from_object, found.cell.mesh.vertices)
     gripper = found.cell.gripper
     boxes = [*gripper.finger_boxes(grasp.opening_m), *gripper.palm_boxes]
-    return [_drawing(found, points, boxes, *side) for side in SIDES]
+    expected = DEVIATIONS * 1e3 * np.sqrt(np.diag(covariance))
+    return [_drawing(found, points, boxes, expected, *side) for side in SIDES]
 
 
-def _drawing(found: Study, points_mm: np.ndarray, boxes: list[Box], title: str, right: int, down: int) -> dict:
+def _drawing(found: Study, points_mm: np.ndarray, boxes: list[Box], expected: np.ndarray, title: str, right: int,
+             down: int) -> dict:
     outline = _outline(points_mm[:, [right, down]], found.cell.mesh.faces)
     rectangles = [rectangle for rectangle in (_rectangle(box, right, down) for box in boxes) if rectangle]
     corners = np.vstack([outline, *[[(r['x'], r['y']), (r['x'] + r['width'], r['y'] + r['height'])]
                                     for r in rectangles]])
     low, high = corners.min(axis=0) - MARGIN_MM, corners.max(axis=0) + MARGIN_MM
     limits = [axis.limit for axis in found.required.gripper_axes]
-    expected = DEVIATIONS * 1e3 * np.sqrt(np.diag(found.axis_errors.gripper_covariance))
     return {'title': title, 'box': [*low.tolist(), *(high - low).tolist()], 'boxes': rectangles,
             'outline': ' '.join(f'{x:.1f},{y:.1f}' for x, y in outline),
             'tolerance': [DEVIATIONS * 1e3 * limits[axis] for axis in (right, down)] if limits else None,

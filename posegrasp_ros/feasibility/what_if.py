@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -125,13 +126,13 @@ def gripper_changes(cell: Cell) -> Iterator[Change]:
 
 def grasp_changes(cell: Cell) -> Iterator[Change]:
     """Grasps along only one closing axis each; a planner with all of them may prefer a worse one."""
-    sides = np.unique([_closing_axis(grasp) for grasp in cell.item.planner.grasps])
+    sides = np.unique([_closing_axis(grasp) for grasp in cell.planner.grasps])
     for side in sides if len(sides) > 1 else ():
         yield Change('another grasp side', f"all grasps close along the object's {SIDES[side]} axis",
                      partial(_closing_along, axis=side))
 
 
-def _with_needs(cell: Cell, **changes: float | bool) -> Cell:
+def _with_needs(cell: Cell, **changes: Any) -> Cell:
     return replace(cell, needs=replace(cell.needs, **changes))
 
 
@@ -141,13 +142,13 @@ def _with_softer_fingers(cell: Cell) -> Cell:
 
 
 def _closing_along(cell: Cell, axis: int) -> Cell:
-    chosen = [grasp for grasp in cell.item.planner.grasps if _closing_axis(grasp) == axis]
+    chosen = [grasp for grasp in cell.planner.grasps if _closing_axis(grasp) == axis]
     return _with_grasps(cell, cell.gripper, GraspSet(chosen, cell.named.name, cell.gripper.base_frame))
 
 
 def _closing_axis(grasp: Grasp) -> int:
     """Index of the object axis closest to the closing direction."""
-    return int(np.abs(grasp.object_from_tcp[:3, 0]).argmax())
+    return int(np.argmax(np.abs(grasp.object_from_tcp[:3, 0])))
 
 
 def _labelled(cell: Cell) -> Cell:

@@ -43,7 +43,7 @@ class Camera:
     distortion: np.ndarray = field(default_factory=lambda: np.zeros(0))
     model: str = 'plumb_bob'
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, 'matrix', np.asarray(self.matrix, dtype=float).reshape(3, 3))
         object.__setattr__(self, 'distortion', np.asarray(self.distortion, dtype=float).ravel())
         if self.width < 1 or self.height < 1:
@@ -71,7 +71,7 @@ class Camera:
     def from_field_of_view(cls, width: int, height: int, horizontal_rad: float) -> Camera:
         """A pinhole camera with square pixels and the principal point at the image centre."""
         focal = width / 2 / np.tan(horizontal_rad / 2)
-        return cls(width, height, [[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
+        return cls(width, height, np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]]))
 
     fx = property(lambda self: float(self.matrix[0, 0]))
     fy = property(lambda self: float(self.matrix[1, 1]))
@@ -131,7 +131,7 @@ class Camera:
         rays = self.rays(pixels)
         return np.column_stack([rays, np.ones(len(rays))]) @ self.matrix[:2].T
 
-    def _distort(self, points: np.ndarray, with_slopes: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
+    def _distort(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Pixels (N, 2) of points (N, 3), and derivatives (N, 2, 2) by x and y, which are valid for z = 1."""
         zero = np.zeros(3)
         if not len(points):
@@ -144,7 +144,7 @@ class Camera:
             pixels, jacobian = cv2.projectPoints(points, zero, zero, self.matrix, self.distortion)
             translation = slice(3, 5)
         # For z = 1 the derivative by the camera's translation is that by x and y.
-        return pixels.reshape(-1, 2), jacobian[:, translation].reshape(-1, 2, 2) if with_slopes else None
+        return pixels.reshape(-1, 2), jacobian[:, translation].reshape(-1, 2, 2)
 
     def _solve_rays(self, pixels: np.ndarray) -> np.ndarray:
         """Newton's method; the fixed-point iteration of OpenCV's undistortPoints diverges for wide lenses."""
@@ -155,7 +155,7 @@ class Camera:
         open_rays = np.flatnonzero(np.isfinite(pixels).all(axis=1))
         found = np.full_like(rays, np.nan)
         for _ in range(MOST_NEWTON_STEPS):
-            seen, slopes = self._distort(np.column_stack([rays[open_rays], np.ones(len(open_rays))]), True)
+            seen, slopes = self._distort(np.column_stack([rays[open_rays], np.ones(len(open_rays))]))
             errors = pixels[open_rays] - seen
             is_solved = np.hypot(*errors.T) <= RAY_PRECISION_PX
             found[open_rays[is_solved]] = rays[open_rays[is_solved]]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 # Coefficient counts that OpenCV accepts; the first ones have the same meaning in all of its pinhole models.
@@ -56,8 +58,8 @@ def fold_tangent(model: str, coefficients: np.ndarray) -> float:
     return float(min(least**0.5, MOST_TANGENT))
 
 
-def _least_positive_root(coefficients) -> float:
+def _least_positive_root(coefficients: Sequence[float] | np.ndarray) -> float:
     """Smallest positive real root of a polynomial, highest power first; inf where there is none."""
-    roots = np.roots(coefficients)
+    roots: np.ndarray = np.roots(coefficients)
     real = roots.real[(np.abs(roots.imag) <= 1e-9 * np.abs(roots)) & (roots.real > 0)]
     return float(real.min(initial=np.inf))

@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import trimesh
+from trimesh.visual import ColorVisuals, TextureVisuals
 
 from posegrasp_ros.geometry import vertex_colours
 from posegrasp_ros.geometry.mesh_files import MeshFiles, read_mesh_bytes, size_problem
@@ -58,7 +59,7 @@ class Mesh:
         content = hashlib.sha256()
         for array in map(np.ascontiguousarray, arrays):
             content.update(f'{array.shape} {array.dtype.str};'.encode())
-            content.update(array)
+            content.update(array.data)
         return content.digest()
 
     @cached_property
@@ -115,6 +116,8 @@ def load_mesh(path: str | Path) -> Mesh:
     try:
         loaded = trimesh.load(io.BytesIO(read_mesh_bytes(path)), file_type=path.suffix[1:].lower(), resolver=files,
                               force='mesh', process=False)
+        if not isinstance(loaded, trimesh.Trimesh) or loaded.visual is None:
+            raise TypeError(f'expected triangles, found {type(loaded).__name__}')
         vertices, faces = np.asarray(loaded.vertices, dtype=float), np.asarray(loaded.faces, dtype=int)
     except Exception as error:  # on damaged files trimesh's readers raise exceptions of any type
         reason = '; '.join(files.problems) or ' '.join(str(error).split()) or type(error).__name__
@@ -134,9 +137,9 @@ def load_mesh(path: str | Path) -> Mesh:
     if not LEAST_SIZE_M <= size <= MOST_SIZE_M:
         raise MeshError(f'{path}: expected a size in metres between {LEAST_SIZE_M:g} and {MOST_SIZE_M:g}, got '
                         f'{size:g}{_in_other_units(size)}')
-    colours = _corner_colours(loaded)
+    colours = _corner_colours(loaded.visual, faces)
     if colours is None:
-        return Mesh(vertices, faces, *_appearance(path, loaded)).outward()
+        return Mesh(vertices, faces, *_appearance(path, loaded.visual)).outward()
     # Texture coordinates are per vertex and each triangle has its own texture patch: duplicate the vertices.
     corners = vertices[faces]
     uv, texture = vertex_colours.bake(corners, colours)
@@ -151,39 +154,39 @@ def _in_other_units(size: float) -> str:
     return f'; is it in {" or ".join(fitting)}?' if fitting else ''
 
 
-def _corner_colours(loaded: trimesh.Trimesh) -> np.ndarray | None:
+def _corner_colours(visual: ColorVisuals | TextureVisuals, faces: np.ndarray) -> np.ndarray | None:
     """(F, 3, 3) blue green red at the triangles' corners; None when not coloured per vertex or face."""
-    visual = loaded.visual
-    if visual.kind == 'vertex':
-        colours = np.asarray(visual.vertex_colors)[loaded.faces]
-    elif visual.kind == 'face':
-        colours = np.repeat(np.asarray(visual.face_colors)[:, None], 3, axis=1)
-    else:
+    if not isinstance(visual, ColorVisuals) or visual.kind is None:
         return None
+    if visual.kind == 'vertex':
+        colours = np.asarray(visual.vertex_colors)[faces]
+    else:
+        colours = np.repeat(np.asarray(visual.face_colors)[:, None], 3, axis=1)
     one_colour = (colours == colours[0, 0]).all()
     return None if one_colour else colours[..., 2::-1].astype(float)
 
 
-def _appearance(path: Path, loaded: trimesh.Trimesh) -> tuple[np.ndarray | None, np.ndarray]:
+def _appearance(path: Path, visual: ColorVisuals | TextureVisuals) -> tuple[np.ndarray | None, np.ndarray]:
     """Texture coordinates and image; a uniform colour when the mesh has no texture.
 
     :raises MeshError: when the image within the file cannot be used
     """
-    visual = loaded.visual
-    image = getattr(getattr(visual, 'material', None), 'image', None)
-    image = image or getattr(getattr(visual, 'material', None), 'baseColorTexture', None)
-    if visual.kind == 'texture' and visual.uv is not None and image is not None:
+    if isinstance(visual, ColorVisuals):
+        return None, _one_pixel(np.asarray(visual.vertex_colors)[:, :3].mean(axis=0))
+    image = getattr(visual.material, 'image', None) or getattr(visual.material, 'baseColorTexture', None)
+    if visual.uv is not None and image is not None:
         try:
             if problem := size_problem(image):
                 raise MeshError(f'{path}: texture: {problem}')
             return np.asarray(visual.uv, dtype=float), np.asarray(image.convert('RGB'))[:, :, ::-1].copy()
         except (OSError, SyntaxError) as error:  # from Pillow, which decodes only now
             raise MeshError(f'{path}: texture: expected an image that can be decoded: {error}') from error
-    if visual.kind == 'texture':
-        rgb = np.asarray(visual.material.main_color)[:3]
-    else:
-        rgb = np.asarray(visual.vertex_colors)[:, :3].mean(axis=0)
-    return None, rgb[::-1].astype(np.uint8).reshape(1, 1, 3)
+    return None, _one_pixel(np.asarray(visual.material.main_color)[:3])
+
+
+def _one_pixel(rgb: np.ndarray) -> np.ndarray:
+    """(1, 1, 3) texture of one colour."""
+    return rgb[::-1].astype(np.uint8).reshape(1, 1, 3)
 
 
 def save_mesh(mesh: Mesh, folder: Path) -> Path:
@@ -211,6 +214,6 @@ def declared_symmetry(mesh: Mesh, axis: str | None, half_turns: Iterable[str] = 
     turns = [rotation_from_vector(np.pi * axes[name]) for name in half_turns]
     try:
         return Symmetry.generated([make_transform(turn, mesh.centre - turn @ mesh.centre) for turn in turns],
-                                  axes.get(axis), mesh.centre)
+                                  axes[axis] if axis else None, mesh.centre)
     except ValueError as error:
         raise InvalidInputError(f'--symmetry-axis, --symmetry-half-turn: {error}') from error

@@ -49,7 +49,7 @@ def _check_obj(content: bytes) -> None:
     for corner in set(b' '.join(FACES.findall(content)).split()):
         for what, count, text in zip(NUMBERED, counts, corner.split(b'/')):
             if WHOLE_NUMBER.fullmatch(text) and not 1 <= abs(int(text)) <= count:
-                face = re.search(rb'^[ \t]*f[ \t](?:.*[ \t])?%s(?!\S)' % re.escape(corner), content, re.MULTILINE)
-                line = content.count(b'\n', 0, face.start()) + 1
+                start = next(face.start() for face in FACES.finditer(content) if corner in face[1].split())
+                line = content.count(b'\n', 0, start) + 1
                 raise ValueError(f'line {line}: a face names {what} {int(text)}; expected 1 to {count}, as many '
                                  'as the file has')

@@ -38,7 +38,7 @@ class MeshFiles(Resolver):
         name = name.strip()
         path = self._find(name)
         problem = 'no such file in the folder of the mesh' if path is None else _image_problem(path)
-        if problem:
+        if path is None or problem:
             self.problems.append(f'{name!r}: {problem}')
             raise FileNotFoundError(name)
         return read_mesh_bytes(path)

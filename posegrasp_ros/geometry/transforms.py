@@ -14,10 +14,11 @@ from functools import cached_property
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 from transforms3d import quaternions
 
 
-def make_transform(rotation: np.ndarray | None = None, translation=(0.0, 0.0, 0.0)) -> np.ndarray:
+def make_transform(rotation: np.ndarray | None = None, translation: ArrayLike = (0.0, 0.0, 0.0)) -> np.ndarray:
     """Build a (4, 4) transform from a (3, 3) rotation (identity when None) and a (3,) translation."""
     transform = np.eye(4)
     if rotation is not None:
@@ -41,7 +42,7 @@ def transform_points(b_from_a: np.ndarray, points: np.ndarray) -> np.ndarray:
     return points @ b_from_a[:3, :3].T + b_from_a[:3, 3]
 
 
-def matrix_from_quaternion(quaternion_xyzw) -> np.ndarray:
+def matrix_from_quaternion(quaternion_xyzw: Iterable[float]) -> np.ndarray:
     """(3, 3) rotation from a quaternion x, y, z, w of any non-zero length.
 
     :raises ValueError: when the quaternion is not finite or its length is zero
@@ -60,12 +61,12 @@ def quaternion_from_matrix(rotation: np.ndarray) -> np.ndarray:
     return -quaternion if w < 0 else quaternion
 
 
-def transform_from_pose(position, quaternion_xyzw) -> np.ndarray:
+def transform_from_pose(position: ArrayLike, quaternion_xyzw: Iterable[float]) -> np.ndarray:
     """(4, 4) transform from a position (3,) and a quaternion x, y, z, w."""
     return make_transform(matrix_from_quaternion(quaternion_xyzw), position)
 
 
-def rotation_from_vector(vector) -> np.ndarray:
+def rotation_from_vector(vector: ArrayLike) -> np.ndarray:
     """(3, 3) rotation about ``vector`` by its length in radians (Rodrigues)."""
     return cv2.Rodrigues(np.asarray(vector, dtype=float))[0]
 
@@ -96,7 +97,7 @@ def random_rotation(rng: np.random.Generator) -> np.ndarray:
     return matrix_from_quaternion(rng.normal(size=4))
 
 
-def look_at(eye, target, up=(0.0, 0.0, 1.0)) -> np.ndarray:
+def look_at(eye: ArrayLike, target: ArrayLike, up: ArrayLike = (0.0, 0.0, 1.0)) -> np.ndarray:
     """Pose ``world_from_camera`` of an optical frame at ``eye`` that looks at ``target``.
 
     z points to the target, x right, y down; ``up`` must not be parallel to the view.
@@ -180,7 +181,8 @@ class Symmetry:
     offset: np.ndarray = field(default_factory=lambda: np.zeros(3))
 
     @classmethod
-    def generated(cls, transforms: Iterable[np.ndarray] = (), axis=None, offset=(0.0, 0.0, 0.0)) -> Symmetry:
+    def generated(cls, transforms: Iterable[np.ndarray] = (), axis: ArrayLike | None = None,
+                  offset: ArrayLike = (0.0, 0.0, 0.0)) -> Symmetry:
         """The smallest group with the given symmetries; half-turns about x and y also imply the one about z.
 
         :param transforms: (4, 4) each
@@ -206,8 +208,11 @@ class Symmetry:
         return len(self.discrete) == 1 and self.axis is None
 
     def turn(self, angle_rad: float) -> np.ndarray:
-        """(4, 4) turn about the continuous axis, object frame."""
-        rotation = rotation_from_vector(self.axis * angle_rad)
+        """(4, 4) turn about the continuous axis, object frame.
+
+        :raises ValueError: when there is none
+        """
+        rotation = rotation_from_vector(self._turned_about() * angle_rad)
         return make_transform(rotation, self.offset - rotation @ self.offset)
 
     def transforms(self, steps: int = 64) -> np.ndarray:
@@ -266,9 +271,14 @@ class Symmetry:
 
     def _best_angle(self, pose: np.ndarray, reference: np.ndarray) -> float:
         """The angle about the axis that brings a pose's rotation closest to the reference's (maximum trace)."""
-        between, a = reference[:3, :3].T @ pose[:3, :3], self.axis
+        between, a = reference[:3, :3].T @ pose[:3, :3], self._turned_about()
         sine = a @ [between[1, 2] - between[2, 1], between[2, 0] - between[0, 2], between[0, 1] - between[1, 0]]
         return float(np.arctan2(sine, np.trace(between) - a @ between @ a))
+
+    def _turned_about(self) -> np.ndarray:
+        if self.axis is None:
+            raise ValueError('expected a continuous symmetry, found none')
+        return self.axis
 
     def _same(self, first: np.ndarray, second: np.ndarray) -> bool:
         """Whether two motions differ at most by a turn about the axis."""

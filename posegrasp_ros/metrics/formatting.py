@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from posegrasp_ros.metrics.catalogue import catalogue
 from posegrasp_ros.metrics.units import SHOWN_UNITS
@@ -78,7 +79,7 @@ def target(value: float, tolerance: float, unit: str) -> str:
     return f'{number(value, unit)} ± {quantity(tolerance, unit)}' if tolerance else quantity(value, unit)
 
 
-def interval(bounds: list[float] | None, unit: str) -> str:
+def interval(bounds: Sequence[float] | None, unit: str) -> str:
     """An interval in brackets without the unit; a dash where there is none."""
     if bounds is None:
         return NOTHING

@@ -144,11 +144,14 @@ def _curve(attempts: Sequence[Attempt], conditions: Sequence[Condition], noise: 
         with_it, without = (each.astype(float) for each in _paired(attempts, given, quality))
         if len(with_it):
             gains = with_it - without
-            interval = _bootstrapped(lambda weights, gains=gains: weights @ gains / weights.sum(), len(gains))
+
+            def gain(weights: np.ndarray, gains: np.ndarray = gains) -> float:
+                return float(weights @ gains / weights.sum())
+
             levels.append({'level': getattr(given, noise), 'given': _rate(_under(attempts, given)),
                            'not_given': _rate(_under(attempts, assumed)),
                            'quality': _rate(_under(attempts, quality)), 'gain': float(gains.mean()),
-                           'gain_interval': interval})
+                           'gain_interval': _bootstrapped(gain, len(gains))})
     if not levels:
         return None
     return {'unit': unit, 'truth': _rate(_under(attempts, Condition('truth'))), 'levels': levels}

@@ -63,7 +63,7 @@ class StageReport:
     publisher: str = ''
     object: str = ''
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.stage not in STAGES:
             raise ValueError(f'stage: expected one of {", ".join(STAGES)}, got {quoted(self.stage)}')
 

@@ -132,14 +132,15 @@ class Subject:
 
         :param kept: filter for the kind of run that the gate needs
         """
-        others = [run for run in self.project.runs if self.model and run.schema in schemas and kept(run)
-                  and self.model.is_object_of(run)]
-        if not others:
+        model = self.model
+        others = [run for run in self.project.runs if model and run.schema in schemas and kept(run)
+                  and model.is_object_of(run)]
+        if model is None or not others:
             return 'no run'
         newest = others[0]
         if not newest.is_complete:
             return f'{newest.folder} was interrupted'
-        if self.model.was_measured_by(newest):
+        if model.was_measured_by(newest):
             return f'{newest.folder} is of the estimator {newest.summary.get("estimator")}'
         return (f'{newest.folder} ({newest.time[:10]}) is of another model, {Proof.of(newest).model_sha256[:8]}, '
                 'or older than this card')

@@ -66,7 +66,7 @@ def baselines_gate(subject: Subject) -> Gate:
         recalls = {name: others[name]['metrics']['recall_1cm_5deg'] for name in SCRIPTED if name in others}
         measured = {name: metric['value'] for name, metric in recalls.items() if metric['value'] is not None}
         if measured:
-            best = max(measured, key=measured.get)
+            best = max(measured, key=lambda name: measured[name])
             figure = (f'{best} is within 1 cm and 5° in {formatting.quantity(measured[best], "1")} of '
                       f'{recalls[best]["n"]} frames')
             return Gate('baselines', True, figure, Proof.of(run))
@@ -89,10 +89,11 @@ def card_gate(subject: Subject) -> Gate:
 
 def held_out_gate(subject: Subject) -> Gate:
     """The card's held-out figures against the requirements of the baselines file."""
-    name, card = 'held-out figures', subject.model.card if subject.model else None
-    if card is None or not card.measured.get('data'):
+    name, model = 'held-out figures', subject.model
+    card = model.card if model else None
+    if model is None or card is None or not card.measured.get('data'):
         return Gate(name, False, 'not measured', to_do=f'posegrasp calibrate {subject.model_name}')
-    proof = Proof(subject.model.folder.as_posix(), subject.model.date, subject.model.sha256, card.network_sha256)
+    proof = Proof(model.folder.as_posix(), model.date, model.sha256, card.network_sha256)
     texts, backs = [], []
     for field, (metric, factor) in HELD_OUT.items():
         needed, value = subject.requirement(metric), card.measured.get(field)

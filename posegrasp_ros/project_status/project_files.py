@@ -187,7 +187,8 @@ def read_project(root: str | Path, baselines: str | Path | None = None) -> Proje
     models = [_read_model(path.parent, root) for path in files if path.name == CARD_NAME]
     paths = [path for path in files if path.name == BASELINES_NAME]
     of_models = {model.folder: root / model.folder / BASELINES_NAME for model in models}
-    chosen = {folder: path for folder, path in of_models.items() if path in paths and not baselines}
+    chosen: dict[Path, Path | None] = {folder: path for folder, path in of_models.items()
+                                       if path in paths and not baselines}
     others = [path for path in paths if path not in of_models.values()]
     chosen[ROOT] = Path(baselines) if baselines else min(others, key=lambda path: (len(path.parts), path),
                                                          default=None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from posegrasp_ros.metrics import formatting, pick_metrics, summary
@@ -101,7 +101,7 @@ def _no_worse(name: str, subject: Subject, runs: list[Run], by_run: dict[str, li
     figure = f'none of {counts} metrics significantly worse than {", ".join(by_run)}'
     if len(own) == len(by_run):
         figure = f'{", ".join(own)} is a run of this model: the reference for the next one'
-    return Gate(name, True, figure, Proof.of(newest))
+    return Gate(name, True, figure, Proof.of(newest) if newest else None)
 
 
 def _success_gate(name: str, run: Run, metric: dict, needed: float, command: str, back_to: str) -> Gate:
@@ -137,17 +137,19 @@ def _headline_gate(name: str, runs: list[Run], subject: Subject, command: str) -
     return Gate(name, True, figure + several, Proof.of(run))
 
 
-def _simulated_picks(subject: Subject) -> Iterable[tuple[Run, dict, str]]:
+def _simulated_picks(subject: Subject) -> Iterator[tuple[Run, dict, str]]:
     """Runs in simulation with estimated poses, newest first.
 
     :return: run, success metric, and the phase to go back to if that is too low
     """
+    card = subject.model.card if subject.model else None
+    name = card.name if card else ''
     for run in subject.project.runs:
         if run in subject.runs(pick_metrics.SCHEMA) and subject.gripper in ('', run.provenance.get('gripper')):
-            counted = _picks_with_estimate(run, subject.model.card.name)
+            counted = _picks_with_estimate(run, name)
             if counted and counted['n']:
                 metric = {'value': counted['rate'], 'interval': counted['interval'], 'n': counted['n']}
-                yield run, metric, _back_of_picks(run, subject.model.card.name)
+                yield run, metric, _back_of_picks(run, name)
         elif run in subject.runs(summary.SCHEMA) and run.is_simulated and run.summary['metrics'][SUCCESS]['n']:
             yield run, run.summary['metrics'][SUCCESS], BACK_TO[_worst_step(run)]
 
@@ -167,7 +169,7 @@ def _picks_with_estimate(run: Run, name: str, pose: str = 'estimate') -> dict | 
 def _back_of_picks(run: Run, name: str) -> str:
     """The phase to go back to: if the true pose is no better than the estimated one, the grasps fail."""
     estimate, truth = (_picks_with_estimate(run, name, pose) for pose in ('estimate', 'truth'))
-    is_pose = truth is None or not truth['n'] or truth['interval'][0] > estimate['rate']
+    is_pose = truth is None or estimate is None or not truth['n'] or truth['interval'][0] > estimate['rate']
     return 'training' if is_pose else 'planning: gripper and grasps fail with the true pose too'
 
 

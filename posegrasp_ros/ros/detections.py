@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from std_msgs.msg import Header
@@ -26,7 +26,7 @@ class Detected(NamedTuple):
     poses: Sequence[PoseEstimate]
 
 
-def to_detections(vision: ModuleType, header: Header, objects: Sequence[Detected]):
+def to_detections(vision: ModuleType, header: Header, objects: Sequence[Detected]) -> Any:
     """A Detection3DArray of all objects, best first.
 
     :param vision: the module vision_msgs.msg
@@ -40,7 +40,7 @@ def to_detections(vision: ModuleType, header: Header, objects: Sequence[Detected
     return message
 
 
-def _detection(vision: ModuleType, header: Header, detected: Detected, estimate: PoseEstimate):
+def _detection(vision: ModuleType, header: Header, detected: Detected, estimate: PoseEstimate) -> Any:
     detection = vision.Detection3D(header=header, id=detected.name)
     result = vision.ObjectHypothesisWithPose()
     result.hypothesis.class_id = detected.name

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from rclpy.callback_groups import CallbackGroup
 from rclpy.exceptions import InvalidHandle
 from rclpy.subscription import Subscription
+
+if TYPE_CHECKING:
+    from rclpy.callback_groups import Entity
 
 # Largest number of messages per subscription and call, so that other subscriptions get their turn.
 MOST_AT_ONCE = 500
@@ -20,22 +25,22 @@ class DrainedGroup(CallbackGroup):
     the executor.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self._subscriptions: list[weakref.ref[Subscription]] = []
 
-    def add_entity(self, entity) -> None:
+    def add_entity(self, entity: Entity) -> None:
         super().add_entity(entity)
         if isinstance(entity, Subscription):
             self._subscriptions.append(weakref.ref(entity))
 
-    def can_execute(self, entity) -> bool:
+    def can_execute(self, entity: Entity) -> bool:
         return False
 
-    def beginning_execution(self, entity) -> bool:
+    def beginning_execution(self, entity: Entity) -> bool:
         return False
 
-    def ending_execution(self, entity) -> None:
+    def ending_execution(self, entity: Entity) -> None:
         """Do nothing, since no execution begins."""
 
     def drain(self) -> None:
@@ -48,13 +53,14 @@ class DrainedGroup(CallbackGroup):
 
 def _drain(subscription: Subscription) -> bool:
     """Take all messages of a subscription; False when it was destroyed."""
+    callback: Callable[..., object] = subscription.callback
     try:
         with subscription.handle:
             for _ in range(MOST_AT_ONCE):
                 taken = subscription.handle.take_message(subscription.msg_type, subscription.raw)
                 if taken is None:
                     break
-                subscription.callback(taken[0])
+                callback(taken[0])
     except InvalidHandle:
         return False
     return True

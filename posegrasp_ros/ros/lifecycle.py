@@ -13,9 +13,10 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.callback_groups import CallbackGroup
 from rclpy.clock import Clock, ClockType
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleNode, LifecyclePublisher, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
+from rclpy.timer import Timer
 
 from posegrasp_ros.monitoring.callback_failures import CallbackFailures
 from posegrasp_ros.monitoring.liveness import Health
@@ -57,7 +58,8 @@ class AutostartLifecycleNode(LifecycleNode):
         super().__init__(name, **options)
         self.parameters: Any = None
         self._said_once: dict[str, None] = {}
-        self._failures, self._told = CallbackFailures(), []
+        self._failures = CallbackFailures()
+        self._told: list[Callable[[], dict[str, str]]] = []
         self._while_active: list[tuple[Callable, Any]] = []
         declare_parameters(self, LifecycleParameters)
         if self.PARAMETERS is not LifecycleParameters:
@@ -86,7 +88,7 @@ class AutostartLifecycleNode(LifecycleNode):
         """Free what configure loaded. Called once, also when the process ends."""
     # For use by subclasses.
 
-    def publisher(self, message_type: type, topic: str, qos: QoSProfile):
+    def publisher(self, message_type: type, topic: str, qos: QoSProfile) -> LifecyclePublisher:
         """A publisher that only publishes while the node is active."""
         # Copied because rclpy writes overrides into the profile.
         return self.create_lifecycle_publisher(
@@ -115,7 +117,7 @@ class AutostartLifecycleNode(LifecycleNode):
         """
         self._while_active.append((self.destroy_service, self.create_service(service_type, name, callback)))
 
-    def every(self, period_s: float, callback: Callable):
+    def every(self, period_s: float, callback: Callable) -> Timer:
         """Call a function periodically in real time until the node is deactivated."""
         timer = self.create_timer(period_s, self.guarded(callback), clock=STEADY)
         self._while_active.append((self.destroy_timer, timer))
@@ -146,7 +148,7 @@ class AutostartLifecycleNode(LifecycleNode):
     def guarded(self, callback: Callable) -> Callable:
         """Wrap a callback so that exceptions are logged and counted; rclpy would end the node or hide them."""
         @functools.wraps(callback)
-        def wrapper(*arguments):
+        def wrapper(*arguments: Any) -> Any:
             try:
                 return callback(*arguments)
             except InvalidInputError as error:
@@ -176,7 +178,7 @@ class AutostartLifecycleNode(LifecycleNode):
     # Lifecycle.
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        def read_and_configure():
+        def read_and_configure() -> None:
             self.parameters = read_parameters(self, self.PARAMETERS)
             self._told = []
             self._diagnostics_out = self.publisher(DiagnosticArray, '/diagnostics', RESULT)
@@ -268,5 +270,5 @@ class AutostartLifecycleNode(LifecycleNode):
         self._destroy_publishers()
 
     def _destroy_publishers(self) -> None:
-        for publisher in [entity for entity in self._managed_entities if hasattr(entity, 'topic_name')]:
+        for publisher in [entity for entity in self._managed_entities if isinstance(entity, LifecyclePublisher)]:
             self.destroy_lifecycle_publisher(publisher)

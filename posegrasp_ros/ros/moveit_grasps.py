@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from geometry_msgs.msg import Vector3, Vector3Stamped
@@ -33,7 +33,7 @@ def moveit_messages() -> MoveitMessages | None:
                           trajectory.JointTrajectoryPoint)
 
 
-def to_moveit_grasp(types: MoveitMessages, header: Header, gripper: Gripper, grasp: PlannedGrasp):
+def to_moveit_grasp(types: MoveitMessages, header: Header, gripper: Gripper, grasp: PlannedGrasp) -> Any:
     """A Grasp for an end effector whose parent link is the gripper's base frame.
 
     The whole approach and lift were planned clear, so all of both is asked for.
@@ -55,7 +55,7 @@ def to_moveit_grasp(types: MoveitMessages, header: Header, gripper: Gripper, gra
     return message
 
 
-def _posture(types: MoveitMessages, gripper: Gripper, opening_m: float, force_n: float | None = None):
+def _posture(types: MoveitMessages, gripper: Gripper, opening_m: float, force_n: float | None = None) -> Any:
     """The finger joints with the pads ``opening_m`` apart."""
     positions = gripper.joint_positions(opening_m)
     point = types.JointTrajectoryPoint()
@@ -67,7 +67,7 @@ def _posture(types: MoveitMessages, gripper: Gripper, opening_m: float, force_n:
     return message
 
 
-def _translation(types: MoveitMessages, header: Header, way: np.ndarray):
+def _translation(types: MoveitMessages, header: Header, way: np.ndarray) -> Any:
     """A straight way in the header's frame."""
     length_m = float(np.linalg.norm(way))
     x, y, z = (float(v) for v in way / max(length_m, 1e-12))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import rclpy
@@ -30,7 +31,7 @@ def _without_log_files() -> list[str]:
     return ['--ros-args', '--disable-external-lib-logs']
 
 
-def run_node(node_class: type[AutostartLifecycleNode], arguments: list[str] | None = None) -> int:
+def run_node(node_class: Callable[[], AutostartLifecycleNode], arguments: list[str] | None = None) -> int:
     """Main function of a node: spin until Ctrl-C, SIGTERM or the node's own ``SystemExit``.
 
     :return: exit code of the process; 2 when the node could not be created

@@ -49,7 +49,7 @@ class NodeProcesses:
     def __enter__(self) -> NodeProcesses:
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop(*self._processes)
 
     def start(self, name: str, parameters: Mapping[str, Any]) -> None:

@@ -7,6 +7,8 @@ from threading import Thread
 from types import ModuleType
 
 import rclpy
+from builtin_interfaces.msg import Time as Stamp
+from geometry_msgs.msg import TransformStamped
 from rclpy.duration import Duration
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
@@ -37,7 +39,7 @@ class TransformBroadcasterIfInstalled:
         self.available = tf2_ros is not None
         self._broadcaster = tf2_ros.TransformBroadcaster(node) if tf2_ros else None
 
-    def send(self, transform) -> None:
+    def send(self, transform: TransformStamped) -> None:
         if self._broadcaster:
             self._broadcaster.sendTransform(transform)
 
@@ -70,7 +72,7 @@ class TransformListenerIfInstalled:
             self._thread.join()
             self._node.destroy_node()
 
-    def lookup(self, target: str, source: str, stamp):
+    def lookup(self, target: str, source: str, stamp: Stamp) -> tuple[TransformStamped | None, str]:
         """The TransformStamped target from source at a stamp.
 
         If the stamp is later than the newest transform, waits at most :data:`PATIENCE_S` for it.

@@ -10,8 +10,8 @@ The parameters of a node are a dataclass whose fields are created by :func:`para
 from __future__ import annotations
 
 import typing
-from dataclasses import MISSING, field, fields
-from typing import Any, TypeVar
+from dataclasses import MISSING, Field, field, fields
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, ParameterType
@@ -22,7 +22,10 @@ from rclpy.parameter import Parameter
 from posegrasp_ros.geometry.transforms import quaternion_from_matrix, transform_from_pose
 from posegrasp_ros.runtime.errors import InvalidInputError, quoted
 
-Values = TypeVar('Values')
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Values = TypeVar('Values', bound='DataclassInstance')
 
 TYPES = {
     'bool': ParameterType.PARAMETER_BOOL,
@@ -114,7 +117,7 @@ def _type_name(hint: Any) -> str:
     return hint.__name__ if hint in (bool, int, float, str) else str(hint)
 
 
-def _descriptor(item, type_name: str) -> ParameterDescriptor:
+def _descriptor(item: Field, type_name: str) -> ParameterDescriptor:
     """The descriptor that ``ros2 param describe`` shows."""
     about = item.metadata
     descriptor = ParameterDescriptor(

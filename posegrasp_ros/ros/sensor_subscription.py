@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.subscription import Subscription
 
 from posegrasp_ros.ros.qos import overridable
 
@@ -35,7 +36,7 @@ class SensorSubscription:
         self._qos = qos
         self._group = group
         self._offer: tuple[str, bool, bool] | None = None
-        self._subscription = None
+        self._subscription: Subscription | None = None
         self.look()
 
     def look(self) -> None:

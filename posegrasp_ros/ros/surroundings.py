@@ -80,7 +80,9 @@ class Surroundings:
         boxes = []
         for name, mesh in self._meshes.items() if self.sees_instances else ():
             message = self._instances_of(name, stamp)
-            poses = [] if message is None else message.poses[1:] if name == target else message.poses
+            if message is None:
+                continue
+            poses = message.poses[1:] if name == target else message.poses
             if not poses:
                 continue
             base_from_camera = base_from(message.header)

@@ -96,7 +96,6 @@ def _parse_yaml(text: str) -> Any:
     if '*' in text:  # no aliases without it; scanning for them takes as long as loading
         for event in yaml.parse(text, Loader=_LOADER):
             if isinstance(event, yaml.AliasEvent):
-                line = event.start_mark.line + 1
-                raise ValueError(f'line {line}: the alias {quoted(event.anchor)} is not supported: write the '
-                                 'value out')
+                where = f'line {event.start_mark.line + 1}: ' if event.start_mark else ''
+                raise ValueError(f'{where}the alias {quoted(event.anchor)} is not supported: write the value out')
     return next(yaml.load_all(text, Loader=_LOADER), None)

@@ -10,6 +10,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
+from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # A supervisor may signal a process twice, directly and through its parent: systemd sends SIGTERM to launch and its
@@ -86,7 +88,7 @@ def interrupt_noted() -> Iterator[Callable[[], bool]]:
     """
     was_interrupted = False
 
-    def note(number, stack) -> None:
+    def note(number: int, stack: FrameType | None) -> None:
         nonlocal was_interrupted
         if was_interrupted:
             _interrupt(number, stack)
@@ -112,7 +114,7 @@ def _remember(number: int) -> None:
     _last = number
 
 
-def _interrupt(number, stack) -> None:
+def _interrupt(number: int, stack: FrameType | None) -> None:
     global _is_ending, _asked_s
     _remember(number)
     now_s = time.monotonic()
@@ -130,7 +132,7 @@ def _interrupt(number, stack) -> None:
         raise KeyboardInterrupt
 
 
-def _raise_again(unraisable) -> None:
+def _raise_again(unraisable: sys.UnraisableHookArgs) -> None:
     """Send the signal again after a KeyboardInterrupt in a destructor or C callback, which does not propagate."""
     global _is_ending
     if issubclass(unraisable.exc_type, KeyboardInterrupt):
@@ -146,7 +148,7 @@ def _send_again() -> None:
     again.start()
 
 
-def _is_importing(stack) -> bool:
+def _is_importing(stack: FrameType | None) -> bool:
     while stack is not None:
         if stack.f_code.co_filename.startswith('<frozen importlib'):
             return True
@@ -155,7 +157,7 @@ def _is_importing(stack) -> bool:
 
 
 @contextmanager
-def _handling_interrupts(handler) -> Iterator[None]:
+def _handling_interrupts(handler: Callable[[int, FrameType | None], Any] | signal.Handlers) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -57,7 +57,7 @@ class KeptCode:
         """The code saved under a key; None if there is none or its file is damaged."""
         if self._folder is None:
             return None
-        path = self._path(key)
+        path = self._folder / self._file_name(key)
         try:
             content = path.read_bytes()
         except OSError:
@@ -80,7 +80,7 @@ class KeptCode:
                 try:
                     file.write(hashlib.sha256(pickled).digest() + pickled)
                     file.close()
-                    os.replace(file.name, self._path(key))
+                    os.replace(file.name, self._folder / self._file_name(key))
                 except BaseException:
                     os.unlink(file.name)
                     raise
@@ -92,8 +92,8 @@ class KeptCode:
         for path in self._folder.glob(f'{self._name}-*') if self._folder else ():
             path.unlink(missing_ok=True)
 
-    def _path(self, key: tuple) -> Path:
-        return self._folder / f'{self._name}-{hashlib.sha256(str(key).encode()).hexdigest()[:16]}'
+    def _file_name(self, key: tuple) -> str:
+        return f'{self._name}-{hashlib.sha256(str(key).encode()).hexdigest()[:16]}'
 
     @classmethod
     def _warn(cls, why: str) -> None:

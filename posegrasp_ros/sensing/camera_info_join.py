@@ -21,7 +21,7 @@ class CameraInfoJoin:
     valid for all images until the next one.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._by_stamp: OrderedDict[int, tuple[int, StatedCamera | CameraError]] = OrderedDict()
         self._arrivals: list[tuple[int, StatedCamera | CameraError]] = []
         self._stated: tuple | None = None
@@ -40,7 +40,7 @@ class CameraInfoJoin:
         """
         news = None
         stated = _content(info)
-        if stated != self._stated:
+        if self._camera is None or stated != self._stated:
             self._stated = stated
             try:
                 self._camera = StatedCamera.from_info(info)

@@ -8,7 +8,7 @@ import numpy as np
 
 from posegrasp_ros.runtime.numba_cache import compiled
 from posegrasp_ros.sensing.compressed_images import PNG_MAGIC, TIFF_MAGICS, unpack_depth
-from posegrasp_ros.sensing.images import DEPTH_ENCODINGS, ImageError, check_size, flat_bytes, metres_of
+from posegrasp_ros.sensing.images import DEPTH_ENCODINGS, ByteData, ImageError, check_size, flat_bytes, metres_of
 
 # The header: an unused integer, then the two parameters of the inverse depth.
 HEADER = struct.Struct('<iff')
@@ -19,7 +19,7 @@ ENCODINGS = {'16UC1': '16UC1', 'mono16': '16UC1', '32FC1': '32FC1'}
 CODECS = ('png', 'rvl')
 
 
-def decode_compressed_depth(data, format: str) -> np.ndarray:
+def decode_compressed_depth(data: ByteData, format: str) -> np.ndarray:
     """Distances along the optical axis of a sensor_msgs/CompressedImage.
 
     Messages of the plain ``compressed`` transport, a PNG of 16UC1, are accepted as well.
@@ -95,7 +95,7 @@ def _fill_from_rvl(words: np.ndarray, numbers: np.ndarray) -> int:
     value, bits = 0, 0
     while nibble < 8 * len(words):
         word = np.int64(words[nibble // 8])
-        part = (word >> (28 - 4 * (nibble % 8))) & 15
+        part = int((word >> (28 - 4 * (nibble % 8))) & 15)
         nibble += 1
         value |= (part & 7) << bits
         bits += 3

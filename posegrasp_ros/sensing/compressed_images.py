@@ -13,6 +13,7 @@ from PIL import Image
 from posegrasp_ros.runtime.limits import MESSAGE_MEGABYTES, most_message_bytes, most_pixels
 from posegrasp_ros.sensing.images import (
     BAYER,
+    ByteData,
     ImageError,
     bit_depth,
     check_size,
@@ -31,7 +32,7 @@ TIFF_MAGICS = (b'II*\0', b'MM\0*')
 FROM_CHANNELS = {1: cv2.COLOR_GRAY2BGR, 3: None, 4: cv2.COLOR_BGRA2BGR}
 
 
-def decode_compressed(data, format: str = '', bits: int | None = None) -> np.ndarray:
+def decode_compressed(data: ByteData, format: str = '', bits: int | None = None) -> np.ndarray:
     """Pixels of a sensor_msgs/CompressedImage, or of an image file.
 
     :param format: as image_transport writes it, ``<encoding>; <codec> compressed <colours of the codec>``. Colours
@@ -54,7 +55,7 @@ def decode_compressed(data, format: str = '', bits: int | None = None) -> np.nda
     return image
 
 
-def compressed_bits(data) -> int | None:
+def compressed_bits(data: ByteData) -> int | None:
     """The bit depth of an image with 16-bit values; None for others.
 
     :raises ImageError: as :func:`decode_compressed` does
@@ -77,7 +78,7 @@ def read_file(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def unpack_depth(data) -> np.ndarray:
+def unpack_depth(data: ByteData) -> np.ndarray:
     """(H, W) uint16 values of a PNG or TIFF file with depth.
 
     :raises ImageError: when it has another format
@@ -89,7 +90,7 @@ def unpack_depth(data) -> np.ndarray:
     return pixels
 
 
-def _unpacked(data, flags: int, name: str = 'image') -> np.ndarray:
+def _unpacked(data: ByteData, flags: int, name: str = 'image') -> np.ndarray:
     """Decode an image with OpenCV after checking its header.
 
     :param name: kind of image for error messages
@@ -114,8 +115,9 @@ def _check_header(buffer: np.ndarray, name: str) -> None:
             with Image.open(io.BytesIO(content), formats=CODECS) as image:
                 (width, height), codec = image.size, image.format
     except Image.DecompressionBombError as error:
+        least = 2 * (Image.MAX_IMAGE_PIXELS or 0)  # where Pillow raises; None would be no limit
         raise ImageError(f'{name}: expected at most {most_pixels() / 1e6:g} megapixels, got a header of more than '
-                         f'{2 * Image.MAX_IMAGE_PIXELS / 1e6:.0f}') from error
+                         f'{least / 1e6:.0f}') from error
     except Exception as error:  # each codec raises its own exceptions
         raise _no_image(buffer, name) from error
     check_size(name, width, height)
@@ -130,7 +132,7 @@ def _no_image(buffer: np.ndarray, name: str) -> ImageError:
                       f'that begin with {start}')
 
 
-def _is_deep(data) -> bool:
+def _is_deep(data: ByteData) -> bool:
     """Whether the values have, or may have, 16 bits."""
     start = flat_bytes(data)[:PNG_BITS_AT + 1].tobytes()
     if start.startswith(PNG_MAGIC):

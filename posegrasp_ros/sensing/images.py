@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import cv2
 import numpy as np
 
 from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.limits import MEGAPIXELS, most_pixels
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer  # in collections.abc from Python 3.12
+
+# Bytes of an image or a file: bytes, array.array, memoryview, numpy array.
+ByteData: TypeAlias = 'Buffer | np.ndarray'
 
 
 class Layout(NamedTuple):
@@ -65,7 +71,7 @@ class ImageError(InvalidInputError):
     """An image message that cannot be decoded."""
 
 
-def decode_image(encoding: str, width: int, height: int, step: int, data, is_bigendian: bool = False,
+def decode_image(encoding: str, width: int, height: int, step: int, data: ByteData, is_bigendian: bool = False,
                  bits: int | None = None) -> np.ndarray:
     """Pixels of a sensor_msgs/Image.
 
@@ -73,7 +79,7 @@ def decode_image(encoding: str, width: int, height: int, step: int, data, is_big
     :param width: pixels per row
     :param height: rows
     :param step: bytes per row, padding included
-    :param data: the bytes, any object with a buffer (bytes, array.array, numpy array)
+    :param data: the bytes
     :param is_bigendian: byte order of 16-bit values
     :param bits: bit depth of 16-bit values, see :func:`bit_depth`; None for the one that this image uses
     :return: (height, width, 3) uint8, blue green red; a view of ``data`` where no conversion is needed
@@ -108,7 +114,8 @@ def to_bgr(pixels: np.ndarray, conversion: int | None, bits: int | None = None) 
         raise ImageError(f'image: expected more than {pixels.shape[1]}x{pixels.shape[0]} pixels') from error
 
 
-def used_bits(encoding: str, width: int, height: int, step: int, data, is_bigendian: bool = False) -> int | None:
+def used_bits(encoding: str, width: int, height: int, step: int, data: ByteData,
+              is_bigendian: bool = False) -> int | None:
     """The bit depth of a sensor_msgs/Image with 16-bit values; None for others.
 
     :raises ImageError: as :func:`decode_image` does
@@ -123,14 +130,14 @@ def bit_depth(pixels: np.ndarray) -> int:
     return next(bits for bits in BIT_DEPTHS if int(pixels.max(initial=0)) < 1 << bits)
 
 
-def decode_depth(encoding: str, width: int, height: int, step: int, data,
+def decode_depth(encoding: str, width: int, height: int, step: int, data: ByteData,
                  is_bigendian: bool = False) -> np.ndarray:
     """Distances along the optical axis of a sensor_msgs/Image, as defined by REP 118.
 
     :param encoding: ``16UC1``, millimetres, 0 where unknown; or ``32FC1``, metres, NaN, infinite or 0 where
         unknown; ``mono16`` is treated as ``16UC1``
     :param step: bytes per row, padding included
-    :param data: the bytes, any object with a buffer
+    :param data: the bytes
     :return: (height, width) float32 metres, NaN where unknown
     :raises ImageError: on another encoding, or a size that ``step`` or ``data`` cannot hold
     """
@@ -179,11 +186,11 @@ def encode_jpeg(image: np.ndarray) -> np.ndarray:
     return cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].ravel()
 
 
-def flat_bytes(data) -> np.ndarray:
+def flat_bytes(data: ByteData) -> np.ndarray:
     """(N,) uint8 view of any buffer, without a copy where possible."""
     if isinstance(data, np.ndarray):
         return np.ascontiguousarray(data).view(np.uint8).ravel()
-    return np.frombuffer(data, dtype=np.uint8)
+    return np.frombuffer(memoryview(data), dtype=np.uint8)
 
 
 def _layout(encoding: str) -> Layout:
@@ -194,7 +201,7 @@ def _layout(encoding: str) -> Layout:
     return ENCODINGS[known]
 
 
-def _numbers(name: str, encoding: str, width: int, height: int, step: int, data,
+def _numbers(name: str, encoding: str, width: int, height: int, step: int, data: ByteData,
              is_bigendian: bool) -> np.ndarray:
     """(height, width, channels) uint8 or uint16 view of the rows."""
     channels, bits, _ = _layout(encoding)
@@ -202,7 +209,7 @@ def _numbers(name: str, encoding: str, width: int, height: int, step: int, data,
     return pixels if bits == 8 else np.ascontiguousarray(pixels).view('>u2' if is_bigendian else '<u2')
 
 
-def _decode_planar(encoding: str, width: int, height: int, step: int, data) -> np.ndarray:
+def _decode_planar(encoding: str, width: int, height: int, step: int, data: ByteData) -> np.ndarray:
     """Decode NV12, NV21 and NV24; chroma rows have padding in proportion to luma rows."""
     across, down = PLANAR[encoding]
     if down == 1 and (width % 2 or height % 2):
@@ -220,7 +227,8 @@ def _decode_planar(encoding: str, width: int, height: int, step: int, data) -> n
     return cv2.cvtColor(np.vstack([brightness, colours]), PLANAR_CONVERSIONS[encoding])
 
 
-def _pixels(name: str, encoding: str, width: int, height: int, step: int, data, pixel_bytes: int) -> np.ndarray:
+def _pixels(name: str, encoding: str, width: int, height: int, step: int, data: ByteData,
+            pixel_bytes: int) -> np.ndarray:
     """(height, width, pixel_bytes) uint8 view of rows that may be padded.
 
     :param name: kind of image for error messages
@@ -233,8 +241,8 @@ def _pixels(name: str, encoding: str, width: int, height: int, step: int, data, 
     return _view(buffer, (height, width, pixel_bytes), (step, pixel_bytes, 1))
 
 
-def _checked_bytes(name: str, encoding: str, width: int, height: int, step: int, row_bytes: int, data, least: int,
-                   most: int) -> np.ndarray:
+def _checked_bytes(name: str, encoding: str, width: int, height: int, step: int, row_bytes: int, data: ByteData,
+                   least: int, most: int) -> np.ndarray:
     """The bytes of an image, after checking the row length and the total length."""
     if step < row_bytes:
         raise ImageError(f'{name}: step: expected at least {row_bytes} bytes per row for {width} pixels '

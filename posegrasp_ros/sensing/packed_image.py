@@ -9,7 +9,14 @@ import numpy as np
 
 from posegrasp_ros.sensing.compressed_depth import decode_compressed_depth
 from posegrasp_ros.sensing.compressed_images import compressed_bits, decode_compressed
-from posegrasp_ros.sensing.images import ImageError, check_registered, decode_depth, decode_image, used_bits
+from posegrasp_ros.sensing.images import (
+    ByteData,
+    ImageError,
+    check_registered,
+    decode_depth,
+    decode_image,
+    used_bits,
+)
 
 
 class PackedImage(NamedTuple):
@@ -18,7 +25,7 @@ class PackedImage(NamedTuple):
     :param bits: bit depth of its 16-bit values, see :class:`BitDepth`; None if unknown
     """
 
-    data: Any
+    data: ByteData
     encoding: str = ''
     width: int = 0
     height: int = 0

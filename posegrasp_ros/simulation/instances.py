@@ -90,4 +90,4 @@ def _sample_others(rng: np.random.Generator, mesh: Mesh, scene: SceneSpec,
 def _circle(points: np.ndarray) -> tuple[np.ndarray, float]:
     """Centre (2,) and radius of a circle on the table that encloses (N, 3) points."""
     middle = points[:, :2].mean(axis=0)
-    return middle, float(np.linalg.norm(points[:, :2] - middle, axis=1).max())
+    return middle, float(np.max(np.linalg.norm(points[:, :2] - middle, axis=1)))

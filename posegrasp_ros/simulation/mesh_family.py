@@ -62,7 +62,7 @@ def _mug() -> tuple[trimesh.Trimesh, list[trimesh.Trimesh]]:
     wall = _ring_parts([(inner, 0), (outer, 0), (outer, top), (inner, top)])
     floor = trimesh.creation.cylinder(inner, bottom, sections=SECTIONS,
                                       transform=translation_matrix([0, 0, bottom / 2]))
-    return trimesh.util.concatenate([cup, handle]), [*wall, floor, *pieces]
+    return cup + handle, [*wall, floor, *pieces]
 
 
 def _bowl() -> tuple[trimesh.Trimesh, list[trimesh.Trimesh]]:

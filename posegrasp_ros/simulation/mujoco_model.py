@@ -178,8 +178,8 @@ def _add_bystander(spec: mujoco.MjSpec, bystander: Bystander, name: str, frictio
     _add_solids(spec, body, touch_solids(bystander.mesh, None, fill_hollows=True), f'{name}_touch', friction)
 
 
-def _add_solids(spec: mujoco.MjSpec, body, solids: Sequence[TouchBox | trimesh.Trimesh], prefix: str,
-                friction: float) -> None:
+def _add_solids(spec: mujoco.MjSpec, body: mujoco.MjsBody, solids: Sequence[TouchBox | trimesh.Trimesh],
+                prefix: str, friction: float) -> None:
     """What of a body can be touched."""
     for index, solid in enumerate(solids):
         name = f'{prefix}_{index}'

@@ -57,7 +57,7 @@ class ObjectImage:
         """(side, side) bool: pixels inside the camera's image; the object is cut off at the others."""
         last = np.array([self.camera.width, self.camera.height]) - 1
         pixels = self._pixels(1)
-        return ((pixels >= 0) & (pixels <= last)).all(axis=2)
+        return np.all((pixels >= 0) & (pixels <= last), axis=2)
 
     def _rays(self, samples: int) -> np.ndarray:
         camera = self.camera
@@ -95,7 +95,7 @@ class ObjectRenderer:
     def __enter__(self) -> ObjectRenderer:
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -109,7 +109,7 @@ def _held_pose(rng: np.random.Generator, scene: SceneSpec, points: np.ndarray,
                half_extents: np.ndarray) -> np.ndarray:
     """(4, 4) in the air as if held in a hand, in any orientation, near the line from the lens to the object."""
     middle, lens = points.mean(axis=0), scene.base_from_camera[:3, 3]
-    spread_m = np.linalg.norm(points - middle, axis=1).max()
+    spread_m = np.max(np.linalg.norm(points - middle, axis=1))
     way = rng.uniform(0.35, 0.8)
     aside = (1 - way / 2) * rng.normal(0.0, 0.7 * spread_m, 3)
     return make_transform(random_rotation(rng), lens + way * (middle - lens) + aside)
@@ -119,10 +119,10 @@ def _is_clear(candidate: Distractor, scene: SceneSpec, points: np.ndarray, stand
     """Whether the candidate intersects neither the object, nor distractors, nor the table."""
     if not standing:
         radius_m = np.linalg.norm(candidate.half_extents)
-        nearest_m = np.linalg.norm(points - candidate.base_from_body[:3, 3], axis=1).min()
+        nearest_m = np.min(np.linalg.norm(points - candidate.base_from_body[:3, 3], axis=1))
         return bool(nearest_m > radius_m + GAP_M and candidate.corners[:, 2].min() > points[:, 2].max())
     middle = points[:, :2].mean(axis=0)
-    circles = [(middle, np.linalg.norm(points[:, :2] - middle, axis=1).max())]
+    circles: list[tuple[np.ndarray, float]] = [(middle, np.max(np.linalg.norm(points[:, :2] - middle, axis=1)))]
     circles += [(other.base_from_body[:2, 3], other.footprint_m) for other in scene.distractors]
     here = candidate.base_from_body[:2, 3]
     return all(np.linalg.norm(here - centre) > radius_m + candidate.footprint_m + GAP_M

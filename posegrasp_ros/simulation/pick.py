@@ -124,7 +124,7 @@ class Pick:
 
     def _feel(self) -> None:
         """Record the largest contact force on the hand, and a body touched with more than :data:`TOUCH_N`."""
-        for contact in np.flatnonzero(self._is_of_hand[self._data.contact.geom].any(axis=1)):
+        for contact in np.flatnonzero(self._is_of_hand[self._data.contact.geom].any(axis=1)).tolist():
             force_n = self._contact_force_n(contact)
             self._approach_force_n = max(self._approach_force_n, force_n)
             if force_n > TOUCH_N:
@@ -135,14 +135,14 @@ class Pick:
     def _is_held(self) -> bool:
         """Whether both fingers press on the object."""
         pressing = set()
-        for contact in np.flatnonzero(self._is_of_object[self._data.contact.geom].any(axis=1)):
+        for contact in np.flatnonzero(self._is_of_object[self._data.contact.geom].any(axis=1)).tolist():
             if self._contact_force_n(contact) > 0.1:
                 pressing.update(self._data.contact.geom[contact].tolist())
         return all(finger in pressing for finger in self._hand.finger_geoms)
 
     def _contact_force_n(self, contact: int) -> float:
         wrench = np.zeros(6)
-        mujoco.mj_contactForce(self._model, self._data, int(contact), wrench)
+        mujoco.mj_contactForce(self._model, self._data, contact, wrench)
         return float(np.linalg.norm(wrench[:3]))
 
     def _object_position(self) -> np.ndarray:

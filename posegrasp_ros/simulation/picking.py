@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from typing import NamedTuple
@@ -61,7 +61,7 @@ class PickingRun:
     noise_shape: str = 'ball'
     _estimators: dict[str, Estimator] = field(default_factory=dict)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         without = [item.name for item in self.objects if item.model is None]
         if without and any(condition.pose == 'estimate' for condition in self.conditions):
             raise InvalidInputError('pose estimate: expected objects with a model folder, found none for '
@@ -117,13 +117,15 @@ class PickingRun:
                         rotate_covariance(best.covariance, frame.base_from_camera[:3, :3]))
 
     def _estimator(self, item: PickObject) -> Estimator:
+        if item.model is None:
+            raise InvalidInputError(f'pose estimate: expected a model folder for {item.name}, found none')
         if item.name not in self._estimators:
             # One thread: rounding depends on the number of threads, and results must not depend on the machine.
             self._estimators[item.name] = create_estimator('onnx', load_model_card(item.model), threads=1)
         return self._estimators[item.name]
 
 
-def run_picks(run: PickingRun, count: int, jobs: int) -> Iterator[Attempt]:
+def run_picks(run: PickingRun, count: int, jobs: int) -> Generator[Attempt, None, None]:
     """The attempts of scenes 0 to ``count`` - 1 under each condition, in that order, in ``jobs`` processes."""
     if jobs > 1:
         for item in run.objects:

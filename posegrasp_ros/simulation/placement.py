@@ -104,10 +104,11 @@ def sample_distractors(
     :param camera_from_base: (4, 4) of the camera in which the object must be visible
     :param intrinsics: (3, 3) of this camera
     """
-    wanted, placed = int(rng.integers(2, 6)), []
+    wanted = int(rng.integers(2, 6))
+    placed: list[Distractor] = []
     outline = project(transform_points(camera_from_base, points), intrinsics)
     middle = points.mean(axis=0)
-    radius_m = float(np.linalg.norm(points[:, :2] - middle[:2], axis=1).max())
+    radius_m = float(np.max(np.linalg.norm(points[:, :2] - middle[:2], axis=1)))
     # The table may be too crowded for the last one, so the number of tries is limited.
     for _ in range(40 * wanted):
         candidate = _sample_distractor(rng)

@@ -136,4 +136,5 @@ def inside_share(mesh: Mesh, camera: Camera, camera_from_object: np.ndarray) -> 
     for triangle in np.round(pixels + size / 2).astype(np.int32)[mesh.faces]:
         cv2.fillConvexPoly(canvas, triangle, 1)
     x, y = camera.width // 2, camera.height // 2
-    return float(canvas[y:y + camera.height, x:x + camera.width].sum() / max(canvas.sum(), 1))
+    shown = int(canvas[y:y + camera.height, x:x + camera.width].sum())
+    return shown / max(int(canvas.sum()), 1)

@@ -53,8 +53,8 @@ def expose(sensor: Sensor, image: np.ndarray, index: int = 0) -> np.ndarray:
     :return: (H, W, 3) uint8, blue green red
     """
     rng = np.random.default_rng([sensor.seed, index])
-    values = cv2.multiply(image, tuple(sensor.exposure * gain for gain in sensor.white_balance) + (0.0,),
-                          dtype=cv2.CV_32F)
+    gains = np.array([*(sensor.exposure * gain for gain in sensor.white_balance), 0.0])
+    values: np.ndarray = cv2.multiply(image, gains, dtype=cv2.CV_32F)
     if sensor.blur_px > 0.2:
         values = cv2.GaussianBlur(values, (0, 0), sensor.blur_px)
     spread = cv2.sqrt(values * (sensor.shot_noise**2 / 255) + sensor.read_noise**2)

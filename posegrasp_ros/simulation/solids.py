@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import trimesh
@@ -111,7 +112,8 @@ def _keep(path: Path, pieces: tuple[trimesh.Trimesh, ...]) -> None:
     partial = path.with_name(f'.{os.getpid()}-{path.name}')
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(partial, **{f'piece_{index:03d}': piece.vertices for index, piece in enumerate(pieces)})
+        arrays: dict[str, Any] = {f'piece_{index:03d}': piece.vertices for index, piece in enumerate(pieces)}
+        np.savez(partial, **arrays)
         partial.replace(path)
     except OSError as error:
         LOGGER.warning('%s: cannot be written, the decomposition is not cached: %s', path, error)

@@ -71,7 +71,7 @@ def _clouds(rng: np.random.Generator, size: int, stretch: int = 1) -> np.ndarray
         cells = 2**octave
         grid = rng.random((cells + 1, max(cells // stretch, 1) + 1), dtype=np.float32)
         noise += 0.6**octave * cv2.resize(grid, (size, size), interpolation=cv2.INTER_CUBIC)
-    return cv2.normalize(noise, None, 0.0, 1.0, cv2.NORM_MINMAX)
+    return cv2.normalize(noise, np.empty_like(noise), 0.0, 1.0, cv2.NORM_MINMAX)
 
 
 def _grain(rng: np.random.Generator, size: int) -> np.ndarray:

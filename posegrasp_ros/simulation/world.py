@@ -71,7 +71,7 @@ class World:
     def __enter__(self) -> World:
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

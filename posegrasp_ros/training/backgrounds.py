@@ -75,13 +75,13 @@ def _at_most(image: np.ndarray, side: int) -> np.ndarray:
 
 def _procedural(rng: np.random.Generator, side: int = 384) -> np.ndarray:
     """Noise of several octaves between random colours, with a random number of discs and polygons on it."""
-    field = np.zeros((side, side, 3), np.float32)
+    field: np.ndarray = np.zeros((side, side, 3), np.float32)
     for octave in range(1, 7):
         cells = 2 ** octave
         noise = rng.random((cells, cells, 3 if rng.random() < 0.5 else 1)).astype(np.float32)
-        noise = cv2.resize(noise, (side, side), interpolation=cv2.INTER_CUBIC).reshape(side, side, -1)
-        field += noise * rng.uniform(0.3, 1.0) / octave
-    low, high = field.min(), field.max()
+        smooth = cv2.resize(noise, (side, side), interpolation=cv2.INTER_CUBIC).reshape(side, side, -1)
+        field += smooth * rng.uniform(0.3, 1.0) / octave
+    low, high = np.min(field), np.max(field)
     field = (field - low) / (high - low)
     first, second = rng.uniform(0, 255, 3), rng.uniform(0, 255, 3)
     image = np.ascontiguousarray((first + field * (second - first)).astype(np.uint8))

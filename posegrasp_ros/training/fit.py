@@ -7,7 +7,7 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ class Task:
 
 
 def batches(maker: SampleMaker, task: Task, seed: int, workers: int,
-            first: int = 0) -> Iterator[list[torch.Tensor]]:
+            first: int = 0) -> Generator[list[torch.Tensor], None, None]:
     """Endless batches, determined by the seed and independent of the number of workers.
 
     Threads are sufficient because OpenCV and numpy release the interpreter lock. Processes would each need a copy
@@ -136,7 +136,8 @@ def _scene_sample(maker: SampleMaker, rng: np.random.Generator) -> tuple:
     return (picture, *detector_targets(objects))
 
 
-def _detector_loss(output: torch.Tensor, confidence: torch.Tensor, boxes: torch.Tensor, near: torch.Tensor):
+def _detector_loss(output: torch.Tensor, confidence: torch.Tensor, boxes: torch.Tensor,
+                   near: torch.Tensor) -> torch.Tensor:
     """CenterNet's focal loss on the heat map (Zhou et al. 2019, eq. 1) and L1 on the boxes."""
     output = output.float()
     logit = output[:, 0].clamp(-12, 12)

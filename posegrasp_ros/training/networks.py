@@ -66,7 +66,7 @@ class Detector(nn.Module):
     cells, u then v; log of the bounding sphere's radius in input pixels.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.pyramid = Pyramid(ConvBlock(3, 24, 7, 4), (24, 40, 80, 128), (1, 2, 2))
         self.head = nn.Sequential(ConvBlock(40, 40), nn.Conv2d(40, 4, 1))
@@ -86,7 +86,7 @@ class CoordinateNetwork(nn.Module):
     Coordinates on a single face constrain its tilt weakly; the view is estimated from the whole outline.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         stem = nn.Sequential(ConvBlock(3, 16, 5, 2), ConvBlock(16, 32, 3, 2), ResidualBlock(32))
         self.pyramid = Pyramid(stem, (32, 64, 128, 192), (2, 3, 2))

@@ -31,7 +31,10 @@ def photograph(rng: np.random.Generator, canvas: np.ndarray) -> np.ndarray:
     picture = cv2.LUT(cv2.convertScaleAbs(np.maximum(canvas, 0, out=canvas)), _tone_curve(rng))
     if rng.random() < 0.25:
         coded = cv2.imencode('.jpg', picture, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(30, 95))])[1]
-        picture = cv2.imdecode(coded, cv2.IMREAD_COLOR)
+        decoded = cv2.imdecode(coded, cv2.IMREAD_COLOR)
+        if decoded is None:
+            raise ValueError('expected OpenCV to decode the JPEG that it encoded')
+        picture = decoded
     return picture[:, :, ::-1]
 
 

@@ -8,7 +8,7 @@ only: its appearance does not depend on the angle about the axis, but every heig
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -34,7 +34,7 @@ class Panel:
         self.grid = grid
         self._draw = ImageDraw.Draw(self.image)
         self._scale = np.array(size_px) / grid
-        self._unit = float(self._scale.min())
+        self._unit = float(np.min(self._scale))
 
     def _pixels(self, *points: Point) -> list[Point]:
         return [tuple(np.multiply(point, self._scale)) for point in points]
@@ -45,18 +45,19 @@ class Panel:
     def polygon(self, points: list[Point], colour: Colour) -> None:
         self._draw.polygon(self._pixels(*points), fill=colour)
 
-    def disc(self, centre: Point, radius: float, colour: Colour, start=0.0, stop=360.0) -> None:
+    def disc(self, centre: Point, radius: float, colour: Colour, start: float = 0.0, stop: float = 360.0) -> None:
         """Draw a disc, or the sector between two angles in degrees, clockwise from the right."""
         (x, y), r = self._pixels(centre)[0], radius * self._unit
         self._draw.pieslice((x - r, y - r, x + r, y + r), start, stop, fill=colour)
 
-    def text(self, place: Point, words: str, height: float, colour: Colour, anchor='lm', bold=0.0) -> None:
+    def text(self, place: Point, words: str, height: float, colour: Colour, anchor: str = 'lm',
+             bold: float = 0.0) -> None:
         """Draw text; ``height`` of the font and ``bold`` (extra stroke) are in grid units."""
         font = ImageFont.load_default(height * self._unit)
         self._draw.text(self._pixels(place)[0], words, fill=colour, font=font, anchor=anchor,
                         stroke_width=round(bold * self._unit), stroke_fill=colour)
 
-    def stripes(self, start: Point, step: Point, size: Point, colours: list[Colour], slant=0.0) -> None:
+    def stripes(self, start: Point, step: Point, size: Point, colours: list[Colour], slant: float = 0.0) -> None:
         """Draw equal parallelograms, one per colour, at distances ``step``, with tops ``slant`` to the right."""
         for number, colour in enumerate(colours):
             x, y = np.add(start, np.multiply(number, step))
@@ -64,7 +65,7 @@ class Panel:
                           (x, y + size[1])], colour)
 
     def confetti(self, box: tuple[float, float, float, float], count: int, colours: list[Colour],
-                 rng: np.random.Generator, size=(1.2, 2.8)) -> None:
+                 rng: np.random.Generator, size: Point = (1.2, 2.8)) -> None:
         """Draw small triangles and squares at random positions in a box (left, top, right, bottom)."""
         for number in range(count):
             centre = rng.uniform(box[:2], box[2:])
@@ -73,7 +74,8 @@ class Panel:
             shape = centre + rng.uniform(*size) * np.column_stack([np.cos(angles), np.sin(angles)])
             self.polygon(shape.tolist(), colours[number % len(colours)])
 
-    def barcode(self, box: tuple[float, float, float, float], rng: np.random.Generator, module=0.5) -> None:
+    def barcode(self, box: tuple[float, float, float, float], rng: np.random.Generator,
+                module: float = 0.5) -> None:
         """Draw black bars of one to three modules on white, with a number below."""
         left, top, right, bottom = box
         self.rectangle(left, top, right, bottom, WHITE)
@@ -236,7 +238,7 @@ def draw_can_bottom(size_px: tuple[int, int]) -> Image.Image:
     return _concentric(size_px, BOTTOM_DISCS)
 
 
-def _concentric(size_px: tuple[int, int], discs: list[tuple[float, Colour]]) -> Image.Image:
+def _concentric(size_px: tuple[int, int], discs: Sequence[tuple[float, Colour]]) -> Image.Image:
     panel = Panel(size_px, (200, 200), discs[0][1])
     for radius, colour in discs[1:]:
         panel.disc((100, 100), radius, colour)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from posegrasp_ros.training.product_print import (
     A4_MM,
     MARGIN_MM,
     TAB_MM,
+    Edges,
     Page,
     pack_texture,
     print_size,
@@ -79,7 +81,7 @@ FACES = {
 }
 
 
-def make_product_box(folder: str | Path, size_m=(0.12, 0.06, 0.045), seed: int = 7) -> None:
+def make_product_box(folder: str | Path, size_m: Sequence[float] = (0.12, 0.06, 0.045), seed: int = 7) -> None:
     """Write mesh.obj, mesh.mtl, texture.png and label.pdf of a box.
 
     The object frame has its origin at the box's centre and x, y, z along the three sizes.
@@ -105,7 +107,7 @@ def draw_faces(box_mm: np.ndarray, seed: int) -> dict[str, Image.Image]:
             for number, (name, face) in enumerate(FACES.items())}
 
 
-def mesh_text(box_m: np.ndarray, places: dict[str, tuple[int, int, int, int]], texture_px) -> str:
+def mesh_text(box_m: np.ndarray, places: dict[str, Edges], texture_px: tuple[int, int]) -> str:
     """Wavefront OBJ of the box: two triangles per face, normals outwards, v up."""
     lines = ['# Product box, metres, origin in the centre', 'mtllib mesh.mtl', 'usemtl print']
     width, height = texture_px

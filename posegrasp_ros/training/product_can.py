@@ -20,6 +20,7 @@ from posegrasp_ros.training.product_print import (
     A4_MM,
     MARGIN_MM,
     TAB_MM,
+    Edges,
     Page,
     pack_texture,
     print_size,
@@ -61,7 +62,7 @@ def draw_can(diameter_mm: float, height_mm: float) -> dict[str, Image.Image]:
             'top': draw_can_lid(lid), 'bottom': draw_can_bottom(lid)}
 
 
-def mesh_text(radius_m: float, height_m: float, places: dict[str, tuple[int, int, int, int]], texture_px) -> str:
+def mesh_text(radius_m: float, height_m: float, places: dict[str, Edges], texture_px: tuple[int, int]) -> str:
     """Wavefront OBJ of the can: side, lid and bottom with separate vertices, normals outwards, v up."""
     turn = np.arange(SIDES + 1) / SIDES
     circle = np.column_stack([np.cos(2 * np.pi * turn), np.sin(2 * np.pi * turn)])

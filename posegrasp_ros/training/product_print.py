@@ -16,20 +16,21 @@ MARGIN_MM = 7.0  # margin that common printers cannot print
 TAB_MM = 8.0
 
 Edges = tuple[int, int, int, int]
+Pair = tuple[float, float] | np.ndarray
 
 
 class Page:
     """An A4 page at printing resolution; all positions are millimetres from its upper left corner."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.image = Image.new('RGB', _pixels(*A4_MM), 'white')
         self._draw = ImageDraw.Draw(self.image)
 
-    def picture(self, picture: Image.Image, place_mm, size_mm) -> None:
+    def picture(self, picture: Image.Image, place_mm: Pair, size_mm: Pair) -> None:
         """Print a picture with its upper left corner at a position."""
         self.image.paste(picture.resize(_pixels(*size_mm)), _pixels(*place_mm))
 
-    def disc(self, picture: Image.Image, place_mm, diameter_mm: float) -> None:
+    def disc(self, picture: Image.Image, place_mm: Pair, diameter_mm: float) -> None:
         """Print the inscribed disc of a square picture, with a cutting line."""
         size = _pixels(diameter_mm, diameter_mm)
         mask = Image.new('L', size)
@@ -83,13 +84,13 @@ def pack_texture(prints: dict[str, Image.Image], cells: dict[str, tuple[int, int
         column, row = cells[name]
         columns[column + 1] = max(columns[column + 1], tile.shape[1] + 2 * GUTTER_PX)
         rows[row + 1] = max(rows[row + 1], tile.shape[0] + 2 * GUTTER_PX)
-    columns, rows = columns.cumsum(), rows.cumsum()
-    atlas, places = np.full((rows[-1], columns[-1], 3), 255, dtype=np.uint8), {}
+    lefts, tops = columns.cumsum(), rows.cumsum()
+    atlas, places = np.full((tops[-1], lefts[-1], 3), 255, dtype=np.uint8), {}
     for name, tile in tiles.items():
         column, row = cells[name]
         padded = np.pad(tile, ((GUTTER_PX, GUTTER_PX), (GUTTER_PX, GUTTER_PX), (0, 0)), mode='edge')
-        atlas[rows[row]:rows[row] + len(padded), columns[column]:columns[column] + padded.shape[1]] = padded
-        left, top = int(columns[column]) + GUTTER_PX, int(rows[row]) + GUTTER_PX
+        atlas[tops[row]:tops[row] + len(padded), lefts[column]:lefts[column] + padded.shape[1]] = padded
+        left, top = int(lefts[column]) + GUTTER_PX, int(tops[row]) + GUTTER_PX
         places[name] = (left, top, left + tile.shape[1], top + tile.shape[0])
     return Image.fromarray(atlas), places
 
@@ -105,5 +106,5 @@ def save_product(folder: Path, mesh_obj: str, texture: Image.Image, page: Image.
               creationDate=time.gmtime(0), modDate=time.gmtime(0))
 
 
-def _pixels(*lengths_mm: float) -> tuple[int, ...]:
-    return tuple(round(float(length) * PRINT_PX_PER_MM) for length in lengths_mm)
+def _pixels(x_mm: float, y_mm: float) -> tuple[int, int]:
+    return round(float(x_mm) * PRINT_PX_PER_MM), round(float(y_mm) * PRINT_PX_PER_MM)

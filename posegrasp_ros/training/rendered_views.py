@@ -160,7 +160,7 @@ class ViewRenderer:
     def __enter__(self) -> ViewRenderer:
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self._renderer.close()
 
     def render(self, centred_from_object: np.ndarray, distance_m: float) -> RenderedView:
@@ -191,7 +191,8 @@ class ViewRenderer:
         self._renderer.disable_depth_rendering()
         return colour, depth
 
-    def _geometry(self, depth: np.ndarray, camera_from_object: np.ndarray, half_angle: float):
+    def _geometry(self, depth: np.ndarray, camera_from_object: np.ndarray,
+                  half_angle: float) -> tuple[np.ndarray, np.ndarray]:
         """Object coordinates (NaN outside the object) and camera-frame normals of every pixel."""
         middle = (VIEW_SIZE - 1) / 2
         focal = VIEW_SIZE / 2 / np.tan(half_angle)

@@ -87,7 +87,7 @@ class SampleMaker:
         :return: picture (H, W, 3) uint8 red green blue; objects (K, 3) float32 centre u, v and radius, pixels
         """
         width, height = SCENE_SIZE
-        placed = []
+        placed: list[tuple[RenderedView, Placement]] = []
         for _ in range(rng.choice(3, p=(0.15, 0.75, 0.10))):
             radius = np.exp(rng.uniform(*np.log(RADIUS_RANGE_PX)))
             centre = rng.uniform((0.0, 0.0), (width, height))
@@ -100,7 +100,7 @@ class SampleMaker:
         return picture, np.array(objects, np.float32).reshape(-1, 3)
 
     def _picture(self, rng: np.random.Generator, size: tuple[int, int],
-                 placed: list[tuple[RenderedView, Placement]]):
+                 placed: list[tuple[RenderedView, Placement]]) -> tuple[np.ndarray, np.ndarray]:
         """Compose a picture: background, distractors, objects, occluders, then camera effects.
 
         :return: picture (H, W, 3) uint8 red green blue, hidden (H, W) bool where there is an occluder
@@ -119,7 +119,8 @@ class SampleMaker:
                 hidden |= self._cover(rng, canvas, view, placement)
         return photograph(rng, canvas), hidden
 
-    def _add_distractor(self, rng, canvas: np.ndarray, placed) -> None:
+    def _add_distractor(self, rng: np.random.Generator, canvas: np.ndarray,
+                        placed: list[tuple[RenderedView, Placement]]) -> None:
         """Add the object's shape with another surface, so that the networks do not rely on the shape alone."""
         height, width = canvas.shape[:2]
         view = self._views[rng.integers(len(self._views))]
@@ -130,7 +131,8 @@ class SampleMaker:
             surface = surface * np.float32(0.15) + rng.uniform(0, 255, 3).astype(np.float32) * np.float32(0.85)
         _paste(rng, canvas, view, placement, surface)
 
-    def _cover(self, rng, canvas: np.ndarray, view: RenderedView, placement: Placement) -> np.ndarray:
+    def _cover(self, rng: np.random.Generator, canvas: np.ndarray, view: RenderedView,
+               placement: Placement) -> np.ndarray:
         """Add an occluder in front of a part of the object; returns its (H, W) bool mask."""
         height, width = canvas.shape[:2]
         window, colour = _warp(view.colours, placement, (width, height))
@@ -168,7 +170,8 @@ def _turn(rng: np.random.Generator) -> float:
     return rng.normal(0, np.radians(15)) if rng.random() < 0.7 else rng.uniform(0, 2 * np.pi)
 
 
-def _warp(levels: list[np.ndarray], placement: Placement, size: tuple[int, int], interpolation=cv2.INTER_LINEAR):
+def _warp(levels: list[np.ndarray], placement: Placement, size: tuple[int, int],
+          interpolation: int = cv2.INTER_LINEAR) -> tuple[tuple[slice, slice], np.ndarray]:
     """Warp a view's layer into a picture of ``size``.
 
     :return: the window (rows, columns) of the picture that contains it, and the layer there
@@ -195,7 +198,7 @@ def _look_up(view: RenderedView, placement: Placement, steps: np.ndarray) -> np.
     return np.where(inside[..., None], found, np.nan)
 
 
-def _paste(rng, canvas: np.ndarray, view: RenderedView, placement: Placement,
+def _paste(rng: np.random.Generator, canvas: np.ndarray, view: RenderedView, placement: Placement,
            surface: np.ndarray | None = None) -> None:
     """Draw a lit view onto the canvas, in place.
 
@@ -211,7 +214,7 @@ def _paste(rng, canvas: np.ndarray, view: RenderedView, placement: Placement,
     shade = cv2.resize(shade, layer.shape[1::-1], interpolation=cv2.INTER_NEAREST)
     coverage = layer[:, :, 3:].astype(np.float32) / np.float32(255)
     if surface is None:
-        colour = layer[:, :, :3].astype(np.float32)
+        colour: np.ndarray = layer[:, :, :3].astype(np.float32)
     else:
         colour = cv2.resize(surface, layer.shape[1::-1]) * coverage
     colour *= shade[:, :, None]

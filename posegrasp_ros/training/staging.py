@@ -24,6 +24,8 @@ MESH_FILES = ('mesh.obj', 'mesh.mtl', 'texture.png')
 def take_over(kept: ModelCard, only: str, stage: Path) -> None:
     """Copy the network that is not trained again."""
     network = kept.detector if only == 'network' else kept.network
+    if network is None:
+        raise InvalidInputError(f'{kept.path}: detector: expected a network to keep, found none')
     for file in network_files(network.path).values():
         target = stage / file.relative_to(kept.folder)
         if not (target.exists() and target.samefile(file)):

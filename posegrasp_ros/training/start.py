@@ -56,7 +56,7 @@ def _execution_order(network: nn.Module, sample: torch.Tensor) -> list[tuple[nn.
     """The network's convolutions in execution order, each with the norm that follows it."""
     order: list[list] = []
 
-    def on_call(module: nn.Module, *_) -> None:
+    def on_call(module: nn.Module, *_: object) -> None:
         if isinstance(module, nn.Conv2d):
             order.append([module, None])
         elif isinstance(module, nn.BatchNorm2d):

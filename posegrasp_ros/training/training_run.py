@@ -118,7 +118,7 @@ def train(mesh_path: Path, out: Path, options: TrainingOptions) -> Path:
     if stage.exists() and not options.resume:
         shutil.rmtree(stage)
     staging.prepare(stage, mesh, options.seed)
-    if kept:
+    if kept and options.only:
         staging.take_over(kept, options.only, stage)
     cv2.setNumThreads(1)  # samples are drawn in several Python threads
     rng = np.random.default_rng(options.seed)
@@ -258,5 +258,5 @@ def _mean_pose(mesh: Mesh, bank: list[RenderedView]) -> np.ndarray:
     """(4, 4) mean pose of the bank: mean distance, and the rotation closest to the mean rotation matrix."""
     u, _, vt = np.linalg.svd(np.mean([view.centred_from_object for view in bank], axis=0))
     rotation = u @ np.diag([1, 1, np.linalg.det(u @ vt)]) @ vt
-    distance = np.mean([view.distance_m for view in bank])
+    distance = float(np.mean([view.distance_m for view in bank]))
     return make_transform(rotation, (0, 0, distance)) @ make_transform(translation=-mesh.centre)

@@ -197,9 +197,13 @@ class McapFile:
 
     def _count(self, counts: dict[int, int] | None) -> None:
         """Note how many messages each topic has."""
-        self.contents.counts = None if counts is None else {}
-        for number, (topic, *_) in self._topics.items() if counts is not None else ():
-            self.contents.counts[topic] = self.contents.counts.get(topic, 0) + counts.get(number, 0)
+        if counts is None:
+            self.contents.counts = None
+            return
+        of_topics: dict[str, int] = {}
+        for number, (topic, *_) in self._topics.items():
+            of_topics[topic] = of_topics.get(topic, 0) + counts.get(number, 0)
+        self.contents.counts = of_topics
 
     @property
     def _first_ns(self) -> int:
@@ -295,7 +299,7 @@ class McapFile:
                           else f'expected {size} bytes, got {len(content)}')
         return content, ''
 
-    def _message(self, record: bytes) -> BagMessage:
+    def _message(self, record: bytes | memoryview) -> BagMessage:
         number = int.from_bytes(record[:2], 'little')
         message = McapMessage.read(ReadDataStream(io.BytesIO(record)), len(record))
         topic, kind, encoding = self._topics[number]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
+import weakref
 from collections.abc import Callable
 from pathlib import Path, PurePath
 
@@ -43,8 +44,8 @@ def open_files(path: Path, warn: Warn) -> list[RecordedFile]:
             errors.append(error)
     if not opened:
         raise errors[0]
-    for error in errors:
-        warn(f'{error}; it is left out')
+    for left_out in errors:
+        warn(f'{left_out}; it is left out')
     return opened
 
 
@@ -61,7 +62,7 @@ def _open(path: Path, warn: Warn) -> RecordedFile:
         reader = READERS[suffix](unpacked, lambda line: warn(line.replace(str(unpacked), str(path))))
     except BagError as error:
         raise BagError(str(error).replace(str(unpacked), str(path))) from error
-    reader.folder = folder  # the folder lasts as long as its reader
+    weakref.finalize(reader, folder.cleanup)  # the folder lasts as long as its reader
     return reader
 
 

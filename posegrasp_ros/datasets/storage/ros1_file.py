@@ -24,12 +24,12 @@ class Ros1File:
 
     def __init__(self, path: Path, warn: Warn):
         self._path, self._warn = path, warn
-        self.contents = Contents()
+        counts: dict[str, int] = {}
+        self.contents = Contents(counts=counts)
         try:
             with Reader(path) as reader:
                 for connection in reader.connections:
                     self.contents.learn(connection.topic, _kind(connection.msgtype), ROS1)
-                    counts = self.contents.counts
                     counts[connection.topic] = counts.get(connection.topic, 0) + connection.msgcount
         except OSError:
             raise

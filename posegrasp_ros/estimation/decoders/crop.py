@@ -85,7 +85,8 @@ class CropCamera:
             homography = camera.matrix @ self.camera_from_crop @ np.linalg.inv(self.matrix)
             return cv2.warpPerspective(image, homography, (self.size_px, self.size_px),
                                        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=border)
-        return cv2.remap(image, self.source_pixels(camera), None, cv2.INTER_LINEAR, borderMode=border)
+        u, v = cv2.split(self.source_pixels(camera))
+        return cv2.remap(image, u, v, cv2.INTER_LINEAR, borderMode=border)
 
     def rays(self) -> np.ndarray:
         """(S, S, 3) what each pixel of the crop looks along, crop frame, z = 1."""

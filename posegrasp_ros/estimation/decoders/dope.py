@@ -67,7 +67,7 @@ class Dope(KeypointDecoder):
         sides = card.mesh.extents if parameters.dimensions_m is None else parameters.dimensions_m
         return cuboid_keypoints(sides, card.mesh.centre, parameters.corners)
 
-    def check_output(self, shape: Sequence[int | str | None]) -> None:
+    def check_output(self, shape: Sequence[object]) -> None:
         width, height = self.network.card.size
         if list(shape) != [1, CHANNELS, height / STRIDE, width / STRIDE]:
             raise ModelCardError(f'{self.network.card.path}: decoder.family: dope reads an output of [1, 25, H/8, '
@@ -161,7 +161,8 @@ def find_peaks(belief: np.ndarray, threshold: float, smoothing_cells: float) -> 
     around = np.ones((3, 3), np.uint8)
     strength = cv2.dilate(belief, around)
     rows, columns = np.nonzero((smooth >= cv2.dilate(smooth, around)) & (smooth > 0) & (strength >= threshold))
-    places, beliefs = [], []
+    places: list[np.ndarray] = []
+    beliefs = []
     for index in np.argsort(-strength[rows, columns], kind='stable'):
         place = weighted_mean(belief, columns[index], rows[index], smoothing_cells)
         # a maximum right between cells shows in both

@@ -16,7 +16,7 @@ from posegrasp_ros.estimation.decoders.decoder import Decoder
 from posegrasp_ros.estimation.decoders.decoder_parameters import LEAST_KEYPOINTS
 from posegrasp_ros.estimation.decoders.initial_pose import Candidate, InitialPose
 from posegrasp_ros.estimation.decoders.letterbox import Framing
-from posegrasp_ros.estimation.model_card import ModelCard
+from posegrasp_ros.estimation.model_card import ModelCard, ModelCardError
 from posegrasp_ros.estimation.network import Network
 from posegrasp_ros.estimation.solve import Solution, refine_pose
 from posegrasp_ros.geometry.camera import Camera
@@ -67,10 +67,11 @@ class KeypointDecoder(Decoder):
         """(K, 3) the keypoints that the card's network finds, object frame, metres."""
 
     @abstractmethod
-    def check_output(self, shape: Sequence[int | str | None]) -> None:
+    def check_output(self, shape: Sequence[object]) -> None:
         """Make sure that an output of this shape, batch dimension included, can be decoded.
 
-        :param shape: a length that the graph leaves open is its name or None
+        :param shape: a length that the graph leaves open is its name or None; the shapes of all outputs where
+            :meth:`output` finds none in them
         :raises ModelCardError: naming what the family reads
         """
 
@@ -88,7 +89,10 @@ class KeypointDecoder(Decoder):
 
     def find(self, image: np.ndarray, camera: Camera) -> list[Candidate]:
         framing = self.frame(image)
-        instances = self.decode(self.output(self.network.tensor(framing.apply(image))))
+        output = self.output(self.network.tensor(framing.apply(image)))
+        if output is None:
+            raise ModelCardError(f'{self.network.card.path}: expected outputs as in its first run, got others')
+        instances = self.decode(output)
         return [Candidate(each.confidence, partial(self._pose, each, framing, camera)) for each in instances]
 
     def frame(self, image: np.ndarray) -> Framing:
@@ -114,7 +118,7 @@ class KeypointDecoder(Decoder):
             'confidence': instance.confidence, 'inlier_share': solution.inlier_share,
             'log_residual': float(np.log(solution.residual_px * scale + 0.1))})
 
-    def _output_shape(self) -> Sequence[int | str | None]:
+    def _output_shape(self) -> Sequence[object]:
         """Shape of what is decoded, of a trial run where the graph leaves it open or has several outputs."""
         shapes = list(self.network.output_shapes.values())
         if len(shapes) == 1 and all(isinstance(length, int) for length in shapes[0]):
@@ -159,13 +163,13 @@ def _likeliest_starts(points: np.ndarray, pixels: np.ndarray, sigma_px: float, m
     if len(triples) > MOST_TRIPLES:  # the same image gets the same answer
         chosen = np.random.default_rng(0).choice(len(triples), MOST_TRIPLES, replace=False)
         triples = [triples[index] for index in chosen]
-    poses = []
+    found_poses = []
     for triple in map(list, triples):
         found, rotations, translations = cv2.solveP3P(points[triple], pixels[triple], matrix, None,
                                                       cv2.SOLVEPNP_AP3P)
-        poses += [make_transform(cv2.Rodrigues(rotation)[0], translation.ravel())
-                  for rotation, translation in zip(rotations[:found], translations[:found])]
-    poses = np.array(poses).reshape(-1, 4, 4)
+        found_poses += [make_transform(cv2.Rodrigues(rotation)[0], translation.ravel())
+                        for rotation, translation in zip(rotations[:found], translations[:found])]
+    poses = np.array(found_poses).reshape(-1, 4, 4)
     x, y, z = np.moveaxis(points @ poses[:, :3, :3].swapaxes(1, 2) + poses[:, None, :3, 3], 2, 0)
     with np.errstate(divide='ignore', invalid='ignore'):
         seen = np.stack([x / z, y / z, np.ones_like(z)], axis=2) @ matrix[:2].T

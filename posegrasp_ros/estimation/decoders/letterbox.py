@@ -37,9 +37,10 @@ class Framing:
         inner = size
         if fit == 'letterbox':
             ratio = min(size[0] / image_size[0], size[1] / image_size[1])
-            inner = tuple(min(whole, max(1, round(side * ratio))) for side, whole in zip(image_size, size))
+            width, height = (min(whole, max(1, round(side * ratio))) for side, whole in zip(image_size, size))
+            inner = (width, height)
         # an odd pixel of padding goes to the right and to the bottom
-        offset = tuple((whole - part) // 2 for part, whole in zip(inner, size))
+        offset = ((size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2)
         return cls(size, inner, offset, np.array(inner) / np.array(image_size), edge)
 
     def apply(self, image: np.ndarray, shrink: int = cv2.INTER_LINEAR) -> np.ndarray:

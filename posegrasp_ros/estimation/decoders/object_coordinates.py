@@ -64,6 +64,8 @@ class ObjectCoordinates(Decoder):
 
     def __init__(self, card: ModelCard, threads: int | None = None):
         super().__init__(card, threads)
+        if card.detector is None:
+            raise ModelCardError(f'{card.path}: detector: expected a mapping of fields, got none')
         self.detector = Network(card.detector, HEATMAP_CHANNELS, threads)
         self.network = Network(card.network, COORDINATE_CHANNELS, threads)
         self._stride, self._threshold = card.detector.parameters.stride, card.detector.parameters.threshold
@@ -111,21 +113,24 @@ class ObjectCoordinates(Decoder):
 
     def _crop_around(self, camera_from_object: np.ndarray) -> CropCamera:
         centre = camera_from_object[:3, :3] @ self._centre_m + camera_from_object[:3, 3]
-        return CropCamera.around(centre, self._radius_m / np.linalg.norm(centre), self._crop_size, self._margin)
+        angular_radius = self._radius_m / float(np.linalg.norm(centre))
+        return CropCamera.around(centre, angular_radius, self._crop_size, self._margin)
 
     def _read(self, crop: CropCamera, confidence: float, image: np.ndarray, camera: Camera) -> InitialPose | None:
+        answer = None
         for _ in range(MOST_PASSES):
             solution, seen = self._solve(crop, image, camera)
             if solution is None:
                 return None
             pose = make_transform(crop.camera_from_crop) @ solution.pose
             covariance = rotate_covariance(solution.covariance, crop.camera_from_crop)
+            answer = InitialPose(pose, covariance, {
+                'confidence': confidence, 'inlier_share': solution.inlier_share,
+                'log_residual': float(np.log(solution.residual_px + 0.1))}, seen)
             before, crop = crop, self._crop_around(pose)
             if crop.shows_much_the_same(before):
                 break
-        return InitialPose(pose, covariance, {
-            'confidence': confidence, 'inlier_share': solution.inlier_share,
-            'log_residual': float(np.log(solution.residual_px + 0.1))}, seen)
+        return answer
 
     def _solve(self, crop: CropCamera, image: np.ndarray, camera: Camera) -> tuple[Solution | None,
                                                                                    VisibilityMask]:
@@ -155,7 +160,8 @@ def decode_centre_heatmap(output: np.ndarray, stride: int, threshold: float) -> 
     return sorted(detections, key=lambda detection: -detection.confidence)
 
 
-def decode_object_coordinates(output: np.ndarray, size_px: int, centre_m: np.ndarray, half_extents_m: np.ndarray):
+def decode_object_coordinates(output: np.ndarray, size_px: int, centre_m: np.ndarray,
+                              half_extents_m: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Correspondences from a map of object coordinates.
 
     :param output: (5, h, w) visibility logit, coordinates in half extents about the centre, log Laplace scale

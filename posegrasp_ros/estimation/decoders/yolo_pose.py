@@ -59,7 +59,7 @@ class YoloPose(KeypointDecoder):
     def object_keypoints(cls, card: ModelCard) -> np.ndarray:
         return card.network.parameters.keypoints_m
 
-    def check_output(self, shape: Sequence[int | str | None]) -> None:
+    def check_output(self, shape: Sequence[object]) -> None:
         """Settle on the layout that the output's shape and the card leave possible."""
         parameters: YoloPoseParameters = self.network.card.parameters
         possible = layouts(len(self.points), parameters.classes, parameters.layout)
@@ -110,7 +110,7 @@ class OutputLayout:
         before = 4 + self.classes if self.name == 'rows' else 6
         return before + self.keypoints * self.values
 
-    def fits(self, shape: Sequence[int | str | None]) -> bool:
+    def fits(self, shape: Sequence[object]) -> bool:
         """Whether an output of this shape can be so laid out; a length that is left open fits any."""
         length = shape[1 if self.name == 'rows' else 2] if len(shape) == 3 else 0
         return not isinstance(length, int) or length == self.channels
@@ -151,7 +151,8 @@ def decode_yolo_pose(output: np.ndarray, layout: OutputLayout, class_id: int = 0
             for i in np.argsort(-scores, kind='stable')]
 
 
-def _best_of_rows(output: np.ndarray, layout: OutputLayout, class_id: int, threshold: float, overlap: float):
+def _best_of_rows(output: np.ndarray, layout: OutputLayout, class_id: int, threshold: float,
+                  overlap: float) -> tuple[np.ndarray, np.ndarray]:
     """Keypoint values (N, K * values) and scores (N,) of the class, the best where boxes overlap."""
     columns = output.T
     scores = columns[:, 4:4 + layout.classes]

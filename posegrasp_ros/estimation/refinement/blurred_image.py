@@ -21,9 +21,10 @@ class Picture:
         image = cv2.GaussianBlur(crop, (0, 0), blur_px)
         self.blur_px = blur_px
         # the noise of pixels closer than this is correlated
-        self.correlation_length_px = 2 * np.sqrt(np.pi) * np.hypot(blur_px, 0.5)
-        self.layers = (image, cv2.Sobel(image, cv2.CV_32F, 1, 0, ksize=3, scale=1 / 8),
-                       cv2.Sobel(image, cv2.CV_32F, 0, 1, ksize=3, scale=1 / 8))
+        self.correlation_length_px: float = 2 * np.sqrt(np.pi) * np.hypot(blur_px, 0.5)
+        self.layers: tuple[np.ndarray, np.ndarray, np.ndarray] = (
+            image, cv2.Sobel(image, cv2.CV_32F, 1, 0, ksize=3, scale=1 / 8),
+            cv2.Sobel(image, cv2.CV_32F, 0, 1, ksize=3, scale=1 / 8))
         """Value, derivative by u, derivative by v; each (S, S, 3) float32."""
 
     @cached_property

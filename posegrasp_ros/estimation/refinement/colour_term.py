@@ -79,7 +79,7 @@ class ColourTerm(NamedTuple):
         independence = min(1.0, INDEPENDENT_CHANNELS / 3 * spots / max(len(indices), 1))
         points = surface.points[indices]
         return cls(points, lit, likely_seen(points, pose, matrix, seen), picture.layers,
-                   np.count_nonzero(cosine) / len(cosine), independence, pixels_a_metre)
+                   int(np.count_nonzero(cosine)) / len(cosine), independence, pixels_a_metre)
 
 
 @compiled

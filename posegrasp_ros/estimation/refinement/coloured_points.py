@@ -33,8 +33,8 @@ def coloured_points(mesh: Mesh, seed: int, count: int = POINTS) -> tuple[np.ndar
     height, width = mesh.texture.shape[:2]
     pixels = np.column_stack([uv[:, 0] * width - 0.5, (1 - uv[:, 1]) * height - 0.5]).astype(np.float32)
     # OpenCV's remap is limited to 32,766 points per row
-    colours = cv2.remap(mesh.texture, pixels.reshape(-1, 1000, 2), None, cv2.INTER_LINEAR,
-                        borderMode=cv2.BORDER_WRAP).reshape(-1, 3)
+    u, v = cv2.split(pixels.reshape(-1, 1000, 2))
+    colours = cv2.remap(mesh.texture, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP).reshape(-1, 3)
     return points, normals, colours.astype(float)
 
 

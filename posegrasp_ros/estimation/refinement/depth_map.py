@@ -19,9 +19,9 @@ def depth_of_crop(depth_m: np.ndarray, camera: Camera, crop: CropCamera) -> np.n
 
     :param depth_m: (H, W) registered to the camera's image, metres
     """
-    rays, source = crop.rays(), crop.source_pixels(camera)
+    rays, (u, v) = crop.rays(), cv2.split(crop.source_pixels(camera))
     # nearest pixel: interpolation would mix depths across an outline
-    read = cv2.remap(depth_m.astype(np.float32), source, None, cv2.INTER_NEAREST, borderValue=float('nan'))
+    read = cv2.remap(depth_m.astype(np.float32), u, v, cv2.INTER_NEAREST, borderValue=float('nan'))
     along_camera_axis = rays @ crop.camera_from_crop[2]
     return (read / along_camera_axis).astype(np.float32)
 

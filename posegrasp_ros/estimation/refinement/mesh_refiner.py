@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import MappingProxyType
@@ -113,7 +114,7 @@ class MeshRefiner:
         """See :meth:`Refiner.refine`; the initial pose must be within about 2 cm and 10 degrees of the truth."""
         middle = camera_from_object @ make_transform(translation=self._centre)
         centre = middle[:3, 3]
-        crop = CropCamera.around(centre, self._radius / np.linalg.norm(centre), CROP_SIZE, MARGIN)
+        crop = CropCamera.around(centre, self._radius / float(np.linalg.norm(centre)), CROP_SIZE, MARGIN)
         camera_from_crop = make_transform(crop.camera_from_crop)
         start = invert(camera_from_crop) @ middle
         covariance = move_covariance(covariance, centre - camera_from_object[:3, 3])
@@ -124,7 +125,8 @@ class MeshRefiner:
                        None if depth_m is None else depth_of_crop(depth_m, camera, crop),
                        Prior(start, np.linalg.inv(covariance)),
                        None if seen is None else seen.as_seen_by(crop))
-        starts, levels = [start], LEVELS[1:]
+        starts = [start]
+        levels: Sequence[Level] = LEVELS[1:]
         if self._spread_px(covariance, start[2, 3], crop) > UNSURE_PX:
             starts, levels = starts + self._other_starts(start, covariance), LEVELS
         found = [Aligned(pose, scene.prior.information, 0.0, 0.0) for pose in starts]

@@ -143,7 +143,7 @@ def _kind(turn: np.ndarray, share: float, frequency: float, symmetry: Symmetry) 
 def _grouped(chosen: np.ndarray, turns: np.ndarray) -> list[np.ndarray]:
     """Indices of the chosen (K,) rotations, grouped by axis, or in one group if there are many axes."""
     by_axis: dict[tuple, list[int]] = {}
-    for index in np.flatnonzero(chosen):
+    for index in np.flatnonzero(chosen).tolist():
         by_axis.setdefault(tuple(axis_angle(turns[index])[0].round(1) + 0.0), []).append(index)
     groups = [np.array(group) for group in by_axis.values()]
     return groups if len(groups) <= MOST_AXES else [np.concatenate(groups)]

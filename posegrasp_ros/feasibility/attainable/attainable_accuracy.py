@@ -148,7 +148,7 @@ def plain_std(covariance: np.ndarray) -> dict[str, float]:
 
 def attainable_accuracy(mesh: Mesh, camera: Camera, views: Sequence[CameraView], imaging: Imaging | None = None,
                         symmetry: Symmetry = NO_SYMMETRY, seed: int = 0,
-                        progress: Callable[[], None] | None = None,
+                        progress: Callable[[], object] | None = None,
                         free_axes: Sequence[np.ndarray] | None = None) -> AttainableAccuracy:
     """Compute the Cramér-Rao bound of the object's pose in each view, and the ambiguities.
 
@@ -177,8 +177,9 @@ def view_bound(renderer: ObjectRenderer, camera: Camera, view: CameraView, imagi
     light_camera = view.base_from_camera[:3, :3].T @ LIGHT_BASE
     found = image_information(renderer.render(camera, pose), pose[:3, 3], light_camera, imaging,
                               np.random.default_rng(seed))
-    spins = [Symmetry(axis=axis, offset=mesh.centre).spin_direction(pose) for axis in free_axes]
-    picture = sum(found[source] for source in SOURCES)
+    symmetries = [Symmetry(axis=axis, offset=mesh.centre) for axis in free_axes]
+    spins = [spin for each in symmetries if (spin := each.spin_direction(pose)) is not None]
+    picture = sum((found[source] for source in SOURCES), np.zeros((6, 6)))
     whole = np.maximum(np.diag(picture), np.finfo(float).tiny)
     sources = {source: float(np.mean(np.diag(found[source]) / whole)) for source in SOURCES}
     depth = found.get('depth', np.zeros((6, 6)))

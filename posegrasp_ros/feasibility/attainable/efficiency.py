@@ -90,7 +90,7 @@ def efficiency_at(noise: float, measured: float | np.ndarray) -> float | np.ndar
 
 
 def measure_efficiency(card: ModelCard, scenes: int = SCENES, seed: int = 0,
-                       progress: Callable[[], None] | None = None) -> Efficiency:
+                       progress: Callable[[], object] | None = None) -> Efficiency:
     """Run the estimator on new simulated scenes and compare with the bound at each scene's noise and blur.
 
     :param progress: called once per scene

@@ -121,8 +121,8 @@ def _spread_out(normals: np.ndarray) -> np.ndarray:
     values = np.where(known[..., None], normals, 0).astype(np.float32)
     near = cv2.blur(values, (5, 5))
     length = np.sqrt(_dot(near, near))[..., None]
-    near = np.where(length > 1e-6, near / np.maximum(length, 1e-6), np.float32([0, 0, -1]))
-    return np.where(known[..., None], values, near).astype(np.float32)
+    spread = np.where(length > 1e-6, near / np.maximum(length, 1e-6), np.array([0, 0, -1], np.float32))
+    return np.where(known[..., None], values, spread).astype(np.float32)
 
 
 def _masks(surface: ImagedSurface, image: ObjectImage, imaging: Imaging) -> dict[str, np.ndarray]:

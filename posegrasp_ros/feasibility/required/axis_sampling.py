@@ -42,7 +42,8 @@ class AxisSampling:
         for curve, error, trial in zip(self.curves, errors, attempts(tasks)):
             curve.add(error, trial.lifted)
 
-    def tolerances(self, wanted: float, ceiling: float) -> tuple[tuple[AxisTolerance, ...], ...]:
+    def tolerances(self, wanted: float,
+                   ceiling: float) -> tuple[tuple[AxisTolerance, ...], tuple[AxisTolerance, ...]]:
         """Tolerances along the object axes and the gripper axes.
 
         :param ceiling: success without an error

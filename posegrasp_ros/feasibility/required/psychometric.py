@@ -30,6 +30,9 @@ class AdaptiveCurve:
     :param ceiling: success without an error
     """
 
+    _tried: np.ndarray  # (E, T, S), set with the posterior (T, S)
+    _posterior: np.ndarray
+
     def __init__(self, expected_threshold: float, largest_error: float, ceiling: float = CEILING):
         self._largest = largest_error
         self.errors = largest_error * np.geomspace(LEAST_SHARE, 1.0, ERRORS)
@@ -65,8 +68,11 @@ class AdaptiveCurve:
 
     def curve(self) -> list[tuple[float, float, float, float]]:
         """(error, success, low, high) with a 95 % interval."""
-        return [(float(error), float((each * self._posterior).sum()), *self._quantiles(each, (0.025, 0.975)))
-                for error, each in zip(self.errors, self._tried)]
+        points = []
+        for error, each in zip(self.errors, self._tried):
+            low, high = self._quantiles(each, (0.025, 0.975))
+            points.append((float(error), float((each * self._posterior).sum()), low, high))
+        return points
 
     def limit(self, wanted: float) -> tuple[float, tuple[float, float]]:
         """The largest standard deviation of a normal error with the required success, and its 95 % interval.
@@ -93,7 +99,7 @@ class AdaptiveCurve:
         """Posterior quantiles of a function (T, S) of threshold and slope."""
         order = np.argsort(values, axis=None)
         below = np.cumsum(self._posterior.ravel()[order])
-        return tuple(float(values.ravel()[order[min(np.searchsorted(below, level), len(order) - 1)]])
+        return tuple(float(values.ravel()[order[min(int(np.searchsorted(below, level)), len(order) - 1)]])
                      for level in levels)
 
 

@@ -141,7 +141,8 @@ def required_accuracy(item: PickObject, gripper: Gripper, wanted: float = 0.95, 
         for index in range(picks):
             sampling.round(len(AXES) * index, attempts)
             bar.update(len(AXES))
-    return RequiredAccuracy(wanted, model, scenes, *sampling.tolerances(wanted, model.curve.ceiling),
+    object_axes, gripper_axes = sampling.tolerances(wanted, model.curve.ceiling)
+    return RequiredAccuracy(wanted, model, scenes, object_axes, gripper_axes,
                             graspless_share=float(np.mean([bool(reason) for reason in reasons])),
                             graspless_reason=_most_common(reasons))
 
@@ -149,16 +150,18 @@ def required_accuracy(item: PickObject, gripper: Gripper, wanted: float = 0.95, 
 def _joint_trials(item: PickObject, scenes: Sequence[RestingScene], picks: int, seed: int,
                   attempts: Attempts) -> Iterator[GraspTrial]:
     """Picks in clutter with joint errors in all directions, every fourth without error; used to fit the curve."""
-    few = RequiredAccuracy(JOINT_SUCCESS, SuccessModel(item.planner), scenes[:FEW_SCENES])
+    model = SuccessModel(item.planner)
+    few = RequiredAccuracy(JOINT_SUCCESS, model, scenes[:FEW_SCENES])
     scale = max(few.largest(np.diag(TYPICAL)), LEAST_JOINT_SCALE)
     units, rng = unit_normals(_joint_count(picks), seed), np.random.default_rng(seed)
     roots = scale * np.sqrt(TYPICAL) * JOINT_RATIO ** rng.uniform(-1.0, 1.0, units.shape)
-    nearness = np.exp(rng.uniform(*np.log(BEND), len(units)))
+    low, high = np.log(BEND)
+    nearness = np.exp(rng.uniform(low, high, len(units)))
     tasks = []
     for number, (root, unit, near) in enumerate(zip(roots, units, nearness), start=JOINT_SCENES):
         delta, covariance = root * unit, np.diag(root**2)
         scene = resting_scene(item.mesh, seed, number)
-        off = error_gauge(few.model, scene.base_from_object, covariance, delta, scene.around)
+        off = error_gauge(model, scene.base_from_object, covariance, delta, scene.around)
         disturbed = Disturbance(delta * np.clip(near / off, *MOST_RESCALED), covariance=covariance)
         # every fourth pick measures failures without an error
         tasks.append((number, disturbed if number % 4 else Disturbance(np.zeros(6)), True))

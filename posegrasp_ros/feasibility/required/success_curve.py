@@ -60,7 +60,7 @@ class SuccessCurve:
 
     def at(self, gauges: np.ndarray) -> np.ndarray:
         """(N,) the same for gauges (N,) of disturbances already multiplied by :attr:`scales`."""
-        return self.ceiling * expit(-self.steepness * np.log(gauges / self.midpoint))
+        return self.ceiling * np.asarray(expit(-self.steepness * np.log(gauges / self.midpoint)))
 
     def to_dict(self) -> dict:
         """Plain values."""
@@ -113,4 +113,5 @@ def fit_curves(tolerance: Tolerance, trials: Sequence[GraspTrial], draws: int = 
 
 def _curve(parameters: np.ndarray) -> SuccessCurve:
     """The curve of (9,) logit of the ceiling, logarithms of midpoint, steepness and the six scales."""
-    return SuccessCurve(float(expit(parameters[0])), *np.exp(parameters[1:3]).tolist(), np.exp(parameters[3:]))
+    midpoint, steepness = np.exp(parameters[1:3]).tolist()
+    return SuccessCurve(float(expit(parameters[0])), midpoint, steepness, np.exp(parameters[3:]))

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -142,9 +143,9 @@ def _factor(covariance: np.ndarray) -> np.ndarray:
     order = np.concatenate([TIPPING, LEVEL])
     variances, axes = np.linalg.eigh(covariance[np.ix_(order, order)])
     # Triangular factor by QR of a matrix square root: like Cholesky, but valid for singular matrices.
-    triangle = np.linalg.qr((axes * np.sqrt(variances.clip(0.0))).T, mode='r').T
+    _, triangle = np.linalg.qr((axes * np.sqrt(variances.clip(0.0))).T)
     factor = np.empty((6, 6))
-    factor[np.ix_(order, order)] = triangle
+    factor[np.ix_(order, order)] = triangle.T
     return factor
 
 
@@ -167,7 +168,8 @@ def unit_normals(count: int, seed: int) -> np.ndarray:
     """(count, 6) quasi-random standard normal numbers (scrambled Sobol); ``count`` should be a power of two."""
     from scipy.stats import qmc  # slow to import
 
-    points = qmc.Sobol(6, scramble=True, seed=seed).random_base2(int(np.ceil(np.log2(count))))
+    options: dict[str, Any] = {'scramble': True, 'seed': seed}  # called rng in the stubs for SciPy 1.15
+    points = qmc.Sobol(6, **options).random_base2(int(np.ceil(np.log2(count))))
     return ndtri(points[:count].clip(1e-6, 1 - 1e-6))
 
 

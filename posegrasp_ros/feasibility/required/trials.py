@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -95,7 +96,7 @@ def _from_tcp(base_from_object: np.ndarray, grasp: PlannedGrasp, delta: np.ndarr
 
 
 @contextmanager
-def trial_workers(scenes: TrialScenes, jobs: int):
+def trial_workers(scenes: TrialScenes, jobs: int) -> Iterator[Callable[..., Iterator[GraspTrial]]]:
     """Yield a function that runs picks in ``jobs`` processes.
 
     It takes a sequence of argument tuples of :meth:`TrialScenes.attempt` and yields the trials in the same order.

@@ -72,7 +72,8 @@ def verify(required: RequiredAccuracy, item: PickObject, gripper: Gripper, picks
     :param seed: of scenes and errors; must differ from that of the picks the model was fitted to
     :return: one per level; empty where no grasp fits
     """
-    if required.no_grasp_reason:
+    model = required.model
+    if model is None or required.no_grasp_reason:
         return ()
     variances = [scale**2 * TYPICAL for scale in _scales(required)]
     scenes = resting_scenes(item.mesh, picks * len(LEVELS), seed)
@@ -85,7 +86,7 @@ def verify(required: RequiredAccuracy, item: PickObject, gripper: Gripper, picks
     lifted = np.array([trial.lifted for trial in trials]).reshape(len(LEVELS), picks).sum(axis=1)
     levels = tqdm(variances, 'prediction', unit='level', delay=2, disable=None if progress else True)
     return tuple(VerifiedLevel(float(np.sqrt(of_level[0])), float(np.sqrt(of_level[3])),
-                               _predicted(required.model, scenes[picks * level:picks * (level + 1)], of_level),
+                               _predicted(model, scenes[picks * level:picks * (level + 1)], of_level),
                                int(lifted[level]), picks)
                  for level, of_level in enumerate(levels))
 

@@ -28,7 +28,7 @@ class Grip:
     travels_m: np.ndarray
     coverage: np.ndarray
 
-    def __getitem__(self, chosen) -> Grip:
+    def __getitem__(self, chosen: np.ndarray) -> Grip:
         return Grip(*(values[chosen] for values in vars(self).values()))
 
     @property
@@ -56,8 +56,8 @@ def close_on(object_from_tcp: np.ndarray, openings_m: np.ndarray, gripper: Gripp
     travels, points, normals = _cast(object_from_tcp, openings_m, gripper, solid)
     first = travels.min(axis=2)
     touched = travels <= np.where(np.isfinite(first), first + CONTACT_DEPTH_M, -1.0)[..., None]
-    opposite = touched.all(axis=1, keepdims=True)
-    touched = np.where(opposite.any(axis=2, keepdims=True), opposite, touched)
+    opposite = np.all(touched, axis=1, keepdims=True)
+    touched = np.where(np.any(opposite, axis=2, keepdims=True), opposite, touched)
     with np.errstate(invalid='ignore'):
         weights = (touched / touched.sum(axis=2, keepdims=True))[..., None]
         point, normal = (weights * points).sum(axis=2), (weights * normals).sum(axis=2)

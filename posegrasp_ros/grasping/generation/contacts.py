@@ -28,7 +28,7 @@ class Contacts:
     def __len__(self) -> int:
         return len(self.points)
 
-    def __getitem__(self, chosen) -> Contacts:
+    def __getitem__(self, chosen: np.ndarray) -> Contacts:
         return Contacts(self.points[chosen], self.inward_normals[chosen])
 
     @property

@@ -37,8 +37,8 @@ def choose(object_from_tcp: np.ndarray, confidences: np.ndarray, usable: np.ndar
             values = _of_the_scarcest(values, usable, chosen)
         chosen.append(int(np.argmax(values)))
         distances = np.minimum(distances, distance(object_from_tcp, object_from_tcp[chosen[-1]]))
-    chosen = np.array(chosen)
-    return chosen[np.argsort(-confidences[chosen], kind='stable')]
+    indices = np.array(chosen)
+    return indices[np.argsort(-confidences[indices], kind='stable')]
 
 
 def _of_the_scarcest(values: np.ndarray, usable: np.ndarray, chosen: list[int]) -> np.ndarray:
@@ -61,7 +61,7 @@ def ways_of_lying(solid: trimesh.Trimesh) -> np.ndarray:
     """(W, 3) directions, object frame, that point down in the resting poses on the largest hull faces."""
     hull = solid.convex_hull
     normals, areas = hull.face_normals, hull.area_faces.copy()
-    ways = []
+    ways: list[np.ndarray] = []
     while len(ways) < WAYS and areas.max() > 0:
         way = normals[np.argmax(areas)]
         near = normals @ way > np.cos(WAY_RAD)

@@ -51,7 +51,7 @@ class SampledGrasps:
     def __len__(self) -> int:
         return len(self.widths_m)
 
-    def __getitem__(self, chosen) -> SampledGrasps:
+    def __getitem__(self, chosen: np.ndarray) -> SampledGrasps:
         return SampledGrasps(*(values[chosen] for values in vars(self).values()))
 
 
@@ -109,8 +109,8 @@ def rate(object_from_tcp: np.ndarray, widths_m: np.ndarray, gripper: Gripper,
     shift_m, widths_m = grip.off_center_m, openings_m - grip.travels_m.sum(axis=1)
     good = (np.abs(shift_m) <= OFF_CENTER_M) & (openings_m - widths_m >= 2 * SIDE_GAP_M - 1e-9)
     good &= widths_m > gripper.min_opening_m
-    poses, openings_m, widths_m, grip, shift_m = (
-        values[good] for values in (poses, openings_m, widths_m, grip, shift_m))
+    poses, openings_m, widths_m, shift_m = (values[good] for values in (poses, openings_m, widths_m, shift_m))
+    grip = grip[good]
     poses[:, :3, 3] += shift_m[:, None] * poses[:, :3, 0]
     center_of_mass = solid.center_mass if solid.is_watertight else solid.convex_hull.center_mass
     confidences = quality.confidences(grip, gripper, center_of_mass)

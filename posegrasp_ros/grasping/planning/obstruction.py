@@ -28,7 +28,7 @@ class GripperBoxes:
 
         :param up_in_tcp: (3, N, P) up vectors of P orientations of each gripper
         """
-        heights = np.inf
+        heights = np.full(up_in_tcp.shape[1:], np.inf)
         for box, half in enumerate(self.half_extents):
             middle = sum(self.centers[:, box, axis, None] * up_in_tcp[axis] for axis in range(3))
             reach = sum(half[axis] * np.abs(up_in_tcp[axis]) for axis in range(3))

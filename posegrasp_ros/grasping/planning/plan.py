@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 import numpy as np
 
@@ -49,7 +49,7 @@ class PlannerOptions:
     typical_turn_error_rad: float = 0.05
     enough_reachable: int = 20
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if not (np.isfinite(value) and value >= 0):
                 raise PlanningError(f'planner option {name}: expected a number of 0 or more, got {value}')
@@ -107,8 +107,18 @@ class DiscardedGrasps(Sequence[DiscardedGrasp]):
     def __len__(self) -> int:
         return len(self._rejected)
 
-    def __getitem__(self, index: int) -> DiscardedGrasp:
-        grasp = self._rejected[index]
+    @overload
+    def __getitem__(self, index: int) -> DiscardedGrasp: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[DiscardedGrasp]: ...
+
+    def __getitem__(self, index: int | slice) -> DiscardedGrasp | list[DiscardedGrasp]:
+        if isinstance(index, slice):
+            return [self._discarded(grasp) for grasp in self._rejected[index]]
+        return self._discarded(self._rejected[index])
+
+    def _discarded(self, grasp: int) -> DiscardedGrasp:
         return DiscardedGrasp(self._grasps[grasp].name, self._base_from_tcp[grasp], self._grasps[grasp].opening_m,
                               REASONS[self._verdicts[grasp]])
 

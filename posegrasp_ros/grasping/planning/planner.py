@@ -74,22 +74,23 @@ class GraspPlanner:
         """
         start = time.perf_counter()
         pose = checked_pose(base_from_object)
-        known = covariance is not None and bool(np.any(covariance))
+        known = covariance if covariance is not None and np.any(covariance) else None
         typical = self._typical_errors()
-        errors = self.symmetry.without_spin(checked_covariance(covariance) if known else typical, pose)
+        errors = self.symmetry.without_spin(typical if known is None else checked_covariance(known), pose)
         placed = self._candidates.place(pose, errors if self.options.use_covariance else typical, scene)
         probabilities, weakest = self._probabilities(pose, placed, errors)
         scores = placed.expectations**self.options.quality_weight
         if self.options.use_covariance:
             scores = scores * probabilities
-        if self.options.use_covariance and known:
+        if self.options.use_covariance and known is not None:
             sure = probabilities >= self.options.min_success_probability
             placed.verdicts[~sure & (placed.verdicts == PASSED)] = VERDICTS['pose_too_uncertain']
         ranked = np.flatnonzero((placed.verdicts == PASSED) & np.isfinite(scores))
         ranked = ranked[np.argsort(-scores[ranked].round(9), kind='stable')]
         approaches = self._approaches(placed.base_from_tcp, scene.up)
         ranked = self._within_reach(ranked, approaches, placed.verdicts)
-        grasps = [self._planned(grasp, approaches[grasp], scores[grasp], probabilities[grasp]) for grasp in ranked]
+        grasps = [self._planned(grasp, approaches[grasp], scores[grasp], probabilities[grasp])
+                  for grasp in ranked.tolist()]
         rejected = {reason: int((placed.verdicts == verdict).sum()) for reason, verdict in VERDICTS.items()}
         numbers = {'candidates': float(len(self.grasps)), 'feasible': float(len(grasps)),
                    **{f'rejected_{reason}': float(count) for reason, count in rejected.items()}}
@@ -124,7 +125,7 @@ class GraspPlanner:
                 break
             probabilities[alive[new]] = self.tolerance.probability_inside(in_tcp[new], alive[new])
             is_close[new] = True
-        likeliest = int(probabilities[alive].argmax())
+        likeliest = int(np.argmax(probabilities[alive]))
         weakest = self.tolerance.weakest_direction(in_tcp[likeliest], int(alive[likeliest]))
         return probabilities, DIRECTIONS[weakest]
 
@@ -164,5 +165,5 @@ def _reason_for_none(rejected: dict[str, int]) -> str:
     """Reason for no grasp: the pose uncertainty if any was rejected for that, else the most frequent reason."""
     if rejected['pose_too_uncertain']:
         return 'pose_too_uncertain'
-    reason = max(rejected, key=rejected.get)
+    reason = max(rejected, key=lambda name: rejected[name])
     return reason if rejected[reason] else 'no_feasible_grasp'

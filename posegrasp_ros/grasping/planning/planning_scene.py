@@ -59,13 +59,13 @@ class Scene:
     point_radius_m: float = 0.005
     up: np.ndarray = field(default_factory=lambda: np.array([0.0, 0.0, 1.0]))
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not abs(np.linalg.norm(self.up) - 1.0) <= 1e-6:
             raise SceneError(f'scene: up: expected a vector of length 1, got {np.asarray(self.up).tolist()}')
         if self.support_height_m is not None and not np.isfinite(self.support_height_m):
             raise SceneError(f'scene: support height: expected a finite height, got {self.support_height_m}')
         for name, sizes in (('box', [box.half_extents for box in self.boxes]),
-                            ('sphere', [[sphere.radius_m] for sphere in self.spheres])):
+                            ('sphere', [np.array([sphere.radius_m]) for sphere in self.spheres])):
             for index, size in enumerate(sizes):
                 if not (np.isfinite(size).all() and np.min(size) > 0):
                     raise SceneError(f'scene: {name} {index}: expected sizes in metres above 0, got '

@@ -9,13 +9,14 @@ import numpy as np
 
 
 class Reach(Protocol):
-    """Reachability check of an arm.
+    """Reachability check of an arm."""
 
-    ``at_once``: number of approaches per call, best first, until enough are found; None for all in one call, if
-    the check is inexpensive.
-    """
+    @property
+    def at_once(self) -> int | None:
+        """Number of approaches per call, best first, until enough are found.
 
-    at_once: int | None
+        None for all in one call, if the check is inexpensive.
+        """
 
     def reachable(self, approaches: np.ndarray) -> np.ndarray:
         """(N,) whether the arm reaches all poses of each approach.

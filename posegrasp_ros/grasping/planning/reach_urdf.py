@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
@@ -93,7 +94,7 @@ class UrdfReach:
                 for share in shares]
 
 
-def _pinocchio():
+def _pinocchio() -> ModuleType:
     """Import Pinocchio, which is an optional dependency."""
     try:
         import pinocchio

@@ -211,11 +211,11 @@ def _first_entries(probes: np.ndarray, points: np.ndarray, room: np.ndarray) -> 
                 inverse[axis, m] = 1.0 / (1e-9 if abs(way) < 1e-9 else way)
         for b in range(len(room)):
             _enter_box(to_room[b, 0], to_room[b, 1], inverse, enters)
-            m = enters.argmin()
-            if enters[m] < first[p]:
-                first[p], entered[p, 0], entered[p, 1] = enters[m], b, m
-                entered[p, 2] = np.minimum(to_room[b, 0, :, m] * inverse[:, m],
-                                           to_room[b, 1, :, m] * inverse[:, m]).argmax()
+            near = np.argmin(enters)
+            if enters[near] < first[p]:
+                first[p], entered[p, 0], entered[p, 1] = enters[near], b, near
+                entered[p, 2] = np.minimum(to_room[b, 0, :, near] * inverse[:, near],
+                                           to_room[b, 1, :, near] * inverse[:, near]).argmax()
     return first, entered
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from posegrasp_ros.metrics.catalogue import ON_TARGET, catalogue
+from posegrasp_ros.metrics.catalogue import ON_TARGET, Metric, catalogue
 from posegrasp_ros.metrics.stats.interval import Interval
 from posegrasp_ros.metrics.units import FACTORS
 from posegrasp_ros.runtime.data_files import read_yaml
@@ -133,7 +133,9 @@ def _number(value: Any) -> float:
 
 
 def _pair(values: Any) -> Interval:
-    low, high = values if isinstance(values, list) else ()
+    if not isinstance(values, list):
+        raise ValueError
+    low, high = values
     return Interval(_number(low), _number(high))
 
 
@@ -150,8 +152,15 @@ _Date = Annotated[str, Reads(lambda date: datetime.date.fromisoformat(str(date))
                              'a date such as 2026-11-23')]
 
 
+def _metric_of(info: ValidationInfo) -> Metric:
+    """The metric of the catalogue, which is the validators' context."""
+    if not isinstance(info.context, Metric):
+        raise TypeError(f'context: expected a metric, got {info.context!r}')
+    return info.context
+
+
 class _EntryFields(YamlModel):
-    """As the file states an entry. The validators' context is the metric of the catalogue."""
+    """As the file states an entry."""
 
     name: _Text
     kind: Literal['requirement', 'published', 'scripted', 'simple_ml', 'human', 'previous']
@@ -166,9 +175,10 @@ class _EntryFields(YamlModel):
     @field_validator('tolerance')
     @classmethod
     def _belongs_to_a_target(cls, tolerance: float | None, info: ValidationInfo) -> float | None:
-        if info.context.direction != ON_TARGET and tolerance is not None:
+        has_target = _metric_of(info).direction == ON_TARGET
+        if not has_target and tolerance is not None:
             raise unexpected(f'none unless the direction is {ON_TARGET}')
-        if info.context.direction == ON_TARGET and not (tolerance or 0.0) > 0:
+        if has_target and not (tolerance or 0.0) > 0:
             raise unexpected('a number above 0')
         return tolerance
 
@@ -188,7 +198,7 @@ class _EntryFields(YamlModel):
 
 
 class _MetricFields(YamlModel):
-    """As the file states a metric, see :class:`_EntryFields`."""
+    """As the file states a metric."""
 
     unit: str
     direction: str
@@ -197,7 +207,7 @@ class _MetricFields(YamlModel):
     @field_validator('unit', mode='before')
     @classmethod
     def _is_one_of_the_metrics(cls, unit: Any, info: ValidationInfo) -> str:
-        factors = FACTORS[info.context.unit]
+        factors = FACTORS[_metric_of(info).unit]
         unit = '1' if unit == 1 else unit  # without quotes YAML takes it for a number
         if not isinstance(unit, str) or unit not in factors:
             raise unexpected(' or '.join(factors))
@@ -206,6 +216,6 @@ class _MetricFields(YamlModel):
     @field_validator('direction', mode='before')
     @classmethod
     def _is_the_catalogues(cls, direction: Any, info: ValidationInfo) -> str:
-        if direction != info.context.direction:
-            raise unexpected(info.context.direction)
+        if direction != _metric_of(info).direction:
+            raise unexpected(_metric_of(info).direction)
         return direction

@@ -78,7 +78,8 @@ class BaselinesDocument:
         del entries[index]
         if not entries:
             entries.fa.set_flow_style()
-        _put_comment(*_end_of(entries, index - 1) if index else (known, 'entries'), after)
+        container, key = _end_of(entries, index - 1) if index else (known, 'entries')
+        _put_comment(container, key, after)
 
     def text(self) -> str:
         """The file as changed."""

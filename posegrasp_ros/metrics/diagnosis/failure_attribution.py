@@ -115,9 +115,9 @@ def _if_perfect(table: FrameTable, steps: list[dict], total: int) -> dict[str, f
         before = after
     rates = {}
     for stage in STAGES:
-        others = [share for name, share in passed.items() if name != stage]
+        others = [share for name, share in passed.items() if name != stage and share is not None]
         runs = stage == 'perception' or table.reported(stage).any()
-        rates[stage] = float(np.prod(others)) if runs and None not in others else None
+        rates[stage] = float(np.prod(others)) if runs and len(others) == len(passed) - 1 else None
     return rates
 
 

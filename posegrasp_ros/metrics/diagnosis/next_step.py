@@ -35,9 +35,9 @@ def next_step(headline: dict, metrics: dict[str, dict], verdicts: list[dict], lo
         else:
             judged.append((name, IGNORE, 'nothing requires it' if metric['n'] else
                            f'not measured: {catalogue()[name].no_data}'))
-    judged = [{'metric': name, 'action': action, 'why': why}
-              for name, action, why in sorted(judged, key=lambda item: ACTIONS.index(item[1]))]
-    return {'text': in_words(headline, needs, judged, losses, block_s), 'metrics': judged}
+    sorted_metrics = [{'metric': name, 'action': action, 'why': why}
+                      for name, action, why in sorted(judged, key=lambda item: ACTIONS.index(item[1]))]
+    return {'text': in_words(headline, needs, sorted_metrics, losses, block_s), 'metrics': sorted_metrics}
 
 
 def is_missed(item: dict) -> bool:

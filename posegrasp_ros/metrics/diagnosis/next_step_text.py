@@ -53,7 +53,7 @@ def _gain(losses: dict, need: dict | None) -> str:
     rates = {stage: rate for stage, rate in losses['if_perfect'].items() if rate is not None}
     if not rates or losses['attempts'] == losses['successes']:
         return ''
-    stage = max(rates, key=rates.get)
+    stage = max(rates, key=lambda name: rates[name])
     now = losses['successes'] / losses['attempts']
     text = (f'A perfect {stage} alone would raise {formatting.quantity(now, "1")} to '
             f'{formatting.quantity(rates[stage], "1")}')

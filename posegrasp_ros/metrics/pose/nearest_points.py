@@ -38,7 +38,8 @@ class NearestPoints:
 
     def mean_distance(self, b_from_a: np.ndarray) -> float:
         """Mean distance, metres, from each point, moved by a (4, 4) transform, to the nearest unmoved point."""
-        return _mean_distance(np.require(b_from_a, float, 'CWE'), self._points, self._bounds, self._spans)
+        pose = np.require(b_from_a, float, ('C', 'W', 'E'))
+        return _mean_distance(pose, self._points, self._bounds, self._spans)
 
 
 @compiled

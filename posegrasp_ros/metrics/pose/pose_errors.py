@@ -230,4 +230,4 @@ def _equivalents(estimate: np.ndarray, truth: np.ndarray, symmetry: Symmetry) ->
 
 def _contiguous(values: np.ndarray) -> np.ndarray:
     """Array with fixed dtype and layout, so that compiled functions are not compiled again at run time."""
-    return np.require(values, float, 'CWE')
+    return np.require(values, float, ('C', 'W', 'E'))

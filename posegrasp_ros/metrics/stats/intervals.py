@@ -55,7 +55,7 @@ def rate_interval(successes: np.ndarray, clusters: np.ndarray) -> Interval | Non
     """
     successes = np.asarray(successes, dtype=float)
     if successes.size and len(np.unique(clusters)) == successes.size:
-        return wilson_interval(successes.sum(), successes.size)
+        return wilson_interval(float(successes.sum()), successes.size)
     return _clustered_interval(successes, clusters, successes.size)
 
 
@@ -81,7 +81,7 @@ def _clustered_interval(values: np.ndarray, clusters: np.ndarray, most_trials: f
     residuals = sums - rate * sizes
     between = count / (count - 1) * (residuals ** 2).sum() / values.size ** 2
     independent = rate * (1 - rate) / values.size
-    effective = count
+    effective = float(count)
     if between > 1e-12 and independent > 0:
         # Where all trials agree, the correlation within clusters cannot be estimated: each cluster counts once.
         # This prior fades as more clusters dissent; the rate was tuned in simulations.

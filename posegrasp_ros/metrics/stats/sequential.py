@@ -207,7 +207,7 @@ def _log_wealth(shares: np.ndarray, counts: np.ndarray, bound: float) -> float:
 
     A fraction s of the largest stake, 1 / m, multiplies the wealth by 1 + s (x - m) / m.
     """
-    each = np.zeros(len(STAKES))
+    each: np.ndarray = np.zeros(len(STAKES))
     for place in range(len(shares)):
         gain = min((shares[place] - bound) / bound, 1e300)
         for stake in range(len(STAKES)):
@@ -261,7 +261,7 @@ class SequentialMedian:
         if direction not in ('lower_is_better', 'higher_is_better'):
             raise ValueError(f'direction: expected lower_is_better or higher_is_better, got {quoted(direction)}')
         self._reference, self._direction = reference, direction
-        self._sides = BetsOnMore([0.5, 0.5])
+        self._sides = BetsOnMore(np.array([0.5, 0.5]))
         self.blocks = 0
 
     def add(self, values: np.ndarray) -> None:
