@@ -6,12 +6,13 @@ import trimesh
 
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import Symmetry, make_transform, rotation_from_vector, transform_points
+from posegrasp_ros.grasping.box import Box
 from posegrasp_ros.grasping.generation.collision import boxes_hit_mesh
 from posegrasp_ros.grasping.generation.contacts import antipodal_contacts
 from posegrasp_ros.grasping.generation.farthest_point_sampling import DISTINCT, distance
 from posegrasp_ros.grasping.generation.sampling import rate, sample_grasps
 from posegrasp_ros.grasping.grasp_set import GraspError
-from posegrasp_ros.grasping.gripper import Box, load_gripper
+from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.simulation.mesh_family import family_object
 
 GRIPPER = load_gripper()

@@ -21,8 +21,7 @@ import yaml
 
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import invert, quaternion_from_matrix, transform_from_pose
-from posegrasp_ros.grasping.generation.closing import close_on
-from posegrasp_ros.grasping.gripper import Gripper
+from posegrasp_ros.grasping.end_effector import EndEffector
 from posegrasp_ros.runtime.atomic_file import write_whole
 from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.yaml_fields import Fields
@@ -77,7 +76,7 @@ class GraspSet:
         return np.array([grasp.object_from_tcp for grasp in self.grasps]).reshape(-1, 4, 4)
 
 
-def load_grasps(path: str | Path, gripper: Gripper, mesh: Mesh | None = None) -> GraspSet:
+def load_grasps(path: str | Path, gripper: EndEffector, mesh: Mesh | None = None) -> GraspSet:
     """Read an isaac_grasp file made for ``gripper``.
 
     :param mesh: of the object; only needed for a file without joint positions
@@ -106,7 +105,7 @@ def load_grasps(path: str | Path, gripper: Gripper, mesh: Mesh | None = None) ->
     return GraspSet(read, fields.text('object_frame'), fields.text('gripper_frame'))
 
 
-def save_grasps(path: str | Path, grasp_set: GraspSet, gripper: Gripper) -> None:
+def save_grasps(path: str | Path, grasp_set: GraspSet, gripper: EndEffector) -> None:
     """Write an isaac_grasp file, best grasp first, lengths to the micrometre."""
     best_first = sorted(grasp_set.grasps, key=lambda grasp: -grasp.confidence)
     document = {
@@ -120,7 +119,7 @@ def save_grasps(path: str | Path, grasp_set: GraspSet, gripper: Gripper) -> None
     write_whole(Path(path), text)
 
 
-def _read_grasp(name: str, fields: Fields, gripper: Gripper, graspgen: bool) -> Grasp:
+def _read_grasp(name: str, fields: Fields, gripper: EndEffector, graspgen: bool) -> Grasp:
     """One entry of ``grasps``; its pose is that of the gripper's base. Without joint positions the width is NaN,
     and the TCP is where it is with the gripper open.
     """
@@ -136,16 +135,16 @@ def _read_grasp(name: str, fields: Fields, gripper: Gripper, graspgen: bool) -> 
                  fields.number('confidence', 0.0, 1.0), opening_m, width_m)
 
 
-def _opening(joints: Fields, gripper: Gripper) -> float:
-    """Distance between the pads; a file may leave out the joints that mimic the first."""
-    names = gripper.finger_joints.names
+def _opening(joints: Fields, gripper: EndEffector) -> float:
+    """The gripper's opening; a file may leave out the joints that mimic the first."""
+    names = list(gripper.joint_positions(gripper.max_opening_m))
     named = [joint for joint in names if joint in joints.values]
-    if not named:
+    if names and not named:
         raise joints.error(names[0], f'a joint position of gripper {gripper.name}')
-    return gripper.opening_m(float(np.mean([joints.number(joint, -np.pi, np.pi) for joint in named])))
+    return gripper.opening_of({joint: joints.number(joint, -np.pi, np.pi) for joint in named})
 
 
-def _with_widths(read: list[Grasp], fields: Fields, gripper: Gripper, mesh: Mesh | None,
+def _with_widths(read: list[Grasp], fields: Fields, gripper: EndEffector, mesh: Mesh | None,
                  graspgen: bool) -> list[Grasp]:
     """The grasps with every width known: where the file does not tell, the gripper is closed on the mesh."""
     if mesh is None:
@@ -164,21 +163,20 @@ def _with_widths(read: list[Grasp], fields: Fields, gripper: Gripper, mesh: Mesh
     return held
 
 
-def _measured(grasp: Grasp, gripper: Gripper, solid: trimesh.Trimesh, graspgen: bool) -> Grasp | None:
-    """The grasp with its width, and its TCP where the pads then are; None when they meet nothing."""
+def _measured(grasp: Grasp, gripper: EndEffector, solid: trimesh.Trimesh, graspgen: bool) -> Grasp | None:
+    """The grasp with its width, and its TCP where the pads then are; None when it closes on nothing."""
     object_from_base = grasp.object_from_tcp @ invert(gripper.base_from_tcp(grasp.opening_m, graspgen))
-    pose, width_m = grasp.object_from_tcp, grasp.opening_m
     # pads that swing forward while closing may meet the object elsewhere: the second look is where they do
     for _ in range(2):
-        grip = close_on(pose[None], np.array([grasp.opening_m]), gripper, solid)
-        if not grip.holds[0]:
+        width_m = gripper.closed_width_m(grasp.object_from_tcp, grasp.opening_m, solid)
+        if width_m is None:
             return None
-        width_m = float(np.clip(grasp.opening_m - grip.travels_m[0].sum(), gripper.min_opening_m, grasp.opening_m))
-        pose = object_from_base @ gripper.base_from_tcp(width_m, graspgen)
-    return replace(grasp, object_from_tcp=pose, width_m=width_m)
+        object_from_tcp = object_from_base @ gripper.base_from_tcp(width_m, graspgen)
+        grasp = replace(grasp, object_from_tcp=object_from_tcp, width_m=width_m)
+    return grasp
 
 
-def _entry(grasp: Grasp, gripper: Gripper) -> dict:
+def _entry(grasp: Grasp, gripper: EndEffector) -> dict:
     """One entry of ``grasps``, as YAML holds it."""
     object_from_base = grasp.object_from_tcp @ invert(gripper.base_from_tcp(grasp.width_m))
     x, y, z, w = quaternion_from_matrix(object_from_base[:3, :3]).round(8).tolist()
