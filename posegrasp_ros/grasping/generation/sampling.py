@@ -30,6 +30,9 @@ RETREAT_M = 0.10  # length of the approach that is checked for collision
 TIP_GAP_M = (0.0032, 0.005)  # distance of the tips from the object's far side, which may be on a table
 OFF_CENTER_M = 0.005  # maximum sideways correction that brings both pads into contact together
 LEAST_CONFIDENCE = 0.01
+# Of two axes of the object's box that are equally near to a direction, the first counts. The last digits, which
+# depend on NumPy's version and the processor, would decide otherwise, and change all that is drawn afterwards.
+TIE_DECIMALS = 9
 
 
 @dataclass(frozen=True)
@@ -144,7 +147,7 @@ def _graspable_contacts(solid: trimesh.Trimesh, gripper: Gripper, rng: np.random
                            f'({least}), expected some at most {most_mm:.0f} mm apart; use a wider gripper')
     contacts = contacts[good]
     box_axes = solid.bounding_box_oriented.primitive.transform[:3, :3]
-    along = np.abs((contacts.points[:, 1] - contacts.points[:, 0]) @ box_axes).argmax(axis=1)
+    along = np.abs((contacts.points[:, 1] - contacts.points[:, 0]) @ box_axes).round(TIE_DECIMALS).argmax(axis=1)
     shares = 1.0 / np.bincount(along)[along]
     return contacts[rng.choice(len(good), min(len(good), CONTACT_PAIRS), replace=False, p=shares / shares.sum())]
 
@@ -158,7 +161,7 @@ def _roll(contacts: Contacts, solid: trimesh.Trimesh, rng: np.random.Generator) 
     """
     x = (contacts.points[:, 1] - contacts.points[:, 0]) / contacts.widths_m[:, None]
     box_axes = solid.bounding_box_oriented.primitive.transform[:3, :3].T
-    start = _across(box_axes[np.argmin(np.abs(x @ box_axes.T), axis=1)], x)
+    start = _across(box_axes[np.abs(x @ box_axes.T).round(TIE_DECIMALS).argmin(axis=1)], x)
     start /= np.linalg.norm(start, axis=1, keepdims=True)
     angles = np.arange(ROLLS) * 2 * np.pi / ROLLS
     even = np.cos(angles)[:, None, None] * start + np.sin(angles)[:, None, None] * np.cross(x, start)
@@ -171,8 +174,9 @@ def _roll(contacts: Contacts, solid: trimesh.Trimesh, rng: np.random.Generator) 
     poses[..., :3, 2] = z / np.maximum(lengths, 1e-9)
     poses[..., :3, 1] = np.cross(poses[..., :3, 2], x)
     poses[..., :3, 3] = contacts.points.mean(axis=1)
-    # discard directions from above that are more than 30 degrees off the plane across the line
-    usable = lengths[..., 0] > np.cos(np.radians(30.0))
+    # discard directions from above that are more than 30 degrees off the plane across the line; the faces of round
+    # things are often exactly 30 off
+    usable = lengths[..., 0] > np.cos(np.radians(30.001))
     return poses[usable], np.broadcast_to(contacts.widths_m, usable.shape)[usable]
 
 
