@@ -148,6 +148,7 @@ def test_region_and_binning_of_a_camera_info_are_applied(tmp_path):
 
 @pytest.mark.parametrize('changes, expected', [
     ({'image_width': 'wide'}, 'image_width: expected pixels between 1 and 65535'),
+    ({'image_height': 480.5}, 'image_height: expected a whole number, got 480.5'),
     ({'camera_matrix': {'data': [1.0, 2.0]}}, 'camera_matrix.data: expected 9 numbers'),
     ({'camera_matrix': {'data': [0.0] * 9}}, 'expected focal lengths above 0'),
     ({'distortion_model': 'magic'}, 'distortion_model: expected one of plumb_bob'),

@@ -1,17 +1,27 @@
 """Sampled grasps of boxes, rings and the mesh family: opposite, clear of the object, spread, rated."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import trimesh
 
 from posegrasp_ros.geometry.mesh import Mesh
-from posegrasp_ros.geometry.transforms import Symmetry, make_transform, rotation_from_vector, transform_points
+from posegrasp_ros.geometry.transforms import (
+    Symmetry,
+    invert,
+    make_transform,
+    rotation_from_vector,
+    transform_points,
+)
+from posegrasp_ros.grasping.box import Box
+from posegrasp_ros.grasping.generation import sampling
 from posegrasp_ros.grasping.generation.collision import boxes_hit_mesh
 from posegrasp_ros.grasping.generation.contacts import antipodal_contacts
 from posegrasp_ros.grasping.generation.farthest_point_sampling import DISTINCT, distance
 from posegrasp_ros.grasping.generation.sampling import rate, sample_grasps
 from posegrasp_ros.grasping.grasp_set import GraspError
-from posegrasp_ros.grasping.gripper import Box, load_gripper
+from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.simulation.mesh_family import family_object
 
 GRIPPER = load_gripper()
@@ -92,15 +102,32 @@ def test_grasps_are_distinct(box_grasps):
         assert (distance(poses, pose) >= 0.9 * DISTINCT).sum() >= len(poses) - 1
 
 
-@pytest.mark.parametrize('solid, most_m', [
-    (trimesh.creation.cylinder(radius=0.03, height=0.1, sections=48), 0.07),
-    (trimesh.creation.annulus(r_min=0.045, r_max=0.05, height=0.03, sections=48), 0.03),
-])
-def test_can_and_ring_are_grasped_too(solid, most_m):
+@pytest.mark.parametrize('solid', [
+    trimesh.creation.cylinder(radius=0.03, height=0.1, sections=48),
+    trimesh.creation.annulus(r_min=0.045, r_max=0.05, height=0.03, sections=48),
+], ids=['can', 'ring'])
+def test_can_and_ring_are_grasped_too_and_as_wide_as_what_is_between_the_pads(solid):
     """The ring is wider than the opening: it is held by its wall, the gripper opened less or around it."""
     grasps = sample_grasps(as_mesh(solid), GRIPPER, np.random.default_rng(1), 100)
     assert len(grasps) >= 50
-    assert all(0.0 < grasp.width_m <= most_m + 1e-3 for grasp in grasps.grasps)
+    surface, _ = trimesh.sample.sample_surface(solid, 100_000, seed=0)
+    for grasp in grasps.grasps:
+        points = transform_points(invert(grasp.object_from_tcp), surface)
+        between = np.abs(points) < (grasp.opening_m / 2, *GRIPPER.pad_half_extents)
+        assert grasp.width_m == pytest.approx(np.ptp(points[between.all(axis=1), 0]), abs=1e-3)
+
+
+def test_directions_midway_between_two_axes_do_not_depend_on_the_last_digit(monkeypatch):
+    """Lines across a ring's wall are midway between two axes of its box, or across two of them."""
+    solid = trimesh.creation.annulus(r_min=0.045, r_max=0.05, height=0.03, sections=48)
+    found = antipodal_contacts(solid, GRIPPER.friction, np.random.default_rng(1))
+
+    def poses(last_digits_m: float) -> np.ndarray:
+        rng = np.random.default_rng(2)
+        contacts = replace(found, points=found.points + last_digits_m * rng.standard_normal(found.points.shape))
+        monkeypatch.setattr(sampling, 'antipodal_contacts', lambda *_: contacts)
+        return sampling._roll(sampling._graspable_contacts(solid, GRIPPER, rng, ''), solid, rng)[0]
+    np.testing.assert_allclose(poses(0.0), poses(1e-17), atol=1e-9)
 
 
 @pytest.fixture(scope='module')

@@ -16,8 +16,9 @@ from posegrasp_ros.geometry.transforms import (
 )
 from posegrasp_ros.grasping.grasp_set import Grasp, GraspSet
 from posegrasp_ros.grasping.gripper import load_gripper
+from posegrasp_ros.grasping.robustness.pinch import HELD_M
 from posegrasp_ros.grasping.robustness.tolerance import DIRECTIONS, Tolerance, tcp_from_base_delta
-from posegrasp_ros.grasping.robustness.tolerance_fit import HELD_M, fit_tolerance, tolerance_without_mesh
+from posegrasp_ros.grasping.robustness.tolerance_fit import fit_tolerance, tolerance_without_mesh
 
 GRIPPER = load_gripper()
 DOWN = np.diag([1.0, -1.0, -1.0, 1.0])

@@ -117,7 +117,7 @@ def test_fingers_do_not_sink_into_a_light_thing():
     across_from_above = np.array([[0, 1, 0], [1, 0, 0], [0, 0, -1.0]])
     path = [make_transform(across_from_above, (0, 0, height_m)) for height_m in (0.09, 0.0135, 0.11)]
     assert world.pick(path, 0.08, gripper.force_n).ok
-    opening_m = 2 * world._data.qpos[world._hand._fingers[0]] + gripper.min_opening_m
+    opening_m = 2 * world._data.qpos[world._hand._sliding[0]] + gripper.min_opening_m
     assert opening_m == pytest.approx(0.06, abs=0.001)
 
 

@@ -13,8 +13,8 @@ from posegrasp_ros.geometry.transforms import (
     rotation_from_vector,
     transform_points,
 )
+from posegrasp_ros.grasping.end_effector import EndEffector
 from posegrasp_ros.grasping.grasp_set import GraspSet, load_grasps
-from posegrasp_ros.grasping.gripper import Gripper
 from posegrasp_ros.grasping.planning.planner import GraspPlanner
 from posegrasp_ros.grasping.planning.planning_scene import BoxObstacle
 from posegrasp_ros.grasping.planning.planning_stage import PlanningStage
@@ -24,7 +24,7 @@ POSITION_ERROR_M, TURN_ERROR_RAD = 0.005, np.radians(3.0)
 WARM_UP = 10
 
 
-def bench_planner(card: ModelCard, gripper: Gripper, grasps: int = 500, obstacles: int = 10,
+def bench_planner(card: ModelCard, gripper: EndEffector, grasps: int = 500, obstacles: int = 10,
                   plans: int = 200) -> dict:
     """Plan for an object in random places on a table, between boxes that stand about it.
 

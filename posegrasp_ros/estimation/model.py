@@ -20,7 +20,7 @@ from posegrasp_ros.grasping.planning.planning_scene import Scene
 from posegrasp_ros.runtime.resources import model_folder
 
 if TYPE_CHECKING:
-    from posegrasp_ros.grasping.gripper import Gripper
+    from posegrasp_ros.grasping.end_effector import EndEffector
 
 
 class Model:
@@ -32,7 +32,7 @@ class Model:
     :param threads: processor threads of the networks; None takes every core
     """
 
-    def __init__(self, card: ModelCard, gripper: Gripper, estimator: str = 'onnx', threads: int | None = None):
+    def __init__(self, card: ModelCard, gripper: EndEffector, estimator: str = 'onnx', threads: int | None = None):
         self.card, self.gripper = card, gripper
         self._estimator_name, self._threads = estimator, threads
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from posegrasp_ros.feasibility.study import Study
 from posegrasp_ros.geometry.transforms import invert, transform_points
-from posegrasp_ros.grasping.gripper import Box
+from posegrasp_ros.grasping.box import Box
 
 # Semi-axes of the ellipses in standard deviations: 95 % of the errors along each axis.
 DEVIATIONS = 2.0
@@ -28,8 +28,7 @@ def tolerance_drawing(found: Study) -> list[dict]:
         return []
     base_from_object = found.attainable.views[view].view.base_from_object
     points = 1e3 * transform_points(invert(grasp.base_from_tcp) @ base_from_object, found.cell.mesh.vertices)
-    gripper = found.cell.gripper
-    boxes = [*gripper.finger_boxes(grasp.opening_m), *gripper.palm_boxes]
+    boxes = found.cell.gripper.boxes(grasp.opening_m)
     expected = DEVIATIONS * 1e3 * np.sqrt(np.diag(covariance))
     return [_drawing(found, points, boxes, expected, *side) for side in SIDES]
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Annotated, Any
 
 import numpy as np
 
 from posegrasp_ros.geometry.camera import Camera, CameraError
 from posegrasp_ros.geometry.camera_info import StatedCamera
-from posegrasp_ros.runtime.yaml_fields import Fields
+from posegrasp_ros.runtime.data_files import read_mapping
+from posegrasp_ros.runtime.yaml_model import Reads, YamlModel, is_name, numbers, unexpected, validated
 
-REGION = ('x_offset', 'y_offset', 'width', 'height')
+MOST_PIXELS, LARGEST = 65535, 1e6
 
 
 def load_camera(path: str | Path) -> Camera:
@@ -21,42 +23,104 @@ def load_camera(path: str | Path) -> Camera:
 
     :raises CameraError: when the file cannot be read, lacks a field, or describes no camera
     """
-    fields = Fields.read(path, CameraError)
-    saved = 'image_width' in fields.values
-    inner, name = (fields.inner('camera_matrix'), 'data') if saved else (fields, 'k')
-    matrix = inner.vector(name, 9, -1e6, 1e6)
-    coefficients = _numbers(fields.inner('distortion_coefficients'), 'data') if saved else _numbers(fields, 'd')
-    size = ('image_width', 'image_height') if saved else ('width', 'height')
-    width, height = (int(fields.number(name, 1, 65535, 'pixels')) for name in size)
+    values = read_mapping(path, CameraError)
+    if 'image_width' in values:
+        saved = validated(_Calibration, values, path, CameraError)
+        size = saved.image_width, saved.image_height
+        intrinsics = saved.camera_matrix.data, saved.distortion_coefficients.data
+        layout: _Layout = saved
+    else:
+        echoed = validated(_CameraInfo, values, path, CameraError)
+        size, intrinsics, layout = (echoed.width, echoed.height), (echoed.k, echoed.d), echoed
     info = SimpleNamespace(
-        header=SimpleNamespace(frame_id=''), width=width, height=height,
-        distortion_model=fields.text('distortion_model') if fields.values.get('distortion_model') else '',
-        k=matrix, d=coefficients, r=np.zeros(9), p=np.zeros(12), roi=_region(fields),
-        binning_x=_count(fields, 'binning_x'), binning_y=_count(fields, 'binning_y'))
+        header=SimpleNamespace(frame_id=''), width=size[0], height=size[1],
+        distortion_model=layout.distortion_model, k=intrinsics[0], d=intrinsics[1], r=np.zeros(9), p=np.zeros(12),
+        roi=layout.roi, binning_x=layout.binning_x, binning_y=layout.binning_y)
     try:
         return StatedCamera.from_info(info).raw
     except CameraError as error:
         raise CameraError(f'{path}: {error}') from error
 
 
-def _numbers(fields: Fields, name: str) -> list[float]:
+def _whole(least: int, what: str) -> Reads:
+    """A whole number; nothing is 0 where that is allowed."""
+    def read(value: Any) -> int:
+        if value is None and least == 0:
+            return 0
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= MOST_PIXELS:
+            raise ValueError
+        if value != int(value):
+            raise unexpected('a whole number')
+        return int(value)
+
+    return Reads(read, f'{what} between {least} and {MOST_PIXELS}')
+
+
+def _read_coefficients(values: Any) -> list[float]:
     """Any number of them, none where the file says nothing."""
-    values = fields.values.get(name) or []
-    count = len(values) if isinstance(values, list) else 1
-    return fields.vector(name, count, -1e6, 1e6).tolist() if values else []
+    if values is None:
+        return []
+    if not isinstance(values, list) or any(isinstance(each, bool) or not isinstance(each, (int, float))
+                                           or not abs(each) <= LARGEST for each in values):
+        count = f'{len(values)} ' if isinstance(values, list) else ''
+        raise unexpected(f'{count}numbers between {-LARGEST:g} and {LARGEST:g}')
+    return [float(each) for each in values]
 
 
-def _region(fields: Fields) -> SimpleNamespace:
-    """sensor_msgs/RegionOfInterest; all zero, the whole image, where the file says nothing."""
-    if 'roi' not in fields.values:
-        return SimpleNamespace(**dict.fromkeys(REGION, 0))
-    region = fields.inner('roi')
-    return SimpleNamespace(**{name: _count(region, name) for name in REGION})
+def _read_model_name(value: Any) -> str:
+    """The name of a distortion model, empty where the file says nothing."""
+    if not value:
+        return ''
+    if not is_name(value):
+        raise ValueError
+    return value
 
 
-def _count(fields: Fields, name: str) -> int:
-    """A whole number of 0 or more; 0 where the file says nothing."""
-    number = fields.number(name, 0, 65535, 'a whole number') if fields.values.get(name) is not None else 0
-    if number != int(number):
-        raise fields.error(name, 'a whole number')
-    return int(number)
+Pixels = Annotated[int, _whole(1, 'pixels')]
+Count = Annotated[int, _whole(0, 'a whole number')]
+Coefficients = Annotated[list[float], Reads(_read_coefficients, 'a list of numbers')]
+Matrix = Annotated[np.ndarray, numbers(9, -LARGEST, LARGEST)]
+
+
+class _Region(YamlModel):
+    """sensor_msgs/RegionOfInterest; all zero is the whole image."""
+
+    x_offset: Count = 0
+    y_offset: Count = 0
+    width: Count = 0
+    height: Count = 0
+
+
+class _Layout(YamlModel):
+    """What both kinds of file may have."""
+
+    distortion_model: Annotated[str, Reads(_read_model_name, 'a name in one line')] = ''
+    roi: _Region = _Region()
+    binning_x: Count = 0
+    binning_y: Count = 0
+
+
+class _CameraInfo(_Layout):
+    """sensor_msgs/CameraInfo."""
+
+    width: Pixels
+    height: Pixels
+    k: Matrix
+    d: Coefficients = []
+
+
+class _MatrixData(YamlModel):
+    data: Matrix
+
+
+class _CoefficientsData(YamlModel):
+    data: Coefficients = []
+
+
+class _Calibration(_Layout):
+    """A file of camera_calibration."""
+
+    image_width: Pixels
+    image_height: Pixels
+    camera_matrix: _MatrixData
+    distortion_coefficients: _CoefficientsData

@@ -21,14 +21,13 @@ import yaml
 
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import invert, quaternion_from_matrix, transform_from_pose
-from posegrasp_ros.grasping.generation.closing import close_on
-from posegrasp_ros.grasping.gripper import Gripper
+from posegrasp_ros.grasping.end_effector import EndEffector
+from posegrasp_ros.grasping.grasp_fields import FORMAT_VERSION, GraspFields, GraspFileFields, GraspgenFileFields
 from posegrasp_ros.runtime.atomic_file import write_whole
+from posegrasp_ros.runtime.data_files import read_mapping
 from posegrasp_ros.runtime.errors import InvalidInputError
-from posegrasp_ros.runtime.yaml_fields import Fields
+from posegrasp_ros.runtime.yaml_model import validated
 
-FORMAT, FORMAT_VERSION = 'isaac_grasp', 1.0
-CLOSE, PREGRASP = 'cspace_position', 'pregrasp_cspace_position'
 # Of more, no planner answers in time, and reading them costs minutes.
 MOST_GRASPS = 10_000
 
@@ -77,40 +76,34 @@ class GraspSet:
         return np.array([grasp.object_from_tcp for grasp in self.grasps]).reshape(-1, 4, 4)
 
 
-def load_grasps(path: str | Path, gripper: Gripper, mesh: Mesh | None = None) -> GraspSet:
+def load_grasps(path: str | Path, gripper: EndEffector, mesh: Mesh | None = None) -> GraspSet:
     """Read an isaac_grasp file made for ``gripper``.
 
     :param mesh: of the object; only needed for a file without joint positions
     :raises GraspError: when the file is missing, of another format, for other finger joints, or empty
     """
-    fields = Fields.read(path, GraspError)
-    if fields.values.get('format') != FORMAT:
-        raise fields.error('format', FORMAT)
-    if fields.values.get('format_version') not in (FORMAT_VERSION, str(FORMAT_VERSION)):
-        raise fields.error('format_version', str(FORMAT_VERSION))
-    entries = fields.inner('grasps')
-    if not entries.values:
-        raise fields.error('grasps', 'at least one grasp')
-    if len(entries.values) > MOST_GRASPS:
-        raise fields.error_class(f'{fields.path}: grasps: expected at most {MOST_GRASPS}, got '
-                                 f'{len(entries.values)}: keep those that are farthest apart')
-    graspgen = 'gripper_frame' not in fields.values
+    values = read_mapping(path, GraspError)
+    graspgen = 'gripper_frame' not in values
+    if isinstance(values.get('grasps'), dict) and len(values['grasps']) > MOST_GRASPS:
+        raise GraspError(f'{path}: grasps: expected at most {MOST_GRASPS}, got {len(values["grasps"])}: keep '
+                         'those that are farthest apart')
+    fields = GraspgenFileFields if graspgen else GraspFileFields
+    stated = validated(fields, values, path, GraspError, context=gripper)
     if graspgen and gripper.graspgen_base_from_tcp is None:
-        raise fields.error('gripper_frame', f"a name (GraspGen's files have none, and the file of {gripper.name} "
-                                            'has no graspgen_base_from_tcp to read them by)')
-    read = [_read_grasp(str(name), entries.inner(name), gripper, graspgen) for name in entries.values]
+        raise GraspError(f"{path}: gripper_frame: expected a name (GraspGen's files have none, and the file of "
+                         f'{gripper.name} has no graspgen_base_from_tcp to read them by), got nothing')
+    read = [_grasp(str(name), entry, gripper, graspgen) for name, entry in stated.grasps.items()]
     if any(np.isnan(grasp.width_m) for grasp in read):
-        read = _with_widths(read, fields, gripper, mesh, graspgen)
-    if graspgen:
-        return GraspSet(read, fields.values.get('object_frame', 'object'), gripper.base_frame)
-    return GraspSet(read, fields.text('object_frame'), fields.text('gripper_frame'))
+        read = _with_widths(read, path, gripper, mesh, graspgen)
+    gripper_frame = stated.gripper_frame if isinstance(stated, GraspFileFields) else gripper.base_frame
+    return GraspSet(read, stated.object_frame, gripper_frame)
 
 
-def save_grasps(path: str | Path, grasp_set: GraspSet, gripper: Gripper) -> None:
+def save_grasps(path: str | Path, grasp_set: GraspSet, gripper: EndEffector) -> None:
     """Write an isaac_grasp file, best grasp first, lengths to the micrometre."""
     best_first = sorted(grasp_set.grasps, key=lambda grasp: -grasp.confidence)
     document = {
-        'format': FORMAT,
+        'format': 'isaac_grasp',
         'format_version': FORMAT_VERSION,
         'object_frame': grasp_set.object_frame,
         'gripper_frame': grasp_set.gripper_frame,
@@ -120,65 +113,52 @@ def save_grasps(path: str | Path, grasp_set: GraspSet, gripper: Gripper) -> None
     write_whole(Path(path), text)
 
 
-def _read_grasp(name: str, fields: Fields, gripper: Gripper, graspgen: bool) -> Grasp:
+def _grasp(name: str, entry: GraspFields, gripper: EndEffector, graspgen: bool) -> Grasp:
     """One entry of ``grasps``; its pose is that of the gripper's base. Without joint positions the width is NaN,
     and the TCP is where it is with the gripper open.
     """
-    orientation = fields.inner('orientation')
-    quaternion = np.append(orientation.vector('xyz', 3), orientation.number('w', -1.001, 1.001))
-    if abs(np.linalg.norm(quaternion) - 1.0) > 1e-2:
-        raise fields.error('orientation', 'a quaternion w, xyz of length 1')
-    object_from_base = transform_from_pose(fields.vector('position', 3), quaternion)
-    opening_m = _opening(fields.inner(PREGRASP), gripper) if PREGRASP in fields.values else gripper.max_opening_m
-    width_m = _opening(fields.inner(CLOSE), gripper) if CLOSE in fields.values else np.nan
+    before, held = entry.pregrasp_cspace_position, entry.cspace_position
+    opening_m = gripper.max_opening_m if before is None else gripper.opening_of(before)
+    width_m = np.nan if held is None else gripper.opening_of(held)
     held_m = opening_m if np.isnan(width_m) else width_m
-    return Grasp(name, object_from_base @ gripper.base_from_tcp(held_m, graspgen),
-                 fields.number('confidence', 0.0, 1.0), opening_m, width_m)
+    object_from_base = transform_from_pose(entry.position, entry.orientation.xyzw)
+    return Grasp(name, object_from_base @ gripper.base_from_tcp(held_m, graspgen), entry.confidence, opening_m,
+                 width_m)
 
 
-def _opening(joints: Fields, gripper: Gripper) -> float:
-    """Distance between the pads; a file may leave out the joints that mimic the first."""
-    names = gripper.finger_joints.names
-    named = [joint for joint in names if joint in joints.values]
-    if not named:
-        raise joints.error(names[0], f'a joint position of gripper {gripper.name}')
-    return gripper.opening_m(float(np.mean([joints.number(joint, -np.pi, np.pi) for joint in named])))
-
-
-def _with_widths(read: list[Grasp], fields: Fields, gripper: Gripper, mesh: Mesh | None,
+def _with_widths(read: list[Grasp], path: str | Path, gripper: EndEffector, mesh: Mesh | None,
                  graspgen: bool) -> list[Grasp]:
     """The grasps with every width known: where the file does not tell, the gripper is closed on the mesh."""
     if mesh is None:
-        raise fields.error_class(f'{fields.path}: grasps: expected {CLOSE}, found none, and the widths cannot be '
-                                 "measured without the object's mesh; give the mesh")
+        raise GraspError(f'{path}: grasps: expected cspace_position, found none, and the widths cannot be '
+                         "measured without the object's mesh; give the mesh")
     measured = [_measured(grasp, gripper, mesh.solid, graspgen) if np.isnan(grasp.width_m) else grasp
                 for grasp in read]
     held = [grasp for grasp in measured if grasp is not None]
     if not held:
-        raise fields.error_class(f'{fields.path}: grasps: expected some that close on the mesh of '
-                                 f'{1000 * mesh.diameter:.0f} mm, found none of {len(read)}; check that they are '
-                                 f'of this mesh, in metres, for {gripper.name}')
+        raise GraspError(f'{path}: grasps: expected some that close on the mesh of {1000 * mesh.diameter:.0f} mm, '
+                         f'found none of {len(read)}; check that they are of this mesh, in metres, for '
+                         f'{gripper.name}')
     if len(held) < len(read):
-        _log.warning('%s: %d of %d grasps close on nothing and are left out', fields.path,
-                     len(read) - len(held), len(read))
+        _log.warning('%s: %d of %d grasps close on nothing and are left out', path, len(read) - len(held),
+                     len(read))
     return held
 
 
-def _measured(grasp: Grasp, gripper: Gripper, solid: trimesh.Trimesh, graspgen: bool) -> Grasp | None:
-    """The grasp with its width, and its TCP where the pads then are; None when they meet nothing."""
+def _measured(grasp: Grasp, gripper: EndEffector, solid: trimesh.Trimesh, graspgen: bool) -> Grasp | None:
+    """The grasp with its width, and its TCP where the pads then are; None when it closes on nothing."""
     object_from_base = grasp.object_from_tcp @ invert(gripper.base_from_tcp(grasp.opening_m, graspgen))
-    pose, width_m = grasp.object_from_tcp, grasp.opening_m
     # pads that swing forward while closing may meet the object elsewhere: the second look is where they do
     for _ in range(2):
-        grip = close_on(pose[None], np.array([grasp.opening_m]), gripper, solid)
-        if not grip.holds[0]:
+        width_m = gripper.closed_width_m(grasp.object_from_tcp, grasp.opening_m, solid)
+        if width_m is None:
             return None
-        width_m = float(np.clip(grasp.opening_m - grip.travels_m[0].sum(), gripper.min_opening_m, grasp.opening_m))
-        pose = object_from_base @ gripper.base_from_tcp(width_m, graspgen)
-    return replace(grasp, object_from_tcp=pose, width_m=width_m)
+        object_from_tcp = object_from_base @ gripper.base_from_tcp(width_m, graspgen)
+        grasp = replace(grasp, object_from_tcp=object_from_tcp, width_m=width_m)
+    return grasp
 
 
-def _entry(grasp: Grasp, gripper: Gripper) -> dict:
+def _entry(grasp: Grasp, gripper: EndEffector) -> dict:
     """One entry of ``grasps``, as YAML holds it."""
     object_from_base = grasp.object_from_tcp @ invert(gripper.base_from_tcp(grasp.width_m))
     x, y, z, w = quaternion_from_matrix(object_from_base[:3, :3]).round(8).tolist()
@@ -186,8 +166,8 @@ def _entry(grasp: Grasp, gripper: Gripper) -> dict:
         'confidence': round(float(grasp.confidence), 4),
         'position': object_from_base[:3, 3].round(6).tolist(),
         'orientation': {'w': w, 'xyz': [x, y, z]},
-        CLOSE: _rounded(gripper.joint_positions(grasp.width_m)),
-        PREGRASP: _rounded(gripper.joint_positions(grasp.opening_m)),
+        'cspace_position': _rounded(gripper.joint_positions(grasp.width_m)),
+        'pregrasp_cspace_position': _rounded(gripper.joint_positions(grasp.opening_m)),
     }
 
 

@@ -1,16 +1,22 @@
-"""Gripper: a parallel gripper's figures, read from a file of config/grippers and checked."""
+"""Gripper: a parallel gripper, whose figures are read from a file of config/grippers and checked."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
+import trimesh
 from pydantic import Field, ValidationInfo, field_validator
 
 from posegrasp_ros.geometry.transforms import transform_from_pose
+from posegrasp_ros.grasping.box import Box
+from posegrasp_ros.grasping.end_effector import HoldingPart, HoldLimits
 from posegrasp_ros.grasping.finger_joints import FingerJoints
+from posegrasp_ros.grasping.generation.closing import close_on
+from posegrasp_ros.grasping.robustness.pinch import pinch_limits
 from posegrasp_ros.runtime.data_files import read_mapping
 from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.resources import DEFAULT_GRIPPER, resource_path, shipped_grippers
@@ -23,31 +29,18 @@ from posegrasp_ros.runtime.yaml_model import (
     validated,
 )
 
+# As shares of the range, widest first.
+OPENINGS = (1.0, 0.8, 0.6, 0.4, 0.25)
+
 
 class GripperError(InvalidInputError):
     """A gripper file that cannot be used."""
 
 
 @dataclass(frozen=True)
-class Box:
-    """A box along the axes of its frame.
-
-    :param center: (3,) metres
-    :param half_extents: (3,) metres
-    """
-
-    center: np.ndarray
-    half_extents: np.ndarray
-
-    def corners(self) -> np.ndarray:
-        """(8, 3) corners, metres."""
-        signs = np.array(np.meshgrid([-1, 1], [-1, 1], [-1, 1])).reshape(3, 8).T
-        return self.center + signs * self.half_extents
-
-
-@dataclass(frozen=True)
 class Gripper:
-    """A parallel gripper with two box-shaped fingers.
+    """A parallel gripper with two box-shaped fingers: an
+    :class:`posegrasp_ros.grasping.end_effector.EndEffector`.
 
     TCP frame: origin midway between the fingertips' pads, x along closing, z along the approach.
 
@@ -87,16 +80,70 @@ class Gripper:
         x, z = opening_m / 2 + half[0], self.finger_reach_m - half[2]
         return [Box(np.array([-x, 0.0, z]), half), Box(np.array([x, 0.0, z]), half)]
 
+    def boxes(self, opening_m: float) -> list[Box]:
+        """The fingers, then the palm."""
+        return self.finger_boxes(opening_m) + self.palm_boxes
+
+    def outline(self, opening_m: float) -> np.ndarray:
+        """(8, 3) ends of four lines: both fingers, the palm between them, the stem."""
+        tip, x = self.finger_reach_m, opening_m / 2
+        palm = tip - self.finger_length_m
+        return np.array([[-x, 0, tip], [-x, 0, palm], [x, 0, tip], [x, 0, palm], [-x, 0, palm], [x, 0, palm],
+                         [0, 0, palm], [0, 0, 2 * palm]])
+
+    def holding_parts(self) -> list[HoldingPart]:
+        """The fingers, -x first; each does half of the opening."""
+        travel_m = self.travel_m(self.max_opening_m)
+        return [HoldingPart(box, np.array([side, 0.0, 0.0]), travel_m)
+                for side, box in zip((-1.0, 1.0), self.finger_boxes(self.min_opening_m))]
+
+    def travel_m(self, opening_m: float) -> float:
+        """How far each finger is from where it is when closed."""
+        return (opening_m - self.min_opening_m) / 2
+
+    def spans(self, widths_m: np.ndarray, side_gap_m: float) -> np.ndarray:
+        """(N,) whether the opening spans a width, with a gap on either side."""
+        most_m = self.max_opening_m - 2 * side_gap_m
+        return (widths_m > max(1e-3, self.min_opening_m)) & (widths_m <= most_m)
+
+    def side_room_m(self, openings_m: np.ndarray, widths_m: np.ndarray) -> np.ndarray:
+        """(G,) gap between object and pad on either side."""
+        return np.maximum(openings_m - widths_m, 0.0) / 2
+
+    def openings_to_try_m(self) -> np.ndarray:
+        """(N,) openings for the way in, widest first."""
+        return self.min_opening_m + (self.max_opening_m - self.min_opening_m) * np.array(OPENINGS)
+
+    def closed_width_m(self, object_from_tcp: np.ndarray, opening_m: float,
+                       solid: trimesh.Trimesh) -> float | None:
+        """Distance between the pads when both have met the object; None when they do not."""
+        grip = close_on(object_from_tcp[None], np.array([opening_m]), self, solid)
+        if not grip.holds[0]:
+            return None
+        return float(np.clip(opening_m - grip.travels_m[0].sum(), self.min_opening_m, opening_m))
+
+    def hold_limits(self, points: np.ndarray, normals: np.ndarray, width_m: float) -> HoldLimits:
+        """See :func:`posegrasp_ros.grasping.robustness.pinch.pinch_limits`."""
+        return pinch_limits(points, normals, width_m, self.pad_half_extents, self.friction)
+
+    def unknown_object(self, width_m: float) -> Box:
+        """A block as large as the pads between them."""
+        return Box(np.zeros(3), np.array([max(width_m, 1e-3) / 2, *self.pad_half_extents]))
+
     def base_from_tcp(self, width_m: float, graspgen: bool = False) -> np.ndarray:
         """(4, 4) from the TCP to the gripper's base when the pads stand ``width_m`` apart.
 
         The TCP is where the pads hold, and some grippers swing them forward as they close.
 
         :param graspgen: the base as GraspGen turns it
+        :raises GripperError: when the gripper's file does not tell that
         """
         forward = np.eye(4)
         forward[2, 3] = self.finger_joints.advance_m(self._openness(width_m))
-        return (self.graspgen_base_from_tcp if graspgen else self.gripper_base_from_tcp) @ forward
+        base_from_tcp = self.graspgen_base_from_tcp if graspgen else self.gripper_base_from_tcp
+        if base_from_tcp is None:
+            raise GripperError(f'gripper {self.name}: graspgen_base_from_tcp: expected a pose, got nothing')
+        return base_from_tcp @ forward
 
     def joint_positions(self, opening_m: float) -> dict[str, float]:
         """Where each finger joint stands with the pads ``opening_m`` apart."""
@@ -106,6 +153,10 @@ class Gripper:
         """Distance between the pads at a position of the finger joints."""
         span = self.max_opening_m - self.min_opening_m
         return self.min_opening_m + span * self.finger_joints.openness(joint_position)
+
+    def opening_of(self, joint_positions: Mapping[str, float]) -> float:
+        """The same by some of the finger joints, which differ only by rounding."""
+        return self.opening_m(float(np.mean(list(joint_positions.values()))))
 
     def _openness(self, opening_m: float) -> float:
         return (opening_m - self.min_opening_m) / (self.max_opening_m - self.min_opening_m)

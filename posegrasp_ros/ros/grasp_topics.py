@@ -11,7 +11,7 @@ from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
 from posegrasp_ros.datasets.topic_names import below
-from posegrasp_ros.grasping.gripper import Gripper
+from posegrasp_ros.grasping.end_effector import EndEffector
 from posegrasp_ros.grasping.planning.plan import Plan, PlannedGrasp
 from posegrasp_ros.ros import markers, messages, qos
 from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode
@@ -24,7 +24,7 @@ class GraspTopics:
     :param name: of the object; empty for the only one, whose topics lie directly below the node
     """
 
-    def __init__(self, node: AutostartLifecycleNode, name: str, gripper: Gripper):
+    def __init__(self, node: AutostartLifecycleNode, name: str, gripper: EndEffector):
         self._gripper = gripper
         self._grasps_out = node.publisher(PoseArray, below(name, '~/grasps'), qos.RESULT)
         self._best_grasp_out = node.publisher(PoseStamped, below(name, '~/best_grasp'), qos.RESULT)

@@ -12,7 +12,8 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from posegrasp_ros.estimation.pose_estimate import PoseEstimate
 from posegrasp_ros.geometry.transforms import make_transform, transform_points
-from posegrasp_ros.grasping.gripper import Box, Gripper
+from posegrasp_ros.grasping.box import Box
+from posegrasp_ros.grasping.end_effector import EndEffector
 from posegrasp_ros.grasping.planning.plan import REASONS, DiscardedGrasp, PlannedGrasp
 from posegrasp_ros.ros.messages import to_pose
 
@@ -41,7 +42,7 @@ def of_poses(header: Header, poses: Sequence[PoseEstimate], mesh_path: Path) -> 
     return MarkerArray(markers=drawn)
 
 
-def of_grasps(header: Header, gripper: Gripper, grasps: Sequence[PlannedGrasp]) -> MarkerArray:
+def of_grasps(header: Header, gripper: EndEffector, grasps: Sequence[PlannedGrasp]) -> MarkerArray:
     """The gripper at every grasp: the best one in colour, the others faint."""
     drawn = [_clear(header)]
     for index, grasp in enumerate(grasps):
@@ -50,11 +51,11 @@ def of_grasps(header: Header, gripper: Gripper, grasps: Sequence[PlannedGrasp]) 
     return MarkerArray(markers=drawn)
 
 
-def of_discarded(header: Header, gripper: Gripper, discarded: Sequence[DiscardedGrasp]) -> MarkerArray:
+def of_discarded(header: Header, gripper: EndEffector, discarded: Sequence[DiscardedGrasp]) -> MarkerArray:
     """Rejected grasps as outlines of the gripper, with one colour and one namespace per reason."""
     outlines: dict[str, list[np.ndarray]] = {reason: [] for reason in REASONS}
     for grasp in discarded:
-        outlines[grasp.reason].append(_outline(gripper, grasp))
+        outlines[grasp.reason].append(transform_points(grasp.base_from_tcp, gripper.outline(grasp.opening_m)))
     drawn = [_clear(header)]
     for number, (reason, lines) in enumerate(outlines.items()):
         if lines:
@@ -62,15 +63,6 @@ def of_discarded(header: Header, gripper: Gripper, discarded: Sequence[Discarded
             drawn.append(Marker(header=header, ns=reason, id=number, type=Marker.LINE_LIST, points=points,
                                 scale=Vector3(x=LINE_M), color=_colour(REASON_COLOURS[reason])))
     return MarkerArray(markers=drawn)
-
-
-def _outline(gripper: Gripper, grasp: DiscardedGrasp) -> np.ndarray:
-    """(8, 3) ends of four lines: both fingers, the palm between them, the stem."""
-    tip, x = gripper.finger_reach_m, grasp.opening_m / 2
-    palm = tip - gripper.finger_length_m
-    corners = np.array([[-x, 0, tip], [-x, 0, palm], [x, 0, tip], [x, 0, palm], [-x, 0, palm], [x, 0, palm],
-                        [0, 0, palm], [0, 0, 2 * palm]])
-    return transform_points(grasp.base_from_tcp, corners)
 
 
 def _clear(header: Header) -> Marker:
@@ -99,11 +91,11 @@ def covariance_ellipsoid(header: Header, transform: np.ndarray, covariance: np.n
                   color=_colour((0.95, 0.75, 0.1, 0.4)))
 
 
-def gripper_boxes(header: Header, gripper: Gripper, base_from_tcp: np.ndarray, opening_m: float, index: int,
+def gripper_boxes(header: Header, gripper: EndEffector, base_from_tcp: np.ndarray, opening_m: float, index: int,
                   colour: tuple[float, float, float, float]) -> list[Marker]:
-    """Fingers and palm as cubes, for a (4, 4) pose of the TCP."""
-    boxes = gripper.finger_boxes(opening_m) + list(gripper.palm_boxes)
-    return [_cube(header, base_from_tcp, box, 100 * index + number, colour) for number, box in enumerate(boxes)]
+    """Its boxes as cubes, for a (4, 4) pose of the TCP."""
+    return [_cube(header, base_from_tcp, box, 100 * index + number, colour)
+            for number, box in enumerate(gripper.boxes(opening_m))]
 
 
 def _cube(header: Header, base_from_tcp: np.ndarray, box: Box, number: int,

@@ -9,7 +9,7 @@ from geometry_msgs.msg import Vector3, Vector3Stamped
 from std_msgs.msg import Header
 
 from posegrasp_ros.geometry.transforms import invert
-from posegrasp_ros.grasping.gripper import Gripper
+from posegrasp_ros.grasping.end_effector import EndEffector
 from posegrasp_ros.grasping.planning.plan import PlannedGrasp
 from posegrasp_ros.ros.messages import to_pose_stamped
 from posegrasp_ros.ros.optional import import_optional
@@ -33,7 +33,7 @@ def moveit_messages() -> MoveitMessages | None:
                           trajectory.JointTrajectoryPoint)
 
 
-def to_moveit_grasp(types: MoveitMessages, header: Header, gripper: Gripper, grasp: PlannedGrasp) -> Any:
+def to_moveit_grasp(types: MoveitMessages, header: Header, gripper: EndEffector, grasp: PlannedGrasp) -> Any:
     """A Grasp for an end effector whose parent link is the gripper's base frame.
 
     The whole approach and lift were planned clear, so all of both is asked for.
@@ -55,7 +55,7 @@ def to_moveit_grasp(types: MoveitMessages, header: Header, gripper: Gripper, gra
     return message
 
 
-def _posture(types: MoveitMessages, gripper: Gripper, opening_m: float, force_n: float | None = None) -> Any:
+def _posture(types: MoveitMessages, gripper: EndEffector, opening_m: float, force_n: float | None = None) -> Any:
     """The finger joints with the pads ``opening_m`` apart."""
     positions = gripper.joint_positions(opening_m)
     point = types.JointTrajectoryPoint()

@@ -9,7 +9,7 @@ import numpy as np
 
 from posegrasp_ros.geometry.camera_info import RECTIFIED
 from posegrasp_ros.geometry.transforms import transform_from_pose
-from posegrasp_ros.grasping.gripper import Gripper
+from posegrasp_ros.grasping.end_effector import EndEffector
 from posegrasp_ros.grasping.planning.plan import PlannerOptions
 from posegrasp_ros.grasping.planning.planning_scene import BoxObstacle, Scene, SphereObstacle
 from posegrasp_ros.grasping.planning.reach import Reach, ReachSphere
@@ -86,7 +86,7 @@ def planner_options(chosen: GraspPlannerParameters) -> PlannerOptions:
         min_success_probability=chosen.min_success_probability, enough_reachable=chosen.published_grasps)
 
 
-def reach_of(chosen: GraspPlannerParameters, gripper: Gripper) -> Reach | None:
+def reach_of(chosen: GraspPlannerParameters, gripper: EndEffector) -> Reach | None:
     """The arm: by its URDF, else by its length; None when neither is given.
 
     :raises InvalidInputError: when Pinocchio is missing, or a parameter cannot be

@@ -6,7 +6,7 @@ import types
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeGuard, TypeVar, Union, get_args, get_origin
 
 import numpy as np
 import pydantic
@@ -14,8 +14,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError, core_schema
 
-from posegrasp_ros.runtime.errors import InvalidInputError, quoted
-from posegrasp_ros.runtime.yaml_fields import is_name
+from posegrasp_ros.runtime.errors import LONGEST_LINE, InvalidInputError, escaped, quoted
 
 MOST_ENTRIES = 100
 """Largest length of a hand-written list, such as the boxes of a palm; processing of an entry may be slow."""
@@ -74,6 +73,11 @@ def numbers(count: int, low: float = -10.0, high: float = 10.0) -> Reads:
         return np.array(value, dtype=float)
 
     return Reads(read, f'{count} numbers between {low:g} and {high:g}')
+
+
+def is_name(value: object) -> TypeGuard[str]:
+    """Whether a value is text that fits a line of a log, and leaves a terminal as it is."""
+    return isinstance(value, str) and 0 < len(value) <= LONGEST_LINE and escaped(value) == value
 
 
 def _name(value: Any) -> str:

@@ -10,7 +10,7 @@ import trimesh
 
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.mesh import Mesh
-from posegrasp_ros.grasping.gripper import Gripper
+from posegrasp_ros.grasping.end_effector import EndEffector
 from posegrasp_ros.simulation.assets import add_painted_material, add_sky, add_textured_mesh
 from posegrasp_ros.simulation.hand import add_hand
 from posegrasp_ros.simulation.placement import Distractor
@@ -34,7 +34,7 @@ _SHAPES = {
 _SCENERY = {'contype': 0, 'conaffinity': 0, 'group': ROOM_GROUP}
 
 
-def build_model(mesh: Mesh, gripper: Gripper | None, scene: SceneSpec, camera: Camera,
+def build_model(mesh: Mesh, gripper: EndEffector | None, scene: SceneSpec, camera: Camera,
                 convex_parts: Sequence[trimesh.Trimesh] | None = None) -> mujoco.MjModel:
     """Compile the scene; the world frame is ``base``.
 

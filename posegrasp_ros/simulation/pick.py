@@ -27,7 +27,7 @@ STRAIGHT_RAD = 1e-9
 class PickOutcome:
     """Outcome of a pick.
 
-    :param result: ``lifted``: between the fingers and lifted by at least 80 mm after shaking and holding;
+    :param result: ``lifted``: held and lifted by at least 80 mm after shaking and holding;
         ``missed``: never held; ``slipped``: held and lost; ``collided``: touched something before closing
     :param touched: the body it collided with: ``table``, ``object``, ``distractor`` or ``bystander``
     :param numbers: ``sim_s``, ``wall_ms``, ``lift_m``, ``slip_m`` (motion of the object in the TCP frame from
@@ -107,7 +107,7 @@ class Pick:
         return True
 
     def _close(self, opening_m: float, force_n: float) -> None:
-        """Move the fingers' target inwards until the servos reach their force limit."""
+        """Close until the servos reach their force limit."""
         self._hand.limit_force(force_n)
         step_s = self._model.opt.timestep
         squeeze_m = 3.0 * force_n / SERVO_N_M
@@ -133,12 +133,12 @@ class Pick:
                 self._touched = self._model.geom(other).name.split('_')[0]
 
     def _is_held(self) -> bool:
-        """Whether both fingers press on the object."""
+        """Whether everything that is to hold it presses on the object."""
         pressing = set()
         for contact in np.flatnonzero(self._is_of_object[self._data.contact.geom].any(axis=1)).tolist():
             if self._contact_force_n(contact) > 0.1:
                 pressing.update(self._data.contact.geom[contact].tolist())
-        return all(finger in pressing for finger in self._hand.finger_geoms)
+        return all(geom in pressing for geom in self._hand.holding_geoms)
 
     def _contact_force_n(self, contact: int) -> float:
         wrench = np.zeros(6)

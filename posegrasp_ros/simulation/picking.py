@@ -13,7 +13,7 @@ from posegrasp_ros.estimation.create import create_estimator
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.estimation.pose_estimate import Estimator
 from posegrasp_ros.geometry.transforms import look_at, perturb, rotate_covariance
-from posegrasp_ros.grasping.gripper import Gripper
+from posegrasp_ros.grasping.end_effector import EndEffector
 from posegrasp_ros.grasping.planning.planning_scene import Scene
 from posegrasp_ros.metrics.pick_metrics import GIVEN, QUALITY, Attempt, Condition
 from posegrasp_ros.runtime.errors import InvalidInputError
@@ -55,7 +55,7 @@ class PickingRun:
     """
 
     objects: Sequence[PickObject]
-    gripper: Gripper
+    gripper: EndEffector
     conditions: Sequence[Condition]
     seed: int
     noise_shape: str = 'ball'

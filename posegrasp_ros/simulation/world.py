@@ -12,7 +12,7 @@ import trimesh
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import invert, make_transform
-from posegrasp_ros.grasping.gripper import Gripper
+from posegrasp_ros.grasping.end_effector import EndEffector
 from posegrasp_ros.grasping.planning.planning_scene import BoxObstacle
 from posegrasp_ros.simulation.hand import Hand
 from posegrasp_ros.simulation.mujoco_model import TIMESTEP_S, build_model
@@ -56,7 +56,7 @@ class World:
     """
 
     def __init__(
-        self, mesh: Mesh, gripper: Gripper | None, scene: SceneSpec, image_size: tuple[int, int] = (640, 480),
+        self, mesh: Mesh, gripper: EndEffector | None, scene: SceneSpec, image_size: tuple[int, int] = (640, 480),
         convex_parts: Sequence[trimesh.Trimesh] | None = None,
     ):
         self.camera = Camera.from_field_of_view(*image_size, scene.field_of_view_rad)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import trimesh
 
-from posegrasp_ros.grasping.gripper import Gripper
+if TYPE_CHECKING:  # which closes with what is here
+    from posegrasp_ros.grasping.gripper import Gripper
 
 RAYS_Y, RAYS_Z = 5, 7  # grid of rays per pad
 CONTACT_DEPTH_M = 0.001  # compliance of a soft pad: deeper surface is not touched

@@ -11,7 +11,7 @@ import numpy as np
 import trimesh
 
 from posegrasp_ros.geometry.transforms import invert
-from posegrasp_ros.grasping.gripper import Box
+from posegrasp_ros.grasping.box import Box
 
 # poses x triangles per batch: limits the memory to about 100 MB
 _CHUNK = 1_000_000

@@ -8,7 +8,6 @@ import numpy as np
 import trimesh
 
 from posegrasp_ros.grasping.generation import quality
-from posegrasp_ros.grasping.gripper import Gripper
 
 SURFACE_POINTS = 6000
 RAY_NUDGE_M = 1e-5  # keeps a ray from hitting the surface that it starts on
@@ -50,12 +49,6 @@ def antipodal_contacts(solid: trimesh.Trimesh, friction: float, rng: np.random.G
     pairs = Contacts(np.stack([points[rays], exits], axis=1),
                      np.stack([inward[rays], -solid.face_normals[exit_faces]], axis=1))
     return pairs[quality.force_closure(pairs.points, pairs.inward_normals, friction)]
-
-
-def spanned(contacts: Contacts, gripper: Gripper, side_gap_m: float) -> np.ndarray:
-    """(P,) whether the gripper's opening spans both contacts, with a gap on either side."""
-    most_m = gripper.max_opening_m - 2 * side_gap_m
-    return (contacts.widths_m > max(1e-3, gripper.min_opening_m)) & (contacts.widths_m <= most_m)
 
 
 def _within_cone(axes: np.ndarray, friction: float, rng: np.random.Generator) -> np.ndarray:

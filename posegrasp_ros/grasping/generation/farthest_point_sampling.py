@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import trimesh
 
-from posegrasp_ros.grasping.gripper import Gripper
+from posegrasp_ros.grasping.end_effector import EndEffector
 
 # Shift along x, y, z of the TCP frame, and rotation, that correspond to one unit of distance between two poses;
 # poses closer than DISTINCT are duplicates. The unit along the approach is small because millimetres decide
@@ -71,7 +71,7 @@ def ways_of_lying(solid: trimesh.Trimesh) -> np.ndarray:
     return np.array(ways)
 
 
-def usable_lying(object_from_tcp: np.ndarray, openings_m: np.ndarray, gripper: Gripper,
+def usable_lying(object_from_tcp: np.ndarray, openings_m: np.ndarray, gripper: EndEffector,
                  solid: trimesh.Trimesh) -> np.ndarray:
     """(N, W) whether the open gripper clears the table, for each resting pose."""
     ways = ways_of_lying(solid)
@@ -79,8 +79,7 @@ def usable_lying(object_from_tcp: np.ndarray, openings_m: np.ndarray, gripper: G
     lowest_m = np.empty((len(object_from_tcp), len(ways)))
     for opening in np.unique(openings_m):
         which = openings_m == opening
-        boxes = gripper.finger_boxes(opening) + gripper.palm_boxes
-        corners = np.concatenate([box.corners() for box in boxes])
+        corners = np.concatenate([box.corners() for box in gripper.boxes(opening)])
         directions = ways @ object_from_tcp[which, :3, :3]
         beyond = (directions @ corners.T).max(axis=2)
         lowest_m[which] = beyond + object_from_tcp[which, :3, 3] @ ways.T

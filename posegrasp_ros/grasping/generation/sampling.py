@@ -9,21 +9,20 @@ import trimesh
 from tqdm import tqdm
 
 from posegrasp_ros.geometry.mesh import NO_VOLUME_M3, Mesh
+from posegrasp_ros.grasping.box import Box
 from posegrasp_ros.grasping.generation import quality
 from posegrasp_ros.grasping.generation.closing import close_on
 from posegrasp_ros.grasping.generation.collision import boxes_hit_mesh
-from posegrasp_ros.grasping.generation.contacts import Contacts, antipodal_contacts, spanned
+from posegrasp_ros.grasping.generation.contacts import Contacts, antipodal_contacts
 from posegrasp_ros.grasping.generation.farthest_point_sampling import choose, usable_lying
 from posegrasp_ros.grasping.grasp_set import Grasp, GraspError, GraspSet, NoGraspError
-from posegrasp_ros.grasping.gripper import Box, Gripper
+from posegrasp_ros.grasping.gripper import Gripper
 
 CONTACT_PAIRS = 1500
 ROLLS = 12  # approach directions per pair, evenly around the line between its contacts
 TOP_ROLLS = 8  # additional directions from above, for resting poses of the object
 BLOCK = 600  # poses per batch
 RATED_PER_GRASP = 4  # number of rated candidates per selected grasp
-# Openings to try, as fractions; the widest without collision is used because it tolerates larger pose errors.
-OPENINGS = (1.0, 0.8, 0.6, 0.4, 0.25)
 SIDE_GAP_M = 0.005  # minimum gap between pad and object on either side during the approach
 CLEARANCE_M = 0.003  # minimum distance of the fingers from the object before closing
 PALM_GAP_M = 0.01  # minimum distance of the palm, larger because of pose errors along the approach
@@ -31,6 +30,9 @@ RETREAT_M = 0.10  # length of the approach that is checked for collision
 TIP_GAP_M = (0.0032, 0.005)  # distance of the tips from the object's far side, which may be on a table
 OFF_CENTER_M = 0.005  # maximum sideways correction that brings both pads into contact together
 LEAST_CONFIDENCE = 0.01
+# Of two axes of the object's box that are equally near to a direction, the first counts. The last digits, which
+# depend on NumPy's version and the processor, would decide otherwise, and change all that is drawn afterwards.
+TIE_DECIMALS = 9
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,7 @@ def _graspable_contacts(solid: trimesh.Trimesh, gripper: Gripper, rng: np.random
     Without balancing, the narrow sides of a plate would be rare compared with its faces.
     """
     contacts = antipodal_contacts(solid, gripper.friction, rng)
-    good = np.flatnonzero(spanned(contacts, gripper, SIDE_GAP_M))
+    good = np.flatnonzero(gripper.spans(contacts.widths_m, SIDE_GAP_M))
     if not len(good):
         least = (f'the closest are {1000 * contacts.widths_m.min():.0f} mm apart' if len(contacts)
                  else 'there are none')
@@ -145,7 +147,7 @@ def _graspable_contacts(solid: trimesh.Trimesh, gripper: Gripper, rng: np.random
                            f'({least}), expected some at most {most_mm:.0f} mm apart; use a wider gripper')
     contacts = contacts[good]
     box_axes = solid.bounding_box_oriented.primitive.transform[:3, :3]
-    along = np.abs((contacts.points[:, 1] - contacts.points[:, 0]) @ box_axes).argmax(axis=1)
+    along = np.abs((contacts.points[:, 1] - contacts.points[:, 0]) @ box_axes).round(TIE_DECIMALS).argmax(axis=1)
     shares = 1.0 / np.bincount(along)[along]
     return contacts[rng.choice(len(good), min(len(good), CONTACT_PAIRS), replace=False, p=shares / shares.sum())]
 
@@ -159,7 +161,7 @@ def _roll(contacts: Contacts, solid: trimesh.Trimesh, rng: np.random.Generator) 
     """
     x = (contacts.points[:, 1] - contacts.points[:, 0]) / contacts.widths_m[:, None]
     box_axes = solid.bounding_box_oriented.primitive.transform[:3, :3].T
-    start = _across(box_axes[np.argmin(np.abs(x @ box_axes.T), axis=1)], x)
+    start = _across(box_axes[np.abs(x @ box_axes.T).round(TIE_DECIMALS).argmin(axis=1)], x)
     start /= np.linalg.norm(start, axis=1, keepdims=True)
     angles = np.arange(ROLLS) * 2 * np.pi / ROLLS
     even = np.cos(angles)[:, None, None] * start + np.sin(angles)[:, None, None] * np.cross(x, start)
@@ -172,8 +174,9 @@ def _roll(contacts: Contacts, solid: trimesh.Trimesh, rng: np.random.Generator) 
     poses[..., :3, 2] = z / np.maximum(lengths, 1e-9)
     poses[..., :3, 1] = np.cross(poses[..., :3, 2], x)
     poses[..., :3, 3] = contacts.points.mean(axis=1)
-    # discard directions from above that are more than 30 degrees off the plane across the line
-    usable = lengths[..., 0] > np.cos(np.radians(30.0))
+    # discard directions from above that are more than 30 degrees off the plane across the line; the faces of round
+    # things are often exactly 30 off
+    usable = lengths[..., 0] > np.cos(np.radians(30.001))
     return poses[usable], np.broadcast_to(contacts.widths_m, usable.shape)[usable]
 
 
@@ -201,11 +204,13 @@ def _set_back(poses: np.ndarray, gripper: Gripper, solid: trimesh.Trimesh, rng: 
 
 
 def _widest_clear(poses: np.ndarray, widths_m: np.ndarray, gripper: Gripper, solid: trimesh.Trimesh) -> np.ndarray:
-    """(N,) the widest opening for an approach without collision; NaN if there is none."""
+    """(N,) the widest opening for an approach without collision, which tolerates the largest pose errors; NaN if
+    there is none.
+    """
     openings = np.full(len(poses), np.nan)
     palm = [_swept(box, PALM_GAP_M) for box in gripper.palm_boxes]
     free = ~boxes_hit_mesh(poses, palm, solid)
-    for opening in gripper.min_opening_m + (gripper.max_opening_m - gripper.min_opening_m) * np.array(OPENINGS):
+    for opening in gripper.openings_to_try_m():
         todo = np.flatnonzero(free & np.isnan(openings) & (widths_m + 2 * SIDE_GAP_M <= opening + 1e-9))
         fingers = [_swept(box, CLEARANCE_M) for box in gripper.finger_boxes(opening)]
         openings[todo[~boxes_hit_mesh(poses[todo], fingers, solid)]] = opening

@@ -8,8 +8,8 @@ import numpy as np
 from scipy.special import erf, ndtr
 
 from posegrasp_ros.geometry.transforms import Symmetry
+from posegrasp_ros.grasping.end_effector import EndEffector
 from posegrasp_ros.grasping.grasp_set import GraspSet
-from posegrasp_ros.grasping.gripper import Gripper
 from posegrasp_ros.grasping.planning.obstruction import GripperBoxes, touches
 from posegrasp_ros.grasping.planning.plan import PASSED, VERDICTS, PlannerOptions
 from posegrasp_ros.grasping.planning.planning_scene import Scene
@@ -44,7 +44,7 @@ class Candidates:
     Candidates are numbered grasp by grasp, with all placements of a grasp in sequence.
     """
 
-    def __init__(self, gripper: Gripper, grasp_set: GraspSet, symmetry: Symmetry, options: PlannerOptions):
+    def __init__(self, gripper: EndEffector, grasp_set: GraspSet, symmetry: Symmetry, options: PlannerOptions):
         self._options = options
         places = symmetry.transforms(TURNS)
         self._count, self.places = len(grasp_set), len(places)
@@ -57,7 +57,7 @@ class Candidates:
         limit_m = gripper.max_opening_m + 1e-6
         self._too_wide = self._spread((widths_m >= limit_m) | (openings_m > limit_m))
         self._confidences = self._spread(np.array([grasp.confidence for grasp in grasps], dtype=float))
-        self._side_gaps_m = self._spread(np.maximum(openings_m - widths_m, 0.0) / 2).astype(np.float32)
+        self._side_room_m = self._spread(gripper.side_room_m(openings_m, widths_m)).astype(np.float32)
         self._closing_directions = np.ascontiguousarray(self._object_from_tcp[:, :3, 0].T, dtype=np.float32)
         self._boxes = GripperBoxes(gripper, openings_m)
         # Compile now instead of during the first plan.
@@ -112,14 +112,14 @@ class Candidates:
         return verdicts, expectations
 
     def _side_fits(self, candidates: np.ndarray, base_from_object: np.ndarray, errors: np.ndarray) -> np.ndarray:
-        """Probability that the pads pass on either side of the object, by its position uncertainty alone.
+        """Probability that the gripper passes on either side of the object, by its position uncertainty alone.
 
         Used only to choose between placements, as an inexpensive substitute for the tolerance's probability.
         """
         rotation, closing = base_from_object[:3, :3], self._closing_directions[:, candidates]
         in_object = (rotation.T @ errors[:3, :3] @ rotation).astype(np.float32)
         variances_m2 = (closing * (in_object @ closing)).sum(axis=0).clip(1e-12)
-        return erf(self._side_gaps_m[candidates] / np.sqrt(2.0 * variances_m2))
+        return erf(self._side_room_m[candidates] / np.sqrt(2.0 * variances_m2))
 
     def _try_against_obstacles(self, base_from_object: np.ndarray, verdicts: np.ndarray, preferences: np.ndarray,
                                chosen: np.ndarray, scene: Scene) -> None:

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 
-from posegrasp_ros.grasping.gripper import Gripper
+from posegrasp_ros.grasping.end_effector import EndEffector
 from posegrasp_ros.grasping.planning.planning_scene import Scene
 from posegrasp_ros.grasping.planning.swept_boxes import touch_balls, touch_boxes
 
 
 class GripperBoxes:
-    """Fingers and palm at several openings, as boxes aligned with the TCP frame.
+    """The gripper at several openings, as boxes aligned with the TCP frame.
 
     :ivar centers: (N, B, 3) metres
     :ivar half_extents: (B, 3)
     """
 
-    def __init__(self, gripper: Gripper, openings_m: np.ndarray):
-        boxes = gripper.finger_boxes(0.0) + gripper.palm_boxes
-        self.half_extents = np.array([box.half_extents for box in boxes])
-        self.centers = np.tile([box.center for box in boxes], (len(openings_m), 1, 1))
-        self.centers[:, 0, 0] -= openings_m / 2
-        self.centers[:, 1, 0] += openings_m / 2
+    def __init__(self, gripper: EndEffector, openings_m: np.ndarray):
+        different_m, of = np.unique(openings_m, return_inverse=True)
+        self.half_extents = np.array([box.half_extents for box in gripper.boxes(0.0)])
+        centers = [[box.center for box in gripper.boxes(opening_m)] for opening_m in different_m]
+        self.centers = np.reshape(centers, (-1, *self.half_extents.shape))[of]
 
     def lowest(self, up_in_tcp: np.ndarray) -> np.ndarray:
         """(N, P) height of the lowest point relative to the TCP, metres.

@@ -10,8 +10,8 @@ import numpy as np
 
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import NO_SYMMETRY, Symmetry
+from posegrasp_ros.grasping.end_effector import EndEffector
 from posegrasp_ros.grasping.grasp_set import GraspSet
-from posegrasp_ros.grasping.gripper import Gripper
 from posegrasp_ros.grasping.planning.candidates import Candidates, Placed
 from posegrasp_ros.grasping.planning.given_pose import checked_covariance, checked_pose
 from posegrasp_ros.grasping.planning.plan import (
@@ -42,7 +42,7 @@ class GraspPlanner:
     :param reach: of the arm; None asks for no more than the angle of the approach
     """
 
-    def __init__(self, gripper: Gripper, grasp_set: GraspSet, options: PlannerOptions | None = None,
+    def __init__(self, gripper: EndEffector, grasp_set: GraspSet, options: PlannerOptions | None = None,
                  symmetry: Symmetry = NO_SYMMETRY, mesh: Mesh | None = None, reach: Reach | None = None):
         self.options = options or PlannerOptions()
         self.tolerance = (tolerance_without_mesh(gripper, grasp_set) if mesh is None

@@ -6,8 +6,8 @@ import numpy as np
 
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import NO_SYMMETRY, Symmetry, vector_from_rotation
+from posegrasp_ros.grasping.end_effector import EndEffector
 from posegrasp_ros.grasping.grasp_set import GraspSet
-from posegrasp_ros.grasping.gripper import Gripper
 from posegrasp_ros.grasping.planning.candidates import TURNS
 from posegrasp_ros.grasping.robustness.tolerance import Tolerance
 from posegrasp_ros.grasping.robustness.tolerance_fit import ToleranceAsked
@@ -28,7 +28,7 @@ class PoseCheck:
         self._places = symmetry.transforms(TURNS)
 
     @classmethod
-    def fitted(cls, mesh: Mesh, gripper: Gripper, grasp_set: GraspSet,
+    def fitted(cls, mesh: Mesh, gripper: EndEffector, grasp_set: GraspSet,
                symmetry: Symmetry = NO_SYMMETRY) -> PoseCheck:
         """The check without a planner; takes some milliseconds at the first query of a grasp."""
         return cls(ToleranceAsked(mesh, gripper, grasp_set), grasp_set, symmetry)

@@ -1,8 +1,8 @@
 """Fitting of a Tolerance to mesh and gripper: the smallest disturbances that make a grasp collide or slip.
 
-The object's surface is a set of points. A grasp fails if one of them is in the volume that fingers and palm sweep
-during the approach, or if too little of the contact surface is left between the pads. Along the closing direction
-the object may be anywhere between the fingers, because closing pushes it to the centre.
+The object's surface is a set of points. A grasp fails if one of them is in the volume that the gripper sweeps
+during the approach, or if the gripper does not hold it there. Along the closing direction the object may be
+anywhere between fingers, because closing pushes it to the centre.
 
 The set of tolerated disturbances is not a polytope but star-shaped: there is no failure without disturbance, and
 along each ray of disturbances there is a first failure. The planes that rays hit first are candidates; the few
@@ -19,9 +19,9 @@ import numpy as np
 import trimesh
 
 from posegrasp_ros.geometry.mesh import Mesh
-from posegrasp_ros.geometry.transforms import invert
+from posegrasp_ros.geometry.transforms import invert, make_transform
+from posegrasp_ros.grasping.end_effector import EndEffector
 from posegrasp_ros.grasping.grasp_set import Grasp, GraspSet
-from posegrasp_ros.grasping.gripper import Box, Gripper
 from posegrasp_ros.grasping.robustness.tolerance import Tolerance, spread_directions
 from posegrasp_ros.runtime.numba_cache import compiled
 
@@ -34,19 +34,9 @@ UNITS = np.array([0.01, 0.01, 0.01, 0.12, 0.12, 0.12])
 FARTHEST = 5.0  # units: limit of the search
 WAY_BACK_M = 0.5  # length of the approach considered
 LEAST_LIMIT_M = 1e-4
-# Directions in which the object slips off the pads: to either side, past the fingertips, over their corners.
-_OFF_THE_PADS = np.array([[0, 1, 0], [0, -1, 0], [0, 0, 1], [0, np.sqrt(0.5), np.sqrt(0.5)],
-                          [0, -np.sqrt(0.5), np.sqrt(0.5)]])
 # All points of a flat side facing the palm are equally near, so the outermost in every direction are tested too.
 _OUTWARD = spread_directions(18)[:, :3]
 _PROBES = np.concatenate([spread_directions(PROBES // 2), -spread_directions(PROBES // 2)]) * UNITS
-END_POINTS = 5  # their mean is the end of the contact surface
-# Contact length that must remain between the pads along their sides, and twice that along a diagonal. Tuned by
-# hand on some 500 simulated picks of a box and a can: with 3 mm boxes slip out, a larger value is too strict.
-HELD_M = 0.004
-LEAST_HOLD_M = 0.003  # lower bound of the slip limit: a grasp of the set holds even if few sampled points show it
-NEIGHBOURHOOD_M = 0.1  # considered along the pads about the TCP
-CONTACT_DEPTH_M = 0.005  # depth behind its foremost point to which a curved surface counts as contact
 
 
 @dataclass(frozen=True)
@@ -67,7 +57,7 @@ class _Fits:
     The cache helps when a node is configured again, or when a study and picks use the same grasps.
     """
 
-    def __init__(self, mesh: Mesh, gripper: Gripper):
+    def __init__(self, mesh: Mesh, gripper: EndEffector):
         self._surface, self._gripper = _sample_surface(mesh.solid), gripper
         self._kept = _kept_fits(mesh, pickle.dumps(gripper))
 
@@ -85,7 +75,7 @@ def _kept_fits(mesh: Mesh, gripper: bytes) -> dict[tuple[bytes, float, float], n
     return {}
 
 
-def fit_tolerance(mesh: Mesh, gripper: Gripper, grasp_set: GraspSet) -> Tolerance:
+def fit_tolerance(mesh: Mesh, gripper: EndEffector, grasp_set: GraspSet) -> Tolerance:
     """The tolerance of every grasp of a set; takes a few milliseconds each."""
     fits = _Fits(mesh, gripper)
     return _stack([fits.of(grasp) for grasp in grasp_set.grasps])
@@ -94,7 +84,7 @@ def fit_tolerance(mesh: Mesh, gripper: Gripper, grasp_set: GraspSet) -> Toleranc
 class ToleranceAsked:
     """Tolerance fitted lazily per grasp, for checks of only the few planned grasps."""
 
-    def __init__(self, mesh: Mesh, gripper: Gripper, grasp_set: GraspSet):
+    def __init__(self, mesh: Mesh, gripper: EndEffector, grasp_set: GraspSet):
         self._fits, self._grasps = _Fits(mesh, gripper), grasp_set.grasps
         self._fitted: dict[int, Tolerance] = {}
 
@@ -110,14 +100,14 @@ class ToleranceAsked:
         return self._fitted[grasp]
 
 
-def tolerance_without_mesh(gripper: Gripper, grasp_set: GraspSet) -> Tolerance:
-    """The tolerance without a mesh: for a block of each grasp's width and the pads' size."""
-    half_y, half_z = gripper.pad_half_extents
+def tolerance_without_mesh(gripper: EndEffector, grasp_set: GraspSet) -> Tolerance:
+    """The tolerance without a mesh: for a block of each grasp's width."""
     known = _kept_block_fits(pickle.dumps(gripper))
     for grasp in grasp_set.grasps:
         if (grasp.width_m, grasp.opening_m) not in known:
-            block = trimesh.creation.box((max(grasp.width_m, 1e-3), 2 * half_y, 2 * half_z))
-            known[grasp.width_m, grasp.opening_m] = _fit_one(_sample_surface(block), gripper, grasp)
+            block = gripper.unknown_object(grasp.width_m)
+            solid = trimesh.creation.box(2 * block.half_extents, make_transform(translation=block.center))
+            known[grasp.width_m, grasp.opening_m] = _fit_one(_sample_surface(solid), gripper, grasp)
     return _stack([known[grasp.width_m, grasp.opening_m] for grasp in grasp_set.grasps])
 
 
@@ -136,19 +126,19 @@ def _sample_surface(solid: trimesh.Trimesh) -> _Surface:
                     np.concatenate([hull.vertex_normals[::step], solid.face_normals[faces]]))
 
 
-def _fit_one(surface: _Surface, gripper: Gripper, grasp: Grasp) -> np.ndarray:
+def _fit_one(surface: _Surface, gripper: EndEffector, grasp: Grasp) -> np.ndarray:
     """(K, 6) gauges of one grasp: rows divided by their limits; ``surface`` is in the TCP frame."""
     room = _swept_room(gripper, grasp.opening_m)
     entries, ways = _entries(_nearest(surface.points, room), room)
-    holding = _holding(surface, gripper, grasp)
+    holding = _gauges(*gripper.hold_limits(surface.points, surface.normals, grasp.width_m))
     wanted = np.maximum(1.0 / ways, (holding @ _PROBES.T).max(axis=0, initial=0.0))
     return _fewest(np.unique(np.concatenate([entries, holding]).round(4), axis=0), wanted)
 
 
-def _swept_room(gripper: Gripper, opening_m: float) -> np.ndarray:
-    """(B, 2, 3) low and high corners, TCP frame, of the boxes swept by fingers and palm during the approach."""
-    boxes: list[Box] = gripper.finger_boxes(opening_m) + gripper.palm_boxes
-    corners = np.array([[box.center - box.half_extents, box.center + box.half_extents] for box in boxes])
+def _swept_room(gripper: EndEffector, opening_m: float) -> np.ndarray:
+    """(B, 2, 3) low and high corners, TCP frame, of the boxes that the gripper sweeps during the approach."""
+    corners = np.array([[box.center - box.half_extents, box.center + box.half_extents]
+                        for box in gripper.boxes(opening_m)])
     corners[:, 0, 2] = -WAY_BACK_M
     return corners
 
@@ -242,34 +232,6 @@ def _gauges(points: np.ndarray, directions: np.ndarray, gaps_m: np.ndarray) -> n
     """(N, 6) gauges of the constraint that a point (3,) moves at most ``gap_m`` along ``direction`` (3,)."""
     gaps_m = np.maximum(gaps_m, LEAST_LIMIT_M)[:, None]
     return np.concatenate([directions, np.cross(points, directions)], axis=1) / gaps_m
-
-
-def _holding(surface: _Surface, gripper: Gripper, grasp: Grasp) -> np.ndarray:
-    """(H, 6) gauges that keep enough of the contact surface between the pads.
-
-    On either side the contact surface is the foremost part of the surface with normals in the friction cone. It
-    must overlap the pads by at least :data:`HELD_M`. Towards the palm there is no limit: the fingers continue.
-    """
-    half_y, half_z = gripper.pad_half_extents
-    depth = min(CONTACT_DEPTH_M, grasp.width_m / 4)
-    steep = 1.0 / np.hypot(1.0, gripper.friction)
-    ends, directions, gaps_m = [], [], []
-    for side in (-1.0, 1.0):
-        foremost = side * surface.points[:, 0] > grasp.width_m / 2 - depth
-        within = (np.abs(surface.points[:, 1:]) < NEIGHBOURHOOD_M).all(axis=1)
-        patch = surface.points[foremost & within & (side * surface.normals[:, 0] > steep)]
-        if not len(patch):
-            continue
-        for direction in _OFF_THE_PADS:
-            heights = patch @ direction
-            lowest = np.argsort(heights)[:END_POINTS]
-            overlap = np.abs(direction[1:]) @ (half_y, half_z) - heights[lowest].mean()
-            ends.append(patch[lowest].mean(axis=0))
-            directions.append(direction)
-            gaps_m.append(max(overlap - HELD_M * np.abs(direction).sum() ** 2, LEAST_HOLD_M))
-    if not ends:
-        return np.zeros((0, 6))
-    return _gauges(np.array(ends), np.array(directions), np.array(gaps_m))
 
 
 def _fewest(candidates: np.ndarray, wanted: np.ndarray) -> np.ndarray:
