@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from cyclopts import Group, Parameter
 
@@ -31,6 +31,18 @@ from posegrasp_ros.runtime.exit_codes import DONE, GATE_FAILED
 from posegrasp_ros.runtime.interrupt import exit_code
 from posegrasp_ros.runtime.resources import DEFAULT_GRIPPER, DEFAULT_MODEL
 
+if TYPE_CHECKING:  # commands import in their bodies
+    from collections.abc import Mapping
+
+    import numpy as np
+
+    from posegrasp_ros.datasets.frame_sources import SourceOptions
+    from posegrasp_ros.estimation.model_card import ModelCard
+    from posegrasp_ros.evaluation.bag_evaluation import EvaluateOptions
+    from posegrasp_ros.grasping.planning.planner import GraspPlanner
+    from posegrasp_ros.metrics.baselines.baselines import Baselines
+
+Cards: TypeAlias = 'Mapping[str, ModelCard]'
 EXAMPLES = 'Example: posegrasp evaluate scenes --out runs/scenes. Needs no ROS.'
 POSE_METAVAR = 'X Y Z QX QY QZ QW'
 Pose = tuple[float, float, float, float, float, float, float]
@@ -203,7 +215,8 @@ def evaluate(bags: list[Path], /, *, method: Method = METHOD, measured: Measured
     return _gate(summary, baselines) if results.gate else DONE
 
 
-def _how(cards, method: Method, measured: Measured, source, robot: Robot, bop_csv: Path | None):
+def _how(cards: Cards, method: Method, measured: Measured, source: SourceOptions, robot: Robot,
+         bop_csv: Path | None) -> EvaluateOptions:
     """How to evaluate."""
     from posegrasp_ros.evaluation.bag_evaluation import EvaluateOptions
     from posegrasp_ros.grasping.planning.planning_scene import Scene
@@ -218,7 +231,7 @@ def _how(cards, method: Method, measured: Measured, source, robot: Robot, bop_cs
         paint=measured.paint_over, track=method.track, block_s=measured.block, bop_csv=bop_csv)
 
 
-def _source(recordings: Recordings, truth: Truth, robot: Robot):
+def _source(recordings: Recordings, truth: Truth, robot: Robot) -> SourceOptions:
     """How the recordings are read."""
     from posegrasp_ros.datasets.bag_topics import BagTopics
     from posegrasp_ros.datasets.frame_sources import SourceOptions
@@ -229,13 +242,13 @@ def _source(recordings: Recordings, truth: Truth, robot: Robot):
                          recordings.bop_object, recordings.bop_sensor)
 
 
-def _base_from_camera(robot: Robot):
+def _base_from_camera(robot: Robot) -> np.ndarray | None:
     if not robot.base_from_camera:
         return None
     return option_types.transform('--base-from-camera', robot.base_from_camera)
 
 
-def _gate(summary: dict, baselines) -> int:
+def _gate(summary: dict, baselines: Baselines) -> int:
     """Say what holds and what does not, of each of several objects too."""
     from posegrasp_ros.metrics.baselines.gate import check_gate
 
@@ -246,7 +259,7 @@ def _gate(summary: dict, baselines) -> int:
     return DONE if all(result.held for _, result in results) else GATE_FAILED
 
 
-def _planners(cards, gripper: str):
+def _planners(cards: Cards, gripper: str) -> dict[str, GraspPlanner]:
     """By object the planner for its model's grasps; without those, with a remark, that have none."""
     from posegrasp_ros.grasping.grasp_set import load_grasps
     from posegrasp_ros.grasping.gripper import load_gripper

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, ValidationInfo, field_validator
 
+from posegrasp_ros.estimation.refinement.refiner_registry import DEFAULT
 from posegrasp_ros.geometry.transforms import transform_from_pose
 from posegrasp_ros.runtime.yaml_model import MOST_ENTRIES, Name, Reads, YamlModel, numbers, unexpected
 
@@ -124,15 +125,26 @@ class ScaleFields(YamlModel):
 
 
 class CardFields(YamlModel):
-    """The whole card; ``detector`` is read as :class:`NetworkFields` where the decoder family has one."""
+    """The whole card; ``detector`` is read as :class:`NetworkFields` where the decoder family has one.
+
+    The context holds the names of the refiners.
+    """
 
     format: Literal['posegrasp.model/1']
     name: Name
     object: ObjectFields
     detector: Any = None
     network: NetworkFields
+    refiner: str = DEFAULT
     mean_pose: PoseFields
     score: dict[str, Annotated[float, Field(ge=-1e6, le=1e6)]] = {}
     covariance_scale: ScaleFields = ScaleFields(translation=1.0, rotation=1.0)
     provenance: dict[str, Any] = {}
     measured: dict[str, Any] = {}
+
+    @field_validator('refiner', mode='before')
+    @classmethod
+    def _is_known(cls, refiner: Any, info: ValidationInfo[tuple[str, ...]]) -> str:
+        if refiner not in info.context:
+            raise unexpected(' or '.join(info.context))
+        return refiner

@@ -13,8 +13,8 @@ from posegrasp_ros.estimation.decoders.registry import decoder_class
 from posegrasp_ros.estimation.model_card import CARD_NAME, ModelCard, ModelCardError
 from posegrasp_ros.estimation.plausible import is_plausible
 from posegrasp_ros.estimation.pose_estimate import MIN_SCORE, Estimation, PoseEstimate
-from posegrasp_ros.estimation.refinement.mesh_refiner import MeshRefiner
 from posegrasp_ros.estimation.refinement.refiner import Refiner
+from posegrasp_ros.estimation.refinement.refiner_registry import refiner_class
 from posegrasp_ros.estimation.score import BIAS, score
 from posegrasp_ros.estimation.stopwatch import Stopwatch
 from posegrasp_ros.estimation.warm_up import compile_alignment
@@ -46,7 +46,7 @@ class PoseEstimator:
     :param min_score: poses less probable than this are no answer
     :param refine: False leaves the network's pose as it is, for comparison
     :param decoder: the networks; None for those of the card
-    :param refiner: the refinement; None for :class:`MeshRefiner`, against the mesh's colours and edges
+    :param refiner: the refinement; None for that of the card
     :raises ModelCardError: when networks or score are not what the card says
     """
 
@@ -54,8 +54,9 @@ class PoseEstimator:
                  refine: bool = True, decoder: Decoder | None = None, refiner: Refiner | None = None):
         self.card = card
         self.decoder = decoder or decoder_class(card.network.family)(card, threads)
-        self._refiner = (refiner or MeshRefiner(card.mesh)) if refine else None
-        self._when_lost = dict((refiner or MeshRefiner).figures_when_lost)
+        made = refiner_class(card.refiner)
+        self._refiner = (refiner or made(card.mesh)) if refine else None
+        self._when_lost = dict((refiner or made).figures_when_lost)
         self._check_score()
         compile_alignment(self._refiner)
         self.min_score = min_score
@@ -162,7 +163,8 @@ class PoseEstimator:
         unknown = [name for name in self.card.score if name not in (BIAS, *self.score_figures)]
         if unknown:
             raise ModelCardError(f'{self.card.folder / CARD_NAME}: score.{unknown[0]}: expected one of '
-                                 f'{", ".join(self.score_figures)}, which decoder and refiner give')
+                                 f'{", ".join(self.score_figures)}, which decoder and refiner give; measure the '
+                                 'score anew with posegrasp calibrate')
 
 
 def best_score(found: list[Found]) -> float:

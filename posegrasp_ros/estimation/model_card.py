@@ -19,6 +19,8 @@ import yaml
 from posegrasp_ros.estimation.card_fields import CardFields, FamilyFields, InputFields, NetworkFields, ObjectFields
 from posegrasp_ros.estimation.decoders.registry import decoder_class, decoder_families
 from posegrasp_ros.estimation.onnx_files import OnnxFileError, is_beside, network_sha256
+from posegrasp_ros.estimation.refinement.refiner_registry import DEFAULT as DEFAULT_REFINER
+from posegrasp_ros.estimation.refinement.refiner_registry import refiner_names
 from posegrasp_ros.estimation.score import BIAS
 from posegrasp_ros.geometry.mesh import Mesh, load_mesh
 from posegrasp_ros.geometry.transforms import Symmetry, transform_from_pose
@@ -79,6 +81,8 @@ class ModelCard:
     :param symmetry: motions that leave the object looking the same
     :param tolerance: within which the score takes a pose for right
     :param detector: None where the network finds the object in the whole image by itself
+    :param refiner: name of what refines the network's poses, see
+        :func:`posegrasp_ros.estimation.refinement.refiner_registry.refiner_class`
     :param mean_camera_from_object: (4, 4) mean pose of the training set, the ``mean_pose`` baseline
     :param score: coefficients that turn figures of the solution into a probability; empty before it was measured
     :param covariance_scale: measured error variance over predicted, translation and rotation; 1 before
@@ -97,6 +101,7 @@ class ModelCard:
     covariance_scale: tuple[float, float]
     provenance: dict
     measured: dict
+    refiner: str = DEFAULT_REFINER
 
     @cached_property
     def mesh(self) -> Mesh:
@@ -152,7 +157,8 @@ def load_model_card(folder: str | Path) -> ModelCard:
     path = Path(folder) / CARD_NAME
     if not path.is_file():
         raise ModelCardError(f'{path}: no such file; expected a model folder, as posegrasp train writes it')
-    stated = validated(CardFields, read_mapping(path, ModelCardError), path, ModelCardError)
+    stated = validated(CardFields, read_mapping(path, ModelCardError), path, ModelCardError,
+                       context=refiner_names())
     decoder = decoder_class(_family(path, 'network', stated.network, decoder_families()))
     result = ModelCard(
         folder=path.parent,
@@ -168,6 +174,7 @@ def load_model_card(folder: str | Path) -> ModelCard:
         covariance_scale=(stated.covariance_scale.translation, stated.covariance_scale.rotation),
         provenance=stated.provenance,
         measured=stated.measured,
+        refiner=stated.refiner,
     )
     found = result.mesh.diameter
     if abs(found - result.diameter_m) > 0.01 * result.diameter_m:

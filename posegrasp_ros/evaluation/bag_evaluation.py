@@ -164,8 +164,8 @@ class _Run:
     def __init__(self, work: Work, options: EvaluateOptions, sources: list[Source]):
         targets = {name: ErrorTarget.from_mesh(card.mesh, card.symmetry, card.tolerance)
                    for name, card in work.cards.items()}
-        checks = {name: planner.pose_check.holds for name, planner in work.planners.items()}
-        checks = {name: checks.get(name) for name in targets}
+        checks = {name: work.planners[name].pose_check.holds if name in work.planners else None
+                  for name in targets}
         self.methods = {name: MethodUnderTest(RunMetrics(targets, block_s=options.block_s, pose_check=checks))
                         for name in work.estimators}
         self.worst = WorstFrames()
@@ -182,7 +182,8 @@ class _Run:
             bar = stack.enter_context(tqdm(total=total_count(self._sources), unit='frame', disable=not progress,
                                            dynamic_ncols=True))
             stack.enter_context(_warnings_above(bar))
-            table = stack.enter_context(self._bop_csv()) if self._options.bop_csv else None
+            path = self._options.bop_csv
+            table = stack.enter_context(self._bop_csv(path)) if path else None
             for count, (item, answered) in enumerate(frames, start=1):
                 if answered is not None:
                     self._count(item, answered, folder, table)
@@ -254,11 +255,11 @@ class _Run:
         self.worst.consider(of_object(frame, name), answer.estimation, self._work.cards[name].mesh, error_m,
                             f'{place}, {frame.stamp_ns} ns: {found}', place)
 
-    def _bop_csv(self) -> BopCsv:
+    def _bop_csv(self, path: Path) -> BopCsv:
         numbers = [
             number for source in self._sources if (number := getattr(source, 'object_id', None)) is not None
         ]
-        return BopCsv(self._options.bop_csv, *numbers[:1])
+        return BopCsv(path, *numbers[:1])
 
 
 def described_bags(bags: BagDescriptions, is_complete: bool, progress: bool) -> list[dict]:

@@ -39,7 +39,7 @@ class BopCsv:
     def __enter__(self) -> BopCsv:
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self._file.close()
 
     def add(self, scene: int, image: int, poses: Sequence[PoseEstimate], time_s: float) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import tee
 from typing import NamedTuple
@@ -104,9 +104,10 @@ class Worker:
         """
         frame = undecoded.decode()
         if self._work.paint:
-            frame = paint_over(frame, next(iter(self._work.cards.values())).mesh)
-            if frame is None:
+            painted = paint_over(frame, next(iter(self._work.cards.values())).mesh)
+            if painted is None:
                 return None
+            frame = painted
         elif self._work.no_object:
             frame = replace(frame, camera_from_object=None, named_truths={})
         return AnsweredFrame(frame, {name: self._answer(objects, frame, frame.stamp_ns + shift_ns)
@@ -143,7 +144,7 @@ class Worker:
 
 
 def answered_frames(work: Work, frames: Iterable[SourcedFrame],
-                    jobs: int = 1) -> Iterator[tuple[SourcedFrame, AnsweredFrame | None]]:
+                    jobs: int = 1) -> Generator[tuple[SourcedFrame, AnsweredFrame | None], None, None]:
     """Each frame with its answers, in the order of the frames.
 
     :param jobs: processes; with one, it is this one

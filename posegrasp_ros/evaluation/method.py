@@ -9,6 +9,7 @@ from dataclasses import replace
 from posegrasp_ros.datasets.frame import BagFrame
 from posegrasp_ros.estimation.several_objects import with_truths
 from posegrasp_ros.evaluation.frame_answers import Answer
+from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport
 
@@ -18,7 +19,7 @@ class MethodUnderTest:
 
     def __init__(self, metrics: RunMetrics):
         self.metrics = metrics
-        self._camera = None
+        self._camera: Camera | None = None
 
     def count(self, frame: BagFrame, answers: Mapping[str, Answer], shift_ns: int = 0,
               no_object: bool = False) -> Iterator[StageReport]:

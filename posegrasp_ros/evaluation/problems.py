@@ -20,7 +20,7 @@ class Problems:
     :ivar usable: those that could be used
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.frames = self.usable = 0
         self._kinds: dict[tuple[str, str], dict] = {}
 

@@ -109,16 +109,17 @@ def _hear(recordings: list[_Recording], metrics: RunMetrics, folder: RunFolder |
     """Let the metrics hear all recordings; whether that came to its end."""
     last_ns: int | None = None
     counts = [recording.count for recording in recordings]
+    known = [count for count in counts if count is not None]
     with interrupt_noted() as was_interrupted, tqdm(
-            total=None if None in counts else sum(counts), unit='message', disable=not progress) as bar:
+            total=sum(known) if len(known) == len(counts) else None, unit='message', disable=not progress) as bar:
         for recording in recordings:
-            for _ in recording.hear(metrics, folder, last_ns):
+            for number, _ in enumerate(recording.hear(metrics, folder, last_ns), start=1):
                 bar.update()
                 if was_interrupted():
                     LOGGER.warning('interrupted; what was read until then is kept')
                     _keep_rows(metrics, folder)
                     return False
-                if bar.n % ROWS_EVERY == 0 and recording.last_ns is not None:
+                if number % ROWS_EVERY == 0 and recording.last_ns is not None:
                     _keep_rows(metrics, folder, recording.last_ns - LATE_NS)
             last_ns = recording.last_ns
     _keep_rows(metrics, folder)
@@ -127,8 +128,9 @@ def _hear(recordings: list[_Recording], metrics: RunMetrics, folder: RunFolder |
 
 def _keep_rows(metrics: RunMetrics, folder: RunFolder | None, until_ns: int | None = None) -> None:
     """Write the frames down that are new or have changed."""
-    for key, row in metrics.take_rows(until_ns) if folder else ():
-        folder.append_line(frame_line(key, row))
+    if folder:
+        for key, row in metrics.take_rows(until_ns):
+            folder.append_line(frame_line(key, row))
 
 
 class _Recording:
@@ -202,7 +204,7 @@ class _Recording:
             metrics.add_truth(stamp_ns, _usable_pose(content), self._truths[message.topic])
 
     def _take_camera(self, content: Any, stamp_ns: int, metrics: RunMetrics) -> None:
-        if not np.array_equal(content.k, self._matrix):
+        if self._matrix is None or not np.array_equal(content.k, self._matrix):
             self._matrix = np.array(content.k)
             metrics.add_camera(self._matrix.reshape(3, 3), content.width)
         metrics.add_image(stamp_ns)

@@ -185,8 +185,8 @@ def _settings(runs: Sequence[FinishedRun]) -> list[dict]:
     """What was not the same in all runs: {name, values: {run: text}}."""
     texts = {run.name: {**_flat(run.summary['provenance']), 'estimator': run.estimator or ''} for run in runs}
     names = dict.fromkeys(name for each in texts.values() for name in each)
-    rows = [{'name': name, 'values': {run: each.get(name, '') for run, each in texts.items()}} for name in names]
-    return [row for row in rows if len(set(row['values'].values())) > 1]
+    values = {name: {run: each.get(name, '') for run, each in texts.items()} for name in names}
+    return [{'name': name, 'values': row} for name, row in values.items() if len(set(row.values())) > 1]
 
 
 def _flat(provenance: dict) -> dict[str, str]:

@@ -29,7 +29,7 @@ def paired_comparisons(tables: dict[str, FrameTable], chosen: str) -> list[dict]
         if not np.array_equal(table.blocks, blocks):
             raise ValueError(f'{chosen} and {other}: expected tables of the same frames')
         for name, theirs in _columns(table).items():
-            counted, metric = mine[name].counted & theirs.counted, catalogue()[name]
+            counted, metric = _counted(mine[name]) & _counted(theirs), catalogue()[name]
             if counted.any():
                 items.append({'estimator': chosen, 'other': other, 'metric': name, 'unit': metric.unit,
                               **_compare(metric, mine[name], theirs, counted, blocks[counted])})
@@ -52,6 +52,17 @@ def _compare(metric: Metric, mine: Observations, theirs: Observations, counted: 
 
 def _of_frames(observed: Observations) -> np.ndarray:
     """(N,) values by frame; NaN where a frame was not counted."""
-    values = np.full(len(observed.counted), np.nan)
-    values[observed.counted] = observed.values
+    counted = _counted(observed)
+    values = np.full(len(counted), np.nan)
+    values[counted] = observed.values
     return values
+
+
+def _counted(observed: Observations) -> np.ndarray:
+    """(N,) mask of the frames that were counted.
+
+    :raises ValueError: when the values do not belong to frames: such a metric cannot be paired
+    """
+    if observed.counted is None:
+        raise ValueError('paired comparison: expected a metric with one value a frame')
+    return observed.counted

@@ -12,6 +12,9 @@ from posegrasp_ros.metrics.pose.instance_matching import NO_INSTANCES, InstanceC
 from posegrasp_ros.metrics.pose.pose_errors import NOT_FOUND, PoseErrors
 from posegrasp_ros.metrics.stage_report import StageReport
 
+FLAGS = ('has_image', 'has_estimate', 'has_truth', 'is_without_object')
+NUMBERS = ('image_width_px', 'score', 'confidence_level', 'fits_grasp')
+POINTS = ('centres', 'true_centres')
 Point = tuple[float, float, float]
 """Centre of an object in the camera frame, metres."""
 
@@ -72,17 +75,15 @@ class FrameRecord:
 
     def to_row(self) -> dict[str, Any]:
         """What the metrics need of the record, as plain values for JSON; what is not known is left out."""
-        numbers = {'image_width_px': self.image_width_px, 'score': self.score,
-                   'confidence_level': self.confidence_level, 'fits_grasp': self.fits_grasp}
-        flags = {'has_image': self.has_image, 'has_estimate': self.has_estimate, 'has_truth': self.has_truth,
-                 'is_without_object': self.is_without_object}
-        lists = {'instances': self.instances if self.instances != NO_INSTANCES else (), 'centres': self.centres,
-                 'true_centres': self.true_centres, 'lost': sorted(self.lost)}
-        row: dict[str, Any] = {name: flag for name, flag in flags.items() if flag}
+        row: dict[str, Any] = {name: True for name in FLAGS if getattr(self, name)}
         row['reports'] = {stage: list(said) for stage, said in self.reports.items()}
         row['latency_ms'] = {stage: _plain(value) for stage, value in self.latency_ms.items()}
-        row |= {name: _plain(value) for name, value in numbers.items() if not math.isnan(value)}
-        row |= {name: list(values) for name, values in lists.items() if values}
+        row |= {name: _plain(value) for name in NUMBERS if not math.isnan(value := getattr(self, name))}
+        row |= {name: list(points) for name in POINTS if (points := getattr(self, name))}
+        if self.instances != NO_INSTANCES:
+            row['instances'] = list(self.instances)
+        if self.lost:
+            row['lost'] = sorted(self.lost)
         if self.errors is not None:
             row['errors'] = {} if self.errors is NOT_FOUND else {
                 each.name: _plain(getattr(self.errors, each.name)) for each in fields(PoseErrors)}
@@ -99,13 +100,12 @@ class FrameRecord:
             if errors is not None:
                 errors = PoseErrors(**{name: float(value) for name, value in errors.items()}) \
                     if errors else NOT_FOUND
+            values: dict[str, Any] = {
+                **{name: bool(row.get(name, False)) for name in FLAGS},
+                **{name: float(row.get(name, math.nan)) for name in NUMBERS},
+                **{name: tuple(tuple(map(float, centre)) for centre in row.get(name, ())) for name in POINTS}}
             return cls(
-                **{name: bool(row.get(name, False)) for name in ('has_image', 'has_estimate', 'has_truth',
-                                                                 'is_without_object')},
-                **{name: float(row.get(name, math.nan)) for name in ('image_width_px', 'score',
-                                                                     'confidence_level', 'fits_grasp')},
-                **{name: tuple(tuple(map(float, centre)) for centre in row.get(name, ()))
-                   for name in ('centres', 'true_centres')},
+                **values,
                 reports={str(stage): (bool(ok), str(reason)) for stage, (ok, reason) in row['reports'].items()},
                 latency_ms={str(stage): float(value) for stage, value in row['latency_ms'].items()},
                 instances=InstanceCount(*map(int, row.get('instances', NO_INSTANCES))), errors=errors,

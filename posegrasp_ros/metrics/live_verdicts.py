@@ -26,7 +26,7 @@ class QuantileSketch:
     Values are counted in bins whose edges grow by a constant factor (Masson et al., "DDSketch", VLDB 2019).
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._counts: Counter[int] = Counter()
         self._growth = math.log((1 + SKETCH_ACCURACY) / (1 - SKETCH_ACCURACY))
 
@@ -132,16 +132,19 @@ class _Judge:
         low, high = entry.interval or (entry.value, entry.value)
         if direction == 'higher_is_better':
             low, high = high, low
+        self._medians: list[SequentialMedian] = []
+        self._best: SequentialMedian | SequentialVerdict
+        self._worst: SequentialMedian | SequentialVerdict
         if mean is None:
-            self._best, self._worst = SequentialMedian(low, direction), SequentialMedian(high, direction)
+            self._best, self._worst = self._medians = [SequentialMedian(bound, direction) for bound in (low, high)]
         else:
             self._best, self._worst = (SequentialVerdict(bound, direction, entry.tolerance, mean)
                                        for bound in (low, high))
 
     def add(self, values: np.ndarray) -> None:
         """Add the values of one block; for medians."""
-        self._best.add(values)
-        self._worst.add(values)
+        for each in self._medians:
+            each.add(values)
 
     @property
     def verdict(self) -> str:

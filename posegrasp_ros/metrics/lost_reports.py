@@ -32,15 +32,19 @@ class LostReports:
         """Add lost reports."""
         self._losses.append(_OpenLoss(loss, loss.count))
 
-    def mark(self, stage: str, key: RecordKey, frame: FrameRecord) -> None:
-        """Mark a frame without a report as one whose report was lost, if an unassigned loss covers it."""
+    def mark(self, stage: str, key: RecordKey, frame: FrameRecord) -> bool:
+        """Mark a frame without a report as one whose report was lost, if an unassigned loss covers it.
+
+        :return: whether it was marked
+        """
         if stage in frame.reports or stage in frame.lost:
-            return
+            return False
         for each in self._losses:
             if each.left and _covers(each.loss, stage, key):
                 frame.lost |= {stage}
                 each.left -= 1
-                return
+                return True
+        return False
 
     def unmark(self, stage: str, key: RecordKey, frame: FrameRecord) -> None:
         """Undo a mark: the report arrived from another publisher, so the lost one belongs to another frame."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -12,7 +13,8 @@ from posegrasp_ros.metrics.stats.interval import Interval
 from posegrasp_ros.metrics.stats.intervals import mean_interval, quantile_interval, rate_interval
 
 MEDIAN, RATE, MEAN, CALIBRATION = 'median', 'rate', 'mean', 'calibration'
-INTERVALS = {MEDIAN: quantile_interval, RATE: rate_interval, MEAN: mean_interval}
+INTERVALS: dict[str, Callable[[np.ndarray, np.ndarray], Interval | None]] = {
+    MEDIAN: quantile_interval, RATE: rate_interval, MEAN: mean_interval}
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class ScoreObservations(Observations):
     :param right: (M,) whether the pose of each score is correct
     """
 
-    right: np.ndarray | None = None
+    right: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
 
     @property
     def value(self) -> float:

@@ -69,7 +69,8 @@ class RunMetrics:
             self._targets, pose_check)
         self._baselines = baselines
         self._block_ns = block_ns_of(block_s)
-        self._matrix, self._width_px = None, math.nan
+        self._matrix: np.ndarray | None = None
+        self._width_px = math.nan
         self._frames: dict[RecordKey, FrameRecord] = {}
         self._changed: dict[RecordKey, None] = {}
         self._open_blocks: dict[int, list[RecordKey]] = {}
@@ -169,11 +170,9 @@ class RunMetrics:
             if key.stamp_ns < loss.after_ns - SET_BACK_NS:
                 break
             frame = self._frames[key]
-            if loss.stage == 'perception' or frame.reports.get('perception', (False,))[0]:
-                before = frame.lost
-                self._losses.mark(loss.stage, key, frame)
-                if frame.lost != before:
-                    self._changed[key] = None
+            is_due = loss.stage == 'perception' or frame.reports.get('perception', (False,))[0]
+            if is_due and self._losses.mark(loss.stage, key, frame):
+                self._changed[key] = None
 
     @property
     def verdict_failures(self) -> dict[str, tuple[int, str]]:
@@ -300,18 +299,19 @@ class RunMetrics:
 
     def _check_grasp(self, key: RecordKey, frame: FrameRecord) -> None:
         """Check whether the grasp tolerates the pose error, once both are known."""
-        if frame.grasp is None or frame.estimate_from_truth is None:
+        check = self._pose_checks[key.object]
+        if check is None or frame.grasp is None or frame.estimate_from_truth is None:
             return
-        holds = self._pose_checks[key.object](*frame.grasp, frame.estimate_from_truth)
+        holds = check(*frame.grasp, frame.estimate_from_truth)
         frame.fits_grasp = math.nan if holds is None else float(holds)
         frame.grasp = frame.estimate_from_truth = None
 
     def _centres(self, key: RecordKey, poses: Sequence[np.ndarray]) -> tuple[Point, ...]:
         """Centres of the object at (4, 4) poses; none in a run about one object, which needs none."""
-        if len(self._targets) < 2:
+        target = self._targets[key.object]
+        if len(self._targets) < 2 or target is None:
             return ()
-        centre = self._targets[key.object].centre
-        return tuple(tuple((pose[:3, :3] @ centre + pose[:3, 3]).tolist()) for pose in poses
+        return tuple(tuple((pose[:3, :3] @ target.centre + pose[:3, 3]).tolist()) for pose in poses
                      if np.isfinite(pose).all())
 
     def _table_of(self, keys: Sequence[RecordKey]) -> FrameTable:

@@ -17,7 +17,7 @@ class Anomalies:
     :ivar counts: number of occurrences by kind
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self._said: dict[str, tuple[float, str]] = {}
         self._lasting: dict[str, str] = {}

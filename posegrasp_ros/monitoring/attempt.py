@@ -18,7 +18,7 @@ class Attempts:
     the newest one when the pick starts or, if the start was not signalled, the newest one when it ends.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._planned_ns: int | None = None
         self._begun: tuple[int, float] | None = None
         self._ended: deque[int] = deque(maxlen=OUTCOMES_KEPT)

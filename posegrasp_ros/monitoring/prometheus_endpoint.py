@@ -13,6 +13,7 @@ import socket
 import socketserver
 from collections.abc import Iterable
 from threading import Thread
+from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from posegrasp_ros.metrics.stage_report import StageReport
@@ -69,7 +70,7 @@ class PrometheusEndpoint:
     @property
     def address(self) -> str:
         """Address of the network interface that it listens on."""
-        return self._server.server_address[0]
+        return str(self._server.server_address[0])
 
     @property
     def port(self) -> int:
@@ -113,22 +114,22 @@ class _Server(socketserver.ThreadingMixIn, WSGIServer):
 
     daemon_threads = True
 
-    def __init__(self, *arguments):
+    def __init__(self, *arguments: Any):
         self._open: dict[int, socket.socket] = {}
         super().__init__(*arguments)
 
-    def process_request(self, request: socket.socket, client_address: tuple) -> None:
+    def process_request(self, request: Any, client_address: Any) -> None:
         self._open[id(request)] = request
         if len(self._open) > MOST_CLIENTS:
             _, oldest = next(iter(self._open.items()))
             self._drop(oldest)
         super().process_request(request, client_address)
 
-    def shutdown_request(self, request: socket.socket) -> None:
+    def shutdown_request(self, request: Any) -> None:
         self._open.pop(id(request), None)
         super().shutdown_request(request)
 
-    def handle_error(self, request: socket.socket, client_address: tuple) -> None:
+    def handle_error(self, request: Any, client_address: Any) -> None:
         """Ignore clients that disconnected."""
 
     def _drop(self, request: socket.socket) -> None:
@@ -147,7 +148,7 @@ class _Silent(WSGIRequestHandler):
 
     timeout = CLIENT_WITHIN_S
 
-    def log_message(self, *_) -> None:
+    def log_message(self, *_: object) -> None:
         """Do not write to the terminal."""
 
 
@@ -159,7 +160,7 @@ def _known(text: str, known: set[str]) -> str:
     return text
 
 
-def _open(address: str, port: int, application) -> WSGIServer:
+def _open(address: str, port: int, application: Any) -> WSGIServer:
     try:
         # Rejects host names, and short forms such as 0, which would mean all interfaces.
         server = _Server6 if ipaddress.ip_address(address).version == 6 else _Server

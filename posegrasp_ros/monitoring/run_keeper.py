@@ -29,11 +29,13 @@ class RunKeeper:
         self._errors: dict[str, str] = {}
         self._writer: Thread | None = None
         self._rest_until_s = 0.0
+        self._folder: RunFolder | None = None
+        self._path = path
         try:
             self._folder = _free_folder(path, most_bytes, complain)
             self._path = self._folder.path
         except RunFolderError as error:
-            self._folder, self._path, self._errors['folder'] = None, path, str(error)
+            self._errors['folder'] = str(error)
             complain(f'{error}; the run continues without it')
 
     @property
@@ -43,7 +45,7 @@ class RunKeeper:
 
     def append(self, fields: dict) -> None:
         """Write one line of metrics.jsonl."""
-        self._try('reports', lambda: self._folder.append_line(fields))
+        self._try('reports', lambda folder: folder.append_line(fields))
 
     def summarise(self, summary: Callable[[], dict]) -> None:
         """Compute and write a summary in a background thread."""
@@ -58,12 +60,12 @@ class RunKeeper:
     def write_summary(self, summary: dict) -> None:
         """Write a summary in this thread."""
         self._join()
-        self._try('summary', lambda: self._folder.write_summary(summary))
+        self._try('summary', lambda folder: folder.write_summary(summary))
 
     def close(self) -> None:
         """Flush all reports to disk and close the folder."""
         self._join()
-        self._try('reports', lambda: self._folder.close())
+        self._try('reports', lambda folder: folder.close())
         self._folder = None
 
     def health(self) -> Health:
@@ -80,18 +82,18 @@ class RunKeeper:
             self._errors['summary'] = f'summary: {type(error).__name__}: {error}'
             self._complain(self._errors['summary'])
         else:
-            self._try('summary', lambda: self._folder.write_summary(made, is_last=False))
+            self._try('summary', lambda folder: folder.write_summary(made, is_last=False))
         self._rest_until_s = time.monotonic() + (time.thread_time() - started_s) / MOST_TIME_SHARE
 
     def _join(self) -> None:
         if self._writer:
             self._writer.join()
 
-    def _try(self, what: str, step: Callable[[], None]) -> None:
+    def _try(self, what: str, step: Callable[[RunFolder], None]) -> None:
         if self._folder is None:
             return
         try:
-            step()
+            step(self._folder)
             self._errors[what] = ''
         except OSError as error:
             self._errors[what] = f'{self._path}: {what}: {error.strerror or error}'

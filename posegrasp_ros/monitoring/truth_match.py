@@ -16,7 +16,7 @@ class TruthMatch:
     Ground truth with other stamps than the images is a common mistake; without a match no errors are measured.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._images: deque[int] = deque(maxlen=LOOKED_AT)
         self._truths: deque[int] = deque(maxlen=4 * LOOKED_AT)
 

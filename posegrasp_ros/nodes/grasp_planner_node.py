@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from geometry_msgs.msg import PoseArray, PoseWithCovarianceStamped
@@ -59,15 +60,16 @@ class GraspPlannerNode(AutostartLifecycleNode):
     PARAMETERS = GraspPlannerParameters
     parameters: GraspPlannerParameters
 
-    def __init__(self, **options):
+    def __init__(self, **options: Any) -> None:
         super().__init__('grasp_planner', **options)
 
     def configure(self) -> None:
         chosen = self.parameters
         self._gripper = load_gripper(chosen.gripper)
         cards = self._load_cards()
-        self._surroundings = Surroundings(chosen, {name: card and card.mesh for name, card in cards.items()},
-                                          self.resolve_topic_name('camera_info'), self.resolve_topic_name('depth'))
+        meshes = {name: card.mesh if card else None for name, card in cards.items()}
+        self._surroundings = Surroundings(chosen, meshes, self.resolve_topic_name('camera_info'),
+                                          self.resolve_topic_name('depth'))
         self._objects = tuple(cards)
         self.stages = {name: self._stage(card) for name, card in cards.items()
                        if chosen.target in ('', card.name if card else '')}
@@ -92,7 +94,9 @@ class GraspPlannerNode(AutostartLifecycleNode):
                                  f'{chosen.grasps}')
         # A grasp file needs no model; with a model, its mesh and symmetry apply to the file's grasps too.
         needs_card = chosen.model or chosen.models or not chosen.grasps
-        cards = load_models(chosen.model, chosen.models) if needs_card else {'': None}
+        cards: dict[str, ModelCard | None] = {'': None}
+        if needs_card:
+            cards = dict(load_models(chosen.model, chosen.models))
         names = [card.name for card in cards.values() if card]
         if chosen.target and chosen.target not in names:
             raise ParameterError(f'parameter target: expected one of {", ".join(names) or "no objects"}, got '
@@ -102,7 +106,7 @@ class GraspPlannerNode(AutostartLifecycleNode):
     def _stage(self, card: ModelCard | None) -> PlanningStage:
         chosen = self.parameters
         mesh, symmetry = (card.mesh, card.symmetry) if card else (None, NO_SYMMETRY)
-        grasps_path = chosen.grasps or card.grasps_path
+        grasps_path = chosen.grasps or (card.grasps_path if card else '')
         grasp_set = load_grasps(grasps_path, self._gripper, mesh)
         planner = GraspPlanner(self._gripper, grasp_set, planner_options(chosen), symmetry, mesh,
                                reach_of(chosen, self._gripper))
@@ -129,7 +133,7 @@ class GraspPlannerNode(AutostartLifecycleNode):
         self._pending = {}
 
     def cleanup(self) -> None:
-        self.stages = self._topics = self._surroundings = None
+        self.stages, self._topics = {}, {}
         self._transforms.close()
 
     def poses_of(self, name: str) -> Callable[[PoseArray], None]:

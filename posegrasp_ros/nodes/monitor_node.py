@@ -27,6 +27,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
@@ -111,7 +112,7 @@ class MonitorNode(AutostartLifecycleNode):
     PARAMETERS = MonitorParameters
     parameters: MonitorParameters
 
-    def __init__(self, **options):
+    def __init__(self, **options: Any) -> None:
         super().__init__('monitor', **options)
 
     def configure(self) -> None:
@@ -120,7 +121,7 @@ class MonitorNode(AutostartLifecycleNode):
         if chosen.grasps and len(cards) > 1:
             raise ParameterError('parameter grasps: with several models each has the grasps of its folder, got '
                                  f'{chosen.grasps}')
-        about = {'provenance': describe_run(cards, seed=chosen.seed if chosen.seed >= 0 else None)}
+        about: dict[str, Any] = {'provenance': describe_run(cards, seed=chosen.seed if chosen.seed >= 0 else None)}
         if chosen.estimator:
             about['estimator'] = chosen.estimator
         baselines = load_baselines(chosen.baselines or None)
@@ -128,7 +129,8 @@ class MonitorNode(AutostartLifecycleNode):
         objects = {name or card.name: self._live_object(card) for name, card in cards.items()}
         # What is compiled at its first use is compiled now, while no images wait.
         compile_metrics(next(iter(objects.values())).target)
-        self._infos, self._camera = CameraInfoJoin(), None
+        self._infos = CameraInfoJoin()
+        self._camera: StatedCamera | None = None
         self._verdict_out = self.publisher(DiagnosticArray, '~/verdict', qos.LATCHED)
         self._execution_out = self.publisher(DiagnosticArray, '~/execution_report', qos.RESULT)
         self._prometheus = self._open_prometheus()
@@ -228,7 +230,7 @@ class MonitorNode(AutostartLifecycleNode):
             self._prometheus.report(report)
         return report.stamp_ns
 
-    def _answer(self, response, step: Callable[[], int]):
+    def _answer(self, response: Any, step: Callable[[], int]) -> Any:
         """Fill a service's response with which plan is meant, or why none is."""
         self.drain()
         try:
@@ -289,8 +291,10 @@ class MonitorNode(AutostartLifecycleNode):
     def _keeper(self) -> RunKeeper:
         """What keeps the run; a monitor without a disk still monitors."""
         path = Path(self.parameters.out or f'runs/{datetime.datetime.now():%Y-%m-%dT%H-%M-%S}').absolute()
-        keeper = RunKeeper(path, self.parameters.most_megabytes * 1_000_000 or None,
-                           lambda line: self.get_logger().error(escaped(line), throttle_duration_sec=5.0))
+        def complain(line: str) -> None:
+            self.get_logger().error(escaped(line), throttle_duration_sec=5.0)
+
+        keeper = RunKeeper(path, self.parameters.most_megabytes * 1_000_000 or None, complain)
         if keeper.health().level == OK:
             self.get_logger().info(escaped(f'run folder: {keeper.path}'))
         return keeper

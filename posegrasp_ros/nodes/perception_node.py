@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped
@@ -95,7 +96,7 @@ class PerceptionNode(AutostartLifecycleNode):
     PARAMETERS = PerceptionParameters
     parameters: PerceptionParameters
 
-    def __init__(self, **options):
+    def __init__(self, **options: Any) -> None:
         super().__init__('perception', **options)
         self._broadcaster = TransformBroadcasterIfInstalled(self)
 
@@ -159,7 +160,8 @@ class PerceptionNode(AutostartLifecycleNode):
         self._pending = None
 
     def cleanup(self) -> None:
-        self.perception = self._cards = self._topics = self._depths = None
+        self.perception, self._depths = SeveralObjects({}), None
+        self._cards, self._topics = {}, {}
 
     @property
     def is_waiting(self) -> bool:
@@ -188,7 +190,8 @@ class PerceptionNode(AutostartLifecycleNode):
 
     def on_depth(self, message: Image) -> None:
         """Store the depth, and answer an image that waited for it."""
-        self._depths.add(stamp_ns(message.header.stamp), PackedImage.of(message))
+        if self._depths:
+            self._depths.add(stamp_ns(message.header.stamp), PackedImage.of(message))
         self._answer_if_complete()
 
     def on_image(self, message: Image | CompressedImage, info: dict) -> None:
@@ -244,7 +247,8 @@ class PerceptionNode(AutostartLifecycleNode):
         """Answer the pending image: it is complete, or the wait is over."""
         pending, self._pending = self._pending, None
         self._stop_waiting()
-        self._answer(pending.message, pending.received_ns)
+        if pending:
+            self._answer(pending.message, pending.received_ns)
 
     def _answer(self, message: Image | CompressedImage, received_ns: int) -> None:
         """Answer for each object; the image is decoded once, and each has its own report."""
@@ -257,8 +261,8 @@ class PerceptionNode(AutostartLifecycleNode):
             with self._reporter.answering(stamp, waited_ms, name) as answer:
                 answer.words.update(stage.named)
                 found = found or self._perceive(message, received_ns)
-                if found[name].error:
-                    raise found[name].error
+                if error := found[name].error:
+                    raise error
                 answer.take(found[name].outcome)
                 self._topics[name].publish(header, found[name].estimation.poses)
                 answer.is_out()
@@ -285,9 +289,9 @@ class PerceptionNode(AutostartLifecycleNode):
                 Detected(card.name, card.mesh, found[name].estimation.poses)
                 for name, card in self._cards.items()]))
         if self.parameters.overlay and self._overlay_out.get_subscription_count():
-            drawn = next(iter(found.values())).frame.image
-            for name, (frame, estimation, outcome, _) in found.items():
-                drawn = draw_overlay(drawn, frame.camera, self._cards[name].mesh, estimation.poses,
+            drawn, camera = next(iter(found.values())).frame.view()
+            for name, (_, estimation, outcome, _) in found.items():
+                drawn = draw_overlay(drawn, camera, self._cards[name].mesh, estimation.poses,
                                      outcome.reason if len(found) == 1 else '')
             self._overlay_out.publish(messages.to_image(header, drawn))
 

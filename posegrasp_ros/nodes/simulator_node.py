@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
@@ -91,7 +92,7 @@ class SimulatorNode(AutostartLifecycleNode):
     PARAMETERS = SimulatorParameters
     parameters: SimulatorParameters
 
-    def __init__(self, **options):
+    def __init__(self, **options: Any) -> None:
         super().__init__('simulator', **options)
 
     def configure(self) -> None:
@@ -125,27 +126,27 @@ class SimulatorNode(AutostartLifecycleNode):
     def tick(self) -> None:
         """One step of the attempt under way."""
         self._advance_clock()
-        if self._attempt is None:
+        attempt = self._attempt
+        if attempt is None:
             if self._is_done():
                 self._finish()
             elif self._is_connected():
                 self._begin()
-            return
-        if self._attempt.plan():
-            self._pick(*self._attempt.plan())
-        elif self._attempt.failed_stamp is not None:
-            self._give_up(self._attempt.failed_stamp)
-        elif time.monotonic() - self._attempt.started_s > self.parameters.timeout_s:
-            self._give_up(max(self._attempt.stamps))
-        elif time.monotonic() >= self._attempt.next_image_s:
-            self._take_image()
+        elif plan := attempt.plan():
+            self._pick(attempt, *plan)
+        elif attempt.failed_stamp is not None:
+            self._give_up(attempt, attempt.failed_stamp)
+        elif time.monotonic() - attempt.started_s > self.parameters.timeout_s:
+            self._give_up(attempt, max(attempt.stamps))
+        elif time.monotonic() >= attempt.next_image_s:
+            self._take_image(attempt)
 
     def approach_of(self, name: str) -> Callable[[Path], None]:
         """Callback for the approaches to one object."""
         def on_approach(message: Path) -> None:
             stamp = stamp_ns(message.header.stamp)
-            if self._is_about_attempt(name, stamp):
-                self._attempt.approach = stamp, messages.transforms_from_path(message)
+            if attempt := self._attempt_of(name, stamp):
+                attempt.approach = stamp, messages.transforms_from_path(message)
 
         return on_approach
 
@@ -153,8 +154,8 @@ class SimulatorNode(AutostartLifecycleNode):
         """Callback for the gripper openings for one object."""
         def on_gripper(message: JointState) -> None:
             stamp = stamp_ns(message.header.stamp)
-            if self._is_about_attempt(name, stamp):
-                self._attempt.gripper = stamp, *messages.gripper_from(message)
+            if attempt := self._attempt_of(name, stamp):
+                attempt.gripper = stamp, *messages.gripper_from(message)
 
         return on_gripper
 
@@ -165,11 +166,13 @@ class SimulatorNode(AutostartLifecycleNode):
         """
         report = messages.report_from(message)
         is_answer = not report.ok and report.reason != 'no_camera_info'
-        if is_answer and self._is_about_attempt(report.object, report.stamp_ns):
-            self._attempt.failed_stamp = report.stamp_ns
+        if is_answer and (attempt := self._attempt_of(report.object, report.stamp_ns)):
+            attempt.failed_stamp = report.stamp_ns
 
-    def _is_about_attempt(self, name: str, stamp: int) -> bool:
-        return bool(self._attempt) and name == self._attempt.target and stamp in self._attempt.stamps
+    def _attempt_of(self, name: str, stamp: int) -> PickAttempt | None:
+        """The attempt under way, if it is about an object in an image."""
+        attempt = self._attempt
+        return attempt if attempt and name == attempt.target and stamp in attempt.stamps else None
 
     def _is_connected(self) -> bool:
         """Whether perception and planner are connected; no attempt starts before."""
@@ -205,34 +208,35 @@ class SimulatorNode(AutostartLifecycleNode):
         self._attempt = PickAttempt(names, World(mesh, self._hand, scene), time.monotonic(), set())
         self._index += 1
 
-    def _take_image(self) -> None:
+    def _take_image(self, attempt: PickAttempt) -> None:
         """Publish what the camera sees, the image last, so that its other messages are there before it."""
-        frame = self._attempt.world.frame()
+        frame = attempt.world.frame()
         self._advance_clock()
         header = to_header(self._clock_ns, self.parameters.camera_frame)
-        self._attempt.stamps.add(self._clock_ns)
-        self._attempt.next_image_s = time.monotonic() + 1.0 / self.parameters.rate_hz
+        attempt.stamps.add(self._clock_ns)
+        attempt.next_image_s = time.monotonic() + 1.0 / self.parameters.rate_hz
         self._info_out.publish(messages.to_camera_info(header, frame.camera))
-        for name, truth in zip(self._attempt.names, (frame.camera_from_object, *frame.bystanders)):
+        for name, truth in zip(attempt.names, (frame.camera_from_object, *frame.bystanders)):
             self._truths_out[name].publish(messages.to_pose_stamped(header, truth))
         self._image_out.publish(messages.to_image(header, frame.image))
 
-    def _pick(self, stamp: int, approach: list[np.ndarray], opening_m: float, force_n: float) -> None:
-        with self._reporter.answering(stamp, object_name=self._attempt.target) as answer:
-            outcome = self._attempt.world.pick(approach, opening_m, force_n)
+    def _pick(self, attempt: PickAttempt, stamp: int, approach: list[np.ndarray], opening_m: float,
+              force_n: float) -> None:
+        with self._reporter.answering(stamp, object_name=attempt.target) as answer:
+            outcome = attempt.world.pick(approach, opening_m, force_n)
             answer.reason = outcome.reason
             answer.numbers.update(outcome.numbers)
             self._clock_ns += int(1e9 * outcome.numbers['sim_s'])
         self._ticked_s = time.monotonic()
-        self._end_attempt(outcome.result)
+        self._end_attempt(attempt, outcome.result)
 
-    def _give_up(self, stamp: int) -> None:
-        waited_ms = 1000 * (time.monotonic() - self._attempt.started_s)
-        self._reporter.report(stamp, 'no_grasp', {'waited_ms': waited_ms}, object_name=self._attempt.target)
-        self._end_attempt('no grasp')
+    def _give_up(self, attempt: PickAttempt, stamp: int) -> None:
+        waited_ms = 1000 * (time.monotonic() - attempt.started_s)
+        self._reporter.report(stamp, 'no_grasp', {'waited_ms': waited_ms}, object_name=attempt.target)
+        self._end_attempt(attempt, 'no grasp')
 
-    def _end_attempt(self, result: str) -> None:
-        name = f'{self._attempt.target} ' if self._attempt.target else ''
+    def _end_attempt(self, attempt: PickAttempt, result: str) -> None:
+        name = f'{attempt.target} ' if attempt.target else ''
         self._drop_attempt()
         total = f' of {self.parameters.picks}' if self.parameters.picks else ''
         self.get_logger().info(escaped(f'pick {self._index}{total}: {name}{result}'))

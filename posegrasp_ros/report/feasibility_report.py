@@ -131,10 +131,10 @@ def direction_rows(axes: Sequence[dict], expected: Sequence[float] | None) -> li
     rows = []
     for index, axis in enumerate(axes):
         std = expected[index] if expected else None
-        low, high = axis['limit_interval'] or (None, None)
+        interval = axis['limit_interval']
         rows.append({'name': axis['name'], 'limit': limit_text(axis),
-                     'interval': '' if low is None or axis['limit'] >= ANY[axis['unit']]
-                     else f'{short(low, axis["unit"])} to {short(high, axis["unit"])}',
+                     'interval': '' if not interval or axis['limit'] >= ANY[axis['unit']]
+                     else f'{short(interval[0], axis["unit"])} to {short(interval[1], axis["unit"])}',
                      'expected': formatting.NOTHING if std is None else short(std, axis['unit']),
                      'used': None if std is None or not axis['limit'] else std / axis['limit'],
                      'trials': len(axis['trials'])})

@@ -96,16 +96,18 @@ def _rank(error: float, stamp_ns: int) -> tuple[float, int]:
 def draw_comparison(frame: BagFrame, estimation: Estimation, mesh: Mesh) -> np.ndarray:
     """Crop of a frame around truth and best estimate, with both drawn in.
 
+    :param frame: with an image
     :return: (:data:`HEIGHT`, :data:`WIDTH`, 3) uint8 BGR
     """
+    image = np.asarray(frame.image)
     poses = [(truth, TRUTH_COLOUR) for truth in frame.truths]
     if estimation.poses:
         poses.append((estimation.poses[0].camera_from_object, ESTIMATE_COLOUR))
-    camera = frame.camera or Camera.from_field_of_view(*frame.image.shape[1::-1], 1.0)
+    camera = frame.camera or Camera.from_field_of_view(image.shape[1], image.shape[0], 1.0)
     centre, span = _region(camera, [pose for pose, _ in poses], mesh)
     # Draw on the whole enlarged image: a Camera must contain its principal point, so it cannot model a crop.
     camera = camera.resized(*(max(round(size * HEIGHT / span), 1) for size in (camera.width, camera.height)))
-    canvas = cv2.resize(frame.image, (camera.width, camera.height),
+    canvas = cv2.resize(image, (camera.width, camera.height),
                         interpolation=cv2.INTER_AREA if span > HEIGHT else cv2.INTER_LINEAR)
     for pose, colour in poses if frame.camera else ():
         if np.isfinite(pose).all():

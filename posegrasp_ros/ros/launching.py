@@ -156,7 +156,7 @@ def rviz(context: LaunchContext) -> list[Node]:
                  parameters=[{'use_sim_time': uses_sim_time(context)}], arguments=arguments)]
 
 
-def end_with(action) -> RegisterEventHandler:
+def end_with(action: Action) -> RegisterEventHandler:
     """Shut down the whole launch shortly after a process has ended; the monitor then writes its report."""
     def end(_event: Event, context: LaunchContext) -> list[Action]:
         # After Ctrl-C the launch is already shutting down, and launch_ros treats a second shutdown as an error.

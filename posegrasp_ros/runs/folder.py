@@ -79,7 +79,7 @@ class RunFolder:
     def __enter__(self) -> RunFolder:
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     @property
@@ -153,7 +153,8 @@ def read_reports(path: str | Path) -> tuple[list[StageReport], list[str]]:
     paths = log_paths(Path(path))
     if not paths:
         raise RunFolderError(f'{Path(path) / REPORTS_NAME}: no such file; expected the reports of a run')
-    reports, warnings = [], []
+    reports: list[StageReport] = []
+    warnings: list[str] = []
     for place, fields in read_lines(paths, warnings, RunFolderError):
         if OTHER_THAN_REPORTS & fields.keys():
             continue

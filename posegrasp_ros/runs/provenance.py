@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import posegrasp_ros
 from posegrasp_ros.estimation.model_card import ModelCard
@@ -40,7 +41,7 @@ def describe_run(cards: Mapping[str, ModelCard] | None = None, seed: int | None 
     :param seed: random seed of the run
     :param configuration: other settings that the results depend on, plain values
     """
-    provenance = {
+    provenance: dict[str, Any] = {
         'package': f'posegrasp_ros {posegrasp_ros.__version__}',
         'time': datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
         'host': {'system': f'{platform.system()} {platform.machine()}', 'cpus': usable_cpus(),
@@ -85,7 +86,7 @@ class BagDescriptions:
     def __enter__(self) -> BagDescriptions:
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
         self._pool.shutdown()
 

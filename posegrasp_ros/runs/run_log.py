@@ -94,7 +94,8 @@ def read_run_log(folder: Path) -> RunLog:
     if not paths:
         raise RunLogError(f'{folder / NAME}: no such file; expected a run folder written by evaluate, '
                           'demo or the monitor')
-    log, reported = RunLog(), {}
+    log = RunLog()
+    reported: dict[RecordKey, FrameRecord] = {}
     for place, fields in read_lines(paths, log.warnings, RunLogError):
         try:
             _take(log, reported, fields)
