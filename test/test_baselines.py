@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from posegrasp_ros.metrics.baselines.baselines import BaselineError, Entry, load_baselines
-from posegrasp_ros.metrics.catalogue import catalogue
+from posegrasp_ros.metrics.catalogue import OURS
+from posegrasp_ros.runtime.resources import resource_path
 
 GOOD = {
     'format': 'posegrasp.baselines/1',
@@ -34,7 +35,8 @@ def test_the_shipped_baselines_file_begins_with_the_stated_needs(metric, value):
 
 
 def test_the_shipped_baselines_file_knows_every_metric():
-    assert set(load_baselines().metrics) == set(catalogue())
+    stated = yaml.safe_load(resource_path('config/baselines.yaml').read_text())
+    assert set(stated['metrics']) == {metric.name for metric in OURS}
 
 
 @pytest.mark.parametrize('unit, value, expected', [('deg', 180, np.pi), ('rad', 1, 1)])

@@ -66,8 +66,9 @@ def test_the_score_is_made_of_the_figures_of_the_cards_refiner(nudged):
     scored = replace(card, score={'bias': 0.0, 'confidence': 1.0, 'nudged': 2.0})
     pose, = PoseEstimator(scored).estimate(frame.image, frame.camera).poses
     assert pose.score == pytest.approx(1 / (1 + np.exp(-2.9)))
-    with pytest.raises(ModelCardError, match=r'score\.correlation: expected one of confidence, nudged, .*calibrate'):
-        PoseEstimator(replace(card, score={'bias': 0.0, 'correlation': 1.0}))
+    of_ours = replace(card, score={'bias': 0.0, 'correlation': 1.0})
+    with pytest.raises(ModelCardError, match=r'correlation: expected one of confidence, nudged, .*calibrate'):
+        PoseEstimator(of_ours)
 
 
 def test_a_refiner_that_nobody_has_is_refused_with_those_that_there_are(nudged):

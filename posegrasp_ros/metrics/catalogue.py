@@ -63,9 +63,10 @@ class Metric:
     :param direction: one of :data:`DIRECTIONS`
     :param label: display name
     :param observe: returns the metric's observations from the frames of a run
-    :param heading: column heading in the terminal comparison of estimators; empty for no column
+    :param heading: heading of its column in the terminal; empty for no column
     :param curve: distribution to plot in the report; None for none
-    :param is_paired: whether estimators are compared by it frame by frame
+    :param is_paired: whether estimators are compared by it frame by frame, and with what the references reach; it
+        needs one value a frame
     :param is_optional: whether the gate skips it when it was not measured; not every recording contains the data
     :param no_data: reason shown when it could not be measured
     :param same_poses_as: metric that measures the same poses and has priority; empty for none

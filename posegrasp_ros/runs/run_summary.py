@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from posegrasp_ros.metrics.baselines.baselines import Baselines, Entry
+from posegrasp_ros.metrics.catalogue import catalogue
 from posegrasp_ros.metrics.diagnosis.failure_attribution import with_oracle
 from posegrasp_ros.metrics.frame_columns import ObjectSize, RunFacts
 from posegrasp_ros.metrics.frame_pairs import paired_comparisons
@@ -17,9 +18,6 @@ from posegrasp_ros.report.run_report import SAME_FRAMES
 
 # Estimators that are references for the others, and the baselines file's kind of each.
 REFERENCES = {'network': 'simple_ml', 'feature_match': 'scripted', 'mean_pose': 'scripted', 'oracle': 'scripted'}
-# A rule that does not look is fast for no merit: references are compared by how right they are.
-ACCURACY_METRICS = ('position_error_median', 'rotation_error_median', 'recall_1cm_5deg', 'add_recall_10pct',
-                    'false_poses')
 # What a summary states of every estimator.
 PER_ESTIMATOR = ('headline', 'stages', 'metrics', 'failures', 'distributions', 'calibration', 'waterfall',
                  'latency')
@@ -103,10 +101,13 @@ def _judged_by_references(parts: Mapping[str, dict], chosen: str, baselines: Bas
 def with_measured(baselines: Baselines, name: str, part: dict, date: str) -> Baselines:
     """The baselines file with what a reference reached on the same frames.
 
+    Only in the metrics that estimators are compared by frame by frame, which are of how right they are: a rule
+    that does not look is fast for no merit.
+
     :param part: of a summary, with ``stages`` and ``metrics``
     """
     coverage = part['stages']['perception']['coverage']
-    for metric in ACCURACY_METRICS:
+    for metric in [name for name, each in catalogue().items() if each.is_paired]:
         value = part['metrics'][metric]['value']
         if value is None or metric not in baselines.metrics:
             continue
