@@ -10,25 +10,25 @@ EXACT = Business(Range(300, 300), Range(0.10, 0.10), Range(0.40, 0.40), Range(10
 
 
 def test_pays_from_where_gains_and_losses_meet():
-    worth = BreakEven.draw(EXACT, seed=1)
+    break_even = BreakEven.draw(EXACT, seed=1)
     # 10 cents against 40: four successes pay a failure.
-    assert worth.pays_from(unattended=False) == pytest.approx(0.8)
-    assert worth.earned_per_pick(0.8, unattended=False) == pytest.approx(0, abs=1e-12)
-    assert worth.earned_per_hour(0.9, unattended=False) == pytest.approx(300 * (0.09 - 0.04))
+    assert break_even.pays_from(unattended=False) == pytest.approx(0.8)
+    assert break_even.earned_per_pick(0.8, unattended=False) == pytest.approx(0, abs=1e-12)
+    assert break_even.earned_per_hour(0.9, unattended=False) == pytest.approx(300 * (0.09 - 0.04))
 
 
 def test_a_cell_that_nobody_watches_has_to_be_better():
-    worth = BreakEven.draw(EXACT, seed=1)
+    break_even = BreakEven.draw(EXACT, seed=1)
     # Ten minutes of 300 picks an hour are 50 picks: 5.00 on top of 0.40.
-    assert worth.pays_from(unattended=True) == pytest.approx(5.4 / 5.5)
-    assert (worth.earned_per_hour(0.9, unattended=True) < 0).all()
+    assert break_even.pays_from(unattended=True) == pytest.approx(5.4 / 5.5)
+    assert (break_even.earned_per_hour(0.9, unattended=True) < 0).all()
 
 
 def test_an_hour_of_a_cell_that_stands_still_holds_fewer_picks():
-    worth = BreakEven.draw(EXACT, seed=1)
+    break_even = BreakEven.draw(EXACT, seed=1)
     # With one failure in a hundred, 300 picks take an hour and half an hour of standing.
-    per_pick = worth.earned_per_pick(0.99, unattended=True)
-    assert worth.earned_per_hour(0.99, unattended=True) == pytest.approx(200 * per_pick)
+    per_pick = break_even.earned_per_pick(0.99, unattended=True)
+    assert break_even.earned_per_hour(0.99, unattended=True) == pytest.approx(200 * per_pick)
 
 
 def test_the_interval_is_as_wide_as_what_is_not_known():

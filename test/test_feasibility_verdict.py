@@ -70,9 +70,9 @@ def test_what_was_measured_on_this_machine_another_may_mend():
 
 def test_only_what_surely_does_not_pay_is_refused():
     unsure = BreakEven.draw(Business(Range(300, 300), Range(0.05, 0.5), Range(0.4, 4.0), Range(30, 30)), seed=1)
-    worth = {**unsure.to_dict(0.9), 'pays_from': {'value': 0.995, 'interval': [0.97, 0.999]}}
-    assert judge(reasons_of(GOOD, NEEDS, seen(), FAST, worth)) == IF
-    assert judge(reasons_of(GOOD._replace(ideal=0.96, success=0.96), NEEDS, seen(), FAST, worth)) == NOT
+    break_even = {**unsure.to_dict(0.9), 'pays_from': {'value': 0.995, 'interval': [0.97, 0.999]}}
+    assert judge(reasons_of(GOOD, NEEDS, seen(), FAST, break_even)) == IF
+    assert judge(reasons_of(GOOD._replace(ideal=0.96, success=0.96), NEEDS, seen(), FAST, break_even)) == NOT
 
 
 def test_what_looks_alike_is_harmless_where_orientation_does_not_matter():
@@ -88,5 +88,5 @@ def test_reasons_say_their_numbers():
 @pytest.mark.parametrize(('unattended', 'word'), [(False, FEASIBLE), (True, NOT)])
 def test_what_does_not_pay_is_not_feasible(unattended, word):
     business = Business(Range(300, 300), Range(0.1, 0.1), Range(0.4, 0.4), Range(30, 30), unattended)
-    worth = BreakEven.draw(business, seed=1).to_dict(GOOD.success)
-    assert judge(reasons_of(GOOD, NEEDS, seen(), FAST, worth)) == word
+    break_even = BreakEven.draw(business, seed=1).to_dict(GOOD.success)
+    assert judge(reasons_of(GOOD, NEEDS, seen(), FAST, break_even)) == word

@@ -173,12 +173,12 @@ def feasibility(mesh: str, /, *,
     from posegrasp_ros.metrics.baselines.baselines import load_baselines
     from posegrasp_ros.report.feasibility_report import format_study
 
-    worth = _break_even(break_even, seed)
+    drawn = _break_even(break_even, seed)
     if baselines and baselines.exists():
         load_baselines(baselines)
     cell, no_grasp_reason = _cell(_object(mesh, item), item.gripper, camera, needs, calibration, seed)
     effort = Effort(verified=verify or 0, seed=seed, jobs=jobs)
-    summary = measure_study(cell, _timing(needs, cell), effort, worth, no_grasp_reason, out)
+    summary = measure_study(cell, _timing(needs, cell), effort, drawn, no_grasp_reason, out)
     show(format_study(summary))
     if baselines:
         write_requirements(baselines, summary, out)

@@ -55,7 +55,7 @@ class PlannedCell:
     expected_success: ExpectedSuccess
     figures: Figures
     timing: Timing
-    worth: BreakEven | None
+    break_even: BreakEven | None
     reasons: Sequence[Reason]
     seed: int
 
@@ -162,8 +162,8 @@ def _alternative(planned: PlannedCell, cell: Cell, change: Change, after: Expect
     wanted = cell.needs.success
     figures = planned.figures.changed_by(planned.expected_success.figures(wanted), after.figures(wanted))
     timing = replace(planned.timing, rate_hz=cell.needs.rate_hz)
-    worth = planned.worth.to_dict(figures.success) if planned.worth else None
-    reasons = reasons_of(figures, cell.needs, attainable, timing, worth)
+    break_even = planned.break_even.to_dict(figures.success) if planned.break_even else None
+    reasons = reasons_of(figures, cell.needs, attainable, timing, break_even)
     word, missed = judge(reasons), missed_needs(reasons)
     return Alternative(change, word, figures, figures.success - planned.figures.success,
                        WORDS.index(word) > WORDS.index(planned.word), planned.missed - missed)

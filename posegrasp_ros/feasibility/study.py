@@ -72,7 +72,7 @@ class Study:
     axis_errors: AxisErrors
     budget: list[dict]
     timing: Timing
-    worth: BreakEven | None
+    break_even: BreakEven | None
     reasons: Sequence[Reason]
     alternatives: Sequence[Alternative]
     verification: Sequence[VerifiedLevel] = ()
@@ -110,7 +110,7 @@ class Study:
                         'views': len(self.expected_success.success),
                         'success_by_view': [float(value) for value in self.expected_success.success]},
             'expected_std': self.axis_errors.to_dict(), 'budget': self.budget, 'time': self.timing.to_dict(),
-            'break_even': self.worth.to_dict(self.figures.success) if self.worth else None,
+            'break_even': self.break_even.to_dict(self.figures.success) if self.break_even else None,
             'verdict': {'word': self.word, 'reasons': [asdict(reason) for reason in self.reasons],
                         'changes': [each.to_dict() for each in self.alternatives if each.helps]},
             'what_if': [each.to_dict() for each in self.alternatives],
@@ -119,7 +119,7 @@ class Study:
         }
 
 
-def study(cell: Cell, timing: Timing, effort: Effort, worth: BreakEven | None = None,
+def study(cell: Cell, timing: Timing, effort: Effort, break_even: BreakEven | None = None,
           no_grasp_reason: str = '') -> Study:
     """Run the study.
 
@@ -131,7 +131,7 @@ def study(cell: Cell, timing: Timing, effort: Effort, worth: BreakEven | None = 
     expected_success = _expected_success(cell, required, bounds, effort.progress)
     figures = expected_success.figures(cell.needs.success)
     reasons = reasons_of(figures, cell.needs, attainable, timing,
-                         worth.to_dict(figures.success) if worth else None,
+                         break_even.to_dict(figures.success) if break_even else None,
                          (required.graspless_share, required.graspless_reason))
     chosen = standing_for_all(expected_success.success, effort.views_of_changes)
     few = [bounds[number] for number in chosen]
@@ -140,10 +140,10 @@ def study(cell: Cell, timing: Timing, effort: Effort, worth: BreakEven | None = 
     budget = error_budget(cell, model, bounds, figures.success, chosen)
     planned = PlannedCell(cell, model and model.most_probable(), attainable, chosen,
                       _expected_success(cell, required, few),
-                      figures, timing, worth, reasons, effort.seed)
+                      figures, timing, break_even, reasons, effort.seed)
     alternatives = try_changes(planned, effort.jobs, effort.progress)
     reasons = [*reasons, *nothing_helps(planned, alternatives)]
-    return Study(cell, required, attainable, expected_success, margin, errors, budget, timing, worth, reasons,
+    return Study(cell, required, attainable, expected_success, margin, errors, budget, timing, break_even, reasons,
                  alternatives,
                  _verification(cell, required, effort))
 

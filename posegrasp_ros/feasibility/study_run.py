@@ -18,7 +18,7 @@ from posegrasp_ros.runs.folder import RunFolder
 from posegrasp_ros.runs.provenance import describe_run
 
 
-def measure_study(cell: Cell, timing: Timing, effort: Effort, worth: BreakEven | None, no_grasp_reason: str,
+def measure_study(cell: Cell, timing: Timing, effort: Effort, break_even: BreakEven | None, no_grasp_reason: str,
                   out: Path) -> dict:
     """Study a cell and write summary.json and report.html; on Ctrl-C the previous ones are kept.
 
@@ -26,7 +26,7 @@ def measure_study(cell: Cell, timing: Timing, effort: Effort, worth: BreakEven |
     :return: the summary
     """
     with RunFolder(out) as folder:
-        found = study(cell, timing, effort, worth, no_grasp_reason)
+        found = study(cell, timing, effort, break_even, no_grasp_reason)
         summary = {**found.to_dict(), 'provenance': _provenance(found, effort)}
         folder.write_summary(summary, partial(render_study, pictures=study_pictures(found)))
     return summary

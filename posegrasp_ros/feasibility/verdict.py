@@ -83,10 +83,11 @@ def missed_needs(reasons: Sequence[Reason]) -> frozenset[str]:
 
 
 def reasons_of(figures: Figures, needs: Needs, attainable: AttainableAccuracy, timing: Timing,
-               worth: dict | None = None, graspless: tuple[float, str] = (0.0, '')) -> list[Reason]:
+               break_even: dict | None = None, graspless: tuple[float, str] = (0.0, '')) -> list[Reason]:
     """Every need that can be evaluated, deciding ones first.
 
-    :param worth: see :meth:`posegrasp_ros.feasibility.break_even.BreakEven.to_dict`; None where nothing was stated
+    :param break_even: see :meth:`posegrasp_ros.feasibility.break_even.BreakEven.to_dict`; None where nothing was
+        stated
     :param graspless: share of the object placements without a grasp, and why
     """
     if figures.no_grasp_reason:
@@ -97,8 +98,8 @@ def reasons_of(figures: Figures, needs: Needs, attainable: AttainableAccuracy, t
     if needs.orientation:
         reasons += _orientation_reasons(attainable, needs)
     reasons.append(_time_reason(timing))
-    if worth:
-        reasons.append(_break_even_reason(worth, figures))
+    if break_even:
+        reasons.append(_break_even_reason(break_even, figures))
     return reasons
 
 
@@ -149,10 +150,10 @@ def _time_reason(timing: Timing) -> Reason:
                   f'allow {formatting.quantity(timing.allowed_ms, "ms")}.', decides=timing.is_stated)
 
 
-def _break_even_reason(worth: dict, figures: Figures) -> Reason:
+def _break_even_reason(break_even: dict, figures: Figures) -> Reason:
     """Whether the expected success is above break-even; it decides if even the ideal one is clearly below."""
-    pays, success = worth['pays_from'], figures.success
-    mode = 'unattended' if worth['unattended'] else 'attended'
+    pays, success = break_even['pays_from'], figures.success
+    mode = 'unattended' if break_even['unattended'] else 'attended'
     return Reason('break_even', success >= pays['value'], success, pays['value'], '1',
                   f'Break-even ({mode}) is at a success of {formatting.quantity(pays["value"], "1")} '
                   f'{formatting.interval(pays["interval"], "1")}; '
