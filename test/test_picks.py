@@ -142,7 +142,7 @@ def test_the_command_picks_models_and_meshes_and_writes_a_run_folder(brick, tmp_
                  '--out', str(out)]) == 0
     summary = json.loads((out / 'summary.json').read_text())
     assert summary['complete'] and summary['scenes'] == {'planned': 3, 'tried': 3}
-    assert summary['provenance']['physics']['friction'] <= 0.6
+    assert summary['provenance']['physics']['box'] == 'friction 0.6 between pads and object, density 400 kg/m³'
     said = capsys.readouterr().out
     assert 'noise 10 mm, covariance given' in said and str(out / 'report.html') in said
     page = (out / 'report.html').read_text()

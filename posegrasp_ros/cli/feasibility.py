@@ -12,9 +12,12 @@ from cyclopts import Group
 from posegrasp_ros.cli import option_types
 from posegrasp_ros.cli.options import (
     Count,
+    Density,
     File,
     Folder,
+    Friction,
     Gripper,
+    Mass,
     Seed,
     Size,
     SymmetryAxis,
@@ -57,6 +60,9 @@ class Item:
     """What is picked, and with what."""
 
     gripper: Gripper = DEFAULT_GRIPPER
+    mass: Mass = None
+    density: Density = None
+    friction: Friction = None
     symmetry_axis: SymmetryAxis = None
     symmetry_half_turn: SymmetryHalfTurns = ()
 
@@ -238,6 +244,7 @@ def _object(mesh: str, item: Item) -> NamedObject:
     from posegrasp_ros.simulation.pick_objects import load_object
 
     named = load_object(mesh)
+    named = replace(named, physics=named.physics.stated(item.mass, item.density, item.friction))
     if not (item.symmetry_axis or item.symmetry_half_turn):
         return named
     if named.card is not None:

@@ -106,6 +106,12 @@ Gripper = Annotated[str, option('NAME|FILE', help=(
 Estimator = Annotated[str, option('ESTIMATOR', option_types.estimator, help=(
     f'one of {", ".join(ESTIMATORS)}: onnx is the network with refinement, network without; the others are '
     'baselines'))]
+Mass = Annotated[float | None, option('KG', option_types.above_zero, help=(
+    "mass of the object; default: the model card's, else the volume times the density"))]
+Density = Annotated[float | None, option('KG/M3', option_types.above_zero, help=(
+    'density of the object where no mass is given; default: 400'))]
+Friction = Annotated[float | None, option('MU', option_types.above_zero, help=(
+    "Coulomb coefficient between object, pads and table; default: the model card's, else 0.6"))]
 Threads = Annotated[int | None, option('N', option_types.positive, help=(
     'processor threads of the networks; default: one for each core that may be used'))]
 SymmetryAxis = Annotated[Axis | None, Parameter(

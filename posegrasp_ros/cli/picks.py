@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Group, Parameter
 
 from posegrasp_ros.cli import option_types
-from posegrasp_ros.cli.options import Count, Folder, Gripper, Seed, option, options
+from posegrasp_ros.cli.options import Count, Density, Folder, Friction, Gripper, Mass, Seed, option, options
 from posegrasp_ros.runtime.console import show
 from posegrasp_ros.runtime.cpu import usable_cpus
 from posegrasp_ros.runtime.exit_codes import DONE
@@ -19,6 +20,7 @@ EXAMPLES = 'Example: posegrasp picks --count 120 --noise-mm 5 10 15 20 --noise-d
 WITH_MODEL = ('box', 'can')
 SIX = (*WITH_MODEL, 'mug', 'plate', 'l_bracket', 'bottle')
 DEFAULT_OUT, CPUS = Path('runs/picks'), usable_cpus()
+PHYSICS = Parameter(group=Group.create_ordered('Mass and friction, of all objects'))
 ERRORS = Parameter(group=Group.create_ordered('Errors of the pose'))
 
 
@@ -29,6 +31,9 @@ def picks(objects: Annotated[tuple[str, ...], Parameter(help=(
           seed: Seed = 1,
           min_success: Annotated[float, option('P', option_types.share)] = 0.0,
           gripper: Gripper = DEFAULT_GRIPPER,
+          mass: Annotated[Mass, PHYSICS] = None,
+          density: Annotated[Density, PHYSICS] = None,
+          friction: Annotated[Friction, PHYSICS] = None,
           jobs: Count = CPUS,
           out: Folder = DEFAULT_OUT,
           pose: Annotated[Literal['truth', 'estimate'], ERRORS] = 'truth',
@@ -63,6 +68,7 @@ def picks(objects: Annotated[tuple[str, ...], Parameter(help=(
     # Grasps in model folders are for the default gripper; for any other they are sampled, as for bare meshes.
     own_grasps = gripper == DEFAULT_GRIPPER
     loaded = [load_pick_object(name, fingers, planning, own_grasps) for name in names]
+    loaded = [replace(item, physics=item.physics.stated(mass, density, friction)) for item in loaded]
     conditions = conditions_of(pose, [level / 1000 for level in noise_mm],
                                [math.radians(level) for level in noise_deg])
     run = PickingRun(loaded, fingers, conditions, seed, noise_shape)

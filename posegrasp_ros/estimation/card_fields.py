@@ -60,6 +60,8 @@ class ObjectFields(YamlModel):
     symmetries_discrete: Annotated[list[np.ndarray], Reads(_transforms, 'a list of 4x4 transforms')]
     symmetries_continuous: list[AxisFields] = Field(max_length=MOST_ENTRIES)
     tolerance: ToleranceFields | None = None
+    mass_kg: float | None = Field(None, ge=1e-4, le=1000.0)
+    friction: float | None = Field(None, ge=0.01, le=5.0)
 
     @field_validator('symmetries_continuous')
     @classmethod

@@ -83,6 +83,8 @@ class ModelCard:
     :param detector: None where the network finds the object in the whole image by itself
     :param refiner: name of what refines the network's poses, see
         :func:`posegrasp_ros.estimation.refinement.refiner_registry.refiner_class`
+    :param mass_kg: of the object, for simulated picks; None where it is not known
+    :param friction: Coulomb coefficient between it and a gripper's pads; None where it is not known
     :param mean_camera_from_object: (4, 4) mean pose of the training set, the ``mean_pose`` baseline
     :param score: coefficients that turn figures of the solution into a probability; empty before it was measured
     :param covariance_scale: measured error variance over predicted, translation and rotation; 1 before
@@ -102,6 +104,8 @@ class ModelCard:
     provenance: dict
     measured: dict
     refiner: str = DEFAULT_REFINER
+    mass_kg: float | None = None
+    friction: float | None = None
 
     @cached_property
     def mesh(self) -> Mesh:
@@ -175,6 +179,8 @@ def load_model_card(folder: str | Path) -> ModelCard:
         provenance=stated.provenance,
         measured=stated.measured,
         refiner=stated.refiner,
+        mass_kg=stated.object.mass_kg,
+        friction=stated.object.friction,
     )
     found = result.mesh.diameter
     if abs(found - result.diameter_m) > 0.01 * result.diameter_m:

@@ -6,7 +6,7 @@ import numpy as np
 
 from posegrasp_ros.feasibility.cell import Cell
 from posegrasp_ros.metrics import formatting
-from posegrasp_ros.simulation.scene import DENSITY_KG_M3, ELEVATIONS_DEG, FRICTION
+from posegrasp_ros.simulation.scene import ELEVATIONS_DEG
 
 
 def camera_to_dict(cell: Cell) -> dict:
@@ -33,6 +33,6 @@ def assumptions_of(cell: Cell) -> list[str]:
         f'position to {formatting.quantity(calibration.mount_m, "m")} and its orientation to '
         f'{formatting.quantity(calibration.mount_rad, "rad")} about each axis. The residual '
         'errors are the same in every image of one cell: some cells are better than these figures, others worse.',
-        f'Picks are simulated: friction {FRICTION:g} between pads and object, density {DENSITY_KG_M3:g} kg/m³; '
-        'lifted means lifted, shaken along three axes and held.',
+        f'Picks are simulated: {cell.named.physics.text()}; lifted means lifted, shaken along three axes and '
+        'held.',
     ]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from posegrasp_ros.ros.parameters import parameter, pose_parameter, pose_values
 from posegrasp_ros.ros.reporting import StageReporter
 from posegrasp_ros.runtime.errors import escaped
 from posegrasp_ros.simulation.instances import sample_scene_of_kinds
+from posegrasp_ros.simulation.object_physics import ObjectPhysics
 from posegrasp_ros.simulation.scene import DEFAULT_BASE_FROM_CAMERA
 from posegrasp_ros.simulation.world import World
 
@@ -47,6 +48,11 @@ class SimulatorParameters:
         (), 'Several such folders, in the place of model: one object of each lies on the table, and they take '
         'turns to be picked.')
     gripper: str = parameter('', 'Gripper file. Empty: the Franka Hand that comes with the package.')
+    mass_kg: float = parameter(
+        0.0, "Mass of the object. 0: the model card's, else its volume at 400 kg/m³.", minimum=0.0, maximum=1000.0)
+    friction: float = parameter(
+        0.0, "Coulomb coefficient between object, pads and table. 0: the model card's, else 0.6.", minimum=0.0,
+        maximum=5.0)
     picks: int = parameter(0, 'How many picks to try. 0: go on until stopped.', minimum=0, maximum=1_000_000)
     seed: int = parameter(1, 'The same seed gives the same scenes.', minimum=0, maximum=2**31 - 1)
     rate_hz: float = parameter(1.0, 'Images a second while there is no plan.', minimum=0.1, maximum=30.0)
@@ -97,7 +103,11 @@ class SimulatorNode(AutostartLifecycleNode):
 
     def configure(self) -> None:
         chosen = self.parameters
-        self._meshes = {name: card.mesh for name, card in load_models(chosen.model, chosen.models).items()}
+        cards = load_models(chosen.model, chosen.models)
+        self._meshes = {name: card.mesh for name, card in cards.items()}
+        self._physics = {name: ObjectPhysics.of_card(card).stated(chosen.mass_kg or None,
+                                                                  friction=chosen.friction or None)
+                         for name, card in cards.items()}
         self._hand = load_gripper(chosen.gripper)
         self._base_from_camera = pose_parameter('base_from_camera', chosen.base_from_camera)
         self._attempt: PickAttempt | None = None
@@ -203,7 +213,8 @@ class SimulatorNode(AutostartLifecycleNode):
         turn = self._index % len(self._meshes)
         names = [*self._meshes][turn:] + [*self._meshes][:turn]
         mesh, *others = (self._meshes[name] for name in names)
-        scene = sample_scene_of_kinds(rng, mesh, others, self._base_from_camera)
+        scene = replace(sample_scene_of_kinds(rng, mesh, others, self._base_from_camera),
+                        physics=self._physics[names[0]])
         self._clock_ns += BETWEEN_SCENES_NS
         self._attempt = PickAttempt(names, World(mesh, self._hand, scene), time.monotonic(), set())
         self._index += 1

@@ -13,8 +13,9 @@ from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.grasping.end_effector import EndEffector
 from posegrasp_ros.simulation.assets import add_painted_material, add_sky, add_textured_mesh
 from posegrasp_ros.simulation.hand import add_hand
+from posegrasp_ros.simulation.object_physics import DENSITY_KG_M3, ObjectPhysics
 from posegrasp_ros.simulation.placement import Distractor
-from posegrasp_ros.simulation.scene import DENSITY_KG_M3, Bystander, Light, Room, SceneSpec
+from posegrasp_ros.simulation.scene import Bystander, Light, Room, SceneSpec
 from posegrasp_ros.simulation.solids import TouchBox, mass_properties, touch_solids
 
 # Geom groups, which are shown or hidden in an image.
@@ -45,24 +46,24 @@ def build_model(mesh: Mesh, gripper: EndEffector | None, scene: SceneSpec, camer
     """
     spec = mujoco.MjSpec()
     _set_options(spec, scene, camera)
-    _add_room(spec, scene.room, scene.friction)
+    _add_room(spec, scene.room, scene.physics.friction)
     for light in scene.lights:
         _add_light(spec, light)
     _add_camera(spec, scene.base_from_camera, camera)
     for index, distractor in enumerate(scene.distractors):
-        _add_distractor(spec, distractor, f'distractor_{index}', scene.friction)
+        _add_distractor(spec, distractor, f'distractor_{index}', scene.physics.friction)
     for index, occluder in enumerate(scene.occluders):
         _add_occluder(spec, occluder, f'occluder_{index}')
     solids = touch_solids(mesh, convex_parts, fill_hollows=gripper is None)
-    _add_object(spec, mesh, solids, scene.base_from_object, scene.friction)
+    _add_object(spec, mesh, solids, scene.base_from_object, scene.physics)
     for pose in scene.other_objects:
         spec.worldbody.add_geom(type=mujoco.mjtGeom.mjGEOM_MESH, meshname='object', material='object',
                                 pos=pose[:3, 3], quat=mujoco_quaternion(pose[:3, :3]), contype=0, conaffinity=0,
                                 group=OBJECT_GROUP)
     for index, bystander in enumerate(scene.bystanders):
-        _add_bystander(spec, bystander, f'bystander_{index}', scene.friction)
+        _add_bystander(spec, bystander, f'bystander_{index}', scene.physics.friction)
     if gripper is not None:
-        add_hand(spec, gripper, scene.friction, HAND_GROUP)
+        add_hand(spec, gripper, scene.physics.friction, HAND_GROUP)
     return spec.compile()
 
 
@@ -153,10 +154,10 @@ def _add_occluder(spec: mujoco.MjSpec, occluder: Distractor, name: str) -> None:
 
 
 def _add_object(spec: mujoco.MjSpec, mesh: Mesh, solids: Sequence[TouchBox | trimesh.Trimesh],
-                base_from_object: np.ndarray, friction: float) -> None:
-    """Add the textured mesh for rendering, convex solids for collision, and the mass of the mesh's volume."""
+                base_from_object: np.ndarray, physics: ObjectPhysics) -> None:
+    """Add the textured mesh for rendering, convex solids for collision, and its mass spread over its volume."""
     add_textured_mesh(spec, mesh, 'object')
-    weight = mass_properties(mesh, DENSITY_KG_M3)
+    weight = mass_properties(mesh, physics)
     ixx, ixy, ixz, _, iyy, iyz, _, _, izz = weight.inertia.ravel()
     body = spec.worldbody.add_body(name='object', pos=base_from_object[:3, 3],
                                    quat=mujoco_quaternion(base_from_object[:3, :3]), mass=weight.mass_kg,
@@ -165,7 +166,7 @@ def _add_object(spec: mujoco.MjSpec, mesh: Mesh, solids: Sequence[TouchBox | tri
     body.add_freejoint()
     body.add_geom(name='object', type=mujoco.mjtGeom.mjGEOM_MESH, meshname='object', material='object',
                   mass=0, contype=0, conaffinity=0, group=OBJECT_GROUP)
-    _add_solids(spec, body, solids, 'object_touch', friction)
+    _add_solids(spec, body, solids, 'object_touch', physics.friction)
 
 
 def _add_bystander(spec: mujoco.MjSpec, bystander: Bystander, name: str, friction: float) -> None:

@@ -20,6 +20,7 @@ from posegrasp_ros.grasping.planning.planner import GraspPlanner
 from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.resources import SHIPPED_MODELS, model_folder
 from posegrasp_ros.simulation.mesh_family import FAMILY, family_object
+from posegrasp_ros.simulation.object_physics import DEFAULT_PHYSICS, ObjectPhysics
 
 # Seed for the grasps of a mesh without a grasp file; independent of the run's seed.
 GRASP_SEED = 0
@@ -31,6 +32,7 @@ class PickObject:
 
     :param convex_parts: of the mesh, if known
     :param model: folder of its model; None if there is none, and then no estimated pose
+    :param physics: its mass and friction
     """
 
     name: str
@@ -38,6 +40,7 @@ class PickObject:
     planner: GraspPlanner
     convex_parts: Sequence[trimesh.Trimesh] | None = None
     model: Path | None = None
+    physics: ObjectPhysics = DEFAULT_PHYSICS
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +55,7 @@ class NamedObject:
     symmetry: Symmetry = NO_SYMMETRY
     convex_parts: Sequence[trimesh.Trimesh] | None = None
     card: ModelCard | None = None
+    physics: ObjectPhysics = DEFAULT_PHYSICS
 
 
 def load_object(given: str) -> NamedObject:
@@ -63,7 +67,7 @@ def load_object(given: str) -> NamedObject:
     path = Path(given)
     if given in SHIPPED_MODELS or path.is_dir():
         card = load_model_card(model_folder(given))
-        return NamedObject(card.name, card.mesh, card.symmetry, card=card)
+        return NamedObject(card.name, card.mesh, card.symmetry, card=card, physics=ObjectPhysics.of_card(card))
     if given in FAMILY:
         member = family_object(given)
         return NamedObject(given, member.mesh, convex_parts=member.convex_parts)
@@ -97,4 +101,4 @@ def with_grasps(named: NamedObject, gripper: Gripper, options: PlannerOptions | 
     else:
         grasps = sample_grasps(mesh, gripper, np.random.default_rng(GRASP_SEED))
     planner = GraspPlanner(gripper, grasps, options, named.symmetry, mesh)
-    return PickObject(named.name, mesh, planner, named.convex_parts, card.folder if card else None)
+    return PickObject(named.name, mesh, planner, named.convex_parts, card.folder if card else None, named.physics)

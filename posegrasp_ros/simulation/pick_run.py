@@ -16,7 +16,6 @@ from posegrasp_ros.runs.folder import RunFolder
 from posegrasp_ros.runs.provenance import describe_model, describe_run
 from posegrasp_ros.simulation.pick import HOLD_S, LIFTED_M, SHAKE_M_S2
 from posegrasp_ros.simulation.picking import PickingRun, run_picks
-from posegrasp_ros.simulation.scene import DENSITY_KG_M3, FRICTION
 
 
 def measure_picks(run: PickingRun, count: int, jobs: int, out: Path, progress: bool = True) -> dict:
@@ -64,8 +63,8 @@ def _provenance(run: PickingRun) -> dict:
     return {
         **describe_run(seed=run.seed), 'models': {name: describe_model(card) for name, card in cards.items()},
         'gripper': run.gripper.name, 'noise shape': run.noise_shape,
-        'physics': {'friction': FRICTION, 'kg/m3': DENSITY_KG_M3, 'lifted_m': LIFTED_M, 'shake_m/s2': SHAKE_M_S2,
-                    'held_s': HOLD_S},
+        'physics': {'lifted_m': LIFTED_M, 'shake_m/s2': SHAKE_M_S2, 'held_s': HOLD_S,
+                    **{item.name: item.physics.text() for item in run.objects}},
     }
 
 

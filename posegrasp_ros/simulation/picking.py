@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import NamedTuple
 
@@ -71,7 +71,7 @@ class PickingRun:
         """Pick in scene ``number``, which is identical for all conditions."""
         item = self.objects[number % len(self.objects)]
         rng = np.random.default_rng([self.seed, number])
-        scene = sample_scene(rng, item.mesh, DEFAULT_BASE_FROM_CAMERA)
+        scene = replace(sample_scene(rng, item.mesh, DEFAULT_BASE_FROM_CAMERA), physics=item.physics)
         # One draw, scaled to each noise level, so that two conditions differ only in the level.
         unit_noise = rng.standard_normal(6)
         with World(item.mesh, self.gripper, scene, convex_parts=item.convex_parts) as world:

@@ -15,6 +15,7 @@ from posegrasp_ros.geometry.transforms import (
     rotation_from_vector,
     transform_points,
 )
+from posegrasp_ros.simulation.object_physics import DEFAULT_PHYSICS, ObjectPhysics
 from posegrasp_ros.simulation.placement import Distractor, sample_distractors, sample_resting_pose
 from posegrasp_ros.simulation.sensor import Sensor, sample_sensor
 from posegrasp_ros.simulation.textures import UNPAINTED, Texture, sample_texture
@@ -22,8 +23,6 @@ from posegrasp_ros.simulation.textures import UNPAINTED, Texture, sample_texture
 #: Camera of the live simulation: across the table from the robot, 0.6 m from the table's centre, at 50° elevation.
 DEFAULT_BASE_FROM_CAMERA = look_at((0.386, 0.0, 0.46), (0.0, 0.0, 0.02))
 DEFAULT_FIELD_OF_VIEW_RAD = float(np.radians(60.0))
-FRICTION = 0.6
-DENSITY_KG_M3 = 400.0
 # Ranges of the camera's distance from the object, and of its elevation above it.
 DISTANCES_M = (0.4, 0.8)
 ELEVATIONS_DEG = (25.0, 75.0)
@@ -80,7 +79,7 @@ class SceneSpec:
     :param base_from_camera: (4, 4) optical frame
     :param field_of_view_rad: horizontal, of a pinhole camera
     :param ambient: ambient light, red green blue
-    :param friction: Coulomb coefficient of object, fingers and table
+    :param physics: of the object; its friction is also that of fingers and table
     :param occluders: fixed bodies without collision that hide the object from the camera
     :param other_objects: (4, 4) base_from_object of each further instance; they are fixed
     :param bystanders: objects of other kinds
@@ -94,7 +93,7 @@ class SceneSpec:
     lights: tuple[Light, ...]
     ambient: tuple[float, float, float]
     sensor: Sensor
-    friction: float = FRICTION
+    physics: ObjectPhysics = DEFAULT_PHYSICS
     occluders: tuple[Distractor, ...] = ()
     other_objects: tuple[np.ndarray, ...] = ()
     bystanders: tuple[Bystander, ...] = ()

@@ -15,6 +15,7 @@ import numpy as np
 import trimesh
 
 from posegrasp_ros.geometry.mesh import Mesh
+from posegrasp_ros.simulation.object_physics import ObjectPhysics
 
 LOGGER = logging.getLogger(__name__)
 # A solid that fills at least this fraction of its convex hull, or of its oriented box, is replaced by it.
@@ -50,9 +51,10 @@ class MassProperties:
     inertia: np.ndarray
 
 
-def mass_properties(mesh: Mesh, density_kg_m3: float) -> MassProperties:
+def mass_properties(mesh: Mesh, physics: ObjectPhysics) -> MassProperties:
     """Mass properties of the mesh if it is closed, else of its convex hull."""
     solid = mesh.solid if mesh.solid.is_volume else mesh.solid.convex_hull
+    density_kg_m3 = physics.density_of(solid.volume)
     return MassProperties(density_kg_m3 * solid.volume, solid.center_mass, density_kg_m3 * solid.moment_inertia)
 
 

@@ -60,6 +60,7 @@ class TrialScenes:
         """
         scene = sample_scene(np.random.default_rng([self.seed, number]), self.item.mesh,
                              DEFAULT_BASE_FROM_CAMERA).unpainted()
+        scene = replace(scene, physics=self.item.physics)
         if not cluttered:
             scene = replace(scene, distractors=())
         planner = patient(self.item.planner)
