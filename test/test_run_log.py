@@ -112,12 +112,12 @@ def test_a_line_that_is_none_is_left_out_with_a_warning(tmp_path, capsys):
 
 
 def test_a_log_whose_beginning_was_deleted_does_not_replace_the_summary(tmp_path, capsys):
-    robot = Robot(tmp_path / 'run', most_bytes=400_000)
-    robot.frames(0, 1000)
+    robot = Robot(tmp_path / 'run', most_bytes=100_000)
+    robot.frames(0, 250)
     robot.run.write_summary()
     robot.run.close()
     before = written(tmp_path / 'run')
-    with pytest.raises(RunLogError, match=r'expected the 1000 frames of summary\.json, found'):
+    with pytest.raises(RunLogError, match=r'expected the 250 frames of summary\.json, found'):
         rebuild(tmp_path / 'run')
     assert main(['report', str(tmp_path / 'run')]) == 2 and written(tmp_path / 'run') == before
     assert 'most_megabytes' in capsys.readouterr().err

@@ -67,7 +67,8 @@ class Places:
 @pytest.fixture
 def make_tracker():
     def make(symmetry: Symmetry = NO_SYMMETRY, kind: type = Places, **options) -> tuple[PoseTracker, Places]:
-        card = SimpleNamespace(mesh=MESH, symmetry=symmetry, covariance_scale=(1.0, 1.0), score={})
+        card = SimpleNamespace(mesh=MESH, symmetry=symmetry, covariance_scale=(1.0, 1.0), score={},
+                               refiner='mesh')
         estimator = PoseEstimator(card, refine=False, decoder=kind(symmetry), **options)
         return PoseTracker(estimator), estimator.decoder
     return make

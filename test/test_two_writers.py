@@ -131,7 +131,7 @@ def test_a_second_monitor_takes_a_folder_with_a_number_and_says_so(tmp_path):
     assert (first.path.name, second.path.name) == ('run', 'run-2')
     assert said == [f'{tmp_path}/run: holds another run already; this one is written to {tmp_path}/run-2']
     for number, keeper in enumerate((first, second)):
-        keeper.append(StageReport(number, 'perception', True))
+        keeper.append(StageReport(number, 'perception', True).to_dict())
         keeper.close()
     third = RunKeeper(tmp_path / 'run', None, said.append)
     third.close()
