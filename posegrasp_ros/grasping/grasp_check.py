@@ -1,4 +1,4 @@
-"""CheckedGrasps: which of a file's grasps hold when they are closed on the object's mesh, and why others do not."""
+"""CheckedGrasps: which of a file's grasps hold when closed on the object's mesh, and why others do not."""
 
 from __future__ import annotations
 
@@ -71,16 +71,18 @@ def stated_grasps(object_from_base: np.ndarray, openings_m: np.ndarray, widths_m
     return stated
 
 
-def check_grasps(grasps: CheckedGrasps, gripper: EndEffector, solid: trimesh.Trimesh) -> None:
+def check_grasps(grasps: CheckedGrasps, gripper: EndEffector, solid: trimesh.Trimesh) -> bool:
     """Close each on the object's mesh: what collides before, touches nothing or slips off is left out.
 
     Widths that the file does not tell, or that are others than those of this mesh, become those found.
+
+    :return: whether the file's widths are those of this mesh
     """
     _leave_out_those_inside(grasps, gripper, solid)
     widths_m, slips = _closed(grasps, gripper, solid)
     errors_m = np.abs(widths_m - grasps.widths_m)
     compared = np.isfinite(errors_m)
-    believed = compared.any() and np.median(errors_m[compared]) <= WIDTH_ERROR_M
+    believed = bool(compared.any() and np.median(errors_m[compared]) <= WIDTH_ERROR_M)
     measured = grasps.holds & (np.isnan(grasps.widths_m) | (not believed))
     # pads that swing forward while closing may meet the object elsewhere: the second look is where they do
     for _ in range(2):
@@ -91,6 +93,7 @@ def check_grasps(grasps: CheckedGrasps, gripper: EndEffector, solid: trimesh.Tri
         widths_m, slips = _closed(grasps, gripper, solid)
     grasps.leave_out(np.isnan(widths_m), NOTHING)
     grasps.leave_out(slips, SLIPS)
+    return believed
 
 
 def told(left_out: dict[str, int]) -> str:

@@ -24,6 +24,7 @@ from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import invert, quaternion_from_matrix, transform_from_pose
 from posegrasp_ros.grasping.end_effector import EndEffector
 from posegrasp_ros.grasping.grasp_check import (
+    FAILED,
     LEAST_RATING,
     SLIPS,
     CheckedGrasps,
@@ -42,6 +43,8 @@ from posegrasp_ros.runtime.yaml_model import validated
 MOST_GRASPS = 10_000
 # What ``rated_by`` says in a file with our ratings.
 OURS = 'posegrasp'
+# All of ours held on the mesh that they were sampled on; a few may slip off when figures were rounded.
+OURS_THAT_HOLD = 0.9
 
 _log = logging.getLogger(__name__)
 
@@ -110,25 +113,25 @@ def load_grasps(path: str | Path, gripper: EndEffector, mesh: Mesh | None = None
         raise GraspError(f'{path}: grasps: expected at most {MOST_GRASPS}, got {len(values["grasps"])}: keep '
                          'those that are farthest apart')
     stated = validated(GraspFileFields, values, path, GraspError)
-    grasps = _stated(path, stated, gripper)
+    grasps, is_rated = _stated(path, stated, gripper), stated.rated_by == OURS
+    confidences = np.array([entry.confidence for entry in stated.grasps.values()])
     if mesh is None:
-        if np.isnan(grasps.widths_m[grasps.holds]).any():
-            raise GraspError(f'{path}: grasps: expected cspace_position, found none, and the widths cannot be '
-                             "measured without the object's mesh; give the mesh")
+        _refuse_unknown_widths(path, grasps)
         _log.warning('%s: the grasps are not checked: there is no mesh of the object', path)
     else:
-        check_grasps(grasps, gripper, mesh.outward().solid)
-    confidences = np.array([entry.confidence for entry in stated.grasps.values()])
-    if mesh is not None and stated.rated_by != OURS:
-        held = grasps.holds
-        confidences[held] = gripper.ratings(grasps.object_from_tcp[held], grasps.openings_m[held],
-                                            mesh.outward().solid)
-        grasps.leave_out(confidences < LEAST_RATING, SLIPS)
+        solid = mesh.outward().solid
+        are_its_widths = check_grasps(grasps, gripper, solid)
+        if is_rated:
+            _refuse_ours_of_another_mesh(path, grasps, are_its_widths)
+        else:
+            held = grasps.holds
+            confidences[held] = gripper.ratings(grasps.object_from_tcp[held], grasps.openings_m[held], solid)
+            grasps.leave_out(confidences < LEAST_RATING, SLIPS)
     _say(path, grasps, gripper, mesh)
     read = [Grasp(str(name), grasps.object_from_tcp[k], float(confidences[k]), float(grasps.openings_m[k]),
                   float(grasps.widths_m[k])) for k, name in enumerate(stated.grasps) if grasps.holds[k]]
-    is_ours = mesh is not None or stated.rated_by == OURS
-    return GraspSet(read, stated.object_frame, _own_name(stated.gripper_frame, gripper), grasps.left_out, is_ours)
+    return GraspSet(read, stated.object_frame, _own_name(stated.gripper_frame, gripper), grasps.left_out,
+                    is_rated or mesh is not None)
 
 
 def save_grasps(path: str | Path, grasp_set: GraspSet, gripper: EndEffector) -> None:
@@ -203,20 +206,37 @@ def _last_part(frame: str) -> str:
     return frame.rstrip('/').rsplit('/', 1)[-1]
 
 
+def _refuse_unknown_widths(path: str | Path, grasps: CheckedGrasps) -> None:
+    if np.isnan(grasps.widths_m[grasps.holds]).any():
+        raise GraspError(f'{path}: grasps: expected cspace_position, found none, and the widths cannot be '
+                         "measured without the object's mesh; give the mesh")
+
+
+def _refuse_ours_of_another_mesh(path: str | Path, grasps: CheckedGrasps, are_its_widths: bool) -> None:
+    """Refuse grasps of ours that do not hold as they did on the mesh that they were sampled on."""
+    count, held = len(grasps.reasons), int(grasps.holds.sum())
+    if held and not (are_its_widths and held >= OURS_THAT_HOLD * count):
+        found = told(grasps.left_out) if grasps.left_out else 'at other widths'
+        raise GraspError(f'{path}: grasps: expected that those rated by posegrasp hold on this mesh, found {held} of '
+                         f'{count} ({found}): they are of another mesh, or its frame or unit was changed; make them '
+                         'anew with posegrasp grasps')
+
+
 def _say(path: str | Path, grasps: CheckedGrasps, gripper: EndEffector, mesh: Mesh | None) -> None:
     """Log how many grasps are left out, and why.
 
     :raises GraspError: when none is left
     """
-    left_out = sum(grasps.left_out.values())
-    if not grasps.holds.any():
+    count, left_out = len(grasps.reasons), sum(grasps.left_out.values())
+    advice = f'check that they are of this mesh, in its frame and in metres, and of {gripper.name}'
+    if left_out == count:
         what = f'the mesh of {1000 * mesh.diameter:.0f} mm' if mesh else 'the object'
-        raise GraspError(f'{path}: grasps: expected some that hold {what} with {gripper.name}, found none of '
-                         f'{left_out}: {told(grasps.left_out)}; check that they are of this mesh, in its frame '
-                         'and in metres, and of this gripper')
+        raise GraspError(f'{path}: grasps: expected some that hold {what}, found none of {count}: '
+                         f'{told(grasps.left_out)}; {advice}')
     if left_out:
-        _log.warning('%s: %d of %d grasps are left out: %s', path, left_out, len(grasps.reasons),
-                     told(grasps.left_out))
+        tried = count - grasps.left_out.get(FAILED, 0)
+        _log.warning('%s: %d of %d grasps are left out: %s%s', path, left_out, count, told(grasps.left_out),
+                     f'; {advice}' if 2 * (count - left_out) < tried else '')
 
 
 def _entry(grasp: Grasp, gripper: EndEffector) -> dict:
