@@ -217,9 +217,9 @@ def _refuse_ours_of_another_mesh(path: str | Path, grasps: CheckedGrasps, are_it
     count, held = len(grasps.reasons), int(grasps.holds.sum())
     if held and not (are_its_widths and held >= OURS_THAT_HOLD * count):
         found = told(grasps.left_out) if grasps.left_out else 'at other widths'
-        raise GraspError(f'{path}: grasps: expected that those rated by posegrasp hold on this mesh, found {held} of '
-                         f'{count} ({found}): they are of another mesh, or its frame or unit was changed; make them '
-                         'anew with posegrasp grasps')
+        raise GraspError(f'{path}: grasps: expected that those rated by posegrasp hold on this mesh, found {held} '
+                         f'of {count} ({found}): they are of another mesh, or its frame or unit was changed; make '
+                         'them anew with posegrasp grasps')
 
 
 def _say(path: str | Path, grasps: CheckedGrasps, gripper: EndEffector, mesh: Mesh | None) -> None:
