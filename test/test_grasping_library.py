@@ -157,7 +157,7 @@ def test_graspgen_file_without_a_mesh_is_refused(tmp_path, gripper):
 
 def test_grasps_of_another_mesh_or_unit_are_refused(tmp_path, gripper):
     graspgen_file(tmp_path / 'g.yaml', make_transform(translation=(3.0, 0, 0)))
-    with pytest.raises(GraspError, match=r'that hold the mesh of 158 mm .*, found none of 1: 1 touch nothing; '):
+    with pytest.raises(GraspError, match='that hold the mesh of 158 mm, found none of 1: 1 touch nothing; '):
         load_grasps(tmp_path / 'g.yaml', gripper, box_mesh())
 
 

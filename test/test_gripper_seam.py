@@ -149,7 +149,8 @@ def test_it_is_planned_with_where_the_object_has_no_mesh():
 
 def test_its_grasps_of_a_file_are_closed_on_the_mesh(tmp_path, mesh):
     air = Grasp('air', make_transform(translation=(0, 0, 0.1)) @ DOWN, 0.9, 0.0, 0.0)
-    save_grasps(tmp_path / 'grasps.yaml', GraspSet([TOP, air, BOTTOM], 'object', CUP.base_frame), CUP)
+    stated = GraspSet([TOP, air, BOTTOM], 'object', CUP.base_frame, is_rated=False)
+    save_grasps(tmp_path / 'grasps.yaml', stated, CUP)
     read = load_grasps(tmp_path / 'grasps.yaml', CUP, mesh)
     assert [grasp.name for grasp in read.grasps] == ['top', 'bottom'] and read.left_out == {'touch nothing': 1}
 
