@@ -173,6 +173,35 @@ def test_a_damaged_shipped_folder_is_one_line(capsys, tmp_path):
     assert 'network.sha256: expected the hash of model.onnx, got nothing' in refused(capsys, 'check', folder)
 
 
+def with_grasps(folder, **changes) -> None:
+    """Every tenth grasp of the shipped box, as another tool writes them, with fields changed."""
+    document = yaml.safe_load((resource_path('models/box') / 'grasps.yaml').read_text())
+    del document['rated_by']
+    document['grasps'] = {name: {**entry, **changes} for name, entry in list(document['grasps'].items())[::10]}
+    (folder / 'grasps.yaml').write_text(json.dumps(document))  # which is YAML, without aliases for what is shared
+
+
+def test_grasps_that_hold_are_counted_and_the_best_are_drawn(capsys, dope_folder, tmp_path):
+    with_grasps(dope_folder)
+    document = yaml.safe_load((dope_folder / 'grasps.yaml').read_text())
+    document['grasps']['grasp_000']['position'] = [0.0, 0.0, 1.0]
+    (dope_folder / 'grasps.yaml').write_text(yaml.safe_dump(document))
+    said = said_of(capsys, dope_folder, '--grasps-picture', tmp_path / 'grasps.png')
+    assert '39 of 40 in grasps.yaml hold the object when closed on its mesh; 1 touch nothing' in said
+    height, width, _ = cv2.imread(str(tmp_path / 'grasps.png')).shape
+    assert width == 3 * height
+
+
+def test_a_folder_in_which_no_grasp_holds_is_refused(capsys, dope_folder):
+    with_grasps(dope_folder, position=[0.0, 0.0, 1.0])
+    assert 'found none of 40: 40 touch nothing; check that' in refused(capsys, 'check', dope_folder)
+
+
+def test_a_picture_of_no_grasps_is_refused(capsys, dope_folder, tmp_path):
+    assert 'expected grasps to draw, found no' in refused(capsys, 'check', dope_folder, '--grasps-picture',
+                                                          tmp_path / 'grasps.png')
+
+
 def test_help_teaches(capsys):
     assert main(['check', '--help']) == 0
     said = capsys.readouterr().out

@@ -27,7 +27,7 @@ def any_gripper(request):
 def grasp_set(rng):
     grasps = [Grasp(f'g{i}', make_transform(random_rotation(rng), rng.uniform(-0.1, 0.1, 3)), 0.9 - 0.1 * i,
                     0.08, 0.01 * (i + 1)) for i in range(5)]
-    return GraspSet(grasps, 'object', 'franka_hand')
+    return GraspSet(grasps, 'object', 'panda_hand')
 
 
 @pytest.fixture
@@ -36,14 +36,14 @@ def rng():
 
 
 def test_round_trip_keeps_poses_to_a_micrometre(tmp_path, any_gripper, grasp_set):
-    save_grasps(tmp_path / 'grasps.yaml', grasp_set, any_gripper)
+    save_grasps(tmp_path / 'grasps.yaml', replace(grasp_set, gripper_frame=any_gripper.base_frame), any_gripper)
     read = load_grasps(tmp_path / 'grasps.yaml', any_gripper)
     np.testing.assert_allclose(read.object_from_tcp, grasp_set.object_from_tcp, atol=2e-6)
     assert [grasp.name for grasp in read.grasps] == [grasp.name for grasp in grasp_set.grasps]
     np.testing.assert_allclose([g.opening_m for g in read.grasps], 0.08, atol=1e-6)
     np.testing.assert_allclose([g.width_m for g in read.grasps], [g.width_m for g in grasp_set.grasps], atol=1e-6)
     np.testing.assert_allclose([g.confidence for g in read.grasps], [g.confidence for g in grasp_set.grasps])
-    assert (read.object_frame, read.gripper_frame) == ('object', 'franka_hand')
+    assert (read.object_frame, read.gripper_frame) == ('object', any_gripper.base_frame)
 
 
 def test_file_places_the_base_of_the_gripper_and_halves_the_opening(tmp_path, gripper):
@@ -79,16 +79,16 @@ def test_joint_that_only_mimics_may_be_left_out(tmp_path, gripper, grasp_set):
     (lambda d: d.update(format_version=2.0), 'format_version: expected 1.0, got 2.0'),
     (lambda d: d.update(grasps={}), 'grasps: expected at least one grasp'),
     (lambda d: d.update(grasps=[1]), 'grasps: expected a mapping of grasps by name, got [1]'),
-    (lambda d: d.pop('object_frame'), 'object_frame: expected a name in one line, got nothing'),
+    (lambda d: d.update(object_frame=3), 'object_frame: expected a name in one line, got 3'),
     (lambda d: d['grasps']['g0'].update(confidence=7), 'grasps.g0.confidence: expected a number between 0 and 1'),
     (lambda d: d['grasps']['g0'].update(position=[0, 0, 'x']), 'grasps.g0.position: expected 3 numbers'),
     (lambda d: d['grasps']['g0']['orientation'].update(w=0, xyz=[0, 0, 0]), 'grasps.g0.orientation: expected a'),
     (lambda d: d['grasps']['g0'].update(cspace_position=0.1),
      'grasps.g0.cspace_position: expected a mapping of joint positions, got 0.1'),
-    (lambda d: d['grasps']['g0']['cspace_position'].update(panda_finger_joint2=9),
-     'g0.cspace_position.panda_finger_joint2: expected a number between -3.14159 and 3.14159, got 9'),
+    (lambda d: d['grasps']['g0']['cspace_position'].update(panda_finger_joint2=90),
+     'g0.cspace_position.panda_finger_joint2: expected a joint position between -12.5664 and 12.5664, got 90'),
     (lambda d: d['grasps']['g0'].update(cspace_position={'knuckle': 0.1}),
-     'cspace_position.panda_finger_joint1: expected a joint position of gripper franka_hand, got nothing'),
+     'grasps.g0.cspace_position: expected positions of panda_finger_joint1 or panda_finger_joint2 or '),
 ])
 def test_wrong_field_is_named(tmp_path, gripper, grasp_set, change, expected):
     document = _document(tmp_path, grasp_set, gripper)
@@ -138,7 +138,7 @@ def test_graspgen_file_is_read_with_widths_measured_on_the_mesh(tmp_path, any_gr
     graspgen_file(tmp_path / 'g.yaml', object_from_tcp @ tcp_from_base)
     grasp_set = load_grasps(tmp_path / 'g.yaml', any_gripper, box_mesh())
     grasp, = grasp_set.grasps
-    assert (grasp.name, grasp.confidence) == ('grasp_0', 0.83)
+    assert grasp.name == 'grasp_0' and 0.4 < grasp.confidence < 0.8  # ours: it holds the rim, far from the middle
     assert (grasp.opening_m, grasp.width_m) == (any_gripper.max_opening_m, pytest.approx(BOX_M[0], abs=1e-5))
     np.testing.assert_allclose(grasp.object_from_tcp, object_from_tcp, atol=1e-5)
     assert grasp_set.gripper_frame == any_gripper.base_frame
@@ -157,7 +157,7 @@ def test_graspgen_file_without_a_mesh_is_refused(tmp_path, gripper):
 
 def test_grasps_of_another_mesh_or_unit_are_refused(tmp_path, gripper):
     graspgen_file(tmp_path / 'g.yaml', make_transform(translation=(3.0, 0, 0)))
-    with pytest.raises(GraspError, match=r'expected some that close on the mesh of 158 mm, found none of 1'):
+    with pytest.raises(GraspError, match='that hold the mesh of 158 mm, found none of 1: 1 touch nothing; '):
         load_grasps(tmp_path / 'g.yaml', gripper, box_mesh())
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ import trimesh
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import make_transform
 from posegrasp_ros.grasping.box import Box
-from posegrasp_ros.grasping.end_effector import EndEffector, HoldingPart, HoldLimits
+from posegrasp_ros.grasping.end_effector import Closed, EndEffector, HoldingPart, HoldLimits
 from posegrasp_ros.grasping.grasp_set import Grasp, GraspSet, load_grasps, save_grasps
 from posegrasp_ros.grasping.planning.plan import DiscardedGrasp
 from posegrasp_ros.grasping.planning.planner import GraspPlanner
@@ -32,6 +32,7 @@ class SuctionCup:
     force_n: float = 30.0
     max_opening_m: float = 0.0
     graspgen_base_from_tcp: None = None
+    other_bases: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def gripper_base_from_tcp(self) -> np.ndarray:
@@ -66,9 +67,16 @@ class SuctionCup:
     def opening_of(self, joint_positions: Mapping[str, float]) -> float:
         return 0.0
 
-    def closed_width_m(self, object_from_tcp: np.ndarray, opening_m: float,
-                       solid: trimesh.Trimesh) -> float | None:
-        return 0.0
+    def close(self, object_from_tcp: np.ndarray, openings_m: np.ndarray, solid: trimesh.Trimesh) -> Closed:
+        """Where the surface is within the lip's stroke."""
+        z = object_from_tcp[:, :3, 2]
+        origins, widths_m = object_from_tcp[:, :3, 3] - STROKE_M * z, np.full(len(z), np.nan)
+        hits, rays, _ = solid.ray.intersects_location(origins, z, multiple_hits=False)
+        widths_m[rays[np.linalg.norm(hits - origins[rays], axis=1) < 2 * STROKE_M]] = 0.0
+        return Closed(widths_m, np.zeros(len(z), dtype=bool))
+
+    def ratings(self, object_from_tcp: np.ndarray, openings_m: np.ndarray, solid: trimesh.Trimesh) -> np.ndarray:
+        return np.ones(len(openings_m))
 
     def side_room_m(self, openings_m: np.ndarray, widths_m: np.ndarray) -> np.ndarray:
         return np.full(len(openings_m), np.inf)
@@ -137,6 +145,14 @@ def test_its_tolerance_is_what_it_says_of_the_face(planner):
 
 def test_it_is_planned_with_where_the_object_has_no_mesh():
     assert GraspPlanner(CUP, GRASPS).plan(ON_THE_TABLE, errors(0.002), Scene()).grasps[0].name == 'top'
+
+
+def test_its_grasps_of_a_file_are_closed_on_the_mesh(tmp_path, mesh):
+    air = Grasp('air', make_transform(translation=(0, 0, 0.1)) @ DOWN, 0.9, 0.0, 0.0)
+    stated = GraspSet([TOP, air, BOTTOM], 'object', CUP.base_frame, is_rated=False)
+    save_grasps(tmp_path / 'grasps.yaml', stated, CUP)
+    read = load_grasps(tmp_path / 'grasps.yaml', CUP, mesh)
+    assert [grasp.name for grasp in read.grasps] == ['top', 'bottom'] and read.left_out == {'touch nothing': 1}
 
 
 def test_its_grasps_are_kept_in_files(tmp_path):

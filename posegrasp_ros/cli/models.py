@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Group, Parameter
 
 from posegrasp_ros.cli import option_types
-from posegrasp_ros.cli.options import Count, File, Model, Size, Threads, option
+from posegrasp_ros.cli.options import Count, File, Gripper, Model, Size, Threads, option
 from posegrasp_ros.runtime.console import remark, show, show_json
 from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.exit_codes import DONE
-from posegrasp_ros.runtime.resources import DEFAULT_MODEL, model_folder
+from posegrasp_ros.runtime.resources import DEFAULT_GRIPPER, DEFAULT_MODEL, model_folder
 
 if TYPE_CHECKING:  # slow to import
     import numpy as np
@@ -82,6 +82,8 @@ def _bench_estimator(folder: Path, frames: int, repeats: int, size: tuple[int, i
 
 def check(model: Model, /, *,
           json: bool = False,
+          gripper: Gripper = DEFAULT_GRIPPER,
+          grasps_picture: File | None = None,
           threads: Threads = None,
           time_limit: Annotated[float, option('S', option_types.above_zero)] = 15.0,
           image: Annotated[File | None, IMAGE] = None,
@@ -91,6 +93,7 @@ def check(model: Model, /, *,
     """Validate a model folder, run it once, print what was understood.
 
     :param json: print one JSON object
+    :param grasps_picture: write a picture of the gripper at the three best grasps, .png or .jpg
     :param time_limit: for the first run of each network, seconds
     :param image: PNG or JPEG to run on; default: grey noise
     :param camera: the image's camera_info as YAML, as ROS's calibration writes it
@@ -99,18 +102,26 @@ def check(model: Model, /, *,
     :param overlay: write the image with the poses drawn in
     """
     from posegrasp_ros.estimation.check import check_model, describe, read_image, write_image
+    from posegrasp_ros.estimation.grasp_picture import draw_grasps
+    from posegrasp_ros.grasping.gripper import load_gripper
 
     if image is None and (camera or hfov or overlay):
         raise InvalidInputError('--camera, --hfov and --overlay: expected together with --image')
     pixels = read_image(image) if image else None
     intrinsics = None if pixels is None else _camera_of(pixels, camera, hfov)
-    report, picture = check_model(model_folder(model), pixels, intrinsics, threads, time_limit)
+    fingers = load_gripper(gripper)
+    checked = check_model(model_folder(model), fingers, pixels, intrinsics, threads, time_limit)
     if overlay:
-        write_image(overlay, picture)
+        write_image(overlay, checked.overlay)
+    if grasps_picture:
+        if checked.grasps is None:
+            raise InvalidInputError(f'--grasps-picture: expected grasps to draw, found no '
+                                    f'{checked.card.grasps_path}')
+        write_image(grasps_picture, draw_grasps(checked.grasps.grasps, fingers, checked.card.mesh))
     if json:
-        show_json(report)
+        show_json(checked.report)
     else:
-        show(describe(report))
+        show(describe(checked.report))
     return DONE
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -17,8 +18,9 @@ from posegrasp_ros.estimation.overlay import draw_overlay
 from posegrasp_ros.estimation.pose_estimate import PoseEstimate
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.transforms import quaternion_from_matrix
-from posegrasp_ros.grasping.grasp_set import load_grasps
-from posegrasp_ros.grasping.gripper import load_gripper
+from posegrasp_ros.grasping.end_effector import EndEffector
+from posegrasp_ros.grasping.grasp_check import told
+from posegrasp_ros.grasping.grasp_set import GraspSet, load_grasps
 from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.sensing.compressed_images import decode_compressed, read_file
 from posegrasp_ros.sensing.images import ImageError
@@ -26,18 +28,34 @@ from posegrasp_ros.sensing.images import ImageError
 NOISE_SIZE = (640, 480)
 
 
-def check_model(folder: Path, image: np.ndarray | None = None, camera: Camera | None = None,
-                threads: int | None = None, time_limit_s: float = TIME_LIMIT_S) -> tuple[dict, np.ndarray]:
+@dataclass(frozen=True)
+class CheckedModel:
+    """A model folder that was run once.
+
+    :param report: what was understood, ready for JSON
+    :param overlay: (H, W, 3) the image with the poses drawn in
+    :param grasps: those that hold the object; None without a file of them
+    """
+
+    report: dict
+    overlay: np.ndarray
+    card: ModelCard
+    grasps: GraspSet | None
+
+
+def check_model(folder: Path, gripper: EndEffector, image: np.ndarray | None = None, camera: Camera | None = None,
+                threads: int | None = None, time_limit_s: float = TIME_LIMIT_S) -> CheckedModel:
     """Validate a model folder and run it once.
 
+    :param gripper: of the folder's grasps
     :param image: (H, W, 3) uint8 blue green red; None for grey noise
     :param camera: intrinsics of the image; needed with one
     :param time_limit_s: for the first run of each network
-    :return: what was understood, ready for JSON; the image with the poses drawn in
-    :raises InvalidInputError: on anything wrong with the folder, or intrinsics that are not the image's
+    :raises InvalidInputError: on anything wrong with the folder, such as grasps of which none holds, or intrinsics
+        that are not the image's
     """
     card = load_model_card(folder)
-    grasps = _grasps(card)
+    grasps = load_grasps(card.grasps_path, gripper, card.mesh) if card.has_grasps else None
     for network in filter(None, (card.detector, card.network)):
         try_network(network, time_limit_s)
     estimator = PoseEstimator(card, threads)
@@ -55,11 +73,14 @@ def check_model(folder: Path, image: np.ndarray | None = None, camera: Camera | 
     answer = {'image': source, 'size': list(image.shape[1::-1]), 'focal_px': round(camera.fx, 2),
               'ms': round(estimation.numbers['estimate_ms'], 1), 'reason': estimation.reason,
               'poses': [_pose(pose) for pose in estimation.poses]}
-    return {'folder': str(folder), 'name': card.name, 'object': _object(card), 'networks': networks,
-            'score': dict(card.score) or None,
+    report = {'folder': str(folder), 'name': card.name, 'object': _object(card), 'networks': networks,
+              'score': dict(card.score) or None,
             'covariance_scale': None if card.covariance_scale == (1.0, 1.0) else list(card.covariance_scale),
-            'grasps': grasps, 'provenance': card.provenance, 'measured': card.measured,
-            'inference': answer}, draw_overlay(image, camera, card.mesh, estimation.poses, estimation.reason)
+            'grasps': None if grasps is None else len(grasps),
+            'grasps_left_out': {} if grasps is None else dict(grasps.left_out),
+            'provenance': card.provenance, 'measured': card.measured, 'inference': answer}
+    overlay = draw_overlay(image, camera, card.mesh, estimation.poses, estimation.reason)
+    return CheckedModel(report, overlay, card, grasps)
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -99,13 +120,6 @@ def _object(card: ModelCard) -> dict:
             'diameter_m': card.diameter_m, 'textured': card.mesh.texture.shape[:2] != (1, 1),
             'symmetries_discrete': len(symmetry.discrete) - 1,
             'symmetry_axis': None if symmetry.axis is None else [round(float(v), 4) for v in symmetry.axis]}
-
-
-def _grasps(card: ModelCard) -> int | None:
-    """How many grasps the folder holds for the shipped gripper; None without a file of them."""
-    if not card.has_grasps:
-        return None
-    return len(load_grasps(card.grasps_path, load_gripper(), card.mesh).grasps)
 
 
 def _network(network: Network, channels: str) -> dict:
@@ -189,9 +203,17 @@ def _calibration_lines(report: dict) -> list[tuple[str, str]]:
          'not calibrated: a figure between 0 and 1 that is no probability'),
         ('covariance', f'calibrated: variance times {scale[0]:.3g} (position), {scale[1]:.3g} (rotation)' if scale
          else 'not calibrated: as the residuals have it'),
-        ('grasps', f'{report["grasps"]} in grasps.yaml' if report['grasps'] else
-         'no grasps.yaml: poses can be estimated, grasps cannot be planned'),
+        ('grasps', _grasps_that_hold(report)),
         *_section_lines('provenance', report['provenance']), *_section_lines('measured', report['measured'])]
+
+
+def _grasps_that_hold(report: dict) -> str:
+    if report['grasps'] is None:
+        return 'no grasps.yaml: poses can be estimated, grasps cannot be planned'
+    left_out = report['grasps_left_out']
+    count = report['grasps'] + sum(left_out.values())
+    return f'{report["grasps"]} of {count} in grasps.yaml hold the object' + (
+        f' when closed on its mesh; {told(left_out)}' if left_out else ' when closed on its mesh')
 
 
 def _inference_lines(answer: dict) -> list[tuple[str, str]]:

@@ -42,6 +42,17 @@ class HoldLimits(NamedTuple):
     room_m: np.ndarray
 
 
+class Closed(NamedTuple):
+    """N closed grippers.
+
+    :param widths_m: (N,) the width at which each holds the object; NaN where it closes on nothing
+    :param slips: (N,) whether it meets the object so obliquely that it slips off
+    """
+
+    widths_m: np.ndarray
+    slips: np.ndarray
+
+
 class EndEffector(Protocol):
     """What planning, tolerance, grasp files, rviz and the simulator ask of a gripper.
 
@@ -57,6 +68,10 @@ class EndEffector(Protocol):
     @property
     def base_frame(self) -> str:
         """Name of the gripper's base in its URDF."""
+
+    @property
+    def other_bases(self) -> Mapping[str, np.ndarray]:
+        """Other frames that grasp files may place in the base's stead, by name: (4, 4) from the base to each."""
 
     @property
     def gripper_base_from_tcp(self) -> np.ndarray:
@@ -100,11 +115,16 @@ class EndEffector(Protocol):
         """Positions of its joints by the names of the URDF; empty when there are none."""
 
     def opening_of(self, joint_positions: Mapping[str, float]) -> float:
-        """The opening at some of these joints' positions."""
+        """The opening at these positions, with joints of others among them as a grasp file states them.
 
-    def closed_width_m(self, object_from_tcp: np.ndarray, opening_m: float,
-                       solid: trimesh.Trimesh) -> float | None:
-        """The width at which it holds the object; None when it closes on nothing."""
+        :raises ValueError: with what was expected, when they do not tell the opening
+        """
+
+    def close(self, object_from_tcp: np.ndarray, openings_m: np.ndarray, solid: trimesh.Trimesh) -> Closed:
+        """Close N times on the object, from poses (N, 4, 4) and openings (N,)."""
+
+    def ratings(self, object_from_tcp: np.ndarray, openings_m: np.ndarray, solid: trimesh.Trimesh) -> np.ndarray:
+        """(N,) how good such grasps are, in [0, 1]; 0 for one that does not hold."""
 
     def side_room_m(self, openings_m: np.ndarray, widths_m: np.ndarray) -> np.ndarray:
         """(G,) how far the object may be off along the TCP's x, to either side, on the way in; may be infinite."""

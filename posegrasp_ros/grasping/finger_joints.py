@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from pydantic import Field, ValidationInfo, field_validator
 
 from posegrasp_ros.runtime.yaml_model import Names, YamlModel, unexpected
 
 QUARTER_TURN_RAD = np.pi / 2
+# Share of the travel by which joints that stand alike may differ.
+ALIKE = 0.05
 
 
 class Crank(YamlModel):
@@ -36,15 +40,24 @@ class FingerJoints(YamlModel):
     """Of a gripper file: joints that all stand at the same position, or one that the others mimic.
 
     :param names: as in the gripper's URDF
+    :param other_names: what other URDFs call these joints, and those that mimic them at the same position
     :param open_position: ``open``, with the pads the gripper's largest opening apart; metres or radians
     :param closed_position: ``closed``, with the pads its smallest opening apart
     :param crank: how the pads swing; None for joints that travel straight
     """
 
     names: Names
+    other_names: Names = []
     open_position: float = Field(alias='open', ge=-np.pi, le=np.pi)
     closed_position: float = Field(alias='closed', ge=-np.pi, le=np.pi)
     crank: Crank | None = None
+
+    @field_validator('names')
+    @classmethod
+    def _are_of_two_fingers(cls, names: list[str]) -> list[str]:
+        if len(names) > 2:
+            raise unexpected('one or two, of parallel jaws; name joints that mimic them as other_names')
+        return names
 
     @field_validator('closed_position')
     @classmethod
@@ -73,6 +86,22 @@ class FingerJoints(YamlModel):
         closed, opened = self._travel(self.closed_position), self._travel(self.open_position)
         value = closed + openness * (opened - closed)
         return value if self.crank is None else float(self.crank.angle_rad - np.arcsin(np.clip(value, -1.0, 1.0)))
+
+    def position_of(self, stated: Mapping[str, float]) -> float:
+        """The position at which all stand, of those that are stated; a joint may count the other way.
+
+        :raises ValueError: with what was expected, when none is stated, or they do not stand alike
+        """
+        known = [stated[name] for name in (*self.names, *self.other_names) if name in stated]
+        if not known:
+            raise ValueError(f'positions of {" or ".join((*self.names, *self.other_names))}')
+        low, high = sorted((self.open_position, self.closed_position))
+        slack = ALIKE * (high - low)
+        low, high = low - slack, high + slack
+        turned = [-each if not low <= each <= high and low <= -each <= high else each for each in known]
+        if max(turned) - min(turned) > slack:
+            raise ValueError('the same position of all finger joints')
+        return float(np.mean(turned))
 
     def advance_m(self, openness: float) -> float:
         """How far the pads stand forward, along the approach, of where they are when open."""

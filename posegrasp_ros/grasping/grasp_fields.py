@@ -1,16 +1,17 @@
-"""Fields of an isaac_grasp file, checked for the gripper that it is read for."""
+"""Fields of an isaac_grasp file."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import AliasChoices, BeforeValidator, Field, field_validator
 
-from posegrasp_ros.grasping.end_effector import EndEffector
 from posegrasp_ros.runtime.yaml_model import Name, Reads, YamlModel, numbers, unexpected
 
 FORMAT_VERSION = 1.0
+# No joint of an arm, whose positions may be among those of the gripper, turns farther.
+MOST_TURN_RAD = 4 * np.pi
 
 
 class OrientationFields(YamlModel):
@@ -25,31 +26,21 @@ class OrientationFields(YamlModel):
         return np.append(self.xyz, self.w)
 
 
-def _gripper(info: ValidationInfo) -> EndEffector:
-    assert info.context is not None
-    return info.context
-
-
-def _of_the_gripper(joints: Any, info: ValidationInfo) -> Any:
-    """Those of the gripper's joints that are stated, or its first, without a position, where none is."""
-    if not isinstance(joints, dict):
-        raise unexpected('a mapping of joint positions')
-    gripper = _gripper(info)
-    names = list(gripper.joint_positions(gripper.max_opening_m))
-    return {name: joints[name] for name in names if name in joints} or dict.fromkeys(names[:1])
-
-
-def _position(value: Any, info: ValidationInfo) -> float:
+def _position(value: Any) -> float:
     """Metres or radians."""
-    if value is None:
-        raise unexpected(f'a joint position of gripper {_gripper(info).name}')
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= np.pi:
-        raise unexpected(f'a number between {-np.pi:g} and {np.pi:g}')
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= MOST_TURN_RAD:
+        raise unexpected(f'a joint position between {-MOST_TURN_RAD:g} and {MOST_TURN_RAD:g}')
     return float(value)
 
 
-Joints = Annotated[dict[str, Annotated[float, BeforeValidator(_position)]], BeforeValidator(_of_the_gripper)]
-"""Positions of the gripper's joints by name; a file may leave out those that mimic the first."""
+def _joints(joints: Any) -> Any:
+    if not isinstance(joints, dict):
+        raise unexpected('a mapping of joint positions')
+    return joints
+
+
+Joints = Annotated[dict[Name, Annotated[float, BeforeValidator(_position)]], BeforeValidator(_joints)]
+"""Joint positions by name."""
 
 
 class GraspFields(YamlModel):
@@ -75,12 +66,18 @@ def _version(value: Any) -> float:
     return FORMAT_VERSION
 
 
-class GraspgenFileFields(YamlModel):
-    """A file as GraspGen writes it, without ``gripper_frame``."""
+class GraspFileFields(YamlModel):
+    """A file. Isaac Sim's Grasp Editor and GraspDataGen call the frames ``_link``; GraspGen names none.
+
+    :param rated_by: whose ratings the confidences are
+    """
 
     format: Literal['isaac_grasp']
     format_version: Annotated[float, Reads(_version, str(FORMAT_VERSION))]
-    object_frame: Name = 'object'
+    object_frame: Name = Field('object', validation_alias=AliasChoices('object_frame', 'object_frame_link'))
+    gripper_frame: Name | None = Field(None, validation_alias=AliasChoices('gripper_frame', 'gripper_frame_link'))
+    gripper_file: Any = None
+    rated_by: Any = None
     grasps: dict[Any, GraspFields]
 
     @field_validator('grasps', mode='before')
@@ -91,10 +88,3 @@ class GraspgenFileFields(YamlModel):
         if not grasps:
             raise unexpected('at least one grasp')
         return grasps
-
-
-class GraspFileFields(GraspgenFileFields):
-    """A file as Isaac Sim and we write it."""
-
-    object_frame: Name
-    gripper_frame: Name

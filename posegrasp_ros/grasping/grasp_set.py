@@ -4,32 +4,47 @@ The format is the one of Isaac Sim's grasp editor and of GraspGen: it places the
 object's frame and states the fingers' joint positions. Ours places the TCP and states distances between the
 pads. Both conversions are here and nowhere else, by the figures of the gripper's file.
 
-GraspGen leaves out the frames' names and the joint positions, and turns the base so that x is the closing
-direction: a file without ``gripper_frame`` is taken for one of GraspGen's, and its widths are measured on the
-object's mesh.
+Files of others place another link of the gripper, and call the joints otherwise: the gripper's file has what it
+knows of that. GraspGen leaves out the frames' names and the joint positions, and turns the base so that x is the
+closing direction: a file without ``gripper_frame`` is taken for one of GraspGen's, and its widths are measured on
+the object's mesh.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import trimesh
 import yaml
 
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import invert, quaternion_from_matrix, transform_from_pose
 from posegrasp_ros.grasping.end_effector import EndEffector
-from posegrasp_ros.grasping.grasp_fields import FORMAT_VERSION, GraspFields, GraspFileFields, GraspgenFileFields
+from posegrasp_ros.grasping.grasp_check import (
+    FAILED,
+    LEAST_RATING,
+    SLIPS,
+    CheckedGrasps,
+    check_grasps,
+    stated_grasps,
+    told,
+)
+from posegrasp_ros.grasping.grasp_fields import FORMAT_VERSION, GraspFileFields
+from posegrasp_ros.grasping.gripper_kinds import other_kind
 from posegrasp_ros.runtime.atomic_file import write_whole
 from posegrasp_ros.runtime.data_files import read_mapping
-from posegrasp_ros.runtime.errors import InvalidInputError
+from posegrasp_ros.runtime.errors import InvalidInputError, quoted
 from posegrasp_ros.runtime.yaml_model import validated
 
 # Of more, no planner answers in time, and reading them costs minutes.
 MOST_GRASPS = 10_000
+# What ``rated_by`` says in a file with our ratings.
+OURS = 'posegrasp'
+# All of ours held on the mesh that they were sampled on; a few may slip off when figures were rounded.
+OURS_THAT_HOLD = 0.9
 
 _log = logging.getLogger(__name__)
 
@@ -61,11 +76,17 @@ class Grasp:
 
 @dataclass(frozen=True)
 class GraspSet:
-    """Grasps of one object with one gripper; the frames are names for files and messages."""
+    """Grasps of one object with one gripper; the frames are names for files and messages.
+
+    :param left_out: how many of a file's grasps are not among them, by reason
+    :param is_rated: whether the confidences are our ratings
+    """
 
     grasps: list[Grasp]
     object_frame: str
     gripper_frame: str
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    is_rated: bool = True
 
     def __len__(self) -> int:
         return len(self.grasps)
@@ -77,26 +98,40 @@ class GraspSet:
 
 
 def load_grasps(path: str | Path, gripper: EndEffector, mesh: Mesh | None = None) -> GraspSet:
-    """Read an isaac_grasp file made for ``gripper``.
+    """Read an isaac_grasp file made for ``gripper``, and keep the grasps that hold the object.
 
-    :param mesh: of the object; only needed for a file without joint positions
-    :raises GraspError: when the file is missing, of another format, for other finger joints, or empty
+    Each is closed on the mesh. One that is marked failed, wider than the opening, in the mesh before it closes,
+    touches nothing or slips off is left out, with a line in the log that counts them. Confidences that are not
+    ours become our ratings.
+
+    :param mesh: of the object; without it only the file's own word counts, and a file without joint positions
+        cannot be read
+    :raises GraspError: when the file is missing, of another format, for another gripper, or no grasp is left
     """
     values = read_mapping(path, GraspError)
-    graspgen = 'gripper_frame' not in values
     if isinstance(values.get('grasps'), dict) and len(values['grasps']) > MOST_GRASPS:
         raise GraspError(f'{path}: grasps: expected at most {MOST_GRASPS}, got {len(values["grasps"])}: keep '
                          'those that are farthest apart')
-    fields = GraspgenFileFields if graspgen else GraspFileFields
-    stated = validated(fields, values, path, GraspError, context=gripper)
-    if graspgen and gripper.graspgen_base_from_tcp is None:
-        raise GraspError(f"{path}: gripper_frame: expected a name (GraspGen's files have none, and the file of "
-                         f'{gripper.name} has no graspgen_base_from_tcp to read them by), got nothing')
-    read = [_grasp(str(name), entry, gripper, graspgen) for name, entry in stated.grasps.items()]
-    if any(np.isnan(grasp.width_m) for grasp in read):
-        read = _with_widths(read, path, gripper, mesh, graspgen)
-    gripper_frame = stated.gripper_frame if isinstance(stated, GraspFileFields) else gripper.base_frame
-    return GraspSet(read, stated.object_frame, gripper_frame)
+    stated = validated(GraspFileFields, values, path, GraspError)
+    grasps, is_rated = _stated(path, stated, gripper), stated.rated_by == OURS
+    confidences = np.array([entry.confidence for entry in stated.grasps.values()])
+    if mesh is None:
+        _refuse_unknown_widths(path, grasps)
+        _log.warning('%s: the grasps are not checked: there is no mesh of the object', path)
+    else:
+        solid = mesh.outward().solid
+        are_its_widths = check_grasps(grasps, gripper, solid)
+        if is_rated:
+            _refuse_ours_of_another_mesh(path, grasps, are_its_widths)
+        else:
+            held = grasps.holds
+            confidences[held] = gripper.ratings(grasps.object_from_tcp[held], grasps.openings_m[held], solid)
+            grasps.leave_out(confidences < LEAST_RATING, SLIPS)
+    _say(path, grasps, gripper, mesh)
+    read = [Grasp(str(name), grasps.object_from_tcp[k], float(confidences[k]), float(grasps.openings_m[k]),
+                  float(grasps.widths_m[k])) for k, name in enumerate(stated.grasps) if grasps.holds[k]]
+    return GraspSet(read, stated.object_frame, _own_name(stated.gripper_frame, gripper), grasps.left_out,
+                    is_rated or mesh is not None)
 
 
 def save_grasps(path: str | Path, grasp_set: GraspSet, gripper: EndEffector) -> None:
@@ -107,55 +142,101 @@ def save_grasps(path: str | Path, grasp_set: GraspSet, gripper: EndEffector) -> 
         'format_version': FORMAT_VERSION,
         'object_frame': grasp_set.object_frame,
         'gripper_frame': grasp_set.gripper_frame,
+        **({'rated_by': OURS} if grasp_set.is_rated else {}),
         'grasps': {grasp.name: _entry(grasp, gripper) for grasp in best_first},
     }
     text = yaml.safe_dump(document, sort_keys=False, default_flow_style=None, width=110)
     write_whole(Path(path), text)
 
 
-def _grasp(name: str, entry: GraspFields, gripper: EndEffector, graspgen: bool) -> Grasp:
-    """One entry of ``grasps``; its pose is that of the gripper's base. Without joint positions the width is NaN,
-    and the TCP is where it is with the gripper open.
-    """
-    before, held = entry.pregrasp_cspace_position, entry.cspace_position
-    opening_m = gripper.max_opening_m if before is None else gripper.opening_of(before)
-    width_m = np.nan if held is None else gripper.opening_of(held)
-    held_m = opening_m if np.isnan(width_m) else width_m
-    object_from_base = transform_from_pose(entry.position, entry.orientation.xyzw)
-    return Grasp(name, object_from_base @ gripper.base_from_tcp(held_m, graspgen), entry.confidence, opening_m,
-                 width_m)
+def _stated(path: str | Path, stated: GraspFileFields, gripper: EndEffector) -> CheckedGrasps:
+    """The grasps as the file has them."""
+    theirs_from_base = _theirs_from_base(path, stated, gripper)
+    object_from_theirs, openings_m, widths_m = [], [], []
+    for name, entry in stated.grasps.items():
+        object_from_theirs.append(transform_from_pose(entry.position, entry.orientation.xyzw))
+        place, before, held = f'{path}: grasps.{name}', entry.pregrasp_cspace_position, entry.cspace_position
+        openings_m.append(_opening(f'{place}.pregrasp_cspace_position', before, gripper.max_opening_m, gripper))
+        widths_m.append(_opening(f'{place}.cspace_position', held, np.nan, gripper))
+    confidences = np.array([entry.confidence for entry in stated.grasps.values()])
+    return stated_grasps(np.array(object_from_theirs) @ theirs_from_base, np.array(openings_m), np.array(widths_m),
+                         confidences, gripper)
 
 
-def _with_widths(read: list[Grasp], path: str | Path, gripper: EndEffector, mesh: Mesh | None,
-                 graspgen: bool) -> list[Grasp]:
-    """The grasps with every width known: where the file does not tell, the gripper is closed on the mesh."""
-    if mesh is None:
+def _opening(place: str, joints: dict[str, float] | None, otherwise: float, gripper: EndEffector) -> float:
+    """The opening that joint positions mean."""
+    if joints is None:
+        return otherwise
+    try:
+        return gripper.opening_of(joints)
+    except ValueError as error:
+        kind = other_kind(*joints)
+        found = ', '.join(f'{name} {position:g}' for name, position in joints.items()) or 'none'
+        raise GraspError(f'{place}: expected {error}, for {gripper.name}, got {quoted(found)}'
+                         + (f', of {kind}: only parallel jaws are known' if kind else '')) from error
+
+
+def _theirs_from_base(path: str | Path, stated: GraspFileFields, gripper: EndEffector) -> np.ndarray:
+    """(4, 4) from the gripper's base to what the file places in the object's frame."""
+    if stated.gripper_frame is None:
+        if gripper.graspgen_base_from_tcp is None:
+            raise GraspError(f"{path}: gripper_frame: expected a name (GraspGen's files have none, and the file "
+                             f'of {gripper.name} has no graspgen_base_from_tcp to read them by), got nothing')
+        opening_m = gripper.max_opening_m
+        return gripper.base_from_tcp(opening_m, graspgen=True) @ invert(gripper.base_from_tcp(opening_m))
+    name = _last_part(stated.gripper_frame)
+    if name in (gripper.base_frame, gripper.name):
+        return np.eye(4)
+    if name not in gripper.other_bases:
+        kind = other_kind(stated.gripper_frame, stated.gripper_file)
+        known = ', '.join(dict.fromkeys((gripper.base_frame, gripper.name, *gripper.other_bases)))
+        raise GraspError(f'{path}: gripper_frame: expected one of {gripper.name}: {known}, got {quoted(name)}'
+                         + (f', of {kind}: only parallel jaws are known' if kind else
+                            '; name it in the gripper file as one of other_bases, or choose another gripper'))
+    return gripper.other_bases[name]
+
+
+def _own_name(stated: str | None, gripper: EndEffector) -> str:
+    """What to call the base that the grasps are kept for: as the file does, where that is the same frame."""
+    return stated if stated in (gripper.base_frame, gripper.name) else gripper.base_frame
+
+
+def _last_part(frame: str) -> str:
+    """The name of a frame without the path of a USD stage, or the prefix of tf."""
+    return frame.rstrip('/').rsplit('/', 1)[-1]
+
+
+def _refuse_unknown_widths(path: str | Path, grasps: CheckedGrasps) -> None:
+    if np.isnan(grasps.widths_m[grasps.holds]).any():
         raise GraspError(f'{path}: grasps: expected cspace_position, found none, and the widths cannot be '
                          "measured without the object's mesh; give the mesh")
-    measured = [_measured(grasp, gripper, mesh.solid, graspgen) if np.isnan(grasp.width_m) else grasp
-                for grasp in read]
-    held = [grasp for grasp in measured if grasp is not None]
-    if not held:
-        raise GraspError(f'{path}: grasps: expected some that close on the mesh of {1000 * mesh.diameter:.0f} mm, '
-                         f'found none of {len(read)}; check that they are of this mesh, in metres, for '
-                         f'{gripper.name}')
-    if len(held) < len(read):
-        _log.warning('%s: %d of %d grasps close on nothing and are left out', path, len(read) - len(held),
-                     len(read))
-    return held
 
 
-def _measured(grasp: Grasp, gripper: EndEffector, solid: trimesh.Trimesh, graspgen: bool) -> Grasp | None:
-    """The grasp with its width, and its TCP where the pads then are; None when it closes on nothing."""
-    object_from_base = grasp.object_from_tcp @ invert(gripper.base_from_tcp(grasp.opening_m, graspgen))
-    # pads that swing forward while closing may meet the object elsewhere: the second look is where they do
-    for _ in range(2):
-        width_m = gripper.closed_width_m(grasp.object_from_tcp, grasp.opening_m, solid)
-        if width_m is None:
-            return None
-        object_from_tcp = object_from_base @ gripper.base_from_tcp(width_m, graspgen)
-        grasp = replace(grasp, object_from_tcp=object_from_tcp, width_m=width_m)
-    return grasp
+def _refuse_ours_of_another_mesh(path: str | Path, grasps: CheckedGrasps, are_its_widths: bool) -> None:
+    """Refuse grasps of ours that do not hold as they did on the mesh that they were sampled on."""
+    count, held = len(grasps.reasons), int(grasps.holds.sum())
+    if held and not (are_its_widths and held >= OURS_THAT_HOLD * count):
+        found = told(grasps.left_out) if grasps.left_out else 'at other widths'
+        raise GraspError(f'{path}: grasps: expected that those rated by posegrasp hold on this mesh, found {held} '
+                         f'of {count} ({found}): they are of another mesh, or its frame or unit was changed; make '
+                         'them anew with posegrasp grasps')
+
+
+def _say(path: str | Path, grasps: CheckedGrasps, gripper: EndEffector, mesh: Mesh | None) -> None:
+    """Log how many grasps are left out, and why.
+
+    :raises GraspError: when none is left
+    """
+    count, left_out = len(grasps.reasons), sum(grasps.left_out.values())
+    advice = f'check that they are of this mesh, in its frame and in metres, and of {gripper.name}'
+    if left_out == count:
+        what = f'the mesh of {1000 * mesh.diameter:.0f} mm' if mesh else 'the object'
+        raise GraspError(f'{path}: grasps: expected some that hold {what}, found none of {count}: '
+                         f'{told(grasps.left_out)}; {advice}')
+    if left_out:
+        tried = count - grasps.left_out.get(FAILED, 0)
+        _log.warning('%s: %d of %d grasps are left out: %s%s', path, left_out, count, told(grasps.left_out),
+                     f'; {advice}' if 2 * (count - left_out) < tried else '')
 
 
 def _entry(grasp: Grasp, gripper: EndEffector) -> dict:

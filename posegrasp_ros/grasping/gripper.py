@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -13,9 +13,11 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from posegrasp_ros.geometry.transforms import transform_from_pose
 from posegrasp_ros.grasping.box import Box
-from posegrasp_ros.grasping.end_effector import HoldingPart, HoldLimits
+from posegrasp_ros.grasping.end_effector import Closed, HoldingPart, HoldLimits
 from posegrasp_ros.grasping.finger_joints import FingerJoints
 from posegrasp_ros.grasping.generation.closing import close_on
+from posegrasp_ros.grasping.generation.quality import center_of_mass_of, confidences, force_closure
+from posegrasp_ros.grasping.gripper_kinds import other_kind
 from posegrasp_ros.grasping.robustness.pinch import pinch_limits
 from posegrasp_ros.runtime.data_files import read_mapping
 from posegrasp_ros.runtime.errors import InvalidInputError
@@ -31,6 +33,9 @@ from posegrasp_ros.runtime.yaml_model import (
 
 # As shares of the range, widest first.
 OPENINGS = (1.0, 0.8, 0.6, 0.4, 0.25)
+# A grasp slips off where the contacts are not even in these friction cones. Wider than those of the ratings,
+# because an object that a pad meets with an edge turns until it lies flat.
+SLIP_CONES = 2.0
 
 
 class GripperError(InvalidInputError):
@@ -57,6 +62,7 @@ class Gripper:
     :param finger_thickness_m: along x, outward from the pad
     :param finger_reach_m: how far the fingertip lies beyond the TCP, along z
     :param palm_boxes: boxes in the TCP frame that stay when the fingers move
+    :param other_bases: frames of other URDFs by name, (4, 4) from the base to each
     """
 
     name: str
@@ -73,6 +79,7 @@ class Gripper:
     finger_thickness_m: float
     finger_reach_m: float
     palm_boxes: list[Box]
+    other_bases: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def finger_boxes(self, opening_m: float) -> list[Box]:
         """The two fingers, -x first, in the TCP frame, with their pads ``opening_m`` apart."""
@@ -114,13 +121,19 @@ class Gripper:
         """(N,) openings for the way in, widest first."""
         return self.min_opening_m + (self.max_opening_m - self.min_opening_m) * np.array(OPENINGS)
 
-    def closed_width_m(self, object_from_tcp: np.ndarray, opening_m: float,
-                       solid: trimesh.Trimesh) -> float | None:
-        """Distance between the pads when both have met the object; None when they do not."""
-        grip = close_on(object_from_tcp[None], np.array([opening_m]), self, solid)
-        if not grip.holds[0]:
-            return None
-        return float(np.clip(opening_m - grip.travels_m[0].sum(), self.min_opening_m, opening_m))
+    def close(self, object_from_tcp: np.ndarray, openings_m: np.ndarray, solid: trimesh.Trimesh) -> Closed:
+        """Distance between the pads when both have met the object."""
+        grip = close_on(object_from_tcp, openings_m, self, solid)
+        widths_m = np.clip(openings_m - grip.travels_m.sum(axis=1), self.min_opening_m, openings_m)
+        widths_m[~grip.holds] = np.nan
+        slips = np.zeros(len(widths_m), dtype=bool)
+        slips[grip.holds] = ~force_closure(grip.points[grip.holds], grip.inward_normals[grip.holds],
+                                           SLIP_CONES * self.friction)
+        return Closed(widths_m, slips)
+
+    def ratings(self, object_from_tcp: np.ndarray, openings_m: np.ndarray, solid: trimesh.Trimesh) -> np.ndarray:
+        """See :func:`posegrasp_ros.grasping.generation.quality.confidences`; takes some milliseconds each."""
+        return confidences(close_on(object_from_tcp, openings_m, self, solid), self, center_of_mass_of(solid))
 
     def hold_limits(self, points: np.ndarray, normals: np.ndarray, width_m: float) -> HoldLimits:
         """See :func:`posegrasp_ros.grasping.robustness.pinch.pinch_limits`."""
@@ -155,8 +168,8 @@ class Gripper:
         return self.min_opening_m + span * self.finger_joints.openness(joint_position)
 
     def opening_of(self, joint_positions: Mapping[str, float]) -> float:
-        """The same by some of the finger joints, which differ only by rounding."""
-        return self.opening_m(float(np.mean(list(joint_positions.values()))))
+        """The same by some of the finger joints, under any of their names; at least the smallest opening."""
+        return max(self.min_opening_m, self.opening_m(self.finger_joints.position_of(joint_positions)))
 
     def _openness(self, opening_m: float) -> float:
         return (opening_m - self.min_opening_m) / (self.max_opening_m - self.min_opening_m)
@@ -174,7 +187,12 @@ def load_gripper(chosen: str | Path | None = None) -> Gripper:
     :raises GripperError: when the file is missing, no YAML, or a field is missing, no number or out of range
     """
     path = _gripper_path(chosen or DEFAULT_GRIPPER)
-    stated = validated(_GripperFields, read_mapping(path, GripperError), path, GripperError)
+    values = read_mapping(path, GripperError)
+    kind = other_kind(values.get('name'), values.get('base_frame'))
+    if kind:
+        raise GripperError(f'{path}: name: expected a gripper with two parallel jaws, got {values["name"]!r}, '
+                           f'{kind}; other kinds are classes, see CONTRIBUTING')
+    stated = validated(_GripperFields, values, path, GripperError)
     graspgen = stated.graspgen_base_from_tcp
     return Gripper(
         **{name: getattr(stated, name) for name in ('name', 'min_opening_m', 'max_opening_m', 'force_n',
@@ -183,6 +201,7 @@ def load_gripper(chosen: str | Path | None = None) -> Gripper:
         gripper_base_from_tcp=stated.base_from_tcp.transform(),
         graspgen_base_from_tcp=graspgen.transform() if graspgen else None,
         palm_boxes=[Box(box.center, box.half_extents) for box in stated.palm],
+        other_bases={name: base.transform() for name, base in stated.other_bases.items()},
     )
 
 
@@ -210,6 +229,13 @@ class _PoseFields(YamlModel):
     def transform(self) -> np.ndarray:
         """(4, 4) base_from_tcp."""
         return transform_from_pose(self.position, self.orientation_xyzw)
+
+
+class _OtherBaseFields(_PoseFields):
+    """Where the gripper's base is in another frame; at its origin and along its axes where not stated."""
+
+    position: Annotated[np.ndarray, numbers(3)] = np.zeros(3)
+    orientation_xyzw: Annotated[np.ndarray, numbers(4)] = np.array([0.0, 0.0, 0.0, 1.0])
 
 
 class _FingerFields(YamlModel):
@@ -242,6 +268,7 @@ class _GripperFields(YamlModel):
     base_frame: Name
     base_from_tcp: _PoseFields
     graspgen_base_from_tcp: _PoseFields | None = None
+    other_bases: dict[Name, _OtherBaseFields] = Field(default={}, max_length=MOST_ENTRIES)
     finger_joints: FingerJoints
     finger: _FingerFields
     palm: list[_BoxFields] = Field(max_length=MOST_ENTRIES)

@@ -27,6 +27,29 @@ def boxes_hit_mesh(object_from_boxes: np.ndarray, boxes: list[Box], solid: trime
     :return: (N,) bool
     """
     boxes_from_object = invert(object_from_boxes)
+    hit = _near_hull(boxes_from_object, boxes, solid)
+    hit[hit] = _near_boxes_hit(object_from_boxes[hit], boxes_from_object[hit], boxes, solid)
+    return hit
+
+
+def _near_hull(boxes_from_object: np.ndarray, boxes: list[Box], solid: trimesh.Trimesh) -> np.ndarray:
+    """(N,) whether a box overlaps the mesh's extent along each of the boxes' axes: without that, none hits."""
+    hull = solid.convex_hull.vertices.T
+    near = np.zeros(len(boxes_from_object), dtype=bool)
+    step = max(1, _CHUNK // hull.shape[1])
+    for start in range(0, len(near), step):
+        part = slice(start, start + step)
+        placed = boxes_from_object[part, :3, :3] @ hull + boxes_from_object[part, :3, 3:]
+        low, high = placed.min(axis=2), placed.max(axis=2)
+        for box in boxes:
+            bottom, top = box.center - box.half_extents, box.center + box.half_extents
+            near[part] |= ((low <= top) & (high >= bottom)).all(axis=1)
+    return near
+
+
+def _near_boxes_hit(object_from_boxes: np.ndarray, boxes_from_object: np.ndarray, boxes: list[Box],
+                    solid: trimesh.Trimesh) -> np.ndarray:
+    """(N,) see :func:`boxes_hit_mesh`."""
     hit = _points_inside(boxes_from_object, boxes, solid)
     step = max(1, _CHUNK // len(solid.triangles))
     free = np.flatnonzero(~hit)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
+import trimesh
 from scipy.spatial import ConvexHull
 
 from posegrasp_ros.grasping.generation.closing import Grip
-from posegrasp_ros.grasping.gripper import Gripper
+
+if TYPE_CHECKING:  # which rates with what is here
+    from posegrasp_ros.grasping.gripper import Gripper
 
 PYRAMID_EDGES = 8
 LENGTH_SCALE_M = 0.1  # scales torques to forces; fixed, so that values are comparable between objects
@@ -110,6 +114,11 @@ def confidences(grip: Grip, gripper: Gripper, center_of_mass: np.ndarray) -> np.
         values[k] = min(1.0, found / best)
     values[closes] *= np.exp(-distance_from_line(center_of_mass, grip.points[closes]) / LENGTH_SCALE_M)
     return values
+
+
+def center_of_mass_of(solid: trimesh.Trimesh) -> np.ndarray:
+    """(3,) of equal density; that of the convex hull where the surface has holes."""
+    return solid.center_mass if solid.is_watertight else solid.convex_hull.center_mass
 
 
 def apart(points: np.ndarray, width_m: float) -> np.ndarray:

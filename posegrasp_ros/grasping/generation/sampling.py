@@ -114,8 +114,7 @@ def rate(object_from_tcp: np.ndarray, widths_m: np.ndarray, gripper: Gripper,
     poses, openings_m, widths_m, shift_m = (values[good] for values in (poses, openings_m, widths_m, shift_m))
     grip = grip[good]
     poses[:, :3, 3] += shift_m[:, None] * poses[:, :3, 0]
-    center_of_mass = solid.center_mass if solid.is_watertight else solid.convex_hull.center_mass
-    confidences = quality.confidences(grip, gripper, center_of_mass)
+    confidences = quality.confidences(grip, gripper, quality.center_of_mass_of(solid))
     moved = np.flatnonzero(np.abs(shift_m) > CLEARANCE_M / 2)
     blocked = moved[~_is_clear(poses[moved], openings_m[moved], gripper, solid)]
     confidences[blocked] = 0.0

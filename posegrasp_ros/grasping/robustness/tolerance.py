@@ -17,6 +17,8 @@ RAYS, FEW_RAYS = 180, 36
 CONTROLS = 3
 # Added to the variances, m² and rad², so that a singular covariance can be factorised.
 _LEAST_VARIANCE = 1e-10
+# The limit of a grasp that fails without any disturbance.
+NEVER_M = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +30,7 @@ class Tolerance:
     ``rows @ tcp_delta <= limits``.
 
     :param rows: (G, K, 6); a row of zeros is no constraint
-    :param limits: (G, K) all positive
+    :param limits: (G, K) all positive; at most :data:`NEVER_M` in every direction where a grasp never succeeds
     """
 
     rows: np.ndarray
@@ -40,7 +42,7 @@ class Tolerance:
     def contains(self, tcp_deltas: np.ndarray, grasps: np.ndarray) -> np.ndarray:
         """(N,) whether grasp number ``grasps[n]`` succeeds under disturbance ``tcp_deltas[n]`` (6,)."""
         reached = np.einsum('nkd,nd->nk', self.rows[grasps], tcp_deltas)
-        return (reached <= self.limits[grasps]).all(axis=1)
+        return ((reached <= self.limits[grasps]) & (self.limits[grasps] > NEVER_M)).all(axis=1)
 
     def along(self) -> np.ndarray:
         """(G, 6, 2) limits of a disturbance along each axis alone, negative and positive; inf if unlimited."""

@@ -22,7 +22,7 @@ from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import invert, make_transform
 from posegrasp_ros.grasping.end_effector import EndEffector
 from posegrasp_ros.grasping.grasp_set import Grasp, GraspSet
-from posegrasp_ros.grasping.robustness.tolerance import Tolerance, spread_directions
+from posegrasp_ros.grasping.robustness.tolerance import NEVER_M, Tolerance, spread_directions
 from posegrasp_ros.runtime.numba_cache import compiled
 
 SURFACE_POINTS = 2500
@@ -36,6 +36,8 @@ WAY_BACK_M = 0.5  # length of the approach considered
 LEAST_LIMIT_M = 1e-4
 # All points of a flat side facing the palm are equally near, so the outermost in every direction are tested too.
 _OUTWARD = spread_directions(18)[:, :3]
+# Gauges of a grasp that closes on nothing: any disturbance is too large, and so is none.
+_NEVER = np.concatenate([np.eye(6), -np.eye(6)]) * 2 / NEVER_M
 _PROBES = np.concatenate([spread_directions(PROBES // 2), -spread_directions(PROBES // 2)]) * UNITS
 
 
@@ -58,15 +60,24 @@ class _Fits:
     """
 
     def __init__(self, mesh: Mesh, gripper: EndEffector):
-        self._surface, self._gripper = _sample_surface(mesh.solid), gripper
+        self._solid, self._surface, self._gripper = mesh.solid, _sample_surface(mesh.solid), gripper
         self._kept = _kept_fits(mesh, pickle.dumps(gripper))
 
     def of(self, grasp: Grasp) -> np.ndarray:
         """(K, 6) see :func:`_fit_one`."""
-        key = np.asarray(grasp.object_from_tcp).tobytes(), grasp.opening_m, grasp.width_m
-        if key not in self._kept:
-            self._kept[key] = _fit_one(self._surface.seen_from(grasp.object_from_tcp), self._gripper, grasp)
-        return self._kept[key]
+        return self.of_all([grasp])[0]
+
+    def of_all(self, grasps: list[Grasp]) -> list[np.ndarray]:
+        """The same of several, which are closed on the mesh together."""
+        keys = [(np.asarray(grasp.object_from_tcp).tobytes(), grasp.opening_m, grasp.width_m) for grasp in grasps]
+        new = {key: grasp for key, grasp in zip(keys, grasps) if key not in self._kept}
+        if new:
+            closed = self._gripper.close(np.array([grasp.object_from_tcp for grasp in new.values()]),
+                                         np.array([grasp.opening_m for grasp in new.values()]), self._solid)
+            for (key, grasp), width_m in zip(new.items(), closed.widths_m):
+                surface = self._surface.seen_from(grasp.object_from_tcp)
+                self._kept[key] = _NEVER if np.isnan(width_m) else _fit_one(surface, self._gripper, grasp)
+        return [self._kept[key] for key in keys]
 
 
 @lru_cache(maxsize=16)
@@ -78,7 +89,7 @@ def _kept_fits(mesh: Mesh, gripper: bytes) -> dict[tuple[bytes, float, float], n
 def fit_tolerance(mesh: Mesh, gripper: EndEffector, grasp_set: GraspSet) -> Tolerance:
     """The tolerance of every grasp of a set; takes a few milliseconds each."""
     fits = _Fits(mesh, gripper)
-    return _stack([fits.of(grasp) for grasp in grasp_set.grasps])
+    return _stack(fits.of_all(grasp_set.grasps))
 
 
 class ToleranceAsked:
