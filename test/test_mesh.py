@@ -126,8 +126,8 @@ def test_triangles_that_face_inward_are_turned(tmp_path, turned):
     box.faces[list(turned)] = box.faces[list(turned)][:, ::-1]
     box.export(tmp_path / 'box.stl')
     mesh = load_mesh(tmp_path / 'box.stl')
-    assert mesh.volume_m3 == pytest.approx(0.1 * 0.06 * 0.04, rel=1e-5)
-    assert mesh.solid.is_winding_consistent
+    assert mesh.merged.volume == pytest.approx(0.1 * 0.06 * 0.04, rel=1e-5)
+    assert mesh.merged.is_winding_consistent
 
 
 def test_a_text_stl_of_older_tools_is_read(tmp_path):

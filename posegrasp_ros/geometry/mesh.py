@@ -16,13 +16,13 @@ from trimesh.visual import ColorVisuals, TextureVisuals
 
 from posegrasp_ros.geometry import vertex_colours
 from posegrasp_ros.geometry.mesh_files import MeshFiles, read_mesh_bytes, size_problem
-from posegrasp_ros.geometry.mesh_winding import against_neighbours
+from posegrasp_ros.geometry.mesh_shells import faces_to_turn, oriented_shells
+from posegrasp_ros.geometry.repaired_solid import is_sound, repaired_solid
 from posegrasp_ros.geometry.transforms import Symmetry, make_transform, rotation_from_vector
 from posegrasp_ros.runtime.data_files import check_is_file
 from posegrasp_ros.runtime.errors import InvalidInputError
 
 LEAST_SIZE_M, MOST_SIZE_M = 0.005, 2.0
-NO_VOLUME_M3 = 1e-9
 # Units of modelling tools other than metres.
 UNITS_M = {'millimetres': 0.001, 'centimetres': 0.01, 'inches': 0.0254}
 
@@ -84,25 +84,25 @@ class Mesh:
         return float(max(np.linalg.norm(hull - vertex, axis=1).max() for vertex in hull))
 
     @cached_property
-    def solid(self) -> trimesh.Trimesh:
-        """The same triangles with coincident vertices merged, for volume, ray casts and collision."""
-        solid = trimesh.Trimesh(self.vertices, self.faces, process=False)
-        solid.merge_vertices(merge_tex=True, merge_norm=True)
-        return solid
+    def merged(self) -> trimesh.Trimesh:
+        """The same triangles with coincident vertices merged."""
+        merged = trimesh.Trimesh(self.vertices, self.faces, process=False)
+        merged.merge_vertices(merge_tex=True, merge_norm=True)
+        return merged
 
     @cached_property
-    def volume_m3(self) -> float:
-        """Enclosed volume, negative for an inside-out mesh; holes are closed towards the centre."""
-        # about the centre: the signed volume of an open surface depends on the reference point
-        return float(np.linalg.det(self.vertices[self.faces] - self.centre).sum() / 6)
+    def solid(self) -> trimesh.Trimesh:
+        """The closed solid for grasps, contacts and mass: :attr:`merged` where that is one, else repaired."""
+        return repaired_solid(self.merged)
 
     def outward(self) -> Mesh:
         """The same mesh with all triangles counter-clockwise from outside; renderers cull the others."""
-        if self.volume_m3 > -NO_VOLUME_M3 and self.solid.is_winding_consistent:
+        if is_sound(self.merged):
             return self
-        turned = against_neighbours(self.solid.faces)
-        mesh = replace(self, faces=np.where(turned[:, None], self.faces[:, ::-1], self.faces))
-        return mesh if mesh.volume_m3 > -NO_VOLUME_M3 else replace(mesh, faces=mesh.faces[:, ::-1])
+        turn = faces_to_turn(self.merged, oriented_shells(self.merged))
+        if not turn.any():
+            return self
+        return replace(self, faces=np.where(turn[:, None], self.faces[:, ::-1], self.faces))
 
 
 def load_mesh(path: str | Path) -> Mesh:

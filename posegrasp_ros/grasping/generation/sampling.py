@@ -8,7 +8,7 @@ import numpy as np
 import trimesh
 from tqdm import tqdm
 
-from posegrasp_ros.geometry.mesh import NO_VOLUME_M3, Mesh
+from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.grasping.box import Box
 from posegrasp_ros.grasping.generation import quality
 from posegrasp_ros.grasping.generation.closing import close_on
@@ -18,6 +18,7 @@ from posegrasp_ros.grasping.generation.farthest_point_sampling import choose, us
 from posegrasp_ros.grasping.grasp_set import Grasp, GraspError, GraspSet, NoGraspError
 from posegrasp_ros.grasping.gripper import Gripper
 
+NO_VOLUME_M3 = 1e-9
 CONTACT_PAIRS = 1500
 ROLLS = 12  # approach directions per pair, evenly around the line between its contacts
 TOP_ROLLS = 8  # additional directions from above, for resting poses of the object
@@ -123,11 +124,10 @@ def rate(object_from_tcp: np.ndarray, widths_m: np.ndarray, gripper: Gripper,
 
 
 def _oriented_solid(mesh: Mesh, size: str) -> trimesh.Trimesh:
-    """The mesh with all triangles facing outward; small holes are tolerated."""
-    mesh = mesh.outward()
-    if not mesh.volume_m3 > NO_VOLUME_M3:
+    """The repaired mesh."""
+    if not mesh.solid.volume > NO_VOLUME_M3:
         raise GraspError(f'mesh of {size}: expected a closed surface around some volume, found '
-                         f'{mesh.volume_m3:g} m³; give the surface a thickness')
+                         f'{mesh.solid.volume:g} m³; give the surface a thickness')
     return mesh.solid
 
 
