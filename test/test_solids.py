@@ -129,7 +129,7 @@ def test_bodies_that_overlap_are_decomposed_together(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(('limits', 'reason'), [
-    ({'CPU_S': 0}, 'took more than 0 s of processor time'), ({'MEMORY_BYTES': 200 << 20}, 'CoACD'),
+    ({'CPU_S': 0}, 'took more than 0 s of processor time'), ({'MEMORY_BYTES': 1 << 20}, 'took more than 0 GiB'),
     ({'COACD_OPTIONS': {'threshold': 'no number'}}, 'CoACD failed')])
 def test_where_coacd_fails_the_hull_stands_in_and_is_said_each_time(tmp_path, monkeypatch, caplog, limits, reason):
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))

@@ -22,7 +22,7 @@ from posegrasp_ros.geometry.mesh_winding import against_neighbours
 GAP_SHARES = (1e-5, 1e-4, 5e-4)
 THIN_SHARE = 1e-5  # what is thinner has no volume
 # Of a shell, to tell whether it is inside another; and of these with the triangles of the other.
-INSIDE_POINTS, INSIDE_TESTS = (10, 100), 10_000_000
+INSIDE_POINTS, INSIDE_TESTS = (10, 100), 3_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,8 @@ class Shell:
     @property
     def areas_m2(self) -> tuple[float, float]:
         """Area of the mesh's triangles, and of those that close it."""
-        areas = trimesh.triangles.area(self.triangles)
+        along = np.diff(self.triangles, axis=1)
+        areas = np.linalg.norm(np.cross(along[:, 0], along[:, 1]), axis=1) / 2
         return float(areas[:len(self.own)].sum()), float(areas[len(self.own):].sum())
 
     @property

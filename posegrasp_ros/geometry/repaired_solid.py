@@ -30,7 +30,7 @@ LIDS_TO_MENTION, OVERLAP_TO_MENTION = 0.01, 0.01  # of the surface in lids; of t
 
 def is_sound(merged: trimesh.Trimesh) -> bool:
     """Whether a mesh is one closed surface that faces outward."""
-    return bool(merged.is_volume) and merged.body_count == 1
+    return bool(merged.is_watertight and merged.is_volume) and merged.body_count == 1
 
 
 def repaired_solid(merged: trimesh.Trimesh) -> trimesh.Trimesh:

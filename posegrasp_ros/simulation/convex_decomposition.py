@@ -94,10 +94,10 @@ def _why(code: int, printed: str) -> str:
     """What ended the process, in words."""
     if code == -signal.SIGXCPU:
         return f'CoACD took more than {CPU_S} s of processor time'
+    if any(sign in printed for sign in ('MemoryError', 'bad_alloc', 'failed to map segment')):
+        return f'CoACD took more than {MEMORY_BYTES / 2**30:.0f} GiB of memory'
     if code < 0:
         return f'CoACD crashed ({signal.Signals(-code).name})'
-    if 'MemoryError' in printed or 'bad_alloc' in printed:
-        return f'CoACD took more than {MEMORY_BYTES >> 30} GiB'
     return f'CoACD failed: {(printed.strip().splitlines() or ["no message"])[-1]}'
 
 
