@@ -40,7 +40,7 @@ def repaired_solid(merged: trimesh.Trimesh) -> trimesh.Trimesh:
     shells = oriented_shells(merged)
     size = ' x '.join(f'{1000 * side:.0f}' for side in merged.extents) + ' mm'
     if not shells:
-        LOGGER.warning('mesh of %s: expected a closed surface, found one without volume', size)
+        LOGGER.warning('mesh of %s: expected a surface around some volume, found none', size)
         return merged
     solid, remarks = _united(shells)
     if remarks:
@@ -74,8 +74,9 @@ def _united(shells: Sequence[Shell]) -> tuple[trimesh.Trimesh, list[str]]:
     if (overlap := volume_m3 / whole.volume() - 1) > OVERLAP_TO_MENTION:
         remarks.append(f'{len(shells)} bodies united, which overlapped by {100 * overlap:.0f} % of the volume')
     mesh = whole.to_mesh64()
-    faces = np.asarray(mesh.tri_verts, dtype=int)
-    return trimesh.Trimesh(mesh.vert_properties[:, :3], faces, process=False), remarks
+    # copies: views would keep manifold3d's objects until the interpreter ends, which it complains about
+    vertices, faces = np.array(mesh.vert_properties[:, :3], dtype=float), np.array(mesh.tri_verts, dtype=int)
+    return trimesh.Trimesh(vertices, faces, process=False), remarks
 
 
 def _of_shell(shell: Shell) -> trimesh.Trimesh:

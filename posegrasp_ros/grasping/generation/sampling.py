@@ -68,7 +68,7 @@ def sample_grasps(mesh: Mesh, gripper: Gripper, rng: np.random.Generator, count:
     :raises NoGraspError: when it is too wide everywhere, or every grasp collides
     """
     size = ' x '.join(f'{1000 * side:.0f}' for side in mesh.extents) + ' mm'
-    solid = _oriented_solid(mesh, size)
+    solid = _closed_solid(mesh, size)
     contacts = _graspable_contacts(solid, gripper, rng, size)
     poses, widths_m = _roll(contacts, solid, rng)
     order = rng.permutation(len(poses))
@@ -123,11 +123,11 @@ def rate(object_from_tcp: np.ndarray, widths_m: np.ndarray, gripper: Gripper,
     return SampledGrasps(poses, widths_m, openings_m, confidences)[confidences >= LEAST_CONFIDENCE]
 
 
-def _oriented_solid(mesh: Mesh, size: str) -> trimesh.Trimesh:
+def _closed_solid(mesh: Mesh, size: str) -> trimesh.Trimesh:
     """The repaired mesh."""
-    if not mesh.solid.volume > NO_VOLUME_M3:
-        raise GraspError(f'mesh of {size}: expected a closed surface around some volume, found '
-                         f'{mesh.solid.volume:g} m³; give the surface a thickness')
+    if not (mesh.solid.is_watertight and mesh.solid.volume > NO_VOLUME_M3):
+        raise GraspError(f'mesh of {size}: expected a closed surface around some volume, found none; give the '
+                         'surface a thickness')
     return mesh.solid
 
 
