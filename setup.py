@@ -37,6 +37,8 @@ setup(
         'jinja2>=3.1,<4',
         'jsonschema>=4.10,<5',
         'lz4>=4.0,<5',
+        # unites and closes meshes
+        'manifold3d>=3.0,<4',
         'mcap>=1.1,<2',
         'numba>=0.59,<1',
         'numpy>=1.26,<3',

@@ -13,6 +13,7 @@ from PIL import Image
 
 from posegrasp_ros.estimation.scripted import surface_points
 from posegrasp_ros.geometry.mesh import Mesh, MeshError, load_mesh, save_mesh
+from posegrasp_ros.geometry.mesh_units import stated_unit_m
 from posegrasp_ros.geometry.mesh_winding import against_neighbours
 from posegrasp_ros.runtime.resources import resource_path
 
@@ -84,13 +85,54 @@ def test_seams_of_the_texture_do_not_open_the_solid(tmp_path):
 
 @pytest.mark.parametrize(('size', 'units'), [
     ((100, 60, 40), ['millimetres (0.1 m, scale by 0.001)', 'centimetres (1 m, scale by 0.01)']),
-    ((12, 6, 4.5), ['millimetres (0.012 m', 'centimetres (0.12 m', 'inches (0.305 m']),
+    ((12, 6, 4.5), ['centimetres (0.12 m', 'millimetres (0.012 m', 'inches (0.305 m']),
+    ((4.7, 2.4, 1.8), ['inches (0.119 m', 'centimetres (0.047 m']),
 ])
-def test_a_mesh_in_other_units_is_refused_with_those_that_fit(tmp_path, size, units):
+def test_a_mesh_in_other_units_is_refused_with_those_that_fit_likeliest_first(tmp_path, size, units):
     write_box(tmp_path / 'box.obj', size=size)
     with pytest.raises(MeshError, match=r'between 0\.005 and 2, got') as refusal:
         load_mesh(tmp_path / 'box.obj')
-    assert all(unit in str(refusal.value) for unit in units)
+    places = [str(refusal.value).find(unit) for unit in units]
+    assert -1 not in places and places == sorted(places)
+
+
+def test_what_is_a_metre_wide_is_read_with_a_warning(tmp_path, caplog):
+    write_box(tmp_path / 'box.obj', size=(1.5, 1.0, 0.7))
+    assert load_mesh(tmp_path / 'box.obj').extents == pytest.approx((1.5, 1.0, 0.7))
+    assert 'read in metres, narrowest side 0.7 m; is it in inches (0.0381 m' in caplog.text
+
+
+@pytest.mark.parametrize(('stated', 'unit_m'), [
+    ('meters', 1.0), ('millimeter', 0.001), ('centimeter', 0.01), ('inch', 0.0254),
+    ('0.01 * meters', 0.01)])
+def test_a_stated_unit_is_known(stated, unit_m):
+    box = trimesh.creation.box((1, 1, 1))
+    box.units = stated
+    assert stated_unit_m(box) == pytest.approx(unit_m)
+    assert stated_unit_m(trimesh.creation.box((1, 1, 1))) is None
+
+
+@pytest.mark.parametrize('stated', ['0.0 * meters', 'nan * meters', 'paces'])
+def test_a_stated_unit_that_is_no_length_is_refused(stated):
+    box = trimesh.creation.box((1, 1, 1))
+    box.units = stated
+    with pytest.raises(ValueError, match=r'states .* expected'):
+        stated_unit_m(box)
+
+
+@pytest.mark.parametrize(('suffix', 'package'), [('3mf', 'lxml'), ('dae', 'collada')])
+def test_lengths_are_in_the_unit_that_the_file_states(tmp_path, suffix, package):
+    pytest.importorskip(package)
+    content = trimesh.creation.box((100, 60, 40)).export(file_type=suffix)
+    content = content.replace(b'<up_axis>', b'<unit meter="0.001" name="millimeter"/><up_axis>')
+    (tmp_path / f'box.{suffix}').write_bytes(content)
+    assert load_mesh(tmp_path / f'box.{suffix}').extents == pytest.approx((0.1, 0.06, 0.04))
+
+
+def test_a_gltf_in_millimetres_is_refused_by_what_it_states(tmp_path):
+    trimesh.creation.box((100, 60, 40)).export(tmp_path / 'box.glb')
+    with pytest.raises(MeshError, match=r'got 100, in the unit of 1 m that it states; is it in millimetres'):
+        load_mesh(tmp_path / 'box.glb')
 
 
 def test_specks_are_refused(tmp_path):
@@ -126,8 +168,8 @@ def test_triangles_that_face_inward_are_turned(tmp_path, turned):
     box.faces[list(turned)] = box.faces[list(turned)][:, ::-1]
     box.export(tmp_path / 'box.stl')
     mesh = load_mesh(tmp_path / 'box.stl')
-    assert mesh.volume_m3 == pytest.approx(0.1 * 0.06 * 0.04, rel=1e-5)
-    assert mesh.solid.is_winding_consistent
+    assert mesh.merged.volume == pytest.approx(0.1 * 0.06 * 0.04, rel=1e-5)
+    assert mesh.merged.is_winding_consistent
 
 
 def test_a_text_stl_of_older_tools_is_read(tmp_path):

@@ -27,7 +27,7 @@ ROSDEP_KEYS = {'opencv-python-headless': 'python3-opencv', 'pillow': 'python3-pi
                'pydantic': 'python3-pydantic-xml-pip',
                'mcap': 'mcap-ros2-support', 'zstandard': 'python3-rosbags-pip', 'lz4': 'python3-rosbags-pip'}
 # Which rosdep has no key for; the manifest says so.
-WITHOUT_KEY = {'cyclopts'}
+WITHOUT_KEY = {'cyclopts', 'manifold3d'}
 
 
 @pytest.fixture(scope='module')

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 
 import mujoco
@@ -14,7 +13,8 @@ from posegrasp_ros.geometry.mesh import Mesh, load_mesh
 from posegrasp_ros.geometry.transforms import make_transform
 from posegrasp_ros.grasping.gripper import DEFAULT_GRIPPER, load_gripper, shipped_grippers
 from posegrasp_ros.runtime.resources import resource_path
-from posegrasp_ros.simulation import solids
+from posegrasp_ros.simulation import convex_decomposition
+from posegrasp_ros.simulation.convex_decomposition import convex_parts
 from posegrasp_ros.simulation.mesh_family import family_object
 from posegrasp_ros.simulation.pick import HOLD_S, LIFTED_M
 from posegrasp_ros.simulation.scene import sample_scene
@@ -85,12 +85,12 @@ def test_a_hollow_mesh_is_decomposed_once_and_kept(tmp_path, monkeypatch):
     found = touch_solids(mesh)
     inside = np.array([[0.02, 0.02, 0.03]])  # between the walls
     assert mesh.solid.convex_hull.contains(inside).all()
-    pieces = solids.convex_parts(mesh.solid)
+    pieces = convex_parts(mesh.solid)
     assert len(found) == len(pieces) >= 3 and not any(piece.contains(inside).any() for piece in pieces)
     assert sum(piece.volume for piece in pieces) == pytest.approx(mesh.solid.volume, rel=0.2)
-    monkeypatch.setitem(sys.modules, 'coacd', None)  # not asked again
-    solids.convex_parts.cache_clear()
-    again = solids.convex_parts(mesh.solid)
+    monkeypatch.setattr(convex_decomposition, '_decompose', None)  # not asked again
+    convex_parts.cache_clear()
+    again = convex_parts(mesh.solid)
     assert [piece.volume for piece in again] == pytest.approx([piece.volume for piece in pieces])
 
 
@@ -101,10 +101,47 @@ def test_a_cache_that_cannot_be_written_is_no_obstacle(tmp_path, monkeypatch, ca
     assert 'cannot be written' in caplog.text
 
 
-def test_an_open_mesh_is_its_hull():
+def test_the_lid_that_a_box_lacks_is_put_on():
     solid = trimesh.creation.box((0.05, 0.05, 0.05))
     box, = touch_solids(mesh_of(trimesh.Trimesh(solid.vertices, solid.faces[:-2])))
     assert box.half_extents == pytest.approx([0.025] * 3)
+
+
+def boxes(*offsets_m):
+    """Boxes of 60 x 20 x 20 mm in one mesh, moved so far."""
+    each = [trimesh.creation.box((0.06, 0.02, 0.02), make_transform(None, offset)) for offset in offsets_m]
+    return mesh_of(trimesh.util.concatenate(each))
+
+
+def test_bodies_apart_are_decomposed_singly(tmp_path, monkeypatch):
+    monkeypatch.setattr(convex_decomposition, '_decompose', None)  # both are convex
+    found = touch_solids(boxes((0, 0, 0), (0, 0.05, 0)))
+    assert [sorted(box.half_extents) for box in found] == [pytest.approx([0.01, 0.01, 0.03])] * 2
+
+
+def test_bodies_that_overlap_are_decomposed_together(tmp_path, monkeypatch):
+    """CoACD crashes on the boxes as they are."""
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+    mesh = boxes((0, 0, 0), (0.03, 0.01, 0.01), (-0.03, 0.01, -0.01))
+    found = convex_parts(mesh.solid)
+    assert 3 <= len(found) <= 12
+    assert sum(piece.volume for piece in found) == pytest.approx(mesh.solid.volume, rel=0.02)
+
+
+@pytest.mark.parametrize(('limits', 'reason'), [
+    ({'CPU_S': 0}, 'took more than 0 s of processor time'), ({'MEMORY_BYTES': 1 << 20}, 'took more than 0 GiB'),
+    ({'COACD_OPTIONS': {'threshold': 'no number'}}, 'CoACD failed')])
+def test_where_coacd_fails_the_hull_stands_in_and_is_said_each_time(tmp_path, monkeypatch, caplog, limits, reason):
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+    for name, value in limits.items():
+        monkeypatch.setattr(convex_decomposition, name, value)
+    mesh = mesh_of(channel(wall=0.007))
+    for _ in range(2):
+        caplog.clear()
+        convex_parts.cache_clear()
+        box, = touch_solids(mesh)
+        assert box.half_extents == pytest.approx([0.015, 0.02, 0.03])
+        assert reason in caplog.text and 'stands in for it, which has 2.0 times its volume' in caplog.text
 
 
 def test_fingers_do_not_sink_into_a_light_thing():

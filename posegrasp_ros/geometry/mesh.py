@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,15 +17,21 @@ from trimesh.visual import ColorVisuals, TextureVisuals
 
 from posegrasp_ros.geometry import vertex_colours
 from posegrasp_ros.geometry.mesh_files import MeshFiles, read_mesh_bytes, size_problem
-from posegrasp_ros.geometry.mesh_winding import against_neighbours
+from posegrasp_ros.geometry.mesh_shells import faces_to_turn, oriented_shells
+from posegrasp_ros.geometry.mesh_units import (
+    LEAST_SIZE_M,
+    MOST_SIZE_M,
+    in_other_units,
+    is_plausible,
+    is_too_wide,
+    stated_unit_m,
+)
+from posegrasp_ros.geometry.repaired_solid import is_sound, repaired_solid
 from posegrasp_ros.geometry.transforms import Symmetry, make_transform, rotation_from_vector
 from posegrasp_ros.runtime.data_files import check_is_file
 from posegrasp_ros.runtime.errors import InvalidInputError
 
-LEAST_SIZE_M, MOST_SIZE_M = 0.005, 2.0
-NO_VOLUME_M3 = 1e-9
-# Units of modelling tools other than metres.
-UNITS_M = {'millimetres': 0.001, 'centimetres': 0.01, 'inches': 0.0254}
+LOGGER = logging.getLogger(__name__)
 
 
 class MeshError(InvalidInputError):
@@ -84,29 +91,31 @@ class Mesh:
         return float(max(np.linalg.norm(hull - vertex, axis=1).max() for vertex in hull))
 
     @cached_property
-    def solid(self) -> trimesh.Trimesh:
-        """The same triangles with coincident vertices merged, for volume, ray casts and collision."""
-        solid = trimesh.Trimesh(self.vertices, self.faces, process=False)
-        solid.merge_vertices(merge_tex=True, merge_norm=True)
-        return solid
+    def merged(self) -> trimesh.Trimesh:
+        """The same triangles with coincident vertices merged."""
+        merged = trimesh.Trimesh(self.vertices, self.faces, process=False)
+        merged.merge_vertices(merge_tex=True, merge_norm=True)
+        return merged
 
     @cached_property
-    def volume_m3(self) -> float:
-        """Enclosed volume, negative for an inside-out mesh; holes are closed towards the centre."""
-        # about the centre: the signed volume of an open surface depends on the reference point
-        return float(np.linalg.det(self.vertices[self.faces] - self.centre).sum() / 6)
+    def solid(self) -> trimesh.Trimesh:
+        """The closed solid for grasps, contacts and mass: :attr:`merged` where that is one, else repaired."""
+        return repaired_solid(self.merged)
 
     def outward(self) -> Mesh:
         """The same mesh with all triangles counter-clockwise from outside; renderers cull the others."""
-        if self.volume_m3 > -NO_VOLUME_M3 and self.solid.is_winding_consistent:
+        if is_sound(self.merged):
             return self
-        turned = against_neighbours(self.solid.faces)
-        mesh = replace(self, faces=np.where(turned[:, None], self.faces[:, ::-1], self.faces))
-        return mesh if mesh.volume_m3 > -NO_VOLUME_M3 else replace(mesh, faces=mesh.faces[:, ::-1])
+        turn = faces_to_turn(self.merged, oriented_shells(self.merged))
+        if not turn.any():
+            return self
+        return replace(self, faces=np.where(turn[:, None], self.faces[:, ::-1], self.faces))
 
 
 def load_mesh(path: str | Path) -> Mesh:
     """Read a mesh with its texture; colours of vertices or faces become a texture, all triangles face outward.
+
+    Lengths are in the unit that the file states (Collada, 3MF, glTF), else in metres; the axes are those of the file.
 
     :raises MeshError: when the file is missing, unreadable, empty, or evidently not in metres
     """
@@ -118,6 +127,7 @@ def load_mesh(path: str | Path) -> Mesh:
                               force='mesh', process=False)
         if not isinstance(loaded, trimesh.Trimesh) or loaded.visual is None:
             raise TypeError(f'expected triangles, found {type(loaded).__name__}')
+        unit_m = stated_unit_m(loaded)
         vertices, faces = np.asarray(loaded.vertices, dtype=float), np.asarray(loaded.faces, dtype=int)
     except Exception as error:  # on damaged files trimesh's readers raise exceptions of any type
         reason = '; '.join(files.problems) or ' '.join(str(error).split()) or type(error).__name__
@@ -133,10 +143,15 @@ def load_mesh(path: str | Path) -> Mesh:
                         f'{faces.max() + 1}')
     if not np.isfinite(vertices).all():
         raise MeshError(f'{path}: expected finite vertices, found NaN or infinity')
-    size = float(np.ptp(vertices, axis=0).max())
-    if not LEAST_SIZE_M <= size <= MOST_SIZE_M:
+    if unit_m not in (None, 1.0):
+        vertices = vertices * unit_m
+    extents = np.ptp(vertices, axis=0)
+    if not is_plausible(extents):
+        states = '' if unit_m is None else f', in the unit of {unit_m:g} m that it states'
         raise MeshError(f'{path}: expected a size in metres between {LEAST_SIZE_M:g} and {MOST_SIZE_M:g}, got '
-                        f'{size:g}{_in_other_units(size)}')
+                        f'{extents.max():g}{states}{in_other_units(extents / (unit_m or 1.0))}')
+    if unit_m is None and is_too_wide(extents):
+        LOGGER.warning('%s: read in metres, narrowest side %.2g m%s', path, extents.min(), in_other_units(extents))
     colours = _corner_colours(loaded.visual, faces)
     if colours is None:
         return Mesh(vertices, faces, *_appearance(path, loaded.visual)).outward()
@@ -145,13 +160,6 @@ def load_mesh(path: str | Path) -> Mesh:
     uv, texture = vertex_colours.bake(corners, colours)
     faces = np.arange(3 * len(faces)).reshape(-1, 3)
     return Mesh(corners.reshape(-1, 3), faces, uv.reshape(-1, 2), texture).outward()
-
-
-def _in_other_units(size: float) -> str:
-    """The size in metres for each common unit of modelling tools that would make it plausible, as text."""
-    fitting = [f'{name} ({size * metres:.3g} m, scale by {metres:g})' for name, metres in UNITS_M.items()
-               if LEAST_SIZE_M <= size * metres <= MOST_SIZE_M]
-    return f'; is it in {" or ".join(fitting)}?' if fitting else ''
 
 
 def _corner_colours(visual: ColorVisuals | TextureVisuals, faces: np.ndarray) -> np.ndarray | None:

@@ -23,7 +23,7 @@ class Edges:
     """
 
     def __init__(self, mesh: Mesh, seed: int = 0):
-        solid = mesh.solid
+        solid = mesh.merged
         # plain arrays, because trimesh's tracked arrays update a hash at every operation
         rims = trimesh.grouping.group_rows(solid.edges_sorted, require_count=1)  # of sheets and open scans
         ends = np.array(solid.vertices)[np.concatenate([solid.face_adjacency_edges, solid.edges_sorted[rims]])]

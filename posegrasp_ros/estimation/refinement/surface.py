@@ -29,7 +29,7 @@ class Surface:
         dense, normals, colours = coloured_points(mesh, seed)
         self.points, self.normals = dense[:POINTS], normals[:POINTS]
         """(N, 3) metres and (N, 3) unit, object frame."""
-        self.area_m2 = float(mesh.solid.area)
+        self.area_m2 = float(mesh.merged.area)
         """Of the whole surface."""
         self._blurs_m = np.array(blurs_m)
         self._colours = np.stack([_blurred(dense, normals, colours, POINTS, blur) for blur in blurs_m])

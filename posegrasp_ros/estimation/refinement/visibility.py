@@ -26,9 +26,9 @@ class Visibility:
 
     def __init__(self, mesh: Mesh, points: np.ndarray, normals: np.ndarray, seed: int = 0):
         self._seen: np.ndarray | None = None
-        if mesh.solid.is_convex:
+        if mesh.merged.is_convex:
             return
-        dense, _ = trimesh.sample.sample_surface(mesh.solid, DENSE_POINTS, seed=seed)
+        dense, _ = trimesh.sample.sample_surface(mesh.merged, DENSE_POINTS, seed=seed)
         self._directions = np.asarray(trimesh.creation.icosphere(subdivisions=2).vertices)
         cell = CELL_SHARE * mesh.diameter
         seen = []

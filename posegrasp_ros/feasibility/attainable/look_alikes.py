@@ -35,10 +35,10 @@ class LookAlikes:
 
     def __init__(self, mesh: Mesh, pixel_m: float, seed: int = 0):
         disc_m2 = np.pi * (1.2 * pixel_m) ** 2
-        count = int(np.clip(NEIGHBOURS * mesh.solid.area / disc_m2, LEAST_DENSE, MOST_DENSE)) // 1000 * 1000
+        count = int(np.clip(NEIGHBOURS * mesh.merged.area / disc_m2, LEAST_DENSE, MOST_DENSE)) // 1000 * 1000
         self._points, self._normals, self._colours = coloured_points(mesh, seed, count)
         self._tree = cKDTree(self._points)
-        self._off_m = max(OFF_SHARE * mesh.diameter, 2 * np.sqrt(mesh.solid.area / count))
+        self._off_m = max(OFF_SHARE * mesh.diameter, 2 * np.sqrt(mesh.merged.area / count))
         self._count = min(POINTS, count)
         self._own = self._colours_at(self._points[:self._count])
         self._visibility = Visibility(mesh, self._points[:self._count], self._normals[:self._count], seed)

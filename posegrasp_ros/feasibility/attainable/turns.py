@@ -57,7 +57,7 @@ def axis_angle(turn: np.ndarray) -> tuple[np.ndarray, float]:
 
 def _frames(mesh: Mesh) -> Iterable[np.ndarray]:
     """(4, 4) object_from_frame each."""
-    solid = mesh.solid
+    solid = mesh.merged
     yield make_transform(translation=mesh.centre)
     yield np.array(solid.bounding_box_oriented.primitive.transform)
     yield np.linalg.inv(solid.principal_inertia_transform)

@@ -8,7 +8,7 @@ import numpy as np
 import trimesh
 from tqdm import tqdm
 
-from posegrasp_ros.geometry.mesh import NO_VOLUME_M3, Mesh
+from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.grasping.box import Box
 from posegrasp_ros.grasping.generation import quality
 from posegrasp_ros.grasping.generation.closing import close_on
@@ -18,6 +18,7 @@ from posegrasp_ros.grasping.generation.farthest_point_sampling import choose, us
 from posegrasp_ros.grasping.grasp_set import Grasp, GraspError, GraspSet, NoGraspError
 from posegrasp_ros.grasping.gripper import Gripper
 
+NO_VOLUME_M3 = 1e-9
 CONTACT_PAIRS = 1500
 ROLLS = 12  # approach directions per pair, evenly around the line between its contacts
 TOP_ROLLS = 8  # additional directions from above, for resting poses of the object
@@ -67,7 +68,7 @@ def sample_grasps(mesh: Mesh, gripper: Gripper, rng: np.random.Generator, count:
     :raises NoGraspError: when it is too wide everywhere, or every grasp collides
     """
     size = ' x '.join(f'{1000 * side:.0f}' for side in mesh.extents) + ' mm'
-    solid = _oriented_solid(mesh, size)
+    solid = _closed_solid(mesh, size)
     contacts = _graspable_contacts(solid, gripper, rng, size)
     poses, widths_m = _roll(contacts, solid, rng)
     order = rng.permutation(len(poses))
@@ -121,12 +122,11 @@ def rate(object_from_tcp: np.ndarray, widths_m: np.ndarray, gripper: Gripper,
     return SampledGrasps(poses, widths_m, openings_m, confidences)[confidences >= LEAST_CONFIDENCE]
 
 
-def _oriented_solid(mesh: Mesh, size: str) -> trimesh.Trimesh:
-    """The mesh with all triangles facing outward; small holes are tolerated."""
-    mesh = mesh.outward()
-    if not mesh.volume_m3 > NO_VOLUME_M3:
-        raise GraspError(f'mesh of {size}: expected a closed surface around some volume, found '
-                         f'{mesh.volume_m3:g} m³; give the surface a thickness')
+def _closed_solid(mesh: Mesh, size: str) -> trimesh.Trimesh:
+    """The repaired mesh."""
+    if not (mesh.solid.is_watertight and mesh.solid.volume > NO_VOLUME_M3):
+        raise GraspError(f'mesh of {size}: expected a closed surface around some volume, found none; give the '
+                         'surface a thickness')
     return mesh.solid
 
 

@@ -96,7 +96,7 @@ class ErrorTarget:
         A coarse mesh is subdivided along long edges; a very fine one is reduced to the vertices of its convex hull
         and a subsample of the others.
         """
-        solid, most = mesh.solid, MOST_VERTICES
+        solid, most = mesh.merged, MOST_VERTICES
         points = np.asarray(solid.vertices)
         if len(points) < FEW_VERTICES:
             points, _ = trimesh.remesh.subdivide_to_size(
