@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from posegrasp_ros.geometry.transforms import make_transform, rotation_from_vector
+from posegrasp_ros.grasping.planning.arm_urdf import ReachError
 from posegrasp_ros.grasping.planning.reach import ReachSphere
-from posegrasp_ros.grasping.planning.reach_urdf import ReachError, UrdfReach
+from posegrasp_ros.grasping.planning.reach_urdf import UrdfReach
 
 needs_pinocchio = pytest.mark.skipif(importlib.util.find_spec('pinocchio') is None,
                                      reason='pinocchio (pip install pin) is not installed')
@@ -70,7 +71,7 @@ def test_the_arm_does_not_reach_beyond_its_length_nor_beyond_its_limits(urdf):
     behind_the_limit = base_from_tcp([np.pi, 0.9, 0.9, 0.0, 1.0, 0.0])  # yaw ends at 2.5 rad, either way
     assert reach.reachable(np.array([approach(far)])).tolist() == [False]
     assert reach.reachable(np.array([approach(base_from_tcp([0.0, 0.9, 0.9, 0.0, 1.0, 0.0]))])).tolist() == [True]
-    posture = reach._solve(behind_the_limit @ np.linalg.inv(TIP_FROM_TCP), np.zeros(6))
+    posture, _ = reach._solve(behind_the_limit @ np.linalg.inv(TIP_FROM_TCP), np.zeros(6))
     assert posture is None or np.abs(posture).max() <= LIMIT_RAD
 
 

@@ -10,10 +10,11 @@ import numpy as np
 from posegrasp_ros.geometry.camera_info import RECTIFIED
 from posegrasp_ros.geometry.transforms import transform_from_pose
 from posegrasp_ros.grasping.end_effector import EndEffector
+from posegrasp_ros.grasping.planning.arm_urdf import ReachError
 from posegrasp_ros.grasping.planning.plan import PlannerOptions
 from posegrasp_ros.grasping.planning.planning_scene import BoxObstacle, Scene, SphereObstacle
 from posegrasp_ros.grasping.planning.reach import Reach, ReachSphere
-from posegrasp_ros.grasping.planning.reach_urdf import ReachError, UrdfReach
+from posegrasp_ros.grasping.planning.reach_urdf import UrdfReach
 from posegrasp_ros.ros.parameters import ParameterError, parameter, pose_parameter
 from posegrasp_ros.sensing.depth_buffer import SLOP_MS
 

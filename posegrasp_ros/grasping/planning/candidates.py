@@ -11,7 +11,7 @@ from posegrasp_ros.geometry.transforms import Symmetry
 from posegrasp_ros.grasping.end_effector import EndEffector
 from posegrasp_ros.grasping.grasp_set import GraspSet
 from posegrasp_ros.grasping.planning.obstruction import GripperBoxes, touches
-from posegrasp_ros.grasping.planning.plan import PASSED, VERDICTS, PlannerOptions
+from posegrasp_ros.grasping.planning.plan import PASSED, REASONS, VERDICTS, PlannerOptions
 from posegrasp_ros.grasping.planning.planning_scene import Scene
 
 # Number of turns about a continuous symmetry axis that are tried for each grasp, 15 degrees apart.
@@ -30,12 +30,14 @@ class Placed:
     :param verdicts: (G,) index of the reason for rejection, or ``PASSED``
     :param expectations: (G,) in [0, 1] quality if the object's pose is exact
     :param copies: (G,) number of the symmetry of that placement
+    :param reason: the check after which no candidate was left; empty when one passed all
     """
 
     base_from_tcp: np.ndarray
     verdicts: np.ndarray
     expectations: np.ndarray
     copies: np.ndarray
+    reason: str
 
 
 class Candidates:
@@ -82,10 +84,16 @@ class Candidates:
             preferences[passed] = (expectations[passed] * self._side_fits(passed, base_from_object,
                                                                           errors)).round(3)
         chosen = self._best_places(verdicts, preferences)
+        reason = '' if (verdicts == PASSED).any() else _last_check(verdicts)
         if scene.has_obstacles:
+            tried = np.flatnonzero(verdicts[chosen] == PASSED)
+            first_tried = chosen[tried]
             self._try_against_obstacles(base_from_object, verdicts, preferences, chosen, scene)
+            if not (reason or (verdicts[chosen] == PASSED).any()):
+                at_grasp = self._collides(base_from_object, first_tried, tried, scene)
+                reason = 'collides' if at_grasp.all() else 'approach_blocked'
         return Placed(base_from_object @ self._object_from_tcp[chosen], verdicts[chosen], expectations[chosen],
-                      chosen % self.places)
+                      chosen % self.places, reason)
 
     def _screen(self, base_from_object: np.ndarray, scene: Scene) -> tuple[np.ndarray, np.ndarray]:
         """Verdicts (N,) of the inexpensive checks, and expectations (N,).
@@ -139,9 +147,14 @@ class Candidates:
                 break
         verdicts[chosen[trying]] = VERDICTS['approach_blocked']  # all tries used
         blocked = np.flatnonzero(verdicts[chosen] == VERDICTS['approach_blocked'])
-        at_grasp = touches(base_from_object @ self._object_from_tcp[chosen[blocked]], self._boxes, blocked,
-                           np.zeros((len(blocked), 3)), scene, self._options.min_clearance_m)
+        at_grasp = self._collides(base_from_object, chosen[blocked], blocked, scene)
         verdicts[chosen[blocked[at_grasp]]] = VERDICTS['collides']
+
+    def _collides(self, base_from_object: np.ndarray, candidates: np.ndarray, grasps: np.ndarray,
+                  scene: Scene) -> np.ndarray:
+        """(n,) whether the gripper of these candidates, and grasps, touches an obstacle at the grasp."""
+        return touches(base_from_object @ self._object_from_tcp[candidates], self._boxes, grasps,
+                       np.zeros((len(grasps), 3)), scene, self._options.min_clearance_m)
 
     def _is_blocked(self, base_from_tcp: np.ndarray, grasps: np.ndarray, scene: Scene) -> np.ndarray:
         """(n,) whether the gripper touches an obstacle during the approach or the lift."""
@@ -159,3 +172,8 @@ class Candidates:
         verdicts, preferences = (of.reshape(-1, self.places)[grasps] for of in (verdicts, preferences))
         ranks = np.where(verdicts == PASSED, PASSED + preferences, verdicts)
         return (ranks - self._precedence).argmax(axis=1) + self._first_places[grasps]
+
+
+def _last_check(verdicts: np.ndarray) -> str:
+    """The last of the checks that rejected candidates failed; there may be none."""
+    return REASONS[verdicts.max()] if len(verdicts) else 'no_feasible_grasp'
