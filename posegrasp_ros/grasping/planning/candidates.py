@@ -102,22 +102,29 @@ class Candidates:
         probability that the gripper clears the support plane. The approach is a translation, so its lowest point
         is at one of its ends.
         """
-        vertical = (scene.up @ base_from_object[:3]) @ self._side_by_side
-        up_in_tcp, heights_m = vertical.reshape(-1, 4)[:, :3].T.copy(), vertical[3::4]
+        up_in_tcp, heights_m = self._along(scene.up, base_from_object)
+        normal_in_tcp = up_in_tcp
         expectations = self._confidences * (0.5 + 0.5 * (-up_in_tcp[2]).clip(0.0, 1.0))
         verdicts = np.full(len(expectations), PASSED)
         is_from_above = up_in_tcp[2] <= -np.cos(self._options.max_approach_angle_rad) + 1e-9
         verdicts[~is_from_above] = VERDICTS['unreachable']
-        if scene.support_height_m is not None:
-            lowest = self._boxes.lowest(up_in_tcp.reshape(3, self._count, self.places))
-            clearances_m = heights_m + lowest.ravel() - scene.support_height_m
-            on_the_way_m = clearances_m - self._options.pre_grasp_distance_m * up_in_tcp[2].clip(0.0)
+        if scene.support_offset_m is not None:
+            if scene.support_normal is not None:
+                normal_in_tcp, heights_m = self._along(scene.support_normal, base_from_object)
+            lowest = self._boxes.lowest(normal_in_tcp.reshape(3, self._count, self.places))
+            clearances_m = heights_m + lowest.ravel() - scene.support_offset_m
+            on_the_way_m = clearances_m - self._options.pre_grasp_distance_m * normal_in_tcp[2].clip(0.0)
             expectations *= ndtr(clearances_m / SUPPORT_ERROR_M)
             least_m = self._options.min_clearance_m - 1e-9  # tolerate rounding errors at the limit
             verdicts[~(on_the_way_m >= least_m)] = VERDICTS['approach_blocked']
             verdicts[~(clearances_m >= least_m)] = VERDICTS['below_support']
         verdicts[self._too_wide] = VERDICTS['too_wide']
         return verdicts, expectations
+
+    def _along(self, direction: np.ndarray, base_from_object: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(3, N) a direction of the base frame in each TCP frame, and (N,) how far along it the TCP is."""
+        along = (direction @ base_from_object[:3]) @ self._side_by_side
+        return along.reshape(-1, 4)[:, :3].T.copy(), along[3::4]
 
     def _side_fits(self, candidates: np.ndarray, base_from_object: np.ndarray, errors: np.ndarray) -> np.ndarray:
         """Probability that the gripper passes on either side of the object, by its position uncertainty alone.

@@ -13,8 +13,8 @@ FARTHEST_M = 100.0
 LEAST_SIGMA, MOST_SIGMA_M, MOST_SIGMA_RAD = 1e-7, 10.0, 1e3
 # Rounding error of a correlation that is corrected instead of refused.
 ROUNDING = 1e-3
-# The same of the entries of a covariance that is written with so many decimals, m², m rad and rad²: one unit of the
-# last decimal. Each entry is off by half a unit; the nearest covariance may be farther from some of them.
+# The same of the entries of a covariance that is written with so many decimals, m², m rad and rad²: one unit of
+# the last decimal. Each entry is off by half a unit; the nearest covariance may be farther from some of them.
 DECIMALS = 6
 PRINTED = 10.0**-DECIMALS
 
@@ -39,8 +39,9 @@ def checked_pose(base_from_object: np.ndarray) -> np.ndarray:
 def checked_covariance(covariance: np.ndarray, least_sigma: float = 0.0) -> np.ndarray:
     """A covariance as (6, 6) floats, symmetric and without negative eigenvalues.
 
-    What is not positive semi-definite by rounding becomes the nearest that is: where the correlations are off by up to
-    :data:`ROUNDING`, and where the entries are written with six decimals and are off by up to :data:`PRINTED`.
+    What is not positive semi-definite by rounding becomes the nearest that is: where the correlations are off by
+    up to :data:`ROUNDING`, and where the entries are written with six decimals and are off by up to
+    :data:`PRINTED`.
 
     :param covariance: (6, 6) of x y z in metres, then rotation about x y z in radians
     :param least_sigma: smallest accepted standard deviation, metres and radians: :data:`LEAST_SIGMA` for an
