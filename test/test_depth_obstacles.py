@@ -7,6 +7,7 @@ from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.mesh import load_mesh
 from posegrasp_ros.geometry.transforms import invert, look_at, make_transform, perturb, transform_points
 from posegrasp_ros.grasping.planning.depth_obstacles import AROUND_M, CUBE_M, DepthObstacles
+from posegrasp_ros.grasping.planning.planning_scene import Scene
 from posegrasp_ros.runtime.resources import resource_path
 
 MESH = load_mesh(resource_path('models/box/mesh.obj'))
@@ -45,7 +46,7 @@ def seen(noise_m=0.0, smear=False):
 @pytest.mark.parametrize('depth', [{}, {'noise_m': 0.002}, {'noise_m': 0.002, 'smear': True}])
 def test_what_is_left_is_the_block_beside_the_object(depth):
     wrong = perturb(BASE_FROM_OBJECT, np.array([0.003, -0.003, 0.002, 0.02, 0.02, 0.03]))
-    points = DepthObstacles(MESH).points(seen(**depth), CAMERA, BASE_FROM_CAMERA, wrong, 0.0)
+    points = DepthObstacles(MESH).points(seen(**depth), CAMERA, BASE_FROM_CAMERA, wrong, Scene())
     assert len(points) > 80
     beyond = np.maximum(np.maximum(BLOCK_LOW - points, points - BLOCK_HIGH), 0.0)
     assert np.linalg.norm(beyond, axis=1).max() < 0.008
@@ -56,7 +57,7 @@ def test_what_is_left_is_the_block_beside_the_object(depth):
 
 def test_without_a_support_the_table_is_an_obstacle_too():
     obstacles = DepthObstacles(MESH)
-    with_table = obstacles.points(seen(), CAMERA, BASE_FROM_CAMERA, BASE_FROM_OBJECT, None)
+    with_table = obstacles.points(seen(), CAMERA, BASE_FROM_CAMERA, BASE_FROM_OBJECT, Scene(None))
     assert (np.abs(with_table[:, 2]) < 0.001).sum() > 100
     nearest = transform_points(invert(BASE_FROM_OBJECT), with_table)
     assert np.linalg.norm(nearest, axis=1).max() < MESH.radius + AROUND_M + CUBE_M
@@ -64,4 +65,5 @@ def test_without_a_support_the_table_is_an_obstacle_too():
 
 def test_a_depth_image_that_shows_nothing_leaves_nothing():
     unknown = np.full((CAMERA.height, CAMERA.width), np.nan, np.float32)
-    assert DepthObstacles(MESH).points(unknown, CAMERA, BASE_FROM_CAMERA, BASE_FROM_OBJECT, 0.0).shape == (0, 3)
+    points = DepthObstacles(MESH).points(unknown, CAMERA, BASE_FROM_CAMERA, BASE_FROM_OBJECT, Scene())
+    assert points.shape == (0, 3)

@@ -20,7 +20,7 @@ def changed(index, value):
 
 @pytest.mark.parametrize('covariance', [
     np.eye(3), np.full((6, 6), np.nan), -GOOD, 1e99 * GOOD, 1e-30 * GOOD, changed((0, 0), 0.0),
-    changed((0, 1), 1e-6), changed(([0, 1], [1, 0]), 2e-6), changed((5, 5), np.inf),
+    changed((0, 1), 1e-6), changed(([0, 1], [1, 0]), 4e-6), changed((5, 5), np.inf),
 ], ids=['shape', 'nan', 'negative', 'huge', 'tiny', 'zero', 'asymmetric', 'indefinite', 'infinite'])
 def test_what_is_no_covariance_is_refused_with_the_numbers(covariance):
     with pytest.raises(PlanningError, match='covariance of the object: expected') as refusal:
@@ -48,6 +48,29 @@ def test_what_six_decimals_make_of_a_covariance_is_mended():
     mended = checked_covariance(printed)
     assert np.linalg.eigvalsh(mended)[0] > -1e-12
     np.testing.assert_allclose(mended, printed, atol=1e-3 * np.abs(printed).max())
+
+
+def printed(rank, seed):
+    """A covariance of low rank with a hair on its diagonal, of millimetres and hundredths, with six decimals."""
+    root = np.random.default_rng(seed).normal(size=(6, rank)) * np.repeat([0.004, 0.03], 3)[:, None]
+    return np.round(root @ root.T + 4e-6 * np.eye(6), 6)
+
+
+@pytest.mark.parametrize('seed', range(10))
+@pytest.mark.parametrize('rank', [1, 2, 3, 6])
+def test_a_covariance_of_millimetres_written_with_six_decimals_is_accepted(rank, seed):
+    given = printed(rank, seed)
+    mended = checked_covariance(given, LEAST_SIGMA)
+    assert np.linalg.eigvalsh(mended)[0] > -1e-12
+    assert np.abs(mended - given).max() <= 1e-6
+
+
+def test_the_same_errors_in_a_covariance_with_all_its_digits_are_refused():
+    given = GOOD.copy()
+    given[0, 1] = given[1, 0] = 1.6543e-6
+    with pytest.raises(PlanningError, match='expected a positive definite matrix'):
+        checked_covariance(given, LEAST_SIGMA)
+    assert np.linalg.eigvalsh(checked_covariance(given.round(6), LEAST_SIGMA))[0] > -1e-12
 
 
 @pytest.mark.parametrize('position', [(0, 0, 1e300), (np.nan, 0, 0), (0, -200.0, 0)])

@@ -16,7 +16,7 @@ from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.planning.plan import PlannerOptions, PlanningError
 from posegrasp_ros.grasping.planning.planner import GraspPlanner
 from posegrasp_ros.grasping.planning.planning_scene import BoxObstacle, Scene, SphereObstacle
-from posegrasp_ros.grasping.planning.reach import ReachSphere
+from posegrasp_ros.grasping.planning.reach import Reached, ReachSphere
 from posegrasp_ros.runtime.resources import resource_path
 
 GRIPPER = load_gripper()
@@ -321,23 +321,18 @@ def test_the_arms_reach_counts(grasp_set):
 
 
 class SlowReach:
-    """An arm that reaches what lies at y < -0.2 and counts how often it is asked."""
+    """An arm that reaches what lies at y < -0.2 and stops when it has found enough."""
 
-    at_once = 4
-
-    def __init__(self):
-        self.asked = 0
-
-    def reachable(self, approaches):
-        self.asked += len(approaches)
-        return approaches[:, 1, 1, 3] < -0.2
+    def search(self, approaches, enough):
+        reached = approaches[:, 1, 1, 3] < -0.2
+        asked = np.cumsum(reached) - reached < enough
+        return Reached(reached & asked, ~reached & asked, {'asked': float(asked.sum())})
 
 
 def test_an_arm_that_takes_time_is_asked_best_first_until_there_are_enough(grasp_set):
-    reach = SlowReach()
     everything = GraspPlanner(GRIPPER, grasp_set).plan(LYING, None, Scene()).grasps
-    planner = GraspPlanner(GRIPPER, grasp_set, PlannerOptions(enough_reachable=3), reach=reach)
-    found = planner.plan(LYING, None, Scene()).grasps
+    planner = GraspPlanner(GRIPPER, grasp_set, PlannerOptions(enough_reachable=3), reach=SlowReach())
+    plan = planner.plan(LYING, None, Scene())
     reached = [grasp.name for grasp in everything if grasp.base_from_tcp[1, 3] < -0.2]
-    assert [grasp.name for grasp in found] == reached[:len(found)]
-    assert 3 <= len(found) <= 6 and reach.asked < len(everything)
+    assert [grasp.name for grasp in plan.grasps] == reached[:3]
+    assert plan.numbers['asked'] < len(everything) and plan.rejected['unreachable'] < len(everything)

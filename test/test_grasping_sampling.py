@@ -20,7 +20,7 @@ from posegrasp_ros.grasping.generation.collision import boxes_hit_mesh
 from posegrasp_ros.grasping.generation.contacts import antipodal_contacts
 from posegrasp_ros.grasping.generation.farthest_point_sampling import DISTINCT, distance
 from posegrasp_ros.grasping.generation.sampling import rate, sample_grasps
-from posegrasp_ros.grasping.grasp_set import GraspError
+from posegrasp_ros.grasping.grasp_set import GraspError, NoGraspError
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.simulation.mesh_family import family_object
 
@@ -252,6 +252,20 @@ def test_wide_object_of_the_family_is_refused_and_a_wider_gripper_takes_it():
     with pytest.raises(GraspError, match=r'too_wide: .* use a wider gripper'):
         sample_grasps(mesh, GRIPPER, np.random.default_rng(0))
     assert len(sample_grasps(mesh, load_gripper('robotiq_2f_140'), np.random.default_rng(0), 20)) == 20
+
+
+@pytest.mark.parametrize('thickness_mm', [0.3, 0.5, 0.8])
+def test_a_sheet_that_is_too_wide_to_span_is_too_thin_to_hold(thickness_mm):
+    with pytest.raises(NoGraspError, match=rf'120 x 90 x {thickness_mm} mm: too_thin: .* {thickness_mm} mm apart'):
+        sample_grasps(box_mesh((0.12, 0.09, thickness_mm / 1000)), GRIPPER, np.random.default_rng(0))
+
+
+def test_an_object_without_opposite_surfaces_has_no_contact():
+    corners = np.array([[0, 0, 0], [0.06, 0, 0], [0.03, 0.052, 0], [0.03, 0.0173, 0.049]])
+    tetrahedron = trimesh.Trimesh(corners, [[0, 2, 1], [0, 1, 3], [1, 2, 3], [2, 0, 3]])
+    mesh = Mesh(np.array(tetrahedron.vertices), np.array(tetrahedron.faces), None, np.zeros((1, 1, 3), np.uint8))
+    with pytest.raises(NoGraspError, match='no_contact: expected two opposite surfaces'):
+        sample_grasps(mesh, GRIPPER, np.random.default_rng(0))
 
 
 def test_mesh_without_volume_is_refused():

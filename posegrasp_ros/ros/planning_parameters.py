@@ -10,10 +10,16 @@ import numpy as np
 from posegrasp_ros.geometry.camera_info import RECTIFIED
 from posegrasp_ros.geometry.transforms import transform_from_pose
 from posegrasp_ros.grasping.end_effector import EndEffector
+from posegrasp_ros.grasping.planning.arm_urdf import ReachError
 from posegrasp_ros.grasping.planning.plan import PlannerOptions
-from posegrasp_ros.grasping.planning.planning_scene import BoxObstacle, Scene, SphereObstacle
+from posegrasp_ros.grasping.planning.planning_scene import (
+    LEAST_SLOPE,
+    BoxObstacle,
+    Scene,
+    SphereObstacle,
+)
 from posegrasp_ros.grasping.planning.reach import Reach, ReachSphere
-from posegrasp_ros.grasping.planning.reach_urdf import ReachError, UrdfReach
+from posegrasp_ros.grasping.planning.reach_urdf import UrdfReach
 from posegrasp_ros.ros.parameters import ParameterError, parameter, pose_parameter
 from posegrasp_ros.sensing.depth_buffer import SLOP_MS
 
@@ -54,7 +60,11 @@ class GraspPlannerParameters:
         DEFAULTS.min_clearance_m, 'Least distance from support and obstacles, all the way.', minimum=0.0,
         maximum=0.2)
     support_plane: bool = parameter(True, 'Whether the object stands on a plane that the gripper must not touch.')
-    support_height_m: float = parameter(0.0, 'Height of the plane in the base frame.', minimum=-9.0, maximum=9.0)
+    support_height_m: float = parameter(
+        0.0, 'Height of the plane in the base frame, above or below its origin.', minimum=-9.0, maximum=9.0)
+    support_normal: tuple[float, ...] = parameter(
+        (0.0, 0.0, 1.0), 'Direction out of the plane in the base frame, for a tilted one; objects are lifted '
+        'along z all the same.')
     obstacle_boxes: tuple[float, ...] = parameter(
         (), 'Boxes in the base frame, ten numbers each: middle x, y, z, qx, qy, qz, qw, then sides; metres.')
     obstacle_spheres: tuple[float, ...] = parameter(
@@ -121,7 +131,18 @@ def fixed_scene(chosen: GraspPlannerParameters) -> Scene:
             raise ParameterError(f'parameter obstacle_spheres: sphere {index}: expected a radius above 0, got '
                                  f'{row[3]:g}')
         spheres.append(SphereObstacle(row[:3], float(row[3])))
-    return Scene(chosen.support_height_m if chosen.support_plane else None, boxes, spheres)
+    return Scene(chosen.support_height_m if chosen.support_plane else None, boxes, spheres,
+                 support_normal=_support_normal(chosen))
+
+
+def _support_normal(chosen: GraspPlannerParameters) -> np.ndarray | None:
+    """(3,) of length 1; None where it is up."""
+    normal, = _rows('support_normal', chosen.support_normal or (0.0, 0.0, 1.0), ('x', 'y', 'z'), most=1)
+    length = np.linalg.norm(normal)
+    if not normal[2] >= LEAST_SLOPE * length > 0:
+        raise ParameterError('parameter support_normal: expected a direction at most 80 degrees from z, got '
+                             f'{normal.tolist()}')
+    return normal / length if np.any(normal[:2]) else None
 
 
 def _box(index: int, row: np.ndarray) -> BoxObstacle:

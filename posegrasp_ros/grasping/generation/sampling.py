@@ -65,9 +65,10 @@ def sample_grasps(mesh: Mesh, gripper: Gripper, rng: np.random.Generator, count:
     :param count: maximum number, spread over position and direction
     :param progress: show a progress bar when it takes more than two seconds
     :raises GraspError: when the mesh has no volume
-    :raises NoGraspError: when it is too wide everywhere, or every grasp collides
+    :raises NoGraspError: when it is too wide or too thin everywhere, has no opposite surfaces, or every grasp
+        collides
     """
-    size = ' x '.join(f'{1000 * side:.0f}' for side in mesh.extents) + ' mm'
+    size = ' x '.join(_millimetres(side) for side in mesh.extents) + ' mm'
     solid = _closed_solid(mesh, size)
     contacts = _graspable_contacts(solid, gripper, rng, size)
     poses, widths_m = _roll(contacts, solid, rng)
@@ -80,6 +81,11 @@ def sample_grasps(mesh: Mesh, gripper: Gripper, rng: np.random.Generator, count:
     usable = usable_lying(candidates.object_from_tcp, candidates.openings_m, gripper, solid)
     chosen = choose(candidates.object_from_tcp, candidates.confidences, usable, count)
     return GraspSet(_named(candidates[chosen]), object_frame='object', gripper_frame=gripper.base_frame)
+
+
+def _millimetres(length_m: float) -> str:
+    """Without decimals, unless that leaves little."""
+    return f'{1000 * length_m:.0f}' if length_m >= 0.002 else f'{1000 * length_m:.2g}'
 
 
 def _rate_enough(poses: np.ndarray, widths_m: np.ndarray, gripper: Gripper, solid: trimesh.Trimesh, enough: int,
@@ -139,16 +145,26 @@ def _graspable_contacts(solid: trimesh.Trimesh, gripper: Gripper, rng: np.random
     contacts = antipodal_contacts(solid, gripper.friction, rng)
     good = np.flatnonzero(gripper.spans(contacts.widths_m, SIDE_GAP_M))
     if not len(good):
-        least = (f'the closest are {1000 * contacts.widths_m.min():.0f} mm apart' if len(contacts)
-                 else 'there are none')
-        most_mm = 1000 * (gripper.max_opening_m - 2 * SIDE_GAP_M)
-        raise NoGraspError(f'mesh of {size}: too_wide: found no opposite surfaces that {gripper.name} can span '
-                           f'({least}), expected some at most {most_mm:.0f} mm apart; use a wider gripper')
+        raise NoGraspError(f'mesh of {size}: {_why_none_spans(contacts.widths_m, gripper)}')
     contacts = contacts[good]
     box_axes = solid.bounding_box_oriented.primitive.transform[:3, :3]
     along = np.abs((contacts.points[:, 1] - contacts.points[:, 0]) @ box_axes).round(TIE_DECIMALS).argmax(axis=1)
     shares = 1.0 / np.bincount(along)[along]
     return contacts[rng.choice(len(good), min(len(good), CONTACT_PAIRS), replace=False, p=shares / shares.sum())]
+
+
+def _why_none_spans(widths_m: np.ndarray, gripper: Gripper) -> str:
+    """Reason and advice for an object with opposite surfaces at these distances (P,), none of which is spanned."""
+    if not len(widths_m):
+        return ('no_contact: expected two opposite surfaces that can be pressed against each other within the '
+                f'friction of {gripper.name} ({gripper.friction:g}), found none')
+    closest_m, most_m = widths_m.min(), gripper.max_opening_m - 2 * SIDE_GAP_M
+    if closest_m <= most_m:
+        return (f'too_thin: found opposite surfaces {1000 * closest_m:.2g} mm apart, which {gripper.name} cannot '
+                f'hold, and none between that and {1000 * most_m:.0f} mm; hold it another way, such as by suction')
+    return (f'too_wide: found no opposite surfaces that {gripper.name} can span (the closest are '
+            f'{1000 * closest_m:.0f} mm apart), expected some at most {1000 * most_m:.0f} mm apart; use a wider '
+            'gripper')
 
 
 def _roll(contacts: Contacts, solid: trimesh.Trimesh, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

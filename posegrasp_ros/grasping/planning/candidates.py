@@ -11,7 +11,7 @@ from posegrasp_ros.geometry.transforms import Symmetry
 from posegrasp_ros.grasping.end_effector import EndEffector
 from posegrasp_ros.grasping.grasp_set import GraspSet
 from posegrasp_ros.grasping.planning.obstruction import GripperBoxes, touches
-from posegrasp_ros.grasping.planning.plan import PASSED, VERDICTS, PlannerOptions
+from posegrasp_ros.grasping.planning.plan import PASSED, REASONS, VERDICTS, PlannerOptions
 from posegrasp_ros.grasping.planning.planning_scene import Scene
 
 # Number of turns about a continuous symmetry axis that are tried for each grasp, 15 degrees apart.
@@ -30,12 +30,14 @@ class Placed:
     :param verdicts: (G,) index of the reason for rejection, or ``PASSED``
     :param expectations: (G,) in [0, 1] quality if the object's pose is exact
     :param copies: (G,) number of the symmetry of that placement
+    :param reason: the check after which no candidate was left; empty when one passed all
     """
 
     base_from_tcp: np.ndarray
     verdicts: np.ndarray
     expectations: np.ndarray
     copies: np.ndarray
+    reason: str
 
 
 class Candidates:
@@ -82,10 +84,16 @@ class Candidates:
             preferences[passed] = (expectations[passed] * self._side_fits(passed, base_from_object,
                                                                           errors)).round(3)
         chosen = self._best_places(verdicts, preferences)
+        reason = '' if (verdicts == PASSED).any() else _last_check(verdicts)
         if scene.has_obstacles:
+            tried = np.flatnonzero(verdicts[chosen] == PASSED)
+            first_tried = chosen[tried]
             self._try_against_obstacles(base_from_object, verdicts, preferences, chosen, scene)
+            if not (reason or (verdicts[chosen] == PASSED).any()):
+                at_grasp = self._collides(base_from_object, first_tried, tried, scene)
+                reason = 'collides' if at_grasp.all() else 'approach_blocked'
         return Placed(base_from_object @ self._object_from_tcp[chosen], verdicts[chosen], expectations[chosen],
-                      chosen % self.places)
+                      chosen % self.places, reason)
 
     def _screen(self, base_from_object: np.ndarray, scene: Scene) -> tuple[np.ndarray, np.ndarray]:
         """Verdicts (N,) of the inexpensive checks, and expectations (N,).
@@ -94,22 +102,29 @@ class Candidates:
         probability that the gripper clears the support plane. The approach is a translation, so its lowest point
         is at one of its ends.
         """
-        vertical = (scene.up @ base_from_object[:3]) @ self._side_by_side
-        up_in_tcp, heights_m = vertical.reshape(-1, 4)[:, :3].T.copy(), vertical[3::4]
+        up_in_tcp, heights_m = self._along(scene.up, base_from_object)
+        normal_in_tcp = up_in_tcp
         expectations = self._confidences * (0.5 + 0.5 * (-up_in_tcp[2]).clip(0.0, 1.0))
         verdicts = np.full(len(expectations), PASSED)
         is_from_above = up_in_tcp[2] <= -np.cos(self._options.max_approach_angle_rad) + 1e-9
         verdicts[~is_from_above] = VERDICTS['unreachable']
-        if scene.support_height_m is not None:
-            lowest = self._boxes.lowest(up_in_tcp.reshape(3, self._count, self.places))
-            clearances_m = heights_m + lowest.ravel() - scene.support_height_m
-            on_the_way_m = clearances_m - self._options.pre_grasp_distance_m * up_in_tcp[2].clip(0.0)
+        if scene.support_offset_m is not None:
+            if scene.support_normal is not None:
+                normal_in_tcp, heights_m = self._along(scene.support_normal, base_from_object)
+            lowest = self._boxes.lowest(normal_in_tcp.reshape(3, self._count, self.places))
+            clearances_m = heights_m + lowest.ravel() - scene.support_offset_m
+            on_the_way_m = clearances_m - self._options.pre_grasp_distance_m * normal_in_tcp[2].clip(0.0)
             expectations *= ndtr(clearances_m / SUPPORT_ERROR_M)
             least_m = self._options.min_clearance_m - 1e-9  # tolerate rounding errors at the limit
             verdicts[~(on_the_way_m >= least_m)] = VERDICTS['approach_blocked']
             verdicts[~(clearances_m >= least_m)] = VERDICTS['below_support']
         verdicts[self._too_wide] = VERDICTS['too_wide']
         return verdicts, expectations
+
+    def _along(self, direction: np.ndarray, base_from_object: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(3, N) a direction of the base frame in each TCP frame, and (N,) how far along it the TCP is."""
+        along = (direction @ base_from_object[:3]) @ self._side_by_side
+        return along.reshape(-1, 4)[:, :3].T.copy(), along[3::4]
 
     def _side_fits(self, candidates: np.ndarray, base_from_object: np.ndarray, errors: np.ndarray) -> np.ndarray:
         """Probability that the gripper passes on either side of the object, by its position uncertainty alone.
@@ -139,9 +154,14 @@ class Candidates:
                 break
         verdicts[chosen[trying]] = VERDICTS['approach_blocked']  # all tries used
         blocked = np.flatnonzero(verdicts[chosen] == VERDICTS['approach_blocked'])
-        at_grasp = touches(base_from_object @ self._object_from_tcp[chosen[blocked]], self._boxes, blocked,
-                           np.zeros((len(blocked), 3)), scene, self._options.min_clearance_m)
+        at_grasp = self._collides(base_from_object, chosen[blocked], blocked, scene)
         verdicts[chosen[blocked[at_grasp]]] = VERDICTS['collides']
+
+    def _collides(self, base_from_object: np.ndarray, candidates: np.ndarray, grasps: np.ndarray,
+                  scene: Scene) -> np.ndarray:
+        """(n,) whether the gripper of these candidates, and grasps, touches an obstacle at the grasp."""
+        return touches(base_from_object @ self._object_from_tcp[candidates], self._boxes, grasps,
+                       np.zeros((len(grasps), 3)), scene, self._options.min_clearance_m)
 
     def _is_blocked(self, base_from_tcp: np.ndarray, grasps: np.ndarray, scene: Scene) -> np.ndarray:
         """(n,) whether the gripper touches an obstacle during the approach or the lift."""
@@ -159,3 +179,8 @@ class Candidates:
         verdicts, preferences = (of.reshape(-1, self.places)[grasps] for of in (verdicts, preferences))
         ranks = np.where(verdicts == PASSED, PASSED + preferences, verdicts)
         return (ranks - self._precedence).argmax(axis=1) + self._first_places[grasps]
+
+
+def _last_check(verdicts: np.ndarray) -> str:
+    """The last of the checks that rejected candidates failed; there may be none."""
+    return REASONS[verdicts.max()] if len(verdicts) else 'no_feasible_grasp'

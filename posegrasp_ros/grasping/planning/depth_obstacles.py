@@ -9,6 +9,7 @@ from scipy.spatial import cKDTree
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import invert, transform_points
+from posegrasp_ros.grasping.planning.planning_scene import Scene
 
 # Every second pixel is used, thinned to one point per cube of this size with at least LEAST_SEEN pixels. This
 # drops the isolated flying pixels at depth edges.
@@ -35,10 +36,11 @@ class DepthObstacles:
         self._rays: tuple[Camera, np.ndarray] | None = None
 
     def points(self, depth_m: np.ndarray, camera: Camera, base_from_camera: np.ndarray,
-               base_from_object: np.ndarray, support_height_m: float | None) -> np.ndarray:
+               base_from_object: np.ndarray, scene: Scene) -> np.ndarray:
         """(M, 3) base frame, metres: points near the object that belong neither to it nor to its support.
 
         :param depth_m: (H, W) along the optical axis, NaN where unknown
+        :param scene: whose support counts
         """
         distances = depth_m[::STRIDE, ::STRIDE].ravel()
         known = np.flatnonzero(np.isfinite(distances))
@@ -46,8 +48,8 @@ class DepthObstacles:
         centre = transform_points(invert(base_from_camera) @ base_from_object, self._centre[None])[0]
         seen = seen[((seen - centre)**2).sum(axis=1) < self._around_m**2]
         points = _thinned(transform_points(base_from_camera, seen))
-        if support_height_m is not None:
-            points = points[points[:, 2] > support_height_m + SUPPORT_M]
+        if scene.support_offset_m is not None:
+            points = points[points @ scene.normal > scene.support_offset_m + SUPPORT_M]
         from_object, _ = self._surface.query(transform_points(invert(base_from_object), points),
                                              distance_upper_bound=OWN_M)
         return points[np.isinf(from_object)]

@@ -11,8 +11,12 @@ FARTHEST_M = 100.0
 # Accepted standard deviations of a pose estimator. Values below what any camera measures, or above any use, mean
 # wrong units or a matrix that was not filled in.
 LEAST_SIGMA, MOST_SIGMA_M, MOST_SIGMA_RAD = 1e-7, 10.0, 1e3
-# Rounding error of a correlation that is corrected instead of refused, as from six printed decimals.
+# Rounding error of a correlation that is corrected instead of refused.
 ROUNDING = 1e-3
+# The same of the entries of a covariance that is written with so many decimals, m², m rad and rad²: one unit of
+# the last decimal. Each entry is off by half a unit; the nearest covariance may be farther from some of them.
+DECIMALS = 6
+PRINTED = 10.0**-DECIMALS
 
 
 def checked_pose(base_from_object: np.ndarray) -> np.ndarray:
@@ -35,7 +39,9 @@ def checked_pose(base_from_object: np.ndarray) -> np.ndarray:
 def checked_covariance(covariance: np.ndarray, least_sigma: float = 0.0) -> np.ndarray:
     """A covariance as (6, 6) floats, symmetric and without negative eigenvalues.
 
-    Rounding errors of the correlations up to :data:`ROUNDING` are corrected.
+    What is not positive semi-definite by rounding becomes the nearest that is: where the correlations are off by
+    up to :data:`ROUNDING`, and where the entries are written with six decimals and are off by up to
+    :data:`PRINTED`.
 
     :param covariance: (6, 6) of x y z in metres, then rotation about x y z in radians
     :param least_sigma: smallest accepted standard deviation, metres and radians: :data:`LEAST_SIGMA` for an
@@ -59,7 +65,17 @@ def checked_covariance(covariance: np.ndarray, least_sigma: float = 0.0) -> np.n
                             f'by {asymmetry:.3g} from their transposes')
     eigenvalues, vectors = np.linalg.eigh((correlation + correlation.T) / 2)
     if not eigenvalues[0] >= -ROUNDING:
+        nearest = _nearest_semidefinite(covariance)
+        if np.abs(covariance - covariance.round(DECIMALS)).max() < 1e-12 and (
+                np.abs(nearest - covariance).max() <= PRINTED):
+            return nearest
         raise PlanningError('covariance of the object: expected a positive definite matrix, got an eigenvalue of '
                             f'{eigenvalues[0]:.3g} of the correlations')
     mended = (vectors * np.maximum(eigenvalues, 0.0)) @ vectors.T
     return mended * np.outer(sigmas, sigmas)
+
+
+def _nearest_semidefinite(symmetric: np.ndarray) -> np.ndarray:
+    """Without the negative eigenvalues."""
+    eigenvalues, vectors = np.linalg.eigh((symmetric + symmetric.T) / 2)
+    return (vectors * np.maximum(eigenvalues, 0.0)) @ vectors.T

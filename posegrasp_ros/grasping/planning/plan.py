@@ -11,8 +11,10 @@ import numpy as np
 from posegrasp_ros.grasping.grasp_set import Grasp
 from posegrasp_ros.runtime.errors import InvalidInputError
 
-# Reasons for rejecting a candidate, in the order of the checks: each counts under the first check that it fails.
-REASONS = ('too_wide', 'below_support', 'approach_blocked', 'collides', 'unreachable', 'pose_too_uncertain')
+# Reasons for rejecting a candidate: each counts under the first check that it fails. In this order, these are:
+# opening, support at the grasp, support on the way, angle of the approach, obstacles at the grasp, obstacles on
+# the way, uncertainty of the pose, reach of the arm.
+REASONS = ('too_wide', 'below_support', 'collides', 'approach_blocked', 'unreachable', 'pose_too_uncertain')
 # The same as numbers, for arrays: a candidate rejected by a later check was nearer to a grasp.
 VERDICTS, PASSED = {reason: index for index, reason in enumerate(REASONS)}, len(REASONS)
 
@@ -128,13 +130,15 @@ class Plan:
     """The planner's result for one pose.
 
     :param grasps: best first; empty when none is feasible
-    :param reason: why there is none: ``pose_too_uncertain`` if any grasp was rejected for that alone, else the
-        most frequent reason; empty when there is one
+    :param reason: why there is none: the check after which no candidate was left, so what would have to change
+        first for one to remain; ``no_feasible_grasp`` for an empty set; empty when there is a grasp
     :param rejected: how many candidates were rejected, by reason
     :param numbers: named figures for the stage report
     :param discarded: the rejected ones
     :param weakest_direction: the pose uncertainty that reduces the best grasp's probability most, see
         :data:`posegrasp_ros.grasping.robustness.tolerance.DIRECTIONS`; empty if no grasp passed the earlier checks
+    :param out_of_reach: what the arm says of grasps that it does not reach, see
+        :class:`posegrasp_ros.grasping.planning.reach.Reached`; empty when it reaches one
     """
 
     grasps: list[PlannedGrasp]
@@ -143,9 +147,11 @@ class Plan:
     numbers: dict[str, float] = field(default_factory=dict)
     discarded: Sequence[DiscardedGrasp] = ()
     weakest_direction: str = ''
+    out_of_reach: str = ''
 
     @property
     def words(self) -> dict[str, str]:
         """Words of the stage report; the grasp is the best one, which is executed."""
-        words = {'weakest_direction': self.weakest_direction, 'grasp': self.grasps[0].name if self.grasps else ''}
+        words = {'weakest_direction': self.weakest_direction, 'grasp': self.grasps[0].name if self.grasps else '',
+                 'out_of_reach': self.out_of_reach}
         return {name: word for name, word in words.items() if word}

@@ -88,18 +88,21 @@ class GraspPlanner:
         ranked = np.flatnonzero((placed.verdicts == PASSED) & np.isfinite(scores))
         ranked = ranked[np.argsort(-scores[ranked].round(9), kind='stable')]
         approaches = self._approaches(placed.base_from_tcp, scene.up)
-        ranked = self._within_reach(ranked, approaches, placed.verdicts)
+        reached, reach_numbers, out_of_reach = self._within_reach(ranked, approaches, placed.verdicts)
         grasps = [self._planned(grasp, approaches[grasp], scores[grasp], probabilities[grasp])
-                  for grasp in ranked.tolist()]
-        rejected = {reason: int((placed.verdicts == verdict).sum()) for reason, verdict in VERDICTS.items()}
-        numbers = {'candidates': float(len(self.grasps)), 'feasible': float(len(grasps)),
-                   **{f'rejected_{reason}': float(count) for reason, count in rejected.items()}}
+                  for grasp in reached.tolist()]
+        rejected = {name: int((placed.verdicts == verdict).sum()) for name, verdict in VERDICTS.items()}
+        numbers = {'candidates': float(len(self.grasps)), 'feasible': float(len(grasps)), **reach_numbers,
+                   **{f'rejected_{name}': float(count) for name, count in rejected.items()}}
         if grasps:
             numbers['success_probability'] = grasps[0].success_probability
-            numbers['symmetry_copy'] = float(placed.copies[ranked[0]])
+            numbers['symmetry_copy'] = float(placed.copies[reached[0]])
         numbers['plan_ms'] = 1000.0 * (time.perf_counter() - start)
         discarded = DiscardedGrasps(self.grasps, placed.base_from_tcp, placed.verdicts)
-        return Plan(grasps, '' if grasps else _reason_for_none(rejected), rejected, numbers, discarded, weakest)
+        reason = placed.reason
+        if not (reason or grasps):
+            reason = 'unreachable' if len(ranked) else 'pose_too_uncertain'
+        return Plan(grasps, reason, rejected, numbers, discarded, weakest, out_of_reach)
 
     def _typical_errors(self) -> np.ndarray:
         """(6, 6) covariance of an object's pose when nothing is known about it."""
@@ -136,34 +139,20 @@ class GraspPlanner:
         approaches[:, 2, :3, 3] += self.options.lift_m * up
         return approaches
 
-    def _within_reach(self, ranked: np.ndarray, approaches: np.ndarray, verdicts: np.ndarray) -> np.ndarray:
-        """Those of the ranked grasps that the arm reaches; where asking takes time, only as many as are enough.
+    def _within_reach(self, ranked: np.ndarray, approaches: np.ndarray, verdicts: np.ndarray) -> tuple[
+            np.ndarray, dict[str, float], str]:
+        """Those of the ranked grasps that the arm reaches, figures for the report, and why there are none.
 
-        ``verdicts`` takes what it does not reach.
+        ``verdicts`` takes what it does not reach. Where asking takes time, only as many as are enough are asked.
         """
         if self._reach is None or not len(ranked):
-            return ranked
-        step = self._reach.at_once or len(ranked)
-        found: list[int] = []
-        for start in range(0, len(ranked), step):
-            asked = ranked[start:start + step]
-            reachable = self._reach.reachable(approaches[asked])
-            verdicts[asked[~reachable]] = VERDICTS['unreachable']
-            found += asked[reachable].tolist()
-            if self._reach.at_once and len(found) >= self.options.enough_reachable:
-                break
-        return np.array(found, dtype=int)
+            return ranked, {}, ''
+        answer = self._reach.search(approaches[ranked], self.options.enough_reachable)
+        verdicts[ranked[answer.ruled_out]] = VERDICTS['unreachable']
+        return ranked[answer.reached], answer.numbers, answer.remark
 
     def _planned(self, grasp: int, approach: np.ndarray, score: float, probability: float) -> PlannedGrasp:
         """Grasp number ``grasp`` ready to be carried out."""
         kind = self.grasps[grasp]
         return PlannedGrasp(kind.name, approach[1], float(score), kind.opening_m, self._force_n, list(approach),
                             float(probability), self._tolerance_along[grasp], kind.width_m)
-
-
-def _reason_for_none(rejected: dict[str, int]) -> str:
-    """Reason for no grasp: the pose uncertainty if any was rejected for that, else the most frequent reason."""
-    if rejected['pose_too_uncertain']:
-        return 'pose_too_uncertain'
-    reason = max(rejected, key=lambda name: rejected[name])
-    return reason if rejected[reason] else 'no_feasible_grasp'

@@ -89,5 +89,5 @@ class PlanningStage:
         if depth is None or self._depth_obstacles is None:
             return scene
         points = self._depth_obstacles.points(depth.depth_m, depth.camera, depth.base_from_camera,
-                                              base_from_object, scene.support_height_m)
+                                              base_from_object, scene)
         return replace(scene, points=points, point_radius_m=POINT_RADIUS_M)

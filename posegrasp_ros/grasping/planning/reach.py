@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
+
+
+class Reached(NamedTuple):
+    """Answer of an arm for a ranked list of approaches.
+
+    :param reached: (N,) those that it reaches
+    :param ruled_out: (N,) those that it does not; the others were not looked at, because enough were found
+    :param numbers: named figures for the stage report
+    :param remark: why none is reached, one line; empty where one is, or where nothing is known beyond that
+    """
+
+    reached: np.ndarray
+    ruled_out: np.ndarray
+    numbers: dict[str, float]
+    remark: str = ''
 
 
 class Reach(Protocol):
     """Reachability check of an arm."""
 
-    @property
-    def at_once(self) -> int | None:
-        """Number of approaches per call, best first, until enough are found.
+    def search(self, approaches: np.ndarray, enough: int) -> Reached:
+        """Which approaches the arm reaches; it may stop when it has found enough.
 
-        None for all in one call, if the check is inexpensive.
-        """
-
-    def reachable(self, approaches: np.ndarray) -> np.ndarray:
-        """(N,) whether the arm reaches all poses of each approach.
-
-        :param approaches: (N, 3, 4, 4) base_from_tcp at pre-grasp, grasp and lift
+        :param approaches: (N, 3, 4, 4) base_from_tcp at pre-grasp, grasp and lift, best first
         """
 
 
@@ -35,9 +43,13 @@ class ReachSphere:
     max_m: float
     min_m: float = 0.0
     shoulder: np.ndarray = field(default_factory=lambda: np.zeros(3))
-    at_once: int | None = None
+
+    def search(self, approaches: np.ndarray, enough: int) -> Reached:
+        """See :class:`Reach`; all are looked at."""
+        reached = self.reachable(approaches)
+        return Reached(reached, ~reached, {})
 
     def reachable(self, approaches: np.ndarray) -> np.ndarray:
-        """See :class:`Reach`."""
+        """(N,) whether the arm reaches all poses of each approach (N, 3, 4, 4)."""
         distances = np.linalg.norm(approaches[..., :3, 3] - self.shoulder, axis=-1)
         return ((distances >= self.min_m) & (distances <= self.max_m)).all(axis=1)
