@@ -22,7 +22,7 @@ from posegrasp_ros.runs.report_log import log_paths
 DAY_S = 86_400
 # Thirty images a second take half an hour of processor time. What a run keeps it keeps by image, by second in
 # which there was one, or by half a second of its clock: a few thousand images bring all of that to its limits.
-STEP_S = 20
+STEP_S = 40
 WRONG = 0.0175
 TRUTH = make_transform(None, (0.0, 0.0, 0.6))
 RIGHT, FAR = make_transform(None, (0.002, 0.0, 0.6)), make_transform(None, (0.05, 0.0, 0.6))

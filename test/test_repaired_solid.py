@@ -16,6 +16,7 @@ from posegrasp_ros.grasping.grasp_set import GraspError
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.runtime.resources import resource_path
 from posegrasp_ros.simulation.mesh_family import family_object
+from posegrasp_ros.simulation.object_physics import ObjectPhysics
 from posegrasp_ros.simulation.solids import mass_properties
 
 BASES = ('box', 'can', 'mug', 'bottle', 'l_bracket')
@@ -118,7 +119,7 @@ def test_a_shell_inside_another_is_hollow_where_it_faces_the_other_way(parts, vo
 
 def test_overlapping_bodies_weigh_once_and_it_is_said(caplog):
     mesh = mesh_of(box((0.06, 0.02, 0.02)), box((0.02, 0.06, 0.02)))
-    assert mass_properties(mesh, 1000.0).mass_kg == pytest.approx(0.040)
+    assert mass_properties(mesh, ObjectPhysics(density_kg_m3=1000.0)).mass_kg == pytest.approx(0.040)
     assert '2 bodies united, which overlapped by 20 % of the volume' in caplog.text
 
 

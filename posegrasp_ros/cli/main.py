@@ -17,7 +17,7 @@ DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 _EXTRAS = {'rclpy': 'ros', 'mujoco': 'sim', 'coacd': 'sim', 'networkx': 'sim', 'rtree': 'sim', 'torch': 'train',
            'skimage': 'train', 'onnx': 'train'}
 # Packages that an install by rosdep alone lacks.
-_WITHOUT_KEY = ('cyclopts',)
+_WITHOUT_KEY = ('cyclopts', 'manifold3d')
 
 
 def script() -> NoReturn:
