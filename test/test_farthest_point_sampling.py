@@ -64,6 +64,6 @@ def test_grasp_from_below_is_not_usable_and_one_from_above_is_if_its_tips_are_hi
     poses = np.array([make_transform(translation=(0, 0, height)) @ down for height in heights])
     lower, = np.flatnonzero(ways_of_lying(solid)[:, 2] < -0.99)
     upper, = np.flatnonzero(ways_of_lying(solid)[:, 2] > 0.99)
-    usable = usable_lying(poses, np.array([0.08, 0.08]), GRIPPER, solid)
+    usable = usable_lying(poses, np.array([0.08, 0.08]), GRIPPER, solid, ways_of_lying(solid))
     assert usable[:, lower].tolist() == [True, False]
     assert not usable[:, upper].any()

@@ -36,6 +36,21 @@ def test_written_set_loads_and_the_same_seed_gives_the_same_file(mesh_file, tmp_
     assert np.all(np.diff([grasp.confidence for grasp in grasps]) <= 0)
 
 
+def test_a_resting_pose_without_a_grasp_is_named(tmp_path, capsys):
+    """Blades of 2 mm, which fingers cannot grip from above; a block and a ball have grasps however they lie."""
+    blades = [trimesh.creation.box((0.16, 0.012, 0.002), trimesh.transformations.translation_matrix((0, 0, z))
+                                   @ trimesh.transformations.rotation_matrix(turn, (0, 0, 1)))
+              for z, turn in ((0.0, 0.25), (0.002, -0.25))]
+    trimesh.util.concatenate(blades).export(tmp_path / 'scissors.stl')
+    trimesh.creation.box((0.06, 0.05, 0.04)).export(tmp_path / 'block.stl')
+    trimesh.creation.icosphere(3, 0.03).export(tmp_path / 'ball.stl')
+    for name, warned in (('scissors', True), ('block', False), ('ball', False)):
+        mesh, grasps = tmp_path / f'{name}.stl', tmp_path / 'grasps.yaml'
+        assert main(['grasps', str(mesh), '--out', str(grasps), '--count', '40']) == 0
+        out = capsys.readouterr().out
+        assert ('it is 4 mm high and has no grasp that keeps franka_hand 3 mm off the table' in out) is warned
+
+
 def test_object_wider_than_the_opening_is_refused(mesh_file, capsys):
     line = refused(capsys, mesh_file('too_wide'))
     assert 'too_wide: found no opposite surfaces that franka_hand can span (the closest are 100 mm apart)' in line

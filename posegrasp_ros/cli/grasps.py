@@ -42,6 +42,7 @@ def grasps(mesh: Path, /, *,
 
     from posegrasp_ros.geometry.mesh import load_mesh
     from posegrasp_ros.grasping.generation.sampling import sample_grasps
+    from posegrasp_ros.grasping.generation.stable_poses import stable_poses
     from posegrasp_ros.grasping.grasp_set import save_grasps
     from posegrasp_ros.grasping.gripper import load_gripper
 
@@ -53,4 +54,7 @@ def grasps(mesh: Path, /, *,
     confidences = [grasp.confidence for grasp in found.grasps]
     show(f'{out}: {len(found)} grasps for {figures.name}, {min(widths_mm):.0f} to '
          f'{max(widths_mm):.0f} mm wide, confidence {min(confidences):.2f} to {max(confidences):.2f}')
+    for pose in stable_poses(solid, found, figures):
+        if not pose.usable:
+            show(f'{mesh}: {pose.problem(figures)}')
     return DONE

@@ -72,9 +72,11 @@ def ways_of_lying(solid: trimesh.Trimesh) -> np.ndarray:
 
 
 def usable_lying(object_from_tcp: np.ndarray, openings_m: np.ndarray, gripper: EndEffector,
-                 solid: trimesh.Trimesh) -> np.ndarray:
-    """(N, W) whether the open gripper clears the table, for each resting pose."""
-    ways = ways_of_lying(solid)
+                 solid: trimesh.Trimesh, ways: np.ndarray) -> np.ndarray:
+    """(N, W) whether the open gripper clears the table, for each resting pose.
+
+    :param ways: (W, 3) directions, object frame, that point down in them
+    """
     table_m = (solid.convex_hull.vertices @ ways.T).max(axis=0)
     lowest_m = np.empty((len(object_from_tcp), len(ways)))
     for opening in np.unique(openings_m):

@@ -14,7 +14,7 @@ from posegrasp_ros.grasping.generation import quality
 from posegrasp_ros.grasping.generation.closing import close_on
 from posegrasp_ros.grasping.generation.collision import boxes_hit_mesh
 from posegrasp_ros.grasping.generation.contacts import Contacts, antipodal_contacts
-from posegrasp_ros.grasping.generation.farthest_point_sampling import choose, usable_lying
+from posegrasp_ros.grasping.generation.farthest_point_sampling import choose, usable_lying, ways_of_lying
 from posegrasp_ros.grasping.grasp_set import Grasp, GraspError, GraspSet, NoGraspError
 from posegrasp_ros.grasping.gripper import Gripper
 
@@ -78,7 +78,7 @@ def sample_grasps(mesh: Mesh, gripper: Gripper, rng: np.random.Generator, count:
     if not len(candidates):
         raise NoGraspError(f'mesh of {size}: collides: expected room for the fingers of {gripper.name}, '
                            'found that every grasp collides with the object; use another gripper')
-    usable = usable_lying(candidates.object_from_tcp, candidates.openings_m, gripper, solid)
+    usable = usable_lying(candidates.object_from_tcp, candidates.openings_m, gripper, solid, ways_of_lying(solid))
     chosen = choose(candidates.object_from_tcp, candidates.confidences, usable, count)
     return GraspSet(_named(candidates[chosen]), object_frame='object', gripper_frame=gripper.base_frame)
 
