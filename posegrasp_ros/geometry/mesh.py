@@ -115,7 +115,7 @@ class Mesh:
 def load_mesh(path: str | Path) -> Mesh:
     """Read a mesh with its texture; colours of vertices or faces become a texture, all triangles face outward.
 
-    Lengths are in the unit that the file states (Collada, 3MF, glTF), else in metres; the axes are the file's.
+    Lengths are in the unit that the file states (Collada, 3MF, glTF), else in metres. Axes are those of the file.
 
     :raises MeshError: when the file is missing, unreadable, empty, or evidently not in metres
     """
