@@ -1,12 +1,15 @@
 """``posegrasp grasps``: a file that loads, and one clear line where there can be none."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import trimesh
 
 from posegrasp_ros.cli.main import main
 from posegrasp_ros.geometry.mesh import save_mesh
-from posegrasp_ros.grasping.grasp_set import load_grasps
+from posegrasp_ros.grasping.generation.stable_poses import is_y_up, stable_poses
+from posegrasp_ros.grasping.grasp_set import GraspSet, load_grasps
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.simulation.mesh_family import family_object
 
@@ -71,6 +74,15 @@ def test_wrong_gripper_and_wrong_folder_are_refused_before_any_work(mesh_file, t
     assert 'expected a file or one of franka_hand' in refused(capsys, mesh_file('plate'), '--gripper', 'hand')
     (tmp_path / 'file').write_text('')
     assert str(tmp_path / 'file') in refused(capsys, mesh_file('plate'), '--out', tmp_path / 'file' / 'g.yaml')
+
+
+@pytest.mark.parametrize(('turn_deg', 'expected'), [(0, False), (-90, True)])
+def test_a_mesh_that_stands_on_its_y_axis_is_said_to_be_y_up(turn_deg, expected):
+    turned = family_object('bottle').mesh
+    turn = trimesh.transformations.rotation_matrix(np.radians(turn_deg), (1, 0, 0))
+    turned = replace(turned, vertices=trimesh.transform_points(turned.vertices, turn))
+    poses = stable_poses(turned, GraspSet([], 'object', 'hand'), load_gripper())
+    assert is_y_up(poses) == expected and is_y_up([]) is False
 
 
 def test_help_teaches(capsys):

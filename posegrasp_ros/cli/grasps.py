@@ -42,7 +42,7 @@ def grasps(mesh: Path, /, *,
 
     from posegrasp_ros.geometry.mesh import load_mesh
     from posegrasp_ros.grasping.generation.sampling import sample_grasps
-    from posegrasp_ros.grasping.generation.stable_poses import stable_poses
+    from posegrasp_ros.grasping.generation.stable_poses import is_y_up, stable_poses
     from posegrasp_ros.grasping.grasp_set import save_grasps
     from posegrasp_ros.grasping.gripper import load_gripper
 
@@ -54,7 +54,11 @@ def grasps(mesh: Path, /, *,
     confidences = [grasp.confidence for grasp in found.grasps]
     show(f'{out}: {len(found)} grasps for {figures.name}, {min(widths_mm):.0f} to '
          f'{max(widths_mm):.0f} mm wide, confidence {min(confidences):.2f} to {max(confidences):.2f}')
-    for pose in stable_poses(solid, found, figures):
+    poses = stable_poses(solid, found, figures)
+    for pose in poses:
         if not pose.usable:
             show(f'{mesh}: {pose.problem(figures)}')
+    if is_y_up(poses):
+        show(f'{mesh}: stands with y up, not with z, as files of tools with Y up do; grasps are in the axes of '
+             'the file, as poses have to be')
     return DONE

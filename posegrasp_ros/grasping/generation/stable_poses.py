@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from posegrasp_ros.grasping.grasp_set import GraspSet
 
 # Poses less likely after a fall do not count.
 LEAST_PROBABILITY = 0.02
+ALONG = 0.99  # cosine of what counts as along an axis
 
 
 class StablePose(NamedTuple):
@@ -48,3 +50,16 @@ def stable_poses(mesh: Mesh, grasp_set: GraspSet, gripper: EndEffector) -> list[
     usable = usable_lying(grasp_set.object_from_tcp, openings_m, gripper, solid, downs).sum(axis=0)
     heights_m = np.ptp(solid.convex_hull.vertices @ downs.T, axis=0)
     return [StablePose(*each) for each in zip(downs, probabilities.tolist(), heights_m.tolist(), usable.tolist())]
+
+
+def is_y_up(poses: Sequence[StablePose]) -> bool:
+    """Whether the object stands with y up but not upside down, and has no such pose with z: as files with Y up do.
+
+    A lying bottle rests on any side; what tells is the axis along which it stands one way only.
+    """
+    ups = -np.array([pose.down for pose in poses]).reshape(-1, 3)
+
+    def stands_one_way(axis: int) -> bool:
+        return bool((ups[:, axis] > ALONG).any() and not (ups[:, axis] < -ALONG).any())
+
+    return stands_one_way(1) and not stands_one_way(2)
