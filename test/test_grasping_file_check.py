@@ -225,6 +225,37 @@ def test_grasps_of_ours_in_a_wrong_place_are_refused(tmp_path, documents, meshes
     assert reason in str(caught.value) and '\n' not in str(caught.value)
 
 
+@pytest.mark.parametrize('name, change, found', [
+    ('box', moved(left=shifted(2, 20)), r'1. of 40 \(.*start inside'),
+    ('box', mirrored(0), r'1. of 40 \(.*touch nothing'),
+    ('can', moved(left=shifted(0, 20)), r'.{1,2} of 40 \(.*start inside'),
+    ('can', moved(right=turned(2, 90)), r'.{1,2} of 40 \(.*slip off'),
+])
+def test_a_file_of_others_of_which_most_do_not_hold_is_refused(tmp_path, documents, meshes, name, change, found):
+    path = written(tmp_path / 'g.yaml', documents[name], change, rated_by=None)
+    with pytest.raises(GraspError, match=f'expected that most of them hold, found {found}.*mark those that'):
+        load_grasps(path, FRANKA, meshes[name])
+
+
+def test_grasps_marked_failed_do_not_count_against_a_file(tmp_path, documents, meshes):
+    document = copy.deepcopy(documents['box'])
+    for name in list(document['grasps'])[:30]:
+        document['grasps'][name]['confidence'] = 0.0
+    path = written(tmp_path / 'g.yaml', document, rated_by=None)
+    assert len(load_grasps(path, FRANKA, meshes['box'])) == 10
+
+
+def test_a_few_grasps_say_too_little_of_their_file_to_refuse_it(tmp_path, documents, meshes, caplog):
+    document = copy.deepcopy(documents['box'])
+    document['grasps'] = dict(list(document['grasps'].items())[:10])
+    for name in list(document['grasps'])[1:]:
+        document['grasps'][name]['position'] = [0.0, 0.0, 1.0]
+    path = written(tmp_path / 'g.yaml', document, rated_by=None)
+    with caplog.at_level(logging.WARNING):
+        assert len(load_grasps(path, FRANKA, meshes['box'])) == 1
+    assert '9 of 10 grasps are left out: 9 touch nothing; check that they are of this mesh' in caplog.text
+
+
 @pytest.mark.parametrize('name, other', [('box', 'can'), ('can', 'box')])
 def test_grasps_of_ours_for_another_object_are_refused(tmp_path, documents, meshes, name, other):
     with pytest.raises(GraspError, match=r'expected that those rated by posegrasp hold on this mesh, found . of 40'

@@ -45,6 +45,8 @@ MOST_GRASPS = 10_000
 OURS = 'posegrasp'
 # All of ours held on the mesh that they were sampled on; a few may slip off when figures were rounded.
 OURS_THAT_HOLD = 0.9
+# Of others' files with so many grasps, those of which fewer hold than this are taken to be of another mesh.
+ENOUGH_TO_JUDGE, OTHERS_THAT_HOLD = 20, 0.5
 
 _log = logging.getLogger(__name__)
 
@@ -225,18 +227,25 @@ def _refuse_ours_of_another_mesh(path: str | Path, grasps: CheckedGrasps, are_it
 def _say(path: str | Path, grasps: CheckedGrasps, gripper: EndEffector, mesh: Mesh | None) -> None:
     """Log how many grasps are left out, and why.
 
-    :raises GraspError: when none is left
+    :raises GraspError: when none is left, or only a few of many
     """
     count, left_out = len(grasps.reasons), sum(grasps.left_out.values())
+    held, tried = count - left_out, count - grasps.left_out.get(FAILED, 0)
     advice = f'check that they are of this mesh, in its frame and in metres, and of {gripper.name}'
-    if left_out == count:
+    if not held:
         what = f'the mesh of {1000 * mesh.diameter:.0f} mm' if mesh else 'the object'
         raise GraspError(f'{path}: grasps: expected some that hold {what}, found none of {count}: '
                          f'{told(grasps.left_out)}; {advice}')
+    if held < OTHERS_THAT_HOLD * tried:
+        if tried >= ENOUGH_TO_JUDGE:
+            raise GraspError(f'{path}: grasps: expected that most of them hold, found {held} of {tried} '
+                             f'({told(grasps.left_out)}); {advice}, or mark those that do not hold by '
+                             'confidence 0')
+    else:
+        advice = ''
     if left_out:
-        tried = count - grasps.left_out.get(FAILED, 0)
         _log.warning('%s: %d of %d grasps are left out: %s%s', path, left_out, count, told(grasps.left_out),
-                     f'; {advice}' if 2 * (count - left_out) < tried else '')
+                     f'; {advice}' if advice else '')
 
 
 def _entry(grasp: Grasp, gripper: EndEffector) -> dict:
