@@ -19,7 +19,9 @@ from posegrasp_ros.grasping.generation import sampling
 from posegrasp_ros.grasping.generation.collision import boxes_hit_mesh
 from posegrasp_ros.grasping.generation.contacts import antipodal_contacts
 from posegrasp_ros.grasping.generation.farthest_point_sampling import DISTINCT, distance
+from posegrasp_ros.grasping.generation.from_above import poses_from_above
 from posegrasp_ros.grasping.generation.sampling import rate, sample_grasps
+from posegrasp_ros.grasping.generation.stable_poses import stable_poses
 from posegrasp_ros.grasping.grasp_set import GraspError, NoGraspError
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.simulation.mesh_family import family_object
@@ -115,6 +117,32 @@ def test_can_and_ring_are_grasped_too_and_as_wide_as_what_is_between_the_pads(so
         points = transform_points(invert(grasp.object_from_tcp), surface)
         between = np.abs(points) < (grasp.opening_m / 2, *GRIPPER.pad_half_extents)
         assert grasp.width_m == pytest.approx(np.ptp(points[between.all(axis=1), 0]), abs=1e-3)
+
+
+def bar_with_sloping_sides() -> trimesh.Trimesh:
+    corners = [(x * (0.1 - 0.003 * top), y * (0.015 - 0.003 * top), 0.012 * top)
+               for x in (-1, 1) for y in (-1, 1) for top in (0, 1)]
+    return trimesh.convex.convex_hull(np.array(corners))
+
+
+@pytest.mark.parametrize('solid', [trimesh.creation.torus(0.06, 0.006), bar_with_sloping_sides()],
+                         ids=['torus', 'bar'])
+def test_flat_things_are_grasped_whichever_side_they_lie_on(solid):
+    grasps = sample_grasps(as_mesh(solid), GRIPPER, np.random.default_rng(0), 100)
+    flat = [pose for pose in stable_poses(as_mesh(solid), grasps, GRIPPER) if pose.height_m < 0.013]
+    assert len(flat) == 2 and min(pose.usable for pose in flat) >= 10
+
+
+def test_poses_from_above_are_level_and_end_just_above_the_table():
+    solid, down = trimesh.creation.torus(0.06, 0.006), np.array([0.0, 0.0, -1.0])
+    contacts = antipodal_contacts(solid, GRIPPER.friction, np.random.default_rng(0))
+    poses, widths_m = poses_from_above(contacts, down, GRIPPER, solid, 50, np.random.default_rng(0))
+    assert len(poses) == len(widths_m) == 50
+    np.testing.assert_allclose(poses[:, :3, 2], np.tile(down, (50, 1)))
+    rotations = poses[:, :3, :3]
+    np.testing.assert_allclose(rotations.swapaxes(1, 2) @ rotations, np.tile(np.eye(3), (50, 1, 1)), atol=1e-12)
+    tips_m = poses[:, 2, 3] - GRIPPER.finger_reach_m + 0.006  # the torus's lowest point is at -6 mm
+    assert tips_m.min() > 0.003 and tips_m.max() < 0.0055
 
 
 def test_directions_midway_between_two_axes_do_not_depend_on_the_last_digit(monkeypatch):

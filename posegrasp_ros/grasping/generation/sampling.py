@@ -15,6 +15,8 @@ from posegrasp_ros.grasping.generation.closing import close_on
 from posegrasp_ros.grasping.generation.collision import boxes_hit_mesh
 from posegrasp_ros.grasping.generation.contacts import Contacts, antipodal_contacts
 from posegrasp_ros.grasping.generation.farthest_point_sampling import choose, usable_lying, ways_of_lying
+from posegrasp_ros.grasping.generation.from_above import poses_from_above
+from posegrasp_ros.grasping.generation.stable_poses import resting
 from posegrasp_ros.grasping.grasp_set import Grasp, GraspError, GraspSet, NoGraspError
 from posegrasp_ros.grasping.gripper import Gripper
 
@@ -24,6 +26,8 @@ ROLLS = 12  # approach directions per pair, evenly around the line between its c
 TOP_ROLLS = 8  # additional directions from above, for resting poses of the object
 BLOCK = 600  # poses per batch
 RATED_PER_GRASP = 4  # number of rated candidates per selected grasp
+SHARE = 0.05  # of the selected grasps that there should be candidates for in each stable pose
+FROM_ABOVE = 1200  # poses that are tried for a stable pose with fewer
 SIDE_GAP_M = 0.005  # minimum gap between pad and object on either side during the approach
 CLEARANCE_M = 0.003  # minimum distance of the fingers from the object before closing
 PALM_GAP_M = 0.01  # minimum distance of the palm, larger because of pose errors along the approach
@@ -71,16 +75,28 @@ def sample_grasps(mesh: Mesh, gripper: Gripper, rng: np.random.Generator, count:
     size = ' x '.join(_millimetres(side) for side in mesh.extents) + ' mm'
     solid = _closed_solid(mesh, size)
     contacts = _graspable_contacts(solid, gripper, rng, size)
-    poses, widths_m = _roll(contacts, solid, rng)
+    poses, widths_m = _roll(_balanced(contacts, solid, rng), solid, rng)
     order = rng.permutation(len(poses))
     poses = _set_back(poses[order], gripper, solid, rng)
     candidates = _rate_enough(poses, widths_m[order], gripper, solid, RATED_PER_GRASP * count, progress)
+    scarce = _scarce(candidates, gripper, solid, SHARE * count)
+    candidates = _joined([candidates, *(
+        rate(*poses_from_above(contacts, down, gripper, solid, FROM_ABOVE, rng), gripper, solid)
+        for down in scarce)])
     if not len(candidates):
         raise NoGraspError(f'mesh of {size}: collides: expected room for the fingers of {gripper.name}, '
                            'found that every grasp collides with the object; use another gripper')
-    usable = usable_lying(candidates.object_from_tcp, candidates.openings_m, gripper, solid, ways_of_lying(solid))
+    ways = np.concatenate([ways_of_lying(solid), scarce])
+    usable = usable_lying(candidates.object_from_tcp, candidates.openings_m, gripper, solid, ways)
     chosen = choose(candidates.object_from_tcp, candidates.confidences, usable, count)
     return GraspSet(_named(candidates[chosen]), object_frame='object', gripper_frame=gripper.base_frame)
+
+
+def _scarce(candidates: SampledGrasps, gripper: Gripper, solid: trimesh.Trimesh, least: float) -> np.ndarray:
+    """(K, 3) what points down in the stable poses in which fewer than this many candidates keep off the table."""
+    downs, _ = resting(solid)
+    usable = usable_lying(candidates.object_from_tcp, candidates.openings_m, gripper, solid, downs)
+    return downs[usable.sum(axis=0) < least]
 
 
 def _millimetres(length_m: float) -> str:
@@ -101,7 +117,11 @@ def _rate_enough(poses: np.ndarray, widths_m: np.ndarray, gripper: Gripper, soli
             bar.set_postfix_str(f'{found} grasps', refresh=False)  # a refresh would ignore the delay
             if found >= enough:
                 break
-    return SampledGrasps(*(np.concatenate(values) for values in zip(*(vars(part).values() for part in rated))))
+    return _joined(rated)
+
+
+def _joined(parts: list[SampledGrasps]) -> SampledGrasps:
+    return SampledGrasps(*(np.concatenate(values) for values in zip(*(vars(part).values() for part in parts))))
 
 
 def rate(object_from_tcp: np.ndarray, widths_m: np.ndarray, gripper: Gripper,
@@ -138,19 +158,24 @@ def _closed_solid(mesh: Mesh, size: str) -> trimesh.Trimesh:
 
 def _graspable_contacts(solid: trimesh.Trimesh, gripper: Gripper, rng: np.random.Generator,
                         size: str) -> Contacts:
-    """At most :data:`CONTACT_PAIRS` contacts that the gripper spans, balanced over the axes of the object's box.
-
-    Without balancing, the narrow sides of a plate would be rare compared with its faces.
-    """
+    """All contacts that the gripper spans."""
     contacts = antipodal_contacts(solid, gripper.friction, rng)
     good = np.flatnonzero(gripper.spans(contacts.widths_m, SIDE_GAP_M))
     if not len(good):
         raise NoGraspError(f'mesh of {size}: {_why_none_spans(contacts.widths_m, gripper)}')
-    contacts = contacts[good]
+    return contacts[good]
+
+
+def _balanced(contacts: Contacts, solid: trimesh.Trimesh, rng: np.random.Generator) -> Contacts:
+    """At most :data:`CONTACT_PAIRS` of them, balanced over the axes of the object's box.
+
+    Without balancing, the narrow sides of a plate would be rare compared with its faces.
+    """
     box_axes = solid.bounding_box_oriented.primitive.transform[:3, :3]
     along = np.abs((contacts.points[:, 1] - contacts.points[:, 0]) @ box_axes).round(TIE_DECIMALS).argmax(axis=1)
     shares = 1.0 / np.bincount(along)[along]
-    return contacts[rng.choice(len(good), min(len(good), CONTACT_PAIRS), replace=False, p=shares / shares.sum())]
+    count = min(len(shares), CONTACT_PAIRS)
+    return contacts[rng.choice(len(shares), count, replace=False, p=shares / shares.sum())]
 
 
 def _why_none_spans(widths_m: np.ndarray, gripper: Gripper) -> str:

@@ -11,6 +11,7 @@ import trimesh
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.grasping.end_effector import EndEffector
 from posegrasp_ros.grasping.generation.farthest_point_sampling import TABLE_GAP_M, usable_lying
+from posegrasp_ros.grasping.generation.quality import center_of_mass_of
 from posegrasp_ros.grasping.grasp_set import GraspSet
 
 # Poses less likely after a fall do not count.
@@ -43,13 +44,21 @@ class StablePose(NamedTuple):
 def stable_poses(mesh: Mesh, grasp_set: GraspSet, gripper: EndEffector) -> list[StablePose]:
     """The stable poses of an object, likeliest first, with the number of its grasps that are usable in each."""
     solid = mesh.outward().solid
-    center_of_mass = solid.center_mass if solid.is_watertight else solid.convex_hull.center_mass
-    poses, probabilities = trimesh.poses.compute_stable_poses(solid, center_of_mass, threshold=LEAST_PROBABILITY)
-    downs = -np.reshape(poses, (-1, 4, 4))[:, 2, :3]  # a ball has none that is likely enough
+    downs, probabilities = resting(solid)
     openings_m = np.array([grasp.opening_m for grasp in grasp_set.grasps])
     usable = usable_lying(grasp_set.object_from_tcp, openings_m, gripper, solid, downs).sum(axis=0)
     heights_m = np.ptp(solid.convex_hull.vertices @ downs.T, axis=0)
     return [StablePose(*each) for each in zip(downs, probabilities.tolist(), heights_m.tolist(), usable.tolist())]
+
+
+def resting(solid: trimesh.Trimesh) -> tuple[np.ndarray, np.ndarray]:
+    """Directions (K, 3), object frame, that point down in the stable poses, and the poses' probabilities (K,).
+
+    The likeliest is first. K is 0 for a ball, of whose poses none is likely enough.
+    """
+    poses, probabilities = trimesh.poses.compute_stable_poses(solid, center_of_mass_of(solid),
+                                                              threshold=LEAST_PROBABILITY)
+    return -np.reshape(poses, (-1, 4, 4))[:, 2, :3], probabilities
 
 
 def is_y_up(poses: Sequence[StablePose]) -> bool:
