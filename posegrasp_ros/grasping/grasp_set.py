@@ -108,7 +108,8 @@ def load_grasps(path: str | Path, gripper: EndEffector, mesh: Mesh | None = None
 
     :param mesh: of the object; without it only the file's own word counts, and a file without joint positions
         cannot be read
-    :raises GraspError: when the file is missing, of another format, for another gripper, or no grasp is left
+    :raises GraspError: when the file is missing, of another format, for another gripper, or for another mesh: no
+        grasp is left, or only a few of many
     """
     values = read_mapping(path, GraspError)
     if isinstance(values.get('grasps'), dict) and len(values['grasps']) > MOST_GRASPS:
@@ -129,7 +130,9 @@ def load_grasps(path: str | Path, gripper: EndEffector, mesh: Mesh | None = None
             held = grasps.holds
             confidences[held] = gripper.ratings(grasps.object_from_tcp[held], grasps.openings_m[held], solid)
             grasps.leave_out(confidences < LEAST_RATING, SLIPS)
-    _say(path, grasps, gripper, mesh)
+    advice = f'check that they are of this mesh, in its frame and in metres, and of {gripper.name}'
+    _refuse_where_few_hold(path, grasps, advice, mesh)
+    _say(path, grasps, advice)
     read = [Grasp(str(name), grasps.object_from_tcp[k], float(confidences[k]), float(grasps.openings_m[k]),
                   float(grasps.widths_m[k])) for k, name in enumerate(stated.grasps) if grasps.holds[k]]
     return GraspSet(read, stated.object_frame, _own_name(stated.gripper_frame, gripper), grasps.left_out,
@@ -224,28 +227,26 @@ def _refuse_ours_of_another_mesh(path: str | Path, grasps: CheckedGrasps, are_it
                          'them anew with posegrasp grasps')
 
 
-def _say(path: str | Path, grasps: CheckedGrasps, gripper: EndEffector, mesh: Mesh | None) -> None:
-    """Log how many grasps are left out, and why.
-
-    :raises GraspError: when none is left, or only a few of many
-    """
-    count, left_out = len(grasps.reasons), sum(grasps.left_out.values())
-    held, tried = count - left_out, count - grasps.left_out.get(FAILED, 0)
-    advice = f'check that they are of this mesh, in its frame and in metres, and of {gripper.name}'
+def _refuse_where_few_hold(path: str | Path, grasps: CheckedGrasps, advice: str, mesh: Mesh | None) -> None:
+    """Refuse a file in which no grasp holds, or only a minority of enough to judge by."""
+    count, held = len(grasps.reasons), int(grasps.holds.sum())
+    tried = count - grasps.left_out.get(FAILED, 0)
     if not held:
         what = f'the mesh of {1000 * mesh.diameter:.0f} mm' if mesh else 'the object'
         raise GraspError(f'{path}: grasps: expected some that hold {what}, found none of {count}: '
                          f'{told(grasps.left_out)}; {advice}')
-    if held < OTHERS_THAT_HOLD * tried:
-        if tried >= ENOUGH_TO_JUDGE:
-            raise GraspError(f'{path}: grasps: expected that most of them hold, found {held} of {tried} '
-                             f'({told(grasps.left_out)}); {advice}, or mark those that do not hold by '
-                             'confidence 0')
-    else:
-        advice = ''
+    if tried >= ENOUGH_TO_JUDGE and held < OTHERS_THAT_HOLD * tried:
+        raise GraspError(f'{path}: grasps: expected that most of them hold, found {held} of {tried} '
+                         f'({told(grasps.left_out)}); {advice}, or mark those that do not hold by confidence 0')
+
+
+def _say(path: str | Path, grasps: CheckedGrasps, advice: str) -> None:
+    """Log how many grasps are left out, and why."""
+    count, left_out = len(grasps.reasons), sum(grasps.left_out.values())
     if left_out:
+        few = count - left_out < OTHERS_THAT_HOLD * (count - grasps.left_out.get(FAILED, 0))
         _log.warning('%s: %d of %d grasps are left out: %s%s', path, left_out, count, told(grasps.left_out),
-                     f'; {advice}' if advice else '')
+                     f'; {advice}' if few else '')
 
 
 def _entry(grasp: Grasp, gripper: EndEffector) -> dict:

@@ -6,11 +6,10 @@ import numpy as np
 import trimesh
 
 from posegrasp_ros.grasping.generation.contacts import Contacts
-from posegrasp_ros.grasping.generation.farthest_point_sampling import TABLE_GAP_M
 from posegrasp_ros.grasping.gripper import Gripper
 
 MOST_TILTED = np.sin(np.radians(30.0))  # of the line between the contacts; their friction makes up for it
-TIP_GAP_M = (TABLE_GAP_M + 0.0002, 0.005)  # distance of the tips from the table
+TIP_GAP_M = (0.0032, 0.005)  # distance of the tips from the object's far side, which may be on a table
 
 
 def poses_from_above(contacts: Contacts, down: np.ndarray, gripper: Gripper, solid: trimesh.Trimesh, most: int,

@@ -15,7 +15,7 @@ from posegrasp_ros.grasping.generation.closing import close_on
 from posegrasp_ros.grasping.generation.collision import boxes_hit_mesh
 from posegrasp_ros.grasping.generation.contacts import Contacts, antipodal_contacts
 from posegrasp_ros.grasping.generation.farthest_point_sampling import choose, usable_lying, ways_of_lying
-from posegrasp_ros.grasping.generation.from_above import poses_from_above
+from posegrasp_ros.grasping.generation.from_above import TIP_GAP_M, poses_from_above
 from posegrasp_ros.grasping.generation.stable_poses import resting
 from posegrasp_ros.grasping.grasp_set import Grasp, GraspError, GraspSet, NoGraspError
 from posegrasp_ros.grasping.gripper import Gripper
@@ -32,7 +32,6 @@ SIDE_GAP_M = 0.005  # minimum gap between pad and object on either side during t
 CLEARANCE_M = 0.003  # minimum distance of the fingers from the object before closing
 PALM_GAP_M = 0.01  # minimum distance of the palm, larger because of pose errors along the approach
 RETREAT_M = 0.10  # length of the approach that is checked for collision
-TIP_GAP_M = (0.0032, 0.005)  # distance of the tips from the object's far side, which may be on a table
 OFF_CENTER_M = 0.005  # maximum sideways correction that brings both pads into contact together
 LEAST_CONFIDENCE = 0.01
 # Of two axes of the object's box that are equally near to a direction, the first counts. The last digits, which

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -51,6 +52,7 @@ def stable_poses(mesh: Mesh, grasp_set: GraspSet, gripper: EndEffector) -> list[
     return [StablePose(*each) for each in zip(downs, probabilities.tolist(), heights_m.tolist(), usable.tolist())]
 
 
+@lru_cache(maxsize=8)  # a second or two where the hull has thousands of faces
 def resting(solid: trimesh.Trimesh) -> tuple[np.ndarray, np.ndarray]:
     """Directions (K, 3), object frame, that point down in the stable poses, and the poses' probabilities (K,).
 
