@@ -49,6 +49,8 @@ setup(
         'pillow>=10.2,<14',
         'pydantic>=2.8,<3',
         'pyyaml>=6.0.1,<7',
+        # draws boards to print
+        'reportlab>=4.0,<6',
         'rosbags>=0.10.11,<0.12',
         'ruamel.yaml>=0.17.21,<1',
         'scipy>=1.11,<2',
@@ -96,7 +98,7 @@ setup(
     entry_points={
         'console_scripts': [
             f'{node} = {PACKAGE}.nodes.scripts:{node}'
-            for node in ('perception_node', 'grasp_planner_node', 'monitor_node', 'simulator_node')
+            for node in ('perception_node', 'grasp_planner_node', 'monitor_node', 'simulator_node', 'board_node')
         ] + [f'posegrasp = {PACKAGE}.cli.main:script'],
     },
 )

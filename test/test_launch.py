@@ -13,7 +13,7 @@ from posegrasp_ros.datasets.bag_messages import BagError
 from posegrasp_ros.datasets.bag_writer import BagWriter
 from posegrasp_ros.datasets.frame import BagFrame
 from posegrasp_ros.geometry.camera import Camera
-from posegrasp_ros.ros.graph import NODES
+from posegrasp_ros.ros.graph import BESIDE, NODES
 from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.resources import resource_path
 
@@ -109,12 +109,12 @@ def test_rviz_has_the_nodes_time_and_base_frame():
 
 
 @needs_ros
-@pytest.mark.parametrize('name', NODES)
+@pytest.mark.parametrize('name', NODES | BESIDE)
 def test_the_parameter_file_states_the_defaults(name):
     from dataclasses import asdict
 
     from posegrasp_ros.ros.lifecycle import LifecycleParameters
-    module = importlib.import_module(f'posegrasp_ros.nodes.{NODES[name][0]}')
+    module = importlib.import_module(f'posegrasp_ros.nodes.{(NODES | BESIDE)[name][0]}')
     node = next(value for value in vars(module).values()
                 if hasattr(value, 'PARAMETERS') and value.__module__ == module.__name__)
     file = yaml.safe_load(resource_path('config/posegrasp.yaml').read_text())

@@ -23,8 +23,8 @@ RESERVED = [
     (('mujoco',), ('simulation', 'training', 'feasibility', 'nodes.simulator_node')),
 ]
 # Layers from the bottom up; a module imports from its own or from one below.
-LAYERS = ('__init__', 'runtime', 'geometry', 'sensing', 'datasets', 'metrics', 'grasping', 'estimation', 'report',
-          'runs', 'simulation', 'training', 'benchmarks', 'feasibility', 'evaluation', 'monitoring',
+LAYERS = ('__init__', 'runtime', 'geometry', 'sensing', 'datasets', 'metrics', 'grasping', 'estimation', 'board',
+          'report', 'runs', 'simulation', 'training', 'benchmarks', 'feasibility', 'evaluation', 'monitoring',
           'project_status', 'ros', 'nodes', 'cli')
 
 

@@ -149,6 +149,19 @@ def metric(text: str) -> str:
     return text
 
 
+def tiles(text: str) -> tuple[int, int]:
+    """Sheets of paper from left to right and from top to bottom."""
+    match = re.fullmatch(r'([1-9]|10)x([1-9]|10)', text.lower())
+    if match is None:
+        raise InvalidInputError(f'expected COLUMNSxROWS of 1 to 10 sheets each, such as 2x1, got {quoted(text)}')
+    return int(match[1]), int(match[2])
+
+
+def square_mm(text: str) -> float:
+    """Side of a square on a board, millimetres."""
+    return _number(float, text, 'a length from 8 to 200 mm', lambda number: 8 <= number <= 200)
+
+
 def image_size(text: str) -> tuple[int, int]:
     """Width and height, pixels."""
     try:

@@ -12,6 +12,7 @@ from cyclopts import App, Group, Parameter
 from posegrasp_ros import __version__
 from posegrasp_ros.cli import (
     baseline,
+    board,
     compare,
     evaluate,
     feasibility,
@@ -37,6 +38,7 @@ COMMANDS: dict[str, list[tuple[Callable[..., int], str]]] = {
     'Measure': [(evaluate.evaluate, evaluate.EXAMPLES), (compare.compare, compare.EXAMPLES),
                 (report.report, report.EXAMPLES),
                 (baseline.baseline, baseline.EXAMPLES), (simulate.record, simulate.RECORD_EXAMPLES),
+                (board.board, board.BOARD_EXAMPLES), (board.truth, board.TRUTH_EXAMPLES),
                 (picks.picks, picks.EXAMPLES), (models.bench, models.BENCH_EXAMPLES)],
     'Models and grasps': [(train.train, train.TRAIN_EXAMPLES), (train.calibrate, train.CALIBRATE_EXAMPLES),
                           (grasps.grasps, grasps.EXAMPLES)],

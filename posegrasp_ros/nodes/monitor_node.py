@@ -183,10 +183,10 @@ class MonitorNode(AutostartLifecycleNode):
         if self._prometheus:
             self._prometheus.image()
 
-    def ground_truth_of(self, name: str) -> Callable[[PoseStamped], None]:
+    def ground_truth_of(self, name: str) -> Callable[[PoseStamped | PoseWithCovarianceStamped], None]:
         """Callback for the ground truth of one object."""
-        def on_ground_truth(message: PoseStamped) -> None:
-            self._run.truth(stamp_ns(message.header.stamp), lambda: messages.transform_from(message.pose), name)
+        def on_ground_truth(message: PoseStamped | PoseWithCovarianceStamped) -> None:
+            self._run.truth(stamp_ns(message.header.stamp), lambda: messages.truth_from(message), name)
 
         return on_ground_truth
 

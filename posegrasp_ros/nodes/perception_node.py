@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from geometry_msgs.msg import PoseStamped
+from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -175,13 +175,13 @@ class PerceptionNode(AutostartLifecycleNode):
             self.get_logger().error(str(error))
         self._answer_if_complete()
 
-    def ground_truth_of(self, name: str) -> Callable[[PoseStamped], None]:
+    def ground_truth_of(self, name: str) -> Callable[[PoseStamped | PoseWithCovarianceStamped], None]:
         """Callback for the ground truth of one object."""
         truths = self._truths[name]
 
-        def on_ground_truth(message: PoseStamped) -> None:
+        def on_ground_truth(message: PoseStamped | PoseWithCovarianceStamped) -> None:
             """Store the ground truth for the oracle, and answer an image that waited for it."""
-            truths[stamp_ns(message.header.stamp)] = messages.transform_from(message.pose)
+            truths[stamp_ns(message.header.stamp)] = messages.truth_from(message)
             if len(truths) > TRUTHS_KEPT:
                 del truths[next(iter(truths))]
             self._answer_if_complete()

@@ -44,5 +44,10 @@ def simulator_node() -> NoReturn:
     run('simulator_node')
 
 
+def board_node() -> NoReturn:
+    """Console script."""
+    run('board_node')
+
+
 if __name__ == '__main__':
     run(sys.argv.pop(1))

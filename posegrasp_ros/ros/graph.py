@@ -20,7 +20,10 @@ NODES: dict[str, tuple[str, dict[str, str]]] = {
     }),
 }
 
+# Which a launch file starts beside them, where it is asked to.
+BESIDE: dict[str, tuple[str, dict[str, str]]] = {'board': ('board_node', {})}
+
 
 def remappings(name: str) -> list[tuple[str, str]]:
     """The remappings of a node, as launch_ros takes them."""
-    return list(NODES[name][1].items())
+    return list((NODES | BESIDE)[name][1].items())

@@ -23,7 +23,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode, Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from posegrasp_ros.ros.graph import NODES, remappings
+from posegrasp_ros.ros.graph import BESIDE, NODES, remappings
 from posegrasp_ros.runtime.errors import InvalidInputError, quoted
 from posegrasp_ros.runtime.resources import resource_path
 
@@ -53,6 +53,7 @@ ARGUMENTS: dict[str, tuple[str, str]] = {
                                              "alternatively it calls the monitor's services begin_pick and "
                                              'end_pick.'),
     'ground_truth': ('ground_truth', "Topic of the object's true pose in the camera frame, if available."),
+    'board': ('', 'File that posegrasp board wrote, of the printed board that the object stands on.'),
     'baselines': ('', 'Baselines file for comparison in the monitor. Empty: as in params_file.'),
     'out': ('', 'Run folder of the monitor. Empty: runs/<time> in the working directory of the launch.'),
     'use_sim_time': ('false', 'Use the time of /clock.'),
@@ -108,7 +109,7 @@ def names_of(context: LaunchContext, name: str) -> list[str]:
 
 def pipeline_node(context: LaunchContext, name: str, texts: tuple[str, ...] = (), numbers: tuple[str, ...] = (),
                   fixed: Mapping[str, Any] | None = None) -> LifecycleNode:
-    """One of :data:`posegrasp_ros.ros.graph.NODES`; it activates itself unless its parameter autostart is false.
+    """A node of :mod:`posegrasp_ros.ros.graph`; it activates itself unless its parameter autostart is false.
 
     :param texts: arguments that become string parameters, if they are not empty
     :param numbers: arguments that become numbers or lists
@@ -123,7 +124,8 @@ def pipeline_node(context: LaunchContext, name: str, texts: tuple[str, ...] = ()
     topics = dict(remappings(name))
     topics |= {topic: value(context, topic) for topic in GIVEN_TOPICS if value(context, topic)}
     return LifecycleNode(
-        package='posegrasp_ros', executable=NODES[name][0], name=name, namespace=value(context, 'namespace'),
+        package='posegrasp_ros', executable=(NODES | BESIDE)[name][0], name=name,
+        namespace=value(context, 'namespace'),
         parameters=[value(context, 'params_file'), {**given, **(fixed or {})}],
         remappings=list(topics.items()),
         arguments=['--ros-args', '--log-level', value(context, 'log_level') or 'info'], output='screen',

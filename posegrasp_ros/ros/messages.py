@@ -42,7 +42,8 @@ from posegrasp_ros.sensing.packed_image import PackedImage
 
 NANOSECONDS = 1_000_000_000
 CAMERA_INFO = {'sensor_msgs/msg/CameraInfo': CameraInfo}
-GROUND_TRUTH = {'geometry_msgs/msg/PoseStamped': PoseStamped}
+GROUND_TRUTH = {'geometry_msgs/msg/PoseStamped': PoseStamped,
+                'geometry_msgs/msg/PoseWithCovarianceStamped': PoseWithCovarianceStamped}
 IMAGES = {'sensor_msgs/msg/Image': Image, 'sensor_msgs/msg/CompressedImage': CompressedImage}
 DEPTH = IMAGES
 GRIPPER_JOINT = 'opening'
@@ -120,11 +121,22 @@ def transform_from(pose: Pose) -> np.ndarray:
         raise MessageError(f'pose: {error}') from error
 
 
+def truth_from(message: PoseStamped | PoseWithCovarianceStamped) -> np.ndarray:
+    """(4, 4) transform of a ground truth; raises as :func:`transform_from`."""
+    return transform_from(message.pose.pose if isinstance(message, PoseWithCovarianceStamped) else message.pose)
+
+
 def to_pose_with_covariance(header: Header, estimate: PoseEstimate) -> PoseWithCovarianceStamped:
     """An estimate in its camera's frame."""
+    return pose_with_covariance(header, estimate.camera_from_object, estimate.covariance)
+
+
+def pose_with_covariance(header: Header, transform: np.ndarray,
+                         covariance: np.ndarray) -> PoseWithCovarianceStamped:
+    """A (4, 4) pose with its (6, 6) covariance."""
     message = PoseWithCovarianceStamped(header=header)
-    message.pose.pose = to_pose(estimate.camera_from_object)
-    message.pose.covariance = np.asarray(estimate.covariance, dtype=float).ravel()
+    message.pose.pose = to_pose(transform)
+    message.pose.covariance = np.asarray(covariance, dtype=float).ravel()
     return message
 
 

@@ -1,0 +1,1 @@
+"""A printed board as ground truth: the drawing, its file, and the object's pose from images of it."""
