@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 
 import cv2
 import numpy as np
-from scipy.ndimage import map_coordinates
+from scipy.interpolate import RectBivariateSpline
 
 from posegrasp_ros.board.board_drawing import draw_board
 from posegrasp_ros.board.board_file import BoardFile
-from posegrasp_ros.board.board_layout import MARGIN_MM, PAPERS_MM, STRIP_MM, BoardLayout
+from posegrasp_ros.board.board_layout import MARGIN_MM, PAPERS_MM, STRIP_MM, BoardLayout, lay_out
+from posegrasp_ros.board.footprint import footprint
 from posegrasp_ros.geometry.camera import Camera
+from posegrasp_ros.geometry.mesh import load_mesh
 from posegrasp_ros.geometry.transforms import invert, look_at, make_transform, perturb, transform_points
+from posegrasp_ros.runtime.resources import resource_path
 
 PX_PER_MM = 10
 POINT_MM = 25.4 / 72
@@ -151,9 +155,11 @@ def photograph(picture: np.ndarray, board: BoardFile, bend: Bend, camera: Camera
     :param rng: for blur, light and noise; None for none of them
     :param scale: size of the print over that of the drawing
     """
-    width, height = camera.width * OVERSAMPLING, camera.height * OVERSAMPLING
-    fine = camera.resized(width, height)
-    rays = _rays(fine)
+    fine = camera.resized(camera.width * OVERSAMPLING, camera.height * OVERSAMPLING)
+    left, top, right, low = _around(fine, board, camera_from_board, board_from_object, extents)
+    seen = np.full((fine.height, fine.width), TABLE_GREY, dtype=np.float32)
+    width, height = right - left, low - top
+    rays = _rays(fine.cropped(left, top, width, height))
     board_from_camera = invert(camera_from_board)
     directions = np.column_stack([rays, np.ones(len(rays))]) @ board_from_camera[:3, :3].T
     origin = board_from_camera[:3, 3]
@@ -164,13 +170,14 @@ def photograph(picture: np.ndarray, board: BoardFile, bend: Bend, camera: Camera
     hit = origin + depth[:, None] * directions
     px = 1000 * PX_PER_MM / scale
     rows = picture.shape[0]
-    seen = cv2.remap(picture, (hit[:, 0] * px - 0.5).astype(np.float32).reshape(height, width),
+    part = cv2.remap(picture, (hit[:, 0] * px - 0.5).astype(np.float32).reshape(height, width),
                      (rows - hit[:, 1] * px - 0.5).astype(np.float32).reshape(height, width),
-                     cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=TABLE_GREY).astype(float)
+                     cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=TABLE_GREY)
     object_from_board = invert(board_from_object)
     entry = _entry(transform_points(object_from_board, origin[None])[0], directions @ object_from_board[:3, :3].T,
                    *extents)
-    seen[(entry < depth).reshape(height, width)] = OBJECT_GREY
+    part[(entry < depth).reshape(height, width)] = OBJECT_GREY
+    seen[top:low, left:right] = part
     image = cv2.resize(seen, (camera.width, camera.height), interpolation=cv2.INTER_AREA)
     if rng is not None:
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 0.9))
@@ -184,9 +191,22 @@ def _rays(camera: Camera) -> np.ndarray:
     columns, rows = (np.arange(-step, size + 2 * step, step) for size in (camera.width, camera.height))
     pixels = np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 2)
     coarse = camera.rays(pixels).reshape(len(rows), len(columns), 2)
-    v, u = np.mgrid[:camera.height, :camera.width] / step + 1
-    return np.column_stack([map_coordinates(coarse[..., axis], [v.ravel(), u.ravel()], order=3, mode='nearest')
+    v, u = np.arange(camera.height), np.arange(camera.width)
+    return np.column_stack([RectBivariateSpline(rows, columns, coarse[..., axis])(v, u).ravel()
                             for axis in range(2)])
+
+
+def _around(camera: Camera, board: BoardFile, camera_from_board: np.ndarray, board_from_object: np.ndarray,
+            extents: tuple[np.ndarray, np.ndarray]) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of the part of an image that board and object are in."""
+    width_m, height_m = board.pattern.size_m
+    sides = np.stack(np.meshgrid([0, width_m], [0, height_m], [-0.005, 0.005]), -1).reshape(-1, 3)
+    corners = np.stack(np.meshgrid(*np.transpose(extents)), -1).reshape(-1, 3)
+    points = np.vstack([sides, transform_points(board_from_object, corners)])
+    u, v = camera.project(transform_points(camera_from_board, points)).T
+    edge = 40
+    return (max(int(np.nanmin(u)) - edge, 0), max(int(np.nanmin(v)) - edge, 0),
+            min(int(np.nanmax(u)) + edge, camera.width), min(int(np.nanmax(v)) + edge, camera.height))
 
 
 def _entry(origin: np.ndarray, directions: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
@@ -195,3 +215,15 @@ def _entry(origin: np.ndarray, directions: np.ndarray, low: np.ndarray, high: np
         first, second = (low - origin) / directions, (high - origin) / directions
     near, far = np.minimum(first, second).max(axis=1), np.maximum(first, second).min(axis=1)
     return np.where((near < far) & (near > 0), near, np.inf)
+
+
+BOX = load_mesh(resource_path('models/box/mesh.obj'))
+
+
+@cache
+def box_board(sheets: tuple[int, int] | None = None, square_m: float | None = None,
+              measured_mm: float | None = None) -> tuple[BoardLayout, BoardFile]:
+    """A board for the shipped box on A4, and its file."""
+    layout = lay_out(footprint(BOX, 1), 'a4', square_m, sheets)
+    board = layout.to_file('box', BOX.sha256.hex(), 1)
+    return layout, board.model_copy(update={'measured_ruler_mm': measured_mm})

@@ -20,16 +20,16 @@ BOARD_EXAMPLES = """Examples:
   posegrasp board models/mine --tiles 2x2 --square-mm 40
 
 Writes the PDF and, beside it, the same name with .yaml. Print at 100 %, measure the printed ruler, write its
-length into the YAML file as measured_ruler_mm, put the object on its outline as the last page shows, and record. Then
-posegrasp truth makes the recording's ground truth."""
+length into the YAML file as measured_ruler_mm, put the object on its outline as the last page shows, and record.
+Then posegrasp truth makes the recording's ground truth."""
 TRUTH_EXAMPLES = """Examples:
   posegrasp truth recording --board board.yaml
   posegrasp evaluate recording --ground-truth truth.csv --model models/mine
 
 Camera and board may move, the object must stand on its outline. The file has the pose of each image in the
-camera's frame with its covariance (cov_0_0 ... cov_5_5, the upper triangle; x y z, then the rotation about x y z; m, rad):
-what the corners say, the object on its outline (1 mm, 0.5 degrees), paper that is not flat (0.5 mm), the print's
-scale. These are standard deviations in the board's file; change them where you know better."""
+camera's frame with its covariance (cov_0_0 ... cov_5_5, the upper triangle; x y z, then the rotation about x y z;
+m, rad): what the corners say, the object on its outline (1 mm, 0.5 degrees), paper that is not flat (0.5 mm), the
+print's scale. These are standard deviations in the board's file; change them where you know better."""
 DEFAULT_PDF, DEFAULT_BOARD, DEFAULT_CSV = Path('board.pdf'), Path('board.yaml'), Path('truth.csv')
 
 

@@ -57,13 +57,13 @@ class BoardNode(AutostartLifecycleNode):
         printed = load_board(path)
         if warning := scale_warning(path, printed):
             self.say_once(warning, warn=True)
-        self._finder, self._left_out, self._said = TruthFinder(printed), LeftOut(), 0
+        self._finder, self.left_out, self._said = TruthFinder(printed), LeftOut(), 0
         self._intrinsics = Intrinsics(self.resolve_topic_name('camera_info'), self.resolve_topic_name('image'),
                                       self.parameters.rectified)
         self._pending: tuple[Image | CompressedImage, int] | None = None
         self._waited = 0
         self._truths_out = self.publisher(PoseWithCovarianceStamped, 'ground_truth', qos.RESULT)
-        self.tell(lambda: {'images': str(self._left_out.frames), 'left_out': str(self._left_out.total)})
+        self.tell(lambda: {'images': str(self.left_out.frames), 'left_out': str(self.left_out.total)})
 
     def activate(self) -> None:
         # Subscribed before the image: of messages that are ready together, the executor takes these first.
@@ -98,9 +98,9 @@ class BoardNode(AutostartLifecycleNode):
 
     def say_left_out(self) -> None:
         """Log how many images were left out so far and why, when there are new ones."""
-        if self._left_out.total > self._said:
-            self._said = self._left_out.total
-            for line in self._left_out.lines():
+        if self.left_out.total > self._said:
+            self._said = self.left_out.total
+            for line in self.left_out.lines():
                 self.get_logger().warning(line)
 
     def _answer_if_complete(self) -> None:
@@ -121,14 +121,14 @@ class BoardNode(AutostartLifecycleNode):
         frame = PackedFrame(stamp, PackedImage.of(message), camera).decode()
         if frame.warning:
             self.say_once(frame.warning, warn=True)
-        self._left_out.frames += 1
+        self.left_out.frames += 1
         if frame.reason:
-            self._left_out.add(frame.reason, frame.problem)
+            self.left_out.add(frame.reason, frame.problem)
             return
         try:
             truth = self._finder.find(*frame.view())
         except NoBoardPose as error:
-            self._left_out.add(error.reason, str(error))
+            self.left_out.add(error.reason, str(error))
             return
         header = to_header(stamp, self.parameters.camera_frame or frame_id)
         self._truths_out.publish(messages.pose_with_covariance(header, truth.camera_from_object, truth.covariance))
