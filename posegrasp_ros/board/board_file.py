@@ -37,7 +37,7 @@ class BoardSigmas(YamlModel):
     :ivar tilt_deg: of the object about x and about y
     :ivar paper_mm: height of the paper over a plane, far from the object, which presses it flat
     :ivar join_mm: of a sheet against its neighbours, along x and along y
-    :ivar ruler_mm: of the length read from the ruler
+    :ivar ruler_mm: of the length read from the ruler, whose two ends are each read to 0.1 mm
     """
 
     model_config = ConfigDict(extra='forbid')
@@ -48,7 +48,7 @@ class BoardSigmas(YamlModel):
     tilt_deg: float = Field(default=0.1, ge=0, le=90)
     paper_mm: float = Field(default=0.5, ge=0, le=50)
     join_mm: float = Field(default=0.5, ge=0, le=50)
-    ruler_mm: float = Field(default=0.2, ge=0, le=10)
+    ruler_mm: float = Field(default=0.15, ge=0, le=10)
 
 
 class ObjectPlace(YamlModel):
