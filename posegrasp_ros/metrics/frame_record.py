@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from posegrasp_ros.geometry.transforms import invert
 from posegrasp_ros.metrics.pose.instance_matching import NO_INSTANCES, InstanceCount
@@ -88,7 +89,9 @@ class FrameRecord:
         if np.isfinite(estimate).all():
             self.errors = target.errors(estimate, truth, self.matrix)
             if self.truth_covariance is not None:
-                self.truth_covariance = target.nearest_covariance(estimate, truth, self.truth_covariance)
+                moved = target.nearest_covariance(estimate, truth, self.truth_covariance)
+                # Without the rounding that tells both triangles apart: the row has one of them.
+                self.truth_covariance = _symmetric(moved[np.triu_indices(6)])
             if self.covariance is not None:
                 self.confidence_level = target.confidence_level(estimate, self.covariance, truth,
                                                                 self.truth_covariance)
@@ -142,7 +145,7 @@ class FrameRecord:
             raise ValueError(f'frame: expected a row of a run, got {row}: {error}') from error
 
 
-def _symmetric(upper: list[float]) -> np.ndarray:
+def _symmetric(upper: ArrayLike) -> np.ndarray:
     """(6, 6) from the 21 numbers of its upper triangle, row by row."""
     matrix = np.zeros((6, 6))
     matrix[np.triu_indices(6)] = upper

@@ -16,12 +16,17 @@ def truth_sentence(summary: dict) -> str:
     own = summary.get('truth_errors') or {}
     if not (own.get('position_m') or own.get('rotation_rad')):
         return ''
-    medians = [summary['metrics'][f'{name}_error_median'] for name in ('position', 'rotation')]
-    position, rotation = (quantity(metric['value'], metric['unit']) for metric in medians)
-    return (f'Of the median errors of {position} and {rotation} the ground truth\'s own '
-            f'(median {quantity(own["position_m"], "m")} and {quantity(own["rotation_rad"], "rad")}) may explain '
-            f'all but {quantity(own["position_left_m"], "m")} and {quantity(own["rotation_left_rad"], "rad")}; of a perfect '
-            f'estimator {quantity(own["recall_if_perfect"], "1")} of the poses would be within 1 cm and 5° of it.')
+    metrics = summary['metrics']
+    found = _both(metrics['position_error_median']['value'], metrics['rotation_error_median']['value'])
+    truth = _both(own['position_m'], own['rotation_rad'])
+    left = _both(own['position_left_m'], own['rotation_left_rad'])
+    return (f"Of the median errors of {found} the ground truth's own (median {truth}) may explain all but {left}; "
+            f'of a perfect estimator {quantity(own["recall_if_perfect"], "1")} of the poses would be within 1 cm and '
+            '5° of it.')
+
+
+def _both(position_m: float, rotation_rad: float) -> str:
+    return f'{quantity(position_m, "m")} and {quantity(rotation_rad, "rad")}'
 
 
 def marked(metric: dict) -> str:
