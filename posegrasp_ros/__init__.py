@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from posegrasp_ros.estimation.pose_estimate import Estimation, Estimator, PoseEstimate
     from posegrasp_ros.evaluation.bag_evaluation import EvaluateOptions, evaluate_bags
     from posegrasp_ros.geometry.camera import Camera
+    from posegrasp_ros.geometry.true_pose import TruthSigmas
     from posegrasp_ros.grasping.planning.plan import Plan, PlannedGrasp
     from posegrasp_ros.grasping.planning.planning_scene import BoxObstacle, Scene, SphereObstacle
     from posegrasp_ros.metrics.catalogue import Curve, Metric, register_metric
@@ -49,6 +50,7 @@ _HOMES = {
     'PoseEstimate': 'estimation.pose_estimate',
     'Scene': 'grasping.planning.planning_scene',
     'SphereObstacle': 'grasping.planning.planning_scene',
+    'TruthSigmas': 'geometry.true_pose',
     'evaluate_bags': 'evaluation.bag_evaluation',
     'load_model': 'estimation.model',
     'read_summary': 'runs.folder',
@@ -58,7 +60,8 @@ _HOMES = {
 __all__ = [
     'BagWriter', 'BoxObstacle', 'Camera', 'Curve', 'Decoder', 'DecoderParameters', 'Estimation', 'Estimator',
     'EvaluateOptions', 'InvalidInputError', 'Metric', 'Model', 'Plan', 'PlannedGrasp', 'PoseEstimate', 'Scene',
-    'SphereObstacle', 'evaluate_bags', 'load_model', 'read_summary', 'register_estimator', 'register_metric',
+    'SphereObstacle', 'TruthSigmas', 'evaluate_bags', 'load_model', 'read_summary', 'register_estimator',
+    'register_metric',
 ]
 
 

@@ -66,15 +66,20 @@ class HandMade:
             setattr(message, name, value)
         self.put(topic, 'sensor_msgs/msg/CameraInfo', at_ns or stamp_ns, message)
 
-    def truth(self, stamp_ns, pose=TRUTH, topic='/ground_truth', at_ns=None, frame_id='cam', scale=1.0):
+    def truth(self, stamp_ns, pose=TRUTH, topic='/ground_truth', at_ns=None, frame_id='cam', scale=1.0,
+              covariance=None):
+        """:param covariance: (6, 6), for a message that has one"""
         position, orientation = pose_parts(pose)
         for axis in 'xyzw':
             setattr(orientation, axis, getattr(orientation, axis) * scale)
-        message = new_message(
-            'geometry_msgs/msg/PoseStamped', header=make_header(stamp_ns, frame_id),
-            pose=new_message('geometry_msgs/msg/Pose', orientation=orientation,
-                                 position=new_message('geometry_msgs/msg/Point', **position)))
-        self.put(topic, 'geometry_msgs/msg/PoseStamped', at_ns or stamp_ns, message)
+        pose = new_message('geometry_msgs/msg/Pose', orientation=orientation,
+                           position=new_message('geometry_msgs/msg/Point', **position))
+        kind = 'geometry_msgs/msg/PoseStamped'
+        if covariance is not None:
+            kind = 'geometry_msgs/msg/PoseWithCovarianceStamped'
+            pose = new_message('geometry_msgs/msg/PoseWithCovariance', pose=pose, covariance=covariance.ravel())
+        message = new_message(kind, header=make_header(stamp_ns, frame_id), pose=pose)
+        self.put(topic, kind, at_ns or stamp_ns, message)
 
     def depth(self, stamp_ns, value_m, at_ns=None, shape=(48, 64), frame_id='cam'):
         message = make_depth_image(make_header(stamp_ns, frame_id), np.full(shape, value_m, np.float32))

@@ -240,7 +240,10 @@ def test_bop_datasets(name, other, path, edits, as_bytes):
         check_frames(is_answered(lambda: BopReader(folder, 2, 0.141)))
 
 
-TRUTHS = ['stamp_ns,x,y,z,qx,qy,qz,qw\n1,0,0,1,0,0,0,1\n', '1.0 0 0 1 0 0 0 1\n2.0 0 0 1 0 0 0 1\n',
+COVARIANCE = [f'cov_{row}_{column}' for row in range(6) for column in range(row, 6)]
+TRUTHS = ['stamp_ns,x,y,z,qx,qy,qz,qw\n1,0,0,1,0,0,0,1\n',
+          f'stamp_ns,x,y,z,qx,qy,qz,qw,{",".join(COVARIANCE)}\n1,0,0,1,0,0,0,1' + 21 * ',0' + '\n',
+          '1.0 0 0 1 0 0 0 1\n2.0 0 0 1 0 0 0 1\n',
           '#timestamp [ns],p_RS_R_x [m]\n1700000000000000000,0,0,1,1,0,0,0,0.1\n']
 WORDS = st.sampled_from(['2026-13-45', '1e5000000', '9' * 5000, 'nan', '-inf', '"', '1_0', '٣', '0x7', '', '\0'])
 
@@ -254,7 +257,7 @@ def test_ground_truth_files(text, edits, word, place):
             path = Path(folder) / 'truth.csv'
             path.write_bytes(content)
             for stamp_ns, _, pose in is_answered(lambda path=path: read_ground_truth(path)):
-                assert 0 <= stamp_ns < 2**63 and np.isfinite(pose).all()
+                assert 0 <= stamp_ns < 2**63 and np.isfinite(pose.pose).all()
 
 
 @fuzzed(content=st.sampled_from(FILES), edits=EDITS)

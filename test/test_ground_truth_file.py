@@ -13,6 +13,7 @@ from posegrasp_ros.datasets.ground_truth import GroundTruth
 from posegrasp_ros.datasets.ground_truth_file import GroundTruthError, read_ground_truth
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.transforms import look_at, make_transform, quaternion_from_matrix, rotation_from_vector
+from posegrasp_ros.geometry.true_pose import TruePose
 
 # More digits than a float of seconds has.
 STAMP_NS = 1_700_000_000_123_456_789
@@ -39,7 +40,8 @@ def test_a_pose_is_read_to_the_nanosecond_whatever_the_order_of_columns(tmp_path
         reverse=','.join(map(repr, map(float, VALUES[::-1])))))
     (stamp_ns, frame_id, pose), = read_ground_truth(path)
     assert stamp_ns == STAMP_NS and frame_id == ''
-    np.testing.assert_allclose(pose, POSE, atol=1e-12)
+    np.testing.assert_allclose(pose.pose, POSE, atol=1e-12)
+    assert pose.covariance is None
 
 
 @pytest.mark.parametrize(('text', 'words'), [
@@ -96,8 +98,8 @@ def test_one_file_is_of_one_recording(bag, tmp_path):
 
 def test_truths_of_a_topic_are_forgotten_and_those_of_a_file_are_not():
     topic, file = GroundTruth(), GroundTruth()
-    file.add_all([(1, '', POSE)])
-    topic.add(1, '', POSE, arrived_ns=1)
+    file.add_all([(1, '', TruePose(POSE))])
+    topic.add(1, '', TruePose(POSE), arrived_ns=1)
     for truths in (topic, file):
         truths.forget(10)
     assert topic.of(1) == [] and len(file.of(1)) == 1

@@ -68,6 +68,28 @@ def statuses(arrays: list[DiagnosticArray]) -> dict[str, DiagnosticStatus]:
     return {status.name: status for array in arrays for status in array.status}
 
 
+@pytest.mark.parametrize(('parameters', 'expected'), [
+    ({}, 1.0), ({'truth_sigma_mm': [0.0]}, 0.0),
+    ({'truth_sigma_mm': [4.0, 4.0, 4.0], 'truth_sigma_deg': [1.0]}, 1.0)])
+def test_a_truth_with_covariance_is_heard_and_stated_sigmas_win(scripted_model, tmp_path, parameters, expected):
+    second = 1_000_000_000
+    with running(MonitorNode, model=str(scripted_model), out=str(tmp_path / 'run'), **parameters) as harness:
+        harness.start()
+        take_images(harness, [second])
+        header = messages.to_header(second)
+        for topic, pose, covariance in (('/ground_truth', POSE, 1.6e-5), ('/pose', POSE, 1e-8)):
+            offset = make_transform(None, (0.004 if topic == '/pose' else 0.0, 0, 0)) @ pose
+            harness.publisher(PoseWithCovarianceStamped, topic).publish(messages.to_pose_with_covariance(
+                header, PoseEstimate(offset, 1.0, covariance * np.eye(6))))
+        report(harness, [StageReport(second, 'perception', True, '', {})])
+        harness.spin_for(0.5)
+        harness.node.trigger_deactivate()
+    summary = summary_in(tmp_path)
+    assert summary['metrics']['covariance_coverage_90']['value'] == expected
+    assert 'note' not in summary['metrics']['covariance_coverage_90']
+    assert ('configuration' in summary['provenance']) is bool(parameters)
+
+
 def test_everything_is_joined_by_stamp_and_kept_in_the_run_folder(monitor, tmp_path):
     second = 1_000_000_000
     take_images(monitor, [second, 2 * second])

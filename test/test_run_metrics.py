@@ -9,6 +9,7 @@ import pytest
 from run_frames import SECOND, TARGET, TRUTH, off_by
 
 from posegrasp_ros.geometry.transforms import Symmetry, make_transform, rotation_from_vector
+from posegrasp_ros.geometry.true_pose import TruePose
 from posegrasp_ros.metrics.baselines.baselines import load_baselines
 from posegrasp_ros.metrics.baselines.gate import check_gate
 from posegrasp_ros.metrics.catalogue import catalogue
@@ -295,7 +296,7 @@ LEFT, RIGHT = (make_transform(None, (x, 0, 0.6)) for x in (-0.1, 0.1))
     ([off_by(0.08), RIGHT], 1), ([off_by(0.108, 3), off_by(-0.092, 6)], 1)])
 def test_each_of_several_objects_is_found_once(estimates, right):
     run = RunMetrics(TARGET)
-    run.add_instances(0, estimates, [LEFT, RIGHT])
+    run.add_instances(0, estimates, [TruePose(LEFT), TruePose(RIGHT)])
     metrics = run.summary()['metrics']
     assert (metrics['instance_recall']['value'], metrics['instance_recall']['n']) == (right / 2, 2)
     assert metrics['instance_precision']['n'] == len(estimates)
@@ -305,7 +306,7 @@ def test_each_of_several_objects_is_found_once(estimates, right):
 
 def test_errors_are_those_against_the_object_nearest_to_the_best_pose():
     run = RunMetrics(TARGET)
-    run.add_instances(0, [off_by(0.103), off_by(-0.1)], [LEFT, RIGHT])
+    run.add_instances(0, [off_by(0.103), off_by(-0.1)], [TruePose(LEFT), TruePose(RIGHT)])
     run.add_estimate(0, off_by(0.103))
     assert run.summary()['metrics']['position_error_median']['value'] == pytest.approx(0.003)
 

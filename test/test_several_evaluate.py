@@ -6,7 +6,6 @@ import contextlib
 import io
 import json
 
-import numpy as np
 import pytest
 
 from posegrasp_ros.cli.main import main
@@ -100,7 +99,6 @@ def test_the_ground_truth_of_an_object_is_the_topic_with_its_name():
 def test_an_object_without_ground_truth_is_named(bag):
     reader = BagReader(bag, BagTopics(base_frame=None), objects=('box', 'cup'))
     frames = list(reader)
-    assert all(np.shape(frame.named_truths['box']) == (1, 4, 4) and frame.named_truths['cup'] == ()
-               for frame in frames)
+    assert all(len(frame.named_truths['box']) == 1 and frame.named_truths['cup'] == () for frame in frames)
     (warning,) = reader.warnings
     assert 'no ground truth of cup' in warning and '/cup/ground_truth' in warning

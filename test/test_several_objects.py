@@ -12,6 +12,7 @@ from posegrasp_ros.estimation.pose_estimate import Estimation, PoseEstimate
 from posegrasp_ros.estimation.several_objects import ObjectStage, SeveralObjects
 from posegrasp_ros.geometry.mesh import load_mesh
 from posegrasp_ros.geometry.transforms import make_transform
+from posegrasp_ros.geometry.true_pose import TruePose
 from posegrasp_ros.metrics.losses import Losses
 from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.runtime.resources import resource_path
@@ -62,7 +63,7 @@ def test_a_single_object_answers_as_it_does_alone():
 
 def test_each_object_gets_its_own_truth_and_the_same_decoded_image():
     objects = several(box=[], can=[])
-    objects.perceive(packed(named_truths={'can': (make_transform(None, (0, 0, 1.0)),)}))
+    objects.perceive(packed(named_truths={'can': (TruePose(make_transform(None, (0, 0, 1.0))),)}))
     asked = {name: each.stage.estimator.asked[0] for name, each in objects.objects.items()}
     assert asked['box'][0] is asked['can'][0] and asked['box'][1] is CAMERA
     assert asked['box'][2] is None and asked['can'][2][2, 3] == 1.0

@@ -14,6 +14,7 @@ from posegrasp_ros.estimation.pose_estimate import Estimation, PoseEstimate
 from posegrasp_ros.geometry.camera import Camera, CameraError
 from posegrasp_ros.geometry.camera_info import StatedCamera
 from posegrasp_ros.geometry.transforms import make_transform
+from posegrasp_ros.geometry.true_pose import TruePose
 from posegrasp_ros.grasping.grasp_set import load_grasps
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.planning.planner import GraspPlanner
@@ -50,7 +51,8 @@ def packed(image=PIXELS, stated=STATED, **others) -> PackedFrame:
 
 def test_perception_decodes_estimates_and_says_what_is_to_be_reported():
     estimator = found()
-    frame, estimation, outcome, _ = PerceptionStage(estimator, 'box 0123').perceive(packed(truths=(TRUTH,)))
+    stage = PerceptionStage(estimator, 'box 0123')
+    frame, estimation, outcome, _ = stage.perceive(packed(truths=(TruePose(TRUTH),)))
     image, camera, truth, depth_m, stamp_ns = estimator.asked[0]
     assert image.shape == (48, 64, 3) and camera is CAMERA and truth is TRUTH and (depth_m, stamp_ns) == (None, 7)
     report = outcome.report('perception', frame.stamp_ns)

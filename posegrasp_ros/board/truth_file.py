@@ -8,13 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from posegrasp_ros.board.object_truth import ObjectTruth
-from posegrasp_ros.datasets.ground_truth_file import POSE_COLUMNS
+from posegrasp_ros.datasets.ground_truth_file import COVARIANCE_COLUMNS, POSE_COLUMNS
 from posegrasp_ros.geometry.transforms import quaternion_from_matrix
 from posegrasp_ros.runtime.atomic_file import write_whole
 
-UPPER = tuple((row, column) for row in range(6) for column in range(row, 6))
-COVARIANCE_COLUMNS = tuple(f'cov_{row}_{column}' for row, column in UPPER)
-"""Upper triangle row by row: x y z, then the rotation about x y z, in the camera's frame; m², m rad, rad²."""
 COLUMNS = ('stamp_ns', *POSE_COLUMNS, *COVARIANCE_COLUMNS)
 
 
@@ -26,6 +23,6 @@ def write_truths(path: Path, truths: Iterable[tuple[int, ObjectTruth]]) -> None:
 def _row(stamp_ns: int, truth: ObjectTruth) -> str:
     pose = truth.camera_from_object
     values = [*pose[:3, 3], *quaternion_from_matrix(pose[:3, :3])]
-    covariance = truth.covariance[tuple(np.transpose(UPPER))]
+    covariance = truth.covariance[np.triu_indices(6)]
     return ','.join([str(int(stamp_ns)), *(f'{value:.9f}' for value in values),
                      *(f'{value:.6e}' for value in covariance)])

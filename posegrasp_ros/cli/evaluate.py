@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
@@ -39,6 +39,7 @@ if TYPE_CHECKING:  # commands import in their bodies
     from posegrasp_ros.datasets.frame_sources import SourceOptions
     from posegrasp_ros.estimation.model_card import ModelCard
     from posegrasp_ros.evaluation.bag_evaluation import EvaluateOptions
+    from posegrasp_ros.geometry.true_pose import TruthSigmas
     from posegrasp_ros.grasping.planning.planner import GraspPlanner
     from posegrasp_ros.metrics.baselines.baselines import Baselines
 
@@ -129,14 +130,21 @@ class Truth:
     :param ground_truth_topic: of the object's true poses, where the guess is wrong
     :param ground_truth_frame: the object's frame in /tf, in the place of a topic
     :param ground_truth: a CSV file with the columns stamp_ns or stamp_s, x, y, z, qx, qy, qz, qw and, if it is not
-        the camera's, frame_id; or a trajectory of TUM or EuRoC
+        the camera's, frame_id, and where its covariance is known cov_0_0, cov_0_1, ..., cov_5_5 (row_column,
+        upper triangle; m, rad); or a trajectory of TUM or EuRoC
     :param match_tolerance: how far the stamps of image and ground truth may lie apart, milliseconds
+    :param truth_sigma_mm: standard deviations of the ground truth: across x, across y, along the line of sight
+        from the camera to the object, or one number for all three; instead of covariances that come with it; 0
+        where only --truth-sigma-deg is given
+    :param truth_sigma_deg: the same of its rotation about these axes; 0 where only --truth-sigma-mm is given
     """
 
     ground_truth_topic: Annotated[Topic | None, ONE_TRUTH] = None
     ground_truth_frame: Annotated[Frame | None, ONE_TRUTH] = None
     ground_truth: Annotated[File | None, ONE_TRUTH] = None
     match_tolerance: Annotated[float, option('MS', option_types.not_negative)] = 5.0
+    truth_sigma_mm: Annotated[tuple[float, ...], options('MM...', option_types.not_negative)] = ()
+    truth_sigma_deg: Annotated[tuple[float, ...], options('DEG...', option_types.not_negative)] = ()
 
 
 @option_group(Group.create_ordered('Camera and robot'))
@@ -198,15 +206,18 @@ def evaluate(bags: list[Path], /, *, method: Method = METHOD, measured: Measured
     cards, baselines = load_model_set(method.model), load_baselines(results.baselines)
     for metric, value in results.require:
         baselines = baselines.with_requirement(metric, value)
+    sigmas = _truth_sigmas(truth)
     if measured.recorded:
         from posegrasp_ros.evaluation.recorded import RecordedTopics, evaluate_recorded
 
         planners = _planners(cards, method.gripper)
         checks = {name: planners[name].pose_check.holds if name in planners else None for name in cards}
         topics = RecordedTopics(recordings.pose_topic, recordings.camera_info_topic, truth.ground_truth_topic)
-        summary = evaluate_recorded(bags, cards, topics, baselines, results.out, checks, measured.block)
+        summary = evaluate_recorded(bags, cards, topics, baselines, results.out, checks, measured.block,
+                                    truth_sigmas=sigmas)
     else:
-        how = _how(cards, method, measured, _source(recordings, truth, robot), robot, results.bop_csv)
+        how = replace(_how(cards, method, measured, _source(recordings, truth, robot), robot, results.bop_csv),
+                      truth_sigmas=sigmas)
         summary = evaluate_bags(bags, cards, how, baselines, results.out)
     show(format_table(summary))
     show(f'\nreport: {results.out / "report.html"}')
@@ -240,6 +251,17 @@ def _source(recordings: Recordings, truth: Truth, robot: Robot) -> SourceOptions
                        robot.base_frame, recordings.depth_topic, truth.ground_truth_frame, recordings.rectified)
     return SourceOptions(topics, truth.ground_truth, truth.match_tolerance, math.radians(recordings.hfov),
                          recordings.bop_object, recordings.bop_sensor)
+
+
+def _truth_sigmas(truth: Truth) -> TruthSigmas | None:
+    """How exact the ground truth is, where that is stated."""
+    from posegrasp_ros.geometry.true_pose import TruthSigmas
+
+    sigmas = TruthSigmas.stated(truth.truth_sigma_mm, truth.truth_sigma_deg)
+    if sigmas and not (truth.truth_sigma_mm and truth.truth_sigma_deg):
+        given, other = ('mm', 'rotation') if truth.truth_sigma_mm else ('deg', 'position')
+        remark(f'posegrasp: --truth-sigma-{given} alone: the {other} of the ground truth counts as exact')
+    return sigmas
 
 
 def _base_from_camera(robot: Robot) -> np.ndarray | None:

@@ -9,9 +9,10 @@ import numpy as np
 
 from posegrasp_ros.datasets.bag_topics import BagTopics, guess_truth, poses_listing
 from posegrasp_ros.datasets.ground_truth import GroundTruth
-from posegrasp_ros.datasets.message_fields import pose_of
+from posegrasp_ros.datasets.message_fields import pose_of, truth_covariance_of
 from posegrasp_ros.datasets.tf_buffer import FrameTree
 from posegrasp_ros.datasets.topic_names import below, topic_name
+from posegrasp_ros.geometry.true_pose import TruePose
 from posegrasp_ros.runtime.errors import InvalidInputError
 
 ONLY = ('',)
@@ -66,13 +67,15 @@ class BagTruths:
 
     def take(self, topic: str, stamp_ns: int, content: Any, arrived_ns: int) -> None:
         """Store a message of one of :attr:`topics`."""
-        self.by_name[self._names[topic]].add(stamp_ns, content.header.frame_id, pose_of(content), arrived_ns)
+        covariance = truth_covariance_of(content, lambda line: self._warn_once(f'{topic}: {line}'))
+        self.by_name[self._names[topic]].add(stamp_ns, content.header.frame_id,
+                                             TruePose(pose_of(content), covariance), arrived_ns)
 
     def may_come(self, stamp_ns: int, now_ns: int) -> bool:
         """Whether a better match of a topic may still arrive."""
         return any(self.by_name[name].may_come(stamp_ns, now_ns) for name in self._names.values())
 
-    def of(self, stamp_ns: int, camera_frame: str, arrived_ns: int) -> dict[str, tuple[np.ndarray, ...]]:
+    def of(self, stamp_ns: int, camera_frame: str, arrived_ns: int) -> dict[str, tuple[TruePose, ...]]:
         """The ground truths of an image by object, in the camera frame, without exact duplicates.
 
         :param arrived_ns: recording time of the image
@@ -113,16 +116,16 @@ class BagTruths:
         for truths in self.by_name.values():
             pose = self._tree.lookup(camera_frame, object_frame, stamp_ns, truths.tolerance_ns)
             if pose is not None:
-                truths.add(stamp_ns, camera_frame, pose, arrived_ns)
+                truths.add(stamp_ns, camera_frame, TruePose(pose), arrived_ns)
             elif object_frame.lstrip('/') not in self._tree.frames and not self._is_frame_missed:
                 self._is_frame_missed = True
                 self._warn(f'/tf has no object frame {object_frame!r}; its frames are: '
                            f'{", ".join(self._tree.frames) or "none"}. No errors are measured for such images')
 
     def _seen_from_camera(self, name: str, truths: GroundTruth, stamp_ns: int,
-                          camera_frame: str) -> list[np.ndarray]:
+                          camera_frame: str) -> list[TruePose]:
         """The ground truths in the camera frame; a warning where /tf does not contain a transform."""
-        poses: list[np.ndarray] = []
+        poses: list[TruePose] = []
         for frame_id, pose in truths.of(stamp_ns):
             if frame_id not in ('', camera_frame):
                 camera_from_frame = self._tree.lookup(camera_frame, frame_id, stamp_ns)
@@ -131,8 +134,8 @@ class BagTruths:
                     self._warn_once(f'{source}: is in the frame {frame_id}, which /tf does not connect with the '
                                     f'camera frame {camera_frame}: ground truth is skipped')
                     continue
-                pose = camera_from_frame @ pose
-            if not any(np.array_equal(pose, other) for other in poses):
+                pose = pose.seen_from(camera_from_frame)
+            if not any(np.array_equal(pose.pose, other.pose) for other in poses):
                 poses.append(pose)
         return poses
 

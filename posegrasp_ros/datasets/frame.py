@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from posegrasp_ros.geometry.camera import Camera
+from posegrasp_ros.geometry.true_pose import TruePose
 from posegrasp_ros.sensing.depth_buffer import check_frames
 from posegrasp_ros.sensing.images import ImageError
 from posegrasp_ros.sensing.joined_camera import JoinedCamera, UnusableCameraError
@@ -31,7 +32,8 @@ class BagFrame:
     :param decode_ms: time to decode image and depth
     :param depth_m: (H, W) float32 metres registered to the image, NaN where unknown; None without a depth camera
     :param warning: one line on missing or doubtful data of a usable frame; empty if there is none
-    :param named_truths: by object its (4, 4) ground truths, where there are several objects
+    :param named_truths: by object its ground truths, where there are several objects
+    :param truth_covariances: (6, 6) or None of each of :attr:`truths`; empty where none is known
     """
 
     stamp_ns: int
@@ -45,12 +47,30 @@ class BagFrame:
     other_objects: tuple[np.ndarray, ...] = ()
     depth_m: np.ndarray | None = None
     warning: str = ''
-    named_truths: Mapping[str, tuple[np.ndarray, ...]] = field(default_factory=dict)
+    named_truths: Mapping[str, tuple[TruePose, ...]] = field(default_factory=dict)
+    truth_covariances: tuple[np.ndarray | None, ...] = ()
 
     @property
     def truths(self) -> tuple[np.ndarray, ...]:
-        """Ground truths of all instances."""
+        """(4, 4) ground truths of all instances."""
         return () if self.camera_from_object is None else (self.camera_from_object, *self.other_objects)
+
+    @property
+    def true_poses(self) -> tuple[TruePose, ...]:
+        """Ground truths of all instances, with what is known of their errors."""
+        return tuple(map(TruePose, self.truths, self.truth_covariances or len(self.truths) * (None,)))
+
+    @property
+    def states_truth_covariance(self) -> bool:
+        """Whether the covariance of a ground truth of any object is known."""
+        named = (truth.covariance for truths in self.named_truths.values() for truth in truths)
+        return any(covariance is not None for covariance in (*self.truth_covariances, *named))
+
+    def with_truths(self, truths: Sequence[TruePose]) -> BagFrame:
+        """The frame with these ground truths."""
+        poses = [truth.pose for truth in truths]
+        return replace(self, camera_from_object=poses[0] if poses else None, other_objects=tuple(poses[1:]),
+                       truth_covariances=tuple(truth.covariance for truth in truths))
 
     def view(self) -> tuple[np.ndarray, Camera]:
         """Image and camera.
@@ -86,7 +106,7 @@ class PackedFrame(NamedTuple):
 
     :param image: the message, or the error when reading it
     :param camera: of the image, from its CameraInfo
-    :param truths: (4, 4) ground truths, in the camera's frame
+    :param truths: ground truths, in the camera's frame
     :param depth: the nearest depth message, or None
     :param named_truths: by object its ground truths, where there are several objects
     """
@@ -94,17 +114,17 @@ class PackedFrame(NamedTuple):
     stamp_ns: int
     image: PackedImage | Exception
     camera: JoinedCamera = JoinedCamera(None)
-    truths: tuple[np.ndarray, ...] = ()
+    truths: tuple[TruePose, ...] = ()
     base_from_camera: np.ndarray | None = None
     depth: PackedImage | None = None
     scene: int | None = None
     number: int | None = None
-    named_truths: Mapping[str, tuple[np.ndarray, ...]] = {}
+    named_truths: Mapping[str, tuple[TruePose, ...]] = {}
 
     def decode(self) -> BagFrame:
         """Decode image and depth; a frame that cannot be used states the reason."""
-        frame = BagFrame(self.stamp_ns, None, None, self.truths[0] if self.truths else None,
-                         self.base_from_camera, other_objects=self.truths[1:], named_truths=self.named_truths)
+        frame = BagFrame(self.stamp_ns, None, None, base_from_camera=self.base_from_camera,
+                         named_truths=self.named_truths).with_truths(self.truths)
         if isinstance(self.image, Exception):
             return replace(frame, reason='bad_image', problem=str(self.image))
         start = time.perf_counter()

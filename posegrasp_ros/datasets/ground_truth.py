@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Iterable
 
-import numpy as np
+from posegrasp_ros.geometry.true_pose import TruePose
 
 # Half the period of a 100 Hz motion capture system; a hand-held object moves 2 mm in this time.
 TOLERANCE_MS = 5.0
@@ -30,7 +30,7 @@ class GroundTruth:
         self.first_ns: int | None = None
         self._first_image_ns: int | None = None
         self._stamps: list[int] = []
-        self._poses: dict[int, list[tuple[str, np.ndarray]]] = {}
+        self._poses: dict[int, list[tuple[str, TruePose]]] = {}
         self._arrivals: dict[int, int] = {}
         self._used: set[int] = set()
         self._used_count = 0
@@ -52,8 +52,8 @@ class GroundTruth:
         return (f'{self.images - self.matched} of {self.images} images have no ground truth {within}; '
                 f'{self.unused} of {self.seen} stamps of ground truth match no image')
 
-    def add(self, stamp_ns: int, frame_id: str, pose: np.ndarray, arrived_ns: int = 0) -> None:
-        """Add a pose (4, 4) in a frame.
+    def add(self, stamp_ns: int, frame_id: str, pose: TruePose, arrived_ns: int = 0) -> None:
+        """Add a pose in a frame.
 
         :param arrived_ns: recording time
         """
@@ -64,15 +64,15 @@ class GroundTruth:
             self.first_ns = stamp_ns if self.first_ns is None else self.first_ns
         self._poses[stamp_ns].append((frame_id, pose))
 
-    def add_all(self, poses: Iterable[tuple[int, str, np.ndarray]]) -> None:
-        """Add a complete set of poses, which are never dropped: stamp, frame and pose (4, 4) each."""
+    def add_all(self, poses: Iterable[tuple[int, str, TruePose]]) -> None:
+        """Add a complete set of poses, which are never dropped: stamp, frame and pose each."""
         # Sorted first, so that each insertion is an append.
         for stamp_ns, frame_id, pose in sorted(poses, key=lambda each: each[0]):
             self.add(stamp_ns, frame_id, pose)
         self._is_complete = True
 
-    def of(self, stamp_ns: int) -> list[tuple[str, np.ndarray]]:
-        """The ground truths of an image: frame and pose (4, 4) each."""
+    def of(self, stamp_ns: int) -> list[tuple[str, TruePose]]:
+        """The ground truths of an image: frame and pose each."""
         self.images += 1
         if self._first_image_ns is None:
             self._first_image_ns = stamp_ns

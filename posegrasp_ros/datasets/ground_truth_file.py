@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from posegrasp_ros.geometry.transforms import transform_from_pose
+from posegrasp_ros.geometry.true_pose import TruePose, check_covariance
 from posegrasp_ros.runtime.errors import InvalidInputError, quoted
 from posegrasp_ros.runtime.limits import TEXT_MEGABYTES, most_text_bytes
 
@@ -21,6 +22,9 @@ POSE_COLUMNS = ('x', 'y', 'z', 'qx', 'qy', 'qz', 'qw')
 # Factors from the stamps of these columns to nanoseconds.
 STAMP_COLUMNS = {'stamp_ns': 1, 'stamp_s': 1_000_000_000}
 FRAME_COLUMN = 'frame_id'
+# Upper triangle of the covariance, in the frame that the pose is in.
+COVARIANCE_COLUMNS = tuple(f'cov_{row}_{column}' for row in range(6) for column in range(row, 6))
+ANY_COVARIANCE_COLUMN = re.compile(r'cov_\d_\d')
 TUM_COLUMNS = ('stamp_s', *POSE_COLUMNS)
 EUROC_COLUMNS = ('stamp_ns', 'x', 'y', 'z', 'qw', 'qx', 'qy', 'qz')
 # "#timestamp [ns], p_RS_R_x [m], ..., q_RS_w [], ...", followed by velocities and biases.
@@ -30,9 +34,9 @@ LEAST_NANOSECONDS = 10**14
 MOST_NANOSECONDS = 2**63 - 1
 LONGEST_LINE = 1 << 16
 EXPECTED = (
-    f'a first line with the column names {" or ".join(STAMP_COLUMNS)}, {", ".join(POSE_COLUMNS)} and, if the '
-    f'frame is not the camera\'s, {FRAME_COLUMN}; or a trajectory in TUM format, "stamp_s x y z qx qy qz qw", or '
-    'in EuRoC format, "stamp_ns,x,y,z,qw,qx,qy,qz"'
+    f'a first line with the column names {" or ".join(STAMP_COLUMNS)}, {", ".join(POSE_COLUMNS)}, if the frame is '
+    f'not the camera\'s, {FRAME_COLUMN}, and if it is known the covariance, cov_0_0, cov_0_1, ..., cov_5_5; or a '
+    'trajectory in TUM format, "stamp_s x y z qx qy qz qw", or in EuRoC format, "stamp_ns,x,y,z,qw,qx,qy,qz"'
 )
 
 
@@ -52,11 +56,13 @@ class _Layout(NamedTuple):
     may_be_longer: bool = False
 
 
-def read_ground_truth(path: str | Path) -> Iterator[tuple[int, str, np.ndarray]]:
-    """Stamp in nanoseconds, frame (empty for the camera's) and pose (4, 4) of each line.
+def read_ground_truth(path: str | Path) -> Iterator[tuple[int, str, TruePose]]:
+    """Stamp in nanoseconds, frame (empty for the camera's) and pose of each line.
 
-    Metres, quaternions x y z w except for EuRoC. Lines that start with # are ignored; several lines with one stamp
-    are several objects. The trajectory format is recognised by its header, else by its stamps.
+    Metres, radians, quaternions x y z w except for EuRoC. The covariance is in the frame of the pose, as
+    geometry_msgs/PoseWithCovariance has it; all zero says unknown. Lines that start with # are ignored; several
+    lines with one stamp are several objects. The trajectory format is recognised by its header, else by its
+    stamps.
 
     :raises GroundTruthError: naming the line, what was found and what was expected
     """
@@ -113,10 +119,14 @@ def _stamp_column(path: Path, columns: tuple[str, ...]) -> str:
     stamp_column = next((name for name in STAMP_COLUMNS if name in columns), None)
     if stamp_column is None or not set(POSE_COLUMNS) <= set(columns):
         raise GroundTruthError(f'{path}: expected {EXPECTED}, got the columns {quoted(", ".join(columns))}')
+    missing = [name for name in COVARIANCE_COLUMNS if name not in columns]
+    if missing and any(ANY_COVARIANCE_COLUMN.fullmatch(name) for name in columns):
+        raise GroundTruthError(f'{path}: expected all {len(COVARIANCE_COLUMNS)} columns of a covariance, cov_0_0 '
+                               f'to cov_5_5 (upper triangle), or none; missing: {", ".join(missing)}')
     return stamp_column
 
 
-def _read_row(place: str, row: dict[str, str], is_full: bool, stamp_column: str) -> tuple[int, str, np.ndarray]:
+def _read_row(place: str, row: dict[str, str], is_full: bool, stamp_column: str) -> tuple[int, str, TruePose]:
     try:
         if not is_full:
             raise ValueError('as many cells as columns')
@@ -127,11 +137,23 @@ def _read_row(place: str, row: dict[str, str], is_full: bool, stamp_column: str)
         values = [float(row[name]) for name in POSE_COLUMNS]
         if not np.isfinite(values).all():
             raise ValueError('finite numbers')
-        return int(stamp_ns), row.get(FRAME_COLUMN, ''), transform_from_pose(values[:3], values[3:])
-    except (ValueError, ArithmeticError) as error:  # Decimal raises ArithmeticError
+        pose = TruePose(transform_from_pose(values[:3], values[3:]), _covariance(row))
+        return int(stamp_ns), row.get(FRAME_COLUMN, ''), pose
+    except (ValueError, ArithmeticError, InvalidInputError) as error:  # Decimal raises ArithmeticError
         found = quoted(', '.join(row.values()))
         raise GroundTruthError(f'{place}: expected a stamp, a position and a quaternion, got {found}: '
                                f'{" ".join(str(error).split())[:200]}') from error
+
+
+def _covariance(row: dict[str, str]) -> np.ndarray | None:
+    """(6, 6) of a row; None where it has no such columns, or only zeros in them."""
+    if COVARIANCE_COLUMNS[0] not in row:
+        return None
+    covariance = np.zeros((6, 6))
+    covariance[np.triu_indices(6)] = [float(row[name]) for name in COVARIANCE_COLUMNS]
+    covariance = np.triu(covariance) + np.triu(covariance, 1).T
+    check_covariance(covariance)
+    return covariance if covariance.any() else None
 
 
 def _cells(path: Path, number: int, line: str) -> list[str]:

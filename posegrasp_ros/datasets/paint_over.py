@@ -35,7 +35,7 @@ def paint_over(frame: BagFrame, mesh: Mesh) -> BagFrame | None:
         silhouettes |= _silhouette(pixels, mesh, silhouettes.shape)
     painted = cv2.inpaint(image, silhouettes, RADIUS_PX, cv2.INPAINT_TELEA)
     depth_m = None if frame.depth_m is None else np.where(silhouettes > 0, np.nan, frame.depth_m)
-    return replace(frame, image=painted, depth_m=depth_m, camera_from_object=None)
+    return replace(frame.with_truths(()), image=painted, depth_m=depth_m)
 
 
 def _silhouette(pixels: np.ndarray, mesh: Mesh, shape: tuple[int, ...]) -> np.ndarray:

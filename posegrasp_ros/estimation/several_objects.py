@@ -66,7 +66,7 @@ class SeveralObjects:
         if len(self.objects) < 2:
             return {name: each.stage.perceive_decoded(frame, stamp_ns) for name, each in self.objects.items()}
         start = time.perf_counter()
-        found = {name: each.stage.perceive_decoded(with_truths(frame, frame.named_truths.get(name, ())), stamp_ns)
+        found = {name: each.stage.perceive_decoded(frame.with_truths(frame.named_truths.get(name, ())), stamp_ns)
                  for name, each in self.objects.items()}
         return self.resolve(found, frame.decode_ms + (time.perf_counter() - start) * 1e3)
 
@@ -94,12 +94,6 @@ class SeveralObjects:
         estimation = replace(before, poses=poses, reason=reason,
                              numbers={**before.numbers, 'other_object': float(lost)})
         return self.objects[name].stage.answer(perceived.frame, estimation, latency_ms, perceived.error)
-
-
-def with_truths(frame: BagFrame, truths: Sequence[np.ndarray]) -> BagFrame:
-    """The frame as it is for one object."""
-    first, *others = truths or (None,)
-    return replace(frame, camera_from_object=first, other_objects=tuple(others))
 
 
 def one_claim_each(claims: Sequence[_Claim]) -> list[_Claim]:

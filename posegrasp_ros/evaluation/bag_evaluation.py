@@ -29,6 +29,7 @@ from posegrasp_ros.evaluation.bop_csv import BopCsv
 from posegrasp_ros.evaluation.frame_answers import Answer, AnsweredFrame, Work, answered_frames
 from posegrasp_ros.evaluation.method import MethodUnderTest, of_object
 from posegrasp_ros.evaluation.problems import Problems
+from posegrasp_ros.geometry.true_pose import OVERRULED, TruthSigmas
 from posegrasp_ros.grasping.planning.planner import GraspPlanner
 from posegrasp_ros.grasping.planning.planning_scene import Scene
 from posegrasp_ros.metrics.baselines.baselines import Baselines, load_baselines
@@ -65,6 +66,7 @@ class EvaluateOptions:
         ``no_object``
     :param track: ``estimator`` first looks where it found the object last; the others never do
     :param block_s: frames within such a stretch of time are one observation to the intervals
+    :param truth_sigmas: errors of the ground truth, instead of covariances that come with it; None for those
     :param bop_csv: file to write the poses to, as the BOP benchmark's tools take them
     """
 
@@ -80,6 +82,7 @@ class EvaluateOptions:
     paint: bool = False
     track: bool = False
     block_s: float = BLOCK_S
+    truth_sigmas: TruthSigmas | None = None
     bop_csv: Path | None = None
 
     @property
@@ -166,7 +169,8 @@ class _Run:
                    for name, card in work.cards.items()}
         checks = {name: work.planners[name].pose_check.holds if name in work.planners else None
                   for name in targets}
-        self.methods = {name: MethodUnderTest(RunMetrics(targets, block_s=options.block_s, pose_check=checks))
+        self.methods = {name: MethodUnderTest(RunMetrics(targets, block_s=options.block_s, pose_check=checks,
+                                                         truth_sigmas=options.truth_sigmas))
                         for name in work.estimators}
         self.worst = WorstFrames()
         self.problems = Problems()
@@ -225,6 +229,8 @@ class _Run:
         self.problems.look_at(frame, bag, item.number)
         if frame.warning:
             item.source.warn_once(frame.warning)
+        if self._options.truth_sigmas and frame.states_truth_covariance:
+            item.source.warn_once(OVERRULED)
         for name, method in self.methods.items():
             block = method.metrics.block_of(frame.stamp_ns + item.shift_ns)
             reports = list(method.count(frame, answered.answers[name], item.shift_ns, self._work.no_object))
@@ -295,6 +301,7 @@ def _configuration(options: EvaluateOptions, sources: list[Source]) -> dict:
         'topics': [asdict(source.topics) for source in sources if hasattr(source, 'topics')],
         'ground_truth': str(options.source.ground_truth) if options.source.ground_truth else None,
         'tolerance_ms': options.source.tolerance_ms,
+        **({'truth_sigmas': asdict(options.truth_sigmas)} if options.truth_sigmas else {}),
     }
 
 

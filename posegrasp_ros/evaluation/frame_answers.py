@@ -109,7 +109,7 @@ class Worker:
                 return None
             frame = painted
         elif self._work.no_object:
-            frame = replace(frame, camera_from_object=None, named_truths={})
+            frame = replace(frame.with_truths(()), named_truths={})
         return AnsweredFrame(frame, {name: self._answer(objects, frame, frame.stamp_ns + shift_ns)
                                      for name, objects in self._perception.items()})
 

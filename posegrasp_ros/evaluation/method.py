@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from posegrasp_ros.datasets.frame import BagFrame
-from posegrasp_ros.estimation.several_objects import with_truths
 from posegrasp_ros.evaluation.frame_answers import Answer
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.metrics.run import RunMetrics
@@ -49,7 +48,7 @@ class MethodUnderTest:
         if no_object:
             self.metrics.add_absence(stamp_ns, name)
         poses = answer.estimation.poses
-        self.metrics.add_instances(stamp_ns, [pose.camera_from_object for pose in poses], frame.truths, name)
+        self.metrics.add_instances(stamp_ns, [pose.camera_from_object for pose in poses], frame.true_poses, name)
         self.metrics.add_report(replace(answer.perception, stamp_ns=stamp_ns))
         if poses:
             self.metrics.add_estimate(stamp_ns, poses[0].camera_from_object, poses[0].covariance, name)
@@ -68,4 +67,4 @@ class MethodUnderTest:
 
 def of_object(frame: BagFrame, name: str) -> BagFrame:
     """The frame with the ground truths of one object; of the only one it has its own."""
-    return with_truths(frame, frame.named_truths.get(name, ())) if name else frame
+    return frame.with_truths(frame.named_truths.get(name, ())) if name else frame

@@ -15,12 +15,13 @@ from tqdm import tqdm
 from posegrasp_ros.datasets.bag_messages import BagError, BagMessage, BagMessages
 from posegrasp_ros.datasets.bag_topics import CAMERA_INFO, BagTopics, guess_truth, listing
 from posegrasp_ros.datasets.frame_sources import shift_behind
-from posegrasp_ros.datasets.message_fields import pose_of, stamp_of
+from posegrasp_ros.datasets.message_fields import pose_of, stamp_of, truth_covariance_of
 from posegrasp_ros.datasets.topic_names import below, topic_name
 from posegrasp_ros.estimation.model_card import ModelCard
 from posegrasp_ros.estimation.model_set import ONLY
 from posegrasp_ros.evaluation.bag_evaluation import described_bags
 from posegrasp_ros.evaluation.problems import Problems
+from posegrasp_ros.geometry.true_pose import TruthSigmas
 from posegrasp_ros.metrics.baselines.baselines import Baselines, load_baselines
 from posegrasp_ros.metrics.pose.pose_errors import ErrorTarget
 from posegrasp_ros.metrics.report_message import is_report, read_report
@@ -55,7 +56,8 @@ def evaluate_recorded(paths: Sequence[str | Path], card: ModelCard | Mapping[str
                       topics: RecordedTopics | None = None, baselines: Baselines | None = None,
                       out: str | Path | None = None,
                       pose_check: GraspTolerates | Mapping[str, GraspTolerates | None] | None = None,
-                      block_s: float = BLOCK_S, progress: bool = True) -> dict:
+                      block_s: float = BLOCK_S, progress: bool = True,
+                      truth_sigmas: TruthSigmas | None = None) -> dict:
     """The summary that a monitor would have come to that heard all that was recorded.
 
     As the monitor does, it joins by exact stamps and takes poses and ground truths to be in the camera's frame.
@@ -67,17 +69,20 @@ def evaluate_recorded(paths: Sequence[str | Path], card: ModelCard | Mapping[str
     :param pose_check: whether a grasp that was tried tolerates its pose's error, of several objects by name; None
         for the stated need
     :param block_s: frames within such a stretch of time are one observation to the intervals
+    :param truth_sigmas: errors of the ground truth, instead of covariances that come with it; None for those
     :raises BagError: when a recording cannot be read, or no stage reports in it
     """
     cards, baselines = card if isinstance(card, Mapping) else {ONLY: card}, baselines or load_baselines()
     targets = {name: ErrorTarget.from_mesh(each.mesh, each.symmetry, each.tolerance)
                for name, each in cards.items()}
-    metrics = RunMetrics(targets, baselines, block_s, pose_check)
-    recordings = [_Recording(path, topics or RecordedTopics(), tuple(cards), block_ns_of(block_s))
-                  for path in paths]
+    metrics = RunMetrics(targets, baselines, block_s, pose_check, truth_sigmas)
+    recordings = [_Recording(path, topics or RecordedTopics(), tuple(cards), block_ns_of(block_s),
+                             truth_sigmas is not None) for path in paths]
+    configuration = {'topics': [each.topics_in_use for each in recordings],
+                     **({'truth_sigmas': asdict(truth_sigmas)} if truth_sigmas else {})}
     with ExitStack() as stack:
         folder = stack.enter_context(RunFolder(out, fresh=True)) if out else None
-        described = describe_run(cards, configuration={'topics': [each.topics_in_use for each in recordings]})
+        described = describe_run(cards, configuration=configuration)
         bags = stack.enter_context(BagDescriptions(paths))
         if folder:
             about = {'provenance': {**described, 'complete': False}}
@@ -138,11 +143,13 @@ class _Recording:
 
     :param objects: names of the objects; '' of the only one
     :param block_ns: see :func:`posegrasp_ros.datasets.frame_sources.sourced_frames`
+    :param has_sigmas: whether the errors of the ground truth are stated
     :ivar topics: the topics in use by object, guessed ones filled in
     :ivar last_ns: newest stamp in the metrics
     """
 
-    def __init__(self, path: str | Path, asked: RecordedTopics, objects: Sequence[str], block_ns: int):
+    def __init__(self, path: str | Path, asked: RecordedTopics, objects: Sequence[str], block_ns: int,
+                 has_sigmas: bool = False):
         self.path = Path(path)
         self.bag = BagMessages(path)
         self.topics = {name: _guess(self.path, self.bag.topics, asked, name) for name in objects}
@@ -154,7 +161,7 @@ class _Recording:
                        *self._truths, *filter(None, (self._camera_info,))]
         self._reports = 0
         self._shift_ns: int | None = None
-        self._block_ns = block_ns
+        self._block_ns, self._has_sigmas = block_ns, has_sigmas
         self._matrix: np.ndarray | None = None
 
     @property
@@ -201,7 +208,8 @@ class _Recording:
         elif message.topic in self._poses:
             self._take_estimate(content, stamp_ns, metrics, self._poses[message.topic])
         else:
-            metrics.add_truth(stamp_ns, _usable_pose(content), self._truths[message.topic])
+            metrics.add_truth(stamp_ns, _usable_pose(content), self._truths[message.topic],
+                              truth_covariance_of(content, self._warn_once, self._has_sigmas))
 
     def _take_camera(self, content: Any, stamp_ns: int, metrics: RunMetrics) -> None:
         if self._matrix is None or not np.array_equal(content.k, self._matrix):
@@ -218,6 +226,9 @@ class _Recording:
             raise
         covariance = np.asarray(content.pose.covariance, dtype=float).reshape(6, 6)
         metrics.add_estimate(stamp_ns, pose, covariance, name)
+
+    def _warn_once(self, line: str) -> None:
+        self.bag.warn_once(f'{self.path}: {line}')
 
     def _moved(self, stamp_ns: int) -> int:
         """The stamp in the metrics: behind the recordings before."""

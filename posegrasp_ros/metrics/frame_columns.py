@@ -15,6 +15,8 @@ from posegrasp_ros.metrics.frame_table import FrameTable
 from posegrasp_ros.metrics.pose.pose_errors import NOT_FOUND, STATED_NEED, PoseTolerance
 from posegrasp_ros.metrics.stage_report import STAGES
 
+UNKNOWN_COVARIANCE = np.full((6, 6), np.nan)
+
 
 class ObjectSize(NamedTuple):
     """What the metrics need of an object.
@@ -86,6 +88,8 @@ def table_of(records: Mapping[RecordKey, FrameRecord], facts: RunFacts) -> Frame
         stray_poses=stray,
         score=column(frame.score for frame in frames),
         confidence_level=column(frame.confidence_level for frame in frames),
+        truth_covariances=np.array([UNKNOWN_COVARIANCE if frame.truth_covariance is None else
+                                    frame.truth_covariance for frame in frames]).reshape(-1, 6, 6),
         diameter_m=column(math.nan if size.diameter_m is None else size.diameter_m for size in sizes),
         tolerance_m=column(size.tolerance.position_m for size in sizes),
         tolerance_rad=column(size.tolerance.rotation_rad for size in sizes),

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from posegrasp_ros.geometry.transforms import invert
 from posegrasp_ros.metrics.pose.instance_matching import NO_INSTANCES, InstanceCount
-from posegrasp_ros.metrics.pose.pose_errors import NOT_FOUND, PoseErrors
+from posegrasp_ros.metrics.pose.pose_errors import NOT_FOUND, ErrorTarget, PoseErrors
 from posegrasp_ros.metrics.stage_report import StageReport
 
 FLAGS = ('has_image', 'has_estimate', 'has_truth', 'is_without_object')
@@ -33,6 +35,8 @@ class RecordKey(NamedTuple):
 class FrameRecord:
     """Data about one object in one image; poses are dropped as soon as their errors are computed.
 
+    :param truth_covariance: (6, 6) of the true pose, see :class:`posegrasp_ros.geometry.true_pose.TruePose`; kept,
+        of the equivalent pose that the errors are with respect to, up to symmetry
     :param centres: of all estimated poses, to tell which object each of them was found on
     :param true_centres: of the object's instances
     """
@@ -46,6 +50,7 @@ class FrameRecord:
     estimate: np.ndarray | None = None
     covariance: np.ndarray | None = None
     truth: np.ndarray | None = None
+    truth_covariance: np.ndarray | None = None
     has_estimate: bool = False
     has_truth: bool = False
     is_without_object: bool = False
@@ -73,6 +78,29 @@ class FrameRecord:
             self.score = float(report.numbers.get('score', math.nan))
         return True
 
+    def measure(self, target: ErrorTarget, has_check: bool) -> None:
+        """Compute the errors and drop the poses, once both estimate and truth are known.
+
+        :param has_check: whether it will be checked that the grasp tolerates the error
+        """
+        estimate, truth = self.estimate, self.truth
+        if estimate is None or truth is None:
+            return
+        if np.isfinite(estimate).all():
+            self.errors = target.errors(estimate, truth, self.matrix)
+            if self.truth_covariance is not None:
+                moved = target.nearest_covariance(estimate, truth, self.truth_covariance)
+                # Without the rounding that tells both triangles apart: the row has one of them.
+                self.truth_covariance = _symmetric(moved[np.triu_indices(6)])
+            if self.covariance is not None:
+                self.confidence_level = target.confidence_level(estimate, self.covariance, truth,
+                                                                self.truth_covariance)
+            if has_check:
+                self.estimate_from_truth = invert(estimate) @ target.symmetry.nearest(truth, estimate)
+        else:
+            self.errors = NOT_FOUND
+        self.estimate = self.covariance = self.truth = None
+
     def to_row(self) -> dict[str, Any]:
         """What the metrics need of the record, as plain values for JSON; what is not known is left out."""
         row: dict[str, Any] = {name: True for name in FLAGS if getattr(self, name)}
@@ -82,6 +110,8 @@ class FrameRecord:
         row |= {name: list(points) for name in POINTS if (points := getattr(self, name))}
         if self.instances != NO_INSTANCES:
             row['instances'] = list(self.instances)
+        if self.truth_covariance is not None:
+            row['truth_covariance'] = self.truth_covariance[np.triu_indices(6)].tolist()
         if self.lost:
             row['lost'] = sorted(self.lost)
         if self.errors is not None:
@@ -109,9 +139,17 @@ class FrameRecord:
                 reports={str(stage): (bool(ok), str(reason)) for stage, (ok, reason) in row['reports'].items()},
                 latency_ms={str(stage): float(value) for stage, value in row['latency_ms'].items()},
                 instances=InstanceCount(*map(int, row.get('instances', NO_INSTANCES))), errors=errors,
+                truth_covariance=_symmetric(row['truth_covariance']) if 'truth_covariance' in row else None,
                 lost=frozenset(map(str, row.get('lost', ()))))
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f'frame: expected a row of a run, got {row}: {error}') from error
+
+
+def _symmetric(upper: ArrayLike) -> np.ndarray:
+    """(6, 6) from the 21 numbers of its upper triangle, row by row."""
+    matrix = np.zeros((6, 6))
+    matrix[np.triu_indices(6)] = upper
+    return np.triu(matrix) + np.triu(matrix, 1).T
 
 
 def _plain(value: float) -> float | str:

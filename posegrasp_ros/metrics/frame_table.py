@@ -38,6 +38,7 @@ class FrameTable:
     :param score: (N,) score reported by perception; NaN where it reports none
     :param confidence_level: (N,) level of the estimate's smallest confidence region that contains the truth; NaN
         where there is no estimate, covariance or truth
+    :param truth_covariances: (N, 6, 6) of the true poses; NaN where they are not known
     :param lost: by stage (N,) whether its report of the frame was sent but not received
     :param has_lost_pose: (N,) whether the object is in the frame and a pose of it was apparently sent but not
         received
@@ -71,6 +72,7 @@ class FrameTable:
     stray_poses: np.ndarray
     score: np.ndarray
     confidence_level: np.ndarray
+    truth_covariances: np.ndarray
     diameter_m: np.ndarray
     tolerance_m: np.ndarray
     tolerance_rad: np.ndarray

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from posegrasp_ros.geometry.transforms import invert
+from posegrasp_ros.geometry.true_pose import TruePose, TruthSigmas
 from posegrasp_ros.metrics.baselines.baselines import Baselines
 from posegrasp_ros.metrics.frame_columns import ObjectSize, RunFacts, table_of
 from posegrasp_ros.metrics.frame_record import FrameRecord, Point, RecordKey
@@ -19,7 +19,7 @@ from posegrasp_ros.metrics.live_verdicts import LiveVerdicts
 from posegrasp_ros.metrics.losses import Loss
 from posegrasp_ros.metrics.lost_reports import LostReports
 from posegrasp_ros.metrics.pose.instance_matching import count_instances, nearest_instance
-from posegrasp_ros.metrics.pose.pose_errors import NOT_FOUND, STATED_NEED, ErrorTarget, PoseErrors
+from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED, ErrorTarget, PoseErrors
 from posegrasp_ros.metrics.stage_report import SET_BACK_NS, StageReport
 from posegrasp_ros.metrics.summary import summarise
 
@@ -59,11 +59,14 @@ class RunMetrics:
     :param block_s: length of a time block; its frames are resampled together
     :param pose_check: whether the grasp planned with a pose tolerates its error, such as :meth:`PoseCheck.holds`,
         or several by the object's name; None compares every pose with the stated need
+    :param truth_sigmas: errors of all true poses, instead of what comes with them; None for what comes with them
     """
 
     def __init__(self, target: ErrorTarget | Mapping[str, ErrorTarget] | None = None,
                  baselines: Baselines | None = None, block_s: float = BLOCK_S,
-                 pose_check: GraspTolerates | Mapping[str, GraspTolerates | None] | None = None):
+                 pose_check: GraspTolerates | Mapping[str, GraspTolerates | None] | None = None,
+                 truth_sigmas: TruthSigmas | None = None):
+        self._truth_sigmas = truth_sigmas
         self._targets = dict(target) if isinstance(target, Mapping) else {'': target}
         self._pose_checks = dict(pose_check) if isinstance(pose_check, Mapping) else dict.fromkeys(
             self._targets, pose_check)
@@ -129,8 +132,12 @@ class RunMetrics:
             frame.covariance = np.asarray(covariance, dtype=float)
         self._measure(key, frame)
 
-    def add_truth(self, stamp_ns: int, camera_from_object: np.ndarray, object_name: str = '') -> None:
-        """Add the true pose of the object in an image, (4, 4), camera frame; one with NaN is ignored."""
+    def add_truth(self, stamp_ns: int, camera_from_object: np.ndarray, object_name: str = '',
+                  covariance: np.ndarray | None = None) -> None:
+        """Add the true pose of the object in an image, (4, 4), camera frame; one with NaN is ignored.
+
+        :param covariance: (6, 6) of its errors in the camera frame; None if unknown
+        """
         key = self._key(stamp_ns, object_name)
         frame = self._frame(key)
         if frame.has_truth:
@@ -138,24 +145,27 @@ class RunMetrics:
             return
         if np.isfinite(camera_from_object).all():
             frame.truth, frame.has_truth = np.asarray(camera_from_object, dtype=float), True
+            frame.truth_covariance = covariance if self._truth_sigmas is None else \
+                self._truth_sigmas.covariance(frame.truth)
             frame.true_centres = frame.true_centres or self._centres(key, [frame.truth])
             self._measure(key, frame)
 
-    def add_instances(self, stamp_ns: int, estimates: Sequence[np.ndarray], truths: Sequence[np.ndarray],
+    def add_instances(self, stamp_ns: int, estimates: Sequence[np.ndarray], truths: Sequence[TruePose],
                       object_name: str = '') -> None:
-        """Add all estimated poses in an image, best first, and all true poses, (4, 4) each.
+        """Add all estimated poses in an image, (4, 4) each, best first, and all true poses.
 
         The errors of the image are those of the best pose with respect to the nearest true pose.
         """
         key = self._key(stamp_ns, object_name)
         frame, target = self._frame(key), self._targets[key.object]
         frame.centres = self._centres(key, estimates)
-        frame.true_centres = self._centres(key, truths)
+        poses = [truth.pose for truth in truths]
+        frame.true_centres = self._centres(key, poses)
         if truths:
             truth = nearest_instance(estimates[0], truths) if len(estimates) else truths[0]
-            self.add_truth(stamp_ns, truth, object_name)
+            self.add_truth(stamp_ns, truth.pose, object_name, truth.covariance)
         if len(truths) > 1 and target is not None:
-            frame.instances = count_instances(estimates, truths, target.symmetry, STATED_NEED)
+            frame.instances = count_instances(estimates, poses, target.symmetry, STATED_NEED)
 
     def add_absence(self, stamp_ns: int, object_name: str = '') -> None:
         """Mark an image as not containing the object."""
@@ -283,19 +293,9 @@ class RunMetrics:
     def _measure(self, key: RecordKey, frame: FrameRecord) -> None:
         """Compute the errors of a frame once both estimate and truth are known."""
         target = self._targets[key.object]
-        if target is None or frame.estimate is None or frame.truth is None:
-            return
-        if np.isfinite(frame.estimate).all():
-            frame.errors = target.errors(frame.estimate, frame.truth, frame.matrix)
-            if frame.covariance is not None:
-                frame.confidence_level = target.confidence_level(frame.estimate, frame.covariance, frame.truth)
-            if self._pose_checks[key.object]:
-                nearest = target.symmetry.nearest(frame.truth, frame.estimate)
-                frame.estimate_from_truth = invert(frame.estimate) @ nearest
-                self._check_grasp(key, frame)
-        else:
-            frame.errors = NOT_FOUND
-        frame.estimate = frame.covariance = frame.truth = None
+        if target is not None:
+            frame.measure(target, has_check=self._pose_checks[key.object] is not None)
+            self._check_grasp(key, frame)
 
     def _check_grasp(self, key: RecordKey, frame: FrameRecord) -> None:
         """Check whether the grasp tolerates the pose error, once both are known."""

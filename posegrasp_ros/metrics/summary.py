@@ -18,6 +18,7 @@ from posegrasp_ros.metrics.diagnosis.next_step import next_step
 from posegrasp_ros.metrics.frame_table import FrameTable
 from posegrasp_ros.metrics.pose.calibration import reliability
 from posegrasp_ros.metrics.stage_report import STAGES
+from posegrasp_ros.metrics.truth_errors import as_exact, is_exact, note_of, truth_errors
 
 SCHEMA = 'posegrasp.summary/1'
 CONFIDENCE_LEVELS = tuple(tenth / 10 for tenth in range(1, 10))
@@ -26,7 +27,8 @@ CONFIDENCE_LEVELS = tuple(tenth / 10 for tenth in range(1, 10))
 def measure(table: FrameTable) -> dict[str, dict]:
     """All metrics: {name: {value, unit, interval, n, clusters}}; without data the value is null and n 0.
 
-    ``clusters`` is the number of time blocks or attempts that count as independent.
+    ``clusters`` is the number of time blocks or attempts that count as independent. ``note``, where there is one,
+    belongs with the value wherever it is shown.
     """
     return {name: _measured(metric, table) for name, metric in catalogue().items()}
 
@@ -34,8 +36,9 @@ def measure(table: FrameTable) -> dict[str, dict]:
 def _measured(metric: Metric, table: FrameTable) -> dict:
     observed = metric.observe(table)
     value, interval = (observed.value, observed.interval) if len(observed) else (None, None)
+    note = note_of(metric.name, table)
     return {'value': value, 'unit': metric.unit, 'interval': list(interval) if interval else None,
-            'n': len(observed), 'clusters': len(np.unique(observed.clusters))}
+            'n': len(observed), 'clusters': len(np.unique(observed.clusters)), **({'note': note} if note else {})}
 
 
 def summarise(table: FrameTable, baselines: Baselines | None, provenance: dict) -> dict:
@@ -43,6 +46,7 @@ def summarise(table: FrameTable, baselines: Baselines | None, provenance: dict) 
 
     Of a run about several objects it is over all of them, with ``objects``, the same for each, and ``confusion``.
     """
+    table = as_exact(table) if is_exact(provenance) else table
     summary = {'schema': SCHEMA, **_part(table, baselines), 'provenance': provenance}
     names = list(dict.fromkeys(table.objects))
     if len(names) > 1:
@@ -71,6 +75,7 @@ def _part(table: FrameTable, baselines: Baselines | None) -> dict:
         'distributions': {curve.key: _distribution(table, curve.errors(table), curve.unit) for curve in curves()},
         'latency': {stage: _latency(table, stage) for stage in STAGES},
         'calibration': _calibration(table),
+        'truth_errors': truth_errors(table),
     }, baselines)
 
 

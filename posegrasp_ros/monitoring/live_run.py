@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from posegrasp_ros.estimation.model_set import ONLY
+from posegrasp_ros.geometry.true_pose import TruthSigmas
 from posegrasp_ros.metrics.baselines.baselines import Baselines
 from posegrasp_ros.metrics.losses import Loss, Losses
 from posegrasp_ros.metrics.run import BLOCK_S, RunMetrics
@@ -44,15 +45,16 @@ class LiveRun:
     :param most_images: number of newest images in summaries; memory and the time of a summary grow with it
     :param block_s: length of a time block; its images count as one observation in verdicts
     :param clock: monotonic, seconds
+    :param truth_sigmas: errors of the ground truth, instead of covariances that come with it; None for those
     """
 
     def __init__(self, objects: Mapping[str, LiveObject], baselines: Baselines, keeper: RunKeeper,
                  patience_s: float, about: dict, most_images: int = MOST_IMAGES, block_s: float = BLOCK_S,
-                 clock: Callable[[], float] = time.monotonic):
+                 clock: Callable[[], float] = time.monotonic, truth_sigmas: TruthSigmas | None = None):
         self._names = tuple(objects)
         keys = {name: name if len(objects) > 1 else ONLY for name in objects}
         self._metrics = RunMetrics({keys[name]: each.target for name, each in objects.items()}, baselines, block_s,
-                                   {keys[name]: each.pose_check for name, each in objects.items()})
+                                   {keys[name]: each.pose_check for name, each in objects.items()}, truth_sigmas)
         self._watches = {keys[name]: ObjectWatch(keys[name], patience_s, each.model)
                          for name, each in objects.items()}
         self._baselines = baselines
@@ -97,11 +99,11 @@ class LiveRun:
         self._anomalies.image(stamp_ns, now_s)
 
     def truth(self, stamp_ns: int, camera_from_object: Callable[[], np.ndarray],
-              object_name: str = ONLY) -> None:
-        """Add the true pose of an object in an image."""
+              object_name: str = ONLY, covariance: np.ndarray | None = None) -> None:
+        """Add the true pose of an object in an image, with its (6, 6) covariance, None if unknown."""
         self._watches[self._key(object_name)].truth(stamp_ns)
         with self._noting('unusable ground truth'):
-            self._metrics.add_truth(stamp_ns, camera_from_object(), object_name)
+            self._metrics.add_truth(stamp_ns, camera_from_object(), object_name, covariance)
 
     def estimate(self, stamp_ns: int, camera_from_object: Callable[[], np.ndarray], covariance: np.ndarray,
                  object_name: str = ONLY) -> None:

@@ -11,7 +11,7 @@ import importlib.util
 import ipaddress
 import socket
 import socketserver
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from threading import Thread
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -168,3 +168,18 @@ def _open(address: str, port: int, application: Any) -> WSGIServer:
     except (OSError, OverflowError, ValueError) as error:
         raise PrometheusError('prometheus: expected the IP address of a network interface, such as '
                               f'{LOOPBACK}, and a free port, got {quoted(address)} and {port}: {error}') from error
+
+
+def open_endpoint(port: int, address: str, complain: Callable[[str], object]) -> PrometheusEndpoint | None:
+    """The endpoint, where one is asked for and can be had.
+
+    :param port: 0 for none
+    :param complain: logs a line
+    """
+    if not port:
+        return None
+    try:
+        return PrometheusEndpoint(port, address)
+    except PrometheusError as error:
+        complain(f'{error}; the node goes on without it')
+        return None

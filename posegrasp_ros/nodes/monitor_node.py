@@ -25,19 +25,22 @@ from __future__ import annotations
 import datetime
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
-from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
+from geometry_msgs.msg import PoseWithCovarianceStamped
 from sensor_msgs.msg import CameraInfo
 from std_srvs.srv import SetBool, Trigger
 
+from posegrasp_ros.datasets.message_fields import truth_covariance_of
 from posegrasp_ros.datasets.topic_names import below
 from posegrasp_ros.estimation.model_card import ModelCard
 from posegrasp_ros.geometry.camera_info import StatedCamera
+from posegrasp_ros.geometry.true_pose import TruthSigmas
 from posegrasp_ros.grasping.grasp_set import load_grasps
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.robustness.pose_check import PoseCheck
@@ -50,7 +53,7 @@ from posegrasp_ros.metrics.stage_report import STAGES
 from posegrasp_ros.monitoring.live_run import MOST_IMAGES, LiveRun
 from posegrasp_ros.monitoring.liveness import OK
 from posegrasp_ros.monitoring.object_watch import LiveObject
-from posegrasp_ros.monitoring.prometheus_endpoint import PrometheusEndpoint, PrometheusError
+from posegrasp_ros.monitoring.prometheus_endpoint import open_endpoint
 from posegrasp_ros.monitoring.run_keeper import RunKeeper
 from posegrasp_ros.ros import messages, qos
 from posegrasp_ros.ros.drained_group import DrainedGroup
@@ -99,6 +102,11 @@ class MonitorParameters:
     block_s: float = parameter(
         1.0, 'Images within so many seconds are one observation to verdicts: as long as a scene stays the same.',
         minimum=0.001, maximum=3600.0)
+    truth_sigma_mm: tuple[float, ...] = parameter(
+        (), 'Standard deviations of the ground truth across x, y and along the line of sight, or one for all. '
+        'Empty: as the ground truth says, but 0 where truth_sigma_deg is given.')
+    truth_sigma_deg: tuple[float, ...] = parameter(
+        (), 'The same of its rotation about these axes. Empty: 0 where truth_sigma_mm is given.')
     prometheus_port: int = parameter(
         0, 'Port of the Prometheus endpoint, /metrics over HTTP. 0: none.', minimum=0, maximum=65535)
     prometheus_address: str = parameter(
@@ -121,7 +129,10 @@ class MonitorNode(AutostartLifecycleNode):
         if chosen.grasps and len(cards) > 1:
             raise ParameterError('parameter grasps: with several models each has the grasps of its folder, got '
                                  f'{chosen.grasps}')
-        about: dict[str, Any] = {'provenance': describe_run(cards, seed=chosen.seed if chosen.seed >= 0 else None)}
+        self._truth_sigmas = TruthSigmas.stated(chosen.truth_sigma_mm, chosen.truth_sigma_deg)
+        about: dict[str, Any] = {'provenance': describe_run(
+            cards, chosen.seed if chosen.seed >= 0 else None,
+            {'truth_sigmas': asdict(self._truth_sigmas)} if self._truth_sigmas else None)}
         if chosen.estimator:
             about['estimator'] = chosen.estimator
         baselines = load_baselines(chosen.baselines or None)
@@ -133,10 +144,11 @@ class MonitorNode(AutostartLifecycleNode):
         self._camera: StatedCamera | None = None
         self._verdict_out = self.publisher(DiagnosticArray, '~/verdict', qos.LATCHED)
         self._execution_out = self.publisher(DiagnosticArray, '~/execution_report', qos.RESULT)
-        self._prometheus = self._open_prometheus()
+        self._prometheus = open_endpoint(chosen.prometheus_port, chosen.prometheus_address,
+                                         self.get_logger().error)
         # Last: a monitor that cannot be configured begins no run.
         self._run = LiveRun(objects, baselines, self._keeper(), chosen.silence_s, about, chosen.most_images,
-                            chosen.block_s)
+                            chosen.block_s, truth_sigmas=self._truth_sigmas)
 
     def activate(self) -> None:
         # Drained in this order: what is said of an image comes after the image and its camera.
@@ -183,10 +195,11 @@ class MonitorNode(AutostartLifecycleNode):
         if self._prometheus:
             self._prometheus.image()
 
-    def ground_truth_of(self, name: str) -> Callable[[PoseStamped | PoseWithCovarianceStamped], None]:
+    def ground_truth_of(self, name: str) -> Callable[[messages.GroundTruthMessage], None]:
         """Callback for the ground truth of one object."""
-        def on_ground_truth(message: PoseStamped | PoseWithCovarianceStamped) -> None:
-            self._run.truth(stamp_ns(message.header.stamp), lambda: messages.truth_from(message), name)
+        def on_ground_truth(message: messages.GroundTruthMessage) -> None:
+            covariance = truth_covariance_of(message, partial(self.say_once, warn=True), bool(self._truth_sigmas))
+            self._run.truth(stamp_ns(message.header.stamp), lambda: messages.truth_from(message), name, covariance)
 
         return on_ground_truth
 
@@ -298,16 +311,6 @@ class MonitorNode(AutostartLifecycleNode):
         if keeper.health().level == OK:
             self.get_logger().info(escaped(f'run folder: {keeper.path}'))
         return keeper
-
-    def _open_prometheus(self) -> PrometheusEndpoint | None:
-        """The endpoint, where one is asked for and can be had."""
-        if not self.parameters.prometheus_port:
-            return None
-        try:
-            return PrometheusEndpoint(self.parameters.prometheus_port, self.parameters.prometheus_address)
-        except PrometheusError as error:
-            self.get_logger().error(f'{error}; the node goes on without it')
-            return None
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -23,6 +22,7 @@ from posegrasp_ros.estimation.pose_estimate import MIN_SCORE
 from posegrasp_ros.estimation.several_objects import ObjectStage, SeveralObjects
 from posegrasp_ros.estimation.track import with_tracking
 from posegrasp_ros.geometry.camera_info import RECTIFIED
+from posegrasp_ros.geometry.true_pose import TruePose
 from posegrasp_ros.ros import messages, qos
 from posegrasp_ros.ros.detections import Detected, to_detections
 from posegrasp_ros.ros.intrinsics import WAIT_S, Intrinsics
@@ -175,11 +175,11 @@ class PerceptionNode(AutostartLifecycleNode):
             self.get_logger().error(str(error))
         self._answer_if_complete()
 
-    def ground_truth_of(self, name: str) -> Callable[[PoseStamped | PoseWithCovarianceStamped], None]:
+    def ground_truth_of(self, name: str) -> Callable[[messages.GroundTruthMessage], None]:
         """Callback for the ground truth of one object."""
         truths = self._truths[name]
 
-        def on_ground_truth(message: PoseStamped | PoseWithCovarianceStamped) -> None:
+        def on_ground_truth(message: messages.GroundTruthMessage) -> None:
             """Store the ground truth for the oracle, and answer an image that waited for it."""
             truths[stamp_ns(message.header.stamp)] = messages.truth_from(message)
             if len(truths) > TRUTHS_KEPT:
@@ -273,7 +273,7 @@ class PerceptionNode(AutostartLifecycleNode):
         """Perception of an image with the camera_info, depth and ground truth received for it."""
         stamp = stamp_ns(message.header.stamp)
         depth = self._depths.nearest(stamp) if self._depths else None
-        truths = {name: (kept[stamp],) for name, kept in self._truths.items() if stamp in kept}
+        truths = {name: (TruePose(kept[stamp]),) for name, kept in self._truths.items() if stamp in kept}
         packed = PackedFrame(stamp, self._bit_depth.noted(PackedImage.of(message)),
                              self._intrinsics.of(stamp, received_ns, message.header.frame_id),
                              truths.pop(ONLY, ()), depth=depth, named_truths=truths)

@@ -9,6 +9,7 @@ from posegrasp_ros.report import plots
 from posegrasp_ros.report.page import render_page
 from posegrasp_ros.report.run_report import TEXT_WIDTH, measured_metrics, requirements_of, time_need
 from posegrasp_ros.report.table import aligned
+from posegrasp_ros.report.truth_text import marked, notes_of
 
 
 def format_comparison(comparison: dict) -> str:
@@ -72,9 +73,8 @@ def _metric_rows(comparison: dict) -> list[str]:
         need = needs.get(metric)
         measured = [run['metrics'].get(metric) for run in runs.values()]
         rows.append([metric, formatting.target(need['reference'], need['tolerance'], need['unit']) if need else '',
-                     *(formatting.quantity(each['value'], each['unit']) if each else formatting.NOTHING
-                       for each in measured)])
-    return aligned(rows)
+                     *(marked(each) if each else formatting.NOTHING for each in measured)])
+    return [*aligned(rows), *(f'*: {note}' for note in notes_of(runs.values()))]
 
 
 def _difference_rows(comparison: dict) -> list[str]:

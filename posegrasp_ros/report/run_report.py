@@ -11,6 +11,7 @@ from posegrasp_ros.metrics.catalogue import catalogue
 from posegrasp_ros.report import plots
 from posegrasp_ros.report.page import render_page
 from posegrasp_ros.report.table import aligned
+from posegrasp_ros.report.truth_text import marked, notes_of, truth_sentence
 
 # Source of an entry that was measured in the run, not taken from the baselines file.
 SAME_FRAMES = 'measured on the same frames'
@@ -21,7 +22,8 @@ ALL = 'all objects'
 def format_table(summary: dict) -> str:
     """The summary as aligned plain text."""
     blocks = [[_headline(summary)], _stage_rows(summary), _part_rows('estimator', estimators_of(summary)),
-              *_object_blocks(summary), _verdict_rows(summary), _pair_rows(summary), *_waterfall_blocks(summary)]
+              textwrap.wrap(truth_sentence(summary), TEXT_WIDTH), *_object_blocks(summary),
+              _verdict_rows(summary), _pair_rows(summary), *_waterfall_blocks(summary)]
     failures = ', '.join(f'{reason} {count}' for reason, count in summary['failures'].items())
     blocks.append([f'Failures: {failures or "none"}'])
     blocks.append(_problem_lines(summary))
@@ -41,7 +43,7 @@ def render_html(summary: dict, pictures: Sequence[dict] = ()) -> str:
         headline_bar=requirements.get(summary['headline']['name']), next=summary.get('next'),
         paired=summary.get('paired') or (), problems=summary.get('problems') or (), place_of=place_of,
         measured=measured_metrics(estimators), requirements=requirements, objects=objects_of(summary),
-        confusion=confusion_rows(summary),
+        confusion=confusion_rows(summary), truth_sentence=truth_sentence(summary),
         fall=plots.waterfall(summary), curves=plots.error_curves(estimators),
         strips=plots.error_strips(estimators), reliability=plots.reliability_curves(estimators),
         latency=plots.latency_strips({'': summary}, time_need(requirements)),
@@ -124,8 +126,8 @@ def _part_rows(kind: str, parts: Mapping[str, dict]) -> list[str]:
     for name, part in parts.items():
         metrics = part['metrics']
         rows.append([name, formatting.quantity(part['stages']['perception']['coverage'], '1'),
-                     *(formatting.quantity(metrics[name]['value'], metrics[name]['unit']) for name in headings)])
-    return aligned(rows)
+                     *(marked(metrics[name]) for name in headings)])
+    return [*aligned(rows), *(f'*: {note}' for note in notes_of(parts.values()))]
 
 
 def _object_blocks(summary: dict) -> list[list[str]]:
@@ -159,7 +161,7 @@ def _verdict_rows(summary: dict) -> list[str]:
     for item in summary['verdicts']:
         unit = item['unit']
         against = f'{item["entry"]} ({item["kind"]}{"" if item["fair"] else ", not fair"})'
-        rows.append([item['metric'], formatting.quantity(item['value'], unit),
+        rows.append([item['metric'], marked(summary['metrics'][item['metric']]),
                      formatting.interval(item['interval'], unit), against,
                      formatting.target(item['reference'], item['tolerance'], unit), _judged(item)])
     lines = aligned(rows, left=(0, 3, 5))

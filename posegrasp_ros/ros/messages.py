@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import math
 from collections.abc import Iterable
+from typing import TypeAlias
 
 import numpy as np
 from builtin_interfaces.msg import Time
@@ -42,6 +43,7 @@ from posegrasp_ros.sensing.packed_image import PackedImage
 
 NANOSECONDS = 1_000_000_000
 CAMERA_INFO = {'sensor_msgs/msg/CameraInfo': CameraInfo}
+GroundTruthMessage: TypeAlias = 'PoseStamped | PoseWithCovarianceStamped'
 GROUND_TRUTH = {'geometry_msgs/msg/PoseStamped': PoseStamped,
                 'geometry_msgs/msg/PoseWithCovarianceStamped': PoseWithCovarianceStamped}
 IMAGES = {'sensor_msgs/msg/Image': Image, 'sensor_msgs/msg/CompressedImage': CompressedImage}
@@ -121,8 +123,11 @@ def transform_from(pose: Pose) -> np.ndarray:
         raise MessageError(f'pose: {error}') from error
 
 
-def truth_from(message: PoseStamped | PoseWithCovarianceStamped) -> np.ndarray:
-    """(4, 4) transform of a ground truth; raises as :func:`transform_from`."""
+def truth_from(message: GroundTruthMessage) -> np.ndarray:
+    """(4, 4) of one of :data:`GROUND_TRUTH`.
+
+    :raises MessageError: when it is no pose
+    """
     return transform_from(message.pose.pose if isinstance(message, PoseWithCovarianceStamped) else message.pose)
 
 

@@ -36,7 +36,7 @@ NUMBER, COUNT = {'type': 'number', 'minimum': -1e300, 'maximum': 1e300}, {'type'
 INTERVAL = _or_null(_list(NUMBER, minItems=2, maxItems=2))
 PERCENTILES = {'percentiles': _list(_or_null(NUMBER), minItems=101, maxItems=101)}
 UNIT = {'enum': list(SHOWN_UNITS)}
-METRIC = _object({'value': _or_null(NUMBER), 'unit': UNIT, 'interval': INTERVAL, 'n': COUNT})
+METRIC = _object({'value': _or_null(NUMBER), 'unit': UNIT, 'interval': INTERVAL, 'n': COUNT}, note=TEXT)
 # A metric with observations must have a value.
 METRIC['if'] = {'properties': {'n': {'minimum': 1}}}
 METRIC['then'] = {'properties': {'value': NUMBER}}
@@ -54,6 +54,10 @@ CALIBRATION = _object({
     'score': _or_null(_list(_object({'low': NUMBER, 'high': NUMBER, 'n': COUNT, 'score': NUMBER,
                                      'right': NUMBER}))),
     'covariance': _or_null(_list(_object({'level': NUMBER, 'inside': NUMBER})))})
+TRUTH_ERRORS = _object(
+    {'frames': COUNT, 'unknown': COUNT},
+    **dict.fromkeys(('position_m', 'rotation_rad', 'position_left_m', 'rotation_left_rad', 'recall_if_perfect'),
+                    _or_null(NUMBER)))
 RECORDING = _object({'name': TEXT})
 PROVENANCE = _object({}, time=TEXT, host=_object({'system': TEXT, 'cpus': COUNT}), package=TEXT,
                      model=_or_null(_object({'name': TEXT})), bags=_or_null(_list(RECORDING)), complete=FLAG,
@@ -73,7 +77,7 @@ SUMMARY = _object({
     'calibration': CALIBRATION,
     'next': _object({'text': TEXT, 'metrics': _list(_object({'metric': TEXT, 'action': TEXT, 'why': TEXT}))}),
     'provenance': PROVENANCE,
-}, estimator=TEXT, complete=FLAG)
+}, estimator=TEXT, complete=FLAG, truth_errors=TRUTH_ERRORS)
 COUNTED = _object({'n': COUNT, 'rate': _or_null(NUMBER), 'interval': INTERVAL})
 COUNTED['if'] = {'properties': {'n': {'minimum': 1}}}
 COUNTED['then'] = {'properties': {'rate': NUMBER, 'interval': _list(NUMBER, minItems=2, maxItems=2)}}

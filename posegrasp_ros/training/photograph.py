@@ -1,4 +1,4 @@
-"""Camera augmentation of training images: light, white balance, blur, noise, tone curve, JPEG."""
+"""Camera augmentation of training images: light, white balance, blur, noise, sharpening, tone curve, JPEG."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ _NOISE = np.random.default_rng(0).standard_normal(1 << 20, dtype=np.float32)
 
 
 def photograph(rng: np.random.Generator, canvas: np.ndarray) -> np.ndarray:
-    """Simulate a camera: uneven light, white balance, exposure, blur, noise, contrast, JPEG.
+    """Simulate a camera: uneven light, white balance, exposure, blur, noise, sharpening, contrast,
+    JPEG.
 
     :return: (H, W, 3) uint8 red green blue
     """
@@ -28,7 +29,11 @@ def photograph(rng: np.random.Generator, canvas: np.ndarray) -> np.ndarray:
         start = rng.integers(len(_NOISE) - canvas.size)
         noise = _NOISE[start:start + canvas.size].reshape(canvas.shape)
         canvas = cv2.addWeighted(canvas, 1.0, noise, abs(rng.normal(0, 6)), 0)
-    picture = cv2.LUT(cv2.convertScaleAbs(np.maximum(canvas, 0, out=canvas)), _tone_curve(rng))
+    if rng.random() < 0.25:  # sharpening by the camera leaves halos along edges
+        soft = cv2.GaussianBlur(canvas, (0, 0), rng.uniform(0.7, 2.0))
+        amount = rng.uniform(0.3, 1.2)
+        canvas = cv2.addWeighted(canvas, 1 + amount, soft, -amount, 0)
+    picture = cv2.LUT(cv2.convertScaleAbs(np.clip(canvas, 0, 255, out=canvas)), _tone_curve(rng))
     if rng.random() < 0.25:
         coded = cv2.imencode('.jpg', picture, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(30, 95))])[1]
         decoded = cv2.imdecode(coded, cv2.IMREAD_COLOR)

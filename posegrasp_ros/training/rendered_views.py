@@ -14,6 +14,7 @@ import cv2
 import mujoco
 import numpy as np
 import trimesh
+from scipy import ndimage
 from tqdm import tqdm
 
 from posegrasp_ros.geometry.mesh import Mesh
@@ -137,6 +138,20 @@ def _pyramid(image: np.ndarray) -> list[np.ndarray]:
     return levels
 
 
+def _extended(normals: np.ndarray, covered: np.ndarray) -> np.ndarray:
+    """(S, S, 3) normals, of which those at the outline and beyond it are replaced by the nearest inside.
+
+    They come from differences of depth, which mean nothing across the outline.
+
+    :param covered: (S, S) uint8, 1 on the object
+    """
+    inside = cv2.erode(covered, np.ones((3, 3), np.uint8))
+    if not inside.any():
+        return normals
+    row, column = ndimage.distance_transform_edt(inside == 0, return_distances=False, return_indices=True)
+    return normals[row, column]
+
+
 class ViewRenderer:
     """Renders a mesh alone and unlit, with depth, from any direction."""
 
@@ -172,6 +187,7 @@ class ViewRenderer:
         colour, depth = self._draw(camera_from_object, half_angle)
         coordinates, normals = self._geometry(depth, camera_from_object, half_angle)
         covered = np.isfinite(coordinates[:, :, 0]).astype(np.uint8)
+        normals = _extended(normals, covered)
         colour = np.dstack([colour, np.full_like(covered, 255)]) * covered[:, :, None]
         normals = np.rint(127.5 * (normals + 1)).astype(np.uint8)
         return RenderedView(centred_from_object, distance_m, _pyramid(colour), _pyramid(normals),

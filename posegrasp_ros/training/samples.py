@@ -8,8 +8,10 @@ import cv2
 import numpy as np
 
 from posegrasp_ros.training.backgrounds import Backgrounds
+from posegrasp_ros.training.clutter import add_clutter
 from posegrasp_ros.training.photograph import photograph
 from posegrasp_ros.training.rendered_views import FILL, VIEW_SIZE, RenderedView
+from posegrasp_ros.training.worn_print import wear
 
 CROP_SIZE = 128
 COORDINATES_STRIDE = 4
@@ -25,6 +27,10 @@ COVERED = 0.6
 HIDDEN, HIDDEN_WELL, MOST_COVERS = (0.05, 0.6), (0.3, 0.6), 4
 """Fraction of the object hidden by an occluder, and by a large one; and the maximum number of tries."""
 LARGE_COVERS = 0.4
+CLUTTERED = 0.5
+"""Probability of things behind the outline of an object."""
+SKIN_BGR = ((60, 90, 140), (170, 200, 240))
+"""From dark to light."""
 RADIUS_RANGE_PX = (11.0, 90.0)
 """Range of the bounding sphere's radius in the detector's input during training."""
 
@@ -110,6 +116,8 @@ class SampleMaker:
         for _ in range(rng.integers(0, 3)):
             self._add_distractor(rng, canvas, placed)
         for view, placement in placed:
+            if rng.random() < CLUTTERED:
+                add_clutter(rng, canvas, self._backgrounds, placement.centre, placement.radius_px)
             if rng.random() < 0.5:
                 _cast_shadow(rng, canvas, view, placement)
             _paste(rng, canvas, view, placement)
@@ -148,7 +156,8 @@ class SampleMaker:
             return np.zeros((height, width), bool)
         surface = self._backgrounds.patch(rng, width, height).astype(np.float32)
         if rng.random() < 0.5:
-            surface = surface * np.float32(0.2) + rng.uniform(0, 255, 3).astype(np.float32) * np.float32(0.8)
+            plain = rng.uniform(*SKIN_BGR) if rng.random() < 0.3 else rng.uniform(0, 255, 3)
+            surface = surface * np.float32(0.2) + plain.astype(np.float32) * np.float32(0.8)
         soft = cv2.blur(shape, (3, 3))[:, :, None] / np.float32(255)
         canvas += (surface - canvas) * soft
         return shape > 0
@@ -209,12 +218,12 @@ def _paste(rng: np.random.Generator, canvas: np.ndarray, view: RenderedView, pla
     if part.size == 0 or layer.shape[:2] != part.shape[:2]:
         return
     # shading varies slowly, so half the resolution is sufficient
-    _, normals = _warp(view.normals[1:], placement, canvas.shape[1::-1], cv2.INTER_NEAREST)
+    _, normals = _warp(view.normals[1:], placement, canvas.shape[1::-1])
     shade, highlight = _light(rng, normals[::2, ::2].astype(np.float32) / np.float32(127.5) - 1)
-    shade = cv2.resize(shade, layer.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+    shade = cv2.resize(shade, layer.shape[1::-1])
     coverage = layer[:, :, 3:].astype(np.float32) / np.float32(255)
     if surface is None:
-        colour: np.ndarray = layer[:, :, :3].astype(np.float32)
+        colour = wear(rng, layer)
     else:
         colour = cv2.resize(surface, layer.shape[1::-1]) * coverage
     colour *= shade[:, :, None]

@@ -49,10 +49,11 @@ def _check(name: str, metric: dict, direction: str, entry: Entry) -> GateResult:
     if value is None:
         return GateResult(name, False, f'{name}: not measured ({needed})')
     judged = judge(metric, direction, entry)
+    note = f' ({metric["note"]})' if metric.get('note') else ''
     is_missed = entry.kind == 'requirement' and is_beyond(value, entry.value, direction, entry.tolerance)
     return GateResult(name, judged != 'worse' and not is_missed,
                       f'{name}: {formatting.quantity(value, metric["unit"])} '
-                      f'{formatting.interval(metric["interval"], metric["unit"])}, {needed}: {judged}')
+                      f'{formatting.interval(metric["interval"], metric["unit"])}, {needed}: {judged}{note}')
 
 
 def _needed(unit: str, direction: str, entry: Entry) -> str:

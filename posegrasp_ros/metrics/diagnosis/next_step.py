@@ -35,7 +35,8 @@ def next_step(headline: dict, metrics: dict[str, dict], verdicts: list[dict], lo
         else:
             judged.append((name, IGNORE, 'nothing requires it' if metric['n'] else
                            f'not measured: {catalogue()[name].no_data}'))
-    sorted_metrics = [{'metric': name, 'action': action, 'why': why}
+    notes = {name: f'; {metric["note"]}' for name, metric in metrics.items() if metric.get('note')}
+    sorted_metrics = [{'metric': name, 'action': action, 'why': why + notes.get(name, '')}
                       for name, action, why in sorted(judged, key=lambda item: ACTIONS.index(item[1]))]
     return {'text': in_words(headline, needs, sorted_metrics, losses, block_s), 'metrics': sorted_metrics}
 

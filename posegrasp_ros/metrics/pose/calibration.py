@@ -10,14 +10,17 @@ import numpy as np
 from scipy.special import chdtr
 
 from posegrasp_ros.geometry.transforms import vector_from_rotation
+from posegrasp_ros.geometry.true_pose import check_covariance
 from posegrasp_ros.metrics.stats.intervals import CONFIDENCE, Interval, percentile_interval, resample
+from posegrasp_ros.runtime.errors import InvalidInputError
 
 COVERAGE_LEVEL = 0.9
 SCORE_BINS = 10
 
 
 def confidence_level(estimate: np.ndarray, covariance: np.ndarray, truth: np.ndarray,
-                     free_direction: np.ndarray | None = None) -> float:
+                     free_direction: np.ndarray | None = None,
+                     truth_covariance: np.ndarray | None = None) -> float:
     """Level of the smallest confidence region around an estimate that contains the truth.
 
     The squared Mahalanobis distance of a normal error has a chi-square distribution with one degree of freedom per
@@ -28,10 +31,19 @@ def confidence_level(estimate: np.ndarray, covariance: np.ndarray, truth: np.nda
     :param covariance: (6, 6) in the camera frame, see :func:`posegrasp_ros.geometry.transforms.perturb`
     :param truth: (4, 4) camera_from_object; for a symmetric object the equivalent one nearest to the estimate
     :param free_direction: (6,) see :meth:`Symmetry.spin_direction`; None for none
-    :return: in [0, 1]; 1 where the covariance is not finite or not positive definite
+    :param truth_covariance: (6, 6) of the truth; its errors are independent of the estimate's, so the two add up.
+        None for an exact truth
+    :return: in [0, 1]; 1 where the estimate's covariance is not finite or none, or both together are not positive
+        definite
     """
     if not np.isfinite(covariance).all():
         return 1.0
+    if truth_covariance is not None:
+        try:
+            check_covariance(covariance)
+        except InvalidInputError:
+            return 1.0
+        covariance = covariance + truth_covariance
     error = np.concatenate([truth[:3, 3] - estimate[:3, 3],
                             vector_from_rotation(truth[:3, :3] @ estimate[:3, :3].T)])
     seen = np.eye(6) if free_direction is None else np.linalg.svd(free_direction[:, None])[0][:, 1:]

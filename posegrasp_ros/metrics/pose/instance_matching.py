@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from posegrasp_ros.geometry.transforms import Symmetry
+from posegrasp_ros.geometry.true_pose import TruePose
 from posegrasp_ros.metrics.pose.pose_errors import PoseTolerance, position_error, rotation_error
 
 
@@ -27,9 +28,9 @@ class InstanceCount(NamedTuple):
 NO_INSTANCES = InstanceCount()
 
 
-def nearest_instance(estimate: np.ndarray, truths: Sequence[np.ndarray]) -> np.ndarray:
-    """The (4, 4) truth whose position is nearest to that of an estimate."""
-    return min(truths, key=lambda truth: position_error(estimate, truth))
+def nearest_instance(estimate: np.ndarray, truths: Sequence[TruePose]) -> TruePose:
+    """The truth whose position is nearest to that of an estimate (4, 4)."""
+    return min(truths, key=lambda truth: position_error(estimate, truth.pose))
 
 
 def count_instances(estimates: Sequence[np.ndarray], truths: Sequence[np.ndarray], symmetry: Symmetry,

@@ -22,6 +22,7 @@ from posegrasp_ros.geometry.transforms import (
     Symmetry,
     invert,
     make_transform,
+    move_covariance,
     rotation_angle,
     transform_points,
 )
@@ -128,10 +129,26 @@ class ErrorTarget:
     def is_symmetric(self) -> bool:
         return not self.symmetry.is_none
 
-    def confidence_level(self, estimate: np.ndarray, covariance: np.ndarray, truth: np.ndarray) -> float:
-        """Level of the smallest region of a (6, 6) covariance that contains the truth, up to symmetry."""
+    def confidence_level(self, estimate: np.ndarray, covariance: np.ndarray, truth: np.ndarray,
+                         nearest_covariance: np.ndarray | None = None) -> float:
+        """Level of the smallest region of a (6, 6) covariance that contains the truth, up to symmetry.
+
+        :param nearest_covariance: of the truth, see :meth:`nearest_covariance`; None for an exact one
+        """
         nearest = self.symmetry.nearest(truth, estimate)
-        return confidence_level(estimate, covariance, nearest, self.symmetry.spin_direction(estimate))
+        return confidence_level(estimate, covariance, nearest, self.symmetry.spin_direction(estimate),
+                                nearest_covariance)
+
+    def nearest_covariance(self, estimate: np.ndarray, truth: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+        """(6, 6) covariance, up to symmetry, of the pose equivalent to the truth that is nearest to an estimate.
+
+        A symmetry whose axis misses the object's origin moves the origin, which then has the error of that point.
+
+        :param covariance: of the truth
+        """
+        nearest = self.symmetry.nearest(truth, estimate)
+        moved = move_covariance(covariance, nearest[:3, 3] - truth[:3, 3])
+        return self.symmetry.without_spin(moved, nearest)
 
     def errors(self, estimate: np.ndarray, truth: np.ndarray, matrix: np.ndarray | None = None) -> PoseErrors:
         """Errors of a (4, 4) camera_from_object estimate against the (4, 4) truth.
