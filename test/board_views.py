@@ -147,13 +147,13 @@ def random_view(rng: np.random.Generator, board: BoardFile) -> np.ndarray:
 
 def photograph(picture: np.ndarray, board: BoardFile, bend: Bend, camera: Camera, camera_from_board: np.ndarray,
                board_from_object: np.ndarray, extents: tuple[np.ndarray, np.ndarray],
-               rng: np.random.Generator | None, scale: float = 1.0) -> np.ndarray:
+               rng: np.random.Generator | None) -> np.ndarray:
     """(H, W, 3) uint8 image with blur and noise.
 
     :param picture: see :func:`board_picture`
+    :param board: as it was printed, with the true length of its ruler
     :param extents: lower and upper corner of the box that stands for the object, object frame
     :param rng: for blur, light and noise; None for none of them
-    :param scale: size of the print over that of the drawing
     """
     fine = camera.resized(camera.width * OVERSAMPLING, camera.height * OVERSAMPLING)
     left, top, right, low = _around(fine, board, camera_from_board, board_from_object, extents)
@@ -168,7 +168,7 @@ def photograph(picture: np.ndarray, board: BoardFile, bend: Bend, camera: Camera
         hit = origin + depth[:, None] * directions
         depth = (bend.height_m(hit[:, 0], hit[:, 1]) - origin[2]) / directions[:, 2]
     hit = origin + depth[:, None] * directions
-    px = 1000 * PX_PER_MM / scale
+    px = 1000 * PX_PER_MM / board.scale
     rows = picture.shape[0]
     part = cv2.remap(picture, (hit[:, 0] * px - 0.5).astype(np.float32).reshape(height, width),
                      (rows - hit[:, 1] * px - 0.5).astype(np.float32).reshape(height, width),

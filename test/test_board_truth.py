@@ -88,7 +88,7 @@ def errors_of(count, seed, paper_m):
 def test_bent_paper_and_an_object_beside_its_outline_stay_within_their_covariance():
     found, missed = errors_of(8, 3, 0.0005)
     assert np.median(found[:, 0]) < 2.2 and np.median(found[:, 1]) < 0.8
-    assert missed <= 3 and (found[:, 2] < 0.9).sum() >= 5
+    assert missed <= 3 and (found[:, 2] < 0.9).sum() >= 6
 
 
 @pytest.mark.slow
