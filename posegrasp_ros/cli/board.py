@@ -28,7 +28,7 @@ TRUTH_EXAMPLES = """Examples:
 
 Camera and board may move, the object must stand on its outline. The file has the pose of each image in the
 camera's frame with its covariance (cov_0_0 ... cov_5_5, the upper triangle; x y z, then the rotation about x y z;
-m, rad): what the corners say, the object on its outline (1 mm, 0.5 degrees), paper that is not flat (0.5 mm), the
+m, rad): what the corners say, the object on its outline (1 mm, 0.5 degrees), paper that is not flat (1 mm), the
 print's scale. These are standard deviations in the board's file; change them where you know better."""
 DEFAULT_PDF, DEFAULT_BOARD, DEFAULT_CSV = Path('board.pdf'), Path('board.yaml'), Path('truth.csv')
 
