@@ -59,8 +59,9 @@ def record(out: Path, /, *,
     :param seed: same seed, same scenes
     :param size: image size, pixels
     :param depth: record a depth camera in the same place as well
-    :param rough: scenes as hard as real ones: strong edges behind the object, hands, low views, an object that is not
-        quite its mesh, a camera that is not quite the stated one; with --occlusion or --without-object too
+    :param rough: scenes with the difficulties of real ones: strong edges behind the object, hands, low views, an
+        object that is not quite its mesh, a camera that is not quite the stated one; not with --depth, --instances
+        or --objects
     :param occlusion: put something between camera and object that hides such a share of the object's pixels, such
         as 0.3:0.6
     :param without_object: the same scenes, the object taken away
@@ -74,7 +75,7 @@ def record(out: Path, /, *,
 
     if objects:
         if rough:
-            raise InvalidInputError('--rough: expected one object, got --objects as well: leave out one of the two')
+            raise InvalidInputError('rough: expected one object, got --objects as well: leave out one of the two')
         meshes = {name: card.mesh for name, card in load_model_set(objects).items()}
         recording.record_together(out, meshes, scenes, seed, size, depth=depth)
     else:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
 
 import cv2
 import numpy as np
 
-from posegrasp_ros.geometry.transforms import make_transform, rotation_from_vector, transform_points
+from posegrasp_ros.geometry.transforms import make_transform, transform_points
 from posegrasp_ros.simulation.human_hand import capsule
 from posegrasp_ros.simulation.placement import Distractor, yaw_transform
 from posegrasp_ros.simulation.textures import Texture, sample_texture
@@ -17,7 +19,7 @@ GAPS_M = (0.002, 0.06)
 COUNTS = (3, 8)
 # Directions from the object, from straight away from the camera: behind, and beside.
 SPREAD_RAD = 1.9
-SHEET_M = 0.0006
+SHEET_M = 0.0005
 STRONG_KINDS = ('stripes', 'checker', 'print', 'tiles', 'plain')
 
 
@@ -46,13 +48,12 @@ def sample_clutter(rng: np.random.Generator, points: np.ndarray, lens: np.ndarra
             continue
         taken.append(outline)
         bodies += moved(thing, make_transform(translation=shift))
-    return (*bodies, *_sheets(rng, middle))
+    return tuple(bodies)
 
 
 def moved(bodies: tuple[Distractor, ...], transform: np.ndarray) -> tuple[Distractor, ...]:
     """The bodies, each moved by the (4, 4) transform of the base frame."""
-    return tuple(Distractor(body.shape, body.size, body.half_extents, transform @ body.base_from_body, body.texture)
-                 for body in bodies)
+    return tuple(replace(body, base_from_body=transform @ body.base_from_body) for body in bodies)
 
 
 def as_mug(rng: np.random.Generator, cylinder: Distractor) -> tuple[Distractor, ...]:
@@ -68,18 +69,19 @@ def as_mug(rng: np.random.Generator, cylinder: Distractor) -> tuple[Distractor, 
     angles = np.linspace(-np.pi / 2, np.pi / 2, 6)
     arc = np.column_stack([radius_m + 0.6 * radius_m * np.cos(angles), np.zeros(6), 0.6 * half_m * np.sin(angles)])
     arc = transform_points(cylinder.base_from_body, arc)
-    parts += [capsule(start, end, 0.13 * radius_m, plain) for start, end in zip(arc[:-1], arc[1:])]
+    parts += [capsule(start, end, 0.13 * radius_m, plain) for start, end in pairwise(arc)]
     return tuple(parts)
 
 
 def sample_strong_texture(rng: np.random.Generator, kind: str | None = None) -> Texture:
     """A texture of high contrast: a dark and a light or a vivid colour."""
     texture = sample_texture(rng)
+    kind = kind or str(rng.choice(STRONG_KINDS))
     dark = tuple((0.2 * rng.random(3)).tolist())
     light = tuple((1.0 - 0.15 * rng.random(3)).tolist())
     pair = [dark, light if rng.random() < 0.6 else texture.colours[0]]
-    first, second = pair if rng.random() < 0.5 else pair[::-1]
-    return Texture(kind or str(rng.choice(STRONG_KINDS)), (first, second), texture.seed)
+    first, second = pair if rng.random() < 0.4 else pair[::-1]
+    return Texture(kind, (first, second), texture.seed)
 
 
 def _book(rng: np.random.Generator) -> tuple[Distractor, ...]:
@@ -118,25 +120,23 @@ def _mug(rng: np.random.Generator) -> tuple[Distractor, ...]:
 
 def _pen(rng: np.random.Generator) -> tuple[Distractor, ...]:
     radius_m, half_m = rng.uniform(0.003, 0.006), rng.uniform(0.06, 0.08)
-    tilt = make_transform(rotation_from_vector([np.pi / 2, 0, 0]))
-    pose = yaw_transform(rng.uniform(-np.pi, np.pi)) @ tilt
-    pose[2, 3] = radius_m
-    return (Distractor('capsule', np.array([radius_m, half_m, 0.0]), np.array([radius_m, radius_m, half_m + radius_m]),
-                       pose, sample_strong_texture(rng)),)
+    ends = np.array([[0.0, -half_m, radius_m], [0.0, half_m, radius_m]])
+    pen = capsule(*ends, radius_m, sample_strong_texture(rng))
+    return moved((pen,), yaw_transform(rng.uniform(-np.pi, np.pi)))
 
 
 _KINDS: tuple[Callable[[np.random.Generator], tuple[Distractor, ...]], ...] = (
     _book, _book, _screen, _stack, _bottle, _mug, _mug, _pen)
 
 
-def _sheets(rng: np.random.Generator, middle: np.ndarray) -> tuple[Distractor, ...]:
-    """None to two sheets of paper under the object, of a thickness that does not count, with edges near it."""
+def sample_sheets(rng: np.random.Generator, middle: np.ndarray) -> tuple[Distractor, ...]:
+    """None to two sheets of card, one upon another, with edges near a point (3,) of the table."""
     sheets = []
     for index in range(rng.integers(0, 3)):
         half_extents = np.array([*rng.uniform(0.06, 0.15, 2), SHEET_M / 2])
         pose = yaw_transform(rng.uniform(-np.pi, np.pi))
-        pose[:2, 3] = middle + rng.normal(0.0, 0.07, 2)
-        pose[2, 3] = (index - 0.4) * SHEET_M
+        pose[:2, 3] = middle[:2] + rng.normal(0.0, 0.07, 2)
+        pose[2, 3] = (index + 0.5) * SHEET_M
         sheets.append(Distractor('box', half_extents, half_extents, pose, sample_strong_texture(rng)))
     return tuple(sheets)
 

@@ -12,12 +12,12 @@ from posegrasp_ros.geometry.mesh import Mesh
 # A smooth mesh of more faces than this has no sharp edges to round.
 MOST_PLANES = 300
 ON_HULL_M = 1e-4
-# Triangles are divided until their edges follow the rounded surface so closely, and are no longer than this, so that
-# light computed at vertices falls off across a face.
+# Triangles are divided until their edges follow the rounded surface so closely, and are no longer than this: light
+# is computed at vertices, and shall fall off across a face.
 FLATNESS_M, LONGEST_EDGE_M = 2e-4, 0.012
 MOST_DIVISIONS = 14
 SWEEPS = 20
-# Planes by which one point can be near an edge; where there are more, as at a can's rim, the farther ones hardly count.
+# Planes that move a point; where it is near to more, as at a can's rim, the farther ones hardly count.
 NEAREST_PLANES = 12
 
 
@@ -115,7 +115,8 @@ def _nearest_inside(points: np.ndarray, planes: np.ndarray, excess_m: np.ndarray
     for _ in range(SWEEPS):
         before = found.copy()
         for index in range(count):
-            push_m = np.maximum(np.einsum('ni,ni->n', found, normals[index]) + pushed_m[index] - limits[index], 0.0)
+            height_m = np.einsum('ni,ni->n', found, normals[index]) - limits[index]
+            push_m = np.maximum(height_m + pushed_m[index], 0.0)
             found += (pushed_m[index] - push_m)[:, None] * normals[index]
             pushed_m[index] = push_m
         if np.abs(found - before).max(initial=0.0) < 1e-6:

@@ -7,12 +7,13 @@ from scipy.spatial import ConvexHull
 
 from posegrasp_ros.geometry.transforms import make_transform
 from posegrasp_ros.simulation.placement import Distractor
+from posegrasp_ros.simulation.scene import direction_of
 from posegrasp_ros.simulation.textures import Texture
 
 # Of an adult's hand.
 FINGER_RADIUS_M, FINGER_SPACING_M, LONGEST_REACH_M = 0.0085, 0.0205, 0.10
 PALM_HALF_EXTENTS_M = (0.044, 0.018, 0.048)
-FOREARM_RADIUS_M, FOREARM_M = 0.03, 0.35
+FOREARM_RADIUS_M, FOREARM_M = 0.03, 0.5
 # From light to dark, red green blue.
 SKINS = ((0.96, 0.80, 0.70), (0.87, 0.66, 0.53), (0.73, 0.50, 0.36), (0.50, 0.33, 0.23), (0.33, 0.21, 0.15))
 LOWEST_M = 0.004
@@ -38,7 +39,7 @@ def sample_hand(rng: np.random.Generator, points: np.ndarray) -> tuple[Distracto
 def _directions(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """From the object to the palm, mostly from above or level, and from the thumb to the fingers."""
     azimuth, elevation = rng.uniform(-np.pi, np.pi), np.radians(rng.uniform(0.0, 80.0))
-    approach = np.array([np.cos(azimuth) * np.cos(elevation), np.sin(azimuth) * np.cos(elevation), np.sin(elevation)])
+    approach = direction_of(azimuth, elevation)
     closing = np.cross(approach, rng.normal(size=3))
     return approach, closing / np.linalg.norm(closing)
 
@@ -64,8 +65,8 @@ def _segments(rng: np.random.Generator, planes: np.ndarray, middle: np.ndarray, 
             tip_m = rng.uniform(0.0, 0.015)
         tip = level + side * (min(tip_m, LONGEST_REACH_M) + 0.7 * FINGER_RADIUS_M) * closing
         knuckle = palm + lateral + side * 0.03 * closing
-        outwards_m = max(0.012, width_m / 2 - 0.02)
-        joint = (knuckle + tip) / 2 + side * min(outwards_m, 0.03) * closing + 0.01 * approach
+        outwards_m = max(0.012, width_m / 2 - 0.025)
+        joint = (knuckle + tip) / 2 + side * min(outwards_m, 0.02) * closing + 0.01 * approach
         radius_m = FINGER_RADIUS_M * (1.15 if side < 0 else rng.uniform(0.9, 1.05))
         segments += [(knuckle, joint, 1.08 * radius_m), (joint, tip, radius_m)]
     bend = approach + rng.normal(0.0, 0.35, 3)
@@ -103,5 +104,6 @@ def capsule(start: np.ndarray, end: np.ndarray, radius_m: float, texture: Textur
     z = (end - start) / (2 * half_m)
     x = np.cross(z, (0.0, 0.0, 1.0) if abs(z[2]) < 0.9 else (1.0, 0.0, 0.0))
     x /= np.linalg.norm(x)
-    return Distractor('capsule', np.array([radius_m, half_m, 0.0]), np.array([radius_m, radius_m, half_m + radius_m]),
-                      make_transform(np.column_stack([x, np.cross(z, x), z]), (start + end) / 2), texture)
+    pose = make_transform(np.column_stack([x, np.cross(z, x), z]), (start + end) / 2)
+    return Distractor('capsule', np.array([radius_m, half_m, 0.0]),
+                      np.array([radius_m, radius_m, half_m + radius_m]), pose, texture)

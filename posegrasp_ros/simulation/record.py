@@ -34,14 +34,14 @@ def record(out: Path, mesh: Mesh, scenes: int, seed: int, image_size: tuple[int,
     :param instances: number of instances of the object in each scene
     :param depth: also record depth from the same viewpoint
     :param rough: scenes with the difficulties of real ones, see :mod:`posegrasp_ros.simulation.rough_scene`
-    :raises InvalidInputError: when the folder exists, there is nothing to record, or rough scenes are asked for with
-        depth or with several instances
+    :raises InvalidInputError: when the folder exists, there is nothing to record, or rough scenes are to have
+        depth or several instances
     """
     if scenes < 1:
         raise InvalidInputError(f'scenes: expected at least 1, got {scenes}')
     if rough and (depth or instances > 1):
-        raise InvalidInputError(f'rough: expected colour images of one object, got {"depth" if depth else "instances"}'
-                                ' as well: leave out one of the two')
+        raise InvalidInputError('rough: expected colour images of one object, got '
+                                f'{"depth" if depth else "several instances"} as well: leave out one of the two')
     rng = np.random.default_rng(seed)
     with BagWriter(out, SIMULATED) as writer:
         for index in tqdm(range(scenes), desc='recording', unit='scene', disable=not progress):

@@ -16,7 +16,9 @@ CENTRE_ERROR_PX = 3.0
 MOST_K1 = 0.05
 JPEG_QUALITIES = (50, 95)
 STATED_WIDTH_PX = 640
-# The ideal image is rendered wider than the camera sees, because of distortion, and finer, so that edges are smooth.
+# Auto exposure brings the mean grey level here, with a gain within these limits.
+MEAN_LEVELS, GAINS = (70.0, 140.0), (0.6, 3.0)
+# The ideal image is rendered wider than the camera sees, because of distortion, and finer, for smooth edges.
 MARGIN, FINENESS = 1.06, 1.3
 
 
@@ -45,7 +47,8 @@ class CameraMismatch:
 class RoughSensor:
     """What a camera does to its image beyond :class:`posegrasp_ros.simulation.sensor.Sensor`, in this order.
 
-    :param sensor: its exposure may be far off
+    :param mean_level: mean grey level of 255 that auto exposure aims at; None for a fixed exposure
+    :param sensor: its exposure, which may be far off, is a factor on that
     :param motion_px: length and direction (x, y) of the image's movement during exposure; none below 1 pixel
     :param sharpening: strength of the unsharp mask; above 0 edges have halos
     :param sharpening_px: its standard deviation
@@ -53,6 +56,7 @@ class RoughSensor:
     """
 
     sensor: Sensor
+    mean_level: float | None = None
     motion_px: tuple[float, float] = (0.0, 0.0)
     sharpening: float = 0.0
     sharpening_px: float = 1.0
@@ -75,6 +79,7 @@ def sample_rough_sensor(rng: np.random.Generator) -> RoughSensor:
     motion_px = (float(length_px * np.cos(direction)), float(length_px * np.sin(direction)))
     return RoughSensor(
         sensor=replace(sensor, exposure=exposure) if is_misexposed else sensor,
+        mean_level=float(rng.uniform(*MEAN_LEVELS)),
         motion_px=motion_px if is_moved else (0.0, 0.0),
         sharpening=float(rng.uniform(0.2, 1.5)) if is_sharpened else 0.0,
         sharpening_px=float(rng.uniform(0.7, 2.0)),
@@ -112,7 +117,8 @@ def expose_roughly(rough: RoughSensor, image: np.ndarray, index: int = 0) -> np.
     """
     if np.hypot(*rough.motion_px) >= 1.0:
         image = cv2.filter2D(image, -1, _motion_kernel(*rough.motion_px))
-    image = expose(rough.sensor, image, index)
+    gain = 1.0 if rough.mean_level is None else float(np.clip(rough.mean_level / max(image.mean(), 1.0), *GAINS))
+    image = expose(replace(rough.sensor, exposure=gain * rough.sensor.exposure), image, index)
     if rough.sharpening > 0.0:
         smooth = cv2.GaussianBlur(image, (0, 0), rough.sharpening_px)
         image = cv2.addWeighted(image, 1.0 + rough.sharpening, smooth, -rough.sharpening, 0.0)

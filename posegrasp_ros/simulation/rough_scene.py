@@ -9,7 +9,7 @@ import numpy as np
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import invert, make_transform, random_rotation, transform_points
-from posegrasp_ros.simulation.clutter import sample_clutter, sample_strong_texture
+from posegrasp_ros.simulation.clutter import SHEET_M, sample_clutter, sample_sheets, sample_strong_texture
 from posegrasp_ros.simulation.human_hand import sample_hand
 from posegrasp_ros.simulation.placement import OBJECT_REACH_M, sample_distractors, sample_resting_pose
 from posegrasp_ros.simulation.rough_camera import CameraMismatch, RoughSensor, sample_mismatch, sample_rough_sensor
@@ -28,7 +28,7 @@ from posegrasp_ros.simulation.textures import Texture, sample_texture
 DISTANCES_M = (0.35, 0.8)
 LOW_ELEVATIONS_DEG, HIGH_ELEVATIONS_DEG = (5.0, 30.0), (25.0, 75.0)
 FIELDS_OF_VIEW_DEG = (50.0, 65.0)
-LOW_VIEW_SHARE, HELD_SHARE, HAND_SHARE, NEAR_LAMP_SHARE = 0.5, 0.25, 0.35, 0.5
+LOW_VIEW_SHARE, HELD_SHARE, HAND_SHARE, NEAR_LAMP_SHARE = 0.5, 0.25, 0.25, 0.5
 HELD_ABOVE_TABLE_M = (0.01, 0.2)
 
 
@@ -49,6 +49,8 @@ def sample_rough_scene(rng: np.random.Generator, mesh: Mesh) -> RoughScene:
     """Draw a scene with clutter right behind the object; a hand, a low view, near lamps are in some."""
     is_held, has_hand = rng.random() < HELD_SHARE, rng.random() < HAND_SHARE
     base_from_object = _sample_held_pose(rng, mesh) if is_held else sample_resting_pose(rng, mesh)
+    sheets = sample_sheets(rng, base_from_object[:3, 3])
+    base_from_object[2, 3] += SHEET_M * len(sheets)
     points = transform_points(base_from_object, mesh.solid.convex_hull.vertices)
     middle = transform_points(base_from_object, mesh.centre[None])[0]
     field_of_view_rad = float(np.radians(rng.uniform(*FIELDS_OF_VIEW_DEG)))
@@ -56,13 +58,13 @@ def sample_rough_scene(rng: np.random.Generator, mesh: Mesh) -> RoughScene:
     elevations_deg = LOW_ELEVATIONS_DEG if rng.random() < LOW_VIEW_SHARE else HIGH_ELEVATIONS_DEG
     base_from_camera = sample_camera_pose(rng, camera, middle, mesh.radius, DISTANCES_M, elevations_deg)
     distractors = sample_distractors(rng, points, invert(base_from_camera), camera.matrix)
-    others = sample_clutter(rng, points, base_from_camera[:3, 3])
+    others = sheets + sample_clutter(rng, points, base_from_camera[:3, 3])
     if is_held or has_hand:
         others += sample_hand(rng, points)
     lights, ambient = _sample_lights(rng, middle)
     sensor = sample_rough_sensor(rng)
-    scene = SceneSpec(base_from_object, base_from_camera, field_of_view_rad, distractors, _sample_room(rng), lights,
-                      ambient, sensor.sensor, occluders=others)
+    scene = SceneSpec(base_from_object, base_from_camera, field_of_view_rad, distractors, _sample_room(rng),
+                      lights, ambient, sensor.sensor, occluders=others)
     return RoughScene(scene, sensor, sample_wear(rng), sample_mismatch(rng))
 
 

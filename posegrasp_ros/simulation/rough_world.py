@@ -21,7 +21,7 @@ from posegrasp_ros.simulation.rough_scene import RoughScene, sample_rough_scene,
 from posegrasp_ros.simulation.world import Frame
 
 MOST_SCENES, MOST_WORLDS_A_SCENE = 60, 4
-# Without --occlusion: at most so much of the object is hidden, by a hand, a mug and what stands beside it together.
+# Without a wanted occlusion, a hand, a mug and what stands beside the object hide at most so much of it together.
 HIDDEN_AT_MOST = 0.35
 IN_IMAGE_AT_LEAST = 0.85
 MUG_SHARE, MUG_HIDES = 0.2, (0.05, 0.3)
