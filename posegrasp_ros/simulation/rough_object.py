@@ -111,5 +111,5 @@ def displacement(rng: np.random.Generator, points: int, height: int, width: int)
 def _face_side_px(mesh: Mesh, corners_px: np.ndarray) -> float:
     """Side in the texture of a square face of the object: the sixth part of its surface."""
     sides_px = np.diff(corners_px, axis=1)
-    areas_px = np.abs(np.cross(sides_px[:, 0], sides_px[:, 1])).sum() / 2
-    return float(np.sqrt(areas_px / 6))
+    area_px = np.abs(np.linalg.det(sides_px)).sum() / 2
+    return float(np.sqrt(area_px / 6))

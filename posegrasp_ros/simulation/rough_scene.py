@@ -29,6 +29,7 @@ DISTANCES_M = (0.35, 0.8)
 LOW_ELEVATIONS_DEG, HIGH_ELEVATIONS_DEG = (5.0, 30.0), (25.0, 75.0)
 FIELDS_OF_VIEW_DEG = (50.0, 65.0)
 LOW_VIEW_SHARE, HELD_SHARE, HAND_SHARE, NEAR_LAMP_SHARE = 0.5, 0.25, 0.25, 0.5
+STRONG_ROOM_SHARE = 0.3
 HELD_ABOVE_TABLE_M = (0.01, 0.2)
 
 
@@ -78,9 +79,9 @@ def _sample_held_pose(rng: np.random.Generator, mesh: Mesh) -> np.ndarray:
 
 
 def _sample_room(rng: np.random.Generator) -> Room:
-    """As in other scenes, with stronger textures."""
+    """As in other scenes, some textures stronger."""
     def texture() -> Texture:
-        return sample_strong_texture(rng) if rng.random() < 0.5 else sample_texture(rng)
+        return sample_strong_texture(rng) if rng.random() < STRONG_ROOM_SHARE else sample_texture(rng)
     x, y = rng.uniform(0.45, 0.9, 2)
     return Room(texture(), texture(), texture(), (float(x), float(y)), bool(rng.random() < 0.6))
 
