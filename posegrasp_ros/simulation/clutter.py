@@ -120,8 +120,8 @@ def _mug(rng: np.random.Generator) -> tuple[Distractor, ...]:
 
 def _pen(rng: np.random.Generator) -> tuple[Distractor, ...]:
     radius_m, half_m = rng.uniform(0.003, 0.006), rng.uniform(0.06, 0.08)
-    ends = np.array([[0.0, -half_m, radius_m], [0.0, half_m, radius_m]])
-    pen = capsule(*ends, radius_m, sample_strong_texture(rng))
+    start, end = np.array([[0.0, -half_m, radius_m], [0.0, half_m, radius_m]])
+    pen = capsule(start, end, radius_m, sample_strong_texture(rng))
     return moved((pen,), yaw_transform(rng.uniform(-np.pi, np.pi)))
 
 

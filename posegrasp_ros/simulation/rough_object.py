@@ -13,6 +13,7 @@ from posegrasp_ros.simulation.edge_rounding import rounded
 SCALE_ERROR = 0.01
 # Few different ones, because rounding takes a second for a mesh of many faces and is remembered.
 EDGE_RADII_M = (0.001, 0.0015, 0.002, 0.0025, 0.003)
+EDGE_SHARES = (0.3, 0.25, 0.2, 0.15, 0.1)
 # No edge is rounded by more than this share of the object's smallest side.
 THICKEST_EDGE = 0.15
 PRINT_WARP = 0.015
@@ -50,7 +51,7 @@ def sample_wear(rng: np.random.Generator) -> ObjectWear:
     x, y, z = 1.0 + SCALE_ERROR * share_of_scale * rng.uniform(-1.0, 1.0, 3)
     return ObjectWear(
         scale=(float(x), float(y), float(z)),
-        edge_radius_m=float(rng.choice(EDGE_RADII_M)),
+        edge_radius_m=float(rng.choice(EDGE_RADII_M, p=EDGE_SHARES)),
         print_warp=float(PRINT_WARP * rng.random() ** 1.5),
         warp_points=int(rng.integers(*WARP_POINTS)),
         warp_seed=int(rng.integers(2**31)),
