@@ -47,7 +47,7 @@ def test_rounded_meshes_stay_closed_and_keep_their_texture(mesh):
     fine = rounded(mesh, 0.002)
     assert fine.merged.is_watertight
     assert fine.uv.min() >= mesh.uv.min() and fine.uv.max() <= mesh.uv.max()
-    assert fine.texture is mesh.texture
+    assert (fine.texture == mesh.texture).all()
 
 
 @pytest.mark.parametrize('name', ['mug', 'bottle', 'l_bracket'])

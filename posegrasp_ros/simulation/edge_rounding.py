@@ -37,7 +37,9 @@ def rounded(mesh: Mesh, radius_m: float) -> Mesh:
     if planes is None or radius_m <= 0:
         return divided(mesh)
     fine = divided(mesh, planes, radius_m)
-    return replace(fine, vertices=_rounded_points(fine.vertices, planes, radius_m))
+    # Vertices that coincide, as at a seam of the print, are moved together: the last digit depends on the rest.
+    places, which = np.unique(fine.vertices, axis=0, return_inverse=True)
+    return replace(fine, vertices=_rounded_points(places, planes, radius_m)[which.ravel()])
 
 
 def divided(mesh: Mesh, planes: np.ndarray | None = None, radius_m: float = 0.0) -> Mesh:
@@ -109,7 +111,7 @@ def _nearest_inside(points: np.ndarray, planes: np.ndarray, excess_m: np.ndarray
     :param excess_m: (N, K) by which each point is outside of each plane
     """
     count = min(NEAREST_PLANES, len(planes))
-    nearest = np.argpartition(-excess_m, count - 1, axis=1)[:, :count].T
+    nearest = np.sort(np.argpartition(-excess_m, count - 1, axis=1)[:, :count], axis=1).T
     normals, limits = planes[nearest, :3], planes[nearest, 3]
     found, pushed_m = points.copy(), np.zeros((count, len(points)))
     for _ in range(SWEEPS):
