@@ -10,6 +10,7 @@ from cyclopts import Group, Parameter
 from posegrasp_ros.cli import option_types
 from posegrasp_ros.cli.options import Count, Estimator, Folder, Model, Seed, Size, exclusive, option, options
 from posegrasp_ros.runtime.console import show
+from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.exit_codes import DONE
 from posegrasp_ros.runtime.resources import DEFAULT_MODEL, model_folder
 
@@ -43,6 +44,7 @@ def record(out: Path, /, *,
            seed: Seed = 0,
            size: Annotated[Size, Parameter(group=CAMERA)] = (640, 480),
            depth: Annotated[bool, Parameter(group=CAMERA)] = False,
+           rough: bool = False,
            model: Annotated[Model, Parameter(group=OBJECTS)] = DEFAULT_MODEL,
            occlusion: Annotated[tuple[float, float] | None, option('LOW:HIGH', option_types.share_range,
                                                                    group=ONE_AT_MOST)] = None,
@@ -57,6 +59,9 @@ def record(out: Path, /, *,
     :param seed: same seed, same scenes
     :param size: image size, pixels
     :param depth: record a depth camera in the same place as well
+    :param rough: scenes with the difficulties of real ones: strong edges behind the object, hands, low views, an
+        object that is not quite its mesh, a camera that is not quite the stated one; not with --depth, --instances
+        or --objects
     :param occlusion: put something between camera and object that hides such a share of the object's pixels, such
         as 0.3:0.6
     :param without_object: the same scenes, the object taken away
@@ -69,10 +74,12 @@ def record(out: Path, /, *,
     from posegrasp_ros.simulation import record as recording
 
     if objects:
+        if rough:
+            raise InvalidInputError('rough: expected one object, got --objects as well: leave out one of the two')
         meshes = {name: card.mesh for name, card in load_model_set(objects).items()}
         recording.record_together(out, meshes, scenes, seed, size, depth=depth)
     else:
         recording.record(out, load_model_card(model_folder(model)).mesh, scenes, seed, size, occlusion=occlusion,
-                         without_object=without_object, instances=instances, depth=depth)
+                         without_object=without_object, instances=instances, depth=depth, rough=rough)
     show(f'{scenes} scenes in {out}')
     return DONE

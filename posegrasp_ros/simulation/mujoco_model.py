@@ -23,6 +23,8 @@ ROOM_GROUP, OBJECT_GROUP, HAND_GROUP, COLLISION_GROUP = 0, 1, 2, 3
 TIMESTEP_S = 0.002
 FLOOR_M, WALL_M = -0.75, 1.6
 TABLE_THICKNESS_M = 0.04
+# A lamp that falls off is brighter than its colour by this factor's inverse at most, where the lamp is.
+NEAR_BRIGHTNESS = 0.15
 # Lets a lying can or a ball come to rest; one of 60 mm diameter starts to roll on a slope of 4 degrees.
 ROLLING_FRICTION_M = 0.002
 
@@ -31,13 +33,20 @@ _SHAPES = {
     'cylinder': mujoco.mjtGeom.mjGEOM_CYLINDER,
     'sphere': mujoco.mjtGeom.mjGEOM_SPHERE,
     'capsule': mujoco.mjtGeom.mjGEOM_CAPSULE,
+    'ellipsoid': mujoco.mjtGeom.mjGEOM_ELLIPSOID,
 }
 _SCENERY = {'contype': 0, 'conaffinity': 0, 'group': ROOM_GROUP}
 
 
 def build_model(mesh: Mesh, gripper: EndEffector | None, scene: SceneSpec, camera: Camera,
                 convex_parts: Sequence[trimesh.Trimesh] | None = None) -> mujoco.MjModel:
-    """Compile the scene; the world frame is ``base``.
+    """Compile the scene, see :func:`build_spec`."""
+    return build_spec(mesh, gripper, scene, camera, convex_parts).compile()
+
+
+def build_spec(mesh: Mesh, gripper: EndEffector | None, scene: SceneSpec, camera: Camera,
+               convex_parts: Sequence[trimesh.Trimesh] | None = None) -> mujoco.MjSpec:
+    """Describe the scene to MuJoCo; the world frame is ``base``.
 
     Names used by other modules: body and geom ``object``, bodies ``distractor_0`` and ``bystander_0`` and so on,
     geom ``table``, camera ``camera``, and those of the hand.
@@ -64,7 +73,7 @@ def build_model(mesh: Mesh, gripper: EndEffector | None, scene: SceneSpec, camer
         _add_bystander(spec, bystander, f'bystander_{index}', scene.physics.friction)
     if gripper is not None:
         add_hand(spec, gripper, scene.physics.friction, HAND_GROUP)
-    return spec.compile()
+    return spec
 
 
 def mujoco_quaternion(rotation: np.ndarray) -> np.ndarray:
@@ -121,9 +130,12 @@ def _add_room(spec: mujoco.MjSpec, room: Room, friction: float) -> None:
 def _add_light(spec: mujoco.MjSpec, light: Light) -> None:
     kind = mujoco.mjtLightType.mjLIGHT_DIRECTIONAL if light.directional else mujoco.mjtLightType.mjLIGHT_SPOT
     position = np.array(light.position)
-    spec.worldbody.add_light(type=kind, pos=position, dir=-position / np.linalg.norm(position),
-                             diffuse=list(light.colour), specular=[0.4 * part for part in light.colour],
-                             ambient=[0.0, 0.0, 0.0], castshadow=light.casts_shadow, cutoff=60, exponent=2)
+    beam = np.array(light.target) - position
+    added = spec.worldbody.add_light(type=kind, pos=position, dir=beam / np.linalg.norm(beam),
+                                     diffuse=list(light.colour), specular=[0.4 * part for part in light.colour],
+                                     ambient=[0.0, 0.0, 0.0], castshadow=light.casts_shadow, cutoff=60, exponent=2)
+    if light.falloff_m is not None:
+        added.attenuation = [NEAR_BRIGHTNESS, 0.0, (1.0 - NEAR_BRIGHTNESS) / light.falloff_m**2]
 
 
 def _add_camera(spec: mujoco.MjSpec, base_from_camera: np.ndarray, camera: Camera) -> None:

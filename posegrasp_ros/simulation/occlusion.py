@@ -44,7 +44,7 @@ def occluded_world(rng: np.random.Generator, mesh: Mesh, occlusion: tuple[float,
     for _ in range(MOST_SCENES):
         scene = sample_scene(rng, mesh)
         for _ in range(MOST_WORLDS_A_SCENE):
-            occluder = _sample_fitting(rng, mesh, scene, wanted, may_stand)
+            occluder = sample_fitting(rng, mesh, scene, wanted, may_stand)
             if occluder is None:
                 break
             world = World(mesh, None, replace(scene, occluders=(occluder,)), image_size=image_size)
@@ -56,7 +56,7 @@ def occluded_world(rng: np.random.Generator, mesh: Mesh, occlusion: tuple[float,
         f'between {low:g} and {high:g} of the object hidden: use a wider range')
 
 
-def _sample_fitting(rng: np.random.Generator, mesh: Mesh, scene: SceneSpec, wanted: float,
+def sample_fitting(rng: np.random.Generator, mesh: Mesh, scene: SceneSpec, wanted: float,
                     may_stand: bool) -> Distractor | None:
     """An occluder whose outline covers about the wanted fraction of the object's; None when none was found.
 

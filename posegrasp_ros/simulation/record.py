@@ -16,8 +16,9 @@ from posegrasp_ros.runs.provenance import SIMULATED
 from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.simulation.instances import sample_scene_of_kinds, sample_scene_of_several
 from posegrasp_ros.simulation.occlusion import occluded_world
+from posegrasp_ros.simulation.rough_world import rough_world
 from posegrasp_ros.simulation.scene import sample_scene
-from posegrasp_ros.simulation.world import World
+from posegrasp_ros.simulation.world import Frame, World
 
 SCENE_SPACING_NS = 1_000_000_000
 """The evaluator resamples frames within a second together, so scenes are a second apart."""
@@ -25,22 +26,27 @@ SCENE_SPACING_NS = 1_000_000_000
 
 def record(out: Path, mesh: Mesh, scenes: int, seed: int, image_size: tuple[int, int] = (640, 480),
            progress: bool = True, occlusion: tuple[float, float] | None = None,
-           without_object: bool = False, instances: int = 1, depth: bool = False) -> None:
+           without_object: bool = False, instances: int = 1, depth: bool = False, rough: bool = False) -> None:
     """Write one frame of each of ``scenes`` random scenes; the same seed gives the same scenes.
 
     :param occlusion: smallest and largest hidden fraction of the object's pixels; None for no constraint
     :param without_object: render without the object; there is no ground truth then
     :param instances: number of instances of the object in each scene
     :param depth: also record depth from the same viewpoint
-    :raises InvalidInputError: when the folder exists or there is nothing to record
+    :param rough: scenes with the difficulties of real ones, see :mod:`posegrasp_ros.simulation.rough_scene`
+    :raises InvalidInputError: when the folder exists, there is nothing to record, or rough scenes are to have
+        depth or several instances
     """
     if scenes < 1:
         raise InvalidInputError(f'scenes: expected at least 1, got {scenes}')
+    if rough and (depth or instances > 1):
+        raise InvalidInputError('rough: expected colour images of one object, got '
+                                f'{"depth" if depth else "several instances"} as well: leave out one of the two')
     rng = np.random.default_rng(seed)
     with BagWriter(out, SIMULATED) as writer:
         for index in tqdm(range(scenes), desc='recording', unit='scene', disable=not progress):
-            with _open_world(rng, mesh, image_size, occlusion, instances) as world:
-                frame = world.frame(show_object=not without_object, depth=depth)
+            frame = (_rough_frame(rng, mesh, image_size, occlusion, not without_object) if rough
+                     else _frame(rng, mesh, image_size, occlusion, instances, not without_object, depth))
             truth = None if without_object else frame.camera_from_object
             writer.write(BagFrame((index + 1) * SCENE_SPACING_NS, frame.image, frame.camera, truth,
                                   frame.base_from_camera, other_objects=frame.other_objects,
@@ -68,6 +74,18 @@ def record_together(out: Path, meshes: Mapping[str, Mesh], scenes: int, seed: in
                                   depth_m=frame.depth_m))
             for name, truth in zip((first, *others), (frame.camera_from_object, *frame.bystanders)):
                 writer.write_truths(stamp_ns, [truth], below(name, '/ground_truth'))
+
+
+def _rough_frame(rng: np.random.Generator, mesh: Mesh, image_size: tuple[int, int],
+                 occlusion: tuple[float, float] | None, show_object: bool) -> Frame:
+    with rough_world(rng, mesh, image_size, occlusion) as world:
+        return world.frame(show_object)
+
+
+def _frame(rng: np.random.Generator, mesh: Mesh, image_size: tuple[int, int],
+           occlusion: tuple[float, float] | None, instances: int, show_object: bool, depth: bool) -> Frame:
+    with _open_world(rng, mesh, image_size, occlusion, instances) as world:
+        return world.frame(show_object=show_object, depth=depth)
 
 
 def _open_world(rng: np.random.Generator, mesh: Mesh, image_size: tuple[int, int],

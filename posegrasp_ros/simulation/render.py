@@ -72,8 +72,20 @@ class SceneRenderer:
 
     def unoccluded_share(self, data: mujoco.MjData) -> float:
         """Fraction of the object's pixels inside the image that are not occluded."""
-        alone = self._count_object_pixels(data, (OBJECT_GROUP,))
-        return self._count_object_pixels(data, (ROOM_GROUP, OBJECT_GROUP)) / alone if alone else 0.0
+        alone = np.count_nonzero(self.object_mask(data, alone=True))
+        return int(np.count_nonzero(self.object_mask(data))) / int(alone) if alone else 0.0
+
+    def object_mask(self, data: mujoco.MjData, alone: bool = False) -> np.ndarray:
+        """(H, W) uint8, 255 at the object's pixels; in segmentation mode geom n has colour n + 1, red first.
+
+        :param alone: with nothing else in the scene, so also those that something hides
+        """
+        groups = (OBJECT_GROUP,) if alone else (ROOM_GROUP, OBJECT_GROUP)
+        picture = self._render(data, groups, segment=True)
+        number = next(geom.segid for geom in self._scene.geoms[:self._scene.ngeom]
+                      if geom.objtype == mujoco.mjtObj.mjOBJ_GEOM and geom.objid == self._object_geom) + 1
+        colour = (number & 0xFF, number >> 8 & 0xFF, number >> 16 & 0xFF)
+        return cv2.inRange(picture, colour, colour)
 
     def close(self) -> None:
         """Free the model's OpenGL resources; may be called twice."""
@@ -84,14 +96,6 @@ class SceneRenderer:
         _idle_contexts.append(self._context)
         self._context = None
         _open_renderers.discard(self)
-
-    def _count_object_pixels(self, data: mujoco.MjData, groups: tuple[int, ...]) -> int:
-        """Count the object's pixels; in segmentation mode MuJoCo draws scene geom n in colour n + 1, red first."""
-        picture = self._render(data, groups, segment=True)
-        number = next(geom.segid for geom in self._scene.geoms[:self._scene.ngeom]
-                      if geom.objtype == mujoco.mjtObj.mjOBJ_GEOM and geom.objid == self._object_geom) + 1
-        colour = (number & 0xFF, number >> 8 & 0xFF, number >> 16 & 0xFF)
-        return int(np.count_nonzero(cv2.inRange(picture, colour, colour)))
 
     def _render(self, data: mujoco.MjData, groups: tuple[int, ...], segment: bool = False) -> np.ndarray:
         """(H, W, 3) uint8, red green blue, of the geoms in some groups."""

@@ -34,15 +34,20 @@ SAMPLING_SIZE = (640, 480)
 class Light:
     """A light source.
 
-    :param position: (3,) base frame, metres; it points to the table's origin
+    :param position: (3,) base frame, metres
     :param colour: red, green, blue, scaled by its brightness
     :param directional: parallel light (a window, the sun); else a spotlight
+    :param target: (3,) base frame, metres, where it points to
+    :param falloff_m: distance at which it is as bright as ``colour`` says, brighter before and darker beyond; None
+        where it is the same at all distances
     """
 
     position: tuple[float, float, float]
     colour: tuple[float, float, float]
     directional: bool
     casts_shadow: bool
+    target: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    falloff_m: float | None = None
 
 
 @dataclass(frozen=True)
@@ -139,7 +144,7 @@ def sample_camera_pose(
     """
     distance_m, elevation = rng.uniform(*distances_m), np.radians(rng.uniform(*elevations_deg))
     azimuth = rng.uniform(-np.pi, np.pi)
-    looking_at = look_at(target + distance_m * _direction(azimuth, elevation), target)
+    looking_at = look_at(target + distance_m * direction_of(azimuth, elevation), target)
     size = np.array([camera.width, camera.height])
     margin_px = np.minimum(0.8 * camera.fx * radius_m / distance_m, 0.45 * size)
     pixel = rng.uniform(margin_px, size - margin_px)
@@ -153,7 +158,7 @@ def sample_camera_pose(
     return looking_at @ make_transform((roll @ turn).T)
 
 
-def _direction(azimuth_rad: float, elevation_rad: float) -> np.ndarray:
+def direction_of(azimuth_rad: float, elevation_rad: float) -> np.ndarray:
     """(3,) unit vector with the given azimuth and elevation."""
     level = np.cos(elevation_rad)
     return np.array([np.cos(azimuth_rad) * level, np.sin(azimuth_rad) * level, np.sin(elevation_rad)])
@@ -173,15 +178,15 @@ def _sample_lights(rng: np.random.Generator) -> tuple[tuple[Light, ...], tuple[f
     lights = []
     for i in range(count):
         azimuth, elevation = rng.uniform(-np.pi, np.pi), np.radians(rng.uniform(30.0, 85.0))
-        position = rng.uniform(1.2, 2.0) * _direction(azimuth, elevation)
-        colour = brightness * shares[i] * _sample_light_colour(rng)
+        position = rng.uniform(1.2, 2.0) * direction_of(azimuth, elevation)
+        colour = brightness * shares[i] * sample_light_colour(rng)
         directional = bool(rng.random() < 0.5)
         lights.append(Light(tuple(position.tolist()), tuple(colour.tolist()), directional, i == 0))
-    ambient = rng.uniform(0.2, 0.5) * _sample_light_colour(rng)
+    ambient = rng.uniform(0.2, 0.5) * sample_light_colour(rng)
     return tuple(lights), tuple(ambient.tolist())
 
 
-def _sample_light_colour(rng: np.random.Generator) -> np.ndarray:
+def sample_light_colour(rng: np.random.Generator) -> np.ndarray:
     """From a warm lamp (3000 K) to a blue sky (9000 K), half compensated as by a camera's white balance."""
     warm, cool = np.array([1.0, 0.86, 0.68]), np.array([0.86, 0.94, 1.0])
     share = rng.random()
