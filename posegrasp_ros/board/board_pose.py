@@ -27,7 +27,7 @@ LARGEST_RESIDUAL_MM = 1.5
 AMBIGUOUS = 1.3
 """Two mirrored poses of a plane fit alike where the residual of one is less than this times the other's."""
 DIFFERENT_RAD = np.radians(3.0)
-PAPER_LENGTH = 0.5
+PAPER_LENGTH = 0.4
 """Over this share of a sheet's diagonal the height of the paper changes."""
 
 
