@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,7 @@ from posegrasp_ros.runtime.errors import InvalidInputError
 
 SIMULATED_SCENES = 120
 PROCEDURAL_IMAGES = 80
+MOST_SIDE_PX = 480
 _NO_PHOTOGRAPHS = ('cell', 'chessboard', 'horse', 'ihc', 'logo', 'microaneurysms', 'phantom', 'retina')
 
 
@@ -39,16 +41,19 @@ class Backgrounds:
         return patch
 
 
-def load_backgrounds(rng: np.random.Generator, folder: Path | None = None, progress: bool = True) -> Backgrounds:
+def load_backgrounds(rng: np.random.Generator, folder: Path | None = None, progress: bool = True,
+                     frames: Sequence[np.ndarray] = ()) -> Backgrounds:
     """Photographs of scikit-image (or of ``folder``), procedural textures, simulated tables.
 
+    :param frames: (H, W, 3) uint8 blue green red, without the object; about half of the backgrounds are these
     :raises InvalidInputError: when ``folder`` has no readable image
     """
     photographs = _photographs(folder)
     procedural = [_procedural(rng) for _ in range(PROCEDURAL_IMAGES)]
     simulated = _simulated(rng, progress)
     # photographs are repeated because there are few of them and they are the most realistic
-    return Backgrounds(photographs * max(1, 150 // len(photographs)) + procedural + simulated)
+    generic = photographs * max(1, 150 // len(photographs)) + procedural + simulated
+    return Backgrounds(generic + list(frames) * round(len(generic) / max(1, len(frames))))
 
 
 def _photographs(folder: Path | None) -> list[np.ndarray]:
@@ -65,10 +70,11 @@ def _photographs(folder: Path | None) -> list[np.ndarray]:
     if not images:
         raise InvalidInputError(
             f'{folder}: expected photographs (.jpg, .png) of at least 100x100 pixels, found none')
-    return [_at_most(image, 480) for image in images]
+    return [at_most(image) for image in images]
 
 
-def _at_most(image: np.ndarray, side: int) -> np.ndarray:
+def at_most(image: np.ndarray, side: int = MOST_SIDE_PX) -> np.ndarray:
+    """The image, shrunk where its longer side is above ``side`` pixels."""
     scale = side / max(image.shape[:2])
     return image if scale >= 1 else cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
 
@@ -110,6 +116,6 @@ def _simulated(rng: np.random.Generator, progress: bool) -> list[np.ndarray]:
         mesh = Mesh(np.asarray(ball.vertices), np.asarray(ball.faces), None,
                     rng.integers(0, 256, (1, 1, 3)).astype(np.uint8))
         world = World(mesh, None, sample_scene(rng, mesh), image_size=(640, 480))
-        images.append(_at_most(world.frame().image, 480))
+        images.append(at_most(world.frame().image))
         world.close()
     return images

@@ -15,35 +15,62 @@ def photograph(rng: np.random.Generator, canvas: np.ndarray) -> np.ndarray:
 
     :return: (H, W, 3) uint8 red green blue
     """
-    height, width = canvas.shape[:2]
-    if rng.random() < 0.5:
-        cells = rng.uniform(0.5, 1.3, (rng.integers(2, 5), rng.integers(2, 5))).astype(np.float32)
-        canvas *= cv2.resize(cells, (width, height), interpolation=cv2.INTER_LINEAR)[:, :, None]
+    canvas = uneven_light(rng, canvas)
     canvas *= (rng.uniform(0.5, 1.5) * np.exp(rng.normal(0, 0.10, 3))).astype(np.float32)
-    if rng.random() < 0.4:
-        grey = cv2.cvtColor(cv2.cvtColor(canvas, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
-        strength = 0.0 if rng.random() < 0.15 else rng.uniform(0.4, 1.4)
-        canvas = cv2.addWeighted(canvas, strength, grey, 1 - strength, 0)
-    canvas = _blur(rng, canvas)
+    canvas = _blur(rng, saturate(rng, canvas))
     if rng.random() < 0.8:
-        start = rng.integers(len(_NOISE) - canvas.size)
-        noise = _NOISE[start:start + canvas.size].reshape(canvas.shape)
-        canvas = cv2.addWeighted(canvas, 1.0, noise, abs(rng.normal(0, 6)), 0)
+        canvas = add_noise(rng, canvas)
     if rng.random() < 0.25:  # sharpening by the camera leaves halos along edges
         soft = cv2.GaussianBlur(canvas, (0, 0), rng.uniform(0.7, 2.0))
         amount = rng.uniform(0.3, 1.2)
         canvas = cv2.addWeighted(canvas, 1 + amount, soft, -amount, 0)
-    picture = cv2.LUT(cv2.convertScaleAbs(np.clip(canvas, 0, 255, out=canvas)), _tone_curve(rng))
+    picture = cv2.LUT(cv2.convertScaleAbs(np.clip(canvas, 0, 255, out=canvas)), tone_curve(rng))
     if rng.random() < 0.25:
-        coded = cv2.imencode('.jpg', picture, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(30, 95))])[1]
-        decoded = cv2.imdecode(coded, cv2.IMREAD_COLOR)
-        if decoded is None:
-            raise ValueError('expected OpenCV to decode the JPEG that it encoded')
-        picture = decoded
+        picture = as_jpeg(picture, int(rng.integers(30, 95)))
     return picture[:, :, ::-1]
 
 
-def _tone_curve(rng: np.random.Generator) -> np.ndarray:
+def uneven_light(rng: np.random.Generator, canvas: np.ndarray) -> np.ndarray:
+    """Brighten and darken parts of half of the pictures, in place."""
+    height, width = canvas.shape[:2]
+    if rng.random() < 0.5:
+        cells = rng.uniform(0.5, 1.3, (rng.integers(2, 5), rng.integers(2, 5))).astype(np.float32)
+        canvas *= cv2.resize(cells, (width, height), interpolation=cv2.INTER_LINEAR)[:, :, None]
+    return canvas
+
+
+def saturate(rng: np.random.Generator, canvas: np.ndarray) -> np.ndarray:
+    """Change the saturation of some pictures, from grey to vivid."""
+    if rng.random() < 0.4:
+        grey = cv2.cvtColor(cv2.cvtColor(canvas, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
+        strength = 0.0 if rng.random() < 0.15 else rng.uniform(0.4, 1.4)
+        canvas = cv2.addWeighted(canvas, strength, grey, 1 - strength, 0)
+    return canvas
+
+
+def add_noise(rng: np.random.Generator, canvas: np.ndarray, sigma: float | None = None) -> np.ndarray:
+    """Add white noise to each channel.
+
+    :param sigma: levels of 255; None for a random one
+    """
+    start = rng.integers(len(_NOISE) - canvas.size)
+    noise = _NOISE[start:start + canvas.size].reshape(canvas.shape)
+    return cv2.addWeighted(canvas, 1.0, noise, abs(rng.normal(0, 6)) if sigma is None else sigma, 0)
+
+
+def as_jpeg(picture: np.ndarray, quality: int) -> np.ndarray:
+    """A picture (H, W, 3) uint8 after compression.
+
+    :param quality: 1 to 100
+    """
+    coded = cv2.imencode('.jpg', picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    decoded = cv2.imdecode(coded, cv2.IMREAD_COLOR)
+    if decoded is None:
+        raise ValueError('expected OpenCV to decode the JPEG that it encoded')
+    return decoded
+
+
+def tone_curve(rng: np.random.Generator) -> np.ndarray:
     """(256,) uint8 tone curve: black level and gamma."""
     levels = np.clip(np.arange(256) + rng.uniform(-15, 30), 0, 255) / 255
     gamma = np.exp(rng.normal(0, 0.25)) if rng.random() < 0.5 else 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -35,6 +36,9 @@ RADIUS_RANGE_PX = (11.0, 90.0)
 """Range of the bounding sphere's radius in the detector's input during training."""
 
 
+Taking = Callable[[np.random.Generator, np.ndarray], np.ndarray]
+
+
 @dataclass(frozen=True)
 class Placement:
     """Placement of a view in a picture.
@@ -58,11 +62,15 @@ class Placement:
 
 
 class SampleMaker:
-    """Draws samples for both networks from a bank of views and backgrounds."""
+    """Draws samples for both networks from a bank of views and backgrounds.
 
-    def __init__(self, views: list[RenderedView], backgrounds: Backgrounds):
+    :param take: the camera, as :func:`photograph` is one
+    """
+
+    def __init__(self, views: list[RenderedView], backgrounds: Backgrounds, take: Taking = photograph):
         self._views = views
         self._backgrounds = backgrounds
+        self._take = take
 
     def crop(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """A sample for the coordinate network.
@@ -125,7 +133,7 @@ class SampleMaker:
         if rng.random() < COVERED:
             for view, placement in placed:
                 hidden |= self._cover(rng, canvas, view, placement)
-        return photograph(rng, canvas), hidden
+        return self._take(rng, canvas), hidden
 
     def _add_distractor(self, rng: np.random.Generator, canvas: np.ndarray,
                         placed: list[tuple[RenderedView, Placement]]) -> None:

@@ -26,13 +26,17 @@ from posegrasp_ros.estimation.model_card import (
 )
 from posegrasp_ros.geometry.mesh import Mesh, declared_symmetry, load_mesh
 from posegrasp_ros.geometry.transforms import Symmetry, make_transform, quaternion_from_matrix
+from posegrasp_ros.runtime.console import remark
 from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.resources import model_folder
 from posegrasp_ros.training import staging
 from posegrasp_ros.training.backgrounds import load_backgrounds
 from posegrasp_ros.training.checkpoint import Checkpoint
 from posegrasp_ros.training.fit import DETECTION, MEAN, STD, Task, as_input, coordinates_task, fit
+from posegrasp_ros.training.like_camera import LikeCamera
+from posegrasp_ros.training.like_frames import LikeFrames, LikeOptions, read_like
 from posegrasp_ros.training.networks import CoordinateNetwork, Detector
+from posegrasp_ros.training.photograph import photograph
 from posegrasp_ros.training.rendered_views import RenderedView, render_views, taught_symmetries
 from posegrasp_ros.training.samples import (
     CROP_MARGIN,
@@ -64,6 +68,9 @@ class TrainingOptions:
     :param start: model folder, or name of a shipped model, for the initial weights; ``none`` for random ones
     :param backgrounds: folder of photographs; None for those that scikit-image ships
     :param only: one of :data:`PARTS` to train again in a folder that has both
+    :param like: recordings whose camera and backgrounds the training images are to have
+    :param like_empty: the object is in none of their frames without ground truth
+    :param like_truth: CSV file with ground truth of a single recording in ``like``
     :param resume: continue an interrupted training with the same options
     :param views: number of views to render
     :param progress: show progress bars
@@ -76,6 +83,9 @@ class TrainingOptions:
     start: str = 'box'
     backgrounds: Path | None = None
     only: str | None = None
+    like: tuple[Path, ...] = ()
+    like_empty: bool = False
+    like_truth: Path | None = None
     resume: bool = False
     views: int = VIEWS
     progress: bool = True
@@ -88,7 +98,12 @@ class TrainingOptions:
         words += [f'--start {Path(self.start).name}']
         words += [f'--backgrounds {self.backgrounds.resolve().name}'] if self.backgrounds else []
         words += [f'--only {self.only}'] if self.only else []
-        return ' '.join(words)
+        return ' '.join([*words, *self.like_options.words])
+
+    @property
+    def like_options(self) -> LikeOptions:
+        """What is said of the recordings to be like."""
+        return LikeOptions(self.like, self.like_empty, self.like_truth)
 
     def symmetry(self, mesh: Mesh) -> Symmetry:
         """The declared symmetries of a mesh."""
@@ -113,6 +128,9 @@ def train(mesh_path: Path, out: Path, options: TrainingOptions) -> Path:
         raise InvalidInputError(f'--minutes: expected a time above 0, got {options.minutes}')
     mesh = load_mesh(mesh_path)
     symmetry = options.symmetry(mesh)
+    like = read_like(options.like_options, mesh, options.start_folder(), options.progress)
+    if like:
+        remark(like.line)
     stage = out / STAGE
     kept = _kept_card(out, options, mesh, symmetry) if options.only else None
     if stage.exists() and not options.resume:
@@ -123,12 +141,13 @@ def train(mesh_path: Path, out: Path, options: TrainingOptions) -> Path:
     cv2.setNumThreads(1)  # samples are drawn in several Python threads
     rng = np.random.default_rng(options.seed)
     bank = render_views(mesh, options.views, rng, symmetry, options.progress)
-    maker = SampleMaker(bank, load_backgrounds(rng, options.backgrounds, options.progress))
+    backgrounds = load_backgrounds(rng, options.backgrounds, options.progress, like.backgrounds if like else ())
+    maker = SampleMaker(bank, backgrounds, LikeCamera(like.figures).photograph if like else photograph)
     tasks = {'detector': DETECTION, 'network': coordinates_task(taught_symmetries(symmetry), mesh)}
     card = _card_of(kept) if kept else _new_card(out.resolve().name, mesh, bank, symmetry)
     parts = (options.only,) if options.only else PARTS
     for part in parts:
-        _Fit(part, tasks[part], mesh_path, stage, options).run(maker, card)
+        _Fit(part, tasks[part], mesh_path, stage, options, like).run(maker, card)
     write_card(stage, card)
     # imported here because measuring needs the estimator and the simulation, and training does not
     from posegrasp_ros.training.measure import measure
@@ -140,14 +159,17 @@ def train(mesh_path: Path, out: Path, options: TrainingOptions) -> Path:
 class _Fit:
     """The fit of one network, from its initial weights to its file and its section of the card."""
 
-    def __init__(self, part: str, task: Task, mesh_path: Path, folder: Path, options: TrainingOptions):
+    def __init__(self, part: str, task: Task, mesh_path: Path, folder: Path, options: TrainingOptions,
+                 like: LikeFrames | None):
+        self._like = like
         self._part, self._task, self._options = part, task, options
         self._seed = options.seed + PARTS.index(part)
         self._seconds = 60 * options.minutes * (1.0 if options.only else SHARES[part])
         self._path = folder / FILES[part]
         self._command = options.command(mesh_path)
         self._checkpoint = Checkpoint(folder / f'{part}.checkpoint', {
-            'mesh': sha256_of(mesh_path), 'command': self._command, 'posegrasp_ros': posegrasp_ros.__version__})
+            'mesh': sha256_of(mesh_path), 'command': self._command, 'posegrasp_ros': posegrasp_ros.__version__,
+            'like': like.identity if like else None})
 
     def run(self, maker: SampleMaker, card: dict) -> None:
         """Fit, export, and fill in the card."""
@@ -166,7 +188,7 @@ class _Fit:
                       'std': list(STD)},
             'decoder': decoder}
         card['provenance'][self._part] = {
-            'trained_by': self._command, 'data': 'synthetic images of the mesh alone',
+            'trained_by': self._command, **_data(self._like),
             'started_from': started_from, 'date': datetime.date.today().isoformat(), 'views': self._options.views,
             **fitted, 'seconds': round(self._seconds), **_versions()}
 
@@ -220,6 +242,11 @@ def export(network: nn.Module, shape: tuple[int, ...], path: Path) -> None:
     torch.onnx.export(network.eval(), (torch.zeros(shape),), str(path), input_names=['image'],
                       output_names=outputs, opset_version=17, dynamo=False)
     onnx.checker.check_model(str(path))
+
+
+def _data(like: LikeFrames | None) -> dict:
+    """The training data for the card."""
+    return {'data': like.data, 'camera': like.measured} if like else {'data': 'synthetic images of the mesh alone'}
 
 
 def _versions() -> dict:
