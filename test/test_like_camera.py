@@ -91,5 +91,6 @@ def test_crops_of_small_objects_are_enlarged_and_of_large_ones_shrunk():
 
 @pytest.mark.parametrize('width', [80, 640, 4000])
 def test_crops_keep_their_size(width, only_like):
-    for picture in taken(count=8, shape=(CROP_SIZE, CROP_SIZE), width=width, height=width, blur=np.nan, quality=60):
-        assert picture.shape == (CROP_SIZE, CROP_SIZE, 3) and picture.dtype == np.uint8
+    crop = (CROP_SIZE, CROP_SIZE)
+    for picture in taken(count=8, shape=crop, width=width, height=width, blur=np.nan, quality=60):
+        assert picture.shape == (*crop, 3) and picture.dtype == np.uint8

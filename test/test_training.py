@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hand_made_bags import frames
 
+from posegrasp_ros.datasets.bag_writer import BagWriter
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.estimation.solve import solve_pose
 from posegrasp_ros.geometry.mesh import load_mesh
@@ -17,6 +19,7 @@ from posegrasp_ros.geometry.transforms import (
     rotation_angle,
     rotation_from_vector,
 )
+from posegrasp_ros.grasping.grasp_set import GraspError
 from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.resources import resource_path
 from posegrasp_ros.training.backgrounds import Backgrounds
@@ -186,6 +189,10 @@ def interrupt(*_):
     raise KeyboardInterrupt
 
 
+def no_grasps(*_):
+    raise GraspError('none wanted')
+
+
 def test_a_short_training_run_writes_a_folder_that_loads_though_measuring_was_interrupted(tmp_path, monkeypatch):
     pytest.importorskip('torch', reason='training needs PyTorch: pip install -e .[train]')
     pytest.importorskip('skimage', reason='training needs scikit-image: pip install -e .[train]')
@@ -228,3 +235,34 @@ def test_a_short_training_run_writes_a_folder_that_loads_though_measuring_was_in
     assert before['mesh.obj'] == (tmp_path / 'tiny' / 'mesh.obj').read_bytes()
     assert again.network_sha256 != card.network_sha256
     assert '--only network' in again.provenance['network']['trained_by']
+
+
+@pytest.mark.slow
+def test_a_training_like_a_recording_says_so_and_does_not_go_on_with_another(tmp_path, monkeypatch, capsys):
+    pytest.importorskip('torch', reason='training needs PyTorch: pip install -e .[train]')
+    pytest.importorskip('skimage', reason='training needs scikit-image: pip install -e .[train]')
+    from posegrasp_ros.training import backgrounds, measure, staging, training_run
+
+    monkeypatch.setattr(backgrounds, 'SIMULATED_SCENES', 2)
+    monkeypatch.setattr(backgrounds, 'PROCEDURAL_IMAGES', 2)
+    monkeypatch.setattr(staging, 'sample_grasps', no_grasps)
+    monkeypatch.setattr(measure, 'measure', interrupt)
+    bags = [tmp_path / name / 'my_bag' for name in ('first', 'second')]
+    for bag, count in zip(bags, (20, 21)):
+        bag.parent.mkdir()
+        with BagWriter(bag) as writer:
+            for frame in frames(count):
+                writer.write(frame)
+    options = training_run.TrainingOptions(minutes=0.03, views=4, progress=False, start='none', like=(bags[0],))
+    mesh_path = resource_path('models/box/mesh.obj')
+    with pytest.raises(KeyboardInterrupt):
+        training_run.train(mesh_path, tmp_path / 'tiny', options)
+    assert 'the camera of 20 frames of my_bag' in capsys.readouterr().err
+    provenance = load_model_card(tmp_path / 'tiny' / training_run.STAGE).provenance['network']
+    assert provenance['data'] == ('synthetic images of the mesh, like 20 frames of my_bag, 20 of them as '
+                                  'backgrounds')
+    assert provenance['trained_by'].endswith('--like my_bag') and provenance['camera']['jpeg_quality'] == 95
+    with pytest.raises(InvalidInputError, match=r'like: .* had my_bag .*, this one has my_bag'):
+        training_run.train(mesh_path, tmp_path / 'tiny', replace(options, like=(bags[1],), resume=True))
+    with pytest.raises(InvalidInputError, match='the interrupted training had'):
+        training_run.train(mesh_path, tmp_path / 'tiny', replace(options, like=(), resume=True))

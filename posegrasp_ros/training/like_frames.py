@@ -27,7 +27,8 @@ from posegrasp_ros.sensing.packed_image import PackedImage
 from posegrasp_ros.training.backgrounds import at_most
 from posegrasp_ros.training.camera_figures import CameraFigures
 
-MOST_FRAMES, LEAST_FRAMES = 300, 20
+MOST_FRAMES = 300
+LEAST_FRAMES = 20
 SURE_SCORE = 0.8
 """A model's poses are painted over when the best one's score is above this."""
 Paint = Callable[[BagFrame], 'BagFrame | None']

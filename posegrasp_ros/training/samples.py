@@ -64,7 +64,7 @@ class Placement:
 class SampleMaker:
     """Draws samples for both networks from a bank of views and backgrounds.
 
-    :param take: the camera, as :func:`photograph` is one
+    :param take: the camera, as :func:`posegrasp_ros.training.photograph.photograph` is one
     """
 
     def __init__(self, views: list[RenderedView], backgrounds: Backgrounds, take: Taking = photograph):
