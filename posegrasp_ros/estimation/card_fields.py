@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field, ValidationInfo, field_validator
 
+from posegrasp_ros.estimation.card_calibration import UsualRange
 from posegrasp_ros.estimation.refinement.refiner_registry import DEFAULT
 from posegrasp_ros.geometry.transforms import transform_from_pose
 from posegrasp_ros.runtime.yaml_model import MOST_ENTRIES, Name, Reads, YamlModel, numbers, unexpected
@@ -126,6 +128,38 @@ class ScaleFields(YamlModel):
     rotation: float = Field(ge=1e-6, le=1e6)
 
 
+Score = dict[str, Annotated[float, Field(ge=-1e6, le=1e6)]]
+
+
+def _range(value: Any) -> UsualRange:
+    """Three numbers in ascending order."""
+    low, median, high = (float(each) for each in value if not isinstance(each, (bool, str)))
+    if not -math.inf < low <= median <= high < math.inf:
+        raise ValueError
+    return UsualRange(low, median, high)
+
+
+Figures = dict[str, Annotated[UsualRange, Reads(_range, 'three numbers, ascending: 5 %, 50 % and 95 % quantile')]]
+
+
+class UserCameraFields(YamlModel):
+    """The calibration on the user's camera, as ``posegrasp calibrate --bag`` writes it.
+
+    :param networks: the first digits of the networks' hashes, which it holds for
+    """
+
+    score: Score
+    covariance_scale: ScaleFields
+    figures: Figures
+    networks: Name
+    camera: dict[str, Any]
+    date: Name
+    frames: int = Field(ge=1)
+    scenes: int = Field(ge=1)
+    truth: Name
+    measured: dict[str, Any]
+
+
 class CardFields(YamlModel):
     """The whole card; ``detector`` is read as :class:`NetworkFields` where the decoder family has one.
 
@@ -139,8 +173,10 @@ class CardFields(YamlModel):
     network: NetworkFields
     refiner: str = DEFAULT
     mean_pose: PoseFields
-    score: dict[str, Annotated[float, Field(ge=-1e6, le=1e6)]] = {}
+    score: Score = {}
     covariance_scale: ScaleFields = ScaleFields(translation=1.0, rotation=1.0)
+    figures: Figures = {}
+    on_user_camera: UserCameraFields | None = None
     provenance: dict[str, Any] = {}
     measured: dict[str, Any] = {}
 

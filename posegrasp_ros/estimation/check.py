@@ -11,8 +11,9 @@ import cv2
 import numpy as np
 
 from posegrasp_ros.estimation.estimator import PoseEstimator
-from posegrasp_ros.estimation.model_card import ModelCard, ModelCardError, NetworkCard, load_model_card
+from posegrasp_ros.estimation.model_card import ModelCard, ModelCardError, load_model_card
 from posegrasp_ros.estimation.network import Network
+from posegrasp_ros.estimation.network_card import NetworkCard
 from posegrasp_ros.estimation.network_trial import TIME_LIMIT_S, try_network
 from posegrasp_ros.estimation.overlay import draw_overlay
 from posegrasp_ros.estimation.pose_estimate import PoseEstimate

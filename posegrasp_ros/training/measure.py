@@ -9,6 +9,7 @@ import numpy as np
 import yaml
 from tqdm import tqdm
 
+from posegrasp_ros.estimation.card_calibration import UNCALIBRATED, Calibration
 from posegrasp_ros.estimation.estimator import PoseEstimator
 from posegrasp_ros.estimation.model_card import CARD_NAME, ModelCard, ModelCardError, load_model_card, write_card
 from posegrasp_ros.geometry.mesh import Mesh
@@ -49,12 +50,12 @@ def measure(folder: Path, seed: int, progress: bool = True) -> Path:
 
 
 def _measure(folder: Path, seed: int, progress: bool) -> Path:
-    uncalibrated = replace(load_model_card(folder), score={}, covariance_scale=(1.0, 1.0))
+    uncalibrated = replace(load_model_card(folder), calibration=UNCALIBRATED)
     # seed different from those of training and of recordings with small seeds
     rng = np.random.default_rng((seed, 0x5EED))
     fitting = _trials(uncalibrated, KINDS * SCENES_A_KIND, rng, 'fitting the score' if progress else '')
     score = fit_score([trial for trial in fitting if trial])
-    held_out = _trials(replace(uncalibrated, score=score), ('clean',) * HELD_OUT, rng,
+    held_out = _trials(replace(uncalibrated, calibration=Calibration(score)), ('clean',) * HELD_OUT, rng,
                        'measuring' if progress else '')
     card = yaml.safe_load((folder / CARD_NAME).read_text(encoding='utf-8'))
     card['score'] = score
