@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
-
-class UsualRange(NamedTuple):
-    """Of a figure over the answered frames of a calibration: 5 %, 50 % and 95 % quantile."""
-
-    low: float
-    median: float
-    high: float
+from posegrasp_ros.metrics.calibration_guard import UsualRange
 
 
 @dataclass(frozen=True)

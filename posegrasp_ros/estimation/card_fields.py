@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, ValidationInfo, field_validator
 
-from posegrasp_ros.estimation.card_calibration import UsualRange
 from posegrasp_ros.estimation.refinement.refiner_registry import DEFAULT
 from posegrasp_ros.geometry.transforms import transform_from_pose
+from posegrasp_ros.metrics.calibration_guard import UsualRange
 from posegrasp_ros.runtime.yaml_model import MOST_ENTRIES, Name, Reads, YamlModel, numbers, unexpected
 
 
@@ -132,14 +132,16 @@ Score = dict[str, Annotated[float, Field(ge=-1e6, le=1e6)]]
 
 
 def _range(value: Any) -> UsualRange:
-    """Three numbers in ascending order."""
-    low, median, high = (float(each) for each in value if not isinstance(each, (bool, str)))
-    if not -math.inf < low <= median <= high < math.inf:
+    """Three numbers in ascending order, and a count."""
+    low, median, high, views = value
+    if any(isinstance(each, (bool, str)) for each in value) or not (
+            -math.inf < low <= median <= high < math.inf and 1 <= views < math.inf):
         raise ValueError
-    return UsualRange(low, median, high)
+    return UsualRange(float(low), float(median), float(high), int(views))
 
 
-Figures = dict[str, Annotated[UsualRange, Reads(_range, 'three numbers, ascending: 5 %, 50 % and 95 % quantile')]]
+Figures = dict[str, Annotated[UsualRange, Reads(
+    _range, '5 %, 50 % and 95 % quantile, ascending, and the number of views that they are of')]]
 
 
 class UserCameraFields(YamlModel):
