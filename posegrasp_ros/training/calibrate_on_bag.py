@@ -11,7 +11,6 @@ from pathlib import Path
 import yaml
 
 from posegrasp_ros.datasets.frame_sources import SourceOptions
-from posegrasp_ros.estimation.card_calibration import Calibration
 from posegrasp_ros.estimation.model_card import CARD_NAME, ModelCard, ModelCardError, load_model_card, write_card
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.true_pose import TruthSigmas
@@ -19,9 +18,10 @@ from posegrasp_ros.metrics.run import BLOCK_S
 from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.file_lock import locked
 from posegrasp_ros.training.camera_trials import CameraTrials, camera_trials
-from posegrasp_ros.training.cross_validation import answered, cross_validated, fit
+from posegrasp_ros.training.covariance_fit import CovarianceFit
+from posegrasp_ros.training.cross_validation import Fitted, answered, cross_validated, fit
 from posegrasp_ros.training.fit_calibration import usual_figures
-from posegrasp_ros.training.sightings import Sightings, sightings_of
+from posegrasp_ros.training.sightings import CameraSightings, sightings_of
 
 SECTION = 'on_user_camera'
 
@@ -56,7 +56,7 @@ def calibrate_on_bag(folder: Path, paths: Sequence[Path], how: BagCalibration, p
         raise ModelCardError(f'{card.path}: score: expected the calibration on simulated scenes, which that on a '
                              'camera starts from, got nothing: run posegrasp calibrate without --bag first')
     seen = sightings_of(paths, card, how.source, how.block_s, how.truth_sigmas, how.threads, progress)
-    section = section_of(camera_trials(seen, card), seen, card)
+    section = section_of(camera_trials(seen, card), seen, card, progress)
     target = folder
     if how.out:
         shutil.copytree(folder, how.out)
@@ -72,18 +72,21 @@ def forget(folder: Path) -> Path:
     return _write(folder, None)
 
 
-def section_of(compared: CameraTrials, seen: Sightings, card: ModelCard) -> dict:
+def section_of(compared: CameraTrials, seen: CameraSightings, card: ModelCard, progress: bool) -> dict:
     """The card's section."""
     trials, spins, prior = compared.trials, card.symmetry.axis is not None, card.simulated.score
-    score, scale = fit(trials, prior, spins)
-    before = card.simulated
+    before = Fitted(prior, CovarianceFit(dict(zip(('translation', 'rotation'), card.simulated.covariance_scale))))
+    validated = cross_validated(trials, compared.scenes, prior, before, spins, progress)
+    score, covariance = fit(trials, prior, spins, validated.by_figures)
     scenes = len(set(compared.scenes))
     return {
-        'score': score, 'covariance_scale': scale, 'figures': usual_figures(answered(trials, score), scenes),
+        'score': score, 'covariance_scale': covariance.scale,
+        'covariance_slopes': {name: list(slope) for name, slope in covariance.slopes.items()},
+        'figures': usual_figures(answered(trials, score), scenes),
         'networks': card.networks_mark, 'camera': described_camera(seen.camera, seen.topic),
         'date': f'{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d}', 'frames': len(trials),
         'scenes': scenes, 'truth': compared.truth,
-        'measured': cross_validated(trials, compared.scenes, prior, (before.score, _named_scale(before)), spins)}
+        'measured': validated.measured}
 
 
 def described_camera(camera: Camera | None, topic: str) -> dict[str, object]:
@@ -100,8 +103,10 @@ def told(section: Mapping) -> str:
     """The section in a few lines."""
     measured = section['measured']
     lines = [f'calibrated on {section["frames"]} frames of {section["scenes"]} scenes against {section["truth"]}',
+             f'the covariance depends on {", ".join(section["covariance_slopes"]) or "no figure"}',
              f'{"cross-validated":<28}{"before":>8}{"after":>8}']
-    labels = {'coverage_90': 'truths in the 90 % region', 'score_ece': 'score error (ECE)',
+    labels = {'coverage_90': 'truths in the 90 % region', 'log_likelihood': 'log likelihood a frame',
+              'score_ece': 'score error (ECE)',
               'score_log_loss': 'score log loss', 'answered': 'frames answered'}
     lines += [f'{label:<28}{_short(measured[name]["before"]):>8}{_short(measured[name]["after"]):>8}'
               for name, label in labels.items()]
@@ -111,10 +116,6 @@ def told(section: Mapping) -> str:
 def read_section(path: Path) -> dict:
     """The section as a card has it that was calibrated on a camera."""
     return dict(yaml.safe_load(path.read_text(encoding='utf-8'))[SECTION])
-
-
-def _named_scale(calibration: Calibration) -> dict[str, float]:
-    return dict(zip(('translation', 'rotation'), calibration.covariance_scale))
 
 
 def _short(value: float | None) -> str:

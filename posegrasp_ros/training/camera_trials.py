@@ -10,7 +10,7 @@ from posegrasp_ros.geometry.transforms import invert
 from posegrasp_ros.geometry.true_pose import TruePose
 from posegrasp_ros.geometry.view_change import ViewChange
 from posegrasp_ros.runtime.errors import InvalidInputError
-from posegrasp_ros.training.sightings import Sighting, Sightings
+from posegrasp_ros.training.sightings import CameraSighting, CameraSightings
 from posegrasp_ros.training.still_object import BasePose, consensus_of, references, still_stretches
 from posegrasp_ros.training.trial import Trial, trial_of
 
@@ -36,7 +36,7 @@ class CameraTrials:
     truth: str
 
 
-def camera_trials(seen: Sightings, card: ModelCard) -> CameraTrials:
+def camera_trials(seen: CameraSightings, card: ModelCard) -> CameraTrials:
     """Compare sightings with their ground truth, or where none has any with the resting object.
 
     :raises InvalidInputError: when there is neither, or there are too few frames or scenes
@@ -59,14 +59,14 @@ def camera_trials(seen: Sightings, card: ModelCard) -> CameraTrials:
     return found
 
 
-def _against_truth(seen: Sightings, card: ModelCard) -> CameraTrials:
+def _against_truth(seen: CameraSightings, card: ModelCard) -> CameraTrials:
     pairs = [(each, truth) for each in seen.sightings if (truth := each.nearest_truth) is not None]
     is_stated = all(truth.covariance is not None for _, truth in pairs)
     return _compared(pairs, scenes_of([each for each, _ in pairs], [truth.pose for _, truth in pairs]), seen, card,
                      GROUND_TRUTH if is_stated else UNSTATED)
 
 
-def _against_rest(seen: Sightings, card: ModelCard) -> CameraTrials:
+def _against_rest(seen: CameraSightings, card: ModelCard) -> CameraTrials:
     placed = [BasePose(each, card.symmetry) for each in seen.sightings if each.base_from_camera is not None]
     stretches = still_stretches(placed, card.symmetry, card.tolerance)
     sightings = [each.sighting for each in placed]
@@ -80,13 +80,13 @@ def _against_rest(seen: Sightings, card: ModelCard) -> CameraTrials:
                      seen, card, STILL_OBJECT)
 
 
-def _compared(pairs: Sequence[tuple[Sighting, TruePose]], scenes: list[int], seen: Sightings, card: ModelCard,
+def _compared(pairs: Sequence[tuple[CameraSighting, TruePose]], scenes: list[int], seen: CameraSightings, card: ModelCard,
               truth: str) -> CameraTrials:
     trials = [trial_of(sighting.estimation, seen.figures, true_pose, card) for sighting, true_pose in pairs]
     return CameraTrials(trials, scenes, truth)
 
 
-def scenes_of(sightings: Sequence[Sighting], views: Sequence) -> list[int]:
+def scenes_of(sightings: Sequence[CameraSighting], views: Sequence) -> list[int]:
     """A number for each sighting: a new one where both the block of time and the view are new.
 
     :param views: (4, 4) camera_from_object of each, as the truth has it

@@ -1,4 +1,4 @@
-"""Sighting: what the uncalibrated estimator sees in one recorded frame, with what the recording knows of it."""
+"""CameraSighting: what the uncalibrated estimator sees in one recorded frame, with what the recording knows of it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from posegrasp_ros.metrics.run import block_ns_of
 
 
 @dataclass(frozen=True)
-class Sighting:
+class CameraSighting:
     """A frame in which the estimator found a pose, however improbable.
 
     :param recording: number of the recording
@@ -49,7 +49,7 @@ class Sighting:
 
 
 @dataclass(frozen=True)
-class Sightings:
+class CameraSightings:
     """All sightings of recordings.
 
     :param figures: names of the inputs of the score
@@ -59,7 +59,7 @@ class Sightings:
     :param warnings: of the recordings, one line each
     """
 
-    sightings: list[Sighting]
+    sightings: list[CameraSighting]
     figures: tuple[str, ...]
     frames: int
     camera: Camera | None
@@ -69,7 +69,7 @@ class Sightings:
 
 def sightings_of(paths: Sequence[Path], card: ModelCard, source: SourceOptions, block_s: float,
                  sigmas: TruthSigmas | None = None, threads: int | None = None,
-                 progress: bool = True) -> Sightings:
+                 progress: bool = True) -> CameraSightings:
     """Run the estimator on recordings: with the simulated score, which decides where it searches twice, and with
     covariances as the residuals have them.
 
@@ -81,7 +81,7 @@ def sightings_of(paths: Sequence[Path], card: ModelCard, source: SourceOptions, 
     stage = PerceptionStage(estimator, card.identity)
     sources = open_sources(paths, source, {'': card.mesh.diameter})
     numbers, block_ns = {id(each): number for number, each in enumerate(sources)}, block_ns_of(block_s)
-    found: list[Sighting] = []
+    found: list[CameraSighting] = []
     count, camera = 0, None
     for item in tqdm(sourced_frames(sources, block_ns), total=total_count(sources), desc='estimating',
                      unit='frame', disable=not progress):
@@ -91,10 +91,10 @@ def sightings_of(paths: Sequence[Path], card: ModelCard, source: SourceOptions, 
         count, camera = count + 1, camera or frame.camera
         if estimation.poses:
             block = (frame.stamp_ns + item.shift_ns) // block_ns
-            found.append(Sighting(estimation, numbers[id(item.source)], block, _truths(frame, sigmas),
+            found.append(CameraSighting(estimation, numbers[id(item.source)], block, _truths(frame, sigmas),
                                   frame.base_from_camera))
     topics = getattr(sources[0], 'topics', None)
-    return Sightings(found, estimator.score_figures, count, camera, getattr(topics, 'image', None) or '',
+    return CameraSightings(found, estimator.score_figures, count, camera, getattr(topics, 'image', None) or '',
                      [line for each in sources for line in each.warnings])
 
 

@@ -15,7 +15,7 @@ from posegrasp_ros.geometry.pose_consensus import pose_consensus, steps_to
 from posegrasp_ros.geometry.transforms import Symmetry, invert, rotate_covariance
 from posegrasp_ros.geometry.true_pose import TruePose
 from posegrasp_ros.metrics.pose.pose_errors import PoseTolerance
-from posegrasp_ros.training.sightings import Sighting
+from posegrasp_ros.training.sightings import CameraSighting
 
 NEAR = 3.0
 """In tolerances: farther from a stretch's pose, a pose is wrong, or the object was moved."""
@@ -34,7 +34,7 @@ class BasePose:
     :ivar is_probable: whether the estimator would answer with it
     """
 
-    def __init__(self, sighting: Sighting, symmetry: Symmetry):
+    def __init__(self, sighting: CameraSighting, symmetry: Symmetry):
         if sighting.base_from_camera is None:
             raise ValueError('expected a sighting whose camera pose is known')
         self.base_from_camera, best = sighting.base_from_camera, sighting.estimation.poses[0]
