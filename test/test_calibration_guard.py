@@ -8,15 +8,21 @@ import math
 import numpy as np
 import pytest
 
+from posegrasp_ros.datasets.frame import BagFrame
+from posegrasp_ros.estimation.pose_estimate import Estimation, PoseEstimate
+from posegrasp_ros.evaluation.frame_answers import Answer
+from posegrasp_ros.evaluation.method import MethodUnderTest
 from posegrasp_ros.geometry.transforms import make_transform, rotation_from_vector
 from posegrasp_ros.metrics.baselines.baselines import load_baselines
 from posegrasp_ros.metrics.calibration_guard import CalibrationGuard, UsualRange, told_as_provenance
 from posegrasp_ros.metrics.pose.pose_errors import ErrorTarget
+from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.monitoring.live_run import LiveRun
 from posegrasp_ros.monitoring.liveness import OK, WARN
 from posegrasp_ros.monitoring.object_watch import LiveObject
 from posegrasp_ros.monitoring.run_keeper import RunKeeper
+from posegrasp_ros.report.run_report import format_table, render_html
 
 NAMES = ('correlation', 'evidence', 'log_residual')
 SECOND = 1_000_000_000
@@ -136,8 +142,22 @@ def test_the_monitor_warns_and_the_summary_carries_it(tmp_path, pose_first):
     assert health().values == {'unlike the calibration': '1'}
     run.write_summary()
     run.close()
-    summary = (tmp_path / 'run' / 'summary.json').read_text()
-    metrics = json.loads(summary)['metrics']
+    summary = json.loads((tmp_path / 'run' / 'summary.json').read_text())
+    metrics = summary['metrics']
     assert 'correlation is below 0.9' in metrics['covariance_coverage_90']['note']
     assert 'correlation is below 0.9' in metrics['score_ece']['note']
     assert 'note' not in metrics['recall_1cm_5deg']
+    assert 'Score and covariance no longer hold: correlation' in format_table(summary)
+    assert 'Score and covariance no longer hold: correlation' in render_html(summary)
+
+
+def test_an_evaluation_notices_too():
+    target = ErrorTarget(np.random.default_rng(0).uniform(-0.05, 0.05, (100, 3)), 0.17)
+    usual = {'': {'correlation': UsualRange(0.9, 0.95, 0.99, 300)}}
+    method = MethodUnderTest(RunMetrics({'': target}), usual)
+    for number in range(1, 60):
+        estimation = Estimation([PoseEstimate(view(number), 0.9, np.eye(6))])
+        report = StageReport(number * SECOND, 'perception', True, '', {'correlation': 0.5, 'latency_ms': 9.0})
+        frame = BagFrame(number * SECOND, None, None)
+        list(method.count(frame, {'': Answer(estimation, report, None)}))
+    assert 'correlation is below 0.9' in told_as_provenance(method.guards)['unlike_calibration']['']

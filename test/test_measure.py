@@ -12,7 +12,7 @@ from posegrasp_ros.metrics.pose.calibration import expected_calibration_error
 from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED
 from posegrasp_ros.runtime.resources import resource_path
 from posegrasp_ros.training import measure
-from posegrasp_ros.training.covariance_fit import covariance_fit
+from posegrasp_ros.training.covariance_fit import covariance_scale
 from posegrasp_ros.training.fit_calibration import fit_score
 from posegrasp_ros.training.trial import Trial
 
@@ -40,7 +40,7 @@ def draws(rng, count, scale, spins=False):
 @pytest.mark.parametrize('spins', [False, True])
 def test_the_covariance_grows_to_hold_nine_truths_of_ten(spins):
     rng = np.random.default_rng(0)
-    found = covariance_fit(draws(rng, 2000, scale=2.0, spins=spins), spins).scale
+    found = covariance_scale(draws(rng, 2000, scale=2.0, spins=spins), spins)
     assert found['translation'] == pytest.approx(4.0, rel=0.15)
     assert found['rotation'] == pytest.approx(4.0, rel=0.15)
 
@@ -48,7 +48,7 @@ def test_the_covariance_grows_to_hold_nine_truths_of_ten(spins):
 def test_long_tails_make_it_wider():
     rng = np.random.default_rng(1)
     trials = draws(rng, 600, scale=1.0) + draws(rng, 150, scale=5.0)
-    scale = covariance_fit(trials, spins=False).scale
+    scale = covariance_scale(trials, spins=False)
     root = np.sqrt(np.repeat([scale['translation'], scale['rotation']], 3))
     inside = [np.sum((each.disturbance / (SPREAD * root)) ** 2) < 10.645 for each in trials]
     assert np.mean(inside) == pytest.approx(0.9, abs=0.02)
@@ -72,7 +72,7 @@ def test_the_score_is_the_share_that_is_right():
 def test_few_trials_fit_nothing():
     few = draws(np.random.default_rng(3), 5, scale=3.0)
     assert fit_score(few) == {}
-    assert covariance_fit(few, spins=False).scale == {'translation': 1.0, 'rotation': 1.0}
+    assert covariance_scale(few, spins=False) == {'translation': 1.0, 'rotation': 1.0}
 
 
 @pytest.mark.slow

@@ -9,7 +9,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from posegrasp_ros.estimation.card_calibration import Calibration
 from posegrasp_ros.estimation.decoders.initial_pose import Candidate, InitialPose
 from posegrasp_ros.estimation.estimator import PoseEstimator
 from posegrasp_ros.estimation.model_card import load_model_card
@@ -68,7 +67,7 @@ class Places:
 @pytest.fixture
 def make_tracker():
     def make(symmetry: Symmetry = NO_SYMMETRY, kind: type = Places, **options) -> tuple[PoseTracker, Places]:
-        card = SimpleNamespace(mesh=MESH, symmetry=symmetry, calibration=Calibration(), score={},
+        card = SimpleNamespace(mesh=MESH, symmetry=symmetry, covariance_scale=(1.0, 1.0), score={},
                                refiner='mesh')
         estimator = PoseEstimator(card, refine=False, decoder=kind(symmetry), **options)
         return PoseTracker(estimator), estimator.decoder

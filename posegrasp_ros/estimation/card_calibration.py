@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
-
-import numpy as np
 
 from posegrasp_ros.metrics.calibration_guard import UsualRange
 
@@ -37,34 +34,6 @@ class UserCamera:
                 f'{self.truth}')
 
 
-class Slope(NamedTuple):
-    """How the log variance of a pose changes with a figure.
-
-    :param slope: by the figure's unit
-    :param centre: of the figure, where it changes nothing
-    :param reach: distance from the centre beyond which it changes no more
-    """
-
-    slope: float
-    centre: float
-    reach: float
-
-    def log_factor(self, value: float) -> float:
-        """At a value of the figure; NaN of NaN."""
-        return self.slope * float(np.clip(value - self.centre, -self.reach, self.reach))
-
-
-def variance_scale(scale: tuple[float, float], slopes: Mapping[str, Slope],
-                   figures: Mapping[str, float]) -> np.ndarray:
-    """(6,) factors on the variances of a pose.
-
-    :param scale: of translation and rotation
-    :param figures: of the pose
-    """
-    log_factor = sum(slope.log_factor(figures[name]) for name, slope in slopes.items())
-    return np.repeat(scale, 3) * np.exp(log_factor)
-
-
 @dataclass(frozen=True)
 class Calibration:
     """Score, covariance and usual figures of a model.
@@ -73,19 +42,12 @@ class Calibration:
     :param covariance_scale: measured error variance over predicted, translation and rotation; 1 before
     :param figures: the usual range of named figures of answered frames; empty where it was not measured
     :param user_camera: None for simulated scenes
-    :param covariance_slopes: of the log variance by figures; empty where it depends on none
     """
 
     score: Mapping[str, float] = field(default_factory=dict)
     covariance_scale: tuple[float, float] = (1.0, 1.0)
     figures: Mapping[str, UsualRange] = field(default_factory=dict)
     user_camera: UserCamera | None = None
-    covariance_slopes: Mapping[str, Slope] = field(default_factory=dict)
-
-    def variance_scale(self, figures: Mapping[str, float]) -> np.ndarray:
-        """(6,) factors on the variances of a pose with these figures."""
-        return variance_scale(self.covariance_scale, self.covariance_slopes, figures)
-
     @property
     def sentence(self) -> str:
         """Where it was measured, in one line."""

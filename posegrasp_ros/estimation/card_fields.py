@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, ValidationInfo, field_validator
 
-from posegrasp_ros.estimation.card_calibration import Slope
 from posegrasp_ros.estimation.refinement.refiner_registry import DEFAULT
 from posegrasp_ros.geometry.transforms import transform_from_pose
 from posegrasp_ros.metrics.calibration_guard import UsualRange
@@ -145,15 +144,6 @@ Figures = dict[str, Annotated[UsualRange, Reads(
     _range, '5 %, 50 % and 95 % quantile, ascending, and the number of views that they are of')]]
 
 
-def _slope(value: Any) -> Slope:
-    """Three numbers."""
-    slope, centre, reach = value
-    if any(isinstance(each, (bool, str)) for each in value) or not (
-            max(abs(slope), abs(centre)) < 1e6 and 0 <= reach < 1e6):
-        raise ValueError
-    return Slope(float(slope), float(centre), float(reach))
-
-
 class UserCameraFields(YamlModel):
     """The calibration on the user's camera, as ``posegrasp calibrate --bag`` writes it.
 
@@ -162,8 +152,6 @@ class UserCameraFields(YamlModel):
 
     score: Score
     covariance_scale: ScaleFields
-    covariance_slopes: dict[str, Annotated[Slope, Reads(
-        _slope, 'slope of the log variance, centre and reach of the figure, three numbers')]] = {}
     figures: Figures
     networks: Name
     camera: dict[str, Any]

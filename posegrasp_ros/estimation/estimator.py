@@ -147,7 +147,7 @@ class PoseEstimator:
         if refined:
             pose, covariance = refined.pose, refined.covariance
         figures = initial.figures | (refined.figures if refined else self._when_lost)
-        scale = np.sqrt(self.card.calibration.variance_scale(figures))
+        scale = np.sqrt(np.repeat(self.card.covariance_scale, 3))
         canonical = self.card.symmetry.canonical(pose)
         covariance, pose = move_covariance(covariance, canonical[:3, 3] - pose[:3, 3]), canonical
         probability = self._score(figures, refined.agreement if refined else 0.0)
@@ -160,8 +160,7 @@ class PoseEstimator:
         return figures.get('inlier_share', 1.0) * (agreement or figures['confidence'])
 
     def _check_score(self) -> None:
-        named = [*self.card.score, *self.card.calibration.covariance_slopes]
-        unknown = [name for name in named if name not in (BIAS, *self.score_figures)]
+        unknown = [name for name in self.card.score if name not in (BIAS, *self.score_figures)]
         if unknown:
             raise ModelCardError(f'{self.card.folder / CARD_NAME}: score.{unknown[0]}: expected one of '
                                  f'{", ".join(self.score_figures)}, which decoder and refiner give; measure the '

@@ -279,7 +279,7 @@ def _on_user_camera(card: ModelCard, stated: UserCameraFields | None) -> Calibra
                      '--forget)', stated.networks)
     return Calibration(_score(card.path, stated.score, 'on_user_camera.score'), _scale(stated.covariance_scale),
                        stated.figures, UserCamera(stated.camera, stated.date, stated.frames, stated.scenes,
-                                                  stated.truth, stated.measured), stated.covariance_slopes)
+                                                  stated.truth, stated.measured))
 
 
 def _symmetry(path: Path, stated: ObjectFields) -> Symmetry:

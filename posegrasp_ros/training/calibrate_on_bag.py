@@ -18,7 +18,6 @@ from posegrasp_ros.metrics.run import BLOCK_S
 from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.file_lock import locked
 from posegrasp_ros.training.camera_trials import CameraTrials, camera_trials
-from posegrasp_ros.training.covariance_fit import CovarianceFit
 from posegrasp_ros.training.cross_validation import Fitted, answered, cross_validated, fit
 from posegrasp_ros.training.fit_calibration import usual_figures
 from posegrasp_ros.training.sightings import CameraSightings, sightings_of
@@ -75,18 +74,16 @@ def forget(folder: Path) -> Path:
 def section_of(compared: CameraTrials, seen: CameraSightings, card: ModelCard, progress: bool) -> dict:
     """The card's section."""
     trials, spins, prior = compared.trials, card.symmetry.axis is not None, card.simulated.score
-    before = Fitted(prior, CovarianceFit(dict(zip(('translation', 'rotation'), card.simulated.covariance_scale))))
-    validated = cross_validated(trials, compared.scenes, prior, before, spins, progress)
-    score, covariance = fit(trials, prior, spins, validated.by_figures)
+    score, scale = fit(trials, prior, spins)
+    before = Fitted(prior, dict(zip(('translation', 'rotation'), card.simulated.covariance_scale)))
     scenes = len(set(compared.scenes))
     return {
-        'score': score, 'covariance_scale': covariance.scale,
-        'covariance_slopes': {name: list(slope) for name, slope in covariance.slopes.items()},
+        'score': score, 'covariance_scale': scale,
         'figures': usual_figures(answered(trials, score), scenes),
         'networks': card.networks_mark, 'camera': described_camera(seen.camera, seen.topic),
         'date': f'{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d}', 'frames': len(trials),
         'scenes': scenes, 'truth': compared.truth,
-        'measured': validated.measured}
+        'measured': cross_validated(trials, compared.scenes, prior, before, spins, progress)}
 
 
 def described_camera(camera: Camera | None, topic: str) -> dict[str, object]:
@@ -103,7 +100,6 @@ def told(section: Mapping) -> str:
     """The section in a few lines."""
     measured = section['measured']
     lines = [f'calibrated on {section["frames"]} frames of {section["scenes"]} scenes against {section["truth"]}',
-             f'the covariance depends on {", ".join(section["covariance_slopes"]) or "no figure"}',
              f'{"cross-validated":<28}{"before":>8}{"after":>8}']
     labels = {'coverage_90': 'truths in the 90 % region', 'log_likelihood': 'log likelihood a frame',
               'score_ece': 'score error (ECE)',

@@ -80,8 +80,8 @@ def _against_rest(seen: CameraSightings, card: ModelCard) -> CameraTrials:
                      seen, card, STILL_OBJECT)
 
 
-def _compared(pairs: Sequence[tuple[CameraSighting, TruePose]], scenes: list[int], seen: CameraSightings, card: ModelCard,
-              truth: str) -> CameraTrials:
+def _compared(pairs: Sequence[tuple[CameraSighting, TruePose]], scenes: list[int], seen: CameraSightings,
+              card: ModelCard, truth: str) -> CameraTrials:
     trials = [trial_of(sighting.estimation, seen.figures, true_pose, card) for sighting, true_pose in pairs]
     return CameraTrials(trials, scenes, truth)
 

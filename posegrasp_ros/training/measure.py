@@ -20,7 +20,7 @@ from posegrasp_ros.sensing.images import encode_jpeg
 from posegrasp_ros.simulation.occlusion import occluded_world
 from posegrasp_ros.simulation.scene import sample_scene
 from posegrasp_ros.simulation.world import World
-from posegrasp_ros.training.covariance_fit import covariance_fit
+from posegrasp_ros.training.covariance_fit import covariance_scale
 from posegrasp_ros.training.cross_validation import answered
 from posegrasp_ros.training.fit_calibration import fit_score, usual_figures
 from posegrasp_ros.training.photograph import photograph
@@ -61,8 +61,8 @@ def _measure(folder: Path, seed: int, progress: bool) -> Path:
                        'measuring' if progress else '')
     card = yaml.safe_load((folder / CARD_NAME).read_text(encoding='utf-8'))
     card['score'] = score
-    card['covariance_scale'] = covariance_fit([trial for trial in held_out if trial],
-                                              uncalibrated.symmetry.axis is not None).scale
+    card['covariance_scale'] = covariance_scale([trial for trial in held_out if trial],
+                                                uncalibrated.symmetry.axis is not None)
     at_home = answered([trial for trial in fitting if trial], score)
     card['figures'] = usual_figures(at_home, len(at_home))
     card['measured'] = _measured(held_out)

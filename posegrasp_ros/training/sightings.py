@@ -1,4 +1,4 @@
-"""CameraSighting: what the uncalibrated estimator sees in one recorded frame, with what the recording knows of it."""
+"""CameraSighting: what the uncalibrated estimator sees in a recorded frame, and what the recording knows of it."""
 
 from __future__ import annotations
 
