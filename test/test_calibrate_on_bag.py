@@ -307,3 +307,8 @@ def test_a_model_without_simulated_score_is_calibrated_there_first(folder):
 
 def test_an_uncalibrated_card_says_so():
     assert Calibration().sentence == 'none: the score is no probability'
+
+
+def test_a_network_trained_anew_drops_the_calibration_on_the_camera(calibrated):
+    training_run = pytest.importorskip('posegrasp_ros.training.training_run')
+    assert 'on_user_camera' not in training_run._card_of(load_model_card(calibrated))

@@ -49,7 +49,7 @@ def play(guard, values, pose=view):
     return None
 
 
-@pytest.mark.parametrize('seed', range(5))
+@pytest.mark.parametrize('seed', range(3))
 def test_it_is_silent_at_home_for_ten_thousand_views(seed):
     rng = np.random.default_rng(seed)
     assert play(CalibrationGuard(usual(rng)), rng.normal(size=(10_000, len(NAMES)))) is None

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
 FORMAT = 'posegrasp.model/1'
 CARD_NAME = 'model.yaml'
+ON_USER_CAMERA = 'on_user_camera'
 GRASPS_NAME = 'grasps.yaml'
 RENAMED_FIGURES = {'heat': 'confidence'}
 """Names in the score of cards that older versions wrote."""

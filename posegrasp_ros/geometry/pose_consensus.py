@@ -19,7 +19,10 @@ CAUCHY = 2.5
 
 
 def steps_to(reference: np.ndarray, poses: Sequence[np.ndarray], symmetry: Symmetry) -> np.ndarray:
-    """(N, 6) steps from a pose (4, 4) to others, up to symmetry, see :func:`transforms.perturb`."""
+    """(N, 6) steps from a pose (4, 4) to others, up to symmetry.
+
+    See :func:`posegrasp_ros.geometry.transforms.perturb`.
+    """
     nearest = np.array([symmetry.nearest(pose, reference) for pose in poses]).reshape(-1, 4, 4)
     turns = Rotation.from_matrix(nearest[:, :3, :3] @ reference[:3, :3].T).as_rotvec()
     return np.column_stack([nearest[:, :3, 3] - reference[:3, 3], turns])

@@ -86,7 +86,9 @@ class Departure:
 
 
 class CalibrationGuard:
-    """Watches the figures of answered frames. Frames of one view count as one, see :class:`ViewChange`.
+    """Watches the figures of answered frames; frames of one view count as one.
+
+    See :class:`posegrasp_ros.geometry.view_change.ViewChange`.
 
     The figures and the pose of a frame may come in any order.
 

@@ -11,7 +11,14 @@ from pathlib import Path
 import yaml
 
 from posegrasp_ros.datasets.frame_sources import SourceOptions
-from posegrasp_ros.estimation.model_card import CARD_NAME, ModelCard, ModelCardError, load_model_card, write_card
+from posegrasp_ros.estimation.model_card import (
+    CARD_NAME,
+    ON_USER_CAMERA,
+    ModelCard,
+    ModelCardError,
+    load_model_card,
+    write_card,
+)
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.true_pose import TruthSigmas
 from posegrasp_ros.metrics.run import BLOCK_S
@@ -21,8 +28,6 @@ from posegrasp_ros.training.camera_trials import CameraTrials, camera_trials
 from posegrasp_ros.training.cross_validation import Fitted, answered, cross_validated, fit
 from posegrasp_ros.training.fit_calibration import usual_figures
 from posegrasp_ros.training.sightings import CameraSightings, sightings_of
-
-SECTION = 'on_user_camera'
 
 
 @dataclass(frozen=True)
@@ -111,7 +116,7 @@ def told(section: Mapping) -> str:
 
 def read_section(path: Path) -> dict:
     """The section as a card has it that was calibrated on a camera."""
-    return dict(yaml.safe_load(path.read_text(encoding='utf-8'))[SECTION])
+    return dict(yaml.safe_load(path.read_text(encoding='utf-8'))[ON_USER_CAMERA])
 
 
 def _short(value: float | None) -> str:
@@ -125,7 +130,7 @@ def _write(folder: Path, section: dict | None) -> Path:
         if not held:
             raise ModelCardError(f'{path}: another process is measuring this model: wait until it has ended')
         fields = yaml.safe_load(path.read_text(encoding='utf-8'))
-        if section is None and SECTION not in fields:
-            raise ModelCardError(f'{path}: {SECTION}: expected a calibration on a camera to forget, got nothing')
-        kept = {name: value for name, value in fields.items() if name != SECTION}
-        return write_card(folder, kept if section is None else {**kept, SECTION: section})
+        if section is None and ON_USER_CAMERA not in fields:
+            raise ModelCardError(f'{path}: {ON_USER_CAMERA}: expected a calibration on a camera to forget, got nothing')
+        kept = {name: value for name, value in fields.items() if name != ON_USER_CAMERA}
+        return write_card(folder, kept if section is None else {**kept, ON_USER_CAMERA: section})
