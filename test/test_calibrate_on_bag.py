@@ -115,10 +115,10 @@ def test_a_truth_that_explains_all_leaves_little_to_the_estimate(card):
 
 
 def test_without_truth_a_resting_object_shows_how_its_views_scatter(card):
-    seen = sightings(np.random.default_rng(2), 320, 2.0, has_truth=False)
+    seen = sightings(np.random.default_rng(2), 200, 2.0, has_truth=False)
     found = camera_trials(seen, card)
-    assert found.truth == STILL_OBJECT and len(found.trials) == 320
-    known = camera_trials(sightings(np.random.default_rng(2), 320, 2.0), card)
+    assert found.truth == STILL_OBJECT and len(found.trials) == 200
+    known = camera_trials(sightings(np.random.default_rng(2), 200, 2.0), card)
     agrees = [trial.is_right == exact.is_right for trial, exact in zip(found.trials, known.trials)]
     assert np.mean(agrees) > 0.95  # the wrong ones are known for it
     scale = fit(found.trials, card.simulated.score, spins=False).covariance_scale
@@ -127,7 +127,7 @@ def test_without_truth_a_resting_object_shows_how_its_views_scatter(card):
 
 
 def test_what_all_views_share_is_not_seen_without_truth(card):
-    seen = sightings(np.random.default_rng(3), 200, 1.0, wrong=0.0, has_truth=False)
+    seen = sightings(np.random.default_rng(3), 120, 1.0, wrong=0.0, has_truth=False)
     for each in seen.sightings:
         pose = each.estimation.poses[0]
         pose.camera_from_object = pose.camera_from_object @ make_transform(None, (0.0, 0.0, 0.03))

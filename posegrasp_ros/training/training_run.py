@@ -209,7 +209,7 @@ def _kept_card(out: Path, options: TrainingOptions, mesh: Mesh, symmetry: Symmet
 
 
 def _card_of(kept: ModelCard) -> dict:
-    """The card of a model of which one network is kept, with the new mesh; a calibration on a camera is of both."""
+    """The card of a model of which one network is kept, with the new mesh, without a calibration on a camera."""
     card = yaml.safe_load((kept.folder / CARD_NAME).read_text(encoding='utf-8'))
     card.pop(ON_USER_CAMERA, None)
     card['object']['mesh'] = MESH_FILES[0]
