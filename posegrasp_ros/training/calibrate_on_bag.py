@@ -131,6 +131,7 @@ def _write(folder: Path, section: dict | None) -> Path:
             raise ModelCardError(f'{path}: another process is measuring this model: wait until it has ended')
         fields = yaml.safe_load(path.read_text(encoding='utf-8'))
         if section is None and ON_USER_CAMERA not in fields:
-            raise ModelCardError(f'{path}: {ON_USER_CAMERA}: expected a calibration on a camera to forget, got nothing')
+            raise ModelCardError(f'{path}: {ON_USER_CAMERA}: expected a calibration on a camera to forget, got '
+                                 'nothing')
         kept = {name: value for name, value in fields.items() if name != ON_USER_CAMERA}
         return write_card(folder, kept if section is None else {**kept, ON_USER_CAMERA: section})
