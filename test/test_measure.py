@@ -12,6 +12,9 @@ from posegrasp_ros.metrics.pose.calibration import expected_calibration_error
 from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED
 from posegrasp_ros.runtime.resources import resource_path
 from posegrasp_ros.training import measure
+from posegrasp_ros.training.covariance_fit import covariance_scale
+from posegrasp_ros.training.fit_calibration import fit_score
+from posegrasp_ros.training.trial import Trial
 
 SPREAD = np.array([0.001, 0.001, 0.004, 0.01, 0.01, 0.005])
 
@@ -25,7 +28,7 @@ def shipped_copy(tmp_path):
 
 
 def trial(disturbance, covariance, figures=None):
-    return measure.Trial(disturbance, covariance, figures or {}, True, STATED_NEED)
+    return Trial(disturbance, covariance, figures or {}, True, STATED_NEED)
 
 
 def draws(rng, count, scale, spins=False):
@@ -37,7 +40,7 @@ def draws(rng, count, scale, spins=False):
 @pytest.mark.parametrize('spins', [False, True])
 def test_the_covariance_grows_to_hold_nine_truths_of_ten(spins):
     rng = np.random.default_rng(0)
-    found = measure._covariance_scale(draws(rng, 2000, scale=2.0, spins=spins), spins)
+    found = covariance_scale(draws(rng, 2000, scale=2.0, spins=spins), spins)
     assert found['translation'] == pytest.approx(4.0, rel=0.15)
     assert found['rotation'] == pytest.approx(4.0, rel=0.15)
 
@@ -45,7 +48,7 @@ def test_the_covariance_grows_to_hold_nine_truths_of_ten(spins):
 def test_long_tails_make_it_wider():
     rng = np.random.default_rng(1)
     trials = draws(rng, 600, scale=1.0) + draws(rng, 150, scale=5.0)
-    scale = measure._covariance_scale(trials, spins=False)
+    scale = covariance_scale(trials, spins=False)
     root = np.sqrt(np.repeat([scale['translation'], scale['rotation']], 3))
     inside = [np.sum((each.disturbance / (SPREAD * root)) ** 2) < 10.645 for each in trials]
     assert np.mean(inside) == pytest.approx(0.9, abs=0.02)
@@ -59,7 +62,7 @@ def test_the_score_is_the_share_that_is_right():
         chance.append(sigmoid(1 + 2 * figures['evidence'] - figures['log_residual']))
         right = rng.random() < chance[-1]
         trials.append(trial(np.zeros(6) if right else np.full(6, 0.5), np.eye(6), figures))
-    fitted = measure._fit_score(trials)
+    fitted = fit_score(trials)
     scores = np.array([sigmoid(fitted['bias'] + sum(fitted[name] * each.figures[name] for name in FIGURES))
                        for each in trials])
     assert np.abs(scores - chance).mean() < 0.03
@@ -68,8 +71,8 @@ def test_the_score_is_the_share_that_is_right():
 
 def test_few_trials_fit_nothing():
     few = draws(np.random.default_rng(3), 5, scale=3.0)
-    assert measure._fit_score(few) == {}
-    assert measure._covariance_scale(few, spins=False) == {'translation': 1.0, 'rotation': 1.0}
+    assert fit_score(few) == {}
+    assert covariance_scale(few, spins=False) == {'translation': 1.0, 'rotation': 1.0}
 
 
 @pytest.mark.slow

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from keypoint_models import onnx, write_constant_network
 
-from posegrasp_ros.estimation.model_card import ModelCardError, NetworkCard, load_model_card
+from posegrasp_ros.estimation.model_card import ModelCardError, load_model_card
 from posegrasp_ros.estimation.network import Network
+from posegrasp_ros.estimation.network_card import NetworkCard
 from posegrasp_ros.estimation.network_trial import try_network
 from posegrasp_ros.estimation.onnx_files import OnnxFileError, network_files, network_sha256
 from posegrasp_ros.runtime.file_hash import sha256_of

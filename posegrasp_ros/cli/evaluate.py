@@ -206,7 +206,7 @@ def evaluate(bags: list[Path], /, *, method: Method = METHOD, measured: Measured
     cards, baselines = load_model_set(method.model), load_baselines(results.baselines)
     for metric, value in results.require:
         baselines = baselines.with_requirement(metric, value)
-    sigmas = _truth_sigmas(truth)
+    sigmas = truth_sigmas(truth)
     if measured.recorded:
         from posegrasp_ros.evaluation.recorded import RecordedTopics, evaluate_recorded
 
@@ -216,8 +216,8 @@ def evaluate(bags: list[Path], /, *, method: Method = METHOD, measured: Measured
         summary = evaluate_recorded(bags, cards, topics, baselines, results.out, checks, measured.block,
                                     truth_sigmas=sigmas)
     else:
-        how = replace(_how(cards, method, measured, _source(recordings, truth, robot), robot, results.bop_csv),
-                      truth_sigmas=sigmas)
+        source = source_options(recordings, truth, robot)
+        how = replace(_how(cards, method, measured, source, robot, results.bop_csv), truth_sigmas=sigmas)
         summary = evaluate_bags(bags, cards, how, baselines, results.out)
     show(format_table(summary))
     show(f'\nreport: {results.out / "report.html"}')
@@ -242,7 +242,7 @@ def _how(cards: Cards, method: Method, measured: Measured, source: SourceOptions
         paint=measured.paint_over, track=method.track, block_s=measured.block, bop_csv=bop_csv)
 
 
-def _source(recordings: Recordings, truth: Truth, robot: Robot) -> SourceOptions:
+def source_options(recordings: Recordings, truth: Truth, robot: Robot) -> SourceOptions:
     """How the recordings are read."""
     from posegrasp_ros.datasets.bag_topics import BagTopics
     from posegrasp_ros.datasets.frame_sources import SourceOptions
@@ -253,7 +253,7 @@ def _source(recordings: Recordings, truth: Truth, robot: Robot) -> SourceOptions
                          recordings.bop_object, recordings.bop_sensor)
 
 
-def _truth_sigmas(truth: Truth) -> TruthSigmas | None:
+def truth_sigmas(truth: Truth) -> TruthSigmas | None:
     """How exact the ground truth is, where that is stated."""
     from posegrasp_ros.geometry.true_pose import TruthSigmas
 

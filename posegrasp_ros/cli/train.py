@@ -2,24 +2,51 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Group, Parameter
 
 from posegrasp_ros.cli import option_types
-from posegrasp_ros.cli.options import File, Folder, Seed, SymmetryAxis, SymmetryHalfTurns, option, options
-from posegrasp_ros.runtime.console import show
+from posegrasp_ros.cli.evaluate import (
+    RECORDINGS,
+    TRUTH_SOURCE,
+    Recordings,
+    Robot,
+    Truth,
+    source_options,
+    truth_sigmas,
+)
+from posegrasp_ros.cli.options import (
+    File,
+    Folder,
+    Frame,
+    Model,
+    Seed,
+    SymmetryAxis,
+    SymmetryHalfTurns,
+    Threads,
+    option,
+    option_group,
+    options,
+)
+from posegrasp_ros.runtime.console import remark, show
+from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.exit_codes import DONE
+from posegrasp_ros.runtime.resources import model_folder, share_folder
 
 TRAIN_EXAMPLES = """Examples:
   posegrasp train my_mesh.obj --out models/my_object --minutes 60
   posegrasp train my_mesh.obj --out models/my_object --like my_bag --like-empty
 
 The mesh is in metres; its texture is what the network goes by."""
-CALIBRATE_EXAMPLES = """Example: posegrasp calibrate models/mine
+CALIBRATE_EXAMPLES = """Examples:
+  posegrasp calibrate models/mine                          simulated scenes, for a model made elsewhere
+  posegrasp calibrate box --bag monday tuesday --out models/my_box
+  posegrasp calibrate models/my_box --forget
 
-Training does this by itself; it is for a model made elsewhere."""
+Training does the first by itself."""
 OBJECT, TRAINING = (Parameter(group=Group.create_ordered(title)) for title in ('Object', 'Training'))
 
 
@@ -66,15 +93,70 @@ def train(mesh: Path, /, *,
     return DONE
 
 
-def calibrate(model: Path, /, *, seed: Seed = 0) -> int:
-    """Fit a model's score and covariance on simulated scenes, and measure it on others.
+@option_group(Group.create_ordered('On your camera'))
+@dataclass(frozen=True)
+class OnCamera:
+    """On frames of a camera instead of simulated scenes.
 
-    :param model: model folder; its card is written anew
-    :param seed: same seed, same scenes
+    :param bag: recordings of the object, as `posegrasp evaluate` takes them; with ground truth, or with the
+        camera's pose in /tf and an object that stands still
+    :param out: copy the model to this folder, and calibrate the copy
+    :param forget: drop the calibration on the camera, so that the simulated one is in use again
+    :param block: frames within so many seconds, and later ones of the same view, are one scene
+    :param base_frame: the frame that a resting object stands still in; /tf tells where the camera is
+    """
+
+    bag: Annotated[tuple[Path, ...], options('BAG...', Path)] = ()
+    out: Folder | None = None
+    forget: bool = False
+    block: Annotated[float, option('S', option_types.block)] = 1.0
+    base_frame: Frame = 'base'
+    threads: Threads = None
+
+
+ON_CAMERA = OnCamera()
+
+
+def calibrate(model: Model, /, *, seed: Seed = 0, on_camera: OnCamera = ON_CAMERA,
+              recordings: Recordings = RECORDINGS, truth: Truth = TRUTH_SOURCE) -> int:
+    """Fit a model's score and covariance on simulated scenes and measure it on others, or fit them on your camera.
+
+    The card keeps both calibrations; the one on your camera is in use while there is one.
+
+    :param seed: same seed, same simulated scenes
     """
     from posegrasp_ros.estimation.model_card import load_model_card
+    from posegrasp_ros.training import calibrate_on_bag
+
+    folder = model_folder(model)
+    if (on_camera.bag and on_camera.forget) or (on_camera.out and not on_camera.bag):
+        raise InvalidInputError('--forget: expected without --bag and --out; --out: expected with --bag')
+    if on_camera.forget:
+        show(f'model card: {calibrate_on_bag.forget(folder)}')
+        return DONE
+    if on_camera.bag:
+        return _on_camera(folder, on_camera, recordings, truth)
+    card = load_model_card(folder)
     from posegrasp_ros.training.measure import measure
 
-    load_model_card(model)
-    show(f'model card: {measure(model, seed)}')
+    show(f'model card: {measure(folder, seed)}')
+    if card.calibration.user_camera:
+        remark('posegrasp: the calibration on your camera is still the one in use: calibrate with --bag again, or '
+               'drop it with --forget')
+    return DONE
+
+
+def _on_camera(folder: Path, on_camera: OnCamera, recordings: Recordings, truth: Truth) -> int:
+    from posegrasp_ros.training.calibrate_on_bag import BagCalibration, calibrate_on_bag, read_section, told
+
+    if recordings.pose_topic:
+        raise InvalidInputError('--pose-topic: expected with posegrasp evaluate --recorded only: calibrating '
+                                'estimates anew')
+    if not on_camera.out and folder.resolve().parent == share_folder() / 'models':
+        raise InvalidInputError(f'{folder}: comes with the package: expected --out FOLDER for a copy to calibrate')
+    source = source_options(recordings, truth, Robot(base_frame=on_camera.base_frame))
+    card = calibrate_on_bag(folder, on_camera.bag, BagCalibration(
+        source, on_camera.block, truth_sigmas(truth), on_camera.out, on_camera.threads))
+    show(told(read_section(card)))
+    show(f'model card: {card}')
     return DONE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -9,6 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from posegrasp_ros.estimation.refinement.refiner_registry import DEFAULT
 from posegrasp_ros.geometry.transforms import transform_from_pose
+from posegrasp_ros.metrics.calibration_guard import UsualRange
 from posegrasp_ros.runtime.yaml_model import MOST_ENTRIES, Name, Reads, YamlModel, numbers, unexpected
 
 
@@ -126,6 +128,40 @@ class ScaleFields(YamlModel):
     rotation: float = Field(ge=1e-6, le=1e6)
 
 
+Score = dict[str, Annotated[float, Field(ge=-1e6, le=1e6)]]
+
+
+def _range(value: Any) -> UsualRange:
+    """Three numbers in ascending order, and a count."""
+    low, median, high, views = value
+    if any(isinstance(each, (bool, str)) for each in value) or not (
+            -math.inf < low <= median <= high < math.inf and 1 <= views < math.inf):
+        raise ValueError
+    return UsualRange(float(low), float(median), float(high), int(views))
+
+
+Figures = dict[str, Annotated[UsualRange, Reads(
+    _range, '5 %, 50 % and 95 % quantile, ascending, and the number of views that they are of')]]
+
+
+class UserCameraFields(YamlModel):
+    """The calibration on the user's camera, as ``posegrasp calibrate --bag`` writes it.
+
+    :param networks: the first digits of the networks' hashes, which it holds for
+    """
+
+    score: Score
+    covariance_scale: ScaleFields
+    figures: Figures
+    networks: Name
+    camera: dict[str, Any]
+    date: Name
+    frames: int = Field(ge=1)
+    scenes: int = Field(ge=1)
+    truth: Name
+    measured: dict[str, Any]
+
+
 class CardFields(YamlModel):
     """The whole card; ``detector`` is read as :class:`NetworkFields` where the decoder family has one.
 
@@ -139,8 +175,10 @@ class CardFields(YamlModel):
     network: NetworkFields
     refiner: str = DEFAULT
     mean_pose: PoseFields
-    score: dict[str, Annotated[float, Field(ge=-1e6, le=1e6)]] = {}
+    score: Score = {}
     covariance_scale: ScaleFields = ScaleFields(translation=1.0, rotation=1.0)
+    figures: Figures = {}
+    on_user_camera: UserCameraFields | None = None
     provenance: dict[str, Any] = {}
     measured: dict[str, Any] = {}
 

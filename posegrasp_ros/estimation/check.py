@@ -11,8 +11,9 @@ import cv2
 import numpy as np
 
 from posegrasp_ros.estimation.estimator import PoseEstimator
-from posegrasp_ros.estimation.model_card import ModelCard, ModelCardError, NetworkCard, load_model_card
+from posegrasp_ros.estimation.model_card import ModelCard, ModelCardError, load_model_card
 from posegrasp_ros.estimation.network import Network
+from posegrasp_ros.estimation.network_card import NetworkCard
 from posegrasp_ros.estimation.network_trial import TIME_LIMIT_S, try_network
 from posegrasp_ros.estimation.overlay import draw_overlay
 from posegrasp_ros.estimation.pose_estimate import PoseEstimate
@@ -74,7 +75,7 @@ def check_model(folder: Path, gripper: EndEffector, image: np.ndarray | None = N
               'ms': round(estimation.numbers['estimate_ms'], 1), 'reason': estimation.reason,
               'poses': [_pose(pose) for pose in estimation.poses]}
     report = {'folder': str(folder), 'name': card.name, 'object': _object(card), 'networks': networks,
-              'score': dict(card.score) or None,
+              'score': dict(card.score) or None, 'calibrated_on': card.calibration.sentence,
             'covariance_scale': None if card.covariance_scale == (1.0, 1.0) else list(card.covariance_scale),
             'grasps': None if grasps is None else len(grasps),
             'grasps_left_out': {} if grasps is None else dict(grasps.left_out),
@@ -203,6 +204,7 @@ def _calibration_lines(report: dict) -> list[tuple[str, str]]:
          'not calibrated: a figure between 0 and 1 that is no probability'),
         ('covariance', f'calibrated: variance times {scale[0]:.3g} (position), {scale[1]:.3g} (rotation)' if scale
          else 'not calibrated: as the residuals have it'),
+        ('calibration', f'on {report["calibrated_on"]}' if report['score'] else report['calibrated_on']),
         ('grasps', _grasps_that_hold(report)),
         *_section_lines('provenance', report['provenance']), *_section_lines('measured', report['measured'])]
 

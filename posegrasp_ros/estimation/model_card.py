@@ -8,16 +8,27 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import yaml
 
-from posegrasp_ros.estimation.card_fields import CardFields, FamilyFields, InputFields, NetworkFields, ObjectFields
+from posegrasp_ros.estimation.card_calibration import UNCALIBRATED, Calibration, UserCamera
+from posegrasp_ros.estimation.card_fields import (
+    CardFields,
+    FamilyFields,
+    InputFields,
+    NetworkFields,
+    ObjectFields,
+    ScaleFields,
+    UserCameraFields,
+)
 from posegrasp_ros.estimation.decoders.registry import decoder_class, decoder_families
+from posegrasp_ros.estimation.network_card import NetworkCard
 from posegrasp_ros.estimation.onnx_files import OnnxFileError, is_beside, network_sha256
 from posegrasp_ros.estimation.refinement.refiner_registry import DEFAULT as DEFAULT_REFINER
 from posegrasp_ros.estimation.refinement.refiner_registry import refiner_names
@@ -37,6 +48,7 @@ if TYPE_CHECKING:
 
 FORMAT = 'posegrasp.model/1'
 CARD_NAME = 'model.yaml'
+ON_USER_CAMERA = 'on_user_camera'
 GRASPS_NAME = 'grasps.yaml'
 RENAMED_FIGURES = {'heat': 'confidence'}
 """Names in the score of cards that older versions wrote."""
@@ -44,34 +56,6 @@ RENAMED_FIGURES = {'heat': 'confidence'}
 
 class ModelCardError(InvalidInputError):
     """A model folder whose card or files cannot be used."""
-
-
-@dataclass(frozen=True)
-class NetworkCard:
-    """One ONNX file and how to feed it.
-
-    :param path: the file
-    :param sha256: its hash, lower-case hex
-    :param input_name: the graph's input
-    :param size: (width, height) of the input, pixels
-    :param colour: channel order the network was trained on, ``rgb`` or ``bgr``
-    :param mean: (3,) subtracted after scaling to [0, 1], in the order of ``colour``
-    :param std: (3,) divided by
-    :param family: how the outputs are read
-    :param parameters: the decoder family's own, of its class of :class:`DecoderParameters`
-    :param is_pinned: whether the card states the hash, so that a changed file is noticed
-    """
-
-    path: Path
-    sha256: str
-    input_name: str
-    size: tuple[int, int]
-    colour: str
-    mean: np.ndarray
-    std: np.ndarray
-    family: str
-    parameters: Any = None
-    is_pinned: bool = True
 
 
 @dataclass(frozen=True)
@@ -86,8 +70,8 @@ class ModelCard:
     :param mass_kg: of the object, for simulated picks; None where it is not known
     :param friction: Coulomb coefficient between it and a gripper's pads; None where it is not known
     :param mean_camera_from_object: (4, 4) mean pose of the training set, the ``mean_pose`` baseline
-    :param score: coefficients that turn figures of the solution into a probability; empty before it was measured
-    :param covariance_scale: measured error variance over predicted, translation and rotation; 1 before
+    :param calibration: the one in use: that on the user's camera where there is one, else the simulated one
+    :param simulated: the one on simulated scenes
     """
 
     folder: Path
@@ -99,10 +83,10 @@ class ModelCard:
     detector: NetworkCard | None
     network: NetworkCard
     mean_camera_from_object: np.ndarray
-    score: dict[str, float]
-    covariance_scale: tuple[float, float]
     provenance: dict
     measured: dict
+    calibration: Calibration = UNCALIBRATED
+    simulated: Calibration = UNCALIBRATED
     refiner: str = DEFAULT_REFINER
     mass_kg: float | None = None
     friction: float | None = None
@@ -111,6 +95,16 @@ class ModelCard:
     def mesh(self) -> Mesh:
         """The object's mesh, read once."""
         return load_mesh(self.mesh_path)
+
+    @property
+    def score(self) -> Mapping[str, float]:
+        """Coefficients in use, see :class:`posegrasp_ros.estimation.card_calibration.Calibration`."""
+        return self.calibration.score
+
+    @property
+    def covariance_scale(self) -> tuple[float, float]:
+        """Factors in use on the variances of translation and rotation."""
+        return self.calibration.covariance_scale
 
     @property
     def grasps_path(self) -> Path:
@@ -124,6 +118,11 @@ class ModelCard:
     @property
     def network_sha256(self) -> str:
         return self.network.sha256
+
+    @property
+    def networks_mark(self) -> str:
+        """The first digits of the networks' hashes, to tell whether a calibration is of these networks."""
+        return ' '.join(each.sha256[:12] for each in (self.detector, self.network) if each)
 
     @property
     def identity(self) -> str:
@@ -174,10 +173,9 @@ def load_model_card(folder: str | Path) -> ModelCard:
         detector=_detector(path, stated, decoder),
         network=_network(path, 'network', stated.network, decoder, decoder.parameters),
         mean_camera_from_object=transform_from_pose(stated.mean_pose.position_m, stated.mean_pose.quaternion_xyzw),
-        score=_score(path, stated.score),
-        covariance_scale=(stated.covariance_scale.translation, stated.covariance_scale.rotation),
         provenance=stated.provenance,
         measured=stated.measured,
+        simulated=Calibration(_score(path, stated.score), _scale(stated.covariance_scale), stated.figures),
         refiner=stated.refiner,
         mass_kg=stated.object.mass_kg,
         friction=stated.object.friction,
@@ -187,7 +185,7 @@ def load_model_card(folder: str | Path) -> ModelCard:
         raise _error(path, 'object.diameter_m', f'the diameter of {result.mesh_path.name}, {found:.4f}',
                      result.diameter_m)
     decoder.check_card(result)
-    return result
+    return replace(result, calibration=_on_user_camera(result, stated.on_user_camera) or result.simulated)
 
 
 def write_card(folder: Path, card: dict) -> Path:
@@ -258,14 +256,31 @@ def _hash(path: Path, section: str, stated: NetworkFields, file: Path, may_lack:
     return found
 
 
-def _score(path: Path, stated: dict[str, float]) -> dict[str, float]:
+def _score(path: Path, stated: dict[str, float], field: str = 'score') -> dict[str, float]:
     """The coefficients: a bias, and one for each figure; none before the model was measured."""
     if stated and BIAS not in stated:
-        raise _error(path, f'score.{BIAS}', 'a number', None)
+        raise _error(path, f'{field}.{BIAS}', 'a number', None)
     if len(stated) == 1:
-        raise ModelCardError(f'{path}: score: expected {BIAS} and the coefficients of figures, got {BIAS} alone')
+        raise ModelCardError(f'{path}: {field}: expected {BIAS} and the coefficients of figures, got {BIAS} alone')
     bias_first = sorted(stated, key=lambda name: name != BIAS)
     return {RENAMED_FIGURES.get(name, name): stated[name] for name in bias_first}
+
+
+def _scale(stated: ScaleFields) -> tuple[float, float]:
+    return stated.translation, stated.rotation
+
+
+def _on_user_camera(card: ModelCard, stated: UserCameraFields | None) -> Calibration | None:
+    """The calibration on the user's camera, which must be of the same networks."""
+    if stated is None:
+        return None
+    if stated.networks != card.networks_mark:
+        raise _error(card.path, 'on_user_camera.networks', f'{card.networks_mark}, of the networks on the card '
+                     '(were they trained anew? run posegrasp calibrate --bag again, or posegrasp calibrate '
+                     '--forget)', stated.networks)
+    return Calibration(_score(card.path, stated.score, 'on_user_camera.score'), _scale(stated.covariance_scale),
+                       stated.figures, UserCamera(stated.camera, stated.date, stated.frames, stated.scenes,
+                                                  stated.truth, stated.measured))
 
 
 def _symmetry(path: Path, stated: ObjectFields) -> Symmetry:

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import onnxruntime
 
-from posegrasp_ros.estimation.model_card import ModelCardError, NetworkCard
+from posegrasp_ros.estimation.model_card import ModelCardError
+from posegrasp_ros.estimation.network_card import NetworkCard
 from posegrasp_ros.runtime.cpu import usable_cpus
 
 LOG_ERRORS_ONLY = 3

@@ -7,7 +7,8 @@ import sys
 
 from posegrasp_ros.estimation import first_run
 from posegrasp_ros.estimation.first_run import MOST_BYTES, NOT_LOADED
-from posegrasp_ros.estimation.model_card import ModelCardError, NetworkCard
+from posegrasp_ros.estimation.model_card import ModelCardError
+from posegrasp_ros.estimation.network_card import NetworkCard
 
 TIME_LIMIT_S = 15.0
 

@@ -33,6 +33,7 @@ from posegrasp_ros.geometry.true_pose import OVERRULED, TruthSigmas
 from posegrasp_ros.grasping.planning.planner import GraspPlanner
 from posegrasp_ros.grasping.planning.planning_scene import Scene
 from posegrasp_ros.metrics.baselines.baselines import Baselines, load_baselines
+from posegrasp_ros.metrics.calibration_guard import told_as_provenance
 from posegrasp_ros.metrics.pose.pose_errors import ErrorTarget
 from posegrasp_ros.metrics.run import BLOCK_S, RunMetrics, block_ns_of
 from posegrasp_ros.report.run_report import render_html
@@ -169,8 +170,9 @@ class _Run:
                    for name, card in work.cards.items()}
         checks = {name: work.planners[name].pose_check.holds if name in work.planners else None
                   for name in targets}
+        usual = {'onnx': {name: card.calibration.figures for name, card in work.cards.items()}}
         self.methods = {name: MethodUnderTest(RunMetrics(targets, block_s=options.block_s, pose_check=checks,
-                                                         truth_sigmas=options.truth_sigmas))
+                                                         truth_sigmas=options.truth_sigmas), usual.get(name))
                         for name in work.estimators}
         self.worst = WorstFrames()
         self.problems = Problems()
@@ -210,6 +212,7 @@ class _Run:
             'complete': self.is_complete,
             'ground_truth': [account for source in sources for account in _truth_account(source)],
             'warnings': [line for source in sources for line in source.warnings],
+            **told_as_provenance(self.methods[options.estimator].guards),
         }
 
     def summary_inputs(self, baselines: Baselines, about: dict) -> SummaryInputs:
@@ -262,9 +265,7 @@ class _Run:
                             f'{place}, {frame.stamp_ns} ns: {found}', place)
 
     def _bop_csv(self, path: Path) -> BopCsv:
-        numbers = [
-            number for source in self._sources if (number := getattr(source, 'object_id', None)) is not None
-        ]
+        numbers = [each for source in self._sources if (each := getattr(source, 'object_id', None)) is not None]
         return BopCsv(path, *numbers[:1])
 
 

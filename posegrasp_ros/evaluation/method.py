@@ -9,15 +9,20 @@ from dataclasses import replace
 from posegrasp_ros.datasets.frame import BagFrame
 from posegrasp_ros.evaluation.frame_answers import Answer
 from posegrasp_ros.geometry.camera import Camera
+from posegrasp_ros.metrics.calibration_guard import CalibrationGuard, UsualRange
 from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport
 
 
 class MethodUnderTest:
-    """The metrics of one estimator."""
+    """The metrics of one estimator.
 
-    def __init__(self, metrics: RunMetrics):
+    :param usual: by object the range of its figures in the frames that its model was calibrated on; None for none
+    """
+
+    def __init__(self, metrics: RunMetrics, usual: Mapping[str, Mapping[str, UsualRange]] | None = None):
         self.metrics = metrics
+        self.guards = {name: CalibrationGuard(ranges) for name, ranges in (usual or {}).items()}
         self._camera: Camera | None = None
 
     def count(self, frame: BagFrame, answers: Mapping[str, Answer], shift_ns: int = 0,
@@ -52,6 +57,9 @@ class MethodUnderTest:
         self.metrics.add_report(replace(answer.perception, stamp_ns=stamp_ns))
         if poses:
             self.metrics.add_estimate(stamp_ns, poses[0].camera_from_object, poses[0].covariance, name)
+            if guard := self.guards.get(name):
+                guard.figures(stamp_ns, answer.perception.numbers)
+                guard.pose(stamp_ns, poses[0].camera_from_object)
         yield self._with_errors(answer.perception, stamp_ns)
         if answer.planning:
             self.metrics.add_report(replace(answer.planning, stamp_ns=stamp_ns))

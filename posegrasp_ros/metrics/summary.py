@@ -11,6 +11,7 @@ import numpy as np
 
 from posegrasp_ros.metrics.baselines.baselines import Baselines
 from posegrasp_ros.metrics.baselines.verdicts import compare
+from posegrasp_ros.metrics.calibration_guard import UNLIKE
 from posegrasp_ros.metrics.catalogue import Metric, catalogue, curves
 from posegrasp_ros.metrics.confusion import NOT_FOUND, NOTHING
 from posegrasp_ros.metrics.diagnosis.failure_attribution import waterfall
@@ -20,23 +21,27 @@ from posegrasp_ros.metrics.pose.calibration import reliability
 from posegrasp_ros.metrics.stage_report import STAGES
 from posegrasp_ros.metrics.truth_errors import as_exact, is_exact, note_of, truth_errors
 
+CALIBRATED = ('covariance_coverage_90', 'score_ece')
+"""Metrics whose verdict is of the frames that the model was calibrated on."""
 SCHEMA = 'posegrasp.summary/1'
 CONFIDENCE_LEVELS = tuple(tenth / 10 for tenth in range(1, 10))
 
 
-def measure(table: FrameTable) -> dict[str, dict]:
+def measure(table: FrameTable, unlike: str = '') -> dict[str, dict]:
     """All metrics: {name: {value, unit, interval, n, clusters}}; without data the value is null and n 0.
 
     ``clusters`` is the number of time blocks or attempts that count as independent. ``note``, where there is one,
     belongs with the value wherever it is shown.
+
+    :param unlike: how the frames differ from those that the model was calibrated on; empty where they do not
     """
-    return {name: _measured(metric, table) for name, metric in catalogue().items()}
+    return {name: _measured(metric, table, unlike) for name, metric in catalogue().items()}
 
 
-def _measured(metric: Metric, table: FrameTable) -> dict:
+def _measured(metric: Metric, table: FrameTable, unlike: str) -> dict:
     observed = metric.observe(table)
     value, interval = (observed.value, observed.interval) if len(observed) else (None, None)
-    note = note_of(metric.name, table)
+    note = '; '.join(filter(None, [note_of(metric.name, table), unlike if metric.name in CALIBRATED else '']))
     return {'value': value, 'unit': metric.unit, 'interval': list(interval) if interval else None,
             'n': len(observed), 'clusters': len(np.unique(observed.clusters)), **({'note': note} if note else {})}
 
@@ -47,17 +52,20 @@ def summarise(table: FrameTable, baselines: Baselines | None, provenance: dict) 
     Of a run about several objects it is over all of them, with ``objects``, the same for each, and ``confusion``.
     """
     table = as_exact(table) if is_exact(provenance) else table
-    summary = {'schema': SCHEMA, **_part(table, baselines), 'provenance': provenance}
+    unlike = provenance.get(UNLIKE, {})
+    summary = {'schema': SCHEMA, **_part(table, baselines, next(iter(unlike.values()), '')),
+               'provenance': provenance}
     names = list(dict.fromkeys(table.objects))
     if len(names) > 1:
-        summary['objects'] = {name: _part(table.chosen(table.objects == name), baselines) for name in names}
+        summary['objects'] = {name: _part(table.chosen(table.objects == name), baselines, unlike.get(name, ''))
+                              for name in names}
         summary['confusion'] = confusion(table)
     return summary
 
 
-def _part(table: FrameTable, baselines: Baselines | None) -> dict:
+def _part(table: FrameTable, baselines: Baselines | None, unlike: str) -> dict:
     """What a summary says of frames."""
-    metrics = measure(table)
+    metrics = measure(table, unlike)
     return judged({
         'headline': headline_of(metrics),
         'stages': {stage: _stage(table, stage) for stage in STAGES},

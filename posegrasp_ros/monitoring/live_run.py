@@ -12,6 +12,7 @@ import numpy as np
 from posegrasp_ros.estimation.model_set import ONLY
 from posegrasp_ros.geometry.true_pose import TruthSigmas
 from posegrasp_ros.metrics.baselines.baselines import Baselines
+from posegrasp_ros.metrics.calibration_guard import told_as_provenance
 from posegrasp_ros.metrics.losses import Loss, Losses
 from posegrasp_ros.metrics.run import BLOCK_S, RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport
@@ -55,7 +56,7 @@ class LiveRun:
         keys = {name: name if len(objects) > 1 else ONLY for name in objects}
         self._metrics = RunMetrics({keys[name]: each.target for name, each in objects.items()}, baselines, block_s,
                                    {keys[name]: each.pose_check for name, each in objects.items()}, truth_sigmas)
-        self._watches = {keys[name]: ObjectWatch(keys[name], patience_s, each.model)
+        self._watches = {keys[name]: ObjectWatch(keys[name], patience_s, each)
                          for name, each in objects.items()}
         self._baselines = baselines
         self._keeper = keeper
@@ -115,6 +116,7 @@ class LiveRun:
                 self._metrics.add_estimate(stamp_ns, np.full((4, 4), np.nan), object_name=object_name)
                 raise
             self._metrics.add_estimate(stamp_ns, pose, covariance, object_name)
+            self._watches[self._key(object_name)].estimate(stamp_ns, pose)
 
     def report(self, read: Callable[[], StageReport]) -> StageReport:
         """Add a stage report.
@@ -185,6 +187,8 @@ class LiveRun:
         if lost_poses:
             text = f'poses reported by perception but not received: {self._lost_poses}; their images are left out'
             self._anomalies.note('lost pose', text, now_s, lost_poses)
+        for name, watch in self._watches.items():
+            self._anomalies.last(f'unlike the calibration{f" ({name})" if name else ""}', watch.departure)
         watches, until_ns = list(self._watches.values()), self._watermark.until_ns(now_s)
         return [watches[0].liveness.camera(now_s),
                 *(health for watch in watches for health in watch.stages(now_s, until_ns)),
@@ -255,7 +259,8 @@ class LiveRun:
     def _inputs(self) -> SummaryInputs:
         provenance = {**self._about['provenance'], 'anomalies': dict(self._anomalies.counts),
                       'forgotten_images': self._forgotten, 'lost_reports': dict(self._losses.lost),
-                      'unheard_reports': dict(self._losses.unheard)}
+                      'unheard_reports': dict(self._losses.unheard),
+                      **told_as_provenance({name: watch.guard for name, watch in self._watches.items()})}
         return SummaryInputs({UNNAMED: self._metrics.facts}, self._baselines,
                              {**self._about, 'provenance': provenance})
 

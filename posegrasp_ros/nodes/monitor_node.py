@@ -289,7 +289,9 @@ class MonitorNode(AutostartLifecycleNode):
 
     def _live_object(self, card: ModelCard) -> LiveObject:
         target = ErrorTarget.from_mesh(card.mesh, card.symmetry, card.tolerance)
-        return LiveObject(target, self._pose_check(card), card.identity)
+        is_network = self.parameters.estimator in ('', 'onnx')  # others have figures of their own
+        return LiveObject(target, self._pose_check(card), card.identity,
+                          card.calibration.figures if is_network else {})
 
     def _pose_check(self, card: ModelCard) -> GraspTolerates | None:
         """Tells whether a planned grasp tolerates the error of its pose."""

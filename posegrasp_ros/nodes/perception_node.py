@@ -130,6 +130,9 @@ class PerceptionNode(AutostartLifecycleNode):
             self.say_once('vision_msgs is not installed: ~/detections is not published')
         models = ', '.join(f'{card.name} ({card.folder})' for card in self._cards.values())
         self.get_logger().info(escaped(f'estimator {chosen.estimator} for {models}'))
+        calibrations = {card.name: card.calibration.sentence for card in self._cards.values()}
+        self.get_logger().info(escaped(f'calibrated on {"; ".join(map(": ".join, calibrations.items()))}'))
+        self.tell(lambda: {f'calibration of {name}': told for name, told in calibrations.items()})
 
     def _stage(self, card: ModelCard) -> PerceptionStage:
         chosen = self.parameters

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from posegrasp_ros.metrics import formatting
+from posegrasp_ros.metrics.calibration_guard import UNLIKE
 from posegrasp_ros.metrics.catalogue import catalogue
 from posegrasp_ros.report import plots
 from posegrasp_ros.report.page import render_page
@@ -27,6 +28,7 @@ def format_table(summary: dict) -> str:
     failures = ', '.join(f'{reason} {count}' for reason, count in summary['failures'].items())
     blocks.append([f'Failures: {failures or "none"}'])
     blocks.append(_problem_lines(summary))
+    blocks.append([line for text in unlike_calibration(summary) for line in textwrap.wrap(text, TEXT_WIDTH)])
     if text := (summary.get('next') or {}).get('text'):
         blocks.append(textwrap.wrap(f'Next: {text}', TEXT_WIDTH))
     return '\n\n'.join('\n'.join(block) for block in blocks if block)
@@ -44,6 +46,7 @@ def render_html(summary: dict, pictures: Sequence[dict] = ()) -> str:
         paired=summary.get('paired') or (), problems=summary.get('problems') or (), place_of=place_of,
         measured=measured_metrics(estimators), requirements=requirements, objects=objects_of(summary),
         confusion=confusion_rows(summary), truth_sentence=truth_sentence(summary),
+        unlike_calibration=unlike_calibration(summary),
         fall=plots.waterfall(summary), curves=plots.error_curves(estimators),
         strips=plots.error_strips(estimators), reliability=plots.reliability_curves(estimators),
         latency=plots.latency_strips({'': summary}, time_need(requirements)),
@@ -59,6 +62,12 @@ def _problem_lines(summary: dict) -> list[str]:
         return []
     return ['Problems:', *(f'  {problem["count"]} x {problem["reason"]}: {problem["text"]} '
                            f'(first: {place_of(problem)})' for problem in problems)]
+
+
+def unlike_calibration(summary: dict) -> list[str]:
+    """How the frames differ from those of the calibration, a sentence for each object."""
+    noticed = summary['provenance'].get(UNLIKE, {})
+    return [f'{name}: {text}' if name else text[0].upper() + text[1:] for name, text in noticed.items()]
 
 
 def place_of(problem: dict) -> str:

@@ -62,8 +62,10 @@ def describe_run(cards: Mapping[str, ModelCard] | None = None, seed: int | None 
 
 
 def describe_model(card: ModelCard) -> dict:
-    """Name of a model, and hashes of its network and of its card, which states the hashes of all its networks."""
-    return {'name': card.name, 'sha256': card.network_sha256, 'card_sha256': card.sha256}
+    """Name of a model, hashes of its network and of its card, which states the hashes of all its networks, and
+    what it was calibrated on."""
+    return {'name': card.name, 'sha256': card.network_sha256, 'card_sha256': card.sha256,
+            'calibration': card.calibration.sentence}
 
 
 class BagDescriptions:

@@ -19,6 +19,7 @@ import posegrasp_ros
 from posegrasp_ros.estimation.model_card import (
     CARD_NAME,
     FORMAT,
+    ON_USER_CAMERA,
     ModelCard,
     load_model_card,
     sha256_of,
@@ -230,8 +231,9 @@ def _kept_card(out: Path, options: TrainingOptions, mesh: Mesh, symmetry: Symmet
 
 
 def _card_of(kept: ModelCard) -> dict:
-    """The card of a model of which one network is kept, with the new mesh."""
+    """The card of a model of which one network is kept, with the new mesh, without a calibration on a camera."""
     card = yaml.safe_load((kept.folder / CARD_NAME).read_text(encoding='utf-8'))
+    card.pop(ON_USER_CAMERA, None)
     card['object']['mesh'] = MESH_FILES[0]
     return card
 

@@ -1,0 +1,162 @@
+"""CalibrationGuard: notices when live frames are not like those that a model was calibrated on.
+
+Score and covariance are probabilities on frames like those of the calibration. With another lens or light they may
+be anything, and without ground truth nothing else shows it.
+
+The share of views whose figure lies below the calibration's 5 % quantile, or above its 95 % quantile, is 5 % at
+home, and, as these quantiles are those of a number of views, at most three standard deviations more. The wealth
+of a bet that it is :data:`SUSPECTED` times that grows by a likelihood ratio with each view; it restarts where it
+falls below 1 (the CUSUM of Page, "Continuous inspection schemes", Biometrika 1954). On average it takes at
+least as many views to a false alarm as the wealth that it asks for, whatever the law of the figures (Lorden,
+"Procedures for reacting to a change in distribution", Annals of Mathematical Statistics 1971).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from posegrasp_ros.geometry.view_change import ViewChange
+
+EXPECTED, SIGMAS, SUSPECTED = 0.05, 3.0, 2.5
+MOST_SUSPECTED = 0.9
+VIEWS_TO_FALSE_ALARM = 1e6
+"""On average at least, at home, over all figures together."""
+SIDES = ('below', 'above')
+LATEST = 100
+"""So many of the latest views are described."""
+UNLIKE = 'unlike_calibration'
+"""Field of a run's provenance."""
+WAITING = 200
+"""Frames of which either figures or pose may be missing yet."""
+
+
+class UsualRange(NamedTuple):
+    """Of a figure at home: 5 %, 50 % and 95 % quantile of so many independent views."""
+
+    low: float
+    median: float
+    high: float
+    views: int
+
+    def gain(self, side: str, value: float) -> float:
+        """Log factor of the wealth by a view."""
+        at_most = EXPECTED + SIGMAS * math.sqrt(EXPECTED * (1 - EXPECTED) / self.views)
+        suspected = min(SUSPECTED * at_most, MOST_SUSPECTED)
+        return math.log(suspected / at_most if self.is_beyond(side, value) else (1 - suspected) / (1 - at_most))
+
+    def is_beyond(self, side: str, value: float) -> bool:
+        """Whether a value lies outside on that side; NaN does on both."""
+        return not (value >= self.low if side == 'below' else value <= self.high)
+
+
+@dataclass(frozen=True)
+class Departure:
+    """A figure that is not as at home.
+
+    :param figure: its name
+    :param side: of its usual range, one of :data:`SIDES`
+    :param outside: share of the latest views beyond the range on that side
+    :param median: of the latest views
+    :param views: how many these are
+    :param seen: views until it was noticed
+    """
+
+    figure: str
+    side: str
+    usual: UsualRange
+    outside: float
+    median: float
+    views: int
+    seen: int
+
+    @property
+    def sentence(self) -> str:
+        """What is expected, what is seen and what to do, in one line."""
+        limit = self.usual.low if self.side == 'below' else self.usual.high
+        return (f'score and covariance no longer hold: {self.figure} is {self.side} {limit:.3g} in '
+                f'{self.outside:.0%} of the last {self.views} views (median {self.median:.3g}), expected in '
+                f'{EXPECTED:.0%} (median {self.usual.median:.3g}): another lens, light or scene than those of the '
+                'calibration? run posegrasp calibrate MODEL --bag BAG on frames of this camera')
+
+
+class CalibrationGuard:
+    """Watches the figures of answered frames; frames of one view count as one.
+
+    See :class:`posegrasp_ros.geometry.view_change.ViewChange`.
+
+    The figures and the pose of a frame may come in any order.
+
+    :param usual: the range of each figure at home; without any, nothing is ever noticed
+    :ivar departure: how the latest views differ; None while they do not
+    :ivar noticed: the latest departure, also where the views are as at home again
+    """
+
+    def __init__(self, usual: Mapping[str, UsualRange]):
+        self._usual = dict(usual)
+        self._log_wealth = {(name, side): 0.0 for name in self._usual for side in SIDES}
+        self._needed = math.log(VIEWS_TO_FALSE_ALARM * max(len(self._log_wealth), 1))
+        self._latest: deque[dict[str, float]] = deque(maxlen=LATEST)
+        self._numbers: dict[int, Mapping[str, float]] = {}
+        self._poses: dict[int, np.ndarray] = {}
+        self._change = ViewChange()
+        self._views = 0
+        self.departure: Departure | None = None
+        self.noticed: Departure | None = None
+
+    @property
+    def views(self) -> int:
+        """Views so far."""
+        return self._views
+
+    def figures(self, stamp_ns: int, numbers: Mapping[str, float]) -> None:
+        """Add the figures of an answered frame; those without a usual range are ignored."""
+        if self._usual:
+            self._numbers[stamp_ns] = {name: numbers[name] for name in self._usual if name in numbers}
+            self._join(stamp_ns)
+
+    def pose(self, stamp_ns: int, camera_from_object: np.ndarray) -> None:
+        """Add the pose (4, 4) of a frame."""
+        if self._usual and np.isfinite(camera_from_object).all():
+            self._poses[stamp_ns] = camera_from_object
+            self._join(stamp_ns)
+
+    def _join(self, stamp_ns: int) -> None:
+        if stamp_ns in self._numbers and stamp_ns in self._poses:
+            numbers = self._numbers.pop(stamp_ns)
+            if self._change.is_new(self._poses.pop(stamp_ns)):
+                self._add(numbers)
+        for waiting in (self._numbers, self._poses):
+            while len(waiting) > WAITING:
+                del waiting[next(iter(waiting))]
+
+    def _add(self, numbers: Mapping[str, float]) -> None:
+        """Bet on a view by its first frame."""
+        self._views += 1
+        self._latest.append(dict(numbers))
+        for name, side in self._log_wealth:
+            if name in numbers:
+                wealth = max(self._log_wealth[name, side], 0.0)
+                self._log_wealth[name, side] = wealth + self._usual[name].gain(side, numbers[name])
+        worst = max(self._log_wealth, key=lambda bet: self._log_wealth[bet])
+        if self._log_wealth[worst] >= self._needed:
+            self.departure = self.noticed = self._described(*worst)
+        elif self.departure and self._log_wealth[self.departure.figure, self.departure.side] <= 0:
+            self.departure = None  # it is as at home again
+
+    def _described(self, name: str, side: str) -> Departure:
+        values = [each[name] for each in self._latest if name in each]
+        outside = sum(self._usual[name].is_beyond(side, value) for value in values) / len(values)
+        seen = self.departure.seen if self.departure else self._views
+        return Departure(name, side, self._usual[name], outside, float(np.median(values)), len(values), seen)
+
+
+def told_as_provenance(guards: Mapping[str, CalibrationGuard]) -> dict[str, dict[str, str]]:
+    """What guards noticed, by the names of their objects, as a run's provenance keeps it; empty for nothing."""
+    noticed = {name: guard.noticed.sentence for name, guard in guards.items() if guard.noticed}
+    return {UNLIKE: noticed} if noticed else {}
