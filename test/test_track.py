@@ -14,7 +14,7 @@ from posegrasp_ros.estimation.estimator import PoseEstimator
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.estimation.pose_estimate import PoseEstimate
 from posegrasp_ros.estimation.scripted import OracleEstimator
-from posegrasp_ros.estimation.track import PoseTracker, with_tracking
+from posegrasp_ros.estimation.tracking.pose_tracker import PoseTracker, with_tracking
 from posegrasp_ros.geometry.camera import Camera, CameraError
 from posegrasp_ros.geometry.mesh import load_mesh
 from posegrasp_ros.geometry.transforms import (

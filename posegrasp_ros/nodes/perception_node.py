@@ -20,7 +20,7 @@ from posegrasp_ros.estimation.overlay import draw_overlay
 from posegrasp_ros.estimation.perception_stage import Perceived, PerceptionStage
 from posegrasp_ros.estimation.pose_estimate import MIN_SCORE
 from posegrasp_ros.estimation.several_objects import ObjectStage, SeveralObjects
-from posegrasp_ros.estimation.track import with_tracking
+from posegrasp_ros.estimation.tracking.pose_tracker import with_tracking
 from posegrasp_ros.geometry.camera_info import RECTIFIED
 from posegrasp_ros.geometry.true_pose import TruePose
 from posegrasp_ros.ros import messages, qos
