@@ -120,7 +120,8 @@ class PoseEstimator:
         """Best first, of those that are one and the same object the best alone."""
         distinct: list[Found] = []
         for each in sorted(found, key=lambda entry: -entry.estimate.score):
-            apart = [np.linalg.norm(self.centre(each.estimate) - self.centre(other.estimate)) for other in distinct]
+            centre = self.centre(each.estimate)
+            apart = [np.linalg.norm(centre - self.centre(other.estimate)) for other in distinct]
             if min(apart, default=np.inf) > SAME_OBJECT * self.card.mesh.radius:
                 distinct.append(each)
         return distinct

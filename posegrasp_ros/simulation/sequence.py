@@ -47,7 +47,8 @@ class Swing:
     def sampled(cls, rng: np.random.Generator, mean: float, reach: float,
                 periods_s: tuple[float, float] = (3.0, 9.0)) -> Swing:
         """One that stays within ``reach`` of its mean."""
-        return cls(mean, reach * rng.dirichlet((3.0, 2.0)), rng.uniform(*periods_s, 2), rng.uniform(-np.pi, np.pi, 2))
+        return cls(mean, reach * rng.dirichlet((3.0, 2.0)), rng.uniform(*periods_s, 2),
+                   rng.uniform(-np.pi, np.pi, 2))
 
     def at(self, time_s: float) -> float:
         """The value at a time."""
@@ -182,8 +183,9 @@ def record_sequence(out: Path, frames: Iterable[BagFrame], count: int, progress:
             writer.write(frame)
 
 
-def _held_before(base_from_camera: np.ndarray, middle: np.ndarray, extent_m: float, aside: float) -> np.ndarray:
-    """(4, 4) of a plate half way to the object, square to the line of sight; ``aside`` 1 leaves the object free."""
+def _held_before(base_from_camera: np.ndarray, middle: np.ndarray, extent_m: float,
+                 aside: float) -> np.ndarray:
+    """(4, 4) of a plate half way to the object, across the line of sight; ``aside`` 1 leaves the object free."""
     lens = base_from_camera[:3, 3]
     facing = look_at(lens, middle, base_from_camera[:3, 1])
     halfway = float(np.linalg.norm(middle - lens)) / 2

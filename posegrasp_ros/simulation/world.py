@@ -98,6 +98,7 @@ class World:
             place_camera(self._model, base_from_camera)
         for index, pose in enumerate(occluders):
             geom = self._model.geom(f'occluder_{index}')
+            self._model.geom_sameframe[geom.id] = mujoco.mjtSameFrame.mjSAMEFRAME_NONE  # else it stays aligned
             geom.pos, geom.quat = pose[:3, 3], mujoco_quaternion(pose[:3, :3])
         mujoco.mj_forward(self._model, self._data)
 

@@ -1,4 +1,4 @@
-"""Motion: a Kalman filter of a pose with constant velocity, which predicts where an object is in the next image."""
+"""Motion: a Kalman filter of a pose with constant velocity, which predicts the pose in the next image."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from posegrasp_ros.geometry.transforms import perturb
 
 SPEED_M_S, SPEED_RAD_S = 0.3, 1.0
 """Standard deviation of a velocity of which nothing is known yet, each axis."""
-ACCELERATION_M_S2, ACCELERATION_RAD_S2 = 2.0, 10.0
-"""Standard deviation of the acceleration, each axis, constant between two images: process noise. A camera in a hand."""
+ACCELERATION_M_S2, ACCELERATION_RAD_S2 = 1.0, 5.0
+"""Process noise: standard deviation of the acceleration, each axis, constant from image to image; of a hand."""
 CHI_SQUARE = 22.46
-"""99.9 % of squared distances between measured and predicted poses, in deviations, are smaller: 6 degrees of freedom."""
+"""99.9 % of squared distances between measured and predicted poses are smaller: 6 degrees of freedom."""
 POSE, VELOCITY = slice(0, 6), slice(6, 12)
 
 

@@ -21,7 +21,7 @@ SEARCH_EVERY_NS = 1_000_000_000
 SAME_TRACK = 2.0
 """Largest distance of an object from where it was predicted, in its radii; beyond it is not the same motion."""
 MOST_CONTESTS = 3
-"""A jump to another orientation is taken when the networks had better evidence for it in so many images in a row."""
+"""A jump to another orientation is taken when the networks had better evidence in so many images in a row."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,12 @@ class PoseTracker:
     """A :class:`PoseEstimator` with memory; see :class:`posegrasp_ros.estimation.pose_estimate.Estimator`.
 
     An object that the networks found surely is followed: the pose that constant velocity predicts is refined, and
-    accepted while its score stays about what it was when the networks last saw it. A score needs the decoder's
-    figures: those of that image are used. Where it is not accepted, the same image is searched, so that no image has
-    less than it would have without tracking. A pose is published only where it was measured in the image.
+    accepted while it is about as good as when the networks last saw it, see :meth:`Track.continues`. A score needs
+    the decoder's figures: those of that image are used. Where it is not accepted, the same image is searched, so
+    that it has what it would have without tracking. Poses are measured in the image; predicted ones are no answer.
+
+    The networks look in line, not in the background: the poses do not depend on how fast the machine is, and are
+    the same live and from a recording.
 
     In the numbers, ``tracked`` is 1 where the best pose was followed, ``searched`` where the networks looked.
     """
@@ -77,6 +80,7 @@ class PoseTracker:
         if stamp_ns is None or stamp_ns <= self._last_ns:
             self._tracks, self._searched_ns = [], None
         now_ns = 0 if stamp_ns is None else stamp_ns
+        self._tracks = [track for track in self._tracks if now_ns - track.seen_ns <= self._give_up_ns]
         for track in self._tracks:
             track.predict(now_ns)
         reason = self._see(view, now_ns, watch)
@@ -112,16 +116,23 @@ class PoseTracker:
         """Refine the predictions, and see the objects where that is accepted."""
         followed: list[tuple[Track, Found]] = []
         for track in self._tracks:
-            if track.found.estimate.score >= self._sure_score and track.can_be_followed and not self._is_stale(track):
-                now = self._estimator.followed(track.initial_pose, *view)
-                if now and now.estimate.score >= self._sure_score:
-                    now = track.unturned(now)
-                    if track.continues(now):
-                        followed.append((track, now))
+            now = self._followed(track, view)
+            if now:
+                followed.append((track, now))
         kept = self._estimator.distinct([now for _, now in followed])
         for track, now in followed:
             if any(now is each for each in kept):
                 track.see(now, TRACKED)
+
+    def _followed(self, track: Track, view: _View) -> Found | None:
+        is_sure = track.found.estimate.score >= self._sure_score
+        if not is_sure or not track.can_be_followed or self._is_stale(track):
+            return None
+        now = self._estimator.followed(track.initial_pose, *view)
+        if now is None or now.estimate.score < self._sure_score:
+            return None
+        now = track.unturned(now)
+        return now if track.continues(now) else None
 
     def _look_near(self, view: _View, now_ns: int) -> tuple[bool, list[Found]]:
         """Look with the networks at objects that could not be followed, and at those due for correction.
@@ -137,9 +148,8 @@ class PoseTracker:
             if initial is None:
                 continue
             # The detector is not run; the score was fitted to its confidence, so its last one is used.
-            confidence = track.confirmed.figures['confidence']
-            found = self._estimator.refined(replace(initial, figures={**initial.figures, 'confidence': confidence}),
-                                            *view)
+            figures = {**initial.figures, 'confidence': track.confirmed.figures['confidence']}
+            found = self._estimator.refined(replace(initial, figures=figures), *view)
             if found is None:
                 continue
             found = track.unturned(found)
@@ -186,7 +196,7 @@ class PoseTracker:
         return True
 
     def _regain(self, track: Track, found: Found, view: _View) -> None:
-        """An object that could not be followed is found; of look-alikes the orientation with the better evidence."""
+        """See an object that could not be followed; of look-alikes the orientation with the better evidence."""
         if track.distance_m(found) <= SAME_TRACK * self._mesh.radius and track.is_turned(found):
             other = self._estimator.followed(track.with_orientation(found), *view)
             if other and other.estimate.score > found.estimate.score:
@@ -195,7 +205,9 @@ class PoseTracker:
         track.confirm(found)
 
     def _begin(self, found: Found, now_ns: int) -> None:
-        self._tracks.append(Track.begun(self._mesh, self._estimator.card.symmetry, found, now_ns))
+        taken = {track.number for track in self._tracks}
+        number = next(number for number in range(len(taken) + 1) if number not in taken)
+        self._tracks.append(Track.begun(self._mesh, self._estimator.card.symmetry, found, number, now_ns))
 
     def _is_due(self, track: Track, now_ns: int) -> bool:
         return now_ns - track.checked_ns >= self._correct_ns

@@ -23,6 +23,10 @@ MOST_UNEXPLAINED, SLACK = 2.0, 0.02
 """What of the image the pose leaves unexplained, 1 less its agreement, may grow by the factor and the slack."""
 
 
+SPIN_RAD = float(np.radians(1))
+"""Deviation of a prediction about an axis of symmetry, where any angle is right: none is looked for."""
+
+
 @dataclass
 class Track:
     """One object.
@@ -31,7 +35,8 @@ class Track:
     :param predicted: at this image, without its measurement
     :param found: when it was last seen
     :param confirmed: the last that the networks saw, with the decoder's figures of that image
-    :param confirmed_ns: when that was
+    :param number: see :class:`TrackStatus`
+    :param confirmed_ns: when the networks last saw it
     :param checked_ns: when they last looked
     :param contests: for how many images in a row the networks have said otherwise, with better evidence
     """
@@ -42,6 +47,7 @@ class Track:
     predicted: Motion
     found: Found
     confirmed: Found
+    number: int
     seen_ns: int
     confirmed_ns: int
     checked_ns: int
@@ -49,10 +55,10 @@ class Track:
     contests: int = 0
 
     @classmethod
-    def begun(cls, mesh: Mesh, symmetry: Symmetry, found: Found, stamp_ns: int) -> Track:
+    def begun(cls, mesh: Mesh, symmetry: Symmetry, found: Found, number: int, stamp_ns: int) -> Track:
         """Of an object that was just found."""
         motion = Motion.begun(*_about_centre(mesh, found), stamp_ns)
-        return cls(mesh, symmetry, motion, motion, found, found, stamp_ns, stamp_ns, stamp_ns)
+        return cls(mesh, symmetry, motion, motion, found, found, number, stamp_ns, stamp_ns, stamp_ns)
 
     @property
     def camera_from_object(self) -> np.ndarray:
@@ -62,12 +68,21 @@ class Track:
     @property
     def initial_pose(self) -> InitialPose:
         """The prediction, for the refinement to begin from."""
-        pose = self.camera_from_object
-        covariance = move_covariance(self.motion.pose_covariance, -pose[:3, :3] @ self.mesh.centre)
+        pose, covariance = self.camera_from_object, self._covariance
+        spin = self.symmetry.spin_direction(pose)
+        if spin is not None:
+            covariance = covariance + SPIN_RAD ** 2 * np.outer(spin, spin)
         return InitialPose(pose, covariance, self.confirmed.figures)
 
+    @property
+    def _covariance(self) -> np.ndarray:
+        """(6, 6) of the object's pose, without what cannot be seen: its turn about an axis of symmetry."""
+        pose = self.camera_from_object
+        covariance = move_covariance(self.motion.pose_covariance, -pose[:3, :3] @ self.mesh.centre)
+        return self.symmetry.without_spin(covariance, pose)
+
     def with_orientation(self, found: Found) -> InitialPose:
-        """Another object's place or this one's, with the orientation that was predicted; as sure as is in reach."""
+        """The place where a pose was found with the predicted orientation; so sure that it is in reach."""
         centre = _about_centre(self.mesh, found)[0][:3, 3]
         turned = make_transform(self.motion.pose[:3, :3], centre) @ make_transform(translation=-self.mesh.centre)
         covariance = np.diag(np.repeat([(REACH_M / 2) ** 2, (REACH_RAD / 2) ** 2], 3))
@@ -89,7 +104,7 @@ class Track:
         self.motion = self.predicted = self.motion.at(stamp_ns)
 
     def continues(self, found: Found) -> bool:
-        """Whether a followed pose is as good as the last one that the networks saw, and where it may have moved to.
+        """Whether a followed pose is as good as the last that the networks saw, and where it may have moved to.
 
         The decoder's figures in both scores are the same. The agreement is compared besides, because the score is
         fitted to the errors of networks, where it may count for little.
@@ -136,9 +151,10 @@ class Track:
 
     def status(self, stamp_ns: int) -> TrackStatus:
         """What is known of it at an image."""
-        variance = np.diag(self.motion.pose_covariance)
-        return TrackStatus(self.state, (stamp_ns - self.seen_ns) / 1e9, float(np.sqrt(variance[:3].mean())),
-                           float(np.sqrt(variance[3:].mean())))
+        lever = self.motion.pose[:3, :3] @ self.mesh.centre
+        variance = np.diag(move_covariance(self._covariance, lever))
+        return TrackStatus(self.state, self.number, (stamp_ns - self.seen_ns) / 1e9,
+                           float(np.sqrt(variance[:3].mean())), float(np.sqrt(variance[3:].mean())))
 
 
 def is_jump(mesh: Mesh, first: Found, second: Found) -> bool:
