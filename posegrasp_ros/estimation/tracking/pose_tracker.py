@@ -125,11 +125,10 @@ class PoseTracker:
                 track.see(now, TRACKED)
 
     def _followed(self, track: Track, view: _View) -> Found | None:
-        is_sure = track.found.estimate.score >= self._sure_score
-        if not is_sure or not track.can_be_followed or self._is_stale(track):
+        if not self._is_sure(track.found) or not track.can_be_followed or self._is_stale(track):
             return None
         now = self._estimator.followed(track.initial_pose, *view)
-        if now is None or now.estimate.score < self._sure_score:
+        if now is None or not self._is_sure(now):
             return None
         now = track.unturned(now)
         return now if track.continues(now) else None
@@ -137,11 +136,13 @@ class PoseTracker:
     def _look_near(self, view: _View, now_ns: int) -> tuple[bool, list[Found]]:
         """Look with the networks at objects that could not be followed, and at those due for correction.
 
-        :return: whether they looked, and the poses that leave it open where an object is
+        :return: whether they looked, and the poses that contradict what was followed
         """
         decoder, looked, unsettled = self._estimator.decoder, False, list[Found]()
         for track in self._tracks:
-            if not isinstance(decoder, FindsNear) or (track.is_seen and not self._is_due(track, now_ns)):
+            # What was never sure gets no second look: it would only make more of what is wrong.
+            is_due = self._is_due(track, now_ns) if track.is_seen else self._is_sure(track.confirmed)
+            if not isinstance(decoder, FindsNear) or not is_due:
                 continue
             looked, track.checked_ns = True, now_ns
             initial = decoder.pose_near(track.camera_from_object, view.image, view.camera)
@@ -153,12 +154,12 @@ class PoseTracker:
             if found is None:
                 continue
             found = track.unturned(found)
-            if track.is_seen and not is_jump(self._mesh, track.found, found):
-                self._settle(track, found)
-            elif not track.is_seen and found.estimate.score >= self._sure_score:
+            if not track.is_seen and self._is_sure(found):
                 self._regain(track, found, view)
-            else:
+            elif track.is_seen and is_jump(self._mesh, track.found, found):
                 unsettled.append(found)
+            elif track.is_seen:
+                self._settle(track, found)
         return looked, unsettled
 
     def _take(self, found: list[Found], view: _View, now_ns: int) -> None:
@@ -208,6 +209,9 @@ class PoseTracker:
         taken = {track.number for track in self._tracks}
         number = next(number for number in range(len(taken) + 1) if number not in taken)
         self._tracks.append(Track.begun(self._mesh, self._estimator.card.symmetry, found, number, now_ns))
+
+    def _is_sure(self, found: Found) -> bool:
+        return found.estimate.score >= self._sure_score
 
     def _is_due(self, track: Track, now_ns: int) -> bool:
         return now_ns - track.checked_ns >= self._correct_ns
