@@ -23,6 +23,9 @@ MOST_UNEXPLAINED, SLACK = 2.0, 0.02
 """What of the image the pose leaves unexplained, 1 less its agreement, may grow by the factor and the slack."""
 
 
+LINE_OF_SIGHT = 0.01
+"""Deviation along the line of sight that is added to predictions, as a share of the distance. Errors of mesh,
+print and lens shift a pose there in all images alike: earlier images must not make it look surer than it is."""
 SPIN_RAD = float(np.radians(1))
 """Deviation of a prediction about an axis of symmetry, where any angle is right: none is looked for."""
 
@@ -68,7 +71,9 @@ class Track:
     @property
     def initial_pose(self) -> InitialPose:
         """The prediction, for the refinement to begin from."""
-        pose, covariance = self.camera_from_object, self._covariance
+        pose, covariance, towards = self.camera_from_object, self._covariance, self.motion.pose[:3, 3]
+        # A share of the distance along the line of sight.
+        covariance[:3, :3] += LINE_OF_SIGHT ** 2 * np.outer(towards, towards)
         spin = self.symmetry.spin_direction(pose)
         if spin is not None:
             covariance = covariance + SPIN_RAD ** 2 * np.outer(spin, spin)
