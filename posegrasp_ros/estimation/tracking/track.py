@@ -17,9 +17,9 @@ REACH_M, REACH_RAD = 0.02, float(np.radians(10))
 """From how far the refinement finds the pose; a prediction of larger deviation is not followed."""
 JUMP_RAD, JUMP_RADII = float(np.radians(30)), 0.5
 """Poses further apart are not of one motion: another orientation, or in the object's radii another place."""
-MOST_DROP = 3.0
+MOST_DROP = 1.0
 """How far the log-odds of the score may fall below those of the last pose that the networks saw."""
-MOST_UNEXPLAINED, SLACK = 2.0, 0.02
+MOST_UNEXPLAINED, SLACK = 1.5, 0.005
 """What of the image the pose leaves unexplained, 1 less its agreement, may grow by the factor and the slack."""
 
 
