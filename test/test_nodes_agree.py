@@ -15,7 +15,9 @@ from posegrasp_ros.datasets.bag_reader import read_frames
 from posegrasp_ros.datasets.bag_topics import BagTopics
 from posegrasp_ros.datasets.bag_writer import DEPTH_TOPIC, BagWriter
 from posegrasp_ros.datasets.frame_sources import SourceOptions
+from posegrasp_ros.estimation.estimator import PoseEstimator
 from posegrasp_ros.estimation.model_card import load_model_card
+from posegrasp_ros.estimation.tracking.pose_tracker import PoseTracker
 from posegrasp_ros.evaluation.bag_evaluation import EvaluateOptions, evaluate_bags
 from posegrasp_ros.nodes.monitor_node import MonitorNode
 from posegrasp_ros.nodes.perception_node import PerceptionNode
@@ -23,6 +25,7 @@ from posegrasp_ros.ros import messages
 from posegrasp_ros.runs.folder import read_reports
 from posegrasp_ros.runtime.resources import resource_path
 from posegrasp_ros.simulation.record import record
+from posegrasp_ros.simulation.sequence import SequencePlan, record_sequence, sequence_frames
 
 ACCURACY = ('position_error_median', 'rotation_error_median', 'recall_1cm_5deg', 'add_recall_10pct', 'ar_mssd',
             'ar_mspd', 'mssd_median', 'projection_error_median')
@@ -47,12 +50,12 @@ def bag(card, tmp_path_factory):
     return path / 'scenes'
 
 
-def live_summary(card, bag, folder, depth_topic: str | None = None) -> dict:
+def live_summary(card, bag, folder, depth_topic: str | None = None, **parameters) -> dict:
     """What the monitor node writes when it and the perception node are shown the bag.
 
     The messages come in the bag's order: each image is in perception's hands before its camera_info is sent.
     """
-    parameters = {'use_depth': True, 'depth_slop_ms': 1000.0} if depth_topic else {}
+    parameters |= {'use_depth': True, 'depth_slop_ms': 1000.0} if depth_topic else {}
     with running(PerceptionNode, model=str(card.folder), **parameters) as nodes:
         nodes.start()
         reports = nodes.reports()
@@ -66,7 +69,8 @@ def live_summary(card, bag, folder, depth_topic: str | None = None) -> dict:
                 images.publish(messages.to_image(header, frame.image))
                 nodes.spin_until(lambda count=count: nodes.node.is_waiting or len(reports) == count)
                 infos.publish(messages.to_camera_info(header, frame.camera))
-                truths.publish(messages.to_pose_stamped(header, frame.camera_from_object))
+                if frame.camera_from_object is not None:
+                    truths.publish(messages.to_pose_stamped(header, frame.camera_from_object))
                 if depths:
                     depths.publish(depth_message(header, frame.depth_m))
                 nodes.spin_until(lambda count=count: len(reports) == count)
@@ -94,6 +98,22 @@ def test_nodes_and_evaluator_agree_with_depth(card, tmp_path):
     assert_agree(live_summary(card, tmp_path / 'scenes', tmp_path / 'run', DEPTH_TOPIC), offline)
     error_m, error_without_m = (each['metrics']['position_error_median']['value'] for each in (offline, without))
     assert error_m < error_without_m, 'depth tells how far away the object is'
+
+
+@pytest.mark.slow
+def test_nodes_and_evaluator_agree_while_tracking(card, tmp_path):
+    plan = SequencePlan(seconds=1.2, rate_hz=15.0, covered_s=(0.5,), cover_s=0.2)
+    record_sequence(tmp_path / 'moving', sequence_frames(card.mesh, plan, seed=3), 18, progress=False)
+    offline = evaluate_bags([tmp_path / 'moving'], card, replace(ALONE, track=True), progress=False)
+    live = live_summary(card, tmp_path / 'moving', tmp_path / 'run', tracking=True)
+    assert_agree(live, offline)
+    reports = [report for report in read_reports(tmp_path / 'run')[0] if report.stage == 'perception']
+    assert {report.words['state'] for report in reports} == {'found', 'tracked', 'lost'}
+    tracker, states = PoseTracker(PoseEstimator(card)), {}
+    for frame in read_frames(tmp_path / 'moving'):
+        answer = tracker.estimate(frame.image, frame.camera, stamp_ns=frame.stamp_ns)
+        states[frame.stamp_ns] = answer.tracks[0].state
+    assert {report.stamp_ns: report.words['state'] for report in reports} == states
 
 
 def assert_agree(live: dict, offline: dict) -> None:

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import simulated_frames, write_card
+from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -348,7 +349,38 @@ def test_tracking_says_once_what_it_cannot_follow(scripted_model, capfd):
     assert len(said) == 1 and 'MeanPoseEstimator' in said[0]
 
 
-def test_tracking_follows_an_object_from_image_to_image():
+def test_tracking_says_which_object_is_found_tracked_lost_or_absent_and_only_measured_poses_are_published():
+    frame, = simulated_frames(load_mesh(resource_path('models/box/mesh.obj')), 1, seed=3)
+    empty = np.full_like(frame.image, 128)
+    shown = {1000: frame.image, 1033: frame.image, 1066: frame.image, 1100: empty, 1900: empty, 2200: empty}
+    with running(PerceptionNode, tracking=True, give_up_s=1.0) as harness:
+        harness.start()
+        reports, images = harness.reports(), harness.publisher(Image, '/image')
+        poses = harness.collect(PoseWithCovarianceStamped, '/perception/pose')
+        statuses = harness.collect(DiagnosticArray, '/perception/status')
+        harness.publisher(CameraInfo, '/camera_info').publish(messages.to_camera_info(header(5), frame.camera))
+        harness.spin_for(0.2)
+        for count, (stamp_ms, picture) in enumerate(shown.items(), start=1):
+            images.publish(messages.to_image(header(stamp_ms * MS), picture))
+            harness.spin_until(lambda count=count: len(reports) == len(statuses) == count)
+    expected = ['found', 'tracked', 'tracked', 'lost', 'lost', 'absent']
+    assert [report.words['state'] for report in reports] == expected
+    assert [report.reason for report in reports] == ['', '', '', 'lost', 'lost', 'no_detection']
+    assert [(each.status[0].name, each.status[0].message) for each in statuses] == [('box', state)
+                                                                                    for state in expected]
+    assert [messages.stamp_ns(each.header.stamp) // MS for each in statuses] == list(shown)
+    lost = {each.key: float(each.value) for each in statuses[4].status[0].values}
+    assert lost['unseen_s'] == pytest.approx(0.834) and lost['sigma_m'] > 0.05
+    assert [messages.stamp_ns(pose.header.stamp) // MS for pose in poses] == [1000, 1033, 1066]
+
+
+def test_without_tracking_there_is_no_status():
+    with running(PerceptionNode) as harness:
+        harness.start()
+        assert harness.probe.get_publishers_info_by_topic('/perception/status') == []
+
+
+def test_tracking_begins_anew_when_stamps_go_back():
     frame, = simulated_frames(load_mesh(resource_path('models/box/mesh.obj')), 1, seed=3)
     with running(PerceptionNode, tracking=True) as harness:
         harness.start()

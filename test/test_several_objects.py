@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from test_stages import CAMERA, Fixed, packed
 
-from posegrasp_ros.estimation.instance_numbers import FRESH_NS, InstanceNumbers
 from posegrasp_ros.estimation.perception_stage import PerceptionStage
 from posegrasp_ros.estimation.pose_estimate import Estimation, PoseEstimate
 from posegrasp_ros.estimation.several_objects import ObjectStage, SeveralObjects
+from posegrasp_ros.estimation.tracking.track_status import TrackStatus
 from posegrasp_ros.geometry.mesh import load_mesh
 from posegrasp_ros.geometry.transforms import make_transform
 from posegrasp_ros.geometry.true_pose import TruePose
@@ -52,6 +52,15 @@ def test_what_is_left_of_an_object_is_reported_as_its_own():
     assert nothing_left.outcome.reason == nothing_left.estimation.reason == 'other_object'
 
 
+def test_the_state_of_a_pose_that_goes_to_another_object_goes_with_it():
+    objects = several(box=[(0.0, 0.7), (0.3, 0.6)], can=[(0.0, 0.8)])
+    box = objects.objects['box'].stage.estimator.estimation
+    box.tracks = [TrackStatus('tracked', 0), TrackStatus('found', 1), TrackStatus('lost', 2)]
+    found = objects.perceive(packed())
+    assert [track.number for track in found['box'].estimation.tracks] == [1, 2]
+    assert found['box'].outcome.words['state'] == 'found' and 'state' not in found['can'].outcome.words
+
+
 def test_two_near_instances_of_one_object_do_not_claim_each_other():
     assert scores(several(box=[(0.0, 0.7), (0.001, 0.6)], can=[])) == {'box': [0.7, 0.6], 'can': []}
 
@@ -77,26 +86,6 @@ def test_an_error_of_one_estimator_leaves_the_other_object_its_answer():
     found = objects.perceive(packed())
     assert not found['box'].outcome.reason and found['can'].outcome.reason == 'internal_error'
     assert isinstance(found['can'].error, ZeroDivisionError)
-
-
-def at(*x_m: float) -> list[np.ndarray]:
-    return [np.array([x, 0, 0.5]) for x in x_m]
-
-
-def test_instances_keep_their_numbers_whichever_is_the_best():
-    numbers = InstanceNumbers(radius_m=0.05)
-    assert numbers.of(at(0.0, 0.3), 0) == [0, 1]
-    assert numbers.of(at(0.31, 0.01), 1) == [1, 0]
-    assert numbers.of(at(0.31), 2) == [1]
-    assert numbers.of(at(0.6, 0.31, 0.0), 3) == [2, 1, 0]
-
-
-def test_a_number_is_free_again_after_a_while_and_when_the_clock_is_set_back():
-    numbers = InstanceNumbers(radius_m=0.05)
-    assert numbers.of(at(0.0), 1000) == [0] and numbers.of(at(0.9), 1001) == [1]
-    assert numbers.of(at(0.9), 1001 + FRESH_NS) == [1]
-    assert numbers.of(at(0.0), 1002 + FRESH_NS) == [0]
-    assert numbers.of(at(0.5), 10) == [0]
 
 
 def test_a_report_names_its_object_and_one_of_a_single_object_has_none():

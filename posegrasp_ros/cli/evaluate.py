@@ -54,7 +54,8 @@ Pose = tuple[float, float, float, float, float, float, float]
 class Method:
     """What estimates and plans.
 
-    :param track: look first where the object was a moment ago; figures of accuracy are without
+    :param track: follow objects from frame to frame without the networks, as the node's parameter tracking does;
+        figures of accuracy are without
     :param jobs: processes to share the frames, each with one thread unless --threads says otherwise; the results
         do not depend on how many, time measured under load does; default: one, with all threads
     """

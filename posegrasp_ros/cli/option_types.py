@@ -97,6 +97,11 @@ def value_range(text: str) -> tuple[float, float]:
     return low, high
 
 
+def times(text: str) -> tuple[float, ...]:
+    """Times in seconds, such as 10,25,40."""
+    return tuple(not_negative(part) for part in text.split(','))
+
+
 def share_range(text: str) -> tuple[float, float]:
     """Two shares, the lower first."""
     low, high = _pair(text)

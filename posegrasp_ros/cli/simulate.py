@@ -17,8 +17,10 @@ from posegrasp_ros.runtime.resources import DEFAULT_MODEL, model_folder
 DEMO_EXAMPLES = """Examples:
   posegrasp demo --picks 50 --seed 4242 --out runs/fifty
   posegrasp demo --objects box can"""
-RECORD_EXAMPLES = 'Example: posegrasp record scenes --scenes 200 --seed 777'
-CAMERA, OBJECTS = Group.create_ordered('Camera'), Group.create_ordered('Objects')
+RECORD_EXAMPLES = """Examples:
+  posegrasp record scenes --scenes 200 --seed 777
+  posegrasp record moving --sequence 60 --cover-at 10,25,40 --jump-at 50"""
+CAMERA, SEQUENCE, OBJECTS = (Group.create_ordered(name) for name in ('Camera', 'Sequence', 'Objects'))
 ONE_AT_MOST = exclusive(OBJECTS)
 
 
@@ -45,6 +47,10 @@ def record(out: Path, /, *,
            size: Annotated[Size, Parameter(group=CAMERA)] = (640, 480),
            depth: Annotated[bool, Parameter(group=CAMERA)] = False,
            rough: bool = False,
+           sequence: Annotated[float | None, option('SECONDS', option_types.above_zero, group=SEQUENCE)] = None,
+           rate: Annotated[float, option('HZ', option_types.above_zero, group=SEQUENCE)] = 30.0,
+           cover_at: Annotated[tuple[float, ...], option('S,S,...', option_types.times, group=SEQUENCE)] = (),
+           jump_at: Annotated[tuple[float, ...], option('S,S,...', option_types.times, group=SEQUENCE)] = (),
            model: Annotated[Model, Parameter(group=OBJECTS)] = DEFAULT_MODEL,
            occlusion: Annotated[tuple[float, float] | None, option('LOW:HIGH', option_types.share_range,
                                                                    group=ONE_AT_MOST)] = None,
@@ -62,6 +68,10 @@ def record(out: Path, /, *,
     :param rough: scenes with the difficulties of real ones: strong edges behind the object, hands, low views, an
         object that is not quite its mesh, a camera that is not quite the stated one; not with --depth, --instances
         or --objects
+    :param sequence: record so long a sequence of one scene in the place of scenes: camera and object move smoothly
+    :param rate: of the camera, in a sequence
+    :param cover_at: times, seconds, at which the object is fully covered, for 1 s each
+    :param jump_at: times, seconds, at which the camera is suddenly elsewhere
     :param occlusion: put something between camera and object that hides such a share of the object's pixels, such
         as 0.3:0.6
     :param without_object: the same scenes, the object taken away
@@ -72,7 +82,19 @@ def record(out: Path, /, *,
     from posegrasp_ros.estimation.model_card import load_model_card
     from posegrasp_ros.estimation.model_set import load_model_set
     from posegrasp_ros.simulation import record as recording
+    from posegrasp_ros.simulation.sequence import SequencePlan, record_sequence, sequence_frames
 
+    if sequence is None and (cover_at or jump_at):
+        raise InvalidInputError('--cover-at, --jump-at: expected with --sequence, found none')
+    if sequence is not None:
+        if occlusion or without_object or objects or instances > 1 or rough:
+            raise InvalidInputError('--sequence: expected one object, which --cover-at hides, got an option of scenes: '
+                                    'leave out --occlusion, --without-object, --instances, --objects and --rough')
+        plan = SequencePlan(sequence, rate, cover_at, jumps_s=jump_at)
+        frames = sequence_frames(load_model_card(model_folder(model)).mesh, plan, seed, size, depth)
+        record_sequence(out, frames, len(plan.times_s))
+        show(f'{len(plan.times_s)} frames in {out}')
+        return DONE
     if objects:
         if rough:
             raise InvalidInputError('rough: expected one object, got --objects as well: leave out one of the two')

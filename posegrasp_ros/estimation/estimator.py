@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from posegrasp_ros.estimation.decoders.registry import decoder_class
 from posegrasp_ros.estimation.model_card import CARD_NAME, ModelCard, ModelCardError
 from posegrasp_ros.estimation.plausible import is_plausible
 from posegrasp_ros.estimation.pose_estimate import MIN_SCORE, Estimation, PoseEstimate
-from posegrasp_ros.estimation.refinement.refiner import Refiner
+from posegrasp_ros.estimation.refinement.refiner import Refinement, Refiner
 from posegrasp_ros.estimation.refinement.refiner_registry import refiner_class
 from posegrasp_ros.estimation.score import BIAS, score
 from posegrasp_ros.estimation.stopwatch import Stopwatch
@@ -32,10 +33,14 @@ SAME_OBJECT = 0.5
 
 
 class Found(NamedTuple):
-    """A pose, and the figures that its score is made of."""
+    """A pose, and the figures that its score is made of.
+
+    :param agreement: of the refinement, see :class:`Refinement`; 0 without one
+    """
 
     estimate: PoseEstimate
     figures: dict[str, float]
+    agreement: float = 0.0
 
 
 class PoseEstimator:
@@ -71,7 +76,7 @@ class PoseEstimator:
         check_sizes(image, camera, depth_m)
         watch = Stopwatch()
         reason, found = self.search(image, camera, depth_m, watch)
-        return watch.answer(reason, [estimate for estimate, _ in found])
+        return watch.answer(reason, [each.estimate for each in found])
 
     def search(self, image: np.ndarray, camera: Camera, depth_m: np.ndarray | None,
                watch: Stopwatch) -> tuple[str, list[Found]]:
@@ -114,10 +119,11 @@ class PoseEstimator:
     def distinct(self, found: list[Found]) -> list[Found]:
         """Best first, of those that are one and the same object the best alone."""
         distinct: list[Found] = []
-        for estimate, figures in sorted(found, key=lambda entry: -entry.estimate.score):
-            apart = [np.linalg.norm(self.centre(estimate) - self.centre(other)) for other, _ in distinct]
+        for each in sorted(found, key=lambda entry: -entry.estimate.score):
+            centre = self.centre(each.estimate)
+            apart = [np.linalg.norm(centre - self.centre(other.estimate)) for other in distinct]
             if min(apart, default=np.inf) > SAME_OBJECT * self.card.mesh.radius:
-                distinct.append(Found(estimate, figures))
+                distinct.append(each)
         return distinct
 
     def centre(self, estimate: PoseEstimate) -> np.ndarray:
@@ -138,20 +144,51 @@ class PoseEstimator:
         """
         if initial is None or not is_plausible(initial.pose, self.card.mesh, camera):
             return None
-        pose, covariance = initial.pose, initial.covariance
-        refined = None
-        if self._refiner:
-            refined = self._refiner.refine(image, camera, pose, covariance, depth_m, initial.seen)
-        if refined and not is_plausible(refined.pose, self.card.mesh, camera):
-            refined = None
-        if refined:
-            pose, covariance = refined.pose, refined.covariance
+        return self._found(initial, self._refine(initial, image, camera, depth_m))
+
+    def followed(self, initial: InitialPose, image: np.ndarray, camera: Camera,
+                 depth_m: np.ndarray | None = None) -> Found | None:
+        """A predicted pose refined and scored; None where the refinement is lost, and without one.
+
+        :param initial: with the figures of the decoder from when the networks last looked
+        """
+        if not is_plausible(initial.pose, self.card.mesh, camera):
+            return None
+        refined = self._refine(initial, image, camera, depth_m)
+        return self._found(initial, refined) if refined else None
+
+    def rescored(self, found: Found, figures: dict[str, float]) -> Found:
+        """The same pose with the score that it has with other figures of the decoder.
+
+        Poses in the same image are compared by it: only what the refiner says of them differs.
+
+        :param figures: may have others than the decoder's, which do not count
+        """
+        both = found.figures | {name: figures[name] for name in self.decoder.figures}
+        return Found(replace(found.estimate, score=self._score(both, found.agreement)), both, found.agreement)
+
+    @property
+    def can_follow(self) -> bool:
+        """Whether there is a refiner that can follow a pose without the networks."""
+        return self._refiner is not None
+
+    def _refine(self, initial: InitialPose, image: np.ndarray, camera: Camera,
+                depth_m: np.ndarray | None) -> Refinement | None:
+        """None where it is lost, without a refiner, and where the image cannot show the refined pose."""
+        if self._refiner is None:
+            return None
+        refined = self._refiner.refine(image, camera, initial.pose, initial.covariance, depth_m, initial.seen)
+        return refined if refined and is_plausible(refined.pose, self.card.mesh, camera) else None
+
+    def _found(self, initial: InitialPose, refined: Refinement | None) -> Found:
+        pose, covariance = (refined.pose, refined.covariance) if refined else (initial.pose, initial.covariance)
         figures = initial.figures | (refined.figures if refined else self._when_lost)
+        agreement = refined.agreement if refined else 0.0
         scale = np.sqrt(np.repeat(self.card.covariance_scale, 3))
         canonical = self.card.symmetry.canonical(pose)
         covariance, pose = move_covariance(covariance, canonical[:3, 3] - pose[:3, 3]), canonical
-        probability = self._score(figures, refined.agreement if refined else 0.0)
-        return Found(PoseEstimate(pose, probability, covariance * np.outer(scale, scale)), figures)
+        estimate = PoseEstimate(pose, self._score(figures, agreement), covariance * np.outer(scale, scale))
+        return Found(estimate, figures, agreement)
 
     def _score(self, figures: dict[str, float], agreement: float) -> float:
         """Probability that the pose is right; before it was measured, how far image and model agree."""
@@ -169,7 +206,7 @@ class PoseEstimator:
 
 def best_score(found: list[Found]) -> float:
     """The highest of the scores; 0 of none."""
-    return max((estimate.score for estimate, _ in found), default=0.0)
+    return max((each.estimate.score for each in found), default=0.0)
 
 
 def check_sizes(image: np.ndarray, camera: Camera, depth_m: np.ndarray | None = None) -> None:

@@ -75,6 +75,8 @@ class PerceptionStage:
         if poses:
             numbers['score'] = float(poses[0].score)
         words = self.named
+        if estimation.tracks:
+            words['state'] = estimation.tracks[0].state
         if frame.problem:
             words['problem'] = one_line(frame.problem)
         reason = '' if poses else estimation.reason or 'no_detection'

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from posegrasp_ros.estimation.tracking.track_status import TrackStatus
+
 if TYPE_CHECKING:  # the command line asks for the names of estimators alone
     import numpy as np
 
@@ -36,11 +38,13 @@ class Estimation:
     :param poses: best first; empty when there is no answer
     :param reason: why there is none (``no_detection``, ``no_features``, ...), empty when there is one
     :param numbers: named figures for the stage report; timings end in ``_ms``
+    :param tracks: with tracking, the state of each object: of the poses in their order, then of those not seen
     """
 
     poses: list[PoseEstimate] = field(default_factory=list)
     reason: str = ''
     numbers: dict[str, float] = field(default_factory=dict)
+    tracks: list[TrackStatus] = field(default_factory=list)
 
 
 class Estimator(Protocol):

@@ -12,6 +12,7 @@ import numpy as np
 from posegrasp_ros.datasets.frame import BagFrame, Undecoded
 from posegrasp_ros.estimation.perception_stage import Perceived, PerceptionStage
 from posegrasp_ros.estimation.pose_estimate import PoseEstimate
+from posegrasp_ros.estimation.tracking.track_status import NOTHING_KNOWN
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import transform_points
 
@@ -91,7 +92,10 @@ class SeveralObjects:
         poses = [pose for pose in before.poses if any(pose is each for each in kept)]
         lost = len(before.poses) - len(poses)
         reason = before.reason if not before.poses else '' if poses else 'other_object'
+        tracks = [track for track, pose in zip(before.tracks, before.poses) if any(pose is each for each in poses)]
+        tracks += before.tracks[len(before.poses):]
         estimation = replace(before, poses=poses, reason=reason,
+                             tracks=tracks or [NOTHING_KNOWN] if before.tracks else [],
                              numbers={**before.numbers, 'other_object': float(lost)})
         return self.objects[name].stage.answer(perceived.frame, estimation, latency_ms, perceived.error)
 

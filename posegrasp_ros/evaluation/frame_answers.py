@@ -18,7 +18,7 @@ from posegrasp_ros.estimation.model_card import ModelCard, ModelCardError
 from posegrasp_ros.estimation.perception_stage import Perceived, PerceptionStage
 from posegrasp_ros.estimation.pose_estimate import Estimation
 from posegrasp_ros.estimation.several_objects import ObjectStage, SeveralObjects
-from posegrasp_ros.estimation.track import with_tracking
+from posegrasp_ros.estimation.tracking.pose_tracker import with_tracking
 from posegrasp_ros.geometry.transforms import rotate_covariance
 from posegrasp_ros.grasping.planning.planner import GraspPlanner
 from posegrasp_ros.grasping.planning.planning_scene import BoxObstacle, Scene

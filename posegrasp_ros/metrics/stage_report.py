@@ -11,7 +11,7 @@ STAGES = ('perception', 'planning', 'execution')
 SET_BACK_NS = 1_000_000_000
 """Stamps that lie behind the newest by less are late images; by more, the clock was set back."""
 # Report keys with text values; all others are numbers.
-WORDS = ('weakest_direction', 'grasp', 'out_of_reach', 'model', 'problem')
+WORDS = ('weakest_direction', 'grasp', 'out_of_reach', 'model', 'problem', 'state')
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,13 @@ from std_msgs.msg import Header
 
 from posegrasp_ros.datasets.frame import PackedFrame
 from posegrasp_ros.estimation.create import create_estimator, estimator_names
-from posegrasp_ros.estimation.instance_numbers import InstanceNumbers
 from posegrasp_ros.estimation.model_card import ModelCard
 from posegrasp_ros.estimation.model_set import ONLY
 from posegrasp_ros.estimation.overlay import draw_overlay
 from posegrasp_ros.estimation.perception_stage import Perceived, PerceptionStage
 from posegrasp_ros.estimation.pose_estimate import MIN_SCORE
 from posegrasp_ros.estimation.several_objects import ObjectStage, SeveralObjects
-from posegrasp_ros.estimation.track import with_tracking
+from posegrasp_ros.estimation.tracking.pose_tracker import TrackingOptions, with_tracking
 from posegrasp_ros.geometry.camera_info import RECTIFIED
 from posegrasp_ros.geometry.true_pose import TruePose
 from posegrasp_ros.ros import messages, qos
@@ -81,7 +80,14 @@ class PerceptionParameters:
     camera_frame: str = parameter('', 'Frame of the results. Empty: the frame that the image names.')
     object_frame: str = parameter(
         '', 'Child frame in TF, NAME; further instances are NAME_1, ... Empty: the name on the model card.')
-    tracking: bool = parameter(False, 'Look first where the object was, while the last pose is fresh.')
+    tracking: bool = parameter(
+        False, 'Follow objects from image to image without the networks, and publish their states on ~/status.')
+    correction_hz: float = parameter(
+        TrackingOptions.correction_hz, 'With tracking: how often the networks look at an object that is followed.',
+        minimum=0.1, maximum=100.0)
+    give_up_s: float = parameter(
+        TrackingOptions.give_up_s, 'With tracking: how long an object that is not seen counts as lost, then as '
+        'absent; and how long one is followed that the networks do not see.', minimum=0.0, maximum=60.0)
     use_depth: bool = parameter(
         False, 'Refine with the topic `depth`, raw or compressedDepth, registered to the camera image.')
     depth_slop_ms: float = parameter(
@@ -118,7 +124,7 @@ class PerceptionNode(AutostartLifecycleNode):
                                       chosen.rectified)
         self._reporter = StageReporter(self, 'perception', tuple(self._cards))
         self._topics = {name: ObjectTopics(self, name, card, chosen.object_frame or card.name, self._broadcaster,
-                                           InstanceNumbers(card.mesh.radius) if chosen.tracking else None)
+                                           chosen.tracking)
                         for name, card in self._cards.items()}
         self._overlay_out = self.publisher(Image, '~/overlay', qos.RESULT)
         if not self._broadcaster.available:
@@ -139,7 +145,8 @@ class PerceptionNode(AutostartLifecycleNode):
         estimator = create_estimator(chosen.estimator, card, threads=chosen.threads or None,
                                      min_score=chosen.min_score)
         if chosen.tracking:
-            estimator = with_tracking(estimator, self.say_once)
+            options = TrackingOptions(chosen.correction_hz, chosen.give_up_s)
+            estimator = with_tracking(estimator, self.say_once, options)
         return PerceptionStage(estimator, card.identity)
 
     def activate(self) -> None:
@@ -267,7 +274,7 @@ class PerceptionNode(AutostartLifecycleNode):
                 if error := found[name].error:
                     raise error
                 answer.take(found[name].outcome)
-                self._topics[name].publish(header, found[name].estimation.poses)
+                self._topics[name].publish(header, found[name].estimation)
                 answer.is_out()
         if found and not next(iter(found.values())).frame.reason:
             self._publish_together(header, found)

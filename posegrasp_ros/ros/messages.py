@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import array
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -25,6 +25,8 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
 from std_msgs.msg import Header
 
 from posegrasp_ros.estimation.pose_estimate import PoseEstimate
+from posegrasp_ros.estimation.tracking import track_status
+from posegrasp_ros.estimation.tracking.track_status import TrackStatus
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.transforms import quaternion_from_matrix, transform_from_pose
 from posegrasp_ros.metrics.report_message import (
@@ -53,6 +55,9 @@ LEVELS = {liveness.OK: DiagnosticStatus.OK, liveness.WARN: DiagnosticStatus.WARN
           liveness.ERROR: DiagnosticStatus.ERROR, liveness.STALE: DiagnosticStatus.STALE}
 VERDICT_LEVELS = {'better': DiagnosticStatus.OK, 'inconclusive': DiagnosticStatus.WARN,
                   'worse': DiagnosticStatus.ERROR}
+
+TRACK_LEVELS = {track_status.FOUND: DiagnosticStatus.OK, track_status.TRACKED: DiagnosticStatus.OK,
+                track_status.LOST: DiagnosticStatus.WARN, track_status.ABSENT: DiagnosticStatus.STALE}
 
 
 class MessageError(InvalidInputError):
@@ -239,6 +244,19 @@ def to_diagnostics(stamp: Time, node: str, healths: Iterable[Health]) -> Diagnos
         DiagnosticStatus(level=LEVELS[health.level], name=f'{node}: {health.task}', message=health.text,
                          values=[KeyValue(key=key, value=value) for key, value in health.values.items()])
         for health in healths])
+
+
+def to_track_states(header: Header, frames: Sequence[str], tracks: Sequence[TrackStatus]) -> DiagnosticArray:
+    """The states of tracked objects at an image, each named after its frame in TF.
+
+    Standard deviations of what is lost are those of the prediction, which itself is not told.
+    """
+    return DiagnosticArray(header=header, status=[
+        DiagnosticStatus(level=TRACK_LEVELS[track.state], name=frame, message=track.state, values=[
+            KeyValue(key=key, value=repr(float(value)))
+            for key, value in (('unseen_s', track.unseen_s), ('sigma_m', track.sigma_m),
+                               ('sigma_rad', track.sigma_rad))])
+        for frame, track in zip(frames, tracks)])
 
 
 def _verdict_name(item: dict) -> str:

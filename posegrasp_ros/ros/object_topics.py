@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseArray, PoseWithCovarianceStamped
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
 from posegrasp_ros.datasets.topic_names import below
-from posegrasp_ros.estimation.instance_numbers import InstanceNumbers
 from posegrasp_ros.estimation.model_card import ModelCard
 from posegrasp_ros.estimation.model_set import load_model_set
-from posegrasp_ros.estimation.pose_estimate import PoseEstimate
+from posegrasp_ros.estimation.pose_estimate import Estimation
 from posegrasp_ros.ros import markers, messages, qos
 from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode
-from posegrasp_ros.ros.messages import stamp_ns
 from posegrasp_ros.ros.optional import TransformBroadcasterIfInstalled
 from posegrasp_ros.ros.parameters import ParameterError
 
@@ -42,28 +41,33 @@ class ObjectTopics:
     """Publishes the poses of one object.
 
     :param name: of the object; empty for the only one, whose topics lie directly below the node
-    :param frame: of the first instance in TF; further ones are ``frame_1``, ``frame_2``, ...
-    :param numbers: keeps the instances' numbers from image to image; None numbers them best first
+    :param frame: of the first instance in TF; further ones are ``frame_1``, ``frame_2``, ...: best first, with
+        tracking by the tracks' numbers
+    :param is_tracking: whether the state of each instance is published as well
     """
 
     def __init__(self, node: AutostartLifecycleNode, name: str, card: ModelCard, frame: str,
-                 broadcaster: TransformBroadcasterIfInstalled, numbers: InstanceNumbers | None):
-        self._card, self._frame, self._broadcaster, self._numbers = card, frame, broadcaster, numbers
+                 broadcaster: TransformBroadcasterIfInstalled, is_tracking: bool):
+        self._card, self._frame, self._broadcaster = card, frame, broadcaster
         self._pose_out = node.publisher(PoseWithCovarianceStamped, below(name, '~/pose'), qos.COUNTED)
         self._poses_out = node.publisher(PoseArray, below(name, '~/poses'), qos.RESULT)
         self._markers_out = node.publisher(MarkerArray, below(name, '~/markers'), qos.RESULT)
+        self._status_out = (node.publisher(DiagnosticArray, below(name, '~/status'), qos.RESULT)
+                            if is_tracking else None)
 
-    def publish(self, header: Header, poses: Sequence[PoseEstimate]) -> None:
-        """The poses in an image, best first."""
+    def publish(self, header: Header, estimation: Estimation) -> None:
+        """The poses in an image, best first, and with tracking the states; what is lost has no pose."""
+        poses = estimation.poses
+        if self._status_out and estimation.tracks:
+            frames = [self._frame_of(track.number) for track in estimation.tracks]
+            self._status_out.publish(messages.to_track_states(header, frames, estimation.tracks))
         if poses:
             self._pose_out.publish(messages.to_pose_with_covariance(header, poses[0]))
-        for number, pose in zip(self._numbers_of(header, poses), poses):
-            frame = f'{self._frame}_{number}' if number else self._frame
-            self._broadcaster.send(messages.to_transform(header, frame, pose.camera_from_object))
+        numbers = [track.number for track in estimation.tracks[:len(poses)]] or range(len(poses))
+        for number, pose in zip(numbers, poses):
+            self._broadcaster.send(messages.to_transform(header, self._frame_of(number), pose.camera_from_object))
         self._poses_out.publish(messages.to_pose_array(header, [pose.camera_from_object for pose in poses]))
         self._markers_out.publish(markers.of_poses(header, poses, self._card.mesh_path))
 
-    def _numbers_of(self, header: Header, poses: Sequence[PoseEstimate]) -> list[int]:
-        if self._numbers is None:
-            return list(range(len(poses)))
-        return self._numbers.of([pose.camera_from_object[:3, 3] for pose in poses], stamp_ns(header.stamp))
+    def _frame_of(self, number: int) -> str:
+        return f'{self._frame}_{number}' if number else self._frame

@@ -27,6 +27,8 @@ TABLE_THICKNESS_M = 0.04
 NEAR_BRIGHTNESS = 0.15
 # Lets a lying can or a ball come to rest; one of 60 mm diameter starts to roll on a slope of 4 degrees.
 ROLLING_FRICTION_M = 0.002
+# MuJoCo's cameras look along -z with y up.
+FROM_OPTICAL = np.diag([1.0, -1.0, -1.0])
 
 _SHAPES = {
     'box': mujoco.mjtGeom.mjGEOM_BOX,
@@ -139,11 +141,16 @@ def _add_light(spec: mujoco.MjSpec, light: Light) -> None:
 
 
 def _add_camera(spec: mujoco.MjSpec, base_from_camera: np.ndarray, camera: Camera) -> None:
-    """Add the camera; MuJoCo's cameras look along -z with y up, and base_from_camera is an optical frame."""
-    rotation = base_from_camera[:3, :3] @ np.diag([1.0, -1.0, -1.0])
+    """Add the camera; base_from_camera is an optical frame."""
     fovy_deg = np.degrees(2 * np.arctan2(camera.height / 2, camera.fy))
-    spec.worldbody.add_camera(name='camera', pos=base_from_camera[:3, 3], quat=mujoco_quaternion(rotation),
-                              fovy=fovy_deg)
+    spec.worldbody.add_camera(name='camera', pos=base_from_camera[:3, 3], fovy=fovy_deg,
+                              quat=mujoco_quaternion(base_from_camera[:3, :3] @ FROM_OPTICAL))
+
+
+def place_camera(model: mujoco.MjModel, base_from_camera: np.ndarray) -> None:
+    """Move the camera of a compiled model; the optical frame is (4, 4) ``base_from_camera``."""
+    camera = model.camera('camera')
+    camera.pos, camera.quat = base_from_camera[:3, 3], mujoco_quaternion(base_from_camera[:3, :3] @ FROM_OPTICAL)
 
 
 def _add_distractor(spec: mujoco.MjSpec, distractor: Distractor, name: str, friction: float) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import mujoco
 import numpy as np
@@ -15,7 +15,7 @@ from posegrasp_ros.geometry.transforms import invert, make_transform
 from posegrasp_ros.grasping.end_effector import EndEffector
 from posegrasp_ros.grasping.planning.planning_scene import BoxObstacle
 from posegrasp_ros.simulation.hand import Hand
-from posegrasp_ros.simulation.mujoco_model import TIMESTEP_S, build_model
+from posegrasp_ros.simulation.mujoco_model import TIMESTEP_S, build_model, mujoco_quaternion, place_camera
 from posegrasp_ros.simulation.pick import Pick, PickOutcome
 from posegrasp_ros.simulation.render import SceneRenderer, inside_share
 from posegrasp_ros.simulation.scene import SceneSpec
@@ -83,6 +83,24 @@ class World:
     def object_pose(self) -> np.ndarray:
         """(4, 4) base_from_object as it is now."""
         return make_transform(self._data.xmat[self._object].reshape(3, 3), self._data.xpos[self._object])
+
+    def move(self, base_from_object: np.ndarray | None = None, base_from_camera: np.ndarray | None = None,
+             occluders: Sequence[np.ndarray] = ()) -> None:
+        """Put things elsewhere, without physics; what is None, and occluders beyond the given ones, stay.
+
+        :param occluders: (4, 4) base_from_body of the scene's occluders, in their order
+        """
+        if base_from_object is not None:
+            joint = self._data.joint(self._model.body('object').jntadr[0])
+            joint.qpos = np.concatenate([base_from_object[:3, 3], mujoco_quaternion(base_from_object[:3, :3])])
+        if base_from_camera is not None:
+            self._scene = replace(self._scene, base_from_camera=base_from_camera)
+            place_camera(self._model, base_from_camera)
+        for index, pose in enumerate(occluders):
+            geom = self._model.geom(f'occluder_{index}')
+            self._model.geom_sameframe[geom.id] = mujoco.mjtSameFrame.mjSAMEFRAME_NONE  # else it stays aligned
+            geom.pos, geom.quat = pose[:3, 3], mujoco_quaternion(pose[:3, :3])
+        mujoco.mj_forward(self._model, self._data)
 
     def obstacles(self) -> tuple[BoxObstacle, ...]:
         """Boxes around the other things on the table, as they lie now."""
