@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from posegrasp_ros.training.backgrounds import Backgrounds
-from posegrasp_ros.training.clutter import add_clutter
+from posegrasp_ros.training.outline_clutter import add_clutter
 from posegrasp_ros.training.photograph import photograph
 from posegrasp_ros.training.rendered_views import FILL, VIEW_SIZE, RenderedView
 from posegrasp_ros.training.worn_print import wear
