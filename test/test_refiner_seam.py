@@ -63,10 +63,10 @@ def test_the_card_chooses_the_refiner_for_every_estimator(nudged):
 def test_the_score_is_made_of_the_figures_of_the_cards_refiner(nudged):
     card, (frame,) = load_model_card(nudged), frames(1)
     assert PoseEstimator(card).score_figures == ('confidence', 'nudged')
-    scored = replace(card, score={'bias': 0.0, 'confidence': 1.0, 'nudged': 2.0})
+    scored = replace(card, calibration=Calibration({'bias': 0.0, 'confidence': 1.0, 'nudged': 2.0}))
     pose, = PoseEstimator(scored).estimate(frame.image, frame.camera).poses
     assert pose.score == pytest.approx(1 / (1 + np.exp(-2.9)))
-    of_ours = replace(card, score={'bias': 0.0, 'correlation': 1.0})
+    of_ours = replace(card, calibration=Calibration({'bias': 0.0, 'correlation': 1.0}))
     with pytest.raises(ModelCardError, match=r'correlation: expected one of confidence, nudged, .*calibrate'):
         PoseEstimator(of_ours)
 

@@ -18,6 +18,7 @@ from posegrasp_ros.runtime.file_lock import locked
 from posegrasp_ros.sensing.compressed_images import decode_compressed
 from posegrasp_ros.sensing.images import encode_jpeg
 from posegrasp_ros.simulation.occlusion import occluded_world
+from posegrasp_ros.simulation.rough_world import RoughWorld, rough_world
 from posegrasp_ros.simulation.scene import sample_scene
 from posegrasp_ros.simulation.world import World
 from posegrasp_ros.training.covariance_fit import covariance_scale
@@ -26,9 +27,11 @@ from posegrasp_ros.training.fit_calibration import fit_score, usual_figures
 from posegrasp_ros.training.photograph import photograph
 from posegrasp_ros.training.trial import Trial, trial_of
 
-KINDS = ('poor camera', 'occluded', 'without object', 'clean')
-"""Kinds of scenes, used in turn."""
-SCENES_A_KIND, HELD_OUT = 100, 300
+KINDS = ('poor camera', 'occluded', 'rough', 'without object', 'clean', 'rough without object')
+"""Kinds of scenes on which the score is fitted, used in turn."""
+HELD_OUT_KINDS = ('clean', 'rough')
+"""Kinds of scenes on which the covariance is fitted and the card's figures are measured."""
+SCENES_A_KIND, HELD_OUT = 80, 200
 OCCLUSION = (0.1, 0.6)
 IMAGE_SIZE = (640, 480)
 
@@ -38,8 +41,9 @@ def measure(folder: Path, seed: int, progress: bool = True) -> Path:
 
     The score is fitted on scenes of all :data:`KINDS`. Fitted on clean images only, it would be too low for the
     blur and colours of a real camera; fitted only on scenes with the object, it would accept every detection. The
-    covariance is fitted on other, clean images with that score, which decides where the estimator searches twice.
-    The same images are used to measure the figures that no fit influences.
+    covariance is fitted on the poses that count as answers on other scenes, clean and rough ones, with that score,
+    which decides where the estimator searches twice. The same images are used to measure the figures that no fit
+    influences.
 
     :return: path of the model card
     :raises ModelCardError: when another process is measuring the model
@@ -57,26 +61,29 @@ def _measure(folder: Path, seed: int, progress: bool) -> Path:
     rng = np.random.default_rng((seed, 0x5EED))
     fitting = _trials(uncalibrated, KINDS * SCENES_A_KIND, rng, 'fitting the score' if progress else '')
     score = fit_score([trial for trial in fitting if trial])
-    held_out = _trials(replace(uncalibrated, calibration=Calibration(score)), ('clean',) * HELD_OUT, rng,
+    kinds = HELD_OUT_KINDS * HELD_OUT
+    held_out = _trials(replace(uncalibrated, calibration=Calibration(score)), kinds, rng,
                        'measuring' if progress else '')
     card = yaml.safe_load((folder / CARD_NAME).read_text(encoding='utf-8'))
     card['score'] = score
-    card['covariance_scale'] = covariance_scale([trial for trial in held_out if trial],
+    card['covariance_scale'] = covariance_scale(answered([trial for trial in held_out if trial], score),
                                                 uncalibrated.symmetry.axis is not None)
     at_home = answered([trial for trial in fitting if trial], score)
     card['figures'] = usual_figures(at_home, len(at_home))
-    card['measured'] = _measured(held_out)
+    by_kind = {name: [trial for kind, trial in zip(kinds, held_out) if kind == name] for name in HELD_OUT_KINDS}
+    card['measured'] = _measured(by_kind['clean'])
+    card['measured']['rough'] = _measured(by_kind['rough'])
     return write_card(folder, card)
 
 
 def _measured(trials: list[Trial | None]) -> dict:
     """The section ``measured`` of the card."""
-    answered = [trial for trial in trials if trial]
-    result = {'data': f'{len(trials)} held-out simulated scenes', 'answered': len(answered),
-              'recall': round(sum(trial.is_right for trial in answered) / len(trials), 4)}
-    if answered:
-        position_m = np.median([trial.position_error_m for trial in answered])
-        rotation_rad = np.median([trial.rotation_error_rad for trial in answered])
+    found = [trial for trial in trials if trial]
+    result = {'data': f'{len(trials)} held-out simulated scenes', 'answered': len(found),
+              'recall': round(sum(trial.is_right for trial in found) / len(trials), 4)}
+    if found:
+        position_m = np.median([trial.position_error_m for trial in found])
+        rotation_rad = np.median([trial.rotation_error_rad for trial in found])
         result |= {'position_error_median_m': round(float(position_m), 5),
                    'rotation_error_median_deg': round(float(np.degrees(rotation_rad)), 3)}
     return result
@@ -91,18 +98,20 @@ def _trials(card: ModelCard, kinds: tuple[str, ...], rng: np.random.Generator, t
     trials: list[Trial | None] = []
     for kind in tqdm(kinds, desc=task, unit='scene', disable=not task):
         with _world(kind, rng, card.mesh) as world:
-            frame = world.frame(show_object=kind != 'without object')
+            frame = world.frame(show_object='without' not in kind)
         # compressed as in a bag or on a network, which costs some accuracy
         image = decode_compressed(encode_jpeg(frame.image))
         if kind == 'poor camera':
             image = np.ascontiguousarray(photograph(rng, frame.image.astype(np.float32))[:, :, ::-1])
         estimation = estimator.estimate(image, frame.camera)
         trials.append(trial_of(estimation, estimator.score_figures, TruePose(frame.camera_from_object), card,
-                               kind != 'without object') if estimation.poses else None)
+                               'without' not in kind) if estimation.poses else None)
     return trials
 
 
-def _world(kind: str, rng: np.random.Generator, mesh: Mesh) -> World:
+def _world(kind: str, rng: np.random.Generator, mesh: Mesh) -> World | RoughWorld:
+    if kind.startswith('rough'):
+        return rough_world(rng, mesh, IMAGE_SIZE)
     if kind == 'occluded':
         return occluded_world(rng, mesh, OCCLUSION, IMAGE_SIZE)
     return World(mesh, None, sample_scene(rng, mesh), image_size=IMAGE_SIZE)
