@@ -254,7 +254,8 @@ def test_a_stronger_edge_behind_the_outline_is_not_taken_for_it():
     object_, around = densities(np.full((50, 3), 160.0)), densities(np.concatenate(
         [np.full((50, 3), 120.0), np.full((50, 3), 10.0)]))
     colours = np.full((1, 2, 8, 3), 160.0)
-    lines = Lines(np.array([[29.5, 30.0]]), np.array([[1.0, 0.0]]), np.arange(-5, 5.5, 0.5), np.arange(-10.0, 10.5))
+    lines = Lines(np.array([[29.5, 30.0]]), np.array([[1.0, 0.0]]), np.arange(-5, 5.5, 0.5),
+                  np.arange(-10.0, 10.5))
     sides = Sides(colours, np.full((1, 2, 8), 10.0), np.full((1, 2), 1.4), np.array([False]),
                   contrast_weights(colours, np.array([False])))
     likelihood, hidden = place_likelihoods(picture.layers[0], picture.tensor, lines, sides, object_, around, 1.2)
@@ -286,7 +287,7 @@ def test_how_far_a_rounded_edge_seems_to_move():
 
 
 def test_a_wrong_principal_point_is_in_the_covariance():
-    """An image taken with the principal point one standard deviation off: the pose moves as the covariance says."""
+    """An error of the principal point turns what the camera sees; one of the focal length moves it away."""
     camera = Camera.from_field_of_view(640, 480, 1.0)
     centre = np.array([0.05, -0.02, 0.6])
     covariance = camera_covariance(camera, centre, with_depth=True)

@@ -11,6 +11,7 @@ import pytest
 from hand_made_bags import frames
 from test_decoder_seam import PLACE, folder, installed, other_package  # noqa: F401
 
+from posegrasp_ros.estimation.card_calibration import Calibration
 from posegrasp_ros.estimation.create import create_estimator
 from posegrasp_ros.estimation.estimator import PoseEstimator
 from posegrasp_ros.estimation.model_card import ModelCardError, load_model_card

@@ -89,7 +89,8 @@ def record(out: Path, /, *,
     if sequence is not None:
         if occlusion or without_object or objects or instances > 1 or rough:
             raise InvalidInputError('--sequence: expected one object, which --cover-at hides, got an option of '
-                                    'scenes: leave out --occlusion, --without-object, --instances, --objects and --rough')
+                                    'scenes: leave out --occlusion, --without-object, --instances, --objects '
+                                    'and --rough')
         plan = SequencePlan(sequence, rate, cover_at, jumps_s=jump_at)
         frames = sequence_frames(load_model_card(model_folder(model)).mesh, plan, seed, size, depth)
         record_sequence(out, frames, len(plan.times_s))

@@ -2,9 +2,9 @@
 
 The inside of an edge is known: the mesh's colours beside it in the light that the colour term fits, and the
 colours that the object shows in the image. The outside of an outline is what the image shows around the object.
-Each possible place of the edge along its line gets the likelihood of the line's pixels, as in region-based tracking
-(Stoiber et al., "SRT3D", IJCV 2022, section 3), so the strongest gradient, which may be something behind the
-object, is not taken for the outline.
+Each possible place of the edge along its line gets the likelihood of the line's pixels, as in region-based
+tracking (Stoiber et al., "SRT3D", IJCV 2022, section 3), so the strongest gradient, which may be something behind
+the object, is not taken for the outline.
 
 A line may have several likely places. The pose and its covariance before the step weigh them: the line's
 information is that of the posterior without the prior (expectation propagation, Minka 2001), so a line that is

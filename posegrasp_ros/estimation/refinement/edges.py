@@ -42,7 +42,7 @@ class Faces(NamedTuple):
         The arc touches both faces, so its centre is the edge less r (n1 + n2) / (1 + n1 . n2). The outline is r
         beyond it; an edge between two faces in view is the middle of the arc.
 
-        :param outward: (N, 3) unit, across the edge and the line of sight and away from the first face, object frame
+        :param outward: (N, 3) unit, across edge and line of sight, away from the first face, object frame
         """
         first, second = self.normals[:, 0], self.normals[:, 1]
         total = first + second

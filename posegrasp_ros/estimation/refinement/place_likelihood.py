@@ -20,11 +20,9 @@ TEMPER = 0.15
 CONTRAST, STRONG, FAINT = 3.0, 30.0, 3.0
 """Weight of the logarithm of the gradient across the edge; gradients above and below which all count as equal, of
 255 per pixel."""
-
 PRINT_STEPS, OUTLINE_CHANGE = 4, 60.0
-"""Steps from an edge within which print may be taken for it; assumed change of colour across an outline, of 255 and
-over the three channels."""
-
+"""Steps from an edge within which print may be taken for it; assumed change of colour across an outline, of 255
+and over the three channels."""
 MOST_RATIO = 4.0
 """Largest logarithm of a ratio of densities that counts in their balance."""
 
@@ -130,8 +128,8 @@ def place_likelihoods(image: np.ndarray, tensor: np.ndarray, lines: Lines, sides
 def _balance(first: np.ndarray, second: np.ndarray, lines: Lines, sides: Sides) -> float:
     """What log densities of the object have over those of its surroundings where neither is right more often.
 
-    The two are estimated in different ways. Where a picture shows one colour alone, their ratio must say nothing of
-    the outline; it is taken in the middle between the ratios inside and outside of all places.
+    The two are estimated in different ways. Where a picture shows one colour alone, their ratio must say nothing
+    of the outline; it is taken in the middle between the ratios inside and outside of all places.
 
     :param first: (N, R, S + 1) log densities of the first side, and of the second
     """
