@@ -48,7 +48,7 @@ class BoardSigmas(YamlModel):
     tilt_deg: float = Field(default=0.1, ge=0, le=90)
     paper_mm: float = Field(default=1.0, ge=0, le=50)
     join_mm: float = Field(default=0.5, ge=0, le=50)
-    ruler_mm: float = Field(default=0.15, ge=0, le=10)
+    ruler_mm: float = Field(default=0.2, ge=0, le=10)
 
 
 class ObjectPlace(YamlModel):
