@@ -43,7 +43,7 @@ def test_the_ruler_scales_pattern_and_outline_but_not_the_height(path):
     plain, larger = load_board(path), load_board(changed(path, 'ruler_mm: null', 'ruler_mm: 101.0'))
     assert larger.pattern.square_m == pytest.approx(1.01 * plain.pattern.square_m)
     np.testing.assert_allclose(larger.placed_object[:3, 3], plain.placed_object[:3, 3] * (1.01, 1.01, 1.0))
-    assert larger.scale_sigma == pytest.approx(0.0015) and plain.scale_sigma == pytest.approx(0.01)
+    assert larger.scale_sigma == pytest.approx(0.002) and plain.scale_sigma == pytest.approx(0.01)
 
 
 def test_a_print_that_nobody_measured_is_warned_of_in_one_line(path):

@@ -14,6 +14,7 @@ from posegrasp_ros.datasets.bag_writer import BagWriter
 from posegrasp_ros.datasets.bop_dataset import BopDatasetError, BopReader, is_bop_dataset
 from posegrasp_ros.datasets.frame import BagFrame
 from posegrasp_ros.datasets.frame_sources import SourceOptions, open_sources
+from posegrasp_ros.estimation.card_calibration import UNCALIBRATED
 from posegrasp_ros.estimation.pose_estimate import PoseEstimate
 from posegrasp_ros.estimation.scripted import OracleEstimator
 from posegrasp_ros.evaluation import frame_answers
@@ -266,7 +267,7 @@ def test_a_table_that_cannot_be_written_is_refused(tmp_path):
 def card(monkeypatch):
     monkeypatch.setattr(frame_answers, 'create_estimator', lambda name, card, threads=None: OracleEstimator())
     return SimpleNamespace(
-        name='box', identity='box 0', mesh=MESH, symmetry=NO_SYMMETRY, tolerance=STATED_NEED,
+        name='box', identity='box 0', mesh=MESH, symmetry=NO_SYMMETRY, tolerance=STATED_NEED, calibration=UNCALIBRATED,
         network_sha256='0' * 64,
         sha256='1' * 64,
     )

@@ -16,6 +16,7 @@ from posegrasp_ros.datasets.frame import BagFrame
 from posegrasp_ros.datasets.frame_sources import SourceOptions
 from posegrasp_ros.datasets.paint_over import paint_over
 from posegrasp_ros.datasets.photographs import PhotographReader
+from posegrasp_ros.estimation.card_calibration import UNCALIBRATED
 from posegrasp_ros.estimation.perception_stage import PerceptionStage
 from posegrasp_ros.estimation.pose_estimate import Estimation, PoseEstimate
 from posegrasp_ros.estimation.scripted import MeanPoseEstimator, OracleEstimator
@@ -71,6 +72,7 @@ def estimators(monkeypatch):
 @pytest.fixture
 def card():
     return SimpleNamespace(name='box', mesh=MESH, symmetry=NO_SYMMETRY, tolerance=STATED_NEED,
+                           calibration=UNCALIBRATED,
                            network_sha256='00' * 32, sha256='1' * 64, identity='box')
 
 

@@ -14,6 +14,7 @@ from conftest import simulated_frames
 
 from posegrasp_ros.datasets.bag_writer import BagWriter
 from posegrasp_ros.datasets.frame import BagFrame
+from posegrasp_ros.estimation.card_calibration import UNCALIBRATED
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.estimation.pose_estimate import Estimation, PoseEstimate
 from posegrasp_ros.evaluation import frame_answers
@@ -108,6 +109,7 @@ def test_ctrl_c_leaves_a_whole_run_of_what_was_measured(tmp_path, monkeypatch, c
         for index in range(6):
             writer.write(BagFrame((index + 1) * SECOND, np.zeros((48, 64, 3), np.uint8), camera, TRUTH))
     small = SimpleNamespace(name='box', mesh=MESH, symmetry=NO_SYMMETRY, tolerance=STATED_NEED,
+                           calibration=UNCALIBRATED,
                             network_sha256='0' * 64, sha256='1' * 64, identity='box')
     before = signal.getsignal(signal.SIGINT)
     summary = evaluate_bags([tmp_path / 'bag'], small, EvaluateOptions(compare_with=()), out=tmp_path / 'run',

@@ -13,6 +13,7 @@ from test_recorded import StageBag
 from posegrasp_ros.datasets.bag_reader import BagReader
 from posegrasp_ros.datasets.bag_topics import BagTopics
 from posegrasp_ros.datasets.ground_truth_file import COVARIANCE_COLUMNS, GroundTruthError, read_ground_truth
+from posegrasp_ros.estimation.card_calibration import UNCALIBRATED
 from posegrasp_ros.estimation.pose_estimate import Estimation, PoseEstimate
 from posegrasp_ros.evaluation import frame_answers
 from posegrasp_ros.evaluation.bag_evaluation import EvaluateOptions, evaluate_bags
@@ -309,6 +310,7 @@ def card(monkeypatch, frames):
 
     monkeypatch.setattr(frame_answers, 'create_estimator', lambda *_, **__: Recorded())
     return SimpleNamespace(name='box', mesh=MESH, symmetry=NO_SYMMETRY, tolerance=STATED_NEED,
+                           calibration=UNCALIBRATED,
                            network_sha256='00' * 32, sha256='1' * 64, identity='box')
 
 
