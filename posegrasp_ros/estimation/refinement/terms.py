@@ -21,10 +21,10 @@ LEAST_LIKELY = 0.1
 
 
 class Equations(NamedTuple):
-    """Normal equations of weighted residuals r with derivatives J by N unknowns, the pose first.
+    """Normal equations of weighted residuals r with derivatives J by the pose perturbation.
 
-    :param information: (N, N) JᵀJ
-    :param gradient: (N,) Jᵀr
+    :param information: (6, 6) JᵀJ
+    :param gradient: (6,) Jᵀr
     """
 
     information: np.ndarray
@@ -32,18 +32,18 @@ class Equations(NamedTuple):
 
 
 @compiled
-def no_equations(unknowns: int) -> Equations:
+def no_equations() -> Equations:
     """Equations without residuals."""
-    return Equations(np.zeros((unknowns, unknowns)), np.zeros(unknowns))
+    return Equations(np.zeros((6, 6)), np.zeros(6))
 
 
 @compiled
 def add_residual(equations: Equations, row: np.ndarray, residual: float, weight: float) -> None:
-    """Add one residual with its (N,) derivatives, in place."""
-    for k in range(len(row)):
+    """Add one residual with its (6,) derivatives, in place."""
+    for k in range(6):
         weighed = weight * row[k]
         equations.gradient[k] += weighed * residual
-        for m in range(len(row)):
+        for m in range(6):
             equations.information[k, m] += weighed * row[m]
 
 
