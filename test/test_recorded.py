@@ -10,6 +10,7 @@ from hand_made_bags import CAMERA, HandMade
 
 from posegrasp_ros.datasets.bag_messages import BagError
 from posegrasp_ros.datasets.bag_writer import make_header, new_message, pose_parts
+from posegrasp_ros.estimation.card_calibration import UNCALIBRATED
 from posegrasp_ros.evaluation.recorded import RecordedTopics, evaluate_recorded
 from posegrasp_ros.geometry.mesh import load_mesh
 from posegrasp_ros.geometry.transforms import NO_SYMMETRY, make_transform
@@ -28,7 +29,8 @@ FOUND = make_transform(None, (0.004, 0.02, 0.6))
 @pytest.fixture
 def card():
     return SimpleNamespace(
-        name='box', mesh=MESH, symmetry=NO_SYMMETRY, tolerance=STATED_NEED, network_sha256='0' * 64,
+        name='box', mesh=MESH, symmetry=NO_SYMMETRY, tolerance=STATED_NEED, calibration=UNCALIBRATED,
+        network_sha256='0' * 64,
         sha256='1' * 64,
     )
 
