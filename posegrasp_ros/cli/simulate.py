@@ -66,8 +66,8 @@ def record(out: Path, /, *,
     :param size: image size, pixels
     :param depth: record a depth camera in the same place as well
     :param rough: scenes with the difficulties of real ones: strong edges behind the object, hands, low views, an
-        object that is not quite its mesh, a camera that is not quite the stated one; not with --depth, --instances
-        or --objects
+        object that is not quite its mesh, a camera that is not quite the stated one; not with --depth,
+        --instances, --objects or --sequence
     :param sequence: record so long a sequence of one scene in the place of scenes: camera and object move smoothly
     :param rate: of the camera, in a sequence
     :param cover_at: times, seconds, at which the object is fully covered, for 1 s each

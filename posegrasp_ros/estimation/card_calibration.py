@@ -48,6 +48,7 @@ class Calibration:
     covariance_scale: tuple[float, float] = (1.0, 1.0)
     figures: Mapping[str, UsualRange] = field(default_factory=dict)
     user_camera: UserCamera | None = None
+
     @property
     def sentence(self) -> str:
         """Where it was measured, in one line."""

@@ -14,7 +14,8 @@ from posegrasp_ros.simulation.assets import add_textured_mesh
 from posegrasp_ros.simulation.clutter import as_mug
 from posegrasp_ros.simulation.mujoco_model import build_spec
 from posegrasp_ros.simulation.occlusion import sample_fitting
-from posegrasp_ros.simulation.render import SceneRenderer, inside_share
+from posegrasp_ros.simulation.render import inside_share
+from posegrasp_ros.simulation.rendered_world import RenderedWorld
 from posegrasp_ros.simulation.rough_camera import LensMap, expose_roughly, ideal_camera
 from posegrasp_ros.simulation.rough_object import worn
 from posegrasp_ros.simulation.rough_scene import RoughScene, sample_rough_scene, with_more
@@ -28,7 +29,7 @@ MUG_SHARE, MUG_HIDES = 0.2, (0.05, 0.3)
 STANDING_SHARE = 0.6
 
 
-class RoughWorld:
+class RoughWorld(RenderedWorld):
     """Renders a rough scene. Close it when done, or use it with ``with``.
 
     :param mesh: the nominal one, whose pose is the truth; the object shown is ``rough.wear`` away from it
@@ -38,26 +39,12 @@ class RoughWorld:
         self.camera = Camera.from_field_of_view(*image_size, rough.scene.field_of_view_rad)
         self.true_camera = rough.mismatch.true_camera(self.camera)
         self.rough, self._mesh, self._frames = rough, mesh, 0
-        self._ideal = ideal_camera(self.true_camera)
-        self._lens = LensMap(self._ideal, self.true_camera)
-        spec = build_spec(mesh, None, rough.scene, self._ideal)
+        ideal = ideal_camera(self.true_camera)
+        self._lens = LensMap(ideal, self.true_camera)
+        spec = build_spec(mesh, None, rough.scene, ideal)
         _show_worn_object(spec, mesh, rough)
-        self._model = spec.compile()
-        self._data = mujoco.MjData(self._model)
+        super().__init__(spec.compile(), ideal)
         mujoco.mj_forward(self._model, self._data)  # nothing is let fall: all lies, stands or is held as drawn
-        self._renderer: SceneRenderer | None = None
-
-    def __enter__(self) -> RoughWorld:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Free the renderer; looking again makes a new one."""
-        if self._renderer is not None:
-            self._renderer.close()
-            self._renderer = None
 
     @property
     def camera_from_object(self) -> np.ndarray:
@@ -86,11 +73,6 @@ class RoughWorld:
     def inside_share(self) -> float:
         """Share of the object's outline that lies in the image."""
         return inside_share(self._mesh, self.camera, self.camera_from_object)
-
-    def _open_renderer(self) -> SceneRenderer:
-        if self._renderer is None:
-            self._renderer = SceneRenderer(self._model, self._ideal)
-        return self._renderer
 
 
 def rough_world(rng: np.random.Generator, mesh: Mesh, image_size: tuple[int, int] = (640, 480),

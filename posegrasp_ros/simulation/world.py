@@ -17,7 +17,8 @@ from posegrasp_ros.grasping.planning.planning_scene import BoxObstacle
 from posegrasp_ros.simulation.hand import Hand
 from posegrasp_ros.simulation.mujoco_model import TIMESTEP_S, build_model, mujoco_quaternion, place_camera
 from posegrasp_ros.simulation.pick import Pick, PickOutcome
-from posegrasp_ros.simulation.render import SceneRenderer, inside_share
+from posegrasp_ros.simulation.render import inside_share
+from posegrasp_ros.simulation.rendered_world import RenderedWorld
 from posegrasp_ros.simulation.scene import SceneSpec
 from posegrasp_ros.simulation.sensor import expose, measure_depth
 
@@ -47,7 +48,7 @@ class Frame:
     depth_m: np.ndarray | None = None
 
 
-class World:
+class World(RenderedWorld):
     """Builds the scene, lets it settle, then looks and picks. Close it when done, or use it with ``with``.
 
     :param gripper: None when only pictures are wanted
@@ -61,24 +62,10 @@ class World:
     ):
         self.camera = Camera.from_field_of_view(*image_size, scene.field_of_view_rad)
         self._mesh, self._scene, self._frames = mesh, scene, 0
-        self._model = build_model(mesh, gripper, scene, self.camera, convex_parts)
-        self._data = mujoco.MjData(self._model)
+        super().__init__(build_model(mesh, gripper, scene, self.camera, convex_parts), self.camera)
         self._hand = None if gripper is None else Hand(self._model, self._data, gripper)
         self._object = self._model.body('object').id
-        self._renderer: SceneRenderer | None = None
         self._settle()
-
-    def __enter__(self) -> World:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Free the renderer; looking again makes a new one."""
-        if self._renderer is not None:
-            self._renderer.close()
-            self._renderer = None
 
     def object_pose(self) -> np.ndarray:
         """(4, 4) base_from_object as it is now."""
@@ -145,11 +132,6 @@ class World:
 
     def _camera_from_object(self) -> np.ndarray:
         return invert(self._scene.base_from_camera) @ self.object_pose()
-
-    def _open_renderer(self) -> SceneRenderer:
-        if self._renderer is None:
-            self._renderer = SceneRenderer(self._model, self.camera)
-        return self._renderer
 
     def _settle(self) -> None:
         """Let everything come to rest, so that the object lies where physics wants it."""

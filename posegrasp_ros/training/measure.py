@@ -97,15 +97,16 @@ def _trials(card: ModelCard, kinds: tuple[str, ...], rng: np.random.Generator, t
     estimator = PoseEstimator(card, min_score=0.0)
     trials: list[Trial | None] = []
     for kind in tqdm(kinds, desc=task, unit='scene', disable=not task):
+        is_there = 'without object' not in kind
         with _world(kind, rng, card.mesh) as world:
-            frame = world.frame(show_object='without' not in kind)
+            frame = world.frame(show_object=is_there)
         # compressed as in a bag or on a network, which costs some accuracy
         image = decode_compressed(encode_jpeg(frame.image))
         if kind == 'poor camera':
             image = np.ascontiguousarray(photograph(rng, frame.image.astype(np.float32))[:, :, ::-1])
         estimation = estimator.estimate(image, frame.camera)
         trials.append(trial_of(estimation, estimator.score_figures, TruePose(frame.camera_from_object), card,
-                               'without' not in kind) if estimation.poses else None)
+                               is_there) if estimation.poses else None)
     return trials
 
 

@@ -1,0 +1,42 @@
+"""RenderedWorld: a simulated world whose renderer is opened at the first look and freed at the end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import mujoco
+
+from posegrasp_ros.geometry.camera import Camera
+from posegrasp_ros.simulation.render import SceneRenderer
+
+if TYPE_CHECKING:
+    from typing_extensions import Self  # in typing from Python 3.11
+
+
+class RenderedWorld:
+    """A compiled model and the camera to render it with. Close it when done, or use it with ``with``.
+
+    :param camera: the one that is rendered
+    """
+
+    def __init__(self, model: mujoco.MjModel, camera: Camera):
+        self._model, self._data = model, mujoco.MjData(model)
+        self._rendered_camera = camera
+        self._renderer: SceneRenderer | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the renderer; looking again makes a new one."""
+        if self._renderer is not None:
+            self._renderer.close()
+            self._renderer = None
+
+    def _open_renderer(self) -> SceneRenderer:
+        if self._renderer is None:
+            self._renderer = SceneRenderer(self._model, self._rendered_camera)
+        return self._renderer
