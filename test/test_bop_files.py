@@ -267,8 +267,7 @@ def test_a_table_that_cannot_be_written_is_refused(tmp_path):
 def card(monkeypatch):
     monkeypatch.setattr(frame_answers, 'create_estimator', lambda name, card, threads=None: OracleEstimator())
     return SimpleNamespace(
-        name='box', identity='box 0', mesh=MESH, symmetry=NO_SYMMETRY, tolerance=STATED_NEED,
-        calibration=UNCALIBRATED,
+        name='box', identity='box 0', mesh=MESH, symmetry=NO_SYMMETRY, tolerance=STATED_NEED, calibration=UNCALIBRATED,
         network_sha256='0' * 64,
         sha256='1' * 64,
     )

@@ -7,10 +7,21 @@ from conftest import simulated_frames
 
 from posegrasp_ros.estimation.decoders.crop import CropCamera
 from posegrasp_ros.estimation.refinement.blurred_image import Picture, read, steepness
-from posegrasp_ros.estimation.refinement.edge_term import EdgeTerm, edge_equations
-from posegrasp_ros.estimation.refinement.edges import Edges
+from posegrasp_ros.estimation.refinement.camera_error import camera_covariance
+from posegrasp_ros.estimation.refinement.colour_statistics import densities
+from posegrasp_ros.estimation.refinement.colour_term import ColourTerm
+from posegrasp_ros.estimation.refinement.contour_term import ContourTerm, contour_equations
+from posegrasp_ros.estimation.refinement.edges import Edges, Faces
+from posegrasp_ros.estimation.refinement.illumination import Illumination, Palette
 from posegrasp_ros.estimation.refinement.mesh_refiner import MeshRefiner
+from posegrasp_ros.estimation.refinement.mismatch import mismatch_prior, state_information
 from posegrasp_ros.estimation.refinement.motion import difference, moved
+from posegrasp_ros.estimation.refinement.place_likelihood import (
+    Lines,
+    Sides,
+    contrast_weights,
+    place_likelihoods,
+)
 from posegrasp_ros.estimation.refinement.surface import Surface
 from posegrasp_ros.estimation.refinement.visibility import Visibility
 from posegrasp_ros.geometry.camera import Camera
@@ -210,8 +221,8 @@ def test_compiled_steps_are_those_of_geometry():
         np.testing.assert_allclose(difference(pose, moved(pose, step)), step, rtol=1e-6, atol=1e-12)
 
 
-def test_edges_say_how_far_the_outline_is_off(mesh):
-    """A pose moved sideways by a pixel: what edges ask for undoes it."""
+def test_the_contour_says_how_far_the_outline_is_off(mesh):
+    """A pose moved sideways by a pixel: what the contour asks for undoes it."""
     mesh = Mesh(mesh.vertices, mesh.faces, None, np.full((1, 1, 3), 200, np.uint8))
     frame = simulated_frames(mesh, 1, seed=98)[0]
     crop = CropCamera.around(frame.camera_from_object[:3, 3], mesh.radius / frame.camera_from_object[2, 3], 160,
@@ -220,25 +231,67 @@ def test_edges_say_how_far_the_outline_is_off(mesh):
     truth = invert(make_transform(crop.camera_from_crop)) @ frame.camera_from_object
     pixel_m = truth[2, 3] / crop.matrix[0, 0]
     pose = perturb(truth, np.array([pixel_m, 0, 0, 0, 0, 0]))
-    term = EdgeTerm.of(Edges(mesh), picture, crop.matrix, pose, 3, 0.7, None)
-    equations, fit = edge_equations(term, pose, crop.matrix, COVARIANCE)
+    edges, mean, sigma = Edges(mesh), *mismatch_prior(0.045, mesh.radius)
+    colour = ColourTerm.of(Surface(mesh, edges, (pixel_m,)), picture, crop.matrix, pose, None)
+    term = ContourTerm.of(edges, picture, crop.matrix, pose, 3, 0.7, Illumination.of(colour, pose, crop.matrix),
+                          Palette.of(colour, picture, crop.matrix, pose, edges.points, 3), None)
+    covariance = np.linalg.inv(state_information(np.linalg.inv(COVARIANCE), sigma))
+    equations, fit = contour_equations(term, pose, 0 * mean, crop.matrix, covariance)
     step = -equations.gradient[0] / equations.information[0, 0]
     assert step == pytest.approx(-pixel_m, rel=0.5)
-    assert 0 < fit < edge_equations(term, truth, crop.matrix, COVARIANCE)[1] <= 1
+    assert 0 < fit < contour_equations(term, truth, 0 * mean, crop.matrix, covariance)[1] <= 1
 
 
-def test_how_far_an_edge_is_clear_of_print(mesh):
-    """A box with a dark stripe 5 mm inside the rims of its lid."""
-    box = trimesh.creation.box((0.1, 0.1, 0.04))
-    corners = np.array(box.vertices)[np.array(box.faces)].reshape(-1, 3)
-    texture = np.full((200, 200, 3), 230, np.uint8)
-    texture[10:190, 10:190] = 20  # 0.5 mm a pixel
-    mesh = Mesh(corners, np.arange(len(corners)).reshape(-1, 3), corners[:, :2] / 0.1 + 0.5, texture)
-    edges = Edges(mesh)
-    eye = np.array([0, 0, 0.5])
-    seen = np.flatnonzero(edges.visible(eye))
-    clear_m = np.linalg.norm(edges.clear(seen, eye), axis=2).min(axis=1)
-    assert np.median(clear_m) == pytest.approx(0.005, abs=0.0012)  # a sample's width
-    inward = edges.points[seen] + edges.clear(seen, eye)[np.arange(len(seen)), np.linalg.norm(
-        edges.clear(seen, eye), axis=2).argmin(axis=1)]
-    assert (np.abs(inward[:, :2]) < 0.0505).all()
+def test_a_stronger_edge_behind_the_outline_is_not_taken_for_it():
+    """A grey object whose outline is faint, and 4 px behind it the border of something black.
+
+    The strongest gradient is at 4 px; that colours left of 0 are the object's says that the outline is at 0.
+    """
+    image = np.full((60, 60, 3), 160, np.float32)
+    image[:, 30:34] = 120
+    image[:, 34:] = 10
+    picture = Picture(image, 0.7)
+    object_, around = densities(np.full((50, 3), 160.0)), densities(np.concatenate(
+        [np.full((50, 3), 120.0), np.full((50, 3), 10.0)]))
+    colours = np.full((1, 2, 8, 3), 160.0)
+    lines = Lines(np.array([[29.5, 30.0]]), np.array([[1.0, 0.0]]), np.arange(-5, 5.5, 0.5),
+                  np.arange(-10.0, 10.5))
+    sides = Sides(colours, np.full((1, 2, 8), 10.0), np.full((1, 2), 1.4), np.array([False]),
+                  contrast_weights(colours, np.array([False])))
+    likelihood, hidden = place_likelihoods(picture.layers[0], picture.tensor, lines, sides, object_, around, 1.2)
+    assert lines.places_px[likelihood[0].argmax()] == pytest.approx(0, abs=0.5)
+    assert likelihood[0].max() > hidden[0]
+    steep = [steepness(picture.tensor, 29.5 + place, 30.0, 1.0, 0.0) for place in lines.places_px]
+    assert lines.places_px[np.argmax(steep)] == pytest.approx(4, abs=0.5)
+
+
+def test_gradients_count_less_where_print_is_beside_an_edge():
+    colours = np.full((3, 2, 8, 3), 200.0)
+    colours[1, 0, 1:] = 20  # a dark print beside the edge
+    weights = contrast_weights(colours, np.array([False, False, True]))
+    assert weights[1] < weights[0] / 3
+    assert weights[2] == pytest.approx(0)  # two faces of one colour show no edge
+
+
+def test_how_far_a_rounded_edge_seems_to_move():
+    """A square bar of side 2 seen along its edges' normal: the support of a rounded square, by hand."""
+    first, second = np.array([1.0, 0, 0]), np.array([0, 1.0, 0])
+    faces = Faces(np.array([[True, False], [True, True]]), np.array([[first, second]] * 2), np.zeros((2, 2, 3)),
+                  np.zeros((2, 2, 1, 3)), np.zeros((2, 2, 1)), np.ones(2, bool))
+    diagonal = (first + second) / np.sqrt(2)
+    outline, inner = faces.insets(np.array([diagonal, diagonal]))
+    assert outline == pytest.approx(np.sqrt(2) - 1)
+    assert inner == pytest.approx(np.sqrt(2) - 1)  # the arc's middle is that far from the corner too
+    across = (first - second) / np.sqrt(2)
+    assert faces.insets(np.array([across, across]))[1] == pytest.approx(0)  # seen from above, it stays
+
+
+def test_a_wrong_principal_point_is_in_the_covariance():
+    """An error of the principal point turns what the camera sees; one of the focal length moves it away."""
+    camera = Camera.from_field_of_view(640, 480, 1.0)
+    centre = np.array([0.05, -0.02, 0.6])
+    covariance = camera_covariance(camera, centre, with_depth=True)
+    assert np.sqrt(covariance[0, 0]) == pytest.approx(0.6 * 1.5 / camera.fx, rel=0.02)
+    assert np.sqrt(covariance[4, 4]) == pytest.approx(1.5 / camera.fx)
+    assert np.sqrt(camera_covariance(camera, centre, False)[2, 2]) == pytest.approx(0.003 * 0.6, rel=0.02)
+    assert np.linalg.eigvalsh(covariance).min() > -1e-15

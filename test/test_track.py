@@ -392,7 +392,7 @@ def test_along_a_sequence_the_poses_are_those_of_a_search_without_the_networks(c
 
 
 def assert_same(first: PoseEstimate, second: PoseEstimate) -> None:
-    """Within what the refinement leaves open: 1.5 mm and half a degree."""
+    """Within what the refinement leaves open: 4 mm, mostly along the line of sight, and half a degree."""
     a, b = first.camera_from_object, second.camera_from_object
-    assert np.linalg.norm(a[:3, 3] - b[:3, 3]) < 0.0015
+    assert np.linalg.norm(a[:3, 3] - b[:3, 3]) < 0.004
     assert np.degrees(rotation_angle(a[:3, :3].T @ b[:3, :3])) < 0.5

@@ -174,7 +174,7 @@ def _of_points(points: np.ndarray, pixels: np.ndarray, sigma_m: np.ndarray, matr
     smallest depth.
     """
     seen, jacobian, depth = reproject(points, pose, matrix)
-    equations, squared = no_equations(), np.empty(len(points))
+    equations, squared = no_equations(6), np.empty(len(points))
     for i in range(len(points)):
         variance = (sigma_m[i] * matrix[0, 0] / depth[i]) ** 2
         residual_u, residual_v = pixels[i, 0] - seen[i, 0], pixels[i, 1] - seen[i, 1]
@@ -195,7 +195,7 @@ def _of_view(view: ViewDirection, pose: np.ndarray) -> Equations:
     rows = np.zeros((3, 6))
     for axis in range(3):
         rows[:, 3 + axis] = np.cross(np.eye(3)[axis], turned)
-    equations = no_equations()
+    equations = no_equations(6)
     for k in range(3):
         add_residual(equations, rows[k], residual[k], weight)
     return equations

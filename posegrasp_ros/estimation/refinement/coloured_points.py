@@ -9,9 +9,8 @@ from scipy.spatial import cKDTree
 from posegrasp_ros.geometry.mesh import Mesh
 
 POINTS = 100_000
-STEPS = 24
-PRINTED_CHANGE = 30.0
-"""Smallest colour change, of 255 and over the three channels, that could be mistaken for an outline."""
+STEPS = 8
+NEIGHBOURS = 12
 
 
 def coloured_points(mesh: Mesh, seed: int, count: int = POINTS) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -38,22 +37,26 @@ def coloured_points(mesh: Mesh, seed: int, count: int = POINTS) -> tuple[np.ndar
     return points, normals, colours.astype(float)
 
 
-def clear_of_print(mesh: Mesh, points: np.ndarray, inward: np.ndarray, normals: np.ndarray, step_m: float,
-                   seed: int) -> np.ndarray:
-    """(N,) metres from points on edges inward over a face to the first change of its print; inf if there is none.
+def colours_beside(mesh: Mesh, points: np.ndarray, inward: np.ndarray, normals: np.ndarray, step_m: float,
+                   seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Colours of a face beside points on its edge, at :data:`STEPS` distances from it.
 
     :param points: (N, 3) object frame
     :param inward: (N, 3) unit, along the face and away from the edge
     :param normals: (N, 3) unit, of the face
-    :param step_m: sampling distance; :data:`STEPS` samples are taken
+    :param step_m: between the distances, the first of which is half a step
+    :return: (N, STEPS, 3) mean blue green red of the surface there, NaN beyond the face; (N, STEPS) variance of
+        the colour within about a step, mean of the channels
     """
     dense, of_dense, colours = coloured_points(mesh, seed)
     tree = cKDTree(dense)
-    along = np.empty((STEPS, len(points), 3))
+    mean, variance = np.full((len(points), STEPS, 3), np.nan), np.zeros((len(points), STEPS))
     for k in range(STEPS):
-        distance, near = tree.query(points + (k + 0.5) * step_m * inward, k=5)
+        distance, near = tree.query(points + (k + 0.5) * step_m * inward, k=NEIGHBOURS)
         same = (distance < 2 * step_m) & (np.einsum('nkd,nd->nk', of_dense[near], normals) > 0.8)
-        weight = same / np.maximum(same.sum(axis=1, keepdims=True), 1)
-        along[k] = np.where(same.any(axis=1)[:, None], np.einsum('nk,nkd->nd', weight, colours[near]), np.nan)
-    change = np.linalg.norm(along[2:] - along[:-2], axis=2) > PRINTED_CHANGE  # NaN off the face: no change
-    return np.where(change.any(axis=0), (change.argmax(axis=0) + 1.5) * step_m, np.inf)
+        weight = (same / np.maximum(same.sum(axis=1, keepdims=True), 1))[..., None]
+        found = same.any(axis=1)
+        mean[found, k] = (weight * colours[near]).sum(axis=1)[found]
+        spread = weight * (colours[near] - np.nan_to_num(mean[:, None, k])) ** 2
+        variance[:, k] = spread.sum(axis=1).mean(axis=1)
+    return mean, variance

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from posegrasp_ros.estimation.refinement.depth_map import distance_from
+from posegrasp_ros.estimation.refinement.mismatch import POSE, STATE, size_columns
 from posegrasp_ros.estimation.refinement.surface import Surface
 from posegrasp_ros.estimation.refinement.terms import (
     LEAST_POINTS,
@@ -59,14 +60,15 @@ def depth_equations(term: DepthTerm, pose: np.ndarray, matrix: np.ndarray) -> tu
     :return: the equations; fraction of the whole surface that agrees with the measured depth
     """
     count, rotation = len(term.points), np.ascontiguousarray(pose[:3, :3])
-    equations = no_equations()
-    rows, residuals = np.empty((count, 6)), np.empty(count)
+    equations = no_equations(STATE)
+    rows, residuals = np.zeros((count, STATE)), np.empty(count)
     explained = 0.0
     for i in range(count):
         turned, normal = rotation @ term.points[i], rotation @ term.normals[i]
         distance, noise = distance_from(term.depth_m, matrix, turned + pose[:3, 3], normal)
         residuals[i] = distance / noise
-        rows[i, :3], rows[i, 3:] = -normal / noise, -np.cross(turned, normal) / noise
+        rows[i, :3], rows[i, 3:POSE] = -normal / noise, -np.cross(turned, normal) / noise
+        size_columns(rows[i], -normal / noise, rotation, term.points[i])
         if abs(residuals[i]) < FAR:
             explained += (1 - (residuals[i] / FAR) ** 2) * term.seen_share / count
     known = np.isfinite(residuals)

@@ -2,18 +2,55 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import trimesh
 
-from posegrasp_ros.estimation.refinement.coloured_points import clear_of_print
+from posegrasp_ros.estimation.refinement.coloured_points import colours_beside
 from posegrasp_ros.estimation.refinement.visibility import Visibility
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.runtime.numba_cache import compiled
 
 EDGE_POINTS = 300
 SHARP_RAD, CURVED_RAD = np.radians(30), 1e-3
-PRINT_STEP = 0.012
-"""As a fraction of the object's radius: about one pixel of the pictures used for the edge search."""
+STEP_SHARE = 0.02
+"""Distance of the colours beside an edge, as a fraction of the object's radius: about 1.4 pixels of the crops."""
+
+
+class Faces(NamedTuple):
+    """The two faces at edge points, the one that the camera sees first.
+
+    :param shown: (N, 2) bool: faces the camera
+    :param normals: (N, 2, 3) unit, object frame
+    :param inward: (N, 2, 3) unit, from the edge into the face
+    :param colours: (N, 2, K, 3) blue green red at :attr:`Edges.step_m` and its multiples, NaN beyond the face
+    :param variances: (N, 2, K) of the colours
+    :param sharp: (N,) bool
+    """
+
+    shown: np.ndarray
+    normals: np.ndarray
+    inward: np.ndarray
+    colours: np.ndarray
+    variances: np.ndarray
+    sharp: np.ndarray
+
+    def insets(self, outward: np.ndarray) -> np.ndarray:
+        """(N,) how far an edge appears to move into the object if it is rounded, in radii of the rounding.
+
+        The arc touches both faces, so its centre is the edge less r (n1 + n2) / (1 + n1 . n2). The outline is r
+        beyond it; an edge between two faces in view is the middle of the arc.
+
+        :param outward: (N, 3) unit, across edge and line of sight, away from the first face, object frame
+        """
+        first, second = self.normals[:, 0], self.normals[:, 1]
+        total = first + second
+        opening = np.maximum(1 + np.einsum('nd,nd->n', first, second), 0.1)
+        centre = np.einsum('nd,nd->n', total, outward) / opening
+        middle = np.einsum('nd,nd->n', total, outward) / np.sqrt(2 * opening)  # |n1 + n2|² = 2 (1 + n1 . n2)
+        inset = np.where(self.shown.all(axis=1), centre - middle, (centre - 1).clip(0, 1))
+        return np.where(self.sharp, inset, 0.0)
 
 
 class Edges:
@@ -49,20 +86,14 @@ class Edges:
         # along the face, away from the edge: towards the third corner
         to_corner = _third_corners(solid, faces[chosen], ends[chosen]) - self.points[:, None]
         self._inward = across * np.sign(np.einsum('nkd,nkd->nk', across, to_corner))[..., None]
-        self._radius_m = mesh.radius
-        self._clear_m = self._find_clear_m(mesh, seed)
+        self.step_m = STEP_SHARE * mesh.radius
+        """Distance between the colours beside an edge."""
+        colours, variances = colours_beside(mesh, np.repeat(self.points, 2, axis=0), self._inward.reshape(-1, 3),
+                                            self._normals.reshape(-1, 3), self.step_m, seed)
+        self._colours = colours.reshape(-1, 2, *colours.shape[1:])
+        self._variances = variances.reshape(-1, 2, variances.shape[1])
+        self._is_rim = faces[chosen, 0] == faces[chosen, 1]
         self._visibility = Visibility(mesh, self.points, self._normals.mean(axis=1), seed)
-
-    def _find_clear_m(self, mesh: Mesh, seed: int) -> np.ndarray:
-        """(N, 2) distance without print on either side of each edge, at most the object's radius."""
-        clear_m = np.full((len(self.points), 2), self._radius_m)
-        sharp = np.flatnonzero(self.sharp)
-        if len(sharp):
-            found = clear_of_print(mesh, np.repeat(self.points[sharp], 2, axis=0),
-                                   self._inward[sharp].reshape(-1, 3), self._normals[sharp].reshape(-1, 3),
-                                   PRINT_STEP * mesh.radius, seed)
-            clear_m[sharp] = found.reshape(-1, 2).clip(max=self._radius_m)
-        return clear_m
 
     def visible(self, eye: np.ndarray) -> np.ndarray:
         """(N,) bool: the points on the outline, and those on sharp edges in front.
@@ -72,15 +103,20 @@ class Edges:
         drawn = _drawn(self.points, self._normals, self.sharp, eye)
         return drawn & self._visibility.seen_from(eye)
 
-    def clear(self, indices: np.ndarray, eye: np.ndarray) -> np.ndarray:
-        """(K, 2, 3) vectors from edge points into either face, up to the nearest print, metres.
-
-        The length is the object's radius where there is no print, or where the face is not visible.
+    def faces(self, indices: np.ndarray, eye: np.ndarray) -> Faces:
+        """The two faces at each of some edges, as the camera sees them.
 
         :param indices: (K,) of the points
+        :param eye: (3,) the camera in the object's frame
         """
-        seen = np.einsum('nkd,nd->nk', self._normals[indices], eye - self.points[indices]) > 0
-        return self._inward[indices] * np.where(seen, self._clear_m[indices], self._radius_m)[..., None]
+        normals = self._normals[indices]
+        shown = np.einsum('nkd,nd->nk', normals, eye - self.points[indices]) > 0
+        shown[self._is_rim[indices], 1] = False
+        rows, first = np.arange(len(indices))[:, None], np.where(shown[:, 0], 0, 1)
+        order = np.column_stack([first, 1 - first])
+        at = indices[:, None], order
+        return Faces(shown[rows, order], self._normals[at], self._inward[at], self._colours[at],
+                     self._variances[at], self.sharp[indices] & ~self._is_rim[indices])
 
 
 @compiled

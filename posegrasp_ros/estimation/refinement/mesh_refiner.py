@@ -14,11 +14,14 @@ from posegrasp_ros.estimation.decoders.crop import CropCamera
 from posegrasp_ros.estimation.decoders.initial_pose import VisibilityMask
 from posegrasp_ros.estimation.refinement.align import Aligned, Prior, align
 from posegrasp_ros.estimation.refinement.blurred_image import Picture
+from posegrasp_ros.estimation.refinement.camera_error import camera_covariance
 from posegrasp_ros.estimation.refinement.colour_term import ColourTerm
+from posegrasp_ros.estimation.refinement.contour_term import ContourTerm
 from posegrasp_ros.estimation.refinement.depth_map import depth_of_crop
 from posegrasp_ros.estimation.refinement.depth_term import DepthTerm
-from posegrasp_ros.estimation.refinement.edge_term import EdgeTerm
 from posegrasp_ros.estimation.refinement.edges import Edges
+from posegrasp_ros.estimation.refinement.illumination import Illumination, Palette
+from posegrasp_ros.estimation.refinement.mismatch import POSE, mismatch_prior, state_information
 from posegrasp_ros.estimation.refinement.motion import difference
 from posegrasp_ros.estimation.refinement.refiner import Refinement
 from posegrasp_ros.estimation.refinement.surface import Surface
@@ -46,29 +49,6 @@ FARTHEST_SHIFT = 0.15
 """As a fraction of the distance: a descent that moves farther has reached another minimum."""
 
 
-@dataclass
-class _Scene:
-    """Crop of an image with the prior of the pose.
-
-    :param crop: (S, S, 3) float32
-    :param matrix: (3, 3) pinhole matrix of the crop
-    :param seen: (S, S) probability that a pixel shows the object; None if unknown
-    """
-
-    crop: np.ndarray
-    matrix: np.ndarray
-    depth_m: np.ndarray | None
-    prior: Prior
-    seen: np.ndarray | None
-    pictures: dict[float, Picture] = field(default_factory=dict)
-
-    def picture(self, blur_px: float) -> Picture:
-        """The crop at a blur, computed once."""
-        if blur_px not in self.pictures:
-            self.pictures[blur_px] = Picture(self.crop, blur_px)
-        return self.pictures[blur_px]
-
-
 @dataclass(frozen=True)
 class Level:
     """One level of the coarse-to-fine scheme.
@@ -88,7 +68,31 @@ class Level:
     share: float = 1.0
 
 
-LEVELS = (Level(3.0, 1.5, 8, 2.0, 5, 0.5), Level(1.5, 0.7, 5, 1.0, 4), Level(0.7, 0.7, 3, 0.7, 3))
+@dataclass
+class _Scene:
+    """Crop of an image with the prior of the pose.
+
+    :param crop: (S, S, 3) float32
+    :param matrix: (3, 3) pinhole matrix of the crop
+    :param seen: (S, S) probability that a pixel shows the object; None if unknown
+    """
+
+    crop: np.ndarray
+    matrix: np.ndarray
+    depth_m: np.ndarray | None
+    prior: Prior
+    seen: np.ndarray | None
+    pictures: dict[float, Picture] = field(default_factory=dict)
+    palettes: dict[Level, Palette] = field(default_factory=dict)
+
+    def picture(self, blur_px: float) -> Picture:
+        """The crop at a blur, computed once."""
+        if blur_px not in self.pictures:
+            self.pictures[blur_px] = Picture(self.crop, blur_px)
+        return self.pictures[blur_px]
+
+
+LEVELS = (Level(3.0, 1.5, 8, 2.0, 5, 0.5), Level(1.5, 0.7, 5, 1.5, 4), Level(0.7, 0.7, 3, 1.2, 3))
 SURVIVORS = (2, 1, 1)
 """Number of starts with the most evidence that are kept after each level."""
 
@@ -108,6 +112,7 @@ class MeshRefiner:
     def __init__(self, mesh: Mesh):
         self._centre, self._radius = mesh.centre, mesh.radius
         self._edges, self._surface = _features(mesh)
+        self._mismatch = mismatch_prior(float(mesh.extents.min()), mesh.radius)
 
     def refine(self, image: np.ndarray, camera: Camera, camera_from_object: np.ndarray, covariance: np.ndarray,
                depth_m: np.ndarray | None = None, seen: VisibilityMask | None = None) -> Refinement | None:
@@ -123,13 +128,14 @@ class MeshRefiner:
         shot = crop.shoot(image, camera, cv2.BORDER_REPLICATE).astype(np.float32)
         scene = _Scene(shot, crop.matrix,
                        None if depth_m is None else depth_of_crop(depth_m, camera, crop),
-                       Prior(start, np.linalg.inv(covariance)),
+                       Prior(start, self._mismatch[0], state_information(np.linalg.inv(covariance),
+                                                                         self._mismatch[1])),
                        None if seen is None else seen.as_seen_by(crop))
         starts = [start]
         levels: Sequence[Level] = LEVELS[1:]
         if self._spread_px(covariance, start[2, 3], crop) > UNSURE_PX:
             starts, levels = starts + self._other_starts(start, covariance), LEVELS
-        found = [Aligned(pose, scene.prior.information, 0.0, 0.0) for pose in starts]
+        found = [Aligned(pose, scene.prior.mismatch, scene.prior.information, 0.0, 0.0) for pose in starts]
         for level, survivors in zip(levels, SURVIVORS[-len(levels):]):
             found = [self._align(scene, each, level) for each in found]
             found = sorted(found, key=lambda each: -each.evidence)[:survivors]
@@ -137,9 +143,10 @@ class MeshRefiner:
             return None
         best, change = found[0], difference(start, found[0].pose)
         pose = camera_from_crop @ best.pose @ make_transform(translation=-self._centre)
-        covariance = rotate_covariance(np.linalg.inv(best.information), crop.camera_from_crop)
+        covariance = rotate_covariance(np.linalg.inv(best.information)[:POSE, :POSE], crop.camera_from_crop)
+        covariance += camera_covariance(camera, camera_from_crop[:3, :3] @ best.pose[:3, 3], depth_m is not None)
         covariance = move_covariance(covariance, -pose[:3, :3] @ self._centre)
-        squared_distance = float(change @ scene.prior.information @ change)
+        squared_distance = float(change @ scene.prior.information[:POSE, :POSE] @ change)
         return Refinement(pose, covariance, best.correlation, {
             'correlation': best.correlation, 'evidence': best.evidence,
             'log_disagreement': float(np.log(squared_distance + 1))})
@@ -147,11 +154,15 @@ class MeshRefiner:
     def _align(self, scene: _Scene, start: Aligned, level: Level) -> Aligned:
         colour = ColourTerm.of(self._surface, scene.picture(level.colour_blur_px), scene.matrix, start.pose,
                                scene.seen, level.share)
-        edge = EdgeTerm.of(self._edges, scene.picture(level.edge_blur_px), scene.matrix, start.pose,
-                           level.reach_px, level.edge_sigma_px, scene.seen, level.share)
+        if level not in scene.palettes:
+            scene.palettes[level] = Palette.of(colour, scene.picture(level.colour_blur_px), scene.matrix,
+                                               start.pose, self._edges.points, level.reach_px)
+        contour = ContourTerm.of(self._edges, scene.picture(level.edge_blur_px), scene.matrix, start.pose,
+                                 level.reach_px, level.edge_sigma_px,
+                                 Illumination.of(colour, start.pose, scene.matrix), scene.palettes[level],
+                                 scene.seen, level.share)
         depth = DepthTerm.of(self._surface, scene.depth_m, start.pose)
-        return align(start.pose, start.information, scene.prior, scene.matrix, colour, edge, depth,
-                     level.iterations)
+        return align(start, scene.prior, scene.matrix, colour, contour, depth, level.iterations)
 
     def _other_starts(self, start: np.ndarray, covariance: np.ndarray) -> list[np.ndarray]:
         """Poses on both sides of the start along its two most uncertain directions."""

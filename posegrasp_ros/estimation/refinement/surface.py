@@ -15,6 +15,8 @@ LEAST_COSINE = 0.08
 """Surface seen at a more grazing angle than this is not compared."""
 CLEAR_OF_EDGES = 1.5
 """Minimum distance to an edge in standard deviations of the blur; nearer points mix with the other side."""
+ROUNDED_M, MOST_ROUNDED = 0.005, 0.08
+"""Surface nearer to a sharp edge is not compared, for real edges are rounded; at most this share of the radius."""
 
 
 class Surface:
@@ -35,6 +37,7 @@ class Surface:
         self._colours = np.stack([_blurred(dense, normals, colours, POINTS, blur) for blur in blurs_m])
         sharp = edges.points[edges.sharp]
         self._to_edge_m = cKDTree(sharp).query(self.points)[0] if len(sharp) else np.full(POINTS, np.inf)
+        self._clear = self._to_edge_m > min(ROUNDED_M, MOST_ROUNDED * mesh.radius)
         self._visibility = Visibility(mesh, self.points, self.normals, seed)
 
     def cosines(self, eye: np.ndarray, blur_m: float | None = None) -> np.ndarray:
@@ -48,7 +51,7 @@ class Surface:
         cosine = np.einsum('ij,ij->i', rays, self.normals) / np.sqrt(np.einsum('ij,ij->i', rays, rays))
         shown = cosine > LEAST_COSINE
         if blur_m is not None:
-            shown &= self._to_edge_m * cosine > CLEAR_OF_EDGES * blur_m
+            shown &= self._clear & (self._to_edge_m * cosine > CLEAR_OF_EDGES * blur_m)
         return np.where(shown & self._visibility.seen_from(eye), cosine, 0.0)
 
     def colours(self, indices: np.ndarray, cosines: np.ndarray, blur_m: float) -> np.ndarray:

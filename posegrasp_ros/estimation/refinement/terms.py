@@ -21,10 +21,10 @@ LEAST_LIKELY = 0.1
 
 
 class Equations(NamedTuple):
-    """Normal equations of weighted residuals r with derivatives J by the pose perturbation.
+    """Normal equations of weighted residuals r with derivatives J by N unknowns, the pose first.
 
-    :param information: (6, 6) JᵀJ
-    :param gradient: (6,) Jᵀr
+    :param information: (N, N) JᵀJ
+    :param gradient: (N,) Jᵀr
     """
 
     information: np.ndarray
@@ -32,18 +32,18 @@ class Equations(NamedTuple):
 
 
 @compiled
-def no_equations() -> Equations:
+def no_equations(unknowns: int) -> Equations:
     """Equations without residuals."""
-    return Equations(np.zeros((6, 6)), np.zeros(6))
+    return Equations(np.zeros((unknowns, unknowns)), np.zeros(unknowns))
 
 
 @compiled
 def add_residual(equations: Equations, row: np.ndarray, residual: float, weight: float) -> None:
-    """Add one residual with its (6,) derivatives, in place."""
-    for k in range(6):
+    """Add one residual with its (N,) derivatives, in place."""
+    for k in range(len(row)):
         weighed = weight * row[k]
         equations.gradient[k] += weighed * residual
-        for m in range(6):
+        for m in range(len(row)):
             equations.information[k, m] += weighed * row[m]
 
 

@@ -1,0 +1,202 @@
+"""Contour term: places of the outline and of sharp edges along lines across them, from the colours on both sides.
+
+The inside of an edge is known: the mesh's colours beside it in the light that the colour term fits, and the
+colours that the object shows in the image. The outside of an outline is what the image shows around the object.
+Each possible place of the edge along its line gets the likelihood of the line's pixels, as in region-based
+tracking (Stoiber et al., "SRT3D", IJCV 2022, section 3), so the strongest gradient, which may be something behind
+the object, is not taken for the outline.
+
+A line may have several likely places. The pose and its covariance before the step weigh them: the line's
+information is that of the posterior without the prior (expectation propagation, Minka 2001), so a line that is
+ambiguous says little until the others have settled the pose.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from posegrasp_ros.estimation.refinement.blurred_image import Picture
+from posegrasp_ros.estimation.refinement.edges import Edges
+from posegrasp_ros.estimation.refinement.illumination import Illumination, Palette
+from posegrasp_ros.estimation.refinement.mismatch import COUNT, POSE, RADIUS, STATE, size_columns
+from posegrasp_ros.estimation.refinement.place_likelihood import Lines, Sides, contrast_weights, place_likelihoods
+from posegrasp_ros.estimation.refinement.reproject import reproject
+from posegrasp_ros.estimation.refinement.terms import (
+    LEAST_LIKELY,
+    add_residual,
+    evenly,
+    eye_of,
+    likely_seen,
+    no_equations,
+)
+from posegrasp_ros.runtime.numba_cache import compiled
+
+MOST_LINES, LEAST_LINES = 130, 6
+STEPS_A_REACH, LEAST_STEP_PX = 8, 0.5
+"""Number of places on either side of the expected one, and the least distance between them."""
+DEPTH_PX = 5.0
+"""How far beyond the reach a line is read, to either side."""
+TRANSITION_PX = 1.0
+"""Half width of the transition between the two sides, beyond the picture's blur."""
+LEAST_PROJECTION = 0.3
+"""A face seen at a more grazing angle than this counts as seen at it: outlines of curved surfaces."""
+HIDDEN_PRIOR = 0.2
+"""Probability that a line is hidden where nothing is known."""
+SPREAD, LEAST_SPREAD_PX = 2.0, 0.7
+"""Width of the expected places about the one that the pose shows: so many standard deviations of it, and at least
+so many pixels."""
+LEAST_INFORMATION = 1e-4
+INSIDE = 0.8
+"""Occlusion of an edge point is read at this fraction of the way from the centre, as the mask ends at the edge."""
+FAR_PX = 3.0
+"""An edge found at this distance or farther, or hidden, is no evidence for the pose."""
+
+
+class ContourTerm(NamedTuple):
+    """Lines across the visible edges of a mesh, with the likelihood of each place.
+
+    :param points: (N, 3) object frame, metres
+    :param centres: (N, 2) pixels, where the lines start: the points as the term's pose shows them
+    :param across: (N, 2) unit directions of the lines, out of the object
+    :param insets: (N,) by how much a rounded edge lies within the sharp one, in radii of the rounding
+    :param places_px: (K,) places along the lines
+    :param log_likelihood: (N, K) of them
+    :param log_hidden: (N,) of the line if something hides the edge
+    :param likely: (N,) probability that a point is not occluded
+    :param sigma_px: least standard deviation of a place
+    :param independence: number of independent measurements per line, at most 1
+    """
+
+    points: np.ndarray
+    centres: np.ndarray
+    across: np.ndarray
+    insets: np.ndarray
+    places_px: np.ndarray
+    log_likelihood: np.ndarray
+    log_hidden: np.ndarray
+    likely: np.ndarray
+    sigma_px: float
+    independence: float
+
+    @classmethod
+    def of(cls, edges: Edges, picture: Picture, matrix: np.ndarray, pose: np.ndarray, reach_px: float,
+           sigma_px: float, light: Illumination, palette: Palette,
+           seen: np.ndarray | None, share: float = 1.0) -> ContourTerm:
+        """Lines across the edge points visible at a (4, 4) crop_from_object near the true one.
+
+        :param matrix: (3, 3) pinhole matrix of the picture
+        :param reach_px: largest distance of a place from the expected one
+        :param light: at the pose
+        :param palette: colours of the object and around it
+        :param seen: see :func:`posegrasp_ros.estimation.refinement.terms.likely_seen`
+        :param share: fraction of :data:`MOST_LINES` to use
+        """
+        eye, rotation, pixels_a_metre = eye_of(pose), pose[:3, :3], matrix[0, 0] / pose[2, 3]
+        outline = evenly(edges.visible(eye), round(share * MOST_LINES))
+        points, faces = edges.points[outline], edges.faces(outline, eye)
+        pixels, jacobian, _ = reproject(points, pose, matrix)
+        along = np.einsum('nij,nj->ni', jacobian[:, :, :3], edges.directions[outline] @ rotation.T)
+        across = np.column_stack([-along[:, 1], along[:, 0]]) / (np.linalg.norm(along, axis=1) + 1e-9)[:, None]
+        # pixels along the line for a metre into the face
+        slopes = np.einsum('nki,ni->nk', np.einsum('nij,nkj->nki', jacobian[:, :, :3], faces.inward @ rotation.T),
+                           across)
+        across *= -np.copysign(1.0, slopes[:, :1])
+        steps_px = np.maximum(np.abs(slopes), LEAST_PROJECTION * pixels_a_metre) * edges.step_m
+        step_px = max(reach_px / STEPS_A_REACH, LEAST_STEP_PX)
+        places = np.arange(-reach_px, reach_px + step_px / 2, step_px)
+        reads = np.arange(-reach_px - DEPTH_PX, reach_px + DEPTH_PX + 0.5, max(1.0, picture.blur_px))
+        gains = light.gains(faces.normals.reshape(-1, 3)).reshape(-1, 2, 3)
+        colours = gains[:, :, None] * faces.colours + light.offset
+        sigmas = np.sqrt((gains ** 2).mean(axis=2)[:, :, None] * faces.variances + light.sigma ** 2)
+        likelihood, hidden = place_likelihoods(
+            picture.layers[0], picture.tensor, Lines(pixels, across, places, reads),
+            Sides(colours, sigmas, steps_px, faces.shown[:, 1], contrast_weights(colours, faces.shown[:, 1])),
+            palette.inside, palette.outside, math.hypot(TRANSITION_PX, picture.blur_px))
+        outward = np.column_stack([across, np.zeros(len(across))]) @ rotation
+        return cls(points, pixels, across, faces.insets(outward), places, likelihood, hidden,
+                   likely_seen(INSIDE * points, pose, matrix, seen), sigma_px,
+                   min(1.0, edges.length_m / share * pixels_a_metre / picture.correlation_length_px))
+
+
+@compiled
+def contour_equations(term: ContourTerm, pose: np.ndarray, mismatch: np.ndarray, matrix: np.ndarray,
+                      covariance: np.ndarray) -> tuple:
+    """The normal equations of the contour at a pose; empty if too few lines say anything.
+
+    :param mismatch: (COUNT,)
+    :param covariance: (STATE, STATE) before this step
+    :return: the equations; mean closeness of the edges to their expected places, 1 if all are exactly there
+    """
+    equations, fit, used = no_equations(STATE), 0.0, 0
+    count = len(term.points)
+    pixels, jacobian, depths = reproject(term.points, pose, matrix)
+    rotation = np.ascontiguousarray(pose[:3, :3])
+    posterior, row, along = np.empty(len(term.places_px)), np.zeros(STATE), np.empty(3)
+    for i in range(count):
+        expected = ((pixels[i, 0] - term.centres[i, 0]) * term.across[i, 0]
+                    + (pixels[i, 1] - term.centres[i, 1]) * term.across[i, 1])
+        for k in range(POSE):
+            row[k] = jacobian[i, 0, k] * term.across[i, 0] + jacobian[i, 1, k] * term.across[i, 1]
+        along[:] = row[:3]
+        size_columns(row, along, rotation, term.points[i])
+        row[POSE + RADIUS] = -term.insets[i] * matrix[0, 0] / depths[i]
+        for k in range(COUNT):
+            expected += row[POSE + k] * mismatch[k]
+        variance = 0.0
+        for k in range(STATE):  # for so few values, compiled loops are faster than array products
+            for m in range(STATE):
+                variance += row[k] * covariance[k, m] * row[m]
+        spread = SPREAD ** 2 * max(variance, 0.0) + LEAST_SPREAD_PX ** 2
+        place, place_variance, before, before_variance, seen = _place(term, i, expected, spread, posterior)
+        information = 1 / place_variance - 1 / before_variance
+        if not information > LEAST_INFORMATION:
+            continue
+        # the posterior without the prior
+        found = (place / place_variance - before / before_variance) / information
+        clear = information / (information + 1 / FAR_PX ** 2)
+        fit += seen * clear * (1 - min(abs(place - expected), FAR_PX) / FAR_PX)
+        information = 1 / (1 / information + term.sigma_px ** 2)
+        used += 1
+        add_residual(equations, row, expected - found, seen * information * term.independence)
+    fit /= max(count, 1)
+    return (equations if used >= LEAST_LINES else no_equations(STATE)), fit
+
+
+@compiled
+def _place(term: ContourTerm, i: int, expected: float, spread: float, posterior: np.ndarray) -> tuple:
+    """Posterior of a line's place.
+
+    :param expected: by the pose, pixels
+    :param spread: variance of it
+    :param posterior: (K,) to work in
+    :return: mean and variance; the same before the line was read, within its places; probability that the edge is
+        not hidden
+    """
+    most, prior_total, before, before_square = -np.inf, 0.0, 0.0, 0.0
+    for k in range(len(posterior)):
+        prior = -0.5 * (term.places_px[k] - expected) ** 2 / spread
+        weight = np.exp(prior)
+        prior_total += weight
+        before += weight * term.places_px[k]
+        before_square += weight * term.places_px[k] ** 2
+        posterior[k] = prior + term.log_likelihood[i, k]
+        most = max(most, posterior[k])
+    if not (prior_total > 1e-6 and np.isfinite(most)):
+        return expected, spread, expected, spread, 0.0
+    rounding = (term.places_px[1] - term.places_px[0]) ** 2 / 12
+    before /= prior_total
+    before_variance = max(before_square / prior_total - before ** 2, 0.0) + rounding
+    total, mean, square = 0.0, 0.0, 0.0
+    for k in range(len(posterior)):
+        weight = np.exp(posterior[k] - most)
+        total += weight
+        mean += weight * term.places_px[k]
+        square += weight * term.places_px[k] ** 2
+    mean /= total
+    variance = max(square / total - mean ** 2, 0.0) + rounding
+    visible = min(max(term.likely[i], LEAST_LIKELY), 1.0) * (1 - HIDDEN_PRIOR)
+    odds = visible / (1 - visible) * np.exp(min(most + np.log(total / prior_total) - term.log_hidden[i], 50.0))
+    return mean, variance, before, before_variance, odds / (1 + odds)
