@@ -31,6 +31,7 @@ from posegrasp_ros.estimation.refinement.terms import (
     eye_of,
     likely_seen,
     no_equations,
+    tukey,
 )
 from posegrasp_ros.runtime.numba_cache import compiled
 
@@ -130,12 +131,14 @@ def contour_equations(term: ContourTerm, pose: np.ndarray, mismatch: np.ndarray,
     :param covariance: (STATE, STATE) before this step
     :return: the equations; mean closeness of the edges to their expected places, 1 if all are exactly there
     """
-    equations, fit, used = no_equations(STATE), 0.0, 0
     count = len(term.points)
     pixels, jacobian, depths = reproject(term.points, pose, matrix)
     rotation = np.ascontiguousarray(pose[:3, :3])
-    posterior, row, along = np.empty(len(term.places_px)), np.zeros(STATE), np.empty(3)
+    posterior, along = np.empty(len(term.places_px)), np.empty(3)
+    rows, residuals, weights = np.zeros((count, STATE)), np.full(count, np.nan), np.zeros(count)
+    fit = 0.0
     for i in range(count):
+        row = rows[i]
         expected = ((pixels[i, 0] - term.centres[i, 0]) * term.across[i, 0]
                     + (pixels[i, 1] - term.centres[i, 1]) * term.across[i, 1])
         for k in range(POSE):
@@ -158,11 +161,18 @@ def contour_equations(term: ContourTerm, pose: np.ndarray, mismatch: np.ndarray,
         found = (place / place_variance - before / before_variance) / information
         clear = information / (information + 1 / FAR_PX ** 2)
         fit += seen * clear * (1 - min(abs(place - expected), FAR_PX) / FAR_PX)
-        information = 1 / (1 / information + term.sigma_px ** 2)
-        used += 1
-        add_residual(equations, row, expected - found, seen * information * term.independence)
+        residuals[i] = expected - found
+        weights[i] = seen / (1 / information + term.sigma_px ** 2) * term.independence
     fit /= max(count, 1)
-    return (equations if used >= LEAST_LINES else no_equations(STATE)), fit
+    equations = no_equations(STATE)
+    used = np.abs(residuals[weights > 0])
+    if len(used) < LEAST_LINES:
+        return equations, fit
+    typical = max(1.4826 * np.median(used), term.sigma_px)
+    for i in range(count):
+        if weights[i] > 0:
+            add_residual(equations, rows[i], residuals[i], weights[i] * tukey(residuals[i], typical))
+    return equations, fit
 
 
 @compiled

@@ -92,7 +92,7 @@ class _Scene:
         return self.pictures[blur_px]
 
 
-LEVELS = (Level(3.0, 1.5, 8, 2.0, 5, 0.5), Level(1.5, 0.7, 5, 1.5, 4), Level(0.7, 0.7, 3, 1.2, 3))
+LEVELS = (Level(3.0, 1.5, 8, 2.0, 8, 0.5), Level(1.5, 0.7, 5, 1.5, 6), Level(0.7, 0.7, 3, 1.2, 5))
 SURVIVORS = (2, 1, 1)
 """Number of starts with the most evidence that are kept after each level."""
 
@@ -166,7 +166,8 @@ class MeshRefiner:
 
     def _other_starts(self, start: np.ndarray, covariance: np.ndarray) -> list[np.ndarray]:
         """Poses on both sides of the start along its two most uncertain directions."""
-        unit = np.repeat([self._radius, 1.0], 3)  # a shift by the radius is equivalent to a turn by one radian
+        # what moves the image of the rim as far as a turn by one radian does
+        unit = np.array([self._radius, self._radius, start[2, 3], 1.0, 1.0, 1.0])
         variance, directions = np.linalg.eigh(covariance / np.outer(unit, unit))
         steps = (directions * np.sqrt(variance.clip(0)) * unit[:, None])[:, -2:].T
         others = [perturb(start, side * OTHER_START / PRIOR_SLACK * step) for step in steps for side in (-1, 1)]
