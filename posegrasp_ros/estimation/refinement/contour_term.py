@@ -22,7 +22,7 @@ from posegrasp_ros.estimation.refinement.blurred_image import Picture
 from posegrasp_ros.estimation.refinement.edges import Edges
 from posegrasp_ros.estimation.refinement.illumination import Illumination, Palette
 from posegrasp_ros.estimation.refinement.mismatch import COUNT, POSE, RADIUS, STATE, size_columns
-from posegrasp_ros.estimation.refinement.place_likelihood import Lines, Sides, contrast_weights, place_likelihoods
+from posegrasp_ros.estimation.refinement.place_likelihood import Lines, Sides, place_likelihoods
 from posegrasp_ros.estimation.refinement.reproject import reproject
 from posegrasp_ros.estimation.refinement.terms import (
     LEAST_LIKELY,
@@ -114,7 +114,7 @@ class ContourTerm(NamedTuple):
         sigmas = np.sqrt((gains ** 2).mean(axis=2)[:, :, None] * faces.variances + light.sigma ** 2)
         likelihood, hidden = place_likelihoods(
             picture.layers[0], picture.tensor, Lines(pixels, across, places, reads),
-            Sides(colours, sigmas, steps_px, faces.shown[:, 1], contrast_weights(colours, faces.shown[:, 1])),
+            Sides(colours, sigmas, steps_px, faces.shown[:, 1]),
             palette.inside, palette.outside, math.hypot(TRANSITION_PX, picture.blur_px))
         outward = np.column_stack([across, np.zeros(len(across))]) @ rotation
         return cls(points, pixels, across, faces.insets(outward), places, likelihood, hidden,

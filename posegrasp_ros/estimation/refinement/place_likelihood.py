@@ -23,6 +23,8 @@ CONTRAST, STRONG, FAINT = 3.0, 30.0, 3.0
 PRINT_STEPS, OUTLINE_CHANGE = 4, 60.0
 """Steps from an edge within which print may be taken for it; assumed change of colour across an outline, of 255
 and over the three channels."""
+NEGLIGIBLE = 14.0
+"""Exponent from which on a Gaussian counts as zero."""
 MOST_RATIO = 4.0
 """Largest logarithm of a ratio of densities that counts in their balance."""
 
@@ -49,27 +51,25 @@ class Sides(NamedTuple):
     :param sigmas: (N, 2, S) standard deviations
     :param steps_px: (N, 2) length of a step in the image
     :param second_shown: (N,) whether the second side is a face of the object; else it is what is around it
-    :param contrast: (N,) weight of the gradient, see :func:`contrast_weights`
     """
 
     colours: np.ndarray
     sigmas: np.ndarray
     steps_px: np.ndarray
     second_shown: np.ndarray
-    contrast: np.ndarray
 
 
-def contrast_weights(colours: np.ndarray, second_shown: np.ndarray) -> np.ndarray:
-    """(N,) how much gradients say of an edge: little where the print beside it changes more than across it.
+class Own(NamedTuple):
+    """Density of a pixel on the object.
 
-    :param colours: see :class:`Sides`
+    :param other: if the mesh's colour at the place is not this one
+    :param log_other: logarithm of it
+    :param log_unknown: logarithm of the density where the mesh's colour is not known
     """
-    sides = np.stack([np.ones(len(second_shown), bool), second_shown], axis=1)
-    change = np.linalg.norm(np.diff(colours[:, :, :PRINT_STEPS], axis=2), axis=3)
-    print_change = np.where(sides[:, :, None], np.nan_to_num(change), 0.0).max(axis=(1, 2))
-    across = np.linalg.norm(colours[:, 0, 0] - colours[:, 1, 0], axis=1)
-    edge_change = np.where(second_shown, np.nan_to_num(across), OUTLINE_CHANGE)
-    return CONTRAST * edge_change / (edge_change + print_change + 1e-6)
+
+    other: float
+    log_other: float
+    log_unknown: float
 
 
 @compiled
@@ -85,6 +85,7 @@ def place_likelihoods(image: np.ndarray, tensor: np.ndarray, lines: Lines, sides
     :return: (N, K), and (N,) of a line if something hides the edge
     """
     count, places, reads = len(lines.centres), len(lines.places_px), len(lines.reads_px)
+    nearest, farthest = lines.places_px[0], lines.places_px[-1]
     most = sides.colours.shape[2]
     result, hidden = np.empty((count, places)), np.zeros(count)
     colour, temper = np.empty(3), TEMPER * (lines.reads_px[1] - lines.reads_px[0])
@@ -92,26 +93,32 @@ def place_likelihoods(image: np.ndarray, tensor: np.ndarray, lines: Lines, sides
     first, second = np.empty((count, reads, most + 1)), np.empty((count, reads, most + 1))
     for i in range(count):
         for r in range(reads):
-            _read(image, lines.centres[i, 0] + lines.reads_px[r] * lines.across[i, 0],
-                  lines.centres[i, 1] + lines.reads_px[r] * lines.across[i, 1], colour)
-            own, around = _density(inside, colour), _density(outside, colour)
+            at = lines.reads_px[r]
+            _read(image, lines.centres[i, 0] + at * lines.across[i, 0], lines.centres[i, 1] + at * lines.across[i, 1],
+                  colour)
+            around = _density(outside, colour)
+            density = _density(inside, colour)
+            own = Own(OF_IMAGE * density + OF_ANYTHING, np.log(OF_IMAGE * density + OF_ANYTHING),
+                      np.log((OF_MESH + OF_IMAGE) * density + OF_ANYTHING))
             hidden[i] += temper * np.log(0.5 * around + 0.5)
-            for k in range(most + 1):
-                first[i, r, k] = np.log(_beside(colour, sides, i, 0, k, own))
-                if sides.second_shown[i]:
-                    second[i, r, k] = np.log(_beside(colour, sides, i, 1, k, own))
-                else:
-                    second[i, r, k] = np.log(around)
+            # only the steps that some place asks for
+            for k in range(_step(nearest - at, sides, i, 0), _step(farthest - at, sides, i, 0) + 1):
+                first[i, r, k] = _log_beside(colour, sides, i, 0, k, own)
+            if sides.second_shown[i]:
+                for k in range(_step(at - farthest, sides, i, 1), _step(at - nearest, sides, i, 1) + 1):
+                    second[i, r, k] = _log_beside(colour, sides, i, 1, k, own)
+            else:
+                second[i, r, :] = np.log(around)
     balance = _balance(first, second, lines, sides)
     for i in range(count):
-        lean = 0.0 if sides.second_shown[i] else balance
+        lean, contrast = 0.0 if sides.second_shown[i] else balance, _contrast_weight(sides, i)
         for p in range(places):
             total = 0.0
             for r in range(reads):
                 distance = lines.reads_px[r] - lines.places_px[p]
                 share = min(max(0.5 - 0.5 * distance / transition_px, 0.0), 1.0)  # of the first side
-                one = first[i, r, min(int(max(-distance, 0.0) / sides.steps_px[i, 0]), most)] - lean
-                other = second[i, r, min(int(max(distance, 0.0) / sides.steps_px[i, 1]), most)]
+                one = first[i, r, _step(-distance, sides, i, 0)] - lean
+                other = second[i, r, _step(distance, sides, i, 1)]
                 if share == 1 or share == 0:
                     total += share * one + (1 - share) * other
                 else:
@@ -120,7 +127,7 @@ def place_likelihoods(image: np.ndarray, tensor: np.ndarray, lines: Lines, sides
             steep = steepness(tensor, lines.centres[i, 0] + lines.places_px[p] * lines.across[i, 0],
                               lines.centres[i, 1] + lines.places_px[p] * lines.across[i, 1],
                               lines.across[i, 0], lines.across[i, 1])
-            result[i, p] = temper * total + sides.contrast[i] * np.log(min(steep, STRONG) + FAINT)
+            result[i, p] = temper * total + contrast * np.log(min(steep, STRONG) + FAINT)
     return result, hidden
 
 
@@ -140,13 +147,38 @@ def _balance(first: np.ndarray, second: np.ndarray, lines: Lines, sides: Sides) 
             continue
         for r in range(first.shape[1]):
             place = lines.reads_px[r]
-            k = min(int(max(-place, 0.0) / sides.steps_px[i, 0]), first.shape[2] - 1)
-            ratio = min(max(first[i, r, k] - second[i, r, 0], -MOST_RATIO), MOST_RATIO)
+            ratio = min(max(first[i, r, _step(-place, sides, i, 0)] - second[i, r, 0], -MOST_RATIO), MOST_RATIO)
             if place < -end:
                 total_in, count_in = total_in + ratio, count_in + 1
             elif place > end:
                 total_out, count_out = total_out + ratio, count_out + 1
     return 0.5 * (total_in / max(count_in, 1) + total_out / max(count_out, 1))
+
+
+@compiled
+def _step(distance_px: float, sides: Sides, i: int, side: int) -> int:
+    """Index of the colour of a face at a distance from the edge; the last is beyond what is known."""
+    return min(int(max(distance_px, 0.0) / sides.steps_px[i, side]), sides.colours.shape[2])
+
+
+@compiled
+def _contrast_weight(sides: Sides, i: int) -> float:
+    """How much gradients say of an edge: little where the print beside it changes more than across it."""
+    print_change = 0.0
+    for side in range(2 if sides.second_shown[i] else 1):
+        for k in range(PRINT_STEPS - 1):
+            print_change = max(print_change, _change(sides.colours[i, side, k], sides.colours[i, side, k + 1]))
+    across = _change(sides.colours[i, 0, 0], sides.colours[i, 1, 0]) if sides.second_shown[i] else OUTLINE_CHANGE
+    return CONTRAST * across / (across + print_change + 1e-6)
+
+
+@compiled
+def _change(one: np.ndarray, other: np.ndarray) -> float:
+    """Distance of two colours; 0 where one is unknown."""
+    squared = 0.0
+    for c in range(3):
+        squared += (one[c] - other[c]) ** 2
+    return np.sqrt(squared) if squared > 0 else 0.0
 
 
 @compiled
@@ -169,14 +201,16 @@ def _density(table: np.ndarray, colour: np.ndarray) -> float:
 
 
 @compiled
-def _beside(colour: np.ndarray, sides: Sides, i: int, side: int, k: int, own: float) -> float:
-    """Relative density of a colour k steps from the edge on a face of the object."""
+def _log_beside(colour: np.ndarray, sides: Sides, i: int, side: int, k: int, own: Own) -> float:
+    """Log of the relative density of a colour k steps from the edge on a face of the object."""
     if k >= sides.colours.shape[2] or np.isnan(sides.colours[i, side, k, 0]):
-        return (OF_MESH + OF_IMAGE) * own + OF_ANYTHING
+        return own.log_unknown
     squared = 0.0
     for c in range(3):
         squared += (colour[c] - sides.colours[i, side, k, c]) ** 2
-    ratio = 256.0 / sides.sigmas[i, side, k]
+    sigma = sides.sigmas[i, side, k]
+    exponent = 0.5 * squared * (CHANNELS / 3) / sigma ** 2
+    if exponent > NEGLIGIBLE:
+        return own.log_other
     # a Gaussian of CHANNELS dimensions
-    exact = (ratio / 2.5066) ** CHANNELS * np.exp(-0.5 * squared * (CHANNELS / 3) * (ratio / 256) ** 2)
-    return OF_MESH * exact + OF_IMAGE * own + OF_ANYTHING
+    return np.log(OF_MESH * (256 / (sigma * 2.5066)) ** CHANNELS * np.exp(-exponent) + own.other)
