@@ -15,7 +15,7 @@ from posegrasp_ros.metrics.pose.pose_errors import NOT_FOUND, ErrorTarget, PoseE
 from posegrasp_ros.metrics.stage_report import StageReport
 
 FLAGS = ('has_image', 'has_estimate', 'has_truth', 'is_without_object')
-NUMBERS = ('image_width_px', 'score', 'confidence_level', 'fits_grasp')
+NUMBERS = ('image_width_px', 'score', 'confidence_level', 'fits_grasp', 'visible_share', 'estimated_share')
 POINTS = ('centres', 'true_centres')
 Point = tuple[float, float, float]
 """Centre of an object in the camera frame, metres."""
@@ -39,6 +39,8 @@ class FrameRecord:
         of the equivalent pose that the errors are with respect to, up to symmetry
     :param centres: of all estimated poses, to tell which object each of them was found on
     :param true_centres: of the object's instances
+    :param visible_share: how much of the object is visible, as the ground truth says; NaN where it does not
+    :param estimated_share: the same as perception estimates it at its best pose
     """
 
     has_image: bool = False
@@ -63,6 +65,8 @@ class FrameRecord:
     centres: tuple[Point, ...] = ()
     true_centres: tuple[Point, ...] = ()
     lost: frozenset[str] = frozenset()
+    visible_share: float = math.nan
+    estimated_share: float = math.nan
 
     def take_report(self, report: StageReport) -> bool:
         """Take a stage's report, unless it has reported already.
@@ -76,6 +80,7 @@ class FrameRecord:
             self.latency_ms[report.stage] = float(report.numbers['latency_ms'])
         if report.stage == 'perception':
             self.score = float(report.numbers.get('score', math.nan))
+            self.estimated_share = float(report.numbers.get('visible_share', math.nan))
         return True
 
     def measure(self, target: ErrorTarget, has_check: bool) -> None:

@@ -70,6 +70,10 @@ class RoughWorld(RenderedWorld):
         alone = int(np.count_nonzero(self.object_mask(alone=True)))
         return 1.0 - int(np.count_nonzero(self.object_mask())) / alone if alone else 1.0
 
+    def visible_share(self) -> float:
+        """The object's visible pixels by those it would have alone in an image without borders; two renderings."""
+        return self.inside_share() * (1.0 - self.hidden_share())
+
     def inside_share(self) -> float:
         """Share of the object's outline that lies in the image."""
         return inside_share(self._mesh, self.camera, self.camera_from_object)

@@ -13,6 +13,7 @@ from posegrasp_ros.datasets.bag_writer import BagWriter
 from posegrasp_ros.datasets.frame import BagFrame
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import look_at, make_transform, transform_points
+from posegrasp_ros.geometry.true_pose import LEAST_VISIBLE
 from posegrasp_ros.runs.provenance import SIMULATED
 from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.simulation.placement import Distractor, yaw_transform
@@ -21,8 +22,6 @@ from posegrasp_ros.simulation.textures import sample_texture
 from posegrasp_ros.simulation.world import World
 
 FIRST_STAMP_NS = 1_000_000_000
-LEAST_VISIBLE = 0.1
-"""A frame that shows less of the object has no ground truth: the BOP benchmark does not ask for it either."""
 SLIDE_S = 0.2
 """How long the cover takes to slide before the object, and away again."""
 JUMP_S = 1000.0
@@ -143,7 +142,7 @@ class ObjectPath:
 
 def sequence_frames(mesh: Mesh, plan: SequencePlan, seed: int,
                     image_size: tuple[int, int] = (640, 480), depth: bool = False) -> Iterator[BagFrame]:
-    """The frames of a sequence; the same seed gives the same.
+    """The frames of a sequence; the same seed gives the same. One that hides the object has no ground truth.
 
     :param depth: with a depth image from the same viewpoint
     """
@@ -165,10 +164,10 @@ def sequence_frames(mesh: Mesh, plan: SequencePlan, seed: int,
             held = _held_before(base_from_camera, middle, extent_m, 1 - covering) if covering else away
             world.move(base_from_object, base_from_camera, [held])
             frame = world.frame(depth=depth)
-            is_seen = not covering or world.visible_fraction() >= LEAST_VISIBLE
-            yield BagFrame(FIRST_STAMP_NS + round(time_s * 1e9), frame.image, frame.camera,
-                           frame.camera_from_object if is_seen else None, frame.base_from_camera,
-                           depth_m=frame.depth_m)
+            share = world.visible_share()
+            truth = frame.camera_from_object if share >= LEAST_VISIBLE else None
+            yield BagFrame(FIRST_STAMP_NS + round(time_s * 1e9), frame.image, frame.camera, truth,
+                           frame.base_from_camera, depth_m=frame.depth_m, visible_share=share)
 
 
 def record_sequence(out: Path, frames: Iterable[BagFrame], count: int, progress: bool = True) -> None:
