@@ -6,6 +6,7 @@ import trimesh
 from conftest import simulated_frames
 
 from posegrasp_ros.estimation.decoders.crop import CropCamera
+from posegrasp_ros.estimation.decoders.initial_pose import VisibilityMask
 from posegrasp_ros.estimation.refinement.blurred_image import Picture, read, steepness
 from posegrasp_ros.estimation.refinement.edge_term import EdgeTerm, edge_equations
 from posegrasp_ros.estimation.refinement.edges import Edges
@@ -85,6 +86,20 @@ def test_a_hidden_corner_does_little_harm(refiner, frames):
         aligned = refiner.refine(image, frame.camera, coarse(frame, rng), COVARIANCE)
         close.append(aligned is not None and is_close(aligned.pose, frame.camera_from_object, 0.01, 4))
     assert sum(close) >= 7
+
+
+def test_how_much_is_visible_is_the_mean_of_what_the_network_sees_over_the_object(refiner, frames):
+    for frame in frames[:4]:
+        centre = frame.camera_from_object[:3, 3]
+        crop = CropCamera.around(centre, 0.12 / float(np.linalg.norm(centre)), 128, 1.15)
+        shares = []
+        for probability in (np.ones((32, 32)), np.where(np.arange(32) < 16, 1.0, 0.0) * np.ones((32, 1))):
+            refined = refiner.refine(frame.image, frame.camera, frame.camera_from_object, COVARIANCE,
+                                     seen=VisibilityMask(probability, crop))
+            shares.append(refined.visible_share)
+        assert shares[0] == pytest.approx(1.0)
+        assert 0.4 < shares[1] < 0.7, 'half, at least a tenth of the other half'
+    assert refiner.refine(frame.image, frame.camera, frame.camera_from_object, COVARIANCE).visible_share is None
 
 
 def test_where_the_object_is_not_nothing_correlates(refiner, frames):

@@ -33,7 +33,7 @@ def visible_share_slices(table: FrameTable) -> dict[str, Any] | None:
     """The metrics of the frames with the object by how much of it is visible, clearest first.
 
     Where the ground truth says of no frame how much is visible, the estimate of perception is used. It is known
-    only of frames with a pose, so there is no abstention then, and recall is over the answered frames.
+    only of frames in which perception had a pose to judge, so there is no abstention then.
 
     :return: {source: ``ground truth`` or ``estimated``, unknown: frames that neither tells, slices: [{name, low,
         high, frames, metrics}]}, metrics as in the summary with ``abstention``, the share of frames without a

@@ -8,8 +8,8 @@ from posegrasp_ros.metrics.visible_share_slices import ABSTENTION, ESTIMATED
 from posegrasp_ros.report.table import aligned
 
 LABELS = {ABSTENTION: 'No pose given'}
-ESTIMATE_SENTENCE = ("How much is visible is perception's own estimate, for the ground truth does not tell; it is "
-                     'known only of frames with a pose, so recall is over those.')
+ESTIMATE_SENTENCE = ("How much is visible is perception's own estimate, for the ground truth does not tell: it is "
+                     'wrong where the pose is, and known only of frames with a pose to judge.')
 TRUTH_SENTENCE = ('How much is visible is as the ground truth tells. Where less than a tenth is, no pose is asked '
                   'for: such a frame counts for "no pose given" alone.')
 

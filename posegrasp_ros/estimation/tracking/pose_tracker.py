@@ -238,7 +238,7 @@ class PoseTracker:
         lost = [track for track in self._tracks if track.state == LOST]
         watch.note(tracked=bool(seen) and seen[0].state == TRACKED)
         if seen:
-            watch.note(score=seen[0].found.estimate.score, **seen[0].found.figures)
+            watch.note(**seen[0].found.numbers)
         answer = watch.answer('' if seen else LOST if lost else reason, [track.found.estimate for track in seen])
         tracks = [track.status(now_ns) for track in (*seen, *lost)] or [NOTHING_KNOWN]
         return replace(answer, tracks=tracks)
