@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 import cv2
 import mujoco
 import numpy as np
@@ -16,7 +19,7 @@ from posegrasp_ros.simulation.mujoco_model import build_spec
 from posegrasp_ros.simulation.occlusion import sample_fitting
 from posegrasp_ros.simulation.render import inside_share
 from posegrasp_ros.simulation.rendered_world import RenderedWorld
-from posegrasp_ros.simulation.rough_camera import LensMap, expose_roughly, ideal_camera
+from posegrasp_ros.simulation.rough_camera import LensMap, RoughSensor, expose_roughly, ideal_camera
 from posegrasp_ros.simulation.rough_object import worn
 from posegrasp_ros.simulation.rough_scene import RoughScene, sample_rough_scene, with_more
 from posegrasp_ros.simulation.world import Frame
@@ -50,6 +53,17 @@ class RoughWorld(RenderedWorld):
     def camera_from_object(self) -> np.ndarray:
         """(4, 4) pose of the nominal mesh."""
         return invert(self.rough.scene.base_from_camera) @ self.rough.scene.base_from_object
+
+    def move(self, base_from_camera: np.ndarray, sensor: RoughSensor, occluders: Mapping[int, np.ndarray]) -> None:
+        """Put the camera elsewhere, with another sensor, and occluders; all else stays as drawn.
+
+        :param base_from_camera: (4, 4)
+        :param occluders: (4, 4) base_from_body by their index in the scene
+        """
+        scene = replace(self.rough.scene, base_from_camera=base_from_camera)
+        self.rough = replace(self.rough, scene=scene, sensor=sensor)
+        self._place(base_from_camera, occluders)
+        mujoco.mj_forward(self._model, self._data)
 
     def frame(self, show_object: bool = True) -> Frame:
         """Take the next image; its camera is the stated one."""

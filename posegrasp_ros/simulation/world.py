@@ -15,7 +15,7 @@ from posegrasp_ros.geometry.transforms import invert, make_transform
 from posegrasp_ros.grasping.end_effector import EndEffector
 from posegrasp_ros.grasping.planning.planning_scene import BoxObstacle
 from posegrasp_ros.simulation.hand import Hand
-from posegrasp_ros.simulation.mujoco_model import TIMESTEP_S, build_model, mujoco_quaternion, place_camera
+from posegrasp_ros.simulation.mujoco_model import TIMESTEP_S, build_model, mujoco_quaternion
 from posegrasp_ros.simulation.pick import Pick, PickOutcome
 from posegrasp_ros.simulation.render import inside_share
 from posegrasp_ros.simulation.rendered_world import RenderedWorld
@@ -82,11 +82,7 @@ class World(RenderedWorld):
             joint.qpos = np.concatenate([base_from_object[:3, 3], mujoco_quaternion(base_from_object[:3, :3])])
         if base_from_camera is not None:
             self._scene = replace(self._scene, base_from_camera=base_from_camera)
-            place_camera(self._model, base_from_camera)
-        for index, pose in enumerate(occluders):
-            geom = self._model.geom(f'occluder_{index}')
-            self._model.geom_sameframe[geom.id] = mujoco.mjtSameFrame.mjSAMEFRAME_NONE  # else it stays aligned
-            geom.pos, geom.quat = pose[:3, 3], mujoco_quaternion(pose[:3, :3])
+        self._place(base_from_camera, dict(enumerate(occluders)))
         mujoco.mj_forward(self._model, self._data)
 
     def obstacles(self) -> tuple[BoxObstacle, ...]:
