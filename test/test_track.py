@@ -16,7 +16,8 @@ from posegrasp_ros.estimation.pose_estimate import Estimation, PoseEstimate
 from posegrasp_ros.estimation.refinement.refiner import Refinement
 from posegrasp_ros.estimation.scripted import OracleEstimator
 from posegrasp_ros.estimation.tracking.motion_model import ACCELERATION_M_S2, SPEED_M_S, Motion
-from posegrasp_ros.estimation.tracking.pose_tracker import PoseTracker, TrackingOptions, with_tracking
+from posegrasp_ros.estimation.tracking.pose_tracker import PoseTracker, with_tracking
+from posegrasp_ros.estimation.tracking.tracking_options import TrackingOptions
 from posegrasp_ros.geometry.camera import Camera, CameraError
 from posegrasp_ros.geometry.mesh import load_mesh
 from posegrasp_ros.geometry.transforms import (

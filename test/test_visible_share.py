@@ -18,7 +18,8 @@ from posegrasp_ros.datasets.bag_writer import BagWriter, make_header, new_messag
 from posegrasp_ros.datasets.bop_dataset import BopReader
 from posegrasp_ros.datasets.visible_shares import SHARES, VisibleShares, visible_share_of
 from posegrasp_ros.estimation.model_card import load_model_card
-from posegrasp_ros.evaluation.bag_evaluation import EvaluateOptions, evaluate_bags
+from posegrasp_ros.evaluation.bag_evaluation import evaluate_bags
+from posegrasp_ros.evaluation.evaluate_options import EvaluateOptions
 from posegrasp_ros.evaluation.recorded import evaluate_recorded
 from posegrasp_ros.geometry.mesh import load_mesh
 from posegrasp_ros.geometry.transforms import look_at, make_transform

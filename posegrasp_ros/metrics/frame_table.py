@@ -42,6 +42,7 @@ class FrameTable:
     :param truth_covariances: (N, 6, 6) of the true poses; NaN where they are not known
     :param visible_share: (N,) how much of the object is visible, as the ground truth says; NaN where it does not
     :param estimated_share: (N,) the same as perception estimates it at its pose; NaN where it does not
+    :param states: (N,) state of the tracked object, as perception reports it; empty without tracking
     :param lost: by stage (N,) whether its report of the frame was sent but not received
     :param has_lost_pose: (N,) whether the object is in the frame and a pose of it was apparently sent but not
         received
@@ -78,6 +79,7 @@ class FrameTable:
     truth_covariances: np.ndarray
     visible_share: np.ndarray
     estimated_share: np.ndarray
+    states: np.ndarray
     diameter_m: np.ndarray
     tolerance_m: np.ndarray
     tolerance_rad: np.ndarray

@@ -19,6 +19,7 @@ from posegrasp_ros.metrics.diagnosis.next_step import next_step
 from posegrasp_ros.metrics.frame_table import FrameTable
 from posegrasp_ros.metrics.pose.calibration import reliability
 from posegrasp_ros.metrics.stage_report import STAGES
+from posegrasp_ros.metrics.tracking_metrics import state_counts
 from posegrasp_ros.metrics.truth_errors import as_exact, is_exact, note_of, truth_errors
 from posegrasp_ros.metrics.visible_share_slices import visible_share_slices
 
@@ -85,6 +86,7 @@ def _part(table: FrameTable, baselines: Baselines | None, unlike: str) -> dict:
         'latency': {stage: _latency(table, stage) for stage in STAGES},
         'calibration': _calibration(table),
         'truth_errors': truth_errors(table),
+        'states': state_counts(table),
         'by_visible_share': visible_share_slices(table),
     }, baselines)
 

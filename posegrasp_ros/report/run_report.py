@@ -30,7 +30,7 @@ ALL = 'all objects'
 def format_table(summary: dict) -> str:
     """The summary as aligned plain text."""
     blocks = [[_headline(summary)], _stage_rows(summary), _part_rows('estimator', estimators_of(summary)),
-              textwrap.wrap(truth_sentence(summary), TEXT_WIDTH), share_rows(summary),
+              textwrap.wrap(truth_sentence(summary), TEXT_WIDTH), _state_lines(summary), share_rows(summary),
               textwrap.wrap(share_sentence(summary), TEXT_WIDTH), *_object_blocks(summary),
               _verdict_rows(summary), _pair_rows(summary), *_waterfall_blocks(summary)]
     failures = ', '.join(f'{reason} {count}' for reason, count in summary['failures'].items())
@@ -130,6 +130,12 @@ def _stage_rows(summary: dict) -> list[str]:
             rows.append([name, str(stage['inputs']), str(stage['answered']),
                          formatting.quantity(stage['coverage'], '1'), *times])
     return aligned(rows)
+
+
+def _state_lines(summary: dict) -> list[str]:
+    """Number of frames in each state of tracking; none without tracking."""
+    states = summary.get('states') or {}
+    return [f'Tracking: {", ".join(f"{state} {count}" for state, count in states.items())}'] if states else []
 
 
 def _part_rows(kind: str, parts: Mapping[str, dict]) -> list[str]:
