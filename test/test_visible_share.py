@@ -16,7 +16,7 @@ from posegrasp_ros.cli.main import main
 from posegrasp_ros.datasets.bag_reader import BagReader, read_frames
 from posegrasp_ros.datasets.bag_writer import BagWriter, make_header, new_message
 from posegrasp_ros.datasets.bop_dataset import BopReader
-from posegrasp_ros.datasets.visible_shares import SHARES, VisibleShares, visible_share_of
+from posegrasp_ros.datasets.visible_shares import SHARES, VisibleShares, share_topics, visible_share_of
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.evaluation.bag_evaluation import evaluate_bags
 from posegrasp_ros.evaluation.evaluate_options import EvaluateOptions
@@ -169,6 +169,24 @@ def test_a_reader_skips_what_is_no_share_and_says_so(tmp_path):
     reader = BagReader(tmp_path / 'bag')
     assert [frame.visible_share for frame in reader] == [None]
     assert any('between 0 and 1' in line for line in reader.warnings)
+
+
+ONE, BOTH = {'/ground_truth/visible_share': SHARES}, {f'/{name}/ground_truth/visible_share': SHARES
+                                                      for name in ('box', 'can')}
+
+
+@pytest.mark.parametrize(('found', 'truth_topics', 'expected'), [
+    (ONE, {'': '/ground_truth'}, {'/ground_truth/visible_share': ''}),
+    (ONE, {'': None}, {'/ground_truth/visible_share': ''}),
+    (ONE, {'': '/other'}, {}),  # that of another object
+    (BOTH, {'': '/can/ground_truth'}, {'/can/ground_truth/visible_share': ''}),
+    (BOTH, {'': None}, {}),  # either
+    (BOTH, {'box': '/box/ground_truth', 'can': None},
+     {'/box/ground_truth/visible_share': 'box', '/can/ground_truth/visible_share': 'can'}),
+    ({'/ground_truth/visible_share': 'std_msgs/msg/String'}, {'': '/ground_truth'}, {}),
+])
+def test_a_share_is_of_the_object_whose_ground_truth_it_lies_below(found, truth_topics, expected):
+    assert share_topics(found, truth_topics) == expected
 
 
 def test_old_shares_are_forgotten():

@@ -90,9 +90,10 @@ class BagReader:
         self._bit_depth = BitDepth(lambda text: self.warn_once(f'{self.topics.image}: {text}'))
         self._tree = FrameTree()
         of_one = {objects[0]: self.topics.ground_truth} if self.topics.ground_truth else {}
-        self._truths = BagTruths(objects, int(tolerance_ms * 1e6), of_one if of_several is None else of_several,
-                                 self.topics.object_frame, self._tree, self._warn, self.warn_once, truths)
-        self._shares = VisibleShares(share_topics(found, objects))
+        named = of_one if of_several is None else of_several
+        self._truths = BagTruths(objects, int(tolerance_ms * 1e6), named, self.topics.object_frame, self._tree,
+                                 self._warn, self.warn_once, truths)
+        self._shares = VisibleShares(share_topics(found, {name: named.get(name) for name in objects}))
         self._tree_until_ns = -1
         self._newest_ns: dict[str, int] = {}
         self._image_stamps: dict[int, int] = {}

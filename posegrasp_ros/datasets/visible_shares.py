@@ -9,7 +9,7 @@ without borders, as ``visib_fract`` of the BOP benchmark. Images in which the ob
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from posegrasp_ros.datasets.topic_names import topic_name
@@ -24,16 +24,22 @@ def share_topic(truth_topic: str) -> str:
     return f'{truth_topic}/{VISIBLE_SHARE}'
 
 
-def share_topics(found: dict[str, str], objects: Sequence[str]) -> dict[str, str]:
+def share_topics(found: dict[str, str], truth_topics: Mapping[str, str | None]) -> dict[str, str]:
     """The object that each such topic is about.
 
     :param found: {topic: message type} of the recording
-    :param objects: names of several objects, or the one of the only object
+    :param truth_topics: by object that of its ground truth, whose own one it is; None where the ground truth comes
+        from elsewhere or there is none: then the only one with the object's name in it, '' is the only object
     """
     topics = [topic for topic, kind in found.items() if kind == SHARES and topic.endswith(f'/{VISIBLE_SHARE}')]
-    if len(objects) == 1:
-        return {topic: objects[0] for topic in topics[:1]}
-    return {topic: name for name in objects for topic in topics if topic_name(name) in topic.split('/')}
+    chosen: dict[str, str] = {}
+    for name, truth_topic in truth_topics.items():
+        own = [topic for topic in topics if not name or topic_name(name) in topic.split('/')]
+        if truth_topic:
+            own = [topic for topic in topics if topic == share_topic(truth_topic)]
+        if len(own) == 1:
+            chosen[own[0]] = name
+    return chosen
 
 
 def visible_share_of(content: Any) -> float:
