@@ -60,6 +60,8 @@ def recoveries(table: FrameTable) -> list[Recovery]:
     """What became of each occlusion of an object that was visible before, as far as the ground truth tells."""
     found: list[Recovery] = []
     follows, tracked = _follows(table), table.states != ''
+    if not (tracked & table.is_hidden).any():
+        return found
     was_visible = hidden = False
     since: int | None = None
     for index in range(len(table)):
