@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from posegrasp_ros.estimation.decoders.decoder_parameters import DecoderParameters
     from posegrasp_ros.estimation.model import Model, load_model
     from posegrasp_ros.estimation.pose_estimate import Estimation, Estimator, PoseEstimate
-    from posegrasp_ros.evaluation.bag_evaluation import EvaluateOptions, evaluate_bags
+    from posegrasp_ros.evaluation.bag_evaluation import evaluate_bags
+    from posegrasp_ros.evaluation.evaluate_options import EvaluateOptions
     from posegrasp_ros.geometry.camera import Camera
     from posegrasp_ros.geometry.true_pose import TruthSigmas
     from posegrasp_ros.grasping.planning.plan import Plan, PlannedGrasp
@@ -41,7 +42,7 @@ _HOMES = {
     'DecoderParameters': 'estimation.decoders.decoder_parameters',
     'Estimation': 'estimation.pose_estimate',
     'Estimator': 'estimation.pose_estimate',
-    'EvaluateOptions': 'evaluation.bag_evaluation',
+    'EvaluateOptions': 'evaluation.evaluate_options',
     'InvalidInputError': 'runtime.errors',
     'Metric': 'metrics.catalogue',
     'Model': 'estimation.model',

@@ -18,8 +18,9 @@ from posegrasp_ros.estimation.card_calibration import UNCALIBRATED
 from posegrasp_ros.estimation.pose_estimate import PoseEstimate
 from posegrasp_ros.estimation.scripted import OracleEstimator
 from posegrasp_ros.evaluation import frame_answers
-from posegrasp_ros.evaluation.bag_evaluation import EvaluateOptions, evaluate_bags
+from posegrasp_ros.evaluation.bag_evaluation import evaluate_bags
 from posegrasp_ros.evaluation.bop_csv import BopCsv, BopCsvError
+from posegrasp_ros.evaluation.evaluate_options import EvaluateOptions
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.mesh import load_mesh
 from posegrasp_ros.geometry.transforms import NO_SYMMETRY, make_transform, rotation_from_vector
@@ -267,7 +268,8 @@ def test_a_table_that_cannot_be_written_is_refused(tmp_path):
 def card(monkeypatch):
     monkeypatch.setattr(frame_answers, 'create_estimator', lambda name, card, threads=None: OracleEstimator())
     return SimpleNamespace(
-        name='box', identity='box 0', mesh=MESH, symmetry=NO_SYMMETRY, tolerance=STATED_NEED, calibration=UNCALIBRATED,
+        name='box', identity='box 0', mesh=MESH, symmetry=NO_SYMMETRY, tolerance=STATED_NEED,
+        calibration=UNCALIBRATED,
         network_sha256='0' * 64,
         sha256='1' * 64,
     )

@@ -21,7 +21,8 @@ from posegrasp_ros.estimation.perception_stage import PerceptionStage
 from posegrasp_ros.estimation.pose_estimate import Estimation, PoseEstimate
 from posegrasp_ros.estimation.scripted import MeanPoseEstimator, OracleEstimator
 from posegrasp_ros.evaluation import frame_answers
-from posegrasp_ros.evaluation.bag_evaluation import EvaluateOptions, evaluate_bags
+from posegrasp_ros.evaluation.bag_evaluation import evaluate_bags
+from posegrasp_ros.evaluation.evaluate_options import EvaluateOptions
 from posegrasp_ros.evaluation.method import MethodUnderTest
 from posegrasp_ros.evaluation.run_comparison import _blocks
 from posegrasp_ros.geometry.camera import Camera
@@ -356,8 +357,9 @@ def test_a_painted_over_object_has_no_depth_left(card):
 def test_only_the_estimator_in_question_tracks(bag, card, monkeypatch, caplog):
     wrapped = []
     monkeypatch.setattr(
-        frame_answers, 'with_tracking', lambda estimator, say: wrapped.append(estimator) or estimator
+        frame_answers, 'with_tracking', lambda estimator, say, options: wrapped.append(estimator) or estimator
     )
     summary = run([bag], card, estimator='oracle', compare_with=['onnx'], track=True)
     assert [type(each) for each in wrapped] == [OracleEstimator] and summary['provenance']['tracking'] is True
+    assert summary['provenance']['tracking_options'] == {'correction_hz': 2.0, 'give_up_s': 1.5}
     assert run([bag], card, compare_with=[])['provenance']['tracking'] is False and len(wrapped) == 1

@@ -18,7 +18,8 @@ from posegrasp_ros.estimation.card_calibration import UNCALIBRATED
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.estimation.pose_estimate import Estimation, PoseEstimate
 from posegrasp_ros.evaluation import frame_answers
-from posegrasp_ros.evaluation.bag_evaluation import EvaluateOptions, evaluate_bags
+from posegrasp_ros.evaluation.bag_evaluation import evaluate_bags
+from posegrasp_ros.evaluation.evaluate_options import EvaluateOptions
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.mesh import load_mesh
 from posegrasp_ros.geometry.transforms import NO_SYMMETRY, make_transform

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import cv2
 import pytest
+from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped
 from ros_harness import running
 from sensor_msgs.msg import CameraInfo, Image
@@ -18,7 +19,10 @@ from posegrasp_ros.datasets.frame_sources import SourceOptions
 from posegrasp_ros.estimation.estimator import PoseEstimator
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.estimation.tracking.pose_tracker import PoseTracker
-from posegrasp_ros.evaluation.bag_evaluation import EvaluateOptions, evaluate_bags
+from posegrasp_ros.estimation.tracking.tracking_options import TrackingOptions
+from posegrasp_ros.evaluation.bag_evaluation import evaluate_bags
+from posegrasp_ros.evaluation.evaluate_options import EvaluateOptions
+from posegrasp_ros.metrics.track_states import STATES
 from posegrasp_ros.nodes.monitor_node import MonitorNode
 from posegrasp_ros.nodes.perception_node import PerceptionNode
 from posegrasp_ros.ros import messages
@@ -30,6 +34,7 @@ from posegrasp_ros.simulation.sequence import SequencePlan, record_sequence, seq
 ACCURACY = ('position_error_median', 'rotation_error_median', 'recall_1cm_5deg', 'add_recall_10pct', 'ar_mssd',
             'ar_mspd', 'mssd_median', 'projection_error_median')
 ALONE = EvaluateOptions(compare_with=())
+OF_MOTION = ('pose_flips', 'occlusion_recovery', 'recovery_time_median')
 CALIBRATION = ('covariance_coverage_90', 'score_ece')
 
 
@@ -62,6 +67,7 @@ def live_summary(card, bag, folder, depth_topic: str | None = None, **parameters
         with nodes.beside('monitor', MonitorNode, model=str(card.folder), out=str(folder)):
             infos, images = nodes.publisher(CameraInfo, '/camera_info'), nodes.publisher(Image, '/image')
             truths = nodes.publisher(PoseStamped, '/ground_truth')
+            shares = nodes.publisher(DiagnosticArray, '/ground_truth/visible_share')
             depths = nodes.publisher(Image, '/depth') if depth_topic else None
             nodes.spin_until(lambda: infos.get_subscription_count() == 2)
             for count, frame in enumerate(read_frames(bag, BagTopics(depth=depth_topic)), start=1):
@@ -71,6 +77,8 @@ def live_summary(card, bag, folder, depth_topic: str | None = None, **parameters
                 infos.publish(messages.to_camera_info(header, frame.camera))
                 if frame.camera_from_object is not None:
                     truths.publish(messages.to_pose_stamped(header, frame.camera_from_object))
+                if frame.visible_share is not None:
+                    shares.publish(messages.to_visible_share(header, frame.visible_share))
                 if depths:
                     depths.publish(depth_message(header, frame.depth_m))
                 nodes.spin_until(lambda count=count: len(reports) == count)
@@ -101,18 +109,24 @@ def test_nodes_and_evaluator_agree_with_depth(card, tmp_path):
 
 
 @pytest.mark.slow
-def test_nodes_and_evaluator_agree_while_tracking(card, tmp_path):
+@pytest.mark.parametrize('options', [TrackingOptions(), TrackingOptions(correction_hz=15.0, give_up_s=0.1)])
+def test_nodes_and_evaluator_agree_while_tracking(card, tmp_path, options):
     plan = SequencePlan(seconds=1.2, rate_hz=15.0, covered_s=(0.5,), cover_s=0.2)
     record_sequence(tmp_path / 'moving', sequence_frames(card.mesh, plan, seed=3), 18, progress=False)
-    offline = evaluate_bags([tmp_path / 'moving'], card, replace(ALONE, track=True), progress=False)
-    live = live_summary(card, tmp_path / 'moving', tmp_path / 'run', tracking=True)
+    how = replace(ALONE, track=True, tracking=options)
+    offline = evaluate_bags([tmp_path / 'moving'], card, how, progress=False)
+    live = live_summary(card, tmp_path / 'moving', tmp_path / 'run', tracking=True, **asdict(options))
     assert_agree(live, offline)
-    reports = [report for report in read_reports(tmp_path / 'run')[0] if report.stage == 'perception']
-    assert {report.words['state'] for report in reports} == {'found', 'tracked', 'lost'}
-    tracker, states = PoseTracker(PoseEstimator(card)), {}
+    assert live['states'] == offline['states'] and sum(live['states'].values()) == 18
+    assert (live['states']['absent'] > 0) == (options.give_up_s == 0.1), 'after one image'
+    for name in (*(f'state_{state}' for state in STATES), *OF_MOTION):
+        assert offline['metrics'][name]['n'] > 0
+        assert live['metrics'][name] == offline['metrics'][name]
+    tracker, states = PoseTracker(PoseEstimator(card), options), {}
     for frame in read_frames(tmp_path / 'moving'):
         answer = tracker.estimate(frame.image, frame.camera, stamp_ns=frame.stamp_ns)
         states[frame.stamp_ns] = answer.tracks[0].state
+    reports = [report for report in read_reports(tmp_path / 'run')[0] if report.stage == 'perception']
     assert {report.stamp_ns: report.words['state'] for report in reports} == states
 
 
@@ -122,4 +136,10 @@ def assert_agree(live: dict, offline: dict) -> None:
     for name in (*ACCURACY, *CALIBRATION):
         assert offline['metrics'][name]['n'] > 0
         assert live['metrics'][name]['value'] == pytest.approx(offline['metrics'][name]['value'], rel=1e-6)
+    assert offline['by_visible_share']['source'] == 'ground truth'
+    slices = (summary['by_visible_share']['slices'] for summary in (live, offline))
+    for ours, theirs in zip(*slices, strict=True):
+        assert ours['frames'] == theirs['frames']
+        assert [metric['n'] for metric in ours['metrics'].values()] == [
+            metric['n'] for metric in theirs['metrics'].values()]
         assert live['metrics'][name]['n'] == offline['metrics'][name]['n']

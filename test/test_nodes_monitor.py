@@ -90,6 +90,22 @@ def test_a_truth_with_covariance_is_heard_and_stated_sigmas_win(scripted_model, 
     assert ('configuration' in summary['provenance']) is bool(parameters)
 
 
+def test_how_much_is_visible_is_heard(monitor, tmp_path):
+    second = 1_000_000_000
+    take_images(monitor, [second, 2 * second])
+    shares = monitor.publisher(DiagnosticArray, '/ground_truth/visible_share')
+    truths = monitor.publisher(PoseStamped, '/ground_truth')
+    for stamp, share in ((second, 0.8), (2 * second, 0.0)):
+        shares.publish(messages.to_visible_share(messages.to_header(stamp), share))
+        truths.publish(messages.to_pose_stamped(messages.to_header(stamp), POSE))
+    report(monitor, [StageReport(each * second, 'perception', False, 'low_score', {}) for each in (1, 2)])
+    monitor.spin_for(0.5)
+    monitor.node.trigger_deactivate()
+    summary = summary_in(tmp_path)
+    assert [each['frames'] for each in summary['by_visible_share']['slices']] == [0, 1, 0, 0, 1]
+    assert summary['metrics']['recall_1cm_5deg']['n'] == 1, 'no pose is asked for of what is hidden'
+
+
 def test_everything_is_joined_by_stamp_and_kept_in_the_run_folder(monitor, tmp_path):
     second = 1_000_000_000
     take_images(monitor, [second, 2 * second])

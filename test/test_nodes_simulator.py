@@ -12,6 +12,7 @@ from ros_harness import Harness, running
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image, JointState
 
+from posegrasp_ros.datasets.visible_shares import visible_share_of
 from posegrasp_ros.geometry.camera_info import StatedCamera
 from posegrasp_ros.geometry.transforms import make_transform
 from posegrasp_ros.metrics.stage_report import StageReport
@@ -63,6 +64,13 @@ def test_image_intrinsics_and_truth_share_a_stamp(simulator):
     pixel = camera.project(truth[:3, 3][None])[0]
     assert messages.image_from(robot.images[0]).shape == (480, 640, 3)
     assert (pixel > 0).all() and (pixel < (640, 480)).all()
+
+
+def test_it_tells_how_much_of_the_object_is_visible(simulator):
+    shares, robot = simulator.collect(DiagnosticArray, '/ground_truth/visible_share'), Robot(simulator)
+    simulator.spin_until(lambda: robot.images and shares)
+    assert messages.stamp_ns(shares[0].header.stamp) == messages.stamp_ns(robot.images[0].header.stamp)
+    assert 0.5 < visible_share_of(shares[0]) <= 1.0
 
 
 def test_a_grasp_beside_the_object_is_missed_by_physics(simulator):

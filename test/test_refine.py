@@ -6,6 +6,7 @@ import trimesh
 from conftest import simulated_frames
 
 from posegrasp_ros.estimation.decoders.crop import CropCamera
+from posegrasp_ros.estimation.decoders.initial_pose import VisibilityMask
 from posegrasp_ros.estimation.refinement.blurred_image import Picture, read, steepness
 from posegrasp_ros.estimation.refinement.camera_error import camera_covariance
 from posegrasp_ros.estimation.refinement.colour_statistics import densities
@@ -19,7 +20,7 @@ from posegrasp_ros.estimation.refinement.motion import difference, moved
 from posegrasp_ros.estimation.refinement.place_likelihood import (
     Lines,
     Sides,
-    contrast_weights,
+    contrast_weight,
     place_likelihoods,
 )
 from posegrasp_ros.estimation.refinement.surface import Surface
@@ -96,6 +97,20 @@ def test_a_hidden_corner_does_little_harm(refiner, frames):
         aligned = refiner.refine(image, frame.camera, coarse(frame, rng), COVARIANCE)
         close.append(aligned is not None and is_close(aligned.pose, frame.camera_from_object, 0.01, 4))
     assert sum(close) >= 7
+
+
+def test_how_much_is_visible_is_the_mean_of_what_the_network_sees_over_the_object(refiner, frames):
+    for frame in frames[:4]:
+        centre = frame.camera_from_object[:3, 3]
+        crop = CropCamera.around(centre, 0.12 / float(np.linalg.norm(centre)), 128, 1.15)
+        shares = []
+        for probability in (np.ones((32, 32)), np.where(np.arange(32) < 16, 1.0, 0.0) * np.ones((32, 1))):
+            refined = refiner.refine(frame.image, frame.camera, frame.camera_from_object, COVARIANCE,
+                                     seen=VisibilityMask(probability, crop))
+            shares.append(refined.visible_share)
+        assert shares[0] == pytest.approx(1.0)
+        assert 0.4 < shares[1] < 0.7, 'half, at least a tenth of the other half'
+    assert refiner.refine(frame.image, frame.camera, frame.camera_from_object, COVARIANCE).visible_share is None
 
 
 def test_where_the_object_is_not_nothing_correlates(refiner, frames):
@@ -256,8 +271,7 @@ def test_a_stronger_edge_behind_the_outline_is_not_taken_for_it():
     colours = np.full((1, 2, 8, 3), 160.0)
     lines = Lines(np.array([[29.5, 30.0]]), np.array([[1.0, 0.0]]), np.arange(-5, 5.5, 0.5),
                   np.arange(-10.0, 10.5))
-    sides = Sides(colours, np.full((1, 2, 8), 10.0), np.full((1, 2), 1.4), np.array([False]),
-                  contrast_weights(colours, np.array([False])))
+    sides = Sides(colours, np.full((1, 2, 8), 10.0), np.full((1, 2), 1.4), np.array([False]))
     likelihood, hidden = place_likelihoods(picture.layers[0], picture.tensor, lines, sides, object_, around, 1.2)
     assert lines.places_px[likelihood[0].argmax()] == pytest.approx(0, abs=0.5)
     assert likelihood[0].max() > hidden[0]
@@ -268,7 +282,8 @@ def test_a_stronger_edge_behind_the_outline_is_not_taken_for_it():
 def test_gradients_count_less_where_print_is_beside_an_edge():
     colours = np.full((3, 2, 8, 3), 200.0)
     colours[1, 0, 1:] = 20  # a dark print beside the edge
-    weights = contrast_weights(colours, np.array([False, False, True]))
+    sides = Sides(colours, np.full((3, 2, 8), 10.0), np.full((3, 2), 1.4), np.array([False, False, True]))
+    weights = [contrast_weight(sides, i) for i in range(3)]
     assert weights[1] < weights[0] / 3
     assert weights[2] == pytest.approx(0)  # two faces of one colour show no edge
 

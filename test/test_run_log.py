@@ -15,7 +15,8 @@ from run_frames import TARGET, TRUTH, off_by
 from posegrasp_ros.cli.main import main
 from posegrasp_ros.datasets.bag_writer import BagWriter
 from posegrasp_ros.estimation.model_card import load_model_card
-from posegrasp_ros.evaluation.bag_evaluation import EvaluateOptions, evaluate_bags
+from posegrasp_ros.evaluation.bag_evaluation import evaluate_bags
+from posegrasp_ros.evaluation.evaluate_options import EvaluateOptions
 from posegrasp_ros.metrics.baselines.baselines import Baselines, load_baselines
 from posegrasp_ros.metrics.catalogue import HIGHER, Metric, register_metric, unregister_metric
 from posegrasp_ros.metrics.frame_record import FrameRecord

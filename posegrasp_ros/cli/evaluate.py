@@ -26,7 +26,9 @@ from posegrasp_ros.cli.options import (
     options,
 )
 from posegrasp_ros.estimation.create import ESTIMATORS
+from posegrasp_ros.estimation.tracking.tracking_options import TrackingOptions
 from posegrasp_ros.runtime.console import remark, show
+from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.exit_codes import DONE, GATE_FAILED
 from posegrasp_ros.runtime.interrupt import exit_code
 from posegrasp_ros.runtime.resources import DEFAULT_GRIPPER, DEFAULT_MODEL
@@ -38,7 +40,7 @@ if TYPE_CHECKING:  # commands import in their bodies
 
     from posegrasp_ros.datasets.frame_sources import SourceOptions
     from posegrasp_ros.estimation.model_card import ModelCard
-    from posegrasp_ros.evaluation.bag_evaluation import EvaluateOptions
+    from posegrasp_ros.evaluation.evaluate_options import EvaluateOptions
     from posegrasp_ros.geometry.true_pose import TruthSigmas
     from posegrasp_ros.grasping.planning.planner import GraspPlanner
     from posegrasp_ros.metrics.baselines.baselines import Baselines
@@ -54,8 +56,10 @@ Pose = tuple[float, float, float, float, float, float, float]
 class Method:
     """What estimates and plans.
 
-    :param track: follow objects from frame to frame without the networks, as the node's parameter tracking does;
-        figures of accuracy are without
+    :param track: follow objects from frame to frame without the networks, as the node's parameter tracking does
+    :param correction_hz: with --track: how often the networks look at an object that is followed
+    :param give_up_s: with --track: how long an object that is not seen counts as lost, then as absent; and how
+        long one is followed that the networks do not see
     :param jobs: processes to share the frames, each with one thread unless --threads says otherwise; the results
         do not depend on how many, time measured under load does; default: one, with all threads
     """
@@ -68,6 +72,8 @@ class Method:
             'a bare --compare-with: none'))] = None
     gripper: Gripper = DEFAULT_GRIPPER
     track: bool = False
+    correction_hz: Annotated[float, option('HZ', option_types.correction_hz)] = TrackingOptions.correction_hz
+    give_up_s: Annotated[float, option('S', option_types.give_up_s)] = TrackingOptions.give_up_s
     threads: Threads = None
     jobs: Count | None = None
 
@@ -230,17 +236,20 @@ def evaluate(bags: list[Path], /, *, method: Method = METHOD, measured: Measured
 def _how(cards: Cards, method: Method, measured: Measured, source: SourceOptions, robot: Robot,
          bop_csv: Path | None) -> EvaluateOptions:
     """How to evaluate."""
-    from posegrasp_ros.evaluation.bag_evaluation import EvaluateOptions
+    from posegrasp_ros.evaluation.evaluate_options import EvaluateOptions
     from posegrasp_ros.grasping.planning.planning_scene import Scene
 
     base_from_camera = _base_from_camera(robot)  # what may be refused comes before what takes seconds
+    tracking = TrackingOptions(method.correction_hz, method.give_up_s)
+    if tracking != TrackingOptions() and not method.track:
+        raise InvalidInputError('--correction-hz, --give-up-s: expected with --track, found none')
     return EvaluateOptions(
         estimator=method.estimator,
         compare_with=ESTIMATORS if method.compare_with is None else method.compare_with,
         planner=_planners(cards, method.gripper), scene=Scene(robot.support_height),
         base_from_camera=base_from_camera,
         source=source, threads=method.threads, jobs=method.jobs, no_object=measured.no_object,
-        paint=measured.paint_over, track=method.track, block_s=measured.block, bop_csv=bop_csv)
+        paint=measured.paint_over, track=method.track, tracking=tracking, block_s=measured.block, bop_csv=bop_csv)
 
 
 def source_options(recordings: Recordings, truth: Truth, robot: Robot) -> SourceOptions:

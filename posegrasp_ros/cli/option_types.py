@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from posegrasp_ros.estimation.tracking.tracking_options import CORRECTION_HZ, GIVE_UP_S
 from posegrasp_ros.metrics.units import FACTORS
 from posegrasp_ros.runtime.errors import InvalidInputError, quoted
 
@@ -71,6 +72,16 @@ def share(text: str) -> float:
     return _number(float, text, 'a number from 0 to 1', lambda number: 0 <= number <= 1)
 
 
+def correction_hz(text: str) -> float:
+    """How often the networks look at an object that is followed."""
+    return _between(text, *CORRECTION_HZ)
+
+
+def give_up_s(text: str) -> float:
+    """How long an object that is not seen counts as lost."""
+    return _between(text, *GIVE_UP_S)
+
+
 def finite(text: str) -> float:
     """A coordinate."""
     return _number(float, text, 'a number', math.isfinite)
@@ -108,6 +119,10 @@ def share_range(text: str) -> tuple[float, float]:
     if not 0 <= low < high <= 1:
         raise InvalidInputError(f'expected two shares from 0 to 1, the lower first, got {quoted(text)}')
     return low, high
+
+
+def _between(text: str, low: float, high: float) -> float:
+    return _number(float, text, f'a number from {low:g} to {high:g}', lambda number: low <= number <= high)
 
 
 def _pair(text: str) -> tuple[float, float]:

@@ -19,7 +19,8 @@ DEMO_EXAMPLES = """Examples:
   posegrasp demo --objects box can"""
 RECORD_EXAMPLES = """Examples:
   posegrasp record scenes --scenes 200 --seed 777
-  posegrasp record moving --sequence 60 --cover-at 10,25,40 --jump-at 50"""
+  posegrasp record moving --sequence 60 --cover-at 10,25,40 --jump-at 50
+  posegrasp record rough_moving --rough --sequence 30 --cover-at 10,20"""
 CAMERA, SEQUENCE, OBJECTS = (Group.create_ordered(name) for name in ('Camera', 'Sequence', 'Objects'))
 ONE_AT_MOST = exclusive(OBJECTS)
 
@@ -67,8 +68,9 @@ def record(out: Path, /, *,
     :param depth: record a depth camera in the same place as well
     :param rough: scenes with the difficulties of real ones: strong edges behind the object, hands, low views, an
         object that is not quite its mesh, a camera that is not quite the stated one; not with --depth,
-        --instances, --objects or --sequence
-    :param sequence: record so long a sequence of one scene in the place of scenes: camera and object move smoothly
+        --instances or --objects
+    :param sequence: record so long a sequence of one scene in the place of scenes: camera and object move
+        smoothly, with --rough the camera alone
     :param rate: of the camera, in a sequence
     :param cover_at: times, seconds, at which the object is fully covered, for 1 s each
     :param jump_at: times, seconds, at which the camera is suddenly elsewhere
@@ -82,17 +84,22 @@ def record(out: Path, /, *,
     from posegrasp_ros.estimation.model_card import load_model_card
     from posegrasp_ros.estimation.model_set import load_model_set
     from posegrasp_ros.simulation import record as recording
+    from posegrasp_ros.simulation.rough_sequence import rough_sequence_frames
     from posegrasp_ros.simulation.sequence import SequencePlan, record_sequence, sequence_frames
 
     if sequence is None and (cover_at or jump_at):
         raise InvalidInputError('--cover-at, --jump-at: expected with --sequence, found none')
     if sequence is not None:
-        if occlusion or without_object or objects or instances > 1 or rough:
+        if occlusion or without_object or objects or instances > 1:
             raise InvalidInputError('--sequence: expected one object, which --cover-at hides, got an option of '
-                                    'scenes: leave out --occlusion, --without-object, --instances, --objects '
-                                    'and --rough')
+                                    'scenes: leave out --occlusion, --without-object, --instances and --objects')
+        if rough and depth:
+            raise InvalidInputError('--rough: expected colour images, got --depth as well: leave out one of the '
+                                    'two')
         plan = SequencePlan(sequence, rate, cover_at, jumps_s=jump_at)
-        frames = sequence_frames(load_model_card(model_folder(model)).mesh, plan, seed, size, depth)
+        mesh = load_model_card(model_folder(model)).mesh
+        frames = (rough_sequence_frames(mesh, plan, seed, size) if rough
+                  else sequence_frames(mesh, plan, seed, size, depth))
         record_sequence(out, frames, len(plan.times_s))
         show(f'{len(plan.times_s)} frames in {out}')
         return DONE

@@ -17,6 +17,7 @@ from posegrasp_ros.datasets.frame import BagFrame, PackedFrame
 from posegrasp_ros.datasets.ground_truth import TOLERANCE_MS, GroundTruth
 from posegrasp_ros.datasets.message_fields import stamp_of
 from posegrasp_ros.datasets.tf_buffer import STATIC_NS, FrameTree
+from posegrasp_ros.datasets.visible_shares import VisibleShares, share_topics
 from posegrasp_ros.geometry.camera import CameraError
 from posegrasp_ros.geometry.camera_info import StatedCamera, is_rectified
 from posegrasp_ros.geometry.transforms import transform_from_pose
@@ -56,7 +57,8 @@ class BagReader:
 
     camera_info is matched by :class:`CameraInfoJoin`. Ground truth is that of the same stamp, else the nearest
     within a tolerance; several messages of one stamp are several objects. Depth is that of the same stamp, else
-    the nearest within :data:`SLOP_MS`. An unusable message does not stop the reader: its frame states the reason.
+    the nearest within :data:`SLOP_MS`; how much of an object is visible is that of the same stamp. An unusable
+    message does not stop the reader: its frame states the reason.
     An image with the stamp of an earlier one is skipped. After the clock was set back, earlier messages are not
     matched any more.
 
@@ -88,8 +90,10 @@ class BagReader:
         self._bit_depth = BitDepth(lambda text: self.warn_once(f'{self.topics.image}: {text}'))
         self._tree = FrameTree()
         of_one = {objects[0]: self.topics.ground_truth} if self.topics.ground_truth else {}
-        self._truths = BagTruths(objects, int(tolerance_ms * 1e6), of_one if of_several is None else of_several,
-                                 self.topics.object_frame, self._tree, self._warn, self.warn_once, truths)
+        named = of_one if of_several is None else of_several
+        self._truths = BagTruths(objects, int(tolerance_ms * 1e6), named, self.topics.object_frame, self._tree,
+                                 self._warn, self.warn_once, truths)
+        self._shares = VisibleShares(share_topics(found, {name: named.get(name) for name in objects}))
         self._tree_until_ns = -1
         self._newest_ns: dict[str, int] = {}
         self._image_stamps: dict[int, int] = {}
@@ -127,7 +131,8 @@ class BagReader:
 
     def undecoded(self) -> Iterator[PackedFrame]:
         """The frames with their images still encoded."""
-        names = (self.topics.image, self.topics.camera_info, *self._truths.topics, self.topics.depth)
+        names = (self.topics.image, self.topics.camera_info, *self._truths.topics, *self._shares.topics,
+                 self.topics.depth)
         for message in self._bag.messages([*filter(None, names), *self._tf_topics]):
             try:
                 yield from self._take(message, self._bag.decode(message))
@@ -164,6 +169,8 @@ class BagReader:
             self._depths.add(stamp_ns, PackedImage.of(content))
         elif message.topic == self.topics.camera_info:
             self._infos.add(stamp_ns, content, message.time_ns)
+        elif message.topic in self._shares.topics:
+            self._shares.take(message.topic, stamp_ns, content, message.time_ns)
         else:
             self._truths.take(message.topic, stamp_ns, content, message.time_ns)
 
@@ -198,6 +205,7 @@ class BagReader:
             yield from self._rest()
             self._infos.forget_stamps()
             self._truths.forget_all()
+            self._shares.forget_all()
             self._tree.forget_moving()
             self._tree_until_ns = -1
             self._depths.forget_all()
@@ -215,7 +223,7 @@ class BagReader:
             return True
         return ((self.topics.camera_info is None or self._infos.has(stamp_ns)
                  or now_ns - arrived_ns > INFO_WAIT_NS)
-                and not self._truths.may_come(stamp_ns, now_ns)
+                and not self._truths.may_come(stamp_ns, now_ns) and not self._shares.may_come(stamp_ns)
                 and (self.topics.depth is None or not self._depths.may_come(stamp_ns))
                 and (not self._moves or self._tree_until_ns >= stamp_ns + self._truths.late_ns))
 
@@ -231,7 +239,8 @@ class BagReader:
                               self._image_topic, self.topics.camera_info or '')
         truths = self._truths.of(stamp_ns, frame_id, self._image_stamps.get(stamp_ns, 0))
         frame = PackedFrame(stamp_ns, waiting.image, camera, truths.pop('', ()),
-                            self._camera_pose(stamp_ns, frame_id), depth, number=number, named_truths=truths)
+                            self._camera_pose(stamp_ns, frame_id), depth, number=number, named_truths=truths,
+                            visible_shares=self._shares.of(stamp_ns))
         self._forget(waiting.arrived_ns - KEEP_NS, stamp_ns - KEEP_NS)
         return frame
 
@@ -280,5 +289,6 @@ class BagReader:
         while self._image_stamps and next(iter(self._image_stamps.values())) < arrived_before_ns:
             del self._image_stamps[next(iter(self._image_stamps))]
         self._truths.forget(arrived_before_ns)
+        self._shares.forget(arrived_before_ns)
         self._tree.forget_before(stamp_before_ns)
         self._depths.forget_before(stamp_before_ns)

@@ -14,6 +14,7 @@ from rosbags.rosbag2 import CompressionMode, StoragePlugin, Writer, WriterError
 
 from posegrasp_ros.datasets.bag_messages import STANDARD_TYPES, BagError
 from posegrasp_ros.datasets.storage.recorded_file import CDR
+from posegrasp_ros.datasets.visible_shares import SHARES, STATUS_NAME, VISIBLE_SHARE, share_topic
 from posegrasp_ros.geometry.transforms import quaternion_from_matrix
 from posegrasp_ros.sensing.images import encode_jpeg
 
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
 
 CAMERA_FRAME = 'camera_optical_frame'
 BASE_FRAME = 'base'
+GROUND_TRUTH = '/ground_truth'
 TOPICS = {
     '/camera/image_raw/compressed': 'sensor_msgs/msg/CompressedImage',
     '/camera/camera_info': 'sensor_msgs/msg/CameraInfo',
-    '/ground_truth': 'geometry_msgs/msg/PoseStamped',
+    GROUND_TRUTH: 'geometry_msgs/msg/PoseStamped',
     '/tf': 'tf2_msgs/msg/TFMessage',
 }
 DEPTH_TOPIC = '/camera/depth/image_raw'
@@ -107,7 +109,8 @@ class BagWriter:
         self._writer.close()
 
     def write(self, frame: BagFrame) -> None:
-        """Write a frame's image and camera, and its ground truth, camera pose and depth where it has them.
+        """Write a frame's image and camera, and its ground truth, camera pose, depth and how much of the object is
+        visible where it has them.
 
         All messages have the frame's stamp, which is also the recording time. Several objects are several messages
         of the same stamp.
@@ -122,6 +125,8 @@ class BagWriter:
             self._add(DEPTH_TOPIC, 'sensor_msgs/msg/Image')
             self._put(DEPTH_TOPIC, frame.stamp_ns, make_depth_image(header, frame.depth_m))
         self.write_truths(frame.stamp_ns, frame.truths)
+        if frame.visible_share is not None:
+            self.write_visible_share(frame.stamp_ns, frame.visible_share)
         if frame.base_from_camera is not None:
             position, orientation = pose_parts(frame.base_from_camera)
             vector = new_message('geometry_msgs/msg/Vector3', **position)
@@ -130,7 +135,7 @@ class BagWriter:
                                   header=make_header(frame.stamp_ns, BASE_FRAME), child_frame_id=CAMERA_FRAME)
             self._put('/tf', frame.stamp_ns, new_message('tf2_msgs/msg/TFMessage', transforms=[stamped]))
 
-    def write_truths(self, stamp_ns: int, truths: Iterable[np.ndarray], topic: str = '/ground_truth') -> None:
+    def write_truths(self, stamp_ns: int, truths: Iterable[np.ndarray], topic: str = GROUND_TRUTH) -> None:
         """Write where objects are in an image.
 
         :param truths: (4, 4) camera_from_object each
@@ -143,6 +148,18 @@ class BagWriter:
             header = make_header(stamp_ns, CAMERA_FRAME)
             truth = new_message('geometry_msgs/msg/PoseStamped', header=header, pose=pose)
             self._put(topic, stamp_ns, truth)
+
+    def write_visible_share(self, stamp_ns: int, share: float, truth_topic: str = GROUND_TRUTH) -> None:
+        """Write how much of an object is visible in an image, see
+        :mod:`posegrasp_ros.datasets.visible_shares`.
+        """
+        topic = share_topic(truth_topic)
+        self._add(topic, SHARES)
+        value = new_message('diagnostic_msgs/msg/KeyValue', key=VISIBLE_SHARE, value=repr(float(share)))
+        status = new_message('diagnostic_msgs/msg/DiagnosticStatus', level=0, name=STATUS_NAME, message='',
+                             hardware_id='', values=[value])
+        header = make_header(stamp_ns, CAMERA_FRAME)
+        self._put(topic, stamp_ns, new_message(SHARES, header=header, status=[status]))
 
     def _add(self, topic: str, kind: str) -> None:
         if topic not in self._connections:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +28,7 @@ from posegrasp_ros.datasets.bop_files import (
 )
 from posegrasp_ros.datasets.frame import BagFrame
 from posegrasp_ros.geometry.camera import Camera, CameraError
+from posegrasp_ros.geometry.true_pose import LEAST_VISIBLE
 from posegrasp_ros.sensing.compressed_images import decode_compressed, read_file, unpack_depth
 from posegrasp_ros.sensing.images import ImageError, check_registered, metres_of
 
@@ -36,8 +38,6 @@ LOGGER = logging.getLogger(__name__)
 # Artificial stamps: images as in a 30 Hz video, with scenes far apart.
 FRAME_NS = 1_000_000_000 // 30
 SCENE_NS = 100_000 * 1_000_000_000
-# BOP evaluates objects with at least this visible fraction.
-LEAST_VISIBLE = 0.1
 # Tolerance for the diameter of the dataset's object as a fraction; the dataset often uses another mesh of it.
 OTHER_DIAMETER = 0.05
 
@@ -47,6 +47,7 @@ class BopFrame(NamedTuple):
 
     :param camera: its entry in scene_camera.json
     :param truths: (4, 4) of each instance of the object; empty where ground truth is not public
+    :param visible_share: see :class:`BagFrame`
     """
 
     stamp_ns: int
@@ -56,11 +57,12 @@ class BopFrame(NamedTuple):
     truths: tuple[np.ndarray, ...]
     scene: int
     number: int
+    visible_share: float | None = None
 
     def decode(self) -> BagFrame:
         """Read the image and its depth; a frame that cannot be used states the reason."""
         frame = BagFrame(self.stamp_ns, None, None, self.truths[0] if self.truths else None,
-                         other_objects=self.truths[1:])
+                         other_objects=self.truths[1:], visible_share=self.visible_share)
         if self.image_path is None:
             return replace(frame, reason='bad_image', problem='image: no such file in rgb or gray')
         start = time.perf_counter()
@@ -147,12 +149,12 @@ class BopReader:
     def undecoded(self) -> Iterator[BopFrame]:
         """The images in the order of scenes and numbers."""
         places = {scene: place for place, scene in enumerate(self._scenes)}
-        for scene, number, truths in self._images:
+        for scene, number, truths, share in self._images:
             files = self._scenes[scene]
             stamp_ns = (places[scene] + 1) * SCENE_NS + number * FRAME_NS
             depth = files.depth(number) if self._with_depth else None
             yield BopFrame(stamp_ns, files.image(number), depth, self._cameras[scene].get(number, {}), truths,
-                           scene, number)
+                           scene, number, share)
 
     def _say_choices(self, asked_sensor: str | None) -> None:
         """Log which split and sensor were chosen."""
@@ -188,19 +190,22 @@ class BopReader:
                                           f'{diameter_m:.4f} m, found {found_m:.4f} m: is it another object?')
                 return
 
-    def _chosen(self) -> Iterator[tuple[int, int, tuple[np.ndarray, ...]]]:
-        """Scene and number of the images to evaluate, and the poses of the object in them."""
+    def _chosen(self) -> Iterator[tuple[int, int, tuple[np.ndarray, ...], float | None]]:
+        """Scene and number of the images to evaluate, the poses of the object in them, and how much of it is
+        visible, see :class:`BagFrame`.
+        """
         for scene, files in sorted(self._scenes.items()):
             truths = self._truths[scene]
-            shares = read_visible_shares(files.json_path('scene_gt_info')) if self._targets is None else {}
+            shares = read_visible_shares(files.json_path('scene_gt_info'))
             for number in sorted(self._numbers(scene)):
                 if truths is None:
-                    yield scene, number, ()
+                    yield scene, number, (), None
                     continue
                 poses = tuple(read_pose(files.json_path('scene_gt'), number, entry)
                               for each, entry in truths.get(number, ()) if each == self.object_id)
-                if poses and (self._targets is not None or self._is_seen(truths[number], shares.get(number, []))):
-                    yield scene, number, poses
+                share = self._visible_share(truths.get(number, ()), shares.get(number, []))
+                if poses and (self._targets is not None or share is None or share >= LEAST_VISIBLE):
+                    yield scene, number, poses, share
                 elif self._targets is not None:
                     self.warn_once(f'target images without object {self.object_id} in scene_gt.json are skipped')
         if any(truths is None for truths in self._truths.values()):
@@ -215,10 +220,11 @@ class BopReader:
         truths = self._truths[scene]
         return set(self._cameras[scene]) if truths is None else set(truths)
 
-    def _is_seen(self, entries: list[tuple[int, Any]], shares: list[float]) -> bool:
-        """Whether enough of one of the instances is visible; True if unknown."""
-        known = [*shares[:len(entries)], *[1.0] * (len(entries) - len(shares))]
-        return any(each == self.object_id and share >= LEAST_VISIBLE for (each, _), share in zip(entries, known))
+    def _visible_share(self, entries: Sequence[tuple[int, Any]], shares: list[float]) -> float | None:
+        """The largest of the instances; None where one is not known."""
+        known = [*shares[:len(entries)], *[math.nan] * (len(entries) - len(shares))]
+        own = [share for (each, _), share in zip(entries, known) if each == self.object_id]
+        return max(own) if own and all(0 <= share <= 1 for share in own) else None
 
     def _read_targets(self) -> list[tuple[int, int, int | None]] | None:
         """Scene, image and object of the benchmark's targets; None without such a list."""

@@ -8,6 +8,7 @@ https://github.com/thodan/bop_toolkit/blob/master/docs/bop_datasets_format.md
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from functools import cached_property
@@ -190,12 +191,12 @@ def read_truths(path: Path) -> dict[int, list[tuple[int, Any]]]:
 
 
 def read_visible_shares(path: Path) -> dict[int, list[float]]:
-    """scene_gt_info.json: visible fraction of each instance, 1 where it is not stated; {} without a file."""
+    """scene_gt_info.json: visible fraction of each instance, NaN where it is not stated; {} without a file."""
     shares = {}
     for number, entries in read_numbered(path).items() if os.path.lexists(path) else ():
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise _unexpected(path, number, 'a list of mappings with visib_fract', entries)
-        shares[number] = [entry.get('visib_fract', 1.0) for entry in entries]
+        shares[number] = [entry.get('visib_fract', math.nan) for entry in entries]
         if not all(isinstance(share, (int, float)) for share in shares[number]):
             raise _unexpected(path, number, 'numbers as visib_fract', shares[number])
     return shares

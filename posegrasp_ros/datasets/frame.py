@@ -34,6 +34,9 @@ class BagFrame:
     :param warning: one line on missing or doubtful data of a usable frame; empty if there is none
     :param named_truths: by object its ground truths, where there are several objects
     :param truth_covariances: (6, 6) or None of each of :attr:`truths`; empty where none is known
+    :param visible_share: visible pixels of the object by those that it would have alone in an image without
+        borders (BOP's ``visib_fract``), of several instances the largest; None where it is not known
+    :param named_visible_shares: by object the same, where there are several objects
     """
 
     stamp_ns: int
@@ -49,6 +52,8 @@ class BagFrame:
     warning: str = ''
     named_truths: Mapping[str, tuple[TruePose, ...]] = field(default_factory=dict)
     truth_covariances: tuple[np.ndarray | None, ...] = ()
+    visible_share: float | None = None
+    named_visible_shares: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def truths(self) -> tuple[np.ndarray, ...]:
@@ -109,6 +114,7 @@ class PackedFrame(NamedTuple):
     :param truths: ground truths, in the camera's frame
     :param depth: the nearest depth message, or None
     :param named_truths: by object its ground truths, where there are several objects
+    :param visible_shares: by object, '' is the only one, how much of it is visible, as far as that is known
     """
 
     stamp_ns: int
@@ -120,11 +126,13 @@ class PackedFrame(NamedTuple):
     scene: int | None = None
     number: int | None = None
     named_truths: Mapping[str, tuple[TruePose, ...]] = {}
+    visible_shares: Mapping[str, float] = {}
 
     def decode(self) -> BagFrame:
         """Decode image and depth; a frame that cannot be used states the reason."""
         frame = BagFrame(self.stamp_ns, None, None, base_from_camera=self.base_from_camera,
-                         named_truths=self.named_truths).with_truths(self.truths)
+                         named_truths=self.named_truths, visible_share=self.visible_shares.get(''),
+                         named_visible_shares=self.visible_shares).with_truths(self.truths)
         if isinstance(self.image, Exception):
             return replace(frame, reason='bad_image', problem=str(self.image))
         start = time.perf_counter()

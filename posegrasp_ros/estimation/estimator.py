@@ -36,11 +36,19 @@ class Found(NamedTuple):
     """A pose, and the figures that its score is made of.
 
     :param agreement: of the refinement, see :class:`Refinement`; 0 without one
+    :param visible_share: as the refinement estimates it; None where it does not
     """
 
     estimate: PoseEstimate
     figures: dict[str, float]
     agreement: float = 0.0
+    visible_share: float | None = None
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """What a report tells of the pose."""
+        share = {} if self.visible_share is None else {'visible_share': self.visible_share}
+        return {'score': self.estimate.score, **self.figures, **share}
 
 
 class PoseEstimator:
@@ -89,7 +97,7 @@ class PoseEstimator:
         watch.lap('pose_ms', candidates=len(found))
         if not found:
             return 'no_pose', []
-        watch.note(score=found[0].estimate.score, **found[0].figures)
+        watch.note(**found[0].numbers)
         good = [each for each in found if each.estimate.score >= self.min_score]
         return '' if good else 'low_score', good
 
@@ -165,7 +173,8 @@ class PoseEstimator:
         :param figures: may have others than the decoder's, which do not count
         """
         both = found.figures | {name: figures[name] for name in self.decoder.figures}
-        return Found(replace(found.estimate, score=self._score(both, found.agreement)), both, found.agreement)
+        return found._replace(estimate=replace(found.estimate, score=self._score(both, found.agreement)),
+                              figures=both)
 
     @property
     def can_follow(self) -> bool:
@@ -188,7 +197,7 @@ class PoseEstimator:
         canonical = self.card.symmetry.canonical(pose)
         covariance, pose = move_covariance(covariance, canonical[:3, 3] - pose[:3, 3]), canonical
         estimate = PoseEstimate(pose, self._score(figures, agreement), covariance * np.outer(scale, scale))
-        return Found(estimate, figures, agreement)
+        return Found(estimate, figures, agreement, refined.visible_share if refined else None)
 
     def _score(self, figures: dict[str, float], agreement: float) -> float:
         """Probability that the pose is right; before it was measured, how far image and model agree."""

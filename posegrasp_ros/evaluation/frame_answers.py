@@ -19,6 +19,7 @@ from posegrasp_ros.estimation.perception_stage import Perceived, PerceptionStage
 from posegrasp_ros.estimation.pose_estimate import Estimation
 from posegrasp_ros.estimation.several_objects import ObjectStage, SeveralObjects
 from posegrasp_ros.estimation.tracking.pose_tracker import with_tracking
+from posegrasp_ros.estimation.tracking.tracking_options import TrackingOptions
 from posegrasp_ros.geometry.transforms import rotate_covariance
 from posegrasp_ros.grasping.planning.planner import GraspPlanner
 from posegrasp_ros.grasping.planning.planning_scene import BoxObstacle, Scene
@@ -54,11 +55,12 @@ class Work:
 
     :param cards: of the objects by name, see :func:`posegrasp_ros.estimation.model_set.load_model_set`
     :param estimators: names of those to ask
-    :param tracked: the one that first looks where it found the object last; None for none
+    :param tracked: the one that follows objects from frame to frame; None for none
     :param planners: of objects by name, plan for every pose where the camera's pose is known
     :param base_from_camera: (4, 4) of a camera that does not move; None where the frames tell it
     :param paint: paint the object over, and leave out the frames without the ground truth that this needs
     :param no_object: the objects are in none of the frames, whatever their ground truth
+    :param tracking: how objects are followed by ``tracked``
     """
 
     cards: Mapping[str, ModelCard]
@@ -70,6 +72,7 @@ class Work:
     base_from_camera: np.ndarray | None = None
     paint: bool = False
     no_object: bool = False
+    tracking: TrackingOptions = field(default_factory=TrackingOptions)
 
     def begin(self) -> Worker:
         """Load the networks."""
@@ -82,7 +85,7 @@ class Work:
     def _stage(self, name: str, card: ModelCard) -> PerceptionStage:
         estimator = create_estimator(name, card, threads=self.threads)
         if name == self.tracked:
-            estimator = with_tracking(estimator, LOGGER.warning)
+            estimator = with_tracking(estimator, LOGGER.warning, self.tracking)
         return PerceptionStage(estimator, card.identity)
 
 

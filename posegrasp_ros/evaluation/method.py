@@ -9,6 +9,7 @@ from dataclasses import replace
 from posegrasp_ros.datasets.frame import BagFrame
 from posegrasp_ros.evaluation.frame_answers import Answer
 from posegrasp_ros.geometry.camera import Camera
+from posegrasp_ros.geometry.true_pose import LEAST_VISIBLE
 from posegrasp_ros.metrics.calibration_guard import CalibrationGuard, UsualRange
 from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport
@@ -41,8 +42,9 @@ class MethodUnderTest:
 
     def error(self, frame: BagFrame, name: str, answer: Answer, shift_ns: int = 0) -> float:
         """Of an object's pose in a frame that was counted, metres (ADD or ADI); infinite where none was found, NaN
-        where the truth is not known."""
-        if not of_object(frame, name).truths:
+        where the truth is not known or the object is hidden."""
+        seen = of_object(frame, name)
+        if not seen.truths or (seen.visible_share is not None and seen.visible_share < LEAST_VISIBLE):
             return math.nan
         errors = self.metrics.errors(frame.stamp_ns + shift_ns, name)
         return math.inf if errors is None or not answer.estimation.poses else errors.add_m
@@ -52,6 +54,8 @@ class MethodUnderTest:
         stamp_ns = frame.stamp_ns + shift_ns
         if no_object:
             self.metrics.add_absence(stamp_ns, name)
+        elif frame.visible_share is not None:
+            self.metrics.add_visible_share(stamp_ns, frame.visible_share, name)
         poses = answer.estimation.poses
         self.metrics.add_instances(stamp_ns, [pose.camera_from_object for pose in poses], frame.true_poses, name)
         self.metrics.add_report(replace(answer.perception, stamp_ns=stamp_ns))
@@ -74,5 +78,8 @@ class MethodUnderTest:
 
 
 def of_object(frame: BagFrame, name: str) -> BagFrame:
-    """The frame with the ground truths of one object; of the only one it has its own."""
-    return frame.with_truths(frame.named_truths.get(name, ())) if name else frame
+    """The frame with what is known of one object; of the only one it has its own."""
+    if not name:
+        return frame
+    return replace(frame.with_truths(frame.named_truths.get(name, ())),
+                   visible_share=frame.named_visible_shares.get(name))

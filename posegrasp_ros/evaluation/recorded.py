@@ -17,6 +17,7 @@ from posegrasp_ros.datasets.bag_topics import CAMERA_INFO, BagTopics, guess_trut
 from posegrasp_ros.datasets.frame_sources import shift_behind
 from posegrasp_ros.datasets.message_fields import pose_of, stamp_of, truth_covariance_of
 from posegrasp_ros.datasets.topic_names import below, topic_name
+from posegrasp_ros.datasets.visible_shares import share_topics, visible_share_of
 from posegrasp_ros.estimation.model_card import ModelCard
 from posegrasp_ros.estimation.model_set import ONLY
 from posegrasp_ros.evaluation.bag_evaluation import described_bags
@@ -157,6 +158,8 @@ class _Recording:
         self._camera_info = next(iter(self.topics.values())).camera_info
         self._poses = {topics.pose: name for name, topics in self.topics.items() if topics.pose}
         self._truths = {topics.ground_truth: name for name, topics in self.topics.items() if topics.ground_truth}
+        self._shares = share_topics(self.bag.topics,
+                                    {name: topics.ground_truth for name, topics in self.topics.items()})
         self._names = [*(name for name, kind in self.bag.topics.items() if kind == REPORTS), *self._poses,
                        *self._truths, *filter(None, (self._camera_info,))]
         self._reports = 0
@@ -193,10 +196,12 @@ class _Recording:
             )
 
     def _take(self, message: BagMessage, content: Any, metrics: RunMetrics, folder: RunFolder | None) -> None:
-        if message.type == REPORTS and not is_report(content):
+        if message.type == REPORTS and message.topic not in self._shares and not is_report(content):
             return
         stamp_ns = self._moved(stamp_of(content.header))
-        if message.type == REPORTS:
+        if message.topic in self._shares:
+            metrics.add_visible_share(stamp_ns, visible_share_of(content), self._shares[message.topic])
+        elif message.type == REPORTS:
             report = read_report(content)
             self._reports += 1
             if len(self.topics) == 1 or report.object in self.topics:

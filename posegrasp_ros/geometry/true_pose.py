@@ -13,6 +13,8 @@ from posegrasp_ros.geometry.transforms import rotate_covariance, rotation_from_v
 from posegrasp_ros.runtime.errors import InvalidInputError
 
 OVERRULED = 'the ground truth states covariances of its own: the stated truth sigmas are used instead'
+LEAST_VISIBLE = 0.1
+"""An object of which less is visible counts as hidden: the BOP benchmark does not ask for its pose either."""
 # Rounding of written files, relative to the largest entry.
 NEGLIGIBLE = 1e-6
 

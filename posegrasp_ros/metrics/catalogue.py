@@ -21,6 +21,8 @@ from posegrasp_ros.metrics.pose.bop import MSPD_WIDTH_PX, mspd_shares, mssd_shar
 from posegrasp_ros.metrics.pose.calibration import COVERAGE_LEVEL
 from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED
 from posegrasp_ros.metrics.stats.interval import DIRECTIONS
+from posegrasp_ros.metrics.track_states import ABSENT, FOUND, LOST, TRACKED
+from posegrasp_ros.metrics.tracking_metrics import in_state, pose_flips, recovered, recovery_times
 from posegrasp_ros.metrics.units import SHOWN_UNITS
 from posegrasp_ros.runtime.entry_points import described, entry_points, load_entry_point
 from posegrasp_ros.runtime.errors import InvalidInputError
@@ -29,6 +31,8 @@ KIND, GROUP = 'metric', 'posegrasp.metrics'
 RECALL_ADD_SHARE = 0.1
 LOWER, HIGHER, ON_TARGET = 'lower_is_better', 'higher_is_better', 'on_target'
 NO_TRUTH = 'no pose with a ground truth'
+NO_TRACKING = 'nothing was tracked'
+NO_OCCLUSION = 'no tracked object was hidden and seen again, or the ground truth does not tell'
 
 
 class MetricError(InvalidInputError):
@@ -156,6 +160,20 @@ OURS = (
     Metric('object_confusion', '1', LOWER, 'Taken for another object',
            lambda table: rate(table.is_confused, table.counts_for_confusion, table.blocks),
            heading='confused', is_optional=True, no_data='no image with a ground truth is of several objects'),
+    Metric('state_found', '1', LOWER, 'Tracking: found by the networks', in_state(FOUND), is_optional=True,
+           no_data=NO_TRACKING),
+    Metric('state_tracked', '1', HIGHER, 'Tracking: followed without them', in_state(TRACKED),
+           heading='followed', is_optional=True, no_data=NO_TRACKING),
+    Metric('state_lost', '1', LOWER, 'Tracking: lost', in_state(LOST), heading='lost', is_optional=True,
+           no_data=NO_TRACKING),
+    Metric('state_absent', '1', LOWER, 'Tracking: absent', in_state(ABSENT), is_optional=True,
+           no_data=NO_TRACKING),
+    Metric('pose_flips', '1', LOWER, 'Tracking: flips to another pose', pose_flips, heading='flips',
+           is_optional=True, no_data=f'{NO_TRACKING}, or no poses with a ground truth one after the other'),
+    Metric('occlusion_recovery', '1', HIGHER, 'Tracking: found again after full occlusion', recovered,
+           heading='found again', is_optional=True, no_data=NO_OCCLUSION),
+    Metric('recovery_time_median', 'ms', LOWER, 'Tracking: time until found again, median', recovery_times,
+           heading='after', is_optional=True, no_data=NO_OCCLUSION),
     Metric('grasp_success_rate', '1', HIGHER, 'Grasp success',
            lambda table: rate(table.answered('execution'), table.inputs('execution'), np.arange(len(table))),
            heading='lifted', is_optional=True, no_data='no pick was reported'),

@@ -90,6 +90,9 @@ def table_of(records: Mapping[RecordKey, FrameRecord], facts: RunFacts) -> Frame
         confidence_level=column(frame.confidence_level for frame in frames),
         truth_covariances=np.array([UNKNOWN_COVARIANCE if frame.truth_covariance is None else
                                     frame.truth_covariance for frame in frames]).reshape(-1, 6, 6),
+        visible_share=column(frame.visible_share for frame in frames),
+        estimated_share=column(frame.estimated_share for frame in frames),
+        states=np.array([frame.state for frame in frames], dtype=object),
         diameter_m=column(math.nan if size.diameter_m is None else size.diameter_m for size in sizes),
         tolerance_m=column(size.tolerance.position_m for size in sizes),
         tolerance_rad=column(size.tolerance.rotation_rad for size in sizes),

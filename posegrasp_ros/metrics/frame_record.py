@@ -15,7 +15,7 @@ from posegrasp_ros.metrics.pose.pose_errors import NOT_FOUND, ErrorTarget, PoseE
 from posegrasp_ros.metrics.stage_report import StageReport
 
 FLAGS = ('has_image', 'has_estimate', 'has_truth', 'is_without_object')
-NUMBERS = ('image_width_px', 'score', 'confidence_level', 'fits_grasp')
+NUMBERS = ('image_width_px', 'score', 'confidence_level', 'fits_grasp', 'visible_share', 'estimated_share')
 POINTS = ('centres', 'true_centres')
 Point = tuple[float, float, float]
 """Centre of an object in the camera frame, metres."""
@@ -39,6 +39,9 @@ class FrameRecord:
         of the equivalent pose that the errors are with respect to, up to symmetry
     :param centres: of all estimated poses, to tell which object each of them was found on
     :param true_centres: of the object's instances
+    :param visible_share: how much of the object is visible, as the ground truth says; NaN where it does not
+    :param estimated_share: the same as perception estimates it at its best pose
+    :param state: one of :data:`posegrasp_ros.metrics.track_states.STATES`; empty without tracking
     """
 
     has_image: bool = False
@@ -63,6 +66,9 @@ class FrameRecord:
     centres: tuple[Point, ...] = ()
     true_centres: tuple[Point, ...] = ()
     lost: frozenset[str] = frozenset()
+    visible_share: float = math.nan
+    estimated_share: float = math.nan
+    state: str = ''
 
     def take_report(self, report: StageReport) -> bool:
         """Take a stage's report, unless it has reported already.
@@ -76,6 +82,8 @@ class FrameRecord:
             self.latency_ms[report.stage] = float(report.numbers['latency_ms'])
         if report.stage == 'perception':
             self.score = float(report.numbers.get('score', math.nan))
+            self.estimated_share = float(report.numbers.get('visible_share', math.nan))
+            self.state = report.words.get('state', '')
         return True
 
     def measure(self, target: ErrorTarget, has_check: bool) -> None:
@@ -112,6 +120,8 @@ class FrameRecord:
             row['instances'] = list(self.instances)
         if self.truth_covariance is not None:
             row['truth_covariance'] = self.truth_covariance[np.triu_indices(6)].tolist()
+        if self.state:
+            row['state'] = self.state
         if self.lost:
             row['lost'] = sorted(self.lost)
         if self.errors is not None:
@@ -137,6 +147,7 @@ class FrameRecord:
             return cls(
                 **values,
                 reports={str(stage): (bool(ok), str(reason)) for stage, (ok, reason) in row['reports'].items()},
+                state=str(row.get('state', '')),
                 latency_ms={str(stage): float(value) for stage, value in row['latency_ms'].items()},
                 instances=InstanceCount(*map(int, row.get('instances', NO_INSTANCES))), errors=errors,
                 truth_covariance=_symmetric(row['truth_covariance']) if 'truth_covariance' in row else None,

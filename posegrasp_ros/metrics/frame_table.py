@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from posegrasp_ros.geometry.true_pose import LEAST_VISIBLE
 from posegrasp_ros.metrics.confusion import NOT_FOUND
 from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED
 
@@ -39,6 +40,9 @@ class FrameTable:
     :param confidence_level: (N,) level of the estimate's smallest confidence region that contains the truth; NaN
         where there is no estimate, covariance or truth
     :param truth_covariances: (N, 6, 6) of the true poses; NaN where they are not known
+    :param visible_share: (N,) how much of the object is visible, as the ground truth says; NaN where it does not
+    :param estimated_share: (N,) the same as perception estimates it at its pose; NaN where it does not
+    :param states: (N,) state of the tracked object, as perception reports it; empty without tracking
     :param lost: by stage (N,) whether its report of the frame was sent but not received
     :param has_lost_pose: (N,) whether the object is in the frame and a pose of it was apparently sent but not
         received
@@ -73,6 +77,9 @@ class FrameTable:
     score: np.ndarray
     confidence_level: np.ndarray
     truth_covariances: np.ndarray
+    visible_share: np.ndarray
+    estimated_share: np.ndarray
+    states: np.ndarray
     diameter_m: np.ndarray
     tolerance_m: np.ndarray
     tolerance_rad: np.ndarray
@@ -124,9 +131,14 @@ class FrameTable:
         return self.latency_ms[stage][np.isfinite(self.latency_ms[stage])]
 
     @cached_property
+    def is_hidden(self) -> np.ndarray:
+        """(N,) whether less of the object is visible than any pose is asked for."""
+        return self.visible_share < LEAST_VISIBLE  # false where it is not known
+
+    @cached_property
     def counts_for_recall(self) -> np.ndarray:
-        """(N,) whether the object is in the frame and its pose is measured."""
-        return self.has_truth & ~self.has_lost_pose & np.isfinite(self.diameter_m)
+        """(N,) whether the object is in the frame, not hidden, and its pose is measured."""
+        return self.has_truth & ~self.has_lost_pose & ~self.is_hidden & np.isfinite(self.diameter_m)
 
     @cached_property
     def counts_for_confusion(self) -> np.ndarray:

@@ -66,11 +66,10 @@ class RunMetrics:
                  baselines: Baselines | None = None, block_s: float = BLOCK_S,
                  pose_check: GraspTolerates | Mapping[str, GraspTolerates | None] | None = None,
                  truth_sigmas: TruthSigmas | None = None):
-        self._truth_sigmas = truth_sigmas
+        self._truth_sigmas, self._baselines = truth_sigmas, baselines
         self._targets = dict(target) if isinstance(target, Mapping) else {'': target}
         self._pose_checks = dict(pose_check) if isinstance(pose_check, Mapping) else dict.fromkeys(
             self._targets, pose_check)
-        self._baselines = baselines
         self._block_ns = block_ns_of(block_s)
         self._matrix: np.ndarray | None = None
         self._width_px = math.nan
@@ -82,8 +81,7 @@ class RunMetrics:
         each = self._targets if len(self._targets) > 1 else ()
         self._live = {name: LiveVerdicts(baselines) for name in (ALL_OBJECTS, *each)}
         self._knows_images = False
-        self.repeats = 0
-        self.lost_poses = 0
+        self.repeats = self.lost_poses = 0
 
     def add_camera(self, matrix: np.ndarray, width_px: int) -> None:
         """Set the camera of the images that follow, for errors in pixels.
@@ -158,9 +156,8 @@ class RunMetrics:
         """
         key = self._key(stamp_ns, object_name)
         frame, target = self._frame(key), self._targets[key.object]
-        frame.centres = self._centres(key, estimates)
         poses = [truth.pose for truth in truths]
-        frame.true_centres = self._centres(key, poses)
+        frame.centres, frame.true_centres = self._centres(key, estimates), self._centres(key, poses)
         if truths:
             truth = nearest_instance(estimates[0], truths) if len(estimates) else truths[0]
             self.add_truth(stamp_ns, truth.pose, object_name, truth.covariance)
@@ -170,6 +167,10 @@ class RunMetrics:
     def add_absence(self, stamp_ns: int, object_name: str = '') -> None:
         """Mark an image as not containing the object."""
         self._frame(self._key(stamp_ns, object_name)).is_without_object = True
+
+    def add_visible_share(self, stamp_ns: int, share: float, object_name: str = '') -> None:
+        """Add how much of the object is visible in an image, see :attr:`BagFrame.visible_share`."""
+        self._frame(self._key(stamp_ns, object_name)).visible_share = share
 
     def add_loss(self, loss: Loss) -> None:
         """Add lost reports, which are assigned to frames between the stamps of the reports before and after."""
@@ -292,8 +293,7 @@ class RunMetrics:
 
     def _measure(self, key: RecordKey, frame: FrameRecord) -> None:
         """Compute the errors of a frame once both estimate and truth are known."""
-        target = self._targets[key.object]
-        if target is not None:
+        if (target := self._targets[key.object]) is not None:
             frame.measure(target, has_check=self._pose_checks[key.object] is not None)
             self._check_grasp(key, frame)
 

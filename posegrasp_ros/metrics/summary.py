@@ -19,7 +19,9 @@ from posegrasp_ros.metrics.diagnosis.next_step import next_step
 from posegrasp_ros.metrics.frame_table import FrameTable
 from posegrasp_ros.metrics.pose.calibration import reliability
 from posegrasp_ros.metrics.stage_report import STAGES
+from posegrasp_ros.metrics.tracking_metrics import state_counts
 from posegrasp_ros.metrics.truth_errors import as_exact, is_exact, note_of, truth_errors
+from posegrasp_ros.metrics.visible_share_slices import visible_share_slices
 
 CALIBRATED = ('covariance_coverage_90', 'score_ece')
 """Metrics whose verdict is of the frames that the model was calibrated on."""
@@ -84,6 +86,8 @@ def _part(table: FrameTable, baselines: Baselines | None, unlike: str) -> dict:
         'latency': {stage: _latency(table, stage) for stage in STAGES},
         'calibration': _calibration(table),
         'truth_errors': truth_errors(table),
+        'states': state_counts(table),
+        'by_visible_share': visible_share_slices(table),
     }, baselines)
 
 
@@ -142,7 +146,7 @@ def _stage(table: FrameTable, stage: str) -> dict:
 def _failures(table: FrameTable) -> dict[str, int]:
     """Failed frames by the reason of the first stage that failed, most frequent first.
 
-    In frames without the object, a pose is the only failure.
+    In frames without the object, a pose is the only failure; in frames that hide it, no answer is none.
     """
     inputs = {stage: table.inputs(stage) for stage in STAGES}
     inaccurate = table.counts_for_recall & ~table.is_accurate
@@ -151,6 +155,8 @@ def _failures(table: FrameTable) -> dict[str, int]:
         if table.is_without_object[index]:
             if reports.get('perception', (False, ''))[0]:
                 reasons['false_pose'] += 1
+            continue
+        if table.is_hidden[index] and not reports.get('perception', (False, ''))[0]:
             continue
         for stage in STAGES:
             ok, reason = reports.get(stage, (False, f'{stage}_silent'))

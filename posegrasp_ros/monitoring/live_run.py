@@ -106,6 +106,11 @@ class LiveRun:
         with self._noting('unusable ground truth'):
             self._metrics.add_truth(stamp_ns, camera_from_object(), object_name, covariance)
 
+    def visible_share(self, stamp_ns: int, share: Callable[[], float], object_name: str = ONLY) -> None:
+        """Add how much of an object is visible in an image."""
+        with self._noting('unusable visible share'):
+            self._metrics.add_visible_share(stamp_ns, share(), object_name)
+
     def estimate(self, stamp_ns: int, camera_from_object: Callable[[], np.ndarray], covariance: np.ndarray,
                  object_name: str = ONLY) -> None:
         """Add the estimated pose of an image, with its (6, 6) covariance; an invalid pose counts as no answer."""

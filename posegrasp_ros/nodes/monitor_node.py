@@ -25,7 +25,7 @@ from __future__ import annotations
 import datetime
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from posegrasp_ros.datasets.message_fields import truth_covariance_of
 from posegrasp_ros.datasets.topic_names import below
+from posegrasp_ros.datasets.visible_shares import visible_share_of
 from posegrasp_ros.estimation.model_card import ModelCard
 from posegrasp_ros.geometry.camera_info import StatedCamera
 from posegrasp_ros.geometry.true_pose import TruthSigmas
@@ -50,7 +51,7 @@ from posegrasp_ros.metrics.pose.pose_errors import ErrorTarget
 from posegrasp_ros.metrics.report_message import reports_sent
 from posegrasp_ros.metrics.run import GraspTolerates
 from posegrasp_ros.metrics.stage_report import STAGES
-from posegrasp_ros.monitoring.live_run import MOST_IMAGES, LiveRun
+from posegrasp_ros.monitoring.live_run import LiveRun
 from posegrasp_ros.monitoring.liveness import OK
 from posegrasp_ros.monitoring.object_watch import LiveObject
 from posegrasp_ros.monitoring.prometheus_endpoint import open_endpoint
@@ -59,9 +60,10 @@ from posegrasp_ros.ros import messages, qos
 from posegrasp_ros.ros.drained_group import DrainedGroup
 from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode
 from posegrasp_ros.ros.messages import stamp_ns
+from posegrasp_ros.ros.monitor_parameters import MonitorParameters
 from posegrasp_ros.ros.node_main import run_node
-from posegrasp_ros.ros.object_topics import joined, load_models
-from posegrasp_ros.ros.parameters import ParameterError, parameter
+from posegrasp_ros.ros.object_topics import joined, load_models, visible_share_topic
+from posegrasp_ros.ros.parameters import ParameterError
 from posegrasp_ros.runs.provenance import describe_run
 from posegrasp_ros.runtime.errors import escaped
 from posegrasp_ros.sensing.camera_info_join import CameraInfoJoin
@@ -69,49 +71,6 @@ from posegrasp_ros.sensing.camera_info_join import CameraInfoJoin
 # Nobody waits for a monitor, so it takes what has come a few times a second.
 DRAIN_EVERY_S = 0.1
 VERDICTS_EVERY_S = 1.0
-
-
-@dataclass(frozen=True)
-class MonitorParameters:
-    """Parameters of the monitor node; they count from the next configure on."""
-
-    model: str = parameter('', 'Folder with model.yaml. Empty: the box that comes with the package.')
-    models: tuple[str, ...] = parameter(
-        (), 'Several such folders, in the place of model, as perception has them: each object is measured, and '
-        'all together.')
-    gripper: str = parameter('', 'Gripper file or name, as the planner has it. Empty: franka_hand.')
-    grasps: str = parameter('', "Grasp set, as the planner has it. Empty: the model's. Only with one model.")
-    baselines: str = parameter('', 'Baselines file. Empty: the one that comes with the package.')
-    out: str = parameter(
-        '', 'Run folder; where it holds a run, <out>-2 and so on. Empty: runs/<time> where the node was started.')
-    most_megabytes: int = parameter(
-        1000, 'Of reports in the run folder; beyond it the oldest are deleted. 0: all are kept.', minimum=0,
-        maximum=1_000_000)
-    estimator: str = parameter('', 'What perception uses, for the summary alone. Empty: not stated.')
-    seed: int = parameter(-1, 'Seed of the run, for the summary alone. -1: not stated.', minimum=-1,
-                          maximum=2**31 - 1)
-    silence_s: float = parameter(
-        1.5, 'After how long a stage with an overdue report is silent, and a camera without images stale.',
-        minimum=0.1, maximum=60.0)
-    summary_every_s: float = parameter(
-        120.0, 'How often to write the summary; less often where that takes more than a fiftieth of the time.',
-        minimum=1.0, maximum=3600.0)
-    most_images: int = parameter(
-        MOST_IMAGES, 'Images that a summary looks back on; verdicts look back on all.', minimum=1000,
-        maximum=10_000_000)
-    block_s: float = parameter(
-        1.0, 'Images within so many seconds are one observation to verdicts: as long as a scene stays the same.',
-        minimum=0.001, maximum=3600.0)
-    truth_sigma_mm: tuple[float, ...] = parameter(
-        (), 'Standard deviations of the ground truth across x, y and along the line of sight, or one for all. '
-        'Empty: as the ground truth says, but 0 where truth_sigma_deg is given.')
-    truth_sigma_deg: tuple[float, ...] = parameter(
-        (), 'The same of its rotation about these axes. Empty: 0 where truth_sigma_mm is given.')
-    prometheus_port: int = parameter(
-        0, 'Port of the Prometheus endpoint, /metrics over HTTP. 0: none.', minimum=0, maximum=65535)
-    prometheus_address: str = parameter(
-        '127.0.0.1', 'IP address of the Prometheus endpoint. 127.0.0.1 or empty: this machine alone; 0.0.0.0: all '
-        'interfaces.')
 
 
 class MonitorNode(AutostartLifecycleNode):
@@ -157,6 +116,8 @@ class MonitorNode(AutostartLifecycleNode):
         for name in self._objects:
             self.subscribe_sensor(messages.GROUND_TRUTH, joined(self, name, 'ground_truth'),
                                   self.ground_truth_of(name), qos.COUNTED_SENSOR, answers)
+            self.subscribe(DiagnosticArray, visible_share_topic(self, name), self.visible_share_of(name),
+                           qos.COUNTED, answers)
             self._serve_picks(name)
         self._answers = [
             *(self.subscribe(PoseWithCovarianceStamped, joined(self, name, 'pose'), self.pose_of(name),
@@ -202,6 +163,13 @@ class MonitorNode(AutostartLifecycleNode):
             self._run.truth(stamp_ns(message.header.stamp), lambda: messages.truth_from(message), name, covariance)
 
         return on_ground_truth
+
+    def visible_share_of(self, name: str) -> Callable[[DiagnosticArray], None]:
+        """Callback for how much of one object is visible."""
+        def on_visible_share(message: DiagnosticArray) -> None:
+            self._run.visible_share(stamp_ns(message.header.stamp), lambda: visible_share_of(message), name)
+
+        return on_visible_share
 
     def pose_of(self, name: str) -> Callable[[PoseWithCovarianceStamped], None]:
         """Callback for the best pose of one object."""

@@ -19,7 +19,8 @@ from posegrasp_ros.estimation.overlay import draw_overlay
 from posegrasp_ros.estimation.perception_stage import Perceived, PerceptionStage
 from posegrasp_ros.estimation.pose_estimate import MIN_SCORE
 from posegrasp_ros.estimation.several_objects import ObjectStage, SeveralObjects
-from posegrasp_ros.estimation.tracking.pose_tracker import TrackingOptions, with_tracking
+from posegrasp_ros.estimation.tracking.pose_tracker import with_tracking
+from posegrasp_ros.estimation.tracking.tracking_options import CORRECTION_HZ, GIVE_UP_S, TrackingOptions
 from posegrasp_ros.geometry.camera_info import RECTIFIED
 from posegrasp_ros.geometry.true_pose import TruePose
 from posegrasp_ros.ros import messages, qos
@@ -84,10 +85,11 @@ class PerceptionParameters:
         False, 'Follow objects from image to image without the networks, and publish their states on ~/status.')
     correction_hz: float = parameter(
         TrackingOptions.correction_hz, 'With tracking: how often the networks look at an object that is followed.',
-        minimum=0.1, maximum=100.0)
+        minimum=CORRECTION_HZ[0], maximum=CORRECTION_HZ[1])
     give_up_s: float = parameter(
         TrackingOptions.give_up_s, 'With tracking: how long an object that is not seen counts as lost, then as '
-        'absent; and how long one is followed that the networks do not see.', minimum=0.0, maximum=60.0)
+        'absent; and how long one is followed that the networks do not see.', minimum=GIVE_UP_S[0],
+        maximum=GIVE_UP_S[1])
     use_depth: bool = parameter(
         False, 'Refine with the topic `depth`, raw or compressedDepth, registered to the camera image.')
     depth_slop_ms: float = parameter(

@@ -23,7 +23,7 @@ from posegrasp_ros.ros import messages, qos
 from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode
 from posegrasp_ros.ros.messages import stamp_ns, to_header, to_stamp
 from posegrasp_ros.ros.node_main import run_node
-from posegrasp_ros.ros.object_topics import joined, load_models
+from posegrasp_ros.ros.object_topics import joined, load_models, visible_share_topic
 from posegrasp_ros.ros.parameters import parameter, pose_parameter, pose_values
 from posegrasp_ros.ros.reporting import StageReporter
 from posegrasp_ros.runtime.errors import escaped
@@ -117,6 +117,8 @@ class SimulatorNode(AutostartLifecycleNode):
         self._reporter = StageReporter(self, 'execution', tuple(self._meshes))
         self._info_out = self.publisher(CameraInfo, 'camera_info', qos.RESULT)
         self._truths_out = {name: self.publisher(PoseStamped, joined(self, name, 'ground_truth'), qos.RESULT)
+                            for name in self._meshes}
+        self._shares_out = {name: self.publisher(DiagnosticArray, visible_share_topic(self, name), qos.RESULT)
                             for name in self._meshes}
         self._image_out = self.publisher(Image, 'image', qos.RESULT)
         self._clock_out = self.publisher(Clock, '/clock', qos.RESULT)
@@ -227,8 +229,10 @@ class SimulatorNode(AutostartLifecycleNode):
         attempt.stamps.add(self._clock_ns)
         attempt.next_image_s = time.monotonic() + 1.0 / self.parameters.rate_hz
         self._info_out.publish(messages.to_camera_info(header, frame.camera))
-        for name, truth in zip(attempt.names, (frame.camera_from_object, *frame.bystanders)):
+        shares = attempt.world.visible_share(), *attempt.world.bystander_shares()
+        for name, truth, share in zip(attempt.names, (frame.camera_from_object, *frame.bystanders), shares):
             self._truths_out[name].publish(messages.to_pose_stamped(header, truth))
+            self._shares_out[name].publish(messages.to_visible_share(header, share))
         self._image_out.publish(messages.to_image(header, frame.image))
 
     def _pick(self, attempt: PickAttempt, stamp: int, approach: list[np.ndarray], opening_m: float,

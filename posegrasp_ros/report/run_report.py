@@ -13,6 +13,13 @@ from posegrasp_ros.report import plots
 from posegrasp_ros.report.page import render_page
 from posegrasp_ros.report.table import aligned
 from posegrasp_ros.report.truth_text import marked, notes_of, truth_sentence
+from posegrasp_ros.report.visible_share_table import (
+    filled_slices,
+    metric_label,
+    share_rows,
+    share_sentence,
+    slice_label,
+)
 
 # Source of an entry that was measured in the run, not taken from the baselines file.
 SAME_FRAMES = 'measured on the same frames'
@@ -23,7 +30,8 @@ ALL = 'all objects'
 def format_table(summary: dict) -> str:
     """The summary as aligned plain text."""
     blocks = [[_headline(summary)], _stage_rows(summary), _part_rows('estimator', estimators_of(summary)),
-              textwrap.wrap(truth_sentence(summary), TEXT_WIDTH), *_object_blocks(summary),
+              textwrap.wrap(truth_sentence(summary), TEXT_WIDTH), _state_lines(summary), share_rows(summary),
+              textwrap.wrap(share_sentence(summary), TEXT_WIDTH), *_object_blocks(summary),
               _verdict_rows(summary), _pair_rows(summary), *_waterfall_blocks(summary)]
     failures = ', '.join(f'{reason} {count}' for reason, count in summary['failures'].items())
     blocks.append([f'Failures: {failures or "none"}'])
@@ -46,7 +54,8 @@ def render_html(summary: dict, pictures: Sequence[dict] = ()) -> str:
         paired=summary.get('paired') or (), problems=summary.get('problems') or (), place_of=place_of,
         measured=measured_metrics(estimators), requirements=requirements, objects=objects_of(summary),
         confusion=confusion_rows(summary), truth_sentence=truth_sentence(summary),
-        unlike_calibration=unlike_calibration(summary),
+        unlike_calibration=unlike_calibration(summary), slices=filled_slices(summary), slice_label=slice_label,
+        metric_label=metric_label, share_sentence=share_sentence(summary),
         fall=plots.waterfall(summary), curves=plots.error_curves(estimators),
         strips=plots.error_strips(estimators), reliability=plots.reliability_curves(estimators),
         latency=plots.latency_strips({'': summary}, time_need(requirements)),
@@ -121,6 +130,12 @@ def _stage_rows(summary: dict) -> list[str]:
             rows.append([name, str(stage['inputs']), str(stage['answered']),
                          formatting.quantity(stage['coverage'], '1'), *times])
     return aligned(rows)
+
+
+def _state_lines(summary: dict) -> list[str]:
+    """Number of frames in each state of tracking; none without tracking."""
+    states = summary.get('states') or {}
+    return [f'Tracking: {", ".join(f"{state} {count}" for state, count in states.items())}'] if states else []
 
 
 def _part_rows(kind: str, parts: Mapping[str, dict]) -> list[str]:

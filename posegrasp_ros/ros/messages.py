@@ -24,11 +24,12 @@ from nav_msgs.msg import Path
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
 from std_msgs.msg import Header
 
+from posegrasp_ros.datasets.visible_shares import STATUS_NAME, VISIBLE_SHARE
 from posegrasp_ros.estimation.pose_estimate import PoseEstimate
-from posegrasp_ros.estimation.tracking import track_status
 from posegrasp_ros.estimation.tracking.track_status import TrackStatus
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.transforms import quaternion_from_matrix, transform_from_pose
+from posegrasp_ros.metrics import track_states
 from posegrasp_ros.metrics.report_message import (
     OBJECT,
     PUBLISHER,
@@ -56,8 +57,8 @@ LEVELS = {liveness.OK: DiagnosticStatus.OK, liveness.WARN: DiagnosticStatus.WARN
 VERDICT_LEVELS = {'better': DiagnosticStatus.OK, 'inconclusive': DiagnosticStatus.WARN,
                   'worse': DiagnosticStatus.ERROR}
 
-TRACK_LEVELS = {track_status.FOUND: DiagnosticStatus.OK, track_status.TRACKED: DiagnosticStatus.OK,
-                track_status.LOST: DiagnosticStatus.WARN, track_status.ABSENT: DiagnosticStatus.STALE}
+TRACK_LEVELS = {track_states.FOUND: DiagnosticStatus.OK, track_states.TRACKED: DiagnosticStatus.OK,
+                track_states.LOST: DiagnosticStatus.WARN, track_states.ABSENT: DiagnosticStatus.STALE}
 
 
 class MessageError(InvalidInputError):
@@ -207,6 +208,15 @@ def gripper_from(message: JointState) -> tuple[float, float]:
                            f'{list(message.name)} with {len(message.position)} positions and '
                            f'{len(message.effort)} efforts')
     return message.position[0], message.effort[0]
+
+
+# Ground truth besides poses.
+
+def to_visible_share(header: Header, share: float) -> DiagnosticArray:
+    """What :func:`posegrasp_ros.datasets.visible_shares.visible_share_of` reads back."""
+    value = KeyValue(key=VISIBLE_SHARE, value=repr(float(share)))
+    return DiagnosticArray(header=header, status=[
+        DiagnosticStatus(level=DiagnosticStatus.OK, name=STATUS_NAME, values=[value])])
 
 
 # Stage reports.

@@ -10,6 +10,7 @@ from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
 from posegrasp_ros.datasets.topic_names import below
+from posegrasp_ros.datasets.visible_shares import share_topic
 from posegrasp_ros.estimation.model_card import ModelCard
 from posegrasp_ros.estimation.model_set import load_model_set
 from posegrasp_ros.estimation.pose_estimate import Estimation
@@ -35,6 +36,11 @@ def joined(node: AutostartLifecycleNode, name: str, topic: str) -> str:
     """The topic of one object that a node hears, remapped as the one of all objects is: with ``pose`` remapped to
     ``perception/pose`` it is ``perception/NAME/pose``."""
     return below(name, node.resolve_topic_name(topic)) if name else topic
+
+
+def visible_share_topic(node: AutostartLifecycleNode, name: str) -> str:
+    """The topic, below that of an object's ground truth, that tells how much of it is visible."""
+    return share_topic(below(name, node.resolve_topic_name('ground_truth')))
 
 
 class ObjectTopics:

@@ -19,8 +19,8 @@ from posegrasp_ros.report.run_report import SAME_FRAMES
 # Estimators that are references for the others, and the baselines file's kind of each.
 REFERENCES = {'network': 'simple_ml', 'feature_match': 'scripted', 'mean_pose': 'scripted', 'oracle': 'scripted'}
 # What a summary states of every estimator.
-PER_ESTIMATOR = ('headline', 'stages', 'metrics', 'failures', 'distributions', 'calibration', 'waterfall',
-                 'latency')
+PER_ESTIMATOR = ('headline', 'stages', 'metrics', 'by_visible_share', 'failures', 'distributions', 'calibration',
+                 'waterfall', 'latency')
 UNNAMED = ''
 """The only estimator of a run that compares none."""
 

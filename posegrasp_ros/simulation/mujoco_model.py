@@ -20,6 +20,8 @@ from posegrasp_ros.simulation.solids import TouchBox, mass_properties, touch_sol
 
 # Geom groups, which are shown or hidden in an image.
 ROOM_GROUP, OBJECT_GROUP, HAND_GROUP, COLLISION_GROUP = 0, 1, 2, 3
+# Of a geom that is drawn alone, while it is.
+ALONE_GROUP = 4
 TIMESTEP_S = 0.002
 FLOOR_M, WALL_M = -0.75, 1.6
 TABLE_THICKNESS_M = 0.04
@@ -50,8 +52,9 @@ def build_spec(mesh: Mesh, gripper: EndEffector | None, scene: SceneSpec, camera
                convex_parts: Sequence[trimesh.Trimesh] | None = None) -> mujoco.MjSpec:
     """Describe the scene to MuJoCo; the world frame is ``base``.
 
-    Names used by other modules: body and geom ``object``, bodies ``distractor_0`` and ``bystander_0`` and so on,
-    geom ``table``, camera ``camera``, and those of the hand.
+    Names used by other modules: body and geom ``object``, geoms ``instance_0`` and so on of further ones, bodies
+    ``distractor_0``, bodies and geoms ``bystander_0``, geoms ``occluder_0`` and ``table``, camera ``camera``, and
+    those of the hand.
 
     :param convex_parts: of the mesh, see :func:`posegrasp_ros.simulation.solids.touch_solids`
     """
@@ -67,10 +70,10 @@ def build_spec(mesh: Mesh, gripper: EndEffector | None, scene: SceneSpec, camera
         _add_occluder(spec, occluder, f'occluder_{index}')
     solids = touch_solids(mesh, convex_parts, fill_hollows=gripper is None)
     _add_object(spec, mesh, solids, scene.base_from_object, scene.physics)
-    for pose in scene.other_objects:
-        spec.worldbody.add_geom(type=mujoco.mjtGeom.mjGEOM_MESH, meshname='object', material='object',
-                                pos=pose[:3, 3], quat=mujoco_quaternion(pose[:3, :3]), contype=0, conaffinity=0,
-                                group=OBJECT_GROUP)
+    for index, pose in enumerate(scene.other_objects):
+        spec.worldbody.add_geom(name=f'instance_{index}', type=mujoco.mjtGeom.mjGEOM_MESH, meshname='object',
+                                material='object', pos=pose[:3, 3], quat=mujoco_quaternion(pose[:3, :3]),
+                                contype=0, conaffinity=0, group=OBJECT_GROUP)
     for index, bystander in enumerate(scene.bystanders):
         _add_bystander(spec, bystander, f'bystander_{index}', scene.physics.friction)
     if gripper is not None:

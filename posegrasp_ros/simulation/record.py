@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from posegrasp_ros.datasets.bag_writer import BagWriter
+from posegrasp_ros.datasets.bag_writer import GROUND_TRUTH, BagWriter
 from posegrasp_ros.datasets.frame import BagFrame
 from posegrasp_ros.datasets.topic_names import below
 from posegrasp_ros.geometry.mesh import Mesh
@@ -45,12 +45,12 @@ def record(out: Path, mesh: Mesh, scenes: int, seed: int, image_size: tuple[int,
     rng = np.random.default_rng(seed)
     with BagWriter(out, SIMULATED) as writer:
         for index in tqdm(range(scenes), desc='recording', unit='scene', disable=not progress):
-            frame = (_rough_frame(rng, mesh, image_size, occlusion, not without_object) if rough
-                     else _frame(rng, mesh, image_size, occlusion, instances, not without_object, depth))
+            frame, share = (_rough_frame(rng, mesh, image_size, occlusion, not without_object) if rough
+                            else _frame(rng, mesh, image_size, occlusion, instances, not without_object, depth))
             truth = None if without_object else frame.camera_from_object
             writer.write(BagFrame((index + 1) * SCENE_SPACING_NS, frame.image, frame.camera, truth,
                                   frame.base_from_camera, other_objects=frame.other_objects,
-                                  depth_m=frame.depth_m))
+                                  depth_m=frame.depth_m, visible_share=share))
 
 
 def record_together(out: Path, meshes: Mapping[str, Mesh], scenes: int, seed: int,
@@ -69,23 +69,29 @@ def record_together(out: Path, meshes: Mapping[str, Mesh], scenes: int, seed: in
             scene = sample_scene_of_kinds(rng, meshes[first], [meshes[name] for name in others])
             with World(meshes[first], None, scene, image_size=image_size) as world:
                 frame = world.frame(depth=depth)
+                shares = world.visible_share(), *world.bystander_shares()
             stamp_ns = (index + 1) * SCENE_SPACING_NS
             writer.write(BagFrame(stamp_ns, frame.image, frame.camera, None, frame.base_from_camera,
                                   depth_m=frame.depth_m))
-            for name, truth in zip((first, *others), (frame.camera_from_object, *frame.bystanders)):
-                writer.write_truths(stamp_ns, [truth], below(name, '/ground_truth'))
+            truths = frame.camera_from_object, *frame.bystanders
+            for name, truth, share in zip((first, *others), truths, shares):
+                writer.write_truths(stamp_ns, [truth], below(name, GROUND_TRUTH))
+                writer.write_visible_share(stamp_ns, share, below(name, GROUND_TRUTH))
 
 
 def _rough_frame(rng: np.random.Generator, mesh: Mesh, image_size: tuple[int, int],
-                 occlusion: tuple[float, float] | None, show_object: bool) -> Frame:
+                 occlusion: tuple[float, float] | None, show_object: bool) -> tuple[Frame, float | None]:
+    """A frame, and how much of the object is visible in it."""
     with rough_world(rng, mesh, image_size, occlusion) as world:
-        return world.frame(show_object)
+        return world.frame(show_object), world.visible_share() if show_object else None
 
 
 def _frame(rng: np.random.Generator, mesh: Mesh, image_size: tuple[int, int],
-           occlusion: tuple[float, float] | None, instances: int, show_object: bool, depth: bool) -> Frame:
+           occlusion: tuple[float, float] | None, instances: int, show_object: bool,
+           depth: bool) -> tuple[Frame, float | None]:
     with _open_world(rng, mesh, image_size, occlusion, instances) as world:
-        return world.frame(show_object=show_object, depth=depth)
+        frame = world.frame(show_object=show_object, depth=depth)
+        return frame, world.visible_share() if show_object else None
 
 
 def _open_world(rng: np.random.Generator, mesh: Mesh, image_size: tuple[int, int],

@@ -14,7 +14,7 @@ from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import transform_points
 from posegrasp_ros.runtime.errors import InvalidInputError
-from posegrasp_ros.simulation.mujoco_model import HAND_GROUP, OBJECT_GROUP, ROOM_GROUP
+from posegrasp_ros.simulation.mujoco_model import ALONE_GROUP, HAND_GROUP, OBJECT_GROUP, ROOM_GROUP
 
 # Unused OpenGL contexts. The first use of a context compiles its shaders, 0.2 s in software; with reuse, a run
 # over hundreds of scenes pays this once. Each renderer has its own context, so threads share none.
@@ -34,7 +34,7 @@ class SceneRenderer:
     """
 
     def __init__(self, model: mujoco.MjModel, camera: Camera):
-        self._model, self._object_geom = model, model.geom('object').id
+        self._model = model
         self._shape = (camera.height, camera.width, 3)
         self._viewport = mujoco.MjrRect(0, 0, camera.width, camera.height)
         self._view = mujoco.MjvCamera()
@@ -70,20 +70,23 @@ class SceneRenderer:
         depth = np.where(inverse > 0, far * near / (inverse * (far - near) + near), np.nan)
         return np.flipud(depth).astype(np.float32)
 
-    def unoccluded_share(self, data: mujoco.MjData) -> float:
-        """Fraction of the object's pixels inside the image that are not occluded."""
-        alone = np.count_nonzero(self.object_mask(data, alone=True))
-        return int(np.count_nonzero(self.object_mask(data))) / int(alone) if alone else 0.0
+    def unoccluded_share(self, data: mujoco.MjData, geom: str = 'object') -> float:
+        """Fraction of a geom's pixels inside the image that are not occluded."""
+        alone = np.count_nonzero(self.object_mask(data, alone=True, geom=geom))
+        return int(np.count_nonzero(self.object_mask(data, geom=geom))) / int(alone) if alone else 0.0
 
-    def object_mask(self, data: mujoco.MjData, alone: bool = False) -> np.ndarray:
-        """(H, W) uint8, 255 at the object's pixels; in segmentation mode geom n has colour n + 1, red first.
+    def object_mask(self, data: mujoco.MjData, alone: bool = False, geom: str = 'object') -> np.ndarray:
+        """(H, W) uint8, 255 at a geom's pixels; in segmentation mode geom n has colour n + 1, red first.
 
         :param alone: with nothing else in the scene, so also those that something hides
         """
-        groups = (OBJECT_GROUP,) if alone else (ROOM_GROUP, OBJECT_GROUP)
-        picture = self._render(data, groups, segment=True)
-        number = next(geom.segid for geom in self._scene.geoms[:self._scene.ngeom]
-                      if geom.objtype == mujoco.mjtObj.mjOBJ_GEOM and geom.objid == self._object_geom) + 1
+        index = self._model.geom(geom).id
+        group = int(self._model.geom_group[index])
+        self._model.geom_group[index] = ALONE_GROUP if alone else group
+        picture = self._render(data, (ALONE_GROUP,) if alone else (ROOM_GROUP, OBJECT_GROUP), segment=True)
+        self._model.geom_group[index] = group
+        number = next(each.segid for each in self._scene.geoms[:self._scene.ngeom]
+                      if each.objtype == mujoco.mjtObj.mjOBJ_GEOM and each.objid == index) + 1
         colour = (number & 0xFF, number >> 8 & 0xFF, number >> 16 & 0xFF)
         return cv2.inRange(picture, colour, colour)
 

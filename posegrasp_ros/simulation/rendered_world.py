@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import mujoco
+import numpy as np
 
 from posegrasp_ros.geometry.camera import Camera
+from posegrasp_ros.simulation.mujoco_model import mujoco_quaternion, place_camera
 from posegrasp_ros.simulation.render import SceneRenderer
 
 if TYPE_CHECKING:
@@ -35,6 +38,19 @@ class RenderedWorld:
         if self._renderer is not None:
             self._renderer.close()
             self._renderer = None
+
+    def _place(self, base_from_camera: np.ndarray | None, occluders: Mapping[int, np.ndarray]) -> None:
+        """Put camera and occluders elsewhere; the caller computes what follows from that.
+
+        :param base_from_camera: (4, 4); None where it stays
+        :param occluders: (4, 4) base_from_body by their index in the scene; others stay
+        """
+        if base_from_camera is not None:
+            place_camera(self._model, base_from_camera)
+        for index, pose in occluders.items():
+            geom = self._model.geom(f'occluder_{index}')
+            self._model.geom_sameframe[geom.id] = mujoco.mjtSameFrame.mjSAMEFRAME_NONE  # else it stays aligned
+            geom.pos, geom.quat = pose[:3, 3], mujoco_quaternion(pose[:3, :3])
 
     def _open_renderer(self) -> SceneRenderer:
         if self._renderer is None:

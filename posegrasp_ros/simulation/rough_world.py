@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 import cv2
 import mujoco
 import numpy as np
@@ -16,7 +19,7 @@ from posegrasp_ros.simulation.mujoco_model import build_spec
 from posegrasp_ros.simulation.occlusion import sample_fitting
 from posegrasp_ros.simulation.render import inside_share
 from posegrasp_ros.simulation.rendered_world import RenderedWorld
-from posegrasp_ros.simulation.rough_camera import LensMap, expose_roughly, ideal_camera
+from posegrasp_ros.simulation.rough_camera import LensMap, RoughSensor, expose_roughly, ideal_camera
 from posegrasp_ros.simulation.rough_object import worn
 from posegrasp_ros.simulation.rough_scene import RoughScene, sample_rough_scene, with_more
 from posegrasp_ros.simulation.world import Frame
@@ -51,6 +54,17 @@ class RoughWorld(RenderedWorld):
         """(4, 4) pose of the nominal mesh."""
         return invert(self.rough.scene.base_from_camera) @ self.rough.scene.base_from_object
 
+    def move(self, base_from_camera: np.ndarray, sensor: RoughSensor, occluders: Mapping[int, np.ndarray]) -> None:
+        """Put the camera elsewhere, with another sensor, and occluders; all else stays as drawn.
+
+        :param base_from_camera: (4, 4)
+        :param occluders: (4, 4) base_from_body by their index in the scene
+        """
+        scene = replace(self.rough.scene, base_from_camera=base_from_camera)
+        self.rough = replace(self.rough, scene=scene, sensor=sensor)
+        self._place(base_from_camera, occluders)
+        mujoco.mj_forward(self._model, self._data)
+
     def frame(self, show_object: bool = True) -> Frame:
         """Take the next image; its camera is the stated one."""
         picture = self._open_renderer().image(self._data, show_object=show_object)
@@ -69,6 +83,10 @@ class RoughWorld(RenderedWorld):
         """Share of the object's pixels in the image that something hides, 1 where none is seen; two renderings."""
         alone = int(np.count_nonzero(self.object_mask(alone=True)))
         return 1.0 - int(np.count_nonzero(self.object_mask())) / alone if alone else 1.0
+
+    def visible_share(self) -> float:
+        """The object's visible pixels by those it would have alone in an image without borders; two renderings."""
+        return self.inside_share() * (1.0 - self.hidden_share())
 
     def inside_share(self) -> float:
         """Share of the object's outline that lies in the image."""

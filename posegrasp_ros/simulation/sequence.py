@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -13,6 +14,7 @@ from posegrasp_ros.datasets.bag_writer import BagWriter
 from posegrasp_ros.datasets.frame import BagFrame
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import look_at, make_transform, transform_points
+from posegrasp_ros.geometry.true_pose import LEAST_VISIBLE
 from posegrasp_ros.runs.provenance import SIMULATED
 from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.simulation.placement import Distractor, yaw_transform
@@ -21,8 +23,6 @@ from posegrasp_ros.simulation.textures import sample_texture
 from posegrasp_ros.simulation.world import World
 
 FIRST_STAMP_NS = 1_000_000_000
-LEAST_VISIBLE = 0.1
-"""A frame that shows less of the object has no ground truth: the BOP benchmark does not ask for it either."""
 SLIDE_S = 0.2
 """How long the cover takes to slide before the object, and away again."""
 JUMP_S = 1000.0
@@ -95,6 +95,17 @@ class SequencePlan:
         return time_s + JUMP_S * sum(time_s >= jump_s for jump_s in self.jumps_s)
 
 
+class Views(NamedTuple):
+    """From where a moving camera looks: mean and reach of the azimuth, the elevation and the distance.
+
+    :param azimuth_rad: with a mean of NaN it is drawn
+    """
+
+    azimuth_rad: tuple[float, float] = (np.nan, 0.9)
+    elevation_rad: tuple[float, float] = (float(np.radians(48)), float(np.radians(20)))
+    distance_m: tuple[float, float] = (0.55, 0.12)
+
+
 class CameraPath:
     """A camera that is moved by hand about a point, which stays in its image.
 
@@ -102,11 +113,15 @@ class CameraPath:
     :param radius_m: of what is looked at
     """
 
-    def __init__(self, rng: np.random.Generator, target: np.ndarray, radius_m: float):
+    def __init__(self, rng: np.random.Generator, target: np.ndarray, radius_m: float, views: Views | None = None):
+        views = views or Views()
         self._target = target
-        self._azimuth_rad = Swing.sampled(rng, rng.uniform(-np.pi, np.pi), 0.9)
-        self._elevation_rad = Swing.sampled(rng, np.radians(48), np.radians(20))
-        self._distance_m = Swing.sampled(rng, 0.55, 0.12)
+        azimuth_rad, reach_rad = views.azimuth_rad
+        if np.isnan(azimuth_rad):
+            azimuth_rad = rng.uniform(-np.pi, np.pi)
+        self._azimuth_rad = Swing.sampled(rng, azimuth_rad, reach_rad)
+        self._elevation_rad = Swing.sampled(rng, *views.elevation_rad)
+        self._distance_m = Swing.sampled(rng, *views.distance_m)
         self._roll_rad = Swing.sampled(rng, 0.0, np.radians(8))
         self._aside = [Swing.sampled(rng, 0.0, 1.2 * radius_m) for _ in range(3)]
 
@@ -141,19 +156,48 @@ class ObjectPath:
         return about @ turn @ make_transform(translation=-self._centre) @ self._at_rest
 
 
+class Cover:
+    """A plate that slides before the object, and away again.
+
+    :param plate: to put into the scene
+    """
+
+    def __init__(self, plate: Distractor):
+        self.plate = plate
+
+    @classmethod
+    def sampled(cls, rng: np.random.Generator, mesh: Mesh) -> Cover:
+        """One that hides the object from all sides, of any texture."""
+        extent_m = 0.7 * mesh.radius
+        half = np.array([extent_m, extent_m, 0.004])
+        away = make_transform(translation=(0.0, 0.0, -5.0))
+        return cls(Distractor('box', half, half, away, sample_texture(rng)))
+
+    def pose(self, base_from_camera: np.ndarray, middle: np.ndarray, covering: float) -> np.ndarray:
+        """(4, 4) half way to the object, across the line of sight; far away where it covers nothing.
+
+        :param middle: (3,) of the object, base frame
+        :param covering: 1 all of the object; 0 none of it
+        """
+        if not covering:
+            return self.plate.base_from_body
+        lens = base_from_camera[:3, 3]
+        facing = look_at(lens, middle, base_from_camera[:3, 1])
+        halfway = float(np.linalg.norm(middle - lens)) / 2
+        aside_m = 2.2 * float(self.plate.half_extents[0]) * (1 - covering)
+        return facing @ make_transform(translation=(aside_m, 0.0, halfway))
+
+
 def sequence_frames(mesh: Mesh, plan: SequencePlan, seed: int,
                     image_size: tuple[int, int] = (640, 480), depth: bool = False) -> Iterator[BagFrame]:
-    """The frames of a sequence; the same seed gives the same.
+    """The frames of a sequence; the same seed gives the same. One that hides the object has no ground truth.
 
     :param depth: with a depth image from the same viewpoint
     """
     rng = np.random.default_rng(seed)
     scene = sample_scene(rng, mesh)
-    extent_m = 0.7 * mesh.radius
-    half = np.array([extent_m, extent_m, 0.004])
-    away = make_transform(translation=(0.0, 0.0, -5.0))
-    cover = Distractor('box', half, half, away, sample_texture(rng))
-    with World(mesh, None, replace(scene, occluders=(cover,)), image_size=image_size) as world:
+    cover = Cover.sampled(rng, mesh)
+    with World(mesh, None, replace(scene, occluders=(cover.plate,)), image_size=image_size) as world:
         at_rest = world.object_pose()
         centre = transform_points(at_rest, mesh.centre[None])[0]
         camera_path, object_path = CameraPath(rng, centre, mesh.radius), ObjectPath(rng, at_rest, centre)
@@ -161,14 +205,13 @@ def sequence_frames(mesh: Mesh, plan: SequencePlan, seed: int,
             base_from_camera = camera_path.at(plan.path_s(time_s))
             base_from_object = object_path.at(time_s)
             middle = transform_points(base_from_object, mesh.centre[None])[0]
-            covering = plan.covering(time_s)
-            held = _held_before(base_from_camera, middle, extent_m, 1 - covering) if covering else away
+            held = cover.pose(base_from_camera, middle, plan.covering(time_s))
             world.move(base_from_object, base_from_camera, [held])
             frame = world.frame(depth=depth)
-            is_seen = not covering or world.visible_fraction() >= LEAST_VISIBLE
-            yield BagFrame(FIRST_STAMP_NS + round(time_s * 1e9), frame.image, frame.camera,
-                           frame.camera_from_object if is_seen else None, frame.base_from_camera,
-                           depth_m=frame.depth_m)
+            share = world.visible_share()
+            truth = frame.camera_from_object if share >= LEAST_VISIBLE else None
+            yield BagFrame(FIRST_STAMP_NS + round(time_s * 1e9), frame.image, frame.camera, truth,
+                           frame.base_from_camera, depth_m=frame.depth_m, visible_share=share)
 
 
 def record_sequence(out: Path, frames: Iterable[BagFrame], count: int, progress: bool = True) -> None:
@@ -181,12 +224,3 @@ def record_sequence(out: Path, frames: Iterable[BagFrame], count: int, progress:
     with BagWriter(out, SIMULATED) as writer:
         for frame in tqdm(frames, desc='recording', unit='frame', total=count, disable=not progress):
             writer.write(frame)
-
-
-def _held_before(base_from_camera: np.ndarray, middle: np.ndarray, extent_m: float,
-                 aside: float) -> np.ndarray:
-    """(4, 4) of a plate half way to the object, across the line of sight; ``aside`` 1 leaves the object free."""
-    lens = base_from_camera[:3, 3]
-    facing = look_at(lens, middle, base_from_camera[:3, 1])
-    halfway = float(np.linalg.norm(middle - lens)) / 2
-    return facing @ make_transform(translation=(2.2 * extent_m * aside, 0.0, halfway))

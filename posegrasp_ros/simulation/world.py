@@ -15,7 +15,7 @@ from posegrasp_ros.geometry.transforms import invert, make_transform
 from posegrasp_ros.grasping.end_effector import EndEffector
 from posegrasp_ros.grasping.planning.planning_scene import BoxObstacle
 from posegrasp_ros.simulation.hand import Hand
-from posegrasp_ros.simulation.mujoco_model import TIMESTEP_S, build_model, mujoco_quaternion, place_camera
+from posegrasp_ros.simulation.mujoco_model import TIMESTEP_S, build_model, mujoco_quaternion
 from posegrasp_ros.simulation.pick import Pick, PickOutcome
 from posegrasp_ros.simulation.render import inside_share
 from posegrasp_ros.simulation.rendered_world import RenderedWorld
@@ -82,11 +82,7 @@ class World(RenderedWorld):
             joint.qpos = np.concatenate([base_from_object[:3, 3], mujoco_quaternion(base_from_object[:3, :3])])
         if base_from_camera is not None:
             self._scene = replace(self._scene, base_from_camera=base_from_camera)
-            place_camera(self._model, base_from_camera)
-        for index, pose in enumerate(occluders):
-            geom = self._model.geom(f'occluder_{index}')
-            self._model.geom_sameframe[geom.id] = mujoco.mjtSameFrame.mjSAMEFRAME_NONE  # else it stays aligned
-            geom.pos, geom.quat = pose[:3, 3], mujoco_quaternion(pose[:3, :3])
+        self._place(base_from_camera, dict(enumerate(occluders)))
         mujoco.mj_forward(self._model, self._data)
 
     def obstacles(self) -> tuple[BoxObstacle, ...]:
@@ -111,8 +107,20 @@ class World(RenderedWorld):
 
     def visible_fraction(self) -> float:
         """The object's visible pixels by those it would have alone in an image without borders; two renderings."""
-        return (inside_share(self._mesh, self.camera, self._camera_from_object())
-                * self._open_renderer().unoccluded_share(self._data))
+        return self._visible('object', self._mesh, self._camera_from_object())
+
+    def visible_share(self) -> float:
+        """:meth:`visible_fraction` of the instance of the object of which most is visible; two renderings each."""
+        camera_from_base = invert(self._scene.base_from_camera)
+        return max(self.visible_fraction(), *(
+            self._visible(f'instance_{index}', self._mesh, camera_from_base @ pose)
+            for index, pose in enumerate(self._scene.other_objects)), 0.0)
+
+    def bystander_shares(self) -> tuple[float, ...]:
+        """The same of each object of another kind; two renderings each."""
+        camera_from_base = invert(self._scene.base_from_camera)
+        return tuple(self._visible(f'bystander_{index}', each.mesh, camera_from_base @ each.base_from_object)
+                     for index, each in enumerate(self._scene.bystanders))
 
     def hidden_share(self) -> float:
         """Share of the object's pixels in the image that something hides, 1 where none is seen; two renderings."""
@@ -129,6 +137,10 @@ class World(RenderedWorld):
         if self._hand is None:
             raise ValueError('World.pick: this world has no gripper: give one when building it')
         return Pick(self._model, self._data, self._hand).run(approach, opening_m, force_n)
+
+    def _visible(self, geom: str, mesh: Mesh, camera_from_object: np.ndarray) -> float:
+        return (inside_share(mesh, self.camera, camera_from_object)
+                * self._open_renderer().unoccluded_share(self._data, geom))
 
     def _camera_from_object(self) -> np.ndarray:
         return invert(self._scene.base_from_camera) @ self.object_pose()

@@ -94,8 +94,8 @@ def place_likelihoods(image: np.ndarray, tensor: np.ndarray, lines: Lines, sides
     for i in range(count):
         for r in range(reads):
             at = lines.reads_px[r]
-            _read(image, lines.centres[i, 0] + at * lines.across[i, 0], lines.centres[i, 1] + at * lines.across[i, 1],
-                  colour)
+            _read(image, lines.centres[i, 0] + at * lines.across[i, 0],
+                  lines.centres[i, 1] + at * lines.across[i, 1], colour)
             around = _density(outside, colour)
             density = _density(inside, colour)
             own = Own(OF_IMAGE * density + OF_ANYTHING, np.log(OF_IMAGE * density + OF_ANYTHING),
@@ -111,7 +111,7 @@ def place_likelihoods(image: np.ndarray, tensor: np.ndarray, lines: Lines, sides
                 second[i, r, :] = np.log(around)
     balance = _balance(first, second, lines, sides)
     for i in range(count):
-        lean, contrast = 0.0 if sides.second_shown[i] else balance, _contrast_weight(sides, i)
+        lean, contrast = 0.0 if sides.second_shown[i] else balance, contrast_weight(sides, i)
         for p in range(places):
             total = 0.0
             for r in range(reads):
@@ -162,7 +162,7 @@ def _step(distance_px: float, sides: Sides, i: int, side: int) -> int:
 
 
 @compiled
-def _contrast_weight(sides: Sides, i: int) -> float:
+def contrast_weight(sides: Sides, i: int) -> float:
     """How much gradients say of an edge: little where the print beside it changes more than across it."""
     print_change = 0.0
     for side in range(2 if sides.second_shown[i] else 1):

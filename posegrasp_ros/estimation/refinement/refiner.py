@@ -21,12 +21,14 @@ class Refinement:
     :param agreement: how well image and model agree at the pose, at most 1; used as the score until a score was
         fitted
     :param figures: by the names of :attr:`Refiner.figures_when_lost`
+    :param visible_share: estimate of how much of the object nothing hides; None where there is none
     """
 
     pose: np.ndarray
     covariance: np.ndarray
     agreement: float
     figures: dict[str, float]
+    visible_share: float | None = None
 
 
 class Refiner(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -13,8 +13,10 @@ from posegrasp_ros.estimation.estimator import SURE_SCORE, Found, PoseEstimator,
 from posegrasp_ros.estimation.pose_estimate import MIN_SCORE, Estimation, Estimator
 from posegrasp_ros.estimation.stopwatch import Stopwatch
 from posegrasp_ros.estimation.tracking.track import Track, is_jump
-from posegrasp_ros.estimation.tracking.track_status import FOUND, LOST, NOTHING_KNOWN, TRACKED
+from posegrasp_ros.estimation.tracking.track_status import NOTHING_KNOWN
+from posegrasp_ros.estimation.tracking.tracking_options import TrackingOptions
 from posegrasp_ros.geometry.camera import Camera
+from posegrasp_ros.metrics.track_states import FOUND, LOST, TRACKED
 
 SEARCH_EVERY_NS = 1_000_000_000
 """How often the whole image is searched while all objects are followed, for new ones."""
@@ -22,19 +24,6 @@ SAME_TRACK = 2.0
 """Largest distance of an object from where it was predicted, in its radii; beyond it is not the same motion."""
 MOST_CONTESTS = 3
 """A jump to another orientation is taken when the networks had better evidence in so many images in a row."""
-
-
-@dataclass(frozen=True)
-class TrackingOptions:
-    """How objects are tracked.
-
-    :param correction_hz: how often the networks look at an object that is followed
-    :param give_up_s: for how long an object that is not seen counts as lost, then as absent; and for how long one
-        is followed that the networks do not see
-    """
-
-    correction_hz: float = 2.0
-    give_up_s: float = 1.5
 
 
 class _View(NamedTuple):
@@ -238,7 +227,7 @@ class PoseTracker:
         lost = [track for track in self._tracks if track.state == LOST]
         watch.note(tracked=bool(seen) and seen[0].state == TRACKED)
         if seen:
-            watch.note(score=seen[0].found.estimate.score, **seen[0].found.figures)
+            watch.note(**seen[0].found.numbers)
         answer = watch.answer('' if seen else LOST if lost else reason, [track.found.estimate for track in seen])
         tracks = [track.status(now_ns) for track in (*seen, *lost)] or [NOTHING_KNOWN]
         return replace(answer, tracks=tracks)

@@ -9,9 +9,10 @@ import numpy as np
 from posegrasp_ros.estimation.decoders.initial_pose import InitialPose
 from posegrasp_ros.estimation.estimator import Found
 from posegrasp_ros.estimation.tracking.motion_model import Motion
-from posegrasp_ros.estimation.tracking.track_status import FOUND, LOST, TrackStatus
+from posegrasp_ros.estimation.tracking.track_status import TrackStatus
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import Symmetry, make_transform, move_covariance, rotation_angle
+from posegrasp_ros.metrics.track_states import FOUND, LOST
 
 REACH_M, REACH_RAD = 0.02, float(np.radians(10))
 """From how far the refinement finds the pose; a prediction of larger deviation is not followed."""

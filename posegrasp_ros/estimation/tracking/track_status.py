@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-FOUND, TRACKED, LOST, ABSENT = 'found', 'tracked', 'lost', 'absent'
-STATES = (FOUND, TRACKED, LOST, ABSENT)
+from posegrasp_ros.metrics.track_states import ABSENT
 
 
 class TrackStatus(NamedTuple):

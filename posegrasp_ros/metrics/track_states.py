@@ -1,0 +1,6 @@
+"""States of a tracked object at an image, as reports name them."""
+
+from __future__ import annotations
+
+FOUND, TRACKED, LOST, ABSENT = 'found', 'tracked', 'lost', 'absent'
+STATES = (FOUND, TRACKED, LOST, ABSENT)

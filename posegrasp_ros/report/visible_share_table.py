@@ -1,0 +1,60 @@
+"""Metrics by how much of the object is visible, as a table."""
+
+from __future__ import annotations
+
+from posegrasp_ros.metrics import formatting
+from posegrasp_ros.metrics.catalogue import catalogue
+from posegrasp_ros.metrics.visible_share_slices import ABSTENTION, ESTIMATED
+from posegrasp_ros.report.table import aligned
+
+LABELS = {ABSTENTION: 'No pose given'}
+ESTIMATE_SENTENCE = ("How much is visible is perception's own estimate, for the ground truth does not tell: it is "
+                     'wrong where the pose is, and known only of frames with a pose to judge.')
+TRUTH_SENTENCE = ('How much is visible is as the ground truth tells. Where less than a tenth is, no pose is asked '
+                  'for: such a frame counts for "no pose given" alone.')
+
+
+def filled_slices(summary: dict) -> list[dict]:
+    """The slices of a summary that have frames; none where it is not known how much is visible."""
+    return [each for each in (summary.get('by_visible_share') or {}).get('slices', ()) if each['frames']]
+
+
+def slice_label(each: dict) -> str:
+    """Name and range of a slice, such as ``partly hidden, 70–90 %``."""
+    return f'{each["name"]}, {100 * each["low"]:.0f}–{100 * each["high"]:.0f} %'
+
+
+def metric_label(name: str) -> str:
+    """Display name of a metric of slices."""
+    return LABELS.get(name) or formatting.label(name)
+
+
+def share_sentence(summary: dict) -> str:
+    """Where it is known from how much is visible, and in how many frames it is not; empty if in none."""
+    if not filled_slices(summary):
+        return ''
+    by_share = summary['by_visible_share']
+    sentence = ESTIMATE_SENTENCE if by_share['source'] == ESTIMATED else TRUTH_SENTENCE
+    unknown = by_share['unknown']
+    return sentence + (f' It is not known of {unknown} frame{"s" if unknown > 1 else ""}.' if unknown else '')
+
+
+def share_rows(summary: dict) -> list[str]:
+    """The table as aligned plain text: value, 95 % interval and number of observations."""
+    slices = filled_slices(summary)
+    if not slices:
+        return []
+    is_estimated = summary['by_visible_share']['source'] == ESTIMATED
+    rows = [['visible (estimated)' if is_estimated else 'visible', *map(slice_label, slices)],
+            ['frames', *(str(each['frames']) for each in slices)]]
+    for name in slices[0]['metrics']:
+        heading = catalogue()[name].heading if name in catalogue() else LABELS[name].lower()
+        rows.append([heading, *(_cell(each['metrics'][name]) for each in slices)])
+    return aligned(rows)
+
+
+def _cell(metric: dict) -> str:
+    if not metric['n']:
+        return formatting.NOTHING
+    interval = '' if metric['interval'] is None else f' {formatting.interval(metric["interval"], metric["unit"])}'
+    return f'{formatting.quantity(metric["value"], metric["unit"])}{interval} ({metric["n"]})'
