@@ -14,7 +14,7 @@ from posegrasp_ros.estimation.refinement.colour_term import ColourTerm
 from posegrasp_ros.estimation.refinement.contour_term import ContourTerm, contour_equations
 from posegrasp_ros.estimation.refinement.edges import Edges, Faces
 from posegrasp_ros.estimation.refinement.illumination import Illumination, Palette
-from posegrasp_ros.estimation.refinement.mesh_refiner import MeshRefiner
+from posegrasp_ros.estimation.refinement.mesh_refiner import OTHER_START, PRIOR_SLACK, MeshRefiner
 from posegrasp_ros.estimation.refinement.mismatch import mismatch_prior, state_information
 from posegrasp_ros.estimation.refinement.motion import difference, moved
 from posegrasp_ros.estimation.refinement.place_likelihood import (
@@ -111,6 +111,16 @@ def test_how_much_is_visible_is_the_mean_of_what_the_network_sees_over_the_objec
         assert shares[0] == pytest.approx(1.0)
         assert 0.4 < shares[1] < 0.7, 'half, at least a tenth of the other half'
     assert refiner.refine(frame.image, frame.camera, frame.camera_from_object, COVARIANCE).visible_share is None
+
+
+def test_other_starts_are_turned_not_moved_along_the_line_of_sight(refiner):
+    """11 mm of 0.6 m change the size in the image by 2 %, a turn by 4 degrees far more of it."""
+    start = make_transform(translation=(0, 0, 0.6))
+    covariance = np.diag(np.r_[0.003, 0.003, 0.011, np.radians([4, 4, 2])] ** 2)
+    others = refiner._other_starts(start, covariance)
+    turns = [np.degrees(rotation_angle(other[:3, :3])) for other in others]
+    np.testing.assert_allclose(turns, OTHER_START / PRIOR_SLACK * 4, rtol=1e-6)
+    np.testing.assert_allclose([other[:3, 3] for other in others], np.tile(start[:3, 3], (4, 1)), atol=1e-12)
 
 
 def test_where_the_object_is_not_nothing_correlates(refiner, frames):
