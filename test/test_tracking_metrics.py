@@ -12,6 +12,7 @@ from posegrasp_ros.cli.main import main
 from posegrasp_ros.estimation.tracking.tracking_options import TrackingOptions
 from posegrasp_ros.evaluation import frame_answers
 from posegrasp_ros.evaluation.evaluate_options import EvaluateOptions
+from posegrasp_ros.metrics.baselines.baselines import Baselines, Entry, MetricBaselines
 from posegrasp_ros.metrics.frame_record import FrameRecord
 from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport
@@ -21,6 +22,9 @@ from posegrasp_ros.runtime.errors import InvalidInputError
 
 FRAME_NS = 100_000_000
 GOOD, FLIPPED, ASIDE = off_by(0.002), off_by(0.0, 90.0), off_by(0.05)
+
+
+HIDDEN = [('lost', None, 0.0)] * 3
 
 
 def run_of(frames, step_ns: int = FRAME_NS, start_ns: int = 0, run: RunMetrics | None = None) -> RunMetrics:
@@ -62,7 +66,23 @@ def test_without_tracking_there_are_no_states_and_no_metrics_of_it():
     names = ('state_found', 'state_tracked', 'state_lost', 'state_absent', 'pose_flips', 'occlusion_recovery',
              'recovery_time_median')
     assert [summary['metrics'][name]['n'] for name in names] == [0] * 7
-    assert 'Tracking' not in format_table(summary)
+    assert 'Tracking' not in format_table(summary) and 'Tracking' not in render_html(summary)
+    assert not set(names) & {item['metric'] for item in summary['next']['metrics']}
+
+
+def test_with_tracking_the_next_step_says_what_was_not_measured_of_it():
+    why = {item['metric']: item['why'] for item in run_of([('tracked', GOOD, None)]).summary()['next']['metrics']}
+    assert why['state_tracked'] == 'nothing requires it'
+    assert why['occlusion_recovery'].startswith('not measured: no tracked object was hidden')
+
+
+def test_there_are_no_live_verdicts_of_what_takes_longer_than_a_block():
+    needs = {name: MetricBaselines('higher_is_better', (Entry('need', 'requirement', 0.5, 'us', '2026-01-01'),))
+             for name in ('state_tracked', 'occlusion_recovery')}
+    frames = [('tracked', GOOD, 1.0), *HIDDEN, *[('lost', None, 1.0)] * 6, ('found', GOOD, 1.0)]
+    run = run_of(frames * 3, run=RunMetrics(TARGET, Baselines(needs)))
+    assert [item['metric'] for item in run.live_verdicts(10**18)] == ['state_tracked']
+    assert [item['value'] for item in run.summary()['verdicts'] if item['metric'] == 'occlusion_recovery'] == [1.0]
 
 
 @pytest.mark.parametrize('off', [FLIPPED, ASIDE])
@@ -84,7 +104,32 @@ def test_images_far_apart_are_not_one_after_the_other():
     assert metrics_of(frames, step_ns=500_000_001)['pose_flips']['n'] == 0
 
 
-HIDDEN = [('lost', None, 0.0)] * 3
+def test_images_that_perception_had_no_time_for_are_passed_over():
+    frames = [*[('tracked', GOOD, 1.0)] * 2, *HIDDEN, ('found', FLIPPED, 1.0), ('found', GOOD, 1.0)]
+    run, skipped_ns = run_of(frames, step_ns=2 * FRAME_NS), FRAME_NS
+    for index, (_, _, share) in enumerate(frames):
+        run.add_image(2 * index * FRAME_NS + skipped_ns)
+        run.add_truth(2 * index * FRAME_NS + skipped_ns, TRUTH)
+        run.add_visible_share(2 * index * FRAME_NS + skipped_ns, share)
+    metrics = run.summary()['metrics']
+    assert (metrics['pose_flips']['value'], metrics['pose_flips']['n']) == (0.0, 2)
+    assert [each.after_ms for each in recoveries(run.table())] == [200.0]
+
+
+def test_objects_are_followed_one_by_one():
+    run = RunMetrics({'box': TARGET, 'can': TARGET})
+    for index, (box, can) in enumerate([(GOOD, FLIPPED), (GOOD, FLIPPED), (FLIPPED, GOOD)]):
+        for name, pose in (('box', box), ('can', can)):
+            run.add_truth(index * FRAME_NS, TRUTH, name)
+            run.add_estimate(index * FRAME_NS, pose, object_name=name)
+            run.add_report(StageReport(index * FRAME_NS, 'perception', True, '', {}, {'state': 'tracked'},
+                                       object=name))
+    summary = run.summary()
+    flips = {name: part['metrics']['pose_flips'] for name, part in summary['objects'].items()}
+    assert {name: (each['value'], each['n']) for name, each in flips.items()} == {'box': (0.5, 2), 'can': (0.0, 2)}
+    assert (summary['metrics']['pose_flips']['value'], summary['metrics']['pose_flips']['n']) == (0.25, 4)
+
+
 
 
 def test_recovery_is_from_the_first_frame_that_asks_for_a_pose_to_the_first_accurate_one():

@@ -23,6 +23,8 @@ from posegrasp_ros.evaluation.evaluate_options import EvaluateOptions
 from posegrasp_ros.evaluation.recorded import evaluate_recorded
 from posegrasp_ros.geometry.mesh import load_mesh
 from posegrasp_ros.geometry.transforms import look_at, make_transform
+from posegrasp_ros.geometry.true_pose import TruePose
+from posegrasp_ros.metrics.confusion import NOT_FOUND
 from posegrasp_ros.metrics.frame_record import FrameRecord
 from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport
@@ -186,7 +188,28 @@ ONE, BOTH = {'/ground_truth/visible_share': SHARES}, {f'/{name}/ground_truth/vis
     ({'/ground_truth/visible_share': 'std_msgs/msg/String'}, {'': '/ground_truth'}, {}),
 ])
 def test_a_share_is_of_the_object_whose_ground_truth_it_lies_below(found, truth_topics, expected):
-    assert share_topics(found, truth_topics) == expected
+    warnings: list[str] = []
+    assert share_topics(found, truth_topics, warnings.append) == expected
+    assert len(warnings) == (SHARES in found.values() and not expected), 'where one may be missed'
+
+
+def test_a_topic_that_is_not_used_is_named():
+    warnings: list[str] = []
+    share_topics(ONE, {'': '/other'}, warnings.append)
+    assert warnings == ['how much is visible: expected /other/visible_share, found /ground_truth/visible_share, '
+                        'which is not used']
+    share_topics({**ONE, '/ground_truth': 'geometry_msgs/msg/PoseStamped'}, {'': '/other'}, warnings.append)
+    assert len(warnings) == 1, 'it is that of another object'
+
+
+def test_shares_with_the_stamps_of_no_image_are_told(tmp_path):
+    with HandMade(tmp_path / 'bag') as bag:
+        bag.info(101 * SECOND)
+        bag.image(101 * SECOND)
+        bag.put('/ground_truth/visible_share', SHARES, 101 * SECOND, states('0.5'))
+    reader = BagReader(tmp_path / 'bag')
+    assert [frame.visible_share for frame in reader] == [None]
+    assert any('no stamp is that of an image: how much is visible' in line for line in reader.warnings)
 
 
 def test_old_shares_are_forgotten():
@@ -250,6 +273,56 @@ def test_a_hidden_object_counts_for_no_recall_and_no_failure():
     assert summary['metrics']['recall_1cm_5deg']['n'] == summary['frames']['with_object'] == 1
     assert summary['failures'] == {}
     assert summary['stages']['perception']['inputs'] == 3
+
+
+def test_no_instance_is_asked_for_where_all_are_hidden():
+    run = RunMetrics(TARGET)
+    for index, share in enumerate((1.0, 0.05)):
+        run.add_instances(index * SECOND, [TRUTH] if share > 0.5 else [], [TruePose(TRUTH), TruePose(off_by(0.3))])
+        run.add_visible_share(index * SECOND, share)
+    metrics = run.summary()['metrics']
+    assert (metrics['instance_recall']['value'], metrics['instance_recall']['n']) == (0.5, 2)
+    assert (metrics['instance_precision']['value'], metrics['instance_precision']['n']) == (1.0, 1)
+
+
+def test_of_several_objects_a_hidden_one_is_in_no_confusion():
+    run = RunMetrics({'box': TARGET, 'can': TARGET})
+    for name, share in (('box', 1.0), ('can', 0.0)):
+        run.add_instances(0, [TRUTH] if name == 'box' else [], [TruePose(TRUTH if name == 'box' else off_by(0.3))],
+                          name)
+        run.add_visible_share(0, share, name)
+    assert run.summary()['confusion']['can'] == {'box': 0, 'can': 0, NOT_FOUND: 0}
+    assert run.summary()['confusion']['box']['box'] == 1
+
+
+def test_where_all_frames_hide_the_object_nothing_was_attempted():
+    assert run_of([(0.0, 'low_score')] * 3).summary()['waterfall']['attempts'] == 0
+
+
+@pytest.mark.parametrize('share', [-1.0, 1.5, float('nan')])
+def test_a_share_that_is_none_is_refused(share):
+    with pytest.raises(InvalidInputError, match='expected a number between 0 and 1'):
+        RunMetrics(TARGET).add_visible_share(0, share)
+
+
+def test_notes_on_metrics_are_told_of_slices_too():
+    run = RunMetrics(TARGET)
+    add_frame(run, 0, 'low_score')
+    run.add_estimate(2 * SECOND, off_by(0.002), np.eye(6))
+    add_frame(run, 2 * SECOND)
+    run.add_visible_share(2 * SECOND, 1.0)
+    summary = run.summary()
+    note = summary['metrics']['covariance_coverage_90']['note']
+    assert summary['by_visible_share']['slices'][0]['metrics']['covariance_coverage_90']['note'] == note
+    assert format_table(summary).count(f'*: {note}') == 2 and render_html(summary).count(f'*: {note}') == 2
+
+
+def test_an_estimate_that_is_no_share_is_not_known():
+    run = RunMetrics(TARGET)
+    for index, share in enumerate((0.5, -1.0, 1.5)):
+        run.add_report(StageReport(index * SECOND, 'perception', True, '', {'visible_share': share}))
+    by_share = run.summary()['by_visible_share']
+    assert (by_share['unknown'], sum(each['frames'] for each in by_share['slices'])) == (2, 1)
 
 
 def test_a_tenth_visible_counts():

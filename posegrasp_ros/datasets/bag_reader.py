@@ -93,7 +93,7 @@ class BagReader:
         named = of_one if of_several is None else of_several
         self._truths = BagTruths(objects, int(tolerance_ms * 1e6), named, self.topics.object_frame, self._tree,
                                  self._warn, self.warn_once, truths)
-        self._shares = VisibleShares(share_topics(found, {name: named.get(name) for name in objects}))
+        self._shares = VisibleShares(share_topics(found, {name: named.get(name) for name in objects}, self._warn))
         self._tree_until_ns = -1
         self._newest_ns: dict[str, int] = {}
         self._image_stamps: dict[int, int] = {}
@@ -283,6 +283,8 @@ class BagReader:
                 'are skipped'
             )
         self._truths.account(self._bag.topics)
+        for topic in self._shares.unmatched:
+            self._warn(f'{topic}: no stamp is that of an image: how much is visible is not known')
 
     def _forget(self, arrived_before_ns: int, stamp_before_ns: int) -> None:
         """Drop data too old for any future image."""

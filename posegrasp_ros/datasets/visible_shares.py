@@ -9,7 +9,7 @@ without borders, as ``visib_fract`` of the BOP benchmark. Images in which the ob
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from posegrasp_ros.datasets.topic_names import topic_name
@@ -24,21 +24,30 @@ def share_topic(truth_topic: str) -> str:
     return f'{truth_topic}/{VISIBLE_SHARE}'
 
 
-def share_topics(found: dict[str, str], truth_topics: Mapping[str, str | None]) -> dict[str, str]:
+def share_topics(found: dict[str, str], truth_topics: Mapping[str, str | None],
+                 warn: Callable[[str], None]) -> dict[str, str]:
     """The object that each such topic is about.
 
     :param found: {topic: message type} of the recording
     :param truth_topics: by object that of its ground truth, whose own one it is; None where the ground truth comes
         from elsewhere or there is none: then the only one with the object's name in it, '' is the only object
+    :param warn: is told where there is none of an object, but such topics below no ground truth of the recording
     """
     topics = [topic for topic, kind in found.items() if kind == SHARES and topic.endswith(f'/{VISIBLE_SHARE}')]
     chosen: dict[str, str] = {}
+    missed: list[str] = []
     for name, truth_topic in truth_topics.items():
         own = [topic for topic in topics if not name or topic_name(name) in topic.split('/')]
         if truth_topic:
             own = [topic for topic in topics if topic == share_topic(truth_topic)]
         if len(own) == 1:
             chosen[own[0]] = name
+        else:
+            missed.append(share_topic(truth_topic) if truth_topic else f'one topic{f" of {name}" if name else ""}')
+    unused = [topic for topic in topics
+              if topic not in chosen and topic.removesuffix(f'/{VISIBLE_SHARE}') not in found]
+    if missed and unused:
+        warn(f'how much is visible: expected {", ".join(missed)}, found {", ".join(unused)}, which is not used')
     return chosen
 
 
@@ -67,6 +76,7 @@ class VisibleShares:
         self.topics = topics
         self._shares: dict[str, dict[int, float]] = {name: {} for name in topics.values()}
         self._arrivals: dict[int, int] = {}
+        self._matched: set[str] = set()
 
     def take(self, topic: str, stamp_ns: int, content: Any, arrived_ns: int) -> None:
         """Store a message of one of :attr:`topics`.
@@ -82,7 +92,14 @@ class VisibleShares:
 
     def of(self, stamp_ns: int) -> dict[str, float]:
         """By object the share in an image."""
-        return {name: shares[stamp_ns] for name, shares in self._shares.items() if stamp_ns in shares}
+        found = {name: shares[stamp_ns] for name, shares in self._shares.items() if stamp_ns in shares}
+        self._matched.update(found)
+        return found
+
+    @property
+    def unmatched(self) -> list[str]:
+        """The topics of which no message has had the stamp of an image."""
+        return [topic for topic, name in self.topics.items() if name not in self._matched]
 
     def forget(self, arrived_before_ns: int) -> None:
         """Drop what is too old for any future image."""

@@ -159,7 +159,8 @@ class _Recording:
         self._poses = {topics.pose: name for name, topics in self.topics.items() if topics.pose}
         self._truths = {topics.ground_truth: name for name, topics in self.topics.items() if topics.ground_truth}
         self._shares = share_topics(self.bag.topics,
-                                    {name: topics.ground_truth for name, topics in self.topics.items()})
+                                    {name: topics.ground_truth for name, topics in self.topics.items()},
+                                    self._warn_once)
         self._names = [*(name for name, kind in self.bag.topics.items() if kind == REPORTS), *self._poses,
                        *self._truths, *filter(None, (self._camera_info,))]
         self._reports = 0

@@ -19,6 +19,16 @@ LEAST_VISIBLE = 0.1
 NEGLIGIBLE = 1e-6
 
 
+def checked_visible_share(share: float) -> float:
+    """How much of an object is visible.
+
+    :raises InvalidInputError: when it is not between 0 and 1
+    """
+    if not 0 <= share <= 1:
+        raise InvalidInputError(f'visible share: expected a number between 0 and 1, got {share}')
+    return share
+
+
 class TruePose(NamedTuple):
     """A pose of ground truth.
 

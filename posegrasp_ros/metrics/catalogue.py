@@ -75,6 +75,8 @@ class Metric:
     :param no_data: reason shown when it could not be measured
     :param same_poses_as: metric that measures the same poses and has priority; empty for none
     :param is_for_planning: whether it matters only for how the planner ranks grasps
+    :param is_for_tracking: whether it is of tracked objects: where none is, the next step does not mention it
+    :param spans_blocks: whether one observation may take longer than a time block; there are no live verdicts then
     """
 
     name: str
@@ -89,6 +91,8 @@ class Metric:
     no_data: str = NO_TRUTH
     same_poses_as: str = ''
     is_for_planning: bool = False
+    is_for_tracking: bool = False
+    spans_blocks: bool = False
 
 
 def is_within_add(table: FrameTable) -> np.ndarray:
@@ -152,28 +156,30 @@ OURS = (
            heading='false poses', is_paired=True, is_optional=True,
            no_data='no image is labelled as without the object'),
     Metric('instance_recall', '1', HIGHER, 'Instance recall, several objects',
-           lambda table: share(table.instances[:, 2], table.instances[:, 0], table.blocks),
+           lambda table: share(table.asked_instances[:, 2], table.asked_instances[:, 0], table.blocks),
            heading='found', is_optional=True, no_data='no image shows several objects'),
     Metric('instance_precision', '1', HIGHER, 'Instance precision, several objects',
-           lambda table: share(table.instances[:, 2], table.instances[:, 1], table.blocks),
+           lambda table: share(table.asked_instances[:, 2], table.asked_instances[:, 1], table.blocks),
            heading='correct', is_optional=True, no_data='no image shows several objects'),
     Metric('object_confusion', '1', LOWER, 'Taken for another object',
            lambda table: rate(table.is_confused, table.counts_for_confusion, table.blocks),
            heading='confused', is_optional=True, no_data='no image with a ground truth is of several objects'),
     Metric('state_found', '1', LOWER, 'Tracking: found by the networks', in_state(FOUND), is_optional=True,
-           no_data=NO_TRACKING),
+           no_data=NO_TRACKING, is_for_tracking=True),
     Metric('state_tracked', '1', HIGHER, 'Tracking: followed without them', in_state(TRACKED),
-           heading='followed', is_optional=True, no_data=NO_TRACKING),
+           heading='followed', is_optional=True, no_data=NO_TRACKING, is_for_tracking=True),
     Metric('state_lost', '1', LOWER, 'Tracking: lost', in_state(LOST), heading='lost', is_optional=True,
-           no_data=NO_TRACKING),
+           no_data=NO_TRACKING, is_for_tracking=True),
     Metric('state_absent', '1', LOWER, 'Tracking: absent', in_state(ABSENT), is_optional=True,
-           no_data=NO_TRACKING),
+           no_data=NO_TRACKING, is_for_tracking=True),
     Metric('pose_flips', '1', LOWER, 'Tracking: flips to another pose', pose_flips, heading='flips',
-           is_optional=True, no_data=f'{NO_TRACKING}, or no poses with a ground truth one after the other'),
+           is_optional=True, no_data='no poses of a tracked object with a ground truth come one after the other',
+           is_for_tracking=True),
     Metric('occlusion_recovery', '1', HIGHER, 'Tracking: found again after full occlusion', recovered,
-           heading='found again', is_optional=True, no_data=NO_OCCLUSION),
+           heading='found again', is_optional=True, no_data=NO_OCCLUSION, is_for_tracking=True,
+           spans_blocks=True),
     Metric('recovery_time_median', 'ms', LOWER, 'Tracking: time until found again, median', recovery_times,
-           heading='after', is_optional=True, no_data=NO_OCCLUSION),
+           heading='after', is_optional=True, no_data=NO_OCCLUSION, is_for_tracking=True, spans_blocks=True),
     Metric('grasp_success_rate', '1', HIGHER, 'Grasp success',
            lambda table: rate(table.answered('execution'), table.inputs('execution'), np.arange(len(table))),
            heading='lifted', is_optional=True, no_data='no pick was reported'),

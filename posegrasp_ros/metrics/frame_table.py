@@ -136,6 +136,11 @@ class FrameTable:
         return self.visible_share < LEAST_VISIBLE  # false where it is not known
 
     @cached_property
+    def asked_instances(self) -> np.ndarray:
+        """(N, 3) :attr:`instances`; none in frames that hide all of them."""
+        return np.where(self.is_hidden[:, None], 0, self.instances)
+
+    @cached_property
     def counts_for_recall(self) -> np.ndarray:
         """(N,) whether the object is in the frame, not hidden, and its pose is measured."""
         return self.has_truth & ~self.has_lost_pose & ~self.is_hidden & np.isfinite(self.diameter_m)

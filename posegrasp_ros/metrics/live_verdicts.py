@@ -63,6 +63,8 @@ class LiveVerdicts:
         """Add the frames of a finished time block."""
         for name, metric in self._metrics.items():
             with self._noting(name):
+                if catalogue()[name].spans_blocks:
+                    continue
                 observed = catalogue()[name].observe(table)
                 if len(observed) and observed.kind != CALIBRATION:  # ECE has no anytime-valid test
                     metric.add(observed)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from posegrasp_ros.geometry.true_pose import TruePose, TruthSigmas
+from posegrasp_ros.geometry.true_pose import TruePose, TruthSigmas, checked_visible_share
 from posegrasp_ros.metrics.baselines.baselines import Baselines
 from posegrasp_ros.metrics.frame_columns import ObjectSize, RunFacts, table_of
 from posegrasp_ros.metrics.frame_record import FrameRecord, Point, RecordKey
@@ -170,7 +170,7 @@ class RunMetrics:
 
     def add_visible_share(self, stamp_ns: int, share: float, object_name: str = '') -> None:
         """Add how much of the object is visible in an image, see :attr:`BagFrame.visible_share`."""
-        self._frame(self._key(stamp_ns, object_name)).visible_share = share
+        self._frame(self._key(stamp_ns, object_name)).visible_share = checked_visible_share(share)
 
     def add_loss(self, loss: Loss) -> None:
         """Add lost reports, which are assigned to frames between the stamps of the reports before and after."""

@@ -12,40 +12,25 @@ import numpy as np
 from posegrasp_ros.metrics.baselines.baselines import Baselines
 from posegrasp_ros.metrics.baselines.verdicts import compare
 from posegrasp_ros.metrics.calibration_guard import UNLIKE
-from posegrasp_ros.metrics.catalogue import Metric, catalogue, curves
+from posegrasp_ros.metrics.catalogue import catalogue, curves
 from posegrasp_ros.metrics.confusion import NOT_FOUND, NOTHING
 from posegrasp_ros.metrics.diagnosis.failure_attribution import waterfall
 from posegrasp_ros.metrics.diagnosis.next_step import next_step
 from posegrasp_ros.metrics.frame_table import FrameTable
+from posegrasp_ros.metrics.measured import measured
 from posegrasp_ros.metrics.pose.calibration import reliability
 from posegrasp_ros.metrics.stage_report import STAGES
 from posegrasp_ros.metrics.tracking_metrics import state_counts
-from posegrasp_ros.metrics.truth_errors import as_exact, is_exact, note_of, truth_errors
+from posegrasp_ros.metrics.truth_errors import as_exact, is_exact, truth_errors
 from posegrasp_ros.metrics.visible_share_slices import visible_share_slices
 
-CALIBRATED = ('covariance_coverage_90', 'score_ece')
-"""Metrics whose verdict is of the frames that the model was calibrated on."""
 SCHEMA = 'posegrasp.summary/1'
 CONFIDENCE_LEVELS = tuple(tenth / 10 for tenth in range(1, 10))
 
 
 def measure(table: FrameTable, unlike: str = '') -> dict[str, dict]:
-    """All metrics: {name: {value, unit, interval, n, clusters}}; without data the value is null and n 0.
-
-    ``clusters`` is the number of time blocks or attempts that count as independent. ``note``, where there is one,
-    belongs with the value wherever it is shown.
-
-    :param unlike: how the frames differ from those that the model was calibrated on; empty where they do not
-    """
-    return {name: _measured(metric, table, unlike) for name, metric in catalogue().items()}
-
-
-def _measured(metric: Metric, table: FrameTable, unlike: str) -> dict:
-    observed = metric.observe(table)
-    value, interval = (observed.value, observed.interval) if len(observed) else (None, None)
-    note = '; '.join(filter(None, [note_of(metric.name, table), unlike if metric.name in CALIBRATED else '']))
-    return {'value': value, 'unit': metric.unit, 'interval': list(interval) if interval else None,
-            'n': len(observed), 'clusters': len(np.unique(observed.clusters)), **({'note': note} if note else {})}
+    """All metrics by name, see :func:`posegrasp_ros.metrics.measured.measured`."""
+    return {name: measured(metric, table, unlike) for name, metric in catalogue().items()}
 
 
 def summarise(table: FrameTable, baselines: Baselines | None, provenance: dict) -> dict:
@@ -87,19 +72,20 @@ def _part(table: FrameTable, baselines: Baselines | None, unlike: str) -> dict:
         'calibration': _calibration(table),
         'truth_errors': truth_errors(table),
         'states': state_counts(table),
-        'by_visible_share': visible_share_slices(table),
+        'by_visible_share': visible_share_slices(table, unlike),
     }, baselines)
 
 
 def confusion(table: FrameTable) -> dict[str, dict[str, int]]:
     """How often the instances of each object, the rows, were taken for each object: {true: {taken for: count}}.
 
-    The last row counts poses on no known instance, the last column instances that no pose was on.
+    The last row counts poses on no known instance, the last column instances that no pose was on. Hidden instances
+    do not count.
     """
     names = list(dict.fromkeys(table.objects))
     taken: Counter[tuple[str, str]] = Counter()
-    for name, others, stray in zip(table.objects, table.taken_for, table.stray_poses):
-        taken.update((name, other) for other in others)
+    for name, others, stray, is_hidden in zip(table.objects, table.taken_for, table.stray_poses, table.is_hidden):
+        taken.update((name, other) for other in others if not is_hidden)
         taken[NOTHING, name] += int(stray)
     return {true: {other: taken[true, other] for other in (*names, *((NOT_FOUND,) if true != NOTHING else ()))}
             for true in (*names, NOTHING)}

@@ -1,6 +1,7 @@
 """Metrics of tracking: states, flips to another pose, and recovery after the object was hidden.
 
-All are of runs with tracking: without it, frames have no state.
+All are of runs with tracking: without it, frames have no state. Images without a state, such as those that
+perception had no time for, are passed over.
 """
 
 from __future__ import annotations
@@ -40,8 +41,10 @@ def pose_flips(table: FrameTable) -> Observations:
     """
     is_off = ((table.rotation_error_rad > FLIP_RAD)
               | (table.position_error_m > FLIP_DIAMETERS * table.diameter_m))
-    counted = table.has_found & np.append(False, table.has_found[:-1]) & _follows(table)
-    return rate(is_off & ~np.append(False, is_off[:-1]), counted, table.blocks)
+    before, after = _steps(table)
+    counted = table.has_found[before] & table.has_found[after]
+    before, after = before[counted], after[counted]
+    return Observations((is_off[after] & ~is_off[before]).astype(float), table.blocks[after], RATE)
 
 
 class Recovery(NamedTuple):
@@ -59,17 +62,18 @@ class Recovery(NamedTuple):
 def recoveries(table: FrameTable) -> list[Recovery]:
     """What became of each occlusion of an object that was visible before, as far as the ground truth tells."""
     found: list[Recovery] = []
-    follows, tracked = _follows(table), table.states != ''
-    if not (tracked & table.is_hidden).any():
+    tracked = np.flatnonzero(table.states != '')
+    if not table.is_hidden[tracked].any():
         return found
+    continued = set(_steps(table)[1].tolist())
     was_visible = hidden = False
     since: int | None = None
-    for index in range(len(table)):
-        if not follows[index]:
+    for index in tracked.tolist():
+        if index not in continued:
             was_visible, hidden, since = False, False, None
         if table.is_hidden[index]:
             hidden, since = was_visible, None
-        elif table.visible_share[index] >= 0 and tracked[index]:  # false where it is not known
+        elif table.visible_share[index] >= 0:  # false where it is not known
             was_visible = True
             if hidden:
                 hidden, since = False, index
@@ -97,9 +101,10 @@ def _blocks(found: list[Recovery]) -> np.ndarray:
     return np.array([each.block for each in found], dtype=np.int64)
 
 
-def _follows(table: FrameTable) -> np.ndarray:
-    """(N,) whether a frame is the next image of the same object with tracking."""
-    follows = np.zeros(len(table), dtype=bool)
-    follows[1:] = ((np.diff(table.stamps_ns) <= MOST_GAP_NS) & (table.objects[1:] == table.objects[:-1])
-                   & (table.states[1:] != '') & (table.states[:-1] != ''))
-    return follows
+def _steps(table: FrameTable) -> tuple[np.ndarray, np.ndarray]:
+    """(M,) indices of images with a state, and of the next one of the same object and motion."""
+    tracked = np.flatnonzero(table.states != '')
+    before, after = tracked[:-1], tracked[1:]
+    follows = ((table.stamps_ns[after] - table.stamps_ns[before] <= MOST_GAP_NS)
+               & (table.objects[after] == table.objects[before]))
+    return before[follows], after[follows]

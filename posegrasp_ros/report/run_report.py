@@ -55,7 +55,7 @@ def render_html(summary: dict, pictures: Sequence[dict] = ()) -> str:
         measured=measured_metrics(estimators), requirements=requirements, objects=objects_of(summary),
         confusion=confusion_rows(summary), truth_sentence=truth_sentence(summary),
         unlike_calibration=unlike_calibration(summary), slices=filled_slices(summary), slice_label=slice_label,
-        metric_label=metric_label, share_sentence=share_sentence(summary),
+        metric_label=metric_label, share_sentence=share_sentence(summary), marked=marked, notes_of=notes_of,
         fall=plots.waterfall(summary), curves=plots.error_curves(estimators),
         strips=plots.error_strips(estimators), reliability=plots.reliability_curves(estimators),
         latency=plots.latency_strips({'': summary}, time_need(requirements)),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from posegrasp_ros.metrics import formatting
-from posegrasp_ros.metrics.catalogue import catalogue
+from posegrasp_ros.metrics.catalogue import Metric, catalogue
 from posegrasp_ros.metrics.visible_share_slices import ABSTENTION, ESTIMATED
 from posegrasp_ros.report.table import aligned
+from posegrasp_ros.report.truth_text import marked, notes_of
 
-LABELS = {ABSTENTION: 'No pose given'}
 ESTIMATE_SENTENCE = ("How much is visible is perception's own estimate, for the ground truth does not tell: it is "
                      'wrong where the pose is, and known only of frames with a pose to judge.')
 TRUTH_SENTENCE = ('How much is visible is as the ground truth tells. Where less than a tenth is, no pose is asked '
@@ -26,7 +26,7 @@ def slice_label(each: dict) -> str:
 
 def metric_label(name: str) -> str:
     """Display name of a metric of slices."""
-    return LABELS.get(name) or formatting.label(name)
+    return _metric(name).label
 
 
 def share_sentence(summary: dict) -> str:
@@ -48,13 +48,16 @@ def share_rows(summary: dict) -> list[str]:
     rows = [['visible (estimated)' if is_estimated else 'visible', *map(slice_label, slices)],
             ['frames', *(str(each['frames']) for each in slices)]]
     for name in slices[0]['metrics']:
-        heading = catalogue()[name].heading if name in catalogue() else LABELS[name].lower()
-        rows.append([heading, *(_cell(each['metrics'][name]) for each in slices)])
-    return aligned(rows)
+        rows.append([_metric(name).heading, *(_cell(each['metrics'][name]) for each in slices)])
+    return [*aligned(rows), *(f'*: {note}' for note in notes_of(slices))]
+
+
+def _metric(name: str) -> Metric:
+    return ABSTENTION if name == ABSTENTION.name else catalogue()[name]
 
 
 def _cell(metric: dict) -> str:
     if not metric['n']:
         return formatting.NOTHING
     interval = '' if metric['interval'] is None else f' {formatting.interval(metric["interval"], metric["unit"])}'
-    return f'{formatting.quantity(metric["value"], metric["unit"])}{interval} ({metric["n"]})'
+    return f'{marked(metric)}{interval} ({metric["n"]})'

@@ -98,10 +98,10 @@ class SequencePlan:
 class Views(NamedTuple):
     """From where a moving camera looks: mean and reach of the azimuth, the elevation and the distance.
 
-    :param azimuth_rad: with a mean of NaN it is drawn
+    :param azimuth_rad: with a mean of None it is drawn
     """
 
-    azimuth_rad: tuple[float, float] = (np.nan, 0.9)
+    azimuth_rad: tuple[float | None, float] = (None, 0.9)
     elevation_rad: tuple[float, float] = (float(np.radians(48)), float(np.radians(20)))
     distance_m: tuple[float, float] = (0.55, 0.12)
 
@@ -117,7 +117,7 @@ class CameraPath:
         views = views or Views()
         self._target = target
         azimuth_rad, reach_rad = views.azimuth_rad
-        if np.isnan(azimuth_rad):
+        if azimuth_rad is None:
             azimuth_rad = rng.uniform(-np.pi, np.pi)
         self._azimuth_rad = Swing.sampled(rng, azimuth_rad, reach_rad)
         self._elevation_rad = Swing.sampled(rng, *views.elevation_rad)

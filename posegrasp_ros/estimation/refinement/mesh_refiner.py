@@ -25,7 +25,7 @@ from posegrasp_ros.estimation.refinement.mismatch import POSE, mismatch_prior, s
 from posegrasp_ros.estimation.refinement.motion import difference
 from posegrasp_ros.estimation.refinement.refiner import Refinement
 from posegrasp_ros.estimation.refinement.surface import Surface
-from posegrasp_ros.estimation.refinement.terms import eye_of, likely_seen
+from posegrasp_ros.estimation.refinement.terms import LEAST_LIKELY, eye_of, likely_seen
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import (
@@ -164,7 +164,7 @@ class MeshRefiner:
         if scene.seen is None or not area.any():
             return None
         likely = likely_seen(self._surface.points, pose, scene.matrix, scene.seen)
-        return float(area @ likely / area.sum())
+        return max(float(area @ likely / area.sum()), LEAST_LIKELY)  # which rounding may miss
 
     def _align(self, scene: _Scene, start: Aligned, level: Level) -> Aligned:
         colour = ColourTerm.of(self._surface, scene.picture(level.colour_blur_px), scene.matrix, start.pose,

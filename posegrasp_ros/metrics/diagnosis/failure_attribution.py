@@ -45,14 +45,14 @@ def charge(table: FrameTable) -> np.ndarray:
 def attempts(table: FrameTable) -> np.ndarray:
     """(N,) which frames are attempts: picks where any is reported, else the frames that show the object.
 
-    Without ground truth, all inputs of perception.
+    Without ground truth, all inputs of perception but those that are known not to show it.
     """
     picks = table.inputs('execution')
     if picks.any():
         return picks
     if table.counts_for_recall.any():
         return table.counts_for_recall
-    return table.inputs('perception') & ~table.is_without_object
+    return table.inputs('perception') & ~table.is_without_object & ~table.is_hidden
 
 
 def waterfall(table: FrameTable) -> dict:

@@ -18,14 +18,15 @@ def next_step(headline: dict, metrics: dict[str, dict], verdicts: list[dict], lo
 
     :param headline: of the summary; likewise metrics, verdicts and losses (its waterfall)
     :param block_s: length of the time block that counts as one observation
-    :return: {text: one paragraph, metrics: [{metric, action, why}]}, metrics to work on first
+    :return: {text: one paragraph, metrics: [{metric, action, why}]}, metrics to work on first; without those of
+        tracking where nothing was tracked
     """
     needs = {item['metric']: item for item in verdicts if item['kind'] == 'requirement'}
     missed = {name: item for name, item in needs.items() if is_missed(item)}
     costs = {name: cost(name, losses) for name in missed}
     to_work_on = _to_work_on(headline['name'], missed, costs)
     judged = []
-    for name, metric in metrics.items():
+    for name, metric in _applicable(metrics).items():
         if name in to_work_on:
             judged.append((name, WORK_ON, _why_work(missed[name], costs[name], losses)))
         elif name in missed:
@@ -39,6 +40,13 @@ def next_step(headline: dict, metrics: dict[str, dict], verdicts: list[dict], lo
     sorted_metrics = [{'metric': name, 'action': action, 'why': why + notes.get(name, '')}
                       for name, action, why in sorted(judged, key=lambda item: ACTIONS.index(item[1]))]
     return {'text': in_words(headline, needs, sorted_metrics, losses, block_s), 'metrics': sorted_metrics}
+
+
+def _applicable(metrics: dict[str, dict]) -> dict[str, dict]:
+    of_tracking = {name for name in metrics if catalogue()[name].is_for_tracking}
+    if any(metrics[name]['n'] for name in of_tracking):
+        return metrics
+    return {name: metric for name, metric in metrics.items() if name not in of_tracking}
 
 
 def is_missed(item: dict) -> bool:
