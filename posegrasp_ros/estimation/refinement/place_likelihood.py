@@ -127,7 +127,9 @@ def place_likelihoods(image: np.ndarray, tensor: np.ndarray, lines: Lines, sides
             steep = steepness(tensor, lines.centres[i, 0] + lines.places_px[p] * lines.across[i, 0],
                               lines.centres[i, 1] + lines.places_px[p] * lines.across[i, 1],
                               lines.across[i, 0], lines.across[i, 1])
-            result[i, p] = temper * total + contrast * np.log(min(steep, STRONG) + FAINT)
+            change = contrast * np.log(min(steep, STRONG) + FAINT)
+            result[i, p] = temper * total + change
+            hidden[i] += change / places  # gradients are then those of any place
     return result, hidden
 
 
