@@ -8,8 +8,8 @@ the object, is not taken for the outline.
 
 A line may have several likely places. The pose and its covariance before the step weigh them: the line's
 information is that of the posterior without the prior (expectation propagation, Minka 2001), so a line that is
-ambiguous says little until the others have settled the pose. A line whose edge is likelier hidden than at any of its
-places weighs little, and so does one that is far from where the others agree.
+ambiguous says little until the others have settled the pose. A line whose edge is likelier hidden than at any of
+its places weighs little, and so does one that is far from where the others agree.
 """
 
 from __future__ import annotations
