@@ -12,6 +12,9 @@ from posegrasp_ros.metrics.calibration_guard import EXPECTED
 from posegrasp_ros.training.covariance_fit import LEAST_TRIALS
 from posegrasp_ros.training.trial import Trial
 
+OF_THE_START = ('log_disagreement',)
+"""Figures that tell how the first pose was found: with tracking they are others in the same images."""
+
 
 def fit_score(trials: Sequence[Trial], prior: Mapping[str, float] | None = None) -> dict[str, float]:
     """Coefficients of a logistic regression, so regularised that separable data stay finite.
@@ -46,10 +49,10 @@ def fit_score(trials: Sequence[Trial], prior: Mapping[str, float] | None = None)
 
 def usual_figures(trials: Sequence[Trial], views: int) -> dict[str, list[float]]:
     """5 %, 50 % and 95 % quantile of each figure, and of how many independent views, for the card; none of few
-    trials."""
+    trials, and none of :data:`OF_THE_START`."""
     if len(trials) < LEAST_TRIALS:
         return {}
-    names = list(trials[0].figures)
+    names = [name for name in trials[0].figures if name not in OF_THE_START]
     values = [[trial.figures[name] for name in names] for trial in trials]
     quantiles = np.quantile(values, (EXPECTED, 0.5, 1 - EXPECTED), axis=0)
     return {name: [*(round(float(each), 5) for each in column), views] for name, column in zip(names, quantiles.T)}
