@@ -55,16 +55,31 @@ def test_it_is_silent_at_home_for_ten_thousand_views(seed):
     assert play(CalibrationGuard(usual(rng)), rng.normal(size=(10_000, len(NAMES)))) is None
 
 
-@pytest.mark.parametrize('shift', [-1.5, 1.5])
+@pytest.mark.parametrize('shift, figure, side', [((0, -1.5, 0), 'evidence', 'below'),
+                                                 ((0, 0, 1.5), 'log_residual', 'above')])
 @pytest.mark.parametrize('seed', range(3))
-def test_a_figure_that_has_shifted_is_named_within_two_hundred_views(seed, shift):
+def test_a_figure_that_has_shifted_is_named_within_two_hundred_views(seed, shift, figure, side):
     rng = np.random.default_rng(seed)
     guard = CalibrationGuard(usual(rng))
     assert play(guard, rng.normal(size=(2000, len(NAMES)))) is None
-    shifted = rng.normal(size=(200, len(NAMES))) + [0, shift, 0]
+    shifted = rng.normal(size=(200, len(NAMES))) + shift
     assert play(guard, shifted) is not None
-    assert guard.departure.figure == 'evidence'
-    assert guard.departure.side == ('below' if shift < 0 else 'above')
+    assert (guard.departure.figure, guard.departure.side) == (figure, side)
+
+
+def test_it_is_silent_where_image_and_model_agree_better_than_usual():
+    """The views of one good place: the score is too low there and the covariance too large."""
+    rng = np.random.default_rng(0)
+    assert play(CalibrationGuard(usual(rng)), rng.normal(size=(1000, len(NAMES))) + [1.5, 1.5, -1.5]) is None
+
+
+def test_a_figure_of_unknown_meaning_may_leave_its_range_on_both_sides():
+    for shift in (-3.0, 3.0):
+        guard = CalibrationGuard({'sharpness': UsualRange(-1.6, 0, 1.6, 200)})
+        for number in range(200):
+            guard.figures(number, {'sharpness': shift})
+            guard.pose(number, view(number))
+        assert guard.departure.side == ('below' if shift < 0 else 'above')
 
 
 def test_it_says_what_is_expected_what_is_seen_and_what_to_do():

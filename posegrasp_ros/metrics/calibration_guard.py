@@ -28,6 +28,10 @@ MOST_SUSPECTED = 0.9
 VIEWS_TO_FALSE_ALARM = 1e6
 """On average at least, at home, over all figures together."""
 SIDES = ('below', 'above')
+WORSE = {'confidence': 'below', 'inlier_share': 'below', 'log_residual': 'above', 'correlation': 'below',
+         'evidence': 'below'}
+"""The side of these figures on which image and model agree less; of other figures both count. Frames that agree
+better than usual, such as those of one good place, have too low a score and too large a covariance: no harm."""
 LATEST = 100
 """So many of the latest views are described."""
 UNLIKE = 'unlike_calibration'
@@ -99,7 +103,8 @@ class CalibrationGuard:
 
     def __init__(self, usual: Mapping[str, UsualRange]):
         self._usual = dict(usual)
-        self._log_wealth = {(name, side): 0.0 for name in self._usual for side in SIDES}
+        self._log_wealth = {(name, side): 0.0 for name in self._usual for side in SIDES
+                            if WORSE.get(name, side) == side}
         self._needed = math.log(VIEWS_TO_FALSE_ALARM * max(len(self._log_wealth), 1))
         self._latest: deque[dict[str, float]] = deque(maxlen=LATEST)
         self._numbers: dict[int, Mapping[str, float]] = {}
