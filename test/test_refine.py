@@ -289,6 +289,20 @@ def test_a_stronger_edge_behind_the_outline_is_not_taken_for_it():
     assert lines.places_px[np.argmax(steep)] == pytest.approx(4, abs=0.5)
 
 
+def test_an_edge_behind_something_striped_is_likelier_hidden_than_at_any_place():
+    """Strong gradients everywhere, and nothing of the colours of the object or around it."""
+    image = np.full((60, 60, 3), (40.0, 200.0, 60.0), np.float32)
+    image[:, ::4] = image[:, 1::4] = (90.0, 20.0, 220.0)
+    picture = Picture(image, 0.7)
+    object_, around = densities(np.full((50, 3), 160.0)), densities(np.full((50, 3), 10.0))
+    colours = np.full((1, 2, 8, 3), 160.0)
+    lines = Lines(np.array([[29.5, 30.0]]), np.array([[1.0, 0.0]]), np.arange(-5, 5.5, 0.5),
+                  np.arange(-10.0, 10.5))
+    sides = Sides(colours, np.full((1, 2, 8), 10.0), np.full((1, 2), 1.4), np.array([False]))
+    likelihood, hidden = place_likelihoods(picture.layers[0], picture.tensor, lines, sides, object_, around, 1.2)
+    assert hidden[0] > likelihood[0].max()
+
+
 def test_gradients_count_less_where_print_is_beside_an_edge():
     colours = np.full((3, 2, 8, 3), 200.0)
     colours[1, 0, 1:] = 20  # a dark print beside the edge
