@@ -1,7 +1,8 @@
-"""Number of usable CPU cores and name of the processor."""
+"""Number of usable CPU cores, name of the processor, and whether it multiplies bfloat16."""
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 from pathlib import Path
@@ -21,3 +22,11 @@ def processor_name() -> str:
     lines = CPU_INFO.read_text(encoding='utf-8').splitlines() if CPU_INFO.is_file() else []
     names = (line.partition(':')[2].strip() for line in lines if line.startswith(('model name', 'Model')))
     return next(names, '') or platform.processor() or platform.machine()
+
+
+@functools.cache
+def has_bfloat16() -> bool:
+    """Whether the processor multiplies bfloat16; elsewhere that is emulated, and slower than float32."""
+    lines = CPU_INFO.read_text(encoding='utf-8').splitlines() if CPU_INFO.is_file() else []
+    flags = next((line.split() for line in lines if line.startswith('flags')), [])
+    return 'avx512_bf16' in flags or 'amx_bf16' in flags

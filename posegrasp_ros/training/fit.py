@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from posegrasp_ros.estimation.decoders.object_coordinates import LOG_SCALE_RANGE
 from posegrasp_ros.geometry.mesh import Mesh
-from posegrasp_ros.runtime.cpu import usable_cpus
+from posegrasp_ros.runtime.cpu import has_bfloat16, usable_cpus
 from posegrasp_ros.runtime.interrupt import interrupt_noted
 from posegrasp_ros.training.checkpoint import SECONDS_BETWEEN, Checkpoint
 from posegrasp_ros.training.rendered_views import half_extents
@@ -116,7 +116,7 @@ def as_input(picture: torch.Tensor) -> torch.Tensor:
 def _step(network: nn.Module, optimizer: torch.optim.Optimizer, task: Task, batch: torch.Tensor,
           targets: list[torch.Tensor]) -> float:
     """Run one step of the optimizer and return the loss before it."""
-    with torch.autocast('cuda', torch.bfloat16, enabled=batch.is_cuda):
+    with torch.autocast(batch.device.type, torch.bfloat16, enabled=batch.is_cuda or has_bfloat16()):
         output = network(batch)
     loss = task.loss(output, *targets)
     optimizer.zero_grad(set_to_none=True)
