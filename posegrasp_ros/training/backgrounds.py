@@ -11,8 +11,10 @@ from tqdm import tqdm
 
 from posegrasp_ros.runtime.errors import InvalidInputError
 
-SIMULATED_SCENES = 120
-PROCEDURAL_IMAGES = 80
+SIMULATED_SCENES = 240
+"""Half of them rough, see :mod:`posegrasp_ros.simulation.rough_scene`."""
+PROCEDURAL_IMAGES = 160
+"""Half of them patterns of high contrast, which are hardest to tell an outline from."""
 MOST_SIDE_PX = 480
 _NO_PHOTOGRAPHS = ('cell', 'chessboard', 'horse', 'ihc', 'logo', 'microaneurysms', 'phantom', 'retina')
 
@@ -49,7 +51,7 @@ def load_backgrounds(rng: np.random.Generator, folder: Path | None = None, progr
     :raises InvalidInputError: when ``folder`` has no readable image
     """
     photographs = _photographs(folder)
-    procedural = [_procedural(rng) for _ in range(PROCEDURAL_IMAGES)]
+    procedural = [each(rng) for _ in range(PROCEDURAL_IMAGES // 2) for each in (_procedural, _patterned)]
     simulated = _simulated(rng, progress)
     # photographs are repeated because there are few of them and they are the most realistic
     generic = photographs * max(1, 150 // len(photographs)) + procedural + simulated
@@ -102,20 +104,40 @@ def _procedural(rng: np.random.Generator, side: int = 384) -> np.ndarray:
     return image
 
 
+def _patterned(rng: np.random.Generator, side: int = 384) -> np.ndarray:
+    """Two surfaces with stripes, checks, tiles or print, seen at an angle, that meet along a line."""
+    from posegrasp_ros.simulation.clutter import sample_strong_texture
+    from posegrasp_ros.simulation.textures import paint
+
+    square = np.array([[0, 0], [side, 0], [side, side], [0, side]], np.float32)
+    first, second = (cv2.warpPerspective(
+        paint(sample_strong_texture(rng)), cv2.getPerspectiveTransform(square * np.float32(256 / side), (
+            square + rng.uniform(-0.5, 0.5, (4, 2)) * side).astype(np.float32)), (side, side),
+        borderMode=cv2.BORDER_REFLECT) for _ in range(2))
+    direction = rng.normal(size=2)
+    v, u = np.indices((side, side)) - side / 2
+    beyond = (u * direction[0] + v * direction[1]) / np.linalg.norm(direction) > rng.uniform(-0.4, 0.4) * side
+    return np.where(beyond[..., None], first, second)
+
+
 def _simulated(rng: np.random.Generator, progress: bool) -> list[np.ndarray]:
-    """Images of simulated tables with distractors; a plain ball replaces the object."""
+    """Images of simulated tables with distractors, and of rough scenes; a plain ball replaces the object."""
     import trimesh
 
     from posegrasp_ros.geometry.mesh import Mesh
+    from posegrasp_ros.simulation.rough_world import rough_world
     from posegrasp_ros.simulation.scene import sample_scene
     from posegrasp_ros.simulation.world import World
 
     images = []
-    for _ in tqdm(range(SIMULATED_SCENES), desc='rendering backgrounds', disable=not progress):
+    for number in tqdm(range(SIMULATED_SCENES), desc='rendering backgrounds', disable=not progress):
         ball = trimesh.creation.icosphere(subdivisions=2, radius=rng.uniform(0.01, 0.04))
         mesh = Mesh(np.asarray(ball.vertices), np.asarray(ball.faces), None,
                     rng.integers(0, 256, (1, 1, 3)).astype(np.uint8))
-        world = World(mesh, None, sample_scene(rng, mesh), image_size=(640, 480))
-        images.append(at_most(world.frame().image))
-        world.close()
+        if number % 2:
+            with rough_world(rng, mesh) as rough:
+                images.append(at_most(rough.frame(show_object=False).image))
+        else:
+            with World(mesh, None, sample_scene(rng, mesh), image_size=(640, 480)) as clean:
+                images.append(at_most(clean.frame().image))
     return images

@@ -5,6 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+AUTO_EXPOSED, MEAN_LEVELS, GAINS = 0.6, (60.0, 150.0), (0.5, 4.0)
+"""Probability of auto exposure; mean levels of 255 that it aims at; limits of its gain."""
 # Precomputed Gaussian noise, read from a random offset: drawing it each time would take longer than all the rest.
 _NOISE = np.random.default_rng(0).standard_normal(1 << 20, dtype=np.float32)
 
@@ -16,18 +18,26 @@ def photograph(rng: np.random.Generator, canvas: np.ndarray) -> np.ndarray:
     :return: (H, W, 3) uint8 red green blue
     """
     canvas = uneven_light(rng, canvas)
-    canvas *= (rng.uniform(0.5, 1.5) * np.exp(rng.normal(0, 0.10, 3))).astype(np.float32)
+    canvas *= (_exposure(rng, canvas) * np.exp(rng.normal(0, 0.10, 3))).astype(np.float32)
     canvas = _blur(rng, saturate(rng, canvas))
     if rng.random() < 0.8:
         canvas = add_noise(rng, canvas)
-    if rng.random() < 0.25:  # sharpening by the camera leaves halos along edges
+    if rng.random() < 0.35:  # sharpening by the camera leaves halos along edges
         soft = cv2.GaussianBlur(canvas, (0, 0), rng.uniform(0.7, 2.0))
-        amount = rng.uniform(0.3, 1.2)
+        amount = rng.uniform(0.2, 1.5)
         canvas = cv2.addWeighted(canvas, 1 + amount, soft, -amount, 0)
     picture = cv2.LUT(cv2.convertScaleAbs(np.clip(canvas, 0, 255, out=canvas)), tone_curve(rng))
-    if rng.random() < 0.25:
+    if rng.random() < 0.35:
         picture = as_jpeg(picture, int(rng.integers(30, 95)))
     return picture[:, :, ::-1]
+
+
+def _exposure(rng: np.random.Generator, canvas: np.ndarray) -> float:
+    """Factor on the light: that of auto exposure, or any."""
+    if rng.random() > AUTO_EXPOSED:
+        return rng.uniform(0.5, 1.5)
+    mean = float(canvas[::4, ::4].mean())
+    return float(np.clip(rng.uniform(*MEAN_LEVELS) / max(mean, 1.0), *GAINS))
 
 
 def uneven_light(rng: np.random.Generator, canvas: np.ndarray) -> np.ndarray:

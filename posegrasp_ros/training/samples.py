@@ -30,6 +30,8 @@ HIDDEN, HIDDEN_WELL, MOST_COVERS = (0.05, 0.6), (0.3, 0.6), 4
 LARGE_COVERS = 0.4
 CLUTTERED = 0.5
 """Probability of things behind the outline of an object."""
+LAMP_TINT = 0.15
+"""Standard deviation of the logarithm of each channel of a lamp's colour."""
 SKIN_BGR = ((60, 90, 140), (170, 200, 240))
 """From dark to light."""
 RADIUS_RANGE_PX = (11.0, 90.0)
@@ -234,7 +236,7 @@ def _paste(rng: np.random.Generator, canvas: np.ndarray, view: RenderedView, pla
         colour = wear(rng, layer)
     else:
         colour = cv2.resize(surface, layer.shape[1::-1]) * coverage
-    colour *= shade[:, :, None]
+    colour *= shade
     if highlight is not None:
         colour += cv2.resize(highlight, layer.shape[1::-1])[:, :, None] * coverage
     part *= 1 - coverage
@@ -242,14 +244,19 @@ def _paste(rng: np.random.Generator, canvas: np.ndarray, view: RenderedView, pla
 
 
 def _light(rng: np.random.Generator, normals: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """Shading of (H, W, 3) normals by ambient light and one to three lamps, and sometimes a highlight."""
+    """Shading of (H, W, 3) normals by ambient light and one to three lamps, and sometimes a highlight.
+
+    :return: (H, W, 3) factors on the colour; (H, W) what is added to it, or None
+    """
     lamps = rng.normal(size=(rng.integers(1, 4), 3)).astype(np.float32)
     lamps[:, 2] = -np.abs(lamps[:, 2])  # from the camera's side: visible normals have z below 0
     lamps /= np.linalg.norm(lamps, axis=1, keepdims=True)
-    strengths = (rng.uniform(0.1, 1.2, len(lamps)) / len(lamps) ** 0.5).astype(np.float32)
+    strengths = rng.uniform(0.1, 1.2, len(lamps)) / len(lamps) ** 0.5
+    tints = np.exp(rng.normal(0, LAMP_TINT, (len(lamps), 3)))
     facing = np.maximum(normals @ lamps.T, 0)
     # from nearly black unlit sides (one hard lamp) to uniform light (a cloudy day)
-    shade = facing @ strengths + np.float32(np.exp(rng.uniform(np.log(0.06), np.log(0.9))))
+    ambient = np.exp(rng.uniform(np.log(0.06), np.log(0.9)))
+    shade = facing @ (strengths[:, None] * tints).astype(np.float32) + np.float32(ambient)
     if rng.random() < 0.6:
         return shade, None
     return shade, cv2.pow(np.ascontiguousarray(facing[:, :, 0]), rng.uniform(5, 40)) * rng.uniform(20, 160)

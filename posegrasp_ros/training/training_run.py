@@ -51,7 +51,7 @@ from posegrasp_ros.training.start import start_from
 
 VIEWS = 3000
 PARTS = ('detector', 'network')
-SHARES = {'detector': 0.4, 'network': 0.6}
+SHARES = {'detector': 0.45, 'network': 0.55}
 """Fractions of the training time."""
 START_IMAGES = 64
 STAGE = '.training'
