@@ -12,8 +12,8 @@ from posegrasp_ros.estimation.refinement.camera_error import camera_covariance
 from posegrasp_ros.estimation.refinement.colour_statistics import densities
 from posegrasp_ros.estimation.refinement.colour_term import ColourTerm
 from posegrasp_ros.estimation.refinement.contour_term import ContourTerm, contour_equations
-from posegrasp_ros.estimation.refinement.edges import Edges, Faces
-from posegrasp_ros.estimation.refinement.illumination import Illumination, Palette
+from posegrasp_ros.estimation.refinement.edges import Edges, Faces, insets
+from posegrasp_ros.estimation.refinement.illumination import Illumination, palette_of
 from posegrasp_ros.estimation.refinement.mesh_refiner import OTHER_START, PRIOR_SLACK, MeshRefiner
 from posegrasp_ros.estimation.refinement.mismatch import mismatch_prior, state_information
 from posegrasp_ros.estimation.refinement.motion import difference, moved
@@ -21,6 +21,9 @@ from posegrasp_ros.estimation.refinement.place_likelihood import (
     Lines,
     Sides,
     contrast_weight,
+    log_densities,
+    log_peak,
+    log_sum,
     place_likelihoods,
 )
 from posegrasp_ros.estimation.refinement.surface import Surface
@@ -259,12 +262,19 @@ def test_the_contour_says_how_far_the_outline_is_off(mesh):
     edges, mean, sigma = Edges(mesh), *mismatch_prior(0.045, mesh.radius)
     colour = ColourTerm.of(Surface(mesh, edges, (pixel_m,)), picture, crop.matrix, pose, None)
     term = ContourTerm.of(edges, picture, crop.matrix, pose, 3, 0.7, Illumination.of(colour, pose, crop.matrix),
-                          Palette.of(colour, picture, crop.matrix, pose, edges.points, 3), None)
+                          palette_of(colour, picture, crop.matrix, pose, edges.points, 3), None)
     covariance = np.linalg.inv(state_information(np.linalg.inv(COVARIANCE), sigma))
     equations, fit = contour_equations(term, pose, 0 * mean, crop.matrix, covariance)
     step = -equations.gradient[0] / equations.information[0, 0]
     assert step == pytest.approx(-pixel_m, rel=0.5)
     assert 0 < fit < contour_equations(term, truth, 0 * mean, crop.matrix, covariance)[1] <= 1
+
+
+def sides_of(colours, second_shown):
+    """Sides of edges with colours (N, 2, S, 3), all known to 10 levels, 1.4 px apart."""
+    sigmas = np.full(colours.shape[:3], 10.0)
+    return Sides(colours, sigmas, np.full_like(sigmas, log_peak(10.0)), np.full((len(colours), 2), 1.4),
+                 np.array(second_shown))
 
 
 def test_a_stronger_edge_behind_the_outline_is_not_taken_for_it():
@@ -281,8 +291,9 @@ def test_a_stronger_edge_behind_the_outline_is_not_taken_for_it():
     colours = np.full((1, 2, 8, 3), 160.0)
     lines = Lines(np.array([[29.5, 30.0]]), np.array([[1.0, 0.0]]), np.arange(-5, 5.5, 0.5),
                   np.arange(-10.0, 10.5))
-    sides = Sides(colours, np.full((1, 2, 8), 10.0), np.full((1, 2), 1.4), np.array([False]))
-    likelihood, hidden = place_likelihoods(picture.layers[0], picture.tensor, lines, sides, object_, around, 1.2)
+    sides = sides_of(colours, [False])
+    likelihood, hidden = place_likelihoods(picture.layers[0], picture.tensor, lines, sides,
+                                           log_densities(object_, around), 1.2)
     assert lines.places_px[likelihood[0].argmax()] == pytest.approx(0, abs=0.5)
     assert likelihood[0].max() > hidden[0]
     steep = [steepness(picture.tensor, 29.5 + place, 30.0, 1.0, 0.0) for place in lines.places_px]
@@ -298,15 +309,23 @@ def test_an_edge_behind_something_striped_is_likelier_hidden_than_at_any_place()
     colours = np.full((1, 2, 8, 3), 160.0)
     lines = Lines(np.array([[29.5, 30.0]]), np.array([[1.0, 0.0]]), np.arange(-5, 5.5, 0.5),
                   np.arange(-10.0, 10.5))
-    sides = Sides(colours, np.full((1, 2, 8), 10.0), np.full((1, 2), 1.4), np.array([False]))
-    likelihood, hidden = place_likelihoods(picture.layers[0], picture.tensor, lines, sides, object_, around, 1.2)
+    sides = sides_of(colours, [False])
+    likelihood, hidden = place_likelihoods(picture.layers[0], picture.tensor, lines, sides,
+                                           log_densities(object_, around), 1.2)
     assert hidden[0] > likelihood[0].max()
+
+
+def test_the_table_of_sums_of_exponentials_is_accurate():
+    pairs = np.random.default_rng(5).uniform(-30, 5, (2000, 2))
+    found = [log_sum(one, other) for one, other in pairs]
+    np.testing.assert_allclose(found, np.logaddexp(*pairs.T), atol=1e-4)
+    assert log_sum(-1e9, -3.0) == -3.0
 
 
 def test_gradients_count_less_where_print_is_beside_an_edge():
     colours = np.full((3, 2, 8, 3), 200.0)
     colours[1, 0, 1:] = 20  # a dark print beside the edge
-    sides = Sides(colours, np.full((3, 2, 8), 10.0), np.full((3, 2), 1.4), np.array([False, False, True]))
+    sides = sides_of(colours, [False, False, True])
     weights = [contrast_weight(sides, i) for i in range(3)]
     assert weights[1] < weights[0] / 3
     assert weights[2] == pytest.approx(0)  # two faces of one colour show no edge
@@ -318,11 +337,11 @@ def test_how_far_a_rounded_edge_seems_to_move():
     faces = Faces(np.array([[True, False], [True, True]]), np.array([[first, second]] * 2), np.zeros((2, 2, 3)),
                   np.zeros((2, 2, 1, 3)), np.zeros((2, 2, 1)), np.ones(2, bool))
     diagonal = (first + second) / np.sqrt(2)
-    outline, inner = faces.insets(np.array([diagonal, diagonal]))
+    outline, inner = insets(faces, np.array([diagonal, diagonal]))
     assert outline == pytest.approx(np.sqrt(2) - 1)
     assert inner == pytest.approx(np.sqrt(2) - 1)  # the arc's middle is that far from the corner too
     across = (first - second) / np.sqrt(2)
-    assert faces.insets(np.array([across, across]))[1] == pytest.approx(0)  # seen from above, it stays
+    assert insets(faces, np.array([across, across]))[1] == pytest.approx(0)  # seen from above, it stays
 
 
 def test_a_wrong_principal_point_is_in_the_covariance():

@@ -20,10 +20,10 @@ from typing import NamedTuple
 import numpy as np
 
 from posegrasp_ros.estimation.refinement.blurred_image import Picture
-from posegrasp_ros.estimation.refinement.edges import Edges
-from posegrasp_ros.estimation.refinement.illumination import Illumination, Palette
+from posegrasp_ros.estimation.refinement.edges import Edges, insets
+from posegrasp_ros.estimation.refinement.illumination import Illumination, lit_sides
 from posegrasp_ros.estimation.refinement.mismatch import COUNT, POSE, RADIUS, STATE, size_columns
-from posegrasp_ros.estimation.refinement.place_likelihood import Lines, Sides, place_likelihoods
+from posegrasp_ros.estimation.refinement.place_likelihood import Lines, place_likelihoods
 from posegrasp_ros.estimation.refinement.reproject import reproject
 from posegrasp_ros.estimation.refinement.terms import (
     LEAST_LIKELY,
@@ -65,8 +65,8 @@ class ContourTerm(NamedTuple):
     :param across: (N, 2) unit directions of the lines, out of the object
     :param insets: (N,) by how much a rounded edge lies within the sharp one, in radii of the rounding
     :param places_px: (K,) places along the lines
-    :param log_likelihood: (N, K) of them
-    :param log_hidden: (N,) of the line if something hides the edge
+    :param likelihood: (N, K) of them, by that of the line's likeliest place
+    :param log_hidden: (N,) logarithm of the line's likelihood if something hides the edge, by the same
     :param likely: (N,) probability that a point is not occluded
     :param sigma_px: least standard deviation of a place
     :param independence: number of independent measurements per line, at most 1
@@ -77,7 +77,7 @@ class ContourTerm(NamedTuple):
     across: np.ndarray
     insets: np.ndarray
     places_px: np.ndarray
-    log_likelihood: np.ndarray
+    likelihood: np.ndarray
     log_hidden: np.ndarray
     likely: np.ndarray
     sigma_px: float
@@ -85,42 +85,70 @@ class ContourTerm(NamedTuple):
 
     @classmethod
     def of(cls, edges: Edges, picture: Picture, matrix: np.ndarray, pose: np.ndarray, reach_px: float,
-           sigma_px: float, light: Illumination, palette: Palette,
+           sigma_px: float, light: Illumination, palette: np.ndarray,
            seen: np.ndarray | None, share: float = 1.0) -> ContourTerm:
         """Lines across the edge points visible at a (4, 4) crop_from_object near the true one.
 
         :param matrix: (3, 3) pinhole matrix of the picture
         :param reach_px: largest distance of a place from the expected one
         :param light: at the pose
-        :param palette: colours of the object and around it
+        :param palette: what colours say, see :func:`posegrasp_ros.estimation.refinement.illumination.palette_of`
         :param seen: see :func:`posegrasp_ros.estimation.refinement.terms.likely_seen`
         :param share: fraction of :data:`MOST_LINES` to use
         """
-        eye, rotation, pixels_a_metre = eye_of(pose), pose[:3, :3], matrix[0, 0] / pose[2, 3]
+        eye, pixels_a_metre = eye_of(pose), matrix[0, 0] / pose[2, 3]
         outline = evenly(edges.visible(eye), round(share * MOST_LINES))
         points, faces = edges.points[outline], edges.faces(outline, eye)
-        pixels, jacobian, _ = reproject(points, pose, matrix)
-        along = np.einsum('nij,nj->ni', jacobian[:, :, :3], edges.directions[outline] @ rotation.T)
-        across = np.column_stack([-along[:, 1], along[:, 0]]) / (np.linalg.norm(along, axis=1) + 1e-9)[:, None]
-        # pixels along the line for a metre into the face
-        slopes = np.einsum('nki,ni->nk', np.einsum('nij,nkj->nki', jacobian[:, :, :3], faces.inward @ rotation.T),
-                           across)
-        across *= -np.copysign(1.0, slopes[:, :1])
-        steps_px = np.maximum(np.abs(slopes), LEAST_PROJECTION * pixels_a_metre) * edges.step_m
+        pixels, across, slopes = _across(points, edges.directions[outline], faces.inward, pose, matrix)
+        steps_px = np.maximum(slopes, LEAST_PROJECTION * pixels_a_metre) * edges.step_m
         step_px = max(reach_px / STEPS_A_REACH, LEAST_STEP_PX)
         places = np.arange(-reach_px, reach_px + step_px / 2, step_px)
         reads = np.arange(-reach_px - DEPTH_PX, reach_px + DEPTH_PX + 0.5, max(1.0, picture.blur_px))
-        gains = light.gains(faces.normals.reshape(-1, 3)).reshape(-1, 2, 3)
-        colours = gains[:, :, None] * faces.colours + light.offset
-        sigmas = np.sqrt((gains ** 2).mean(axis=2)[:, :, None] * faces.variances + light.sigma ** 2)
         likelihood, hidden = place_likelihoods(
             picture.layers[0], picture.tensor, Lines(pixels, across, places, reads),
-            Sides(colours, sigmas, steps_px, faces.shown[:, 1]),
-            palette.inside, palette.outside, math.hypot(TRANSITION_PX, picture.blur_px))
-        outward = np.column_stack([across, np.zeros(len(across))]) @ rotation
-        return cls(points, pixels, across, faces.insets(outward), places, likelihood, hidden,
+            lit_sides(light, faces, steps_px), palette, math.hypot(TRANSITION_PX, picture.blur_px))
+        best = likelihood.max(axis=1)
+        outward = across @ pose[:2, :3]
+        return cls(points, pixels, across, insets(faces, outward), places,
+                   np.exp(likelihood - best[:, None]), hidden - best,
                    likely_seen(INSIDE * points, pose, matrix, seen), sigma_px,
                    min(1.0, edges.length_m / share * pixels_a_metre / picture.correlation_length_px))
+
+
+@compiled
+def _across(points: np.ndarray, directions: np.ndarray, inward: np.ndarray, pose: np.ndarray,
+            matrix: np.ndarray) -> tuple:
+    """Directions across edges in the image.
+
+    :param directions: (N, 3) along the edges, object frame
+    :param inward: (N, 2, 3) into the two faces
+    :return: (N, 2) pixels of the points; (N, 2) unit directions, out of the first face; (N, 2) pixels along them
+        for a metre into either face
+    """
+    pixels, jacobian, _ = reproject(points, pose, matrix)
+    across, slopes = np.empty((len(points), 2)), np.empty((len(points), 2))
+    for i in range(len(points)):
+        along_u, along_v = _shift(jacobian[i], pose, directions[i])
+        length = np.sqrt(along_u ** 2 + along_v ** 2) + 1e-9
+        u, v = -along_v / length, along_u / length
+        for side in range(2):
+            inward_u, inward_v = _shift(jacobian[i], pose, inward[i, side])
+            slope = u * inward_u + v * inward_v
+            if side == 0 and slope > 0:
+                u, v = -u, -v
+            slopes[i, side] = abs(slope)
+        across[i, 0], across[i, 1] = u, v
+    return pixels, across, slopes
+
+
+@compiled
+def _shift(jacobian: np.ndarray, pose: np.ndarray, direction: np.ndarray) -> tuple:
+    """Movement of a pixel, (2, 6) derivatives of which are given, for a (3,) movement in the object's frame."""
+    u, v = 0.0, 0.0
+    for axis in range(3):  # for so few values, loops are faster than array products
+        moved = pose[axis, 0] * direction[0] + pose[axis, 1] * direction[1] + pose[axis, 2] * direction[2]
+        u, v = u + jacobian[0, axis] * moved, v + jacobian[1, axis] * moved
+    return u, v
 
 
 @compiled
@@ -135,7 +163,7 @@ def contour_equations(term: ContourTerm, pose: np.ndarray, mismatch: np.ndarray,
     count = len(term.points)
     pixels, jacobian, depths = reproject(term.points, pose, matrix)
     rotation = np.ascontiguousarray(pose[:3, :3])
-    posterior, along = np.empty(len(term.places_px)), np.empty(3)
+    along = np.empty(3)
     rows, residuals, weights = np.zeros((count, STATE)), np.full(count, np.nan), np.zeros(count)
     fit = 0.0
     for i in range(count):
@@ -150,11 +178,11 @@ def contour_equations(term: ContourTerm, pose: np.ndarray, mismatch: np.ndarray,
         for k in range(COUNT):
             expected += row[POSE + k] * mismatch[k]
         variance = 0.0
-        for k in range(STATE):  # for so few values, compiled loops are faster than array products
+        for k in range(STATE):
             for m in range(STATE):
                 variance += row[k] * covariance[k, m] * row[m]
         spread = SPREAD ** 2 * max(variance, 0.0) + LEAST_SPREAD_PX ** 2
-        place, place_variance, before, before_variance, seen = _place(term, i, expected, spread, posterior)
+        place, place_variance, before, before_variance, seen = _place(term, i, expected, spread)
         information = 1 / place_variance - 1 / before_variance
         if not information > LEAST_INFORMATION:
             continue
@@ -177,37 +205,32 @@ def contour_equations(term: ContourTerm, pose: np.ndarray, mismatch: np.ndarray,
 
 
 @compiled
-def _place(term: ContourTerm, i: int, expected: float, spread: float, posterior: np.ndarray) -> tuple:
+def _place(term: ContourTerm, i: int, expected: float, spread: float) -> tuple:
     """Posterior of a line's place.
 
     :param expected: by the pose, pixels
     :param spread: variance of it
-    :param posterior: (K,) to work in
     :return: mean and variance; the same before the line was read, within its places; probability that the edge is
         not hidden
     """
-    most, prior_total, before, before_square = -np.inf, 0.0, 0.0, 0.0
-    for k in range(len(posterior)):
-        prior = -0.5 * (term.places_px[k] - expected) ** 2 / spread
-        weight = np.exp(prior)
-        prior_total += weight
-        before += weight * term.places_px[k]
-        before_square += weight * term.places_px[k] ** 2
-        posterior[k] = prior + term.log_likelihood[i, k]
-        most = max(most, posterior[k])
-    if not (prior_total > 1e-6 and np.isfinite(most)):
+    places, step = term.places_px, term.places_px[1] - term.places_px[0]
+    # the prior is a Gaussian at even distances: each value is the one before times a factor, which itself is too
+    offset = places[0] - expected
+    weight, factor = np.exp(-0.5 * offset ** 2 / spread), np.exp(-(offset + 0.5 * step) * step / spread)
+    decrease = np.exp(-step ** 2 / spread)
+    before_total, before, before_square, total, mean, square = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    for k in range(len(places)):
+        place, after = places[k], weight * term.likelihood[i, k]
+        before_total, total = before_total + weight, total + after
+        before, mean = before + weight * place, mean + after * place
+        before_square, square = before_square + weight * place ** 2, square + after * place ** 2
+        weight, factor = weight * factor, factor * decrease
+    if not (before_total > 1e-6 and total > 0):
         return expected, spread, expected, spread, 0.0
-    rounding = (term.places_px[1] - term.places_px[0]) ** 2 / 12
-    before /= prior_total
-    before_variance = max(before_square / prior_total - before ** 2, 0.0) + rounding
-    total, mean, square = 0.0, 0.0, 0.0
-    for k in range(len(posterior)):
-        weight = np.exp(posterior[k] - most)
-        total += weight
-        mean += weight * term.places_px[k]
-        square += weight * term.places_px[k] ** 2
-    mean /= total
+    rounding = step ** 2 / 12
+    before, mean = before / before_total, mean / total
+    before_variance = max(before_square / before_total - before ** 2, 0.0) + rounding
     variance = max(square / total - mean ** 2, 0.0) + rounding
     visible = min(max(term.likely[i], LEAST_LIKELY), 1.0) * (1 - HIDDEN_PRIOR)
-    odds = visible / (1 - visible) * np.exp(min(most + np.log(total / prior_total) - term.log_hidden[i], 50.0))
+    odds = visible / (1 - visible) * total / before_total * np.exp(min(-term.log_hidden[i], 50.0))
     return mean, variance, before, before_variance, odds / (1 + odds)

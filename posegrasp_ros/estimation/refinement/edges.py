@@ -36,21 +36,27 @@ class Faces(NamedTuple):
     variances: np.ndarray
     sharp: np.ndarray
 
-    def insets(self, outward: np.ndarray) -> np.ndarray:
-        """(N,) how far an edge appears to move into the object if it is rounded, in radii of the rounding.
 
-        The arc touches both faces, so its centre is the edge less r (n1 + n2) / (1 + n1 . n2). The outline is r
-        beyond it; an edge between two faces in view is the middle of the arc.
+@compiled
+def insets(faces: Faces, outward: np.ndarray) -> np.ndarray:
+    """(N,) how far an edge appears to move into the object if it is rounded, in radii of the rounding.
 
-        :param outward: (N, 3) unit, across edge and line of sight, away from the first face, object frame
-        """
-        first, second = self.normals[:, 0], self.normals[:, 1]
-        total = first + second
-        opening = np.maximum(1 + np.einsum('nd,nd->n', first, second), 0.1)
-        centre = np.einsum('nd,nd->n', total, outward) / opening
-        middle = np.einsum('nd,nd->n', total, outward) / np.sqrt(2 * opening)  # |n1 + n2|² = 2 (1 + n1 . n2)
-        inset = np.where(self.shown.all(axis=1), centre - middle, (centre - 1).clip(0, 1))
-        return np.where(self.sharp, inset, 0.0)
+    The arc touches both faces, so its centre is the edge less r (n1 + n2) / (1 + n1 . n2). The outline is r
+    beyond it; an edge between two faces in view is the middle of the arc.
+
+    :param outward: (N, 3) unit, across edge and line of sight, away from the first face, object frame
+    """
+    found = np.zeros(len(outward))
+    for i in range(len(outward)):
+        if faces.sharp[i]:
+            first, second = faces.normals[i, 0], faces.normals[i, 1]
+            opening = max(1 + np.dot(first, second), 0.1)
+            along = np.dot(first, outward[i]) + np.dot(second, outward[i])
+            if faces.shown[i, 0] and faces.shown[i, 1]:
+                found[i] = along / opening - along / np.sqrt(2 * opening)  # |n1 + n2|² = 2 (1 + n1 . n2)
+            else:
+                found[i] = min(max(along / opening - 1, 0.0), 1.0)
+    return found
 
 
 class Edges:
@@ -109,14 +115,8 @@ class Edges:
         :param indices: (K,) of the points
         :param eye: (3,) the camera in the object's frame
         """
-        normals = self._normals[indices]
-        shown = np.einsum('nkd,nd->nk', normals, eye - self.points[indices]) > 0
-        shown[self._is_rim[indices], 1] = False
-        rows, first = np.arange(len(indices))[:, None], np.where(shown[:, 0], 0, 1)
-        order = np.column_stack([first, 1 - first])
-        at = indices[:, None], order
-        return Faces(shown[rows, order], self._normals[at], self._inward[at], self._colours[at],
-                     self._variances[at], self.sharp[indices] & ~self._is_rim[indices])
+        return _faces(indices, eye, self.points, self.sharp, self._is_rim, self._normals, self._inward,
+                      self._colours, self._variances)
 
 
 @compiled
@@ -128,6 +128,28 @@ def _drawn(points: np.ndarray, normals: np.ndarray, sharp: np.ndarray, eye: np.n
         second = np.dot(eye - points[i], normals[i, 1]) > 0
         drawn[i] = (first != second) or (sharp[i] and first)
     return drawn
+
+
+@compiled
+def _faces(indices: np.ndarray, eye: np.ndarray, points: np.ndarray, sharp: np.ndarray, is_rim: np.ndarray,
+           normals: np.ndarray, inward: np.ndarray, colours: np.ndarray, variances: np.ndarray) -> Faces:
+    """See :meth:`Edges.faces`; the arrays are those of all edges."""
+    count, steps = len(indices), colours.shape[2]
+    faces = Faces(np.empty((count, 2), np.bool_), np.empty((count, 2, 3)), np.empty((count, 2, 3)),
+                  np.empty((count, 2, steps, 3), colours.dtype), np.empty((count, 2, steps), variances.dtype),
+                  np.empty(count, np.bool_))
+    for i in range(count):
+        at = indices[i]
+        ray = eye - points[at]
+        shows_first = np.dot(normals[at, 0], ray) > 0
+        shows_second = np.dot(normals[at, 1], ray) > 0 and not is_rim[at]
+        first = 0 if shows_first else 1
+        faces.shown[i, 0], faces.shown[i, 1] = shows_first or shows_second, shows_first and shows_second
+        for side, face in enumerate((first, 1 - first)):
+            faces.normals[i, side], faces.inward[i, side] = normals[at, face], inward[at, face]
+            faces.colours[i, side], faces.variances[i, side] = colours[at, face], variances[at, face]
+        faces.sharp[i] = sharp[at] and not is_rim[at]
+    return faces
 
 
 def _third_corners(solid: trimesh.Trimesh, faces: np.ndarray, ends: np.ndarray) -> np.ndarray:

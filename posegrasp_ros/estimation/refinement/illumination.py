@@ -9,31 +9,25 @@ import numpy as np
 from posegrasp_ros.estimation.refinement.blurred_image import Picture, read
 from posegrasp_ros.estimation.refinement.colour_statistics import densities, surroundings
 from posegrasp_ros.estimation.refinement.colour_term import LEAST_SIGMA, ColourTerm, fitted_light
+from posegrasp_ros.estimation.refinement.edges import Faces
+from posegrasp_ros.estimation.refinement.place_likelihood import Sides, log_densities, log_peak
 from posegrasp_ros.estimation.refinement.reproject import reproject
 from posegrasp_ros.estimation.refinement.terms import LEAST_POINTS
+from posegrasp_ros.runtime.numba_cache import compiled
 
 
-class Palette(NamedTuple):
-    """Colour densities of a crop, see :func:`posegrasp_ros.estimation.refinement.colour_statistics.densities`.
+def palette_of(term: ColourTerm, picture: Picture, matrix: np.ndarray, pose: np.ndarray, outline: np.ndarray,
+               gap_px: float) -> np.ndarray:
+    """What colours say of the object and its surroundings, see :func:`place_likelihood.log_densities`.
 
-    :param inside: of the object
-    :param outside: of what is around it
+    :param pose: (4, 4) crop_from_object near the true one
+    :param outline: (K, 3) points of the object's outline, object frame
+    :param gap_px: how far the outline may be off
     """
-
-    inside: np.ndarray
-    outside: np.ndarray
-
-    @classmethod
-    def of(cls, term: ColourTerm, picture: Picture, matrix: np.ndarray, pose: np.ndarray, outline: np.ndarray,
-           gap_px: float) -> Palette:
-        """The colours at a (4, 4) crop_from_object near the true one.
-
-        :param outline: (K, 3) points of the object's outline, object frame
-        :param gap_px: how far the outline may be off
-        """
-        pixels, _, _ = reproject(outline, pose, matrix)
-        own, _, _ = read(term.layers, reproject(term.points, pose, matrix)[0])
-        return cls(densities(own[term.likely > 0.5]), densities(surroundings(picture.layers[0], pixels, gap_px)))
+    pixels, _, _ = reproject(outline, pose, matrix)
+    own, _, _ = read(term.layers, reproject(term.points, pose, matrix)[0])
+    return log_densities(densities(own[term.likely > 0.5]),
+                         densities(surroundings(picture.layers[0], pixels, gap_px)))
 
 
 class Illumination(NamedTuple):
@@ -55,11 +49,29 @@ class Illumination(NamedTuple):
         coefficients, sigma = fitted_light(term, pose, matrix)
         return cls(coefficients, max(sigma, LEAST_SIGMA))
 
-    def gains(self, normals: np.ndarray) -> np.ndarray:
-        """(N, 3) factor on the colours of a surface with normals (N, 3), by channel."""
-        return self.coefficients[:, 0] + normals @ self.coefficients[:, 1:4].T
 
-    @property
-    def offset(self) -> np.ndarray:
-        """(3,) what is added to every colour."""
-        return self.coefficients[:, 4]
+@compiled
+def lit_sides(light: Illumination, faces: Faces, steps_px: np.ndarray) -> Sides:
+    """The colours that the image is expected to show on both sides of edges.
+
+    :param steps_px: (N, 2) distance of the faces' colours in the image
+    """
+    count, steps = faces.variances.shape[0], faces.variances.shape[2]
+    sides = Sides(np.empty((count, 2, steps, 3)), np.empty((count, 2, steps)), np.empty((count, 2, steps)),
+                  steps_px, faces.shown[:, 1].copy())
+    gain = np.empty(3)
+    for i in range(count):
+        for side in range(2):
+            normal, power = faces.normals[i, side], 0.0
+            for c in range(3):
+                of_channel = light.coefficients[c]
+                gain[c] = (of_channel[0] + of_channel[1] * normal[0] + of_channel[2] * normal[1]
+                           + of_channel[3] * normal[2])
+                power += gain[c] ** 2 / 3
+            for k in range(steps):
+                for c in range(3):
+                    sides.colours[i, side, k, c] = (gain[c] * faces.colours[i, side, k, c]
+                                                    + light.coefficients[c, 4])
+                sigma = np.sqrt(power * faces.variances[i, side, k] + light.sigma ** 2)
+                sides.sigmas[i, side, k], sides.log_peaks[i, side, k] = sigma, log_peak(sigma)
+    return sides

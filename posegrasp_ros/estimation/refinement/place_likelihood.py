@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from posegrasp_ros.estimation.refinement.blurred_image import steepness
-from posegrasp_ros.estimation.refinement.colour_statistics import BINS
+from posegrasp_ros.estimation.refinement.colour_statistics import bin_of
 from posegrasp_ros.runtime.numba_cache import compiled
 
 OF_MESH, OF_IMAGE, OF_ANYTHING = 0.6, 0.37, 0.03
@@ -23,8 +23,13 @@ CONTRAST, STRONG, FAINT = 3.0, 30.0, 3.0
 PRINT_STEPS, OUTLINE_CHANGE = 4, 60.0
 """Steps from an edge within which print may be taken for it; assumed change of colour across an outline, of 255
 and over the three channels."""
-NEGLIGIBLE = 14.0
-"""Exponent from which on a Gaussian counts as zero."""
+OTHER, UNKNOWN, AROUND, HIDDEN = range(4)
+"""What log densities are of: a pixel of the object if the mesh's colour at the place is not this one, or is not
+known; a pixel around the object; one of an edge that something hides."""
+NOTHING = -1e9
+"""Logarithm that stands for that of zero."""
+TABLE_A_UNIT, TABLE_END = 32, 16
+_LOG_1_PLUS_EXP = np.log1p(np.exp(-np.arange(TABLE_A_UNIT * TABLE_END + 1) / TABLE_A_UNIT))
 MOST_RATIO = 4.0
 """Largest logarithm of a ratio of densities that counts in their balance."""
 
@@ -49,38 +54,52 @@ class Sides(NamedTuple):
 
     :param colours: (N, 2, S, 3) in steps from the edge, NaN beyond the face
     :param sigmas: (N, 2, S) standard deviations
+    :param log_peaks: (N, 2, S) :func:`log_peak` of them
     :param steps_px: (N, 2) length of a step in the image
     :param second_shown: (N,) whether the second side is a face of the object; else it is what is around it
     """
 
     colours: np.ndarray
     sigmas: np.ndarray
+    log_peaks: np.ndarray
     steps_px: np.ndarray
     second_shown: np.ndarray
 
 
-class Own(NamedTuple):
-    """Density of a pixel on the object.
-
-    :param other: if the mesh's colour at the place is not this one
-    :param log_other: logarithm of it
-    :param log_unknown: logarithm of the density where the mesh's colour is not known
-    """
-
-    other: float
-    log_other: float
-    log_unknown: float
+@compiled
+def log_peak(sigma: float) -> float:
+    """Log density of a pixel whose colour is exactly as expected: the peak of a Gaussian of :data:`CHANNELS`
+    dimensions."""
+    return np.log(OF_MESH) + CHANNELS * np.log(256 / (np.sqrt(2 * np.pi) * sigma))
 
 
 @compiled
-def place_likelihoods(image: np.ndarray, tensor: np.ndarray, lines: Lines, sides: Sides, inside: np.ndarray,
-                      outside: np.ndarray, transition_px: float) -> tuple:
+def log_densities(inside: np.ndarray, outside: np.ndarray) -> np.ndarray:
+    """What a pixel's colour says, (BINS, BINS, BINS, 4): logarithms of relative densities, see :data:`OTHER`.
+
+    :param inside: density of the object's colours, see :func:`colour_statistics.densities`
+    :param outside: density of the colours around it
+    """
+    table = np.empty((*inside.shape, 4), np.float32)
+    for i in range(inside.shape[0]):
+        for j in range(inside.shape[1]):
+            for k in range(inside.shape[2]):
+                own, around = inside[i, j, k], outside[i, j, k]
+                table[i, j, k, OTHER] = np.log(np.float32(OF_IMAGE) * own + np.float32(OF_ANYTHING))
+                table[i, j, k, UNKNOWN] = np.log(np.float32(OF_MESH + OF_IMAGE) * own + np.float32(OF_ANYTHING))
+                table[i, j, k, AROUND] = np.log(around)
+                table[i, j, k, HIDDEN] = np.log(np.float32(0.5) * around + np.float32(0.5))
+    return table
+
+
+@compiled
+def place_likelihoods(image: np.ndarray, tensor: np.ndarray, lines: Lines, sides: Sides, densities: np.ndarray,
+                      transition_px: float) -> tuple:
     """Log likelihood of every place of every line.
 
     :param image: (S, S, 3) float32
     :param tensor: of its derivatives, see :attr:`Picture.tensor`
-    :param inside: density of the object's colours, see :func:`colour_statistics.densities`
-    :param outside: density of the colours around it
+    :param densities: see :func:`log_densities`
     :param transition_px: half width of the transition between the sides
     :return: (N, K), and (N,) of a line if something hides the edge
     """
@@ -96,34 +115,27 @@ def place_likelihoods(image: np.ndarray, tensor: np.ndarray, lines: Lines, sides
             at = lines.reads_px[r]
             _read(image, lines.centres[i, 0] + at * lines.across[i, 0],
                   lines.centres[i, 1] + at * lines.across[i, 1], colour)
-            around = _density(outside, colour)
-            density = _density(inside, colour)
-            own = Own(OF_IMAGE * density + OF_ANYTHING, np.log(OF_IMAGE * density + OF_ANYTHING),
-                      np.log((OF_MESH + OF_IMAGE) * density + OF_ANYTHING))
-            hidden[i] += temper * np.log(0.5 * around + 0.5)
+            says = _look_up(densities, colour)
+            hidden[i] += temper * says[HIDDEN]
             # only the steps that some place asks for
             for k in range(_step(nearest - at, sides, i, 0), _step(farthest - at, sides, i, 0) + 1):
-                first[i, r, k] = _log_beside(colour, sides, i, 0, k, own)
+                first[i, r, k] = _log_beside(colour, sides, i, 0, k, says)
             if sides.second_shown[i]:
                 for k in range(_step(at - farthest, sides, i, 1), _step(at - nearest, sides, i, 1) + 1):
-                    second[i, r, k] = _log_beside(colour, sides, i, 1, k, own)
+                    second[i, r, k] = _log_beside(colour, sides, i, 1, k, says)
             else:
-                second[i, r, :] = np.log(around)
+                second[i, r, :] = says[AROUND]
     balance = _balance(first, second, lines, sides)
+    log_first, log_second = _log_shares(lines, transition_px)
     for i in range(count):
         lean, contrast = 0.0 if sides.second_shown[i] else balance, contrast_weight(sides, i)
         for p in range(places):
             total = 0.0
             for r in range(reads):
                 distance = lines.reads_px[r] - lines.places_px[p]
-                share = min(max(0.5 - 0.5 * distance / transition_px, 0.0), 1.0)  # of the first side
-                one = first[i, r, _step(-distance, sides, i, 0)] - lean
-                other = second[i, r, _step(distance, sides, i, 1)]
-                if share == 1 or share == 0:
-                    total += share * one + (1 - share) * other
-                else:
-                    larger = max(one, other)
-                    total += larger + np.log(share * np.exp(one - larger) + (1 - share) * np.exp(other - larger))
+                one = first[i, r, _step(-distance, sides, i, 0)] - lean + log_first[p, r]
+                other = second[i, r, _step(distance, sides, i, 1)] + log_second[p, r]
+                total += log_sum(one, other)
             steep = steepness(tensor, lines.centres[i, 0] + lines.places_px[p] * lines.across[i, 0],
                               lines.centres[i, 1] + lines.places_px[p] * lines.across[i, 1],
                               lines.across[i, 0], lines.across[i, 1])
@@ -131,6 +143,31 @@ def place_likelihoods(image: np.ndarray, tensor: np.ndarray, lines: Lines, sides
             result[i, p] = temper * total + change
             hidden[i] += change / places  # gradients are then those of any place
     return result, hidden
+
+
+@compiled
+def _log_shares(lines: Lines, transition_px: float) -> tuple:
+    """Logarithms of the shares (K, R) of the first and the second side in a pixel, by place and read."""
+    shape = len(lines.places_px), len(lines.reads_px)
+    first, second = np.empty(shape), np.empty(shape)
+    for p in range(shape[0]):
+        for r in range(shape[1]):
+            share = min(max(0.5 - 0.5 * (lines.reads_px[r] - lines.places_px[p]) / transition_px, 0.0), 1.0)
+            first[p, r] = np.log(share) if share > 0 else NOTHING
+            second[p, r] = np.log(1 - share) if share < 1 else NOTHING
+    return first, second
+
+
+@compiled
+def log_sum(one: float, other: float) -> float:
+    """log(exp(one) + exp(other)), to 1e-4: from a table, because exponentials would take most of the time."""
+    distance = abs(one - other) * TABLE_A_UNIT
+    index = int(distance)
+    larger = max(one, other)
+    if index >= len(_LOG_1_PLUS_EXP) - 1:
+        return larger
+    share = distance - index
+    return larger + (1 - share) * _LOG_1_PLUS_EXP[index] + share * _LOG_1_PLUS_EXP[index + 1]
 
 
 @compiled
@@ -196,23 +233,18 @@ def _read(image: np.ndarray, u: float, v: float, colour: np.ndarray) -> None:
 
 
 @compiled
-def _density(table: np.ndarray, colour: np.ndarray) -> float:
-    scale = BINS / 256
-    return table[min(max(int(colour[0] * scale), 0), BINS - 1), min(max(int(colour[1] * scale), 0), BINS - 1),
-                 min(max(int(colour[2] * scale), 0), BINS - 1)]
+def _look_up(densities: np.ndarray, colour: np.ndarray) -> np.ndarray:
+    """(4,) what a colour says, see :func:`log_densities`."""
+    return densities[bin_of(colour[0]), bin_of(colour[1]), bin_of(colour[2])]
 
 
 @compiled
-def _log_beside(colour: np.ndarray, sides: Sides, i: int, side: int, k: int, own: Own) -> float:
+def _log_beside(colour: np.ndarray, sides: Sides, i: int, side: int, k: int, says: np.ndarray) -> float:
     """Log of the relative density of a colour k steps from the edge on a face of the object."""
     if k >= sides.colours.shape[2] or np.isnan(sides.colours[i, side, k, 0]):
-        return own.log_unknown
+        return says[UNKNOWN]
     squared = 0.0
     for c in range(3):
         squared += (colour[c] - sides.colours[i, side, k, c]) ** 2
-    sigma = sides.sigmas[i, side, k]
-    exponent = 0.5 * squared * (CHANNELS / 3) / sigma ** 2
-    if exponent > NEGLIGIBLE:
-        return own.log_other
-    # a Gaussian of CHANNELS dimensions
-    return np.log(OF_MESH * (256 / (sigma * 2.5066)) ** CHANNELS * np.exp(-exponent) + own.other)
+    return log_sum(sides.log_peaks[i, side, k] - 0.5 * squared * (CHANNELS / 3) / sides.sigmas[i, side, k] ** 2,
+                   says[OTHER])

@@ -62,7 +62,7 @@ def eye_of(pose: np.ndarray) -> np.ndarray:
 def evenly(shown: np.ndarray, most: int) -> np.ndarray:
     """Indices of at most ``most`` true items of (N,) bool, evenly spaced."""
     found = np.flatnonzero(shown)
-    return found if len(found) <= most else found[np.linspace(0, len(found) - 1, most).astype(int)]
+    return found if len(found) <= most else found[np.arange(most) * (len(found) - 1) // max(most - 1, 1)]
 
 
 def likely_seen(points: np.ndarray, pose: np.ndarray, matrix: np.ndarray, seen: np.ndarray | None) -> np.ndarray:
