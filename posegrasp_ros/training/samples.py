@@ -34,6 +34,8 @@ LAMP_TINT = 0.15
 """Standard deviation of the logarithm of each channel of a lamp's colour."""
 SKIN_BGR = ((60, 90, 140), (170, 200, 240))
 """From dark to light."""
+OBJECTS = (0.12, 0.40, 0.24, 0.16, 0.08)
+"""Probabilities of 0, 1, 2, ... objects in a picture for the detector: each more is one to learn from."""
 RADIUS_RANGE_PX = (11.0, 90.0)
 """Range of the bounding sphere's radius in the detector's input during training."""
 
@@ -104,7 +106,7 @@ class SampleMaker:
         """
         width, height = SCENE_SIZE
         placed: list[tuple[RenderedView, Placement]] = []
-        for _ in range(rng.choice(3, p=(0.15, 0.75, 0.10))):
+        for _ in range(rng.choice(len(OBJECTS), p=OBJECTS)):
             radius = np.exp(rng.uniform(*np.log(RADIUS_RANGE_PX)))
             centre = rng.uniform((0.0, 0.0), (width, height))
             inside = np.clip(centre, 0.6 * radius, np.subtract((width, height), 0.6 * radius))
