@@ -10,6 +10,7 @@ from posegrasp_ros.benchmarks import perception_benchmark
 from posegrasp_ros.benchmarks.perception_benchmark import bench, peak_resident_mb, resident_mb, simulated_images
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.runs.provenance import describe_run
+from posegrasp_ros.runtime import cpu
 from posegrasp_ros.runtime.cpu import usable_cpus
 from posegrasp_ros.runtime.resources import resource_path
 
@@ -28,6 +29,15 @@ def one_core():
 def test_cores_that_this_process_may_not_use_do_not_count(one_core):
     assert usable_cpus() == 1
     assert describe_run()['host']['cpus'] == 1
+
+
+@pytest.mark.parametrize(('flags', 'has'), [('fpu avx512_bf16 avx2', True), ('fpu amx_bf16', True),
+                                           ('fpu avx512f avx2', False), (None, False)])
+def test_bfloat16_is_used_where_the_processor_says_that_it_multiplies_it(flags, has, tmp_path, monkeypatch):
+    monkeypatch.setattr(cpu, 'CPU_INFO', tmp_path / 'cpuinfo')
+    if flags is not None:
+        cpu.CPU_INFO.write_text(f'processor\t: 0\nmodel name\t: x\nflags\t\t: {flags}\n\nprocessor\t: 1\n')
+    assert cpu.has_bfloat16.__wrapped__() == has
 
 
 def test_without_a_number_of_threads_the_bench_says_how_many_cores_it_may_use(one_core, monkeypatch):

@@ -22,7 +22,8 @@ from posegrasp_ros.geometry.transforms import (
 from posegrasp_ros.grasping.grasp_set import GraspError
 from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.resources import resource_path
-from posegrasp_ros.training.backgrounds import Backgrounds
+from posegrasp_ros.training.backgrounds import Backgrounds, _patterned
+from posegrasp_ros.training.photograph import photograph
 from posegrasp_ros.training.rendered_views import facing_camera, half_extents, render_views, taught_side
 from posegrasp_ros.training.samples import (
     CROP_MARGIN,
@@ -85,7 +86,7 @@ def test_a_crop_shows_the_object_and_knows_where(maker):
     assert 0.05 < np.mean(shares) < 0.6
 
 
-def test_scenes_hold_none_one_or_two_objects_inside_the_picture(maker):
+def test_scenes_have_up_to_four_objects_inside_the_picture(maker):
     rng = np.random.default_rng(3)
     counts = []
     for _ in range(60):
@@ -93,7 +94,23 @@ def test_scenes_hold_none_one_or_two_objects_inside_the_picture(maker):
         assert picture.shape == (SCENE_SIZE[1], SCENE_SIZE[0], 3)
         counts.append(len(objects))
         assert ((objects[:, :2] > 0) & (objects[:, :2] < SCENE_SIZE)).all()
-    assert {0, 1} <= set(counts) <= {0, 1, 2}
+    assert {0, 1, 2, 3} <= set(counts) <= {0, 1, 2, 3, 4}
+
+
+def test_auto_exposure_brings_dark_and_bright_scenes_to_one_level():
+    """Most pictures are exposed so; the others and the tone curve spread the rest."""
+    rng = np.random.default_rng(6)
+    dark, bright = (np.median([photograph(rng, np.full((64, 64, 3), level, np.float32)).mean() for _ in range(200)])
+                    for level in (50, 200))
+    assert dark < bright < 2 * dark
+
+
+def test_patterned_backgrounds_have_strong_edges():
+    rng = np.random.default_rng(7)
+    images = [_patterned(rng, 128) for _ in range(20)]
+    assert {(image.shape, image.dtype.name) for image in images} == {((128, 128, 3), 'uint8')}
+    steepest = [np.percentile(np.abs(np.diff(image.astype(float), axis=1)).max(axis=2), 99) for image in images]
+    assert np.median(steepest) > 60
 
 
 def test_a_symmetric_object_is_always_shown_from_the_same_side(mesh):
