@@ -100,8 +100,9 @@ def test_scenes_have_up_to_four_objects_inside_the_picture(maker):
 def test_auto_exposure_brings_dark_and_bright_scenes_to_one_level():
     """Most pictures are exposed so; the others and the tone curve spread the rest."""
     rng = np.random.default_rng(6)
-    dark, bright = (np.median([photograph(rng, np.full((64, 64, 3), level, np.float32)).mean() for _ in range(200)])
-                    for level in (50, 200))
+    levels = [[photograph(rng, np.full((64, 64, 3), light, np.float32)).mean() for _ in range(200)]
+              for light in (50, 200)]
+    dark, bright = np.median(levels, axis=1)
     assert dark < bright < 2 * dark
 
 
