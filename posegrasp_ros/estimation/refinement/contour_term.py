@@ -163,7 +163,7 @@ def contour_equations(term: ContourTerm, pose: np.ndarray, mismatch: np.ndarray,
     count = len(term.points)
     pixels, jacobian, depths = reproject(term.points, pose, matrix)
     rotation = np.ascontiguousarray(pose[:3, :3])
-    along = np.empty(3)
+    along, spread_by = np.empty(3), np.empty(STATE)
     rows, residuals, weights = np.zeros((count, STATE)), np.full(count, np.nan), np.zeros(count)
     fit = 0.0
     for i in range(count):
@@ -177,10 +177,13 @@ def contour_equations(term: ContourTerm, pose: np.ndarray, mismatch: np.ndarray,
         row[POSE + RADIUS] = -term.insets[i] * matrix[0, 0] / depths[i]
         for k in range(COUNT):
             expected += row[POSE + k] * mismatch[k]
+        spread_by[:] = 0.0
+        for k in range(STATE):  # sums of rows, which compile to vector instructions
+            for m in range(STATE):
+                spread_by[m] += row[k] * covariance[k, m]
         variance = 0.0
         for k in range(STATE):
-            for m in range(STATE):
-                variance += row[k] * covariance[k, m] * row[m]
+            variance += spread_by[k] * row[k]
         spread = SPREAD ** 2 * max(variance, 0.0) + LEAST_SPREAD_PX ** 2
         place, place_variance, before, before_variance, seen = _place(term, i, expected, spread)
         information = 1 / place_variance - 1 / before_variance
