@@ -17,16 +17,18 @@ from posegrasp_ros.estimation.decoders.initial_pose import Candidate, InitialPos
 from posegrasp_ros.estimation.decoders.letterbox import Framing
 from posegrasp_ros.estimation.model_card import ModelCard, ModelCardError
 from posegrasp_ros.estimation.network import Network
+from posegrasp_ros.estimation.rim_spread import rim_spread
 from posegrasp_ros.estimation.score import sigmoid
 from posegrasp_ros.estimation.solve import Solution, ViewDirection, solve_pose
 from posegrasp_ros.geometry.camera import Camera
-from posegrasp_ros.geometry.transforms import make_transform, rotate_covariance
+from posegrasp_ros.geometry.transforms import make_transform, move_covariance, rotate_covariance
 
 HEATMAP_CHANNELS = 4
 COORDINATE_CHANNELS = 5
 LOG_SCALE_RANGE = (-4.5, 1.0)
 """Bounds of the log Laplace scale of coordinates, half extents: from about 1 % to the whole object."""
-MOST_PASSES = 3
+MOST_PASSES, MOST_SPREAD = 3, 0.5
+"""Of a crop; if a pose's rim is less certain than the second, in radii, the crop around it would be no better."""
 OTHER_SCALES = (1.4, 0.7, 2.0)
 CELLS_AN_ERROR = 64
 """The network's coordinates err together: so many neighbouring cells share one error."""
@@ -128,9 +130,14 @@ class ObjectCoordinates(Decoder):
                 'confidence': confidence, 'inlier_share': solution.inlier_share,
                 'log_residual': float(np.log(solution.residual_px + 0.1))}, seen)
             before, crop = crop, self._crop_around(pose)
-            if crop.shows_much_the_same(before):
+            if crop.shows_much_the_same(before) or not self._spread(solution) <= MOST_SPREAD:
                 break
         return answer
+
+    def _spread(self, solution: Solution) -> float:
+        to_centre = solution.pose[:3, :3] @ self._centre_m
+        return rim_spread(move_covariance(solution.covariance, to_centre), solution.pose[2, 3] + to_centre[2],
+                          self._radius_m)
 
     def _solve(self, crop: CropCamera, image: np.ndarray, camera: Camera) -> tuple[Solution | None,
                                                                                    VisibilityMask]:

@@ -25,6 +25,7 @@ from posegrasp_ros.estimation.refinement.motion import difference
 from posegrasp_ros.estimation.refinement.refiner import Refinement
 from posegrasp_ros.estimation.refinement.surface import Surface
 from posegrasp_ros.estimation.refinement.terms import LEAST_LIKELY, eye_of, likely_seen
+from posegrasp_ros.estimation.rim_spread import rim_spread
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import (
@@ -41,9 +42,9 @@ MARGIN = 1.15
 PRIOR_SLACK = 2.0
 """Factor on the network's standard deviations."""
 UNSURE_PX = 3.0
-"""If the initial pose is less certain than this, the coarse level and additional starts are used."""
+"""If the rim of the initial pose is less certain than this, the coarse level and additional starts are used."""
 HOPELESS_PX = 50.0
-"""If it is less certain than this, it is not refined: of 70 such poses in simulated scenes one would end right."""
+"""If it is less certain than this, it is not refined: of 70 such poses in simulated scenes 1 would end right."""
 OTHER_START = 2.2
 """Distance of additional starts in standard deviations: beyond most errors, so each minimum has a near start."""
 SURE_EVIDENCE = 0.8
@@ -129,7 +130,8 @@ class MeshRefiner:
         start = invert(camera_from_crop) @ middle
         covariance = move_covariance(covariance, centre - camera_from_object[:3, 3])
         covariance = rotate_covariance(covariance, crop.camera_from_crop.T) * PRIOR_SLACK ** 2
-        spread_px = self._spread_px(covariance, start[2, 3], crop)
+        radius_px = crop.focal_px * self._radius / start[2, 3]
+        spread_px = radius_px * rim_spread(covariance, start[2, 3], self._radius)
         if not spread_px <= HOPELESS_PX:
             return None
         # replicate the border so that it does not appear as an edge
@@ -203,14 +205,6 @@ class MeshRefiner:
         steps = (directions * np.sqrt(variance.clip(0)) * unit[:, None])[:, -2:].T
         others = [perturb(start, side * OTHER_START / PRIOR_SLACK * step) for step in steps for side in (-1, 1)]
         return [other for other in others if other[2, 3] > start[2, 3] / 2]
-
-    def _spread_px(self, covariance: np.ndarray, depth_m: float, crop: CropCamera) -> float:
-        """Standard deviation of the image position of the object's rim, in pixels, from the pose covariance."""
-        variance = np.diag(covariance)
-        pixels_a_metre = crop.focal_px / depth_m
-        away = (self._radius / depth_m) ** 2 * variance[2]
-        turn = self._radius ** 2 * variance[3:].mean()
-        return float(pixels_a_metre * np.sqrt(variance[:2].mean() + away + turn))
 
 
 @lru_cache(maxsize=4)
