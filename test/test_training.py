@@ -33,6 +33,7 @@ from posegrasp_ros.training.samples import (
     SampleMaker,
     _look_up,
 )
+from posegrasp_ros.training.solids import VIEWS_A_SOLID, render_solids
 
 
 @pytest.fixture(scope='module')
@@ -104,6 +105,13 @@ def test_auto_exposure_brings_dark_and_bright_scenes_to_one_level():
               for light in (50, 200)]
     dark, bright = np.median(levels, axis=1)
     assert dark < bright < 2 * dark
+
+
+def test_other_things_are_solids_of_many_shapes():
+    views = render_solids(np.random.default_rng(8), count=6, progress=False)
+    shares = [np.isfinite(view.coordinates[:, :, 0]).mean() for view in views]
+    assert len(views) == 6 * VIEWS_A_SOLID and min(shares) > 0.02
+    assert np.ptp(shares) > 0.1  # thin and round ones
 
 
 def test_patterned_backgrounds_have_strong_edges():

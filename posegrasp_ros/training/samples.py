@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -34,6 +34,8 @@ LAMP_TINT = 0.15
 """Standard deviation of the logarithm of each channel of a lamp's colour."""
 SKIN_BGR = ((60, 90, 140), (170, 200, 240))
 """From dark to light."""
+MOST_DISTRACTORS, SOLID = 3, 0.6
+"""Things beside the object; probability that one is a solid and not the object's shape."""
 OBJECTS = (0.12, 0.40, 0.24, 0.16, 0.08)
 """Probabilities of 0, 1, 2, ... objects in a picture for the detector: each more is one to learn from."""
 RADIUS_RANGE_PX = (11.0, 90.0)
@@ -68,11 +70,13 @@ class Placement:
 class SampleMaker:
     """Draws samples for both networks from a bank of views and backgrounds.
 
+    :param solids: views of other things, see :func:`posegrasp_ros.training.solids.render_solids`
     :param take: the camera, as :func:`posegrasp_ros.training.photograph.photograph` is one
     """
 
-    def __init__(self, views: list[RenderedView], backgrounds: Backgrounds, take: Taking = photograph):
-        self._views = views
+    def __init__(self, views: list[RenderedView], backgrounds: Backgrounds, solids: Sequence[RenderedView] = (),
+                 take: Taking = photograph):
+        self._views, self._solids = views, solids
         self._backgrounds = backgrounds
         self._take = take
 
@@ -125,7 +129,7 @@ class SampleMaker:
         """
         canvas = self._backgrounds.patch(rng, *size).astype(np.float32)
         canvas *= np.float32(rng.uniform(0.4, 1.2))
-        for _ in range(rng.integers(0, 3)):
+        for _ in range(rng.integers(0, MOST_DISTRACTORS + 1)):
             self._add_distractor(rng, canvas, placed)
         for view, placement in placed:
             if rng.random() < CLUTTERED:
@@ -141,11 +145,14 @@ class SampleMaker:
 
     def _add_distractor(self, rng: np.random.Generator, canvas: np.ndarray,
                         placed: list[tuple[RenderedView, Placement]]) -> None:
-        """Add the object's shape with another surface, so that the networks do not rely on the shape alone."""
+        """Add a solid, or the object's shape with another surface: the networks must not rely on shape alone."""
         height, width = canvas.shape[:2]
-        view = self._views[rng.integers(len(self._views))]
+        bank: Sequence[RenderedView] = self._solids if self._solids and rng.random() < SOLID else self._views
+        view = bank[int(rng.integers(len(bank)))]
         radius = placed[0][1].radius_px * rng.uniform(0.5, 1.4) if placed else rng.uniform(*RADIUS_RANGE_PX)
         placement = Placement(rng.uniform((0, 0), (width, height)), radius, rng.uniform(0, 2 * np.pi))
+        if rng.random() < 0.5:
+            _cast_shadow(rng, canvas, view, placement)
         surface = self._backgrounds.patch(rng, 64, 64).astype(np.float32)
         if rng.random() < 0.4:
             surface = surface * np.float32(0.15) + rng.uniform(0, 255, 3).astype(np.float32) * np.float32(0.85)

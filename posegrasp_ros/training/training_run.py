@@ -46,6 +46,7 @@ from posegrasp_ros.training.samples import (
     SCENE_SIZE,
     SampleMaker,
 )
+from posegrasp_ros.training.solids import render_solids
 from posegrasp_ros.training.staging import FILES, MESH_FILES
 from posegrasp_ros.training.start import start_from
 
@@ -143,7 +144,8 @@ def train(mesh_path: Path, out: Path, options: TrainingOptions) -> Path:
     rng = np.random.default_rng(options.seed)
     bank = render_views(mesh, options.views, rng, symmetry, options.progress)
     backgrounds = load_backgrounds(rng, options.backgrounds, options.progress, like.backgrounds if like else ())
-    maker = SampleMaker(bank, backgrounds, LikeCamera(like.figures).photograph if like else photograph)
+    solids = render_solids(rng, progress=options.progress)
+    maker = SampleMaker(bank, backgrounds, solids, LikeCamera(like.figures).photograph if like else photograph)
     tasks = {'detector': DETECTION, 'network': coordinates_task(taught_symmetries(symmetry), mesh)}
     card = _card_of(kept) if kept else _new_card(out.resolve().name, mesh, bank, symmetry)
     parts = (options.only,) if options.only else PARTS
