@@ -26,7 +26,7 @@ from posegrasp_ros.sensing.images import check_registered
 MOST_CANDIDATES, MOST_FAINT = 8, 3
 FAINT_CONFIDENCE, FAINT_SHARE = 0.4, 0.6
 """A candidate below both, the second of the most confident one's, is faint."""
-RETRY_CONFIDENCE, SURE_SCORE = 0.3, 0.8
+RETRY_CONFIDENCE, RETRY_SCORE = 0.3, 0.5
 """Without a pose scored above the second, candidates above the first are solved again at other scales."""
 SAME_OBJECT = 0.5
 """Two poses whose centres are nearer than this, in radii of the object, are of one and the same."""
@@ -120,7 +120,7 @@ class PoseEstimator:
         again = [candidate for candidate in candidates[:MOST_FAINT] if candidate.confidence > RETRY_CONFIDENCE]
         for otherwise in zip(*(candidate.solve_otherwise for candidate in again)):
             for solve in otherwise:
-                if self._refiner and best_score(found) < SURE_SCORE:  # without it no score tells
+                if self._refiner and best_score(found) < RETRY_SCORE:  # without it no score tells
                     look(solve)
         return self.distinct(found)
 

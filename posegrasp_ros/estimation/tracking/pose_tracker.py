@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from posegrasp_ros.estimation.decoders.decoder import FindsNear
-from posegrasp_ros.estimation.estimator import SURE_SCORE, Found, PoseEstimator, check_sizes
+from posegrasp_ros.estimation.estimator import Found, PoseEstimator, check_sizes
 from posegrasp_ros.estimation.pose_estimate import MIN_SCORE, Estimation, Estimator
 from posegrasp_ros.estimation.stopwatch import Stopwatch
 from posegrasp_ros.estimation.tracking.track import Track, is_jump
@@ -20,6 +20,8 @@ from posegrasp_ros.metrics.track_states import FOUND, LOST, TRACKED
 
 SEARCH_EVERY_NS = 1_000_000_000
 """How often the whole image is searched while all objects are followed, for new ones."""
+SURE_SCORE = 0.8
+"""A pose scored below it is not followed."""
 SAME_TRACK = 2.0
 """Largest distance of an object from where it was predicted, in its radii; beyond it is not the same motion."""
 MOST_CONTESTS = 3
