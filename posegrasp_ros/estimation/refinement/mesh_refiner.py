@@ -39,13 +39,13 @@ from posegrasp_ros.geometry.transforms import (
 
 CROP_SIZE = 160
 MARGIN = 1.15
-PRIOR_SLACK = 2.0
+PRIOR_SLACK = 1.5
 """Factor on the network's standard deviations."""
 UNSURE_PX = 3.0
 """If the rim of the initial pose is less certain than this, the coarse level and additional starts are used."""
 HOPELESS_PX = 50.0
 """If it is less certain than this, it is not refined: of 70 such poses in simulated scenes 1 would end right."""
-OTHER_START = 2.2
+OTHER_START = 1.5
 """Distance of additional starts in standard deviations: beyond most errors, so each minimum has a near start."""
 SURE_EVIDENCE = 0.8
 """If the initial pose reaches this evidence on the coarse level, no other start is tried. None led to a
