@@ -39,7 +39,7 @@ from posegrasp_ros.geometry.transforms import (
 
 CROP_SIZE = 160
 MARGIN = 1.15
-PRIOR_SLACK = 1.5
+PRIOR_SLACK = 2.0
 """Factor on the network's standard deviations."""
 UNSURE_PX = 3.0
 """If the rim of the initial pose is less certain than this, the coarse level and additional starts are used."""
