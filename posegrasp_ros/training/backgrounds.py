@@ -125,7 +125,8 @@ def _simulated(rng: np.random.Generator, progress: bool) -> list[np.ndarray]:
     import trimesh
 
     from posegrasp_ros.geometry.mesh import Mesh
-    from posegrasp_ros.simulation.rough_world import rough_world
+    from posegrasp_ros.simulation.rough_scene import sample_rough_scene
+    from posegrasp_ros.simulation.rough_world import RoughWorld
     from posegrasp_ros.simulation.scene import sample_scene
     from posegrasp_ros.simulation.world import World
 
@@ -135,7 +136,7 @@ def _simulated(rng: np.random.Generator, progress: bool) -> list[np.ndarray]:
         mesh = Mesh(np.asarray(ball.vertices), np.asarray(ball.faces), None,
                     rng.integers(0, 256, (1, 1, 3)).astype(np.uint8))
         if number % 2:
-            with rough_world(rng, mesh) as rough:
+            with RoughWorld(mesh, sample_rough_scene(rng, mesh)) as rough:
                 images.append(at_most(rough.frame(show_object=False).image))
         else:
             with World(mesh, None, sample_scene(rng, mesh), image_size=(640, 480)) as clean:
