@@ -18,7 +18,8 @@ from posegrasp_ros.training.trial import Trial
 
 SPREAD = np.array([0.001, 0.001, 0.004, 0.01, 0.01, 0.005])
 
-FIGURES = ('confidence', 'inlier_share', 'log_residual', 'correlation', 'evidence', 'log_disagreement')
+FIGURES = ('confidence', 'inlier_share', 'log_residual', 'correlation', 'evidence', 'log_disagreement',
+           'hidden_share')
 
 
 @pytest.fixture

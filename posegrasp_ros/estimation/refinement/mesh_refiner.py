@@ -108,12 +108,14 @@ class MeshRefiner:
 
     Its figures: ``correlation`` between image and lit surface colour, 1 when they agree; ``evidence``, how much of
     the surface and its edges agrees with the image, 0 to about 2; ``log_disagreement``, log of 1 plus the squared
-    distance from the initial pose in its own standard deviations.
+    distance from the initial pose in its own standard deviations; ``hidden_share`` of the surface towards the
+    camera, 0 where the network does not tell: less evidence is then no sign of a wrong pose.
 
     :param mesh: metres; preferably with a texture, otherwise only contour and edges contribute
     """
 
-    figures_when_lost = MappingProxyType({'correlation': 0.0, 'evidence': 0.0, 'log_disagreement': 0.0})
+    figures_when_lost = MappingProxyType({'correlation': 0.0, 'evidence': 0.0, 'log_disagreement': 0.0,
+                                          'hidden_share': 0.0})
 
     def __init__(self, mesh: Mesh):
         self._centre, self._radius = mesh.centre, mesh.radius
@@ -154,10 +156,12 @@ class MeshRefiner:
         covariance = rotate_covariance(np.linalg.inv(best.information)[:POSE, :POSE], crop.camera_from_crop)
         covariance += camera_covariance(camera, camera_from_crop[:3, :3] @ best.pose[:3, 3], depth_m is not None)
         covariance = move_covariance(covariance, -pose[:3, :3] @ self._centre)
+        visible_share = self._visible_share(scene, best.pose)
         squared_distance = float(change @ scene.prior.information[:POSE, :POSE] @ change)
         return Refinement(pose, covariance, best.correlation, {
             'correlation': best.correlation, 'evidence': best.evidence,
-            'log_disagreement': float(np.log(squared_distance + 1))}, self._visible_share(scene, best.pose))
+            'log_disagreement': float(np.log(squared_distance + 1)),
+            'hidden_share': 0.0 if visible_share is None else 1 - visible_share}, visible_share)
 
     def _started(self, scene: _Scene, pose: np.ndarray) -> Aligned:
         return Aligned(pose, scene.prior.mismatch, scene.prior.information, 0.0, 0.0)
