@@ -58,7 +58,7 @@ def test_long_tails_make_it_wider():
 def test_the_score_is_the_share_that_is_right():
     rng = np.random.default_rng(2)
     trials, chance = [], []
-    for _ in range(1500):
+    for _ in range(2000):
         figures = {name: rng.normal() for name in FIGURES}
         chance.append(sigmoid(1 + 2 * figures['evidence'] - figures['log_residual']))
         right = rng.random() < chance[-1]

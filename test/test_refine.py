@@ -156,10 +156,10 @@ def test_a_plain_mesh_is_aligned_by_contour_and_edges_alone(mesh):
     plain = Mesh(mesh.vertices, mesh.faces, None, np.full((1, 1, 3), 200, np.uint8))
     refiner, rng = MeshRefiner(plain), np.random.default_rng(5)
     close = []
-    for frame in simulated_frames(plain, 6, seed=98):
+    for frame in simulated_frames(plain, 36, seed=98):
         aligned = refiner.refine(frame.image, frame.camera, coarse(frame, rng), COVARIANCE)
         close.append(aligned is not None and is_close(aligned.pose, frame.camera_from_object, 0.006, 2))
-    assert sum(close) >= 5
+    assert sum(close) >= 25  # three quarters, and chance
 
 
 def test_an_object_cut_off_by_the_image_border_is_not_taken_for_a_smaller_one(refiner, frames):

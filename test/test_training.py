@@ -23,6 +23,7 @@ from posegrasp_ros.grasping.grasp_set import GraspError
 from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.resources import resource_path
 from posegrasp_ros.training.backgrounds import Backgrounds, _patterned
+from posegrasp_ros.training.other_things import VIEWS_A_SOLID, render_solids
 from posegrasp_ros.training.photograph import photograph
 from posegrasp_ros.training.rendered_views import facing_camera, half_extents, render_views, taught_side
 from posegrasp_ros.training.samples import (
@@ -33,7 +34,6 @@ from posegrasp_ros.training.samples import (
     SampleMaker,
     _look_up,
 )
-from posegrasp_ros.training.solids import VIEWS_A_SOLID, render_solids
 
 
 @pytest.fixture(scope='module')

@@ -37,6 +37,7 @@ from posegrasp_ros.training.fit import DETECTION, MEAN, STD, Task, as_input, coo
 from posegrasp_ros.training.like_camera import LikeCamera
 from posegrasp_ros.training.like_frames import LikeFrames, LikeOptions, read_like
 from posegrasp_ros.training.networks import CoordinateNetwork, Detector
+from posegrasp_ros.training.other_things import render_solids
 from posegrasp_ros.training.photograph import photograph
 from posegrasp_ros.training.rendered_views import RenderedView, render_views, taught_symmetries
 from posegrasp_ros.training.samples import (
@@ -46,7 +47,6 @@ from posegrasp_ros.training.samples import (
     SCENE_SIZE,
     SampleMaker,
 )
-from posegrasp_ros.training.solids import render_solids
 from posegrasp_ros.training.staging import FILES, MESH_FILES
 from posegrasp_ros.training.start import start_from
 
