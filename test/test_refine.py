@@ -126,7 +126,7 @@ def test_other_starts_are_turned_not_moved_along_the_line_of_sight(refiner):
     np.testing.assert_allclose([other[:3, 3] for other in others], np.tile(start[:3, 3], (4, 1)), atol=1e-12)
 
 
-def test_a_pose_that_says_nothing_is_not_refined(refiner, frames):
+def test_a_pose_too_uncertain_is_not_refined(refiner, frames):
     frame = frames[0]
     for factor in (1e4, np.nan):
         assert refiner.refine(frame.image, frame.camera, frame.camera_from_object, factor * COVARIANCE) is None

@@ -23,7 +23,7 @@ from posegrasp_ros.grasping.grasp_set import GraspError
 from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.resources import resource_path
 from posegrasp_ros.training.backgrounds import Backgrounds, _patterned
-from posegrasp_ros.training.other_things import VIEWS_A_SOLID, render_solids
+from posegrasp_ros.training.distractor_views import VIEWS_A_SOLID, render_distractors
 from posegrasp_ros.training.photograph import photograph
 from posegrasp_ros.training.rendered_views import facing_camera, half_extents, render_views, taught_side
 from posegrasp_ros.training.samples import (
@@ -107,8 +107,8 @@ def test_auto_exposure_brings_dark_and_bright_scenes_to_one_level():
     assert dark < bright < 2 * dark
 
 
-def test_other_things_are_solids_of_many_shapes():
-    views = render_solids(np.random.default_rng(8), count=6, progress=False)
+def test_distractors_are_solids_of_many_shapes():
+    views = render_distractors(np.random.default_rng(8), count=6, progress=False)
     shares = [np.isfinite(view.coordinates[:, :, 0]).mean() for view in views]
     assert len(views) == 6 * VIEWS_A_SOLID and min(shares) > 0.02
     assert np.ptp(shares) > 0.1  # thin and round ones

@@ -12,9 +12,9 @@ from posegrasp_ros.metrics.calibration_guard import EXPECTED
 from posegrasp_ros.training.covariance_fit import LEAST_TRIALS
 from posegrasp_ros.training.trial import Trial
 
-OF_THE_SCENE = ('log_disagreement', 'hidden_share')
-"""Figures that say nothing of camera and light: how the first pose was found, which with tracking is another, and
-what hides the object."""
+UNRELATED_TO_CAMERA = ('log_disagreement', 'hidden_share')
+"""Figures that do not depend on camera and light: how far the initial pose was off, which differs with tracking,
+and how much of the object is hidden."""
 
 
 def fit_score(trials: Sequence[Trial], prior: Mapping[str, float] | None = None) -> dict[str, float]:
@@ -50,10 +50,10 @@ def fit_score(trials: Sequence[Trial], prior: Mapping[str, float] | None = None)
 
 def usual_figures(trials: Sequence[Trial], views: int) -> dict[str, list[float]]:
     """5 %, 50 % and 95 % quantile of each figure, and of how many independent views, for the card; none of few
-    trials, and none of :data:`OF_THE_SCENE`."""
+    trials, and none of :data:`UNRELATED_TO_CAMERA`."""
     if len(trials) < LEAST_TRIALS:
         return {}
-    names = [name for name in trials[0].figures if name not in OF_THE_SCENE]
+    names = [name for name in trials[0].figures if name not in UNRELATED_TO_CAMERA]
     values = [[trial.figures[name] for name in names] for trial in trials]
     quantiles = np.quantile(values, (EXPECTED, 0.5, 1 - EXPECTED), axis=0)
     return {name: [*(round(float(each), 5) for each in column), views] for name, column in zip(names, quantiles.T)}

@@ -70,7 +70,7 @@ class Placement:
 class SampleMaker:
     """Draws samples for both networks from a bank of views and backgrounds.
 
-    :param solids: views of other things, see :func:`posegrasp_ros.training.other_things.render_solids`
+    :param solids: see :func:`posegrasp_ros.training.distractor_views.render_distractors`
     :param take: the camera, as :func:`posegrasp_ros.training.photograph.photograph` is one
     """
 

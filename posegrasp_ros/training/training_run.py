@@ -33,11 +33,11 @@ from posegrasp_ros.runtime.resources import model_folder
 from posegrasp_ros.training import staging
 from posegrasp_ros.training.backgrounds import load_backgrounds
 from posegrasp_ros.training.checkpoint import Checkpoint
+from posegrasp_ros.training.distractor_views import render_distractors
 from posegrasp_ros.training.fit import DETECTION, MEAN, STD, Task, as_input, coordinates_task, fit
 from posegrasp_ros.training.like_camera import LikeCamera
 from posegrasp_ros.training.like_frames import LikeFrames, LikeOptions, read_like
 from posegrasp_ros.training.networks import CoordinateNetwork, Detector
-from posegrasp_ros.training.other_things import render_solids
 from posegrasp_ros.training.photograph import photograph
 from posegrasp_ros.training.rendered_views import RenderedView, render_views, taught_symmetries
 from posegrasp_ros.training.samples import (
@@ -144,7 +144,7 @@ def train(mesh_path: Path, out: Path, options: TrainingOptions) -> Path:
     rng = np.random.default_rng(options.seed)
     bank = render_views(mesh, options.views, rng, symmetry, options.progress)
     backgrounds = load_backgrounds(rng, options.backgrounds, options.progress, like.backgrounds if like else ())
-    solids = render_solids(rng, progress=options.progress)
+    solids = render_distractors(rng, progress=options.progress)
     maker = SampleMaker(bank, backgrounds, solids, LikeCamera(like.figures).photograph if like else photograph)
     tasks = {'detector': DETECTION, 'network': coordinates_task(taught_symmetries(symmetry), mesh)}
     card = _card_of(kept) if kept else _new_card(out.resolve().name, mesh, bank, symmetry)

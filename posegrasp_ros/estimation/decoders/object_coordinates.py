@@ -28,7 +28,7 @@ COORDINATE_CHANNELS = 5
 LOG_SCALE_RANGE = (-4.5, 1.0)
 """Bounds of the log Laplace scale of coordinates, half extents: from about 1 % to the whole object."""
 MOST_PASSES, MOST_SPREAD = 3, 0.5
-"""Of a crop; if a pose's rim is less certain than the second, in radii, the crop around it would be no better."""
+"""Readings of a crop; largest spread of the rim, in radii, at which the crop around a pose is read again."""
 OTHER_SCALES = (1.4, 0.7, 2.0)
 CELLS_AN_ERROR = 64
 """The network's coordinates err together: so many neighbouring cells share one error."""

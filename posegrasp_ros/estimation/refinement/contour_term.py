@@ -92,7 +92,7 @@ class ContourTerm(NamedTuple):
         :param matrix: (3, 3) pinhole matrix of the picture
         :param reach_px: largest distance of a place from the expected one
         :param light: at the pose
-        :param palette: what colours say, see :func:`posegrasp_ros.estimation.refinement.illumination.palette_of`
+        :param palette: see :func:`posegrasp_ros.estimation.refinement.illumination.palette_of`
         :param seen: see :func:`posegrasp_ros.estimation.refinement.terms.likely_seen`
         :param share: fraction of :data:`MOST_LINES` to use
         """

@@ -18,7 +18,7 @@ from posegrasp_ros.runtime.numba_cache import compiled
 
 def palette_of(term: ColourTerm, picture: Picture, matrix: np.ndarray, pose: np.ndarray, outline: np.ndarray,
                gap_px: float) -> np.ndarray:
-    """What colours say of the object and its surroundings, see :func:`place_likelihood.log_densities`.
+    """Log densities of colours on the object and around it, see :func:`place_likelihood.log_densities`.
 
     :param pose: (4, 4) crop_from_object near the true one
     :param outline: (K, 3) points of the object's outline, object frame

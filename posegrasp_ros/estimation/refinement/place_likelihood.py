@@ -75,7 +75,7 @@ def log_peak(sigma: float) -> float:
 
 @compiled
 def log_densities(inside: np.ndarray, outside: np.ndarray) -> np.ndarray:
-    """What a pixel's colour says, (BINS, BINS, BINS, 4): logarithms of relative densities, see :data:`OTHER`.
+    """Logarithms of relative densities by colour, (BINS, BINS, BINS, 4), the last axis as :data:`OTHER` and so on.
 
     :param inside: density of the object's colours, see :func:`colour_statistics.densities`
     :param outside: density of the colours around it
@@ -115,16 +115,16 @@ def place_likelihoods(image: np.ndarray, tensor: np.ndarray, lines: Lines, sides
             at = lines.reads_px[r]
             _read(image, lines.centres[i, 0] + at * lines.across[i, 0],
                   lines.centres[i, 1] + at * lines.across[i, 1], colour)
-            says = _look_up(densities, colour)
-            hidden[i] += temper * says[HIDDEN]
+            logs = _look_up(densities, colour)
+            hidden[i] += temper * logs[HIDDEN]
             # only the steps that some place asks for
             for k in range(_step(nearest - at, sides, i, 0), _step(farthest - at, sides, i, 0) + 1):
-                first[i, r, k] = _log_beside(colour, sides, i, 0, k, says)
+                first[i, r, k] = _log_beside(colour, sides, i, 0, k, logs)
             if sides.second_shown[i]:
                 for k in range(_step(at - farthest, sides, i, 1), _step(at - nearest, sides, i, 1) + 1):
-                    second[i, r, k] = _log_beside(colour, sides, i, 1, k, says)
+                    second[i, r, k] = _log_beside(colour, sides, i, 1, k, logs)
             else:
-                second[i, r, :] = says[AROUND]
+                second[i, r, :] = logs[AROUND]
     balance = _balance(first, second, lines, sides)
     log_first, log_second = _log_shares(lines, transition_px)
     for i in range(count):
@@ -234,17 +234,17 @@ def _read(image: np.ndarray, u: float, v: float, colour: np.ndarray) -> None:
 
 @compiled
 def _look_up(densities: np.ndarray, colour: np.ndarray) -> np.ndarray:
-    """(4,) what a colour says, see :func:`log_densities`."""
+    """(4,) log densities of a colour, see :func:`log_densities`."""
     return densities[bin_of(colour[0]), bin_of(colour[1]), bin_of(colour[2])]
 
 
 @compiled
-def _log_beside(colour: np.ndarray, sides: Sides, i: int, side: int, k: int, says: np.ndarray) -> float:
+def _log_beside(colour: np.ndarray, sides: Sides, i: int, side: int, k: int, logs: np.ndarray) -> float:
     """Log of the relative density of a colour k steps from the edge on a face of the object."""
     if k >= sides.colours.shape[2] or np.isnan(sides.colours[i, side, k, 0]):
-        return says[UNKNOWN]
+        return logs[UNKNOWN]
     squared = 0.0
     for c in range(3):
         squared += (colour[c] - sides.colours[i, side, k, c]) ** 2
     return log_sum(sides.log_peaks[i, side, k] - 0.5 * squared * (CHANNELS / 3) / sides.sigmas[i, side, k] ** 2,
-                   says[OTHER])
+                   logs[OTHER])

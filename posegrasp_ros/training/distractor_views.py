@@ -1,4 +1,4 @@
-"""Views of solids that are not the object: a detector must not take every shaded thing on a table for it."""
+"""Views of distractors: a detector must not take every shaded solid on a table for the object."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ SOLIDS, VIEWS_A_SOLID = 40, 6
 SIDES_M = (0.03, 0.15)
 
 
-def render_solids(rng: np.random.Generator, count: int = SOLIDS, progress: bool = True) -> list[RenderedView]:
+def render_distractors(rng: np.random.Generator, count: int = SOLIDS, progress: bool = True) -> list[RenderedView]:
     """Views of random balls, boxes, cylinders, cones, capsules and rings, white."""
     views = []
-    for _ in tqdm(range(count), desc='rendering other things', disable=not progress):
+    for _ in tqdm(range(count), desc='rendering distractors', disable=not progress):
         solid = _solid(rng)
         mesh = Mesh(np.asarray(solid.vertices), np.asarray(solid.faces), None, np.full((1, 1, 3), 255, np.uint8))
         with ViewRenderer(mesh) as renderer:
