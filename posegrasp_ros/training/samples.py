@@ -18,7 +18,7 @@ CROP_SIZE = 128
 COORDINATES_STRIDE = 4
 CROP_MARGIN = 1.15
 """Half the side of a crop, in radii of the object's bounding sphere."""
-CROP_SPREADS = ((0.09, 0.07), (0.18, 0.14), (0.40, 0.25))
+CROP_SPREADS = ((0.15, 0.12), (0.25, 0.20), (0.40, 0.30))
 """Standard deviations of a crop's log scale, and of its centre in object radii, for three kinds of crops."""
 MOST_OFF = np.log(2.0)
 SCENE_SIZE = (320, 256)
@@ -27,7 +27,8 @@ COVERED = 0.6
 """Probability of an occluder in front of the object."""
 HIDDEN, HIDDEN_WELL, MOST_COVERS = (0.05, 0.6), (0.3, 0.6), 4
 """Fraction of the object hidden by an occluder, and by a large one; and the maximum number of tries."""
-LARGE_COVERS = 0.4
+LARGE_COVERS, SOLID_COVERS = 0.4, 0.4
+"""Probabilities of an occluder that hides much, and of one that is a solid and not a flat shape."""
 CLUTTERED = 0.5
 """Probability of things behind the outline of an object."""
 LAMP_TINT = 0.15
@@ -87,7 +88,8 @@ class SampleMaker:
             (3,) float32 unit vector from the object's centre to the camera, object frame
         """
         view = self._views[rng.integers(len(self._views))]
-        # mostly a good crop, sometimes an inaccurate detection, sometimes that of a half hidden object
+        # mostly a good crop, sometimes an inaccurate detection, sometimes that of a half hidden object; never so
+        # good that the network could read the pose off the crop
         scale_spread, centre_spread = CROP_SPREADS[rng.choice(len(CROP_SPREADS), p=(0.6, 0.25, 0.15))]
         radius = CROP_SIZE / 2 / CROP_MARGIN * np.exp(np.clip(rng.normal(0, scale_spread), -MOST_OFF, MOST_OFF))
         centre = (CROP_SIZE - 1) / 2 + rng.normal(0, centre_spread * radius, 2)
@@ -165,9 +167,12 @@ class SampleMaker:
         window, colour = _warp(view.colours, placement, (width, height))
         seen = colour[:, :, 3] > 127
         low, high = np.count_nonzero(seen) * np.array(HIDDEN_WELL if rng.random() < LARGE_COVERS else HIDDEN)
+        solid = self._solids[int(rng.integers(len(self._solids)))] if (
+            self._solids and rng.random() < SOLID_COVERS) else None
+        before = placement
         for _ in range(MOST_COVERS):
             shape = np.zeros((height, width), np.uint8)
-            _draw_blob(rng, shape, placement)
+            before = _draw_solid(rng, shape, solid, placement) if solid else _draw_blob(rng, shape, placement)
             hidden = np.count_nonzero(seen & (shape[window] > 0))
             if low < hidden < high:
                 break
@@ -177,8 +182,11 @@ class SampleMaker:
         if rng.random() < 0.5:
             plain = rng.uniform(*SKIN_BGR) if rng.random() < 0.3 else rng.uniform(0, 255, 3)
             surface = surface * np.float32(0.2) + plain.astype(np.float32) * np.float32(0.8)
-        soft = cv2.blur(shape, (3, 3))[:, :, None] / np.float32(255)
-        canvas += (surface - canvas) * soft
+        if solid:
+            _paste(rng, canvas, solid, before, surface)
+        else:
+            soft = cv2.blur(shape, (3, 3))[:, :, None] / np.float32(255)
+            canvas += (surface - canvas) * soft
         return shape > 0
 
 
@@ -281,6 +289,21 @@ def _cast_shadow(rng: np.random.Generator, canvas: np.ndarray, view: RenderedVie
         return
     coverage = cv2.blur(layer[:, :, 3], (int(placement.radius_px * rng.uniform(0.1, 0.5)) + 1,) * 2)
     part *= 1 - coverage[:, :, None] * np.float32(rng.uniform(0.2, 0.7) / 255)
+
+
+def _draw_solid(rng: np.random.Generator, shape: np.ndarray, solid: RenderedView,
+                placement: Placement) -> Placement:
+    """Draw the coverage of a solid nearer than the object over a part of it, in place; returns where it is."""
+    radius = placement.radius_px * rng.uniform(0.5, 2.0)
+    angle = rng.uniform(0, 2 * np.pi)
+    away = (radius * rng.uniform(0.4, 1.0) + placement.radius_px * rng.uniform(0.0, 0.8)) * np.array(
+        [np.cos(angle), np.sin(angle)])
+    before = Placement(placement.centre + away, radius, _turn(rng))
+    window, layer = _warp(solid.colours, before, shape.shape[::-1])
+    part = shape[window]
+    if part.shape == layer.shape[:2]:
+        part[:] = np.where(layer[:, :, 3] > 127, 255, 0)
+    return before
 
 
 def _draw_blob(rng: np.random.Generator, shape: np.ndarray, placement: Placement) -> None:
