@@ -172,7 +172,10 @@ class SampleMaker:
         before = placement
         for _ in range(MOST_COVERS):
             shape = np.zeros((height, width), np.uint8)
-            before = _draw_solid(rng, shape, solid, placement) if solid else _draw_blob(rng, shape, placement)
+            if solid:
+                before = _draw_solid(rng, shape, solid, placement)
+            else:
+                _draw_blob(rng, shape, placement)
             hidden = np.count_nonzero(seen & (shape[window] > 0))
             if low < hidden < high:
                 break
