@@ -16,8 +16,9 @@ from board_views import (
     random_view,
 )
 
-from posegrasp_ros.board.board_pose import BoardFinder, NoBoardPose
+from posegrasp_ros.board.board_pose import BoardFinder
 from posegrasp_ros.board.object_truth import TruthFinder
+from posegrasp_ros.board.plane_pose import NotSeen
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.transforms import (
     invert,
@@ -75,7 +76,7 @@ def errors_of(count, seed, paper_m):
                            EXTENTS, rng)
         try:
             truth = TruthFinder(drawn.model_copy(update={'measured_ruler_mm': read_mm})).find(image, camera)
-        except NoBoardPose:
+        except NotSeen:
             missed += 1
             continue
         pose, expected = truth.camera_from_object, camera_from_board @ place
@@ -152,7 +153,7 @@ def test_too_few_corners_give_no_pose(chosen, reason):
     board = box_board(measured_mm=100.0)[1]
     corners_m, pixels = corners_and_pixels(board, view_of(board))
     kept = chosen(corners_m)
-    with pytest.raises(NoBoardPose) as refused:
+    with pytest.raises(NotSeen) as refused:
         BoardFinder(board).solve(corners_m[kept], pixels[kept], CAMERA.matrix)
     assert refused.value.reason == reason
 
@@ -163,13 +164,13 @@ def test_two_tilts_that_fit_alike_give_no_pose():
     far = make_transform(translation=[0, 0, 6.0]) @ turn @ make_transform(translation=-board.outline_centre)
     corners_m, pixels = corners_and_pixels(board, far)
     pixels += np.random.default_rng(1).normal(size=pixels.shape) * 0.3
-    with pytest.raises(NoBoardPose) as refused:
+    with pytest.raises(NotSeen) as refused:
         BoardFinder(board).solve(corners_m, pixels, CAMERA.matrix)
     assert refused.value.reason == 'ambiguous'
 
 
 def test_an_image_without_the_board_gives_no_pose():
-    with pytest.raises(NoBoardPose) as refused:
+    with pytest.raises(NotSeen) as refused:
         BoardFinder(box_board()[1]).find(np.full((480, 640, 3), 120, np.uint8), CAMERA)
     assert refused.value.reason == 'no_board'
 

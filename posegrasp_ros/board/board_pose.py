@@ -9,37 +9,13 @@ import cv2
 import numpy as np
 
 from posegrasp_ros.board.board_file import BoardFile
+from posegrasp_ros.board.plane_pose import LEAST_SIGMA_PX, NotSeen, plane_pose
 from posegrasp_ros.estimation.refinement.reproject import reproject
 from posegrasp_ros.estimation.solve import pose_covariance
 from posegrasp_ros.geometry.camera import Camera
-from posegrasp_ros.geometry.transforms import make_transform, rotation_angle
 
-FEWEST_CORNERS = 8
-LEAST_SIGMA_PX = 0.2
-"""Lower bound of the standard deviation of a corner: few corners may fit better than they are."""
-HOMOGRAPHY_PX = 4.0
-OUTLIER_SIGMAS = 4.0
-# Median length of a normal vector of the plane, in standard deviations of its coordinates.
-MEDIAN_OF_DISTANCE = 1.1774
-LARGEST_RESIDUAL_PX = 1.0
-LARGEST_RESIDUAL_MM = 1.5
-"""On the board: what paper that is not flat explains. The larger of the two counts."""
-AMBIGUOUS = 1.3
-"""Two mirrored poses of a plane fit alike where the residual of one is less than this times the other's."""
-DIFFERENT_RAD = np.radians(3.0)
 PAPER_LENGTH = 0.4
 """Over this share of a sheet's diagonal the height of the paper changes."""
-
-
-class NoBoardPose(Exception):
-    """No pose of the board in an image.
-
-    :param reason: one word: ``no_board``, ``few_corners``, ``large_residual`` or ``ambiguous``
-    """
-
-    def __init__(self, reason: str, text: str):
-        super().__init__(text)
-        self.reason = reason
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +50,7 @@ class BoardFinder:
         """The board's pose.
 
         :param image: (H, W, 3) uint8 blue green red
-        :raises NoBoardPose: saying why there is none
+        :raises NotSeen: saying why there is none
         """
         numbers, pixels = self._corners(image)
         pixels = camera.undistorted(pixels)
@@ -85,7 +61,7 @@ class BoardFinder:
         """Numbers (N,) and pixels (N, 2) of the corners whose four squares are printed."""
         pixels, numbers, _, markers = self._detector.detectBoard(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY))
         if markers is None or not len(markers):
-            raise NoBoardPose('no_board', 'no marker of the board was found')
+            raise NotSeen('no_board', 'no marker of the board was found')
         if numbers is None:
             return np.zeros(0, dtype=int), np.zeros((0, 2))
         numbers, pixels = numbers.ravel(), pixels.reshape(-1, 2).astype(float)
@@ -98,50 +74,15 @@ class BoardFinder:
         Corners that a hand, the object's edge or a reflection moved are left out.
 
         :param matrix: (3, 3) pinhole matrix, pixels
-        :raises NoBoardPose: saying why there is none
+        :raises NotSeen: saying why there is none
         """
-        kept = self._on_a_plane(corners_m, pixels)
-        corners_m, pixels = corners_m[kept], pixels[kept]
-        pose = _best_of_two(corners_m, pixels, matrix)
-        for _ in range(3):
-            errors = np.linalg.norm(reproject(corners_m, pose, matrix)[0] - pixels, axis=1)
-            sigma = max(float(np.median(errors)) / MEDIAN_OF_DISTANCE, LEAST_SIGMA_PX)
-            fits = errors <= OUTLIER_SIGMAS * sigma
-            if fits.all():
-                break
-            corners_m, pixels = corners_m[fits], pixels[fits]
-            self._check_spread(corners_m)
-            pose = _refined(corners_m, pixels, matrix, pose)
-        residual_px = float(np.sqrt(np.mean((reproject(corners_m, pose, matrix)[0] - pixels) ** 2)))
-        largest_px = max(LARGEST_RESIDUAL_PX, LARGEST_RESIDUAL_MM / 1000 * matrix[0, 0] / pose[2, 3])
-        if not residual_px <= largest_px:
-            raise NoBoardPose('large_residual', f'the corners fit the board to {residual_px:.1f} px, expected '
-                                                f'{largest_px:.1f}')
+        plane = plane_pose(corners_m, pixels, matrix, self._pattern.square_m)
+        pose, corners_m, pixels = plane.camera_from_plane, plane.points_m, plane.pixels
         covariance = pose_covariance(corners_m, pixels, pose, matrix, LEAST_SIGMA_PX)
         moves = _by_corners(corners_m, pose, matrix)
         covariance = covariance + self._of_paper(corners_m, moves) + self._of_joints(corners_m, moves)
-        return BoardPose(pose, covariance, np.einsum('kni,ni->k', moves, corners_m), residual_px, len(corners_m))
-
-    def _on_a_plane(self, corners_m: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-        """(N,) bool: corners that one homography explains.
-
-        :raises NoBoardPose: when they are too few, or lie on a line
-        """
-        self._check_spread(corners_m)
-        homography, inliers = cv2.findHomography(corners_m[:, :2], pixels, cv2.RANSAC, HOMOGRAPHY_PX)
-        if homography is None:
-            raise NoBoardPose('few_corners', 'the corners are on no common plane')
-        kept = inliers.ravel().astype(bool)
-        self._check_spread(corners_m[kept])
-        return kept
-
-    def _check_spread(self, corners_m: np.ndarray) -> None:
-        if len(corners_m) < FEWEST_CORNERS:
-            raise NoBoardPose('few_corners', f'{len(corners_m)} corners of the board were found, expected '
-                                             f'{FEWEST_CORNERS}')
-        spread = np.linalg.svd(corners_m - corners_m.mean(axis=0), compute_uv=False)[1] / np.sqrt(len(corners_m))
-        if not spread > self._pattern.square_m / 3:
-            raise NoBoardPose('few_corners', 'the corners that were found lie on a line')
+        return BoardPose(pose, covariance, np.einsum('kni,ni->k', moves, corners_m), plane.residual_px,
+                         len(corners_m))
 
     def _of_paper(self, corners_m: np.ndarray, moves: np.ndarray) -> np.ndarray:
         """(6, 6) of paper that is not flat: its height is a smooth random field, zero where the object stands."""
@@ -162,36 +103,6 @@ class BoardFinder:
         shifts = [moves[:, sheets == sheet].sum(axis=1)[:, :2] for sheet in np.unique(sheets) if sheet != own]
         total = sum((shift @ shift.T for shift in shifts), np.zeros((6, 6)))
         return (self._board.sigmas.join_mm / 1000) ** 2 * total
-
-
-def _best_of_two(corners_m: np.ndarray, pixels: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """The better of the two mirrored poses of a plane, refined.
-
-    :raises NoBoardPose: when the image does not tell which
-    """
-    count, rotations, shifts, _ = cv2.solvePnPGeneric(corners_m, pixels, matrix, None, flags=cv2.SOLVEPNP_IPPE)
-    poses = [_refined(corners_m, pixels, matrix, make_transform(cv2.Rodrigues(rotation)[0], shift.ravel()))
-             for rotation, shift in zip(rotations[:count], shifts[:count])]
-    poses = [pose for pose in poses if np.isfinite(pose).all() and pose[2, 3] > 0]
-    if not poses:
-        raise NoBoardPose('few_corners', 'no pose fits the corners')
-    errors = [float(np.sqrt(np.mean((reproject(corners_m, pose, matrix)[0] - pixels) ** 2))) for pose in poses]
-    order = np.argsort(errors)
-    best = poses[order[0]]
-    if len(poses) > 1:
-        other = poses[order[1]]
-        differ = rotation_angle(other[:3, :3].T @ best[:3, :3]) > DIFFERENT_RAD
-        if differ and errors[order[1]] < AMBIGUOUS * max(errors[order[0]], LEAST_SIGMA_PX):
-            raise NoBoardPose('ambiguous', 'two tilts of the board fit the corners alike: go nearer or look from '
-                                           'farther aside')
-    return best
-
-
-def _refined(corners_m: np.ndarray, pixels: np.ndarray, matrix: np.ndarray, pose: np.ndarray) -> np.ndarray:
-    """The pose (4, 4) of least squared reprojection error near another, by Levenberg-Marquardt."""
-    turn, shift = cv2.solvePnPRefineLM(corners_m, pixels, matrix, None, cv2.Rodrigues(pose[:3, :3])[0],
-                                       pose[:3, 3].reshape(3, 1).copy())
-    return make_transform(cv2.Rodrigues(turn)[0], shift.ravel())
 
 
 def _by_corners(corners_m: np.ndarray, pose: np.ndarray, matrix: np.ndarray) -> np.ndarray:

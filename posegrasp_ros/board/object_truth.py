@@ -40,7 +40,7 @@ class TruthFinder:
         """The object's pose.
 
         :param image: (H, W, 3) uint8 blue green red
-        :raises posegrasp_ros.board.board_pose.NoBoardPose: saying why there is none
+        :raises posegrasp_ros.board.plane_pose.NotSeen: saying why there is none
         """
         return object_truth(self._board, self._finder.find(image, camera))
 

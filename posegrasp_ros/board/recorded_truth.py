@@ -10,9 +10,9 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from posegrasp_ros.board.board_file import BoardError, BoardFile
-from posegrasp_ros.board.board_pose import NoBoardPose
 from posegrasp_ros.board.left_out import LeftOut
 from posegrasp_ros.board.object_truth import ObjectTruth, TruthFinder
+from posegrasp_ros.board.plane_pose import NotSeen
 from posegrasp_ros.datasets.bag_messages import BagError
 from posegrasp_ros.datasets.bag_reader import BagReader
 from posegrasp_ros.datasets.frame import BagFrame
@@ -72,5 +72,5 @@ def _look(frame: BagFrame, finder: TruthFinder, found: RecordedTruth) -> None:
         return
     try:
         found.truths.append((frame.stamp_ns, finder.find(*frame.view())))
-    except NoBoardPose as error:
+    except NotSeen as error:
         found.left_out.add(error.reason, str(error))

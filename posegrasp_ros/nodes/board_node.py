@@ -14,9 +14,9 @@ from geometry_msgs.msg import PoseWithCovarianceStamped
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from posegrasp_ros.board.board_file import load_board, scale_warning
-from posegrasp_ros.board.board_pose import NoBoardPose
 from posegrasp_ros.board.left_out import LeftOut
 from posegrasp_ros.board.object_truth import TruthFinder
+from posegrasp_ros.board.plane_pose import NotSeen
 from posegrasp_ros.datasets.frame import PackedFrame
 from posegrasp_ros.geometry.camera_info import RECTIFIED
 from posegrasp_ros.ros import messages, qos
@@ -127,7 +127,7 @@ class BoardNode(AutostartLifecycleNode):
             return
         try:
             truth = self._finder.find(*frame.view())
-        except NoBoardPose as error:
+        except NotSeen as error:
             self.left_out.add(error.reason, str(error))
             return
         header = to_header(stamp, self.parameters.camera_frame or frame_id)

@@ -1,0 +1,1 @@
+"""Hand-eye calibration: where a camera is mounted, from views of a target at several poses of the arm."""

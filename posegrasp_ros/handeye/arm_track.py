@@ -1,0 +1,93 @@
+"""ArmTrack: where the arm's tool was at any time, from /tf, a pose topic or a CSV file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from posegrasp_ros.datasets.bag_messages import BagMessages
+from posegrasp_ros.datasets.bag_topics import POSES, TF, listing
+from posegrasp_ros.datasets.ground_truth_file import read_ground_truth
+from posegrasp_ros.datasets.message_fields import pose_of, stamp_of
+from posegrasp_ros.datasets.tf_buffer import STATIC_NS, FrameTree
+from posegrasp_ros.geometry.transforms import invert, vector_from_rotation
+from posegrasp_ros.runtime.errors import InvalidInputError
+
+MOST_APART_NS = 500_000_000
+"""Between two poses of the arm, and around an image."""
+SPEED_OVER_NS = 40_000_000
+
+
+class ArmTrackError(InvalidInputError):
+    """No pose of the arm."""
+
+
+class ArmTrack:
+    """Poses of the tool in the base frame by time, interpolated, not extrapolated.
+
+    :param tree: transforms that connect both frames
+    """
+
+    def __init__(self, tree: FrameTree, base_frame: str, tool_frame: str):
+        self._tree, self._base, self._tool = tree, base_frame, tool_frame
+
+    @classmethod
+    def of_poses(cls, poses: Iterable[tuple[int, np.ndarray]]) -> ArmTrack:
+        """From stamps in nanoseconds and base_from_tool (4, 4)."""
+        tree = FrameTree()
+        for stamp_ns, base_from_tool in poses:
+            tree.add('base', 'tool', base_from_tool, stamp_ns)
+        return cls(tree, 'base', 'tool')
+
+    def at(self, stamp_ns: int) -> np.ndarray | None:
+        """base_from_tool (4, 4); None where it is not known."""
+        if self._tree.lookup(self._base, self._tool, stamp_ns) is None:
+            return None
+        return self._tree.lookup(self._base, self._tool, stamp_ns, MOST_APART_NS)
+
+    def speed(self, stamp_ns: int) -> tuple[float, float]:
+        """Speed of the tool in metres and in radians a second; NaN where it is not known."""
+        before, after = self.at(stamp_ns - SPEED_OVER_NS), self.at(stamp_ns + SPEED_OVER_NS)
+        if before is None or after is None:
+            return float('nan'), float('nan')
+        moved = invert(before) @ after
+        seconds = 2e-9 * SPEED_OVER_NS
+        return (float(np.linalg.norm(moved[:3, 3])) / seconds,
+                float(np.linalg.norm(vector_from_rotation(moved[:3, :3]))) / seconds)
+
+
+def track_of_file(path: Path) -> ArmTrack:
+    """From a CSV file with a stamp and a pose in each line, as ground truth has them.
+
+    :raises InvalidInputError: when it cannot be read
+    """
+    return ArmTrack.of_poses((stamp_ns, found.pose) for stamp_ns, _, found in read_ground_truth(path))
+
+
+def track_of_bag(path: Path, base_frame: str, tool_frame: str, topic: str | None = None) -> ArmTrack:
+    """From a recording's /tf, or a topic with the tool's pose in the base frame.
+
+    :raises ArmTrackError: when the recording does not have it
+    """
+    bag = BagMessages(path)
+    if topic is not None:
+        if bag.topics.get(topic) not in POSES:
+            raise ArmTrackError(f'{path}: {topic}: expected a topic of {" or ".join(POSES)}, found '
+                                f'{bag.topics.get(topic) or listing(bag.topics)}')
+        found = map(bag.decode, bag.messages([topic]))
+        return ArmTrack.of_poses((stamp_of(each.header), pose_of(each)) for each in found)
+    tree = FrameTree()
+    names = [name for name, kind in bag.topics.items() if kind == TF]
+    for message in bag.messages(names):
+        for item in bag.decode(message).transforms:
+            stamp_ns = STATIC_NS if message.topic.endswith('tf_static') else stamp_of(item.header)
+            tree.add(item.header.frame_id, item.child_frame_id, pose_of(item), stamp_ns)
+    for frame in (base_frame, tool_frame):
+        if frame.lstrip('/') not in tree.frames:
+            raise ArmTrackError(f'{path}: expected the frame {frame!r} in /tf, found '
+                                f'{", ".join(tree.frames) or "no frames"}: name it with '
+                                f'--{"base" if frame == base_frame else "tool"}-frame, or give the arm\'s poses '
+                                'with --arm')
+    return ArmTrack(tree, base_frame, tool_frame)

@@ -1,0 +1,1 @@
+"""What a camera is calibrated with, one kind a file."""

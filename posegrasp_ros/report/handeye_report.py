@@ -1,0 +1,65 @@
+"""Report of a hand-eye calibration: lines for the terminal, and report.html with the samples' pictures."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from posegrasp_ros.handeye.calibrate import HandEye
+from posegrasp_ros.handeye.calibration_file import MountedCamera
+from posegrasp_ros.report.page import render_page
+from posegrasp_ros.report.table import aligned
+
+WIDTH, JPEG_QUALITY = 320, 80
+
+
+def told(found: HandEye, camera: MountedCamera) -> str:
+    """The calibration in a few lines."""
+    pose, (position, rotation) = camera.parent_from_camera, camera.sigmas
+    place = ', '.join(f'{value:.4f}' for value in pose.position_m)
+    turn = ', '.join(f'{value:.5f}' for value in pose.quaternion_xyzw)
+    rows = [
+        [f'{camera.camera_frame} in {camera.parent_frame}', f'[{place}] m, [{turn}]'],
+        ['standard deviation', f'{1000 * position:.2f} mm, {np.degrees(rotation):.3f} degrees'],
+        ['held-out error', f'{1000 * found.held_out_m:.2f} mm, {np.degrees(found.held_out_rad):.3f} degrees '
+                           '(median)' if np.isfinite(found.held_out_m) else 'too few samples'],
+        ['samples', f'{found.used} of {len(found.samples)}, scatter {camera.scatter:.2f} times what they state'],
+        ['turns', f'up to {np.degrees(found.largest_turn_rad):.0f} degrees, '
+                  f'{np.degrees(found.across_rad):.0f} across the main axis'],
+    ]
+    lines = aligned(rows, left=(0, 1))
+    lines += [f'left out: sample {place + 1}: {each.left_out}' for place, each in enumerate(found.samples)
+              if each.left_out]
+    return '\n'.join(lines)
+
+
+def render_handeye(found: HandEye, camera: MountedCamera, pictures: Sequence[np.ndarray],
+                   left_out: Sequence[str]) -> str:
+    """The calibration as one self-contained page.
+
+    :param pictures: of the samples, (H, W, 3) uint8 blue green red
+    :param left_out: lines about images without a sample
+    """
+    largest_m = max([each.position_m for each in found.samples if not each.left_out], default=0.0)
+    rows = [{'number': place + 1, 'stamp': f'{each.stamp_ns / 1e9:.3f}', 'position_mm': 1000 * each.position_m,
+             'rotation_deg': float(np.degrees(each.rotation_rad)), 'left_out': each.left_out,
+             'share': min(100.0, 100 * each.position_m / largest_m) if largest_m else 0.0,
+             'picture': _data_uri(picture)}
+            for place, (each, picture) in enumerate(zip(found.samples, pictures))]
+    position, rotation = camera.sigmas
+    return render_page('handeye.html.j2', camera=camera, rows=rows, used=found.used, left_out=left_out,
+                       sigma_mm=1000 * position, sigma_deg=float(np.degrees(rotation)),
+                       held_out_mm=1000 * found.held_out_m, held_out_deg=float(np.degrees(found.held_out_rad)),
+                       lines=told(found, camera).splitlines())
+
+
+def _data_uri(picture: np.ndarray) -> str:
+    height = round(WIDTH * picture.shape[0] / picture.shape[1])
+    done, jpeg = cv2.imencode('.jpg', cv2.resize(picture, (WIDTH, height), interpolation=cv2.INTER_AREA),
+                              [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    if not done:
+        raise RuntimeError('OpenCV cannot encode JPEG')
+    return f'data:image/jpeg;base64,{b64encode(jpeg.tobytes()).decode()}'
