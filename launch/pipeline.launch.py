@@ -11,7 +11,7 @@ def start(context):
     return [
         pipeline_node(context, 'perception', texts=('model', 'estimator', 'rectified')),
         pipeline_node(context, 'grasp_planner', texts=('model', 'gripper', 'base_frame', 'urdf', 'tip_frame',
-                                                       'rectified'), numbers=('base_from_camera',)),
+                                                       'handeye', 'rectified'), numbers=('base_from_camera',)),
         pipeline_node(context, 'monitor', texts=('model', 'gripper', 'baselines', 'out', 'estimator')),
         *camera_transform(context, number_of(context, 'base_from_camera')),
         *rviz(context),
@@ -22,7 +22,7 @@ def generate_launch_description():
     """Arguments and nodes."""
     return LaunchDescription([
         *declare('namespace', 'params_file', 'model', 'models', 'gripper', 'urdf', 'tip_frame', 'estimator',
-                 'base_from_camera', 'base_frame', 'camera_frame', 'image', 'camera_info', 'rectified', 'depth',
-                 'ground_truth', 'execution_report', 'baselines', 'out', 'use_sim_time', 'rviz', 'log_level'),
+                 'base_from_camera', 'handeye', 'base_frame', 'camera_frame', 'image', 'camera_info', 'rectified',
+                 'depth', 'ground_truth', 'execution_report', 'baselines', 'out', 'use_sim_time', 'rviz', 'log_level'),
         OpaqueFunction(function=start),
     ])

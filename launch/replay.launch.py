@@ -32,7 +32,7 @@ def start(context):
     return [
         pipeline_node(context, 'perception', texts=('model', 'estimator', 'rectified')),
         pipeline_node(context, 'grasp_planner', texts=('model', 'gripper', 'base_frame', 'urdf', 'tip_frame',
-                                                       'rectified'), numbers=('base_from_camera',)),
+                                                       'handeye', 'rectified'), numbers=('base_from_camera',)),
         pipeline_node(context, 'monitor', texts=('model', 'gripper', 'baselines', 'out', 'estimator')),
         end_with(player),
         OpaqueFunction(function=play, args=[player]),
@@ -73,8 +73,8 @@ def generate_launch_description():
         DeclareLaunchArgument('rate', default_value='1.0', description='How much faster than recorded.'),
         # Empty: guessed from the recording, but for depth.
         *declare('namespace', 'params_file', 'model', 'models', 'gripper', 'urdf', 'tip_frame', 'estimator',
-                 'base_from_camera', 'base_frame', 'camera_frame', 'image', 'camera_info', 'rectified', 'depth',
-                 'ground_truth', 'execution_report', 'baselines', 'out', 'use_sim_time', 'rviz', 'log_level',
+                 'base_from_camera', 'handeye', 'base_frame', 'camera_frame', 'image', 'camera_info', 'rectified',
+                 'depth', 'ground_truth', 'execution_report', 'baselines', 'out', 'use_sim_time', 'rviz', 'log_level',
                  image='', camera_info='', depth='', ground_truth='', use_sim_time='true'),
         *large_messages(),
         OpaqueFunction(function=start),

@@ -18,8 +18,8 @@ from posegrasp_ros.handeye.arm_track import ArmTrack
 from posegrasp_ros.handeye.calibrate import calibrate
 from posegrasp_ros.handeye.drift import drift
 from posegrasp_ros.handeye.motions import HandEyeError, check_motions
+from posegrasp_ros.handeye.mount_solution import jacobians, solve
 from posegrasp_ros.handeye.sample import Mounting, Sample
-from posegrasp_ros.handeye.solve import jacobians, solve
 
 SETS = 200
 

@@ -12,8 +12,8 @@ from scipy import stats
 from posegrasp_ros.board.board_file import save_board
 from posegrasp_ros.board.plane_pose import NotSeen
 from posegrasp_ros.geometry.transforms import make_transform, rotation_angle, vector_from_rotation
-from posegrasp_ros.handeye.targets.registry import target_of
 from posegrasp_ros.handeye.targets.target import TargetError
+from posegrasp_ros.handeye.targets.target_kinds import target_of
 from posegrasp_ros.runtime.errors import InvalidInputError
 
 VIEWS = 12

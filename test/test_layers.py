@@ -24,8 +24,8 @@ RESERVED = [
 ]
 # Layers from the bottom up; a module imports from its own or from one below.
 LAYERS = ('__init__', 'runtime', 'geometry', 'sensing', 'datasets', 'metrics', 'grasping', 'estimation', 'board',
-          'report', 'runs', 'simulation', 'training', 'benchmarks', 'feasibility', 'evaluation', 'monitoring',
-          'project_status', 'ros', 'nodes', 'cli')
+          'handeye', 'report', 'runs', 'simulation', 'training', 'benchmarks', 'feasibility', 'evaluation',
+          'monitoring', 'project_status', 'ros', 'nodes', 'cli')
 
 
 def module_names() -> list[str]:

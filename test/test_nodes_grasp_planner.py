@@ -11,10 +11,12 @@ from visualization_msgs.msg import MarkerArray
 
 from posegrasp_ros.estimation.pose_estimate import PoseEstimate
 from posegrasp_ros.geometry.mesh import load_mesh
-from posegrasp_ros.geometry.transforms import invert, look_at, make_transform
+from posegrasp_ros.geometry.transforms import invert, look_at, make_transform, perturb
 from posegrasp_ros.grasping.planning.plan import REASONS
+from posegrasp_ros.handeye.calibration_file import MountedCamera, save_mounted_camera
 from posegrasp_ros.nodes.grasp_planner_node import GraspPlannerNode
 from posegrasp_ros.ros import messages
+from posegrasp_ros.ros.base_transforms import BaseView
 from posegrasp_ros.ros.parameters import pose_values
 from posegrasp_ros.runtime.resources import resource_path
 from posegrasp_ros.simulation.scene import sample_scene
@@ -112,6 +114,52 @@ def test_the_cameras_pose_counts_for_its_own_frame_alone(scripted_model, camera_
     assert [report.reason for report in reports] == ['', '', 'no_camera_pose']
     first, second = (messages.transform_from(message.pose) for message in best)
     np.testing.assert_allclose(first, second, atol=1e-9)
+
+
+def calibrated_camera(path, mounting='eye-to-hand', sigma_m=1e-6):
+    """A calibration file of a camera where BASE_FROM_CAMERA says."""
+    covariance = np.diag(np.tile([sigma_m**2] * 3 + [(2 * sigma_m)**2] * 3, 2))
+    place = {'position_m': BASE_FROM_CAMERA[:3, 3].tolist(),
+             'quaternion_xyzw': list(pose_values(BASE_FROM_CAMERA)[3:])}
+    frames = ('base', 'tool0') if mounting == 'eye-to-hand' else ('tool0', 'base')
+    save_mounted_camera(path, MountedCamera(
+        format='posegrasp.handeye/1', mounting=mounting, parent_frame=frames[0], camera_frame='camera',
+        held_frame=frames[1], target='board', parent_from_camera=place, held_from_target=place,
+        covariance=covariance.tolist(), scatter=1.0, samples=12), {})
+    return str(path)
+
+
+def plan_with_handeye(model, path):
+    """Best grasp and report with a calibrated camera."""
+    with running(GraspPlannerNode, model=str(model), handeye=path, min_success_probability=0.0) as harness:
+        harness.start()
+        best, reports = harness.collect(PoseStamped, '/grasp_planner/best_grasp'), harness.reports()
+        harness.publisher(PoseWithCovarianceStamped, '/pose').publish(
+            pose(1, 'camera', invert(BASE_FROM_CAMERA) @ BASE_FROM_OBJECT))
+        harness.spin_until(lambda: reports)
+    return best, reports[0]
+
+
+def test_a_calibrated_camera_says_where_it_is_and_widens_the_pose(scripted_model, tmp_path):
+    exact, report = plan_with_handeye(scripted_model, calibrated_camera(tmp_path / 'exact.yaml'))
+    assert report.ok and np.linalg.norm(
+        messages.transform_from(exact[0].pose)[:3, 3] - BASE_FROM_OBJECT[:3, 3]) < 0.08
+    _, coarse = plan_with_handeye(scripted_model, calibrated_camera(tmp_path / 'coarse.yaml', sigma_m=0.01))
+    assert coarse.numbers['success_probability'] < report.numbers['success_probability'] - 0.1
+
+
+def test_the_errors_of_a_camera_move_the_object_with_their_lever():
+    rng = np.random.default_rng(0)
+    sigmas = np.array([1e-3, 2e-3, 1e-3, 3e-3, 2e-3, 4e-3])
+    in_camera = invert(BASE_FROM_CAMERA) @ BASE_FROM_OBJECT
+    stated = BaseView(BASE_FROM_CAMERA, np.diag(sigmas**2)).of_pose(in_camera)
+    moved = np.array([(perturb(BASE_FROM_CAMERA, rng.normal(0, sigmas)) @ in_camera)[:3, 3] for _ in range(4000)])
+    np.testing.assert_allclose(np.cov(moved.T), stated[:3, :3], atol=3e-7)
+
+
+def test_a_camera_in_the_hand_needs_the_tools_pose(scripted_model, tmp_path):
+    _, report = plan_with_handeye(scripted_model, calibrated_camera(tmp_path / 'hand.yaml', 'eye-in-hand'))
+    assert (report.ok, report.reason) == (False, 'no_camera_pose')
 
 
 @pytest.mark.parametrize(('parameters', 'expected'), [

@@ -118,6 +118,7 @@ class CalibrationOptions:
     :param focal_error: standard deviation of the calibrated focal length
     :param mount_mm: standard deviation of the camera's calibrated place (hand-eye), each axis
     :param mount_deg: and of its orientation, about each axis
+    :param handeye: handeye.yaml of posegrasp handeye, which states both
     """
 
     efficiency: Annotated[float | None, option('TIMES', option_types.at_least_one)] = None
@@ -125,6 +126,7 @@ class CalibrationOptions:
     focal_error: Annotated[float, option('SHARE', option_types.share)] = 0.002
     mount_mm: Annotated[float, option('MM', option_types.not_negative)] = 1.0
     mount_deg: Annotated[float, option('DEG', option_types.not_negative)] = 0.2
+    handeye: File | None = None
 
 
 @option_group(Group.create_ordered(
@@ -193,6 +195,19 @@ def feasibility(mesh: str, /, *,
     return DONE
 
 
+def _mount_errors(calibration: CalibrationOptions) -> tuple[float, float]:
+    """Standard deviations of the camera's place, metres, and orientation, radians."""
+    stated = calibration.mount_mm, calibration.mount_deg
+    if calibration.handeye is None:
+        return stated[0] / 1000, math.radians(stated[1])
+    from posegrasp_ros.handeye.calibration_file import load_mounted_camera
+
+    if stated != (CALIBRATION.mount_mm, CALIBRATION.mount_deg):
+        raise InvalidInputError('--handeye: expected without --mount-mm and --mount-deg: both say how exactly the '
+                                'camera is mounted')
+    return load_mounted_camera(calibration.handeye).sigmas
+
+
 def _cell(named: NamedObject, gripper_name: str, camera_options: CameraOptions, needs: NeedOptions,
           calibration: CalibrationOptions, seed: int) -> tuple[Cell, str]:
     """The cell, and why its gripper has no grasp; empty where it has some."""
@@ -215,8 +230,7 @@ def _cell(named: NamedObject, gripper_name: str, camera_options: CameraOptions, 
     measured = _measured_efficiency(calibration, named, seed)
     noise = camera_options.pixel_noise
     cell = Cell(named, item, gripper, camera, camera_options.distance,
-                CalibrationErrors(calibration.focal_error, calibration.mount_mm / 1000,
-                                  math.radians(calibration.mount_deg)),
+                CalibrationErrors(calibration.focal_error, *_mount_errors(calibration)),
                 _efficiency(calibration, noise, measured), Imaging(PixelNoise(noise), depth=camera_options.depth),
                 Needs(needs.wanted, needs.orientation == 'needed', needs.rate), measured)
     return cell, no_grasp_reason

@@ -14,7 +14,7 @@ from posegrasp_ros.runtime.interrupt import exit_code
 if TYPE_CHECKING:  # slow to import
     from posegrasp_ros.handeye.calibrate import HandEye
     from posegrasp_ros.handeye.calibration_file import MountedCamera
-    from posegrasp_ros.handeye.recorded import RecordedSamples
+    from posegrasp_ros.handeye.recorded_samples import RecordedSamples
 
 EXAMPLES = """Examples:
   posegrasp handeye recording --mounting eye-in-hand --target charuco:11x8:25:18 --tool-frame tool0
@@ -69,9 +69,9 @@ def handeye(bag: Path, /, *,
     from posegrasp_ros.handeye.arm_track import track_of_bag, track_of_file
     from posegrasp_ros.handeye.calibrate import calibrate
     from posegrasp_ros.handeye.calibration_file import load_mounted_camera, mounted_camera
-    from posegrasp_ros.handeye.recorded import record_samples
+    from posegrasp_ros.handeye.recorded_samples import record_samples
     from posegrasp_ros.handeye.sample import Mounting
-    from posegrasp_ros.handeye.targets.registry import target_of
+    from posegrasp_ros.handeye.targets.target_kinds import target_of
 
     if (mounting is None) == (check is None):
         raise InvalidInputError('expected --mounting to calibrate, or --check to test a calibration')

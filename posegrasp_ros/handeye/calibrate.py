@@ -13,8 +13,8 @@ from posegrasp_ros.geometry.transforms import (
 )
 from posegrasp_ros.handeye.arm_track import ArmTrack
 from posegrasp_ros.handeye.motions import FEWEST, check_motions, check_precision, rotation_spread
+from posegrasp_ros.handeye.mount_solution import MountSolution, solve
 from posegrasp_ros.handeye.sample import Mounting, Sample
-from posegrasp_ros.handeye.solve import Solution, solve
 
 EXPLAINED = 0.25
 """An explanation holds when it takes a residual to less than this share of what it was."""
@@ -48,7 +48,7 @@ class HandEye:
     :param across_rad: largest part of a turn across the main axis
     """
 
-    solution: Solution
+    solution: MountSolution
     samples: tuple[JudgedSample, ...]
     held_out_m: float
     held_out_rad: float
@@ -87,7 +87,7 @@ def _held_out(samples: Sequence[Sample], mounting: Mounting) -> np.ndarray:
     return np.array(found)
 
 
-def _judged(samples: Sequence[Sample], solution: Solution, track: ArmTrack | None) -> list[JudgedSample]:
+def _judged(samples: Sequence[Sample], solution: MountSolution, track: ArmTrack | None) -> list[JudgedSample]:
     judged = []
     for sample, residual, is_used in zip(samples, solution.residuals(samples), solution.is_used):
         position, rotation = _sizes(residual)
@@ -96,7 +96,7 @@ def _judged(samples: Sequence[Sample], solution: Solution, track: ArmTrack | Non
     return judged
 
 
-def _why(sample: Sample, solution: Solution, track: ArmTrack | None, position: float, rotation: float) -> str:
+def _why(sample: Sample, solution: MountSolution, track: ArmTrack | None, position: float, rotation: float) -> str:
     """What explains that a sample does not fit."""
     found = f'{1000 * position:.1f} mm and {np.degrees(rotation):.1f} degrees from what the others say'
     for name, mirrored in _mirrored(sample.camera_from_target):
@@ -123,7 +123,7 @@ def _mirrored(camera_from_target: np.ndarray) -> list[tuple[str, np.ndarray]]:
             ('the target turned by half a turn', make_transform(half, place))]
 
 
-def _late_ms(sample: Sample, solution: Solution, track: ArmTrack | None) -> float:
+def _late_ms(sample: Sample, solution: MountSolution, track: ArmTrack | None) -> float:
     """Time to add to a stamp so that the arm's pose fits the image; 0 where none does."""
     if track is None:
         return 0.0

@@ -12,8 +12,8 @@ from pydantic import ConfigDict, Field, model_validator
 from posegrasp_ros.geometry.transforms import make_transform, matrix_from_quaternion, quaternion_from_matrix
 from posegrasp_ros.geometry.true_pose import check_covariance
 from posegrasp_ros.handeye.calibrate import HandEye
+from posegrasp_ros.handeye.mount_solution import MountSolution
 from posegrasp_ros.handeye.sample import Mounting
-from posegrasp_ros.handeye.solve import Solution
 from posegrasp_ros.runtime.atomic_file import write_whole
 from posegrasp_ros.runtime.data_files import read_mapping
 from posegrasp_ros.runtime.errors import InvalidInputError
@@ -89,9 +89,9 @@ class MountedCamera(YamlModel):
         return self
 
     @property
-    def solution(self) -> Solution:
+    def solution(self) -> MountSolution:
         """As the calibration found it."""
-        return Solution(Mounting(self.mounting), self.parent_from_camera.transform,
+        return MountSolution(Mounting(self.mounting), self.parent_from_camera.transform,
                         self.held_from_target.transform, self.covariance, self.scatter,
                         np.ones(self.samples, dtype=bool))
 

@@ -9,8 +9,8 @@ import numpy as np
 from scipy import stats
 from scipy.linalg import block_diag
 
+from posegrasp_ros.handeye.mount_solution import FREEDOM, MountSolution, jacobians
 from posegrasp_ros.handeye.sample import Sample
-from posegrasp_ros.handeye.solve import FREEDOM, Solution, jacobians
 
 FALSE_ALARM = 0.002
 """Chance that looks at a camera that has not moved are called a drift, each time they are judged."""
@@ -43,7 +43,7 @@ class Drift:
                 'degrees are within its accuracy')
 
 
-def drift(solution: Solution, looks: Sequence[Sample]) -> Drift:
+def drift(solution: MountSolution, looks: Sequence[Sample]) -> Drift:
     """Judge one or more looks at the target.
 
     The camera's shift by generalised least squares; the looks share the errors of the calibration.

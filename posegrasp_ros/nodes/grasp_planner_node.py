@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from geometry_msgs.msg import PoseArray, PoseWithCovarianceStamped
 from sensor_msgs.msg import CameraInfo, Image
-from std_msgs.msg import Header
 
 from posegrasp_ros.estimation.model_card import ModelCard
 from posegrasp_ros.geometry.transforms import NO_SYMMETRY, rotate_covariance
@@ -21,16 +20,17 @@ from posegrasp_ros.grasping.planning.plan import PlanningError
 from posegrasp_ros.grasping.planning.planner import GraspPlanner
 from posegrasp_ros.grasping.planning.planning_stage import PlanningStage
 from posegrasp_ros.ros import messages, qos
+from posegrasp_ros.ros.base_transforms import BaseTransforms, BaseView
 from posegrasp_ros.ros.grasp_topics import GraspTopics
 from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode
 from posegrasp_ros.ros.messages import MessageError, stamp_ns, to_header
 from posegrasp_ros.ros.node_main import run_node
 from posegrasp_ros.ros.object_topics import joined, load_models
-from posegrasp_ros.ros.optional import TransformListenerIfInstalled
 from posegrasp_ros.ros.parameters import ParameterError, pose_parameter
 from posegrasp_ros.ros.planning_parameters import (
     GraspPlannerParameters,
     fixed_scene,
+    mounted_camera_of,
     planner_options,
     reach_of,
 )
@@ -74,12 +74,9 @@ class GraspPlannerNode(AutostartLifecycleNode):
         self.stages = {name: self._stage(card) for name, card in cards.items()
                        if chosen.target in ('', card.name if card else '')}
         self._pending: dict[str, PendingPose] = {}
-        self._base_from_camera = pose_parameter('base_from_camera', chosen.base_from_camera)
-        self._camera_frame = chosen.camera_frame
-        self._transforms = TransformListenerIfInstalled(self)
-        if self._base_from_camera is None and not self._transforms.available:
-            self.get_logger().warning('base_from_camera is not set and tf2_ros is not installed: only poses in '
-                                      f'{chosen.base_frame!r} can be planned for')
+        self._frames = BaseTransforms(
+            self, chosen.base_frame, pose_parameter('base_from_camera', chosen.base_from_camera),
+            chosen.camera_frame, mounted_camera_of(chosen))
         self._reporter = StageReporter(self, 'planning', tuple(self.stages))
         self._topics = {name: GraspTopics(self, name, self._gripper) for name in self.stages}
 
@@ -134,7 +131,7 @@ class GraspPlannerNode(AutostartLifecycleNode):
 
     def cleanup(self) -> None:
         self.stages, self._topics = {}, {}
-        self._transforms.close()
+        self._frames.close()
 
     def poses_of(self, name: str) -> Callable[[PoseArray], None]:
         """Callback for all instances of one object."""
@@ -197,10 +194,10 @@ class GraspPlannerNode(AutostartLifecycleNode):
         waited_ms = max(0.0, (time.time_ns() - received_ns) / 1e6)
         with self._reporter.answering(stamp, waited_ms, name) as answer:
             answer.words.update(stage.named)
-            base_from_object, covariance = _pose_in_base(message, self._base_from(message.header))
+            base_from_object, covariance = _pose_in_base(message, self._frames.view(message.header))
             planned = stage.plan(base_from_object, covariance,
-                                 self._surroundings.others(name, stamp, self._base_from),
-                                 self._surroundings.depth(stamp, received_ns, self._base_from))
+                                 self._surroundings.others(name, stamp, self._frames.base_from),
+                                 self._surroundings.depth(stamp, received_ns, self._frames.base_from))
             answer.take(planned.outcome)
             header = to_header(stamp, self.parameters.base_frame)
             shown = planned.plan.grasps[:self.parameters.published_grasps]
@@ -208,33 +205,9 @@ class GraspPlannerNode(AutostartLifecycleNode):
             answer.is_out()
             topics.draw(header, shown, planned.plan)
 
-    def _base_from(self, header: Header) -> np.ndarray:
-        """(4, 4) base_from_frame of the frame that a header names, at its stamp.
 
-        :raises Refusal: when it is not known
-        """
-        base_frame, frame = self.parameters.base_frame, header.frame_id
-        if frame == base_frame:
-            return np.eye(4)
-        if self._base_from_camera is not None:
-            if not self._camera_frame:
-                self._camera_frame = frame
-                self.get_logger().info(f'base_from_camera is taken for that of {frame!r}, the frame of the first '
-                                       'pose; the parameter camera_frame names another')
-            if frame == self._camera_frame:
-                return self._base_from_camera
-        found, why_not = self._transforms.lookup(base_frame, frame, header.stamp)
-        if found is None:
-            given = f'base_from_camera is that of {self._camera_frame!r}: set camera_frame' \
-                if self._base_from_camera is not None else 'set base_from_camera'
-            raise Refusal('no_camera_pose', f'where {frame!r} lies in {base_frame!r} is not known ({why_not}): '
-                                            f'{given} or publish it to TF')
-        return messages.matrix_from(found.transform)
-
-
-def _pose_in_base(message: PoseWithCovarianceStamped,
-                  base_from_frame: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """base_from_object and its covariance in the base frame.
+def _pose_in_base(message: PoseWithCovarianceStamped, view: BaseView) -> tuple[np.ndarray, np.ndarray | None]:
+    """base_from_object and its covariance in the base frame, with the errors of where the camera is.
 
     :raises Refusal: when the pose or its covariance is invalid
     """
@@ -243,10 +216,11 @@ def _pose_in_base(message: PoseWithCovarianceStamped,
         covariance = messages.covariance_from(message)
         if covariance is not None:
             # Checked before it is rotated, so that an error states the numbers of the message.
-            covariance = rotate_covariance(checked_covariance(covariance, LEAST_SIGMA), base_from_frame[:3, :3])
+            covariance = rotate_covariance(checked_covariance(covariance, LEAST_SIGMA),
+                                           view.base_from_frame[:3, :3]) + view.of_pose(frame_from_object)
     except (MessageError, PlanningError) as error:
         raise Refusal('bad_pose', str(error)) from error
-    return base_from_frame @ frame_from_object, covariance
+    return view.base_from_frame @ frame_from_object, covariance
 
 
 def main(arguments: list[str] | None = None) -> int:

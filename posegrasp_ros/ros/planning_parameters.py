@@ -20,6 +20,7 @@ from posegrasp_ros.grasping.planning.planning_scene import (
 )
 from posegrasp_ros.grasping.planning.reach import Reach, ReachSphere
 from posegrasp_ros.grasping.planning.reach_urdf import UrdfReach
+from posegrasp_ros.handeye.calibration_file import MountedCamera, load_mounted_camera
 from posegrasp_ros.ros.parameters import ParameterError, parameter, pose_parameter
 from posegrasp_ros.sensing.depth_buffer import SLOP_MS
 
@@ -43,6 +44,9 @@ class GraspPlannerParameters:
     base_frame: str = parameter('base', 'Frame of the grasps; z points up.')
     base_from_camera: tuple[float, ...] = parameter(
         (), 'Pose of the camera in the base frame: x, y, z, qx, qy, qz, qw, metres. Empty: TF is asked.')
+    handeye: str = parameter(
+        '', 'handeye.yaml of posegrasp handeye, in the place of base_from_camera: its covariance is added to that '
+        'of the pose in the base frame. Eye-in-hand: TF tells where the tool is.')
     camera_frame: str = parameter(
         '', 'Frame that base_from_camera is the pose of; poses in other frames are looked up in TF. Empty: the '
         'frame of the first pose.')
@@ -86,6 +90,23 @@ class GraspPlannerParameters:
         0.0, 'How far the arm reaches from reach_shoulder. 0: any distance.', minimum=0.0, maximum=20.0)
     reach_min_m: float = parameter(0.0, 'How near to its shoulder it cannot reach.', minimum=0.0, maximum=20.0)
     reach_shoulder: tuple[float, ...] = parameter((0.0, 0.0, 0.0), 'Its place in the base frame, metres.')
+
+
+def mounted_camera_of(chosen: GraspPlannerParameters) -> MountedCamera | None:
+    """The calibrated camera; None without one.
+
+    :raises InvalidInputError: when its file cannot be used, or it is not the only statement of where the camera is
+    """
+    if not chosen.handeye:
+        return None
+    if chosen.base_from_camera:
+        raise ParameterError('parameter handeye: expected without base_from_camera: both say where the camera is')
+    mounted = load_mounted_camera(chosen.handeye)
+    robot_frame = mounted.parent_frame if mounted.mounting == 'eye-to-hand' else mounted.held_frame
+    if robot_frame != chosen.base_frame:
+        raise ParameterError(f'parameter handeye: {chosen.handeye}: expected a calibration in the base frame '
+                             f'{chosen.base_frame!r}, got {robot_frame!r}')
+    return mounted
 
 
 def planner_options(chosen: GraspPlannerParameters) -> PlannerOptions:

@@ -29,7 +29,7 @@ BULK = stats.chi2(FREEDOM).median()
 
 
 @dataclass(frozen=True, eq=False)
-class Solution:
+class MountSolution:
     """Both unknowns with their covariance.
 
     :param mount_from_camera: (4, 4)
@@ -61,7 +61,7 @@ class Solution:
         return _residuals(samples, self.mounting, self.mount_from_camera, self.hold_from_target)
 
 
-def solve(samples: Sequence[Sample], mounting: Mounting) -> Solution:
+def solve(samples: Sequence[Sample], mounting: Mounting) -> MountSolution:
     """Calibrate from samples whose motions determine it, see :mod:`posegrasp_ros.handeye.motions`.
 
     :param samples: at least 3
@@ -87,7 +87,7 @@ def solve(samples: Sequence[Sample], mounting: Mounting) -> Solution:
     squared = float(np.einsum('ni,nij,nj->', residuals, information[used], residuals))
     scatter = np.sqrt(squared / max(FREEDOM * (int(used.sum()) - 2), 1))
     covariance = np.linalg.inv(fit.normal) * max(1.0, scatter) ** 2
-    return Solution(mounting, fit.mount_from_camera, fit.hold_from_target, covariance, float(scatter), used)
+    return MountSolution(mounting, fit.mount_from_camera, fit.hold_from_target, covariance, float(scatter), used)
 
 
 def jacobians(samples: Sequence[Sample], mounting: Mounting, mount_from_camera: np.ndarray,
