@@ -74,7 +74,8 @@ def generate_launch_description():
         # Empty: guessed from the recording, but for depth.
         *declare('namespace', 'params_file', 'model', 'models', 'gripper', 'urdf', 'tip_frame', 'estimator',
                  'base_from_camera', 'handeye', 'base_frame', 'camera_frame', 'image', 'camera_info', 'rectified',
-                 'depth', 'ground_truth', 'execution_report', 'baselines', 'out', 'use_sim_time', 'rviz', 'log_level',
+                 'depth', 'ground_truth', 'execution_report', 'baselines', 'out', 'use_sim_time', 'rviz',
+                 'log_level',
                  image='', camera_info='', depth='', ground_truth='', use_sim_time='true'),
         *large_messages(),
         OpaqueFunction(function=start),

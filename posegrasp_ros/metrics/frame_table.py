@@ -13,6 +13,7 @@ import numpy as np
 from posegrasp_ros.geometry.true_pose import LEAST_VISIBLE
 from posegrasp_ros.metrics.confusion import NOT_FOUND
 from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED
+from posegrasp_ros.metrics.stage_report import NOT_ASKED
 
 
 @dataclass(frozen=True)
@@ -117,13 +118,15 @@ class FrameTable:
         """(N,) whether a frame is an input of the stage. Silence counts as an input, a lost report does not.
 
         Inputs of perception are all images. Inputs of planning, if it runs, are all frames in which perception
-        found something. Not every plan is executed, so inputs of execution are only the frames that it reports.
+        found something, but for those that nobody asked to plan for. Not every plan is executed, so inputs of
+        execution are only the frames that it reports.
         """
         reported = self.reported(stage)
         if stage == 'perception':
             return (reported | self.has_image | self.has_truth | self.is_without_object) & ~self.lost[stage]
         if stage == 'planning' and reported.any():
-            return (reported | self.answered('perception')) & ~self.lost[stage]
+            asked = ~self.gave_reason(stage, (NOT_ASKED,))
+            return (reported | self.answered('perception')) & asked & ~self.lost[stage]
         return reported
 
     def known_latency_ms(self, stage: str) -> np.ndarray:

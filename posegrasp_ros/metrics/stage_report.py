@@ -10,6 +10,8 @@ from posegrasp_ros.runtime.errors import quoted
 STAGES = ('perception', 'planning', 'execution')
 SET_BACK_NS = 1_000_000_000
 """Stamps that lie behind the newest by less are late images; by more, the clock was set back."""
+NOT_ASKED = 'not_asked'
+"""Reason of a stage that works on request alone, for an input that nobody asked about."""
 # Report keys with text values; all others are numbers.
 WORDS = ('weakest_direction', 'grasp', 'out_of_reach', 'model', 'problem', 'state')
 

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 from geometry_msgs.msg import PoseArray, PoseWithCovarianceStamped
+from rclpy.callback_groups import ReentrantCallbackGroup
 from sensor_msgs.msg import CameraInfo, Image
+from std_srvs.srv import Trigger
 
 from posegrasp_ros.estimation.model_card import ModelCard
 from posegrasp_ros.geometry.transforms import NO_SYMMETRY, rotate_covariance
@@ -19,6 +21,7 @@ from posegrasp_ros.grasping.planning.given_pose import LEAST_SIGMA, checked_cova
 from posegrasp_ros.grasping.planning.plan import PlanningError
 from posegrasp_ros.grasping.planning.planner import GraspPlanner
 from posegrasp_ros.grasping.planning.planning_stage import PlanningStage
+from posegrasp_ros.metrics.stage_report import NOT_ASKED
 from posegrasp_ros.ros import messages, qos
 from posegrasp_ros.ros.base_transforms import BaseTransforms, BaseView
 from posegrasp_ros.ros.grasp_topics import GraspTopics
@@ -27,6 +30,8 @@ from posegrasp_ros.ros.messages import MessageError, stamp_ns, to_header
 from posegrasp_ros.ros.node_main import run_node
 from posegrasp_ros.ros.object_topics import joined, load_models
 from posegrasp_ros.ros.parameters import ParameterError, pose_parameter
+from posegrasp_ros.ros.plan_grasps_action import plan_grasps_action
+from posegrasp_ros.ros.plan_requests import NOT_ACTIVE, PlanRequest, PlanRequests
 from posegrasp_ros.ros.planning_parameters import (
     GraspPlannerParameters,
     fixed_scene,
@@ -40,6 +45,7 @@ from posegrasp_ros.runtime.errors import escaped
 
 # How long a pose waits for what else belongs to its image; twice at most, for a timer may come first.
 PATIENCE_S = 0.05
+REQUESTS_EVERY_S = 0.05
 
 
 @dataclass
@@ -62,6 +68,13 @@ class GraspPlannerNode(AutostartLifecycleNode):
 
     def __init__(self, **options: Any) -> None:
         super().__init__('grasp_planner', **options)
+        # Both outlive deactivation, so that whoever waits is told of it; while a reply is awaited, its callback
+        # group is busy, so the poses are in another.
+        self._requests = PlanRequests((), {})
+        self.create_service(Trigger, '~/plan', self.on_plan, qos_profile=qos.REQUESTS,
+                            callback_group=ReentrantCallbackGroup())
+        self._action = plan_grasps_action(self, self.ask, lambda request: self._requests.cancel(request),
+                                          lambda: self._gripper)
 
     def configure(self) -> None:
         chosen = self.parameters
@@ -78,6 +91,8 @@ class GraspPlannerNode(AutostartLifecycleNode):
             self, chosen.base_frame, pose_parameter('base_from_camera', chosen.base_from_camera),
             chosen.camera_frame, mounted_camera_of(chosen))
         self._reporter = StageReporter(self, 'planning', tuple(self.stages))
+        self._requests = PlanRequests(
+            tuple(self.stages), {card.name: name for name, card in cards.items() if card})
         self._topics = {name: GraspTopics(self, name, self._gripper) for name in self.stages}
 
     def _load_cards(self) -> dict[str, ModelCard | None]:
@@ -125,9 +140,11 @@ class GraspPlannerNode(AutostartLifecycleNode):
         # It runs only while a pose waits.
         self._patience = self.every(PATIENCE_S, self.check_pending)
         self._patience.cancel()
+        self.every(REQUESTS_EVERY_S, lambda: self._requests.expire(time.monotonic()))
 
     def deactivate(self) -> None:
         self._pending = {}
+        self._requests.refuse_all('the planner was deactivated')
 
     def cleanup(self) -> None:
         self.stages, self._topics = {}, {}
@@ -146,6 +163,10 @@ class GraspPlannerNode(AutostartLifecycleNode):
         """Callback for the poses of one object to plan for."""
         def on_pose(message: PoseWithCovarianceStamped) -> None:
             """Plan for one pose, at once or when the instances and depth of its image have arrived."""
+            stamp = stamp_ns(message.header.stamp)
+            if not (self._requests.are_for(name, stamp) or self.parameters.continuous):
+                self._reporter.report(stamp, NOT_ASKED, {}, self.stages[name].named, name)
+                return
             if name in self._pending:
                 self._answer_pending(name)
             self._pending[name] = PendingPose(message, time.time_ns())
@@ -194,7 +215,7 @@ class GraspPlannerNode(AutostartLifecycleNode):
         waited_ms = max(0.0, (time.time_ns() - received_ns) / 1e6)
         with self._reporter.answering(stamp, waited_ms, name) as answer:
             answer.words.update(stage.named)
-            base_from_object, covariance = _pose_in_base(message, self._frames.view(message.header))
+            base_from_object, covariance = self._placed(name, message)
             planned = stage.plan(base_from_object, covariance,
                                  self._surroundings.others(name, stamp, self._frames.base_from),
                                  self._surroundings.depth(stamp, received_ns, self._frames.base_from))
@@ -203,7 +224,31 @@ class GraspPlannerNode(AutostartLifecycleNode):
             shown = planned.plan.grasps[:self.parameters.published_grasps]
             topics.publish(header, shown)
             answer.is_out()
+            self._requests.answer(name, header, stamp, planned.plan)
             topics.draw(header, shown, planned.plan)
+
+
+    def _placed(self, name: str, message: PoseWithCovarianceStamped) -> tuple[np.ndarray, np.ndarray | None]:
+        """The pose in the base frame; what is wrong with it is told to those who asked for it, too."""
+        try:
+            return _pose_in_base(message, self._frames.view(message.header))
+        except Refusal as refusal:
+            self._requests.fail(name, stamp_ns(message.header.stamp), refusal.reason, str(refusal))
+            raise
+
+    def ask(self, wanted: str) -> PlanRequest:
+        """A request for the next plan for an object, or for any where the name is empty."""
+        return self._requests.ask(wanted, self.get_clock().now().nanoseconds,
+                                  time.monotonic() + self.parameters.request_timeout_s)
+
+    async def on_plan(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        """Plan for the next image, and answer when the topics are out."""
+        if not self.is_active:
+            response.message = f'{NOT_ACTIVE}: the planner is not active'
+            return response
+        reply = await self.ask('').answered()
+        response.success, response.message = not reply.reason, reply.text
+        return response
 
 
 def _pose_in_base(message: PoseWithCovarianceStamped, view: BaseView) -> tuple[np.ndarray, np.ndarray | None]:

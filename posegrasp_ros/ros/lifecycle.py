@@ -123,6 +123,11 @@ class AutostartLifecycleNode(LifecycleNode):
         self._while_active.append((self.destroy_timer, timer))
         return timer
 
+    @property
+    def is_active(self) -> bool:
+        """Whether the node is in the state active."""
+        return self._state_machine.current_state[1] == 'active'
+
     def tell(self, values: Callable[[], dict[str, str]]) -> None:
         """Add values to the node's status on ``/diagnostics``; to be called in configure."""
         self._told.append(values)

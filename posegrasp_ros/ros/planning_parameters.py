@@ -50,6 +50,11 @@ class GraspPlannerParameters:
     camera_frame: str = parameter(
         '', 'Frame that base_from_camera is the pose of; poses in other frames are looked up in TF. Empty: the '
         'frame of the first pose.')
+    continuous: bool = parameter(
+        True, 'Plan for every pose. false: for what ~/plan and ~/plan_grasps ask for alone.')
+    request_timeout_s: float = parameter(
+        5.0, 'How long ~/plan and ~/plan_grasps wait for a pose newer than the request with a grasp.', minimum=0.1,
+        maximum=600.0)
     published_grasps: int = parameter(20, 'How many grasps to publish and draw at most.', minimum=1, maximum=1000)
     min_success_probability: float = parameter(
         DEFAULTS.min_success_probability, 'Below it for every grasp, none is the answer: pose_too_uncertain.',

@@ -35,6 +35,9 @@ COUNTED = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1000, reliability=Re
 # The same for sensor data.
 COUNTED_SENSOR = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1000, reliability=_AS_OFFERED)
 
+# Services, of which every request is answered, also when many come while a plan is made.
+REQUESTS = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1000, reliability=ReliabilityPolicy.RELIABLE)
+
 # Published once or rarely; late subscribers still receive the last message.
 LATCHED = QoSProfile(
     history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.RELIABLE,

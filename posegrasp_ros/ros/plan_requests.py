@@ -1,0 +1,131 @@
+"""PlanRequests: who asked for a plan of an image that is still to come, and what they are told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import cast
+
+from rclpy.task import Future
+from std_msgs.msg import Header
+
+from posegrasp_ros.grasping.planning.plan import Plan
+
+# Why a request ends without grasps, besides the reasons of a plan.
+NOTHING_SEEN, CANCELED, NOT_ACTIVE, NO_SUCH_OBJECT = 'nothing_seen', 'canceled', 'not_active', 'no_such_object'
+
+
+@dataclass(frozen=True)
+class PlanReply:
+    """What a request is told.
+
+    :param reason: a short word where there are no grasps, else empty
+    :param text: one line
+    :param header: of the base frame, with the stamp of the image; None where none was planned for
+    :param plan: the grasps; None where none was planned
+    """
+
+    reason: str
+    text: str
+    header: Header | None = None
+    plan: Plan | None = None
+
+
+@dataclass(eq=False)
+class PlanRequest:
+    """One request.
+
+    :param object_name: of the object, empty for any
+    :param asked_ns: node time; poses of images up to then are no answer
+    :param until_s: steady time at which it ends
+    :ivar reply: becomes the :class:`PlanReply`
+    """
+
+    object_name: str
+    asked_ns: int
+    until_s: float
+    newest_ns: int = -1
+    last: PlanReply | None = None
+    reply: Future = field(default_factory=Future)
+
+    async def answered(self) -> PlanReply:
+        """Wait for the reply, in a coroutine of the executor."""
+        return cast(PlanReply, await self.reply)
+
+
+class PlanRequests:
+    """Requests that wait for a pose newer than they are.
+
+    :param objects: names of the objects that are planned for; one that is empty where there is only one
+    :param known_as: the objects by their names on the models' cards
+    """
+
+    def __init__(self, objects: tuple[str, ...], known_as: dict[str, str]):
+        self._objects, self._known_as = objects, known_as
+        self._waiting: list[PlanRequest] = []
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def ask(self, wanted: str, asked_ns: int, until_s: float) -> PlanRequest:
+        """A new request for an object, or for any where the name is empty; an unknown one is answered at once."""
+        name = self._known_as.get(wanted, wanted)
+        request = PlanRequest(name if wanted else '', asked_ns, until_s)
+        if wanted and name not in self._objects:
+            names = ', '.join(sorted(self._known_as)) or 'the only object, without a name'
+            self._end(request, PlanReply(NO_SUCH_OBJECT, f'expected {names} or no name, got {wanted!r}'))
+        else:
+            self._waiting.append(request)
+        return request
+
+    def are_for(self, name: str, stamp_ns: int) -> bool:
+        """Whether a request waits for a pose of this object and time; those that are too old are noted."""
+        concerned = [each for each in self._waiting if each.object_name in ('', name)]
+        for request in concerned:
+            request.newest_ns = max(request.newest_ns, stamp_ns)
+        return any(stamp_ns > request.asked_ns for request in concerned)
+
+    def answer(self, name: str, header: Header, stamp_ns: int, plan: Plan) -> None:
+        """Answer the requests that a plan is for; after one without a grasp, the next is waited for."""
+        for request in [each for each in self._waiting
+                        if each.object_name in ('', name) and stamp_ns > each.asked_ns]:
+            if plan.grasps:
+                text = f'{len(plan.grasps)} grasps for the image with stamp {stamp_ns} ns'
+                self._end(request, PlanReply('', text, header, plan))
+                continue
+            counts = ', '.join(f'{reason} {count}' for reason, count in plan.rejected.items() if count)
+            request.last = PlanReply(plan.reason, f'no grasp: {plan.reason} ({counts or "no candidates"})', header,
+                                     plan)
+
+    def fail(self, name: str, stamp_ns: int, reason: str, text: str) -> None:
+        """Note for the requests that a pose could not be planned for."""
+        for request in self._waiting:
+            if request.object_name in ('', name) and stamp_ns > request.asked_ns:
+                request.last = PlanReply(reason, text)
+
+    def expire(self, now_s: float) -> None:
+        """End the requests whose time is over: with the reason of the last plan, or that nothing was seen."""
+        for request in [each for each in self._waiting if now_s >= each.until_s]:
+            self._end(request, request.last or PlanReply(NOTHING_SEEN, self._nothing(request)))
+
+    def cancel(self, request: PlanRequest) -> None:
+        """End one request without an answer."""
+        self._end(request, PlanReply(CANCELED, 'canceled'))
+
+    def refuse_all(self, text: str) -> None:
+        """End all requests because the node stops."""
+        for request in list(self._waiting):
+            self._end(request, PlanReply(NOT_ACTIVE, text))
+
+    def _end(self, request: PlanRequest, reply: PlanReply) -> None:
+        if request in self._waiting:
+            self._waiting.remove(request)
+        if not request.reply.done():
+            request.reply.set_result(reply)
+
+    def _nothing(self, request: PlanRequest) -> str:
+        what = request.object_name or 'an object'
+        if request.newest_ns < 0:
+            return f'no pose of {what} came'
+        late_s = (request.asked_ns - request.newest_ns) / 1e9
+        return (f'no pose of {what} came that is newer than the request: the newest image is {late_s:.1f} s '
+                'older; where images come from a simulation or a recording, use_sim_time has to be true')
