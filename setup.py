@@ -98,7 +98,8 @@ setup(
     entry_points={
         'console_scripts': [
             f'{node} = {PACKAGE}.nodes.scripts:{node}'
-            for node in ('perception_node', 'grasp_planner_node', 'monitor_node', 'simulator_node', 'board_node')
+            for node in ('perception_node', 'grasp_planner_node', 'monitor_node', 'simulator_node', 'board_node',
+                         'handeye_node')
         ] + [f'posegrasp = {PACKAGE}.cli.main:script'],
     },
 )

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from posegrasp_ros.cli.options import File, Folder, Frame, Threads, Topic, option
 from posegrasp_ros.runtime.console import show
 from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.exit_codes import DONE, GATE_FAILED
 from posegrasp_ros.runtime.interrupt import exit_code
-
-if TYPE_CHECKING:  # slow to import
-    from posegrasp_ros.handeye.calibrate import HandEye
-    from posegrasp_ros.handeye.calibration_file import MountedCamera
-    from posegrasp_ros.handeye.recorded_samples import RecordedSamples
 
 EXAMPLES = """Examples:
   posegrasp handeye recording --mounting eye-in-hand --target charuco:11x8:25:18 --tool-frame tool0
@@ -72,6 +67,7 @@ def handeye(bag: Path, /, *,
     from posegrasp_ros.handeye.recorded_samples import record_samples
     from posegrasp_ros.handeye.sample import Mounting
     from posegrasp_ros.handeye.targets.target_kinds import target_of
+    from posegrasp_ros.report.handeye_report import write_calibration
 
     if (mounting is None) == (check is None):
         raise InvalidInputError('expected --mounting to calibrate, or --check to test a calibration')
@@ -93,26 +89,5 @@ def handeye(bag: Path, /, *,
         return GATE_FAILED if found.is_moved else DONE
     calibrated = calibrate(seen.samples, Mounting(mounting), track)
     frames = base_frame, tool_frame, camera_frame or seen.camera_frame or 'camera_optical_frame'
-    write_calibration(out, calibrated, mounted_camera(calibrated, frames, str(wanted)), seen)
+    show(write_calibration(out, calibrated, mounted_camera(calibrated, frames, str(wanted)), seen))
     return DONE if seen.is_complete else exit_code()
-
-
-def write_calibration(out: Path, calibrated: HandEye, camera: MountedCamera, seen: RecordedSamples) -> None:
-    """Write all files of a calibration, and say what is in them."""
-    import datetime
-
-    from posegrasp_ros.handeye.calibration_file import save_mounted_camera
-    from posegrasp_ros.handeye.mount_exports import launch_file, urdf_joint
-    from posegrasp_ros.report.handeye_report import render_handeye, told
-    from posegrasp_ros.runtime.atomic_file import write_whole
-
-    out.mkdir(parents=True, exist_ok=True)
-    save_mounted_camera(out / 'handeye.yaml', camera, {
-        'date': f'{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d}', 'topic': seen.topic,
-        'left_out': [f'sample {place + 1}: {each.left_out}' for place, each in enumerate(calibrated.samples)
-                     if each.left_out]})
-    write_whole(out / 'camera_mount.launch.py', launch_file(camera))
-    write_whole(out / 'camera_mount.urdf', urdf_joint(camera))
-    write_whole(out / 'report.html', render_handeye(calibrated, camera, seen.pictures, seen.left_out.lines()))
-    show(told(calibrated, camera))
-    show(f'{out}: handeye.yaml, camera_mount.launch.py, camera_mount.urdf, report.html')

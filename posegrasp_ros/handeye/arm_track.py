@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -25,13 +25,23 @@ class ArmTrackError(InvalidInputError):
 
 
 class ArmTrack:
-    """Poses of the tool in the base frame by time, interpolated, not extrapolated.
+    """Poses of the tool in the base frame by time.
 
-    :param tree: transforms that connect both frames
+    :param lookup: base_from_tool (4, 4) at a stamp in nanoseconds; None where it is not known
     """
 
-    def __init__(self, tree: FrameTree, base_frame: str, tool_frame: str):
-        self._tree, self._base, self._tool = tree, base_frame, tool_frame
+    def __init__(self, lookup: Callable[[int], np.ndarray | None]):
+        self.at = lookup
+
+    @classmethod
+    def of_tree(cls, tree: FrameTree, base_frame: str, tool_frame: str) -> ArmTrack:
+        """From transforms that connect both frames, interpolated, not extrapolated."""
+        def lookup(stamp_ns: int) -> np.ndarray | None:
+            if tree.lookup(base_frame, tool_frame, stamp_ns) is None:
+                return None
+            return tree.lookup(base_frame, tool_frame, stamp_ns, MOST_APART_NS)
+
+        return cls(lookup)
 
     @classmethod
     def of_poses(cls, poses: Iterable[tuple[int, np.ndarray]]) -> ArmTrack:
@@ -39,13 +49,7 @@ class ArmTrack:
         tree = FrameTree()
         for stamp_ns, base_from_tool in poses:
             tree.add('base', 'tool', base_from_tool, stamp_ns)
-        return cls(tree, 'base', 'tool')
-
-    def at(self, stamp_ns: int) -> np.ndarray | None:
-        """base_from_tool (4, 4); None where it is not known."""
-        if self._tree.lookup(self._base, self._tool, stamp_ns) is None:
-            return None
-        return self._tree.lookup(self._base, self._tool, stamp_ns, MOST_APART_NS)
+        return cls.of_tree(tree, 'base', 'tool')
 
     def speed(self, stamp_ns: int) -> tuple[float, float]:
         """Speed of the tool in metres and in radians a second; NaN where it is not known."""
@@ -90,4 +94,4 @@ def track_of_bag(path: Path, base_frame: str, tool_frame: str, topic: str | None
                                 f'{", ".join(tree.frames) or "no frames"}: name it with '
                                 f'--{"base" if frame == base_frame else "tool"}-frame, or give the arm\'s poses '
                                 'with --arm')
-    return ArmTrack(tree, base_frame, tool_frame)
+    return ArmTrack.of_tree(tree, base_frame, tool_frame)

@@ -107,8 +107,9 @@ def next_motion(samples: Sequence[Sample]) -> NextMotion:
     last = len(samples) - 1
 
     def gain(choice: tuple[int, float]) -> tuple[float, float]:
-        spread = np.linalg.svd(_turns([*rotations, rotations[last] @ _turn(*choice)]), compute_uv=False)
-        return round(float(spread[1]), 6), float(spread[2])
+        turns = _turns([*rotations, rotations[last] @ _turn(*choice)])
+        spread = np.linalg.eigvalsh(turns.T @ turns)
+        return round(float(spread[1]), 6), float(spread[0])
 
     axis, angle = max(((axis, sign * NEXT_TURN_RAD) for axis in range(3) for sign in (1, -1)), key=gain)
     turned = samples[last].base_from_tool @ make_transform(_turn(axis, angle))

@@ -5,27 +5,25 @@ For a camera or a board that moves while perception is measured: the monitor tak
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from geometry_msgs.msg import PoseWithCovarianceStamped
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
 
 from posegrasp_ros.board.board_file import load_board, scale_warning
 from posegrasp_ros.board.left_out import LeftOut
 from posegrasp_ros.board.object_truth import TruthFinder
 from posegrasp_ros.board.plane_pose import NotSeen
-from posegrasp_ros.datasets.frame import PackedFrame
+from posegrasp_ros.datasets.frame import BagFrame
 from posegrasp_ros.geometry.camera_info import RECTIFIED
 from posegrasp_ros.ros import messages, qos
-from posegrasp_ros.ros.intrinsics import WAIT_S, Intrinsics
 from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode
-from posegrasp_ros.ros.messages import stamp_ns, to_header
+from posegrasp_ros.ros.messages import to_header
 from posegrasp_ros.ros.node_main import run_node
+from posegrasp_ros.ros.paired_images import PairedImages
 from posegrasp_ros.ros.parameters import ParameterError, parameter
-from posegrasp_ros.sensing.packed_image import PackedImage
 
 SAY_EVERY_S = 5.0
 
@@ -58,43 +56,17 @@ class BoardNode(AutostartLifecycleNode):
         if warning := scale_warning(path, printed):
             self.say_once(warning, warn=True)
         self._finder, self.left_out, self._said = TruthFinder(printed), LeftOut(), 0
-        self._intrinsics = Intrinsics(self.resolve_topic_name('camera_info'), self.resolve_topic_name('image'),
-                                      self.parameters.rectified)
-        self._pending: tuple[Image | CompressedImage, int] | None = None
-        self._waited = 0
+        self._images = PairedImages(self, self.parameters.rectified, self.on_frame)
         self._truths_out = self.publisher(PoseWithCovarianceStamped, 'ground_truth', qos.RESULT)
         self.tell(lambda: {'images': str(self.left_out.frames), 'left_out': str(self.left_out.total)})
 
     def activate(self) -> None:
-        # Subscribed before the image: of messages that are ready together, the executor takes these first.
-        self.subscribe_sensor(messages.CAMERA_INFO, 'camera_info', self.on_camera_info, qos.SENSOR)
-        self.subscribe_sensor(messages.IMAGES, 'image', self.on_image, qos.NEWEST)
-        self._patience = self.every(WAIT_S / 2, self.check_pending)
-        self._patience.cancel()
+        self._images.subscribe()
         self.every(SAY_EVERY_S, self.say_left_out)
 
     def deactivate(self) -> None:
-        self._pending = None
+        self._images.forget()
         self.say_left_out()
-
-    def on_camera_info(self, message: CameraInfo) -> None:
-        """Store the intrinsics, and answer an image that waited for them."""
-        error = self._intrinsics.add(message, time.time_ns())
-        if error:
-            self.get_logger().error(str(error))
-        self._answer_if_complete()
-
-    def on_image(self, message: Image | CompressedImage) -> None:
-        """Find the board, at once or when the image's camera_info has arrived."""
-        self._answer_pending()
-        self._pending, self._waited = (message, time.time_ns()), 0
-        self._patience.reset()
-        self._answer_if_complete()
-
-    def check_pending(self) -> None:
-        """Stop waiting after two periods: the executor takes a timer before messages that are ready."""
-        self._waited += 1
-        self._answer_if_complete()
 
     def say_left_out(self) -> None:
         """Log how many images were left out so far and why, when there are new ones."""
@@ -103,24 +75,8 @@ class BoardNode(AutostartLifecycleNode):
             for line in self.left_out.lines():
                 self.get_logger().warning(line)
 
-    def _answer_if_complete(self) -> None:
-        if self._pending:
-            stamp = stamp_ns(self._pending[0].header.stamp)
-            if self._waited > 1 or not self._intrinsics.may_come(stamp):
-                self._answer_pending()
-
-    def _answer_pending(self) -> None:
-        pending, self._pending = self._pending, None
-        self._patience.cancel()
-        if pending:
-            self._answer(*pending)
-
-    def _answer(self, message: Image | CompressedImage, received_ns: int) -> None:
-        stamp, frame_id = stamp_ns(message.header.stamp), message.header.frame_id
-        camera = self._intrinsics.of(stamp, received_ns, frame_id)
-        frame = PackedFrame(stamp, PackedImage.of(message), camera).decode()
-        if frame.warning:
-            self.say_once(frame.warning, warn=True)
+    def on_frame(self, header: Header, frame: BagFrame) -> None:
+        """Find the board."""
         self.left_out.frames += 1
         if frame.reason:
             self.left_out.add(frame.reason, frame.problem)
@@ -130,8 +86,8 @@ class BoardNode(AutostartLifecycleNode):
         except NotSeen as error:
             self.left_out.add(error.reason, str(error))
             return
-        header = to_header(stamp, self.parameters.camera_frame or frame_id)
-        self._truths_out.publish(messages.pose_with_covariance(header, truth.camera_from_object, truth.covariance))
+        told = to_header(frame.stamp_ns, self.parameters.camera_frame or header.frame_id)
+        self._truths_out.publish(messages.pose_with_covariance(told, truth.camera_from_object, truth.covariance))
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -49,5 +49,10 @@ def board_node() -> NoReturn:
     run('board_node')
 
 
+def handeye_node() -> NoReturn:
+    """Console script."""
+    run('handeye_node')
+
+
 if __name__ == '__main__':
     run(sys.argv.pop(1))

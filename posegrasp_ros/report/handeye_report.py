@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+import datetime
 from base64 import b64encode
 from collections.abc import Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
 
 from posegrasp_ros.handeye.calibrate import HandEye
-from posegrasp_ros.handeye.calibration_file import MountedCamera
+from posegrasp_ros.handeye.calibration_file import MountedCamera, save_mounted_camera
+from posegrasp_ros.handeye.mount_exports import launch_file, urdf_joint
+from posegrasp_ros.handeye.taken_samples import TakenSamples
 from posegrasp_ros.report.page import render_page
 from posegrasp_ros.report.table import aligned
+from posegrasp_ros.runtime.atomic_file import write_whole
 
 WIDTH, JPEG_QUALITY = 320, 80
+
+
+def write_calibration(out: Path, found: HandEye, camera: MountedCamera, seen: TakenSamples) -> str:
+    """Write all files of a calibration into a folder; returns what to say of it."""
+    out.mkdir(parents=True, exist_ok=True)
+    save_mounted_camera(out / 'handeye.yaml', camera, {
+        'date': f'{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d}', 'topic': seen.topic,
+        'left_out': [f'sample {place + 1}: {each.left_out}' for place, each in enumerate(found.samples)
+                     if each.left_out]})
+    write_whole(out / 'camera_mount.launch.py', launch_file(camera))
+    write_whole(out / 'camera_mount.urdf', urdf_joint(camera))
+    write_whole(out / 'report.html', render_handeye(found, camera, seen.pictures, seen.left_out.lines()))
+    return f'{told(found, camera)}\n{out}: handeye.yaml, camera_mount.launch.py, camera_mount.urdf, report.html'
 
 
 def told(found: HandEye, camera: MountedCamera) -> str:

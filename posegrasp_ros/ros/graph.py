@@ -21,7 +21,7 @@ NODES: dict[str, tuple[str, dict[str, str]]] = {
 }
 
 # Which a launch file starts beside them, where it is asked to.
-BESIDE: dict[str, tuple[str, dict[str, str]]] = {'board': ('board_node', {})}
+BESIDE: dict[str, tuple[str, dict[str, str]]] = {'board': ('board_node', {}), 'handeye': ('handeye_node', {})}
 
 
 def remappings(name: str) -> list[tuple[str, str]]:
