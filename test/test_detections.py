@@ -25,12 +25,14 @@ def test_detections_state_class_score_pose_covariance_and_box(tmp_path):
     estimates = [PoseEstimate(make_transform(turn, (0.1, 0.2, 0.5)), 0.9, covariance),
                  PoseEstimate(make_transform(None, (0, 0, 0.7)), 0.6, covariance)]
     header = messages.to_header(7, 'camera')
-    sent = to_detections(vision, header, [Detected('box', load_mesh(tmp_path / 'box.obj'), estimates)])
+    sent = to_detections(vision, header, [
+        Detected('box', load_mesh(tmp_path / 'box.obj'), estimates, ['robot1/box', 'robot1/box_1'])])
     message = deserialize_message(serialize_message(sent), vision.Detection3DArray)
     assert message.header == header and len(message.detections) == 2
     first = message.detections[0]
     result = first.results[0]
-    assert (first.header, first.id) == (header, 'box')
+    assert [each.id for each in message.detections] == ['robot1/box', 'robot1/box_1']
+    assert first.header == header
     assert (result.hypothesis.class_id, result.hypothesis.score) == ('box', 0.9)
     found = messages.transform_from(result.pose.pose)
     np.testing.assert_allclose(found, estimates[0].camera_from_object, atol=1e-9)

@@ -5,14 +5,19 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.parameter import Parameter
 from ros_harness import running
+from std_msgs.msg import Float64
 
 from posegrasp_ros.metrics.report_message import reports_sent
 from posegrasp_ros.ros.lifecycle import MOST_SAID_ONCE, AutostartLifecycleNode
 from posegrasp_ros.ros.node_processes import free_domain, node_environment
+from posegrasp_ros.ros.parameter_checks import is_file, is_gripper
+from posegrasp_ros.ros.parameters import parameter
 from posegrasp_ros.ros.reporting import StageReporter
 from posegrasp_ros.runtime.errors import InvalidInputError
 
@@ -148,3 +153,61 @@ def test_a_process_told_to_end_does_so_without_a_traceback(signal_number, node, 
             process.kill()
     assert process.returncode == 0
     assert 'Traceback' not in said
+
+
+@dataclass(frozen=True)
+class ChosenParameters:
+    """Parameters with all that can be refused."""
+
+    mode: str = parameter('a', 'One of two.', choices=('a', 'b'))
+    numbers: tuple[float, ...] = parameter((1.0,), 'Finite.')
+    gripper: str = parameter('', 'A gripper.', check=is_gripper)
+    urdf: str = parameter('', 'A file.', check=is_file)
+
+
+class Chooser(Recorder):
+    """A node with parameters that can be wrong."""
+
+    PARAMETERS = ChosenParameters
+
+
+@pytest.mark.parametrize(('name', 'wrong', 'said', 'right'), [
+    ('mode', 'c', 'parameter mode: expected one of a, b', 'b'),
+    ('numbers', [1.0, float('nan')], 'parameter numbers: expected finite numbers', [2.0]),
+    ('gripper', '/nowhere/hand.yaml', '/nowhere/hand.yaml', 'robotiq_2f_85'),
+    ('urdf', '/nowhere/arm.urdf', '/nowhere/arm.urdf: no such file', ''),
+])
+def test_a_value_that_configure_would_refuse_is_refused_when_it_is_set(capfd, name, wrong, said, right):
+    with running(Chooser) as harness:
+        harness.start()
+        refused, = harness.node.set_parameters([Parameter(name, value=wrong)])
+        assert not refused.successful and said in refused.reason
+        before = harness.node.parameters
+        taken, = harness.node.set_parameters([Parameter(name, value=right)])
+        assert taken.successful and harness.node.parameters is before
+    assert f'{name}: the new value counts from the next configure' in capfd.readouterr().err
+
+
+def test_numbers_of_reports_are_on_topics_of_their_own():
+    class Reporting(Recorder):
+        def configure(self):
+            self.reporter = StageReporter(self, 'planning', ('box', 'can'))
+
+    with running(Reporting) as harness:
+        harness.start()
+        harness.node.reporter.report(1, '', {'plan_ms': 1.0}, object_name='box')
+        values = harness.collect(Float64, '/recorder/report/values/box/plan_ms')
+        harness.node.reporter.report(2, '', {'plan_ms': 3.5}, object_name='box')
+        harness.node.reporter.report(3, '', {'plan_ms': 4.5}, object_name='can')
+        harness.spin_until(lambda: values)
+        harness.spin_for(0.2)
+    assert [each.data for each in values] == [3.5]
+
+
+def test_diagnostics_name_the_node_with_its_namespace_and_the_hardware():
+    with running(Recorder, hardware_id='camera 7') as harness:
+        harness.start()
+        arrays = harness.collect(DiagnosticArray, '/diagnostics')
+        harness.spin_until(lambda: arrays)
+        status = arrays[0].status[0]
+    assert status.name.startswith('recorder: ') and status.hardware_id == 'camera 7'

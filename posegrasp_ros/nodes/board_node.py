@@ -32,7 +32,8 @@ SAY_EVERY_S = 5.0
 class BoardParameters:
     """Parameters of the board node; changes take effect at the next configure."""
 
-    board: str = parameter('', 'The board.yaml that posegrasp board wrote, with the length of the printed ruler.')
+    board: str = parameter(
+        '', 'The board.yaml that posegrasp board wrote, with the length of the printed ruler.', check=load_board)
     rectified: str = parameter(
         'auto', 'Whether the images are rectified, so that P of camera_info counts for them and K and D do not. '
         'auto: as the names of topic and frame tell, image_rect or image_raw.', choices=RECTIFIED)

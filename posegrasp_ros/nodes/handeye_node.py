@@ -47,7 +47,8 @@ KEEP_NS = 10_000_000_000
 class HandEyeParameters:
     """Parameters of the hand-eye node; changes take effect at the next configure."""
 
-    target: str = parameter('', 'What the camera looks at, as posegrasp handeye --target takes it.')
+    target: str = parameter(
+        '', 'What the camera looks at, as posegrasp handeye --target takes it.', check=target_of)
     mounting: str = parameter('eye-in-hand', 'eye-in-hand: the arm carries the camera; eye-to-hand: the target.',
                               choices=MOUNTINGS)
     base_frame: str = parameter('base', 'Of the arm in TF.')
@@ -153,7 +154,11 @@ class HandEyeNode(AutostartLifecycleNode):
                 response.message, response.success = step(), True
             except (InvalidInputError, NotSeen, OSError) as error:
                 response.message = str(error)
-            (self.get_logger().info if response.success else self.get_logger().warning)(response.message)
+            # rclpy allows only one severity per call site.
+            if response.success:
+                self.get_logger().info(response.message)
+            else:
+                self.get_logger().warning(response.message)
             return response
 
         return answer

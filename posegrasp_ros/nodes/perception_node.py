@@ -24,7 +24,7 @@ from posegrasp_ros.estimation.tracking.tracking_options import CORRECTION_HZ, GI
 from posegrasp_ros.geometry.camera_info import RECTIFIED
 from posegrasp_ros.geometry.true_pose import TruePose
 from posegrasp_ros.ros import messages, qos
-from posegrasp_ros.ros.detections import Detected, to_detections
+from posegrasp_ros.ros.detections import Detected, to_detections, to_vision_info
 from posegrasp_ros.ros.intrinsics import WAIT_S, Intrinsics
 from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode
 from posegrasp_ros.ros.messages import stamp_ns, to_header
@@ -32,6 +32,7 @@ from posegrasp_ros.ros.missing_input import missing_input
 from posegrasp_ros.ros.node_main import run_node
 from posegrasp_ros.ros.object_topics import ObjectTopics, joined, load_models
 from posegrasp_ros.ros.optional import TransformBroadcasterIfInstalled, import_optional
+from posegrasp_ros.ros.parameter_checks import are_models, is_model
 from posegrasp_ros.ros.parameters import ParameterError, parameter
 from posegrasp_ros.ros.reporting import StageReporter
 from posegrasp_ros.runtime.errors import escaped
@@ -64,10 +65,11 @@ class PendingImage:
 class PerceptionParameters:
     """Parameters of the perception node; changes take effect at the next configure."""
 
-    model: str = parameter('', 'Folder with model.yaml. Empty: the box that comes with the package.')
+    model: str = parameter(
+        '', 'Folder with model.yaml. Empty: the box that comes with the package.', check=is_model)
     models: tuple[str, ...] = parameter(
         (), 'Several such folders, in the place of model: each object has topics below ~/NAME/ and a report of '
-        'its own on each image.')
+        'its own on each image.', check=are_models)
     estimator: str = parameter('onnx', 'The trained network or a baseline.', choices=estimator_names())
     min_score: float = parameter(
         MIN_SCORE, 'Poses that the network finds less probable are no answer.', minimum=0.0, maximum=1.0)
@@ -81,6 +83,8 @@ class PerceptionParameters:
     camera_frame: str = parameter('', 'Frame of the results. Empty: the frame that the image names.')
     object_frame: str = parameter(
         '', 'Child frame in TF, NAME; further instances are NAME_1, ... Empty: the name on the model card.')
+    frame_prefix: str = parameter(
+        '', 'Put before the child frames in TF, such as robot1/ where several robots share TF.')
     tracking: bool = parameter(
         False, 'Follow objects from image to image without the networks, and publish their states on ~/status.')
     correction_hz: float = parameter(
@@ -95,7 +99,8 @@ class PerceptionParameters:
     depth_slop_ms: float = parameter(
         SLOP_MS, 'How far the stamps of image and depth may lie apart, and how long an image waits for its depth.',
         minimum=0.0, maximum=1000.0)
-    overlay: bool = parameter(True, 'Draw the poses onto the image, as long as someone listens to ~/overlay.')
+    overlay: bool = parameter(
+        True, 'Draw the poses onto the image, as long as someone listens to ~/overlay or ~/overlay/compressed.')
 
 
 class PerceptionNode(AutostartLifecycleNode):
@@ -125,15 +130,18 @@ class PerceptionNode(AutostartLifecycleNode):
         self._intrinsics = Intrinsics(self.resolve_topic_name('camera_info'), self.resolve_topic_name('image'),
                                       chosen.rectified)
         self._reporter = StageReporter(self, 'perception', tuple(self._cards))
-        self._topics = {name: ObjectTopics(self, name, card, chosen.object_frame or card.name, self._broadcaster,
-                                           chosen.tracking)
+        self._topics = {name: ObjectTopics(self, name, card, 
+                                           chosen.frame_prefix + (chosen.object_frame or card.name),
+                                           self._broadcaster, chosen.tracking)
                         for name, card in self._cards.items()}
         self._overlay_out = self.publisher(Image, '~/overlay', qos.RESULT)
+        self._small_overlay_out = self.publisher(CompressedImage, '~/overlay/compressed', qos.RESULT)
         if not self._broadcaster.available:
             self.say_once('tf2_ros is not installed: the pose is not sent to TF')
         self._vision = import_optional('vision_msgs.msg')
         if self._vision:
             self._detections_out = self.publisher(self._vision.Detection3DArray, '~/detections', qos.RESULT)
+            self._vision_info_out = self.publisher(self._vision.VisionInfo, '~/vision_info', qos.LATCHED)
         else:
             self.say_once('vision_msgs is not installed: ~/detections is not published')
         models = ', '.join(f'{card.name} ({card.folder})' for card in self._cards.values())
@@ -152,6 +160,9 @@ class PerceptionNode(AutostartLifecycleNode):
         return PerceptionStage(estimator, card.identity)
 
     def activate(self) -> None:
+        if self._vision:
+            self._vision_info_out.publish(to_vision_info(
+                self._vision, Header(stamp=self.get_clock().now().to_msg()), list(self._cards.values())))
         # Subscribed before the image: of messages that are ready together, the executor takes these first.
         self.subscribe_sensor(messages.CAMERA_INFO, 'camera_info', self.on_camera_info, qos.SENSOR)
         if self._depths:
@@ -298,14 +309,18 @@ class PerceptionNode(AutostartLifecycleNode):
         """Detections and overlay, which show all objects."""
         if self._vision:
             self._detections_out.publish(to_detections(self._vision, header, [
-                Detected(card.name, card.mesh, found[name].estimation.poses)
+                Detected(card.name, card.mesh, found[name].estimation.poses,
+                         self._topics[name].frames(found[name].estimation))
                 for name, card in self._cards.items()]))
-        if self.parameters.overlay and self._overlay_out.get_subscription_count():
+        outs = [out for out in (self._overlay_out, self._small_overlay_out) if out.get_subscription_count()]
+        if self.parameters.overlay and outs:
             drawn, camera = next(iter(found.values())).frame.view()
             for name, (_, estimation, outcome, _) in found.items():
                 drawn = draw_overlay(drawn, camera, self._cards[name].mesh, estimation.poses,
                                      outcome.reason if len(found) == 1 else '')
-            self._overlay_out.publish(messages.to_image(header, drawn))
+            for out in outs:
+                to_message = messages.to_image if out is self._overlay_out else messages.to_jpeg
+                out.publish(to_message(header, drawn))
 
 
 def received_ns(info: dict) -> int:

@@ -24,6 +24,7 @@ from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode
 from posegrasp_ros.ros.messages import stamp_ns, to_header, to_stamp
 from posegrasp_ros.ros.node_main import run_node
 from posegrasp_ros.ros.object_topics import joined, load_models, visible_share_topic
+from posegrasp_ros.ros.parameter_checks import are_models, is_gripper, is_model
 from posegrasp_ros.ros.parameters import parameter, pose_parameter, pose_values
 from posegrasp_ros.ros.reporting import StageReporter
 from posegrasp_ros.runtime.errors import escaped
@@ -43,11 +44,13 @@ LAST_REPORT_WITHIN = Duration(seconds=60)
 class SimulatorParameters:
     """Parameters of the simulator node; changes take effect at the next configure."""
 
-    model: str = parameter('', 'Folder with model.yaml. Empty: the box that comes with the package.')
+    model: str = parameter(
+        '', 'Folder with model.yaml. Empty: the box that comes with the package.', check=is_model)
     models: tuple[str, ...] = parameter(
         (), 'Several such folders, in the place of model: one object of each lies on the table, and they take '
-        'turns to be picked.')
-    gripper: str = parameter('', 'Gripper file. Empty: the Franka Hand that comes with the package.')
+        'turns to be picked.', check=are_models)
+    gripper: str = parameter(
+        '', 'Gripper file. Empty: the Franka Hand that comes with the package.', check=is_gripper)
     mass_kg: float = parameter(
         0.0, "Mass of the object. 0: the model card's, else its volume at 400 kg/m³.", minimum=0.0, maximum=1000.0)
     friction: float = parameter(

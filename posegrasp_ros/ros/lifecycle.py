@@ -7,13 +7,15 @@ import functools
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.msg import SetParametersResult
 from rclpy.callback_groups import CallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecyclePublisher, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
 from rclpy.timer import Timer
@@ -21,7 +23,7 @@ from rclpy.timer import Timer
 from posegrasp_ros.monitoring.callback_failures import CallbackFailures
 from posegrasp_ros.monitoring.liveness import Health
 from posegrasp_ros.ros.messages import to_diagnostics
-from posegrasp_ros.ros.parameters import declare_parameters, parameter, read_parameters
+from posegrasp_ros.ros.parameters import declare_parameters, parameter, read_parameters, refusal
 from posegrasp_ros.ros.qos import RESULT, overridable
 from posegrasp_ros.ros.sensor_subscription import LOOK_EVERY_S, SensorSubscription
 from posegrasp_ros.runtime.errors import InvalidInputError, escaped, escaped_lines
@@ -40,6 +42,8 @@ class LifecycleParameters:
     autostart: bool = parameter(
         True, 'Configure and activate the node automatically. Set to false if a lifecycle manager does it.',
         read_only=True)
+    hardware_id: str = parameter(
+        '', 'Serial number or name of the camera or robot, for /diagnostics.', read_only=True)
     exit_on_failure: bool = parameter(
         False, 'Exit with code 2 when autostart fails, instead of waiting to be configured.',
         read_only=True)
@@ -64,7 +68,10 @@ class AutostartLifecycleNode(LifecycleNode):
         declare_parameters(self, LifecycleParameters)
         if self.PARAMETERS is not LifecycleParameters:
             declare_parameters(self, self.PARAMETERS)
-        if read_parameters(self, LifecycleParameters).autostart:
+        self.add_on_set_parameters_callback(self._on_set_parameters)
+        own = read_parameters(self, LifecycleParameters)
+        self._hardware_id = own.hardware_id
+        if own.autostart:
             self._start_timer = self.create_timer(0.0, self._autostart, clock=STEADY)
 
     # To be implemented by subclasses.
@@ -123,6 +130,17 @@ class AutostartLifecycleNode(LifecycleNode):
         self._while_active.append((self.destroy_timer, timer))
         return timer
 
+    def _on_set_parameters(self, changed: list[Parameter]) -> SetParametersResult:
+        """Refuse what configure would refuse."""
+        for each in changed:
+            if why := refusal(self.PARAMETERS, each.name, each.value):
+                return SetParametersResult(successful=False, reason=f'parameter {each.name}: {why}')
+        own = {item.name for item in fields(self.PARAMETERS)}
+        names = ', '.join(each.name for each in changed if each.name in own)
+        if names and self.parameters is not None:
+            self.get_logger().info(f'{names}: the new value counts from the next configure')
+        return SetParametersResult(successful=True)
+
     @property
     def is_active(self) -> bool:
         """Whether the node is in the state active."""
@@ -148,7 +166,8 @@ class AutostartLifecycleNode(LifecycleNode):
 
     def _diagnose(self, healths: list[Health]) -> None:
         self._diagnostics_out.publish(
-            to_diagnostics(self.get_clock().now().to_msg(), self.get_name(), healths))
+            to_diagnostics(self.get_clock().now().to_msg(), self.get_fully_qualified_name().lstrip('/'), healths,
+                           self._hardware_id))
 
     def guarded(self, callback: Callable) -> Callable:
         """Wrap a callback so that exceptions are logged and counted; rclpy would end the node or hide them."""

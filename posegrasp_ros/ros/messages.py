@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
+import cv2
 import numpy as np
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -96,6 +97,15 @@ def to_image(header: Header, image: np.ndarray) -> Image:
     # An array.array passes straight through; bytes would be checked value by value.
     return Image(header=header, height=height, width=width, encoding='bgr8', is_bigendian=0, step=3 * width,
                  data=array.array('B', np.ascontiguousarray(image).tobytes()))
+
+
+def to_jpeg(header: Header, image: np.ndarray) -> CompressedImage:
+    """(H, W, 3) uint8 blue green red as image_transport compresses it."""
+    done, coded = cv2.imencode('.jpg', image)
+    if not done:
+        raise RuntimeError('OpenCV cannot encode JPEG')
+    return CompressedImage(header=header, format='bgr8; jpeg compressed bgr8',
+                           data=array.array('B', coded.tobytes()))
 
 
 def to_camera_info(header: Header, camera: Camera) -> CameraInfo:
@@ -248,10 +258,14 @@ def report_from(message: DiagnosticArray) -> StageReport:
 
 # Diagnostics.
 
-def to_diagnostics(stamp: Time, node: str, healths: Iterable[Health]) -> DiagnosticArray:
-    """Healths as ``/diagnostics`` wants them, each named ``node: task``."""
+def to_diagnostics(stamp: Time, node: str, healths: Iterable[Health], hardware_id: str = '') -> DiagnosticArray:
+    """Healths as ``/diagnostics`` wants them, each named ``node: task``.
+
+    :param node: with its namespace
+    """
     return DiagnosticArray(header=Header(stamp=stamp), status=[
         DiagnosticStatus(level=LEVELS[health.level], name=f'{node}: {health.task}', message=health.text,
+                         hardware_id=hardware_id,
                          values=[KeyValue(key=key, value=value) for key, value in health.values.items()])
         for health in healths])
 

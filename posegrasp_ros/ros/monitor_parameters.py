@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from posegrasp_ros.metrics.baselines.baselines import load_baselines
 from posegrasp_ros.monitoring.live_run import MOST_IMAGES
+from posegrasp_ros.ros.parameter_checks import are_models, is_file, is_gripper, is_model
 from posegrasp_ros.ros.parameters import parameter
 
 
@@ -12,13 +14,17 @@ from posegrasp_ros.ros.parameters import parameter
 class MonitorParameters:
     """Parameters of the monitor node; they count from the next configure on."""
 
-    model: str = parameter('', 'Folder with model.yaml. Empty: the box that comes with the package.')
+    model: str = parameter(
+        '', 'Folder with model.yaml. Empty: the box that comes with the package.', check=is_model)
     models: tuple[str, ...] = parameter(
         (), 'Several such folders, in the place of model, as perception has them: each object is measured, and '
-        'all together.')
-    gripper: str = parameter('', 'Gripper file or name, as the planner has it. Empty: franka_hand.')
-    grasps: str = parameter('', "Grasp set, as the planner has it. Empty: the model's. Only with one model.")
-    baselines: str = parameter('', 'Baselines file. Empty: the one that comes with the package.')
+        'all together.', check=are_models)
+    gripper: str = parameter(
+        '', 'Gripper file or name, as the planner has it. Empty: franka_hand.', check=is_gripper)
+    grasps: str = parameter(
+        '', "Grasp set, as the planner has it. Empty: the model's. Only with one model.", check=is_file)
+    baselines: str = parameter(
+        '', 'Baselines file. Empty: the one that comes with the package.', check=load_baselines)
     out: str = parameter(
         '', 'Run folder; where it holds a run, <out>-2 and so on. Empty: runs/<time> where the node was started.')
     most_megabytes: int = parameter(

@@ -69,11 +69,16 @@ class ObjectTopics:
             self._status_out.publish(messages.to_track_states(header, frames, estimation.tracks))
         if poses:
             self._pose_out.publish(messages.to_pose_with_covariance(header, poses[0]))
-        numbers = [track.number for track in estimation.tracks[:len(poses)]] or range(len(poses))
-        for number, pose in zip(numbers, poses):
-            self._broadcaster.send(messages.to_transform(header, self._frame_of(number), pose.camera_from_object))
+        for frame, pose in zip(self.frames(estimation), poses):
+            self._broadcaster.send(messages.to_transform(header, frame, pose.camera_from_object))
         self._poses_out.publish(messages.to_pose_array(header, [pose.camera_from_object for pose in poses]))
         self._markers_out.publish(markers.of_poses(header, poses, self._card.mesh_path))
+
+    def frames(self, estimation: Estimation) -> list[str]:
+        """The frame of each pose in TF: with tracking the same as long as the object is followed."""
+        count = len(estimation.poses)
+        numbers = [track.number for track in estimation.tracks[:count]] or range(count)
+        return [self._frame_of(number) for number in numbers]
 
     def _frame_of(self, number: int) -> str:
         return f'{self._frame}_{number}' if number else self._frame

@@ -10,6 +10,7 @@ The parameters of a node are a dataclass whose fields are created by :func:`para
 from __future__ import annotations
 
 import typing
+from collections.abc import Callable
 from dataclasses import MISSING, Field, field, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -43,16 +44,19 @@ class ParameterError(InvalidInputError):
 
 
 def parameter(default: Any, description: str, *, minimum: float | None = None, maximum: float | None = None,
-              choices: tuple[str, ...] = (), read_only: bool = False) -> Any:
+              choices: tuple[str, ...] = (), read_only: bool = False,
+              check: Callable[[Any], object] | None = None) -> Any:
     """A dataclass field with the metadata of a ROS parameter.
 
     :param minimum: smallest number allowed; needs ``maximum``, as ROS ranges have two ends
     :param choices: allowed values of a text
+    :param check: raises InvalidInputError on a value, such as a file that is not there, that configure would
+        refuse; not asked about empty ones
     :param read_only: cannot change after the node has started; changes of others take effect at the next configure
     """
     return field(default=default, metadata={
         'description': description, 'minimum': minimum, 'maximum': maximum, 'choices': choices,
-        'read_only': read_only})
+        'read_only': read_only, 'check': check})
 
 
 def declare_parameters(node: Node, parameters: type) -> None:
@@ -93,6 +97,25 @@ def read_parameters(node: Node, parameters: type[Values]) -> Values:
                                  f'got {quoted(value)}')
         values[item.name] = tuple(value) if isinstance(item.default, tuple) else value
     return parameters(**values)
+
+
+def refusal(parameters: type, name: str, value: Any) -> str:
+    """Why a new value of a declared parameter cannot be used at the next configure; empty where it can."""
+    item = next((each for each in fields(parameters) if each.name == name), None)
+    if item is None:
+        return ''
+    hints = typing.get_type_hints(parameters)
+    if 'float' in _type_name(hints[name]) and not np.isfinite(value).all():
+        return f'expected finite numbers, got {quoted(value)}'
+    choices, check = item.metadata['choices'], item.metadata['check']
+    if choices and value not in choices:
+        return f'expected one of {", ".join(choices)}, got {quoted(value)}'
+    try:
+        if check and len(value):
+            check(value)
+    except InvalidInputError as error:
+        return str(error)
+    return ''
 
 
 def pose_parameter(name: str, values: tuple[float, ...]) -> np.ndarray | None:

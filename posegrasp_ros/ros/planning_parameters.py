@@ -21,6 +21,7 @@ from posegrasp_ros.grasping.planning.planning_scene import (
 from posegrasp_ros.grasping.planning.reach import Reach, ReachSphere
 from posegrasp_ros.grasping.planning.reach_urdf import UrdfReach
 from posegrasp_ros.handeye.calibration_file import MountedCamera, load_mounted_camera
+from posegrasp_ros.ros.parameter_checks import are_models, is_file, is_gripper, is_model
 from posegrasp_ros.ros.parameters import ParameterError, parameter, pose_parameter
 from posegrasp_ros.sensing.depth_buffer import SLOP_MS
 
@@ -33,20 +34,22 @@ DEFAULTS = PlannerOptions()
 class GraspPlannerParameters:
     """Parameters of the grasp planner node; they count from the next configure on."""
 
-    model: str = parameter('', 'Folder with model.yaml. Empty: the box that comes with the package.')
+    model: str = parameter(
+        '', 'Folder with model.yaml. Empty: the box that comes with the package.', check=is_model)
     models: tuple[str, ...] = parameter(
         (), 'Several such folders, as perception has them, in the place of model: each object has topics below '
-        '~/NAME/, and the others are obstacles.')
+        '~/NAME/, and the others are obstacles.', check=are_models)
     target: str = parameter('', 'Name of the object to plan for, as on its card. Empty: all of them.')
     gripper: str = parameter(
-        '', 'Gripper file, or one of franka_hand, robotiq_2f_85, robotiq_2f_140. Empty: franka_hand.')
-    grasps: str = parameter('', "Grasp set in isaac_grasp YAML. Empty: the model's grasps.yaml.")
+        '', 'Gripper file, or one of franka_hand, robotiq_2f_85, robotiq_2f_140. Empty: franka_hand.',
+        check=is_gripper)
+    grasps: str = parameter('', "Grasp set in isaac_grasp YAML. Empty: the model's grasps.yaml.", check=is_file)
     base_frame: str = parameter('base', 'Frame of the grasps; z points up.')
     base_from_camera: tuple[float, ...] = parameter(
         (), 'Pose of the camera in the base frame: x, y, z, qx, qy, qz, qw, metres. Empty: TF is asked.')
     handeye: str = parameter(
         '', 'handeye.yaml of posegrasp handeye, in the place of base_from_camera: its covariance is added to that '
-        'of the pose in the base frame. Eye-in-hand: TF tells where the tool is.')
+        'of the pose in the base frame. Eye-in-hand: TF tells where the tool is.', check=load_mounted_camera)
     camera_frame: str = parameter(
         '', 'Frame that base_from_camera is the pose of; poses in other frames are looked up in TF. Empty: the '
         'frame of the first pose.')
@@ -87,7 +90,7 @@ class GraspPlannerParameters:
     depth_slop_ms: float = parameter(
         SLOP_MS, 'How far the stamps of pose and depth may lie apart.', minimum=0.0, maximum=1000.0)
     urdf: str = parameter(
-        '', 'URDF file of the arm, for inverse kinematics by Pinocchio. Empty: reach_max_m counts.')
+        '', 'URDF file of the arm, for inverse kinematics by Pinocchio. Empty: reach_max_m counts.', check=is_file)
     tip_frame: str = parameter('', "Frame of the URDF that is the gripper's base.")
     base_from_root: tuple[float, ...] = parameter(
         (), "Pose of the URDF's root in the base frame: x, y, z, qx, qy, qz, qw, metres. Empty: the same place.")

@@ -11,14 +11,18 @@ from dataclasses import dataclass, field
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.duration import Duration
+from rclpy.lifecycle import LifecyclePublisher, LifecycleState
+from std_msgs.msg import Float64
 
+from posegrasp_ros.datasets.topic_names import below, topic_name
 from posegrasp_ros.metrics.report_message import PUBLISHER, REPORTS_SENT, STAGE
 from posegrasp_ros.metrics.stage_report import StageOutcome, StageReport
 from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode
 from posegrasp_ros.ros.messages import to_report
-from posegrasp_ros.ros.qos import COUNTED
+from posegrasp_ros.ros.qos import COUNTED, RESULT
 from posegrasp_ros.runtime.errors import InvalidInputError, escaped_lines
 
+ACTIVE = LifecycleState('active', 3)
 # A camera at 30 Hz must not fill the log with one complaint.
 LOG_EVERY_S = 5.0
 
@@ -79,6 +83,7 @@ class StageReporter:
         name = uuid.uuid4().hex[:12]
         self._names = {each: f'{name}.{index}' if each else name for index, each in enumerate(objects)}
         self._sent = dict.fromkeys(objects, 0)
+        self._values: dict[str, LifecyclePublisher] = {}
         node.tell(lambda: {STAGE: stage, PUBLISHER: ' '.join(self._names.values()),
                            REPORTS_SENT: ' '.join(map(str, self._sent.values()))})
 
@@ -90,6 +95,19 @@ class StageReporter:
         if self._publisher.is_activated:
             self._sent[object_name] += 1
         self._publisher.publish(message)
+        self._plot(numbers, object_name)
+
+    def _plot(self, numbers: dict[str, float], object_name: str) -> None:
+        """Each number on a topic of its own, for rqt_plot, PlotJuggler and the like."""
+        if not self._publisher.is_activated:
+            return
+        for name, value in numbers.items():
+            topic = below(object_name, f'~/report/values/{topic_name(name)}')
+            if topic not in self._values:
+                self._values[topic] = self._node.publisher(Float64, topic, RESULT)
+                self._values[topic].on_activate(ACTIVE)
+            if self._values[topic].get_subscription_count():
+                self._values[topic].publish(Float64(data=float(value)))
 
     @property
     def listeners(self) -> int:
