@@ -17,6 +17,6 @@ def generate_launch_description():
     return LaunchDescription([
         *declare('namespace', 'params_file', 'target', 'mounting', 'base_frame', 'tool_frame', 'camera_frame',
                  'image', 'camera_info', 'rectified', 'out', 'use_sim_time', 'log_level', camera_frame='',
-                 base_frame='base', out='handeye'),
+                 base_frame='base_link', out='handeye'),
         OpaqueFunction(function=start),
     ])

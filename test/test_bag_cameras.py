@@ -101,10 +101,24 @@ def test_the_cameras_pose_is_not_extrapolated(tmp_path):
     with HandMade(tmp_path / 'bag') as writer:
         for tenth in range(10, 40):
             if tenth <= 20:
-                writer.transform(tenth * SECOND // 10, 'base', 'cam', make_transform(None, (tenth, 0, 0)), '/tf')
+                writer.transform(tenth * SECOND // 10, 'base_link', 'cam', make_transform(None, (tenth, 0, 0)),
+                                 '/tf')
             writer.info(tenth * SECOND // 10)
             writer.image(tenth * SECOND // 10)
     reader = BagReader(tmp_path / 'bag')
     known = [frame.base_from_camera is not None for frame in reader]
     assert known == [True] * 11 + [False] * 19
     assert any('only at other times, and is not extrapolated' in line for line in reader.warnings)
+
+
+@pytest.mark.parametrize(('parents', 'found'), [(('base',), 'base'), (('base', 'base_link'), 'base_link')])
+def test_the_camera_is_found_in_the_default_frame_or_in_that_of_former_recordings(tmp_path, parents, found):
+    with HandMade(tmp_path / 'bag') as writer:
+        poses = {parent: make_transform(None, (place + 1, 0, 0)) for place, parent in enumerate(parents)}
+        writer.transform(SECOND, parents[-1], 'cam', poses[parents[-1]])
+        if len(parents) > 1:
+            writer.transform(SECOND, 'base', 'base_link', make_transform(None, (9, 0, 0)))
+        writer.info(SECOND)
+        writer.image(SECOND)
+    frame, = BagReader(tmp_path / 'bag')
+    np.testing.assert_allclose(frame.base_from_camera, poses[found])

@@ -105,7 +105,7 @@ def test_truth_comes_from_tf_where_the_object_has_a_frame(tmp_path):
 def test_an_object_frame_that_tf_does_not_know_is_told_with_those_that_it_knows(tmp_path, bag):
     reader = BagReader(bag, BagTopics(object_frame='box'))
     assert all(frame.camera_from_object is None for frame in reader)
-    assert "object frame 'box'; its frames are: base, camera_optical_frame" in reader.warnings[0]
+    assert "object frame 'box'; its frames are: base_link, camera_optical_frame" in reader.warnings[0]
 
 
 def test_what_was_recorded_before_the_clock_was_set_back_is_not_joined_with_what_comes_after(tmp_path):
@@ -116,8 +116,8 @@ def test_what_was_recorded_before_the_clock_was_set_back_is_not_joined_with_what
         for base_ns, pose in ((10 * SECOND, TRUTH), (8 * SECOND, other)):
             for index in range(60):
                 stamp, at_ns = base_ns + index * 33 * MS, at_ns + 33 * MS
-                writer.transform(stamp, 'base', 'cam', make_transform(None, (base_ns / SECOND, 0, 0)), topic='/tf',
-                                 at_ns=at_ns)
+                writer.transform(stamp, 'base_link', 'cam', make_transform(None, (base_ns / SECOND, 0, 0)),
+                                 topic='/tf', at_ns=at_ns)
                 writer.image(stamp, at_ns=at_ns)
                 writer.truth(stamp, pose, at_ns=at_ns)
     reader = BagReader(tmp_path / 'bag')
@@ -152,7 +152,7 @@ def test_camera_pose_follows_the_chain_of_static_and_moving_transforms(tmp_path)
         for stamp in (SECOND, 2 * SECOND):
             hand_now = hand @ make_transform(None, (stamp / SECOND, 0, 0))
             writer.image(stamp)
-            writer.transform(stamp, 'base', 'hand', hand_now, topic='/tf')
+            writer.transform(stamp, 'base_link', 'hand', hand_now, topic='/tf')
     for frame in read_frames(tmp_path / 'bag'):
         expected = hand @ make_transform(None, (frame.stamp_ns / SECOND, 0, 0)) @ mount
         np.testing.assert_allclose(frame.base_from_camera, expected, atol=1e-12)
@@ -160,9 +160,9 @@ def test_camera_pose_follows_the_chain_of_static_and_moving_transforms(tmp_path)
 
 def test_truth_in_the_base_frame_is_brought_to_the_camera(tmp_path):
     with HandMade(tmp_path / 'bag') as writer:
-        writer.transform(SECOND, 'base', 'cam', BASE_FROM_CAMERA)
+        writer.transform(SECOND, 'base_link', 'cam', BASE_FROM_CAMERA)
         writer.info(SECOND)
-        writer.truth(SECOND, BASE_FROM_CAMERA @ TRUTH, frame_id='base')
+        writer.truth(SECOND, BASE_FROM_CAMERA @ TRUTH, frame_id='base_link')
         writer.image(SECOND)
     np.testing.assert_allclose(next(read_frames(tmp_path / 'bag')).camera_from_object, TRUTH, atol=1e-9)
 

@@ -186,7 +186,7 @@ def test_without_the_camera_pose_nothing_is_planned_and_that_is_said_once(bag_wi
     assert summary['stages']['planning']['inputs'] == 0
     assert summary['metrics']['image_to_grasp_p50']['n'] == 0
     warning, = summary['provenance']['warnings']
-    assert "camera_optical_frame' with the base frame 'base'" in warning and 'frames are: none.' in warning
+    assert "camera_optical_frame' with the base frame 'base_link'" in warning and 'frames are: none.' in warning
     assert [record.getMessage() for record in caplog.records] == [warning]
 
 
@@ -207,7 +207,7 @@ def test_an_unknown_base_frame_is_told_with_the_frames_that_there_are(bag, card,
     summary = run([bag], card, planner=planner, compare_with=[], topics=BagTopics(base_frame='world'))
     assert summary['stages']['planning']['inputs'] == 0
     warning, = summary['provenance']['warnings']
-    assert "'world'" in warning and 'base, camera_optical_frame' in warning
+    assert "'world'" in warning and 'base_link, camera_optical_frame' in warning
 
 
 def test_a_truth_that_never_matches_an_image_is_told_with_both_first_stamps(tmp_path, card, monkeypatch):

@@ -166,7 +166,7 @@ def test_rviz_shows_it(planner):
     pytest.importorskip('visualization_msgs')
     from posegrasp_ros.ros import markers, messages
 
-    header, plan = messages.to_header(5, 'base'), planner.plan(ON_THE_TABLE, None, Scene())
+    header, plan = messages.to_header(5, 'base_link'), planner.plan(ON_THE_TABLE, None, Scene())
     _, cup, flange = markers.of_grasps(header, CUP, plan.grasps).markers
     assert cup.pose.position.z == pytest.approx(SIDES_M[2] + 0.022)
     assert flange.pose.position.z == pytest.approx(SIDES_M[2] + 0.06)

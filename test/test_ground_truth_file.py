@@ -79,7 +79,7 @@ def test_truth_of_a_file_goes_before_that_of_a_topic_and_what_is_unmatched_is_co
     path, base_from_camera = bag
     file = tmp_path / 'truth.csv'
     lines = [f'{stamp},{frame},{",".join(map(repr, map(float, VALUES)))}'
-             for stamp, frame in ((1_002_000_000, ''), (2_000_000_000, 'base'), (9_000_000_000, ''))]
+             for stamp, frame in ((1_002_000_000, ''), (2_000_000_000, 'base_link'), (9_000_000_000, ''))]
     file.write_text('\n'.join([f'stamp_ns,frame_id,{HEAD}', *lines]))
     reader, = open_sources([path], SourceOptions(BagTopics(base_frame=None), file), {'': 0.14})
     first, second, third = (frame.camera_from_object for frame in reader)

@@ -48,7 +48,7 @@ def record(path, cell, arm_poses, seen_by=None):
             for shot in range(2):
                 stamp = 100 * SECOND + 3 * place * SECOND + 500 * shot * MS
                 for around in (-100, 0, 100):
-                    bag.transform(stamp + around * MS, 'base', 'tool0', base_from_tool, topic='/tf',
+                    bag.transform(stamp + around * MS, 'base_link', 'tool0', base_from_tool, topic='/tf',
                                   at_ns=stamp + around * MS)
                 noisy = np.clip(image + rng.normal(0, 2, image.shape), 0, 255).astype(np.uint8)
                 bag.put('/cam/image_raw', 'sensor_msgs/msg/Image', stamp, new_message(
@@ -85,7 +85,7 @@ def test_a_recording_becomes_a_mounted_camera_with_all_its_files(recorded, tmp_p
     assert rotation_angle(pose[:3, :3].T @ true[:3, :3]) < np.radians(0.2)
     position, rotation = camera.sigmas
     assert 0 < position < 2e-3 and 0 < rotation < np.radians(0.2)
-    assert (camera.parent_frame, camera.camera_frame, camera.held_frame) == ('tool0', 'cam', 'base')
+    assert (camera.parent_frame, camera.camera_frame, camera.held_frame) == ('tool0', 'cam', 'base_link')
 
     launched = ast.parse((tmp_path / 'out' / 'camera_mount.launch.py').read_text())
     texts = [node.value for node in ast.walk(launched) if isinstance(node, ast.Constant)]
@@ -137,7 +137,7 @@ def test_check_tells_a_camera_that_was_moved_from_one_that_was_not(recorded, tmp
 @pytest.mark.parametrize('arguments, expected', [
     (['--target', TARGET], 'expected --mounting to calibrate, or --check'),
     (['--target', TARGET, '--mounting', 'eye-in-hand', '--tool-frame', 'flange'],
-     "expected the frame 'flange' in /tf, found base, tool0: name it with --tool-frame"),
+     "expected the frame 'flange' in /tf, found base_link, tool0: name it with --tool-frame"),
     (['--target', TARGET, '--mounting', 'eye-in-hand', '--arm', '/nothing'], 'expected a topic of'),
     (['--target', 'apriltag:36h11:3:100', '--mounting', 'eye-in-hand'],
      'expected apriltag:36h11:3:100 in its images'),

@@ -36,7 +36,7 @@ float32 min_distance
 STORE = get_typestore(Stores.ROS2_HUMBLE)
 STORE.register(get_types_from_msg(GRIPPER_TRANSLATION, 'moveit_msgs/msg/GripperTranslation'))
 STORE.register(get_types_from_msg(GRASP, 'moveit_msgs/msg/Grasp'))
-HEADER = messages.to_header(7, 'base')
+HEADER = messages.to_header(7, 'base_link')
 DOWN = make_transform(np.diag([1.0, -1.0, -1.0]), (0.1, 0.2, 0.05))
 
 
@@ -62,7 +62,7 @@ def test_a_grasp_says_where_the_grippers_base_goes_and_how_the_fingers_stand(nam
     gripper = load_gripper(name)
     message = to_moveit_grasp(TYPES, HEADER, gripper, planned(gripper))
     assert (message.id, message.grasp_quality, message.max_contact_force) == ('grasp_3', 0.9, 40.0)
-    assert isinstance(message.grasp_pose, PoseStamped) and message.grasp_pose.header.frame_id == 'base'
+    assert isinstance(message.grasp_pose, PoseStamped) and message.grasp_pose.header.frame_id == 'base_link'
     base_from_gripper = messages.transform_from(message.grasp_pose.pose)
     np.testing.assert_allclose(base_from_gripper @ gripper.base_from_tcp(0.03), DOWN, atol=1e-9)
     for posture, opening_m in ((message.pre_grasp_posture, gripper.max_opening_m), (message.grasp_posture, 0.03)):

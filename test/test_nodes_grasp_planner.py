@@ -60,7 +60,7 @@ def test_the_best_grasp_comes_with_approach_and_opening_of_the_same_stamp(planne
     planner.spin_until(lambda: grasps and best and paths and openings and reports)
     assert reports[0].ok and reports[0].stamp_ns == 12 and reports[0].numbers['feasible'] > 0
     assert {messages.stamp_ns(m.header.stamp) for m in (grasps[0], best[0], paths[0], openings[0])} == {12}
-    assert {m.header.frame_id for m in (grasps[0], best[0], paths[0])} == {'base'}
+    assert {m.header.frame_id for m in (grasps[0], best[0], paths[0])} == {'base_link'}
     before, grasp, lifted = messages.transforms_from_path(paths[0])
     np.testing.assert_allclose(grasp, messages.transform_from(best[0].pose), atol=1e-12)
     np.testing.assert_allclose(grasp, messages.transform_from(grasps[0].poses[0]), atol=1e-12)
@@ -90,7 +90,7 @@ def test_without_the_cameras_pose_only_poses_in_the_base_frame_are_planned_for(s
         harness.start()
         reports = harness.reports()
         poses = harness.publisher(PoseWithCovarianceStamped, '/pose')
-        for stamp, frame in ((1, 'camera'), (2, 'camera'), (3, 'base')):
+        for stamp, frame in ((1, 'camera'), (2, 'camera'), (3, 'base_link')):
             poses.publish(pose(stamp, frame, BASE_FROM_OBJECT))
         harness.spin_until(lambda: len(reports) == 3)
     assert [(report.ok, report.reason) for report in reports] == [
@@ -107,7 +107,7 @@ def test_the_cameras_pose_counts_for_its_own_frame_alone(scripted_model, camera_
         best, reports = harness.collect(PoseStamped, '/grasp_planner/best_grasp'), harness.reports()
         poses = harness.publisher(PoseWithCovarianceStamped, '/pose')
         in_camera = invert(BASE_FROM_CAMERA) @ BASE_FROM_OBJECT
-        for stamp, frame, transform in ((1, 'camera', in_camera), (2, 'base', BASE_FROM_OBJECT),
+        for stamp, frame, transform in ((1, 'camera', in_camera), (2, 'base_link', BASE_FROM_OBJECT),
                                         (3, 'other_camera', in_camera)):
             poses.publish(pose(stamp, frame, transform))
         harness.spin_until(lambda: len(reports) == 3)
@@ -121,7 +121,7 @@ def calibrated_camera(path, mounting='eye-to-hand', sigma_m=1e-6):
     covariance = np.diag(np.tile([sigma_m**2] * 3 + [(2 * sigma_m)**2] * 3, 2))
     place = {'position_m': BASE_FROM_CAMERA[:3, 3].tolist(),
              'quaternion_xyzw': list(pose_values(BASE_FROM_CAMERA)[3:])}
-    frames = ('base', 'tool0') if mounting == 'eye-to-hand' else ('tool0', 'base')
+    frames = ('base_link', 'tool0') if mounting == 'eye-to-hand' else ('tool0', 'base_link')
     save_mounted_camera(path, MountedCamera(
         format='posegrasp.handeye/1', mounting=mounting, parent_frame=frames[0], camera_frame='camera',
         held_frame=frames[1], target='board', parent_from_camera=place, held_from_target=place,
@@ -180,7 +180,7 @@ def test_a_file_or_parameter_that_cannot_be_used_fails_configure(scripted_model,
 def answer_to(harness, transform=BASE_FROM_OBJECT, covariance=COVARIANCE):
     """The report on one pose in the base frame."""
     reports = harness.reports()
-    harness.publisher(PoseWithCovarianceStamped, '/pose').publish(pose(12, 'base', transform, covariance))
+    harness.publisher(PoseWithCovarianceStamped, '/pose').publish(pose(12, 'base_link', transform, covariance))
     harness.spin_until(lambda: reports)
     return reports[0]
 
@@ -239,9 +239,9 @@ def test_the_other_instances_of_the_same_image_are_obstacles(scripted_model):
         instances = harness.publisher(PoseArray, '/poses')
         for stamp, among, of in ((1, [BASE_FROM_OBJECT], 1), (2, [BASE_FROM_OBJECT, beside], 2),
                                  (3, [BASE_FROM_OBJECT, beside], 2)):
-            poses.publish(pose(stamp, 'base', BASE_FROM_OBJECT))
+            poses.publish(pose(stamp, 'base_link', BASE_FROM_OBJECT))
             harness.spin_for(0.02)
-            instances.publish(messages.to_pose_array(messages.to_header(of, 'base'), among))
+            instances.publish(messages.to_pose_array(messages.to_header(of, 'base_link'), among))
             harness.spin_until(lambda stamp=stamp: len(reports) == stamp)
     assert [report.numbers['obstacles'] for report in reports] == [0, 1, 0]
     alone, beside_another, _ = (report.numbers['feasible'] for report in reports)

@@ -22,9 +22,9 @@ def send(harness, stamp_ns: int, found: dict[str, list], posed: tuple[str, ...] 
     for name, instances in found.items():
         if instances and name in posed:
             harness.publisher(PoseWithCovarianceStamped, f'/{name}/pose').publish(
-                pose(stamp_ns, 'base', instances[0]))
+                pose(stamp_ns, 'base_link', instances[0]))
         harness.publisher(PoseArray, f'/{name}/poses').publish(
-            messages.to_pose_array(messages.to_header(stamp_ns, 'base'), instances))
+            messages.to_pose_array(messages.to_header(stamp_ns, 'base_link'), instances))
 
 
 def test_each_object_is_planned_for_and_is_an_obstacle_to_the_other():

@@ -38,7 +38,7 @@ class Person:
         """The arm rests there, and the camera takes an image."""
         self.stamp += 1_000 * MS
         for around in (-100, 0, 100) if arm_known else ():
-            header = messages.to_header(self.stamp + around * MS, 'base')
+            header = messages.to_header(self.stamp + around * MS, 'base_link')
             self.arm.publish(messages.to_pose_stamped(header, base_from_tool))
         self.harness.spin_for(0.05)
         header = messages.to_header(self.stamp, 'cam')

@@ -36,7 +36,7 @@ class Robot:
 
     def plan(self, stamp: int, height_m: float) -> None:
         """Ask for a grasp straight from above, where nothing is."""
-        header = messages.to_header(stamp, 'base')
+        header = messages.to_header(stamp, 'base_link')
         poses = [make_transform(DOWN, (0.5, 0.5, z)) for z in (height_m + 0.1, height_m, height_m + 0.1)]
         self.gripper.publish(messages.to_gripper(header, 0.08, 70.0))
         self.approach.publish(messages.to_path(header, poses))

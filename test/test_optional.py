@@ -39,7 +39,7 @@ def transforms(owner):
 
 
 def send(broadcaster: TransformBroadcaster, stamp_ns: int, x: float) -> None:
-    header = messages.to_header(stamp_ns, 'base')
+    header = messages.to_header(stamp_ns, 'base_link')
     broadcaster.sendTransform(messages.to_transform(header, 'camera', make_transform(None, (x, 0, 0))))
 
 
@@ -55,7 +55,7 @@ def stated(owner) -> TransformBroadcaster:
 
 def wait_for(transforms: TransformListenerIfInstalled, stamp_ns: int):
     until_s = time.monotonic() + 10.0
-    while (found := transforms.lookup('base', 'camera', messages.to_stamp(stamp_ns)))[0] is None:
+    while (found := transforms.lookup('base_link', 'camera', messages.to_stamp(stamp_ns)))[0] is None:
         assert time.monotonic() < until_s, found[1]
         time.sleep(0.01)
     return messages.matrix_from(found[0].transform)
@@ -73,7 +73,7 @@ def test_a_transform_that_is_late_is_waited_for(owner, transforms, monkeypatch):
     wait_for(transforms, 2 * SECOND)
     late = threading.Timer(0.1, send, (broadcaster, 3 * SECOND, 3.0))
     late.start()
-    found, why_not = transforms.lookup('base', 'camera', messages.to_stamp(3 * SECOND))
+    found, why_not = transforms.lookup('base_link', 'camera', messages.to_stamp(3 * SECOND))
     late.join()
     assert found is not None, why_not
     assert found.transform.translation.x == pytest.approx(3.0)
@@ -85,7 +85,7 @@ def test_what_cannot_come_is_not_waited_for(owner, transforms, monkeypatch, fram
     stated(owner)
     wait_for(transforms, 2 * SECOND)
     monkeypatch.setattr(optional, 'PATIENCE_S', 60.0)
-    found, why_not = transforms.lookup('base', frame, messages.to_stamp(stamp_ns))
+    found, why_not = transforms.lookup('base_link', frame, messages.to_stamp(stamp_ns))
     assert found is None and why in why_not
 
 

@@ -25,6 +25,7 @@ from posegrasp_ros.cli.options import (
     option_group,
     options,
 )
+from posegrasp_ros.datasets.bag_topics import BASE_FRAME
 from posegrasp_ros.estimation.create import ESTIMATORS
 from posegrasp_ros.estimation.tracking.tracking_options import TrackingOptions
 from posegrasp_ros.runtime.console import remark, show
@@ -164,7 +165,7 @@ class Robot:
     :param support_height: z of the plane that the object stands on, in the base frame, metres
     """
 
-    base_frame: Frame = 'base'
+    base_frame: Frame = BASE_FRAME
     base_from_camera: Annotated[Pose | None, options(POSE_METAVAR, option_types.finite, n_tokens=7,
                                                      consume_multiple=False)] = None
     support_height: Annotated[float, option('M', option_types.finite)] = 0.0

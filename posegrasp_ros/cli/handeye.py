@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from posegrasp_ros.cli.options import File, Folder, Frame, Threads, Topic, option
+from posegrasp_ros.datasets.bag_topics import BASE_FRAME
 from posegrasp_ros.runtime.console import show
 from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.exit_codes import DONE, GATE_FAILED
@@ -30,7 +31,7 @@ TargetText = Annotated[str, option('TARGET')]
 def handeye(bag: Path, /, *,
             target: TargetText,
             mounting: Literal['eye-in-hand', 'eye-to-hand'] | None = None,
-            base_frame: Frame = 'base',
+            base_frame: Frame = BASE_FRAME,
             tool_frame: Frame = 'tool0',
             camera_frame: Frame | None = None,
             arm: Annotated[str | None, option('CSV|TOPIC')] = None,

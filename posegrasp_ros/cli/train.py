@@ -31,6 +31,7 @@ from posegrasp_ros.cli.options import (
     option_group,
     options,
 )
+from posegrasp_ros.datasets.bag_topics import BASE_FRAME
 from posegrasp_ros.runtime.console import remark, show
 from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.exit_codes import DONE
@@ -110,7 +111,7 @@ class OnCamera:
     out: Folder | None = None
     forget: bool = False
     block: Annotated[float, option('S', option_types.block)] = 1.0
-    base_frame: Frame = 'base'
+    base_frame: Frame = BASE_FRAME
     threads: Threads = None
 
 

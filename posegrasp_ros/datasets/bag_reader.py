@@ -11,7 +11,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from posegrasp_ros.datasets.bag_messages import BagError, BagMessage, BagMessages
-from posegrasp_ros.datasets.bag_topics import TF, BagTopics, are_neighbours, guess_topics
+from posegrasp_ros.datasets.bag_topics import (
+    BASE_FRAME,
+    FORMER_BASE_FRAME,
+    TF,
+    BagTopics,
+    are_neighbours,
+    guess_topics,
+)
 from posegrasp_ros.datasets.bag_truths import ONLY, BagTruths, check_one_source, truth_topics
 from posegrasp_ros.datasets.frame import BagFrame, PackedFrame
 from posegrasp_ros.datasets.ground_truth import TOLERANCE_MS, GroundTruth
@@ -263,6 +270,8 @@ class BagReader:
         base_frame = self.topics.base_frame
         if base_frame is None:
             return None
+        if base_frame == BASE_FRAME and BASE_FRAME not in self._tree.frames:
+            base_frame = FORMER_BASE_FRAME
         base_from_camera = self._tree.lookup(base_frame, camera_frame, stamp_ns)
         if base_from_camera is None:
             known_later = self._tree.lookup(base_frame, camera_frame, stamp_ns, EVER_NS) is not None
@@ -270,9 +279,9 @@ class BagReader:
             if known_later not in self._missed:
                 self._missed.add(known_later)
                 self._warn(f'/tf does not connect the camera frame {camera_frame!r} with the base frame '
-                           f'{base_frame!r}{when}; its frames are: {", ".join(self._tree.frames) or "none"}. '
-                           'No grasps are planned for such images: set the base frame, or the pose of the camera '
-                           'in it')
+                           f'{self.topics.base_frame!r}{when}; its frames are: '
+                           f'{", ".join(self._tree.frames) or "none"}. No grasps are planned for such '
+                           'images: set the base frame, or the pose of the camera in it')
         return base_from_camera
 
     def _account(self) -> None:

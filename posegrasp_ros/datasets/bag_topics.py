@@ -15,6 +15,8 @@ CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
 POSES = ('geometry_msgs/msg/PoseStamped', 'geometry_msgs/msg/PoseWithCovarianceStamped',
          'geometry_msgs/msg/TransformStamped', 'nav_msgs/msg/Odometry')
 TF = 'tf2_msgs/msg/TFMessage'
+BASE_FRAME, FORMER_BASE_FRAME = 'base_link', 'base'
+"""Default frame of the robot (REP 105), and the one of recordings of version 0.2, used where /tf has no other."""
 # Suffixes that image_transport appends to the name of an image topic.
 TRANSPORTS = ('compressed', 'compressedDepth', 'theora', 'ffmpeg', 'zstd', 'draco', 'avif')
 # Words in the names of image topics that are not camera images of the scene.
@@ -37,7 +39,7 @@ class BagTopics:
     image: str | None = None
     camera_info: str | None = None
     ground_truth: str | None = None
-    base_frame: str | None = 'base'
+    base_frame: str | None = BASE_FRAME
     depth: str | None = None
     object_frame: str | None = None
     rectified: str = 'auto'

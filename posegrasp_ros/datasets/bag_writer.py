@@ -13,6 +13,7 @@ from rosbags.interfaces import Connection
 from rosbags.rosbag2 import CompressionMode, StoragePlugin, Writer, WriterError
 
 from posegrasp_ros.datasets.bag_messages import STANDARD_TYPES, BagError
+from posegrasp_ros.datasets.bag_topics import BASE_FRAME
 from posegrasp_ros.datasets.storage.recorded_file import CDR
 from posegrasp_ros.datasets.visible_shares import SHARES, STATUS_NAME, VISIBLE_SHARE, share_topic
 from posegrasp_ros.geometry.transforms import quaternion_from_matrix
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from posegrasp_ros.geometry.camera import Camera
 
 CAMERA_FRAME = 'camera_optical_frame'
-BASE_FRAME = 'base'
 GROUND_TRUTH = '/ground_truth'
 TOPICS = {
     '/camera/image_raw/compressed': 'sensor_msgs/msg/CompressedImage',

@@ -18,6 +18,7 @@ from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
 from posegrasp_ros.board.plane_pose import NotSeen
+from posegrasp_ros.datasets.bag_topics import BASE_FRAME
 from posegrasp_ros.datasets.frame import BagFrame
 from posegrasp_ros.datasets.tf_buffer import FrameTree
 from posegrasp_ros.geometry.camera_info import RECTIFIED
@@ -51,7 +52,7 @@ class HandEyeParameters:
         '', 'What the camera looks at, as posegrasp handeye --target takes it.', check=target_of)
     mounting: str = parameter('eye-in-hand', 'eye-in-hand: the arm carries the camera; eye-to-hand: the target.',
                               choices=MOUNTINGS)
-    base_frame: str = parameter('base', 'Of the arm in TF.')
+    base_frame: str = parameter(BASE_FRAME, 'Of the arm in TF.')
     tool_frame: str = parameter('tool0', 'Of the arm in TF, the one that carries camera or target.')
     camera_frame: str = parameter('', 'Optical frame of the camera. Empty: the frame that the image names.')
     out: str = parameter('handeye', 'Folder to write.')

@@ -23,6 +23,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode, Node
 from launch_ros.parameter_descriptions import ParameterValue
 
+from posegrasp_ros.datasets.bag_topics import BASE_FRAME
 from posegrasp_ros.ros.graph import BESIDE, NODES, remappings
 from posegrasp_ros.runtime.errors import InvalidInputError, quoted
 from posegrasp_ros.runtime.resources import resource_path
@@ -144,7 +145,7 @@ def camera_transform(context: LaunchContext, base_from_camera: list[float]) -> l
     if 'tf2_ros' not in get_packages_with_prefixes():
         return [LogInfo(msg="tf2_ros is not installed: the camera's pose is not published to TF")]
     names = ('--x', '--y', '--z', '--qx', '--qy', '--qz', '--qw')
-    frames = ['--frame-id', value(context, 'base_frame') or 'base',
+    frames = ['--frame-id', value(context, 'base_frame') or BASE_FRAME,
               '--child-frame-id', value(context, 'camera_frame') or 'camera_optical_frame']
     numbers = [text for name, number in zip(names, base_from_camera) for text in (name, str(number))]
     return [Node(package='tf2_ros', executable='static_transform_publisher', name='camera_pose',

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from posegrasp_ros.datasets.bag_topics import BASE_FRAME
 from posegrasp_ros.geometry.camera_info import RECTIFIED
 from posegrasp_ros.geometry.transforms import transform_from_pose
 from posegrasp_ros.grasping.end_effector import EndEffector
@@ -44,7 +45,7 @@ class GraspPlannerParameters:
         '', 'Gripper file, or one of franka_hand, robotiq_2f_85, robotiq_2f_140. Empty: franka_hand.',
         check=is_gripper)
     grasps: str = parameter('', "Grasp set in isaac_grasp YAML. Empty: the model's grasps.yaml.", check=is_file)
-    base_frame: str = parameter('base', 'Frame of the grasps; z points up.')
+    base_frame: str = parameter(BASE_FRAME, 'Frame of the grasps; z points up.')
     base_from_camera: tuple[float, ...] = parameter(
         (), 'Pose of the camera in the base frame: x, y, z, qx, qy, qz, qw, metres. Empty: TF is asked.')
     handeye: str = parameter(
