@@ -26,7 +26,7 @@ class Robot:
     """What the simulator expects around it: somebody who looks, somebody who plans."""
 
     def __init__(self, harness: Harness):
-        self.images = harness.collect(Image, '/image')
+        self.images = harness.collect(Image, '/image_raw')
         self.infos = harness.collect(CameraInfo, '/camera_info')
         self.truths = harness.collect(PoseStamped, '/ground_truth')
         self.reports = harness.reports()
@@ -135,7 +135,7 @@ def test_objects_of_several_models_take_turns_and_have_their_own_truths():
                  exit_when_done=False) as harness:
         harness.start()
         truths = {name: harness.collect(PoseStamped, f'/{name}/ground_truth') for name in ('box', 'can')}
-        images, _ = harness.collect(Image, '/image'), harness.collect(CameraInfo, '/camera_info')
+        images, _ = harness.collect(Image, '/image_raw'), harness.collect(CameraInfo, '/camera_info')
         reports = harness.reports()
         failures = harness.publisher(DiagnosticArray, '/perception_report')
         for name in truths:

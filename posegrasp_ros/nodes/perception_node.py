@@ -76,7 +76,8 @@ class PerceptionParameters:
     threads: int = parameter(
         0, 'Threads of the network. 0: one for each core that the process may use.', minimum=0, maximum=256)
     image_transport: str = parameter(
-        'auto', 'Type of the topic `image`. auto: what its publisher sends.', choices=tuple(TRANSPORTS))
+        'auto', 'Type of the topic `image`. auto: what its publisher sends; compressed: CompressedImage on '
+        '`image/compressed`, as image_transport names it.', choices=tuple(TRANSPORTS))
     rectified: str = parameter(
         'auto', 'Whether the images are rectified, so that P of camera_info counts for them and K and D do not. '
         'auto: as the names of topic and frame tell, image_rect or image_raw.', choices=RECTIFIED)
@@ -127,8 +128,8 @@ class PerceptionNode(AutostartLifecycleNode):
         self._needs_truth = chosen.estimator == 'oracle'
         self._truths: dict[str, dict[int, np.ndarray]] = {name: {} for name in self._cards}
         self._pending: PendingImage | None = None
-        self._intrinsics = Intrinsics(self.resolve_topic_name('camera_info'), self.resolve_topic_name('image'),
-                                      chosen.rectified)
+        self._image_topic = transported(self.resolve_topic_name('image'), chosen.image_transport)
+        self._intrinsics = Intrinsics(self.resolve_topic_name('camera_info'), self._image_topic, chosen.rectified)
         self._reporter = StageReporter(self, 'perception', tuple(self._cards))
         self._topics = {name: ObjectTopics(self, name, card, 
                                            chosen.frame_prefix + (chosen.object_frame or card.name),
@@ -171,7 +172,8 @@ class PerceptionNode(AutostartLifecycleNode):
             for name in self._cards:
                 self.subscribe_sensor(messages.GROUND_TRUTH, joined(self, name, 'ground_truth'),
                                       self.ground_truth_of(name), qos.SENSOR)
-        self.subscribe_sensor(TRANSPORTS[self.parameters.image_transport], 'image', self.on_image, qos.NEWEST)
+        self.subscribe_sensor(TRANSPORTS[self.parameters.image_transport], self._image_topic, self.on_image,
+                              qos.NEWEST)
         # Both run only while an image waits, one for its camera_info, one for its depth.
         self._patience = self.every(WAIT_S / 2, self.check_pending)
         self._depth_patience = self.every(max(self.parameters.depth_slop_ms, 1.0) / 2e3, self.look_after_depth)
@@ -232,7 +234,7 @@ class PerceptionNode(AutostartLifecycleNode):
         self._first_look.cancel()
         if not self._has_image:
             types = TRANSPORTS[self.parameters.image_transport]
-            self.get_logger().warning(missing_input(self, self.resolve_topic_name('image'), types))
+            self.get_logger().warning(missing_input(self, self._image_topic, types))
 
     def check_pending(self) -> None:
         """Stop waiting for the camera_info of the pending image after two periods."""
@@ -321,6 +323,12 @@ class PerceptionNode(AutostartLifecycleNode):
             for out in outs:
                 to_message = messages.to_image if out is self._overlay_out else messages.to_jpeg
                 out.publish(to_message(header, drawn))
+
+
+def transported(image_topic: str, transport: str) -> str:
+    """The topic on which image_transport publishes an image: the transport's name is appended, but for raw."""
+    ending = f'/{transport}'
+    return image_topic + ending if transport == 'compressed' and not image_topic.endswith(ending) else image_topic
 
 
 def received_ns(info: dict) -> int:

@@ -123,7 +123,7 @@ class SimulatorNode(AutostartLifecycleNode):
                             for name in self._meshes}
         self._shares_out = {name: self.publisher(DiagnosticArray, visible_share_topic(self, name), qos.RESULT)
                             for name in self._meshes}
-        self._image_out = self.publisher(Image, 'image', qos.RESULT)
+        self._image_out = self.publisher(Image, 'image_raw', qos.RESULT)
         self._clock_out = self.publisher(Clock, '/clock', qos.RESULT)
 
     def activate(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 # Node name -> (executable, {topic in the node: topic in the graph}). All names are relative, so a namespace works.
 NODES: dict[str, tuple[str, dict[str, str]]] = {
-    'perception': ('perception_node', {}),
+    'perception': ('perception_node', {'image': 'image_raw'}),
     'grasp_planner': ('grasp_planner_node', {'pose': 'perception/pose', 'poses': 'perception/poses'}),
     'simulator': ('simulator_node', {
         'approach': 'grasp_planner/approach',
@@ -21,7 +21,8 @@ NODES: dict[str, tuple[str, dict[str, str]]] = {
 }
 
 # Which a launch file starts beside them, where it is asked to.
-BESIDE: dict[str, tuple[str, dict[str, str]]] = {'board': ('board_node', {}), 'handeye': ('handeye_node', {})}
+BESIDE: dict[str, tuple[str, dict[str, str]]] = {
+    'board': ('board_node', {'image': 'image_raw'}), 'handeye': ('handeye_node', {'image': 'image_raw'})}
 
 
 def remappings(name: str) -> list[tuple[str, str]]:

@@ -45,7 +45,7 @@ ARGUMENTS: dict[str, tuple[str, str]] = {
                     'Empty: as in params_file.'),
     'base_frame': ('', 'Frame of the grasps; z points up. Empty: as in params_file.'),
     'camera_frame': ('camera_optical_frame', 'Optical frame of the camera, for TF from base_from_camera.'),
-    'image': ('image', 'Topic of the camera image, Image or CompressedImage.'),
+    'image': ('image_raw', 'Topic of the camera image, Image or CompressedImage.'),
     'camera_info': ('camera_info', "Topic of the camera's intrinsics."),
     'rectified': ('', 'Whether the images are rectified: auto (by the names of topic and frame), yes or no. '
                       'Empty: as in params_file.'),
