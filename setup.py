@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Build description, as ament_python (colcon) and pip both read it."""
 
 from pathlib import Path
@@ -92,7 +93,7 @@ setup(
     },
     zip_safe=False,
     maintainer='posegrasp_ros developers',
-    maintainer_email='posegrasp-ros@example.org',
+    maintainer_email='posegrasp@users.noreply.github.com',
     description='Camera image to object pose to ranked grasps to pick, measured against baselines',
     license='Apache-2.0',
     entry_points={

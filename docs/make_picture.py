@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Make docs/pick.png, the picture at the head of the README: what the camera sees, the estimate, the pick."""
 
 from __future__ import annotations

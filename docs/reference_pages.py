@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One page of reference for each module, from its docstrings: run by mkdocs-gen-files at every build."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Griffe extension: what mkdocstrings does not know of Sphinx's docstrings, which are ours."""
 
 from __future__ import annotations

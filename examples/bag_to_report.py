@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Evaluates a recording and writes a report.
 
     python examples/bag_to_report.py some.mcap --out runs/example

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A decoder family of your own: a network whose output is x, y, z of the object in the camera frame, metres.
 
 An installed package adds it by the entry point ``posegrasp.decoders``: ``place = "my_package:Place"``."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Judges an estimator of your own on a recording, beside the shipped ones on the same frames.
 
     python examples/own_estimator.py some.mcap --out runs/example

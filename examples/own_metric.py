@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Adds a metric: how often the object is found within 5 mm. It then is in summary, terminal, report and gate.
 
     python examples/own_metric.py some.mcap --out runs/example

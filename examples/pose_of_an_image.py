@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The pose of the shipped box in one image, and the best grasp of it.
 
     python examples/pose_of_an_image.py            # an image that the simulator renders

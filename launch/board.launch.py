@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Ground truth from a printed board: the node that finds the object on it, beside the pipeline."""
 
 from launch import LaunchDescription
@@ -15,6 +16,6 @@ def generate_launch_description():
     """Arguments and node."""
     return LaunchDescription([
         *declare('namespace', 'params_file', 'board', 'camera_frame', 'image', 'camera_info', 'rectified',
-                 'ground_truth', 'use_sim_time', 'log_level', camera_frame=''),
+                 'ground_truth', 'use_sim_time', 'respawn', 'log_level', camera_frame=''),
         OpaqueFunction(function=start),
     ])

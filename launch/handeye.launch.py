@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Hand-eye calibration: the node that takes samples and computes on request, beside camera and arm."""
 
 from launch import LaunchDescription
@@ -16,7 +17,7 @@ def generate_launch_description():
     """Arguments and node."""
     return LaunchDescription([
         *declare('namespace', 'params_file', 'target', 'mounting', 'base_frame', 'tool_frame', 'camera_frame',
-                 'image', 'camera_info', 'rectified', 'out', 'use_sim_time', 'log_level', camera_frame='',
-                 base_frame='base_link', out='handeye'),
+                 'image', 'camera_info', 'rectified', 'out', 'use_sim_time', 'respawn', 'log_level',
+                 camera_frame='', base_frame='base_link', out='handeye'),
         OpaqueFunction(function=start),
     ])

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """On a robot: perception, grasp planner and monitor, fed by a camera."""
 
 from launch import LaunchDescription
@@ -23,7 +24,7 @@ def generate_launch_description():
     return LaunchDescription([
         *declare('namespace', 'params_file', 'model', 'models', 'gripper', 'urdf', 'tip_frame', 'estimator',
                  'base_from_camera', 'handeye', 'base_frame', 'camera_frame', 'image', 'camera_info', 'rectified',
-                 'depth', 'ground_truth', 'execution_report', 'baselines', 'out', 'use_sim_time', 'rviz',
-                 'log_level'),
+                 'depth', 'ground_truth', 'execution_report', 'baselines', 'out', 'use_sim_time', 'respawn',
+                 'rviz', 'log_level'),
         OpaqueFunction(function=start),
     ])

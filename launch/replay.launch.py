@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From a bag: plays it and runs perception, grasp planner and monitor on it, in the bag's time."""
 
 from dataclasses import asdict
@@ -24,38 +25,40 @@ LOOK_EVERY_S = 1.0
 
 
 def start(context):
-    """The nodes, and the player once perception is active; the launch ends with the bag."""
+    """The nodes, and the player once all are active; the launch ends with the bag."""
     context.launch_configurations.update(topics_of(context))
     # The nodes need a moment to find the player; the delay is in seconds.
     player = ExecuteProcess(cmd=['ros2', 'bag', 'play', value(context, 'bag'), '--clock', '--delay', '2',
                                  '--rate', value(context, 'rate')], output='screen')
-    return [
+    others = [
         pipeline_node(context, 'perception', texts=('model', 'estimator', 'rectified')),
         pipeline_node(context, 'grasp_planner', texts=('model', 'gripper', 'base_frame', 'urdf', 'tip_frame',
                                                        'handeye', 'rectified'), numbers=('base_from_camera',)),
         pipeline_node(context, 'monitor', texts=('model', 'gripper', 'baselines', 'out', 'estimator')),
-        end_with(player),
-        OpaqueFunction(function=play, args=[player]),
         *camera_transform(context, number_of(context, 'base_from_camera')),
         *rviz(context),
     ]
+    return [*others, end_with(player, others), OpaqueFunction(function=play, args=[player])]
 
 
-def play(context, player, state=None, answer=None):
-    """The player once perception is active, else another look.
+def play(context, player, states=None, answers=()):
+    """The player once all nodes are active, else another look.
 
-    Perception loads the networks, and compiles on the first run: it takes the longest of the three by far. It is
-    asked, for the event of the transition is lost where it comes before the launch has found the node.
+    They are asked, for the event of a transition is lost where it comes before the launch has found the node.
 
-    :param state: client of the service that tells it
-    :param answer: to the question of the last look
+    :param states: clients of the services that tell it
+    :param answers: to the questions of the last look
     """
-    state = state or get_ros_node(context).create_client(
-        GetState, f'/{value(context, "namespace").strip("/")}/perception/get_state'.replace('//', '/'))
-    if answer and answer.done() and answer.result().current_state.id == State.PRIMARY_STATE_ACTIVE:
+    namespace = value(context, 'namespace').strip('/')
+    states = states or [
+        get_ros_node(context).create_client(GetState, f'/{namespace}/{name}/get_state'.replace('//', '/'))
+        for name in ('perception', 'grasp_planner', 'monitor')]
+    active = [answer for answer in answers
+              if answer.done() and answer.result().current_state.id == State.PRIMARY_STATE_ACTIVE]
+    if len(active) == len(states):
         return [player]
-    answer = state.call_async(GetState.Request()) if state.service_is_ready() else None
-    again = OpaqueFunction(function=play, args=[player, state, answer])
+    answers = [state.call_async(GetState.Request()) for state in states if state.service_is_ready()]
+    again = OpaqueFunction(function=play, args=[player, states, answers])
     return [TimerAction(period=LOOK_EVERY_S, actions=[again])]
 
 
@@ -74,8 +77,8 @@ def generate_launch_description():
         # Empty: guessed from the recording, but for depth.
         *declare('namespace', 'params_file', 'model', 'models', 'gripper', 'urdf', 'tip_frame', 'estimator',
                  'base_from_camera', 'handeye', 'base_frame', 'camera_frame', 'image', 'camera_info', 'rectified',
-                 'depth', 'ground_truth', 'execution_report', 'baselines', 'out', 'use_sim_time', 'rviz',
-                 'log_level',
+                 'depth', 'ground_truth', 'execution_report', 'baselines', 'out', 'use_sim_time', 'respawn',
+                 'rviz', 'log_level',
                  image='', camera_info='', depth='', ground_truth='', use_sim_time='true'),
         *large_messages(),
         OpaqueFunction(function=start),

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Camera image to grasp, measured: pose estimation, grasp planning and monitoring for ROS 2.
 
 ``__all__`` is the public API. Each name is imported at its first use: ``import posegrasp_ros`` takes milliseconds.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Simulated hand-eye calibration: an arm, a camera that looks at a target, and pictures of flat targets."""
 
 from __future__ import annotations

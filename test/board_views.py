@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Simulated photographs of a printed board: its PDF as texture of bent paper, with an object on its outline."""
 
 from __future__ import annotations

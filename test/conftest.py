@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Shared by all tests: ROS kept to this machine, and a model folder that needs no trained network."""
 
 from __future__ import annotations

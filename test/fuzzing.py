@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tests by hypothesis: a few examples each, the same every time, or new ones for ``FUZZ_MINUTES`` of CPU time."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Small recordings, also such as are not as they should be."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Model folders with a network that gives the same output whatever it sees."""
 
 from __future__ import annotations

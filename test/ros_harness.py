@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A node under test and a probe that talks to it, in one process, over real ROS topics."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs made of numbers, for tests of what is made of them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Ambiguity: what looks alike, named, and in how many views."""
 
 from __future__ import annotations

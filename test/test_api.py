@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The public API: what a program imports, and the examples that show it."""
 
 from __future__ import annotations

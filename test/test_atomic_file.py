@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A file is there whole or not at all, and what was wrong names it."""
 
 from __future__ import annotations

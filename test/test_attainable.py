@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Attainable accuracy: views, bounds, their weak directions, calibration errors, efficiency."""
 
 from __future__ import annotations

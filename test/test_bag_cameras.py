@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which camera a recording's images are taken with: a wrong partner is refused, never used."""
 
 from __future__ import annotations

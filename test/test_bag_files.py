@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Files of recordings as people have them: packed, with a log beside them, of ROS 1, with foreign topics."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`posegrasp baseline add`: a run becomes the baseline of the next, and the baselines file stays what people
 wrote."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The commands board and truth: files, lines and exit codes."""
 
 from __future__ import annotations

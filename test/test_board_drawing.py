@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The printed board: true to scale on paper, found by OpenCV on the page, with marks to join several sheets."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """board.yaml: what is written is read, and what cannot be used is refused in one line."""
 
 from __future__ import annotations

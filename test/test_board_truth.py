@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The pose of an object on its printed board, against a simulator that bends paper and misplaces the object."""
 
 from __future__ import annotations

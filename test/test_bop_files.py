@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The BOP benchmark's files: results as CSV, and datasets as recordings."""
 
 from __future__ import annotations

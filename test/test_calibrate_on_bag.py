@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Calibration on a user's camera: sightings of a known law give back what they were drawn with."""
 
 from __future__ import annotations

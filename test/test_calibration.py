@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Draws from what is claimed are found calibrated, others are not."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The calibration guard: notices figures that are not as at home, says which, and is silent at home."""
 
 from __future__ import annotations

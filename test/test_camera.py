@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Intrinsics stay right through resizing and distortion, and impossible ones are refused."""
 
 

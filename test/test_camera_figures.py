@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a camera did to images is measured in them: known noise, blur, compression and colour casts are found."""
 
 import cv2

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a CameraInfo says of raw, rectified, cut and binned images is what the camera does, or it is refused."""
 
 from __future__ import annotations

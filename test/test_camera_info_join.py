@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One rule tells node and recording which CameraInfo belongs to an image."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``posegrasp check``: what it says of good folders, and the one line that it says of others."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command line: exit codes, one clear line on bad input, results that scripts can rely on."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Compiled code is kept, shared and thrown away; it is never a reason to stop."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Depth of compressedDepth: each codec against what its publisher writes."""
 
 from __future__ import annotations

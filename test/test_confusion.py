@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which object was taken for which, in images that show several."""
 
 from __future__ import annotations

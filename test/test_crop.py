@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The virtual camera of a crop sees what the real one sees, turned and zoomed."""
 
 import cv2

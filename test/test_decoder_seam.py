@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The decoder seam: a family of networks that another installed package adds by an entry point."""
 
 from __future__ import annotations

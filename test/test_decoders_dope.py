@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DOPE's maps: known poses written as belief maps and vectors, and read back."""
 
 import numpy as np

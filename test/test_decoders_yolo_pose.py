@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The rows of YOLO pose networks: known poses written in both layouts, and read back."""
 
 import numpy as np

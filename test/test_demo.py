@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The demo waits as long as its nodes live, says so, and tells bad input from a pipeline that failed."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a depth image shows around the object: the other things on the table, and neither it nor the table."""
 
 import numpy as np

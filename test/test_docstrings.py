@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Docstrings name only what exists: they become the reference, and modules move."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rounded edges of convex meshes, as rendered in rough scenes."""
 
 from __future__ import annotations

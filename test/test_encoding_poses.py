@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The same scene in another encoding has the same pose."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What others name things is told in one line, short and without control characters, wherever it is told."""
 
 from __future__ import annotations

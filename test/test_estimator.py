@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The shipped model on simulated scenes: right, the same at any size and encoding, honest otherwise."""
 
 import cv2

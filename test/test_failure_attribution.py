@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every failed attempt falls to exactly one reason, the first thing that went wrong."""
 
 from __future__ import annotations

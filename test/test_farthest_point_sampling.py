@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A thinned set: distinct grasps, good ones first, some for each way of lying."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The success rate from which a cell pays, against what a person works out by hand."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the command line of ``feasibility`` takes, and what it refuses in one line."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Projects that cannot work are refused, each for its own reason, and those that can are not."""
 
 from __future__ import annotations

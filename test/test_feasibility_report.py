@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A study's summary and page, and what a run leaves behind."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The derived requirements: their figures, and how the baselines file takes them."""
 
 from __future__ import annotations

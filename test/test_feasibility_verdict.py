@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What follows from which figures, and that each refusal has the right reason."""
 
 from __future__ import annotations

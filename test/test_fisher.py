@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fisher information: against solved poses, and against images rendered beside the pose."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Frames answered by one process or by several, and by nobody any more after Ctrl-C."""
 
 from __future__ import annotations

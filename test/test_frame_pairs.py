@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Two estimators on the same frames: only what they differ in counts."""
 
 from __future__ import annotations

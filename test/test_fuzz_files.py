@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Files of others: reading a card, gripper, grasp set, baselines, calibration or summary gives an answer or one
 line.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whatever a reader is handed, it answers with data or with one line: nothing else comes out of it.
 
 ``make fuzz`` tries for minutes a reader instead of a few examples.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The grasp file: Isaac's frames and joint positions out, ours in, nothing lost on the way."""
 
 from dataclasses import replace

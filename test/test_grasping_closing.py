@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pads that close: where they touch, how far they go, what they hold by."""
 
 import numpy as np

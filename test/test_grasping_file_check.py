@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A grasp file is not believed: what of it holds the object's mesh, in whose frames and joints it is written."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Only what can be a pose and its covariance gets past the planner's gate."""
 
 from __future__ import annotations

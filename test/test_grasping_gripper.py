@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The gripper file: figures come out as written, and a wrong one is refused by name."""
 
 import numpy as np

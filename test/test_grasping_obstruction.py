@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the gripper touches on a straight way: against an exact but slow answer."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Plans for a box on a table: from above, clear of the table, best first, and the reason when there is none."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whether a pose was good enough for its grasp, told from the plan's own words."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Force closure and epsilon against what textbooks state."""
 
 import numpy as np

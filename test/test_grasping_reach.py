@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reach: a sphere, and the inverse kinematics of a small arm whose poses are known by its forward kinematics."""
 
 import importlib.util

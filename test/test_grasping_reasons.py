@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Scenes with one known obstacle to success: the plan's reason names it, not what most grasps fail for."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sampled grasps of boxes, rings and the mesh family: opposite, clear of the object, spread, rated."""
 
 from dataclasses import replace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tolerances follow from fingers and surface, and probabilities from tolerances."""
 
 import numpy as np

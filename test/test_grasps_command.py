@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``posegrasp grasps``: a file that loads, and one clear line where there can be none."""
 
 from dataclasses import replace

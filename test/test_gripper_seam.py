@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A gripper of another kind, a suction cup: planner, grasp file, rviz and simulator take it as it is."""
 
 from __future__ import annotations

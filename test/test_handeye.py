@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Hand-eye calibration: accuracy, honest covariance, degenerate motions, samples left out, drift."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command handeye: a recording of an arm before a board becomes a mounted camera, and is tested later."""
 
 from __future__ import annotations

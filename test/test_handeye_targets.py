@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Targets of a hand-eye calibration: found where they are, refused where they are not one, each kind."""
 
 from __future__ import annotations

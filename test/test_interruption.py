@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Ctrl-C and SIGTERM: one line and the shell's exit code at any instant, and what was measured is kept."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """KeypointDecoder: from an image through a network of the families dope and yolo_pose to poses."""
 
 import cv2

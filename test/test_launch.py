@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
 import importlib
@@ -78,15 +79,15 @@ def test_a_launch_ends_once_with_its_process_or_before_it(monkeypatch, runs_s, i
     from posegrasp_ros.ros import launching
     monkeypatch.setattr(launching, 'LAST_ANSWERS_S', 0.0)
     ends = []
-    process = ExecuteProcess(cmd=['sleep', str(runs_s)])
+    process, other = ExecuteProcess(cmd=['sleep', str(runs_s)]), ExecuteProcess(cmd=['sleep', '60'])
     interrupt = OnProcessStart(target_action=process, on_start=[TimerAction(
         period=0.2, actions=[EmitEvent(event=Shutdown())])])
     service = LaunchService()
     service.include_launch_description(LaunchDescription([
         RegisterEventHandler(OnShutdown(on_shutdown=lambda *_: ends.append(True))),
-        launching.end_with(process),
+        launching.end_with(process, [other]),
         *([RegisterEventHandler(interrupt)] if interrupted else []),
-        OpaqueFunction(function=lambda _: [process]),
+        OpaqueFunction(function=lambda _: [other, process]),
     ]))
     assert service.run() == 0
     assert len(ends) == 1

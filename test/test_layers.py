@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Who may import what: fresh interpreters import our modules and tell which packages came along."""
 
 from __future__ import annotations

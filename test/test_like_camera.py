@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Training images look as the frames that they are to be like; without such frames they are what they were."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Frames give figures of their camera always, and backgrounds where the object is not in them unlabelled."""
 
 from dataclasses import replace

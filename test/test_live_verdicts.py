@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Verdicts of a run that goes on: as of the summary, at any time, at the same cost."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A day of a robot: verdicts every second, memory and the cost of a second as in the first hours."""
 
 from __future__ import annotations

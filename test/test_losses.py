@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reports that were sent and did not come: received + lost + unheard = sent, for every publisher."""
 
 from __future__ import annotations

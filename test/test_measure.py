@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Calibration: draws of a known law give back what they were drawn with."""
 
 import shutil

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Meshes are read with their texture, and files that are none are refused."""
 
 import os

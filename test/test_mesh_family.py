@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The mesh family: closed solids of sensible size, with convex parts that fill them."""
 
 import numpy as np

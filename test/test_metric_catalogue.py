@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The catalogue: one record makes a metric part of summary, verdict, terminal, report, comparison and gate."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A model folder that is wrong is refused with the file, the field, what was found and what was expected."""
 
 import re

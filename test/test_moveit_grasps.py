@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """moveit_msgs/Grasp of a planned grasp, with message types made from the definitions that MoveIt publishes."""
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def planned(gripper) -> PlannedGrasp:
 def test_a_grasp_says_where_the_grippers_base_goes_and_how_the_fingers_stand(name):
     gripper = load_gripper(name)
     message = to_moveit_grasp(TYPES, HEADER, gripper, planned(gripper))
-    assert (message.id, message.grasp_quality, message.max_contact_force) == ('grasp_3', 0.9, 40.0)
+    assert (message.id, message.grasp_quality, message.max_contact_force) == ('7_0', 0.9, 40.0)
     assert isinstance(message.grasp_pose, PoseStamped) and message.grasp_pose.header.frame_id == 'base_link'
     base_from_gripper = messages.transform_from(message.grasp_pose.pose)
     np.testing.assert_allclose(base_from_gripper @ gripper.base_from_tcp(0.03), DOWN, atol=1e-9)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a network takes is what it is given, and its hash covers every file that it loads."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What next follows from the figures: change them and the advice changes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The same bag gives the same numbers through perception and monitor node and through the offline evaluator."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A family of networks from another installed package works in the perception node as in commands."""
 
 from __future__ import annotations

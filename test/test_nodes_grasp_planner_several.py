@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The grasp planner with several models: plans for each object or for the target, the others are obstacles."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
 import json
@@ -248,7 +249,8 @@ def test_a_robot_may_tell_of_a_pick_by_services(monitor, tmp_path):
     refused = call(monitor, SetBool, '/monitor/end_pick', data=True)
     assert (refused.success, refused.message) == (False, 'no grasp was planned yet')
     report(monitor, [StageReport(7, 'planning', True)])
-    assert call(monitor, Trigger, '/monitor/begin_pick').message == 'the grasp of the image with stamp 7 ns'
+    begun = call(monitor, Trigger, '/monitor/begin_pick')
+    assert begun.message == 'grasp 7_0, the best of the image with stamp 7 ns'
     report(monitor, [StageReport(8, 'planning', True)])
     assert call(monitor, SetBool, '/monitor/end_pick', data=False).success
     monitor.spin_until(lambda: outcomes)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The monitor with several models: each object is measured, watched and picked by name."""
 
 from __future__ import annotations

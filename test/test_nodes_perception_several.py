@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The perception node with several models: topics, frames and reports of each object."""
 
 from __future__ import annotations

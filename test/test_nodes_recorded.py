@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The monitor live and a recording of what it heard, measured again: one code, the same numbers."""
 
 from __future__ import annotations

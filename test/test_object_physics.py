@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Mass and friction of simulated objects: stated by the user, else by the model card, else the defaults."""
 
 from __future__ import annotations

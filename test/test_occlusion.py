@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Recorded scenes in which the object is hidden, or there several times, or not at all."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is installed is what the repository holds: no module and no data file more or less."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Picking runs: paired conditions, the same for any number of processes, whole after Ctrl-C, and their figures."""
 
 from __future__ import annotations

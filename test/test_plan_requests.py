@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Plans on request: the service answers with a pose newer than itself, in time, once, and says why not."""
 
 from __future__ import annotations

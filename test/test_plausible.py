@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A pose that the image cannot show is none, whatever a network's score."""
 
 from __future__ import annotations

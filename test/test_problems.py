@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What was wrong with the input reaches the person: console, summary, page, log of reports, exit code."""
 
 from __future__ import annotations

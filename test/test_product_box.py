@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The product box: the mesh is right, its print is unambiguous, and the printed net folds to the same box."""
 
 import io

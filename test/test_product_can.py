@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The can: the mesh is right, all its sides look the same, its ends do not, and the paper is the mesh's print."""
 
 import io

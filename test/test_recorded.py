@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Recordings of the stages: what was said is measured as it was said."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Refinement pulls a coarse pose onto the image, also where a part is hidden, and says when it cannot."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The refiner seam: a refinement that another installed package adds by an entry point, chosen on the card."""
 
 from __future__ import annotations

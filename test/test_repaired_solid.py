@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Meshes as files have them become one closed solid, of the volume of the unbroken one."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rough scenes: what is not ideal in them, within which bounds, and that the truth is the nominal mesh's pose."""
 
 from __future__ import annotations

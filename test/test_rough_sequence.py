@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sequences of rough scenes: only the camera moves, what was drawn once stays, the blur is that of its motion."""
 
 from __future__ import annotations

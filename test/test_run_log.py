@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A run made again from its metrics.jsonl: equal to what it wrote, also what a killed one never wrote."""
 
 from __future__ import annotations

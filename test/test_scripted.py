@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The scripted baselines find, or say why not, what they are shown."""
 
 import cv2

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Simulated sequences: smooth, covered and jumping when the plan says so, the same for the same seed."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Recordings of several objects: each is measured by its own ground truth, and by what it was taken for."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Several models on one image: each instance goes to one object, and keeps its number."""
 
 from __future__ import annotations

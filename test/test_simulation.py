@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Scenes are what they promise, images agree with their truth, the same seed gives the same world."""
 
 from dataclasses import replace

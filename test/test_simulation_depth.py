@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The simulated depth camera sees what the camera sees, where geometry says it is."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Picks are decided by contact: a good grasp lifts, a bad one does not, and nothing else holds the object."""
 
 from dataclasses import replace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Scenes with objects of several kinds, each with its own ground truth."""
 
 from __future__ import annotations

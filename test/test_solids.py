@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What stands for an object in contacts: its hollows stay hollow, its weight is that of what it encloses."""
 
 from __future__ import annotations

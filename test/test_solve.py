@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Poses from correspondences: right when they are, robust when some are not, honest about the rest."""
 
 import numpy as np

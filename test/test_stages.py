@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The stages as node, evaluation and benchmark call them, without ROS."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`posegrasp status`: gates are passed and failed by runs, and by nothing else."""
 
 from __future__ import annotations

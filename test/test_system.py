@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Four processes over real DDS: images become picks, and a process that dies is noticed."""
 
 from __future__ import annotations

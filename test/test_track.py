@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tracking: poses followed without the networks, lost and found again, corrected, and without flips."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Metrics of tracking: states, flips and recovery after occlusion; options as the node has them."""
 
 from __future__ import annotations

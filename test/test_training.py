@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Training samples are labelled right, and a short training run gives a whole model folder."""
 
 import signal

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Ground truth that is not exact: its covariance is read, travels with it, and counts in the coverage."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Several processes at one file or folder, and processes that are killed: nothing is mixed, lost or
 taken for whole.
 """

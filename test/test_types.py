@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The package has types that a checker finds no fault with, and says so to the checkers of those who import it."""
 
 from __future__ import annotations

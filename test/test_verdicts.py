@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Verdicts against fixed figures, and against figures that were measured themselves."""
 
 from __future__ import annotations

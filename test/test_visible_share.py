@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How much of the object is visible: measured in simulation, recorded, read back, and metrics split by it."""
 
 from __future__ import annotations

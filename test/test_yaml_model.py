@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """YamlModel: nothing is converted, and an error names file, field, expected and found in one line."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``posegrasp bench``: time of the estimator and of its networks alone, on the same tensors in one run."""
 
 from __future__ import annotations

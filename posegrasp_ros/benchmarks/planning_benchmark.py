@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``posegrasp bench --planner``: the grasp planner's time among obstacles, with a pose that is uncertain."""
 
 from __future__ import annotations

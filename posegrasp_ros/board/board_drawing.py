@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The board as PDF: one page a sheet at true scale, then a page that says how to use it."""
 
 from __future__ import annotations

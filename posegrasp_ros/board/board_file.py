@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """BoardFile: board.yaml, what a printed board is and where the object stands on it."""
 
 from __future__ import annotations

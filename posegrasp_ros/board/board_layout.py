@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """BoardLayout: how many squares and sheets a board has, and where in it the object stands."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """BoardPose: where a board is in an image, from its corners; and what its paper adds to the uncertainty."""
 
 from __future__ import annotations

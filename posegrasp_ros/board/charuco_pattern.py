@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """CharucoPattern: squares, markers and corners of a ChArUco board with room for an object in it."""
 
 from __future__ import annotations

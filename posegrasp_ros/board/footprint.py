@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Footprint: an object as it stands on paper in a stable pose, seen from above."""
 
 from __future__ import annotations

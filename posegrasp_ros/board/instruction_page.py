@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The last page of a board's PDF: steps, and pictures of the object on its outline."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """LeftOut: why images gave no pose of the object on its board, counted."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ObjectTruth: the pose of an object that stands on a board, with all that makes it uncertain."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pictures of an object as it stands on its board, without perspective."""
 
 from __future__ import annotations

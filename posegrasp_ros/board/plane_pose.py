@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """PlanePose: where a plane with known points is, from their pixels; points that do not fit are left out."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """True poses of the object on a board in all images of a recording."""
 
 from __future__ import annotations

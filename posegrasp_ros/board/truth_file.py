@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A CSV file of true poses with their covariances, as :mod:`posegrasp_ros.datasets.ground_truth_file` reads it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The commands of ``posegrasp``, in files by subject."""
 
 import os

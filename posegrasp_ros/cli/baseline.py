@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``posegrasp baseline``: adds a run to a baselines file."""
 
 from __future__ import annotations

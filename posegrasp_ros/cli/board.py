@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``posegrasp board`` draws a board to print; ``posegrasp truth`` finds the object on it in a recording."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``posegrasp compare``: compares finished runs."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``posegrasp feasibility``: whether a picking cell is feasible, before training."""
 
 from __future__ import annotations

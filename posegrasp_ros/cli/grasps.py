@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``posegrasp grasps``: finds grasps of a mesh."""
 
 from __future__ import annotations

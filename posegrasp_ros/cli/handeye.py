@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``posegrasp handeye``: where a camera is mounted on or beside an arm, and whether that still holds."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``posegrasp``: runs a command, and turns errors and signals into one line and an exit code."""
 
 from __future__ import annotations
@@ -9,15 +10,11 @@ from typing import NoReturn
 
 from posegrasp_ros.runtime.errors import InvalidInputError, PipelineFailed, one_line
 from posegrasp_ros.runtime.exit_codes import BAD_INPUT, DONE, PIPELINE_FAILED
+from posegrasp_ros.runtime.extras import missing_package
 from posegrasp_ros.runtime.interrupt import end_at_interrupts, exit_code, raise_interrupts
 
 # Disk errors of files that are already open, for which Python names no file.
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
-# missing package -> the extra of setup.py that installs it; trimesh needs rtree for rays without embreex
-_EXTRAS = {'rclpy': 'ros', 'mujoco': 'sim', 'coacd': 'sim', 'networkx': 'sim', 'rtree': 'sim', 'torch': 'train',
-           'skimage': 'train', 'onnx': 'train'}
-# Packages that an install by rosdep alone lacks.
-_WITHOUT_KEY = ('cyclopts', 'manifold3d')
 
 
 def script() -> NoReturn:
@@ -54,14 +51,10 @@ def main(arguments: list[str] | None = None) -> int:
         _say(f'error: {where}: expected a file or folder that can be used: {error.strerror}')
         return BAD_INPUT
     except ModuleNotFoundError as error:
-        package = (error.name or '').split('.')[0]
-        if package in _WITHOUT_KEY:
-            _say(f'error: {package}: expected it to be installed, rosdep has no key for it: pip install {package}')
-            return BAD_INPUT
-        extra = _EXTRAS.get(package)
-        if extra is None:
+        line = missing_package(error)
+        if not line:
             raise
-        _say(f"error: this command needs {error.name}; in the checkout: pip install -e '.[{extra}]'")
+        _say(f'error: {line}')
         return BAD_INPUT
     except KeyboardInterrupt:
         _say('interrupted')

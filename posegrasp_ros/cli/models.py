@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``posegrasp check`` and ``posegrasp bench``, for a model folder."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Types of command-line options: texts are checked and converted to values.
 
 Each raises :class:`InvalidInputError` with what was expected and found; which option it was is added by who asks.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``posegrasp picks``: simulated picks, counted."""
 
 from __future__ import annotations

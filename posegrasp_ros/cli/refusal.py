@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the command line says of arguments that it cannot use: in one line, what was found, expected and meant."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``posegrasp report``: makes summary and report of a run again."""
 
 from __future__ import annotations

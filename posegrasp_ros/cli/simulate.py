@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``posegrasp demo`` and ``posegrasp record``, in simulation."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``posegrasp status``: how far a project has come."""
 
 from __future__ import annotations

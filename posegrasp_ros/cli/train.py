@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``posegrasp train`` and ``posegrasp calibrate``."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Messages of a recording, without ROS: rosbag2 folders and files (mcap, sqlite3) and ROS 1 bags, also damaged."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Camera frames with intrinsics, ground truth and camera pose from a rosbag2 recording, without ROS."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Topics of a recording to read: requested ones, and the rest guessed by type and name."""
 
 from __future__ import annotations

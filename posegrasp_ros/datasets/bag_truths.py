@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """BagTruths: ground truth of the objects in a recording, in the camera frame: topics, /tf or another source."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """BagWriter: writes camera frames with ground truth to a rosbag2 folder (mcap), without ROS."""
 
 from __future__ import annotations

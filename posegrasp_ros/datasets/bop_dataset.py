@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reader for datasets in the BOP format: a scene, a folder of scenes, or a whole dataset."""
 
 from __future__ import annotations

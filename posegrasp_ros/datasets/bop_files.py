@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Files of a BOP dataset: paths of scenes, sensors and images, and checked reading of their JSON files.
 
 A scene has ``scene_camera.json``, ``scene_gt.json`` (except for test images without public ground truth) and

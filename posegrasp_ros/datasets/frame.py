@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """BagFrame: an image with its camera, poses and depth, live or recorded; PackedFrame: the same before decoding."""
 
 from __future__ import annotations

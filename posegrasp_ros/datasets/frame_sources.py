@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sources of frames to evaluate: recordings, BOP datasets and folders of photographs, read one after the other."""
 
 from __future__ import annotations

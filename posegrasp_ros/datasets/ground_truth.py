@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """GroundTruth: matches ground truth to images by stamp within a tolerance and counts unmatched ones."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Ground truth of a recording from a CSV file, or from a trajectory in TUM RGB-D or EuRoC format."""
 
 from __future__ import annotations

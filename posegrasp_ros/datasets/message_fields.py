@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Stamps, poses and covariances from the fields of messages."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Removal of the object from frames by inpainting, to measure false detections."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reader for a folder of photographs, for cameras and objects without a recording."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """FrameTree: buffer and lookup of the transforms of a bag's /tf and /tf_static."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Names of topics where there are several objects: on the robot and in recordings alike."""
 
 from __future__ import annotations

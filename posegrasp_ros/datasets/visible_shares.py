@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How much of each object is visible in the images of a recording, as a simulator or an annotation tells.
 
 Below the topic of an object's ground truth lies ``visible_share``, such as ``/ground_truth/visible_share`` or

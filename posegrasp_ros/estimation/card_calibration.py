@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Calibration: what makes probabilities and covariances of an estimator's figures, and where that was measured."""
 
 from __future__ import annotations

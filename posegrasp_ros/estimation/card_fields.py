@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """CardFields: model.yaml as it is written, field by field, before what it says is compared with the files."""
 
 from __future__ import annotations

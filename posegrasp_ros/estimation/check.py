@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``posegrasp check``: what was understood of a model folder, after one inference."""
 
 from __future__ import annotations

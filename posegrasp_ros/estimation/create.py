@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The estimators by name: what ``--estimator`` and the node's parameter choose from.
 
 Another package adds one by an entry point, whose value is a :data:`Factory`::

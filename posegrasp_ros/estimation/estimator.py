@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """PoseEstimator: image and camera in, poses with score and covariance out."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Entry point of the process for a network's trial run; it imports little because each check starts one."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Picture of grasps: the gripper's boxes around the object's mesh, a panel for each."""
 
 from __future__ import annotations

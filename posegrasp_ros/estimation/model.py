@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Model: what a model folder can do, from image to grasps, for programs that import the package."""
 
 from __future__ import annotations

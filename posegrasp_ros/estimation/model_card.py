@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The model card, model.yaml: what a model folder holds, checked before anything runs.
 
 Most complaints about pose models are a wrong scale, axis, colour order or file. So nothing on the card is taken

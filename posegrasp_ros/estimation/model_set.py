@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Models of several objects that work together: their names must tell them apart."""
 
 from __future__ import annotations

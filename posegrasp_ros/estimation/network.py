@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Network: onnxruntime session of an ONNX file, checked against its model card."""
 
 from __future__ import annotations

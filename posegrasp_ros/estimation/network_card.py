@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """NetworkCard: one network as the model card describes it."""
 
 from __future__ import annotations

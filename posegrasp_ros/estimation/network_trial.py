@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Trial run of an unknown network in a separate process with limits on time and memory."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Files of an ONNX network: the model and its external weight files.
 
 Large exports store tensors next to the model, in ``model.onnx.data``. Other weights make another network, so the

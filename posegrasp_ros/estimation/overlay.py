@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Overlay of estimated poses on their image."""
 
 from __future__ import annotations

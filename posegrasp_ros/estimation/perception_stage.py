@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """PerceptionStage: an image with what belongs to it in, poses and the stage's report out; no ROS."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Plausibility check: rejects poses that no image can show, as a wrong network or keypoints produce them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What every estimator takes and gives, whether it is a network or a scripted baseline."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How uncertain a pose is, as one figure: the spread of the object's rim in the image."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The score of a pose: how probable it is that the pose is right, logistic in named figures."""
 
 from __future__ import annotations

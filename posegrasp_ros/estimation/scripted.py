@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Scripted baseline estimators with the interface of the network estimator."""
 
 from __future__ import annotations

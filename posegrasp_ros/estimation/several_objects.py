@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SeveralObjects: one image through the models of several objects; each instance goes to one of them."""
 
 from __future__ import annotations

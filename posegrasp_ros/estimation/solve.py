@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pose and covariance from 2D-3D correspondences: RANSAC or weak perspective, then robust Gauss-Newton."""
 
 from __future__ import annotations

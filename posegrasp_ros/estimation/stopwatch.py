@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Stopwatch: durations of the steps of an estimate."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Compiles the alignment code before the first image, unless it is cached on this machine."""
 
 from __future__ import annotations

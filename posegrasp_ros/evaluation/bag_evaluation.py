@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Recordings through the estimators, the planner and the metrics that the nodes use, without a ROS graph."""
 
 from __future__ import annotations

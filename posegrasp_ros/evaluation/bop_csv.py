@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Poses as the BOP benchmark's tools take them: ``scene_id,im_id,obj_id,score,R,t,time``."""
 
 from __future__ import annotations

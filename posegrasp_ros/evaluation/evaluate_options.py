@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """EvaluateOptions: how recordings are evaluated."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the stages answer to frames, as the nodes would: in this process, or in several with the same answers."""
 
 from __future__ import annotations

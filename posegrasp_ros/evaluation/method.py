@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MethodUnderTest: one estimator's answers, measured."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Problems: what was wrong with the frames of a run, each kind once, with its count and the first place."""
 
 from __future__ import annotations

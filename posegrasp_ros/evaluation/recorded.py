@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the stages said while it was recorded, measured as the monitor did: nothing is run again."""
 
 from __future__ import annotations

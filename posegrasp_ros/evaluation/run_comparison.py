@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs side by side, the first as the reference: frame by frame where both saw the same frames."""
 
 from __future__ import annotations

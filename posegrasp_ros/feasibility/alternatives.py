@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Alternatives: the verdict on changed cells, computed as for the planned cell but over fewer views."""
 
 from __future__ import annotations

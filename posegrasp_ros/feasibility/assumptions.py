@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Assumptions of a study as text, for its report."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Expected pose errors along the axes of the object and of the gripper."""
 
 from __future__ import annotations

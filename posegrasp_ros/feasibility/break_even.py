@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """BreakEven: the break-even success rate of a picking cell, from the value of a pick and the cost of a failure."""
 
 from __future__ import annotations

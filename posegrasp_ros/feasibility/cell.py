@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cell: description of a planned picking cell."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Requirements derived by a feasibility study, as entries of the baselines file."""
 
 from __future__ import annotations

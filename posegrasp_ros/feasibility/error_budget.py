@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Error budget: sources of the pose error along and across the line of sight, and their effect on success."""
 
 from __future__ import annotations

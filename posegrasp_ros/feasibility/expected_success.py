@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ExpectedSuccess: expected success rate of picks in a cell, by view."""
 
 from __future__ import annotations

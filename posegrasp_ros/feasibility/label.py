@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Adds a printed label to a mesh, to evaluate the benefit of texture."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pictures of a study: weak views, ambiguous poses and the tolerance of the gripper."""
 
 from __future__ import annotations

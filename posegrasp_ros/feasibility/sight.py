@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Attainable accuracy over sampled views of a cell."""
 
 from __future__ import annotations

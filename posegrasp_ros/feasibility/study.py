@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Study: the complete feasibility study of a cell, from the grasp tolerance to the verdict."""
 
 from __future__ import annotations

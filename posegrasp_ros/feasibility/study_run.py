@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs a feasibility study and writes its run folder and its requirements."""
 
 from __future__ import annotations

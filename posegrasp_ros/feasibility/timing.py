@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Timing: time from image to pose on this machine, and the time available at the cell's rate."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Drawing of the gripper at the object from two sides, with tolerated and expected errors as ellipses."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Verdict on a cell: each need with its figure, and the overall verdict."""
 
 from __future__ import annotations

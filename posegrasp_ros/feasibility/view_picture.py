@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Picture of a view for the report: the rendered, lit object, cropped."""
 
 from __future__ import annotations

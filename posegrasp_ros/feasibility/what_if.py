@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What-if changes: variants of a cell with one property changed."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Camera intrinsics: image size, pinhole matrix and lens distortion; resizing, cropping, projection and rays."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """StatedCamera: the camera models of the raw and rectified images that a sensor_msgs/CameraInfo describes.
 
 A CameraInfo describes the calibrated sensor: K and D hold for raw images at full resolution, P for rectified ones;

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Calibration files: a camera's intrinsics as ROS writes them to YAML."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lens models of sensor_msgs/CameraInfo: their names, and the range where they map rays to pixels one to one."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Mesh: a textured triangle mesh in metres, read from the formats that trimesh reads."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Detection of damaged STL and OBJ files that trimesh would misread or report with a misleading error."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MeshFiles: finds the materials and textures that a mesh file references and reports missing ones.
 
 trimesh silently continues without missing files, but for an estimator a mesh without its texture is a different

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lids for the holes of a triangle mesh."""
 
 from __future__ import annotations

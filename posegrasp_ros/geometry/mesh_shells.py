@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The shells of a triangle mesh: its connected surfaces, each closed and oriented by itself.
 
 A shell that is inside another is a hollow of it where its triangles face the other way, and solid where they face

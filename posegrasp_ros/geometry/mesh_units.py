@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Units of length in mesh files: what a file states, and what fits where it states none or a wrong one."""
 
 from __future__ import annotations

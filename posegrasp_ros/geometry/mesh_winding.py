@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Triangles of a mesh with a winding opposite to their neighbours."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The pose that most of several uncertain poses of one resting object agree on."""
 
 from __future__ import annotations

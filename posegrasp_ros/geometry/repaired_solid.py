@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One closed solid for a mesh as files have it, for whatever asks what is inside: grasps, contacts, mass.
 
 A closed, outward facing mesh in one piece stays as it is. In any other, each connected surface is closed and

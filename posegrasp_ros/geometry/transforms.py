@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rigid transforms, rotations, projection, pose covariances and object symmetries.
 
 Transforms are (4, 4) arrays named after what they map: ``camera_from_object`` takes object coordinates to

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """TruePose: ground truth with the covariance of its errors; TruthSigmas: such errors as a user states them."""
 
 from __future__ import annotations

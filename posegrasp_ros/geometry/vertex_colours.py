@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Conversion of vertex and face colours to a texture, so that only textures need to be handled elsewhere.
 
 Each triangle gets its own patch. Its colours are extrapolated linearly beyond its edges, so bilinear lookups are

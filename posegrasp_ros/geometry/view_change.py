@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ViewChange: which frames show an object anew, and which the same view once more."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Box: a solid of which grippers are made."""
 
 from __future__ import annotations

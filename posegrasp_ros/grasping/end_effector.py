@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """EndEffector: what a gripper of any kind answers. Ours is the parallel one of ``gripper.py``.
 
 Only the sampling of grasps (``grasping/generation``) and what needs it knows of two fingers.

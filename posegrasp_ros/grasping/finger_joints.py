@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """FingerJoints: the joints that move a gripper's pads, and how their position and the opening belong together."""
 
 from __future__ import annotations

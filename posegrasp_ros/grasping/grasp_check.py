@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """CheckedGrasps: which of a file's grasps hold when closed on the object's mesh, and why others do not."""
 
 from __future__ import annotations

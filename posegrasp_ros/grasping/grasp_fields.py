@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fields of an isaac_grasp file."""
 
 from __future__ import annotations

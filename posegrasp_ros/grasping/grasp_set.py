@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A grasp set in the object's frame; isaac_grasp YAML in and out.
 
 The format is the one of Isaac Sim's grasp editor and of GraspGen: it places the *gripper's base* in the

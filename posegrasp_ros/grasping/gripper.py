@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Gripper: a parallel gripper, whose figures are read from a file of config/grippers and checked."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Kinds of grippers other than parallel jaws, as far as their names tell."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ArmTrack: where the arm's tool was at any time, from /tf, a pose topic or a CSV file."""
 
 from __future__ import annotations

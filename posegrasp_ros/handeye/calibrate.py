@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """HandEye: a hand-eye calibration from samples: what was left out and why, and how well it predicts."""
 
 from __future__ import annotations

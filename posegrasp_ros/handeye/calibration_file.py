@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MountedCamera: handeye.yaml, where a camera is mounted, how exactly, and where its target was."""
 
 from __future__ import annotations

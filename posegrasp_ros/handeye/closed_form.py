@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Closed-form hand-eye calibration from the samples that agree with each other.
 
 Park and Martin, Robot sensor calibration: solving AX = XB on the Euclidean group, IEEE Transactions on Robotics

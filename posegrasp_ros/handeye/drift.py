@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whether a hand-eye calibration still holds: looks at the target against what it predicts."""
 
 from __future__ import annotations

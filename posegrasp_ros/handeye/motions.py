@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whether an arm's motions determine a hand-eye calibration, and which motion is missing.
 
 Two turns about axes that are not parallel are needed (Tsai and Lenz 1989); translations alone say nothing about

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A mounted camera as ROS takes it: a launch file with a static transform, and a joint for the URDF."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Hand-eye calibration by one robust least squares over all samples, for both unknowns at once.
 
 The robot-world and hand-eye problem in the form of Dornaika and Horaud (1998): each sample's residual is what the

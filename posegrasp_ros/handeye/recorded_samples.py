@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Samples of a recording: one for each pose in which the arm rests, with the time's uncertainty where it moves."""
 
 from __future__ import annotations

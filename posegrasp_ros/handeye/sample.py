@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sample: where the arm was and how the camera saw the target; Mounting: what the camera is mounted on.
 
 Whatever the mounting, one equation holds for each sample (AX = ZB in Tsai's words):

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Samples taken from images: the target, the arm's pose of the same stamp, and what the time between them adds."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """CalibrationGuard: notices when live frames are not like those that a model was calibrated on.
 
 Score and covariance are probabilities on frames like those of the calibration. With another lens or light they may

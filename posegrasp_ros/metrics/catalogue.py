@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Catalogue of metrics. One record defines a metric; summary, verdicts, report and gate are derived from it.
 
 Other packages add metrics through an entry point that refers to a :class:`Metric`::

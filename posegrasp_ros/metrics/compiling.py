@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Warm-up of the metrics: JIT compilation before the first report arrives."""
 
 from __future__ import annotations

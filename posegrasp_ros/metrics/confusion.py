@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Confusion of objects: which object's model found what in images that show several."""
 
 from __future__ import annotations

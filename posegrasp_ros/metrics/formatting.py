@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Formatting of values for display: millimetres, degrees and percent, with intervals."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Conversion of the records of a run to a FrameTable."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Paired comparison of estimators on the same frames."""
 
 from __future__ import annotations

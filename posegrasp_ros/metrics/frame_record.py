@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """FrameRecord: the data of a run about one object in one image, and its row in metrics.jsonl."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """FrameTable: the data of a run about its images, as columns."""
 
 from __future__ import annotations

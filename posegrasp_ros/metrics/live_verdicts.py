@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Verdicts of a running session, by an anytime-valid test: repeated looks do not inflate the error rate."""
 
 from __future__ import annotations

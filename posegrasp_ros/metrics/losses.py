@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Detection of lost reports from the publishers' sequence numbers."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """LostReports: assigns lost reports to the frames whose reports they probably were."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A metric of frames as plain values: what a summary says of it."""
 
 from __future__ import annotations

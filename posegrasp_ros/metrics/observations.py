@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Observations of a metric, grouped into time blocks or attempts that count as independent."""
 
 from __future__ import annotations

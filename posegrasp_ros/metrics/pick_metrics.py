@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Metrics of simulated picks: success rate by pose condition, and calibration of the predicted success."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Parsing of stage reports from diagnostic_msgs/DiagnosticArray, from rclpy or a recording read without ROS."""
 
 from __future__ import annotations

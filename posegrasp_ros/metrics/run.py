@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """RunMetrics: joins reports, estimates and truths by image stamp and object, and computes the summary of a run."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """StageReport: a stage's report on one image, with or without an answer; StageOutcome: the part of the stage."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Summary of a run, schema ``posegrasp.summary/1``: headline, stages, metrics, verdicts and failure attribution.
 
 All three stages and all metrics are always present. A metric without data has n 0, the value null and no verdict.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Metrics of tracking: states, flips to another pose, and recovery after the object was hidden.
 
 All are of runs with tracking: without it, frames have no state. Images without a state, such as those that

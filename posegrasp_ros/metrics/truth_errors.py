@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the errors of the ground truth itself explain of the measured ones."""
 
 from __future__ import annotations

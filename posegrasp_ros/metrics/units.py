@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Units of metrics: internal units, units accepted in files, and display units."""
 
 from __future__ import annotations

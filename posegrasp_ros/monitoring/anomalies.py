@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Anomalies: irregularities in the messages of a run, counted by kind and reported while recent."""
 
 from __future__ import annotations

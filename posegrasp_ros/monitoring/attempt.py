@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Attempts: assigns picks to plans, for a robot that only signals the start and the result of a pick."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """CallbackFailures: exceptions of a node's callbacks, counted and reported while recent."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """LiveRun: the ROS-free core of the monitor, from messages to health, verdicts and summaries."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Liveness: detection of silent stages from arrival times on a monotonic clock."""
 
 from __future__ import annotations

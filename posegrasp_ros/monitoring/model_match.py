@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ModelMatch: checks that the monitor and all stages use the same model."""
 
 from __future__ import annotations

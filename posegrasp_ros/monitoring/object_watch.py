@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """LiveObject and ObjectWatch: an object of a live run, and what the monitor tracks of it besides the metrics."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """PrometheusEndpoint: the monitor's metrics over HTTP, for dashboards and alerts.
 
 The server is not prometheus_client's ``start_http_server``, which keeps a thread for every stalled client (60

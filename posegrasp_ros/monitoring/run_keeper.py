@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """RunKeeper: fault-tolerant access to a run folder, so that a full disk does not stop the robot."""
 
 from __future__ import annotations

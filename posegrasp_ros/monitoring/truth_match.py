@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """TruthMatch: checks that ground truth has exactly the stamps of the images."""
 
 from __future__ import annotations

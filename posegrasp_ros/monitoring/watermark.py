@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Watermark: the image stamp up to which all answers should have arrived."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The nodes: wiring of topics, parameters and stages."""
 
 import os

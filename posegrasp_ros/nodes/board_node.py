@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Board node: camera images in, the true pose of an object that stands on its printed board out.
 
 For a camera or a board that moves while perception is measured: the monitor takes ``ground_truth`` as it comes.

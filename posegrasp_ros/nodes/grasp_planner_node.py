@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Grasp planner node: an object's pose in, ranked grasps and the approach to the best of them out."""
 
 from __future__ import annotations
@@ -93,7 +94,8 @@ class GraspPlannerNode(AutostartLifecycleNode):
         self._reporter = StageReporter(self, 'planning', tuple(self.stages))
         self._requests = PlanRequests(
             tuple(self.stages), {card.name: name for name, card in cards.items() if card})
-        self._topics = {name: GraspTopics(self, name, self._gripper) for name in self.stages}
+        self._topics = {name: GraspTopics(self, name, self._gripper, cards[name], stage.scene)
+                        for name, stage in self.stages.items()}
 
     def _load_cards(self) -> dict[str, ModelCard | None]:
         """The models by name; {'': None} for a grasp file without a model.
@@ -222,7 +224,7 @@ class GraspPlannerNode(AutostartLifecycleNode):
             answer.take(planned.outcome)
             header = to_header(stamp, self.parameters.base_frame)
             shown = planned.plan.grasps[:self.parameters.published_grasps]
-            topics.publish(header, shown)
+            topics.publish(header, base_from_object, shown)
             answer.is_out()
             self._requests.answer(name, header, stamp, planned.plan)
             topics.draw(header, shown, planned.plan)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Hand-eye node: takes samples on request while a person or a program moves the arm, and calibrates the camera.
 
 ``~/take_sample`` looks at the newest image and tells which motion is missing, ``~/compute`` calibrates and writes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Monitor node: joins what all stages say, compares it with the baselines, keeps it in a run folder.
 
 A robot tells how a pick went in one of two ways. The exact one is a ``diagnostic_msgs/DiagnosticArray`` on
@@ -61,6 +62,7 @@ from posegrasp_ros.ros.drained_group import DrainedGroup
 from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode
 from posegrasp_ros.ros.messages import stamp_ns
 from posegrasp_ros.ros.monitor_parameters import MonitorParameters
+from posegrasp_ros.ros.moveit_grasps import grasp_id
 from posegrasp_ros.ros.node_main import run_node
 from posegrasp_ros.ros.object_topics import joined, load_models, visible_share_topic
 from posegrasp_ros.ros.parameters import ParameterError
@@ -215,7 +217,8 @@ class MonitorNode(AutostartLifecycleNode):
         """Fill a service's response with which plan is meant, or why none is."""
         self.drain()
         try:
-            response.message = f'the grasp of the image with stamp {step()} ns'
+            stamp = step()
+            response.message = f'grasp {grasp_id(stamp, 0)}, the best of the image with stamp {stamp} ns'
             response.success = True
         except ValueError as error:
             response.message = str(error)

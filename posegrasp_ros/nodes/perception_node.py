@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Perception node: camera images in, the poses of one object or of several with covariance out."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The nodes as programs: Ctrl-C and SIGTERM end them at any instant, also while they are still being imported."""
 
 from __future__ import annotations
@@ -6,6 +7,8 @@ import importlib
 import sys
 from typing import NoReturn
 
+from posegrasp_ros.runtime.exit_codes import BAD_INPUT
+from posegrasp_ros.runtime.extras import missing_package
 from posegrasp_ros.runtime.interrupt import end_at_interrupts, hold_interrupts, raise_interrupts
 
 
@@ -17,7 +20,14 @@ def run(executable: str) -> NoReturn:
     # Imports take seconds, leave nothing to clean up, and do not bear an exception in their midst.
     end_at_interrupts(0)
     hold_interrupts(False)
-    node = importlib.import_module(f'posegrasp_ros.nodes.{executable}')
+    try:
+        node = importlib.import_module(f'posegrasp_ros.nodes.{executable}')
+    except ModuleNotFoundError as error:
+        line = missing_package(error)
+        if not line:
+            raise
+        print(f'{executable}: error: {line}', file=sys.stderr)
+        sys.exit(BAD_INPUT)
     raise_interrupts()
     code = node.main()
     end_at_interrupts(code)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Simulator node: a camera over a table and a gripper that carries out what the planner publishes.
 
 Attempts run one after the other: a new scene, images of it until there is a plan, the simulated pick, a report.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Gates of a project: passed or failed by measured runs only.
 
 The newest run decides, regardless of older ones; on recordings, the newest run on each of them. Runs of another

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Gates of planning and training: requirement, feasibility, baselines, model card and held-out figures."""
 
 from __future__ import annotations

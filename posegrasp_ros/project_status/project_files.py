@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reading of a project folder: its models, runs and baselines files."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Phases of a project and their gates: progress of each object from planning to deployment.
 
 There is no stored state: everything is derived from runs, models and the baselines file.

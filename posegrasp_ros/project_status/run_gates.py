@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Gates of pilot and deployment: picks in simulation, real footage, and regression against previous runs."""
 
 from __future__ import annotations

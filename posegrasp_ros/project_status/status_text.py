@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Text of a project's status, for the terminal."""
 
 from __future__ import annotations

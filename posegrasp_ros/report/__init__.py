@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reports of runs: tables for the terminal and self-contained HTML pages."""

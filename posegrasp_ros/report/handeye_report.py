@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Report of a hand-eye calibration: lines for the terminal, and report.html with the samples' pictures."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rendering of report pages from Jinja templates: each page is one file without external resources."""
 
 from __future__ import annotations

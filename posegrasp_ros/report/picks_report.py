@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Report of a picking run: tables for the terminal, and report.html."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Plot geometry for the report pages: summary values as coordinates in a box of 100 by 100, y down as in SVG.
 
 ``parts`` are summaries, or their sections of each estimator, by the name shown in the legend.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Report of a run: tables for the terminal, and report.html, one file without external resources."""
 
 from __future__ import annotations

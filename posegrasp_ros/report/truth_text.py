@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a summary says of the accuracy of the ground truth, in words."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Metrics by how much of the object is visible, as a table."""
 
 from __future__ import annotations

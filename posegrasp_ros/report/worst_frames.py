@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """WorstFrames: the frames with the largest errors as small images with estimate and truth drawn in."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """BaseTransforms: where a frame of a message lies in the base frame, and how exactly a calibrated camera does."""
 
 from __future__ import annotations

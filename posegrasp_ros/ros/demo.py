@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The demo: the four nodes over real ROS topics, picks in simulation, a table and a report."""
 
 from __future__ import annotations

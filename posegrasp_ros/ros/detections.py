@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Poses as vision_msgs/Detection3DArray, where vision_msgs is installed."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DrainedGroup: callback group that takes many messages at a time, for nodes with a high message rate."""
 
 from __future__ import annotations

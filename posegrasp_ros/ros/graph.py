@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How the four nodes are connected: names and remappings, for the launch files, the demo and the tests."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Intrinsics: the camera of each image that comes in, and whether its CameraInfo is worth waiting for."""
 
 from __future__ import annotations

@@ -1,24 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
 """Common parts of the launch files: arguments with descriptions, and the nodes as launch actions."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import yaml
 from ament_index_python.packages import get_packages_with_prefixes
-from launch import Action, Event, LaunchContext
+from launch import Action, LaunchContext
 from launch.actions import (
     DeclareLaunchArgument,
     EmitEvent,
+    ExecuteLocal,
     LogInfo,
     RegisterEventHandler,
     SetEnvironmentVariable,
     TimerAction,
 )
 from launch.event_handlers import OnProcessExit
-from launch.events import Shutdown
+from launch.events import matches_action
+from launch.events.process import ProcessExited, ShutdownProcess
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode, Node
 from launch_ros.parameter_descriptions import ParameterValue
@@ -63,13 +67,20 @@ ARGUMENTS: dict[str, tuple[str, str]] = {
     'tool_frame': ('tool0', 'Frame of the arm that carries camera or target.'),
     'out': ('', 'Run folder of the monitor. Empty: runs/<time> in the working directory of the launch.'),
     'use_sim_time': ('false', 'Use the time of /clock.'),
+    'respawn': ('false', 'Restart a node whose process has died. false: the launch ends with an error that names '
+                         'it.'),
     'rviz': ('false', 'Start rviz with the configuration of the package.'),
     'log_level': ('info', 'debug, info, warn, error or fatal.'),
 }
 LAST_ANSWERS_S = 2.0
+RESPAWN_AFTER_S = 2.0
 # Time for a node to end before launch escalates; on a busy machine the monitor needs long for its report.
 END_WITHIN_S = 60
 GIVEN_TOPICS = ('image', 'camera_info', 'depth', 'ground_truth', 'execution_report')
+
+
+class NodeDiedError(Exception):
+    """A process that ended by itself and should not have."""
 
 
 def declare(*names: str, **defaults: str) -> list[DeclareLaunchArgument]:
@@ -85,7 +96,18 @@ def value(context: LaunchContext, name: str) -> str:
 
 def uses_sim_time(context: LaunchContext) -> bool:
     """Whether the nodes use the time of /clock."""
-    return yaml.safe_load(value(context, 'use_sim_time') or 'false')
+    return flag(context, 'use_sim_time')
+
+
+def flag(context: LaunchContext, name: str) -> bool:
+    """Parse an argument that is true or false; false when it is not given.
+
+    :raises InvalidInputError: when it is neither
+    """
+    found = yaml.safe_load(value(context, name) or 'false')
+    if not isinstance(found, bool):
+        raise InvalidInputError(f'{name}: expected true or false, got {quoted(value(context, name))}')
+    return found
 
 
 def number_of(context: LaunchContext, name: str) -> float | list[float]:
@@ -114,12 +136,13 @@ def names_of(context: LaunchContext, name: str) -> list[str]:
 
 
 def pipeline_node(context: LaunchContext, name: str, texts: tuple[str, ...] = (), numbers: tuple[str, ...] = (),
-                  fixed: Mapping[str, Any] | None = None) -> LifecycleNode:
+                  fixed: Mapping[str, Any] | None = None, clock: str = '') -> LifecycleNode:
     """A node of :mod:`posegrasp_ros.ros.graph`; it activates itself unless its parameter autostart is false.
 
     :param texts: arguments that become string parameters, if they are not empty
     :param numbers: arguments that become numbers or lists
     :param fixed: further parameters
+    :param clock: topic of the clock; empty for /clock
     """
     given: dict[str, Any] = {text: ParameterValue(value(context, text), value_type=str)
                              for text in texts if value(context, text)}
@@ -128,14 +151,27 @@ def pipeline_node(context: LaunchContext, name: str, texts: tuple[str, ...] = ()
         given['models'] = models
     given['use_sim_time'] = uses_sim_time(context)
     topics = dict(remappings(name))
+    if clock:
+        topics['/clock'] = clock
     topics |= {topic: value(context, topic) for topic in GIVEN_TOPICS if value(context, topic)}
+    respawns = flag(context, 'respawn')
     return LifecycleNode(
         package='posegrasp_ros', executable=(NODES | BESIDE)[name][0], name=name,
         namespace=value(context, 'namespace'),
         parameters=[value(context, 'params_file'), {**given, **(fixed or {})}],
         remappings=list(topics.items()),
         arguments=['--ros-args', '--log-level', value(context, 'log_level') or 'info'], output='screen',
-        sigterm_timeout=str(END_WITHIN_S))
+        sigterm_timeout=str(END_WITHIN_S), respawn=respawns, respawn_delay=RESPAWN_AFTER_S,
+        on_exit=None if respawns else partial(report_death, name))
+
+
+def report_death(name: str, event: ProcessExited, context: LaunchContext) -> None:
+    """End the launch with an error that names the node when its process has died.
+
+    :raises NodeDiedError: which the launch turns into its exit code
+    """
+    if event.returncode != 0 and not context.is_shutdown:
+        raise NodeDiedError(f'{name} died with exit code {event.returncode}; respawn:=true restarts such nodes')
 
 
 def camera_transform(context: LaunchContext, base_from_camera: list[float]) -> list[Action]:
@@ -154,7 +190,7 @@ def camera_transform(context: LaunchContext, base_from_camera: list[float]) -> l
 
 def rviz(context: LaunchContext) -> list[Node]:
     """rviz, if requested."""
-    if not yaml.safe_load(value(context, 'rviz') or 'false'):
+    if not flag(context, 'rviz'):
         return []
     arguments = ['-d', str(resource_path('rviz/posegrasp.rviz'))]
     if value(context, 'base_frame'):
@@ -164,14 +200,23 @@ def rviz(context: LaunchContext) -> list[Node]:
                  parameters=[{'use_sim_time': uses_sim_time(context)}], arguments=arguments)]
 
 
-def end_with(action: Action) -> RegisterEventHandler:
-    """Shut down the whole launch shortly after a process has ended; the monitor then writes its report."""
-    def end(_event: Event, context: LaunchContext) -> list[Action]:
-        # After Ctrl-C the launch is already shutting down, and launch_ros treats a second shutdown as an error.
+def end_with(action: ExecuteLocal, others: Sequence[Action]) -> RegisterEventHandler:
+    """End other processes of this launch file shortly after one has ended; the monitor then writes its report.
+
+    Only these: the launch file may be included in a larger one.
+
+    :param action: of the process; where it fails, the launch ends with an error
+    """
+    def end(event: ProcessExited, context: LaunchContext) -> list[Action]:
+        # After Ctrl-C the launch is already shutting down.
         if context.is_shutdown:
             return []
+        if event.returncode != 0:
+            raise NodeDiedError(f'{event.process_name} failed with exit code {event.returncode}')
+        events = [EmitEvent(event=ShutdownProcess(process_matcher=matches_action(other)))
+                  for other in others if isinstance(other, ExecuteLocal)]
         # The last image may still be in processing.
-        return [TimerAction(period=LAST_ANSWERS_S, actions=[EmitEvent(event=Shutdown(reason='the run is over'))])]
+        return [TimerAction(period=LAST_ANSWERS_S, actions=events)]
 
     return RegisterEventHandler(OnProcessExit(target_action=action, on_exit=end))
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Base class of the nodes: a lifecycle node with autostart, guarded callbacks, diagnostics and clean shutdown."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Markers for rviz: object mesh, position uncertainty, gripper and rejected grasps."""
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from posegrasp_ros.grasping.box import Box
 from posegrasp_ros.grasping.end_effector import EndEffector
 from posegrasp_ros.grasping.planning.plan import REASONS, DiscardedGrasp, PlannedGrasp
 from posegrasp_ros.ros.messages import to_pose
+from posegrasp_ros.runtime.resources import resource_uri
 
 # Semi-axes of the ellipsoid in standard deviations; it is small on the screen and contains nearly all poses.
 DEVIATIONS = 3.0
@@ -73,7 +75,7 @@ def _clear(header: Header) -> Marker:
 def object_mesh(header: Header, transform: np.ndarray, mesh_path: Path, index: int) -> Marker:
     """The mesh with its own material and texture, at a (4, 4) pose."""
     return Marker(header=header, ns='object', id=index, type=Marker.MESH_RESOURCE, pose=to_pose(transform),
-                  scale=Vector3(x=1.0, y=1.0, z=1.0), mesh_resource=mesh_path.resolve().as_uri(),
+                  scale=Vector3(x=1.0, y=1.0, z=1.0), mesh_resource=resource_uri(mesh_path),
                   mesh_use_embedded_materials=True)
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Between messages and the core's numbers: every conversion, both ways, and nothing else."""
 
 from __future__ import annotations

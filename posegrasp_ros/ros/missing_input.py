@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What to tell a person when nothing comes in on a topic: who publishes there, and where else there is such."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Planned grasps as moveit_msgs/Grasp, where moveit_msgs is installed."""
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from std_msgs.msg import Header
 from posegrasp_ros.geometry.transforms import invert
 from posegrasp_ros.grasping.end_effector import EndEffector
 from posegrasp_ros.grasping.planning.plan import PlannedGrasp
-from posegrasp_ros.ros.messages import to_pose_stamped
+from posegrasp_ros.ros.messages import stamp_ns, to_pose_stamped
 from posegrasp_ros.ros.optional import import_optional
 
 
@@ -33,17 +34,19 @@ def moveit_messages() -> MoveitMessages | None:
                           trajectory.JointTrajectoryPoint)
 
 
-def to_moveit_grasp(types: MoveitMessages, header: Header, gripper: EndEffector, grasp: PlannedGrasp) -> Any:
+def to_moveit_grasp(types: MoveitMessages, header: Header, gripper: EndEffector, grasp: PlannedGrasp,
+                    rank: int = 0) -> Any:
     """A Grasp for an end effector whose parent link is the gripper's base frame.
 
     The whole approach and lift were planned clear, so all of both is asked for.
 
     :param header: of the base frame
+    :param rank: of the grasp among those of the image, 0 the best
     """
     before, at_grasp, lifted = (pose[:3, 3] for pose in grasp.approach)
     base_from_gripper = grasp.base_from_tcp @ invert(gripper.base_from_tcp(grasp.width_m))
     message = types.Grasp()
-    message.id = grasp.name
+    message.id = grasp_id(stamp_ns(header.stamp), rank)
     message.pre_grasp_posture = _posture(types, gripper, grasp.opening_m)
     message.grasp_posture = _posture(types, gripper, grasp.width_m, grasp.force_n)
     message.grasp_pose = to_pose_stamped(header, base_from_gripper)
@@ -53,6 +56,11 @@ def to_moveit_grasp(types: MoveitMessages, header: Header, gripper: EndEffector,
                       ('post_place_retreat', before - at_grasp)):
         setattr(message, name, _translation(types, header, way))
     return message
+
+
+def grasp_id(stamp: int, rank: int) -> str:
+    """Identifies a grasp of any run: the stamp of its image in nanoseconds, and its rank there, 0 the best."""
+    return f'{stamp}_{rank}'
 
 
 def _posture(types: MoveitMessages, gripper: EndEffector, opening_m: float, force_n: float | None = None) -> Any:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Main function of a node's process: arguments, spinning, signals and exit code."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """NodeProcesses: the nodes as child processes, connected as in the graph and always terminated."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ObjectTopics: what perception publishes of one object; the names of topics where there are several."""
 
 from __future__ import annotations

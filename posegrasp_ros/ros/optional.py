@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Optional dependencies of the nodes: tf2_ros, vision_msgs, moveit_msgs. If missing, the node logs it once."""
 
 from __future__ import annotations

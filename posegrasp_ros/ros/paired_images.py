@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """PairedImages: camera images with the intrinsics of their stamp, for nodes that look at one image at a time."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Checks of parameters that name files or objects: what configure would refuse is refused when it is set."""
 
 from __future__ import annotations

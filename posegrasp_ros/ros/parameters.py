@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Node parameters as frozen dataclasses: declared once, read once, with description, range and choices.
 
 The parameters of a node are a dataclass whose fields are created by :func:`parameter`::

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The action ``~/plan_grasps`` (grasping_msgs/action/GraspPlanning), where grasping_msgs is installed."""
 
 from __future__ import annotations
@@ -76,8 +77,8 @@ class PlanGraspsAction:
             self._canceled.discard(key)
         self._node.get_logger().info(escaped(f'plan_grasps for {wanted or "any object"}: {reply.text}'))
         if reply.plan and reply.header and not reply.reason:
-            result.grasps = [to_moveit_grasp(self._types, reply.header, self._end_effector(), grasp)
-                             for grasp in reply.plan.grasps]
+            result.grasps = [to_moveit_grasp(self._types, reply.header, self._end_effector(), grasp, rank)
+                             for rank, grasp in enumerate(reply.plan.grasps)]
         if handle.is_cancel_requested:
             handle.canceled()
         elif reply.reason == CANCELED or not result.grasps:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """PlanRequests: who asked for a plan of an image that is still to come, and what they are told."""
 
 from __future__ import annotations

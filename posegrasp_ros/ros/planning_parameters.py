@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the grasp planner node takes, and what it makes of it: planner, arm, surroundings."""
 
 from __future__ import annotations

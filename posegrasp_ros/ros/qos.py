@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """QoS profiles of all topics; each can be overridden by the standard ``qos_overrides`` parameters."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How a node accounts for its inputs: one stage report each, whatever happens."""
 
 from __future__ import annotations

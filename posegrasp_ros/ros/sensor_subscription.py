@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SensorSubscription: a subscription that adapts type, reliability and durability to the publisher."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Surroundings: what the planner must keep off at the time of an image, joined from topics."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """FinishedRun: reads a run folder, with the chosen estimator's answer for every frame."""
 
 from __future__ import annotations

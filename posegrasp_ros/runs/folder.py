@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """RunFolder: metrics.jsonl, summary.json, report.html and run.json of one run."""
 
 from __future__ import annotations

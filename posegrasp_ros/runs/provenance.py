@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Provenance of a run: versions, machine, model, recordings and configuration."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Summary and report of a run made again from its metrics.jsonl, also of a run that was killed."""
 
 from __future__ import annotations

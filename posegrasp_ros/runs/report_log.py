@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ReportLog: the lines of metrics.jsonl, split into parts if its size is limited."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lines of metrics.jsonl besides the stage reports, and the run that all lines make up.
 
 A line is a stage report, or has one of these fields:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The summary of a run from its frames and from what else it depends on, which metrics.jsonl keeps too."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """RunState: state of a run in run.json, whether it is running, was interrupted or is finished."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """JSON Schemas of the summaries, and their validation."""
 
 from __future__ import annotations

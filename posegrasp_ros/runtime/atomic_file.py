@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Atomic writing of text files: a file is complete or absent, even if the writing process is killed."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Command output: results on stdout, remarks on stderr, with control characters escaped."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Number of usable CPU cores, name of the processor, and whether it multiplies bfloat16."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reading of untrusted YAML and JSON files: bounded cost, and a one-line error for any invalid content."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Entry points of other installed packages: found by group, loaded by name."""
 
 from __future__ import annotations

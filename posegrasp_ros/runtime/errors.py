@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Exceptions for invalid input and failed child processes, and escaping of quoted foreign text."""
 
 from __future__ import annotations

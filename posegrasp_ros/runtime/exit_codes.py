@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Exit codes of the commands and nodes; those of signals are in :mod:`posegrasp_ros.runtime.interrupt`."""
 
 DONE = 0

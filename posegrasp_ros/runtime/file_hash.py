@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SHA-256 hashes of files, as ``sha256sum`` prints them."""
 
 from __future__ import annotations

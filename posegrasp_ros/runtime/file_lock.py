@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """FileLock: mutual exclusion of processes by advisory locks, which the system releases when a process is killed.
 
 It uses fcntl because neither portalocker nor filelock has a rosdep key.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Handling of Ctrl-C and SIGTERM, which are treated alike: raise, end at once, or stop between two steps."""
 
 from __future__ import annotations

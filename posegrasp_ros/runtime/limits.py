@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Size limits for input: larger images, messages and files are refused before they are unpacked."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``compiled``: decorator for functions that numba compiles on first use, with a persistent on-disk cache.
 
 Numba's own cache is not used: its index of a function's signatures is shared by all processes without a lock (of

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Many tasks with one thing, by several processes that each hold it."""
 
 from __future__ import annotations

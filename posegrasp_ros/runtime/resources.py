@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Paths of the package's data files: config/, models/, launch/, rviz/."""
 
 from __future__ import annotations
@@ -43,6 +44,14 @@ def resource_path(name: str) -> Path:
     if not path.exists():
         raise ResourceError(f'{path}: expected a file or folder that comes with {PACKAGE}, found none')
     return path
+
+
+def resource_uri(path: Path) -> str:
+    """URI of a file for rviz on this or another machine: ``package://`` for what is installed with the package."""
+    path, share = path.resolve(), share_folder().resolve()
+    if share.name == PACKAGE and share.parent.name == 'share' and path.is_relative_to(share):
+        return f'package://{PACKAGE}/{path.relative_to(share).as_posix()}'
+    return path.as_uri()
 
 
 def model_folder(given: str | Path | None = None) -> Path:

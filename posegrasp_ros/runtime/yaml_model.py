@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """YamlModel: pydantic model of a YAML file, with one-line errors that name the field."""
 
 from __future__ import annotations

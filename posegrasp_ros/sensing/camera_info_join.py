@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """CameraInfoJoin: matches CameraInfo messages to images, with the same rule for nodes and recordings."""
 
 from __future__ import annotations

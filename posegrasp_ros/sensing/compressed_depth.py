@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Decoding of image_transport's compressedDepth: PNG or RVL, as plain or quantised inverse depth."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Decoding of CompressedImage messages and image files; the size is checked before anything is unpacked."""
 
 from __future__ import annotations

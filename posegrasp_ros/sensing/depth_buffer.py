@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DepthImages: buffer that matches depth images to camera images by stamp."""
 
 from __future__ import annotations

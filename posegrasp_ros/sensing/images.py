@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Decoding of raw image messages: encodings, row padding and byte order."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """JoinedCamera: the camera of one image from its matched CameraInfo; one rule for nodes and recordings."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """PackedImage: fields of a live or recorded image message; BitDepth: bit depth of a stream of 16-bit images."""
 
 from __future__ import annotations

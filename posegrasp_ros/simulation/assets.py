@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Textured meshes and painted materials as MuJoCo assets."""
 
 from __future__ import annotations

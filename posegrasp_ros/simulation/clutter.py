@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Things with strong edges close behind and beside the object: books, mugs, bottles, screens, pens, sheets."""
 
 from __future__ import annotations

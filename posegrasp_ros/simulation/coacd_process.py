@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """CoACD in a process of its own, for meshes on which it crashes, takes all memory or does not end.
 
     python -m posegrasp_ros.simulation.coacd_process OPTIONS CPU_SECONDS MEMORY_BYTES < MESH > PIECES

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Convex pieces of a closed solid, by CoACD in a process of its own; kept in the user's cache folder."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rounding of a convex mesh's edges, which no real box or can has as sharp as its mesh."""
 
 from __future__ import annotations

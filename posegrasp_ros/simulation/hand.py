@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The free-flying hand: bodies, joints and motors of a gripper, and their control."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A hand of capsules that holds or touches an object, for scenes to look at."""
 
 from __future__ import annotations

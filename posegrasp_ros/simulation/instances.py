@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Scenes with several objects, of one kind or of several."""
 
 from __future__ import annotations

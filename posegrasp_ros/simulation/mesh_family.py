@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A family of procedural small objects that are difficult to grasp in different ways.
 
 Grasp sampling, planning and simulated picks are tested and measured with them. Each object includes its convex

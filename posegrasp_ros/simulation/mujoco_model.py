@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Compilation of a SceneSpec to a MuJoCo model: room, lights, camera, distractors, object and hand."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ObjectPhysics: mass and friction of an object in simulated picks."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rendering of the object alone, unlit and with depth, on the pixel grid of any camera, for image analyses."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Scenes with an occluder between the camera and the object, standing or held."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Simulated pick: approach, close, lift, shake, hold, and the outcome."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Objects of a picking run: a model folder, a shipped model, one of the mesh family, or any mesh."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``posegrasp picks``: a picking run with progress bar, run folder and summary."""
 
 from __future__ import annotations

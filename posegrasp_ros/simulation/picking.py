@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Series of simulated picks: scenes, the pose given to the planner under each condition, and the attempts."""
 
 from __future__ import annotations

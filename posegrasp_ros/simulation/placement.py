@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Placement on the table: stable poses of the object, and distractors with clearance to it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``posegrasp record``: records simulated scenes with ground truth as a rosbag2 folder."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rendering of a compiled world: colour image, depth and visible fraction of the object."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """RenderedWorld: a simulated world whose renderer is opened at the first look and freed at the end."""
 
 from __future__ import annotations

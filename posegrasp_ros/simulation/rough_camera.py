@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A camera as cameras are: not quite the stated one, moved while exposed, badly exposed, sharpened, compressed."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What tells a real object from its mesh: size, rounded edges, a print that is warped or faded, and gloss."""
 
 from __future__ import annotations

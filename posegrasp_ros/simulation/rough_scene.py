@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """RoughScene: a scene with the difficulties of a real one, and random sampling of them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sequences of rough scenes: a camera in motion over a scene that stays as it was drawn."""
 
 from __future__ import annotations

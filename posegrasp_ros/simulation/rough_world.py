@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """RoughWorld: a rough scene to look at, rendered as a camera that is not quite the stated one sees it."""
 
 from __future__ import annotations

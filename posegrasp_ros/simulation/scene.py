@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SceneSpec: description of a simulated scene, and random sampling of scenes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sensor models: lens blur, exposure and noise of a colour camera, and noise and range of a depth camera."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sequences: frames of a simulated scene in which camera and object move smoothly, at a camera's rate."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Collision geometry of an object as convex solids, and its mass properties."""
 
 from __future__ import annotations

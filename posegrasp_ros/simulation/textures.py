@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Procedural textures for tables, floors, walls and distractors."""
 
 from __future__ import annotations

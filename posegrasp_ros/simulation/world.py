@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """World: a simulated table with the object on it, to look at and to pick from."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Backgrounds of training images: photographs, procedural textures, simulated tables."""
 
 from __future__ import annotations

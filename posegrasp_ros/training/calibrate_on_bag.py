@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Calibration of a model's score and covariance on a user's own frames."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Noise, blur, JPEG quality, level and colour cast of a camera, measured in its frames without a target."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Trials from recordings of a user's camera: against ground truth, or against where a resting object must be."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Checkpoints for resuming an interrupted training."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fits factors on the predicted variances, so that errors are as large as the covariance says."""
 
 from __future__ import annotations

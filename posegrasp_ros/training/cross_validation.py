@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How well a calibration holds on scenes that it was not fitted on."""
 
 from __future__ import annotations

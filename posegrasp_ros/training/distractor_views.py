@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Views of distractors: a detector must not take every shaded solid on a table for the object."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fitting of a network to a stream of samples for a given time, with the tasks of both networks."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fits of the score and of the usual figures to trials."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Camera augmentation with the figures of a real camera: noise, blur, compression, level and colour cast."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Recorded frames that training images are to be like: their camera's figures, and backgrounds."""
 
 from __future__ import annotations

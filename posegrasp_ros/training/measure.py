@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Measurement of a trained model on held-out simulated scenes, and calibration of its score and covariance."""
 
 from __future__ import annotations

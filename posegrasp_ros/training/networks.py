@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The two networks: a detector for the whole image, and an object-coordinate network for a crop.
 
 Both are small residual networks of plain 3x3 convolutions, which on a CPU run closer to the processor's peak than

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Clutter of training images: things with strong edges behind an object's outline."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Camera augmentation of training images: light, white balance, blur, noise, sharpening, tone curve, JPEG."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Artwork of the products, for a fictional tea brand.
 
 Every face of the box is drawn on its own grid, in millimetres at its nominal size, and scaled to the true size. No

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A printable product box: mesh, texture and the net that folds to the same box.
 
 ``python -m posegrasp_ros.training.product_box --out models/box`` writes the object files of a model folder:

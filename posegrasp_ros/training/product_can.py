@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A printable can: mesh, texture and the paper to glue around a can of the same size.
 
 ``python -m posegrasp_ros.training.product_can --out models/can`` writes the object files of a model folder:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Printing of products: A4 page at true scale, texture atlas of the mesh, and output files."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A bank of rendered views, from which training images are composed.
 
 Rendering is expensive, so a few thousand views are rendered once, unlit, each with the object coordinates and

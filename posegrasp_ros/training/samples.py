@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Training samples: views rotated, scaled, lit, occluded, placed on a background and degraded as by a camera."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """CameraSighting: what the uncalibrated estimator sees in a recorded frame, and what the recording knows of it."""
 
 from __future__ import annotations

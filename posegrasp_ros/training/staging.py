@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Staging folder, in which a model is assembled during training before it is copied to the model folder."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Transfer learning: initialise a network from one trained for another object."""
 
 from __future__ import annotations

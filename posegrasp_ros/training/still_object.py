@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """References without ground truth: an object that stands still has one pose, from wherever it is seen.
 
 What all views share, such as an error in the base frame or a mesh whose origin is elsewhere, is in the reference

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``posegrasp train``: training of a model folder from a mesh in a given time."""
 
 from __future__ import annotations

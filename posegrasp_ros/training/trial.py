@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Trial: an estimate beside the truth, of which score and covariance are calibrated."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Worn print of training images: what is printed is never quite what the mesh's texture says."""
 
 from __future__ import annotations

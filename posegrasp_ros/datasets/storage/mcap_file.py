@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """McapFile: messages of an .mcap file, chunk by chunk, whole or damaged.
 
 The readers of the library ``mcap`` stop at the first thing that is wrong. Here a chunk whose checksum does not

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Records of the MCAP format, as far as a damaged file is read by them (https://mcap.dev/spec)."""
 
 from __future__ import annotations

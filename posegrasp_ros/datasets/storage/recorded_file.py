@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """RecordedFile: what the files of recordings have in common; BagMessage, Channel and Contents, what is in them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which files a recording consists of, in their order; packed ones are unpacked to a temporary folder."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Ros1File: messages of a ROS 1 .bag file, read by rosbags."""
 
 from __future__ import annotations

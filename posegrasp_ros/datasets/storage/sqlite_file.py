@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SqliteFile: messages of a .db3 file, whole, damaged, or with a write-ahead log beside it."""
 
 from __future__ import annotations

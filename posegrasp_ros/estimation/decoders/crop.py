@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Virtual cameras: a crop is what a camera turned to the object and zoomed to it would see."""
 
 from __future__ import annotations

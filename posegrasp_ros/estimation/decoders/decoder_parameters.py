@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DecoderParameters: what a decoder family reads from its section of the model card."""
 
 from __future__ import annotations

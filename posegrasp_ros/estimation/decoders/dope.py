@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DOPE: networks that give belief maps of a cuboid's corners, and vectors to the centroid of each corner.
 
 Deep Object Pose Estimation (Tremblay et al., CoRL 2018, arXiv:1809.10790), as NVIDIA's networks write it.

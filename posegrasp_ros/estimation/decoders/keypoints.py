@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """KeypointDecoder: what families of networks share that say where an object's keypoints are seen."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Framing: how a whole image is laid into a network's input, and where its pixels come from."""
 
 from __future__ import annotations

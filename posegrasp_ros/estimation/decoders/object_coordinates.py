@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Object coordinates: a network finds the object in the image, another reads from a crop which point is where."""
 
 from __future__ import annotations

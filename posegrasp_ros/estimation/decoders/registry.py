@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The decoder families by name: ours, and those that other installed packages add.
 
 Another package adds one by an entry point, without a change here::

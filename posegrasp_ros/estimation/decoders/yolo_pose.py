@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """YOLO pose networks as Ultralytics exports them: boxes with keypoints, in either layout of the output."""
 
 from __future__ import annotations

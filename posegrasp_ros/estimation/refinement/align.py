@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Gauss-Newton alignment of a pose with blurred images, on a few hundred points and without a renderer.
 
 The cost is the sum of the colour term, the edge term, the depth term (with a depth camera) and a prior, which is

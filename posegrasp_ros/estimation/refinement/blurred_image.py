@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Picture: a blurred crop with its derivatives, sampled at fractional pixels."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What an error of the camera's intrinsics does to a pose: it is common to all pixels, so no residual shows it."""
 
 from __future__ import annotations

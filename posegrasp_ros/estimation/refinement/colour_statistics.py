@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Colour statistics of an object and of what is around it, taken from one crop.
 
 Densities are relative to that of uniform colours: 1 says nothing.

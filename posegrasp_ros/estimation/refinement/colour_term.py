@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Colour term: compares the image at projected surface points with the mesh's colours.
 
 Illumination is unknown: each channel may be c * (a + b . normal) + d of the known colour c. These five parameters

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Dense surface points of a mesh with normals and colours, used instead of a renderer."""
 
 from __future__ import annotations

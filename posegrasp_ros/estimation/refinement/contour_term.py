@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Contour term: places of the outline and of sharp edges along lines across them, from the colours on both sides.
 
 The inside of an edge is known: the mesh's colours beside it in the light that the colour term fits, and the

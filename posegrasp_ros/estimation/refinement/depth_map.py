@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Depth map of a crop, and distance of a surface point from it."""
 
 from __future__ import annotations

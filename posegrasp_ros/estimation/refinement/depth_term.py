@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Depth term: point-to-plane distance between the measured surface and the mesh (Chen and Medioni 1992)."""
 
 from __future__ import annotations

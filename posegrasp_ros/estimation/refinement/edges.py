@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Edges: points on a mesh's outline and sharp edges, where an image changes whatever the mesh's colours are."""
 
 from __future__ import annotations

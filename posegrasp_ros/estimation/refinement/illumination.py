@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Illumination: how the mesh's colours appear in a crop, and the colours of the object and around it."""
 
 from __future__ import annotations

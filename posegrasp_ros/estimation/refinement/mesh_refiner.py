@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MeshRefiner: coarse-to-fine pose refinement by the mesh's colours, edges and depth."""
 
 from __future__ import annotations

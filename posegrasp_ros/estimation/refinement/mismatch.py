@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Mismatch: how an object may differ from its mesh, as parameters that the refinement estimates with the pose.
 
 An object is seldom exactly as its mesh says: its edges are rounded, its sides and its print are a little larger or

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Compiled pose perturbation (:func:`posegrasp_ros.geometry.transforms.perturb`) and its inverse."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Likelihood of each place of an edge along lines across it, from the colours to either side and the contrast."""
 
 from __future__ import annotations

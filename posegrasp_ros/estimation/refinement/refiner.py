@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Refiner: interface of pose refinement."""
 
 from __future__ import annotations

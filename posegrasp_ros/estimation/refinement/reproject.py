@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Projection of points with its derivative by the pose, compiled."""
 
 from __future__ import annotations

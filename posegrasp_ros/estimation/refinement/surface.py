@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Surface: mesh points with colour and normal, with which the image is compared during refinement."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Common parts of the refinement terms: normal equations, robust weights and point selection.
 
 Each term is a named tuple of arrays, created for one pose, and a compiled function that returns its part of the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Visibility: self-occlusion of the points of a mesh."""
 
 from __future__ import annotations

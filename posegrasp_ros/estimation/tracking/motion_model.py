@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Motion: a Kalman filter of a pose with constant velocity, which predicts the pose in the next image."""
 
 from __future__ import annotations

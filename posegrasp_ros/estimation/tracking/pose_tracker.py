@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """PoseTracker: follows objects from image to image without the networks, which correct it at a stated rate."""
 
 from __future__ import annotations

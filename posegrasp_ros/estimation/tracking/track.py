@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Track: the memory of one object, and when a pose continues it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """TrackStatus: what tracking knows of an object at an image."""
 
 from __future__ import annotations

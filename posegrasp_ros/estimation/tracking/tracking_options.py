@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """TrackingOptions: how objects are tracked, in the perception node and in evaluations alike."""
 
 from __future__ import annotations

@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """Attainable pose accuracy: Cramér-Rao bounds and ambiguities of the images of a camera."""

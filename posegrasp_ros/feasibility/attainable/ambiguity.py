@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Ambiguity: poses that cannot be distinguished in an image, with their share of views and their cause.
 
 Two poses are ambiguous if less than a fifth of the object's image distinguishes them: occlusion, shadow or glare

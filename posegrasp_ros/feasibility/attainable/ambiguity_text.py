@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Text descriptions of ambiguities: axes, rotations and faces."""
 
 from __future__ import annotations

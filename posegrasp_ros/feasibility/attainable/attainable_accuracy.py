@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Attainable accuracy: lower bound of the pose covariance (Cramér-Rao) for images of an object, by view."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Calibration errors of focal length and camera mounting, which no estimator can correct.
 
 Both affect the pose in the base frame. They are the same in every image, so averaging does not reduce them.

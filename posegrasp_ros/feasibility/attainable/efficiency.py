@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Efficiency: ratio of an estimator's errors to the Cramér-Rao bound, measured on new simulated scenes.
 
 The bound assumes that everything except the pose is known: light, lens, background, texture. An estimator does not

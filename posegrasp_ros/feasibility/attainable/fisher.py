@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fisher information of a pose from noisy pixels, and the Cramér-Rao bound of its covariance.
 
 With independent normal noise the information of an image is the sum over pixels of J^T J / variance, where J is

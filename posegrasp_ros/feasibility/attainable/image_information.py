@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fisher information of an object's image about its pose, by source: texture, contour and sharp edges.
 
 A pixel value changes with the pose by the image gradient along the pixel's motion. Not every gradient moves with

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Share of an object's image that distinguishes a pose from that of the rotated object.
 
 If a rotation preserves the shape, each pixel shows the colour of another surface point. So the images of two poses

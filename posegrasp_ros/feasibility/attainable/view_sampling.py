@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sampling of views for a planned camera: resting poses of the object and camera poses."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The most uncertain direction of a pose, and its description."""
 
 from __future__ import annotations

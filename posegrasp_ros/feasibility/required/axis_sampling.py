@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Adaptive sampling of picks with pose errors along one axis of the object or the gripper at a time."""
 
 from __future__ import annotations

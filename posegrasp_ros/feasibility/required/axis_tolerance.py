@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """AxisTolerance: tolerated pose error along one axis, measured in simulated picks."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Adaptive psychometric sampling: the next pick uses the error with the largest expected information gain.
 
 The psi method (Kontsevich and Tyler, "Bayesian adaptive estimation of psychometric slope and threshold", Vision

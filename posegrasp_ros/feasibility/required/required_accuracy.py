@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Required accuracy: the largest pose error with which this gripper still lifts this object."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SuccessCurve: success probability of a pick as a function of the error relative to the grasp's tolerance."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SuccessModel: success probability of a pick from the covariance of the pose that it is planned with."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Simulated picks with a known error of the object pose given to the planner."""
 
 from __future__ import annotations

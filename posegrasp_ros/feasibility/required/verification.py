@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Verification: predicted success for several error sizes, compared with new simulated picks."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Contacts of the pads when a gripper closes around an object, found by rays from the pads."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Collision of boxes with a triangle mesh, for many poses of the boxes at once.
 
 The library coal, with wheels for Python 3.10 to 3.13, gives the same results in a half to a fifth of the time, but

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Antipodal contacts of an object: pairs of surface points that a gripper can press against each other."""
 
 from __future__ import annotations

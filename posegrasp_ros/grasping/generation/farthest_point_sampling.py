@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Selection of a grasp set by farthest-point sampling: distinct and good grasps for every resting pose."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Gripper poses from straight above an object that rests on a table."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Grasp quality of two soft-finger contacts: force closure and the Ferrari-Canny epsilon."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Grasp sampling from a mesh: antipodal contacts with several approach directions, checked, rated and selected."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """StablePose: the poses in which an object comes to rest on a table, and how many grasps each of them leaves."""
 
 from __future__ import annotations

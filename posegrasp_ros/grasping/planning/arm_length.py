@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ArmLength: how far an arm reaches at most, from the lengths of its links."""
 
 from __future__ import annotations

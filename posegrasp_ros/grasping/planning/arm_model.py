@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ArmModel: the joints between the root of a URDF and the gripper, read by Pinocchio (``pip install pin``)."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Checks of an arm's URDF that its reader leaves out."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Candidates: the grasps of a set at all placements by the object's symmetry, and the best of these in a scene."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DepthObstacles: obstacle points around the object from a depth image."""
 
 from __future__ import annotations

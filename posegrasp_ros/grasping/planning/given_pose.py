@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Checks of the planner's input: pose of the object and covariance."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Inverse kinematics of a chain of joints: damped least squares on the logarithm of the pose error, compiled.
 
 Pinocchio's functions give the same numbers; called one by one from Python they take twenty times as long.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Collision check of the gripper with obstacles along a straight path, for many grasps at once."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Plan: the planner's result, and the planner's options."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """GraspPlanner: object pose, grasp set and scene in; ranked grasps out, with the reason for each rejected one."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Scene: support plane and obstacles around the object for the planner."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """PlanningStage: ROS-free planning stage, from an object's pose and scene to ranked grasps and a report."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reach: interface for the reachability of grasps by an arm, and a sphere as the simplest model."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """UrdfReach: reachability by inverse kinematics with joint limits, for the arm of a URDF."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Collision of boxes swept along a straight path with boxes and spheres: compiled loops with early exit.
 
 The gripper's boxes are aligned with the TCP frame, and obstacles are transformed into it.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pinch: how far an object may move between two pads before they lose it."""
 
 from __future__ import annotations

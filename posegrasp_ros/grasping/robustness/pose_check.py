@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """PoseCheck: whether the error of a pose is within the tolerance of the grasp that was planned with it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tolerance: pose errors under which grasps succeed, and the probability that an error is within them."""
 
 from __future__ import annotations

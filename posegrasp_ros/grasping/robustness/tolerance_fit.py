@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fitting of a Tolerance to mesh and gripper: the smallest disturbances that make a grasp collide or slip.
 
 The object's surface is a set of points. A grasp fails if one of them is in the volume that the gripper sweeps

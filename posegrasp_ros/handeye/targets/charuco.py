@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ChArUco boards: of posegrasp board, or any other by its measures."""
 
 from __future__ import annotations

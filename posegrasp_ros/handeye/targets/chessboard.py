@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Chessboards without markers."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An object with a pose model as the target."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Target: the interface of what a camera is calibrated with; SeenTarget: where it is in an image."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The kinds of targets by name: what ``--target`` and the node's parameter take."""
 
 from __future__ import annotations

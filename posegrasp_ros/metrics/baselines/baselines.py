@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """baselines.yaml: what each metric is compared with, the source, and whether the comparison is fair."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """BaselinesDocument: a hand-kept baselines file, edited so that its comments stay with what they are about.
 
 ruamel.yaml keeps comments, order, quotation marks and the style of collections. What carries no meaning is evened

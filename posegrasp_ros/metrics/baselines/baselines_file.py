@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Adding to the baselines file what a run measured, or what a task was found to need."""
 
 from __future__ import annotations

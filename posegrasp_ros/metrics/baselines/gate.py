@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The gate: what stops a script at a bad model, by requirements and by what was reached before."""
 
 from __future__ import annotations

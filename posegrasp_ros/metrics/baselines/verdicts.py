@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Verdicts: every measured metric against every entry of the baselines file."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Failure attribution: assigns every failed attempt to one reason and estimates what a perfect stage would gain.
 
 A failure is assigned to the first thing that went wrong between the image and the lifted object. Where picks are

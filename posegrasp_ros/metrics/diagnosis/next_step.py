@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Next step: which metrics to work on, hold or ignore, from missed requirements and failure attribution."""
 
 from __future__ import annotations

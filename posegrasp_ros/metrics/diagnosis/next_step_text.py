@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Text of the next step: one paragraph for the reader of a report."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Recall and average recall (AR) at the BOP benchmark's thresholds.
 
 Hodaň et al., "BOP Challenge 2020 on 6D Object Localization", ECCVW 2020, section 2.4: AR is the mean of the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Calibration of pose covariances and scores.
 
 A covariance is calibrated if the truth lies in the 90 % region in 90 % of the frames; a score is calibrated if 80

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Matching of estimates and true poses in images with several objects."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Nearest neighbours between a point cloud and the same cloud in another pose: a k-d tree, compiled by Numba.
 
 The query points are the tree's own points, moved by a pose error. The point itself and the neighbour of the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Maximum point distances minimised over symmetries, for MSSD and MSPD, compiled by Numba.
 
 A symmetry is abandoned at the first point that is worse than the best maximum so far. The point that ended the

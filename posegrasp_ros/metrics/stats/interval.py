@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Interval: a 95 % confidence interval, and the directions in which a metric can be better."""
 
 from __future__ import annotations

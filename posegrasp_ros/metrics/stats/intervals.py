@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Confidence intervals and verdicts for correlated frames: clusters of frames are resampled, not frames."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Paired statistics of two estimators on the same frames, so that differences in difficulty cancel."""
 
 from __future__ import annotations

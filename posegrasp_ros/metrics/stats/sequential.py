@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Anytime-valid sequential tests by betting; verdicts may be read at any time without inflating the error rate.
 
 A bettor bets against the hypothesis "the mean is at most m". If it is true, the wealth is a supermartingale and

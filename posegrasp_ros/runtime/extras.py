@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What to say where a package is missing that only a part of this one needs."""
+
+from __future__ import annotations
+
+# missing package -> the extra of setup.py that installs it; trimesh needs rtree for rays without embreex
+_EXTRAS = {'rclpy': 'ros', 'mujoco': 'sim', 'coacd': 'sim', 'networkx': 'sim', 'rtree': 'sim', 'torch': 'train',
+           'skimage': 'train', 'onnx': 'train'}
+PIP_NAMES = {'sim': 'mujoco coacd embreex networkx', 'train': 'torch onnx scikit-image'}
+"""Packages of an extra as pip names them."""
+# Packages that an install by rosdep alone lacks.
+_WITHOUT_KEY = ('cyclopts', 'manifold3d')
+
+
+def missing_package(error: ModuleNotFoundError) -> str:
+    """One line about a package that is not installed; empty where it is none of those that may be missing."""
+    package = (error.name or '').split('.')[0]
+    if package in _WITHOUT_KEY:
+        return f'{package}: expected it to be installed, rosdep has no key for it: pip install {package}'
+    extra = _EXTRAS.get(package)
+    if extra is None:
+        return ''
+    return (f"this needs {error.name}: pip install '.[{extra}]' in the checkout, or with an install of ROS, whose "
+            f'packages apt has, pip install {PIP_NAMES.get(extra, package)}')
