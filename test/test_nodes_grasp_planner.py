@@ -8,6 +8,7 @@ from nav_msgs.msg import Path
 from rclpy.lifecycle import TransitionCallbackReturn
 from ros_harness import running
 from sensor_msgs.msg import CameraInfo, Image, JointState
+from std_msgs.msg import String
 from visualization_msgs.msg import MarkerArray
 
 from posegrasp_ros.estimation.pose_estimate import PoseEstimate
@@ -16,7 +17,7 @@ from posegrasp_ros.geometry.transforms import invert, look_at, make_transform, p
 from posegrasp_ros.grasping.planning.plan import REASONS
 from posegrasp_ros.handeye.calibration_file import MountedCamera, save_mounted_camera
 from posegrasp_ros.nodes.grasp_planner_node import GraspPlannerNode
-from posegrasp_ros.ros import messages
+from posegrasp_ros.ros import messages, qos
 from posegrasp_ros.ros.base_transforms import BaseView
 from posegrasp_ros.ros.parameters import pose_values
 from posegrasp_ros.runtime.resources import resource_path
@@ -115,6 +116,30 @@ def test_the_cameras_pose_counts_for_its_own_frame_alone(scripted_model, camera_
     assert [report.reason for report in reports] == ['', '', 'no_camera_pose']
     first, second = (messages.transform_from(message.pose) for message in best)
     np.testing.assert_allclose(first, second, atol=1e-9)
+
+
+ARM = """<robot name="arm"><link name="root"/><link name="upper"/><link name="tool"/>
+<joint name="turn" type="revolute"><parent link="root"/><child link="upper"/><axis xyz="0 0 1"/>
+<limit lower="-3" upper="3" effort="1" velocity="1"/></joint>
+<joint name="lift" type="prismatic"><parent link="upper"/><child link="tool"/><axis xyz="0 0 1"/>
+<limit lower="0" upper="0.1" effort="1" velocity="1"/></joint></robot>"""
+
+
+@pytest.mark.parametrize('given', ['{folder}/arm.urdf', 'robot_description', 'package://nowhere/arm.urdf',
+                                   '{folder}/none.urdf'])
+def test_the_arm_comes_from_a_file_a_package_or_the_topic(scripted_model, tmp_path, capfd, given):
+    pytest.importorskip('pinocchio', reason='pinocchio is not installed')
+    (tmp_path / 'arm.urdf').write_text(ARM)
+    with running(GraspPlannerNode, model=str(scripted_model), urdf=given.format(folder=tmp_path),
+                 tip_frame='tool', base_from_camera=list(pose_values(BASE_FROM_CAMERA))) as harness:
+        latched = harness.probe.create_publisher(String, '/robot_description', qos.LATCHED)
+        latched.publish(String(data=ARM))
+        configured = harness.node.trigger_configure()
+    if 'none.urdf' in given or 'nowhere' in given:
+        assert configured == TransitionCallbackReturn.FAILURE
+        assert ('no such URDF file' if 'none' in given else "'nowhere' is none") in capfd.readouterr().err
+    else:
+        assert configured == TransitionCallbackReturn.SUCCESS
 
 
 def calibrated_camera(path, mounting='eye-to-hand', sigma_m=1e-6):

@@ -123,7 +123,7 @@ class GraspPlannerNode(AutostartLifecycleNode):
         grasps_path = chosen.grasps or (card.grasps_path if card else '')
         grasp_set = load_grasps(grasps_path, self._gripper, mesh)
         planner = GraspPlanner(self._gripper, grasp_set, planner_options(chosen), symmetry, mesh,
-                               reach_of(chosen, self._gripper))
+                               reach_of(self, chosen, self._gripper))
         self.get_logger().info(
             escaped(f'{len(grasp_set.grasps)} grasps of {grasps_path} for {self._gripper.name}'))
         return PlanningStage(planner, fixed_scene(chosen), card.identity if card else '',

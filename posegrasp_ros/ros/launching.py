@@ -40,7 +40,8 @@ ARGUMENTS: dict[str, tuple[str, str]] = {
     'models': ('', 'Several model folders or shipped models in the place of model, such as "[box, can]". '
                    'Empty: as in params_file.'),
     'gripper': ('', 'Gripper file or name. Empty: as in params_file.'),
-    'urdf': ('', 'URDF file of the arm, for its reachability. Empty: as in params_file.'),
+    'urdf': ('', 'URDF of the arm, for its reachability: a file, package://NAME/file, or robot_description, the '
+                 'topic. Empty: as in params_file.'),
     'tip_frame': ('', "Frame of the URDF that is the gripper's base. Empty: as in params_file."),
     'estimator': ('', 'onnx, network, feature_match, mean_pose or oracle. Empty: as in params_file.'),
     'base_from_camera': ('', 'Pose of the camera in the base frame, "[x, y, z, qx, qy, qz, qw]". '

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+from rclpy.node import Node
 
 from posegrasp_ros.datasets.bag_topics import BASE_FRAME
 from posegrasp_ros.geometry.camera_info import RECTIFIED
@@ -25,6 +27,7 @@ from posegrasp_ros.grasping.planning.reach_urdf import UrdfReach
 from posegrasp_ros.handeye.calibration_file import MountedCamera, load_mounted_camera
 from posegrasp_ros.ros.parameter_checks import are_models, is_file, is_gripper, is_model
 from posegrasp_ros.ros.parameters import ParameterError, parameter, pose_parameter
+from posegrasp_ros.ros.urdf_source import check_urdf, scratch_folder, urdf_file
 from posegrasp_ros.sensing.depth_buffer import SLOP_MS
 
 BOX = ('x', 'y', 'z', 'qx', 'qy', 'qz', 'qw', 'side along x', 'along y', 'along z')
@@ -92,7 +95,8 @@ class GraspPlannerParameters:
     depth_slop_ms: float = parameter(
         SLOP_MS, 'How far the stamps of pose and depth may lie apart.', minimum=0.0, maximum=1000.0)
     urdf: str = parameter(
-        '', 'URDF file of the arm, for inverse kinematics by Pinocchio. Empty: reach_max_m counts.', check=is_file)
+        '', 'URDF of the arm, for inverse kinematics by Pinocchio: a file, package://NAME/file, either also xacro '
+        'where that is installed, or robot_description, the topic. Empty: reach_max_m counts.', check=check_urdf)
     tip_frame: str = parameter('', "Frame of the URDF that is the gripper's base.")
     base_from_root: tuple[float, ...] = parameter(
         (), "Pose of the URDF's root in the base frame: x, y, z, qx, qy, qz, qw, metres. Empty: the same place.")
@@ -127,7 +131,7 @@ def planner_options(chosen: GraspPlannerParameters) -> PlannerOptions:
         min_success_probability=chosen.min_success_probability, enough_reachable=chosen.published_grasps)
 
 
-def reach_of(chosen: GraspPlannerParameters, gripper: EndEffector) -> Reach | None:
+def reach_of(node: Node, chosen: GraspPlannerParameters, gripper: EndEffector) -> Reach | None:
     """The arm: by its URDF, else by its length; None when neither is given.
 
     :raises InvalidInputError: when Pinocchio is missing, or a parameter cannot be
@@ -137,9 +141,11 @@ def reach_of(chosen: GraspPlannerParameters, gripper: EndEffector) -> Reach | No
             raise ParameterError('parameter tip_frame: with urdf given, expected the frame that is the '
                                  "gripper's base, got nothing")
         try:
-            return UrdfReach(chosen.urdf, chosen.tip_frame, gripper.gripper_base_from_tcp,
-                             pose_parameter('base_from_root', chosen.base_from_root))
-        except ReachError as error:
+            with scratch_folder() as folder:
+                return UrdfReach(
+                    urdf_file(node, chosen.urdf, Path(folder)), chosen.tip_frame, gripper.gripper_base_from_tcp,
+                    pose_parameter('base_from_root', chosen.base_from_root))
+        except (ReachError, ParameterError) as error:
             raise ParameterError(f'parameter urdf or tip_frame: {error}') from error
     if chosen.reach_max_m == 0.0:
         return None
