@@ -53,7 +53,7 @@ def drift(solution: MountSolution, looks: Sequence[Sample]) -> Drift:
     """
     rows = jacobians(looks, solution.mounting, solution.mount_from_camera, solution.hold_from_target)
     stacked = rows.reshape(-1, rows.shape[-1])
-    spread = max(1.0, solution.scatter) ** 2
+    spread = max(1.0, solution.scatter) ** 2  # a look is not one of the samples, and may be a worse one
     covariance = block_diag(*(spread * each.covariance for each in looks)) + (
         stacked @ solution.covariance @ stacked.T)
     by_shift = stacked[:, :FREEDOM]

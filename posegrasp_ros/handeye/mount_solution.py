@@ -3,7 +3,8 @@
 
 The robot-world and hand-eye problem in the form of Dornaika and Horaud (1998): each sample's residual is what the
 camera saw against what it should have seen, weighed by the sample's own covariance. Residuals of the arm are not
-known beforehand; where the samples scatter more than they state, the covariance grows with them.
+known beforehand; where the samples scatter more than they state, the covariance grows with them, and where they
+scatter less it shrinks.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ FREEDOM = 6
 STUDENT = 6.0
 """Degrees of freedom of the weights: of a sample at distance d they are (STUDENT + 6) / (STUDENT + d²)."""
 ITERATIONS, SMALL_STEP = 50, 1e-8
+PRIOR_FREEDOM = 40
 BULK = stats.chi2(FREEDOM).median()
 
 
@@ -86,9 +88,21 @@ def solve(samples: Sequence[Sample], mounting: Mounting) -> MountSolution:
     fit = fitted((fit.mount_from_camera, fit.hold_from_target), used)
     residuals = _residuals(samples, mounting, fit.mount_from_camera, fit.hold_from_target)[used]
     squared = float(np.einsum('ni,nij,nj->', residuals, information[used], residuals))
-    scatter = np.sqrt(squared / max(FREEDOM * (int(used.sum()) - 2), 1))
-    covariance = np.linalg.inv(fit.normal) * max(1.0, scatter) ** 2
+    freedom = max(FREEDOM * (int(used.sum()) - 2), 1)
+    scatter = np.sqrt(squared / freedom)
+    covariance = np.linalg.inv(fit.normal) * _variance_factor(scatter, freedom)
     return MountSolution(mounting, fit.mount_from_camera, fit.hold_from_target, covariance, float(scatter), used)
+
+
+def _variance_factor(scatter: float, freedom: int) -> float:
+    """By what the covariance of samples as stated is multiplied: the a-posteriori variance factor of adjustment.
+
+    Larger scatter counts in full, smaller as if :data:`PRIOR_FREEDOM` residuals more were as stated: what all
+    samples share, such as an error of the mesh, does not scatter.
+    """
+    factor = max(scatter**2, (PRIOR_FREEDOM + freedom * scatter**2) / (PRIOR_FREEDOM + freedom))
+    # The variance of a t distribution: the factor itself is estimated.
+    return factor * freedom / max(freedom - 2, 1)
 
 
 def jacobians(samples: Sequence[Sample], mounting: Mounting, mount_from_camera: np.ndarray,

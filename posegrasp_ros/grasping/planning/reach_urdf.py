@@ -13,7 +13,7 @@ from posegrasp_ros.grasping.planning.inverse_kinematics import ITERATIONS
 from posegrasp_ros.grasping.planning.reach import Reached
 
 # Number of initial postures at the grasp; pre-grasp and lift start from its solution.
-STARTS = 6
+STARTS, NEAR_STARTS = 6, 6
 # So many approaches are asked at a time, best first, until enough are found.
 AT_ONCE = 8
 # The first look: of many postures, those whose tip is nearest are tried, and each is given up after so many
@@ -107,15 +107,20 @@ class UrdfReach:
                 break
         return None
 
-    def _nearest_seeds(self, root_from_tip: np.ndarray) -> np.ndarray:
+    def _nearest_seeds(self, root_from_tip: np.ndarray, count: int = SEEDS_TRIED) -> np.ndarray:
         """(S,) the postures whose tips are nearest to a pose (4, 4), nearest first."""
         squares = self._seed_squares - 2.0 * self._seed_features @ _features(root_from_tip[None])[0]
-        nearest = np.argpartition(squares, SEEDS_TRIED)[:SEEDS_TRIED]
+        nearest = np.argpartition(squares, count)[:count]
         return nearest[np.argsort(squares[nearest], kind='stable')]
 
     def _reaches(self, approach: np.ndarray) -> bool:
-        """Whether a posture at the grasp can be continued to pre-grasp and lift."""
-        postures = (self._solve(approach[1], start)[0] for start in self._starts)
+        """Whether a posture at the grasp can be continued to pre-grasp and lift.
+
+        Beside the same starts for all, those whose tip is near: an arm with joints of two turns has many postures
+        for a pose, and only some can be continued.
+        """
+        near = self._seeds[self._nearest_seeds(approach[1], NEAR_STARTS)]
+        postures = (self._solve(approach[1], start)[0] for start in (*self._starts, *near))
         return any(posture is not None and self._continues(posture, approach) for posture in postures)
 
     def _continues(self, posture: np.ndarray, approach: np.ndarray) -> bool:
