@@ -11,6 +11,7 @@ import hashlib
 import importlib.util
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -132,3 +133,23 @@ def write_card(folder: Path, **changes) -> None:
         'score': {}, 'covariance_scale': {'translation': 1.0, 'rotation': 1.0}, 'provenance': {}, 'measured': {},
     }
     (folder / 'model.yaml').write_text(yaml.safe_dump({**card, **changes}))
+
+
+@pytest.fixture
+def ros2_launch(tmp_path):
+    """Start launch files; none outlives the test."""
+    from launched import Launched
+
+    from posegrasp_ros.ros.node_processes import free_domain
+
+    running: list[Launched] = []
+    with free_domain() as domain:
+        def start(*arguments: str) -> Launched:
+            running.append(Launched(tmp_path, domain, arguments))
+            return running[-1]
+
+        yield start
+        for each in running:
+            if each.process.poll() is None:
+                os.killpg(each.process.pid, signal.SIGKILL)
+                each.process.wait(10)

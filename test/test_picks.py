@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from posegrasp_ros.cli.main import main
-from posegrasp_ros.geometry.transforms import perturb, vector_from_rotation
+from posegrasp_ros.geometry.transforms import make_transform, perturb, vector_from_rotation
 from posegrasp_ros.grasping.grasp_set import load_grasps
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.planning.plan import PlannerOptions
@@ -26,7 +26,7 @@ from posegrasp_ros.runs.folder import read_reports
 from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.resources import resource_path
 from posegrasp_ros.simulation.pick_objects import load_pick_object
-from posegrasp_ros.simulation.picking import NOISE_SHAPES, PickingRun, run_picks
+from posegrasp_ros.simulation.picking import NOISE_SHAPES, GivenPose, PickingRun, run_picks
 from posegrasp_ros.simulation.scene import DEFAULT_BASE_FROM_CAMERA
 
 GRIPPER = load_gripper()
@@ -205,3 +205,14 @@ def test_any_run_can_be_shown(attempts):
     assert headline(summary)['pose'] == 'truth'
     assert 'Interrupted' in format_picks(summary)
     assert 'then interrupted' in render_picks(json.loads(json.dumps(summary)))
+
+
+def test_a_camera_that_is_not_where_it_is_stated_moves_the_pose_as_the_planner_is_told(box):
+    covariance = np.diag(np.square([1e-3, 2e-3, 1e-3, 2e-3, 3e-3, 1e-3]))
+    run = PickingRun([box], GRIPPER, [], seed=1, mount_covariance=covariance)
+    rng, pose = np.random.default_rng(0), make_transform(None, (0.05, 0.02, 0.02))
+    moved = [run._moved(GivenPose(pose), rng.standard_normal(6)) for _ in range(3000)]
+    scatter = np.cov(np.array([each.base_from_object[:3, 3] for each in moved]).T)
+    np.testing.assert_allclose(scatter, moved[0].covariance[:3, :3], atol=3e-7)
+    exact = PickingRun([box], GRIPPER, [], seed=1)._moved(GivenPose(pose), rng.standard_normal(6))
+    assert exact.covariance is None and exact.base_from_object is pose

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from cyclopts import Group, Parameter
 
 from posegrasp_ros.cli import option_types
-from posegrasp_ros.cli.options import Count, Density, Folder, Friction, Gripper, Mass, Seed, option, options
+from posegrasp_ros.cli.options import Count, Density, File, Folder, Friction, Gripper, Mass, Seed, option, options
 from posegrasp_ros.runtime.console import show
 from posegrasp_ros.runtime.cpu import usable_cpus
 from posegrasp_ros.runtime.exit_codes import DONE
@@ -40,7 +40,8 @@ def picks(objects: Annotated[tuple[str, ...], Parameter(help=(
           pose: Annotated[Literal['truth', 'estimate'], ERRORS] = 'truth',
           noise_mm: Annotated[tuple[float, ...], options('MM...', option_types.above_zero), ERRORS] = (),
           noise_deg: Annotated[tuple[float, ...], options('DEG...', option_types.above_zero), ERRORS] = (),
-          noise_shape: Annotated[Literal['ball', 'sight'], ERRORS] = 'ball') -> int:
+          noise_shape: Annotated[Literal['ball', 'sight'], ERRORS] = 'ball',
+          handeye: Annotated[File | None, ERRORS] = None) -> int:
     """Pick in many simulated scenes, no ROS needed, and count.
 
     :param count: scenes, the objects in turn
@@ -54,9 +55,12 @@ def picks(objects: Annotated[tuple[str, ...], Parameter(help=(
     :param noise_deg: the same for the rotation, about each axis
     :param noise_shape: ball: the same along and about all axes; sight: a quarter of it across the line of sight,
         and about it, as cameras err
+    :param handeye: handeye.yaml of posegrasp handeye: the camera is as far from where it is stated as the
+        covariance in it says, another way in each scene, and the planner is told
     """
     from posegrasp_ros.grasping.gripper import load_gripper
     from posegrasp_ros.grasping.planning.plan import PlannerOptions
+    from posegrasp_ros.handeye.calibration_file import load_mounted_camera
     from posegrasp_ros.metrics.pick_metrics import conditions_of
     from posegrasp_ros.report.picks_report import format_picks
     from posegrasp_ros.simulation.pick_objects import load_pick_object
@@ -72,7 +76,8 @@ def picks(objects: Annotated[tuple[str, ...], Parameter(help=(
     loaded = [replace(item, physics=item.physics.stated(mass, density, friction)) for item in loaded]
     conditions = conditions_of(pose, [level / 1000 for level in noise_mm],
                                [math.radians(level) for level in noise_deg])
-    run = PickingRun(loaded, fingers, conditions, seed, noise_shape)
+    mount = None if handeye is None else load_mounted_camera(handeye).camera_covariance
+    run = PickingRun(loaded, fingers, conditions, seed, noise_shape, mount)
     show(format_picks(measure_picks(run, count, jobs, out)))
     show(f'\nreport: {out / "report.html"}')
     return DONE

@@ -13,7 +13,13 @@ import numpy as np
 from posegrasp_ros.estimation.create import create_estimator
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.estimation.pose_estimate import Estimator
-from posegrasp_ros.geometry.transforms import look_at, perturb, rotate_covariance
+from posegrasp_ros.geometry.transforms import (
+    invert,
+    look_at,
+    move_covariance,
+    perturb,
+    rotate_covariance,
+)
 from posegrasp_ros.grasping.end_effector import EndEffector
 from posegrasp_ros.grasping.planning.planning_scene import Scene
 from posegrasp_ros.metrics.pick_metrics import GIVEN, QUALITY, Attempt, Condition
@@ -52,6 +58,8 @@ class PickingRun:
     :param objects: scene k has object k modulo their number
     :param seed: of scenes and noise
     :param noise_shape: one of :data:`NOISE_SHAPES`
+    :param mount_covariance: (6, 6) of the camera's pose in the base frame: in each scene it is elsewhere than
+        stated, and the planner is told how exact it is; None for an exact one
     :raises InvalidInputError: when poses are to be estimated and an object has no model
     """
 
@@ -60,6 +68,7 @@ class PickingRun:
     conditions: Sequence[Condition]
     seed: int
     noise_shape: str = 'ball'
+    mount_covariance: np.ndarray | None = None
     _estimators: dict[str, Estimator] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -75,8 +84,9 @@ class PickingRun:
         scene = replace(sample_scene(rng, item.mesh, DEFAULT_BASE_FROM_CAMERA), physics=item.physics)
         # One draw, scaled to each noise level, so that two conditions differ only in the level.
         unit_noise = rng.standard_normal(6)
+        mount_noise = rng.standard_normal(6)
         with World(item.mesh, self.gripper, scene, convex_parts=item.convex_parts) as world:
-            given = self._given_pose(world, item, condition, unit_noise)
+            given = self._moved(self._given_pose(world, item, condition, unit_noise), mount_noise)
             if given.base_from_object is None:
                 return Attempt(number, item.name, condition.name, given.reason)
             around = Scene(support_height_m=0.0, boxes=world.obstacles())
@@ -95,6 +105,17 @@ class PickingRun:
         if condition.pose == 'truth':
             return GivenPose(world.object_pose())
         return self._disturbed(world.object_pose(), condition, unit_noise)
+
+    def _moved(self, given: GivenPose, unit_noise: np.ndarray) -> GivenPose:
+        """The pose with the error of where the camera is mounted."""
+        if self.mount_covariance is None or given.base_from_object is None:
+            return given
+        error = np.linalg.cholesky(self.mount_covariance) @ unit_noise
+        camera_from_object = invert(DEFAULT_BASE_FROM_CAMERA) @ given.base_from_object
+        lever_m = given.base_from_object[:3, 3] - DEFAULT_BASE_FROM_CAMERA[:3, 3]
+        of_mount = move_covariance(self.mount_covariance, lever_m)
+        known = np.zeros((6, 6)) if given.covariance is None else given.covariance
+        return GivenPose(perturb(DEFAULT_BASE_FROM_CAMERA, error) @ camera_from_object, known + of_mount)
 
     def _disturbed(self, base_from_object: np.ndarray, condition: Condition, unit_noise: np.ndarray) -> GivenPose:
         """The true pose with an error of six standard normal numbers scaled to the noise."""
