@@ -171,6 +171,7 @@ def test_a_calibrated_camera_says_where_it_is_and_widens_the_pose(scripted_model
     assert report.ok and np.linalg.norm(
         messages.transform_from(exact[0].pose)[:3, 3] - BASE_FROM_OBJECT[:3, 3]) < 0.08
     _, coarse = plan_with_handeye(scripted_model, calibrated_camera(tmp_path / 'coarse.yaml', sigma_m=0.01))
+    assert coarse.numbers['mount_sigma_m'] == pytest.approx(0.01)
     assert coarse.numbers['success_probability'] < report.numbers['success_probability'] - 0.1
 
 

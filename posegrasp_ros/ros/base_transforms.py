@@ -26,6 +26,15 @@ class BaseView(NamedTuple):
     base_from_frame: np.ndarray
     covariance: np.ndarray | None = None
 
+    @property
+    def numbers(self) -> dict[str, float]:
+        """What a report tells of a calibrated camera: standard deviations along and about each axis."""
+        if self.covariance is None:
+            return {}
+        position, rotation = (float(np.sqrt(np.trace(self.covariance[part, part]) / 3))
+                              for part in (slice(3), slice(3, 6)))
+        return {'mount_sigma_m': position, 'mount_sigma_rad': rotation}
+
     def of_pose(self, frame_from_object: np.ndarray) -> np.ndarray:
         """(6, 6) of an object's pose in the base frame by the errors of the frame alone."""
         if self.covariance is None:
