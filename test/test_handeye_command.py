@@ -22,6 +22,7 @@ from posegrasp_ros.geometry.transforms import (
     rotation_angle,
     transform_from_pose,
 )
+from posegrasp_ros.handeye.arm_track import track_of_bag
 from posegrasp_ros.handeye.calibration_file import CalibrationFileError, load_mounted_camera
 from posegrasp_ros.handeye.sample import Mounting
 
@@ -35,10 +36,11 @@ def view(rng):
         np.diag([1.0, -1.0, -1.0])) @ make_transform(None, -middle)
 
 
-def record(path, cell, arm_poses, seen_by=None):
+def record(path, cell, arm_poses, seen_by=None, arm_topic=None):
     """A bag in which the arm rests in each pose for two images, 3 seconds apart.
 
     :param seen_by: the cell that the images are taken in, after a shift of the camera
+    :param arm_topic: of the arm's poses, in the place of /tf
     """
     _, picture, px_per_m, corner_m, y_down = charuco()
     rng = np.random.default_rng(9)
@@ -49,8 +51,11 @@ def record(path, cell, arm_poses, seen_by=None):
             for shot in range(2):
                 stamp = 100 * SECOND + 3 * place * SECOND + 500 * shot * MS
                 for around in (-100, 0, 100):
-                    bag.transform(stamp + around * MS, 'base_link', 'tool0', base_from_tool, topic='/tf',
-                                  at_ns=stamp + around * MS)
+                    at_ns = stamp + around * MS
+                    if arm_topic:
+                        bag.truth(at_ns, base_from_tool, arm_topic, frame_id='base_link')
+                    else:
+                        bag.transform(at_ns, 'base_link', 'tool0', base_from_tool, topic='/tf', at_ns=at_ns)
                 noisy = np.clip(image + rng.normal(0, 2, image.shape), 0, 255).astype(np.uint8)
                 bag.put('/cam/image_raw', 'sensor_msgs/msg/Image', stamp, new_message(
                     'sensor_msgs/msg/Image', header=make_header(stamp, 'cam'), height=480, width=640,
@@ -162,3 +167,27 @@ def test_a_broken_calibration_file_is_refused_by_its_field(recorded, tmp_path, c
     path.write_text(path.read_text().replace(*change))
     with pytest.raises(CalibrationFileError, match=expected):
         load_mounted_camera(path)
+
+
+def test_poses_of_the_arm_that_are_none_are_skipped_aloud(recorded, tmp_path, caplog):
+    _, _, poses = recorded
+    with HandMade(tmp_path / 'broken') as bag:
+        nowhere = make_transform(None, (np.nan, 0, 0))
+        for second in range(3):
+            bag.transform(second * SECOND, 'base_link', 'tool0', nowhere if second == 1 else poses[0], topic='/tf')
+    track = track_of_bag(tmp_path / 'broken', 'base_link', 'tool0')
+    assert 'poses are skipped: expected a finite position' in caplog.text
+    assert np.isfinite(track.at(0)).all() and track.at(SECOND) is None
+
+
+def test_eye_to_hand_with_a_topic_of_poses(tmp_path):
+    rng = np.random.default_rng(3)
+    cell = Cell.random(rng, Mounting.TO_HAND)
+    poses = [cell.base_from_tool(view(rng)) for _ in range(10)]
+    record(tmp_path / 'bag', cell, poses, arm_topic='/tool_pose')
+    assert main(['handeye', str(tmp_path / 'bag'), '--target', TARGET, '--mounting', 'eye-to-hand', '--arm',
+                 '/tool_pose', '--out', str(tmp_path / 'out')]) == 0
+    camera = load_mounted_camera(tmp_path / 'out' / 'handeye.yaml')
+    found, true = camera.parent_from_camera.transform, cell.mount_from_camera
+    assert (camera.parent_frame, camera.held_frame) == ('base_link', 'tool0')
+    assert np.linalg.norm(found[:3, 3] - true[:3, 3]) < 3e-3

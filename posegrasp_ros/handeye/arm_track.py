@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from posegrasp_ros.datasets.bag_messages import BagMessages
+from posegrasp_ros.datasets.bag_messages import BagError, BagMessages
 from posegrasp_ros.datasets.bag_topics import POSES, TF, listing
 from posegrasp_ros.datasets.ground_truth_file import read_ground_truth
 from posegrasp_ros.datasets.message_fields import pose_of, stamp_of
@@ -81,14 +82,11 @@ def track_of_bag(path: Path, base_frame: str, tool_frame: str, topic: str | None
         if bag.topics.get(topic) not in POSES:
             raise ArmTrackError(f'{path}: {topic}: expected a topic of {" or ".join(POSES)}, found '
                                 f'{bag.topics.get(topic) or listing(bag.topics)}')
-        found = map(bag.decode, bag.messages([topic]))
-        return ArmTrack.of_poses((stamp_of(each.header), pose_of(each)) for each in found)
+        return ArmTrack.of_poses((stamp_of(each.header), pose_of(each)) for _, each in _readable(bag, [topic]))
     tree = FrameTree()
-    names = [name for name, kind in bag.topics.items() if kind == TF]
-    for message in bag.messages(names):
-        for item in bag.decode(message).transforms:
-            stamp_ns = STATIC_NS if message.topic.endswith('tf_static') else stamp_of(item.header)
-            tree.add(item.header.frame_id, item.child_frame_id, pose_of(item), stamp_ns)
+    for name, item in _readable(bag, [name for name, kind in bag.topics.items() if kind == TF]):
+        stamp_ns = STATIC_NS if name.endswith('tf_static') else stamp_of(item.header)
+        tree.add(item.header.frame_id, item.child_frame_id, pose_of(item), stamp_ns)
     for frame in (base_frame, tool_frame):
         if frame.lstrip('/') not in tree.frames:
             raise ArmTrackError(f'{path}: expected the frame {frame!r} in /tf, found '
@@ -96,3 +94,20 @@ def track_of_bag(path: Path, base_frame: str, tool_frame: str, topic: str | None
                                 f'--{"base" if frame == base_frame else "tool"}-frame, or give the arm\'s poses '
                                 'with --arm')
     return ArmTrack.of_tree(tree, base_frame, tool_frame)
+
+
+def _readable(bag: BagMessages, topics: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    """Poses and transforms by their topic; those that are none are skipped, with a warning."""
+    for message in bag.messages(topics):
+        try:
+            content = bag.decode(message)
+        except BagError as error:
+            bag.warn_once(f'{message.topic}: messages are skipped: {error}')
+            continue
+        for item in content.transforms if message.type == TF else (content,):
+            try:
+                pose_of(item)
+            except ValueError as error:
+                bag.warn_once(f'{bag.path}: {message.topic}: poses are skipped: {error}')
+                continue
+            yield message.topic, item
