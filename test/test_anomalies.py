@@ -39,3 +39,14 @@ def test_what_lasts_is_a_warning_while_it_lasts_and_counts_each_time_it_begins()
         anomalies.last('several publishers', text)
         assert anomalies.health(1e6).level == (WARN if text else OK)
     assert anomalies.counts == {'several publishers': 2}
+
+
+def test_a_stage_whose_reports_come_from_a_new_process_was_restarted():
+    anomalies = Anomalies()
+    for name in ('a1.0', 'a1.1', 'a1.0', ''):
+        anomalies.publisher('planning', name, 0.0)
+    assert anomalies.health(0.0).text == 'no anomaly'
+    anomalies.publisher('planning', 'b2.0', 1.0)
+    anomalies.publisher('planning', 'b2.1', 1.0)
+    assert anomalies.counts == {'restart of planning': 1}
+    assert 'planning was restarted' in anomalies.health(1.0).text

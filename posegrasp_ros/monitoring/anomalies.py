@@ -23,6 +23,7 @@ class Anomalies:
         self._said: dict[str, tuple[float, str]] = {}
         self._lasting: dict[str, str] = {}
         self._newest_ns = -1
+        self._publishers: dict[str, set[str]] = {}
 
     def note(self, kind: str, text: str, now_s: float, times: int = 1) -> None:
         """Record an event.
@@ -55,6 +56,17 @@ class Anomalies:
         elif behind_ns > 0:
             self.note('late image', f'an image arrived after one that is {behind_ns / 1e6:.0f} ms newer', now_s)
         self._newest_ns = max(self._newest_ns, stamp_ns)
+
+    def publisher(self, stage: str, name: str, now_s: float) -> None:
+        """Check who reports on a stage: another process than before has taken its place.
+
+        :param name: of the publisher, another after each start; a part after a dot is the object's
+        """
+        process, known = name.partition('.')[0], self._publishers.setdefault(stage, set())
+        if process and process not in known:
+            if known:
+                self.note(f'restart of {stage}', f'{stage} was restarted: its reports come from a new process', now_s)
+            known.add(process)
 
     def health(self, now_s: float) -> Health:
         """A warning while an event is recent or a condition lasts; always with all counts."""

@@ -138,6 +138,7 @@ class LiveRun:
         self._watermark.image(report.stamp_ns, now_s)
         if loss := self._losses.report(report):
             self._lose(loss, now_s)
+        self._anomalies.publisher(report.stage, report.publisher, now_s)
         self._metrics.add_report(report)
         self._watches[self._key(report.object)].report(report, now_s)
         return report
