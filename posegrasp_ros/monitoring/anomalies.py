@@ -65,7 +65,8 @@ class Anomalies:
         process, known = name.partition('.')[0], self._publishers.setdefault(stage, set())
         if process and process not in known:
             if known:
-                self.note(f'restart of {stage}', f'{stage} was restarted: its reports come from a new process', now_s)
+                text = f'{stage} was restarted: its reports come from a new process'
+                self.note(f'restart of {stage}', text, now_s)
             known.add(process)
 
     def health(self, now_s: float) -> Health:
