@@ -58,7 +58,8 @@ def example(monkeypatch, capsys, name: str, *arguments) -> str:
 
 
 def test_examples_are_short():
-    assert all(len(path.read_text().splitlines()) <= 40 for path in EXAMPLES.glob('*.py'))
+    licence_line = 1
+    assert all(len(path.read_text().splitlines()) <= licence_line + 40 for path in EXAMPLES.glob('*.py'))
     assert len(list(EXAMPLES.glob('*.py'))) == 5
 
 
