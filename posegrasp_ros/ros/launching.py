@@ -193,6 +193,8 @@ def rviz(context: LaunchContext) -> list[Node]:
     """rviz, if requested."""
     if not flag(context, 'rviz'):
         return []
+    if 'rviz2' not in get_packages_with_prefixes():
+        raise InvalidInputError('rviz: expected rviz2 to be installed: apt install ros-$ROS_DISTRO-rviz2')
     arguments = ['-d', str(resource_path('rviz/posegrasp.rviz'))]
     if value(context, 'base_frame'):
         arguments += ['--fixed-frame', value(context, 'base_frame')]
