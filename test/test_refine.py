@@ -360,3 +360,30 @@ def test_a_wrong_principal_point_is_in_the_covariance():
     assert np.sqrt(covariance[4, 4]) == pytest.approx(1.5 / camera.fx)
     assert np.sqrt(camera_covariance(camera, centre, False)[2, 2]) == pytest.approx(0.003 * 0.6, rel=0.02)
     assert np.linalg.eigvalsh(covariance).min() > -1e-15
+
+
+@pytest.mark.parametrize('blur_m', [0.0005, 0.002])
+def test_colours_so_near_to_the_outline_of_a_cylinder_that_the_blur_mixes_them_are_not_compared(tmp_path, blur_m):
+    radius_m = 0.03
+    trimesh.creation.cylinder(radius_m, 0.1, sections=64).export(tmp_path / 'cylinder.obj')
+    mesh = load_mesh(tmp_path / 'cylinder.obj')
+    surface = Surface(mesh, Edges(mesh), (blur_m,))
+    side = np.abs(surface.normals[:, 2]) < 0.1
+    inner = side & (np.abs(surface.points[:, 2]) < 0.03)
+    assert np.median(surface._curvature[inner]) == pytest.approx(1 / radius_m, rel=0.1)
+    assert (surface._curvature[np.abs(surface.normals[:, 2]) > 0.9] == 0).all()
+    # from afar the outline is at x = ±radius
+    compared = side & (surface.cosines(np.array([0.0, -20.0, 0.0]), blur_m) > 0)
+    within_m = radius_m - np.abs(surface.points[compared, 0])
+    assert compared.sum() > 50 and within_m.min() > blur_m
+
+
+def test_a_can_is_not_taken_to_be_farther_than_it_is():
+    can = load_mesh(resource_path('models/can/mesh.obj'))
+    along_m = []
+    for frame in simulated_frames(can, 12, seed=7):
+        truth = frame.camera_from_object
+        refined = MeshRefiner(can).refine(frame.image, frame.camera, truth, COVARIANCE)
+        sight = truth[:3, 3] / np.linalg.norm(truth[:3, 3])
+        along_m.append(sight @ (refined.pose[:3, 3] - truth[:3, 3]))
+    assert abs(np.median(along_m)) < 0.001
