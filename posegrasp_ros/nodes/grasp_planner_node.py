@@ -6,13 +6,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from geometry_msgs.msg import PoseArray, PoseWithCovarianceStamped
 from rclpy.callback_groups import ReentrantCallbackGroup
 from sensor_msgs.msg import CameraInfo, Image
-from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
 from posegrasp_ros.estimation.model_card import ModelCard
@@ -45,7 +44,6 @@ from posegrasp_ros.ros.reporting import Refusal, StageReporter
 from posegrasp_ros.ros.surroundings import Surroundings
 from posegrasp_ros.runtime.errors import escaped
 
-T = TypeVar('T')
 # How long a pose waits for what else belongs to its image; twice at most, for a timer may come first.
 PATIENCE_S = 0.05
 REQUESTS_EVERY_S = 0.05
@@ -219,9 +217,13 @@ class GraspPlannerNode(AutostartLifecycleNode):
         waited_ms = max(0.0, (time.time_ns() - received_ns) / 1e6)
         with self._reporter.answering(stamp, waited_ms, name) as answer:
             answer.words.update(stage.named)
-            view = self._view(name, message.header)
+            try:
+                view = self._frames.view(message.header)
+                base_from_object, covariance = _pose_in_base(message, view)
+            except Refusal as refusal:
+                self._requests.fail(name, stamp, refusal.reason, str(refusal))
+                raise
             answer.numbers.update(view.numbers)
-            base_from_object, covariance = self._placed(name, message, view)
             planned = stage.plan(base_from_object, covariance,
                                  self._surroundings.others(name, stamp, self._frames.base_from),
                                  self._surroundings.depth(stamp, received_ns, self._frames.base_from))
@@ -232,23 +234,6 @@ class GraspPlannerNode(AutostartLifecycleNode):
             answer.is_out()
             self._requests.answer(name, header, stamp, planned.plan)
             topics.draw(header, shown, planned.plan)
-
-
-    def _view(self, name: str, header: Header) -> BaseView:
-        """Where the camera is; that it is not known is told to those who asked for a plan, too."""
-        return self._telling(name, header, lambda: self._frames.view(header))
-
-    def _placed(self, name: str, message: PoseWithCovarianceStamped,
-                view: BaseView) -> tuple[np.ndarray, np.ndarray | None]:
-        """The pose in the base frame; what is wrong with it is told to those who asked for it, too."""
-        return self._telling(name, message.header, lambda: _pose_in_base(message, view))
-
-    def _telling(self, name: str, header: Header, step: Callable[[], T]) -> T:
-        try:
-            return step()
-        except Refusal as refusal:
-            self._requests.fail(name, stamp_ns(header.stamp), refusal.reason, str(refusal))
-            raise
 
     def ask(self, wanted: str) -> PlanRequest:
         """A request for the next plan for an object, or for any where the name is empty."""
