@@ -22,6 +22,7 @@ from posegrasp_ros.geometry.transforms import (
     rotation_angle,
     transform_from_pose,
 )
+from posegrasp_ros.handeye import recorded_samples
 from posegrasp_ros.handeye.arm_track import track_of_bag
 from posegrasp_ros.handeye.calibration_file import CalibrationFileError, load_mounted_camera
 from posegrasp_ros.handeye.sample import Mounting
@@ -191,3 +192,10 @@ def test_eye_to_hand_with_a_topic_of_poses(tmp_path):
     found, true = camera.parent_from_camera.transform, cell.mount_from_camera
     assert (camera.parent_frame, camera.held_frame) == ('base_link', 'tool0')
     assert np.linalg.norm(found[:3, 3] - true[:3, 3]) < 3e-3
+
+
+def test_an_arm_that_never_rests_gives_so_many_samples_at_most(recorded, tmp_path, monkeypatch, capsys, caplog):
+    monkeypatch.setattr(recorded_samples, 'MOST_SAMPLES', 9)
+    calibrated(recorded, tmp_path / 'out')
+    assert '9 of 9' in capsys.readouterr().out
+    assert 'of 14 poses of the arm the most certain 9 are used' in caplog.text

@@ -14,7 +14,7 @@ from posegrasp_ros.geometry.transforms import (
 )
 from posegrasp_ros.handeye.arm_track import ArmTrack
 from posegrasp_ros.handeye.motions import FEWEST, check_motions, check_precision, rotation_spread
-from posegrasp_ros.handeye.mount_solution import MountSolution, solve
+from posegrasp_ros.handeye.mount_solution import MountSolution, refit, solve
 from posegrasp_ros.handeye.sample import Mounting, Sample
 
 EXPLAINED = 0.25
@@ -73,17 +73,17 @@ def calibrate(samples: Sequence[Sample], mounting: Mounting, track: ArmTrack | N
     used = [sample for sample, is_used in zip(samples, solution.is_used) if is_used]
     check_motions(used)
     check_precision(used, solution.camera_covariance)
-    held_out = _held_out(used, mounting) if len(used) > FEWEST else np.full((1, 2), np.nan)
+    held_out = _held_out(used, solution) if len(used) > FEWEST else np.full((1, 2), np.nan)
     position, rotation = np.median(held_out, axis=0)
     return HandEye(solution, tuple(_judged(samples, solution, track)), float(position), float(rotation),
                    *rotation_spread(used))
 
 
-def _held_out(samples: Sequence[Sample], mounting: Mounting) -> np.ndarray:
+def _held_out(samples: Sequence[Sample], solution: MountSolution) -> np.ndarray:
     """(N, 2) distance and angle of each sample to what the calibration from the others predicts."""
     found = []
     for place, sample in enumerate(samples):
-        others = solve([*samples[:place], *samples[place + 1:]], mounting)
+        others = refit(solution, [*samples[:place], *samples[place + 1:]])
         found.append(_sizes(others.residuals([sample])[0]))
     return np.array(found)
 

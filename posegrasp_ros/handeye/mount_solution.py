@@ -85,9 +85,22 @@ def solve(samples: Sequence[Sample], mounting: Mounting) -> MountSolution:
             break
         used = fits
         fit = fitted((fit.mount_from_camera, fit.hold_from_target), used)
-    fit = fitted((fit.mount_from_camera, fit.hold_from_target), used)
+    return _solution(samples, mounting, fitted((fit.mount_from_camera, fit.hold_from_target), used), used)
+
+
+def refit(solution: MountSolution, samples: Sequence[Sample]) -> MountSolution:
+    """Calibrate from samples that are all known to fit, starting from a calibration from similar ones."""
+    information = np.array([np.linalg.inv(each.covariance) for each in samples])
+    start = solution.mount_from_camera, solution.hold_from_target
+    fit = _least_squares(samples, solution.mounting, start, information, robust=False)
+    return _solution(samples, solution.mounting, fit, np.ones(len(samples), dtype=bool))
+
+
+def _solution(samples: Sequence[Sample], mounting: Mounting, fit: _Fit, used: np.ndarray) -> MountSolution:
+    """A fit to the used samples with its covariance."""
     residuals = _residuals(samples, mounting, fit.mount_from_camera, fit.hold_from_target)[used]
-    squared = float(np.einsum('ni,nij,nj->', residuals, information[used], residuals))
+    information = np.array([np.linalg.inv(each.covariance) for each in samples])[used]
+    squared = float(np.einsum('ni,nij,nj->', residuals, information, residuals))
     freedom = max(FREEDOM * (int(used.sum()) - 2), 1)
     scatter = np.sqrt(squared / freedom)
     covariance = np.linalg.inv(fit.normal) * _variance_factor(scatter, freedom)

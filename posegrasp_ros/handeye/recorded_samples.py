@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,8 @@ from posegrasp_ros.handeye.targets.target import Target
 from posegrasp_ros.runtime.interrupt import interrupt_noted
 
 LOGGER = logging.getLogger(__name__)
+MOST_SAMPLES = 150
+"""More, of an arm that never rests, add time and no accuracy: the arm's own errors remain."""
 SAME_M, SAME_RAD = 0.002, np.radians(0.5)
 """The arm rests while its poses differ by less."""
 
@@ -45,32 +46,45 @@ def record_samples(path: Path, target: Target, track: ArmTrack, options: SourceO
             tqdm(source.undecoded(), 'target', source.image_count, unit='frame', disable=hidden) as frames:
         for packed in frames:
             found.camera_frame = getattr(packed.image, 'frame_id', '') or found.camera_frame
-            for sample, picture in _look(packed.decode(), target, track, found):
-                if not resting.takes(sample, picture):
-                    resting.end(found)
-                    resting = _Rest()
-                    resting.takes(sample, picture)
+            look = _look(packed.decode(), target, track, found)
+            if look and not resting.takes(*look):
+                resting.end(found)
+                resting = _Rest()
+                resting.takes(*look)
             if was_interrupted():
                 LOGGER.warning('interrupted; the samples until then are used')
                 found.is_complete = False
                 break
     resting.end(found)
+    if len(found.samples) > MOST_SAMPLES:
+        LOGGER.warning('%s: of %d poses of the arm the most certain %d are used, spread over the recording', path,
+                       len(found.samples), MOST_SAMPLES)
+        _thin(found)
     for line in (*source.warnings, *found.left_out.lines()):
         LOGGER.warning('%s: %s', path, line.removeprefix(f'{path}: '))
     return found
 
 
+def _thin(found: TakenSamples) -> None:
+    """Of each of :data:`MOST_SAMPLES` stretches keep the most certain sample."""
+    stretches = np.array_split(np.arange(len(found.samples)), MOST_SAMPLES)
+    kept = [min(stretch, key=lambda place: _volume(found.samples[place])) for stretch in stretches]
+    found.samples = [found.samples[place] for place in kept]
+    found.pictures = [found.pictures[place] for place in kept]
+
+
 def _look(frame: BagFrame, target: Target, track: ArmTrack,
-          found: TakenSamples) -> Iterator[tuple[Sample, np.ndarray]]:
-    """The sample of one image, or none and why."""
+          found: TakenSamples) -> tuple[Sample, bytes] | None:
+    """The sample of one image; None, and noted why, where there is none."""
     found.left_out.frames += 1
     if frame.reason:
         found.left_out.add(frame.reason, frame.problem)
-        return
+        return None
     try:
-        yield take_sample(frame, target, track)
+        return take_sample(frame, target, track)
     except NotSeen as error:
         found.left_out.add(error.reason, str(error))
+        return None
 
 
 class _Rest:
@@ -78,9 +92,9 @@ class _Rest:
 
     def __init__(self) -> None:
         self._first: Sample | None = None
-        self._best: tuple[Sample, np.ndarray] | None = None
+        self._best: tuple[Sample, bytes] | None = None
 
-    def takes(self, sample: Sample, picture: np.ndarray) -> bool:
+    def takes(self, sample: Sample, picture: bytes) -> bool:
         """Add a look; False, and nothing, where the arm has moved since the first."""
         if self._first and not _is_same(self._first, sample):
             return False

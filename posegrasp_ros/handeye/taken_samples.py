@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import cv2
 import numpy as np
 
 from posegrasp_ros.board.left_out import LeftOut
@@ -15,6 +16,7 @@ from posegrasp_ros.handeye.arm_track import ArmTrack
 from posegrasp_ros.handeye.sample import Sample
 from posegrasp_ros.handeye.targets.target import Target
 
+WIDTH, JPEG_QUALITY = 320, 80
 CLOCK_S = 0.005
 """Standard deviation of the time between an image and the arm's pose of the same stamp."""
 FASTEST_M_S, FASTEST_RAD_S = 0.25, np.radians(60.0)
@@ -26,7 +28,7 @@ class TakenSamples:
     """What was found in images.
 
     :ivar samples: in the order of time
-    :ivar pictures: (H, W, 3) uint8 blue green red, each sample's image with the target's axes
+    :ivar pictures: JPEG of each sample's image, small, with the target's axes
     :ivar left_out: images without a sample
     :ivar topic: of the images
     :ivar camera_frame: that the images name
@@ -34,15 +36,15 @@ class TakenSamples:
     """
 
     samples: list[Sample] = field(default_factory=list)
-    pictures: list[np.ndarray] = field(default_factory=list)
+    pictures: list[bytes] = field(default_factory=list)
     left_out: LeftOut = field(default_factory=LeftOut)
     topic: str = ''
     camera_frame: str = ''
     is_complete: bool = True
 
 
-def take_sample(frame: BagFrame, target: Target, track: ArmTrack) -> tuple[Sample, np.ndarray]:
-    """The sample of a usable frame, and its image with the target's axes drawn in.
+def take_sample(frame: BagFrame, target: Target, track: ArmTrack) -> tuple[Sample, bytes]:
+    """The sample of a usable frame, and a small JPEG of its image with the target's axes drawn in.
 
     :raises NotSeen: when there is none: the target is not found, or the arm's pose not known or not at rest
     """
@@ -57,7 +59,12 @@ def take_sample(frame: BagFrame, target: Target, track: ArmTrack) -> tuple[Sampl
     covariance = seen.covariance + _of_time(speed_m, speed_rad, seen.camera_from_target)
     picture = image.copy()
     draw_axes(picture, camera, seen.camera_from_target, target.size_m, max(2, image.shape[1] // 240))
-    return Sample(base_from_tool, seen.camera_from_target, covariance, frame.stamp_ns), picture
+    small = cv2.resize(picture, (WIDTH, round(WIDTH * picture.shape[0] / picture.shape[1])),
+                       interpolation=cv2.INTER_AREA)
+    done, jpeg = cv2.imencode('.jpg', small, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    if not done:
+        raise RuntimeError('OpenCV cannot encode JPEG')
+    return Sample(base_from_tool, seen.camera_from_target, covariance, frame.stamp_ns), jpeg.tobytes()
 
 
 def _of_time(speed_m: float, speed_rad: float, camera_from_target: np.ndarray) -> np.ndarray:

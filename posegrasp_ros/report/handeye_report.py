@@ -8,7 +8,6 @@ from base64 import b64encode
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from posegrasp_ros.handeye.calibrate import HandEye
@@ -18,8 +17,6 @@ from posegrasp_ros.handeye.taken_samples import TakenSamples
 from posegrasp_ros.report.page import render_page
 from posegrasp_ros.report.table import aligned
 from posegrasp_ros.runtime.atomic_file import write_whole
-
-WIDTH, JPEG_QUALITY = 320, 80
 
 
 def write_calibration(out: Path, found: HandEye, camera: MountedCamera, seen: TakenSamples) -> str:
@@ -55,11 +52,11 @@ def told(found: HandEye, camera: MountedCamera) -> str:
     return '\n'.join(lines)
 
 
-def render_handeye(found: HandEye, camera: MountedCamera, pictures: Sequence[np.ndarray],
+def render_handeye(found: HandEye, camera: MountedCamera, pictures: Sequence[bytes],
                    left_out: Sequence[str]) -> str:
     """The calibration as one self-contained page.
 
-    :param pictures: of the samples, (H, W, 3) uint8 blue green red
+    :param pictures: of the samples, JPEG
     :param left_out: lines about images without a sample
     """
     largest_m = max([each.position_m for each in found.samples if not each.left_out], default=0.0)
@@ -75,10 +72,5 @@ def render_handeye(found: HandEye, camera: MountedCamera, pictures: Sequence[np.
                        lines=told(found, camera).splitlines())
 
 
-def _data_uri(picture: np.ndarray) -> str:
-    height = round(WIDTH * picture.shape[0] / picture.shape[1])
-    done, jpeg = cv2.imencode('.jpg', cv2.resize(picture, (WIDTH, height), interpolation=cv2.INTER_AREA),
-                              [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    if not done:
-        raise RuntimeError('OpenCV cannot encode JPEG')
-    return f'data:image/jpeg;base64,{b64encode(jpeg.tobytes()).decode()}'
+def _data_uri(jpeg: bytes) -> str:
+    return f'data:image/jpeg;base64,{b64encode(jpeg).decode()}'
