@@ -4,7 +4,7 @@
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 
-from posegrasp_ros.datasets.bag_topics import BASE_FRAME
+from posegrasp_ros.datasets.base_frame import BASE_FRAME
 from posegrasp_ros.ros.launching import (
     camera_transform,
     declare,

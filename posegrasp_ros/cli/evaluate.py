@@ -26,7 +26,7 @@ from posegrasp_ros.cli.options import (
     option_group,
     options,
 )
-from posegrasp_ros.datasets.bag_topics import BASE_FRAME
+from posegrasp_ros.datasets.base_frame import BASE_FRAME
 from posegrasp_ros.estimation.create import ESTIMATORS
 from posegrasp_ros.estimation.tracking.tracking_options import TrackingOptions
 from posegrasp_ros.runtime.console import remark, show

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from posegrasp_ros.cli.options import File, Folder, Frame, Threads, Topic, option
-from posegrasp_ros.datasets.bag_topics import BASE_FRAME
+from posegrasp_ros.datasets.base_frame import BASE_FRAME
 from posegrasp_ros.runtime.console import show
 from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.exit_codes import DONE, GATE_FAILED

@@ -32,7 +32,7 @@ from posegrasp_ros.cli.options import (
     option_group,
     options,
 )
-from posegrasp_ros.datasets.bag_topics import BASE_FRAME
+from posegrasp_ros.datasets.base_frame import BASE_FRAME
 from posegrasp_ros.runtime.console import remark, show
 from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.exit_codes import DONE

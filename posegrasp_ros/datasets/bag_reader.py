@@ -12,15 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from posegrasp_ros.datasets.bag_messages import BagError, BagMessage, BagMessages
-from posegrasp_ros.datasets.bag_topics import (
-    BASE_FRAME,
-    FORMER_BASE_FRAME,
-    TF,
-    BagTopics,
-    are_neighbours,
-    guess_topics,
-)
+from posegrasp_ros.datasets.bag_topics import TF, BagTopics, are_neighbours, guess_topics
 from posegrasp_ros.datasets.bag_truths import ONLY, BagTruths, check_one_source, truth_topics
+from posegrasp_ros.datasets.base_frame import BASE_FRAME, FORMER_BASE_FRAME
 from posegrasp_ros.datasets.frame import BagFrame, PackedFrame
 from posegrasp_ros.datasets.ground_truth import TOLERANCE_MS, GroundTruth
 from posegrasp_ros.datasets.message_fields import stamp_of

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from posegrasp_ros.datasets.bag_messages import BagError
+from posegrasp_ros.datasets.base_frame import BASE_FRAME
 
 IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED = 'sensor_msgs/msg/CompressedImage'
@@ -16,8 +17,6 @@ CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
 POSES = ('geometry_msgs/msg/PoseStamped', 'geometry_msgs/msg/PoseWithCovarianceStamped',
          'geometry_msgs/msg/TransformStamped', 'nav_msgs/msg/Odometry')
 TF = 'tf2_msgs/msg/TFMessage'
-BASE_FRAME, FORMER_BASE_FRAME = 'base_link', 'base'
-"""Default frame of the robot (REP 105), and the one of recordings of version 0.2, used where /tf has no other."""
 # Suffixes that image_transport appends to the name of an image topic.
 TRANSPORTS = ('compressed', 'compressedDepth', 'theora', 'ffmpeg', 'zstd', 'draco', 'avif')
 # Words in the names of image topics that are not camera images of the scene.

@@ -14,7 +14,7 @@ from rosbags.interfaces import Connection
 from rosbags.rosbag2 import CompressionMode, StoragePlugin, Writer, WriterError
 
 from posegrasp_ros.datasets.bag_messages import STANDARD_TYPES, BagError
-from posegrasp_ros.datasets.bag_topics import BASE_FRAME
+from posegrasp_ros.datasets.base_frame import BASE_FRAME
 from posegrasp_ros.datasets.storage.recorded_file import CDR
 from posegrasp_ros.datasets.visible_shares import SHARES, STATUS_NAME, VISIBLE_SHARE, share_topic
 from posegrasp_ros.geometry.transforms import quaternion_from_matrix

@@ -19,7 +19,7 @@ from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
 from posegrasp_ros.board.plane_pose import NotSeen
-from posegrasp_ros.datasets.bag_topics import BASE_FRAME
+from posegrasp_ros.datasets.base_frame import BASE_FRAME
 from posegrasp_ros.datasets.frame import BagFrame
 from posegrasp_ros.datasets.tf_buffer import FrameTree
 from posegrasp_ros.geometry.camera_info import RECTIFIED

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from rclpy.node import Node
 
-from posegrasp_ros.datasets.bag_topics import BASE_FRAME
+from posegrasp_ros.datasets.base_frame import BASE_FRAME
 from posegrasp_ros.geometry.camera_info import RECTIFIED
 from posegrasp_ros.geometry.transforms import transform_from_pose
 from posegrasp_ros.grasping.end_effector import EndEffector
