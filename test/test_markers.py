@@ -50,3 +50,16 @@ def test_the_best_grasp_stands_out():
     grasps = [PlannedGrasp(name, POSE, 0.9, 0.06, 70.0, [POSE] * 3) for name in 'ab']
     drawn = markers.of_grasps(HEADER, gripper, grasps).markers
     assert drawn[1].color.a > drawn[-1].color.a
+
+
+def test_a_mesh_of_the_installed_package_is_found_from_another_machine(tmp_path, monkeypatch):
+    share = tmp_path / 'share' / 'posegrasp_ros'
+    (share / 'models').mkdir(parents=True)
+    index = tmp_path / 'share' / 'ament_index' / 'resource_index' / 'packages'
+    index.mkdir(parents=True)
+    (index / 'posegrasp_ros').touch()
+    monkeypatch.setenv('AMENT_PREFIX_PATH', str(tmp_path))
+    assert markers.mesh_uri(share / 'models' / 'mesh.obj') == 'package://posegrasp_ros/models/mesh.obj'
+    assert markers.mesh_uri(tmp_path / 'mine.obj') == (tmp_path / 'mine.obj').resolve().as_uri()
+    monkeypatch.delenv('AMENT_PREFIX_PATH')
+    assert markers.mesh_uri(share / 'models' / 'mesh.obj').startswith('file:///')

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 from geometry_msgs.msg import Point, Vector3
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
@@ -17,7 +18,7 @@ from posegrasp_ros.grasping.box import Box
 from posegrasp_ros.grasping.end_effector import EndEffector
 from posegrasp_ros.grasping.planning.plan import REASONS, DiscardedGrasp, PlannedGrasp
 from posegrasp_ros.ros.messages import to_pose
-from posegrasp_ros.runtime.resources import resource_uri
+from posegrasp_ros.runtime.resources import PACKAGE
 
 # Semi-axes of the ellipsoid in standard deviations; it is small on the screen and contains nearly all poses.
 DEVIATIONS = 3.0
@@ -75,8 +76,20 @@ def _clear(header: Header) -> Marker:
 def object_mesh(header: Header, transform: np.ndarray, mesh_path: Path, index: int) -> Marker:
     """The mesh with its own material and texture, at a (4, 4) pose."""
     return Marker(header=header, ns='object', id=index, type=Marker.MESH_RESOURCE, pose=to_pose(transform),
-                  scale=Vector3(x=1.0, y=1.0, z=1.0), mesh_resource=resource_uri(mesh_path),
+                  scale=Vector3(x=1.0, y=1.0, z=1.0), mesh_resource=mesh_uri(mesh_path),
                   mesh_use_embedded_materials=True)
+
+
+def mesh_uri(path: Path) -> str:
+    """URI of a mesh for rviz, perhaps on another machine: ``package://`` for what ROS finds with the package."""
+    path = path.resolve()
+    try:
+        share = Path(get_package_share_directory(PACKAGE)).resolve()
+    except (PackageNotFoundError, OSError):  # the second where no ROS is sourced
+        return path.as_uri()
+    if not path.is_relative_to(share):
+        return path.as_uri()
+    return f'package://{PACKAGE}/{path.relative_to(share).as_posix()}'
 
 
 def covariance_ellipsoid(header: Header, transform: np.ndarray, covariance: np.ndarray, index: int) -> Marker:

@@ -46,14 +46,6 @@ def resource_path(name: str) -> Path:
     return path
 
 
-def resource_uri(path: Path) -> str:
-    """URI of a file for rviz on this or another machine: ``package://`` for what is installed with the package."""
-    path, share = path.resolve(), share_folder().resolve()
-    if share.name == PACKAGE and share.parent.name == 'share' and path.is_relative_to(share):
-        return f'package://{PACKAGE}/{path.relative_to(share).as_posix()}'
-    return path.as_uri()
-
-
 def model_folder(given: str | Path | None = None) -> Path:
     """The model folder for a path or the name of a shipped model; the box by default."""
     if given and (str(given) not in SHIPPED_MODELS or Path(given).is_dir()):
