@@ -9,10 +9,12 @@ import numpy as np
 from scipy import optimize
 
 from posegrasp_ros.estimation.score import BIAS
-from posegrasp_ros.metrics.calibration_guard import EXPECTED
+from posegrasp_ros.metrics.calibration_guard import EXPECTED, WORSE
 from posegrasp_ros.training.covariance_fit import LEAST_TRIALS
 from posegrasp_ros.training.trial import Trial
 
+BOUNDS = {'below': (0.0, np.inf), 'above': (-np.inf, 0.0), '': (-np.inf, np.inf)}
+"""Of a slope, by the side on which its figure is worse."""
 UNRELATED_TO_CAMERA = ('log_disagreement', 'hidden_share')
 """Figures that do not depend on camera and light: how far the initial pose was off, which differs with tracking,
 and how much of the object is hidden."""
@@ -21,6 +23,8 @@ and how much of the object is hidden."""
 def fit_score(trials: Sequence[Trial], prior: Mapping[str, float] | None = None) -> dict[str, float]:
     """Coefficients of a logistic regression, so regularised that separable data stay finite.
 
+    No figure raises the score on the side on which it is worse: one that hardly varies at home, such as
+    ``inlier_share``, may otherwise get a large slope of the wrong sign, and decide the score elsewhere.
     The ridge is weak, of one standard normal for a slope by a figure's spread. With a prior it pulls towards that
     one's coefficients, and the bias too: few trials change them little.
 
@@ -43,7 +47,9 @@ def fit_score(trials: Sequence[Trial], prior: Mapping[str, float] | None = None)
         return float(np.logaddexp(0, -sign * (design @ coefficients)).sum()
                      + 0.5 * ridge @ (coefficients - target) ** 2)
 
-    found = optimize.minimize(loss, target).x
+    bounds = [BOUNDS[''], *(BOUNDS[WORSE.get(name, '')] for name in names)]
+    start = [np.clip(value, low, high) for value, (low, high) in zip(target, bounds)]
+    found = optimize.minimize(loss, start, method='L-BFGS-B', bounds=bounds).x
     slopes = found[1:] / spread
     return {BIAS: round(float(found[0] - slopes @ centre), 5),
             **{name: round(float(slope), 5) for name, slope in zip(names, slopes)}}
