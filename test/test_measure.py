@@ -99,3 +99,18 @@ def test_an_interrupted_calibration_leaves_the_card_as_it_was(monkeypatch, shipp
     with pytest.raises(KeyboardInterrupt):
         measure.measure(shipped_copy, seed=3, progress=False)
     assert (shipped_copy / 'model.yaml').read_bytes() == card
+
+
+def test_no_figure_raises_the_score_where_it_is_worse():
+    """Such as inlier_share, nearly the same in all frames at home and here a little smaller in right ones."""
+    rng = np.random.default_rng(0)
+    trials = []
+    for _ in range(400):
+        is_right, step = rng.random() < 0.7, np.zeros(6)
+        step[0] = 0.001 if is_right else 0.1
+        figures = {'evidence': rng.normal(1.2 if is_right else 0.6, 0.3),
+                   'inlier_share': 1 - 0.01 * rng.random() * (1.5 if is_right else 1.0),
+                   'log_residual': rng.normal(0.2 if is_right else 0.0, 0.3)}
+        trials.append(Trial(step, np.eye(6), figures, True, STATED_NEED))
+    fitted = fit_score(trials)
+    assert fitted['evidence'] > 1 and fitted['inlier_share'] == 0 and fitted['log_residual'] == 0
