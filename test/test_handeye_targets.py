@@ -106,3 +106,11 @@ def test_what_is_no_target_is_refused_in_one_line(text, expected):
 def test_an_unknown_model_is_refused():
     with pytest.raises(InvalidInputError):
         target_of('no_such_model')
+
+
+@pytest.mark.parametrize('text', ['charuco:9x6:30:22', 'apriltag:36h11:1:100'])
+def test_an_opencv_that_finds_no_boards_is_named(monkeypatch, text):
+    """That of Ubuntu 24.04 is 4.6."""
+    monkeypatch.delattr(cv2.aruco, 'CharucoDetector')
+    with pytest.raises(InvalidInputError, match=r'OpenCV: expected version 4\.7 or later'):
+        target_of(text)

@@ -88,8 +88,8 @@ class CharucoPattern:
 
         :raises PatternError: when OpenCV is too old
         """
-        cells = _dictionary(self.dictionary).markerSize + 2
-        return cv2.aruco.generateImageMarker(_dictionary(self.dictionary), number, cells) > 127
+        cells = dictionary_of(self.dictionary).markerSize + 2
+        return cv2.aruco.generateImageMarker(dictionary_of(self.dictionary), number, cells) > 127
 
     def detector(self) -> Any:
         """OpenCV's detector of this board.
@@ -97,7 +97,7 @@ class CharucoPattern:
         :raises PatternError: when OpenCV is too old
         """
         board = cv2.aruco.CharucoBoard((self.columns, self.rows), self.square_m, self.marker_m,
-                                       _dictionary(self.dictionary))
+                                       dictionary_of(self.dictionary))
         return cv2.aruco.CharucoDetector(board)
 
 
@@ -113,8 +113,11 @@ def smallest_dictionary(columns: int, rows: int) -> str:
     return next(name for name in DICTIONARIES if count <= int(name.rsplit('_', 1)[1]))
 
 
-def _dictionary(name: str) -> Any:
-    """OpenCV's dictionary of markers."""
+def dictionary_of(name: str) -> Any:
+    """OpenCV's dictionary of markers.
+
+    :raises PatternError: when OpenCV is too old to find them
+    """
     if not hasattr(getattr(cv2, 'aruco', None), 'CharucoDetector'):
         raise PatternError(f'OpenCV: expected version 4.7 or later, which finds ChArUco boards, got '
                            f'{cv2.__version__}: pip install "opencv-python-headless>=4.8"')

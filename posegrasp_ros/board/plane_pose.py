@@ -29,7 +29,8 @@ DIFFERENT_RAD = np.radians(3.0)
 class NotSeen(Exception):
     """No pose of a board or another target in an image.
 
-    :param reason: one word: ``no_board``, ``few_corners``, ``large_residual`` or ``ambiguous``
+    :param reason: one word: ``no_board``, ``few_corners``, ``large_residual`` or ``ambiguous``, of an object that
+        of its estimator, or why its image cannot be used
     """
 
     def __init__(self, reason: str, text: str):

@@ -145,6 +145,12 @@ def move_covariance(covariance: np.ndarray, shift: np.ndarray) -> np.ndarray:
     return lever @ covariance @ lever.T
 
 
+def mean_sigmas(covariance: np.ndarray) -> tuple[float, float]:
+    """Standard deviations of a (6, 6) pose covariance along and about an axis, metres and radians, mean square."""
+    position, rotation = (float(np.sqrt(np.trace(covariance[part, part]) / 3)) for part in (slice(3), slice(3, 6)))
+    return position, rotation
+
+
 def perturb(transform: np.ndarray, delta: np.ndarray) -> np.ndarray:
     """Perturb a pose in the convention of its covariance.
 

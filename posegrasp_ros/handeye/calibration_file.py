@@ -10,7 +10,12 @@ import numpy as np
 import yaml
 from pydantic import ConfigDict, Field, model_validator
 
-from posegrasp_ros.geometry.transforms import make_transform, matrix_from_quaternion, quaternion_from_matrix
+from posegrasp_ros.geometry.transforms import (
+    make_transform,
+    matrix_from_quaternion,
+    mean_sigmas,
+    quaternion_from_matrix,
+)
 from posegrasp_ros.geometry.true_pose import check_covariance
 from posegrasp_ros.handeye.calibrate import HandEye
 from posegrasp_ros.handeye.mount_solution import MountSolution
@@ -104,9 +109,7 @@ class MountedCamera(YamlModel):
     @property
     def sigmas(self) -> tuple[float, float]:
         """Standard deviation of the camera's position along an axis, metres, and of its rotation, radians."""
-        position, rotation = (float(np.sqrt(np.trace(self.covariance[part, part]) / 3))
-                              for part in (slice(3), slice(3, 6)))
-        return position, rotation
+        return mean_sigmas(self.camera_covariance)
 
 
 def load_mounted_camera(path: str | Path) -> MountedCamera:

@@ -79,6 +79,7 @@ class HandEyeNode(AutostartLifecycleNode):
         self._taken = TakenSamples(topic=self.resolve_topic_name('image'))
         self._newest: BagFrame | None = None
         self._tree, self._hears_arm = FrameTree(), False
+        self._heard = ArmTrack.of_tree(self._tree, self.parameters.base_frame, self.parameters.tool_frame)
         self._track = ArmTrack(self._arm_at)
         self._transforms = TransformListenerIfInstalled(self)
         self._images = PairedImages(self, self.parameters.rectified, self.on_frame)
@@ -167,10 +168,9 @@ class HandEyeNode(AutostartLifecycleNode):
 
     def _arm_at(self, at_ns: int) -> np.ndarray | None:
         """base_from_tool (4, 4), of the topic where it is heard, else of TF."""
-        base, tool = self.parameters.base_frame, self.parameters.tool_frame
         if self._hears_arm:
-            return ArmTrack.of_tree(self._tree, base, tool).at(at_ns)
-        found, _ = self._transforms.lookup(base, tool, to_stamp(at_ns))
+            return self._heard.at(at_ns)
+        found, _ = self._transforms.lookup(self.parameters.base_frame, self.parameters.tool_frame, to_stamp(at_ns))
         return None if found is None else messages.matrix_from(found.transform)
 
 

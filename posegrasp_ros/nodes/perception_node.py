@@ -132,7 +132,7 @@ class PerceptionNode(AutostartLifecycleNode):
         self._image_topic = transported(self.resolve_topic_name('image'), chosen.image_transport)
         self._intrinsics = Intrinsics(self.resolve_topic_name('camera_info'), self._image_topic, chosen.rectified)
         self._reporter = StageReporter(self, 'perception', tuple(self._cards))
-        self._topics = {name: ObjectTopics(self, name, card, 
+        self._topics = {name: ObjectTopics(self, name, card,
                                            chosen.frame_prefix + (chosen.object_frame or card.name),
                                            self._broadcaster, chosen.tracking)
                         for name, card in self._cards.items()}

@@ -9,7 +9,7 @@ import numpy as np
 from rclpy.lifecycle import LifecycleNode
 from std_msgs.msg import Header
 
-from posegrasp_ros.geometry.transforms import move_covariance, rotate_covariance
+from posegrasp_ros.geometry.transforms import mean_sigmas, move_covariance, rotate_covariance
 from posegrasp_ros.handeye.calibration_file import MountedCamera
 from posegrasp_ros.ros import messages
 from posegrasp_ros.ros.optional import TransformListenerIfInstalled
@@ -31,8 +31,7 @@ class BaseView(NamedTuple):
         """What a report tells of a calibrated camera: standard deviations along and about each axis."""
         if self.covariance is None:
             return {}
-        position, rotation = (float(np.sqrt(np.trace(self.covariance[part, part]) / 3))
-                              for part in (slice(3), slice(3, 6)))
+        position, rotation = mean_sigmas(self.covariance)
         return {'mount_sigma_m': position, 'mount_sigma_rad': rotation}
 
     def of_pose(self, frame_from_object: np.ndarray) -> np.ndarray:

@@ -20,5 +20,5 @@ def missing_package(error: ModuleNotFoundError) -> str:
     extra = _EXTRAS.get(package)
     if extra is None:
         return ''
-    return (f"this needs {error.name}: pip install '.[{extra}]' in the checkout, or with an install of ROS, whose "
-            f'packages apt has, pip install {PIP_NAMES.get(extra, package)}')
+    line = f"this needs {error.name}: pip install '.[{extra}]' in the checkout"
+    return line + (f'; where ROS is installed, pip install {PIP_NAMES[extra]}' if extra in PIP_NAMES else '')

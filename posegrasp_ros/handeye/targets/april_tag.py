@@ -6,6 +6,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from posegrasp_ros.board.charuco_pattern import dictionary_of
 from posegrasp_ros.board.plane_pose import NotSeen
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.handeye.targets.target import SeenTarget, TargetError, length_of, parts_of, seen_plane
@@ -28,7 +29,7 @@ class AprilTag:
         if family.removeprefix('tag') not in FAMILIES:
             raise TargetError(f'--target: expected a family of AprilTags, {", ".join(FAMILIES)}, got '
                               f'{quoted(family)}')
-        dictionary = cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, FAMILIES[family.removeprefix('tag')]))
+        dictionary = dictionary_of(FAMILIES[family.removeprefix('tag')])
         if not number.isdecimal() or int(number) >= len(dictionary.bytesList):
             raise TargetError(f'--target: expected a tag number from 0 to {len(dictionary.bytesList) - 1} of '
                               f'{family}, got {quoted(number)}')

@@ -11,6 +11,7 @@ import numpy as np
 
 from posegrasp_ros.board.board_file import load_board
 from posegrasp_ros.board.board_pose import BoardFinder
+from posegrasp_ros.board.charuco_pattern import dictionary_of
 from posegrasp_ros.board.plane_pose import FEWEST_CORNERS, NotSeen
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.handeye.targets.target import (
@@ -60,11 +61,10 @@ class Charuco:
         self._text, size = text, grid_of(grid, FORM)
         self.square_m = length_of(square, FORM)
         name = rest[0] if rest else DEFAULT_DICTIONARY
-        known = [each for each in dir(cv2.aruco) if each.startswith('DICT_')]
-        if name not in known:
+        if not (name.startswith('DICT_') and hasattr(cv2.aruco, name)):
             raise TargetError(f'--target: expected a dictionary of OpenCV such as {DEFAULT_DICTIONARY} or '
                               f'DICT_5X5_100, got {quoted(name)}')
-        dictionary = cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, name))
+        dictionary = dictionary_of(name)
         if not length_of(marker, FORM) < self.square_m:
             raise TargetError(f'--target: expected markers smaller than their squares, got {quoted(text)}')
         board = cv2.aruco.CharucoBoard(size, self.square_m, length_of(marker, FORM), dictionary)
