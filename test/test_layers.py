@@ -24,9 +24,9 @@ RESERVED = [
     (('mujoco',), ('simulation', 'training', 'feasibility', 'nodes.simulator_node')),
 ]
 # Layers from the bottom up; a module imports from its own or from one below.
-LAYERS = ('__init__', 'runtime', 'geometry', 'sensing', 'datasets', 'metrics', 'grasping', 'estimation', 'board',
-          'handeye', 'report', 'runs', 'simulation', 'training', 'benchmarks', 'feasibility', 'evaluation',
-          'monitoring', 'project_status', 'ros', 'nodes', 'cli')
+LAYERS = ('__init__', 'runtime', 'geometry', 'sensing', 'datasets', 'pose_sources', 'metrics', 'grasping',
+          'estimation', 'board', 'handeye', 'report', 'runs', 'simulation', 'training', 'benchmarks',
+          'feasibility', 'evaluation', 'monitoring', 'project_status', 'ros', 'nodes', 'cli')
 
 
 def module_names() -> list[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 from cyclopts import Group, Parameter
 
 from posegrasp_ros.cli import option_types
+from posegrasp_ros.cli.judged_poses import POSE_SOURCES, PoseSources, judge
 from posegrasp_ros.cli.options import (
     Count,
     Estimator,
@@ -66,7 +67,7 @@ class Method:
         do not depend on how many, time measured under load does; default: one, with all threads
     """
 
-    model: Models = (Path(DEFAULT_MODEL),)
+    model: Models = ()
     estimator: Estimator = 'onnx'
     compare_with: Annotated[
         tuple[str, ...] | None, options('ESTIMATOR...', option_types.estimator, at_least=0, help=(
@@ -106,7 +107,6 @@ class Recordings:
 
     :param image_topic: of the images, where the guess is wrong
     :param camera_info_topic: of their camera_info, where the guess is wrong
-    :param pose_topic: of the recorded poses, where the guess is wrong, for --recorded
     :param depth_topic: depth registered to the images, 16UC1, 32FC1 or compressedDepth, to refine with; default:
         none
     :param rectified: whether the images are rectified, so that P of camera_info counts, not K and D; auto: as the
@@ -119,7 +119,6 @@ class Recordings:
 
     image_topic: Topic | None = None
     camera_info_topic: Topic | None = None
-    pose_topic: Topic | None = None
     depth_topic: Topic | None = None
     rectified: Literal['auto', 'yes', 'no'] = 'auto'
     hfov: Annotated[float, option('DEG', option_types.field_of_view)] = 60.0
@@ -200,8 +199,8 @@ METHOD, MEASURED, RECORDINGS, TRUTH_SOURCE, ROBOT, RESULTS = (
 
 
 def evaluate(bags: list[Path], /, *, method: Method = METHOD, measured: Measured = MEASURED,
-             recordings: Recordings = RECORDINGS, truth: Truth = TRUTH_SOURCE, robot: Robot = ROBOT,
-             results: Results = RESULTS) -> int:
+             recordings: Recordings = RECORDINGS, poses: PoseSources = POSE_SOURCES, truth: Truth = TRUTH_SOURCE,
+             robot: Robot = ROBOT, results: Results = RESULTS) -> int:
     """Replay bags through estimator, planner and metrics.
 
     :param bags: rosbag2 folder, .mcap or .db3 file (also .zstd), ROS 1 .bag; a BOP dataset, split or scene; or a
@@ -209,22 +208,31 @@ def evaluate(bags: list[Path], /, *, method: Method = METHOD, measured: Measured
     """
     from posegrasp_ros.estimation.model_set import load_model_set
     from posegrasp_ros.evaluation.bag_evaluation import evaluate_bags
+    from posegrasp_ros.evaluation.source_evaluation import JudgeOptions
     from posegrasp_ros.metrics.baselines.baselines import load_baselines
     from posegrasp_ros.report.run_report import format_table
 
-    cards, baselines = load_model_set(method.model), load_baselines(results.baselines)
+    baselines = load_baselines(results.baselines)
     for metric, value in results.require:
         baselines = baselines.with_requirement(metric, value)
     sigmas = truth_sigmas(truth)
-    if measured.recorded:
+    if poses.are_foreign:
+        if not measured.recorded:
+            raise InvalidInputError(f'{poses.given}: expected with --recorded, found none')
+        summary = judge(bags, method.model, poses, JudgeOptions(
+            source_options(recordings, truth, robot), measured.block, sigmas, measured.no_object, results.bop_csv),
+            baselines, results.out)
+    elif measured.recorded:
         from posegrasp_ros.evaluation.recorded import RecordedTopics, evaluate_recorded
 
+        cards = load_model_set(method.model or (Path(DEFAULT_MODEL),))
         planners = _planners(cards, method.gripper)
         checks = {name: planners[name].pose_check.holds if name in planners else None for name in cards}
-        topics = RecordedTopics(recordings.pose_topic, recordings.camera_info_topic, truth.ground_truth_topic)
+        topics = RecordedTopics(None, recordings.camera_info_topic, truth.ground_truth_topic)
         summary = evaluate_recorded(bags, cards, topics, baselines, results.out, checks, measured.block,
                                     truth_sigmas=sigmas)
     else:
+        cards = load_model_set(method.model or (Path(DEFAULT_MODEL),))
         source = source_options(recordings, truth, robot)
         how = replace(_how(cards, method, measured, source, robot, results.bop_csv), truth_sigmas=sigmas)
         summary = evaluate_bags(bags, cards, how, baselines, results.out)

@@ -14,7 +14,7 @@ from cyclopts import ArgumentCollection, Group, Parameter, Token
 from posegrasp_ros.cli import option_types
 from posegrasp_ros.estimation.create import ESTIMATORS
 from posegrasp_ros.runtime.errors import InvalidInputError
-from posegrasp_ros.runtime.resources import SHIPPED_MODELS, shipped_grippers
+from posegrasp_ros.runtime.resources import DEFAULT_MODEL, SHIPPED_MODELS, shipped_grippers
 
 T = TypeVar('T')
 # cyclopts 4, the last one for Python 3.10, shows no metavars.
@@ -100,7 +100,8 @@ Model = Annotated[Path, option('DIR|NAME', help='model folder with a model.yaml,
 """See :func:`posegrasp_ros.runtime.resources.model_folder`."""
 Models = Annotated[tuple[Path, ...], options('DIR|NAME', Path, consume_multiple=False, help=(
     'model folder with a model.yaml, or a shipped one: '
-    f'{", ".join(SHIPPED_MODELS)}; given several times, the objects are looked for together'))]
+    f'{", ".join(SHIPPED_MODELS)}; given several times, the objects are looked for together; default: '
+    f'{DEFAULT_MODEL}, but for poses that other nodes stated none'))]
 """See :func:`posegrasp_ros.estimation.model_set.load_model_set`."""
 Gripper = Annotated[str, option('NAME|FILE', help=(
     f'{", ".join(shipped_grippers())}, or a YAML file of such figures'))]

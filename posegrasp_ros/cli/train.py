@@ -151,9 +151,6 @@ def calibrate(model: Model, /, *, seed: Seed = 0, on_camera: OnCamera = ON_CAMER
 def _on_camera(folder: Path, on_camera: OnCamera, recordings: Recordings, truth: Truth) -> int:
     from posegrasp_ros.training.calibrate_on_bag import BagCalibration, calibrate_on_bag, read_section, told
 
-    if recordings.pose_topic:
-        raise InvalidInputError('--pose-topic: expected with posegrasp evaluate --recorded only: calibrating '
-                                'estimates anew')
     if not on_camera.out and folder.resolve().parent == share_folder() / 'models':
         raise InvalidInputError(f'{folder}: comes with the package: expected --out FOLDER for a copy to calibrate')
     source = source_options(recordings, truth, Robot(base_frame=on_camera.base_frame))

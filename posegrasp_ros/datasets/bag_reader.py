@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -68,13 +68,15 @@ class BagReader:
     :param tolerance_ms: largest difference between the stamps of image and ground truth
     :param objects: names of several objects, each with a topic of ground truth, see
         :func:`posegrasp_ros.datasets.bag_truths.truth_topics`
+    :param frames: tf frames to give the camera's pose in, with each image
     :ivar topics: the topics in use, with the guessed ones filled in
     :raises BagError: when the path is not a readable recording, or has no image topic
     """
 
     def __init__(self, path: str | Path, topics: BagTopics | None = None, truths: GroundTruth | None = None,
-                 tolerance_ms: float = TOLERANCE_MS, objects: Sequence[str] = ONLY):
-        self.path = Path(path)
+                 tolerance_ms: float = TOLERANCE_MS, objects: Sequence[str] = ONLY,
+                 frames: Collection[str] = ()):
+        self.path, self._frames = Path(path), frames
         self._bag = BagMessages(path)
         asked = topics or BagTopics()
         found = self._filled_topics()
@@ -242,7 +244,8 @@ class BagReader:
         truths = self._truths.of(stamp_ns, frame_id, self._image_stamps.get(stamp_ns, 0))
         frame = PackedFrame(stamp_ns, waiting.image, camera, truths.pop('', ()),
                             self._camera_pose(stamp_ns, frame_id), depth, number=number, named_truths=truths,
-                            visible_shares=self._shares.of(stamp_ns))
+                            visible_shares=self._shares.of(stamp_ns),
+                            camera_from_frames=self._camera_from_frames(stamp_ns, frame_id))
         self._forget(waiting.arrived_ns - KEEP_NS, stamp_ns - KEEP_NS)
         return frame
 
@@ -259,6 +262,12 @@ class BagReader:
                                    f'found {frames[1]!r}: set the camera_info of the image with '
                                    '--camera-info-topic')
         return stated
+
+    def _camera_from_frames(self, stamp_ns: int, camera_frame: str) -> dict[str, np.ndarray]:
+        """By frame (4, 4), of those that /tf connects with the camera's, which is the identity."""
+        found = ((frame, np.eye(4) if frame == camera_frame.lstrip('/')
+                  else self._tree.lookup(camera_frame, frame, stamp_ns)) for frame in self._frames)
+        return {frame: camera_from_frame for frame, camera_from_frame in found if camera_from_frame is not None}
 
     def _camera_pose(self, stamp_ns: int, camera_frame: str) -> np.ndarray | None:
         """base_from_camera (4, 4); None, with one warning, where /tf does not contain it."""

@@ -38,6 +38,7 @@ class BagFrame:
     :param visible_share: visible pixels of the object by those that it would have alone in an image without
         borders (BOP's ``visib_fract``), of several instances the largest; None where it is not known
     :param named_visible_shares: by object the same, where there are several objects
+    :param camera_from_frames: (4, 4) by tf frame, of those that were asked for and are connected with the camera's
     """
 
     stamp_ns: int
@@ -55,6 +56,7 @@ class BagFrame:
     truth_covariances: tuple[np.ndarray | None, ...] = ()
     visible_share: float | None = None
     named_visible_shares: Mapping[str, float] = field(default_factory=dict)
+    camera_from_frames: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def truths(self) -> tuple[np.ndarray, ...]:
@@ -116,6 +118,7 @@ class PackedFrame(NamedTuple):
     :param depth: the nearest depth message, or None
     :param named_truths: by object its ground truths, where there are several objects
     :param visible_shares: by object, '' is the only one, how much of it is visible, as far as that is known
+    :param camera_from_frames: see :class:`BagFrame`
     """
 
     stamp_ns: int
@@ -128,12 +131,22 @@ class PackedFrame(NamedTuple):
     number: int | None = None
     named_truths: Mapping[str, tuple[TruePose, ...]] = {}
     visible_shares: Mapping[str, float] = {}
+    camera_from_frames: Mapping[str, np.ndarray] = {}
+
+    def without_image(self) -> BagFrame:
+        """The frame with all but image and depth; its camera is None where there is no usable one."""
+        frame = BagFrame(self.stamp_ns, None, None, base_from_camera=self.base_from_camera,
+                         named_truths=self.named_truths, visible_share=self.visible_shares.get(''),
+                         named_visible_shares=self.visible_shares,
+                         camera_from_frames=self.camera_from_frames).with_truths(self.truths)
+        try:
+            return replace(frame, camera=self.camera.of_its_image(), warning=self.camera.warning)
+        except UnusableCameraError:
+            return frame
 
     def decode(self) -> BagFrame:
         """Decode image and depth; a frame that cannot be used states the reason."""
-        frame = BagFrame(self.stamp_ns, None, None, base_from_camera=self.base_from_camera,
-                         named_truths=self.named_truths, visible_share=self.visible_shares.get(''),
-                         named_visible_shares=self.visible_shares).with_truths(self.truths)
+        frame = replace(self.without_image(), camera=None, warning='')
         if isinstance(self.image, Exception):
             return replace(frame, reason='bad_image', problem=str(self.image))
         start = time.perf_counter()

@@ -91,10 +91,11 @@ def open_sources(paths: Sequence[str | Path], options: SourceOptions,
         raise BagError(
             f'{options.ground_truth}: expected one recording for this ground truth, got {len(paths)}'
         )
-    return [_open(Path(path), options, diameters_m) for path in paths]
+    return [open_source(Path(path), options, diameters_m) for path in paths]
 
 
-def _open(path: Path, options: SourceOptions, diameters_m: Mapping[str, float]) -> Source:
+def open_source(path: Path, options: SourceOptions, diameters_m: Mapping[str, float]) -> Source:
+    """Open one source, see :func:`open_sources`."""
     if is_bop_dataset(path):
         if len(diameters_m) > 1:
             raise BagError(f'{path}: expected one model for a BOP dataset, got {", ".join(diameters_m)}: evaluate '
@@ -102,11 +103,16 @@ def _open(path: Path, options: SourceOptions, diameters_m: Mapping[str, float]) 
         return BopReader(path, options.bop_object, next(iter(diameters_m.values())), sensor=options.bop_sensor)
     if is_photograph_folder(path):
         return PhotographReader(path, options.field_of_view_rad)
-    truths = None
-    if options.ground_truth:
-        truths = GroundTruth(int(options.tolerance_ms * 1e6))
-        truths.add_all(read_ground_truth(options.ground_truth))
-    return BagReader(path, options.topics, truths, options.tolerance_ms, tuple(diameters_m))
+    return BagReader(path, options.topics, stated_truths(options), options.tolerance_ms, tuple(diameters_m))
+
+
+def stated_truths(options: SourceOptions) -> GroundTruth | None:
+    """Ground truth from a file; None where it is to come with the recording."""
+    if not options.ground_truth:
+        return None
+    truths = GroundTruth(int(options.tolerance_ms * 1e6))
+    truths.add_all(read_ground_truth(options.ground_truth))
+    return truths
 
 
 def sourced_frames(sources: Sequence[Source], block_ns: int) -> Iterator[SourcedFrame]:

@@ -21,7 +21,7 @@ from posegrasp_ros.datasets.topic_names import below, topic_name
 from posegrasp_ros.datasets.visible_shares import share_topics, visible_share_of
 from posegrasp_ros.estimation.model_card import ModelCard
 from posegrasp_ros.estimation.model_set import ONLY
-from posegrasp_ros.evaluation.bag_evaluation import described_bags
+from posegrasp_ros.evaluation.measured_run import described_bags
 from posegrasp_ros.evaluation.problems import Problems
 from posegrasp_ros.geometry.true_pose import TruthSigmas
 from posegrasp_ros.metrics.baselines.baselines import Baselines, load_baselines
@@ -195,6 +195,7 @@ class _Recording:
         if not self._reports:
             raise BagError(
                 f'{self.path}: expected the reports of a stage ({REPORTS}), found {listing(self.bag.topics)}'
+                '; poses of another node are measured with --pose-topic'
             )
 
     def _take(self, message: BagMessage, content: Any, metrics: RunMetrics, folder: RunFolder | None) -> None:

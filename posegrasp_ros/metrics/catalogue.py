@@ -104,7 +104,7 @@ def is_within_add(table: FrameTable) -> np.ndarray:
 def _ar_mspd(table: FrameTable) -> Observations:
     """Average recall of MSPD, over frames with a known camera."""
     shares = mspd_shares(table.mspd_px, table.image_width_px)
-    return mean(shares, table.counts_for_recall & np.isfinite(table.image_width_px), table.blocks)
+    return mean(shares, table.counts_for_surface & np.isfinite(table.image_width_px), table.blocks)
 
 
 def _image_to_grasp(table: FrameTable) -> Observations:
@@ -128,11 +128,11 @@ OURS = (
            lambda table: rate(table.is_accurate, table.counts_for_recall, table.blocks),
            heading='1 cm, 5°', is_paired=True),
     Metric('add_recall_10pct', '1', HIGHER, 'ADD below 10 % of diameter',
-           lambda table: rate(is_within_add(table), table.counts_for_recall, table.blocks),
+           lambda table: rate(is_within_add(table), table.counts_for_surface, table.blocks),
            heading='ADD < 10 %', is_paired=True, same_poses_as='recall_1cm_5deg'),
     # AR: average recall of the BOP benchmark; the MSSD and MSPD curves end at its largest thresholds.
     Metric('ar_mssd', '1', HIGHER, 'AR of MSSD',
-           lambda table: mean(mssd_shares(table.mssd_m, table.diameter_m), table.counts_for_recall, table.blocks),
+           lambda table: mean(mssd_shares(table.mssd_m, table.diameter_m), table.counts_for_surface, table.blocks),
            heading='AR MSSD', same_poses_as='recall_1cm_5deg',
            curve=Curve('mssd', 'MSSD / diameter', '1',
                        lambda table: table.mssd_m / table.diameter_m, 0.1, 5)),

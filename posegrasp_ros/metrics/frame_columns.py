@@ -22,11 +22,13 @@ UNKNOWN_COVARIANCE = np.full((6, 6), np.nan)
 class ObjectSize(NamedTuple):
     """What the metrics need of an object.
 
-    :param diameter_m: None when only reports are measured
+    :param diameter_m: None when it is not known, or only reports are measured
+    :param measures_poses: whether more than reports is measured
     """
 
     diameter_m: float | None = None
     tolerance: PoseTolerance = STATED_NEED
+    measures_poses: bool = False
 
 
 class RunFacts(NamedTuple):
@@ -94,6 +96,7 @@ def table_of(records: Mapping[RecordKey, FrameRecord], facts: RunFacts) -> Frame
         visible_share=column(frame.visible_share for frame in frames),
         estimated_share=column(frame.estimated_share for frame in frames),
         states=np.array([frame.state for frame in frames], dtype=object),
+        measures_poses=flags(size.measures_poses for size in sizes),
         diameter_m=column(math.nan if size.diameter_m is None else size.diameter_m for size in sizes),
         tolerance_m=column(size.tolerance.position_m for size in sizes),
         tolerance_rad=column(size.tolerance.rotation_rad for size in sizes),

@@ -49,7 +49,8 @@ class FrameTable:
     :param has_lost_pose: (N,) whether the object is in the frame and a pose of it was apparently sent but not
         received
     :param reports: per frame {stage: (ok, reason)}
-    :param diameter_m: (N,) object diameter; NaN where no pose errors are measured
+    :param measures_poses: (N,) whether more than reports is measured
+    :param diameter_m: (N,) object diameter; NaN where it is not known
     :param tolerance_m: (N,) largest position error of a correct pose, from the model card
     :param tolerance_rad: (N,) largest rotation error of a correct pose, from the model card
     """
@@ -82,6 +83,7 @@ class FrameTable:
     visible_share: np.ndarray
     estimated_share: np.ndarray
     states: np.ndarray
+    measures_poses: np.ndarray
     diameter_m: np.ndarray
     tolerance_m: np.ndarray
     tolerance_rad: np.ndarray
@@ -147,7 +149,12 @@ class FrameTable:
     @cached_property
     def counts_for_recall(self) -> np.ndarray:
         """(N,) whether the object is in the frame, not hidden, and its pose is measured."""
-        return self.has_truth & ~self.has_lost_pose & ~self.is_hidden & np.isfinite(self.diameter_m)
+        return self.has_truth & ~self.has_lost_pose & ~self.is_hidden & self.measures_poses
+
+    @cached_property
+    def counts_for_surface(self) -> np.ndarray:
+        """(N,) :attr:`counts_for_recall` where the object's shape is known, for errors of its surface."""
+        return self.counts_for_recall & np.isfinite(self.diameter_m)
 
     @cached_property
     def counts_for_confusion(self) -> np.ndarray:

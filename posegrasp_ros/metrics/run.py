@@ -194,7 +194,7 @@ class RunMetrics:
     @property
     def facts(self) -> RunFacts:
         """What all records have in common."""
-        sizes = {name: ObjectSize() if target is None else ObjectSize(target.diameter_m, target.tolerance)
+        sizes = {name: ObjectSize() if target is None else size_of(target)
                  for name, target in self._targets.items()}
         return RunFacts(sizes, self._block_ns, self._knows_images, self.repeats)
 
@@ -319,3 +319,8 @@ class RunMetrics:
         places = {name: place for place, name in enumerate(self._targets)}
         keys = sorted(keys, key=lambda key: (places[key.object], key.stamp_ns))
         return table_of({key: self._frames[key] for key in keys}, self.facts)
+
+
+def size_of(target: ErrorTarget) -> ObjectSize:
+    """What the metrics need of an object."""
+    return ObjectSize(target.diameter_m if math.isfinite(target.diameter_m) else None, target.tolerance, True)

@@ -69,6 +69,11 @@ def describe_model(card: ModelCard) -> dict:
             'calibration': card.calibration.sentence}
 
 
+def describe_mesh(path: str | Path) -> dict:
+    """Name and hash of a mesh file."""
+    return {'name': Path(path).name, 'sha256': _sha256(Path(path), lambda count: True)}
+
+
 class BagDescriptions:
     """Runs :func:`describe_bag` for recordings in a background thread while they are read.
 

@@ -124,11 +124,12 @@ def with_measured(baselines: Baselines, name: str, part: dict, date: str) -> Bas
 
 def _plain_facts(facts: RunFacts) -> dict[str, Any]:
     return {**facts._asdict(), 'objects': {
-        name: {'diameter_m': size.diameter_m, 'tolerance': size.tolerance._asdict()}
+        name: {**size._asdict(), 'tolerance': size.tolerance._asdict()}
         for name, size in facts.objects.items()}}
 
 
 def _facts(stated: dict[str, Any]) -> RunFacts:
-    objects = {str(name): ObjectSize(size['diameter_m'], PoseTolerance(**size['tolerance']))
+    objects = {str(name): ObjectSize(size['diameter_m'], PoseTolerance(**size['tolerance']),
+                                     bool(size.get('measures_poses', size['diameter_m'] is not None)))
                for name, size in stated['objects'].items()}
     return RunFacts(objects, int(stated['block_ns']), bool(stated['knows_images']), int(stated['repeats']))

@@ -55,6 +55,15 @@ class JoinedCamera(NamedTuple):
         except CameraError as error:
             raise self._unusable(error) from error
 
+    def of_its_image(self) -> Camera:
+        """The camera of an image that is not looked at, which counts as of the stated size.
+
+        :raises UnusableCameraError: when there is no CameraInfo, or it is invalid
+        """
+        width, height = (self.stated.raw.width, self.stated.raw.height) if isinstance(
+            self.stated, StatedCamera) else (0, 0)
+        return self.of_image(width, height)
+
     @property
     def warning(self) -> str:
         """One-line warning about settings that may make the image's poses wrong; empty if there is none."""

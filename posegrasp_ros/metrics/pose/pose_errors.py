@@ -79,8 +79,8 @@ STATED_NEED = PoseTolerance()
 class ErrorTarget:
     """The object whose pose errors are measured.
 
-    :param points: (N, 3) model points, object frame, metres
-    :param diameter_m: largest distance between two model points
+    :param points: (N, 3) model points, object frame, metres; none where only position and rotation are measured
+    :param diameter_m: largest distance between two model points; NaN without points
     :param symmetry: symmetries of the object
     :param tolerance: limits within which a pose is correct, for calibration of the score
     """
@@ -108,9 +108,16 @@ class ErrorTarget:
             points = np.vstack([solid.convex_hull.vertices, points[::len(points) // most + 1]])
         return cls(_distinct(points), mesh.diameter, symmetry, tolerance)
 
+    @classmethod
+    def without_mesh(cls, symmetry: Symmetry = NO_SYMMETRY) -> ErrorTarget:
+        """The target of an object of unknown shape: errors of position and rotation alone, the others are NaN."""
+        return cls(np.empty((0, 3)), math.nan, symmetry)
+
     @cached_property
     def centre(self) -> np.ndarray:
-        """(3,) middle of the points' bounding box, object frame."""
+        """(3,) middle of the points' bounding box, object frame; the origin without points."""
+        if not len(self.points):
+            return np.zeros(3)
         return (self.points.min(axis=0) + self.points.max(axis=0)) / 2
 
     @cached_property
@@ -161,6 +168,9 @@ class ErrorTarget:
         :param matrix: (3, 3) pinhole matrix, pixels; None where the camera is not known
         """
         nearest = self.symmetry.nearest(truth, estimate)
+        if not len(self.points):
+            return PoseErrors(position_error(estimate, nearest), rotation_error(estimate, nearest),
+                              *3 * [math.nan])
         adi_m = adi(estimate, truth, self.points, self.cloud)
         if self.is_symmetric:
             add_m = adi(estimate, nearest, self.points, self.cloud)

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options of ``posegrasp evaluate --recorded`` about poses that any node or file states."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Group, Parameter
+
+from posegrasp_ros.cli.options import Axis, File, option_group, options
+from posegrasp_ros.estimation.model_set import ONLY
+from posegrasp_ros.pose_sources.pose_matching import How
+from posegrasp_ros.runtime.console import remark
+from posegrasp_ros.runtime.errors import InvalidInputError
+
+if TYPE_CHECKING:  # commands import in their bodies
+    from posegrasp_ros.estimation.model_card import ModelCard
+    from posegrasp_ros.evaluation.source_evaluation import JudgedObject, JudgeOptions
+    from posegrasp_ros.metrics.baselines.baselines import Baselines
+    from posegrasp_ros.pose_sources.asked_sources import AskedSources
+
+
+@option_group(Group.create_ordered('Recorded poses'))
+@dataclass(frozen=True)
+class PoseSources:
+    """Whose poses are judged with --recorded, in the place of what this package's stages reported.
+
+    :param pose_topic: of poses by any node: PoseStamped, PoseWithCovarianceStamped, TransformStamped, Odometry,
+        PoseArray or vision_msgs/Detection3DArray; of several the first is judged, the others are compared with it
+    :param pose_frame: the object's frame in /tf as the node in question publishes it
+    :param pose_csv: poses as the BOP benchmark's tools take them, or with the columns of --ground-truth
+    :param pose_class: class id of the object in messages that name one, of several models as NAME=ID; default: the
+        model's name, or the only class that there is
+    :param match: how poses belong to images: the header has the image's stamp, or the nearest within
+        --match-tolerance, or the image is the last that was recorded before; auto: stamp, else nearest
+    :param mesh: of the object, for errors of its surface and for pictures, where no --model is given; without
+        either, errors of position and rotation are measured
+    :param symmetry_axis: the mesh's axis about which every turn looks the same
+    :param symmetry_half_turn: a mesh's axis about which half a turn does; may be given twice
+    """
+
+    pose_topic: Annotated[tuple[str, ...], options('TOPIC...', str)] = ()
+    pose_frame: Annotated[tuple[str, ...], options('NAME...', str)] = ()
+    pose_csv: Annotated[tuple[Path, ...], options('FILE...', Path)] = ()
+    pose_class: Annotated[tuple[str, ...], options('ID|NAME=ID...', str)] = ()
+    match: How = 'auto'
+    mesh: File | None = None
+    symmetry_axis: Axis | None = None
+    symmetry_half_turn: Annotated[tuple[Axis, ...], Parameter(consume_multiple=False)] = ()
+
+    @property
+    def given(self) -> str:
+        """The options that were given, for messages."""
+        default = PoseSources()
+        return ', '.join(f'--{each.name.replace("_", "-")}' for each in fields(self)
+                         if getattr(self, each.name) != getattr(default, each.name))
+
+    @property
+    def are_foreign(self) -> bool:
+        """Whether they may be those of any node."""
+        return bool(self.given)
+
+
+POSE_SOURCES = PoseSources()
+
+
+def judge(bags: Sequence[Path], models: Sequence[Path], poses: PoseSources, how: JudgeOptions,
+          baselines: Baselines, out: Path) -> dict:
+    """Measure the poses of sources; the summary.
+
+    :param models: folders; none where only a mesh is known, or nothing of the object
+    """
+    from posegrasp_ros.estimation.model_set import load_model_set
+    from posegrasp_ros.evaluation.source_evaluation import evaluate_sources
+    from posegrasp_ros.runs.provenance import describe_mesh, describe_run
+
+    if not (poses.pose_topic or poses.pose_frame or poses.pose_csv):
+        raise InvalidInputError(f'{poses.given}: expected with --pose-topic, --pose-frame or --pose-csv, '
+                                'found none')
+    cards = load_model_set(models) if models else {}
+    described = describe_run(cards) if cards else describe_run() | (
+        {'mesh': describe_mesh(poses.mesh)} if poses.mesh else {})
+    objects = _objects(cards, poses)
+    return evaluate_sources(bags, objects, _asked(poses, tuple(objects), how), how, baselines, out, described)
+
+
+def _objects(cards: Mapping[str, ModelCard], poses: PoseSources) -> dict[str, JudgedObject]:
+    """The objects whose poses are judged: of models, of a mesh, or one of which nothing is known."""
+    from posegrasp_ros.evaluation.source_evaluation import JudgedObject
+    from posegrasp_ros.geometry.mesh import declared_symmetry, load_mesh
+
+    has_symmetry = poses.symmetry_axis or poses.symmetry_half_turn
+    if cards and (poses.mesh or has_symmetry):
+        raise InvalidInputError('--mesh, --symmetry-axis, --symmetry-half-turn: expected without --model, whose '
+                                'card says both')
+    if cards:
+        return {name: JudgedObject(card.mesh, card.symmetry, card.tolerance) for name, card in cards.items()}
+    if poses.mesh:
+        mesh = load_mesh(poses.mesh)
+        symmetry = declared_symmetry(mesh, poses.symmetry_axis, poses.symmetry_half_turn)
+        return {ONLY: JudgedObject(mesh, symmetry)}
+    if has_symmetry:
+        raise InvalidInputError('--symmetry-axis, --symmetry-half-turn: expected with --mesh, through whose '
+                                'middle the axis goes, found none')
+    remark('posegrasp: no --model and no --mesh: errors of position and rotation are measured, as of an object '
+           'without symmetry')
+    return {ONLY: JudgedObject()}
+
+
+def _asked(poses: PoseSources, objects: Sequence[str], how: JudgeOptions) -> AskedSources:
+    """Whose poses are judged."""
+    from posegrasp_ros.pose_sources.asked_sources import AskedSources
+    from posegrasp_ros.pose_sources.pose_matching import Matching
+
+    classes = {}
+    for text in poses.pose_class:
+        name, separator, class_id = text.partition('=') if len(objects) > 1 else (ONLY, '=', text)
+        if not separator or name not in objects:
+            raise InvalidInputError(f'--pose-class: expected NAME=ID with NAME one of {", ".join(objects)}, got '
+                                    f'{text}')
+        classes[name] = class_id
+    return AskedSources(poses.pose_topic, poses.pose_frame, poses.pose_csv, classes,
+                        Matching(poses.match, round(1e6 * how.source.tolerance_ms)))

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""MeasuredRun: the frames of a run with the answers of all methods, measured, logged and counted."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
+from pathlib import Path
+
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from posegrasp_ros.datasets.frame import BagFrame
+from posegrasp_ros.datasets.frame_sources import Source, SourcedFrame, sourced_frames, total_count
+from posegrasp_ros.evaluation.bop_csv import BopCsv
+from posegrasp_ros.evaluation.frame_answers import Answer, AnsweredFrame
+from posegrasp_ros.evaluation.method import MethodUnderTest, of_object
+from posegrasp_ros.evaluation.problems import Problems
+from posegrasp_ros.geometry.mesh import Mesh
+from posegrasp_ros.geometry.true_pose import OVERRULED
+from posegrasp_ros.metrics.baselines.baselines import Baselines
+from posegrasp_ros.metrics.calibration_guard import told_as_provenance
+from posegrasp_ros.report.run_report import render_html
+from posegrasp_ros.report.worst_frames import WorstFrames
+from posegrasp_ros.runs.folder import RunFolder
+from posegrasp_ros.runs.provenance import BagDescriptions
+from posegrasp_ros.runs.run_log import PICTURES, SUMMARY, frame_line
+from posegrasp_ros.runs.run_summary import SummaryInputs, summary_of
+from posegrasp_ros.runtime.errors import InvalidInputError, escaped
+from posegrasp_ros.runtime.interrupt import interrupt_noted
+
+LOGGER = logging.getLogger(__name__)
+Answering = Callable[[Iterator[SourcedFrame]], Generator[tuple[SourcedFrame, AnsweredFrame | None], None, None]]
+
+
+class MeasuredRun:
+    """The frames of a run, measured one after the other.
+
+    :param methods: those that answer, by name
+    :param chosen: name of the one that the run is about
+    :param sources: of the frames
+    :param block_ns: see :func:`posegrasp_ros.datasets.frame_sources.sourced_frames`
+    :param meshes: of the objects by name, to draw the worst frames with; without one nothing is drawn
+    :param bop_csv: file to write the poses of the chosen method to; None for none
+    :param no_object: nothing is to be found in the frames
+    :param draws: whether the worst frames are drawn
+    :param states_truth: whether the errors of the ground truth are stated, and those that come with it overruled
+    :ivar methods: the estimators by name
+    :ivar worst: frames in which the estimator in question was worst
+    :ivar problems: what was wrong with the frames
+    :ivar is_complete: whether all frames were measured
+    """
+
+    def __init__(self, methods: Mapping[str, MethodUnderTest], chosen: str, sources: Sequence[Source],
+                 block_ns: int, meshes: Mapping[str, Mesh], bop_csv: Path | None = None, no_object: bool = False,
+                 draws: bool = True, states_truth: bool = False):
+        self.methods, self.chosen = methods, chosen
+        self.worst = WorstFrames()
+        self.problems = Problems()
+        self.is_complete = False
+        self._sources, self._block_ns, self._meshes, self._bop_path = sources, block_ns, meshes, bop_csv
+        self._no_object, self._draws, self._states_truth = no_object, draws, states_truth
+
+    def measure(self, answer: Answering, folder: RunFolder | None, progress: bool) -> None:
+        """Until all frames are measured or Ctrl-C is pressed.
+
+        :param answer: gives each frame with its answers, in the order of the frames
+        """
+        with ExitStack() as stack:
+            was_interrupted = stack.enter_context(interrupt_noted())
+            frames = stack.enter_context(closing(answer(sourced_frames(self._sources, self._block_ns))))
+            bar = stack.enter_context(tqdm(total=total_count(self._sources), unit='frame', disable=not progress,
+                                           dynamic_ncols=True))
+            stack.enter_context(_warnings_above(bar))
+            table = stack.enter_context(self._bop_csv(self._bop_path)) if self._bop_path else None
+            for count, (item, answered) in enumerate(frames, start=1):
+                if answered is not None:
+                    self._count(item, answered, folder, table)
+                bar.set_description(escaped(item.source.path.name), refresh=False)
+                bar.update()
+                if was_interrupted():
+                    LOGGER.warning('interrupted after %d frames; what was measured until then is kept', count)
+                    return
+        self.is_complete = True
+
+    def circumstances(self) -> dict:
+        """What provenance should tell of the measuring itself."""
+        return {
+            'complete': self.is_complete,
+            'ground_truth': [account for source in self._sources for account in _truth_account(source)],
+            'warnings': [line for source in self._sources for line in source.warnings],
+            **told_as_provenance(self.methods[self.chosen].guards),
+        }
+
+    def summary_inputs(self, baselines: Baselines, about: dict) -> SummaryInputs:
+        """What the summary depends on besides the frames."""
+        facts = {name: method.metrics.facts for name, method in self.methods.items()}
+        return SummaryInputs(facts, baselines, about, self.chosen)
+
+    def problem_list(self) -> list[dict]:
+        """What was wrong with frames and recordings, for the summary."""
+        return self.problems.to_list(
+            (source.path.name, line) for source in self._sources for line in source.warnings)
+
+    def _count(self, item: SourcedFrame, answered: AnsweredFrame, folder: RunFolder | None,
+               table: BopCsv | None) -> None:
+        """Take down the answers of all estimators to a frame."""
+        frame, bag = answered.frame, item.source.path.name
+        self.problems.look_at(frame, bag, item.number)
+        if frame.warning:
+            item.source.warn_once(frame.warning)
+        if self._states_truth and frame.states_truth_covariance:
+            item.source.warn_once(OVERRULED)
+        for name, method in self.methods.items():
+            block = method.metrics.block_of(frame.stamp_ns + item.shift_ns)
+            reports = list(method.count(frame, answered.answers[name], item.shift_ns, self._no_object))
+            if folder:
+                for report in reports:
+                    folder.append(report, estimator=name, bag=bag, block=block)
+                for key, row in method.metrics.take_rows():
+                    folder.append_line(frame_line(key, row, estimator=name))
+        for name, answer in answered.answers[self.chosen].items():
+            self._consider_as_worst(item, frame, name, answer)
+        if table:
+            (answer,) = answered.answers[self.chosen].values()
+            table.add(
+                item.scene, item.number, answer.estimation.poses, answer.perception.numbers['latency_ms'] / 1e3
+            )
+
+    def _consider_as_worst(self, item: SourcedFrame, frame: BagFrame, name: str, answer: Answer) -> None:
+        """Keep a picture of the frame if an object's pose in it is among the worst."""
+        bag = item.source.path.name
+        place = f'{bag}, {name}' if name else bag
+        error_m = self.methods[self.chosen].error(frame, name, answer, item.shift_ns)
+        is_drawn = self._draws and name in self._meshes and not frame.reason
+        if not is_drawn or not self.worst.wants(frame.stamp_ns, error_m, place):
+            return
+        if frame.image is None:
+            # Answered elsewhere: few of many are worth being decoded again.
+            frame = item.undecoded.decode()
+        found = f'{1000 * error_m:.1f} mm off' if answer.estimation.poses else answer.perception.reason
+        self.worst.consider(of_object(frame, name), answer.estimation, self._meshes[name], error_m,
+                            f'{place}, {frame.stamp_ns} ns: {found}', place)
+
+    def _bop_csv(self, path: Path) -> BopCsv:
+        numbers = [each for source in self._sources if (each := getattr(source, 'object_id', None)) is not None]
+        return BopCsv(path, *numbers[:1])
+
+
+def described_bags(bags: BagDescriptions, is_complete: bool, progress: bool) -> list[dict]:
+    """The recordings' descriptions; an interrupted run does not wait for their hashes."""
+    if not is_complete:
+        bags.stop()
+    elif not bags.are_done:
+        with tqdm(total=bags.total_bytes, desc='hashing recordings', unit='B', unit_scale=True,
+                  disable=not progress) as bar:
+            while not bags.are_done:
+                bar.update(bags.hashed_bytes - bar.n)
+                time.sleep(0.1)
+    return bags.result()
+
+
+def _truth_account(source: Source) -> list[dict]:
+    """How much of a recording's ground truth was matched, for each object; nothing for what has none to match."""
+    return [{'bag': source.path.name, **({'object': name} if name else {}), 'images': truths.images,
+             'with_truth': truths.matched, 'unused_truths': truths.unused,
+             'tolerance_ms': truths.tolerance_ns / 1e6}
+            for name, truths in getattr(source, 'truths', {}).items()]
+
+
+def _warnings_above(bar: tqdm) -> AbstractContextManager:
+    """Log lines are printed above a bar that is shown, not into it."""
+    return nullcontext() if bar.disable else logging_redirect_tqdm()
+
+
+def written_run(run: MeasuredRun, answer: Answering, paths: Sequence[str | Path], baselines: Baselines,
+                described: dict, circumstances: dict, out: str | Path | None, progress: bool) -> dict:
+    """Measure a run and write its folder.
+
+    :param answer: see :meth:`MeasuredRun.measure`
+    :param paths: of the recordings, for provenance
+    :param described: provenance, see :func:`posegrasp_ros.runs.provenance.describe_run`
+    :param circumstances: further provenance
+    :param out: run folder; None for none
+    :return: the summary
+    :raises InvalidInputError: when none of the frames can be used; the run folder is written all the same
+    """
+    with ExitStack() as stack:
+        folder = stack.enter_context(RunFolder(out, fresh=True)) if out else None
+        bags = stack.enter_context(BagDescriptions(paths))
+        if folder:
+            begun = run.summary_inputs(baselines, {'provenance': {**described, 'complete': False}})
+            folder.append_line({SUMMARY: begun.to_dict()})
+        run.measure(answer, folder, progress)
+        provenance = {**described, 'bags': described_bags(bags, run.is_complete, progress), **circumstances,
+                      **run.circumstances()}
+        inputs = run.summary_inputs(baselines, {'provenance': provenance, 'problems': run.problem_list()})
+        summary = summary_of({name: method.metrics.table() for name, method in run.methods.items()}, inputs)
+        if folder:
+            pictures = run.worst.pictures()
+            folder.append_line({PICTURES: pictures})
+            folder.append_line({SUMMARY: inputs.to_dict()})
+            folder.write_summary(summary, lambda summary: render_html(summary, pictures))
+    if run.problems.frames and not run.problems.usable:
+        raise InvalidInputError(run.problems.sentence())
+    return summary

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Poses that any node or file states, measured as the package's own estimators are: nothing is run again."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from posegrasp_ros.datasets.bag_messages import BagMessages
+from posegrasp_ros.datasets.bag_reader import BagReader
+from posegrasp_ros.datasets.bag_topics import COMPRESSED, IMAGE
+from posegrasp_ros.datasets.bop_dataset import is_bop_dataset
+from posegrasp_ros.datasets.frame import BagFrame, PackedFrame
+from posegrasp_ros.datasets.frame_sources import (
+    Source,
+    SourcedFrame,
+    SourceOptions,
+    open_source,
+    stated_truths,
+)
+from posegrasp_ros.datasets.photographs import is_photograph_folder
+from posegrasp_ros.estimation.pose_estimate import Estimation, PoseEstimate
+from posegrasp_ros.evaluation.frame_answers import Answer, AnsweredFrame
+from posegrasp_ros.evaluation.measured_run import MeasuredRun, written_run
+from posegrasp_ros.evaluation.method import MethodUnderTest
+from posegrasp_ros.geometry.mesh import Mesh
+from posegrasp_ros.geometry.transforms import NO_SYMMETRY, Symmetry, rotate_covariance
+from posegrasp_ros.geometry.true_pose import TruthSigmas
+from posegrasp_ros.metrics.baselines.baselines import Baselines, load_baselines
+from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED, ErrorTarget, PoseTolerance
+from posegrasp_ros.metrics.run import BLOCK_S, RunMetrics, block_ns_of
+from posegrasp_ros.metrics.stage_report import StageReport
+from posegrasp_ros.pose_sources.asked_sources import AskedSources
+from posegrasp_ros.pose_sources.bop_poses import read_bop_poses
+from posegrasp_ros.pose_sources.pose_frames import BareFrame, PoseFrames
+from posegrasp_ros.pose_sources.pose_matching import ImagePlace
+from posegrasp_ros.pose_sources.recorded_poses import RecordedPoses, read_recorded_poses
+from posegrasp_ros.pose_sources.stated_pose import StatedPose
+from posegrasp_ros.runs.provenance import describe_run
+from posegrasp_ros.runtime.errors import InvalidInputError
+
+LOGGER = logging.getLogger(__name__)
+NO_POSE, OTHER_FRAME = 'no_pose', 'frame_not_connected'
+
+
+@dataclass(frozen=True)
+class JudgedObject:
+    """An object whose poses are judged.
+
+    :param mesh: without one, errors of position and rotation are measured and nothing is drawn
+    """
+
+    mesh: Mesh | None = None
+    symmetry: Symmetry = NO_SYMMETRY
+    tolerance: PoseTolerance = STATED_NEED
+
+    @property
+    def target(self) -> ErrorTarget:
+        """For the errors."""
+        if self.mesh is None:
+            return ErrorTarget.without_mesh(self.symmetry)
+        return ErrorTarget.from_mesh(self.mesh, self.symmetry, self.tolerance)
+
+
+@dataclass(frozen=True)
+class JudgeOptions:
+    """How poses are judged; see :class:`posegrasp_ros.evaluation.evaluate_options.EvaluateOptions`."""
+
+    source: SourceOptions = field(default_factory=SourceOptions)
+    block_s: float = BLOCK_S
+    truth_sigmas: TruthSigmas | None = None
+    no_object: bool = False
+    bop_csv: Path | None = None
+
+
+def evaluate_sources(paths: Sequence[str | Path], objects: Mapping[str, JudgedObject], asked: AskedSources,
+                     options: JudgeOptions | None = None, baselines: Baselines | None = None,
+                     out: str | Path | None = None, described: dict | None = None, progress: bool = True) -> dict:
+    """Measure the poses that sources state for the images of recordings, side by side on the same frames.
+
+    A source with no pose for an image has not answered it. Time from image to pose is that between the recording
+    of both, where it is known.
+
+    :param objects: by name; '' of the only one
+    :param asked: the sources; the summary is about the first
+    :param described: provenance, see :func:`posegrasp_ros.runs.provenance.describe_run`
+    :return: as of :func:`posegrasp_ros.evaluation.bag_evaluation.evaluate_bags`, with a source's name for each
+        estimator
+    :raises InvalidInputError: when a recording cannot be read, or its poses match no images
+    """
+    options, names = options or JudgeOptions(), asked.names
+    if not names or len(set(names)) < len(names):
+        raise InvalidInputError(f'pose sources: expected different names, at least one, got {", ".join(names)}')
+    opened = [_open(Path(path), asked, options.source, tuple(objects)) for path in paths]
+    targets = {name: each.target for name, each in objects.items()}
+    methods = {source: MethodUnderTest(RunMetrics(targets, block_s=options.block_s,
+                                                  truth_sigmas=options.truth_sigmas)) for source in names}
+    run = MeasuredRun(methods, names[0], [source for source, _ in opened], block_ns_of(options.block_s),
+                      {name: each.mesh for name, each in objects.items() if each.mesh}, options.bop_csv,
+                      options.no_object, states_truth=options.truth_sigmas is not None)
+    judge = _Judge({id(source): poses for source, poses in opened}, names, tuple(objects), options.no_object)
+    accounts = [{'bag': Path(path).name, 'source': name, **({'object': each} if each else {}), **source.account()}
+                for path, (_, poses) in zip(paths, opened)
+                for name, by_object in poses.sources.items() for each, source in by_object.items()]
+    for account in accounts:
+        LOGGER.info('%s', account)
+    configuration = {'pose_sources': names, 'classes': dict(asked.classes),
+                     'tolerance_ms': options.source.tolerance_ms,
+                     **({'truth_sigmas': asdict(options.truth_sigmas)} if options.truth_sigmas else {})}
+    described = {**describe_run(), **(described or {}), 'configuration': configuration}
+    return written_run(run, judge.answered, paths, baselines or load_baselines(), described,
+                       {'recorded': True, 'pose_sources': accounts}, out, progress)
+
+
+def _open(path: Path, asked: AskedSources, options: SourceOptions,
+          objects: Sequence[str]) -> tuple[Source, RecordedPoses]:
+    """The frames of a recording, and what the sources state for them."""
+    truths = stated_truths(options)
+    if is_bop_dataset(path) or is_photograph_folder(path):
+        if asked.topics or asked.frames:
+            raise InvalidInputError(f'{path}: expected a recording for poses on topics, got a folder of images: '
+                                    'give a CSV file')
+        reader = open_source(path, options, dict.fromkeys(objects, math.nan))
+        number = getattr(reader, 'object_id', None)
+        class_id = asked.classes.get(objects[0], None if number is None else str(number))
+        return reader, RecordedPoses({file.name: {objects[0]: read_bop_poses(file, class_id)}
+                                      for file in asked.files}, {})
+    poses = read_recorded_poses(path, asked, options.topics, objects)
+    if poses.frames_ns is None and _has_images(path):
+        return BagReader(path, options.topics, truths, options.tolerance_ms, objects, poses.frame_ids), poses
+    return PoseFrames(path, options.topics, poses, truths, options.tolerance_ms, objects), poses
+
+
+def _has_images(path: Path) -> bool:
+    return any(kind in (IMAGE, COMPRESSED) for kind in BagMessages(path).topics.values())
+
+
+class _Judge:
+    """Gives each frame the poses that the sources state for it.
+
+    :param poses: of each recording, by the id of its reader
+    """
+
+    def __init__(self, poses: Mapping[int, RecordedPoses], names: Sequence[str], objects: Sequence[str],
+                 no_object: bool):
+        self._poses, self._names, self._objects, self._no_object = poses, names, objects, no_object
+
+    def answered(self, frames: Iterator[SourcedFrame]
+                 ) -> Generator[tuple[SourcedFrame, AnsweredFrame], None, None]:
+        """Each frame with its answers; its image is not decoded."""
+        for item in frames:
+            undecoded = item.undecoded
+            frame = undecoded.without_image() if isinstance(undecoded, (PackedFrame, BareFrame)) \
+                else undecoded.decode()
+            key = ImagePlace(frame.stamp_ns, item.scene, item.number)
+            yield item, AnsweredFrame(frame, {
+                source: {name: self._answer(item, source, name, frame, key) for name in self._objects}
+                for source in self._names})
+
+    def _answer(self, item: SourcedFrame, source: str, name: str, frame: BagFrame, key: ImagePlace) -> Answer:
+        recorded = self._poses[id(item.source)]
+        stated = recorded.sources[source][name].of(key)
+        seen = [each for pose in stated if (each := _seen(pose, frame)) is not None]
+        if stated and not seen:
+            item.source.warn_once(f'{source}: poses are in the frame {stated[0].frame_id}, which /tf does not '
+                                  'connect with the frame of the images: they are left out')
+        reason = '' if seen else OTHER_FRAME if stated else NO_POSE
+        numbers = {'score': seen[0].score} if seen and np.isfinite(seen[0].score) else {}
+        arrived_ns, image_ns = stated[0].arrived_ns if stated else None, recorded.arrivals_ns.get(key.stamp_ns)
+        if seen and arrived_ns is not None and image_ns is not None and recorded.frames_ns is None:
+            numbers['latency_ms'] = (arrived_ns - image_ns) / 1e6
+        report = StageReport(frame.stamp_ns, 'perception', bool(seen), reason, numbers, object=name)
+        return Answer(Estimation(seen, reason, numbers), report, None)
+
+
+def _seen(pose: StatedPose, frame: BagFrame) -> PoseEstimate | None:
+    """A stated pose in the camera's frame; None where /tf does not tell where that is."""
+    camera_from_frame = frame.camera_from_frames.get(pose.frame_id) if pose.frame_id else np.eye(4)
+    if camera_from_frame is None:
+        return None
+    covariance = np.zeros((6, 6)) if pose.covariance is None else rotate_covariance(
+        pose.covariance, camera_from_frame[:3, :3])
+    return PoseEstimate(camera_from_frame @ pose.frame_from_object, pose.score, covariance)

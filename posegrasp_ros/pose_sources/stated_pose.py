@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""StatedPose: a pose as some node or file states it."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+
+class StatedPose(NamedTuple):
+    """One pose of one object.
+
+    :param frame_from_object: (4, 4); NaN where the message holds none that can be used, which is a wrong answer
+    :param stamp_ns: of the message's header
+    :param frame_id: empty for the camera's
+    :param arrived_ns: recording time; None where it is not known
+    :param covariance: (6, 6) in the frame, as geometry_msgs has it; None or zeros where it is not known
+    :param score: NaN where none is stated
+    :param class_id: of the object; empty where the message does not name one
+    """
+
+    frame_from_object: np.ndarray
+    stamp_ns: int
+    frame_id: str = ''
+    arrived_ns: int | None = None
+    covariance: np.ndarray | None = None
+    score: float = math.nan
+    class_id: str = ''
