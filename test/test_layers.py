@@ -24,8 +24,8 @@ RESERVED = [
     (('mujoco',), ('simulation', 'training', 'feasibility', 'nodes.simulator_node')),
 ]
 # Layers from the bottom up; a module imports from its own or from one below.
-LAYERS = ('__init__', 'runtime', 'geometry', 'sensing', 'datasets', 'pose_sources', 'metrics', 'grasping',
-          'estimation', 'board', 'handeye', 'report', 'runs', 'simulation', 'training', 'benchmarks',
+LAYERS = ('__init__', 'runtime', 'geometry', 'sensing', 'datasets', 'pose_sources', 'faults', 'metrics',
+          'grasping', 'estimation', 'board', 'handeye', 'report', 'runs', 'simulation', 'training', 'benchmarks',
           'feasibility', 'evaluation', 'monitoring', 'project_status', 'ros', 'nodes', 'cli')
 
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,6 +36,7 @@ class PoseSources:
         model's name, or the only class that there is
     :param match: how poses belong to images: the header has the image's stamp, or the nearest within
         --match-tolerance, or the image is the last that was recorded before; auto: stamp, else nearest
+    :param correct: corrections.yaml of a run, applied to the poses before they are measured
     :param mesh: of the object, for errors of its surface and for pictures, where no --model is given; without
         either, errors of position and rotation are measured
     :param symmetry_axis: the mesh's axis about which every turn looks the same
@@ -47,6 +48,7 @@ class PoseSources:
     pose_csv: Annotated[tuple[Path, ...], options('FILE...', Path)] = ()
     pose_class: Annotated[tuple[str, ...], options('ID|NAME=ID...', str)] = ()
     match: How = 'auto'
+    correct: File | None = None
     mesh: File | None = None
     symmetry_axis: Axis | None = None
     symmetry_half_turn: Annotated[tuple[Axis, ...], Parameter(consume_multiple=False)] = ()
@@ -75,6 +77,7 @@ def judge(bags: Sequence[Path], models: Sequence[Path], poses: PoseSources, how:
     """
     from posegrasp_ros.estimation.model_set import load_model_set
     from posegrasp_ros.evaluation.source_evaluation import evaluate_sources
+    from posegrasp_ros.faults.correction_file import read_corrections
     from posegrasp_ros.runs.provenance import describe_mesh, describe_run
 
     if not (poses.pose_topic or poses.pose_frame or poses.pose_csv):
@@ -84,6 +87,8 @@ def judge(bags: Sequence[Path], models: Sequence[Path], poses: PoseSources, how:
     described = describe_run(cards) if cards else describe_run() | (
         {'mesh': describe_mesh(poses.mesh)} if poses.mesh else {})
     objects = _objects(cards, poses)
+    if poses.correct:
+        how = replace(how, corrections=read_corrections(poses.correct))
     return evaluate_sources(bags, objects, _asked(poses, tuple(objects), how), how, baselines, out, described)
 
 

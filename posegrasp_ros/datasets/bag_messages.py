@@ -68,7 +68,7 @@ class BagMessages:
                 # The layouts are equal except for the sequence number in a header, which ROS 2 has dropped.
                 plain = STANDARD_TYPES.ros1_to_cdr(message.data, message.type)
                 return STANDARD_TYPES.deserialize_cdr(plain, message.type)
-            return self._store(message).deserialize_cdr(message.data, message.type)
+            return self.store(message).deserialize_cdr(message.data, message.type)
         except Exception as error:  # generated code raises any type on bytes of another type
             raise BagError(f'{self.path}: {message.topic}: expected a {message.type}, got {len(message.data)} '
                            f'bytes that cannot be decoded as one: {_one_line(error)}') from error
@@ -94,8 +94,8 @@ class BagMessages:
                 counts[topic] = counts.get(topic, 0) + count
         return counts
 
-    def _store(self, message: BagMessage) -> Any:
-        """Type store for a message, from the definition in the bag, else the standard one."""
+    def store(self, message: BagMessage) -> Any:
+        """Type store for a message of ROS 2, from the definition in the bag, else the standard one."""
         if message.type not in self._stores:
             self._stores[message.type] = self._made_store(message.topic, self._channels[message.topic])
         return self._stores[message.type]

@@ -89,19 +89,13 @@ class BagWriter:
 
     def __init__(self, path: str | Path, about: dict[str, str] | None = None):
         self._path = Path(path)
-        try:
-            self._writer = _RosbagWriter(self._path, version=9, storage_plugin=StoragePlugin.MCAP)
-        except WriterError as error:
-            raise BagError(f'{self._path}: already exists; expected the name of a new folder') from error
+        self._writer = new_writer(self._path)
         for key, value in (about or {}).items():
             self._writer.set_custom_data(key, value)
         self._connections: dict[str, Any] = {}
 
     def __enter__(self) -> BagWriter:
-        try:
-            self._writer.open()
-        except (OSError, WriterError) as error:
-            raise BagError(f'{self._path}: expected a folder that can be created: {error}') from error
+        open_writer(self._writer, self._path)
         for topic, kind in TOPICS.items():
             self._add(topic, kind)
         return self
@@ -169,6 +163,58 @@ class BagWriter:
     def _put(self, topic: str, stamp_ns: int, message: Any) -> None:
         data = STANDARD_TYPES.serialize_cdr(message, message.__msgtype__)
         self._writer.write(self._connections[topic], stamp_ns, data)
+
+
+class RawBagWriter:
+    """Context manager that writes messages as they are, for copies of recordings.
+
+    :param path: the folder to create
+    :raises BagError: when the folder exists or cannot be created
+    """
+
+    def __init__(self, path: str | Path):
+        self._writer = new_writer(Path(path))
+        self._path = Path(path)
+        self._connections: dict[str, Any] = {}
+
+    def __enter__(self) -> RawBagWriter:
+        open_writer(self._writer, self._path)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._writer.close()
+
+    def write(self, topic: str, kind: str, time_ns: int, data: bytes | memoryview, types: Any) -> None:
+        """Write a message.
+
+        :param data: in CDR
+        :param types: type store that knows its type
+        """
+        if topic not in self._connections:
+            self._connections[topic] = self._writer.add_connection(topic, kind, typestore=types)
+        self._writer.write(self._connections[topic], time_ns, data)
+
+
+def new_writer(path: Path) -> Writer:
+    """A writer for a folder that is not there yet.
+
+    :raises BagError: when it is
+    """
+    try:
+        return _RosbagWriter(path, version=9, storage_plugin=StoragePlugin.MCAP)
+    except WriterError as error:
+        raise BagError(f'{path}: already exists; expected the name of a new folder') from error
+
+
+def open_writer(writer: Writer, path: Path) -> None:
+    """Create the folder.
+
+    :raises BagError: when that is not possible
+    """
+    try:
+        writer.open()
+    except (OSError, WriterError) as error:
+        raise BagError(f'{path}: expected a folder that can be created: {error}') from error
 
 
 def new_message(kind: str, **fields: Any) -> Any:

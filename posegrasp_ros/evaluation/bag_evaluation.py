@@ -21,6 +21,7 @@ from posegrasp_ros.evaluation.evaluate_options import EvaluateOptions
 from posegrasp_ros.evaluation.frame_answers import Work, answered_frames
 from posegrasp_ros.evaluation.measured_run import MeasuredRun, written_run
 from posegrasp_ros.evaluation.method import MethodUnderTest
+from posegrasp_ros.faults.pair_log import PairLog
 from posegrasp_ros.metrics.baselines.baselines import Baselines, load_baselines
 from posegrasp_ros.metrics.pose.pose_errors import ErrorTarget
 from posegrasp_ros.metrics.run import RunMetrics, block_ns_of
@@ -66,8 +67,10 @@ def _methods(work: Work, options: EvaluateOptions) -> dict[str, MethodUnderTest]
                for name, card in work.cards.items()}
     checks = {name: work.planners[name].pose_check.holds if name in work.planners else None for name in targets}
     usual = {'onnx': {name: card.calibration.figures for name, card in work.cards.items()}}
+    logs = {name: PairLog(target.symmetry, target.diameter_m) for name, target in targets.items()}
     return {name: MethodUnderTest(RunMetrics(targets, block_s=options.block_s, pose_check=checks,
-                                             truth_sigmas=options.truth_sigmas), usual.get(name))
+                                             truth_sigmas=options.truth_sigmas), usual.get(name),
+                                  logs if name == options.estimator else None)
             for name in work.estimators}
 
 

@@ -32,11 +32,15 @@ LOGGER = logging.getLogger(__name__)
 
 
 class Answer(NamedTuple):
-    """One estimator's answer to a frame, and what the stages report of it."""
+    """One estimator's answer to a frame, and what the stages report of it.
+
+    :param said_ns: stamp that the poses came with; None for the frame's
+    """
 
     estimation: Estimation
     perception: StageReport
     planning: StageReport | None
+    said_ns: int | None = None
 
 
 class AnsweredFrame(NamedTuple):

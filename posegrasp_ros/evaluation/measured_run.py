@@ -18,6 +18,9 @@ from posegrasp_ros.evaluation.bop_csv import BopCsv
 from posegrasp_ros.evaluation.frame_answers import Answer, AnsweredFrame
 from posegrasp_ros.evaluation.method import MethodUnderTest, of_object
 from posegrasp_ros.evaluation.problems import Problems
+from posegrasp_ros.faults.correction_file import NAME as CORRECTIONS
+from posegrasp_ros.faults.correction_file import corrections_text
+from posegrasp_ros.faults.diagnosis import diagnose
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.true_pose import OVERRULED
 from posegrasp_ros.metrics.baselines.baselines import Baselines
@@ -98,6 +101,11 @@ class MeasuredRun:
         """What the summary depends on besides the frames."""
         facts = {name: method.metrics.facts for name, method in self.methods.items()}
         return SummaryInputs(facts, baselines, about, self.chosen)
+
+    def diagnosis(self) -> dict[str, dict[str, dict]]:
+        """Systematic faults by method and object; only of methods that look at the frames."""
+        return {name: {each: diagnose(log.pairs()).to_dict() for each, log in method.pair_logs.items()}
+                for name, method in self.methods.items() if method.pair_logs}
 
     def problem_list(self) -> list[dict]:
         """What was wrong with frames and recordings, for the summary."""
@@ -196,12 +204,15 @@ def written_run(run: MeasuredRun, answer: Answering, paths: Sequence[str | Path]
         run.measure(answer, folder, progress)
         provenance = {**described, 'bags': described_bags(bags, run.is_complete, progress), **circumstances,
                       **run.circumstances()}
-        inputs = run.summary_inputs(baselines, {'provenance': provenance, 'problems': run.problem_list()})
+        inputs = run.summary_inputs(baselines, {'provenance': provenance, 'problems': run.problem_list(),
+                                                'diagnosis': run.diagnosis()})
         summary = summary_of({name: method.metrics.table() for name, method in run.methods.items()}, inputs)
         if folder:
             pictures = run.worst.pictures()
             folder.append_line({PICTURES: pictures})
             folder.append_line({SUMMARY: inputs.to_dict()})
+            diagnosed = inputs.about['diagnosis'].get(run.chosen, {})
+            folder.write_text(CORRECTIONS, corrections_text(run.chosen, diagnosed))
             folder.write_summary(summary, lambda summary: render_html(summary, pictures))
     if run.problems.frames and not run.problems.usable:
         raise InvalidInputError(run.problems.sentence())

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from posegrasp_ros.datasets.frame import BagFrame
 from posegrasp_ros.evaluation.frame_answers import Answer
+from posegrasp_ros.faults.pair_log import PairLog
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.true_pose import LEAST_VISIBLE
 from posegrasp_ros.metrics.calibration_guard import CalibrationGuard, UsualRange
@@ -20,10 +21,12 @@ class MethodUnderTest:
     """The metrics of one estimator.
 
     :param usual: by object the range of its figures in the frames that its model was calibrated on; None for none
+    :param pair_logs: by object what keeps its poses for the diagnosis of systematic faults; None for none
     """
 
-    def __init__(self, metrics: RunMetrics, usual: Mapping[str, Mapping[str, UsualRange]] | None = None):
-        self.metrics = metrics
+    def __init__(self, metrics: RunMetrics, usual: Mapping[str, Mapping[str, UsualRange]] | None = None,
+                 pair_logs: Mapping[str, PairLog] | None = None):
+        self.metrics, self.pair_logs = metrics, pair_logs or {}
         self.guards = {name: CalibrationGuard(ranges) for name, ranges in (usual or {}).items()}
         self._camera: Camera | None = None
 
@@ -38,6 +41,8 @@ class MethodUnderTest:
         if frame.camera is not None and frame.camera is not self._camera:
             self.metrics.add_camera(frame.camera.matrix, frame.camera.width)
             self._camera = frame.camera
+            for log in self.pair_logs.values():
+                log.camera = frame.camera
         for name, answer in answers.items():
             yield from self._count_object(name, of_object(frame, name), answer, shift_ns, no_object)
 
@@ -65,10 +70,19 @@ class MethodUnderTest:
             if guard := self.guards.get(name):
                 guard.figures(stamp_ns, answer.perception.numbers)
                 guard.pose(stamp_ns, poses[0].camera_from_object)
+            self._keep_pair(name, frame, answer, shift_ns)
         yield self._with_errors(answer.perception, stamp_ns)
         if answer.planning:
             self.metrics.add_report(replace(answer.planning, stamp_ns=stamp_ns))
             yield answer.planning
+
+    def _keep_pair(self, name: str, frame: BagFrame, answer: Answer, shift_ns: int) -> None:
+        """Of several instances in an image it is not sure which one a systematic fault moved a pose away from."""
+        if name in self.pair_logs and len(frame.truths) == 1:
+            stamp_ns = frame.stamp_ns + shift_ns
+            said_ns = stamp_ns if answer.said_ns is None else answer.said_ns + shift_ns
+            self.pair_logs[name].add(stamp_ns, said_ns, self.metrics.block_of(stamp_ns),
+                                     answer.estimation.poses[0].camera_from_object, frame.truths[0])
 
     def _with_errors(self, report: StageReport, stamp_ns: int) -> StageReport:
         errors = self.metrics.errors(stamp_ns, report.object)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,8 @@ from posegrasp_ros.estimation.pose_estimate import Estimation, PoseEstimate
 from posegrasp_ros.evaluation.frame_answers import Answer, AnsweredFrame
 from posegrasp_ros.evaluation.measured_run import MeasuredRun, written_run
 from posegrasp_ros.evaluation.method import MethodUnderTest
+from posegrasp_ros.faults.correction import Correction, DeclaredSymmetry
+from posegrasp_ros.faults.pair_log import PairLog
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import NO_SYMMETRY, Symmetry, rotate_covariance
 from posegrasp_ros.geometry.true_pose import TruthSigmas
@@ -69,13 +71,17 @@ class JudgedObject:
 
 @dataclass(frozen=True)
 class JudgeOptions:
-    """How poses are judged; see :class:`posegrasp_ros.evaluation.evaluate_options.EvaluateOptions`."""
+    """How poses are judged; see :class:`posegrasp_ros.evaluation.evaluate_options.EvaluateOptions`.
+
+    :param corrections: of the poses, by object
+    """
 
     source: SourceOptions = field(default_factory=SourceOptions)
     block_s: float = BLOCK_S
     truth_sigmas: TruthSigmas | None = None
     no_object: bool = False
     bop_csv: Path | None = None
+    corrections: Mapping[str, tuple[Correction, ...]] = field(default_factory=dict)
 
 
 def evaluate_sources(paths: Sequence[str | Path], objects: Mapping[str, JudgedObject], asked: AskedSources,
@@ -96,14 +102,23 @@ def evaluate_sources(paths: Sequence[str | Path], objects: Mapping[str, JudgedOb
     options, names = options or JudgeOptions(), asked.names
     if not names or len(set(names)) < len(names):
         raise InvalidInputError(f'pose sources: expected different names, at least one, got {", ".join(names)}')
+    unknown = options.corrections.keys() - objects.keys()
+    if unknown:
+        raise InvalidInputError(f'corrections: expected those of {", ".join(objects) or "one object"}, got those of '
+                                f'{", ".join(sorted(unknown))}')
+    asked = replace(asked, shift_ns={name: sum(each.shift_ns() for each in found)
+                                     for name, found in options.corrections.items()})
     opened = [_open(Path(path), asked, options.source, tuple(objects)) for path in paths]
-    targets = {name: each.target for name, each in objects.items()}
-    methods = {source: MethodUnderTest(RunMetrics(targets, block_s=options.block_s,
-                                                  truth_sigmas=options.truth_sigmas)) for source in names}
+    targets = {name: replace(each.target, symmetry=_symmetry(each, options.corrections.get(name, ())))
+               for name, each in objects.items()}
+    methods = {source: MethodUnderTest(
+        RunMetrics(targets, block_s=options.block_s, truth_sigmas=options.truth_sigmas), pair_logs={
+            name: PairLog(each.symmetry, each.diameter_m) for name, each in targets.items()}) for source in names}
     run = MeasuredRun(methods, names[0], [source for source, _ in opened], block_ns_of(options.block_s),
                       {name: each.mesh for name, each in objects.items() if each.mesh}, options.bop_csv,
                       options.no_object, states_truth=options.truth_sigmas is not None)
-    judge = _Judge({id(source): poses for source, poses in opened}, names, tuple(objects), options.no_object)
+    judge = _Judge({id(source): poses for source, poses in opened}, names, tuple(objects),
+                   options.corrections)
     accounts = [{'bag': Path(path).name, 'source': name, **({'object': each} if each else {}), **source.account()}
                 for path, (_, poses) in zip(paths, opened)
                 for name, by_object in poses.sources.items() for each, source in by_object.items()]
@@ -111,6 +126,8 @@ def evaluate_sources(paths: Sequence[str | Path], objects: Mapping[str, JudgedOb
         LOGGER.info('%s', account)
     configuration = {'pose_sources': names, 'classes': dict(asked.classes),
                      'tolerance_ms': options.source.tolerance_ms,
+                     'corrections': {name: [{'kind': each.kind, **each.to_dict()} for each in found]
+                                     for name, found in options.corrections.items()},
                      **({'truth_sigmas': asdict(options.truth_sigmas)} if options.truth_sigmas else {})}
     described = {**describe_run(), **(described or {}), 'configuration': configuration}
     return written_run(run, judge.answered, paths, baselines or load_baselines(), described,
@@ -147,8 +164,8 @@ class _Judge:
     """
 
     def __init__(self, poses: Mapping[int, RecordedPoses], names: Sequence[str], objects: Sequence[str],
-                 no_object: bool):
-        self._poses, self._names, self._objects, self._no_object = poses, names, objects, no_object
+                 corrections: Mapping[str, tuple[Correction, ...]]):
+        self._poses, self._names, self._objects, self._corrections = poses, names, objects, corrections
 
     def answered(self, frames: Iterator[SourcedFrame]
                  ) -> Generator[tuple[SourcedFrame, AnsweredFrame], None, None]:
@@ -165,7 +182,8 @@ class _Judge:
     def _answer(self, item: SourcedFrame, source: str, name: str, frame: BagFrame, key: ImagePlace) -> Answer:
         recorded = self._poses[id(item.source)]
         stated = recorded.sources[source][name].of(key)
-        seen = [each for pose in stated if (each := _seen(pose, frame)) is not None]
+        corrections = self._corrections.get(name, ())
+        seen = [each for pose in stated if (each := _seen(pose, frame, corrections)) is not None]
         if stated and not seen:
             item.source.warn_once(f'{source}: poses are in the frame {stated[0].frame_id}, which /tf does not '
                                   'connect with the frame of the images: they are left out')
@@ -175,14 +193,31 @@ class _Judge:
         if seen and arrived_ns is not None and image_ns is not None and recorded.frames_ns is None:
             numbers['latency_ms'] = (arrived_ns - image_ns) / 1e6
         report = StageReport(frame.stamp_ns, 'perception', bool(seen), reason, numbers, object=name)
-        return Answer(Estimation(seen, reason, numbers), report, None)
+        return Answer(Estimation(seen, reason, numbers), report, None, stated[0].stamp_ns if stated else None)
 
 
-def _seen(pose: StatedPose, frame: BagFrame) -> PoseEstimate | None:
-    """A stated pose in the camera's frame; None where /tf does not tell where that is."""
+def _symmetry(known: JudgedObject, corrections: Sequence[Correction]) -> Symmetry:
+    """The object's symmetry with those that corrections declare."""
+    symmetry = known.symmetry
+    for correction in corrections:
+        if isinstance(correction, DeclaredSymmetry):
+            try:
+                symmetry = correction.added_to(symmetry)
+            except ValueError as error:
+                raise InvalidInputError(f'corrections: symmetry: {error}') from error
+    return symmetry
+
+
+def _seen(pose: StatedPose, frame: BagFrame, corrections: Sequence[Correction]) -> PoseEstimate | None:
+    """A stated pose in the camera's frame, corrected; None where /tf does not tell where that is."""
     camera_from_frame = frame.camera_from_frames.get(pose.frame_id) if pose.frame_id else np.eye(4)
     if camera_from_frame is None:
         return None
     covariance = np.zeros((6, 6)) if pose.covariance is None else rotate_covariance(
         pose.covariance, camera_from_frame[:3, :3])
-    return PoseEstimate(camera_from_frame @ pose.frame_from_object, pose.score, covariance)
+    camera_from_object = camera_from_frame @ pose.frame_from_object
+    if np.isfinite(camera_from_object).all():
+        for correction in corrections:
+            camera_from_object = correction.apply(camera_from_object[None])[0]
+            covariance = correction.moved_covariance(covariance)
+    return PoseEstimate(camera_from_object, pose.score, covariance)

@@ -20,6 +20,7 @@ class AskedSources:
     :param classes: by object the class id in messages that name one; of others the object's name, or the only one
         that there is
     :param matching: how they are matched to images
+    :param shift_ns: by object, added to the stamps of poses before they are matched
     """
 
     topics: tuple[str, ...] = ()
@@ -27,6 +28,7 @@ class AskedSources:
     files: tuple[Path, ...] = ()
     classes: Mapping[str, str] = field(default_factory=dict)
     matching: Matching = field(default_factory=Matching)
+    shift_ns: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:

@@ -85,6 +85,8 @@ def read_recorded_poses(path: str | Path, asked: AskedSources, topics: BagTopics
         else:
             named[file.name] = {name: [StatedPose(each.pose, stamp_ns, frame_id.lstrip('/'), None, each.covariance)
                                        for stamp_ns, frame_id, each in read_ground_truth(file)]}
+    named = {source: {name: [pose._replace(stamp_ns=pose.stamp_ns + asked.shift_ns.get(name, 0)) for pose in poses]
+                      for name, poses in each.items()} for source, each in named.items()}
     every = [pose for each in named.values() for poses in each.values() for pose in poses]
     if not times_topic:
         for pose in every:

@@ -131,6 +131,17 @@ class RunFolder:
         if self._state is None or self._state.word != word:
             self._become(word)
 
+    def write_text(self, name: str, text: str) -> None:
+        """Write a file beside the summary, atomically; empty text removes it.
+
+        :raises OSError: when that is not possible
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        if text:
+            write_whole(self.path / name, text)
+        else:
+            (self.path / name).unlink(missing_ok=True)
+
     def _become(self, word: str) -> None:
         """Change the state of the run."""
         state = replace(self._state, word=word) if self._state else RunState(word)
