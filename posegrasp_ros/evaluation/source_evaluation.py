@@ -104,8 +104,8 @@ def evaluate_sources(paths: Sequence[str | Path], objects: Mapping[str, JudgedOb
         raise InvalidInputError(f'pose sources: expected different names, at least one, got {", ".join(names)}')
     unknown = options.corrections.keys() - objects.keys()
     if unknown:
-        raise InvalidInputError(f'corrections: expected those of {", ".join(objects) or "one object"}, got those of '
-                                f'{", ".join(sorted(unknown))}')
+        raise InvalidInputError(f'corrections: expected those of {", ".join(objects) or "one object"}, got those '
+                                f'of {", ".join(sorted(unknown))}')
     asked = replace(asked, shift_ns={name: sum(each.shift_ns() for each in found)
                                      for name, found in options.corrections.items()})
     opened = [_open(Path(path), asked, options.source, tuple(objects)) for path in paths]

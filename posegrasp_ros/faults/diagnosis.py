@@ -20,7 +20,6 @@ from posegrasp_ros.faults.symmetry_faults import SYMMETRY_FAULTS
 from posegrasp_ros.faults.time_faults import TIME_FAULTS
 from posegrasp_ros.faults.wrong_object import says_wrong_object
 
-# The simplest first: of kinds that explain an error alike, the first is named.
 FAULTS: Sequence[FaultKind] = (*CONVENTION_FAULTS, *SCALE_FAULTS[:1], *RIGID_FAULTS[:2], *SYMMETRY_FAULTS,
                                *TIME_FAULTS, *SCALE_FAULTS[1:], *RIGID_FAULTS[2:])
 LEAST_PAIRS, LEAST_BLOCKS = 20, 5
@@ -197,7 +196,7 @@ def _tried(pairs: PosePairs, found: Sequence[_Found]) -> tuple[list[tuple[float,
 
 
 def _chosen(tried: Sequence[tuple[float, _Found]], base: float) -> _Found:
-    """The first of those that explain the error alike, in the order of :data:`FAULTS`.
+    """The simplest of those that explain the error alike, with the fewest numbers.
 
     A change without numbers that already explains most comes before fits that swallow a second fault.
     """
@@ -205,7 +204,8 @@ def _chosen(tried: Sequence[tuple[float, _Found]], base: float) -> _Found:
     plain = [item for item in tried if not len(item[1].correction.parameters) and item[0] < base - PLAIN_GAIN]
     if plain:
         return min(plain, key=lambda item: item[0])[1]
-    return next(each for value, each in tried if value <= least + ALIKE)
+    alike = [item for item in tried if item[0] <= least + ALIKE]
+    return min(alike, key=lambda item: (len(item[1].correction.parameters), item[0]))[1]
 
 
 def _sure(pairs: PosePairs, found: Sequence[_Found], best: _Found, folds: _Folds) -> _Found | None:

@@ -52,4 +52,7 @@ def _places(content: Any) -> Any:
 
 
 def _best(detection: Any) -> Any:
-    return max(detection.results, key=lambda each: float(getattr(each, 'hypothesis', each).score))
+    def score(result: Any) -> float:
+        return float(getattr(result, 'hypothesis', result).score)
+
+    return max(detection.results, key=score)
