@@ -324,7 +324,7 @@ def test_the_arms_reach_counts(grasp_set):
 class SlowReach:
     """An arm that reaches what lies at y < -0.2 and stops when it has found enough."""
 
-    def search(self, approaches, enough):
+    def search(self, approaches, enough, scene, present=None):
         reached = approaches[:, 1, 1, 3] < -0.2
         asked = np.cumsum(reached) - reached < enough
         return Reached(reached & asked, ~reached & asked, {'asked': float(asked.sum())})
