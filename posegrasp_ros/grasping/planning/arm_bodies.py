@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 from itertools import combinations
 from pathlib import Path
 from types import ModuleType
@@ -16,8 +17,9 @@ from scipy.spatial import ConvexHull, QhullError
 
 from posegrasp_ros.grasping.box import Box
 from posegrasp_ros.grasping.planning.arm_model import ArmModel, chain_of, pinocchio, read_model
-from posegrasp_ros.grasping.planning.arm_obstacles import CLEARANCE_M, ArmObstacles
+from posegrasp_ros.grasping.planning.arm_obstacles import ArmObstacles
 from posegrasp_ros.grasping.planning.arm_urdf import ReachError
+from posegrasp_ros.grasping.planning.swept_boxes import touch_balls, touch_boxes
 from posegrasp_ros.runtime.extras import missing_package
 
 SELF_COLLISION, ARM_COLLISION = 'self_collision', 'arm_collision'
@@ -43,18 +45,16 @@ class _Body(NamedTuple):
     :param number: in Pinocchio's geometry model
     :param vertices: (V, 3) of its convex hull in its own frame, metres
     :param faces: (F, 4) outward normals and offsets of the hull's faces
-    :param bounds: (2, 3) lowest and highest corner in its own frame
-    :param center: (3,) between these
-    :param radius_m: of the sphere about it that holds the body
+    :param middle: (3,) of the box around it, along the axes of its own frame
+    :param half_extents: (3,) of that box
     """
 
     name: str
     number: int
     vertices: np.ndarray
     faces: np.ndarray
-    bounds: np.ndarray
-    center: np.ndarray
-    radius_m: float
+    middle: np.ndarray
+    half_extents: np.ndarray
 
 
 class ArmBodies:
@@ -85,18 +85,22 @@ class ArmBodies:
         self._moved = [_body(name, number, body.geometry) for number, (name, body) in enumerate(
             zip(self._links, self._hulls.geometryObjects)) if self._may_meet_obstacles(body, tip)]
         self._request, self._result = coal.CollisionRequest(), coal.CollisionResult()
-        self._pose = getattr(coal, 'Transform3s', None) or coal.Transform3f
+        self._transform = getattr(coal, 'Transform3s', None) or coal.Transform3f
 
-    def contact(self, posture: np.ndarray, obstacles: ArmObstacles, grasp: np.ndarray) -> Contact | None:
-        """What the arm touches in a posture (J,); None where it is free.
+    def contact(self, postures: np.ndarray, obstacles: ArmObstacles, grasp: np.ndarray) -> Contact | None:
+        """What the arm touches in one of some postures (K, J); None where it is free in all.
 
         :param grasp: (3,) where the tip grasps, in the root's frame
         """
-        touching = self._touching_links(posture)
-        if touching is not None:
-            return Contact(SELF_COLLISION, ' and '.join(touching))
-        for body in self._moved:
-            what = self._obstacle(body, obstacles, grasp)
+        places = np.tile(np.eye(4), (len(self._moved), len(postures), 1, 1))
+        for index, posture in enumerate(postures):
+            touching = self._touching_links(posture)
+            if touching is not None:
+                return Contact(SELF_COLLISION, ' and '.join(touching))
+            for body, place in zip(self._moved, places):
+                place[index] = self._hull_data.oMg[body.number].homogeneous
+        for body, root_from_body in zip(self._moved, places):
+            what = self._obstacle(body, root_from_body, obstacles, grasp)
             if what:
                 return Contact(ARM_COLLISION, f'{body.name} and {what}')
         return None
@@ -120,29 +124,34 @@ class ArmBodies:
                 return self._links[pair.first], self._links[pair.second]
         return None
 
-    def _obstacle(self, body: _Body, obstacles: ArmObstacles, grasp: np.ndarray) -> str:
-        """The obstacle that a body touches where it was placed last; empty where there is none."""
-        placement = self._hull_data.oMg[body.number]
-        rotation, shift = placement.rotation, placement.translation
-        center = rotation @ body.center + shift
-        if obstacles.supports(body.vertices @ rotation.T + shift, grasp):
+    def _obstacle(self, body: _Body, root_from_body: np.ndarray, obstacles: ArmObstacles,
+                  grasp: np.ndarray) -> str:
+        """The obstacle that a body touches in one of its places (K, 4, 4); empty where there is none."""
+        if obstacles.supports(body.vertices, root_from_body, grasp):
             return 'the support'
+        count, half_extents = len(root_from_body), body.half_extents[None]
+        centers, still = np.tile(body.middle, (count, 1, 1)), np.zeros((count, 3))
         geometry = self._hulls.geometryObjects[body.number].geometry
-        for box in obstacles.boxes_near(center, body.radius_m).tolist():
-            pose = obstacles.box_poses[box]
-            shape = self._coal.Box(*(2.0 * (obstacles.box_sizes[box] + CLEARANCE_M)))
-            self._result.clear()
-            if self._coal.collide(geometry, self._pose(rotation, shift), shape,
-                                  self._pose(pose[:3, :3].copy(), pose[:3, 3].copy()), self._request, self._result):
-                return f'obstacle box {box}'
-        centers, radii = obstacles.ball_centers, obstacles.ball_radii
-        if len(centers):
-            local, (low, high) = (centers - shift) @ rotation, body.bounds
-            near = ((local >= low - radii[:, None]) & (local <= high + radii[:, None])).all(axis=1)
-            within = local[near] @ body.faces[:, :3].T + body.faces[:, 3]
-            if near.any() and (within.max(axis=1) <= radii[near]).any():
+        # The box around the body first, compiled; then the body itself.
+        for place in root_from_body[touch_boxes(root_from_body, centers, half_extents, still,
+                                                *obstacles.boxes)]:
+            for box, (pose, sizes) in enumerate(zip(*obstacles.boxes)):
+                self._result.clear()
+                if self._coal.collide(geometry, self._placed(place), self._coal.Box(*(2.0 * sizes)),
+                                      self._placed(pose), self._request, self._result):
+                    return f'obstacle box {box}'
+        balls, radii = obstacles.balls
+        for place in root_from_body[touch_balls(root_from_body, centers, half_extents, still, balls, radii)]:
+            local = (balls - place[:3, 3]) @ place[:3, :3]
+            near = (np.abs(local - body.middle) <= body.half_extents + radii[:, None]).all(axis=1)
+            outside = local[near] @ body.faces[:, :3].T + body.faces[:, 3]
+            if (outside.max(axis=1) <= radii[near]).any():
                 return 'an obstacle sphere or point'
         return ''
+
+    def _placed(self, pose: np.ndarray) -> Any:
+        """A (4, 4) pose as Coal has it."""
+        return self._transform(pose[:3, :3].copy(), pose[:3, 3].copy())
 
     def _pair(self, tip: str, ignored: set[frozenset[str]]) -> None:
         """Pair the bodies of links that no joint, or more than one, lies between."""
@@ -209,6 +218,8 @@ def load_bodies(urdf_path: str | Path, tip: str, arm: ArmModel, package_dirs: Se
     except ModuleNotFoundError as error:
         return None, [f'{nothing}: {missing_package(error)}']
     pin = pinocchio()
+    if not hasattr(pin, 'computeCollisions'):
+        return None, [f'{nothing}: this build of pinocchio is without coal']
     ignored = _disabled(Path(srdf_path)) if srdf_path else set()
     model, locked = read_model(urdf_path, tip)
     try:
@@ -243,12 +254,17 @@ def load_bodies(urdf_path: str | Path, tip: str, arm: ArmModel, package_dirs: Se
 
 
 def _coal() -> ModuleType:
-    """Import Coal, under its former name where it has that."""
+    """Import Coal, under its former name where it has that.
+
+    :raises ModuleNotFoundError: when it is not installed
+    """
     try:
-        import coal
-    except ModuleNotFoundError:
-        import hppfcl as coal
-    return coal
+        return import_module('coal')
+    except ModuleNotFoundError as error:
+        try:
+            return import_module('hppfcl')
+        except ModuleNotFoundError:
+            raise error from None
 
 
 def _link_name(model: Any, body: Any) -> str:
@@ -277,10 +293,8 @@ def _body(name: str, number: int, geometry: Any) -> _Body:
     except (QhullError, ValueError):  # flat: the box around it
         low, high = vertices.min(axis=0), vertices.max(axis=0)
         faces = np.concatenate([np.column_stack([np.eye(3), -high]), np.column_stack([-np.eye(3), low])])
-    bounds = np.array([vertices.min(axis=0), vertices.max(axis=0)])
-    center = bounds.mean(axis=0)
-    return _Body(name, number, vertices, faces, bounds, center,
-                 float(np.linalg.norm(vertices - center, axis=1).max()))
+    low, high = vertices.min(axis=0), vertices.max(axis=0)
+    return _Body(name, number, vertices, faces, (low + high) / 2, (high - low) / 2)
 
 
 def _vertices(geometry: Any) -> np.ndarray:

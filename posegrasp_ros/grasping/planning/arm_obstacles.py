@@ -17,29 +17,29 @@ class ArmObstacles:
     """Support, boxes, spheres and points, for one plan.
 
     :param scene: in the frame of the arm's root
-    :ivar box_poses: (K, 4, 4)
-    :ivar box_sizes: (K, 3) half extents, metres
-    :ivar ball_centers: (M, 3) of spheres and points
-    :ivar ball_radii: (M,) with the clearance
+    :ivar boxes: poses (K, 4, 4) and half extents (K, 3), metres, with the clearance
+    :ivar balls: centers (M, 3) and radii (M,) of spheres and points, with the clearance
     """
 
     def __init__(self, scene: Scene):
         self._normal, self._offset_m = scene.normal, scene.support_offset_m
-        self.box_poses, self.box_sizes = scene.box_arrays
-        self.ball_centers, self.ball_radii = scene.balls[0], scene.balls[1] + CLEARANCE_M
+        (poses, sizes), (centers, radii) = scene.box_arrays, scene.balls
+        self.boxes = np.ascontiguousarray(poses), sizes + CLEARANCE_M
+        self.balls = np.ascontiguousarray(centers), radii + CLEARANCE_M
 
-    def supports(self, vertices: np.ndarray, grasp: np.ndarray) -> bool:
-        """Whether a body with these vertices (V, 3) touches the support near a grasp (3,)."""
+    def supports(self, vertices: np.ndarray, root_from_body: np.ndarray, grasp: np.ndarray) -> bool:
+        """Whether a body with vertices (V, 3) touches the support near a grasp (3,), in one of its places.
+
+        :param root_from_body: (K, 4, 4)
+        """
         if self._offset_m is None:
             return False
-        low = vertices[vertices @ self._normal < self._offset_m + CLEARANCE_M] - grasp
+        heights = (root_from_body[:, :3, :3].transpose(0, 2, 1) @ self._normal) @ vertices.T
+        heights += (root_from_body[:, :3, 3] @ self._normal)[:, None]
+        place, vertex = np.nonzero(heights < self._offset_m + CLEARANCE_M)
+        if not len(place):
+            return False
+        low = np.einsum('nij,nj->ni', root_from_body[place, :3, :3], vertices[vertex])
+        low += root_from_body[place, :3, 3] - grasp
         across = low - np.outer(low @ self._normal, self._normal)
         return bool((np.linalg.norm(across, axis=1) < SUPPORT_AROUND_M).any())
-
-    def boxes_near(self, center: np.ndarray, radius_m: float) -> np.ndarray:
-        """Numbers of the boxes that touch a sphere, clearance included."""
-        if not len(self.box_poses):
-            return np.zeros(0, dtype=int)
-        local = np.einsum('kji,kj->ki', self.box_poses[:, :3, :3], center - self.box_poses[:, :3, 3])
-        apart = np.linalg.norm((np.abs(local) - self.box_sizes).clip(0.0), axis=1)
-        return np.flatnonzero(apart <= radius_m + CLEARANCE_M)

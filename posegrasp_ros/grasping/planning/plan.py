@@ -15,8 +15,8 @@ from posegrasp_ros.runtime.errors import InvalidInputError
 
 # Reasons for rejecting a candidate: each counts under the first check that it fails. In this order, these are:
 # opening, support at the grasp, support on the way, angle of the approach, obstacles at the grasp, obstacles on
-# the way, uncertainty of the pose, reach of the arm, its joints along the approach, its links against each other and
-# against obstacles.
+# the way, uncertainty of the pose, reach of the arm, its joints along the approach, its links against each other,
+# and against obstacles.
 REASONS = ('too_wide', 'below_support', 'collides', 'approach_blocked', 'unreachable', 'pose_too_uncertain',
            'path_limits', 'self_collision', 'arm_collision')
 # The same as numbers, for arrays: a candidate rejected by a later check was nearer to a grasp.

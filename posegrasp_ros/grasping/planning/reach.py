@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
@@ -34,7 +34,17 @@ class Reached(NamedTuple):
 
 
 class Reach(Protocol):
-    """Reachability check of an arm."""
+    """Reachability check of an arm.
+
+    :ivar joint_names: of the joints that :meth:`search` asks for; none where it needs none
+    :ivar left_out: lines about what is not checked, and why
+    """
+
+    @property
+    def joint_names(self) -> Sequence[str]: ...
+
+    @property
+    def left_out(self) -> Sequence[str]: ...
 
     def search(self, approaches: np.ndarray, enough: int, scene: Scene,
                present: Mapping[str, float] | None = None) -> Reached:
@@ -56,6 +66,8 @@ class ReachSphere:
     max_m: float
     min_m: float = 0.0
     shoulder: np.ndarray = field(default_factory=lambda: np.zeros(3))
+    joint_names: ClassVar[Sequence[str]] = ()
+    left_out: ClassVar[Sequence[str]] = ()
 
     def search(self, approaches: np.ndarray, enough: int, scene: Scene,
                present: Mapping[str, float] | None = None) -> Reached:

@@ -82,7 +82,10 @@ class UrdfReach:
         self._touching: Counter[str] = Counter()
         self._present: np.ndarray | None = None
         self._obstacles = ArmObstacles(Scene(None))
-        self._solve(seed_tips[0], self._seeds[0])  # compile now instead of during the first plan
+        # Compile now instead of during the first plan.
+        self._solve(seed_tips[0], self._seeds[0])
+        if self._bodies is not None:
+            self._bodies.contact(self._seeds[:1], self._obstacles, seed_tips[0, :3, 3])
 
     def search(self, approaches: np.ndarray, enough: int, scene: Scene,
                present: Mapping[str, float] | None = None) -> Reached:
@@ -208,8 +211,9 @@ class UrdfReach:
                 yield posture
 
     def _path(self, approach: np.ndarray, postures: Iterator[np.ndarray]) -> tuple[str, JointPath | None]:
-        """The joint path from the first posture at the grasp that has a free one, or the last check that failed."""
-        reason, tried = UNREACHABLE, []
+        """The joint path from the first posture at the grasp that has a free one, else the last check failed."""
+        reason = UNREACHABLE
+        tried: list[np.ndarray] = []
         for posture in postures:
             if any((np.abs(posture - other) < SAME_RAD).all() for other in tried):
                 continue
@@ -226,16 +230,15 @@ class UrdfReach:
         return reason, None
 
     def _touches(self, path: JointPath, grasp: np.ndarray) -> str:
-        """Why the bodies' way along a path is not free; empty where it is. The ends are checked first."""
+        """Why the bodies' way along a path is not free; empty where it is."""
         if self._bodies is None:
             return ''
         rows = sorted({*path.at, *range(0, len(path.positions), EVERY)}, key=lambda row: row not in path.at)
-        for row in rows:
-            contact = self._bodies.contact(path.positions[row], self._obstacles, grasp)
-            if contact is not None:
-                self._touching[contact.what] += 1
-                return contact.reason
-        return ''
+        contact = self._bodies.contact(path.positions[rows], self._obstacles, grasp)
+        if contact is None:
+            return ''
+        self._touching[contact.what] += 1
+        return contact.reason
 
     def _continues(self, posture: np.ndarray, approach: np.ndarray) -> bool:
         """Whether the pre-grasp and the lift follow from the posture at the grasp."""
