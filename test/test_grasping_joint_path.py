@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Joint paths of approaches: straight lines within limits and without leaps, collisions of the arm, shortest way."""
+"""Joint paths of approaches: straight lines within limits, no leaps, no collisions of the arm, shortest way."""
 
 import importlib.util
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from small_arms import NAMES, UR_BODIES, ur
 
 from posegrasp_ros.geometry.transforms import make_transform, rotation_from_vector
 from posegrasp_ros.grasping.box import Box
@@ -21,41 +22,6 @@ from posegrasp_ros.grasping.planning.short_travel import shortest_first
 pytestmark = pytest.mark.skipif(importlib.util.find_spec('pinocchio') is None,
                                 reason='pinocchio (pip install pin) is not installed')
 TCP = np.eye(4)
-# A UR5's joints: where each is in the frame of the one before, and its axis.
-UR = ((('0 0 0.089', '0 0 0'), '0 0 1'), (('0 0.136 0', '0 1.5708 0'), '0 1 0'), (('0 -0.12 0.425', '0 0 0'), '0 1 0'),
-      (('0 0 0.392', '0 1.5708 0'), '0 1 0'), (('0 0.093 0', '0 0 0'), '0 0 1'), (('0 0 0.095', '0 0 0'), '0 1 0'))
-UR_BODIES = ('0.06 0.06 0.06|0 0 0.02', '0.06 0.06 0.05|0 0 0.02', '0.05 0.05 0.42|0 0 0.21', '0.04 0.04 0.38|0 0 0.19',
-             '0.04 0.04 0.04|0 0.05 0', '0.04 0.04 0.04|0 0 0.05', '0.03 0.02 0.03|0 0.06 0')
-NAMES = tuple(f'joint{k}' for k in range(6))
-
-
-def link(name, body=''):
-    if not body:
-        return f'<link name="{name}"/>'
-    size, at = body.split('|')
-    return (f'<link name="{name}"><collision><origin xyz="{at}"/><geometry><box size="{size}"/></geometry>'
-            '</collision></link>')
-
-
-def joint(name, parent, child, at='0 0 0', turned='0 0 0', axis='0 0 1', kind='revolute', most=6.28, more=''):
-    return (f'<joint name="{name}" type="{kind}"><parent link="{parent}"/><child link="{child}"/>'
-            f'<origin xyz="{at}" rpy="{turned}"/><axis xyz="{axis}"/>'
-            f'<limit lower="{-most}" upper="{most}" effort="1" velocity="1"/>{more}</joint>')
-
-
-def ur(path, bodies=UR_BODIES, kind='revolute', most=6.28):
-    """An arm like a UR5, with a flange 82 mm on whose z is the last axis, and a finger that another one mimics."""
-    parts = [link(f'link{k}', bodies[k] if bodies else '') for k in range(7)]
-    parts += [joint(NAMES[k], f'link{k}', f'link{k + 1}', *UR[k][0], UR[k][1], kind, most) for k in range(6)]
-    parts += [link('tool'), joint('fixed', 'link6', 'tool', '0 0.082 0', '-1.5708 0 0', kind='fixed'),
-              link('left', '0.01 0.01 0.05|0 0 0.05' if bodies else ''), link('right'),
-              joint('finger', 'tool', 'left', axis='1 0 0', kind='prismatic', most=0.04),
-              joint('other', 'tool', 'right', axis='1 0 0', kind='prismatic', most=0.04,
-                    more='<mimic joint="finger" multiplier="-1"/>')]
-    path.write_text(f'<robot name="ur">{"".join(parts)}</robot>', encoding='utf-8')
-    return path
-
-
 @pytest.fixture(scope='module')
 def urdf(tmp_path_factory):
     return ur(tmp_path_factory.mktemp('ur') / 'ur.urdf')
@@ -166,7 +132,8 @@ def test_the_arm_keeps_off_boxes_points_and_the_support_near_the_grasp(reach):
     free = reach.search(ABOVE, 99, Scene(None))
     grid = np.arange(-1.5, 1.5, 0.03)
     points = np.array([(0.22, y, z) for y in grid for z in grid])
-    for scene, what in ((Scene(None, boxes=[WALL]), 'obstacle box 0'), (Scene(None, points=points), 'sphere or point'),
+    for scene, what in ((Scene(None, boxes=[WALL]), 'obstacle box 0'),
+                        (Scene(None, points=points), 'sphere or point'),
                         (Scene(0.25), 'the support')):
         answer = reach.search(ABOVE, 99, scene)
         assert free.reached.all() and not answer.reached.any(), what
@@ -231,8 +198,8 @@ def test_what_cannot_be_checked_is_said(urdf, tmp_path, monkeypatch):
         raise ModuleNotFoundError(f'No module named {name!r}', name=name)
     monkeypatch.setattr(arm_bodies, 'import_module', missing)
     assert UrdfReach(urdf, 'tool', TCP).left_out == [
-        "collisions of the arm are not checked: this needs coal: pip install '.[reach]' in the checkout; where ROS "
-        'is installed, pip install pin']
+        "collisions of the arm are not checked: this needs coal: pip install '.[reach]' in the checkout; where "
+        'ROS is installed, pip install pin']
 
 
 def test_continuous_joints_take_the_shortest_turn_and_fixed_ones_are_none(tmp_path):
@@ -250,6 +217,6 @@ def test_a_joint_of_the_arm_that_mimics_another_is_refused_by_its_name(tmp_path)
     text = path.read_text()
     at = text.index('</joint>', text.index('name="joint3"'))
     path.write_text(text[:at] + '<mimic joint="joint2"/>' + text[at:])
-    with pytest.raises(ReachError, match="joint 'joint3': expected joints of the arm that move by themselves, got one "
-                                         "that mimics 'joint2'"):
+    with pytest.raises(ReachError, match="joint 'joint3': expected joints of the arm that move by themselves, got "
+                                         "one that mimics 'joint2'"):
         load_arm(path, 'tool')

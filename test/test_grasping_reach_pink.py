@@ -16,7 +16,8 @@ from posegrasp_ros.grasping.planning.reach_urdf import UrdfReach
 pin = pytest.importorskip('pinocchio', reason='pinocchio (pip install pin) is not installed')
 pink = pytest.importorskip('pink', reason='pink (pip install pin-pink) is not installed')
 pytest.importorskip('quadprog', reason='quadprog is not installed')
-ROBOTS = Path(os.environ.get('EXAMPLE_ROBOT_DATA') or Path(pin.__file__).parents[4] / 'share/example-robot-data/robots')
+ROBOTS = Path(os.environ.get('EXAMPLE_ROBOT_DATA')
+              or Path(pin.__file__).parents[4] / 'share/example-robot-data/robots')
 TCP = make_transform(None, (0, 0, 0.1034))
 COUNT, STARTS = 60, 12
 ARMS = {'panda': ('panda_description/urdf/panda.urdf', 'panda_hand'),
@@ -90,7 +91,8 @@ def test_what_we_say_is_reached_pink_reaches_and_the_other_way_round(name):
     approaches = np.array([sampled(rng) for _ in range(COUNT)])
     ours = UrdfReach(urdf, tip, TCP).reachable(approaches)
     other = Pink(urdf, tip, rng)
-    theirs = np.array([other.reaches(each, STARTS * (3 if reached else 1)) for each, reached in zip(approaches, ours)])
+    theirs = np.array([other.reaches(each, STARTS * (3 if reached else 1))
+                       for each, reached in zip(approaches, ours)])
     both = (ours & theirs).sum()
     assert ours.sum() > COUNT / 4
     assert both >= 0.99 * ours.sum() - 0.5 and both >= 0.97 * theirs.sum() - 1

@@ -69,6 +69,6 @@ class JointStates:
             return f'expected finite positions, got others for {", ".join(unusable)}'
         age_s = max(abs(now_ns - stamp) for _, stamp in self._known.values()) / 1e9
         if age_s > self._max_age_s:
-            return (f'expected positions stamped within {self._max_age_s:g} s of now (joint_states_max_age_s), got '
-                    'older ones; is use_sim_time missing?')
+            return (f'expected positions stamped within {self._max_age_s:g} s of now (joint_states_max_age_s), '
+                    'got others; do the clocks agree, or is use_sim_time missing?')
         return ''
