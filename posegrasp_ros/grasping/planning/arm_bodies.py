@@ -94,9 +94,9 @@ class ArmBodies:
         """
         places = np.tile(np.eye(4), (len(self._moved), len(postures), 1, 1))
         for index, posture in enumerate(postures):
-            touching = self._touching_links(posture)
-            if touching is not None:
-                return Contact(SELF_COLLISION, ' and '.join(touching))
+            itself = self.self_contact(posture)
+            if itself is not None:
+                return itself
             for body, place in zip(self._moved, places):
                 place[index] = self._hull_data.oMg[body.number].homogeneous
         for body, root_from_body in zip(self._moved, places):
@@ -104,6 +104,11 @@ class ArmBodies:
             if what:
                 return Contact(ARM_COLLISION, f'{body.name} and {what}')
         return None
+
+    def self_contact(self, posture: np.ndarray) -> Contact | None:
+        """The links that touch each other in a posture (J,); None where there are none. The bodies stay placed."""
+        touching = self._touching_links(posture)
+        return None if touching is None else Contact(SELF_COLLISION, ' and '.join(touching))
 
     def _configuration(self, posture: np.ndarray) -> np.ndarray:
         """Pinocchio's: joints without limits by cosine and sine, others than the arm's at their neutral place."""

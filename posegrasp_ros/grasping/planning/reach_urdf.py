@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from posegrasp_ros.grasping.box import Box
-from posegrasp_ros.grasping.planning.arm_bodies import ARM_COLLISION, SELF_COLLISION, load_bodies
+from posegrasp_ros.grasping.planning.arm_bodies import ARM_COLLISION, SELF_COLLISION, Contact, load_bodies
 from posegrasp_ros.grasping.planning.arm_length import ArmLength
 from posegrasp_ros.grasping.planning.arm_model import load_arm
 from posegrasp_ros.grasping.planning.arm_obstacles import ArmObstacles
@@ -29,8 +29,8 @@ SEEDS, SEEDS_TRIED, PATIENCE = 1000, 3, 10
 # After so many looks, far from each other, no more are taken; after few when all ended this far off, metres and
 # radians alike. Where there are only few approaches, all are asked without a look.
 LOOKS, FEW, FAR_OFF = 64, 16, 0.2
-# So many joint paths of an approach are tried, each from another posture at the grasp.
-PATHS = 3
+# So many postures at the grasp are tried; arms of six joints have up to eight for a pose.
+POSTURES_TRIED = 8
 # After so many approaches that are within reach and refused for their joint path, no more are asked.
 MOST_REFUSED = 40
 # Collisions are checked at every second step of the joint path, 20 mm apart.
@@ -220,12 +220,15 @@ class UrdfReach:
             if not self._continues(posture, approach):
                 continue
             tried.append(posture)
-            path = follow(self._arm, approach, posture)
-            failed = PATH_LIMITS if path is None else self._touches(path, approach[1, :3, 3])
+            # A posture that is none at the grasp already needs no path.
+            path, failed = None, self._noted(self._bodies.self_contact(posture) if self._bodies else None)
+            if not failed:
+                path = follow(self._arm, approach, posture)
+                failed = PATH_LIMITS if path is None else self._touches(path, approach[1, :3, 3])
             if path is not None and not failed:
                 return '', path if self._present is None else travelled(path, self._arm, self._present)
             reason = max(reason, failed, key=ARM_REASONS.index)
-            if len(tried) == PATHS:
+            if len(tried) == POSTURES_TRIED:
                 break
         return reason, None
 
@@ -234,7 +237,10 @@ class UrdfReach:
         if self._bodies is None:
             return ''
         rows = sorted({*path.at, *range(0, len(path.positions), EVERY)}, key=lambda row: row not in path.at)
-        contact = self._bodies.contact(path.positions[rows], self._obstacles, grasp)
+        return self._noted(self._bodies.contact(path.positions[rows], self._obstacles, grasp))
+
+    def _noted(self, contact: Contact | None) -> str:
+        """The reason of a contact, which is counted for the remark; empty without one."""
         if contact is None:
             return ''
         self._touching[contact.what] += 1
