@@ -118,6 +118,12 @@ def test_present_joints_choose_the_posture_and_whole_turns(reach, urdf):
     assert np.mean([path.travel for path in with_present.paths.values()]) < np.mean(others)
 
 
+@pytest.mark.parametrize('present', [{}, dict.fromkeys(NAMES[:5], 0.0), dict.fromkeys(NAMES, np.nan)])
+def test_present_joints_that_are_missing_or_not_finite_are_refused(reach, present):
+    with pytest.raises(ReachError, match='present joints: expected finite positions of joint0, joint1, .*, got {'):
+        reach.search(ABOVE[:1], 1, Scene(None), present)
+
+
 def test_equals_are_ordered_by_travel_and_differences_do_not_add_up():
     scores = np.array([0.90, 0.89, 0.885, 0.875, 0.87])
     travels = np.array([3.0, 2.0, 1.0, 0.5, 0.1])

@@ -14,6 +14,7 @@ from posegrasp_ros.grasping.planning.arm_bodies import ARM_COLLISION, SELF_COLLI
 from posegrasp_ros.grasping.planning.arm_length import ArmLength
 from posegrasp_ros.grasping.planning.arm_model import load_arm
 from posegrasp_ros.grasping.planning.arm_obstacles import ArmObstacles
+from posegrasp_ros.grasping.planning.arm_urdf import ReachError
 from posegrasp_ros.grasping.planning.inverse_kinematics import ITERATIONS
 from posegrasp_ros.grasping.planning.joint_path import RADIAN_M, JointPath, follow, travelled
 from posegrasp_ros.grasping.planning.planning_scene import Scene
@@ -89,10 +90,13 @@ class UrdfReach:
 
     def search(self, approaches: np.ndarray, enough: int, scene: Scene,
                present: Mapping[str, float] | None = None) -> Reached:
-        """See :class:`posegrasp_ros.grasping.planning.reach.Reach`."""
+        """See :class:`posegrasp_ros.grasping.planning.reach.Reach`.
+
+        :raises ReachError: when a joint is missing among the present ones, or not finite
+        """
         self._starts_used, self._touching = 0, Counter()
         self._obstacles = ArmObstacles(scene.moved(self._root_from_base))
-        self._present = None if present is None else np.array([present[name] for name in self.joint_names])
+        self._present = None if present is None else self._positions(present)
         targets = self._targets(approaches)
         needed_m = self._length.needed_m(targets).max(axis=1)
         within = np.flatnonzero(needed_m <= self._length.most_m)
@@ -166,6 +170,14 @@ class UrdfReach:
         """
         return np.array([any(self._continues(posture, approach) for posture in self._postures(approach))
                          for approach in self._targets(approaches)], dtype=bool)
+
+    def _positions(self, present: Mapping[str, float]) -> np.ndarray:
+        """(J,) where the joints stand."""
+        positions = np.array([present.get(name, np.nan) for name in self.joint_names], dtype=float)
+        if not np.isfinite(positions).all():
+            raise ReachError(f'present joints: expected finite positions of {", ".join(self.joint_names)}, got '
+                             f'{dict(present)}')
+        return positions
 
     def _targets(self, approaches: np.ndarray) -> np.ndarray:
         """(N, 3, 4, 4) root_from_tip."""
