@@ -120,7 +120,7 @@ def test_present_joints_choose_the_posture_and_whole_turns(reach, urdf):
 
 @pytest.mark.parametrize('present', [{}, dict.fromkeys(NAMES[:5], 0.0), dict.fromkeys(NAMES, np.nan)])
 def test_present_joints_that_are_missing_or_not_finite_are_refused(reach, present):
-    with pytest.raises(ReachError, match='present joints: expected finite positions of joint0, joint1, .*, got {'):
+    with pytest.raises(ReachError, match='present joints: expected finite positions of joint0, joint1'):
         reach.search(ABOVE[:1], 1, Scene(None), present)
 
 
