@@ -14,6 +14,7 @@ from posegrasp_ros.geometry.transforms import (
 )
 from posegrasp_ros.grasping.grasp_set import Grasp, GraspSet, load_grasps
 from posegrasp_ros.grasping.gripper import load_gripper
+from posegrasp_ros.grasping.planning.joint_path import JointPath
 from posegrasp_ros.grasping.planning.plan import PlannerOptions, PlanningError
 from posegrasp_ros.grasping.planning.planner import GraspPlanner
 from posegrasp_ros.grasping.planning.planning_scene import BoxObstacle, Scene, SphereObstacle
@@ -324,7 +325,7 @@ def test_the_arms_reach_counts(grasp_set):
 class SlowReach:
     """An arm that reaches what lies at y < -0.2 and stops when it has found enough."""
 
-    def search(self, approaches, enough):
+    def search(self, approaches, enough, scene, present=None):
         reached = approaches[:, 1, 1, 3] < -0.2
         asked = np.cumsum(reached) - reached < enough
         return Reached(reached & asked, ~reached & asked, {'asked': float(asked.sum())})
@@ -337,3 +338,44 @@ def test_an_arm_that_takes_time_is_asked_best_first_until_there_are_enough(grasp
     reached = [grasp.name for grasp in everything if grasp.base_from_tcp[1, 3] < -0.2]
     assert [grasp.name for grasp in plan.grasps] == reached[:3]
     assert plan.numbers['asked'] < len(everything) and plan.rejected['unreachable'] < len(everything)
+
+
+class JointsKnown:
+    """An arm that reaches everything but the first, whose joints go farther for worse grasps, or less far."""
+
+    def __init__(self, sign):
+        self.sign, self.present = sign, 'not asked'
+
+    def search(self, approaches, enough, scene, present=None):
+        self.present, count = present, len(approaches)
+        reached = np.arange(count) > 0
+        paths = {index: JointPath(('a',), np.zeros((3, 1)), (0, 1, 2), None if present is None else
+                                  self.sign * index) for index in range(1, count)}
+        return Reached(reached, ~reached, {}, '', {0: 'self_collision'}, paths)
+
+
+def test_among_equals_the_shortest_way_of_the_joints_comes_first(grasp_set):
+    options = PlannerOptions(equal_success=0.05)
+    by_score = GraspPlanner(GRIPPER, grasp_set, options, reach=JointsKnown(1.0)).plan(LYING, None, Scene()).grasps
+    arm = JointsKnown(-1.0)
+    planner = GraspPlanner(GRIPPER, grasp_set, options, reach=arm)
+    assert [each.name for each in planner.plan(LYING, None, Scene()).grasps] == [each.name for each in by_score]
+    plan = planner.plan(LYING, None, Scene(), {'a': 0.1})
+    assert arm.present == {'a': 0.1} and plan.rejected['self_collision'] == 1
+    best = max(by_score, key=lambda each: each.score)
+    assert plan.grasps[0].name != best.name and plan.grasps[0].score >= best.score - 0.05
+    assert plan.numbers['joint_travel'] == plan.grasps[0].joints.travel
+    assert sorted(each.name for each in plan.grasps) == sorted(each.name for each in by_score)
+
+
+@pytest.mark.parametrize(('reasons', 'expected'), [
+    ((), 'unreachable'), (('path_limits',), 'path_limits'), (('arm_collision', 'path_limits'), 'arm_collision')])
+def test_the_reason_of_a_plan_is_the_last_check_of_the_arm(grasp_set, reasons, expected):
+    class Refuses:
+        def search(self, approaches, enough, scene, present=None):
+            nothing = np.zeros(len(approaches), dtype=bool)
+            return Reached(nothing, ~nothing, {}, 'why', dict(enumerate(reasons)))
+
+    plan = GraspPlanner(GRIPPER, grasp_set, reach=Refuses()).plan(LYING, None, Scene())
+    assert (plan.reason, plan.out_of_reach) == (expected, 'why')
+    assert all(plan.rejected[reason] == 1 for reason in reasons)

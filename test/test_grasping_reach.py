@@ -11,6 +11,7 @@ from posegrasp_ros.grasping.planning.arm_length import ArmLength
 from posegrasp_ros.grasping.planning.arm_model import load_arm
 from posegrasp_ros.grasping.planning.arm_urdf import ReachError
 from posegrasp_ros.grasping.planning.inverse_kinematics import kinematics, logarithm
+from posegrasp_ros.grasping.planning.planning_scene import Scene
 from posegrasp_ros.grasping.planning.reach import ReachSphere
 from posegrasp_ros.grasping.planning.reach_urdf import LOOKS, UrdfReach
 
@@ -125,7 +126,7 @@ def around(middle, count=60):
 @needs_pinocchio
 @pytest.mark.parametrize('metres', [0.95, 1.5, 3.0])
 def test_what_lies_beyond_the_arms_length_takes_no_inverse_kinematics(urdf, metres):
-    answer = UrdfReach(urdf, 'link6', TIP_FROM_TCP).search(around((metres, 0, 0.1)), 20)
+    answer = UrdfReach(urdf, 'link6', TIP_FROM_TCP).search(around((metres, 0, 0.1)), 20, Scene(None))
     assert not answer.reached.any() and answer.ruled_out.all()
     assert answer.numbers == {'ik_starts': 0.0, 'within_arm_length': 0.0}
     assert 'the arm is 0.80 m long from shoulder to wrist' in answer.remark
@@ -143,7 +144,7 @@ def test_no_posture_puts_the_tip_beyond_the_arms_length(urdf):
 def test_a_no_within_the_arms_length_takes_a_bounded_number_of_tries_and_says_so(urdf):
     reach = UrdfReach(urdf, 'link6', TIP_FROM_TCP)
     below_the_shoulder = around((0.02, 0.0, 0.0), count=300)
-    answer = reach.search(below_the_shoulder, 20)
+    answer = reach.search(below_the_shoulder, 20, Scene(None))
     assert not answer.reached.any() and answer.ruled_out.all() and answer.numbers['within_arm_length'] > 100
     assert 0 < answer.numbers['ik_starts'] <= 4 * LOOKS and 'tries of inverse kinematics' in answer.remark
     assert not reach.reachable(below_the_shoulder[:20]).any()
@@ -152,10 +153,10 @@ def test_a_no_within_the_arms_length_takes_a_bounded_number_of_tries_and_says_so
 @needs_pinocchio
 def test_the_search_finds_what_asking_for_each_approach_finds(urdf):
     reach, asked = UrdfReach(urdf, 'link6', TIP_FROM_TCP), around((0.45, 0.1, 0.1))
-    answer = reach.search(asked, len(asked))
+    answer = reach.search(asked, len(asked), Scene(None))
     np.testing.assert_array_equal(answer.reached, reach.reachable(asked))
     assert answer.reached.any() and answer.remark == '' and answer.numbers['ik_starts'] > 0
-    few = reach.search(asked, 3)
+    few = reach.search(asked, 3, Scene(None))
     assert 3 <= few.reached.sum() < answer.reached.sum() and not (few.reached & ~answer.reached).any()
     assert not (few.reached & few.ruled_out).any() and not few.ruled_out.all()
 

@@ -23,6 +23,9 @@ REASONS = {
     'collides': 'gripper would collide',
     'unreachable': 'out of reach',
     'pose_too_uncertain': 'pose too uncertain',
+    'path_limits': 'joints cannot follow the approach',
+    'self_collision': 'arm would touch itself',
+    'arm_collision': 'arm would collide',
 }
 NOTHING = '–'
 

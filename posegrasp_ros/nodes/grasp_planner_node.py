@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from geometry_msgs.msg import PoseArray, PoseWithCovarianceStamped
 from rclpy.callback_groups import ReentrantCallbackGroup
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, Image, JointState
 from std_srvs.srv import Trigger
 
 from posegrasp_ros.estimation.model_card import ModelCard
@@ -26,6 +26,7 @@ from posegrasp_ros.metrics.stage_report import NOT_ASKED
 from posegrasp_ros.ros import messages, qos
 from posegrasp_ros.ros.base_transforms import BaseTransforms, BaseView
 from posegrasp_ros.ros.grasp_topics import GraspTopics
+from posegrasp_ros.ros.joint_states import JointStates
 from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode
 from posegrasp_ros.ros.messages import MessageError, stamp_ns, to_header
 from posegrasp_ros.ros.node_main import run_node
@@ -85,6 +86,12 @@ class GraspPlannerNode(AutostartLifecycleNode):
         self._surroundings = Surroundings(chosen, meshes, self.resolve_topic_name('camera_info'),
                                           self.resolve_topic_name('depth'))
         self._objects = tuple(cards)
+        self._reach = reach_of(self, chosen, self._gripper)
+        joint_names = self._reach.joint_names if self._reach else ()
+        self._joint_states = JointStates(joint_names, chosen.joint_states_max_age_s,
+                                         self.resolve_topic_name('joint_states')) if joint_names else None
+        for line in self._reach.left_out if self._reach else ():
+            self.say_once(f'parameter urdf: {line}', warn=True)
         self.stages = {name: self._stage(card) for name, card in cards.items()
                        if chosen.target in ('', card.name if card else '')}
         self._pending: dict[str, PendingPose] = {}
@@ -123,7 +130,7 @@ class GraspPlannerNode(AutostartLifecycleNode):
         grasps_path = chosen.grasps or (card.grasps_path if card else '')
         grasp_set = load_grasps(grasps_path, self._gripper, mesh)
         planner = GraspPlanner(self._gripper, grasp_set, planner_options(chosen), symmetry, mesh,
-                               reach_of(self, chosen, self._gripper))
+                               self._reach)
         self.get_logger().info(
             escaped(f'{len(grasp_set.grasps)} grasps of {grasps_path} for {self._gripper.name}'))
         return PlanningStage(planner, fixed_scene(chosen), card.identity if card else '',
@@ -137,6 +144,8 @@ class GraspPlannerNode(AutostartLifecycleNode):
         if self._surroundings.sees_depth:
             self.subscribe_sensor(messages.CAMERA_INFO, 'camera_info', self.on_camera_info, qos.SENSOR)
             self.subscribe_sensor(messages.DEPTH, 'depth', self.on_depth, qos.RECENT)
+        if self._joint_states is not None:
+            self.subscribe_sensor(messages.JOINT_STATES, 'joint_states', self.on_joint_states, qos.RECENT)
         for name in self.stages:
             self.subscribe(PoseWithCovarianceStamped, joined(self, name, 'pose'), self.pose_of(name), qos.RESULT)
         # It runs only while a pose waits.
@@ -188,6 +197,20 @@ class GraspPlannerNode(AutostartLifecycleNode):
         if error:
             self.get_logger().error(str(error))
 
+    def on_joint_states(self, message: JointState) -> None:
+        """Note where the joints stand."""
+        if self._joint_states is not None:
+            self._joint_states.add(message, self.get_clock().now().nanoseconds)
+
+    def _present_joints(self) -> dict[str, float] | None:
+        """Where the arm's joints stand; None without an arm, and where that is not known, which is said once."""
+        if self._joint_states is None:
+            return None
+        present, problem = self._joint_states.present(self.get_clock().now().nanoseconds)
+        if problem:
+            self.say_once(problem, warn=True)
+        return present
+
     def check_pending(self) -> None:
         """Stop waiting after two periods."""
         for pending in self._pending.values():
@@ -226,7 +249,8 @@ class GraspPlannerNode(AutostartLifecycleNode):
             answer.numbers.update(view.numbers)
             planned = stage.plan(base_from_object, covariance,
                                  self._surroundings.others(name, stamp, self._frames.base_from),
-                                 self._surroundings.depth(stamp, received_ns, self._frames.base_from))
+                                 self._surroundings.depth(stamp, received_ns, self._frames.base_from),
+                                 self._present_joints())
             answer.take(planned.outcome)
             header = to_header(stamp, self.parameters.base_frame)
             shown = planned.plan.grasps[:self.parameters.published_grasps]

@@ -31,6 +31,9 @@ REASON_COLOURS = {
     'collides': (0.84, 0.37, 0.00, 0.6),
     'unreachable': (0.34, 0.71, 0.91, 0.6),
     'pose_too_uncertain': (0.94, 0.89, 0.26, 0.6),
+    'path_limits': (0.00, 0.45, 0.70, 0.6),
+    'self_collision': (0.00, 0.62, 0.45, 0.6),
+    'arm_collision': (0.00, 0.00, 0.00, 0.6),
 }
 LINE_M = 0.001
 

@@ -53,6 +53,7 @@ GROUND_TRUTH = {'geometry_msgs/msg/PoseStamped': PoseStamped,
                 'geometry_msgs/msg/PoseWithCovarianceStamped': PoseWithCovarianceStamped}
 IMAGES = {'sensor_msgs/msg/Image': Image, 'sensor_msgs/msg/CompressedImage': CompressedImage}
 DEPTH = IMAGES
+JOINT_STATES = {'sensor_msgs/msg/JointState': JointState}
 GRIPPER_JOINT = 'opening'
 LEVELS = {liveness.OK: DiagnosticStatus.OK, liveness.WARN: DiagnosticStatus.WARN,
           liveness.ERROR: DiagnosticStatus.ERROR, liveness.STALE: DiagnosticStatus.STALE}

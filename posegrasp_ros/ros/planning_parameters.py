@@ -27,7 +27,7 @@ from posegrasp_ros.grasping.planning.reach_urdf import UrdfReach
 from posegrasp_ros.handeye.calibration_file import MountedCamera, load_mounted_camera
 from posegrasp_ros.ros.parameter_checks import are_models, is_file, is_gripper, is_model
 from posegrasp_ros.ros.parameters import ParameterError, parameter, pose_parameter
-from posegrasp_ros.ros.urdf_source import check_urdf, scratch_folder, urdf_file
+from posegrasp_ros.ros.urdf_source import check_urdf, package_folders, scratch_folder, urdf_file
 from posegrasp_ros.sensing.depth_buffer import SLOP_MS
 
 BOX = ('x', 'y', 'z', 'qx', 'qy', 'qz', 'qw', 'side along x', 'along y', 'along z')
@@ -64,6 +64,10 @@ class GraspPlannerParameters:
         5.0, 'How long ~/plan and ~/plan_grasps wait for a pose newer than the request with a grasp.', minimum=0.1,
         maximum=600.0)
     published_grasps: int = parameter(20, 'How many grasps to publish and draw at most.', minimum=1, maximum=1000)
+    equal_success_probability: float = parameter(
+        DEFAULTS.equal_success, 'Grasps whose probabilities of success, and whose scores, differ by no more are '
+        'equals: with urdf and joint_states the one with the shortest way for the joints comes first.',
+        minimum=0.0, maximum=1.0)
     min_success_probability: float = parameter(
         DEFAULTS.min_success_probability, 'Below it for every grasp, none is the answer: pose_too_uncertain.',
         minimum=0.0, maximum=1.0)
@@ -98,6 +102,12 @@ class GraspPlannerParameters:
         '', 'URDF of the arm, for inverse kinematics by Pinocchio: a file, package://NAME/file, either also xacro '
         'where that is installed, or robot_description, the topic. Empty: reach_max_m counts.', check=check_urdf)
     tip_frame: str = parameter('', "Frame of the URDF that is the gripper's base.")
+    srdf: str = parameter(
+        '', 'SRDF of the arm, whose disable_collisions name links that may touch. Empty: those that a joint '
+        'connects, and those that touch in the neutral posture or in all.', check=is_file)
+    joint_states_max_age_s: float = parameter(
+        1.0, 'Positions of the topic joint_states that are stamped earlier do not count.', minimum=0.01,
+        maximum=3600.0)
     base_from_root: tuple[float, ...] = parameter(
         (), "Pose of the URDF's root in the base frame: x, y, z, qx, qy, qz, qw, metres. Empty: the same place.")
     reach_max_m: float = parameter(
@@ -128,7 +138,8 @@ def planner_options(chosen: GraspPlannerParameters) -> PlannerOptions:
     return PlannerOptions(
         pre_grasp_distance_m=chosen.pre_grasp_distance_m, lift_m=chosen.lift_m,
         max_approach_angle_rad=chosen.max_approach_angle_rad, min_clearance_m=chosen.min_clearance_m,
-        min_success_probability=chosen.min_success_probability, enough_reachable=chosen.published_grasps)
+        min_success_probability=chosen.min_success_probability, enough_reachable=chosen.published_grasps,
+        equal_success=chosen.equal_success_probability)
 
 
 def reach_of(node: Node, chosen: GraspPlannerParameters, gripper: EndEffector) -> Reach | None:
@@ -144,7 +155,8 @@ def reach_of(node: Node, chosen: GraspPlannerParameters, gripper: EndEffector) -
             with scratch_folder() as folder:
                 return UrdfReach(
                     urdf_file(node, chosen.urdf, Path(folder)), chosen.tip_frame, gripper.gripper_base_from_tcp,
-                    pose_parameter('base_from_root', chosen.base_from_root))
+                    pose_parameter('base_from_root', chosen.base_from_root), package_folders(),
+                    gripper.boxes(gripper.max_opening_m), chosen.srdf)
         except (ReachError, ParameterError) as error:
             raise ParameterError(f'parameter urdf or tip_frame: {error}') from error
     if chosen.reach_max_m == 0.0:

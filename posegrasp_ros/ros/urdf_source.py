@@ -6,7 +6,11 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
+from ament_index_python.packages import (
+    PackageNotFoundError,
+    get_package_share_directory,
+    get_search_paths,
+)
 from rclpy.node import Node
 from rclpy.wait_for_message import wait_for_message
 from std_msgs.msg import String
@@ -49,6 +53,14 @@ def urdf_file(node: Node, given: str, folder: Path) -> Path:
         raise ParameterError(f'{path}: expected a URDF, or xacro to be installed (ros-DISTRO-xacro): or run '
                              f'xacro {path} > arm.urdf')
     return _kept(folder, xacro.process_file(str(path)).toxml())
+
+
+def package_folders() -> list[str]:
+    """Folders in which the installed packages lie, for the meshes of a URDF; none where no ROS is sourced."""
+    try:
+        return [str(Path(prefix) / 'share') for prefix in get_search_paths()]
+    except OSError:
+        return []
 
 
 def scratch_folder() -> tempfile.TemporaryDirectory:

@@ -7,11 +7,12 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
 from posegrasp_ros.grasping.planning.arm_urdf import ReachError, checked_urdf
-from posegrasp_ros.grasping.planning.inverse_kinematics import kinematics, solve
+from posegrasp_ros.grasping.planning.inverse_kinematics import ITERATIONS, kinematics, solve
 from posegrasp_ros.runtime.errors import quoted
 
 LOGGER = logging.getLogger(__name__)
@@ -28,6 +29,7 @@ class ArmModel:
     :param limits: (2, J) radians or metres, infinite where there are none
     :param last_from_tip: (4, 4) of the tip in the frame of the last joint
     :param numbers: (J,) of the joints' positions among all of the URDF, which are ``count``
+    :param names: (J,) of the joints
     """
 
     joints: np.ndarray
@@ -36,6 +38,7 @@ class ArmModel:
     last_from_tip: np.ndarray
     numbers: np.ndarray
     count: int
+    names: tuple[str, ...]
 
     def postures(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """(count + 1, J) the middle of the joints' ranges, then random postures within them."""
@@ -56,7 +59,7 @@ class ArmModel:
         return _forward(self.joints, self.slides, self.last_from_tip, posture)
 
     def solve(self, root_from_tip: np.ndarray, start: np.ndarray,
-              patience: int) -> tuple[np.ndarray | None, float]:
+              patience: int = ITERATIONS) -> tuple[np.ndarray | None, float]:
         """Joint positions that put the tip at a pose, None when none were found, and the least error on the way.
 
         See :func:`posegrasp_ros.grasping.planning.inverse_kinematics.solve`.
@@ -79,20 +82,13 @@ def load_arm(urdf_path: str | Path, tip: str) -> ArmModel:
     :raises ReachError: when Pinocchio is missing, the URDF cannot be read, has no such frame, no joint moves it,
         or its joints cannot be
     """
-    pin = _pinocchio()
-    locked = checked_urdf(Path(urdf_path), tip)
-    try:
-        model = pin.buildModelFromUrdf(str(urdf_path))
-    except (RuntimeError, ValueError) as error:
-        raise ReachError(f'{urdf_path}: expected a URDF that can be read: {error}') from error
-    if not model.existFrame(tip):
-        names = ', '.join(frame.name for frame in model.frames if frame.name != 'universe')
-        raise ReachError(f'{urdf_path}: tip: expected one of its frames ({names}), got {quoted(tip)}')
+    pin = pinocchio()
+    model, locked = read_model(urdf_path, tip)
     if locked:
         LOGGER.warning('%s: the arm counts as fixed to the root: %s is locked', urdf_path, ', '.join(locked))
         model = pin.buildReducedModel(model, [model.getJointId(name) for name in locked], pin.neutral(model))
     frame, data = model.frames[model.getFrameId(tip)], model.createData()
-    chain = [joint for joint in model.supports[frame.parentJoint] if joint]
+    chain = chain_of(model, tip)
     if not chain:
         raise ReachError(f'{urdf_path}: tip: expected a frame that a joint moves, got {quoted(tip)}')
     pin.computeJointJacobians(model, data, pin.neutral(model))
@@ -108,14 +104,40 @@ def load_arm(urdf_path: str | Path, tip: str) -> ArmModel:
                       if has_limits else [-np.inf, np.inf])
         numbers.append(joint.idx_q)
     return ArmModel(joints, np.array(slides), np.ascontiguousarray(np.transpose(limits)),
-                    np.ascontiguousarray(frame.placement.homogeneous), np.array(numbers), model.nq)
+                    np.ascontiguousarray(frame.placement.homogeneous), np.array(numbers), model.nq,
+                    tuple(model.names[number] for number in chain))
 
 
-def _pinocchio() -> ModuleType:
-    """Import Pinocchio, which is an optional dependency."""
+def read_model(urdf_path: str | Path, tip: str) -> tuple[Any, list[str]]:
+    """Pinocchio's model of a URDF, and the names of the joints before the arm that are to be locked.
+
+    :raises ReachError: as :func:`load_arm`
+    """
+    pin = pinocchio()
+    locked = checked_urdf(Path(urdf_path), tip)
     try:
-        import pinocchio
+        model = pin.buildModelFromUrdf(str(urdf_path))
+    except (RuntimeError, ValueError) as error:
+        raise ReachError(f'{urdf_path}: expected a URDF that can be read: {error}') from error
+    if not model.existFrame(tip):
+        names = ', '.join(frame.name for frame in model.frames if frame.name != 'universe')
+        raise ReachError(f'{urdf_path}: tip: expected one of its frames ({names}), got {quoted(tip)}')
+    return model, locked
+
+
+def chain_of(model: Any, tip: str) -> list[int]:
+    """Numbers of the joints in Pinocchio's model that move a frame, from the root on."""
+    return [joint for joint in model.supports[model.frames[model.getFrameId(tip)].parentJoint] if joint]
+
+
+def pinocchio() -> ModuleType:
+    """Import Pinocchio, which is an optional dependency.
+
+    :raises ReachError: when it is not installed
+    """
+    try:
+        import pinocchio as pin
     except ModuleNotFoundError as error:
         raise ReachError(
             'reach by URDF: expected the package pinocchio, which is not installed: pip install pin') from error
-    return pinocchio
+    return pin

@@ -24,8 +24,8 @@ def checked_urdf(path: Path, tip: str) -> list[str]:
     """Check the joints between a URDF's root and its tip; what else may be wrong is left to the reader to find.
 
     :return: names of the floating and planar joints between the root and the arm, which are to be locked
-    :raises ReachError: when the file is missing or xacro, or a joint of the arm is free, or has no axis, or
-        swapped limits
+    :raises ReachError: when the file is missing or xacro, or a joint of the arm is free or mimics another,
+        or has no axis, or swapped limits
     """
     if not path.is_file():
         raise ReachError(f'{path}: no such URDF file')
@@ -58,7 +58,10 @@ def _check_joint(where: str, joint: ElementTree.Element, kind: str) -> None:
     if kind in FREE_JOINTS:
         raise ReachError(f'{where}: expected joints that turn or slide from the first of the arm on, got a {kind} '
                          'one')
-    axis, limit = joint.find('axis'), joint.find('limit')
+    mimic, axis, limit = joint.find('mimic'), joint.find('axis'), joint.find('limit')
+    if mimic is not None:
+        raise ReachError(f'{where}: expected joints of the arm that move by themselves, got one that mimics '
+                         f'{quoted(mimic.get("joint", ""))}')
     direction = '1 0 0' if axis is None else axis.get('xyz', '1 0 0')
     if kind in AXIS_JOINTS and not any(_numbers(f'{where}: axis', direction)):
         raise ReachError(f'{where}: axis: expected a direction, got {direction}')

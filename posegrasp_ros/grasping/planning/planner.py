@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -15,8 +16,10 @@ from posegrasp_ros.grasping.end_effector import EndEffector
 from posegrasp_ros.grasping.grasp_set import GraspSet
 from posegrasp_ros.grasping.planning.candidates import Candidates, Placed
 from posegrasp_ros.grasping.planning.given_pose import checked_covariance, checked_pose
+from posegrasp_ros.grasping.planning.joint_path import JointPath
 from posegrasp_ros.grasping.planning.plan import (
     PASSED,
+    REASONS,
     VERDICTS,
     DiscardedGrasps,
     Plan,
@@ -24,7 +27,8 @@ from posegrasp_ros.grasping.planning.plan import (
     PlannerOptions,
 )
 from posegrasp_ros.grasping.planning.planning_scene import Scene
-from posegrasp_ros.grasping.planning.reach import Reach
+from posegrasp_ros.grasping.planning.reach import Reach, Reached
+from posegrasp_ros.grasping.planning.short_travel import shortest_first
 from posegrasp_ros.grasping.robustness.pose_check import PoseCheck
 from posegrasp_ros.grasping.robustness.tolerance import DIRECTIONS, FEW_RAYS, tcp_from_base_delta
 from posegrasp_ros.grasping.robustness.tolerance_fit import fit_tolerance, tolerance_without_mesh
@@ -65,12 +69,15 @@ class GraspPlanner:
         """In how many places each grasp is tried."""
         return self._candidates.places
 
-    def plan(self, base_from_object: np.ndarray, covariance: np.ndarray | None, scene: Scene) -> Plan:
+    def plan(self, base_from_object: np.ndarray, covariance: np.ndarray | None, scene: Scene,
+             present: Mapping[str, float] | None = None) -> Plan:
         """Rank the grasps that the scene allows.
 
         :param base_from_object: (4, 4), metres
         :param covariance: (6, 6) of that pose in the base frame; None, or all zero as in a message that was
             not filled in, when it is not known
+        :param present: where the arm's joints stand, by name, radians or metres; of equals, see
+            :attr:`PlannerOptions.equal_success`, the grasp with the shortest way from there comes first
         :raises PlanningError: when the pose is no rigid transform or the covariance no covariance
         """
         start = time.perf_counter()
@@ -89,21 +96,31 @@ class GraspPlanner:
         ranked = np.flatnonzero((placed.verdicts == PASSED) & np.isfinite(scores))
         ranked = ranked[np.argsort(-scores[ranked].round(9), kind='stable')]
         approaches = self._approaches(placed.base_from_tcp, scene.up)
-        reached, reach_numbers, out_of_reach = self._within_reach(ranked, approaches, placed.verdicts)
-        grasps = [self._planned(grasp, approaches[grasp], scores[grasp], probabilities[grasp])
-                  for grasp in reached.tolist()]
+        answer = self._within_reach(ranked, approaches, placed.verdicts, scene, present)
+        found = np.flatnonzero(answer.reached)
+        paths = [answer.paths.get(index) for index in found.tolist()]
+        travels = np.array([np.nan if path is None or path.travel is None else path.travel for path in paths])
+        if len(found) and np.isfinite(travels).all():
+            order = shortest_first(scores[ranked[found]], probabilities[ranked[found]], travels,
+                                   self.options.equal_success)
+            found, paths = found[order], [paths[index] for index in order]
+        reached = ranked[found]
+        grasps = [self._planned(grasp, approaches[grasp], scores[grasp], probabilities[grasp], path)
+                  for grasp, path in zip(reached.tolist(), paths)]
         rejected = {name: int((placed.verdicts == verdict).sum()) for name, verdict in VERDICTS.items()}
-        numbers = {'candidates': float(len(self.grasps)), 'feasible': float(len(grasps)), **reach_numbers,
+        numbers = {'candidates': float(len(self.grasps)), 'feasible': float(len(grasps)), **answer.numbers,
                    **{f'rejected_{name}': float(count) for name, count in rejected.items()}}
         if grasps:
             numbers['success_probability'] = grasps[0].success_probability
             numbers['symmetry_copy'] = float(placed.copies[reached[0]])
+            if grasps[0].joints is not None and grasps[0].joints.travel is not None:
+                numbers['joint_travel'] = grasps[0].joints.travel
         numbers['plan_ms'] = 1000.0 * (time.perf_counter() - start)
         discarded = DiscardedGrasps(self.grasps, placed.base_from_tcp, placed.verdicts)
         reason = placed.reason
         if not (reason or grasps):
-            reason = 'unreachable' if len(ranked) else 'pose_too_uncertain'
-        return Plan(grasps, reason, rejected, numbers, discarded, weakest, out_of_reach)
+            reason = _last_of_arm(placed.verdicts[ranked]) if len(ranked) else 'pose_too_uncertain'
+        return Plan(grasps, reason, rejected, numbers, discarded, weakest, answer.remark)
 
     def _typical_errors(self) -> np.ndarray:
         """(6, 6) covariance of an object's pose when nothing is known about it."""
@@ -140,20 +157,28 @@ class GraspPlanner:
         approaches[:, 2, :3, 3] += self.options.lift_m * up
         return approaches
 
-    def _within_reach(self, ranked: np.ndarray, approaches: np.ndarray, verdicts: np.ndarray) -> tuple[
-            np.ndarray, dict[str, float], str]:
-        """Those of the ranked grasps that the arm reaches, figures for the report, and why there are none.
+    def _within_reach(self, ranked: np.ndarray, approaches: np.ndarray, verdicts: np.ndarray, scene: Scene,
+                      present: Mapping[str, float] | None) -> Reached:
+        """Those of the ranked grasps that the arm reaches.
 
         ``verdicts`` takes what it does not reach. Where asking takes time, only as many as are enough are asked.
         """
         if self._reach is None or not len(ranked):
-            return ranked, {}, ''
-        answer = self._reach.search(approaches[ranked], self.options.enough_reachable)
-        verdicts[ranked[answer.ruled_out]] = VERDICTS['unreachable']
-        return ranked[answer.reached], answer.numbers, answer.remark
+            return Reached(np.ones(len(ranked), dtype=bool), np.zeros(len(ranked), dtype=bool), {})
+        answer = self._reach.search(approaches[ranked], self.options.enough_reachable, scene, present)
+        for index in np.flatnonzero(answer.ruled_out).tolist():
+            verdicts[ranked[index]] = VERDICTS[answer.reasons.get(index, 'unreachable')]
+        return answer
 
-    def _planned(self, grasp: int, approach: np.ndarray, score: float, probability: float) -> PlannedGrasp:
+    def _planned(self, grasp: int, approach: np.ndarray, score: float, probability: float,
+                 joints: JointPath | None) -> PlannedGrasp:
         """Grasp number ``grasp`` ready to be carried out."""
         kind = self.grasps[grasp]
         return PlannedGrasp(kind.name, approach[1], float(score), kind.opening_m, self._force_n, list(approach),
-                            float(probability), self._tolerance_along[grasp], kind.width_m)
+                            float(probability), self._tolerance_along[grasp], kind.width_m, joints)
+
+
+def _last_of_arm(verdicts: np.ndarray) -> str:
+    """The last check of the arm that any grasp failed."""
+    refused = verdicts[verdicts != PASSED]
+    return REASONS[refused.max()] if len(refused) else 'unreachable'

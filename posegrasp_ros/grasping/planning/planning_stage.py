@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -59,18 +59,21 @@ class PlanningStage:
         self._depth_obstacles = None if keep_off_depth is None else DepthObstacles(keep_off_depth)
 
     def plan(self, base_from_object: np.ndarray, covariance: np.ndarray | None = None,
-             others: Sequence[BoxObstacle] = (), depth: DepthView | None = None) -> PlanningAnswer:
+             others: Sequence[BoxObstacle] = (), depth: DepthView | None = None,
+             present: Mapping[str, float] | None = None) -> PlanningAnswer:
         """The feasible grasps in the scene, best first, or the reason why there are none.
 
         :param base_from_object: (4, 4), metres; z up
         :param covariance: (6, 6) of that pose in the base frame; None if it is not known
         :param others: further objects in the same image
         :param depth: matched to the image
+        :param present: where the arm's joints stand, by name; see
+            :meth:`posegrasp_ros.grasping.planning.planner.GraspPlanner.plan`
         """
         start = time.perf_counter()
         try:
             scene = self._around(base_from_object, others, depth)
-            plan, problem = self.planner.plan(base_from_object, covariance, scene), ''
+            plan, problem = self.planner.plan(base_from_object, covariance, scene, present), ''
             numbers = {**plan.numbers, 'obstacles': float(len(scene.boxes) + len(scene.spheres)),
                        'obstacle_points': float(len(scene.points))}
         except PlanningError as error:
