@@ -190,7 +190,9 @@ class _Judge:
         reason = '' if seen else OTHER_FRAME if stated else NO_POSE
         numbers = {'score': seen[0].score} if seen and np.isfinite(seen[0].score) else {}
         arrived_ns, image_ns = stated[0].arrived_ns if stated else None, recorded.arrivals_ns.get(key.stamp_ns)
-        if seen and arrived_ns is not None and image_ns is not None and recorded.frames_ns is None:
+        # A recording whose times are the stamps does not tell how long anything took.
+        if seen and arrived_ns is not None and image_ns is not None and arrived_ns > image_ns \
+                and recorded.frames_ns is None:
             numbers['latency_ms'] = (arrived_ns - image_ns) / 1e6
         report = StageReport(frame.stamp_ns, 'perception', bool(seen), reason, numbers, object=name)
         return Answer(Estimation(seen, reason, numbers), report, None, stated[0].stamp_ns if stated else None)

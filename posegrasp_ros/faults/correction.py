@@ -22,6 +22,7 @@ from posegrasp_ros.geometry.transforms import (
 )
 from posegrasp_ros.runtime.errors import InvalidInputError
 
+LOG_MOST = 20.0
 LONGEST_GAP_NS = 350_000_000
 """True poses further apart are not interpolated."""
 IN_CAMERA, IN_OBJECT, SCALE, DEPTH, MIRROR, INVERSE, QUATERNION, TIME, RAYS, SYMMETRY = (
@@ -244,7 +245,7 @@ class _Factor(_Untimed):
 
     def moved(self, parameters: np.ndarray) -> Any:
         """From the logarithm (1,)."""
-        return type(self)(float(np.exp(parameters[0])))  # type: ignore[call-arg]
+        return type(self)(float(np.exp(np.clip(parameters[0], -LOG_MOST, LOG_MOST))))  # type: ignore[call-arg]
 
     def inverse(self) -> Any:
         """By the inverse factor."""

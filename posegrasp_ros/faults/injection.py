@@ -117,7 +117,7 @@ def _other_object(track: PoseTrack, sizes: Sequence[float],
 INJECTED: Mapping[str, InjectedFault] = {
     'object_offset': InjectedFault('x y z mm [about x y z degrees]', (12.0, 0.0, 0.0),
                                    _mapped(lambda sizes, _: InObject(_moved(sizes)))),
-    'camera_offset': InjectedFault('x y z mm [about x y z degrees]', (10.0, 0.0, 0.0, 0.0, 2.0, 0.0),
+    'camera_offset': InjectedFault('x y z mm [about x y z degrees]', (10.0, 0.0, 20.0, 0.0, 0.0, 2.0),
                                    _mapped(lambda sizes, _: InCamera(_moved(sizes)))),
     'unit': InjectedFault('metres in a unit of the poses', (UNITS['millimetres'],),
                           _mapped(lambda sizes, _: Scale(1 / sizes[0])), True),

@@ -11,6 +11,7 @@ from posegrasp_ros.metrics import formatting
 from posegrasp_ros.metrics.calibration_guard import UNLIKE
 from posegrasp_ros.metrics.catalogue import catalogue
 from posegrasp_ros.report import plots
+from posegrasp_ros.report.diagnosis_text import diagnosis_sentences, how_to_correct
 from posegrasp_ros.report.page import render_page
 from posegrasp_ros.report.table import aligned
 from posegrasp_ros.report.truth_text import marked, notes_of, truth_sentence
@@ -38,6 +39,7 @@ def format_table(summary: dict) -> str:
     blocks.append([f'Failures: {failures or "none"}'])
     blocks.append(_problem_lines(summary))
     blocks.append([line for text in unlike_calibration(summary) for line in textwrap.wrap(text, TEXT_WIDTH)])
+    blocks.append(_diagnosis_lines(summary))
     if text := (summary.get('next') or {}).get('text'):
         blocks.append(textwrap.wrap(f'Next: {text}', TEXT_WIDTH))
     return '\n\n'.join('\n'.join(block) for block in blocks if block)
@@ -55,7 +57,8 @@ def render_html(summary: dict, pictures: Sequence[dict] = ()) -> str:
         paired=summary.get('paired') or (), problems=summary.get('problems') or (), place_of=place_of,
         measured=measured_metrics(estimators), requirements=requirements, objects=objects_of(summary),
         confusion=confusion_rows(summary), truth_sentence=truth_sentence(summary),
-        unlike_calibration=unlike_calibration(summary), slices=filled_slices(summary), slice_label=slice_label,
+        unlike_calibration=unlike_calibration(summary), faults=diagnosis_sentences(summary),
+        how_to_correct=how_to_correct(summary), slices=filled_slices(summary), slice_label=slice_label,
         metric_label=metric_label, share_sentence=share_sentence(summary), marked=marked, notes_of=notes_of,
         fall=plots.waterfall(summary), curves=plots.error_curves(estimators),
         strips=plots.error_strips(estimators), reliability=plots.reliability_curves(estimators),
@@ -63,6 +66,14 @@ def render_html(summary: dict, pictures: Sequence[dict] = ()) -> str:
         verdicts=[list(items) for _, items in groupby(summary['verdicts'], lambda item: item['metric'])],
         scale=plots.verdict_scale, remaining=lambda item: _remaining(summary, item),
         most_failures=max(summary['failures'].values(), default=1))
+
+
+def _diagnosis_lines(summary: dict) -> list[str]:
+    """Systematic faults and what to do about them."""
+    found = diagnosis_sentences(summary)
+    lines = [line for text in found for line in textwrap.wrap(text, TEXT_WIDTH, initial_indent='  ',
+                                                               subsequent_indent='    ')]
+    return ['Systematic faults:', *lines, *filter(None, [how_to_correct(summary)])] if lines else []
 
 
 def _problem_lines(summary: dict) -> list[str]:
