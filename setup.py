@@ -53,6 +53,8 @@ setup(
         # draws boards to print
         'reportlab>=4.0,<6',
         'rosbags>=0.10.11,<0.12',
+        # trimesh casts rays through it, where embreex of the extra sim is not installed
+        'rtree>=1.2,<2',
         'ruamel.yaml>=0.17.21,<1',
         'scipy>=1.11,<2',
         'tqdm>=4.66,<5',

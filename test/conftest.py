@@ -20,7 +20,10 @@ import trimesh
 import yaml
 from hand_made_bags import frames
 
+from posegrasp_ros.board.board_file import save_board
 from posegrasp_ros.datasets.bag_writer import BagWriter
+from posegrasp_ros.datasets.frame import BagFrame
+from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.mesh import Mesh, load_mesh
 from posegrasp_ros.grasping.generation.sampling import sample_grasps
 from posegrasp_ros.grasping.grasp_set import GraspSet
@@ -153,3 +156,18 @@ def ros2_launch(tmp_path):
             if each.process.poll() is None:
                 os.killpg(each.process.pid, signal.SIGKILL)
                 each.process.wait(10)
+
+
+@pytest.fixture
+def beside(tmp_path, scripted_model):
+    """Arguments of a launch file that has no camera."""
+    from board_views import box_board
+
+    save_board(tmp_path / 'board.yaml', box_board(measured_mm=100.0)[1])
+    with BagWriter(tmp_path / 'bag') as bag:
+        bag.write(BagFrame(1_000_000_000, np.zeros((48, 64, 3), np.uint8),
+                           Camera(64, 48, np.array([[60.0, 0, 32], [0, 60, 24], [0, 0, 1]]))))
+    model = f'model:={scripted_model}'
+    return {'pipeline': (model, 'estimator:=mean_pose', f'out:={tmp_path / "run"}'),
+            'board': (f'board:={tmp_path / "board.yaml"}',),
+            'handeye': (f'target:={tmp_path / "board.yaml"}', f'out:={tmp_path / "handeye"}')}

@@ -3,20 +3,20 @@
 
 from __future__ import annotations
 
-# missing package -> the extra of setup.py that installs it; trimesh needs rtree for rays without embreex
-_EXTRAS = {'rclpy': 'ros', 'mujoco': 'sim', 'coacd': 'sim', 'networkx': 'sim', 'rtree': 'sim', 'torch': 'train',
+# missing package -> the extra of setup.py that installs it
+_EXTRAS = {'rclpy': 'ros', 'mujoco': 'sim', 'coacd': 'sim', 'networkx': 'sim', 'torch': 'train',
            'skimage': 'train', 'onnx': 'train', 'pinocchio': 'reach', 'coal': 'reach', 'hppfcl': 'reach'}
 PIP_NAMES = {'sim': 'mujoco coacd embreex networkx', 'train': 'torch onnx scikit-image', 'reach': 'pin'}
 """Packages of an extra as pip names them."""
-# Packages that an install by rosdep alone lacks.
-_WITHOUT_KEY = ('cyclopts', 'manifold3d')
+# Packages that an install by rosdep alone lacks: it has no key for them, or Ubuntu 24.04 has no such package.
+_NOT_BY_ROSDEP = ('cyclopts', 'manifold3d', 'numba')
 
 
 def missing_package(error: ModuleNotFoundError) -> str:
     """One line about a package that is not installed; empty where it is none of those that may be missing."""
     package = (error.name or '').split('.')[0]
-    if package in _WITHOUT_KEY:
-        return f'{package}: expected it to be installed, rosdep has no key for it: pip install {package}'
+    if package in _NOT_BY_ROSDEP:
+        return f'{package}: expected it to be installed, rosdep does not install it: pip install {package}'
     extra = _EXTRAS.get(package)
     if extra is None:
         return ''

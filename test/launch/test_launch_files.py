@@ -8,34 +8,14 @@ import os
 import signal
 import time
 
-import numpy as np
 import pytest
-from board_views import box_board
 from launched import why_not
-
-from posegrasp_ros.board.board_file import save_board
-from posegrasp_ros.datasets.bag_writer import BagWriter
-from posegrasp_ros.datasets.frame import BagFrame
-from posegrasp_ros.geometry.camera import Camera
 
 pytestmark = [pytest.mark.launch_file, pytest.mark.skipif(bool(why_not()), reason=why_not())]
 NODES = ('perception_node', 'grasp_planner_node', 'monitor_node')
 LIMIT_S = 90.0
 DEATH_S = 5.0
 """From the death of a node to the end of the launch."""
-
-
-@pytest.fixture
-def beside(tmp_path, scripted_model):
-    """Arguments of a launch file that has no camera."""
-    save_board(tmp_path / 'board.yaml', box_board(measured_mm=100.0)[1])
-    with BagWriter(tmp_path / 'bag') as bag:
-        bag.write(BagFrame(1_000_000_000, np.zeros((48, 64, 3), np.uint8),
-                           Camera(64, 48, np.array([[60.0, 0, 32], [0, 60, 24], [0, 0, 1]]))))
-    model = f'model:={scripted_model}'
-    return {'pipeline': (model, 'estimator:=mean_pose', f'out:={tmp_path / "run"}'),
-            'board': (f'board:={tmp_path / "board.yaml"}',),
-            'handeye': (f'target:={tmp_path / "board.yaml"}', f'out:={tmp_path / "handeye"}')}
 
 
 @pytest.mark.parametrize('namespace', ['', 'cell'])
