@@ -4,28 +4,33 @@
 import sys
 from pathlib import Path
 
-from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument
-from launch.substitutions import LaunchConfiguration, PythonExpression
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 HERE = Path(__file__).resolve().parent
 
 
+def pick(context: LaunchContext) -> list[Node]:
+    robot, wanted, demo = (LaunchConfiguration(name).perform(context) for name in ('robot', 'object', 'demo'))
+    file = robot if robot.endswith('.yaml') else str(HERE / f'{robot}.yaml')
+    if not Path(file).is_file():
+        known = ', '.join(sorted(path.stem for path in HERE.glob('*.yaml')))
+        raise FileNotFoundError(f'robot: expected {known} or a parameter file, got {robot!r}: no file {file}')
+    given = {'object': ParameterValue(wanted, value_type=str)}
+    if demo == 'true':
+        given |= {'check_grip': False, 'monitor': ParameterValue('', value_type=str)}
+    # Time to stop the arm before launch escalates.
+    return [Node(executable=sys.executable, arguments=[str(HERE / 'moveit_pick.py')], name='moveit_pick',
+                 output='screen', parameters=[file, given], sigterm_timeout='15')]
+
+
 def generate_launch_description() -> LaunchDescription:
-    robot = LaunchConfiguration('robot')
-    # panda and ur5e are files of this folder, anything else is a path.
-    file = PythonExpression(['"', robot, '" if "', robot, f'".endswith(".yaml") else "{HERE}/', robot, '.yaml"'])
-    wanted = ParameterValue(LaunchConfiguration('object'), value_type=str)
-    monitor = ParameterValue(LaunchConfiguration('monitor'), value_type=str)
-    check_grip = ParameterValue(LaunchConfiguration('check_grip'), value_type=bool)
     return LaunchDescription([
         DeclareLaunchArgument('robot', default_value='panda', description='panda, ur5e, or a parameter file.'),
         DeclareLaunchArgument('object', default_value='', description='Class or instance; empty: any.'),
-        DeclareLaunchArgument('monitor', default_value='monitor', description='Its node; empty: it is not told.'),
-        DeclareLaunchArgument('check_grip', default_value='true', description='false where the gripper is faked.'),
-        # Time to stop the arm before launch escalates.
-        Node(executable=sys.executable, arguments=[str(HERE / 'moveit_pick.py')], name='moveit_pick',
-             output='screen', parameters=[file, {'object': wanted, 'monitor': monitor, 'check_grip': check_grip}],
-             sigterm_timeout='15')])
+        DeclareLaunchArgument('demo', default_value='false', choices=['true', 'false'],
+                              description='The gripper is faked and there is no monitor.'),
+        OpaqueFunction(function=pick)])

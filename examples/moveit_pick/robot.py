@@ -54,7 +54,7 @@ class Robot:
         chosen, goal = self._settings, GraspPlanning.Goal(group_name=self._settings.group)
         # The planner publishes the object when it has planned, and only to those who listen by then.
         self._servers.wait_until(self._objects.get_publisher_count,
-                                 f'topic {chosen.collision_object}: nobody publishes it')
+                                 f'topic {chosen.collision_object}: the planner does not publish it')
         goal.object.name = chosen.object
         result, _ = self._servers.do(self._grasps, chosen.plan_grasps, goal, chosen.answer_s)
         if not result.grasps:

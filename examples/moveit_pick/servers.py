@@ -15,6 +15,7 @@ from rclpy.task import Future
 from way import PickError
 
 STOP_WITHIN_S = 5.0
+TO_DO = ': start what does; where it has another name, this node has a parameter or a remapping for it'
 
 
 class Servers:
@@ -40,7 +41,8 @@ class Servers:
         :raises PickError: when nobody serves it, or no response comes
         """
         name = client.srv_name
-        self._until(client.service_is_ready, self._answer_s, 'no_server', f'service {name}: nobody serves it')
+        self._until(client.service_is_ready, self._answer_s, 'no_server', f'service {name}: nobody serves it',
+                    TO_DO)
         future = client.call_async(request)
         self._until(future.done, self._answer_s, 'no_answer', f'service {name}: no response')
         return future.result()
@@ -50,7 +52,7 @@ class Servers:
 
         :raises PickError: when nobody serves the action, or the goal is rejected, or its result does not come
         """
-        self._until(client.server_is_ready, self._answer_s, 'no_server', f'action {name}: nobody serves it')
+        self._until(client.server_is_ready, self._answer_s, 'no_server', f'action {name}: nobody serves it', TO_DO)
         self._goal = client.send_goal_async(goal)
         try:
             self._until(self._goal.done, self._answer_s, 'no_answer', f'action {name}: the goal was not answered')
@@ -88,11 +90,11 @@ class Servers:
         """
         self._until(is_so, self._answer_s, 'no_answer', text)
 
-    def _until(self, is_so: Any, limit_s: float, reason: str, text: str) -> None:
+    def _until(self, is_so: Any, limit_s: float, reason: str, text: str, to_do: str = '') -> None:
         until_s = time.monotonic() + limit_s
         while not is_so():
             if self._is_interrupted and not self._stops:
                 raise KeyboardInterrupt
             if time.monotonic() > until_s:
-                raise PickError(reason, f'{text} within {limit_s:g} s')
+                raise PickError(reason, f'{text} within {limit_s:g} s{to_do}')
             self._executor.spin_once(timeout_sec=0.05)

@@ -42,12 +42,22 @@ class Way:
 
 
 def way_of(grasp: Any, tool_from_gripper_base: Sequence[float]) -> Way:
-    """The way for a grasp of the planner, whose pose is that of the gripper's base."""
+    """The way for a grasp of the planner, whose pose is that of the gripper's base.
+
+    :raises PickError: when the planner's gripper has no fingers, or the transform is none
+    """
+    posture = grasp.pre_grasp_posture
+    if not posture.joint_names or not posture.points:
+        raise PickError('settings', f'grasp {grasp.id}: expected a finger joint in its posture, got none: this is '
+                                    'for grippers with fingers; see the parameter gripper of the planner')
+    if len(tool_from_gripper_base) != 7:
+        raise PickError('settings', 'parameter tool_from_gripper_base: expected x, y, z, qx, qy, qz, qw, got '
+                                    f'{len(tool_from_gripper_base)} numbers')
     tool_from_gripper = transform_from_pose(tool_from_gripper_base[:3], tool_from_gripper_base[3:])
     at_grasp = transform_from(grasp.grasp_pose.pose) @ invert(tool_from_gripper)
     return Way(grasp.id, moved(at_grasp, -straight(grasp.pre_grasp_approach)), at_grasp,
                moved(at_grasp, straight(grasp.post_grasp_retreat)),
-               float(grasp.pre_grasp_posture.points[0].positions[0]), float(grasp.max_contact_force))
+               float(posture.points[0].positions[0]), float(grasp.max_contact_force))
 
 
 def straight(translation: Any) -> np.ndarray:
