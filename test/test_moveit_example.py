@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +13,7 @@ import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -26,21 +29,16 @@ import rclpy  # noqa: E402
 from control_msgs.action import GripperCommand  # noqa: E402
 from geometry_msgs.msg import PoseWithCovarianceStamped  # noqa: E402
 from grasping_msgs.action import GraspPlanning  # noqa: E402
-from monitor import Monitor  # noqa: E402
 from moveit_msgs.action import ExecuteTrajectory, MoveGroup  # noqa: E402
 from moveit_msgs.msg import CollisionObject, Grasp, MoveItErrorCodes  # noqa: E402
 from moveit_msgs.srv import ApplyPlanningScene, GetCartesianPath  # noqa: E402
-from moveit_pick import pick  # noqa: E402
 from moveit_requests import error_name  # noqa: E402
 from rclpy.action import ActionServer, CancelResponse  # noqa: E402
 from rclpy.callback_groups import ReentrantCallbackGroup  # noqa: E402
 from rclpy.executors import MultiThreadedExecutor  # noqa: E402
-from robot import Robot  # noqa: E402
-from servers import Servers  # noqa: E402
-from settings import Settings, settings_of  # noqa: E402
+from settings import settings_of  # noqa: E402
 from std_srvs.srv import SetBool, Trigger  # noqa: E402
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint  # noqa: E402
-from way import PickError  # noqa: E402
 
 from posegrasp_ros.geometry.transforms import make_transform  # noqa: E402
 from posegrasp_ros.ros import messages, qos  # noqa: E402
@@ -78,10 +76,7 @@ class Fakes:
         self.picks = STAMP                    # image that the monitor means
         self.holds = threading.Event()        # motions last until then
         self.holds.set()
-        # In a context of its own, as in another process.
-        self.context = rclpy.Context()
-        self.context.init(domain_id=domain)
-        self.node = node = rclpy.create_node('fakes', context=self.context)
+        self.node = node = rclpy.create_node('fakes')
         group = ReentrantCallbackGroup()
         if plans:
             self.objects = node.create_publisher(CollisionObject, 'grasp_planner/collision_object', qos.RESULT)
@@ -96,10 +91,11 @@ class Fakes:
                                    (Trigger, 'monitor/begin_pick', self.begin),
                                    (SetBool, 'monitor/end_pick', self.end)):
             node.create_service(kind, name, answer, callback_group=group)
-        self.executor = MultiThreadedExecutor(4, context=self.context)
+        self.executor = MultiThreadedExecutor(4)
         self.executor.add_node(node)
         self.thread = threading.Thread(target=self.executor.spin, daemon=True)
         self.thread.start()
+
 
     def plan_grasps(self, handle):
         self.done.append(('asked for', handle.request.object.name))
@@ -191,7 +187,6 @@ class Fakes:
         self.executor.shutdown()
         self.thread.join()
         self.node.destroy_node()
-        self.context.try_shutdown()
 
 
 @pytest.fixture
@@ -207,30 +202,30 @@ def fakes(request):
             rclpy.try_shutdown()
 
 
-def found(node):
-    """Whether the last server of the fakes is known to a node; those before it are then, too."""
-    return '/monitor/end_pick' in [name for name, _ in node.get_service_names_and_types()]
+class Ended(NamedTuple):
+    """The error that a pick ended with, as the log has it."""
+
+    reason: str
+    text: str
+
+    def __str__(self):
+        return self.text
 
 
 @pytest.fixture
-def attempt(fakes):
-    """Pick once; what was said, and the error."""
-    node = rclpy.create_node('moveit_pick')
-
+def attempt(fakes, tmp_path):
+    """Pick once, in another process as on a robot; what was said, and the error."""
     def attempt(**changed):
-        until_s = time.monotonic() + 30
-        while not found(node) and time.monotonic() < until_s:
-            time.sleep(0.05)
-        chosen = Settings(**{**PANDA, 'object': 'box_1', 'answer_s': 30.0, **changed})
-        said, servers = [], Servers(node, chosen.answer_s)
-        try:
-            pick(Robot(node, servers, chosen), Monitor(node, servers, chosen.monitor), chosen, said.append)
-        except PickError as error:
-            return said, error
-        return said, None
+        values = {'object': 'box_1', 'answer_s': 30.0, **changed}
+        given = [text for name, value in values.items() for text in ('-p', f'{name}:={json.dumps(value)}')]
+        process = start(fakes, tmp_path, '--params-file', EXAMPLE / 'panda.yaml', *given)
+        said, _ = process.communicate(timeout=120)
+        told = re.findall(r'\[(INFO|ERROR)\] \[[\d.]+\] \[moveit_pick\]: (.*)', said)
+        errors = [Ended(*text.split(': ', 1)) for level, text in told if level == 'ERROR']
+        assert process.returncode == (0 if not errors else 2 if errors[-1].reason == 'settings' else 1), said
+        return [text for level, text in told if level == 'INFO'], errors[-1] if errors else None
 
-    yield attempt
-    node.destroy_node()
+    return attempt
 
 
 def test_a_pick_plans_the_whole_way_then_moves_closes_lifts_and_tells_the_monitor(fakes, attempt):
@@ -274,7 +269,7 @@ def test_where_the_planner_has_no_grasp_nothing_moves_and_no_pick_begins(fakes, 
 @pytest.mark.parametrize(('grips', 'reason', 'moves'), [
     ([CLOSED_AT], 'missed', 2), ([HELD_AT, 0.0005], 'slipped', 3)])
 def test_a_gripper_that_holds_nothing_is_told_as_failed(fakes, attempt, grips, reason, moves):
-    fakes.grips = grips
+    fakes.grips = list(grips)
     _, error = attempt()
     assert error.reason == reason and 'closed it is at 0' in str(error)
     assert len(fakes.did('moved to')) == moves and fakes.ended == [False] and not fakes.did('held')

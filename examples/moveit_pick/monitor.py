@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 
+from rclpy.client import Client
 from rclpy.node import Node
 from servers import Servers
 from std_srvs.srv import SetBool, Trigger
@@ -20,8 +21,8 @@ class Monitor:
     def __init__(self, node: Node, servers: Servers, name: str):
         self._servers, self._is_told, self._has_begun = servers, bool(name), False
         self._log = node.get_logger()
-        self._begin = node.create_client(Trigger, f'{name or "monitor"}/begin_pick')
-        self._end = node.create_client(SetBool, f'{name or "monitor"}/end_pick')
+        self._begin: Client = node.create_client(Trigger, f'{name or "monitor"}/begin_pick')
+        self._end: Client = node.create_client(SetBool, f'{name or "monitor"}/end_pick')
 
     def begin(self, grasp_id: str) -> None:
         """The robot sets out for a grasp.

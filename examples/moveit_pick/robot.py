@@ -14,6 +14,7 @@ from moveit_msgs.action import ExecuteTrajectory, MoveGroup
 from moveit_msgs.msg import CollisionObject, Grasp, MoveItErrorCodes, RobotTrajectory
 from moveit_msgs.srv import ApplyPlanningScene, GetCartesianPath
 from rclpy.action import ActionClient
+from rclpy.client import Client
 from rclpy.node import Node
 from servers import Servers
 from settings import Settings
@@ -39,12 +40,12 @@ class Robot:
         self._scene: dict[str, CollisionObject] = {}
         self._objects = node.create_subscription(CollisionObject, settings.collision_object,
                                                  self._on_collision_object, RESULT)
-        self._grasps = ActionClient(node, GraspPlanning, settings.plan_grasps)
-        self._move = ActionClient(node, MoveGroup, 'move_action')
-        self._line = node.create_client(GetCartesianPath, 'compute_cartesian_path')
-        self._execute = ActionClient(node, ExecuteTrajectory, 'execute_trajectory')
-        self._apply = node.create_client(ApplyPlanningScene, 'apply_planning_scene')
-        self._gripper = ActionClient(node, GripperCommand, settings.gripper)
+        self._grasps: ActionClient = ActionClient(node, GraspPlanning, settings.plan_grasps)
+        self._move: ActionClient = ActionClient(node, MoveGroup, 'move_action')
+        self._line: Client = node.create_client(GetCartesianPath, 'compute_cartesian_path')
+        self._execute: ActionClient = ActionClient(node, ExecuteTrajectory, 'execute_trajectory')
+        self._apply: Client = node.create_client(ApplyPlanningScene, 'apply_planning_scene')
+        self._gripper: ActionClient = ActionClient(node, GripperCommand, settings.gripper)
 
     def grasps(self) -> Sequence[Grasp]:
         """Of an image taken from now on, best first.

@@ -56,7 +56,7 @@ class Servers:
         self._goal = client.send_goal_async(goal)
         try:
             self._until(self._goal.done, self._answer_s, 'no_answer', f'action {name}: the goal was not answered')
-            handle = self._goal.result()
+            handle: Any = self._goal.result()
             if not handle.accepted:
                 self._goal = None
                 raise PickError('rejected', f'action {name}: the server rejected the goal; its log says why')
@@ -65,7 +65,8 @@ class Servers:
         except PickError as error:
             raise PickError(error.reason, f'{error}; {self.stop()}') from error
         self._goal = None
-        return result.result().result, result.result().status == GoalStatus.STATUS_SUCCEEDED
+        ended: Any = result.result()
+        return ended.result, ended.status == GoalStatus.STATUS_SUCCEEDED
 
     def stop(self) -> str:
         """Cancel the goal that is under way, and wait until it has ended; what became of it, in words."""
@@ -74,9 +75,10 @@ class Servers:
             return 'nothing was under way'
         try:
             self._until(goal.done, STOP_WITHIN_S, 'no_answer', 'the goal that is under way was not answered')
-            if not goal.result().accepted:
+            handle: Any = goal.result()
+            if not handle.accepted:
                 return 'the goal was rejected'
-            canceled, ended = goal.result().cancel_goal_async(), goal.result().get_result_async()
+            canceled, ended = handle.cancel_goal_async(), handle.get_result_async()
             self._until(lambda: canceled.done() and ended.done(), STOP_WITHIN_S, 'no_answer',
                         'the goal that is under way did not end: USE THE EMERGENCY STOP')
         except PickError as error:
