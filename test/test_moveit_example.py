@@ -296,17 +296,17 @@ def test_a_motion_that_lasts_too_long_is_stopped(fakes, attempt):
 
 def test_a_monitor_that_means_another_image_ends_the_pick_before_anything_moves(fakes, attempt):
     fakes.picks = STAMP + 1
-    _, error = attempt(answer_s=3.0)
+    _, error = attempt(answer_s=8.0)
     assert error.reason == 'monitor' and f'does not mean {STAMP}_0' in str(error)
     assert 'continuous: true' in str(error) and not fakes.did('opened', 'moved to') and fakes.ended == []
 
 
 @pytest.mark.parametrize(('changed', 'said'), [
-    ({'gripper': 'none/gripper_cmd', 'answer_s': 2.0}, 'action none/gripper_cmd: nobody serves it within 2 s'),
-    ({'monitor': 'none', 'answer_s': 2.0}, 'service none/begin_pick: nobody serves it within 2 s'),
+    ({'gripper': 'none/gripper_cmd', 'answer_s': 8.0}, 'action none/gripper_cmd: nobody serves it within 8 s'),
+    ({'monitor': 'none', 'answer_s': 8.0}, 'service none/begin_pick: nobody serves it within 8 s'),
     ({'base_frame': 'base_link'}, 'grasps are in panda_link0, expected base_link'),
     ({'joints': ['elbow']}, 'parameter joints: MoveIt plans panda_joint1'),
-    ({'collision_object': 'elsewhere', 'answer_s': 2.0},
+    ({'collision_object': 'elsewhere', 'answer_s': 8.0},
      'topic elsewhere: the planner does not publish it within')])
 def test_what_is_missing_or_wrong_is_named(fakes, attempt, changed, said):
     _, error = attempt(**changed)
