@@ -298,7 +298,7 @@ def test_auto_takes_the_stricter_rule_that_fits_and_says_which():
     assert matched_poses('it', poses_at(SECOND, 2 * SECOND), IMAGES, Matching()).how == 'stamp'
     restamped = poses_at(SECOND + 2 * MS, 2 * SECOND + 2 * MS)
     assert matched_poses('it', restamped, IMAGES, Matching()).how == 'nearest'
-    with pytest.raises(InvalidInputError, match='first stamp is 1200000000 ns.*--match arrival'):
+    with pytest.raises(InvalidInputError, match=r'first stamp is 1200000000 ns.*--match arrival'):
         matched_poses('it', poses_at(SECOND + 200 * MS, 2 * SECOND + 200 * MS), IMAGES, Matching())
 
 

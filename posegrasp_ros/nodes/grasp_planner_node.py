@@ -31,9 +31,10 @@ from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode
 from posegrasp_ros.ros.messages import MessageError, stamp_ns, to_header
 from posegrasp_ros.ros.node_main import run_node
 from posegrasp_ros.ros.object_topics import joined, load_models
+from posegrasp_ros.ros.optional import import_optional
 from posegrasp_ros.ros.parameters import ParameterError, pose_parameter
 from posegrasp_ros.ros.plan_grasps_action import plan_grasps_action
-from posegrasp_ros.ros.plan_requests import NOT_ACTIVE, PlanRequest, PlanRequests
+from posegrasp_ros.ros.plan_requests import INSTANCE_NOT_SEEN, NOT_ACTIVE, PlanRequest, PlanRequests
 from posegrasp_ros.ros.planning_parameters import (
     GraspPlannerParameters,
     fixed_scene,
@@ -42,6 +43,7 @@ from posegrasp_ros.ros.planning_parameters import (
     reach_of,
 )
 from posegrasp_ros.ros.reporting import Refusal, StageReporter
+from posegrasp_ros.ros.seen_instances import SeenInstances
 from posegrasp_ros.ros.surroundings import Surroundings
 from posegrasp_ros.runtime.errors import escaped
 
@@ -77,6 +79,10 @@ class GraspPlannerNode(AutostartLifecycleNode):
                             callback_group=ReentrantCallbackGroup())
         self._action = plan_grasps_action(self, self.ask, lambda request: self._requests.cancel(request),
                                           lambda: self._gripper)
+        self._seen = SeenInstances({})
+        self._vision = import_optional('vision_msgs.msg') if self._action else None
+        if self._action and not self._vision:
+            self.say_once('vision_msgs is not installed: a goal of ~/plan_grasps cannot name an instance')
 
     def configure(self) -> None:
         chosen = self.parameters
@@ -99,8 +105,8 @@ class GraspPlannerNode(AutostartLifecycleNode):
             self, chosen.base_frame, pose_parameter('base_from_camera', chosen.base_from_camera),
             chosen.camera_frame, mounted_camera_of(chosen))
         self._reporter = StageReporter(self, 'planning', tuple(self.stages))
-        self._requests = PlanRequests(
-            tuple(self.stages), {card.name: name for name, card in cards.items() if card})
+        known_as = {card.name: name for name, card in cards.items() if card}
+        self._requests, self._seen = PlanRequests(tuple(self.stages), known_as), SeenInstances(known_as)
         self._topics = {name: GraspTopics(self, name, self._gripper, cards[name], stage.scene)
                         for name, stage in self.stages.items()}
 
@@ -146,6 +152,8 @@ class GraspPlannerNode(AutostartLifecycleNode):
             self.subscribe_sensor(messages.DEPTH, 'depth', self.on_depth, qos.RECENT)
         if self._joint_states is not None:
             self.subscribe_sensor(messages.JOINT_STATES, 'joint_states', self.on_joint_states, qos.RECENT)
+        if self._vision:
+            self.subscribe(self._vision.Detection3DArray, 'detections', self.on_detections, qos.RESULT)
         for name in self.stages:
             self.subscribe(PoseWithCovarianceStamped, joined(self, name, 'pose'), self.pose_of(name), qos.RESULT)
         # It runs only while a pose waits.
@@ -186,6 +194,11 @@ class GraspPlannerNode(AutostartLifecycleNode):
 
         return on_pose
 
+    def on_detections(self, message: Any) -> None:
+        """Store the instances by their ids, and answer a pose that waited for them."""
+        self._seen.add(message)
+        self._answer_if_complete()
+
     def on_depth(self, message: Image) -> None:
         """Store the depth, and answer a pose that waited for it."""
         self._surroundings.add_depth(message)
@@ -220,7 +233,9 @@ class GraspPlannerNode(AutostartLifecycleNode):
     def _answer_if_complete(self) -> None:
         for name, pending in list(self._pending.items()):
             stamp = stamp_ns(pending.message.header.stamp)
-            if pending.timeouts > 1 or (self._has_instances(stamp) and self._surroundings.has_depth(stamp)):
+            is_named = not self._requests.instances_for(name, stamp) or self._seen.has(stamp)
+            if pending.timeouts > 1 or (
+                    is_named and self._has_instances(stamp) and self._surroundings.has_depth(stamp)):
                 self._answer_pending(name)
 
     def _has_instances(self, stamp: int) -> bool:
@@ -237,6 +252,7 @@ class GraspPlannerNode(AutostartLifecycleNode):
 
     def _answer(self, name: str, message: PoseWithCovarianceStamped, received_ns: int) -> None:
         stamp, stage, topics = stamp_ns(message.header.stamp), self.stages[name], self._topics[name]
+        instance, message = self._wanted(name, stamp, message)
         waited_ms = max(0.0, (time.time_ns() - received_ns) / 1e6)
         with self._reporter.answering(stamp, waited_ms, name) as answer:
             answer.words.update(stage.named)
@@ -244,11 +260,12 @@ class GraspPlannerNode(AutostartLifecycleNode):
                 view = self._frames.view(message.header)
                 base_from_object, covariance = _pose_in_base(message, view)
             except Refusal as refusal:
-                self._requests.fail(name, stamp, refusal.reason, str(refusal))
+                self._requests.fail(name, stamp, refusal.reason, str(refusal), instance)
                 raise
             answer.numbers.update(view.numbers)
             planned = stage.plan(base_from_object, covariance,
-                                 self._surroundings.others(name, stamp, self._frames.base_from),
+                                 self._surroundings.others(name, stamp, self._frames.base_from,
+                                                           message.pose.pose if instance else None),
                                  self._surroundings.depth(stamp, received_ns, self._frames.base_from),
                                  self._present_joints())
             answer.take(planned.outcome)
@@ -256,13 +273,30 @@ class GraspPlannerNode(AutostartLifecycleNode):
             shown = planned.plan.grasps[:self.parameters.published_grasps]
             topics.publish(header, base_from_object, shown)
             answer.is_out()
-            self._requests.answer(name, header, stamp, planned.plan)
+            self._requests.answer(name, header, stamp, planned.plan, instance)
             topics.draw(header, shown, planned.plan)
 
+    def _wanted(self, name: str, stamp: int, best: PoseWithCovarianceStamped) -> tuple[
+            str, PoseWithCovarianceStamped]:
+        """What to plan for in an image, once for each object: the instance that was asked for first and is seen
+        there, with its id, else the best pose."""
+        for instance in self._requests.instances_for(name, stamp):
+            if (pose := self._seen.pose_of(instance, stamp)) is not None:
+                return instance, pose
+            self._requests.fail(name, stamp, INSTANCE_NOT_SEEN, self._not_seen(instance, stamp), instance)
+        return '', best
+
+    def _not_seen(self, instance: str, stamp: int) -> str:
+        topic = self.resolve_topic_name('detections')
+        if not self._seen.has(stamp):
+            return f'{instance}: no detections of the image with stamp {stamp} ns have come on {topic}'
+        return f'{instance} is not among the newest detections: {", ".join(self._seen.objects) or "none"}'
+
     def ask(self, wanted: str) -> PlanRequest:
-        """A request for the next plan for an object, or for any where the name is empty."""
+        """A request for the next plan for an object or an instance, or for any where the name is empty."""
         return self._requests.ask(wanted, self.get_clock().now().nanoseconds,
-                                  time.monotonic() + self.parameters.request_timeout_s)
+                                  time.monotonic() + self.parameters.request_timeout_s,
+                                  self._seen.objects if self._vision else None)
 
     async def on_plan(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         """Plan for the next image, and answer when the topics are out."""

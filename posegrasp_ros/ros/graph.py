@@ -6,7 +6,8 @@ from __future__ import annotations
 # Node name -> (executable, {topic in the node: topic in the graph}). All names are relative, so a namespace works.
 NODES: dict[str, tuple[str, dict[str, str]]] = {
     'perception': ('perception_node', {'image': 'image_raw'}),
-    'grasp_planner': ('grasp_planner_node', {'pose': 'perception/pose', 'poses': 'perception/poses'}),
+    'grasp_planner': ('grasp_planner_node', {
+        'pose': 'perception/pose', 'poses': 'perception/poses', 'detections': 'perception/detections'}),
     'simulator': ('simulator_node', {
         'approach': 'grasp_planner/approach',
         'gripper': 'grasp_planner/gripper',

@@ -36,7 +36,7 @@ class PlanGraspsAction:
 
     The action has no field for a reason: what ends a goal without grasps is in the log.
 
-    :param ask: makes a request for the object of a name
+    :param ask: makes a request for the object or the instance of a name
     :param cancel: ends a request
     :param end_effector: of the planned grasps
     """

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-from geometry_msgs.msg import PoseArray
+from geometry_msgs.msg import Pose, PoseArray
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
@@ -71,10 +71,12 @@ class Surroundings:
         """Whether the depth of an image's time is here, or not asked for, or no better one will come."""
         return not self.sees_depth or not self._depths.may_come(stamp)
 
-    def others(self, target: str, stamp: int, base_from: Callable[[Header], np.ndarray]) -> list[BoxObstacle]:
+    def others(self, target: str, stamp: int, base_from: Callable[[Header], np.ndarray],
+               grasped: Pose | None = None) -> list[BoxObstacle]:
         """Everything else that was found in one image, in the base frame.
 
-        :param target: name of the object whose first instance is to be grasped
+        :param target: name of the object of which an instance is to be grasped
+        :param grasped: where that instance is, as the message says; None for the first
         :param base_from: gives (4, 4) base_from_frame of a header's frame, or raises Refusal
         :raises Refusal: when one of the poses is none
         """
@@ -83,7 +85,7 @@ class Surroundings:
             message = self._instances_of(name, stamp)
             if message is None:
                 continue
-            poses = message.poses[1:] if name == target else message.poses
+            poses = _without(message.poses, grasped) if name == target else message.poses
             if not poses:
                 continue
             base_from_camera = base_from(message.header)
@@ -120,3 +122,8 @@ class Surroundings:
     def _instances_of(self, name: str, stamp: int) -> PoseArray | None:
         found = self._instances.get(name)
         return found if found is not None and stamp_ns(found.header.stamp) == stamp else None
+
+
+def _without(poses: Sequence[Pose], grasped: Pose | None) -> Sequence[Pose]:
+    """All instances but the one to be grasped, which is the first where it is not told."""
+    return poses[1:] if grasped is None else [pose for pose in poses if pose != grasped]
