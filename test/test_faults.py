@@ -27,7 +27,7 @@ from posegrasp_ros.faults.correction import (
     correction_from,
 )
 from posegrasp_ros.faults.correction_file import CorrectionFileError, corrections_text, read_corrections
-from posegrasp_ros.faults.diagnosis import FAULTS, diagnose
+from posegrasp_ros.faults.diagnose import FAULTS, diagnose
 from posegrasp_ros.faults.fitting import loss
 from posegrasp_ros.faults.injection import INJECTED, PoseTrack, inject
 from posegrasp_ros.faults.pair_log import PairLog

@@ -20,7 +20,7 @@ from posegrasp_ros.evaluation.method import MethodUnderTest, of_object
 from posegrasp_ros.evaluation.problems import Problems
 from posegrasp_ros.faults.correction_file import NAME as CORRECTIONS
 from posegrasp_ros.faults.correction_file import corrections_text
-from posegrasp_ros.faults.diagnosis import diagnose
+from posegrasp_ros.faults.diagnose import diagnose
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.true_pose import OVERRULED
 from posegrasp_ros.metrics.baselines.baselines import Baselines

@@ -28,7 +28,7 @@ def corrections_text(source: str, diagnoses: Mapping[str, Mapping[str, Any]]) ->
     """The file's text; empty where nothing was found that can be corrected.
 
     :param source: whose poses they are
-    :param diagnoses: by object, see :meth:`posegrasp_ros.faults.diagnosis.Diagnosis.to_dict`
+    :param diagnoses: by object, see :meth:`posegrasp_ros.faults.diagnose.Diagnosis.to_dict`
     """
     objects = {name: [{'fault': each['fault'], 'says': each['says'], **each['correction']}
                       for each in diagnosis['findings'] if each['correction']]

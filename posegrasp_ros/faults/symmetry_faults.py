@@ -29,7 +29,7 @@ def _symmetries(pairs: PosePairs) -> list[Correction]:
     if turned.mean() < LEAST_TURNED or pairs.symmetry.axis is not None:
         return []
     directions = turns[turned] / angles[turned, None]
-    values, vectors = np.linalg.eigh(directions.T @ directions)
+    _, vectors = np.linalg.eigh(directions.T @ directions)
     axis = _snapped(vectors[:, -1])
     about = np.abs(directions @ axis) > np.cos(NEAR_AXIS_RAD)
     if about.mean() < 1 - MOST_UNEXPLAINED:

@@ -58,7 +58,7 @@ class Finding:
     also: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, as :func:`posegrasp_ros.faults.correction_file.write_corrections` takes them."""
+        """Plain values, as :func:`posegrasp_ros.faults.correction_file.corrections_text` takes them."""
         return {'fault': self.name, 'says': self.says, 'explained': self.explained, 'also': list(self.also),
                 'correction': None if self.correction is None else
                 {'kind': self.correction.kind, **self.correction.to_dict()}}
