@@ -11,7 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
+from geometry_msgs.msg import (
+    PoseArray,
+    PoseStamped,
+    PoseWithCovarianceStamped,
+    Transform,
+    TransformStamped,
+    Vector3,
+)
+from nav_msgs.msg import Odometry
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -397,3 +405,64 @@ def test_thirty_images_a_second_with_three_stages_cost_little_more_than_to_send_
     assert len(kept(tmp_path)) == 540
     monitor_s, sender_s = np.diff(used_s, axis=0)[0]
     assert monitor_s < 3 * sender_s
+
+
+@pytest.mark.parametrize('kind', [PoseStamped, PoseArray, TransformStamped, Odometry])
+def test_any_node_that_states_poses_is_monitored(scripted_model, tmp_path, kind):
+    """It sends no reports: an image without a pose is silence, a late answer is counted with its time."""
+    second = 1_000_000_000
+    with running(MonitorNode, model=str(scripted_model), out=str(tmp_path / 'run'), any_poses=True) as harness:
+        harness.start()
+        poses = harness.publisher(kind, '/pose')
+        harness.spin_for(0.6)
+        take_images(harness, [second, 2 * second, 3 * second])
+        truths = harness.publisher(PoseStamped, '/ground_truth')
+        for stamp in (second, 2 * second, 3 * second):
+            truths.publish(messages.to_pose_stamped(messages.to_header(stamp), POSE))
+        for stamp in (second, 2 * second):
+            found = messages.to_pose_stamped(messages.to_header(stamp), make_transform(None, (0.002, 0, 0)) @ POSE)
+            message = kind(header=found.header)
+            if kind is PoseArray:
+                message.poses = [found.pose]
+            elif kind is TransformStamped:
+                p = found.pose.position
+                message.transform = Transform(translation=Vector3(x=p.x, y=p.y, z=p.z),
+                                              rotation=found.pose.orientation)
+            elif kind is Odometry:
+                message.pose.pose = found.pose
+            else:
+                message.pose = found.pose
+            poses.publish(message)
+        harness.spin_for(0.6)
+        harness.node.trigger_deactivate()
+    summary = summary_in(tmp_path)
+    assert summary['metrics']['position_error_median']['value'] == pytest.approx(0.002, abs=1e-6)
+    assert summary['metrics']['recall_1cm_5deg']['n'] == 3
+    assert summary['stages']['perception']['coverage'] == pytest.approx(2 / 3)
+    assert summary['failures'] == {'perception_silent': 1}
+
+
+def test_a_pose_in_a_frame_that_nothing_connects_is_noted(scripted_model, tmp_path):
+    second = 1_000_000_000
+    with running(MonitorNode, model=str(scripted_model), out=str(tmp_path / 'run'), any_poses=True) as harness:
+        harness.start()
+        poses = harness.publisher(PoseStamped, '/pose')
+        cameras = harness.publisher(CameraInfo, '/camera_info')
+        diagnostics = harness.collect(DiagnosticArray, '/diagnostics')
+        harness.spin_for(0.6)
+        header = messages.to_header(second)
+        header.frame_id = 'optical'
+        cameras.publish(messages.to_camera_info(header, CAMERA))
+        harness.spin_for(0.3)
+        header.frame_id = 'map'
+        poses.publish(messages.to_pose_stamped(header, POSE))
+        harness.spin_for(1.5)
+        said = statuses(diagnostics)
+    assert any("where 'map' lies in 'optical'" in status.message + str(status.values)
+               for status in said.values())
+
+
+def test_one_class_for_each_object_is_expected(scripted_model, tmp_path):
+    with running(MonitorNode, model=str(scripted_model), out=str(tmp_path / 'run'), any_poses=True,
+                 pose_classes=['a', 'b']) as harness:
+        assert harness.node.trigger_configure() == TransitionCallbackReturn.FAILURE

@@ -22,6 +22,7 @@ from posegrasp_ros.monitoring.liveness import ERROR, OK, Health
 from posegrasp_ros.monitoring.object_watch import LiveObject, ObjectWatch
 from posegrasp_ros.monitoring.run_keeper import RunKeeper
 from posegrasp_ros.monitoring.watermark import Watermark
+from posegrasp_ros.pose_sources.stated_pose import StatedPose
 from posegrasp_ros.runs.run_log import SUMMARY, forgotten_line, frame_line
 from posegrasp_ros.runs.run_summary import UNNAMED, SummaryInputs, summary_of
 from posegrasp_ros.runtime.errors import InvalidInputError
@@ -123,6 +124,14 @@ class LiveRun:
                 raise
             self._metrics.add_estimate(stamp_ns, pose, covariance, object_name)
             self._watches[self._key(object_name)].estimate(stamp_ns, pose)
+
+    def stated(self, read: Callable[[], StatedPose | None]) -> StatedPose | None:
+        """A pose of another node.
+
+        :param read: returns it or raises :class:`InvalidInputError`, which is noted
+        """
+        with self._noting('unusable pose'):
+            return read()
 
     def report(self, read: Callable[[], StageReport]) -> StageReport:
         """Add a stage report.

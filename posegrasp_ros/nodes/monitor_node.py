@@ -17,6 +17,8 @@ plan, and ``~/end_pick`` (``std_srvs/SetBool``, true when the object was lifted)
 begin counts for the newest plan at its end. The result is published as such a report on ``~/execution_report``,
 so that it can be recorded.
 
+Poses may be those of any other node, which sends no reports: see the parameter ``any_poses``.
+
 With several objects a report names one in its values (``{key: 'object', value: NAME}``), and the services are
 ``~/NAME/begin_pick`` and ``~/NAME/end_pick``.
 """
@@ -58,6 +60,7 @@ from posegrasp_ros.monitoring.object_watch import LiveObject
 from posegrasp_ros.monitoring.prometheus_endpoint import open_endpoint
 from posegrasp_ros.monitoring.run_keeper import RunKeeper
 from posegrasp_ros.ros import messages, qos
+from posegrasp_ros.ros.any_poses import AnyPoses, class_ids, image_stamp_of, pose_types
 from posegrasp_ros.ros.drained_group import DrainedGroup
 from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode
 from posegrasp_ros.ros.messages import stamp_ns
@@ -65,6 +68,7 @@ from posegrasp_ros.ros.monitor_parameters import MonitorParameters
 from posegrasp_ros.ros.moveit_grasps import grasp_id
 from posegrasp_ros.ros.node_main import run_node
 from posegrasp_ros.ros.object_topics import joined, load_models, visible_share_topic
+from posegrasp_ros.ros.optional import TransformListenerIfInstalled
 from posegrasp_ros.ros.parameters import ParameterError
 from posegrasp_ros.runs.provenance import describe_run
 from posegrasp_ros.runtime.errors import escaped
@@ -101,6 +105,9 @@ class MonitorNode(AutostartLifecycleNode):
         objects = {name or card.name: self._live_object(card) for name, card in cards.items()}
         # What is compiled at its first use is compiled now, while no images wait.
         compile_metrics(next(iter(objects.values())).target)
+        self._classes = class_ids(chosen.pose_classes, cards)
+        self._camera_frame = ''
+        self._transforms = TransformListenerIfInstalled(self) if chosen.any_poses else None
         self._infos = CameraInfoJoin()
         self._camera: StatedCamera | None = None
         self._verdict_out = self.publisher(DiagnosticArray, '~/verdict', qos.LATCHED)
@@ -121,9 +128,12 @@ class MonitorNode(AutostartLifecycleNode):
             self.subscribe(DiagnosticArray, visible_share_topic(self, name), self.visible_share_of(name),
                            qos.COUNTED, answers)
             self._serve_picks(name)
+        if self._transforms:
+            for name in self._objects:
+                self._hear_any_poses(name, self._transforms, answers)
         self._answers = [
             *(self.subscribe(PoseWithCovarianceStamped, joined(self, name, 'pose'), self.pose_of(name),
-                             qos.COUNTED, answers) for name in self._objects),
+                             qos.COUNTED, answers) for name in self._objects if not self._transforms),
             *(self.subscribe(DiagnosticArray, f'{stage}_report', self.on_report, qos.COUNTED, answers)
               for stage in STAGES)]
         self.subscribe(DiagnosticArray, '/diagnostics', self.on_diagnostics, qos.COUNTED, answers)
@@ -143,6 +153,9 @@ class MonitorNode(AutostartLifecycleNode):
 
     def cleanup(self) -> None:
         self._run.close()
+        if self._transforms:
+            self._transforms.close()
+            self._transforms = None
         if self._prometheus:
             self._prometheus.close()
             self._prometheus = None
@@ -150,6 +163,7 @@ class MonitorNode(AutostartLifecycleNode):
     def on_camera_info(self, message: CameraInfo) -> None:
         stamp, now_ns = stamp_ns(message.header.stamp), time.time_ns()
         self._infos.add(stamp, message, now_ns)
+        self._camera_frame = message.header.frame_id.lstrip('/')
         stated = self._infos.of(stamp, now_ns)
         if isinstance(stated, StatedCamera) and stated is not self._camera:
             self._camera = stated
@@ -182,6 +196,26 @@ class MonitorNode(AutostartLifecycleNode):
                                covariance, name)
 
         return on_pose
+
+    def _hear_any_poses(self, name: str, transforms: TransformListenerIfInstalled, group: DrainedGroup) -> None:
+        """Take the poses of a node without reports of its own."""
+        poses = AnyPoses(self, name, self._classes[name], transforms)
+        kinds = pose_types()
+
+        def on_poses(message: Any) -> None:
+            image_ns = image_stamp_of(message)
+            kind = next(kind for kind, each in kinds.items() if isinstance(message, each))
+            best = self._run.stated(lambda: poses.best(message, kind, self._camera_frame))
+            if best is None and kind.startswith('tf2_msgs/'):
+                return  # /tf tells of other frames too
+            report = self._run.report(lambda: poses.report(best, image_ns))
+            if best is not None:
+                covariance = np.zeros((6, 6)) if best.covariance is None else best.covariance
+                self._run.estimate(image_ns, lambda: best.frame_from_object, covariance, name)
+            if self._prometheus:
+                self._prometheus.report(report)
+
+        self.subscribe_sensor(kinds, joined(self, name, 'pose'), on_poses, qos.COUNTED_SENSOR, group)
 
     def on_report(self, message: DiagnosticArray) -> None:
         report = self._run.report(lambda: messages.report_from(message))

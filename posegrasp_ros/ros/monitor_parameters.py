@@ -26,6 +26,13 @@ class MonitorParameters:
         '', "Grasp set, as the planner has it. Empty: the model's. Only with one model.", check=is_file)
     baselines: str = parameter(
         '', 'Baselines file. Empty: the one that comes with the package.', check=load_baselines)
+    any_poses: bool = parameter(
+        False, 'The topic pose is of any other node, with no perception_report: PoseStamped, '
+        'PoseWithCovarianceStamped, PoseArray, TransformStamped, Odometry, vision_msgs/Detection3DArray or, as '
+        '/tf, TFMessage. Each message counts as a report on the image with its stamp.')
+    pose_classes: tuple[str, ...] = parameter(
+        (), 'With any_poses: class id of each object in messages that name one, or its frame in /tf. Empty: the '
+        "objects' names, any class of a single one.")
     out: str = parameter(
         '', 'Run folder; where it holds a run, <out>-2 and so on. Empty: runs/<time> where the node was started.')
     most_megabytes: int = parameter(
