@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Group, Parameter
 
 from posegrasp_ros.cli.options import Axis, File, option_group, options
-from posegrasp_ros.estimation.model_set import ONLY
-from posegrasp_ros.pose_sources.pose_matching import How
+from posegrasp_ros.pose_sources.match_rules import How
 from posegrasp_ros.runtime.console import remark
 from posegrasp_ros.runtime.errors import InvalidInputError
 
@@ -94,6 +93,7 @@ def judge(bags: Sequence[Path], models: Sequence[Path], poses: PoseSources, how:
 
 def _objects(cards: Mapping[str, ModelCard], poses: PoseSources) -> dict[str, JudgedObject]:
     """The objects whose poses are judged: of models, of a mesh, or one of which nothing is known."""
+    from posegrasp_ros.estimation.model_set import ONLY
     from posegrasp_ros.evaluation.source_evaluation import JudgedObject
     from posegrasp_ros.geometry.mesh import declared_symmetry, load_mesh
 
@@ -117,6 +117,7 @@ def _objects(cards: Mapping[str, ModelCard], poses: PoseSources) -> dict[str, Ju
 
 def _asked(poses: PoseSources, objects: Sequence[str], how: JudgeOptions) -> AskedSources:
     """Whose poses are judged."""
+    from posegrasp_ros.estimation.model_set import ONLY
     from posegrasp_ros.pose_sources.asked_sources import AskedSources
     from posegrasp_ros.pose_sources.pose_matching import Matching
 

@@ -7,13 +7,12 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple
 
+from posegrasp_ros.pose_sources.match_rules import How
 from posegrasp_ros.pose_sources.stated_pose import StatedPose
 from posegrasp_ros.runtime.errors import InvalidInputError
 
-How = Literal['auto', 'stamp', 'nearest', 'arrival']
-HOWS = get_args(How)
 # A stamp that went through seconds as float64 is off by 0.2 µs.
 ROUNDING_NS = 1_000
 # A rule fits when it finds images for so many of the stamps.
