@@ -115,16 +115,16 @@ def test_a_network_of_another_output_is_refused(folder):
         PoseEstimator(load_model_card(folder))
 
 
-README_CARDS = [card for card in re.findall('```yaml\n(.*?)```', (
-    Path(__file__).parent.parent / 'README.md').read_text(encoding='utf-8'), re.DOTALL) if 'decoder:' in card]
+DOCUMENTED_CARDS = [card for card in re.findall('```yaml\n(.*?)```', (
+    Path(__file__).parent.parent / 'docs/how-to/models_you_have.md').read_text(encoding='utf-8'), re.DOTALL) if 'decoder:' in card]
 
 
 @pytest.fixture
 def written_by_hand(tmp_path):
-    """Writes a card of the README, with a decoder's fields changed, into a folder with the shipped box."""
+    """Writes a card of the documentation, with a decoder's fields changed, into a folder with the shipped box."""
     def write(family: str, **decoder) -> Path:
         folder = shutil.copytree(resource_path('models/box'), tmp_path / family)
-        [text] = [text for text in README_CARDS if f'family: {family}' in text]
+        [text] = [text for text in DOCUMENTED_CARDS if f'family: {family}' in text]
         card = yaml.safe_load(text)
         (folder / card['network']['file']).write_bytes(b'not looked at')
         card['network']['decoder'].update(decoder)
@@ -134,7 +134,7 @@ def written_by_hand(tmp_path):
 
 
 def test_the_cards_of_the_readme_are_good(written_by_hand):
-    assert len(README_CARDS) == 2
+    assert len(DOCUMENTED_CARDS) == 2
     dope, yolo = load_model_card(written_by_hand('dope')), load_model_card(written_by_hand('yolo_pose'))
     assert dope.detector is None and yolo.detector is None
     assert dope.network.parameters.corners == 'nvlabs' and dope.network.parameters.threshold == 0.1
