@@ -45,6 +45,17 @@ class PairLog:
         if len(self._rows) > self._most:
             self._rows, self._every = self._rows[::2], 2 * self._every
 
+    def add_all(self, pairs: PosePairs) -> None:
+        """Add pairs that another log gave, as if one by one."""
+        place, count = 0, len(pairs.stamps_ns)
+        while place < count:
+            skipped = min((-self._seen - 1) % self._every, count - place)
+            self._seen, place = self._seen + skipped, place + skipped
+            if place < count:
+                self.add(int(pairs.stamps_ns[place]), int(pairs.said_ns[place]), int(pairs.blocks[place]),
+                         pairs.estimates[place], pairs.truths[place])
+                place += 1
+
     def pairs(self) -> PosePairs:
         """All pairs, in the order of their stamps."""
         rows = sorted(self._rows, key=lambda row: row[0])

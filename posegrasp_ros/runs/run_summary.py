@@ -81,7 +81,7 @@ def summary_of(tables: Mapping[str, FrameTable], inputs: SummaryInputs) -> dict[
         summary['objects'][name] = _judged_by_references(parts, chosen, inputs.baselines, date)
     return {
         **summary,
-        'paired': paired_comparisons(dict(tables), chosen),
+        'paired': paired_comparisons(tables, chosen),
         'estimator': chosen,
         'estimators': {name: {key: other[key] for key in PER_ESTIMATOR} for name, other in summaries.items()},
         **inputs.about,
