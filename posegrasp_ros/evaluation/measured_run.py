@@ -100,6 +100,11 @@ class MeasuredRun:
                     return
         self.is_complete = True
 
+    @property
+    def sources(self) -> Sequence[Source]:
+        """Of the frames."""
+        return self._sources
+
     def circumstances(self) -> dict:
         """What provenance should tell of the measuring itself."""
         return {

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 
 from posegrasp_ros.faults.pose_pairs import UNKNOWN_RADIUS_M, PosePairs
@@ -55,6 +57,10 @@ class PairLog:
                 self.add(int(pairs.stamps_ns[place]), int(pairs.said_ns[place]), int(pairs.blocks[place]),
                          pairs.estimates[place], pairs.truths[place])
                 place += 1
+
+    def keep_all(self) -> None:
+        """Drop none of the pairs that follow, however many they are."""
+        self._most = sys.maxsize
 
     def pairs(self) -> PosePairs:
         """All pairs, in the order of their stamps."""

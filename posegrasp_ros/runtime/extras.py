@@ -5,8 +5,9 @@ from __future__ import annotations
 
 # missing package -> the extra of setup.py that installs it; trimesh needs rtree for rays without embreex
 _EXTRAS = {'rclpy': 'ros', 'mujoco': 'sim', 'coacd': 'sim', 'networkx': 'sim', 'rtree': 'sim', 'torch': 'train',
-           'skimage': 'train', 'onnx': 'train'}
-PIP_NAMES = {'sim': 'mujoco coacd embreex networkx', 'train': 'torch onnx scikit-image'}
+           'skimage': 'train', 'onnx': 'train', 'pyarrow': 'fleet', 'fsspec': 'fleet', 'duckdb': 'fleet'}
+PIP_NAMES = {'sim': 'mujoco coacd embreex networkx', 'train': 'torch onnx scikit-image',
+             'fleet': 'pyarrow fsspec duckdb'}
 """Packages of an extra as pip names them."""
 # Packages that an install by rosdep alone lacks.
 _WITHOUT_KEY = ('cyclopts', 'manifold3d')
