@@ -171,6 +171,8 @@ def _document(task: BagTask, method: LoadedMethod, prepared: PreparedRun, path: 
         'facts': {name: plain_facts(each.metrics.facts) for name, each in run.methods.items()},
         'described': prepared.described, 'bags': [describe_bag(path)],
         'circumstances': {**prepared.circumstances, **run.circumstances()},
+        'usual': {name: {figure: list(usual) for figure, usual in guard.usual.items()}
+                  for name, guard in run.methods[run.chosen].guards.items()},
         'problems': run.problems.to_dict(), 'diagnosed': _diagnosed(run),
         'warnings': [[source.path.name, line] for source in run.sources for line in source.warnings],
     }

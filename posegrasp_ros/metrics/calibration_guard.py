@@ -118,6 +118,11 @@ class CalibrationGuard:
         self.noticed: Departure | None = None
 
     @property
+    def usual(self) -> Mapping[str, UsualRange]:
+        """The range of each figure at home."""
+        return self._usual
+
+    @property
     def views(self) -> int:
         """Views so far."""
         return self._views
