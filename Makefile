@@ -68,11 +68,11 @@ docs: | python  ## Build the documentation into site/; any warning is an error
 	NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --strict
 
 lock: uv  ## Renew constraints.txt: the newest versions within the bounds of setup.py, for all Pythons
-	$(BIN)/uv pip compile setup.py --extra ros --extra sim --extra dev --extra docs --universal \
+	$(BIN)/uv pip compile setup.py --extra ros --extra sim --extra fleet --extra dev --extra docs --universal \
 		--python-version 3.10 --upgrade --no-annotate --custom-compile-command 'make lock' -q -o constraints.txt
 
 lowest: uv  ## Write lowest.txt, the lowest versions that setup.py allows: then make test CONSTRAINTS=lowest.txt
-	$(BIN)/uv pip compile setup.py --extra ros --extra sim --extra dev --python $(BIN)/python \
+	$(BIN)/uv pip compile setup.py --extra ros --extra sim --extra fleet --extra dev --python $(BIN)/python \
 		--resolution lowest-direct $(WHEELS_ONLY:%=--only-binary %) --no-annotate -q -o lowest.txt
 
 clean:  ## Remove the virtual environments and everything built
@@ -90,7 +90,7 @@ uv: | python
 $(VENV)/.installed: setup.py setup.cfg $(CONSTRAINTS) | python
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || rm -rf $(VENV)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable '.[ros,sim,dev]'
+	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable '.[ros,sim,fleet,dev]'
 	$(BIN)/posegrasp check models/box >/dev/null  # compiles what is compiled once
 	@touch $@
 
@@ -100,7 +100,7 @@ wheel: | python
 	rm -rf *.egg-info $(WHEEL_ENV)/dist  # it lists files of former builds, which would be packed again
 	$(WHEEL_BIN)/python -m build --outdir $(WHEEL_ENV)/dist >$(WHEEL_ENV)/build.log 2>&1 || { cat $(WHEEL_ENV)/build.log; exit 1; }
 	test -e $(WHEEL_ENV)/.dependencies || $(WHEEL_BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) \
-		"$$(echo $(WHEEL_ENV)/dist/*.whl)[ros,sim,dev]"
+		"$$(echo $(WHEEL_ENV)/dist/*.whl)[ros,sim,fleet,dev]"
 	$(WHEEL_BIN)/python -m pip install --quiet --force-reinstall --no-deps $(WHEEL_ENV)/dist/*.whl
 	cd $(WHEEL_ENV) && $(WHEEL_BIN)/posegrasp check box >/dev/null  # compiles what is compiled once
 	@echo '$(DEPENDENCIES)' >$(WHEEL_ENV)/.dependencies

@@ -26,7 +26,7 @@ RESERVED = [
 # Layers from the bottom up; a module imports from its own or from one below.
 LAYERS = ('__init__', 'runtime', 'geometry', 'sensing', 'datasets', 'pose_sources', 'faults', 'metrics',
           'grasping', 'estimation', 'board', 'handeye', 'report', 'runs', 'simulation', 'training', 'benchmarks',
-          'feasibility', 'evaluation', 'monitoring', 'project_status', 'ros', 'nodes', 'cli')
+          'feasibility', 'evaluation', 'fleet', 'monitoring', 'project_status', 'ros', 'nodes', 'cli')
 
 
 def module_names() -> list[str]:

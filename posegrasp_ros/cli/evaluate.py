@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 from cyclopts import Group, Parameter
 
 from posegrasp_ros.cli import option_types
-from posegrasp_ros.cli.judged_poses import POSE_SOURCES, PoseSources, judge
+from posegrasp_ros.cli.fleet import FLEET, Fleet, evaluate_shard, is_fleet
+from posegrasp_ros.cli.judged_poses import POSE_SOURCES, PoseSources, judge, judge_method
 from posegrasp_ros.cli.options import (
     Count,
     Estimator,
     File,
-    Folder,
     Frame,
     Gripper,
     Models,
@@ -44,12 +44,17 @@ if TYPE_CHECKING:  # commands import in their bodies
     from posegrasp_ros.datasets.frame_sources import SourceOptions
     from posegrasp_ros.estimation.model_card import ModelCard
     from posegrasp_ros.evaluation.evaluate_options import EvaluateOptions
+    from posegrasp_ros.fleet.bag_method import BagMethod
     from posegrasp_ros.geometry.true_pose import TruthSigmas
     from posegrasp_ros.grasping.planning.planner import GraspPlanner
     from posegrasp_ros.metrics.baselines.baselines import Baselines
 
 Cards: TypeAlias = 'Mapping[str, ModelCard]'
-EXAMPLES = 'Example: posegrasp evaluate scenes --out runs/scenes. Needs no ROS.'
+EXAMPLES = """Examples:
+  posegrasp evaluate scenes --out runs/scenes
+  posegrasp evaluate 's3://bucket/day=*/**/*.mcap' --shard 3/200 --out s3://bucket/results
+
+Needs no ROS. Exit code 1: of a fleet some recordings failed; they are named."""
 POSE_METAVAR = 'X Y Z QX QY QZ QW'
 Pose = tuple[float, float, float, float, float, float, float]
 
@@ -176,7 +181,7 @@ class Robot:
 class Results:
     """What is written and compared.
 
-    :param out: run folder for metrics and report
+    :param out: run folder for metrics and report; of a fleet, folder of results
     :param bop_csv: write the poses for bop_toolkit: <method>_<dataset>-<split>.csv, the images of a bag are
         numbered from 0
     :param baselines: baselines file to compare with, as `posegrasp baseline add` writes it; default: the one of
@@ -187,7 +192,7 @@ class Results:
         could not be measured, and when a metric is surely worse than in a previous run that they hold
     """
 
-    out: Folder = Path('runs/evaluate')
+    out: Annotated[str, option('DIR|URL')] = 'runs/evaluate'
     bop_csv: File | None = None
     baselines: File | None = None
     require: Annotated[tuple[tuple[str, float], ...], options('METRIC=VALUE...', option_types.requirement)] = ()
@@ -198,20 +203,24 @@ METHOD, MEASURED, RECORDINGS, TRUTH_SOURCE, ROBOT, RESULTS = (
     Method(), Measured(), Recordings(), Truth(), Robot(), Results())
 
 
-def evaluate(bags: list[Path], /, *, method: Method = METHOD, measured: Measured = MEASURED,
+def evaluate(bags: list[str], /, *, method: Method = METHOD, measured: Measured = MEASURED,
              recordings: Recordings = RECORDINGS, poses: PoseSources = POSE_SOURCES, truth: Truth = TRUTH_SOURCE,
-             robot: Robot = ROBOT, results: Results = RESULTS) -> int:
+             robot: Robot = ROBOT, results: Results = RESULTS, fleet: Fleet = FLEET) -> int:
     """Replay bags through estimator, planner and metrics.
 
     :param bags: rosbag2 folder, .mcap or .db3 file (also .zstd), ROS 1 .bag; a BOP dataset, split or scene; or a
-        folder of images
+        folder of images; of a fleet also URLs, and patterns in quotes with ``*`` and ``**``
     """
+    if is_fleet(bags, results.out, fleet):
+        fleet_method = _fleet_method(method, measured, recordings, poses, truth, robot, results)
+        return evaluate_shard(bags, fleet_method, results.out, fleet, method.jobs or 1)
     from posegrasp_ros.estimation.model_set import load_model_set
     from posegrasp_ros.evaluation.bag_evaluation import evaluate_bags
     from posegrasp_ros.evaluation.source_evaluation import JudgeOptions
     from posegrasp_ros.metrics.baselines.baselines import load_baselines
     from posegrasp_ros.report.run_report import format_table
 
+    paths, out = [Path(bag) for bag in bags], Path(results.out)
     baselines = load_baselines(results.baselines)
     for metric, value in results.require:
         baselines = baselines.with_requirement(metric, value)
@@ -219,9 +228,9 @@ def evaluate(bags: list[Path], /, *, method: Method = METHOD, measured: Measured
     if poses.are_foreign:
         if not measured.recorded:
             raise InvalidInputError(f'{poses.given}: expected with --recorded, found none')
-        summary = judge(bags, method.model, poses, JudgeOptions(
+        summary = judge(paths, method.model, poses, JudgeOptions(
             source_options(recordings, truth, robot), measured.block, sigmas, measured.no_object, results.bop_csv),
-            baselines, results.out)
+            baselines, out)
     elif measured.recorded:
         from posegrasp_ros.evaluation.recorded import RecordedTopics, evaluate_recorded
 
@@ -229,18 +238,45 @@ def evaluate(bags: list[Path], /, *, method: Method = METHOD, measured: Measured
         planners = _planners(cards, method.gripper)
         checks = {name: planners[name].pose_check.holds if name in planners else None for name in cards}
         topics = RecordedTopics(None, recordings.camera_info_topic, truth.ground_truth_topic)
-        summary = evaluate_recorded(bags, cards, topics, baselines, results.out, checks, measured.block,
+        summary = evaluate_recorded(paths, cards, topics, baselines, out, checks, measured.block,
                                     truth_sigmas=sigmas)
     else:
         cards = load_model_set(method.model or (Path(DEFAULT_MODEL),))
         source = source_options(recordings, truth, robot)
         how = replace(_how(cards, method, measured, source, robot, results.bop_csv), truth_sigmas=sigmas)
-        summary = evaluate_bags(bags, cards, how, baselines, results.out)
+        summary = evaluate_bags(paths, cards, how, baselines, out)
     show(format_table(summary))
-    show(f'\nreport: {results.out / "report.html"}')
+    show(f'\nreport: {out / "report.html"}')
     if not summary['provenance']['complete']:
         return exit_code()
     return _gate(summary, baselines) if results.gate else DONE
+
+
+def _fleet_method(method: Method, measured: Measured, recordings: Recordings, poses: PoseSources, truth: Truth,
+                  robot: Robot, results: Results) -> BagMethod:
+    """How a fleet's recordings are evaluated.
+
+    :raises InvalidInputError: when an option is for a single run
+    """
+    from posegrasp_ros.evaluation.source_evaluation import JudgeOptions
+    from posegrasp_ros.fleet.bag_method import EstimatorMethod
+
+    single = {'--ground-truth': truth.ground_truth, '--bop-csv': results.bop_csv, '--pose-csv': poses.pose_csv,
+              '--gate': results.gate, '--baselines': results.baselines, '--require': results.require}
+    if given := [name for name, value in single.items() if value]:
+        hint = ': give it to posegrasp merge' if given[0] in ('--baselines', '--require') else ''
+        raise InvalidInputError(f'{given[0]}: expected with recordings of a single run, found a fleet{hint}')
+    sigmas = truth_sigmas(truth)
+    source = source_options(recordings, truth, robot)
+    if poses.are_foreign:
+        if not measured.recorded:
+            raise InvalidInputError(f'{poses.given}: expected with --recorded, found none')
+        return judge_method(method.model, poses, JudgeOptions(source, measured.block, sigmas, measured.no_object))
+    if measured.recorded:
+        raise InvalidInputError('--recorded: of a fleet expected with --pose-topic or --pose-frame, found neither')
+    models = tuple(str(model) for model in method.model or (Path(DEFAULT_MODEL),))
+    options = replace(_how({}, method, measured, source, robot, None), truth_sigmas=sigmas, planner=None, jobs=1)
+    return EstimatorMethod(models, options, method.gripper)
 
 
 def _how(cards: Cards, method: Method, measured: Measured, source: SourceOptions, robot: Robot,

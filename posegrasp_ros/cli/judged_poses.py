@@ -18,6 +18,7 @@ from posegrasp_ros.runtime.errors import InvalidInputError
 if TYPE_CHECKING:  # commands import in their bodies
     from posegrasp_ros.estimation.model_card import ModelCard
     from posegrasp_ros.evaluation.source_evaluation import JudgedObject, JudgeOptions
+    from posegrasp_ros.fleet.bag_method import JudgeMethod
     from posegrasp_ros.metrics.baselines.baselines import Baselines
     from posegrasp_ros.pose_sources.asked_sources import AskedSources
 
@@ -89,6 +90,21 @@ def judge(bags: Sequence[Path], models: Sequence[Path], poses: PoseSources, how:
     if poses.correct:
         how = replace(how, corrections=read_corrections(poses.correct))
     return evaluate_sources(bags, objects, _asked(poses, tuple(objects), how), how, baselines, out, described)
+
+
+def judge_method(models: Sequence[Path], poses: PoseSources, how: JudgeOptions) -> JudgeMethod:
+    """How the poses of a fleet's recordings are judged; see :func:`judge`."""
+    from posegrasp_ros.estimation.model_set import load_model_set
+    from posegrasp_ros.faults.correction_file import read_corrections
+    from posegrasp_ros.fleet.bag_method import JudgeMethod
+
+    if not (poses.pose_topic or poses.pose_frame):
+        raise InvalidInputError(f'{poses.given}: expected with --pose-topic or --pose-frame, found neither')
+    if poses.correct:
+        how = replace(how, corrections=read_corrections(poses.correct))
+    names = tuple(_objects(load_model_set(models) if models else {}, poses))
+    return JudgeMethod(_asked(poses, names, how), tuple(map(str, models)), poses.mesh, poses.symmetry_axis,
+                       poses.symmetry_half_turn, how)
 
 
 def _objects(cards: Mapping[str, ModelCard], poses: PoseSources) -> dict[str, JudgedObject]:

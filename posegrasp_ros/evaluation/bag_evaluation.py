@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -12,14 +12,15 @@ import numpy as np
 
 from posegrasp_ros.datasets.frame_sources import (
     Source,
+    SourcedFrame,
     SourceOptions,
     open_sources,
 )
 from posegrasp_ros.estimation.model_card import ModelCard
 from posegrasp_ros.estimation.model_set import ONLY
 from posegrasp_ros.evaluation.evaluate_options import EvaluateOptions
-from posegrasp_ros.evaluation.frame_answers import Work, answered_frames
-from posegrasp_ros.evaluation.measured_run import MeasuredRun, written_run
+from posegrasp_ros.evaluation.frame_answers import AnsweredFrame, Work, Worker, answered_frames
+from posegrasp_ros.evaluation.measured_run import MeasuredRun, PreparedRun, written_run
 from posegrasp_ros.evaluation.method import MethodUnderTest
 from posegrasp_ros.faults.pair_log import PairLog
 from posegrasp_ros.metrics.baselines.baselines import Baselines, load_baselines
@@ -47,24 +48,46 @@ def evaluate_bags(paths: Sequence[str | Path], card: ModelCard | Mapping[str, Mo
     :raises InvalidInputError: when a recording cannot be read or holds no images, or none of them can be used;
         the run folder is written all the same
     """
-    options = options or EvaluateOptions()
-    baselines = baselines or load_baselines()
     cards = card if isinstance(card, Mapping) else {ONLY: card}
+    prepared = prepared_evaluation(paths, cards, options or EvaluateOptions())
+    return written_run(prepared, paths, baselines or load_baselines(), out, progress)
+
+
+def prepared_evaluation(paths: Sequence[str | Path], cards: Mapping[str, ModelCard], options: EvaluateOptions,
+                        worker: Worker | None = None,
+                        targets: Mapping[str, ErrorTarget] | None = None) -> PreparedRun:
+    """What :func:`evaluate_bags` measures.
+
+    :param worker: with the networks, of a process that evaluates one recording after the other; None: to be made
+    :param targets: of the objects, likewise
+    :raises InvalidInputError: when a recording cannot be read
+    """
     work = options.work(cards)
     sources = open_sources(paths, _without_needless(options),
                            {name: each.mesh.diameter for name, each in cards.items()})
-    run = MeasuredRun(_methods(work, options), options.estimator, sources, block_ns_of(options.block_s),
+    methods = _methods(work, options, targets or error_targets(cards))
+    run = MeasuredRun(methods, options.estimator, sources, block_ns_of(options.block_s),
                       {name: each.mesh for name, each in cards.items()}, options.bop_csv, work.no_object,
                       not work.paint, options.truth_sigmas is not None)
-    return written_run(run, lambda frames: answered_frames(work, frames, options.jobs or 1), paths, baselines,
-                       describe_run(cards, configuration=_configuration(options, sources)),
-                       _circumstances(options), out, progress)
+
+    def answer(frames: Iterator[SourcedFrame]) -> Generator[tuple[SourcedFrame, AnsweredFrame | None], None, None]:
+        if worker is None:
+            yield from answered_frames(work, frames, options.jobs or 1)
+        else:
+            yield from ((item, worker.answer(item.undecoded, item.shift_ns)) for item in frames)
+
+    return PreparedRun(run, answer, describe_run(cards, configuration=_configuration(options, sources)),
+                       _circumstances(options))
 
 
-def _methods(work: Work, options: EvaluateOptions) -> dict[str, MethodUnderTest]:
+def error_targets(cards: Mapping[str, ModelCard]) -> dict[str, ErrorTarget]:
+    """What the errors of each object's poses are measured with."""
+    return {name: ErrorTarget.from_mesh(card.mesh, card.symmetry, card.tolerance) for name, card in cards.items()}
+
+
+def _methods(work: Work, options: EvaluateOptions,
+             targets: Mapping[str, ErrorTarget]) -> dict[str, MethodUnderTest]:
     """The estimators by name."""
-    targets = {name: ErrorTarget.from_mesh(card.mesh, card.symmetry, card.tolerance)
-               for name, card in work.cards.items()}
     checks = {name: work.planners[name].pose_check.holds if name in work.planners else None for name in targets}
     usual = {'onnx': {name: card.calibration.figures for name, card in work.cards.items()}}
     logs = {name: PairLog(target.symmetry, target.diameter_m) for name, target in targets.items()}

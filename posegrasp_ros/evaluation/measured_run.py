@@ -7,7 +7,9 @@ import logging
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
@@ -38,6 +40,13 @@ LOGGER = logging.getLogger(__name__)
 Answering = Callable[[Iterator[SourcedFrame]], Generator[tuple[SourcedFrame, AnsweredFrame | None], None, None]]
 
 
+class Span(NamedTuple):
+    """Stamps of a run's first frame, as it was recorded, and of its latest one, as it counts in the metrics."""
+
+    first_ns: int
+    last_ns: int
+
+
 class MeasuredRun:
     """The frames of a run, measured one after the other.
 
@@ -54,6 +63,7 @@ class MeasuredRun:
     :ivar worst: frames in which the estimator in question was worst
     :ivar problems: what was wrong with the frames
     :ivar is_complete: whether all frames were measured
+    :ivar span: of the frames so far; None without any
     """
 
     def __init__(self, methods: Mapping[str, MethodUnderTest], chosen: str, sources: Sequence[Source],
@@ -63,6 +73,8 @@ class MeasuredRun:
         self.worst = WorstFrames()
         self.problems = Problems()
         self.is_complete = False
+        self.span: Span | None = None
+        self._source: Source | None = None
         self._sources, self._block_ns, self._meshes, self._bop_path = sources, block_ns, meshes, bop_csv
         self._no_object, self._draws, self._states_truth = no_object, draws, states_truth
 
@@ -73,7 +85,7 @@ class MeasuredRun:
         """
         with ExitStack() as stack:
             was_interrupted = stack.enter_context(interrupt_noted())
-            frames = stack.enter_context(closing(answer(sourced_frames(self._sources, self._block_ns))))
+            frames = stack.enter_context(closing(answer(self._frames())))
             bar = stack.enter_context(tqdm(total=total_count(self._sources), unit='frame', disable=not progress,
                                            dynamic_ncols=True))
             stack.enter_context(_warnings_above(bar))
@@ -87,6 +99,11 @@ class MeasuredRun:
                     LOGGER.warning('interrupted after %d frames; what was measured until then is kept', count)
                     return
         self.is_complete = True
+
+    @property
+    def sources(self) -> Sequence[Source]:
+        """Of the frames."""
+        return self._sources
 
     def circumstances(self) -> dict:
         """What provenance should tell of the measuring itself."""
@@ -112,11 +129,23 @@ class MeasuredRun:
         return self.problems.to_list(
             (source.path.name, line) for source in self._sources for line in source.warnings)
 
+    def _frames(self) -> Iterator[SourcedFrame]:
+        """All frames, with a note of their span."""
+        for item in sourced_frames(self._sources, self._block_ns):
+            stamp_ns = item.undecoded.stamp_ns
+            first_ns, last_ns = self.span or (stamp_ns, stamp_ns + item.shift_ns)
+            self.span = Span(first_ns, max(last_ns, stamp_ns + item.shift_ns))
+            yield item
+
     def _count(self, item: SourcedFrame, answered: AnsweredFrame, folder: RunFolder | None,
                table: BopCsv | None) -> None:
         """Take down the answers of all estimators to a frame."""
         frame, bag = answered.frame, item.source.path.name
         self.problems.look_at(frame, bag, item.number)
+        if item.source is not self._source:
+            self._source = item.source
+            for guard in (guard for method in self.methods.values() for guard in method.guards.values()):
+                guard.begin_recording()
         if frame.warning:
             item.source.warn_once(frame.warning)
         if self._states_truth and frame.states_truth_covariance:
@@ -183,27 +212,40 @@ def _warnings_above(bar: tqdm) -> AbstractContextManager:
     return nullcontext() if bar.disable else logging_redirect_tqdm()
 
 
-def written_run(run: MeasuredRun, answer: Answering, paths: Sequence[str | Path], baselines: Baselines,
-                described: dict, circumstances: dict, out: str | Path | None, progress: bool) -> dict:
-    """Measure a run and write its folder.
+@dataclass(frozen=True)
+class PreparedRun:
+    """What is to be measured.
 
     :param answer: see :meth:`MeasuredRun.measure`
-    :param paths: of the recordings, for provenance
     :param described: provenance, see :func:`posegrasp_ros.runs.provenance.describe_run`
     :param circumstances: further provenance
+    """
+
+    run: MeasuredRun
+    answer: Answering
+    described: dict
+    circumstances: dict
+
+
+def written_run(prepared: PreparedRun, paths: Sequence[str | Path], baselines: Baselines, out: str | Path | None,
+                progress: bool) -> dict:
+    """Measure a run and write its folder.
+
+    :param paths: of the recordings, for provenance
     :param out: run folder; None for none
     :return: the summary
     :raises InvalidInputError: when none of the frames can be used; the run folder is written all the same
     """
+    run, described = prepared.run, prepared.described
     with ExitStack() as stack:
         folder = stack.enter_context(RunFolder(out, fresh=True)) if out else None
         bags = stack.enter_context(BagDescriptions(paths))
         if folder:
             begun = run.summary_inputs(baselines, {'provenance': {**described, 'complete': False}})
             folder.append_line({SUMMARY: begun.to_dict()})
-        run.measure(answer, folder, progress)
-        provenance = {**described, 'bags': described_bags(bags, run.is_complete, progress), **circumstances,
-                      **run.circumstances()}
+        run.measure(prepared.answer, folder, progress)
+        provenance = {**described, 'bags': described_bags(bags, run.is_complete, progress),
+                      **prepared.circumstances, **run.circumstances()}
         inputs = run.summary_inputs(baselines, {'provenance': provenance, 'problems': run.problem_list(),
                                                 'diagnosis': run.diagnosis()})
         summary = summary_of({name: method.metrics.table() for name, method in run.methods.items()}, inputs)

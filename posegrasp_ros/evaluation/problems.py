@@ -48,15 +48,37 @@ class Problems:
                 *({'reason': WARNING, 'text': text, 'count': 1, 'bag': bag} for bag, text in lines
                   if not any(text.endswith(other) for other in told))]
 
+    def add_all(self, other: Problems) -> None:
+        """Add what another one counted, of the frames that come next."""
+        self.frames += other.frames
+        self.usable += other.usable
+        for entry in other._kinds.values():
+            place = {name: value for name, value in entry.items() if name not in ('reason', 'text', 'count')}
+            self._add(entry['reason'], entry['text'], place, entry['count'])
+
+    def to_dict(self) -> dict:
+        """Plain values for JSON."""
+        return {'frames': self.frames, 'usable': self.usable, 'kinds': list(self._kinds.values())}
+
+    @classmethod
+    def from_dict(cls, data: dict) -> Problems:
+        """Inverse of :meth:`to_dict`."""
+        problems = cls()
+        problems.frames, problems.usable = data['frames'], data['usable']
+        for entry in data['kinds']:
+            place = {name: value for name, value in entry.items() if name not in ('reason', 'text', 'count')}
+            problems._add(entry['reason'], entry['text'], place, entry['count'])
+        return problems
+
     def sentence(self) -> str:
         """Why no frame could be used, one line."""
         most = max(self._kinds.values(), key=lambda kind: kind['count'])
         others = f' (and {len(self._kinds) - 1} other problems)' if len(self._kinds) > 1 else ''
         return f'none of {self.frames} images could be used: {most["reason"]}: {most["text"]}{others}'
 
-    def _add(self, reason: str, text: str, place: dict) -> None:
+    def _add(self, reason: str, text: str, place: dict, count: int = 1) -> None:
         kind = reason, re.sub(r'\d+', '#', text)
         if kind not in self._kinds and len(self._kinds) >= MOST_KINDS:
             kind, text = (reason, ''), 'other problems'
         entry = self._kinds.setdefault(kind, {'reason': reason, 'text': text, 'count': 0, **place})
-        entry['count'] += 1
+        entry['count'] += count

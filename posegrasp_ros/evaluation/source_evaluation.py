@@ -7,6 +7,7 @@ import logging
 import math
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ from posegrasp_ros.datasets.frame_sources import (
 from posegrasp_ros.datasets.photographs import is_photograph_folder
 from posegrasp_ros.estimation.pose_estimate import Estimation, PoseEstimate
 from posegrasp_ros.evaluation.frame_answers import Answer, AnsweredFrame
-from posegrasp_ros.evaluation.measured_run import MeasuredRun, written_run
+from posegrasp_ros.evaluation.measured_run import MeasuredRun, PreparedRun, written_run
 from posegrasp_ros.evaluation.method import MethodUnderTest
 from posegrasp_ros.faults.correction import Correction, DeclaredSymmetry
 from posegrasp_ros.faults.pair_log import PairLog
@@ -61,7 +62,7 @@ class JudgedObject:
     symmetry: Symmetry = NO_SYMMETRY
     tolerance: PoseTolerance = STATED_NEED
 
-    @property
+    @cached_property
     def target(self) -> ErrorTarget:
         """For the errors."""
         if self.mesh is None:
@@ -99,7 +100,14 @@ def evaluate_sources(paths: Sequence[str | Path], objects: Mapping[str, JudgedOb
         estimator
     :raises InvalidInputError: when a recording cannot be read, or its poses match no images
     """
-    options, names = options or JudgeOptions(), asked.names
+    prepared = prepared_judgement(paths, objects, asked, options or JudgeOptions(), described)
+    return written_run(prepared, paths, baselines or load_baselines(), out, progress)
+
+
+def prepared_judgement(paths: Sequence[str | Path], objects: Mapping[str, JudgedObject], asked: AskedSources,
+                       options: JudgeOptions, described: dict | None = None) -> PreparedRun:
+    """What :func:`evaluate_sources` measures."""
+    names = asked.names
     if not names or len(set(names)) < len(names):
         raise InvalidInputError(f'pose sources: expected different names, at least one, got {", ".join(names)}')
     unknown = options.corrections.keys() - objects.keys()
@@ -130,8 +138,7 @@ def evaluate_sources(paths: Sequence[str | Path], objects: Mapping[str, JudgedOb
                                      for name, found in options.corrections.items()},
                      **({'truth_sigmas': asdict(options.truth_sigmas)} if options.truth_sigmas else {})}
     described = {**describe_run(), **(described or {}), 'configuration': configuration}
-    return written_run(run, judge.answered, paths, baselines or load_baselines(), described,
-                       {'recorded': True, 'pose_sources': accounts}, out, progress)
+    return PreparedRun(run, judge.answered, described, {'recorded': True, 'pose_sources': accounts})
 
 
 def _open(path: Path, asked: AskedSources, options: SourceOptions,

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 
 from posegrasp_ros.faults.pose_pairs import UNKNOWN_RADIUS_M, PosePairs
@@ -44,6 +46,21 @@ class PairLog:
                            np.asarray(truth, dtype=float)))
         if len(self._rows) > self._most:
             self._rows, self._every = self._rows[::2], 2 * self._every
+
+    def add_all(self, pairs: PosePairs) -> None:
+        """Add pairs that another log gave, as if one by one."""
+        place, count = 0, len(pairs.stamps_ns)
+        while place < count:
+            skipped = min((-self._seen - 1) % self._every, count - place)
+            self._seen, place = self._seen + skipped, place + skipped
+            if place < count:
+                self.add(int(pairs.stamps_ns[place]), int(pairs.said_ns[place]), int(pairs.blocks[place]),
+                         pairs.estimates[place], pairs.truths[place])
+                place += 1
+
+    def keep_all(self) -> None:
+        """Drop none of the pairs that follow, however many they are."""
+        self._most = sys.maxsize
 
     def pairs(self) -> PosePairs:
         """All pairs, in the order of their stamps."""

@@ -99,6 +99,7 @@ class CalibrationGuard:
 
     :param usual: the range of each figure at home; without any, nothing is ever noticed
     :ivar departure: how the latest views differ; None while they do not
+    :ivar history: where it is not None, the figures of the views by the stamps of their first frames
     :ivar noticed: the latest departure, also where the views are as at home again
     """
 
@@ -112,8 +113,14 @@ class CalibrationGuard:
         self._poses: dict[int, np.ndarray] = {}
         self._change = ViewChange()
         self._views = 0
+        self.history: dict[int, Mapping[str, float]] | None = None
         self.departure: Departure | None = None
         self.noticed: Departure | None = None
+
+    @property
+    def usual(self) -> Mapping[str, UsualRange]:
+        """The range of each figure at home."""
+        return self._usual
 
     @property
     def views(self) -> int:
@@ -132,16 +139,22 @@ class CalibrationGuard:
             self._poses[stamp_ns] = camera_from_object
             self._join(stamp_ns)
 
+    def begin_recording(self) -> None:
+        """Frames of two recordings are never of one view."""
+        self._change = ViewChange()
+
     def _join(self, stamp_ns: int) -> None:
         if stamp_ns in self._numbers and stamp_ns in self._poses:
             numbers = self._numbers.pop(stamp_ns)
             if self._change.is_new(self._poses.pop(stamp_ns)):
-                self._add(numbers)
+                if self.history is not None:
+                    self.history[stamp_ns] = numbers
+                self.add_view(numbers)
         for waiting in (self._numbers, self._poses):
             while len(waiting) > WAITING:
                 del waiting[next(iter(waiting))]
 
-    def _add(self, numbers: Mapping[str, float]) -> None:
+    def add_view(self, numbers: Mapping[str, float]) -> None:
         """Bet on a view by its first frame."""
         self._views += 1
         self._latest.append(dict(numbers))

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from posegrasp_ros.metrics.catalogue import Metric, catalogue
@@ -12,7 +14,7 @@ from posegrasp_ros.metrics.stats.intervals import verdict
 from posegrasp_ros.metrics.stats.paired import mcnemar_exact, paired_difference
 
 
-def paired_comparisons(tables: dict[str, FrameTable], chosen: str) -> list[dict]:
+def paired_comparisons(tables: Mapping[str, FrameTable], chosen: str) -> list[dict]:
     """Compare one estimator with each of the others, by every paired metric that both have values for.
 
     Medians are over the frames that both answered, rates over all counted frames.
@@ -22,11 +24,12 @@ def paired_comparisons(tables: dict[str, FrameTable], chosen: str) -> list[dict]
         ``estimator`` minus ``other``; the p-value is null except for rates
     :raises ValueError: when the tables are not of the same frames
     """
-    blocks, mine = tables[chosen].blocks, _columns(tables[chosen])
-    items = []
-    for other, table in tables.items():
+    table = tables[chosen]
+    blocks, mine, items = table.blocks, _columns(table), []
+    for other in tables:
         if other == chosen:
             continue
+        table = tables[other]  # one at a time, where they are read from files
         if not np.array_equal(table.blocks, blocks):
             raise ValueError(f'{chosen} and {other}: expected tables of the same frames')
         for name, theirs in _columns(table).items():

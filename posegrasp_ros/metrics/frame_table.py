@@ -6,15 +6,33 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, fields
 from functools import cached_property
-from itertools import compress
 from typing import Any
 
 import numpy as np
 
 from posegrasp_ros.geometry.true_pose import LEAST_VISIBLE
+from posegrasp_ros.metrics.coded_column import CodedColumn, rows
 from posegrasp_ros.metrics.confusion import NOT_FOUND
 from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED
 from posegrasp_ros.metrics.stage_report import NOT_ASKED
+
+NO_REPORT = -1
+"""In :attr:`Reported.ok`."""
+
+
+@dataclass(frozen=True)
+class Reported:
+    """What a stage reported on N frames.
+
+    :param ok: (N,) int8: 1 with an answer, 0 without, :data:`NO_REPORT` where it did not report
+    :param reasons: (N,) empty where there is an answer or no report
+    """
+
+    ok: np.ndarray
+    reasons: CodedColumn
+
+    def __getitem__(self, chosen: np.ndarray) -> Reported:
+        return Reported(rows(self.ok, chosen), self.reasons[chosen])
 
 
 @dataclass(frozen=True)
@@ -41,21 +59,22 @@ class FrameTable:
     :param score: (N,) score reported by perception; NaN where it reports none
     :param confidence_level: (N,) level of the estimate's smallest confidence region that contains the truth; NaN
         where there is no estimate, covariance or truth
-    :param truth_covariances: (N, 6, 6) of the true poses; NaN where they are not known
+    :param truth_spreads: (N, 4) of the true poses, see :func:`posegrasp_ros.metrics.truth_spread.spread_of`; NaN
+        where they are not known
     :param visible_share: (N,) how much of the object is visible, as the ground truth says; NaN where it does not
     :param estimated_share: (N,) the same as perception estimates it at its pose; NaN where it does not
     :param states: (N,) state of the tracked object, as perception reports it; empty without tracking
     :param lost: by stage (N,) whether its report of the frame was sent but not received
     :param has_lost_pose: (N,) whether the object is in the frame and a pose of it was apparently sent but not
         received
-    :param reports: per frame {stage: (ok, reason)}
+    :param reports: by stage what it reported
     :param measures_poses: (N,) whether more than reports is measured
     :param diameter_m: (N,) object diameter; NaN where it is not known
     :param tolerance_m: (N,) largest position error of a correct pose, from the model card
     :param tolerance_rad: (N,) largest rotation error of a correct pose, from the model card
     """
 
-    objects: np.ndarray
+    objects: CodedColumn
     stamps_ns: np.ndarray
     blocks: np.ndarray
     block_s: float
@@ -64,7 +83,7 @@ class FrameTable:
     lost: dict[str, np.ndarray]
     has_lost_pose: np.ndarray
     is_without_object: np.ndarray
-    reports: list[dict[str, tuple[bool, str]]]
+    reports: dict[str, Reported]
     latency_ms: dict[str, np.ndarray]
     position_error_m: np.ndarray
     rotation_error_rad: np.ndarray
@@ -75,14 +94,14 @@ class FrameTable:
     image_width_px: np.ndarray
     fits_grasp: np.ndarray
     instances: np.ndarray
-    taken_for: list[tuple[str, ...]]
+    taken_for: CodedColumn
     stray_poses: np.ndarray
     score: np.ndarray
     confidence_level: np.ndarray
-    truth_covariances: np.ndarray
+    truth_spreads: np.ndarray
     visible_share: np.ndarray
     estimated_share: np.ndarray
-    states: np.ndarray
+    states: CodedColumn
     measures_poses: np.ndarray
     diameter_m: np.ndarray
     tolerance_m: np.ndarray
@@ -90,32 +109,30 @@ class FrameTable:
     repeats: int
 
     def __len__(self) -> int:
-        return len(self.reports)
+        return len(self.stamps_ns)
 
     def chosen(self, mask: np.ndarray) -> FrameTable:
         """The frames that a mask (N,) selects."""
         def of(column: Any) -> Any:
             if isinstance(column, np.ndarray):
-                return column[mask]
-            if isinstance(column, list):
-                return list(compress(column, mask))
+                return rows(column, mask)
             if isinstance(column, dict):
-                return {stage: values[mask] for stage, values in column.items()}
-            return column
+                return {stage: of(values) for stage, values in column.items()}
+            return column[mask] if isinstance(column, (CodedColumn, Reported)) else column
 
         return FrameTable(**{field.name: of(getattr(self, field.name)) for field in fields(self)})
 
     def reported(self, stage: str) -> np.ndarray:
         """(N,) whether the stage reported on a frame."""
-        return np.array([stage in reports for reports in self.reports], dtype=bool)
+        return self.reports[stage].ok != NO_REPORT
 
     def answered(self, stage: str) -> np.ndarray:
         """(N,) whether the stage had an answer for a frame."""
-        return np.array([reports.get(stage, (False, ''))[0] for reports in self.reports], dtype=bool)
+        return self.reports[stage].ok == 1
 
     def gave_reason(self, stage: str, reasons: Collection[str]) -> np.ndarray:
         """(N,) whether the stage refused a frame for one of these reasons."""
-        return np.array([reports.get(stage, (True, ''))[1] in reasons for reports in self.reports], dtype=bool)
+        return self.reports[stage].reasons.is_in(reasons)
 
     def inputs(self, stage: str) -> np.ndarray:
         """(N,) whether a frame is an input of the stage. Silence counts as an input, a lost report does not.
@@ -144,7 +161,7 @@ class FrameTable:
     @cached_property
     def asked_instances(self) -> np.ndarray:
         """(N, 3) :attr:`instances`; none in frames that hide all of them."""
-        return np.where(self.is_hidden[:, None], 0, self.instances)
+        return np.where(self.is_hidden[:, None], self.instances.dtype.type(0), self.instances)
 
     @cached_property
     def counts_for_recall(self) -> np.ndarray:
@@ -160,13 +177,16 @@ class FrameTable:
     def counts_for_confusion(self) -> np.ndarray:
         """(N,) whether it is known what the object was taken for: in images with a ground truth of a run about
         several objects."""
-        return self.counts_for_recall & np.array([bool(taken) for taken in self.taken_for], dtype=bool)
+        return self.counts_for_recall & self.taken_for.holds(bool)
 
     @cached_property
     def is_confused(self) -> np.ndarray:
         """(N,) whether an instance of the object was taken for another object."""
-        return np.array([any(other not in (name, NOT_FOUND) for other in taken)
-                         for name, taken in zip(self.objects, self.taken_for)], dtype=bool)
+        confused = np.zeros(len(self), dtype=bool)
+        for name in self.objects.words:
+            confused |= (self.objects == name) & self.taken_for.holds(
+                lambda taken, name=name: any(other not in (name, NOT_FOUND) for other in taken))
+        return confused
 
     @cached_property
     def is_accurate(self) -> np.ndarray:

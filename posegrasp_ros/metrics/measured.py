@@ -5,10 +5,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from posegrasp_ros.metrics.catalogue import Metric
 from posegrasp_ros.metrics.frame_table import FrameTable
+from posegrasp_ros.metrics.stats.clusters import count_of
 from posegrasp_ros.metrics.truth_errors import note_of
 
 CALIBRATED = ('covariance_coverage_90', 'score_ece')
@@ -27,4 +26,4 @@ def measured(metric: Metric, table: FrameTable, unlike: str = '') -> dict[str, A
     value, interval = (observed.value, observed.interval) if len(observed) else (None, None)
     note = '; '.join(filter(None, [note_of(metric.name, table), unlike if metric.name in CALIBRATED else '']))
     return {'value': value, 'unit': metric.unit, 'interval': list(interval) if interval else None,
-            'n': len(observed), 'clusters': len(np.unique(observed.clusters)), **({'note': note} if note else {})}
+            'n': len(observed), 'clusters': count_of(observed.clusters), **({'note': note} if note else {})}

@@ -89,7 +89,8 @@ def mean(shares: np.ndarray, counted: np.ndarray, clusters: np.ndarray) -> Obser
 
 def share(parts: np.ndarray, wholes: np.ndarray, clusters: np.ndarray) -> Observations:
     """Observations of a rate: (N,) successes in (N,) trials of each frame."""
-    place = np.concatenate([np.arange(whole) for whole in wholes]) if wholes.size else np.zeros(0)
+    before = np.cumsum(wholes) - wholes
+    place = np.arange(wholes.sum()) - np.repeat(before, wholes)
     return Observations((place < np.repeat(parts, wholes)).astype(float), np.repeat(clusters, wholes), RATE)
 
 

@@ -7,6 +7,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -197,6 +198,11 @@ class RunMetrics:
         sizes = {name: ObjectSize() if target is None else size_of(target)
                  for name, target in self._targets.items()}
         return RunFacts(sizes, self._block_ns, self._knows_images, self.repeats)
+
+    @property
+    def records(self) -> Mapping[RecordKey, FrameRecord]:
+        """The frames, in the order in which they came."""
+        return MappingProxyType(self._frames)
 
     def block_of(self, stamp_ns: int) -> int:
         """Index of the time block that an image lies in."""

@@ -21,6 +21,7 @@ from posegrasp_ros.metrics.frame_table import FrameTable
 from posegrasp_ros.metrics.measured import measured
 from posegrasp_ros.metrics.pose.calibration import reliability
 from posegrasp_ros.metrics.stage_report import STAGES
+from posegrasp_ros.metrics.stats.clusters import count_of
 from posegrasp_ros.metrics.tracking_metrics import state_counts
 from posegrasp_ros.metrics.truth_errors import as_exact, is_exact, truth_errors
 from posegrasp_ros.metrics.visible_share_slices import visible_share_slices
@@ -43,7 +44,7 @@ def summarise(table: FrameTable, baselines: Baselines | None, provenance: dict) 
     unlike = provenance.get(UNLIKE, {})
     summary = {'schema': SCHEMA, **_part(table, baselines, next(iter(unlike.values()), '')),
                'provenance': provenance}
-    names = list(dict.fromkeys(table.objects))
+    names = table.objects.present()
     if len(names) > 1:
         summary['objects'] = {name: _part(table.chosen(table.objects == name), baselines, unlike.get(name, ''))
                               for name in names}
@@ -64,7 +65,7 @@ def _part(table: FrameTable, baselines: Baselines | None, unlike: str) -> dict:
         'failures': _failures(table),
         'frames': {'seen': len(table), 'with_object': int(table.counts_for_recall.sum()),
                    'without_object': int(table.is_without_object.sum()),
-                   'blocks': len(np.unique(table.blocks)), 'block_s': table.block_s,
+                   'blocks': count_of(table.blocks), 'block_s': table.block_s,
                    'repeated_messages': table.repeats},
         'lost': {**{stage: int(table.lost[stage].sum()) for stage in STAGES},
                  'poses': int(table.has_lost_pose.sum())},
@@ -83,11 +84,14 @@ def confusion(table: FrameTable) -> dict[str, dict[str, int]]:
     The last row counts poses on no known instance, the last column instances that no pose was on. Hidden instances
     do not count.
     """
-    names = list(dict.fromkeys(table.objects))
+    names = table.objects.present()
     taken: Counter[tuple[str, str]] = Counter()
-    for name, others, stray, is_hidden in zip(table.objects, table.taken_for, table.stray_poses, table.is_hidden):
-        taken.update((name, other) for other in others if not is_hidden)
-        taken[NOTHING, name] += int(stray)
+    for name in names:
+        its_own = table.objects == name
+        for others, count in table.taken_for.counts(its_own & ~table.is_hidden).items():
+            for other in others:
+                taken[name, other] += count
+        taken[NOTHING, name] += int(table.stray_poses[its_own].sum())
     return {true: {other: taken[true, other] for other in (*names, *((NOT_FOUND,) if true != NOTHING else ()))}
             for true in (*names, NOTHING)}
 
@@ -135,26 +139,29 @@ def _failures(table: FrameTable) -> dict[str, int]:
 
     In frames without the object, a pose is the only failure; in frames that hide it, no answer is none.
     """
-    inputs = {stage: table.inputs(stage) for stage in STAGES}
+    found = table.answered('perception')
+    counts: Counter[str] = Counter()
+    first: dict[str, int] = {}
+
+    def count(reason: str, failed: np.ndarray) -> None:
+        if number := int(np.count_nonzero(failed)):
+            counts[reason] += number
+            first[reason] = min(first.get(reason, len(table)), int(np.argmax(failed)))
+
+    count('false_pose', table.is_without_object & found)
+    left = ~table.is_without_object & ~(table.is_hidden & ~found)
+    for stage in STAGES:
+        failed = left & table.inputs(stage) & ~table.answered(stage)
+        if failed.any():
+            silent, reasons = failed & ~table.reported(stage), table.reports[stage].reasons
+            count(f'{stage}_silent', silent)
+            for reason in [word for word, number in reasons.counts(failed & ~silent).items() if number]:
+                count(reason or f'{stage}_failed', failed & ~silent & (reasons == reason))
+            left &= ~failed
+    # After a successful pick the pose was good enough, whatever its error.
     inaccurate = table.counts_for_recall & ~table.is_accurate
-    reasons: Counter[str] = Counter()
-    for index, reports in enumerate(table.reports):
-        if table.is_without_object[index]:
-            if reports.get('perception', (False, ''))[0]:
-                reasons['false_pose'] += 1
-            continue
-        if table.is_hidden[index] and not reports.get('perception', (False, ''))[0]:
-            continue
-        for stage in STAGES:
-            ok, reason = reports.get(stage, (False, f'{stage}_silent'))
-            if inputs[stage][index] and not ok:
-                reasons[reason or f'{stage}_failed'] += 1
-                break
-        else:
-            # After a successful pick the pose was good enough, whatever its error.
-            if inaccurate[index] and 'execution' not in reports:
-                reasons['inaccurate_pose'] += 1
-    return dict(reasons.most_common())
+    count('inaccurate_pose', left & inaccurate & ~table.reported('execution'))
+    return {reason: counts[reason] for reason in sorted(counts, key=lambda each: (-counts[each], first[each]))}
 
 
 def _distribution(table: FrameTable, errors: np.ndarray, unit: str) -> dict | None:

@@ -32,7 +32,7 @@ def state_counts(table: FrameTable) -> dict[str, int] | None:
     """Number of frames in each state; None without tracking."""
     if not (table.states != '').any():
         return None
-    return {state: int((table.states == state).sum()) for state in STATES}
+    return {state: table.states.counts().get(state, 0) for state in STATES}
 
 
 def pose_flips(table: FrameTable) -> Observations:

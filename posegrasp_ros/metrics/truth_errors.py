@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 from scipy.special import gammainc, gammaincinv
 
+from posegrasp_ros.metrics.coded_column import compacted
 from posegrasp_ros.metrics.frame_table import FrameTable
 from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED
+from posegrasp_ros.metrics.truth_spread import squared_length
 
 UNKNOWN = 'ground truth of unknown accuracy: its errors count against the estimator'
 COVERAGE = 'covariance_coverage_90'
@@ -25,21 +27,29 @@ def median_length(covariances: np.ndarray) -> np.ndarray:
     length is about a chi-square variable, scaled to the same mean tr C and variance 2 tr C². Exact for errors
     along one direction and for equal ones along all; less than 2 % off in between.
     """
-    return _of_squared_length(covariances, lambda shape, scale: np.sqrt(2 * scale * gammaincinv(shape, 0.5)), 0.0)
+    return _median_length(squared_length(covariances))
 
 
 def share_within(covariances: np.ndarray, limit: float) -> np.ndarray:
     """(N,) probabilities that normal errors with (N, 3, 3) covariances are shorter; see :func:`median_length`."""
-    return _of_squared_length(covariances, lambda shape, scale: gammainc(shape, limit**2 / (2 * scale)), 1.0)
+    return _share_within(squared_length(covariances), limit)
 
 
-def _of_squared_length(covariances: np.ndarray, figure: Callable, if_exact: float) -> np.ndarray:
+def _median_length(moments: np.ndarray) -> np.ndarray:
+    return _of_squared_length(moments, lambda shape, scale: np.sqrt(2 * scale * gammaincinv(shape, 0.5)), 0.0)
+
+
+def _share_within(moments: np.ndarray, limit: float) -> np.ndarray:
+    return _of_squared_length(moments, lambda shape, scale: gammainc(shape, limit**2 / (2 * scale)), 1.0)
+
+
+def _of_squared_length(moments: np.ndarray, figure: Callable, if_exact: float) -> np.ndarray:
     """A figure of the squared lengths of errors, for those that have any.
 
+    :param moments: (N, 2) see :func:`squared_length`
     :param figure: of the half degrees of freedom (M,) and the scale (M,) of the chi-square variable
     """
-    mean = np.trace(covariances, axis1=1, axis2=2)
-    squares = np.square(covariances).sum(axis=(1, 2))
+    mean, squares = moments.T
     found, varies = np.where(np.isnan(mean), np.nan, if_exact), mean > 0
     mean, squares = mean[varies], squares[varies]
     found[varies] = figure(mean**2 / squares / 2, squares / mean)
@@ -57,9 +67,9 @@ def is_exact(provenance: Mapping[str, Any]) -> bool:
 
 def as_exact(table: FrameTable) -> FrameTable:
     """The table with truths of unknown accuracy as exact ones."""
-    covariances = table.truth_covariances
-    unknown = table.has_truth & np.isnan(covariances[:, 0, 0])
-    return replace(table, truth_covariances=np.where(unknown[:, None, None], 0.0, covariances))
+    spreads = table.truth_spreads
+    unknown = table.has_truth & np.isnan(spreads[:, 0])
+    return replace(table, truth_spreads=compacted(np.where(unknown[:, None], 0.0, spreads)))
 
 
 def truth_errors(table: FrameTable) -> dict[str, Any]:
@@ -71,25 +81,25 @@ def truth_errors(table: FrameTable) -> dict[str, Any]:
     an approximation). ``recall_if_perfect`` is the share that a perfect estimator would reach against this truth.
     """
     found = table.has_found
-    covariances = table.truth_covariances[found]
-    unknown = int(np.isnan(covariances[:, 0, 0]).sum())
+    spreads = table.truth_spreads[found]
+    unknown = int(np.isnan(spreads[:, 0]).sum())
     result: dict[str, Any] = {'frames': int(found.sum()), 'unknown': unknown, **dict.fromkeys(
         ('position_m', 'rotation_rad', 'position_left_m', 'rotation_left_rad', 'recall_if_perfect'))}
     if unknown or not found.any():
         return result
-    parts = {'position': (covariances[:, :3, :3], table.position_error_m, 'm'),
-             'rotation': (covariances[:, 3:, 3:], table.rotation_error_rad, 'rad')}
+    parts = {'position': (spreads[:, :2], table.position_error_m, 'm'),
+             'rotation': (spreads[:, 2:], table.rotation_error_rad, 'rad')}
     for name, (part, errors, unit) in parts.items():
-        own, measured = float(np.median(median_length(part))), float(np.median(errors[found]))
+        own, measured = float(np.median(_median_length(part))), float(np.median(errors[found]))
         result[f'{name}_{unit}'] = own
         result[f'{name}_left_{unit}'] = math.sqrt(max(measured**2 - own**2, 0.0))
-    within = (share_within(parts['position'][0], STATED_NEED.position_m)
-              * share_within(parts['rotation'][0], STATED_NEED.rotation_rad))
+    within = (_share_within(parts['position'][0], STATED_NEED.position_m)
+              * _share_within(parts['rotation'][0], STATED_NEED.rotation_rad))
     result['recall_if_perfect'] = float(within.mean())
     return result
 
 
 def note_of(metric: str, table: FrameTable) -> str:
     """What has to be said with a metric; empty for nothing."""
-    is_unknown = np.isnan(table.truth_covariances[:, 0, 0])
+    is_unknown = np.isnan(table.truth_spreads[:, 0])
     return UNKNOWN if metric == COVERAGE and (table.states_covariance & is_unknown).any() else ''

@@ -232,8 +232,6 @@ class LiveRun:
             has_jumped = self._anomalies.counts['time set back'] > 0
             until_ns = None if has_jumped else self._watermark.until_ns(self._clock())
             table, inputs = self._metrics.table(until_ns), self._append_inputs(until_ns)
-            # Late answers are still added to the report dictionaries.
-            table = replace(table, reports=[dict(reports) for reports in table.reports])
             self._keeper.summarise(lambda: summary_of({UNNAMED: table}, inputs))
 
     def write_summary(self) -> None:

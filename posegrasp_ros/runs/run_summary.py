@@ -43,7 +43,7 @@ class SummaryInputs:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {
-            'facts': {name: _plain_facts(facts) for name, facts in self.facts.items()},
+            'facts': {name: plain_facts(facts) for name, facts in self.facts.items()},
             'baselines': {name: asdict(metric) for name, metric in self.baselines.metrics.items()},
             'about': self.about,
             'estimator': self.estimator,
@@ -56,7 +56,7 @@ class SummaryInputs:
         :raises ValueError: when a field is missing or has the wrong type
         """
         try:
-            return cls({str(name): _facts(facts) for name, facts in data['facts'].items()},
+            return cls({str(name): facts_from(facts) for name, facts in data['facts'].items()},
                        Baselines.from_dict(data['baselines']), dict(data['about']), data.get('estimator'))
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f'summary: expected facts, baselines and about: {error!r}') from error
@@ -81,7 +81,7 @@ def summary_of(tables: Mapping[str, FrameTable], inputs: SummaryInputs) -> dict[
         summary['objects'][name] = _judged_by_references(parts, chosen, inputs.baselines, date)
     return {
         **summary,
-        'paired': paired_comparisons(dict(tables), chosen),
+        'paired': paired_comparisons(tables, chosen),
         'estimator': chosen,
         'estimators': {name: {key: other[key] for key in PER_ESTIMATOR} for name, other in summaries.items()},
         **inputs.about,
@@ -122,13 +122,15 @@ def with_measured(baselines: Baselines, name: str, part: dict, date: str) -> Bas
     return baselines
 
 
-def _plain_facts(facts: RunFacts) -> dict[str, Any]:
+def plain_facts(facts: RunFacts) -> dict[str, Any]:
+    """Plain values for JSON."""
     return {**facts._asdict(), 'objects': {
         name: {**size._asdict(), 'tolerance': size.tolerance._asdict()}
         for name, size in facts.objects.items()}}
 
 
-def _facts(stated: dict[str, Any]) -> RunFacts:
+def facts_from(stated: dict[str, Any]) -> RunFacts:
+    """Inverse of :func:`plain_facts`."""
     objects = {str(name): ObjectSize(size['diameter_m'], PoseTolerance(**size['tolerance']),
                                      bool(size.get('measures_poses', size['diameter_m'] is not None)))
                for name, size in stated['objects'].items()}

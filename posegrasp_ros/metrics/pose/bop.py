@@ -15,6 +15,7 @@ import numpy as np
 MSSD_THRESHOLDS = np.arange(1, 11) / 20  # of the object's diameter
 MSPD_THRESHOLDS_PX = np.arange(1, 11) * 5.0  # for an image width of MSPD_WIDTH_PX
 MSPD_WIDTH_PX = 640.0
+ROWS_AT_ONCE = 1 << 16  # which bounds the memory of long runs
 
 
 def mssd_shares(mssd_m: np.ndarray, diameter_m: np.ndarray | float) -> np.ndarray:
@@ -23,7 +24,12 @@ def mssd_shares(mssd_m: np.ndarray, diameter_m: np.ndarray | float) -> np.ndarra
     :param mssd_m: (N,) infinite where nothing was found
     :param diameter_m: one for all or (N,)
     """
-    return shares_below(mssd_m, MSSD_THRESHOLDS * np.reshape(diameter_m, (-1, 1)))
+    errors = np.asarray(mssd_m, dtype=float)
+    diameters = np.broadcast_to(np.asarray(diameter_m, dtype=float), errors.shape)
+    return np.concatenate([np.zeros(0), *(
+        shares_below(errors[first:first + ROWS_AT_ONCE],
+                     MSSD_THRESHOLDS * diameters[first:first + ROWS_AT_ONCE, None])
+        for first in range(0, len(errors), ROWS_AT_ONCE))])
 
 
 def mspd_shares(mspd_px: np.ndarray, widths_px: np.ndarray | float) -> np.ndarray:
@@ -32,7 +38,9 @@ def mspd_shares(mspd_px: np.ndarray, widths_px: np.ndarray | float) -> np.ndarra
     :param mspd_px: (N,) infinite where nothing was found; NaN (camera not known) meets no threshold
     :param widths_px: image width, one for all or (N,)
     """
-    return shares_below(np.asarray(mspd_px) * MSPD_WIDTH_PX / np.asarray(widths_px), MSPD_THRESHOLDS_PX)
+    errors = np.asarray(mspd_px) * MSPD_WIDTH_PX / np.asarray(widths_px)
+    return np.concatenate([np.zeros(0), *(shares_below(errors[first:first + ROWS_AT_ONCE], MSPD_THRESHOLDS_PX)
+                                          for first in range(0, len(errors), ROWS_AT_ONCE))])
 
 
 def shares_below(errors: np.ndarray, thresholds: np.ndarray) -> np.ndarray:

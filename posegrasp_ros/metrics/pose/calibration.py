@@ -12,7 +12,8 @@ from scipy.special import chdtr
 
 from posegrasp_ros.geometry.transforms import vector_from_rotation
 from posegrasp_ros.geometry.true_pose import check_covariance
-from posegrasp_ros.metrics.stats.intervals import CONFIDENCE, Interval, percentile_interval, resample
+from posegrasp_ros.metrics.stats.clusters import clusters_of
+from posegrasp_ros.metrics.stats.intervals import CONFIDENCE, Interval, percentile_interval, resample_clusters
 from posegrasp_ros.runtime.errors import InvalidInputError
 
 COVERAGE_LEVEL = 0.9
@@ -78,7 +79,8 @@ def expected_calibration_error(scores: np.ndarray, right: np.ndarray) -> float:
     :param scores: (N,) in [0, 1]
     :param right: (N,) bool
     """
-    return float(np.abs(_gaps(scores, right).sum(axis=0)).sum() / len(scores))
+    gaps = np.bincount(score_bins(scores), np.asarray(scores) - right, minlength=SCORE_BINS)
+    return float(np.abs(gaps).sum() / len(scores))
 
 
 def expected_calibration_error_interval(scores: np.ndarray, right: np.ndarray,
@@ -89,27 +91,21 @@ def expected_calibration_error_interval(scores: np.ndarray, right: np.ndarray,
     The distribution for calibrated scores is sampled by flipping the signs of the gaps of whole clusters at random
     (sign-flip test).
     """
-    gaps, value = _gaps(scores, right), expected_calibration_error(scores, right)
-    draws = resample(lambda weights: np.abs(weights @ gaps).sum(axis=1) / weights.sum(axis=1), clusters)
+    groups, value = clusters_of(clusters), expected_calibration_error(scores, right)
+    cells = SCORE_BINS * groups.index.astype(np.int64) + score_bins(scores)
+    by_cluster = np.bincount(cells, np.asarray(scores) - right, minlength=SCORE_BINS * len(groups)).reshape(
+        -1, SCORE_BINS)
+    draws = resample_clusters(
+        lambda times: np.abs(times @ by_cluster).sum(axis=1) / (times @ groups.sizes), len(groups))
     if draws is None:
         return None
-    names, index = np.unique(clusters, return_inverse=True)
-    by_cluster = np.zeros((len(names), SCORE_BINS))
-    np.add.at(by_cluster, index, gaps)
     rng = np.random.default_rng(0)
-    by_chance = np.array([np.abs(rng.choice((-1.0, 1.0), len(names)) @ by_cluster).sum() / len(scores)
+    by_chance = np.array([np.abs(rng.choice((-1.0, 1.0), len(groups)) @ by_cluster).sum() / len(scores)
                           for _ in draws])
-    low, high = percentile_interval(draws - draws.mean() + value, len(names))
+    low, high = percentile_interval(draws - draws.mean() + value, len(groups))
     if (by_chance >= value).mean() > (1 - CONFIDENCE) / 2:
         low = 0.0
     return Interval(float(np.clip(low, 0.0, value)), float(np.clip(high, value, 1.0)))
-
-
-def _gaps(scores: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """(N, B) excess of each score over its outcome, in the column of its bin."""
-    gaps = np.zeros((len(scores), SCORE_BINS))
-    gaps[np.arange(len(scores)), score_bins(scores)] = np.asarray(scores) - right
-    return gaps
 
 
 def score_bins(scores: np.ndarray) -> np.ndarray:

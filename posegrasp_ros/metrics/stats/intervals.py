@@ -11,6 +11,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import ndtr, stdtrit
 
+from posegrasp_ros.metrics.stats.clusters import Clusters, clusters_of, count_of
 from posegrasp_ros.metrics.stats.interval import DIRECTIONS, Interval
 from posegrasp_ros.runtime.errors import quoted
 from posegrasp_ros.runtime.numba_cache import compiled
@@ -24,6 +25,8 @@ MIN_CLUSTERS = 5
 MOST_WEIGHTS = 250_000
 # Above this number of further clusters a verdict counts as out of reach.
 MOST_CLUSTERS = 1_000_000
+# A draw's quantile is rarely further below that of all values, in standard deviations of its rank.
+MOST_SIGMAS = 6
 
 
 def wilson_interval(successes: float, trials: float) -> Interval:
@@ -55,7 +58,7 @@ def rate_interval(successes: np.ndarray, clusters: np.ndarray) -> Interval | Non
     :return: None when there are fewer than :data:`MIN_CLUSTERS` clusters of several trials each
     """
     successes = np.asarray(successes, dtype=float)
-    if successes.size and len(np.unique(clusters)) == successes.size:
+    if successes.size and count_of(clusters) == successes.size:
         return wilson_interval(float(successes.sum()), successes.size)
     return _clustered_interval(successes, clusters, successes.size)
 
@@ -74,11 +77,11 @@ def mean_interval(values: np.ndarray, clusters: np.ndarray) -> Interval | None:
 
 def _clustered_interval(values: np.ndarray, clusters: np.ndarray, most_trials: float) -> Interval | None:
     """Wilson's interval with the effective number of trials, from the scatter between clusters."""
-    _, index, sizes = np.unique(clusters, return_inverse=True, return_counts=True)
-    count = len(sizes)
+    groups = clusters_of(clusters)
+    sizes, count = groups.sizes, len(groups)
     if count < MIN_CLUSTERS:
         return None
-    rate, sums = values.mean(), np.bincount(index, values)
+    rate, sums = values.mean(), groups.sums(values)
     residuals = sums - rate * sizes
     between = count / (count - 1) * (residuals ** 2).sum() / values.size ** 2
     independent = rate * (1 - rate) / values.size
@@ -115,8 +118,9 @@ def quantile_interval(values: np.ndarray, clusters: np.ndarray, quantile: float 
     :param clusters: (N,) time block of each value
     :return: None when there are fewer than :data:`MIN_CLUSTERS` clusters
     """
-    draws = resample(quantile_of(values, quantile), clusters, seed)
-    return None if draws is None else percentile_interval(draws, len(np.unique(clusters)))
+    groups = clusters_of(clusters)
+    draws = resample_clusters(cluster_quantile(values, groups, quantile), len(groups), seed)
+    return None if draws is None else percentile_interval(draws, len(groups))
 
 
 def percentile_interval(draws: np.ndarray, clusters: int) -> Interval:
@@ -145,42 +149,81 @@ def bootstrap(statistic: Callable[[np.ndarray], float], clusters: np.ndarray, se
 def resample(statistic: Callable[[np.ndarray], np.ndarray], clusters: np.ndarray,
              seed: int = 0) -> np.ndarray | None:
     """Same as :func:`bootstrap`, for a statistic that maps the weights (D, N) of many draws to (D,) values."""
-    names, index = np.unique(clusters, return_inverse=True)
-    count = len(names)
+    groups = clusters_of(clusters)
+    return resample_clusters(lambda times: statistic(times[:, groups.index]), len(groups), seed,
+                             max(1, MOST_WEIGHTS // max(1, len(groups.index))))
+
+
+def resample_clusters(statistic: Callable[[np.ndarray], np.ndarray], count: int, seed: int = 0,
+                      batch: int | None = None) -> np.ndarray | None:
+    """Same as :func:`resample`, for a statistic of how often each of K clusters was drawn: (D, K) to (D,).
+
+    Its cost grows with the number of clusters, not with that of the values in them.
+
+    :param count: of the clusters
+    :param batch: draws at a time; the result does not depend on it
+    """
     if count < MIN_CLUSTERS:
         return None
     rng = np.random.default_rng(seed)
     # One generator for all batches, so that the result does not depend on the batch size.
-    batch, draws = max(1, MOST_WEIGHTS // len(index)), []
+    batch, draws = batch or max(1, MOST_WEIGHTS // count), []
     for first in range(0, RESAMPLES, batch):
         size = min(batch, RESAMPLES - first)
         drawn = rng.integers(count, size=(size, count)) + count * np.arange(size)[:, None]
-        times = np.bincount(drawn.ravel(), minlength=size * count).reshape(size, count)
-        draws.append(statistic(times[:, index]))
+        draws.append(statistic(np.bincount(drawn.ravel(), minlength=size * count).reshape(size, count)))
     return np.concatenate(draws)
 
 
 def quantile_of(values: np.ndarray, quantile: float = 0.5) -> Callable[[np.ndarray], np.ndarray]:
     """Function of weights (D, N): numpy's linear quantile (D,) of values (N,) repeated by these weights."""
+    each = Clusters(np.arange(len(values)), np.ones(len(values), dtype=np.int64))
+    return cluster_quantile(values, each, quantile)
+
+
+def cluster_quantile(values: np.ndarray, groups: Clusters,
+                     quantile: float = 0.5) -> Callable[[np.ndarray], np.ndarray]:
+    """Function of how often clusters were drawn (D, K): numpy's linear quantile (D,) of the values in them.
+
+    Exact for any draws, and quick for those of a bootstrap: their quantiles lie near that of all values, so the
+    values well below it are counted by cluster, once, and those near it are walked through for each draw.
+
+    :param values: (N,)
+    :param groups: the K clusters of the values
+    """
     values = np.asarray(values, dtype=float)
     order = np.argsort(values, kind='stable')
-    return lambda weights: _weighted_quantiles(weights, order, values[order], quantile)
+    ordered, owners = values[order], groups.index[order].astype(np.int32)
+    at = int(quantile * max(len(values) - 1, 0))
+    below = np.bincount(owners[:at], minlength=len(groups))
+    spread = math.sqrt(np.square(below - quantile * groups.sizes).sum())
+    start = max(0, at - math.ceil(MOST_SIGMAS * spread))
+    below = np.bincount(owners[:start], minlength=len(groups)).astype(np.int64)
+    sizes = groups.sizes.astype(np.int64)
+    return lambda times: _cluster_quantiles(np.ascontiguousarray(times, dtype=np.int64), sizes, below, start, owners,
+                                            ordered, quantile)
 
 
 @compiled
-def _weighted_quantiles(weights: np.ndarray, order: np.ndarray, ordered: np.ndarray,
-                        quantile: float) -> np.ndarray:
-    found = np.empty(len(weights))
-    for draw in range(len(weights)):
-        position = quantile * (weights[draw].sum() - 1)
-        rank, index, passed = int(position), -1, 0
+def _cluster_quantiles(times: np.ndarray, sizes: np.ndarray, below: np.ndarray, start: int, owners: np.ndarray,
+                       ordered: np.ndarray, quantile: float) -> np.ndarray:
+    found = np.empty(len(times))
+    for draw in range(len(times)):
+        total, passed = 0, 0
+        for cluster in range(len(sizes)):
+            total += times[draw, cluster] * sizes[cluster]
+            passed += times[draw, cluster] * below[cluster]
+        position = quantile * (total - 1)
+        rank, index = int(position), start - 1
+        if passed > rank:  # far from all others: from the smallest value on
+            index, passed = -1, 0
         while passed <= rank:
             index += 1
-            passed += weights[draw, order[index]]
+            passed += times[draw, owners[index]]
         low, share = ordered[index], position - rank
         while share > 0 and passed <= rank + 1:
             index += 1
-            passed += weights[draw, order[index]]
+            passed += times[draw, owners[index]]
         # Both neighbours may be infinite (frames without an answer): inf - inf must not give NaN.
         found[draw] = low if ordered[index] == low else low + share * (ordered[index] - low)
     return found
@@ -190,6 +233,12 @@ def mean_of(values: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     """Function of weights (D, N): mean (D,) of values (N,) repeated by these weights."""
     values = np.asarray(values, dtype=float)
     return lambda weights: weights @ values / weights.sum(axis=1)
+
+
+def cluster_mean(values: np.ndarray, groups: Clusters) -> Callable[[np.ndarray], np.ndarray]:
+    """Function of how often clusters were drawn (D, K): mean (D,) of the values (N,) in them."""
+    sums = groups.sums(np.asarray(values, dtype=float))
+    return lambda times: times @ sums / (times @ groups.sizes)
 
 
 def verdict(interval: Interval | None, reference: float, direction: str, tolerance: float = 0.0) -> str:

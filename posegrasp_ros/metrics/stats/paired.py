@@ -7,9 +7,16 @@ import math
 
 import numpy as np
 
-from posegrasp_ros.metrics.stats.intervals import Interval, mean_of, percentile_interval, quantile_of, resample
+from posegrasp_ros.metrics.stats.clusters import clusters_of
+from posegrasp_ros.metrics.stats.intervals import (
+    Interval,
+    cluster_mean,
+    cluster_quantile,
+    percentile_interval,
+    resample_clusters,
+)
 
-STATISTICS = {'mean': mean_of, 'median': quantile_of}
+STATISTICS = {'mean': cluster_mean, 'median': cluster_quantile}
 
 
 def paired_difference(values_a: np.ndarray, values_b: np.ndarray, clusters: np.ndarray,
@@ -25,19 +32,20 @@ def paired_difference(values_a: np.ndarray, values_b: np.ndarray, clusters: np.n
     :return: the difference, infinite where only one statistic is finite, NaN where neither is; and the interval,
         None where a draw has no finite difference or there are fewer than five clusters
     """
-    of_a, of_b = STATISTICS[statistic](values_a), STATISTICS[statistic](values_b)
-
-    def difference(weights: np.ndarray) -> np.ndarray:
-        with np.errstate(invalid='ignore'):
-            return of_a(weights) - of_b(weights)
-
     if not len(clusters):
         return math.nan, None
-    value = float(difference(np.ones((1, len(clusters)), dtype=int))[0])
-    draws = resample(difference, clusters)
+    groups = clusters_of(clusters)
+    of_a, of_b = STATISTICS[statistic](values_a, groups), STATISTICS[statistic](values_b, groups)
+
+    def difference(times: np.ndarray) -> np.ndarray:
+        with np.errstate(invalid='ignore'):
+            return of_a(times) - of_b(times)
+
+    value = float(difference(np.ones((1, len(groups)), dtype=int))[0])
+    draws = resample_clusters(difference, len(groups))
     if draws is None or not np.isfinite(draws).all():
         return value, None
-    return value, percentile_interval(draws, len(np.unique(clusters)))
+    return value, percentile_interval(draws, len(groups))
 
 
 def mcnemar_exact(a_right: np.ndarray, b_right: np.ndarray, clusters: np.ndarray | None = None) -> float:
@@ -54,6 +62,6 @@ def mcnemar_exact(a_right: np.ndarray, b_right: np.ndarray, clusters: np.ndarray
 
     leads = np.asarray(a_right, dtype=int) - np.asarray(b_right, dtype=int)
     if clusters is not None:
-        leads = np.bincount(np.unique(clusters, return_inverse=True)[1], leads)
+        leads = clusters_of(clusters).sums(leads)
     for_a, votes = int((leads > 0).sum()), int((leads != 0).sum())
     return float(binomtest(for_a, votes).pvalue) if votes else 1.0

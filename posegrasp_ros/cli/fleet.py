@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The part of ``posegrasp evaluate`` that evaluates a fleet's recordings, one file of frames each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Group
+
+from posegrasp_ros.cli.options import option, option_group
+from posegrasp_ros.runtime.console import remark, show
+from posegrasp_ros.runtime.exit_codes import DONE, PARTIAL
+
+if TYPE_CHECKING:  # commands import in their bodies
+    from posegrasp_ros.fleet.bag_method import BagMethod
+
+
+@option_group(Group.create_ordered('Fleets'))
+@dataclass(frozen=True)
+class Fleet:
+    """Many recordings, on disks or in stores: a Parquet file of frames for each, for `posegrasp merge` and `query`.
+
+    :param shard: evaluate the K-th of N shares of the recordings, to a folder of results; what has a result there
+        is not evaluated again. URLs and patterns in quotes do so too, with all recordings
+    :param engine: what has them evaluated: local, --jobs processes of this machine
+    """
+
+    shard: Annotated[str | None, option('K/N')] = None
+    engine: Annotated[str, option('NAME')] = 'local'
+
+
+FLEET = Fleet()
+
+
+def is_fleet(bags: Sequence[str], out: str, fleet: Fleet) -> bool:
+    """Whether recordings are evaluated one by one, to files of frames."""
+    from posegrasp_ros.fleet.locations import is_pattern, is_url
+
+    return fleet != FLEET or is_url(out) or any(is_url(bag) or is_pattern(bag) for bag in bags)
+
+
+def evaluate_shard(bags: Sequence[str], method: BagMethod, out: str, fleet: Fleet, jobs: int) -> int:
+    """Evaluate, and say what is done and what is not."""
+    from posegrasp_ros.fleet.fleet_evaluation import evaluate_fleet
+    from posegrasp_ros.fleet.shard import Shard
+
+    shard = Shard.parsed(fleet.shard) if fleet.shard else Shard()
+    account = evaluate_fleet(bags, method, out, shard, jobs, fleet.engine)
+    share = '' if shard.count == 1 else f' in shard {shard.number}/{shard.count}'
+    show(f'{account.found} recordings found, {account.present + len(account.results)}{share}: '
+         f'{len(account.done)} evaluated, {account.present} had a result, {len(account.failures)} failed')
+    show(f'results: {out}')
+    if account.failures:
+        remark(f'posegrasp: partial: {len(account.failures)} failed as said above; the same command again tries them '
+               'again')
+    return PARTIAL if account.failures else DONE

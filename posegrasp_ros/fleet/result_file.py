@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Result files: written whole or not at all, found again by their names."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from posegrasp_ros.fleet.frame_schema import DOCUMENT, FRAMES_SCHEMA
+from posegrasp_ros.fleet.locations import below, store_of, url_of
+from posegrasp_ros.fleet.retries import Truncated, tried
+from posegrasp_ros.runtime.errors import InvalidInputError, quoted
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SUFFIX, FAILED, UNFINISHED = '.parquet', 'failed', '_unfinished'
+COMPRESSION = 'zstd'
+
+
+class ResultError(InvalidInputError):
+    """A result that cannot be read."""
+
+
+def write_frames(path: Path, tables: Iterable[pa.Table], document: Mapping[str, Any]) -> None:
+    """Write a local Parquet file: a row group for each table."""
+    import pyarrow.parquet as pq
+
+    text = json.dumps({'schema': FRAMES_SCHEMA, **document}, allow_nan=True)
+    writer = None
+    try:
+        for table in tables:
+            if writer is None:
+                schema = table.schema.with_metadata({DOCUMENT: text.encode()})
+                writer = pq.ParquetWriter(path, schema, compression=COMPRESSION)
+            writer.write_table(table.replace_schema_metadata(schema.metadata),
+                               row_group_size=max(1, table.num_rows))
+    finally:
+        if writer is not None:
+            writer.close()
+
+
+def read_document(file: Any, url: str) -> dict[str, Any]:
+    """The JSON document of a Parquet file.
+
+    :param file: open ``pyarrow.parquet.ParquetFile``
+    :raises ResultError: when there is none, or it is of another version
+    """
+    text = (file.schema_arrow.metadata or {}).get(DOCUMENT)
+    if text is None:
+        raise ResultError(f'{url}: expected frames that posegrasp evaluate --shard wrote, found another Parquet file')
+    document = json.loads(text)
+    if document.get('schema') != FRAMES_SCHEMA:
+        raise ResultError(f'{url}: schema: expected {FRAMES_SCHEMA}, got {quoted(document.get("schema"))}')
+    return document
+
+
+class ResultFolder:
+    """A folder of results, on a disk or in a store.
+
+    :param run: name of the run that writes, by which what it leaves unfinished is found
+    """
+
+    def __init__(self, url: str, run: str = ''):
+        self.url, self.run = url, run or uuid.uuid4().hex[:12]
+        self._store, self._root = store_of(url)
+
+    def found(self) -> dict[str, str]:
+        """The finished results: {name without suffix: URL}."""
+        return {name.rpartition('/')[2].removesuffix(SUFFIX): url_of(self._store, name) for name in self._files()
+                if name.endswith(SUFFIX)}
+
+    def failures(self) -> dict[str, dict[str, Any]]:
+        """What failed so far: {name: document}."""
+        failed = [name for name in self._files() if f'/{FAILED}/' in name and name.endswith('.json')]
+        return {name.rpartition('/')[2].removesuffix('.json'): json.loads(self._store.cat_file(name))
+                for name in failed}
+
+    def put(self, local: Path, place: str) -> str:
+        """Upload a file: under another name first, then, once its size is right, under its own.
+
+        :param place: below the folder
+        :return: its URL
+        """
+        target, partial = below(self._root, place), below(self._root, UNFINISHED, f'{self.run}-{local.name}')
+        size = local.stat().st_size
+
+        def upload() -> None:
+            self._store.makedirs(partial.rpartition('/')[0], exist_ok=True)
+            self._store.put_file(str(local), partial)
+            self._check(partial, size)
+            self._store.makedirs(target.rpartition('/')[0], exist_ok=True)
+            self._move(partial, target, size)
+
+        try:
+            tried(upload)
+        except BaseException:
+            self._remove(partial)
+            raise
+        return url_of(self._store, target)
+
+    def tell_failure(self, name: str, document: Mapping[str, Any]) -> None:
+        """Write down why a recording has no result."""
+        place = below(self._root, FAILED, f'{name}.json')
+
+        def write() -> None:
+            self._store.makedirs(place.rpartition('/')[0], exist_ok=True)
+            self._store.pipe_file(place, json.dumps(document, indent=2).encode())
+
+        tried(write)
+
+    def forget_failure(self, name: str) -> None:
+        """Of a recording that has a result now."""
+        self._remove(below(self._root, FAILED, f'{name}.json'))
+
+    def clean(self) -> None:
+        """Remove what this run left unfinished."""
+        for name in self._files():
+            if name.rpartition('/')[2].startswith(f'{self.run}-'):
+                self._remove(name)
+        if not any(f'/{UNFINISHED}/' in name for name in self._files()) and self._is_local:
+            shutil.rmtree(Path(self._root) / UNFINISHED, ignore_errors=True)
+
+    @property
+    def _is_local(self) -> bool:
+        return '://' not in url_of(self._store, self._root)
+
+    def _files(self) -> list[str]:
+        self._store.invalidate_cache()
+        try:
+            return tried(lambda: self._store.find(self._root))
+        except FileNotFoundError:
+            return []
+
+    def _move(self, partial: str, target: str, size: int) -> None:
+        if self._is_local:
+            os.replace(partial, target)
+            return
+        self._store.mv(partial, target)
+        try:
+            self._check(target, size)
+        except Truncated:
+            self._remove(target)
+            raise
+
+    def _check(self, path: str, size: int) -> None:
+        self._store.invalidate_cache(path)
+        found = int(self._store.info(path)['size'])
+        if found != size:
+            raise Truncated(f'{url_of(self._store, path)}: expected {size} bytes, found {found}')
+
+    def _remove(self, path: str) -> None:
+        try:
+            self._store.invalidate_cache(path)
+            if self._store.exists(path):
+                self._store.rm_file(path)
+        except Exception:  # nothing depends on it
+            return
