@@ -42,7 +42,7 @@ def refused(capsys, *arguments) -> str:
 
 
 def test_evaluate_writes_the_summary_that_scripts_read(recording, tmp_path, capsys):
-    assert main(['evaluate', str(recording), '--out', str(tmp_path), '--compare-with']) == 0
+    assert main(['evaluate', str(recording), '--out', str(tmp_path), '--compare-with', '-v']) == 0
     summary = json.loads((tmp_path / 'summary.json').read_text())
     assert summary['schema'] == 'posegrasp.summary/1'
     assert set(summary['headline']) >= {'name', 'value', 'interval', 'n'}
@@ -55,6 +55,14 @@ def test_evaluate_writes_the_summary_that_scripts_read(recording, tmp_path, caps
     assert {'metric', 'entry', 'kind', 'value', 'interval', 'reference', 'verdict'} <= set(summary['verdicts'][0])
     assert (tmp_path / 'report.html').is_file()
     assert 'recall' in capsys.readouterr().out
+
+
+def test_the_terminal_shows_three_lines_and_a_path(recording, tmp_path, capsys):
+    assert main(['evaluate', str(recording), '--out', str(tmp_path), '--compare-with', '--estimator', 'mean_pose']) == 0
+    lines = capsys.readouterr().out.strip().splitlines()
+    assert len(lines) == 5 and lines[0].startswith('Pose within 1 cm and 5°: 0.0 %')
+    assert lines[1].startswith('Failed: 6 of 6 frames: ') and lines[2].startswith('Time: perception ')
+    assert lines[-1] == f'report: {tmp_path / "report.html"}'
 
 
 def test_the_oracle_reaches_everything_and_passes_the_gate(recording, tmp_path):

@@ -190,6 +190,7 @@ class Results:
         position_error_median=2mm
     :param gate: exit with 3 when a requirement of the baselines is missed or, for want of ground truth or answers,
         could not be measured, and when a metric is surely worse than in a previous run that they hold
+    :param verbose: all tables of the report in the terminal too
     """
 
     out: Annotated[str, option('DIR|URL')] = 'runs/evaluate'
@@ -197,6 +198,7 @@ class Results:
     baselines: File | None = None
     require: Annotated[tuple[tuple[str, float], ...], options('METRIC=VALUE...', option_types.requirement)] = ()
     gate: bool = False
+    verbose: Annotated[bool, Parameter(alias='-v')] = False
 
 
 METHOD, MEASURED, RECORDINGS, TRUTH_SOURCE, ROBOT, RESULTS = (
@@ -218,7 +220,7 @@ def evaluate(bags: list[str], /, *, method: Method = METHOD, measured: Measured 
     from posegrasp_ros.evaluation.bag_evaluation import evaluate_bags
     from posegrasp_ros.evaluation.source_evaluation import JudgeOptions
     from posegrasp_ros.metrics.baselines.baselines import load_baselines
-    from posegrasp_ros.report.run_report import format_table
+    from posegrasp_ros.report.run_report import format_brief, format_table
 
     paths, out = [Path(bag) for bag in bags], Path(results.out)
     baselines = load_baselines(results.baselines)
@@ -245,7 +247,7 @@ def evaluate(bags: list[str], /, *, method: Method = METHOD, measured: Measured 
         source = source_options(recordings, truth, robot)
         how = replace(_how(cards, method, measured, source, robot, results.bop_csv), truth_sigmas=sigmas)
         summary = evaluate_bags(paths, cards, how, baselines, out)
-    show(format_table(summary))
+    show(format_table(summary) if results.verbose else format_brief(summary))
     show(f'\nreport: {out / "report.html"}')
     if not summary['provenance']['complete']:
         return exit_code()

@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from posegrasp_ros.cli.options import File, Folder
 from posegrasp_ros.runtime.console import remark, show
@@ -17,15 +20,17 @@ Takes metrics.jsonl alone: no recordings, no model. Of a run that was killed it 
 written; a finished run is compared with other baselines, or with metrics that were added since."""
 
 
-def report(run: Path, /, *, baselines: File | None = None, out: Folder | None = None) -> int:
+def report(run: Path, /, *, baselines: File | None = None, out: Folder | None = None,
+           verbose: Annotated[bool, Parameter(alias='-v')] = False) -> int:
     """Make a run's summary and report again from its metrics.jsonl.
 
     :param run: run folder of evaluate, demo or the monitor
     :param baselines: baselines file to compare with; default: what the run was compared with
     :param out: folder for summary.json and report.html; default: the run folder itself
+    :param verbose: all tables of the report in the terminal too
     """
     from posegrasp_ros.metrics.baselines.baselines import load_baselines
-    from posegrasp_ros.report.run_report import format_table
+    from posegrasp_ros.report.run_report import format_brief, format_table
     from posegrasp_ros.runs.folder import REPORT_NAME
     from posegrasp_ros.runs.rebuild import rebuild
 
@@ -33,5 +38,6 @@ def report(run: Path, /, *, baselines: File | None = None, out: Folder | None = 
     for warning in rebuilt.warnings:
         remark(f'posegrasp: {warning}')
     rebuilt.write(out or run)
-    show(f'{format_table(rebuilt.summary)}\n\nreport: {(out or run) / REPORT_NAME}')
+    text = (format_table if verbose else format_brief)(rebuilt.summary)
+    show(f'{text}\n\nreport: {(out or run) / REPORT_NAME}')
     return DONE

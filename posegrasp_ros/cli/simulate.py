@@ -28,7 +28,8 @@ ONE_AT_MOST = exclusive(OBJECTS)
 
 def demo(*, picks: Count = 20, seed: Seed = 1, out: Folder | None = None, estimator: Estimator = 'onnx',
          model: Model = DEFAULT_MODEL,
-         objects: Annotated[tuple[Path, ...], options('DIR|NAME...', Path, at_least=2)] = ()) -> int:
+         objects: Annotated[tuple[Path, ...], options('DIR|NAME...', Path, at_least=2)] = (),
+         verbose: Annotated[bool, Parameter(alias='-v')] = False) -> int:
     """Pick in simulation, over real ROS topics, and report.
 
     :param picks: attempts
@@ -36,10 +37,11 @@ def demo(*, picks: Count = 20, seed: Seed = 1, out: Folder | None = None, estima
     :param out: run folder for metrics and report; default: runs/demo-TIME
     :param objects: model folders or shipped models, in the place of --model: one object of each is on the table,
         and they take turns in being picked
+    :param verbose: all tables of the report in the terminal too
     """
     from posegrasp_ros.ros.demo import run_demo
 
-    run_demo(picks, seed, out, estimator, objects or (model,))
+    run_demo(picks, seed, out, estimator, objects or (model,), verbose=verbose)
     return DONE
 
 

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from posegrasp_ros.faults.correction import CameraAxes, Correction, InCamera, InObject, ObjectAxes, Rays
 from posegrasp_ros.faults.fault_kind import FaultKind
@@ -77,8 +76,8 @@ def _medoid(pairs: PosePairs, truths: np.ndarray, is_of_camera: bool) -> np.ndar
 def _aligned(estimates: np.ndarray, truths: np.ndarray) -> np.ndarray:
     """(4, 4) that brings the estimated positions to the true ones (Kabsch), whatever the rotations."""
     middle, true_middle = np.median(estimates[:, :3, 3], axis=0), np.median(truths[:, :3, 3], axis=0)
-    rotation, _ = Rotation.align_vectors(truths[:, :3, 3] - true_middle, estimates[:, :3, 3] - middle)
-    matrix = rotation.as_matrix()
+    left, _, right = np.linalg.svd((truths[:, :3, 3] - true_middle).T @ (estimates[:, :3, 3] - middle))
+    matrix = left @ np.diag([1.0, 1.0, np.linalg.det(left) * np.linalg.det(right)]) @ right
     return make_transform(matrix, true_middle - matrix @ middle)
 
 

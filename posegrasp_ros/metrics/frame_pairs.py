@@ -13,6 +13,9 @@ from posegrasp_ros.metrics.observations import RATE, Observations
 from posegrasp_ros.metrics.stats.intervals import verdict
 from posegrasp_ros.metrics.stats.paired import mcnemar_exact, paired_difference
 
+LEVEL = 0.05
+"""Of the tests: a larger p-value decides nothing."""
+
 
 def paired_comparisons(tables: Mapping[str, FrameTable], chosen: str) -> list[dict]:
     """Compare one estimator with each of the others, by every paired metric that both have values for.
@@ -49,9 +52,11 @@ def _compare(metric: Metric, mine: Observations, theirs: Observations, counted: 
     one, other = (_of_frames(each)[counted] for each in (mine, theirs))
     is_rate = mine.kind == RATE
     difference, interval = paired_difference(one, other, blocks, 'mean' if is_rate else 'median')
+    p_value = mcnemar_exact(one == 1, other == 1, blocks) if is_rate else None
+    judged = verdict(interval, 0.0, metric.direction)
     return {'n': int(counted.sum()), 'difference': difference, 'interval': list(interval) if interval else None,
-            'p_value': mcnemar_exact(one == 1, other == 1, blocks) if is_rate else None,
-            'verdict': verdict(interval, 0.0, metric.direction)}
+            # Interval and test are two methods: where they disagree, nothing is decided.
+            'p_value': p_value, 'verdict': judged if p_value is None or p_value < LEVEL else 'inconclusive'}
 
 
 def _of_frames(observed: Observations) -> np.ndarray:

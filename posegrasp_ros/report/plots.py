@@ -168,10 +168,11 @@ def waterfall(summary: dict) -> dict | None:
              'share': 100 * step['lost'] / total, 'left': 100 * step['left'] / total}
             for step in fall['steps'] if step['lost']]
     now = fall['successes'] / total
+    is_judged = fall.get('is_judged', True)
     gains = [{'stage': stage, 'rate': rate, 'gain': rate - now, 'now': 100 * now, 'place': 100 * rate}
-             for stage, rate in (fall.get('if_perfect') or {}).items() if rate is not None]
+             for stage, rate in (fall.get('if_perfect') or {}).items() if rate is not None and is_judged]
     return {'of': fall['of'], 'total': total, 'successes': fall['successes'], 'rows': rows, 'gains': gains,
-            'rate': now, 'unharmed': [formatting.reason(step['reason']) for step in fall['steps']
+            'rate': now, 'is_judged': is_judged, 'unharmed': [formatting.reason(step['reason']) for step in fall['steps']
                                       if not step['lost'] and _took_part(summary, step['stage'])]}
 
 

@@ -45,6 +45,35 @@ def format_table(summary: dict) -> str:
     return '\n\n'.join('\n'.join(block) for block in blocks if block)
 
 
+def format_brief(summary: dict) -> str:
+    """What a reader needs first: the result, what was lost, the time, and what is systematically wrong."""
+    lines = [_headline(summary), _lost_line(summary), _time_line(summary)]
+    found = _diagnosis_lines(summary)
+    blocks = ['\n'.join(filter(None, lines)), '\n'.join(found), '\n'.join(_problem_lines(summary)),
+              '\n'.join(line for text in unlike_calibration(summary)
+                        for line in textwrap.wrap(text, TEXT_WIDTH))]
+    return '\n\n'.join(block for block in blocks if block)
+
+
+def _lost_line(summary: dict) -> str:
+    """How many attempts failed, and why."""
+    fall = plots.waterfall(summary)
+    if fall is None:
+        return ''
+    if not fall['rows']:
+        return f'None of {fall["total"]} {fall["of"]} {"failed" if fall["is_judged"] else "went without an answer"}.'
+    reasons = ', '.join(f'{row["text"]} {row["lost"]}' for row in fall['rows'])
+    return f'Failed: {fall["total"] - fall["successes"]} of {fall["total"]} {fall["of"]}: {reasons}'
+
+
+def _time_line(summary: dict) -> str:
+    """Time of each stage that ran."""
+    times = [f'{name} {formatting.number(stage["latency_ms"]["p50"], "ms")} ms (p95 '
+             f'{formatting.number(stage["latency_ms"]["p95"], "ms")})'
+             for name, stage in summary['stages'].items() if stage['latency_ms']]
+    return f'Time: {", ".join(times)}' if times else ''
+
+
 def render_html(summary: dict, pictures: Sequence[dict] = ()) -> str:
     """The summary as one self-contained page.
 
@@ -233,6 +262,6 @@ def _waterfall_blocks(summary: dict) -> list[list[str]]:
         return []
     rows = [[f'of {fall["total"]} {fall["of"]}', 'stage', 'lost', 'share'],
             *([row['text'], row['stage'], str(row['lost']), f'{row["share"]:.1f} %'] for row in fall['rows']),
-            ['good', '', str(fall['successes']), formatting.quantity(fall['rate'], '1')]]
+            ['good' if fall['is_judged'] else 'answered, not checked', '', str(fall['successes']), formatting.quantity(fall['rate'], '1')]]
     gains = ', '.join(f'{gain["stage"]} {formatting.quantity(gain["rate"], "1")}' for gain in fall['gains'])
     return [aligned(rows, left=(0, 1)), [f'If one stage alone were perfect: {gains}'] if gains else []]

@@ -15,7 +15,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from posegrasp_ros.estimation.model_set import load_model_set
-from posegrasp_ros.report.run_report import format_table
+from posegrasp_ros.report.run_report import format_brief, format_table
 from posegrasp_ros.ros.graph import NODES
 from posegrasp_ros.ros.node_processes import NodeProcesses, free_domain
 from posegrasp_ros.runs.folder import REPORT_NAME, REPORTS_NAME, SUMMARY_NAME
@@ -36,8 +36,9 @@ class DemoError(InvalidInputError):
 
 
 def run_demo(picks: int = 20, seed: int = 1, out: str | Path | None = None, estimator: str = 'onnx',
-             models: Sequence[str | Path] = (DEFAULT_MODEL,), progress: bool = True) -> dict:
-    """Run the four nodes for a number of picks, then print the table and the report's path.
+             models: Sequence[str | Path] = (DEFAULT_MODEL,), progress: bool = True,
+             verbose: bool = False) -> dict:
+    """Run the four nodes for a number of picks, then print the result and the report's path.
 
     :param picks: number of picks
     :param seed: of the scenes
@@ -45,6 +46,7 @@ def run_demo(picks: int = 20, seed: int = 1, out: str | Path | None = None, esti
     :param estimator: of the perception node
     :param models: model folders or names of shipped models; of several, all objects are on the table, and take
         turns in being picked
+    :param verbose: print all tables
     :return: the run's summary
     :raises InvalidInputError: when ROS 2 is not installed, or the model folder or the run folder cannot be used
     :raises PipelineFailed: when a node ends or no pick is reported for :data:`GIVE_UP_AFTER_S`
@@ -68,7 +70,7 @@ def run_demo(picks: int = 20, seed: int = 1, out: str | Path | None = None, esti
         raise PipelineFailed(f'{summary_path}: the monitor did not write a summary; see '
                              f'{nodes.log_path("monitor")}')
     summary = json.loads(summary_path.read_text(encoding='utf-8'))
-    show(f'{format_table(summary)}\n\nReport: {folder / REPORT_NAME}')
+    show(f'{(format_table if verbose else format_brief)(summary)}\n\nReport: {folder / REPORT_NAME}')
     return summary
 
 

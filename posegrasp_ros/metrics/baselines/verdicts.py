@@ -8,6 +8,9 @@ import math
 from posegrasp_ros.metrics.baselines.baselines import Baselines, Entry
 from posegrasp_ros.metrics.stats.intervals import Interval, more_clusters_to_decide, verdict
 
+MOST_MORE = 20
+"""No more than so many times the data is asked for to decide a verdict."""
+
 
 def compare(metrics: dict[str, dict], baselines: Baselines | None) -> list[dict]:
     """Every measured metric against every entry of the baselines file.
@@ -61,5 +64,7 @@ def _decided_after(metric: dict, direction: str, entry: Entry) -> int | None:
     """Of what was itself measured with an uncertainty more of this run alone may never tell it apart."""
     if entry.interval is not None or metric['interval'] is None:
         return None
-    return more_clusters_to_decide(metric['value'], Interval(*metric['interval']), metric['clusters'], entry.value,
+    more = more_clusters_to_decide(metric['value'], Interval(*metric['interval']), metric['clusters'], entry.value,
                                    direction, entry.tolerance, is_rate=metric['unit'] == '1')
+    # What takes so much more is a draw: nobody records a hundred times as much to know it.
+    return more if more is None or more <= MOST_MORE * max(metric['clusters'], 1) else None

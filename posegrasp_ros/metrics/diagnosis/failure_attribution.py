@@ -59,8 +59,9 @@ def attempts(table: FrameTable) -> np.ndarray:
 def waterfall(table: FrameTable) -> dict:
     """Attempts lost to each reason, from all attempts down to the successes.
 
-    :return: {of, attempts, successes, steps: [{reason, stage, lost, left}], if_perfect: {stage: rate},
-        outside_by: {position, rotation, both, neither, gross}}; a rate is null where it is unknown
+    :return: {of, is_judged, attempts, successes, steps: [{reason, stage, lost, left}], if_perfect: {stage: rate},
+        outside_by: {position, rotation, both, neither, gross}}; a rate is null where it is unknown. Without
+        ground truth and picks successes are answers that nobody has checked, and ``is_judged`` is false
     """
     causes = charge(table)
     total = left = int((causes != NOT_TRIED).sum())
@@ -69,7 +70,8 @@ def waterfall(table: FrameTable) -> dict:
         lost = int((causes == index).sum())
         left -= lost
         steps.append({'reason': reason, 'stage': stage, 'lost': lost, 'left': left})
-    return {'of': 'attempts' if table.inputs('execution').any() else 'frames', 'attempts': total,
+    return {'of': 'attempts' if table.inputs('execution').any() else 'frames',
+            'is_judged': bool(table.inputs('execution').any() or table.counts_for_recall.any()), 'attempts': total,
             'successes': left, 'steps': steps, 'if_perfect': _if_perfect(table, steps, total),
             'outside_by': _outside_by(table, causes)}
 

@@ -7,6 +7,21 @@ from posegrasp_ros.metrics import formatting
 
 # If at least this share of the inaccurate poses is gross, the initial estimate fails rather than the refinement.
 MOSTLY = 0.5
+# By the reason of most failures.
+REMEDIES = {
+    'no_image': 'camera and camera_info; posegrasp evaluate states which images cannot be used, and why.',
+    'not_detected': 'images like these in training, posegrasp train MESH --like BAG, after a look at the worst '
+                    'frames for what they have in common.',
+    'pose_outside_tolerance': 'a longer training on images like these, posegrasp train MESH --like BAG --start '
+                              'MODEL, after a look at the worst frames for what they have in common.',
+    'near_misses': 'the calibration of the camera first; posegrasp feasibility MESH says what a nearer camera, more '
+                   'pixels or depth would gain.',
+    'stale_pose': 'less time from image to pose; posegrasp bench says what takes it.',
+    'no_feasible_grasp': 'more grasps or more room; the planner reports why grasps are discarded, posegrasp grasps '
+                         'MESH --gripper NAME finds those of another gripper.',
+    'execution': 'the pick itself; posegrasp picks MODEL --pose estimate says whether it should hold with these '
+                 'poses.',
+}
 
 
 def in_words(headline: dict, needs: dict[str, dict], judged: list[dict], losses: dict, block_s: float) -> str:
@@ -17,7 +32,7 @@ def in_words(headline: dict, needs: dict[str, dict], judged: list[dict], losses:
     """
     need = needs.get(headline['name'])
     sentences = (_goal(headline, need, block_s), _losses(losses), _gain(losses, need), _errors(losses, needs),
-                 _advice(judged, needs))
+                 _what_to_do(losses, judged), _advice(judged, needs))
     return ' '.join(sentence for sentence in sentences if sentence)
 
 
@@ -83,15 +98,28 @@ def _errors(losses: dict, needs: dict[str, dict]) -> str:
     return f'{text}; most by less than three times the requirement, which better refinement could correct.'
 
 
+def _what_to_do(losses: dict, judged: list[dict]) -> str:
+    """Against the cause of most failures, with the command that helps; empty where nothing is to be done."""
+    lost = losses['attempts'] - losses['successes']
+    if not lost or not losses.get('is_judged', True) or not any(item['action'] == 'work on' for item in judged):
+        return ''
+    worst = max(losses['steps'], key=lambda step: step['lost'])['reason']
+    by = losses['outside_by']
+    outside = sum(by.values()) - by['gross']
+    if worst == 'pose_outside_tolerance' and outside and by['gross'] < MOSTLY * outside:
+        worst = 'near_misses'
+    return f'What helps: {REMEDIES[worst]}'
+
+
 def _advice(judged: list[dict], needs: dict[str, dict]) -> str:
-    """Lists of metrics to work on, hold and ignore."""
+    """Lists of metrics to hold and to ignore."""
     def named(action: str) -> str:
         labels = [formatting.label(item['metric']) for item in judged
                   if item['action'] == action and item['metric'] in needs]
         return '; '.join(labels)
 
     parts = [f'{start}: {named(action)}.' for start, action in (
-        ('Work on', 'work on'), ('Hold', 'hold'), ('Ignore for now', 'ignore')) if named(action)]
+        ('Hold', 'hold'), ('Ignore for now', 'ignore')) if named(action)]
     if parts and not named('work on'):
         parts.insert(0, 'All measured requirements are met.')
     return ' '.join(parts)
