@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # commands import in their bodies
 @option_group(Group.create_ordered('Fleets'))
 @dataclass(frozen=True)
 class Fleet:
-    """Many recordings, on disks or in stores: a Parquet file of frames for each, for `posegrasp merge` and `query`.
+    """Many recordings, on disks or in stores: a file of frames for each, for `posegrasp merge` and `query`.
 
     :param shard: evaluate the K-th of N shares of the recordings, to a folder of results; what has a result there
         is not evaluated again. URLs and patterns in quotes do so too, with all recordings
@@ -53,6 +53,6 @@ def evaluate_shard(bags: Sequence[str], method: BagMethod, out: str, fleet: Flee
          f'{len(account.done)} evaluated, {account.present} had a result, {len(account.failures)} failed')
     show(f'results: {out}')
     if account.failures:
-        remark(f'posegrasp: partial: {len(account.failures)} failed as said above; the same command again tries them '
-               'again')
+        remark(f'posegrasp: partial: {len(account.failures)} failed as said above; the same command tries '
+               'them again')
     return PARTIAL if account.failures else DONE

@@ -34,7 +34,8 @@ def script() -> NoReturn:
 def main(arguments: list[str] | None = None) -> int:
     """Run a command.
 
-    :return: exit code: 0 done, 1 some of it failed, 2 bad input, 3 a gate did not hold, 4 a node failed, 130 Ctrl-C, 143 SIGTERM
+    :return: exit code: 0 done, 1 some of it failed, 2 bad input,
+        3 a gate did not hold, 4 a node failed, 130 Ctrl-C, 143 SIGTERM
     """
     try:
         return _run(arguments)

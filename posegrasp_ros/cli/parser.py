@@ -36,11 +36,12 @@ EPILOG = """Examples:
   posegrasp demo                                           a first look
   posegrasp train my_mesh.obj --out models/my_object       an object of your own
 
-Exit codes: 0 done, 1 some of it failed and is named, 2 bad input (the last line says what is wrong), 3 a gate did not hold, 4 a node of the demo
-failed, 130 after Ctrl-C, 143 after SIGTERM."""
+Exit codes: 0 done, 1 some of it failed and is named, 2 bad input (the last line says what is wrong), 3 a gate did
+not hold, 4 a node of the demo failed, 130 after Ctrl-C, 143 after SIGTERM."""
 COMMANDS: dict[str, list[tuple[Callable[..., int], str]]] = {
     'Start': [(simulate.demo, simulate.DEMO_EXAMPLES), (models.check, models.CHECK_EXAMPLES)],
-    'Measure': [(evaluate.evaluate, evaluate.EXAMPLES), (merge.merge, merge.EXAMPLES), (query.query, query.EXAMPLES),
+    'Measure': [(evaluate.evaluate, evaluate.EXAMPLES), (merge.merge, merge.EXAMPLES),
+                (query.query, query.EXAMPLES),
                 (compare.compare, compare.EXAMPLES),
                 (report.report, report.EXAMPLES),
                 (baseline.baseline, baseline.EXAMPLES), (simulate.record, simulate.RECORD_EXAMPLES),

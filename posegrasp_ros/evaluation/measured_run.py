@@ -78,6 +78,15 @@ class MeasuredRun:
         self._sources, self._block_ns, self._meshes, self._bop_path = sources, block_ns, meshes, bop_csv
         self._no_object, self._draws, self._states_truth = no_object, draws, states_truth
 
+    def keep_everything(self) -> None:
+        """Have poses and views kept for what is made of several runs together, and no pictures drawn."""
+        self._draws = False
+        for method in self.methods.values():
+            for log in method.pair_logs.values():
+                log.keep_all()
+            for guard in method.guards.values():
+                guard.history = {}
+
     def measure(self, answer: Answering, folder: RunFolder | None, progress: bool) -> None:
         """Until all frames are measured or Ctrl-C is pressed.
 

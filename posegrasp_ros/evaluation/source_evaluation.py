@@ -117,8 +117,8 @@ def prepared_judgement(paths: Sequence[str | Path], objects: Mapping[str, Judged
     asked = replace(asked, shift_ns={name: sum(each.shift_ns() for each in found)
                                      for name, found in options.corrections.items()})
     opened = [_open(Path(path), asked, options.source, tuple(objects)) for path in paths]
-    targets = {name: replace(each.target, symmetry=_symmetry(each, options.corrections.get(name, ())))
-               for name, each in objects.items()}
+    targets = {name: replace(each.target, symmetry=_symmetry(each, found))
+               if (found := options.corrections.get(name)) else each.target for name, each in objects.items()}
     methods = {source: MethodUnderTest(
         RunMetrics(targets, block_s=options.block_s, truth_sigmas=options.truth_sigmas), pair_logs={
             name: PairLog(each.symmetry, each.diameter_m) for name, each in targets.items()}) for source in names}

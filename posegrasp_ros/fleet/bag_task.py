@@ -121,7 +121,7 @@ def _evaluated(task: BagTask) -> BagResult:
     with local_bag(task.bag, Path(task.scratch) if task.scratch else None) as path:
         try:
             prepared = method.prepared(path)
-            _keep_everything(prepared.run)
+            prepared.run.keep_everything()
             prepared.run.measure(prepared.answer, None, progress=False)
             measured = time.perf_counter()
             rows, url = _stored(task, method, prepared, path)
@@ -129,15 +129,6 @@ def _evaluated(task: BagTask) -> BagResult:
             raise BagError(str(error).replace(str(path), task.bag.url)) from error
     return BagResult(task.bag.url, task.name, url=url, rows=rows,
                      own_seconds=time.perf_counter() - measured)
-
-
-def _keep_everything(run: MeasuredRun) -> None:
-    """Have poses and views kept for what is made of all recordings together."""
-    for method in run.methods.values():
-        for log in method.pair_logs.values():
-            log.keep_all()
-        for guard in method.guards.values():
-            guard.history = {}
 
 
 def _stored(task: BagTask, method: LoadedMethod, prepared: PreparedRun, path: Path) -> tuple[int, str]:
@@ -151,7 +142,8 @@ def _stored(task: BagTask, method: LoadedMethod, prepared: PreparedRun, path: Pa
     tables = [frames_of(task.bag.url, name, each, own) for name, each in records.items()]
     document = {**_document(task, method, prepared, path), 'columns': own,
                 'rows': {name: len(each) for name, each in records.items()}}
-    document = json.loads(json.dumps(document).replace(json.dumps(str(path))[1:-1], json.dumps(task.bag.url)[1:-1]))
+    text = json.dumps(document).replace(json.dumps(str(path))[1:-1], json.dumps(task.bag.url)[1:-1])
+    document = json.loads(text)  # without the folder that it was fetched to
     with tempfile.TemporaryDirectory(prefix='posegrasp-', dir=task.scratch) as folder:
         file = Path(folder) / f'{task.name}{SUFFIX}'
         write_frames(file, tables, document)

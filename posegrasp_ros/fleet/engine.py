@@ -11,8 +11,8 @@ from posegrasp_ros.runtime.errors import InvalidInputError
 
 Engine = Callable[[Sequence[BagTask], int], Iterator[BagResult]]
 """Tasks and the number of jobs -> the result of each, as it comes. It hands each task to
-:func:`posegrasp_ros.fleet.bag_task.evaluate_bag` in some process, gives a result with a reason for one that was lost,
-and ends what it started when the iterator is closed."""
+:func:`posegrasp_ros.fleet.bag_task.evaluate_bag` in some process, gives a result with a reason for one that was
+lost, and ends what it started when the iterator is closed."""
 # Name -> module and function, imported when it is asked for.
 _ENGINES = {'local': 'posegrasp_ros.fleet.local_engine:local_engine'}
 _registered: dict[str, Engine] = {}

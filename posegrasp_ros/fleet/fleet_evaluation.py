@@ -10,14 +10,12 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 
 from posegrasp_ros.fleet.bag_method import BagMethod, loaded, method_hash
-from posegrasp_ros.fleet.bag_task import BagResult, BagTask, evaluate_bag, result_name, told_failure
+from posegrasp_ros.fleet.bag_task import BagResult, BagTask, result_name, told_failure
 from posegrasp_ros.fleet.engine import engine_of
 from posegrasp_ros.fleet.fleet_progress import FleetProgress
-from posegrasp_ros.fleet.locations import LocationError, StoredFile, listed
+from posegrasp_ros.fleet.locations import LocationError, StoredFile, listed, told
 from posegrasp_ros.fleet.result_file import ResultFolder
 from posegrasp_ros.fleet.shard import Shard
-
-__all__ = ['FleetAccount', 'evaluate_bag', 'evaluate_fleet']
 
 
 @dataclass
@@ -67,13 +65,12 @@ def evaluate_fleet(patterns: Sequence[str], method: BagMethod, out: str, shard: 
     try:
         present = folder.found()
     except Exception as error:
-        from posegrasp_ros.fleet.locations import told
-
         raise LocationError(f'{out}: expected a folder for results: {told(error)}') from error
     scratch = tempfile.mkdtemp(prefix='posegrasp-fleet-')
     try:
         named = [(bag, result_name(bag, hashed)) for bag in share]
-        tasks = [BagTask(bag, name, method, out, folder.run, scratch) for bag, name in named if name not in present]
+        tasks = [BagTask(bag, name, method, out, folder.run, scratch) for bag, name in named
+                 if name not in present]
         account.present = len(named) - len(tasks)
         by_name = {task.name: task for task in tasks}
         with ExitStack() as stack:

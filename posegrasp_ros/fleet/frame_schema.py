@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Columns of a recording's frames in Parquet, schema ``posegrasp.frames/1``: all that a run's summary depends on.
 
-A row is one object in one image, as one estimator answered. Rows are ordered by estimator (a row group each), object
-and stamp. Unknown numbers are null.
+A row is one object in one image, as one estimator answered. Rows are ordered by estimator (a row group each),
+object and stamp. Unknown numbers are null.
 
 ``bag``, ``object``, ``estimator``
     where the row belongs; ``object`` is empty where there is only one
 ``stamp_ns``, ``block``
-    stamp of the image, as the run of this recording alone counts it (after a clock was set back it goes on), and the
-    time block that it lies in
+    stamp of the image, as the run of this recording alone counts it (after a clock was set back it goes on), and
+    the time block that it lies in
 ``has_image``, ``has_estimate``, ``has_truth``, ``is_without_object``, ``image_width_px``, ``score``,
 ``confidence_level``, ``fits_grasp``, ``visible_share``, ``estimated_share``, ``state``
     see :class:`posegrasp_ros.metrics.frame_record.FrameRecord`
@@ -29,8 +29,8 @@ and stamp. Unknown numbers are null.
 ``view``
     first frame of a view: figures that are compared with those of the model's calibration
 
-Further columns are what the recording's path states, such as ``robot=r7``; ``model`` and ``date`` are in the path of
-the Parquet file. The key ``posegrasp`` of the file's metadata holds a JSON document with what else the summary
+Further columns are what the recording's path states, such as ``robot=r7``; ``model`` and ``date`` are in the path
+of the Parquet file. The key ``posegrasp`` of the file's metadata holds a JSON document with what else the summary
 depends on.
 """
 
@@ -76,28 +76,21 @@ class KeyedRecord:
     view: Mapping[str, float] | None = None
 
 
-def _getters() -> dict[str, Callable[[KeyedRecord], Any]]:
+Getter = Callable[[KeyedRecord], Any]
+
+
+def _getters() -> dict[str, Getter]:
     """How each column is had from a record."""
-    found: dict[str, Callable[[KeyedRecord], Any]] = {
+    found: dict[str, Getter] = {
         'object': lambda each: each.key.object, 'stamp_ns': lambda each: each.key.stamp_ns,
         'block': lambda each: each.block, 'state': lambda each: each.frame.state}
-    for name in FLAGS:
-        found[name] = lambda each, name=name: getattr(each.frame, name)
-    for name in NUMBERS:
-        found[name] = lambda each, name=name: _known(getattr(each.frame, name))
+    found |= {name: _attribute(name) for name in (*FLAGS, *POINTS)}
+    found |= {name: _number(name) for name in NUMBERS}
     for stage in STAGES:
-        found[f'{stage}_ok'] = lambda each, stage=stage: each.frame.reports.get(stage, (None,))[0]
-        found[f'{stage}_reason'] = lambda each, stage=stage: each.frame.reports.get(stage, (None, ''))[1]
-        found[f'{stage}_latency_ms'] = lambda each, stage=stage: each.frame.latency_ms.get(stage)
-        found[f'{stage}_lost'] = lambda each, stage=stage: stage in each.frame.lost
+        found |= _stage(stage)
     found['has_errors'] = lambda each: each.frame.errors is not None
-    for name in ERRORS:
-        found[name] = lambda each, name=name: None if each.frame.errors in (None, NOT_FOUND) else getattr(
-            each.frame.errors, name)
-    for name in INSTANCES:
-        found[f'instances_{name}'] = lambda each, name=name: getattr(each.frame.instances, name)
-    for name in POINTS:
-        found[name] = lambda each, name=name: getattr(each.frame, name)
+    found |= {name: _error(name) for name in ERRORS}
+    found |= {f'instances_{name}': _instances(name) for name in INSTANCES}
     found |= {
         'taken_for': lambda each: each.taken_for, 'stray_poses': lambda each: each.stray,
         'truth_covariance': lambda each: None if each.frame.truth_covariance is None else
@@ -152,7 +145,7 @@ def keyed_records(method: MethodUnderTest) -> list[KeyedRecord]:
     places = {name: place for place, name in enumerate(facts.objects)}
     records = metrics.records
     taken, strays = confusion_of(records, facts.objects)
-    pairs = {}
+    pairs: dict[RecordKey, tuple[int, np.ndarray, np.ndarray]] = {}
     for name, log in method.pair_logs.items():
         found = log.pairs()
         pairs |= {RecordKey(stamp, name): (said, estimate, truth) for stamp, said, estimate, truth in zip(
@@ -164,5 +157,29 @@ def keyed_records(method: MethodUnderTest) -> list[KeyedRecord]:
     return sorted(rows, key=lambda row: (places[row.key.object], row.key.stamp_ns))
 
 
-def _known(value: float) -> float | None:
-    return None if value != value else value
+def _attribute(name: str) -> Getter:
+    return lambda each: getattr(each.frame, name)
+
+
+def _number(name: str) -> Getter:
+    """Null where it is not known."""
+    def get(each: KeyedRecord) -> float | None:
+        value = getattr(each.frame, name)
+        return None if value != value else value
+
+    return get
+
+
+def _stage(stage: str) -> dict[str, Getter]:
+    return {f'{stage}_ok': lambda each: each.frame.reports.get(stage, (None,))[0],
+            f'{stage}_reason': lambda each: each.frame.reports.get(stage, (None, ''))[1],
+            f'{stage}_latency_ms': lambda each: each.frame.latency_ms.get(stage),
+            f'{stage}_lost': lambda each: stage in each.frame.lost}
+
+
+def _error(name: str) -> Getter:
+    return lambda each: None if each.frame.errors in (None, NOT_FOUND) else getattr(each.frame.errors, name)
+
+
+def _instances(name: str) -> Getter:
+    return lambda each: getattr(each.frame.instances, name)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files on local disks and in object stores, by fsspec: local paths, s3://, gs://, az:// where their packages are."""
+"""Files on local disks and, by fsspec, in object stores: s3://, gs://, az:// where their packages are."""
 
 from __future__ import annotations
 

@@ -114,8 +114,8 @@ def merged(results: Sequence[StoredResult], baselines: Baselines, where: str = '
     try:
         summary = summary_of(MergedTables(results, facts, where), inputs)
     except ValueError as error:
-        raise ResultError(f'--where {where}: expected a condition that holds for the same images of all estimators, '
-                          f'or estimator = ...: {error}' if where else str(error)) from error
+        hint = 'expected a condition that holds for the same images of all estimators, or estimator = ...'
+        raise ResultError(f'--where {where}: {hint}: {error}' if where else str(error)) from error
     return MergedPart({}, summary, corrections_text(chosen, diagnosis.get(chosen, {})))
 
 
@@ -141,7 +141,8 @@ def _facts(results: Sequence[StoredResult], where: str) -> tuple[str, dict[str, 
         stated = [facts_from(each.document['facts'][name]) for each in results]
         for each, result in zip(stated, results):
             if (each.objects, each.block_ns) != (stated[0].objects, stated[0].block_ns):
-                raise ResultError(f'{result.url}: expected objects and blocks as in {results[0].url}, found others')
+                raise ResultError(f'{result.url}: expected objects and blocks as in {results[0].url}, found '
+                                  'others')
         if where and not any(each.rows(name, ('stamp_ns',), where).num_rows for each in results):
             continue
         facts[name] = RunFacts(stated[0].objects, stated[0].block_ns, any(each.knows_images for each in stated),
@@ -155,7 +156,7 @@ def _replayed(results: Sequence[StoredResult], chosen: str, facts: Mapping[str, 
     first = results[0].document
     logs = {name: {each: _log(about) for each, about in by_object.items()}
             for name, by_object in first['diagnosed'].items() if name in facts}
-    guards = {name: CalibrationGuard({figure: UsualRange(*map(float, usual[:3]), int(usual[3]))
+    guards = {name: CalibrationGuard({figure: UsualRange(usual[0], usual[1], usual[2], usual[3])
                                       for figure, usual in ranges.items()})
               for name, ranges in first['usual'].items()}
     for result in results:
@@ -189,9 +190,9 @@ def _pairs(rows: Any, name: str, shift_ns: int, block_ns: int) -> PosePairs:
 
     rows = rows.filter(pc.and_(pc.equal(rows['object'].cast('string'), name), rows['said_ns'].is_valid()))
     stamps = rows['stamp_ns'].to_numpy() + shift_ns
-    poses = [rows[column].combine_chunks().flatten().to_numpy().reshape(-1, 4, 4)
-             for column in ('estimate', 'truth')]
-    return PosePairs(stamps, *poses, stamps // block_ns, rows['said_ns'].to_numpy() + shift_ns)
+    estimates, truths = (rows[column].combine_chunks().flatten().to_numpy().reshape(-1, 4, 4)
+                         for column in ('estimate', 'truth'))
+    return PosePairs(stamps, estimates, truths, stamps // block_ns, rows['said_ns'].to_numpy() + shift_ns)
 
 
 def _provenance(documents: Sequence[Mapping[str, Any]], guards: Mapping[str, CalibrationGuard],

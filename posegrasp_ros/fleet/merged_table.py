@@ -69,7 +69,7 @@ class _Builder:
         columns = self._columns(rows, shift_ns)
         objects = rows['object'].combine_chunks()
         for name in self._facts.objects:
-            mask = _coded(objects, lambda word, name=name: word == name)
+            mask = _coded(objects, name.__eq__)
             if not mask.any():
                 continue
             first, last = int(np.argmax(mask)), len(mask) - int(np.argmax(mask[::-1]))
@@ -152,7 +152,7 @@ class _Builder:
     def _taken(self, lists: pa.Array) -> np.ndarray:
         """Codes of lists, most of which hold one word or none."""
         known = self._words['taken_for']
-        codes = np.full(len(lists), known.setdefault((), len(known)), dtype=np.int32)
+        codes: np.ndarray = np.full(len(lists), known.setdefault((), len(known)), dtype=np.int32)
         lengths = np.diff(lists.offsets.to_numpy())
         if lengths.any():
             for place in np.flatnonzero(lengths > 1).tolist():
@@ -169,7 +169,7 @@ def _coded(words: pa.Array, code: Any, kind: type = bool) -> np.ndarray:
 
     if not pa.types.is_dictionary(words.type):
         words = words.dictionary_encode()
-    codes = np.array([code(word) for word in words.dictionary.to_pylist()], dtype=kind)
+    codes: np.ndarray = np.array([code(word) for word in words.dictionary.to_pylist()], dtype=kind)
     return codes[words.indices.to_numpy(zero_copy_only=False)]
 
 
@@ -210,7 +210,8 @@ def _empty() -> dict[str, np.ndarray]:
                 **{f'{stage}_ok': np.int8 for stage in STAGES}, **dict.fromkeys(CODED_COLUMNS, np.int32)}
     numbers = [*NUMBERS, 'position_error_m', 'rotation_error_rad', 'add_error_m', 'mssd_m', 'mspd_px',
                'projection_error_px', *(f'{stage}_latency_ms' for stage in STAGES)]
-    flags = ['has_image', 'has_truth', 'is_without_object', 'has_lost_pose', *(f'{stage}_lost' for stage in STAGES)]
+    flags = ['has_image', 'has_truth', 'is_without_object', 'has_lost_pose',
+             *(f'{stage}_lost' for stage in STAGES)]
     return {**{name: np.zeros(0, dtype=kind) for name, kind in integers.items()},
             **{name: np.zeros(0) for name in numbers}, **{name: np.zeros(0, dtype=bool) for name in flags},
             'instances': np.zeros((0, 3), dtype=np.int32),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Values that a path states, such as ``robot=r7/day=2026-01-31``: columns of the frames, and the folders of results."""
+"""Values that a path states, such as ``robot=r7/day=2026-01-31``: columns of frames, and folders of results."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def read_document(file: Any, url: str) -> dict[str, Any]:
     """
     text = (file.schema_arrow.metadata or {}).get(DOCUMENT)
     if text is None:
-        raise ResultError(f'{url}: expected frames that posegrasp evaluate --shard wrote, found another Parquet file')
+        raise ResultError(f'{url}: expected frames of posegrasp evaluate --shard, found another Parquet file')
     document = json.loads(text)
     if document.get('schema') != FRAMES_SCHEMA:
         raise ResultError(f'{url}: schema: expected {FRAMES_SCHEMA}, got {quoted(document.get("schema"))}')

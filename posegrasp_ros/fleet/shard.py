@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import TypeVar
 
 from posegrasp_ros.runtime.errors import InvalidInputError, quoted
 
 T = TypeVar('T')
 
 
-class Shard(NamedTuple):
+@dataclass(frozen=True)
+class Shard:
     """The ``number``-th of ``count`` shares, counted from 1."""
 
     number: int = 1

@@ -19,7 +19,8 @@ class CodedColumn:
     __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, codes: np.ndarray, words: Sequence[Hashable]):
-        self.codes, self.words = np.asarray(codes), tuple(words)
+        self.codes = np.asarray(codes)
+        self.words: tuple[Any, ...] = tuple(words)
 
     @classmethod
     def of(cls, words: Iterable[Hashable]) -> CodedColumn:
@@ -67,7 +68,7 @@ class CodedColumn:
 def rows(column: np.ndarray, chosen: Any) -> np.ndarray:
     """Rows of a column; one that repeats a single value in memory (see :func:`compacted`) stays so."""
     if len(column) and column.strides[0] == 0 and isinstance(chosen, np.ndarray) and chosen.dtype == bool:
-        return np.broadcast_to(column[0], (np.count_nonzero(chosen), *column.shape[1:]))
+        return np.broadcast_to(column[0], (int(np.count_nonzero(chosen)), *column.shape[1:]))
     return column[chosen]
 
 

@@ -184,8 +184,8 @@ class FrameTable:
         """(N,) whether an instance of the object was taken for another object."""
         confused = np.zeros(len(self), dtype=bool)
         for name in self.objects.words:
-            confused |= (self.objects == name) & self.taken_for.holds(
-                lambda taken, name=name: any(other not in (name, NOT_FOUND) for other in taken))
+            others = [taken for taken in self.taken_for.words if set(taken) - {name, NOT_FOUND}]
+            confused |= (self.objects == name) & self.taken_for.is_in(others)
         return confused
 
     @cached_property

@@ -75,7 +75,8 @@ def guarded(call: Callable[[Any], Any], tasks: Iterable[Any], jobs: int) -> Iter
     :param call: of a module, given a task; what it raises ends its process, so it should not
     :param jobs: processes, which never hear Ctrl-C and end with the iterator; a lost one is replaced
     """
-    waiting, workers, is_done = iter(tasks), [], False
+    waiting, is_done = iter(tasks), False
+    workers: list[_Worker] = []
     try:
         while True:
             while len(workers) < jobs and (task := next(waiting, None)) is not None:

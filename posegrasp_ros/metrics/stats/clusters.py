@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,7 +11,8 @@ import numpy as np
 MOST_SPARSE = 16
 
 
-class Clusters(NamedTuple):
+@dataclass(frozen=True)
+class Clusters:
     """The K clusters of N values.
 
     :param index: (N,) place of each value's cluster in the order of the clusters' names

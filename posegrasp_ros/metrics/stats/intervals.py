@@ -200,8 +200,8 @@ def cluster_quantile(values: np.ndarray, groups: Clusters,
     start = max(0, at - math.ceil(MOST_SIGMAS * spread))
     below = np.bincount(owners[:start], minlength=len(groups)).astype(np.int64)
     sizes = groups.sizes.astype(np.int64)
-    return lambda times: _cluster_quantiles(np.ascontiguousarray(times, dtype=np.int64), sizes, below, start, owners,
-                                            ordered, quantile)
+    return lambda times: _cluster_quantiles(np.ascontiguousarray(times, dtype=np.int64), sizes, below, start,
+                                            owners, ordered, quantile)
 
 
 @compiled
