@@ -26,6 +26,7 @@ from posegrasp_ros.cli import (
     simulate,
     status,
     train,
+    trend,
 )
 from posegrasp_ros.cli.options import unwrapped
 from posegrasp_ros.runtime.errors import escaped
@@ -39,6 +40,7 @@ failed, 130 after Ctrl-C, 143 after SIGTERM."""
 COMMANDS: dict[str, list[tuple[Callable[..., int], str]]] = {
     'Start': [(simulate.demo, simulate.DEMO_EXAMPLES), (models.check, models.CHECK_EXAMPLES)],
     'Measure': [(evaluate.evaluate, evaluate.EXAMPLES), (compare.compare, compare.EXAMPLES),
+                (trend.trend, trend.EXAMPLES),
                 (report.report, report.EXAMPLES),
                 (baseline.baseline, baseline.EXAMPLES), (simulate.record, simulate.RECORD_EXAMPLES),
                 (inject.inject, inject.EXAMPLES),
