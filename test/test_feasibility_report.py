@@ -9,6 +9,7 @@ import math
 import pytest
 
 from posegrasp_ros.feasibility import alternatives, study_run, what_if
+from posegrasp_ros.feasibility.archetype import ARCHETYPES
 from posegrasp_ros.feasibility.attainable.calibration_errors import CalibrationErrors
 from posegrasp_ros.feasibility.break_even import BreakEven, Business, Range
 from posegrasp_ros.feasibility.cell import Cell, Needs
@@ -78,6 +79,18 @@ def test_the_terminal_says_it_too(run):
     text = format_study(run[1])
     assert text.startswith('box, franka_hand: not feasible')
     assert 'MISSED time' in text and 'across the fingers' in text and 'lower rate' in text
+
+
+def test_the_kind_of_project_is_told_where_it_is_stated(run):
+    _, summary = run
+    assert summary['archetype'] is None and 'risk  ' not in format_study(summary)
+    archetype = ARCHETYPES['automate'].to_dict(0.99)
+    told = {**summary, 'archetype': archetype}
+    text = ' '.join(format_study(told).split())
+    page = render_study(told, {'tolerance': (), 'weak': (), 'alike': ()})
+    for sentence in (archetype['text'], *(risk['text'] for risk in archetype['risks'])):
+        assert sentence in text and sentence in page
+    assert 'Watched by the gate "abstention" of posegrasp status.' in text and '90.5 %' in page
 
 
 def test_shares_that_lift_have_intervals_and_what_is_not_sure_is_said(run):

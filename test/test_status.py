@@ -60,19 +60,20 @@ class ProjectFolder:
     def provenance(self, **more) -> dict:
         return {'time': TIME, 'model': describe_model(load_model_card(self.model)), **more}
 
-    def study(self, word: str = 'feasible', no_grasp: str = '', holds: bool = True, **needs: float) -> None:
+    def study(self, word: str = 'feasible', no_grasp: str = '', holds: bool = True, name: str = 'study',
+              time: str = TIME, archetype: dict | None = None, **needs: float) -> None:
         """A feasibility study; its needs go into the baselines file."""
         needs = needs or NEEDS
         axes = [{'name': 'across the fingers', 'unit': 'm', 'limit': 0.004},
                 {'name': 'about the approach', 'unit': 'rad', 'limit': 0.05},
                 {'name': 'tilt between the pads', 'unit': 'rad', 'limit': 0.2}]
         reason = {'name': 'success', 'holds': holds, 'text': '91.0 % are expected.'}
-        self.write('study', {
+        self.write(name, {
             'schema': FEASIBILITY, 'object': {'name': 'box', 'size_m': [0.12, 0.06, 0.045]},
             'gripper': {'name': 'panda'}, 'requirements': needs,
             'required': {'no_grasp_reason': no_grasp, 'gripper_axes': axes},
             'verdict': {'word': word, 'reasons': [reason], 'changes': [{'name': 'nearer camera'}]},
-            'provenance': {'time': TIME}})
+            'archetype': archetype, 'provenance': {'time': time}})
         add_entries(self.path / 'baselines.yaml', derived_entries(needs, 'box', '2026-11-24'))
 
     def evaluate(self, name: str, position_m: float = 0.002, angle_deg: float = 1.0, count: int = 60,

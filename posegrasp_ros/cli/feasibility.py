@@ -26,6 +26,7 @@ from posegrasp_ros.cli.options import (
     option,
     option_group,
 )
+from posegrasp_ros.feasibility.archetype import ARCHETYPES, DEFAULT_SUCCESS, Kind
 from posegrasp_ros.runtime.console import show
 from posegrasp_ros.runtime.cpu import usable_cpus
 from posegrasp_ros.runtime.errors import InvalidInputError
@@ -95,14 +96,18 @@ class CameraOptions:
 class NeedOptions:
     """What the cell has to reach.
 
-    :param wanted: share of the picks that should lift
+    :param archetype: what kind of project it is: an existing process is improved, a person is assisted
+        (augment), or nobody is in the loop (automate); it says what is asked and which gates of posegrasp status
+        there are
+    :param wanted: share of the picks that should lift; default: 0.95, or as the archetype asks
     :param orientation: free: it does not matter which way round the object is, only that it is lifted
     :param rate: images per second that are to be answered
     :param network_ms: time from image to pose, in place of measuring the model here (the shipped box where the
         object has no model yet)
     """
 
-    wanted: Annotated[float, option('P', option_types.share_inside)] = 0.95
+    archetype: Kind | None = None
+    wanted: Annotated[float | None, option('P', option_types.share_inside)] = None
     orientation: Literal['needed', 'free'] = 'needed'
     rate: Annotated[float, option('HZ', option_types.above_zero)] = 10.0
     network_ms: Annotated[float | None, option('MS', option_types.above_zero)] = None
@@ -233,8 +238,15 @@ def _cell(named: NamedObject, gripper_name: str, camera_options: CameraOptions, 
     cell = Cell(named, item, gripper, camera, camera_options.distance,
                 CalibrationErrors(calibration.focal_error, *_mount_errors(calibration)),
                 _efficiency(calibration, noise, measured), Imaging(PixelNoise(noise), depth=camera_options.depth),
-                Needs(needs.wanted, needs.orientation == 'needed', needs.rate), measured)
+                Needs(_wanted(needs), needs.orientation == 'needed', needs.rate, needs.archetype), measured)
     return cell, no_grasp_reason
+
+
+def _wanted(needs: NeedOptions) -> float:
+    """Share of the picks that should lift: stated, else as the archetype asks."""
+    if needs.wanted is not None:
+        return needs.wanted
+    return ARCHETYPES[needs.archetype].success if needs.archetype else DEFAULT_SUCCESS
 
 
 def _check_sight(camera: Camera, mesh: Mesh, distances_m: tuple[float, float]) -> None:

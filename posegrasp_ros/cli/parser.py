@@ -28,6 +28,7 @@ from posegrasp_ros.cli import (
     simulate,
     status,
     train,
+    trend,
 )
 from posegrasp_ros.cli.options import unwrapped
 from posegrasp_ros.runtime.errors import escaped
@@ -40,9 +41,8 @@ Exit codes: 0 done, 1 some of it failed and is named, 2 bad input (the last line
 not hold, 4 a node of the demo failed, 130 after Ctrl-C, 143 after SIGTERM."""
 COMMANDS: dict[str, list[tuple[Callable[..., int], str]]] = {
     'Start': [(simulate.demo, simulate.DEMO_EXAMPLES), (models.check, models.CHECK_EXAMPLES)],
-    'Measure': [(evaluate.evaluate, evaluate.EXAMPLES), (merge.merge, merge.EXAMPLES),
-                (query.query, query.EXAMPLES),
-                (compare.compare, compare.EXAMPLES),
+    'Measure': [(evaluate.evaluate, evaluate.EXAMPLES), (compare.compare, compare.EXAMPLES),
+                (trend.trend, trend.EXAMPLES), (merge.merge, merge.EXAMPLES), (query.query, query.EXAMPLES),
                 (report.report, report.EXAMPLES),
                 (baseline.baseline, baseline.EXAMPLES), (simulate.record, simulate.RECORD_EXAMPLES),
                 (inject.inject, inject.EXAMPLES),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from posegrasp_ros.feasibility.archetype import DEFAULT_SUCCESS, Kind
 from posegrasp_ros.feasibility.attainable.calibration_errors import CalibrationErrors
 from posegrasp_ros.feasibility.attainable.efficiency import Efficiency
 from posegrasp_ros.feasibility.attainable.image_information import Imaging
@@ -26,11 +27,13 @@ class Needs:
     :param success: required success rate of picks
     :param orientation: whether the orientation matters, beyond the symmetries declared on the model card
     :param rate_hz: images per second to be processed
+    :param archetype: kind of project; None where it was not stated
     """
 
-    success: float = 0.95
+    success: float = DEFAULT_SUCCESS
     orientation: bool = True
     rate_hz: float = 10.0
+    archetype: Kind | None = None
 
 
 @dataclass(frozen=True, eq=False)

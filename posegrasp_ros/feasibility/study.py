@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from posegrasp_ros.feasibility.alternatives import Alternative, PlannedCell, nothing_helps, try_changes
+from posegrasp_ros.feasibility.archetype import ARCHETYPES
 from posegrasp_ros.feasibility.assumptions import assumptions_of, camera_to_dict
 from posegrasp_ros.feasibility.attainable.attainable_accuracy import AttainableAccuracy, ViewBound
 from posegrasp_ros.feasibility.axis_errors import AxisErrors, axis_errors
@@ -96,14 +97,15 @@ class Study:
 
     def to_dict(self) -> dict:
         """Plain values for the summary."""
-        card = self.cell.named.card
+        card, needs = self.cell.named.card, self.cell.needs
         return {
             'schema': FEASIBILITY, 'complete': True,
             'object': {'name': self.cell.named.name, 'size_m': [float(side) for side in self.cell.mesh.extents],
                        'model': {'sha256': card.network_sha256} if card else None},
             'gripper': {'name': self.cell.gripper.name, 'max_opening_m': self.cell.gripper.max_opening_m},
-            'camera': camera_to_dict(self.cell), 'wanted': self.cell.needs.success,
-            'needs': asdict(self.cell.needs),
+            'camera': camera_to_dict(self.cell), 'wanted': needs.success,
+            'needs': asdict(needs),
+            'archetype': ARCHETYPES[needs.archetype].to_dict(needs.success) if needs.archetype else None,
             'required': self.required.to_dict(), 'requirements': self.requirements,
             'attainable': self.attainable.to_dict(),
             'efficiency': self.cell.measured.to_dict() if self.cell.measured else None,

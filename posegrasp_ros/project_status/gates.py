@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from posegrasp_ros.feasibility.archetype import ARCHETYPES, Archetype
 from posegrasp_ros.metrics import formatting, pick_metrics, summary
 from posegrasp_ros.metrics.baselines.baselines import Baselines
 from posegrasp_ros.project_status.project_files import (
@@ -70,11 +71,18 @@ class Subject:
 
     :param model: None where there is none yet
     :param study: newest feasibility run of the object; None where there is none
+    :param stated_in: newest one that states an archetype; None where none does
     """
 
     project: Project
     model: ModelFolder | None
     study: Run | None
+    stated_in: Run | None = None
+
+    @property
+    def archetype(self) -> Archetype | None:
+        """Kind of project; None where no study states it."""
+        return ARCHETYPES[self.stated_in.summary['archetype']['name']] if self.stated_in else None
 
     @property
     def model_name(self) -> str:
@@ -147,10 +155,12 @@ class Subject:
                 'or older than this card')
 
 
-def newest_study(project: Project, model: ModelFolder | None, name: str = '') -> Run | None:
-    """The newest feasibility run of an object.
+def subject_of(project: Project, model: ModelFolder | None, name: str = '') -> Subject:
+    """An object with its newest feasibility run, and the newest that states what kind of project it is.
 
     :param name: name of the object, where there is no model
     """
-    return next((run for run in project.runs if run.schema == FEASIBILITY and run.is_complete
-                 and (model.is_object_of(run) if model else run.summary['object'].get('name') == name)), None)
+    studies = [run for run in project.runs if run.schema == FEASIBILITY and run.is_complete
+               and (model.is_object_of(run) if model else run.summary['object'].get('name') == name)]
+    return Subject(project, model, next(iter(studies), None),
+                   next((run for run in studies if run.summary.get('archetype')), None))

@@ -23,8 +23,9 @@ HELD_OUT = {'recall': ('recall_1cm_5deg', 1.0), 'position_error_median_m': ('pos
 def requirement_gate(subject: Subject) -> Gate:
     """Whether a study has derived the requirements and the baselines file contains them."""
     name, study = 'requirement', subject.study
+    archetype = f'--archetype {subject.archetype.name} ' if subject.archetype else ''
     command = f'posegrasp feasibility {subject.model_name if subject.model else "MESH"} --camera CAMERA ' \
-              f'--out runs/feasibility --baselines {subject.baselines_name}'
+              f'{archetype}--out runs/feasibility --baselines {subject.baselines_name}'
     if study is None:
         return Gate(name, False, 'the required pose accuracy is not known yet', to_do=command)
     reason = formatting.reason(study.summary['required'].get('no_grasp_reason') or '')

@@ -13,12 +13,13 @@ from typing import NamedTuple
 import numpy as np
 
 from posegrasp_ros.estimation.model_card import CARD_NAME, ModelCard, load_model_card
+from posegrasp_ros.feasibility.archetype import ARCHETYPES
 from posegrasp_ros.metrics.baselines.baselines import Baselines, load_baselines
 from posegrasp_ros.runs.folder import SUMMARY_NAME
 from posegrasp_ros.runs.state import partial_because
 from posegrasp_ros.runs.summary_schemas import FEASIBILITY, SCHEMAS, summary_problem
 from posegrasp_ros.runtime.data_files import read_json
-from posegrasp_ros.runtime.errors import InvalidInputError
+from posegrasp_ros.runtime.errors import InvalidInputError, quoted
 from posegrasp_ros.runtime.file_hash import sha256_of
 
 OURS = 'posegrasp.'
@@ -222,6 +223,11 @@ def _read_run(path: Path, root: Path, problems: list[str]) -> Run | None:
         return None
     if problem := summary_problem(found, schema):
         problems.append(f'{path}: left out: expected a summary in the format of this version: {problem}')
+        return None
+    archetype = (found.get('archetype') or {}).get('name') if schema == FEASIBILITY else None
+    if archetype and archetype not in ARCHETYPES:
+        problems.append(f'{path}: left out: archetype.name: expected {" or ".join(ARCHETYPES)}, got '
+                        f'{quoted(archetype)}')
         return None
     return Run(path.parent.relative_to(root), found, sha256_of(path),
                partial_because(path.parent, found))

@@ -6,9 +6,17 @@ There is no stored state: everything is derived from runs, models and the baseli
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
-from posegrasp_ros.project_status.gates import Gate, Subject, newest_study
+from posegrasp_ros.project_status.archetype_gates import (
+    abstention_gate,
+    better_gate,
+    guard_gate,
+    score_gate,
+    wrong_answers_gate,
+)
+from posegrasp_ros.project_status.gates import Gate, Subject, subject_of
 from posegrasp_ros.project_status.planning_gates import (
     baselines_gate,
     card_gate,
@@ -26,6 +34,10 @@ PHASES = {
     'pilot': (simulation_gate, real_footage_gate),
     'deployment': (regression_gate,),
 }
+ARCHETYPE_PHASE = 'pilot'
+ARCHETYPE_GATES = {'better than before': better_gate, 'wrong answers': wrong_answers_gate,
+                   'score is shown': score_gate, 'abstention': abstention_gate, 'guard': guard_gate}
+"""Gates that only projects of some archetypes have, by name; all in :data:`ARCHETYPE_PHASE`."""
 DEPLOYED = 'in service'
 
 
@@ -46,11 +58,13 @@ class Status:
     """Status of one object.
 
     :param model: its model folder; empty where there is none yet
+    :param archetype: name and title of the kind of project, and the study that states it; empty where none does
     """
 
     name: str
     model: str
     phases: tuple[Phase, ...]
+    archetype: str = ''
 
     @property
     def phase(self) -> str:
@@ -73,7 +87,8 @@ class Status:
 
     def to_dict(self) -> dict:
         """Plain values."""
-        return {'name': self.name, 'model': self.model or None, 'phase': self.phase, 'phases': [
+        return {'name': self.name, 'model': self.model or None, 'archetype': self.archetype or None,
+                'phase': self.phase, 'phases': [
             {'name': phase.name, 'done': phase.is_done, 'gates': [_gate_to_dict(gate) for gate in phase.gates]}
             for phase in self.phases], 'ways_back': self.ways_back, 'next': self.next_step or None}
 
@@ -81,10 +96,10 @@ class Status:
 def statuses(project: Project) -> list[Status]:
     """Status of every model in the project and of every studied object without a model; at least one."""
     subjects = [(model.card.name if model.card else model.folder.name,
-                 Subject(project, model, newest_study(project, model))) for model in project.models]
+                 subject_of(project, model)) for model in project.models]
     unmodelled = {run.summary['object'].get('name', '') for run in project.runs if run.schema == FEASIBILITY
                   and not any(model.is_object_of(run) for model in project.models)}
-    subjects += [(name, Subject(project, None, newest_study(project, None, name))) for name in sorted(unmodelled)]
+    subjects += [(name, subject_of(project, None, name)) for name in sorted(unmodelled)]
     return [_status(name, subject) for name, subject in subjects or [('', Subject(project, None, None))]]
 
 
@@ -96,8 +111,22 @@ def to_dict(project: Project, found: list[Status]) -> dict:
 
 
 def _status(name: str, subject: Subject) -> Status:
-    phases = tuple(Phase(phase, tuple(gate(subject) for gate in gates)) for phase, gates in PHASES.items())
-    return Status(name, subject.model.folder.as_posix() if subject.model else '', phases)
+    phases = tuple(Phase(phase, tuple(gate(subject) for gate in (*gates, *_more_gates(subject, phase))))
+                   for phase, gates in PHASES.items())
+    return Status(name, subject.model.folder.as_posix() if subject.model else '', phases, _archetype(subject))
+
+
+def _more_gates(subject: Subject, phase: str) -> list[Callable[[Subject], Gate]]:
+    """Gates of a phase that the archetype adds."""
+    if subject.archetype is None or phase != ARCHETYPE_PHASE:
+        return []
+    return [ARCHETYPE_GATES[name] for name in subject.archetype.gates]
+
+
+def _archetype(subject: Subject) -> str:
+    if subject.archetype is None or subject.stated_in is None:
+        return ''
+    return f'{subject.archetype.name} ({subject.archetype.title}), stated in {subject.stated_in.folder.as_posix()}'
 
 
 def _gate_to_dict(gate: Gate) -> dict:

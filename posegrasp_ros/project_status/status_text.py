@@ -27,6 +27,8 @@ def format_statuses(project: Project, statuses: list[Status], width: int = 110) 
 def _object(status: Status, width: int) -> str:
     model = f' ({status.model})' if status.model else ''
     lines = [f'{status.name or "no object yet"}{model}: {status.phase}']
+    if status.archetype:
+        lines += _hanging('  archetype: ', status.archetype, width)
     longest = max(len(gate.name) for gate in status.gates)
     for phase in status.phases:
         lines.append(f'  {phase.name}')

@@ -37,8 +37,9 @@ LEAST_SHOWN = 0.05
 def format_study(summary: dict) -> str:
     """The summary as plain text."""
     lines = [f'{summary["object"]["name"]}, {summary["gripper"]["name"]}: {headline(summary)}', '',
-             *_reason_lines(summary), '', *_requirement_rows(summary), '', *_budget_rows(summary), '',
-             *_efficiency_rows(summary), '', *_change_rows(summary), '', *_verification_rows(summary)]
+             *_archetype_lines(summary), *_reason_lines(summary), '', *_requirement_rows(summary), '',
+             *_budget_rows(summary), '', *_efficiency_rows(summary), '', *_change_rows(summary), '',
+             *_verification_rows(summary)]
     return re.sub('\n{3,}', '\n\n', '\n'.join(lines)).rstrip()
 
 
@@ -184,6 +185,18 @@ def views_by_success(summary: dict, columns: int = 20) -> list[dict]:
 
 def _budget_most(rows: Sequence[dict]) -> dict[str, float]:
     return {column: max(row[column] for row in rows) or 1.0 for column in UNITS}
+
+
+def _archetype_lines(summary: dict) -> list[str]:
+    """What kind of project it is, and what follows, for a manager; nothing where it was not stated."""
+    stated = summary.get('archetype')
+    if not stated:
+        return []
+    lines = textwrap.wrap(f'{stated["name"]} ({stated["title"]}): {stated["text"]}', TEXT_WIDTH)
+    for risk in stated['risks']:
+        lines += textwrap.wrap(f'risk   {risk["text"]} Watched by the gate "{risk["gate"]}" of posegrasp status.',
+                               TEXT_WIDTH, subsequent_indent='       ')
+    return [*lines, '']
 
 
 def _reason_lines(summary: dict) -> list[str]:

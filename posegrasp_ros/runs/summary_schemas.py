@@ -95,7 +95,8 @@ STUDY = _object({
     'requirements': {'type': 'object', 'propertyNames': {'enum': [metric.name for metric in OURS]},
                      'additionalProperties': NUMBER},
     'verdict': _object({'word': TEXT, 'reasons': _list(_object({'name': TEXT, 'text': TEXT})),
-                        'changes': _list(_object({'name': TEXT}))})}, complete=FLAG)
+                        'changes': _list(_object({'name': TEXT}))})},
+    complete=FLAG, archetype=_or_null(_object({'name': TEXT})))
 SCHEMAS = {summary.SCHEMA: SUMMARY, pick_metrics.SCHEMA: PICKS, FEASIBILITY: STUDY}
 # Python's JSON parser accepts NaN and Infinity, and NaN passes minimum and maximum.
 _TYPES = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine(

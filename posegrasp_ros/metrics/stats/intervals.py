@@ -288,7 +288,7 @@ def more_clusters_to_decide(value: float, interval: Interval | None, clusters: i
     """
     if interval is None or verdict(interval, reference, direction, tolerance) != 'inconclusive':
         return None
-    trials = _effective_trials(value, interval) if is_rate else 0.0
+    trials = effective_trials(value, interval) if is_rate else 0.0
 
     def is_decided(more: int) -> bool:
         growth = (clusters + more) / clusters
@@ -302,7 +302,7 @@ def more_clusters_to_decide(value: float, interval: Interval | None, clusters: i
     return more if more <= MOST_CLUSTERS else None
 
 
-def _effective_trials(rate: float, interval: Interval) -> float:
+def effective_trials(rate: float, interval: Interval) -> float:
     """The number of trials whose Wilson interval is as wide as this one."""
     def excess(log_trials: float) -> float:
         trials = math.exp(log_trials)

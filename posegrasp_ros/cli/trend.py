@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``posegrasp trend``: which metrics changed over many runs, and since when."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+from posegrasp_ros.cli import option_types
+from posegrasp_ros.cli.options import Folder, option
+from posegrasp_ros.runtime.console import remark, show
+from posegrasp_ros.runtime.exit_codes import DONE
+
+EXAMPLES = """Examples:
+  posegrasp trend runs/nightly-*
+  posegrasp trend runs/* --out trends
+
+Runs are folders that evaluate, the demo or the monitor wrote, in any order: their summaries say when they began.
+Every metric is steady, or better or worse since a date. It may be called every day: where nothing changes, the
+probability that it ever says otherwise, of any metric, stays below --level."""
+DEFAULT_OUT = Path('runs/trend')
+
+
+def trend(runs: list[Path], /, *,
+          level: Annotated[float, option('P', option_types.share_inside)] = 0.05,
+          out: Folder = DEFAULT_OUT) -> int:
+    """Find when metrics changed, over many runs.
+
+    :param runs: run folders, at least two; others are left out with a remark
+    :param level: probability of ever a false alarm in any metric
+    :param out: folder for trend.json and trend.html
+    """
+    from posegrasp_ros.evaluation.run_trends import trends_of
+    from posegrasp_ros.report.trend_report import format_trends, render_trends
+    from posegrasp_ros.runtime.atomic_file import write_whole
+
+    trends = trends_of(runs, level)
+    for line in (*(f'left out: {each}' for each in trends['left_out']), *trends['warnings']):
+        remark(f'posegrasp: {line}')
+    out.mkdir(parents=True, exist_ok=True)
+    write_whole(out / 'trend.json', json.dumps(trends, indent=2, allow_nan=False) + '\n')
+    write_whole(out / 'trend.html', render_trends(trends))
+    show(f'{format_trends(trends)}\n\nreport: {out / "trend.html"}')
+    return DONE
