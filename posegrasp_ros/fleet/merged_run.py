@@ -15,7 +15,7 @@ import numpy as np
 from posegrasp_ros.evaluation.problems import Problems
 from posegrasp_ros.faults.correction_file import NAME as CORRECTIONS
 from posegrasp_ros.faults.correction_file import corrections_text
-from posegrasp_ros.faults.diagnosis import diagnose
+from posegrasp_ros.faults.diagnose import diagnose
 from posegrasp_ros.faults.pair_log import PairLog
 from posegrasp_ros.faults.pose_pairs import PosePairs
 from posegrasp_ros.fleet.merged_table import MergedTables
