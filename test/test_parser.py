@@ -111,7 +111,7 @@ def test_a_bare_call_shows_all_commands_under_headings(capsys):
     assert main([]) == 0
     said = capsys.readouterr().out
     names = [run.__name__ for commands in COMMANDS.values() for run, _ in commands]
-    assert len(names) == 21
+    assert len(names) == 23
     places = [said.index(f'│ {name} ') for name in names]
     headings = [said.index(f'─ {heading} ─') for heading in COMMANDS]
     assert places == sorted(places) and headings == sorted(headings) and headings[0] < places[0]

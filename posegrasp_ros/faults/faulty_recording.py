@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -13,6 +12,7 @@ from tqdm import tqdm
 from posegrasp_ros.datasets.bag_messages import STANDARD_TYPES, BagError, BagMessage, BagMessages
 from posegrasp_ros.datasets.bag_topics import CAMERA_INFO, listing
 from posegrasp_ros.datasets.bag_writer import RawBagWriter, make_header, new_message, pose_parts
+from posegrasp_ros.datasets.frame_excerpt import raw_message
 from posegrasp_ros.faults.injection import PoseTrack, inject
 from posegrasp_ros.geometry.camera import Camera, CameraError
 from posegrasp_ros.geometry.camera_info import StatedCamera
@@ -48,7 +48,7 @@ def write_faulty(path: str | Path, out: str | Path, faults: Faults, topic: str |
             if message.topic == topic:
                 written += _write_changed(writer, bag, message, next(ours))
                 continue
-            writer.write(message.topic, message.type, message.time_ns, *_raw(bag, message))
+            writer.write(message.topic, message.type, message.time_ns, *raw_message(bag, message))
             while topic is None and waiting and (waiting[0][0][0].arrived_ns or 0) <= message.time_ns:
                 written += _write_own(writer, *waiting.pop(0))
         for each in waiting if topic is None else ():
@@ -94,19 +94,12 @@ def _with_faults(stated: list[list[StatedPose]], camera: Camera | None, faults: 
     return result
 
 
-def _raw(bag: BagMessages, message: BagMessage) -> tuple[bytes, Any]:
-    """A message's bytes as ROS 2 writes them, and its types."""
-    if message.encoding == 'ros1':
-        return bytes(STANDARD_TYPES.ros1_to_cdr(message.data, message.type)), STANDARD_TYPES
-    return message.data, bag.store(message)
-
-
 def _write_changed(writer: RawBagWriter, bag: BagMessages, message: BagMessage,
                    faulty: tuple[int, list[np.ndarray]]) -> int:
     stamp_ns, poses = faulty
     if not poses:
         return 0
-    content, store = bag.decode(message), _raw(bag, message)[1]
+    content, store = bag.decode(message), raw_message(bag, message)[1]
     set_poses(content, poses)
     set_stamp(content, stamp_ns)
     writer.write(message.topic, message.type, message.time_ns, store.serialize_cdr(content, message.type), store)

@@ -3,15 +3,15 @@
 
 from __future__ import annotations
 
-import struct
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from posegrasp_ros.datasets.bag_messages import BagError, BagMessage, BagMessages
+from posegrasp_ros.datasets.bag_messages import BagError, BagMessages
 from posegrasp_ros.datasets.bag_topics import CAMERA_INFO, COMPRESSED, IMAGE, TF, BagTopics, guess_topics, listing
+from posegrasp_ros.datasets.frame_excerpt import header_stamp_ns
 from posegrasp_ros.datasets.ground_truth_file import read_ground_truth
 from posegrasp_ros.datasets.topic_names import below
 from posegrasp_ros.pose_sources.asked_sources import AskedSources
@@ -20,9 +20,6 @@ from posegrasp_ros.pose_sources.pose_matching import ImagePlace, ImageTimes, mat
 from posegrasp_ros.pose_sources.pose_messages import READERS, states_class
 from posegrasp_ros.pose_sources.stated_pose import StatedPose
 from posegrasp_ros.runtime.errors import InvalidInputError
-
-# Both CDR and ROS 1 have 4 bytes before the stamp of a header: the byte order, and the sequence number.
-STAMP_AT = 4
 
 
 class PoseSource(Protocol):
@@ -131,7 +128,7 @@ def _heard(bag: BagMessages, wanted: Sequence[str], times_topic: str | None,
     heard: dict[str, list[StatedPose]] = {topic: [] for topic in wanted}
     for message in bag.messages([*wanted, *filter(None, [times_topic])]):
         if message.topic == times_topic:
-            stamp_ns = _stamp_of_bytes(message)
+            stamp_ns = header_stamp_ns(message)
             stamps.setdefault(message.time_ns if stamp_ns == 0 else stamp_ns, message.time_ns)
         if message.topic in heard:
             try:
@@ -140,15 +137,6 @@ def _heard(bag: BagMessages, wanted: Sequence[str], times_topic: str | None,
             except (BagError, AttributeError) as error:
                 bag.warn_once(f'{bag.path}: {message.topic}: messages are left out: {error}')
     return heard
-
-
-def _stamp_of_bytes(message: BagMessage) -> int:
-    """The stamp of a message that begins with a header; 0 for one that is cut off."""
-    if len(message.data) < STAMP_AT + 8:
-        return 0
-    order = '>' if message.encoding == 'cdr' and message.data[1] % 2 == 0 else '<'
-    seconds, nanoseconds = struct.unpack_from(f'{order}iI', message.data, STAMP_AT)
-    return seconds * 1_000_000_000 + nanoseconds
 
 
 def _of_topic(path: str | Path, found: dict[str, str], heard: dict[str, list[StatedPose]], source: str, name: str,
