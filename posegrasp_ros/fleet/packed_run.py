@@ -23,11 +23,13 @@ def pack_run(folder: Path, out: Path | None = None) -> tuple[Path, int, list[str
     """
     log = read_run_log(folder)
     if log.inputs is None:
-        raise RunLogError(f'{folder}: expected a run of version 0.2.0 or later: no line says what its frames are of')
+        raise RunLogError(f'{folder}: expected a run of version 0.2.0 or later: no line says what its frames are '
+                          'of')
     tables, rows = [], {}
     for estimator, facts in log.inputs.facts.items():
-        records = sorted(log.frames.get(estimator, {}).items(), key=lambda item: (item[0].object, item[0].stamp_ns))
-        keyed = [KeyedRecord(key, frame, key.stamp_ns // facts.block_ns) for key, frame in records]
+        records = log.frames.get(estimator, {})
+        keyed = [KeyedRecord(key, records[key], key.stamp_ns // facts.block_ns)
+                 for key in sorted(records, key=lambda key: (key.object, key.stamp_ns))]
         tables.append(frames_of('', estimator or 'live', keyed, {}))
         rows[estimator] = len(keyed)
     document = {'bag': '', 'run': folder.name, 'rows': rows, 'estimator': log.inputs.estimator or '',
