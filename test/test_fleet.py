@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 from pathlib import Path
@@ -302,3 +303,32 @@ def test_a_result_says_what_became_of_its_task(fleet):
     assert file.parent.name.startswith('date=2026-01-0') and file.parent.parent.name == 'model=box'
     assert BagResult('a', 'b').reason == ''
     assert Path(file).stat().st_size > 1000
+
+
+DOCS = Path(__file__).parent.parent / 'docs/how-to/fleet.md'
+QUERIES = re.findall(r'```sql\n(.*?)```', DOCS.read_text(encoding='utf-8'), flags=re.DOTALL)
+
+
+@pytest.mark.parametrize('sql', QUERIES, ids=range(1, len(QUERIES) + 1))
+def test_the_queries_of_the_documentation_run(fleet, capsys, monkeypatch, sql):
+    folder, _ = fleet
+    monkeypatch.setenv('COLUMNS', '80')
+    assert main(['query', str(folder / 'results'), sql]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) > 2 and max(map(len, lines)) <= 80
+    assert main(['query', str(folder / 'results'), sql, '--json']) == 0
+    assert len(json.loads(capsys.readouterr().out)) == len(lines) - 2
+    assert main(['query', str(folder / 'results'), sql, '--csv']) == 0
+    assert len(capsys.readouterr().out.splitlines()) == len(lines) - 1
+
+
+def test_the_documentation_has_five_queries():
+    assert len(QUERIES) == 5
+
+
+def test_what_is_no_query_is_refused_in_a_line(fleet, capsys):
+    folder, _ = fleet
+    assert main(['query', str(folder / 'results'), 'select robbot from frames']) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert 'expected SQL over the view frames' in line and 'robbot' in line
+    assert main(['query', str(folder / 'results'), 'select 1', '--csv', '--json']) == 2

@@ -55,7 +55,7 @@ class PairLog:
             self._seen, place = self._seen + skipped, place + skipped
             if place < count:
                 self.add(int(pairs.stamps_ns[place]), int(pairs.said_ns[place]), int(pairs.blocks[place]),
-                         pairs.estimates[place], pairs.truths[place])
+                         pairs.estimates[place].copy(), pairs.truths[place].copy())  # not a view of all
                 place += 1
 
     def keep_all(self) -> None:

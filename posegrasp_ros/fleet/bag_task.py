@@ -8,6 +8,7 @@ import json
 import logging
 import tempfile
 import time
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -141,7 +142,8 @@ def _stored(task: BagTask, method: LoadedMethod, prepared: PreparedRun, path: Pa
     records = {name: keyed_records(each) for name, each in run.methods.items()}
     tables = [frames_of(task.bag.url, name, each, own) for name, each in records.items()]
     document = {**_document(task, method, prepared, path), 'columns': own,
-                'rows': {name: len(each) for name, each in records.items()}}
+                'rows': {name: len(each) for name, each in records.items()},
+                'objects': {name: dict(Counter(row.key.object for row in each)) for name, each in records.items()}}
     text = json.dumps(document).replace(json.dumps(str(path))[1:-1], json.dumps(task.bag.url)[1:-1])
     document = json.loads(text)  # without the folder that it was fetched to
     with tempfile.TemporaryDirectory(prefix='posegrasp-', dir=task.scratch) as folder:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +40,10 @@ class MergedTables(Mapping[str, FrameTable]):
         self._results, self._facts, self._where = results, facts, where
 
     def __getitem__(self, estimator: str) -> FrameTable:
-        builder = _Builder(self._facts[estimator])
+        counts: Counter[str] = Counter()
+        for result in self._results:
+            counts.update(result.counts(estimator, self._where))
+        builder = _Builder(self._facts[estimator], counts)
         for result in self._results:
             builder.add(result.rows(estimator, READ, self._where), result.shift_ns)
         return builder.table()
@@ -52,13 +55,53 @@ class MergedTables(Mapping[str, FrameTable]):
         return len(self._facts)
 
 
-class _Builder:
-    """Collects columns, object by object, part by part."""
+class _Column:
+    """A column of a known length that is filled part by part: without memory as long as it repeats one value."""
 
-    def __init__(self, facts: RunFacts):
+    def __init__(self, length: int):
+        self._length, self._filled = length, 0
+        self._value: np.ndarray | None = None
+        self._array: np.ndarray | None = None
+
+    def fill(self, first: int, part: np.ndarray) -> None:
+        """Rows from ``first`` on."""
+        if not len(part):
+            return
+        if self._array is None:
+            small = compacted(part)
+            value = part[:1].copy()
+            is_nan_alike = value.dtype.kind == 'f'
+            if (len(part) == 1 or small.strides[0] == 0) and (
+                    self._value is None or np.array_equal(value, self._value, equal_nan=is_nan_alike)):
+                self._value = value
+                return
+            self._array = np.empty((self._length, *part.shape[1:]), dtype=part.dtype)
+            if self._value is not None:
+                self._array[:] = self._value
+        self._array[first:first + len(part)] = part
+
+    def array(self) -> np.ndarray:
+        """All rows."""
+        if self._array is not None:
+            return self._array
+        value = self._value
+        assert value is not None
+        return np.broadcast_to(value[0], (self._length, *value.shape[1:]))
+
+
+class _Builder:
+    """Fills columns, object by object, recording by recording.
+
+    :param counts: number of rows of each object
+    """
+
+    def __init__(self, facts: RunFacts, counts: Mapping[str, int]):
         self._facts = facts
-        self._parts: dict[str, dict[str, list[np.ndarray]]] = {
-            name: defaultdict(list) for name in facts.objects}
+        self._counts = {name: counts.get(name, 0) for name in facts.objects}
+        self._length = sum(self._counts.values())
+        ends = np.cumsum(list(self._counts.values()))
+        self._next = {name: int(end) - self._counts[name] for name, end in zip(self._counts, ends)}
+        self._filled: dict[str, _Column] = defaultdict(lambda: _Column(self._length))
         self._words: dict[str, dict[Hashable, int]] = {name: {} for name in CODED_COLUMNS}
 
     def add(self, rows: pa.Table, shift_ns: int) -> None:
@@ -66,36 +109,32 @@ class _Builder:
         if not rows.num_rows:
             return
         rows = rows.combine_chunks()
-        columns = self._columns(rows, shift_ns)
-        objects = rows['object'].combine_chunks()
+        columns, objects = self._columns(rows, shift_ns), rows['object'].combine_chunks()
         for name in self._facts.objects:
             mask = _coded(objects, name.__eq__)
             if not mask.any():
                 continue
             first, last = int(np.argmax(mask)), len(mask) - int(np.argmax(mask[::-1]))
             for column, values in columns.items():
-                part = values[first:last]
-                small = compacted(part)
-                # a view would keep the whole column
-                self._parts[name][column].append(small if small.strides[0] == 0 or len(part) == len(values)
-                                                 else part.copy())
+                self._filled[column].fill(self._next[name], values[first:last])
+            self._next[name] += last - first
 
     def table(self) -> FrameTable:
-        """All rows, object by object; the parts are given up."""
-        counts = {name: sum(map(len, parts['stamps_ns'])) for name, parts in self._parts.items()}
-        names = list(self._facts.objects)
+        """All rows, object by object."""
+        names, repeats = list(self._counts), list(self._counts.values())
         sizes = [self._facts.objects[name] for name in names]
-        joined = {column: self._joined(column) for column in list(self._all_columns())}
-        repeats = [counts[name] for name in names]
+        joined = {column: self._filled[column].array() if self._length else EMPTY[column] for column in EMPTY}
 
         def constant(values: Sequence[Any], kind: type) -> np.ndarray:
-            return compacted(np.repeat(np.array(values, dtype=kind), repeats))
+            if len(set(values)) == 1:
+                return np.broadcast_to(np.array(values[0], dtype=kind), self._length)
+            return np.repeat(np.array(values, dtype=kind), repeats)
 
         def coded(column: str) -> CodedColumn:
             return CodedColumn(joined.pop(column), tuple(self._words[column]))
 
         return FrameTable(
-            objects=CodedColumn(constant(range(len(names)), np.int32), names), block_s=self._facts.block_ns / 1e9,
+            objects=CodedColumn(constant(range(len(names)), np.int8), names), block_s=self._facts.block_ns / 1e9,
             lost={stage: joined.pop(f'{stage}_lost') for stage in STAGES},
             reports={stage: Reported(joined.pop(f'{stage}_ok'), coded(f'{stage}_reason')) for stage in STAGES},
             latency_ms={stage: joined.pop(f'{stage}_latency_ms') for stage in STAGES},
@@ -105,19 +144,6 @@ class _Builder:
             tolerance_m=constant([size.tolerance.position_m for size in sizes], float),
             tolerance_rad=constant([size.tolerance.rotation_rad for size in sizes], float),
             repeats=self._facts.repeats, **joined)
-
-    def _all_columns(self) -> list[str]:
-        return next((list(parts) for parts in self._parts.values() if parts), list(EMPTY))
-
-    def _joined(self, column: str) -> np.ndarray:
-        parts = [part for by_column in self._parts.values() for part in by_column.pop(column, ())]
-        if not parts:
-            return EMPTY[column]
-        first = parts[0][:1]
-        if all(part.strides[0] == 0 or len(part) == 1 for part in parts) and all(
-                np.array_equal(part[:1], first, equal_nan=first.dtype.kind == 'f') for part in parts):
-            return np.broadcast_to(first[0].copy(), (sum(map(len, parts)), *first.shape[1:]))
-        return np.concatenate(parts)
 
     def _columns(self, rows: pa.Table, shift_ns: int) -> dict[str, np.ndarray]:
         """The columns of a FrameTable that differ from row to row."""
@@ -147,19 +173,19 @@ class _Builder:
 
     def _codes(self, column: str, words: pa.ChunkedArray) -> np.ndarray:
         known = self._words[column]
-        return _coded(words.combine_chunks(), lambda word: known.setdefault(word, len(known)), np.int32)
+        return _coded(words.combine_chunks(), lambda word: known.setdefault(word, len(known)), np.int16)
 
     def _taken(self, lists: pa.Array) -> np.ndarray:
         """Codes of lists, most of which hold one word or none."""
         known = self._words['taken_for']
-        codes: np.ndarray = np.full(len(lists), known.setdefault((), len(known)), dtype=np.int32)
+        codes: np.ndarray = np.full(len(lists), known.setdefault((), len(known)), dtype=np.int16)
         lengths = np.diff(lists.offsets.to_numpy())
         if lengths.any():
             for place in np.flatnonzero(lengths > 1).tolist():
                 codes[place] = known.setdefault(tuple(lists[place].as_py()), len(known))
             single = lengths == 1
             words = lists.values.take(lists.offsets.filter(np.append(single, False))).dictionary_encode()
-            codes[single] = _coded(words, lambda word: known.setdefault((word,), len(known)), np.int32)
+            codes[single] = _coded(words, lambda word: known.setdefault((word,), len(known)), np.int16)
         return codes
 
 
@@ -207,7 +233,7 @@ def _spreads(triangles: pa.Array) -> np.ndarray:
 def _empty() -> dict[str, np.ndarray]:
     """Of a table without rows."""
     integers = {'stamps_ns': np.int64, 'blocks': np.int64, 'stray_poses': np.int32,
-                **{f'{stage}_ok': np.int8 for stage in STAGES}, **dict.fromkeys(CODED_COLUMNS, np.int32)}
+                **{f'{stage}_ok': np.int8 for stage in STAGES}, **dict.fromkeys(CODED_COLUMNS, np.int16)}
     numbers = [*NUMBERS, 'position_error_m', 'rotation_error_rad', 'add_error_m', 'mssd_m', 'mspd_px',
                'projection_error_px', *(f'{stage}_latency_ms' for stage in STAGES)]
     flags = ['has_image', 'has_truth', 'is_without_object', 'has_lost_pose',

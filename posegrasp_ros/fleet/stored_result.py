@@ -47,6 +47,13 @@ class StoredResult:
         """Length of its time blocks."""
         return int(next(iter(self.document['facts'].values()))['block_ns'])
 
+    def counts(self, estimator: str, where: str = '') -> dict[str, int]:
+        """Number of an estimator's rows by object; see :meth:`rows`."""
+        if not where and 'objects' in self.document:
+            return self.document['objects'][estimator]
+        words = self.rows(estimator, ('object',), where)['object'].value_counts()
+        return {each['values']: each['counts'] for each in words.to_pylist()}
+
     def rows(self, estimator: str, columns: Collection[str], where: str = '') -> pa.Table:
         """Rows of an estimator, in their order.
 

@@ -27,15 +27,17 @@ def paired_comparisons(tables: Mapping[str, FrameTable], chosen: str) -> list[di
         ``estimator`` minus ``other``; the p-value is null except for rates
     :raises ValueError: when the tables are not of the same frames
     """
-    table = tables[chosen]
-    blocks, mine, items = table.blocks, _columns(table), []
+    items: list[dict] = []
+    if len(tables) < 2:
+        return items
+    blocks, mine = _blocks_and_columns(tables[chosen])
     for other in tables:
         if other == chosen:
             continue
-        table = tables[other]  # one at a time, where they are read from files
-        if not np.array_equal(table.blocks, blocks):
+        their_blocks, columns = _blocks_and_columns(tables[other])
+        if not np.array_equal(their_blocks, blocks):
             raise ValueError(f'{chosen} and {other}: expected tables of the same frames')
-        for name, theirs in _columns(table).items():
+        for name, theirs in columns.items():
             counted, metric = _counted(mine[name]) & _counted(theirs), catalogue()[name]
             if counted.any():
                 items.append({'estimator': chosen, 'other': other, 'metric': name, 'unit': metric.unit,
@@ -43,8 +45,9 @@ def paired_comparisons(tables: Mapping[str, FrameTable], chosen: str) -> list[di
     return items
 
 
-def _columns(table: FrameTable) -> dict[str, Observations]:
-    return {name: metric.observe(table) for name, metric in catalogue().items() if metric.is_paired}
+def _blocks_and_columns(table: FrameTable) -> tuple[np.ndarray, dict[str, Observations]]:
+    """What is compared, without the rest of the table."""
+    return table.blocks, {name: metric.observe(table) for name, metric in catalogue().items() if metric.is_paired}
 
 
 def _compare(metric: Metric, mine: Observations, theirs: Observations, counted: np.ndarray,

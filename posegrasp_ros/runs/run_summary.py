@@ -76,7 +76,8 @@ def summary_of(tables: Mapping[str, FrameTable], inputs: SummaryInputs) -> dict[
     if inputs.estimator is None:
         return {**summarise(tables[UNNAMED], inputs.baselines, provenance), **inputs.about}
     chosen, date = inputs.estimator, provenance.get('time', '')[:10]
-    summaries = {name: summarise(table, inputs.baselines, provenance) for name, table in tables.items()}
+    # Of tables that are read from files one at a time is in memory.
+    summaries = {name: summarise(tables[name], inputs.baselines, provenance) for name in tables}
     summary = _judged_by_references(summaries, chosen, inputs.baselines, date)
     for name in summary.get('objects', ()):
         parts = {estimator: each['objects'][name] for estimator, each in summaries.items()}
