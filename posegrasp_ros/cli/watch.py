@@ -40,6 +40,7 @@ if TYPE_CHECKING:  # commands import in their bodies
     from posegrasp_ros.watch.newest_frame import NewestFrame
     from posegrasp_ros.watch.page_server import PageServer
     from posegrasp_ros.watch.saved_pictures import Draws
+    from posegrasp_ros.watch.terminal_lines import TerminalLines
     from posegrasp_ros.watch.watch_loop import TakesFrames
     from posegrasp_ros.watch.watch_source import WatchSource
     from posegrasp_ros.watch.watch_stages import WatchOptions
@@ -158,19 +159,16 @@ def watch(source: str, /, *, looking: Looking = LOOKING, viewing: Viewing = VIEW
         stages = WatchStages(card, how, _planner(card, gripper))
         for line in lines:
             remark(f'posegrasp: {line}')
-        newest = None
-        if showing.no_page:
-            takers.append(_terminal_lines(seen))
-        else:
-            newest = NewestFrame()
-            takers.append(newest)
+        texts, newest = _terminal_lines(seen), NewestFrame()
+        takers.append(texts if showing.no_page else newest)
+        if not showing.no_page:
             page = _page(newest, seen, card, gripper, draws, lines, showing)
             closed_at_end.callback(page.close)
             _say_where(page, showing)
-        is_paced = not showing.no_page
         with interrupt_noted() as is_interrupted:
-            summary = look_at_all(seen, stages, takers, Pace() if is_paced else None, viewing.loop, is_interrupted)
-            if newest and not is_interrupted():
+            summary = look_at_all(seen, stages, takers, None if showing.no_page else Pace(), viewing.loop,
+                                  lambda: is_interrupted() or texts.is_unread)
+            if not showing.no_page and not is_interrupted():
                 newest.end()
                 remark(f'posegrasp: {seen.name} is over; the page shows its last frame until Ctrl-C')
                 _wait_for(is_interrupted)
@@ -229,7 +227,7 @@ def _files(showing: Showing, seen: WatchSource, draws: Draws, closed_at_end: Exi
     return takers
 
 
-def _terminal_lines(seen: WatchSource) -> TakesFrames:
+def _terminal_lines(seen: WatchSource) -> TerminalLines:
     from posegrasp_ros.watch.terminal_lines import TerminalLines
 
     return TerminalLines(LINE_EVERY_S if seen.is_live else 0.0)

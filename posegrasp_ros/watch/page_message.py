@@ -19,6 +19,8 @@ from posegrasp_ros.watch.watch_picture import SHOWN_GRASPS
 from posegrasp_ros.watch.watched_frame import WatchedFrame
 
 SHARP_RAD, MOST_LINES = math.radians(35.0), 600
+TOTAL = 'estimate_ms'
+"""The sum of the other times of an estimator."""
 
 
 def object_message(source: str, card: ModelCard, lines: list[str]) -> dict[str, Any]:
@@ -50,7 +52,7 @@ def frame_message(watched: WatchedFrame, mesh: Mesh, gripper: EndEffector | None
         'times_ms': {name.removesuffix('_ms'): round(value, 2) for name, value in (
             ('decode_ms', watched.frame.decode_ms), *outcome.numbers.items(),
             *((('plan_ms', planned.outcome.latency_ms),) if planned else ()))
-            if name.endswith('_ms') and math.isfinite(value)},
+            if name.endswith('_ms') and name != TOTAL and math.isfinite(value)},
         'reason': outcome.reason, 'state': outcome.words.get('state', ''), 'rejected': watched.rejected,
         'poses': [_pose(each, mesh) for each in watched.poses],
         'grasps': [] if gripper is None else [{

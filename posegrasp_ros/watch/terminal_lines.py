@@ -18,19 +18,20 @@ class TerminalLines:
     """Prints frames.
 
     :param every_s: at most one line in so long; 0 for every frame
-    :param write: of a line
+    :param write: of a line; False when nobody reads them any more
+    :ivar is_unread: whether it was so
     """
 
-    def __init__(self, every_s: float = 0.0, write: Callable[[str], None] = show):
+    def __init__(self, every_s: float = 0.0, write: Callable[[str], bool] = show):
         self._every_s, self._write = every_s, write
-        self._last_s = -np.inf
+        self._last_s, self.is_unread = -np.inf, False
 
     def take(self, frame: WatchedFrame) -> None:
         """Print a frame, if it is time for one."""
         now_s = time.monotonic()
         if now_s - self._last_s >= self._every_s:
             self._last_s = now_s
-            self._write(frame_line(frame))
+            self.is_unread |= not self._write(frame_line(frame))
 
 
 def frame_line(frame: WatchedFrame) -> str:
