@@ -27,7 +27,7 @@ setup(
     name=PACKAGE,
     version='0.2.0',
     packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
-    package_data={PACKAGE: ['py.typed', '**/*.j2', '**/*.html', '**/*.css', '**/*.xml']},
+    package_data={PACKAGE: ['py.typed', '**/*.j2', '**/*.html', '**/*.css', '**/*.js', '**/*.xml']},
     data_files=shared_files(),
     python_requires='>=3.10',
     # Bounds: from the oldest version that the tests passed with to below the next release that may break the API.
@@ -82,15 +82,18 @@ setup(
         'reach': ['pin>=2.7,<5'],
         # the monitor's Prometheus endpoint
         'prometheus': ['prometheus_client>=0.17,<1'],
+        # the page of posegrasp watch
+        'watch': ['aiohttp>=3.10,<4'],
         'train': ['torch>=2.4,<3', 'onnx>=1.16,<2', 'scikit-image>=0.22,<1'],
         # fleets of recordings; s3fs, gcsfs or adlfs for those in a store
         'fleet': ['pyarrow>=15,<28', 'fsspec>=2024.2,<2027', 'duckdb>=1.0,<3'],
         # by which colcon test knows what runs the tests
         'test': ['pytest>=7.4,<8.4'],
         # ROS launch testing's plugins break on pytest 8.4 and later.
-        'dev': ['hypothesis>=6.100,<7', 'moto[server]>=5.0.20,<6', 'mypy>=2.4,<3', 'onnx>=1.16,<2', 'pin>=2.7,<5',
-                'prometheus_client>=0.17,<1', 'pytest>=7.4,<8.4', 'ruff>=0.12,<1', 's3fs>=2024.2,<2027',
-                'scipy-stubs>=1.15,<2', 'types-PyYAML>=6.0.12,<7', 'types-tqdm>=4.66,<5'],
+        'dev': ['aiohttp>=3.10,<4', 'hypothesis>=6.100,<7', 'moto[server]>=5.0.20,<6', 'mypy>=2.4,<3',
+                'onnx>=1.16,<2', 'pin>=2.7,<5', 'prometheus_client>=0.17,<1', 'pytest>=7.4,<8.4',
+                'ruff>=0.12,<1', 's3fs>=2024.2,<2027', 'scipy-stubs>=1.15,<2', 'types-PyYAML>=6.0.12,<7',
+                'types-tqdm>=4.66,<5'],
         # `make docs`
         'docs': ['mkdocs>=1.6,<2', 'mkdocs-gen-files>=0.5,<1', 'mkdocs-literate-nav>=0.6,<1',
                  'mkdocs-material>=9.5,<10', 'mkdocstrings[python]>=0.27,<2'],

@@ -21,12 +21,13 @@ RESERVED = [
     (('rclpy', *MESSAGES), ('ros', 'nodes')),
     (('launch_ros',), ('ros.launching',)),
     (('torch',), ('training',)),
+    (('aiohttp',), ('watch.page_server',)),
     (('mujoco',), ('simulation', 'training', 'feasibility', 'nodes.simulator_node')),
 ]
 # Layers from the bottom up; a module imports from its own or from one below.
 LAYERS = ('__init__', 'runtime', 'geometry', 'sensing', 'datasets', 'pose_sources', 'faults', 'metrics',
           'grasping', 'estimation', 'board', 'handeye', 'report', 'runs', 'simulation', 'training', 'benchmarks',
-          'feasibility', 'evaluation', 'fleet', 'monitoring', 'project_status', 'ros', 'nodes', 'cli')
+          'feasibility', 'evaluation', 'fleet', 'monitoring', 'project_status', 'watch', 'ros', 'nodes', 'cli')
 
 
 def module_names() -> list[str]:

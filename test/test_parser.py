@@ -52,6 +52,9 @@ def parsed(line: str) -> dict:
     ('picks --noise-mm 5 10 --noise-deg 20', {'noise_mm': (5, 10), 'noise_deg': (20,)}),
     ('picks box can --pose estimate', {'objects': ('box', 'can'), 'pose': 'estimate'}),
     ('picks', {'objects': (), 'noise_mm': (), 'noise_deg': ()}),
+    ('watch 0', {'source': '0', 'host': '127.0.0.1', 'port': None, 'track': False, 'hfov': 60, 'camera': None}),
+    ('watch rtsp://10.0.0.2/a --no-page --save a.mp4', {'source': 'rtsp://10.0.0.2/a', 'no_page': True,
+                                                       'save': Path('a.mp4')}),
     ('status', {'folder': Path('.'), 'baselines': None}),
     ('baseline add --from run --metrics ar_mssd ar_mspd', {'run_folder': Path('run'),
                                                            'metrics': ('ar_mssd', 'ar_mspd')}),
@@ -86,10 +89,11 @@ def test_each_way_of_rectified_images_can_be_chosen():
      '--ground-truth-topic, --ground-truth: expected one of these at most'),
     ('record out --without-object --instances 2', '--without-object, --instances: expected one of these at most'),
     ('feasibility box --distance -1', "--distance: expected a number of at least 0, .* got '-1'"),
+    ('watch 0 --port 70000', "--port: expected a whole number from 0 to 65535, got '70000'"),
     ('status here there', 'there: expected no more arguments; see posegrasp status --help'),
     ('baseline remove --from run', 'ACTION: expected one of add, got .remove.'),
     ('baseline add', '--from: expected a value, got none'),
-    ('--verbose', '--verbose: there is no such command; expected one of demo, check, evaluate, '),
+    ('--verbose', '--verbose: there is no such command; expected one of demo, check, watch, evaluate, '),
 ])
 def test_what_cannot_be_is_told_in_one_line_with_what_was_meant(line, said, capsys):
     assert main(line.split()) == 2
@@ -111,7 +115,7 @@ def test_a_bare_call_shows_all_commands_under_headings(capsys):
     assert main([]) == 0
     said = capsys.readouterr().out
     names = [run.__name__ for commands in COMMANDS.values() for run, _ in commands]
-    assert len(names) == 23
+    assert len(names) == 24
     places = [said.index(f'│ {name} ') for name in names]
     headings = [said.index(f'─ {heading} ─') for heading in COMMANDS]
     assert places == sorted(places) and headings == sorted(headings) and headings[0] < places[0]

@@ -37,6 +37,11 @@ def seed(text: str) -> int:
     return _number(int, text, 'a whole number from 0 to 4294967295', lambda number: 0 <= number < 2**32)
 
 
+def port(text: str) -> int:
+    """Of TCP; 0 for a free one."""
+    return _number(int, text, 'a whole number from 0 to 65535', lambda number: 0 <= number <= 65535)
+
+
 def minutes(text: str) -> float:
     """A time to spend."""
     return _number(float, text, 'a time above 0', lambda number: 0 < number < math.inf)

@@ -30,6 +30,7 @@ from posegrasp_ros.cli import (
     status,
     train,
     trend,
+    watch,
 )
 from posegrasp_ros.cli.options import unwrapped
 from posegrasp_ros.runtime.errors import escaped
@@ -41,7 +42,8 @@ EPILOG = """Examples:
 Exit codes: 0 done, 1 some of it failed and is named, 2 bad input (the last line says what is wrong), 3 a gate did
 not hold, 4 a node of the demo failed, 130 after Ctrl-C, 143 after SIGTERM."""
 COMMANDS: dict[str, list[tuple[Callable[..., int], str]]] = {
-    'Start': [(simulate.demo, simulate.DEMO_EXAMPLES), (models.check, models.CHECK_EXAMPLES)],
+    'Start': [(simulate.demo, simulate.DEMO_EXAMPLES), (models.check, models.CHECK_EXAMPLES),
+              (watch.watch, watch.EXAMPLES)],
     'Measure': [(evaluate.evaluate, evaluate.EXAMPLES), (compare.compare, compare.EXAMPLES),
                 (trend.trend, trend.EXAMPLES), (merge.merge, merge.EXAMPLES), (query.query, query.EXAMPLES),
                 (mine.mine, mine.MINE_EXAMPLES), (mine.pack, mine.PACK_EXAMPLES),

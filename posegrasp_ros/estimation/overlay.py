@@ -49,7 +49,7 @@ def draw_box(canvas: np.ndarray, camera: Camera, mesh: Mesh, camera_from_object:
     pixels = camera.project(corners)
     hidden = int(np.argmax(np.linalg.norm(corners, axis=1)))
     for a, b in EDGES:
-        _line(canvas, pixels[a], pixels[b], colour, 1 if hidden in (a, b) else thickness)
+        draw_line(canvas, pixels[a], pixels[b], colour, 1 if hidden in (a, b) else thickness)
 
 
 def draw_axes(canvas: np.ndarray, camera: Camera, camera_from_object: np.ndarray, length_m: float,
@@ -58,11 +58,12 @@ def draw_axes(canvas: np.ndarray, camera: Camera, camera_from_object: np.ndarray
     tips = np.vstack([np.zeros(3), length_m * np.eye(3)])
     pixels = camera.project(transform_points(camera_from_object, tips))
     for tip, colour in zip(pixels[1:], AXIS_COLOURS):
-        _line(canvas, pixels[0], tip, colour, thickness)
+        draw_line(canvas, pixels[0], tip, colour, thickness)
 
 
-def _line(canvas: np.ndarray, start: np.ndarray, end: np.ndarray, colour: tuple[int, int, int],
-          thickness: int) -> None:
+def draw_line(canvas: np.ndarray, start: np.ndarray, end: np.ndarray, colour: tuple[int, int, int],
+              thickness: int) -> None:
+    """A line between two pixels (u, v); none where one is not known."""
     # Points behind the camera are NaN; far outside of the image OpenCV's integers would overflow.
     ends = np.array([start, end])
     if np.isfinite(ends).all() and np.abs(ends).max() < 1e5:

@@ -11,14 +11,15 @@ from typing import Any
 from posegrasp_ros.runtime.errors import InvalidInputError, escaped_lines, one_line
 
 
-def show(text: str) -> None:
+def show(text: str) -> bool:
     """Print a result of one or more lines.
 
     A reader that closes the pipe early, such as ``head``, does not end the command.
 
+    :return: False when the reader has just closed the pipe
     :raises InvalidInputError: when stdout cannot be written, such as on a full disk
     """
-    _write(escaped_lines(text))
+    return _write(escaped_lines(text))
 
 
 def show_json(value: Any, indent: int | None = None) -> None:
@@ -31,15 +32,17 @@ def remark(text: str) -> None:
     print(one_line(text), file=sys.stderr)
 
 
-def _write(text: str) -> None:
+def _write(text: str) -> bool:
     try:
         print(text, flush=True)
     except BrokenPipeError:
         _discard_output()
+        return False
     except OSError as error:
         _discard_output()
         raise InvalidInputError(
             f'stdout: expected a file or pipe that can be written: {error.strerror}') from error
+    return True
 
 
 def _discard_output() -> None:

@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``posegrasp watch``: shows what a model makes of images, live."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Group
+
+from posegrasp_ros.cli import option_types
+from posegrasp_ros.cli.options import (
+    Estimator,
+    File,
+    Folder,
+    Gripper,
+    Model,
+    Threads,
+    Topic,
+    option,
+    option_group,
+    options,
+)
+from posegrasp_ros.estimation.tracking.tracking_options import TrackingOptions
+from posegrasp_ros.runtime.console import remark, show
+from posegrasp_ros.runtime.exit_codes import DONE
+from posegrasp_ros.runtime.interrupt import exit_code, interrupt_noted
+from posegrasp_ros.runtime.resources import DEFAULT_GRIPPER, DEFAULT_MODEL
+
+if TYPE_CHECKING:  # commands import in their bodies
+    from posegrasp_ros.datasets.frame_sources import SourceOptions
+    from posegrasp_ros.estimation.model_card import ModelCard
+    from posegrasp_ros.grasping.end_effector import EndEffector
+    from posegrasp_ros.grasping.planning.planner import GraspPlanner
+    from posegrasp_ros.watch.newest_frame import NewestFrame
+    from posegrasp_ros.watch.page_server import PageServer
+    from posegrasp_ros.watch.saved_pictures import Draws
+    from posegrasp_ros.watch.terminal_lines import TerminalLines
+    from posegrasp_ros.watch.watch_loop import TakesFrames
+    from posegrasp_ros.watch.watch_source import WatchSource
+    from posegrasp_ros.watch.watch_stages import WatchOptions
+
+EXAMPLES = """Examples:
+  posegrasp watch 0                                  the first camera
+  posegrasp watch clip.mp4 --camera camera.yaml --save out.mp4
+  posegrasp watch scenes --no-page                   lines in the terminal"""
+POSE_METAVAR = 'X Y Z QX QY QZ QW'
+Pose = tuple[float, float, float, float, float, float, float]
+LINE_EVERY_S, POLL_S = 1.0, 0.2
+
+
+@option_group(Group.create_ordered('Method'))
+@dataclass(frozen=True)
+class Looking:
+    """What estimates and plans.
+
+    :param track: follow the object from frame to frame, as `posegrasp evaluate --track` does
+    """
+
+    model: Model = DEFAULT_MODEL
+    estimator: Estimator = 'onnx'
+    gripper: Gripper = DEFAULT_GRIPPER
+    track: bool = False
+    threads: Threads = None
+
+
+@option_group(Group.create_ordered('Camera'))
+@dataclass(frozen=True)
+class Viewing:
+    """Where the images come from.
+
+    :param camera: calibration as camera_calibration or `ros2 topic echo --once` of camera_info write it; for what
+        is no recording
+    :param hfov: horizontal field of view of the camera where there is no calibration
+    :param image_topic: of a recording, where the guess is wrong
+    :param camera_info_topic: of a recording, where the guess is wrong
+    :param depth_topic: of a recording: depth registered to the images, to refine with; default: none
+    :param rectified: whether the images of a recording are rectified; auto: as the names of topic and frame tell
+    :param base_from_camera: pose of a camera that does not move, metres, in a frame with z up; default: what /tf
+        of a recording says, else grasps come from the camera's side and nothing is around the object
+    :param support_height: z of the plane that the object stands on, in that frame, metres
+    :param loop: play a file again when it ends
+    """
+
+    camera: File | None = None
+    hfov: Annotated[float, option('DEG', option_types.field_of_view)] = 60.0
+    image_topic: Topic | None = None
+    camera_info_topic: Topic | None = None
+    depth_topic: Topic | None = None
+    rectified: Literal['auto', 'yes', 'no'] = 'auto'
+    base_from_camera: Annotated[Pose | None, options(POSE_METAVAR, option_types.finite, n_tokens=7,
+                                                     consume_multiple=False)] = None
+    support_height: Annotated[float, option('M', option_types.finite)] = 0.0
+    loop: bool = False
+
+
+@option_group(Group.create_ordered('Page and files'))
+@dataclass(frozen=True)
+class Showing:
+    """Where the pictures go.
+
+    :param no_page: lines in the terminal instead: of files every frame, as fast as it goes, and a summary at the
+        end; of a live camera one a second
+    :param no_browser: do not open the page, only print its address
+    :param host: address of this machine to listen on; others than the loopback's are for everybody who knows the
+        token in the page's address, unencrypted
+    :param port: of the page; default: 8470, or a free one where that is taken
+    :param save: video of the pictures
+    :param save_frames: folder for the pictures as PNG files
+    :param snapshots: folder for what the page's button keeps
+    """
+
+    no_page: bool = False
+    no_browser: bool = False
+    host: Annotated[str, option('ADDRESS')] = '127.0.0.1'
+    port: Annotated[int | None, option('N', option_types.port)] = None
+    save: Annotated[Path | None, option('FILE.mp4')] = None
+    save_frames: Folder | None = None
+    snapshots: Folder = Path('snapshots')
+
+
+LOOKING, VIEWING, SHOWING = Looking(), Viewing(), Showing()
+
+
+def watch(source: str, /, *, looking: Looking = LOOKING, viewing: Viewing = VIEWING,
+          showing: Showing = SHOWING) -> int:
+    """See poses and grasps in a camera, video or recording, live.
+
+    :param source: number or path of a camera, URL of a stream (rtsp, http, ...), video, image, folder of images,
+        recording as of `posegrasp evaluate`
+    """
+    if not showing.no_page:
+        from posegrasp_ros.watch import page_server  # noqa: F401  what may be absent is told before all else
+    from posegrasp_ros.estimation.model_card import load_model_card
+    from posegrasp_ros.grasping.gripper import load_gripper
+    from posegrasp_ros.runtime.resources import model_folder
+    from posegrasp_ros.watch.newest_frame import NewestFrame
+    from posegrasp_ros.watch.pace import Pace
+    from posegrasp_ros.watch.watch_loop import watch as look_at_all
+    from posegrasp_ros.watch.watch_picture import WatchPicture
+    from posegrasp_ros.watch.watch_source import open_watch_source
+    from posegrasp_ros.watch.watch_stages import WatchStages
+    from posegrasp_ros.watch.watched_camera import WatchedCamera
+
+    how = _how(looking, viewing)
+    camera = WatchedCamera(viewing.camera, math.radians(viewing.hfov))
+    card = load_model_card(model_folder(looking.model))
+    seen = open_watch_source(source, camera, _source_options(viewing), card.mesh.diameter)
+    gripper = load_gripper(looking.gripper) if card.has_grasps else None
+    draws = WatchPicture(card.mesh, gripper)
+    with ExitStack() as closed_at_end:
+        takers = _files(showing, seen, draws, closed_at_end)
+        lines = [f'camera: {seen.camera_line}', _grasp_line(card, viewing, seen)]
+        stages = WatchStages(card, how, _planner(card, gripper))
+        for line in lines:
+            remark(f'posegrasp: {line}')
+        texts, newest = _terminal_lines(seen), NewestFrame()
+        takers.append(texts if showing.no_page else newest)
+        if not showing.no_page:
+            page = _page(newest, seen, card, gripper, draws, lines, showing)
+            closed_at_end.callback(page.close)
+            _say_where(page, showing)
+        with interrupt_noted() as is_interrupted:
+            summary = look_at_all(seen, stages, takers, None if showing.no_page else Pace(), viewing.loop,
+                                  lambda: is_interrupted() or texts.is_unread)
+            if not showing.no_page and not is_interrupted():
+                newest.end()
+                remark(f'posegrasp: {seen.name} is over; the page shows its last frame until Ctrl-C')
+                _wait_for(is_interrupted)
+    show(summary.line)
+    return exit_code() if is_interrupted() else DONE
+
+
+def _how(looking: Looking, viewing: Viewing) -> WatchOptions:
+    from posegrasp_ros.watch.watch_stages import WatchOptions
+
+    pose = viewing.base_from_camera
+    return WatchOptions(looking.estimator, looking.threads, TrackingOptions() if looking.track else None,
+                        None if pose is None else option_types.transform('--base-from-camera', pose),
+                        viewing.support_height)
+
+
+def _source_options(viewing: Viewing) -> SourceOptions:
+    from posegrasp_ros.datasets.bag_topics import BagTopics
+    from posegrasp_ros.datasets.frame_sources import SourceOptions
+
+    topics = BagTopics(viewing.image_topic, viewing.camera_info_topic, depth=viewing.depth_topic,
+                       rectified=viewing.rectified)
+    return SourceOptions(topics, field_of_view_rad=math.radians(viewing.hfov))
+
+
+def _planner(card: ModelCard, gripper: EndEffector | None) -> GraspPlanner | None:
+    """For the model's grasps; None where it has none."""
+    if gripper is None:
+        return None
+    from posegrasp_ros.grasping.grasp_set import load_grasps
+    from posegrasp_ros.grasping.planning.planner import GraspPlanner
+
+    return GraspPlanner(gripper, load_grasps(card.grasps_path, gripper, card.mesh), symmetry=card.symmetry,
+                        mesh=card.mesh)
+
+
+def _grasp_line(card: ModelCard, viewing: Viewing, seen: WatchSource) -> str:
+    """What is assumed for grasps, for people."""
+    if not card.has_grasps:
+        return f'grasps: none in {card.grasps_path}'
+    if viewing.base_from_camera is not None:
+        return f'grasps: support at {viewing.support_height:g} m, camera as --base-from-camera says'
+    assumed = "from the camera's side, with no support and no obstacle (--base-from-camera tells its pose)"
+    return f'grasps: as /tf says, where it does not {assumed}' if seen.is_recording else f'grasps: {assumed}'
+
+
+def _files(showing: Showing, seen: WatchSource, draws: Draws, closed_at_end: ExitStack) -> list[TakesFrames]:
+    from posegrasp_ros.watch.saved_pictures import LIVE_HZ, SavedImages, SavedVideo
+
+    takers: list[TakesFrames] = []
+    if showing.save:
+        takers.append(closed_at_end.enter_context(
+            SavedVideo(showing.save, draws, LIVE_HZ if seen.is_live else seen.rate_hz)))
+    if showing.save_frames:
+        takers.append(SavedImages(showing.save_frames, draws))
+    return takers
+
+
+def _terminal_lines(seen: WatchSource) -> TerminalLines:
+    from posegrasp_ros.watch.terminal_lines import TerminalLines
+
+    return TerminalLines(LINE_EVERY_S if seen.is_live else 0.0)
+
+
+def _page(newest: NewestFrame, seen: WatchSource, card: ModelCard, gripper: EndEffector | None, draws: Draws,
+          lines: list[str], showing: Showing) -> PageServer:
+    from posegrasp_ros.watch.page_message import frame_message, object_message
+    from posegrasp_ros.watch.page_server import PageServer
+    from posegrasp_ros.watch.snapshots import Snapshots
+
+    return PageServer(newest, object_message(seen.name, card, lines),
+                      lambda frame: frame_message(frame, card.mesh, gripper), draws,
+                      Snapshots(showing.snapshots, seen.name, card, draws), showing.host, showing.port)
+
+
+def _say_where(page: PageServer, showing: Showing) -> None:
+    from posegrasp_ros.watch.browser import open_browser
+
+    show(page.url)
+    if not showing.no_browser:
+        open_browser(page.url)
+
+
+def _wait_for(is_interrupted: Callable[[], bool]) -> None:
+    while not is_interrupted():
+        time.sleep(POLL_S)
