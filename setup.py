@@ -82,6 +82,8 @@ setup(
         'reach': ['pin>=2.7,<5'],
         # the monitor's Prometheus endpoint
         'prometheus': ['prometheus_client>=0.17,<1'],
+        # posegrasp evaluate --mlflow; mlflow itself does as well
+        'mlflow': ['mlflow-skinny>=2.9,<4'],
         'train': ['torch>=2.4,<3', 'onnx>=1.16,<2', 'scikit-image>=0.22,<1'],
         # by which colcon test knows what runs the tests
         'test': ['pytest>=7.4,<8.4'],

@@ -69,8 +69,8 @@ def change_text(name: str, unit: str, change: dict) -> str:
 def promise(trends: dict) -> str:
     """What the verdicts are worth."""
     return ('Where nothing changes, and runs scatter independently of each other, the probability that any metric '
-            f'is ever called changed is at most {formatting.quantity(trends["level"], "1")}, however often this is '
-            'read. Steady means that no change was noticed, not that there is none.')
+            f'is ever called changed is at most {formatting.quantity(trends["level"], "1")}, however often this '
+            'is read. Steady means that no change was noticed, not that there is none.')
 
 
 def day(time: str) -> str:
