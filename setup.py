@@ -84,6 +84,8 @@ setup(
         'prometheus': ['prometheus_client>=0.17,<1'],
         # the page of posegrasp watch
         'watch': ['aiohttp>=3.10,<4'],
+        # posegrasp evaluate --mlflow; mlflow itself does as well
+        'mlflow': ['mlflow-skinny>=2.9,<4'],
         'train': ['torch>=2.4,<3', 'onnx>=1.16,<2', 'scikit-image>=0.22,<1'],
         # fleets of recordings; s3fs, gcsfs or adlfs for those in a store
         'fleet': ['pyarrow>=15,<28', 'fsspec>=2024.2,<2027', 'duckdb>=1.0,<3'],

@@ -18,6 +18,7 @@ from posegrasp_ros.metrics.stats.change_points import (
     mean_of,
     share,
 )
+from posegrasp_ros.metrics.stats.moved_slice import farthest_moved
 
 DAYS, TRIALS = 70, 200
 
@@ -100,6 +101,16 @@ def test_a_mean_is_in_the_unit_of_the_figures():
     found = mean_of([share(0, 90, 100), share(1, 180, 200)])
     assert found.value == pytest.approx(0.9, abs=0.005)
     assert found.interval.low == pytest.approx(0.86, abs=0.01)
+
+
+def test_the_slice_that_surely_moved_farthest_is_named():
+    steady, dropped = np.full(20, 0.9), np.where(np.arange(20) < 10, 0.9, 0.6)
+    slices = {'north': shares(steady, TRIALS, 1), 'south': shares(dropped, TRIALS, 2),
+              'few trials': shares(np.where(np.arange(20) < 10, 0.9, 0.4), 1, 3), 'new': shares(steady, 9, 4)[10:]}
+    moved = farthest_moved(slices, time=10)
+    assert moved.name == 'south' and moved.interval.low < moved.difference == pytest.approx(-0.3, abs=0.05)
+    assert farthest_moved({'north': slices['north'], 'new': slices['new']}, time=10) is None
+    assert farthest_moved(slices, time=10, since=10) is None and farthest_moved({}, time=10) is None
 
 
 @pytest.mark.parametrize('bad', [

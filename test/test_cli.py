@@ -58,7 +58,8 @@ def test_evaluate_writes_the_summary_that_scripts_read(recording, tmp_path, caps
 
 
 def test_the_terminal_shows_three_lines_and_a_path(recording, tmp_path, capsys):
-    assert main(['evaluate', str(recording), '--out', str(tmp_path), '--compare-with', '--estimator', 'mean_pose']) == 0
+    assert main(['evaluate', str(recording), '--out', str(tmp_path), '--compare-with', '--estimator',
+                 'mean_pose']) == 0
     lines = capsys.readouterr().out.strip().splitlines()
     assert len(lines) == 5 and lines[0].startswith('Pose within 1 cm and 5°: 0.0 %')
     assert lines[1].startswith('Failed: 6 of 6 frames: ') and lines[2].startswith('Time: perception ')

@@ -190,6 +190,8 @@ class Results:
         position_error_median=2mm
     :param gate: exit with 3 when a requirement of the baselines is missed or, for want of ground truth or answers,
         could not be measured, and when a metric is surely worse than in a previous run that they hold
+    :param mlflow: send the finished run to this MLflow tracking server or store too, such as
+        http://localhost:5000 or file:mlruns; needs mlflow-skinny or mlflow
     :param verbose: all tables of the report in the terminal too
     """
 
@@ -198,6 +200,7 @@ class Results:
     baselines: File | None = None
     require: Annotated[tuple[tuple[str, float], ...], options('METRIC=VALUE...', option_types.requirement)] = ()
     gate: bool = False
+    mlflow: Annotated[str | None, option('URI')] = None
     verbose: Annotated[bool, Parameter(alias='-v')] = False
 
 
@@ -221,7 +224,10 @@ def evaluate(bags: list[str], /, *, method: Method = METHOD, measured: Measured 
     from posegrasp_ros.evaluation.source_evaluation import JudgeOptions
     from posegrasp_ros.metrics.baselines.baselines import load_baselines
     from posegrasp_ros.report.run_report import format_brief, format_table
+    from posegrasp_ros.runs.mlflow_export import require_mlflow, send_run
 
+    if results.mlflow is not None:
+        require_mlflow()
     paths, out = [Path(bag) for bag in bags], Path(results.out)
     baselines = load_baselines(results.baselines)
     for metric, value in results.require:
@@ -251,6 +257,8 @@ def evaluate(bags: list[str], /, *, method: Method = METHOD, measured: Measured 
     show(f'\nreport: {out / "report.html"}')
     if not summary['provenance']['complete']:
         return exit_code()
+    if results.mlflow is not None and (sent := send_run(out, summary, results.mlflow)):
+        show(f'mlflow run: {sent}')
     return _gate(summary, baselines) if results.gate else DONE
 
 

@@ -8,16 +8,17 @@ trials or which standard error it is worth.
 from __future__ import annotations
 
 import datetime
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from posegrasp_ros.metrics.baselines.verdicts import difference_interval
 from posegrasp_ros.metrics.catalogue import HIGHER, ON_TARGET, catalogue
 from posegrasp_ros.metrics.stats import change_points
-from posegrasp_ros.metrics.stats.change_points import LEAST_FIGURES, LEVEL, Change, Figure, find_changes, mean_of
+from posegrasp_ros.metrics.stats.change_points import LEAST_FIGURES, LEVEL, ChangePoint, Figure, find_changes
 from posegrasp_ros.metrics.stats.intervals import Interval, effective_trials
+from posegrasp_ros.metrics.stats.moved_slice import farthest_moved
 from posegrasp_ros.runs.finished_run import FinishedRun, FinishedRunError
 
 SCHEMA = 'posegrasp.trend/1'
@@ -120,7 +121,9 @@ def _trend(name: str, figures: Mapping[int, Figure], runs: Sequence[TimedRun], l
     series = [{'run': number, 'time': runs[number].date,
                **{key: runs[number].run.summary['metrics'][name][key] for key in ('value', 'interval', 'n')}}
               for number in numbers]
-    told = [_change(name, change, numbers, runs) for change in changes]
+    times = [-math.inf, *(runs[numbers[change.index]].time for change in changes), math.inf]
+    told = [_change(name, change, edges, numbers, runs)
+            for change, edges in zip(changes, zip(times, times[1:], times[2:]))]
     return {'unit': catalogue()[name].unit, 'direction': catalogue()[name].direction,
             'value': last['value'], 'interval': last['interval'], 'n': last['n'],
             'verdict': told[-1]['verdict'] if told else TOO_FEW if len(numbers) < LEAST_FIGURES else STEADY,
@@ -128,7 +131,8 @@ def _trend(name: str, figures: Mapping[int, Figure], runs: Sequence[TimedRun], l
             'changes': told, 'series': series, 'runs_without': len(runs) - len(numbers)}
 
 
-def _change(name: str, change: Change, numbers: Sequence[int], runs: Sequence[TimedRun]) -> dict:
+def _change(name: str, change: ChangePoint, edges: tuple[float, float, float], numbers: Sequence[int],
+            runs: Sequence[TimedRun]) -> dict:
     """A change: first run after it, the runs between which it was with 95 %, and what else differs in these."""
     after = numbers[change.index]
     last_before, first_after = numbers[change.first - 1], numbers[change.last]
@@ -138,7 +142,7 @@ def _change(name: str, change: Change, numbers: Sequence[int], runs: Sequence[Ti
         'noticed': runs[numbers[change.noticed]].date,
         'before': {'value': change.before.value, 'interval': list(change.before.interval)},
         'after': {'value': change.after.value, 'interval': list(change.after.interval)},
-        'slice': _moved_most(name, after, runs),
+        'slice': _moved_most(name, edges, runs),
         'differs': _differences(runs[last_before].run, runs[first_after].run),
     }
 
@@ -150,25 +154,20 @@ def _verdict(name: str, difference: float) -> str:
     return BETTER if (difference > 0) == (direction == HIGHER) else WORSE
 
 
-def _moved_most(name: str, first_after: int, runs: Sequence[TimedRun]) -> dict | None:
-    """The slice of the runs that surely moved farthest from before a run to after it; None for none."""
+def _moved_most(name: str, edges: tuple[float, float, float], runs: Sequence[TimedRun]) -> dict | None:
+    """The slice of the runs that surely moved farthest at a change; None for none.
+
+    :param edges: time of the change before, of this one and of the next
+    """
     slices: dict[str, dict[int, dict | None]] = {}
     for number, timed in enumerate(runs):
         for each, metrics in _slices(timed.run.summary):
             slices.setdefault(each, {})[number] = metrics.get(name)
-    found = []
-    for each, measured in slices.items():
-        figures = _figures(name, measured, runs)
-        before = [figure for number, figure in figures.items() if number < first_after]
-        after = [figure for number, figure in figures.items() if number >= first_after]
-        if before and after:
-            old, new = mean_of(before), mean_of(after)
-            interval = difference_interval(new.value, new.interval, old.value, old.interval)
-            sure = max(interval.low, -interval.high)
-            found.append((sure, {'name': each, 'before': old.value, 'after': new.value,
-                                 'difference': new.value - old.value, 'interval': list(interval)}))
-    sure, most = max(found, key=lambda item: item[0], default=(0.0, None))
-    return most if sure > 0 else None
+    since, time, until = edges
+    moved = farthest_moved({each: list(_figures(name, measured, runs).values())
+                            for each, measured in slices.items()}, time, since, until)
+    return {'name': moved.name, 'before': moved.before.value, 'after': moved.after.value,
+            'difference': moved.difference, 'interval': list(moved.interval)} if moved else None
 
 
 def _slices(summary: dict) -> Iterator[tuple[str, dict]]:

@@ -262,6 +262,7 @@ def _waterfall_blocks(summary: dict) -> list[list[str]]:
         return []
     rows = [[f'of {fall["total"]} {fall["of"]}', 'stage', 'lost', 'share'],
             *([row['text'], row['stage'], str(row['lost']), f'{row["share"]:.1f} %'] for row in fall['rows']),
-            ['good' if fall['is_judged'] else 'answered, not checked', '', str(fall['successes']), formatting.quantity(fall['rate'], '1')]]
+            ['good' if fall['is_judged'] else 'answered, not checked', '', str(fall['successes']),
+             formatting.quantity(fall['rate'], '1')]]
     gains = ', '.join(f'{gain["stage"]} {formatting.quantity(gain["rate"], "1")}' for gain in fall['gains'])
     return [aligned(rows, left=(0, 1)), [f'If one stage alone were perfect: {gains}'] if gains else []]

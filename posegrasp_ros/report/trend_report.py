@@ -19,36 +19,40 @@ BADGES = {'better': 'better', 'worse': 'worse', 'changed': 'inconclusive', 'too 
 
 def format_trends(trends: dict) -> str:
     """The trends as aligned plain text, and a paragraph on each change."""
+    day = dates_of(trends)
     rows = [['metric', 'last', '95 % interval', 'runs', 'trend']]
     for name, trend in trends['metrics'].items():
         rows.append([name, formatting.quantity(trend['value'], trend['unit']),
                      formatting.interval(trend['interval'], trend['unit']), str(len(trend['series'])),
-                     verdict_text(trend)])
+                     verdict_text(trend, day)])
     lines = [f'{len(trends["runs"])} runs, {day(trends["runs"][0]["time"])} to {day(trends["runs"][-1]["time"])}',
              '', *aligned(rows, left=(0, 4))]
     for name, trend in trends['metrics'].items():
         for change in trend['changes']:
-            lines += ['', *textwrap.wrap(change_text(name, trend['unit'], change), TEXT_WIDTH)]
+            lines += ['', *textwrap.wrap(change_text(name, trend['unit'], change, day), TEXT_WIDTH)]
     return '\n'.join([*lines, '', *textwrap.wrap(promise(trends), TEXT_WIDTH)])
 
 
 def render_trends(trends: dict) -> str:
     """The trends as one self-contained page, those that changed first."""
+    day = dates_of(trends)
     shown = sorted(trends['metrics'], key=lambda name: not trends['metrics'][name]['changes'])
-    metrics = [{'name': name, 'trend': trends['metrics'][name], 'verdict': verdict_text(trends['metrics'][name]),
-                'plot': plot_of(trends['metrics'][name]),
-                'changes': [change_text(name, trends['metrics'][name]['unit'], change)
-                            for change in trends['metrics'][name]['changes']]} for name in shown]
+    metrics = []
+    for name in shown:
+        trend = trends['metrics'][name]
+        metrics.append({'name': name, 'trend': trend, 'verdict': verdict_text(trend, day),
+                        'plot': plot_of(trend, day),
+                        'changes': [change_text(name, trend['unit'], change, day) for change in trend['changes']]})
     return render_page('trend.html.j2', trends=trends, metrics=metrics, badges=BADGES, promise=promise(trends),
                        day=day)
 
 
-def verdict_text(trend: dict) -> str:
+def verdict_text(trend: dict, day: Callable[[str], str]) -> str:
     """``steady``, ``worse since 2026-11-20`` and the like."""
     return f'{trend["verdict"]} since {day(trend["since"])}' if trend['since'] else trend['verdict']
 
 
-def change_text(name: str, unit: str, change: dict) -> str:
+def change_text(name: str, unit: str, change: dict, day: Callable[[str], str]) -> str:
     """A change in words: from what to what, when, in which slice, and what else changed."""
     before, after = (f'{formatting.quantity(change[side]["value"], unit)} '
                      f'{formatting.interval(change[side]["interval"], unit)}' for side in ('before', 'after'))
@@ -69,16 +73,18 @@ def change_text(name: str, unit: str, change: dict) -> str:
 def promise(trends: dict) -> str:
     """What the verdicts are worth."""
     return ('Where nothing changes, and runs scatter independently of each other, the probability that any metric '
-            f'is ever called changed is at most {formatting.quantity(trends["level"], "1")}, however often this is '
-            'read. Steady means that no change was noticed, not that there is none.')
+            f'is ever called changed is at most {formatting.quantity(trends["level"], "1")}, however often this '
+            'is read. Steady means that no change was noticed, not that there is none.')
 
 
-def day(time: str) -> str:
-    """Date of a run; with the hour in UTC as runs of one day may differ."""
-    return time[:16].replace('T', ' ')
+def dates_of(trends: dict) -> Callable[[str], str]:
+    """How to show the times of runs: by their days, with the hour where several are of one day."""
+    days = {run['time'][:10] for run in trends['runs']}
+    length = 10 if len(days) == len(trends['runs']) else 16
+    return lambda time: time[:length].replace('T', ' ')
 
 
-def plot_of(trend: dict) -> dict:
+def plot_of(trend: dict, day: Callable[[str], str]) -> dict:
     """Values with intervals over time, means between changes, and when the changes may have been; 0 to 100."""
     times = [_seconds(each['time']) for each in trend['series']]
     first, span = times[0], (times[-1] - times[0]) or 1.0
@@ -101,7 +107,8 @@ def plot_of(trend: dict) -> dict:
                      f'{formatting.interval(each["interval"], trend["unit"])}'} for each in trend['series']]
     return {'dots': dots, 'means': _means(trend, x, y),
             'bands': [[x(end) for end in change['between']] for change in trend['changes']],
-            'y_ticks': [formatting.quantity(value, trend['unit']) for value in (high, (low + high) / 2, low)],
+            'unit': formatting.shown_unit(trend['unit']),
+            'y_ticks': [formatting.number(value, trend['unit']) for value in (high, (low + high) / 2, low)],
             'x_ticks': [{'x': 0, 'text': trend['series'][0]['time'][:10]},
                         {'x': 100, 'text': trend['series'][-1]['time'][:10]}]}
 

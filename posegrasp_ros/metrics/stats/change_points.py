@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Change points of a series of figures that grows day by day, found by a test that may be read every day.
+"""ChangePoint points of a series of figures that grows day by day, found by a test that may be read every day.
 
 The hypothesis is that all figures have one mean and scatter about it by their standard errors, or so many times
 more (days differ in more than chance). Its rival is a mean that changed after the k-th figure. Of both only the
@@ -62,7 +62,7 @@ class Mean:
 
 
 @dataclass(frozen=True)
-class Change:
+class ChangePoint:
     """A change of the mean.
 
     :param index: of the first figure after it
@@ -107,7 +107,7 @@ def mean(time: float, value: float, standard_error: float) -> Figure:
     return Figure(time, value, 1 / standard_error ** 2)
 
 
-def find_changes(series: Sequence[Figure], level: float = LEVEL) -> list[Change]:
+def find_changes(series: Sequence[Figure], level: float = LEVEL) -> list[ChangePoint]:
     """All changes that are noticed when figures come in one by one, in order of time.
 
     After each, the test begins anew with the next figure, at a smaller level, so that the probability of ever a
@@ -131,7 +131,7 @@ def find_changes(series: Sequence[Figure], level: float = LEVEL) -> list[Change]
         return []
     edges = [0, *(best for _, best, _, _ in places), len(series)]
     means = [mean_of(series[low:high]) for low, high in pairwise(edges)]
-    return [Change(best, low, high, alarm, means[number], means[number + 1])
+    return [ChangePoint(best, low, high, alarm, means[number], means[number + 1])
             for number, (low, best, high, alarm) in enumerate(places)]
 
 
