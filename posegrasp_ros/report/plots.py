@@ -172,8 +172,9 @@ def waterfall(summary: dict) -> dict | None:
     gains = [{'stage': stage, 'rate': rate, 'gain': rate - now, 'now': 100 * now, 'place': 100 * rate}
              for stage, rate in (fall.get('if_perfect') or {}).items() if rate is not None and is_judged]
     return {'of': fall['of'], 'total': total, 'successes': fall['successes'], 'rows': rows, 'gains': gains,
-            'rate': now, 'is_judged': is_judged, 'unharmed': [formatting.reason(step['reason']) for step in fall['steps']
-                                      if not step['lost'] and _took_part(summary, step['stage'])]}
+            'rate': now, 'is_judged': is_judged,
+            'unharmed': [formatting.reason(step['reason']) for step in fall['steps']
+                         if not step['lost'] and _took_part(summary, step['stage'])]}
 
 
 def _took_part(summary: dict, stage: str) -> bool:

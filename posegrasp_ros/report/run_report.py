@@ -61,7 +61,8 @@ def _lost_line(summary: dict) -> str:
     if fall is None:
         return ''
     if not fall['rows']:
-        return f'None of {fall["total"]} {fall["of"]} {"failed" if fall["is_judged"] else "went without an answer"}.'
+        verb = 'failed' if fall['is_judged'] else 'went without an answer'
+        return f'None of {fall["total"]} {fall["of"]} {verb}.'
     reasons = ', '.join(f'{row["text"]} {row["lost"]}' for row in fall['rows'])
     return f'Failed: {fall["total"] - fall["successes"]} of {fall["total"]} {fall["of"]}: {reasons}'
 

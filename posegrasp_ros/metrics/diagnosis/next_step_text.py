@@ -14,11 +14,11 @@ REMEDIES = {
                     'frames for what they have in common.',
     'pose_outside_tolerance': 'a longer training on images like these, posegrasp train MESH --like BAG --start '
                               'MODEL, after a look at the worst frames for what they have in common.',
-    'near_misses': 'the calibration of the camera first; posegrasp feasibility MESH says what a nearer camera, more '
-                   'pixels or depth would gain.',
+    'near_misses': 'the calibration of the camera first; posegrasp feasibility MESH says what a nearer camera, '
+                   'more pixels or depth would gain.',
     'stale_pose': 'less time from image to pose; posegrasp bench says what takes it.',
-    'no_feasible_grasp': 'more grasps or more room; the planner reports why grasps are discarded, posegrasp grasps '
-                         'MESH --gripper NAME finds those of another gripper.',
+    'no_feasible_grasp': 'more grasps or more room; the planner reports why grasps are discarded, posegrasp '
+                         'grasps MESH --gripper NAME finds those of another gripper.',
     'execution': 'the pick itself; posegrasp picks MODEL --pose estimate says whether it should hold with these '
                  'poses.',
 }
