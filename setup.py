@@ -89,6 +89,8 @@ setup(
         'train': ['torch>=2.4,<3', 'onnx>=1.16,<2', 'scikit-image>=0.22,<1'],
         # fleets of recordings; s3fs, gcsfs or adlfs for those in a store
         'fleet': ['pyarrow>=15,<28', 'fsspec>=2024.2,<2027', 'duckdb>=1.0,<3'],
+        # their engine on a cluster
+        'ray': ['ray>=2.9,<3'],
         # by which colcon test knows what runs the tests
         'test': ['pytest>=7.4,<8.4'],
         # ROS launch testing's plugins break on pytest 8.4 and later.

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +12,7 @@ from cyclopts import Group
 
 from posegrasp_ros.cli.options import option, option_group
 from posegrasp_ros.runtime.console import remark, show
+from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.exit_codes import DONE, PARTIAL
 
 if TYPE_CHECKING:  # commands import in their bodies
@@ -24,11 +26,14 @@ class Fleet:
 
     :param shard: evaluate the K-th of N shares of the recordings, to a folder of results; what has a result there
         is not evaluated again. URLs and patterns in quotes do so too, with all recordings
-    :param engine: what has them evaluated: local, --jobs processes of this machine
+    :param engine: what has them evaluated: local, --jobs processes of this machine; ray, a cluster
+    :param address: of a Ray cluster, auto for the one that this machine belongs to; default: a local one with
+        --jobs processors
     """
 
     shard: Annotated[str | None, option('K/N')] = None
     engine: Annotated[str, option('NAME')] = 'local'
+    address: Annotated[str | None, option('ADDRESS')] = None
 
 
 FLEET = Fleet()
@@ -46,6 +51,10 @@ def evaluate_shard(bags: Sequence[str], method: BagMethod, out: str, fleet: Flee
     from posegrasp_ros.fleet.fleet_evaluation import evaluate_fleet
     from posegrasp_ros.fleet.shard import Shard
 
+    if fleet.address:
+        if fleet.engine != 'ray':
+            raise InvalidInputError(f'--address: expected with --engine ray, got {fleet.engine}')
+        os.environ['RAY_ADDRESS'] = fleet.address
     shard = Shard.parsed(fleet.shard) if fleet.shard else Shard()
     account = evaluate_fleet(bags, method, out, shard, jobs, fleet.engine)
     share = '' if shard.count == 1 else f' in shard {shard.number}/{shard.count}'

@@ -14,7 +14,8 @@ Engine = Callable[[Sequence[BagTask], int], Iterator[BagResult]]
 :func:`posegrasp_ros.fleet.bag_task.evaluate_bag` in some process, gives a result with a reason for one that was
 lost, and ends what it started when the iterator is closed."""
 # Name -> module and function, imported when it is asked for.
-_ENGINES = {'local': 'posegrasp_ros.fleet.local_engine:local_engine'}
+_ENGINES = {'local': 'posegrasp_ros.fleet.local_engine:local_engine',
+            'ray': 'posegrasp_ros.fleet.ray_engine:ray_engine'}
 _registered: dict[str, Engine] = {}
 
 

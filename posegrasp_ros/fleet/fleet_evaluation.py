@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 
@@ -45,7 +45,7 @@ class FleetAccount:
 
 
 def evaluate_fleet(patterns: Sequence[str], method: BagMethod, out: str, shard: Shard | None = None, jobs: int = 1,
-                   engine: str = 'local') -> FleetAccount:
+                   engine: str = 'local', heard: Callable[[BagResult], object] | None = None) -> FleetAccount:
     """Evaluate the recordings that patterns name, each to a Parquet file of frames.
 
     :param patterns: paths, URLs, or either with ``*``, ``**``, ``?`` and ``[...]``
@@ -53,6 +53,7 @@ def evaluate_fleet(patterns: Sequence[str], method: BagMethod, out: str, shard: 
     :param shard: which of the recordings; None for all
     :param jobs: how many at a time
     :param engine: one of :func:`posegrasp_ros.fleet.engine.engine_names`
+    :param heard: is told of each result as it comes; None for nobody
     :raises LocationError: when no pattern names any recording, or the results cannot be listed
     """
     run_engine = engine_of(engine)
@@ -79,6 +80,8 @@ def evaluate_fleet(patterns: Sequence[str], method: BagMethod, out: str, shard: 
                 progress.say(f'failed: {line}')
             for result in stack.enter_context(closing(run_engine(tasks, jobs))):  # type: ignore[type-var]
                 account.results.append(result)
+                if heard:
+                    heard(result)
                 progress.step(result.reason)
                 if result.reason:
                     _write_down(folder, by_name[result.name], result)

@@ -64,7 +64,7 @@ class KeyedRecord:
     """A frame with all that its row holds.
 
     :param pair: stamp that the estimate came with, estimate and truth (4, 4); None for none
-    :param view: see :attr:`posegrasp_ros.metrics.calibration_guard.CalibrationGuard.history`
+    :param view: figures of a view, see :class:`posegrasp_ros.metrics.calibration_guard.CalibrationGuard`
     """
 
     key: RecordKey

@@ -6,9 +6,11 @@ from __future__ import annotations
 # missing package -> the extra of setup.py that installs it
 _EXTRAS = {'rclpy': 'ros', 'mujoco': 'sim', 'coacd': 'sim', 'networkx': 'sim', 'torch': 'train',
            'skimage': 'train', 'onnx': 'train', 'pinocchio': 'reach', 'coal': 'reach', 'hppfcl': 'reach',
-           'pyarrow': 'fleet', 'fsspec': 'fleet', 'duckdb': 'fleet', 'aiohttp': 'watch', 'mlflow': 'mlflow'}
+           'pyarrow': 'fleet', 'fsspec': 'fleet', 'duckdb': 'fleet', 'aiohttp': 'watch', 'mlflow': 'mlflow',
+           'ray': 'ray'}
 PIP_NAMES = {'sim': 'mujoco coacd embreex networkx', 'train': 'torch onnx scikit-image', 'reach': 'pin',
-             'fleet': 'pyarrow fsspec duckdb', 'watch': 'aiohttp', 'mlflow': 'mlflow-skinny'}
+             'fleet': 'pyarrow fsspec duckdb', 'watch': 'aiohttp', 'mlflow': 'mlflow-skinny',
+             'ray': 'ray'}
 """Packages of an extra as pip names them."""
 # Packages that an install by rosdep alone lacks: it has no key for them, or Ubuntu 24.04 has no such package.
 _NOT_BY_ROSDEP = ('cyclopts', 'manifold3d', 'numba')
