@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ChangePoint points of a series of figures that grows day by day, found by a test that may be read every day.
+"""Change points of a series of figures that grows day by day, found by a test that may be read every day.
 
 The hypothesis is that all figures have one mean and scatter about it by their standard errors, or so many times
 more (days differ in more than chance). Its rival is a mean that changed after the k-th figure. Of both only the
