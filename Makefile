@@ -21,7 +21,7 @@ DEPENDENCIES := $(shell cat setup.py $(CONSTRAINTS) | cksum)
 
 # Of what is compiled, the lowest version that has a wheel for this Python, not one that has to be built.
 WHEELS_ONLY := numpy scipy numba llvmlite opencv-python-headless pillow lz4 pydantic-core pyyaml zstandard onnxruntime \
-	mujoco coacd embreex manifold3d pin onnx
+	mujoco coacd embreex manifold3d pin onnx pyarrow duckdb
 
 # Everything talks over the loopback only; rendering needs no screen.
 export ROS_AUTOMATIC_DISCOVERY_RANGE := LOCALHOST

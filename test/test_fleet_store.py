@@ -161,6 +161,7 @@ def test_credentials_that_do_not_do_are_named(bucket, server, capsys):
     (line,) = account.failures
     assert 'bag0.mcap: access refused, check the credentials' in line and '\n' not in line
     assert len(account.done) == 2
+    capsys.readouterr()
     server.faults[:] = [refusing(403, 'InvalidAccessKeyId', '', times=10_000)]
     assert main(['evaluate', f'{folder}/bags/robot=*/**/*.mcap', *OPTIONS, '--out', f'{folder}/results']) == 2
     (line,) = capsys.readouterr().err.splitlines()

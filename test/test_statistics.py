@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, norm
 
+from posegrasp_ros.metrics.stats.clusters import clusters_of, count_of
 from posegrasp_ros.metrics.stats.intervals import (
     Interval,
     bootstrap,
+    cluster_quantile,
     is_beyond,
     mean_interval,
     mean_of,
@@ -18,6 +20,7 @@ from posegrasp_ros.metrics.stats.intervals import (
     quantile_of,
     rate_interval,
     resample,
+    resample_clusters,
     verdict,
     wilson_interval,
 )
@@ -211,3 +214,27 @@ def test_a_target_is_decided_when_the_interval_is_inside_its_tolerance():
 def test_what_is_no_number_is_beyond_any_reference(direction):
     assert is_beyond(math.nan, 0.5, direction, 0.1)
     assert not is_beyond(0.5, 0.5, direction, 0.1)
+
+
+@pytest.mark.parametrize('quantile', [0.05, 0.5, 0.9])
+def test_quantiles_by_clusters_are_those_of_all_values(quantile):
+    rng = np.random.default_rng(5)
+    clusters = rng.integers(0, 40, 900)
+    values = np.where(rng.random(900) < 0.1, np.inf, rng.normal(size=900) + clusters)
+    groups = clusters_of(clusters)
+    # also draws that are nothing like a bootstrap's, whose quantiles lie far from that of all values
+    times = np.concatenate([rng.multinomial(len(groups), np.full(len(groups), 1 / len(groups)), 50),
+                            np.eye(len(groups), dtype=int)])
+    expected = quantile_of(values, quantile)(times[:, groups.index])
+    assert cluster_quantile(values, groups, quantile)(times).tolist() == expected.tolist()
+    drawn = resample_clusters(cluster_quantile(values, groups, quantile), len(groups))
+    assert drawn.tolist() == resample(quantile_of(values, quantile), clusters).tolist()
+
+
+@pytest.mark.parametrize('names', [[3, 1, 1, 7, 3], [10**15, 5, 5], [], [-4, -4, 2]])
+def test_clusters_are_those_of_unique_names(names):
+    names = np.array(names, dtype=np.int64)
+    _, index, sizes = np.unique(names, return_inverse=True, return_counts=True)
+    groups = clusters_of(names)
+    assert (groups.index.tolist(), groups.sizes.tolist()) == (index.tolist(), sizes.tolist())
+    assert count_of(names) == len(groups) == len(sizes)

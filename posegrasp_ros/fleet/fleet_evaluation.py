@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -57,6 +58,7 @@ def evaluate_fleet(patterns: Sequence[str], method: BagMethod, out: str, shard: 
     :raises LocationError: when no pattern names any recording, or the results cannot be listed
     """
     run_engine = engine_of(engine)
+    importlib.import_module('pyarrow')  # rather one line now than one for each recording
     account = FleetAccount()
     bags = _listed(patterns, account)
     account.found = len(bags)

@@ -20,7 +20,7 @@ class LocationError(InvalidInputError):
 
 @dataclass(frozen=True)
 class StoredFile:
-    """A file, or a folder that is one recording, as a store lists it.
+    """A file, or a local folder that is one recording, as a store lists it.
 
     :param url: absolute path of a local file
     :param size: bytes; None of a folder
@@ -87,7 +87,13 @@ def listed(pattern: str) -> list[StoredFile]:
         raise LocationError(f'{pattern}: expected files that can be listed: {told(error)}') from error
     if not found:
         raise LocationError(f'{pattern}: expected recordings, found no such file')
-    return sorted((_stored(store, name, facts) for name, facts in found.items()), key=lambda each: each.url)
+    files = [_stored(store, name, facts) for name, facts in found.items()]
+    # What a folder in a store holds is not known by a tag: its files are recordings of their own.
+    files = [each for each in files if each.size is not None or each.local_path is not None]
+    if not files:
+        raise LocationError(f'{pattern}: expected files, found folders: name what is in them, such as '
+                            f'{below(pattern, "*.mcap")}')
+    return sorted(files, key=lambda each: each.url)
 
 
 def url_of(store: Any, path: str) -> str:

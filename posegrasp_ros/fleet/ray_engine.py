@@ -31,7 +31,8 @@ def ray_engine(tasks: Sequence[BagTask], jobs: int) -> Iterator[BagResult]:
     if began_cluster:
         _begin(jobs)
     run = ray.remote(num_cpus=1, max_retries=RETRIES)(evaluate_bag)
-    waiting, pending = list(reversed(tasks)), {}
+    waiting = list(reversed(tasks))
+    pending: dict[object, BagTask] = {}
     try:
         while waiting or pending:
             most = AHEAD * max(1, int(ray.cluster_resources().get('CPU', 1)))

@@ -33,9 +33,6 @@ def local_bag(bag: StoredFile, folder: Path | None = None) -> Iterator[Path]:
 
 def _fetch(bag: StoredFile, path: Path) -> None:
     store, source = store_of(bag.url)
-    if bag.size is None:
-        store.get(source.rstrip('/') + '/', f'{path}/', recursive=True)
-        return
     store.get_file(source, str(path))
     if path.stat().st_size != bag.size:
         raise Truncated(f'{bag.url}: expected {bag.size} bytes as listed, got {path.stat().st_size}')

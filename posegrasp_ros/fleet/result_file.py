@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import uuid
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -87,14 +86,14 @@ class ResultFolder:
         :param place: below the folder
         :return: its URL
         """
-        target, partial = below(self._root, place), below(self._root, UNFINISHED, f'{self.run}-{local.name}')
+        target = below(self._root, place)
+        partial = below(target.rpartition('/')[0], f'{UNFINISHED}-{self.run}-{local.name}.partial')
         size = local.stat().st_size
 
         def upload() -> None:
             self._store.makedirs(partial.rpartition('/')[0], exist_ok=True)
             self._store.put_file(str(local), partial)
             self._check(partial, size)
-            self._store.makedirs(target.rpartition('/')[0], exist_ok=True)
             self._move(partial, target, size)
 
         try:
@@ -121,10 +120,8 @@ class ResultFolder:
     def clean(self) -> None:
         """Remove what this run left unfinished."""
         for name in self._files():
-            if name.rpartition('/')[2].startswith(f'{self.run}-'):
+            if name.rpartition('/')[2].startswith(f'{UNFINISHED}-{self.run}-'):
                 self._remove(name)
-        if not any(f'/{UNFINISHED}/' in name for name in self._files()) and self._is_local:
-            shutil.rmtree(Path(self._root) / UNFINISHED, ignore_errors=True)
 
     @property
     def _is_local(self) -> bool:

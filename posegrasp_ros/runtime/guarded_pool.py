@@ -43,11 +43,11 @@ class _Worker:
 
     def take(self, task: Any) -> bool:
         """Begin a task; whether the process still lives to do so."""
+        self.task = task
         try:
             self.pipe.send(task)
         except (BrokenPipeError, ConnectionError):
             return False
-        self.task = task
         return True
 
     def result(self) -> Any:
