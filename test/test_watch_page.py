@@ -239,6 +239,9 @@ def test_a_port_that_is_taken_is_told_and_the_default_gives_way(serve, monkeypat
     assert place(serve(port=None))[1] not in (0, taken)
     with pytest.raises(WatchError, match=r'nowhere\.invalid'):
         serve(host='nowhere.invalid')
+    with pytest.raises(WatchError, match='got an empty one'):
+        serve(host='')
+    assert asked(serve(host='localhost'))[0] == 200
 
 
 def slowest_ms(newest: NewestFrame, count: int = 300) -> float:

@@ -44,6 +44,7 @@ if TYPE_CHECKING:  # commands import in their bodies
     from posegrasp_ros.watch.watch_loop import TakesFrames
     from posegrasp_ros.watch.watch_source import WatchSource
     from posegrasp_ros.watch.watch_stages import WatchOptions
+    from posegrasp_ros.watch.watched_camera import WatchedCamera
 
 EXAMPLES = """Examples:
   posegrasp watch 0                                  the first camera
@@ -52,6 +53,7 @@ EXAMPLES = """Examples:
 POSE_METAVAR = 'X Y Z QX QY QZ QW'
 Pose = tuple[float, float, float, float, float, float, float]
 LINE_EVERY_S, POLL_S = 1.0, 0.2
+TOPIC_PREFIX = 'ros:'
 
 
 @option_group(Group.create_ordered('Method'))
@@ -78,7 +80,7 @@ class Viewing:
         is no recording
     :param hfov: horizontal field of view of the camera where there is no calibration
     :param image_topic: of a recording, where the guess is wrong
-    :param camera_info_topic: of a recording, where the guess is wrong
+    :param camera_info_topic: of a recording or of ros:, where the guess is wrong
     :param depth_topic: of a recording: depth registered to the images, to refine with; default: none
     :param rectified: whether the images of a recording are rectified; auto: as the names of topic and frame tell
     :param base_from_camera: pose of a camera that does not move, metres, in a frame with z up; default: what /tf
@@ -131,8 +133,8 @@ def watch(source: str, /, *, looking: Looking = LOOKING, viewing: Viewing = VIEW
           showing: Showing = SHOWING) -> int:
     """See poses and grasps in a camera, video or recording, live.
 
-    :param source: number or path of a camera, URL of a stream (rtsp, http, ...), video, image, folder of images,
-        recording as of `posegrasp evaluate`
+    :param source: number or path of a camera, URL of a stream (rtsp, http, ...), ros:/TOPIC, video, image, folder
+        of images, recording as of `posegrasp evaluate`
     """
     if not showing.no_page:
         from posegrasp_ros.watch import page_server  # noqa: F401  what may be absent is told before all else
@@ -143,17 +145,16 @@ def watch(source: str, /, *, looking: Looking = LOOKING, viewing: Viewing = VIEW
     from posegrasp_ros.watch.pace import Pace
     from posegrasp_ros.watch.watch_loop import watch as look_at_all
     from posegrasp_ros.watch.watch_picture import WatchPicture
-    from posegrasp_ros.watch.watch_source import open_watch_source
     from posegrasp_ros.watch.watch_stages import WatchStages
     from posegrasp_ros.watch.watched_camera import WatchedCamera
 
     how = _how(looking, viewing)
     camera = WatchedCamera(viewing.camera, math.radians(viewing.hfov))
     card = load_model_card(model_folder(looking.model))
-    seen = open_watch_source(source, camera, _source_options(viewing), card.mesh.diameter)
     gripper = load_gripper(looking.gripper) if card.has_grasps else None
     draws = WatchPicture(card.mesh, gripper)
     with ExitStack() as closed_at_end:
+        seen = _source(source, camera, viewing, card, closed_at_end)
         takers = _files(showing, seen, draws, closed_at_end)
         lines = [f'camera: {seen.camera_line}', _grasp_line(card, viewing, seen)]
         stages = WatchStages(card, how, _planner(card, gripper))
@@ -174,6 +175,21 @@ def watch(source: str, /, *, looking: Looking = LOOKING, viewing: Viewing = VIEW
                 _wait_for(is_interrupted)
     show(summary.line)
     return exit_code() if is_interrupted() else DONE
+
+
+def _source(text: str, camera: WatchedCamera, viewing: Viewing, card: ModelCard,
+            closed_at_end: ExitStack) -> WatchSource:
+    if not text.startswith(TOPIC_PREFIX):
+        from posegrasp_ros.watch.watch_source import open_watch_source
+
+        return open_watch_source(text, camera, _source_options(viewing), card.mesh.diameter)
+    from posegrasp_ros.ros.watched_topic import WatchedTopic, topic_source
+
+    stated = camera if viewing.camera else None
+    topic = WatchedTopic(text.removeprefix(TOPIC_PREFIX), stated, viewing.camera_info_topic,
+                         viewing.rectified)
+    closed_at_end.callback(topic.close)
+    return topic_source(topic, stated)
 
 
 def _how(looking: Looking, viewing: Viewing) -> WatchOptions:

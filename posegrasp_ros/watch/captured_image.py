@@ -61,6 +61,6 @@ def with_camera(frame: BagFrame, camera: WatchedCamera) -> BagFrame:
         return frame
     height, width = frame.image.shape[:2]
     try:
-        return replace(frame, camera=camera.of_image(width, height))
+        return replace(frame, camera=camera.of_image(width, height), reason='', problem='')
     except UnusableCameraError as error:
         return replace(frame, camera=None, reason=error.reason, problem=str(error))

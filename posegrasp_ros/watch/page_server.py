@@ -62,6 +62,10 @@ class PageServer:
                  draws: Draws, snapshots: Snapshots, host: str = '127.0.0.1', port: int | None = None):
         self._newest, self._greeting, self._snapshots = newest, greeting, snapshots
         self._describes, self._draws = describes, draws
+        if not host:
+            raise WatchError('page: expected an address of this machine to listen on, got an empty one')
+        # a name of two addresses would have a free port on each
+        host = '127.0.0.1' if host.lower() == 'localhost' else host
         self._guard, self._host, self._asked_port = PageGuard.of(host), host, port
         folder = files('posegrasp_ros.watch') / 'templates'
         self._files = {name: (folder / name).read_bytes() for name in TYPES}
@@ -149,6 +153,10 @@ class PageServer:
         await runner.cleanup()
         for handler in tuple(self._opened):
             _abort(handler)
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
     async def _listen(self, connection: Callable[[], Any]) -> asyncio.Server:
         port = DEFAULT_PORT if self._asked_port is None else self._asked_port

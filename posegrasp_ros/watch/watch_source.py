@@ -107,10 +107,16 @@ def open_watch_source(text: str, camera: WatchedCamera, options: SourceOptions,
                                           for each in _recorded(photographs)), False, camera.line, 1.0)
     if camera.file is not None:
         raise WatchError(f'{text}: expected no --camera for a recording, which has its own, got {camera.file}')
-    open_source(path, options, {ONLY: diameter_m})  # what cannot be read is told now
-    # a reader of its own for each round: it remembers where the clock was
-    return WatchSource(text, lambda: _recorded(open_source(path, options, {ONLY: diameter_m})), False,
-                       'as recorded', is_recording=True)
+    last = open_source(path, options, {ONLY: diameter_m})  # what cannot be read is told now
+
+    def reader() -> Source:
+        """One of its own for each round, for it remembers where the clock was; it warns of nothing twice."""
+        nonlocal last
+        before, last = last, open_source(path, options, {ONLY: diameter_m})
+        last.warnings[:] = dict.fromkeys([*last.warnings, *before.warnings])
+        return last
+
+    return WatchSource(text, lambda: _recorded(reader()), False, 'as recorded', is_recording=True)
 
 
 def _recorded(reader: Source) -> Iterator[Watchable]:
