@@ -84,7 +84,7 @@ def _says_symmetry(correction: Correction, pairs: PosePairs) -> str:
     turn = f'every turn of {np.degrees(correction.angle_rad):.0f}°' if correction.angle_rad else 'any turn'
     turned = Rotation.from_matrix(
         pairs.estimates[:, :3, :3].transpose(0, 2, 1) @ pairs.truths[:, :3, :3]).magnitude() > TURNED_RAD
-    return (f'{turn} about the axis ({axis}) counts as an error, and {turned.mean():.0%} of the poses are '
+    return (f'{turn} about the axis ({axis}) counts as an error, and {100 * turned.mean():.0f} % of the poses are '
             'turned so: declare the symmetry, if the object has it')
 
 

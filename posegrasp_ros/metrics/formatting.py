@@ -107,3 +107,8 @@ def remaining(count: int | None, metric: str, block_s: float) -> str:
     what = 'attempt' if metric == 'grasp_success_rate' else f'block of {block_s:g}\u00a0s'
     head, _, tail = what.partition(' ')
     return f'about {count} more {head}{"s" if count > 1 else ""}{" " + tail if tail else ""}'
+
+
+def verdict_word(verdict: str, kind: str) -> str:
+    """How a verdict is called: a requirement is met or missed, another figure is worse or better."""
+    return {'better': 'meets', 'worse': 'misses'}.get(verdict, verdict) if kind == 'requirement' else verdict

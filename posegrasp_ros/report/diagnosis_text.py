@@ -39,4 +39,4 @@ def _sentence(finding: dict, diagnosis: dict) -> str:
         left = (f'; {formatting.quantity(after["position_m"], "m")} and '
                 f'{formatting.quantity(after["rotation_rad"], "rad")} would remain (median)')
     also = f' Nearly as likely: {", ".join(finding["also"])}.' if finding['also'] else ''
-    return f'{text}. This explains {finding["explained"]:.0%} of the error{left}.{also}'
+    return f'{text}. This explains {formatting.quantity(finding["explained"], "1")} of the error{left}.{also}'

@@ -42,6 +42,8 @@ def format_table(summary: dict) -> str:
     blocks.append(_diagnosis_lines(summary))
     if text := (summary.get('next') or {}).get('text'):
         blocks.append(textwrap.wrap(f'Next: {text}', TEXT_WIDTH))
+    if remedy := (summary.get('next') or {}).get('remedy'):
+        blocks.append(textwrap.wrap(f'What helps: {remedy}', TEXT_WIDTH))
     return '\n\n'.join('\n'.join(block) for block in blocks if block)
 
 
@@ -49,6 +51,8 @@ def format_brief(summary: dict) -> str:
     """What a reader needs first: the result, what was lost, the time, and what is systematically wrong."""
     lines = [_headline(summary), _lost_line(summary), _time_line(summary)]
     found = _diagnosis_lines(summary)
+    if not found and (remedy := (summary.get('next') or {}).get('remedy')):
+        found = textwrap.wrap(f'What helps: {remedy}', TEXT_WIDTH)
     blocks = ['\n'.join(filter(None, lines)), '\n'.join(found), '\n'.join(_problem_lines(summary)),
               '\n'.join(line for text in unlike_calibration(summary)
                         for line in textwrap.wrap(text, TEXT_WIDTH))]
@@ -160,7 +164,10 @@ def _headline(summary: dict) -> str:
     bar = requirements_of(summary).get(headline['name'])
     text = (f'{formatting.label(headline["name"])}: {formatting.quantity(headline["value"], "1")} '
             f'{formatting.interval(headline["interval"], "1")}, n = {headline["n"]}')
-    return text + (f'   (needed {formatting.quantity(bar["reference"], "1")}: {bar["verdict"]})' if bar else '')
+    if not bar:
+        return text
+    word = formatting.verdict_word(bar['verdict'], bar['kind'])
+    return f'{text}   (needed {formatting.quantity(bar["reference"], "1")}: {word})'
 
 
 def _stage_rows(summary: dict) -> list[str]:
@@ -242,7 +249,8 @@ def _verdict_rows(summary: dict) -> list[str]:
 def _judged(item: dict) -> str:
     """The verdict, and for an inconclusive one how much more data would decide it."""
     more = item.get('decided_after') if item['verdict'] == 'inconclusive' else None
-    return f'{item["verdict"]} (+{more})' if more else item['verdict']
+    word = formatting.verdict_word(item['verdict'], item['kind'])
+    return f'{word} (+{more})' if more else word
 
 
 def _pair_rows(summary: dict) -> list[str]:

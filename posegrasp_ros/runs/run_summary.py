@@ -82,6 +82,8 @@ def summary_of(tables: Mapping[str, FrameTable], inputs: SummaryInputs) -> dict[
     for name in summary.get('objects', ()):
         parts = {estimator: each['objects'][name] for estimator, each in summaries.items()}
         summary['objects'][name] = _judged_by_references(parts, chosen, inputs.baselines, date)
+    if any(each['findings'] for each in inputs.about.get('diagnosis', {}).get(chosen, {}).values()):
+        summary['next']['remedy'] = 'mend what is systematically wrong with the poses first, as said there.'
     return {
         **summary,
         'paired': paired_comparisons({

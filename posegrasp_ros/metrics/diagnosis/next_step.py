@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from posegrasp_ros.metrics import formatting
 from posegrasp_ros.metrics.catalogue import catalogue
-from posegrasp_ros.metrics.diagnosis.next_step_text import in_words
+from posegrasp_ros.metrics.diagnosis.next_step_text import in_words, remedy_of
 from posegrasp_ros.metrics.stats.intervals import is_beyond
 
 WORK_ON, HOLD, IGNORE = ACTIONS = ('work on', 'hold', 'ignore')
@@ -19,8 +19,8 @@ def next_step(headline: dict, metrics: dict[str, dict], verdicts: list[dict], lo
 
     :param headline: of the summary; likewise metrics, verdicts and losses (its waterfall)
     :param block_s: length of the time block that counts as one observation
-    :return: {text: one paragraph, metrics: [{metric, action, why}]}, metrics to work on first; without those of
-        tracking where nothing was tracked
+    :return: {text: one paragraph, remedy: what helps against the cause of most failures, metrics: [{metric,
+        action, why}]}, metrics to work on first; without those of tracking where nothing was tracked
     """
     needs = {item['metric']: item for item in verdicts if item['kind'] == 'requirement'}
     missed = {name: item for name, item in needs.items() if is_missed(item)}
@@ -40,7 +40,8 @@ def next_step(headline: dict, metrics: dict[str, dict], verdicts: list[dict], lo
     notes = {name: f'; {metric["note"]}' for name, metric in metrics.items() if metric.get('note')}
     sorted_metrics = [{'metric': name, 'action': action, 'why': why + notes.get(name, '')}
                       for name, action, why in sorted(judged, key=lambda item: ACTIONS.index(item[1]))]
-    return {'text': in_words(headline, needs, sorted_metrics, losses, block_s), 'metrics': sorted_metrics}
+    return {'text': in_words(headline, needs, sorted_metrics, losses, block_s),
+            'remedy': remedy_of(losses, sorted_metrics), 'metrics': sorted_metrics}
 
 
 def _applicable(metrics: dict[str, dict]) -> dict[str, dict]:

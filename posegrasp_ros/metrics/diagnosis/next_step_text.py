@@ -32,7 +32,7 @@ def in_words(headline: dict, needs: dict[str, dict], judged: list[dict], losses:
     """
     need = needs.get(headline['name'])
     sentences = (_goal(headline, need, block_s), _losses(losses), _gain(losses, need), _errors(losses, needs),
-                 _what_to_do(losses, judged), _advice(judged, needs))
+                 _advice(judged, needs))
     return ' '.join(sentence for sentence in sentences if sentence)
 
 
@@ -98,8 +98,11 @@ def _errors(losses: dict, needs: dict[str, dict]) -> str:
     return f'{text}; most by less than three times the requirement, which better refinement could correct.'
 
 
-def _what_to_do(losses: dict, judged: list[dict]) -> str:
-    """Against the cause of most failures, with the command that helps; empty where nothing is to be done."""
+def remedy_of(losses: dict, judged: list[dict]) -> str:
+    """What helps against the cause of most failures, with the command; empty where nothing is to be done.
+
+    :param judged: see :func:`in_words`
+    """
     lost = losses['attempts'] - losses['successes']
     if not lost or not losses.get('is_judged', True) or not any(item['action'] == 'work on' for item in judged):
         return ''
@@ -108,7 +111,7 @@ def _what_to_do(losses: dict, judged: list[dict]) -> str:
     outside = sum(by.values()) - by['gross']
     if worst == 'pose_outside_tolerance' and outside and by['gross'] < MOSTLY * outside:
         worst = 'near_misses'
-    return f'What helps: {REMEDIES[worst]}'
+    return REMEDIES[worst]
 
 
 def _advice(judged: list[dict], needs: dict[str, dict]) -> str:
