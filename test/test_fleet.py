@@ -136,7 +136,7 @@ def test_a_column_may_split_the_run_and_a_condition_choose(fleet):
     assert [part.folder for part in by_estimator] == ['estimator=_other', 'estimator=_pose']
     assert by_estimator[0].summary['metrics'] == whole.summary['estimators']['/other']['metrics']
     with pytest.raises(ResultError, match='same images of all estimators'):
-        merged(folder / 'results', where='position_m < 0.004')
+        merged(folder / 'results', where='position_m < 0.009')
     with pytest.raises(ResultError, match='expected an SQL condition'):
         merged(folder / 'results', where='robbot = 1')
     with pytest.raises(ResultError, match='holds for some rows, found none'):

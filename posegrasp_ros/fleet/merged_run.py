@@ -71,7 +71,9 @@ def merged_parts(url: str, baselines: Baselines, by: Sequence[str] = (), where: 
     """
     folder = ResultFolder(url)
     results = read_results(folder)
-    failures = sorted(each['bag'] for each in folder.failures().values())
+    # One that was mended since has a result under another name.
+    failures = sorted({each['bag'] for each in folder.failures().values()}
+                      - {each.document['bag'] for each in results})
     if not by or len({each.document['method'] for each in results}) == 1:
         yield merged(results, baselines, where, failures)
     for values in _combinations(results, by, where):
