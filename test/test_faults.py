@@ -325,3 +325,16 @@ def test_from_a_faulty_recording_to_a_corrected_figure(tmp_path, capsys):
         assert after['metrics'][metric]['value'] == pytest.approx(right['metrics'][metric]['value'], rel=0.1)
     assert not (tmp_path / 'after' / 'corrections.yaml').exists()
     assert len(pairs) == right['metrics']['recall_1cm_5deg']['n']
+
+
+def test_of_very_many_pairs_a_part_is_looked_at_and_tells_the_same():
+    several = [sequence(seed, seconds=60) for seed in range(3)]
+    shifts = [number * 1000 * SECOND for number in range(3)]
+    pairs = PosePairs(
+        np.concatenate([each.stamps_ns + shift for each, shift in zip(several, shifts)]),
+        np.concatenate([each.estimates for each in several]), np.concatenate([each.truths for each in several]),
+        np.concatenate([each.blocks + 1000 * number for number, each in enumerate(several)]),
+        np.concatenate([each.said_ns + shift for each, shift in zip(several, shifts)]), NO_SYMMETRY, 0.06, CAMERA)
+    found = diagnose(with_fault(pairs, 'lag', (120,)))
+    assert len(pairs) == 2700 and 1500 < found.pairs <= 2100
+    assert [each.name for each in found.findings] == ['lag']

@@ -24,6 +24,8 @@ FAULTS: Sequence[FaultKind] = (*CONVENTION_FAULTS, *SCALE_FAULTS[:1], *RIGID_FAU
                                *TIME_FAULTS, *SCALE_FAULTS[1:], *RIGID_FAULTS[2:])
 LEAST_PAIRS, LEAST_BLOCKS = 20, 5
 MOST_FAULTS = 3
+MOST_DIAGNOSED = 2000
+"""Of more pairs a part tells as much."""
 ALIKE = 0.1
 """Kinds whose errors differ by less than a tenth explain them alike."""
 PRICE = 0.04
@@ -69,7 +71,7 @@ class Diagnosis:
     """All that was found in pose pairs.
 
     :param findings: in the order in which they are to be corrected
-    :param pairs: number of pairs
+    :param pairs: number of pairs that were looked at
     :param before: {position_m, rotation_rad}: median errors as stated
     :param after: the same after all corrections, on frames that they were not fitted to
     :param reason: why nothing could be said; empty where it could
@@ -94,7 +96,7 @@ def diagnose(pairs: PosePairs) -> Diagnosis:
     not fitted to; then all their numbers are fitted together.
     """
     is_usable = np.isfinite(pairs.estimates).all(axis=(1, 2))
-    pairs = pairs.chosen(is_usable)
+    pairs = _sampled(pairs.chosen(is_usable))
     folds = _folds(pairs.blocks)
     before = _medians(pairs)
     if len(pairs) < LEAST_PAIRS or len(np.unique(folds.parts)) < LEAST_BLOCKS:
@@ -129,6 +131,16 @@ class _Folds:
 
     parts: np.ndarray
     folds: np.ndarray
+
+
+def _sampled(pairs: PosePairs) -> PosePairs:
+    """Of very many pairs whole blocks, spread evenly: what comes after what tells of time."""
+    names = np.unique(pairs.blocks)
+    if len(pairs) <= MOST_DIAGNOSED or len(names) < 2:
+        return pairs
+    kept = max(2 * LEAST_BLOCKS, round(len(names) * MOST_DIAGNOSED / len(pairs)))
+    chosen = names[np.unique(np.linspace(0, len(names) - 1, kept).round().astype(int))]
+    return pairs.chosen(np.isin(pairs.blocks, chosen))
 
 
 def _folds(blocks: np.ndarray) -> _Folds:
