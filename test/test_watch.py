@@ -276,6 +276,15 @@ def test_after_ctrl_c_the_video_is_whole(levels, model, tmp_path, number, code):
 
 
 @pytest.mark.slow
+def test_lines_that_nobody_reads_any_more_end_it(levels, model):
+    command = (f'"$0" -m posegrasp_ros.cli.main watch {levels} --no-page --loop --estimator mean_pose '
+               f'--model {model}')
+    done = subprocess.run(['bash', '-c', f'{command} | head -n 2', sys.executable], capture_output=True, text=True,
+                          timeout=60)
+    assert len(done.stdout.splitlines()) == 2 and 'Traceback' not in done.stderr
+
+
+@pytest.mark.slow
 def test_the_page_stays_until_ctrl_c(levels, model, tmp_path):
     aiohttp = pytest.importorskip('aiohttp', reason='aiohttp is not installed')
     assert aiohttp

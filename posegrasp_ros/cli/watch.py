@@ -112,7 +112,7 @@ class Showing:
     :param host: address of this machine to listen on; others than the loopback's are for everybody who knows the
         token in the page's address, unencrypted
     :param port: of the page; default: 8470, or a free one where that is taken
-    :param save: video of the pictures
+    :param save: MP4 video of the pictures
     :param save_frames: folder for the pictures as PNG files
     :param snapshots: folder for what the page's button keeps
     """

@@ -11,14 +11,18 @@ from typing import Any
 from posegrasp_ros.runtime.errors import InvalidInputError, escaped_lines, one_line
 
 
-def show(text: str) -> bool:
+def show(text: str) -> None:
     """Print a result of one or more lines.
 
     A reader that closes the pipe early, such as ``head``, does not end the command.
 
-    :return: False when the reader has just closed the pipe
     :raises InvalidInputError: when stdout cannot be written, such as on a full disk
     """
+    _write(escaped_lines(text))
+
+
+def show_and_see(text: str) -> bool:
+    """As :func:`show`, for what has no end; False when the reader has just closed the pipe."""
     return _write(escaped_lines(text))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from posegrasp_ros.geometry.transforms import quaternion_from_matrix
 from posegrasp_ros.metrics.track_states import FOUND
-from posegrasp_ros.runtime.console import show
+from posegrasp_ros.runtime.console import show_and_see
 from posegrasp_ros.watch.watched_frame import WatchedFrame
 
 
@@ -22,7 +22,7 @@ class TerminalLines:
     :ivar is_unread: whether it was so
     """
 
-    def __init__(self, every_s: float = 0.0, write: Callable[[str], bool] = show):
+    def __init__(self, every_s: float = 0.0, write: Callable[[str], bool] = show_and_see):
         self._every_s, self._write = every_s, write
         self._last_s, self.is_unread = -np.inf, False
 
