@@ -12,7 +12,8 @@ def start(context):
     return [
         pipeline_node(context, 'perception', texts=('model', 'estimator', 'rectified')),
         pipeline_node(context, 'grasp_planner', texts=('model', 'gripper', 'base_frame', 'urdf', 'tip_frame',
-                                                       'handeye', 'rectified'), numbers=('base_from_camera',)),
+                                                       'handeye', 'corrections', 'rectified'),
+                      numbers=('base_from_camera',)),
         pipeline_node(context, 'monitor', texts=('model', 'gripper', 'baselines', 'out', 'estimator')),
         *camera_transform(context, number_of(context, 'base_from_camera')),
         *rviz(context),
@@ -23,7 +24,8 @@ def generate_launch_description():
     """Arguments and nodes."""
     return LaunchDescription([
         *declare('namespace', 'params_file', 'model', 'models', 'gripper', 'urdf', 'tip_frame', 'estimator',
-                 'base_from_camera', 'handeye', 'base_frame', 'camera_frame', 'image', 'camera_info', 'rectified',
+                 'base_from_camera', 'handeye', 'corrections', 'base_frame', 'camera_frame', 'image',
+                 'camera_info', 'rectified',
                  'depth', 'ground_truth', 'execution_report', 'baselines', 'out', 'use_sim_time', 'respawn',
                  'rviz', 'log_level'),
         OpaqueFunction(function=start),

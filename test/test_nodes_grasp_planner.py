@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import yaml
 from geometry_msgs.msg import PoseArray, PoseStamped, PoseWithCovarianceStamped
 from nav_msgs.msg import Path
 from rclpy.lifecycle import TransitionCallbackReturn
@@ -116,6 +117,27 @@ def test_the_cameras_pose_counts_for_its_own_frame_alone(scripted_model, camera_
     assert [report.reason for report in reports] == ['', '', 'no_camera_pose']
     first, second = (messages.transform_from(message.pose) for message in best)
     np.testing.assert_allclose(first, second, atol=1e-9)
+
+
+def test_corrections_of_an_evaluation_move_the_poses(scripted_model, tmp_path, capfd):
+    """A node that states poses 20 mm to the side is planned for as one that does not; stamps stay."""
+    off = make_transform(None, (0.02, 0, 0))
+    path = tmp_path / 'corrections.yaml'
+    path.write_text(yaml.safe_dump({'schema': 'posegrasp.corrections/1', 'source': '/pose', 'objects': {'': [
+        {'kind': 'camera', 'camera_from_stated': invert(off).tolist()}, {'kind': 'time', 'shift_ms': -50.0}]}}))
+    found = {}
+    for corrections, transform in (('', np.eye(4)), (str(path), off)):
+        with running(GraspPlannerNode, model=str(scripted_model), corrections=corrections,
+                     base_from_camera=list(pose_values(BASE_FROM_CAMERA))) as harness:
+            harness.start()
+            best = harness.collect(PoseStamped, '/grasp_planner/best_grasp')
+            harness.publisher(PoseWithCovarianceStamped, '/pose').publish(
+                pose(7, 'camera', transform @ invert(BASE_FROM_CAMERA) @ BASE_FROM_OBJECT))
+            harness.spin_until(best.copy)
+            assert messages.stamp_ns(best[0].header.stamp) == 7
+            found[corrections] = messages.transform_from(best[0].pose)
+    np.testing.assert_allclose(found[''], found[str(path)], atol=1e-9)
+    assert 'time: not applied by nodes, mend the cause' in capfd.readouterr().err
 
 
 ARM = """<robot name="arm"><link name="root"/><link name="upper"/><link name="tool"/>

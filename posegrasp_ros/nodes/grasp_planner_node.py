@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from sensor_msgs.msg import CameraInfo, Image, JointState
 from std_srvs.srv import Trigger
 
 from posegrasp_ros.estimation.model_card import ModelCard
+from posegrasp_ros.faults.correction import Correction
 from posegrasp_ros.geometry.transforms import NO_SYMMETRY, rotate_covariance
 from posegrasp_ros.grasping.grasp_set import load_grasps
 from posegrasp_ros.grasping.gripper import load_gripper
@@ -42,6 +44,7 @@ from posegrasp_ros.ros.planning_parameters import (
     planner_options,
     reach_of,
 )
+from posegrasp_ros.ros.pose_corrections import corrected_pose, corrections_of
 from posegrasp_ros.ros.reporting import Refusal, StageReporter
 from posegrasp_ros.ros.seen_instances import SeenInstances
 from posegrasp_ros.ros.surroundings import Surroundings
@@ -101,6 +104,7 @@ class GraspPlannerNode(AutostartLifecycleNode):
         self.stages = {name: self._stage(card) for name, card in cards.items()
                        if chosen.target in ('', card.name if card else '')}
         self._pending: dict[str, PendingPose] = {}
+        self._corrections = corrections_of(chosen.corrections, tuple(cards), partial(self.say_once, warn=True))
         self._frames = BaseTransforms(
             self, chosen.base_frame, pose_parameter('base_from_camera', chosen.base_from_camera),
             chosen.camera_frame, mounted_camera_of(chosen))
@@ -258,7 +262,7 @@ class GraspPlannerNode(AutostartLifecycleNode):
             answer.words.update(stage.named)
             try:
                 view = self._frames.view(message.header)
-                base_from_object, covariance = _pose_in_base(message, view)
+                base_from_object, covariance = _pose_in_base(message, view, self._corrections.get(name, ()))
             except Refusal as refusal:
                 self._requests.fail(name, stamp, refusal.reason, str(refusal), instance)
                 raise
@@ -308,9 +312,11 @@ class GraspPlannerNode(AutostartLifecycleNode):
         return response
 
 
-def _pose_in_base(message: PoseWithCovarianceStamped, view: BaseView) -> tuple[np.ndarray, np.ndarray | None]:
+def _pose_in_base(message: PoseWithCovarianceStamped, view: BaseView,
+                  corrections: Sequence[Correction] = ()) -> tuple[np.ndarray, np.ndarray | None]:
     """base_from_object and its covariance in the base frame, with the errors of where the camera is.
 
+    :param corrections: of the pose in its own frame, the camera's
     :raises Refusal: when the pose or its covariance is invalid
     """
     try:
@@ -318,8 +324,11 @@ def _pose_in_base(message: PoseWithCovarianceStamped, view: BaseView) -> tuple[n
         covariance = messages.covariance_from(message)
         if covariance is not None:
             # Checked before it is rotated, so that an error states the numbers of the message.
-            covariance = rotate_covariance(checked_covariance(covariance, LEAST_SIGMA),
-                                           view.base_from_frame[:3, :3]) + view.of_pose(frame_from_object)
+            covariance = checked_covariance(covariance, LEAST_SIGMA)
+        frame_from_object, covariance = corrected_pose(corrections, frame_from_object, covariance)
+        if covariance is not None:
+            covariance = rotate_covariance(covariance, view.base_from_frame[:3, :3]) + view.of_pose(
+                frame_from_object)
     except (MessageError, PlanningError) as error:
         raise Refusal('bad_pose', str(error)) from error
     return view.base_from_frame @ frame_from_object, covariance

@@ -70,6 +70,7 @@ from posegrasp_ros.ros.node_main import run_node
 from posegrasp_ros.ros.object_topics import joined, load_models, visible_share_topic
 from posegrasp_ros.ros.optional import TransformListenerIfInstalled
 from posegrasp_ros.ros.parameters import ParameterError
+from posegrasp_ros.ros.pose_corrections import corrections_of
 from posegrasp_ros.runs.provenance import describe_run
 from posegrasp_ros.runtime.errors import escaped
 from posegrasp_ros.sensing.camera_info_join import CameraInfoJoin
@@ -106,6 +107,7 @@ class MonitorNode(AutostartLifecycleNode):
         # What is compiled at its first use is compiled now, while no images wait.
         compile_metrics(next(iter(objects.values())).target)
         self._classes = class_ids(chosen.pose_classes, cards)
+        self._corrections = corrections_of(chosen.corrections, tuple(cards), partial(self.say_once, warn=True))
         self._camera_frame = ''
         self._transforms = TransformListenerIfInstalled(self) if chosen.any_poses else None
         self._infos = CameraInfoJoin()
@@ -199,7 +201,7 @@ class MonitorNode(AutostartLifecycleNode):
 
     def _hear_any_poses(self, name: str, transforms: TransformListenerIfInstalled, group: DrainedGroup) -> None:
         """Take the poses of a node without reports of its own."""
-        poses = AnyPoses(self, name, self._classes[name], transforms)
+        poses = AnyPoses(self, name, self._classes[name], transforms, self._corrections.get(name, ()))
         kinds = pose_types()
 
         def on_poses(message: Any) -> None:

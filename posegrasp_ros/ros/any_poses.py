@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from nav_msgs.msg import Odometry
 from rclpy.lifecycle import LifecycleNode
 from std_msgs.msg import Header
 
+from posegrasp_ros.faults.correction import Correction
 from posegrasp_ros.geometry.transforms import rotate_covariance
 from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.pose_sources.pose_messages import READERS, states_class
@@ -19,6 +20,7 @@ from posegrasp_ros.pose_sources.stated_pose import StatedPose
 from posegrasp_ros.ros import messages
 from posegrasp_ros.ros.messages import stamp_ns
 from posegrasp_ros.ros.optional import TransformListenerIfInstalled, import_optional
+from posegrasp_ros.ros.pose_corrections import corrected_pose
 from posegrasp_ros.runtime.errors import InvalidInputError
 
 MOST_LATENCY_NS = 60_000_000_000
@@ -41,10 +43,13 @@ class AnyPoses:
     """Reads the poses of one object.
 
     :param class_id: of the object in messages that name one, or its frame in /tf; empty where there is only one
+    :param corrections: of its poses in the camera frame
     """
 
-    def __init__(self, node: LifecycleNode, name: str, class_id: str, transforms: TransformListenerIfInstalled):
+    def __init__(self, node: LifecycleNode, name: str, class_id: str, transforms: TransformListenerIfInstalled,
+                 corrections: Sequence[Correction] = ()):
         self._node, self._name, self._class_id, self._transforms = node, name, class_id, transforms
+        self._corrections = corrections
 
     def best(self, message: Any, kind: str, camera_frame: str) -> StatedPose | None:
         """The pose that counts: with the best score, else the first; None where the message has none.
@@ -59,13 +64,14 @@ class AnyPoses:
         if not stated:
             return None
         best = max(stated, key=lambda pose: pose.score if np.isfinite(pose.score) else 0.0)
-        if not best.frame_id or best.frame_id == camera_frame or not camera_frame:
-            return best
-        camera_from_frame = self._looked_up(camera_frame, best)
-        covariance = None if best.covariance is None else rotate_covariance(best.covariance,
-                                                                            camera_from_frame[:3, :3])
-        return best._replace(frame_from_object=camera_from_frame @ best.frame_from_object, frame_id=camera_frame,
-                             covariance=covariance)
+        pose, covariance = best.frame_from_object, best.covariance
+        if best.frame_id and camera_frame and best.frame_id != camera_frame:
+            camera_from_frame = self._looked_up(camera_frame, best)
+            pose = camera_from_frame @ pose
+            covariance = None if covariance is None else rotate_covariance(covariance, camera_from_frame[:3, :3])
+        if np.isfinite(pose).all():
+            pose, covariance = corrected_pose(self._corrections, pose, covariance)
+        return best._replace(frame_from_object=pose, frame_id=camera_frame or best.frame_id, covariance=covariance)
 
     def report(self, best: StatedPose | None, image_ns: int) -> StageReport:
         """What the node would have reported of an image."""

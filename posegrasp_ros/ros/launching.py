@@ -46,6 +46,8 @@ ARGUMENTS: dict[str, tuple[str, str]] = {
     'estimator': ('', 'onnx, network, feature_match, mean_pose or oracle. Empty: as in params_file.'),
     'base_from_camera': ('', 'Pose of the camera in the base frame, "[x, y, z, qx, qy, qz, qw]". '
                              'Empty: as in params_file; if that is empty too, from TF.'),
+    'corrections': ('', 'corrections.yaml of posegrasp evaluate, applied to the poses that the planner plans '
+                        'for.'),
     'handeye': ('', 'handeye.yaml that posegrasp handeye wrote, in the place of base_from_camera. '
                     'Empty: as in params_file.'),
     'base_frame': ('', 'Frame of the grasps; z points up. Empty: as in params_file.'),

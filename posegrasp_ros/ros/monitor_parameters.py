@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from posegrasp_ros.faults.correction_file import read_corrections
 from posegrasp_ros.metrics.baselines.baselines import load_baselines
 from posegrasp_ros.monitoring.live_run import MOST_IMAGES
 from posegrasp_ros.ros.parameter_checks import are_models, is_file, is_gripper, is_model
@@ -33,6 +34,9 @@ class MonitorParameters:
     pose_classes: tuple[str, ...] = parameter(
         (), 'With any_poses: class id of each object in messages that name one, or its frame in /tf. Empty: the '
         "objects' names, any class of a single one.")
+    corrections: str = parameter(
+        '', 'corrections.yaml of a run of posegrasp evaluate, applied to the poses of any_poses; not to their '
+        'stamps. Empty: none.', check=read_corrections)
     out: str = parameter(
         '', 'Run folder; where it holds a run, <out>-2 and so on. Empty: runs/<time> where the node was started.')
     most_megabytes: int = parameter(

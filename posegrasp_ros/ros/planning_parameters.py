@@ -11,6 +11,7 @@ import numpy as np
 from rclpy.node import Node
 
 from posegrasp_ros.datasets.base_frame import BASE_FRAME
+from posegrasp_ros.faults.correction_file import read_corrections
 from posegrasp_ros.geometry.camera_info import RECTIFIED
 from posegrasp_ros.geometry.transforms import transform_from_pose
 from posegrasp_ros.grasping.end_effector import EndEffector
@@ -55,6 +56,9 @@ class GraspPlannerParameters:
     handeye: str = parameter(
         '', 'handeye.yaml of posegrasp handeye, in the place of base_from_camera: its covariance is added to that '
         'of the pose in the base frame. Eye-in-hand: TF tells where the tool is.', check=load_mounted_camera)
+    corrections: str = parameter(
+        '', 'corrections.yaml of a run of posegrasp evaluate, applied to the poses that come in; not to their '
+        'stamps. Empty: none.', check=read_corrections)
     camera_frame: str = parameter(
         '', 'Frame that base_from_camera is the pose of; poses in other frames are looked up in TF. Empty: the '
         'frame of the first pose.')
