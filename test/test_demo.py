@@ -79,7 +79,7 @@ def test_a_node_that_ends_too_early_is_named_at_once(reports, ended, failure):
 
 
 def test_a_pipeline_that_failed_has_an_exit_code_of_its_own(monkeypatch, capsys):
-    def fail(*_):
+    def fail(*_, **__):
         raise PipelineFailed('perception ended with exit code -11')
 
     monkeypatch.setattr(demo, 'run_demo', fail)
