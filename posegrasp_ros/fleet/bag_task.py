@@ -81,11 +81,15 @@ def result_name(bag: StoredFile, method: str) -> str:
 def evaluate_bag(task: BagTask) -> BagResult:
     """Evaluate a recording and store its frames; never raises."""
     began = time.perf_counter()
-    logging.getLogger('posegrasp_ros').setLevel(logging.ERROR)  # warnings are in the result
+    logger = logging.getLogger('posegrasp_ros')
+    level = logger.level
+    logger.setLevel(logging.ERROR)  # warnings are in the result
     try:
         result = _evaluated(task)
     except Exception as error:
         result = BagResult(task.bag.url, task.name, reason=_reason(task.bag, error))
+    finally:
+        logger.setLevel(level)
     result = replace(result, seconds=time.perf_counter() - began)
     try:
         _tell(task, result)
