@@ -49,9 +49,10 @@ def test_the_summary_has_exactly_the_shape_that_scripts_rely_on():
     for item in summary['verdicts']:
         assert {'metric', 'entry', 'kind', 'value', 'interval', 'reference', 'verdict',
                 'decided_after'} <= set(item)
-    assert set(summary['waterfall']) == {'of', 'attempts', 'successes', 'steps', 'if_perfect', 'outside_by'}
+    assert set(summary['waterfall']) == {'of', 'is_judged', 'attempts', 'successes', 'steps', 'if_perfect',
+                                         'outside_by'}
     assert all(set(step) == {'reason', 'stage', 'lost', 'left'} for step in summary['waterfall']['steps'])
-    assert set(summary['next']) == {'text', 'metrics'}
+    assert set(summary['next']) == {'text', 'remedy', 'metrics'}
     assert {item['metric'] for item in summary['next']['metrics']} == {
         name for name, metric in catalogue().items() if not metric.is_for_tracking}, 'nothing was tracked'
     assert summary['latency'] == {'perception': {'percentiles': [40.0] * 101}, 'planning': None, 'execution': None}

@@ -36,7 +36,7 @@ def evaluated(bag, tmp_path_factory):
     out, said = tmp_path_factory.mktemp('evaluated'), io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         main(['evaluate', str(bag), '--model', 'box', '--model', 'can', '--estimator', 'oracle', '--compare-with',
-              'mean_pose', '--out', str(out), '--gate'])
+              'mean_pose', '--out', str(out), '--gate', '-v'])
     return out, said.getvalue()
 
 
