@@ -110,10 +110,10 @@ def diagnose(pairs: PosePairs) -> Diagnosis:
     if not found and (text := says_wrong_object(pairs)):
         return Diagnosis((Finding('wrong_object', text, None, 0.0),), len(pairs), before, before)
     findings = tuple(
-        Finding(each.kind.name, each.kind.says(each.correction, _without_others(pairs, found, each)),
+        Finding(each.kind.name, each.kind.says(each.correction, _corrected_before(pairs, found, each)),
                 each.correction, each.explained, each.also) for each in found)
-    after = _cross_validated(pairs, found, folds)
-    return Diagnosis(findings, len(pairs), before, _medians(pairs) if not found else after.medians)
+    after = _cross_validated(pairs, found, folds) if found else before
+    return Diagnosis(findings, len(pairs), before, after)
 
 
 @dataclass(frozen=True)
@@ -126,8 +126,11 @@ class _Found:
 
 @dataclass(frozen=True)
 class _Folds:
-    """:param parts: (N,) number of the stretch of frames that count as one observation
-    :param folds: (N,) number of the part of all frames that is left out together"""
+    """Which frames count together.
+
+    :param parts: (N,) number of the stretch of frames that count as one observation
+    :param folds: (N,) number of the part of all frames that is left out together
+    """
 
     parts: np.ndarray
     folds: np.ndarray
@@ -251,8 +254,8 @@ def _corrected_pairs(pairs: PosePairs, corrections: tuple[Correction, ...]) -> P
     return after.chosen(is_known)
 
 
-def _without_others(pairs: PosePairs, found: Sequence[_Found], one: _Found) -> PosePairs:
-    """The pairs with the corrections before one."""
+def _corrected_before(pairs: PosePairs, found: Sequence[_Found], one: _Found) -> PosePairs:
+    """The pairs after the corrections that come before one."""
     place = next(index for index, each in enumerate(found) if each is one)
     return _corrected_pairs(pairs, _corrections(found[:place]))
 
@@ -307,12 +310,7 @@ def _gain(pairs: PosePairs, found: Sequence[_Found], place: int, folds: _Folds) 
     return _Gain(float(np.mean(means)) if means else 0.0, error)
 
 
-@dataclass(frozen=True)
-class _Left:
-    medians: dict[str, float]
-
-
-def _cross_validated(pairs: PosePairs, found: Sequence[_Found], folds: _Folds) -> _Left:
+def _cross_validated(pairs: PosePairs, found: Sequence[_Found], folds: _Folds) -> dict[str, float]:
     """Median errors after all corrections, fitted to the other frames."""
     residuals = np.full((len(pairs), 6), np.nan)
     corrections = _corrections(found)
@@ -320,7 +318,7 @@ def _cross_validated(pairs: PosePairs, found: Sequence[_Found], folds: _Folds) -
         out = folds.folds == fold
         after, is_known = corrected(pairs, refined(pairs.chosen(~out), corrections))
         residuals[out & is_known] = after.residuals()[out & is_known]
-    return _Left(_median_errors(residuals[np.isfinite(residuals).all(axis=1)], pairs.radius_m))
+    return _median_errors(residuals[np.isfinite(residuals).all(axis=1)], pairs.radius_m)
 
 
 def _medians(pairs: PosePairs) -> dict[str, float]:

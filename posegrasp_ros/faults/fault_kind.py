@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""FaultKind: one kind of systematic fault; the registry of all."""
+"""FaultKind: one kind of systematic fault."""
 
 from __future__ import annotations
 
@@ -19,9 +19,6 @@ class FaultKind:
     :param candidates: corrections to try on pairs, each near enough to be refined
     :param says: what is to be corrected, with its number and unit, as a sentence
     :param is_kept: whether a refined correction is still of this kind; another kind names it otherwise
-    :param example: the fault as ``posegrasp inject`` puts it in where no size is given
-    :param size: makes a fault of a stated size: numbers as the option takes them
-    :param sizes: what these numbers are, for the help; empty where there are none
     """
 
     name: str

@@ -90,7 +90,6 @@ def _refined_time(pairs: PosePairs, corrections: tuple[Correction, ...], place: 
 
 def searched_time(pairs: PosePairs) -> Time | None:
     """The shift of the stamps that makes errors least; None where poses do not tell, as of still objects."""
-    pairs = thinned(pairs) if len(np.unique(pairs.stamps_ns)) == len(pairs) < MOST_FITTED else pairs
     if len(pairs) < 3:
         return None
     grid = np.arange(-LONGEST_S, LONGEST_S + STEP_S / 2, STEP_S)

@@ -62,7 +62,7 @@ def _snapped(axis: np.ndarray) -> np.ndarray:
 
 def _fixed_point(turns: np.ndarray, axis: np.ndarray) -> np.ndarray:
     """(3,) the point nearest to the origin on the axis that (K, 4, 4) turns have in common."""
-    matrix = np.vstack([np.eye(3) - turns[:, :3, :3].transpose(0, 1, 2)[k] for k in range(len(turns))])
+    matrix = (np.eye(3) - turns[:, :3, :3]).reshape(-1, 3)
     right = turns[:, :3, 3].ravel()
     point = np.linalg.lstsq(np.vstack([matrix, 10 * np.outer(axis, axis)]),
                             np.concatenate([right, np.zeros(3)]), rcond=None)[0]
