@@ -143,7 +143,7 @@ class PoseFrames:
                            STATIC_NS if is_static else stamp_of(item.header))
 
     def _usual_frame(self) -> str:
-        """The frame of most poses of the first source that names one."""
+        """A frame of the first source that names one; of several, the first by name."""
         for objects in self._poses.sources.values():
             for each in objects.values():
                 if each.frame_ids:
