@@ -15,7 +15,7 @@ from posegrasp_ros.evaluation.frame_answers import Answer
 from posegrasp_ros.evaluation.method import MethodUnderTest
 from posegrasp_ros.geometry.transforms import make_transform, rotation_from_vector
 from posegrasp_ros.metrics.baselines.baselines import load_baselines
-from posegrasp_ros.metrics.calibration_guard import CalibrationGuard, UsualRange, told_as_provenance
+from posegrasp_ros.metrics.calibration_guard import CalibrationGuard, UsualRange, Views, told_as_provenance
 from posegrasp_ros.metrics.pose.pose_errors import ErrorTarget
 from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport
@@ -115,8 +115,26 @@ def test_it_recovers_and_remembers():
 
 
 def test_a_range_of_few_views_bears_more_views_outside():
-    few, many = UsualRange(-1.6, 0, 1.6, 20), UsualRange(-1.6, 0, 1.6, 2000)
-    assert few.gain('above', 0.0) < many.gain('above', 0.0) < 0 < many.gain('above', 2.0)
+    (few_inside, _), (many_inside, many_beyond) = (UsualRange(-1.6, 0, 1.6, views).gains for views in (20, 2000))
+    assert few_inside < many_inside < 0 < many_beyond
+
+
+@pytest.mark.parametrize('stretches', [(300, 100, 1000), (1000, 90), (50, 400, 300, 400)])
+def test_views_added_at_once_are_as_views_added_one_by_one(stretches):
+    """Good and bad stretches in turn, with figures that some views lack and some state as NaN."""
+    rng = np.random.default_rng(len(stretches))
+    values = np.concatenate([rng.normal(size=(count, len(NAMES))) - 2 * (place % 2)
+                             for place, count in enumerate(stretches)])
+    values[rng.uniform(size=values.shape) < 0.05] = np.nan
+    is_known = rng.uniform(size=values.shape) < 0.9
+    one, many = (CalibrationGuard(usual(np.random.default_rng(1))) for _ in range(2))
+    for row, known in zip(values, is_known):
+        one.add_view({name: value for name, value, is_in in zip(NAMES, row, known) if is_in})
+    for part in np.array_split(np.arange(len(values)), 7):
+        many.add_views(Views(dict(zip(NAMES, values[part].T)), dict(zip(NAMES, is_known[part].T))))
+    assert many.views == one.views == len(values)
+    assert one.noticed is not None
+    assert repr((many.departure, many.noticed)) == repr((one.departure, one.noticed))  # NaN is not equal to itself
 
 
 def test_without_usual_ranges_and_without_pose_nothing_is_noticed():

@@ -23,7 +23,8 @@ def table_of(estimates, spacing_ns=SECOND):
 
 
 def items_of(tables, chosen='a'):
-    return {(item['other'], item['metric']): item for item in paired_comparisons(tables, chosen)}
+    return {(item['other'], item['metric']): item for item in paired_comparisons(
+        tables, chosen, [name for name in tables if name != chosen])}
 
 
 def test_a_small_difference_on_the_same_hard_frames_is_seen():
@@ -63,9 +64,9 @@ def test_medians_are_over_the_frames_that_both_answer():
 def test_without_a_truth_there_is_nothing_to_compare():
     run = RunMetrics(TARGET)
     run.add_report(StageReport(0, 'perception', True))
-    assert paired_comparisons({'a': run.table(), 'b': run.table()}, 'a') == []
+    assert paired_comparisons({'a': run.table(), 'b': run.table()}, 'a', ['b']) == []
 
 
 def test_tables_of_other_frames_are_refused():
     with pytest.raises(ValueError, match='a and b: expected tables of the same frames'):
-        paired_comparisons({'a': table_of([TRUTH] * 3), 'b': table_of([TRUTH] * 4)}, 'a')
+        paired_comparisons({'a': table_of([TRUTH] * 3), 'b': table_of([TRUTH] * 4)}, 'a', ['b'])

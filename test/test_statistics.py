@@ -238,3 +238,22 @@ def test_clusters_are_those_of_unique_names(names):
     groups = clusters_of(names)
     assert (groups.index.tolist(), groups.sizes.tolist()) == (index.tolist(), sizes.tolist())
     assert count_of(names) == len(groups) == len(sizes)
+
+
+def test_joined_clusters_hold_the_same_values():
+    names, values = np.repeat(np.arange(23), 3), np.random.default_rng(0).normal(size=69)
+    all_of_them, joined = clusters_of(names), clusters_of(names).joined(6)
+    assert joined.sizes.tolist() == [12, 12, 12, 12, 12, 9]
+    assert joined.sums(values) == pytest.approx(np.add.reduceat(all_of_them.sums(values), np.arange(0, 23, 4)))
+    assert all_of_them.joined(23) is all_of_them
+
+
+@pytest.mark.parametrize('correlation', [0.0, 0.7])
+def test_the_interval_of_joined_clusters_is_as_wide(monkeypatch, correlation):
+    rng = np.random.default_rng(2)
+    scenes = np.repeat(np.arange(6000), 4)
+    values = rng.lognormal(correlation * rng.normal(size=6000)[scenes], 1)
+    low, high = quantile_interval(values, scenes)
+    monkeypatch.setattr('posegrasp_ros.metrics.stats.intervals.MOST_RESAMPLED', 500)
+    joined_low, joined_high = quantile_interval(values, scenes)
+    assert (joined_high - joined_low) / (high - low) == pytest.approx(1, abs=0.15)

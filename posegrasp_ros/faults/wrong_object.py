@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import kstest
 
 from posegrasp_ros.faults.pose_pairs import PosePairs, nearest_truths
 from posegrasp_ros.geometry.transforms import rotation_angle
@@ -22,6 +21,8 @@ def says_wrong_object(pairs: PosePairs) -> str:
     is_right = (apart_m < pairs.radius_m) & (angles < NEAR_RAD)
     if np.median(apart_m) < 2 * pairs.radius_m or is_right.mean() > MOST_RIGHT:
         return ''
+    from scipy.stats import kstest  # slow to import
+
     unrelated = ''
     if pairs.symmetry.is_none and kstest(angles, lambda angle: (angle - np.sin(angle)) / np.pi).pvalue > LEAST_P:
         unrelated = ', and rotations are as of chance'

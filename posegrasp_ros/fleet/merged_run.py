@@ -24,7 +24,7 @@ from posegrasp_ros.fleet.stored_result import StoredResult, one_after_the_other,
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.transforms import Symmetry
 from posegrasp_ros.metrics.baselines.baselines import Baselines
-from posegrasp_ros.metrics.calibration_guard import UNLIKE, CalibrationGuard, UsualRange, told_as_provenance
+from posegrasp_ros.metrics.calibration_guard import UNLIKE, CalibrationGuard, UsualRange, Views, told_as_provenance
 from posegrasp_ros.metrics.frame_columns import RunFacts
 from posegrasp_ros.report.run_report import render_html
 from posegrasp_ros.runs.folder import RunFolder
@@ -155,6 +155,8 @@ def _facts(results: Sequence[StoredResult], where: str) -> tuple[str, dict[str, 
 def _replayed(results: Sequence[StoredResult], chosen: str, facts: Mapping[str, RunFacts],
               where: str) -> tuple[dict[str, dict[str, PairLog]], dict[str, CalibrationGuard]]:
     """What a run keeps of the frames besides their records: pairs for the diagnosis, and the guards."""
+    import pyarrow as pa
+
     first = results[0].document
     logs = {name: {each: _log(about) for each, about in by_object.items()}
             for name, by_object in first['diagnosed'].items() if name in facts}
@@ -172,10 +174,8 @@ def _replayed(results: Sequence[StoredResult], chosen: str, facts: Mapping[str, 
                 camera = result.document['diagnosed'][name][each]['camera']
                 log.camera = Camera(**camera) if camera else log.camera
             for each, guard in views.items():
-                if guard.usual:
-                    for object_name, view in zip(rows['object'].to_pylist(), rows['view'].to_pylist()):
-                        if view is not None and object_name == each:
-                            guard.add_view(dict(view))
+                guard.add_views(_views(rows, each, tuple(guard.usual)))
+    pa.default_memory_pool().release_unused()
     return logs, guards
 
 
@@ -195,6 +195,23 @@ def _pairs(rows: Any, name: str, shift_ns: int, block_ns: int) -> PosePairs:
     estimates, truths = (rows[column].combine_chunks().flatten().to_numpy().reshape(-1, 4, 4)
                          for column in ('estimate', 'truth'))
     return PosePairs(stamps, estimates, truths, stamps // block_ns, rows['said_ns'].to_numpy() + shift_ns)
+
+
+def _views(rows: Any, name: str, figures: Sequence[str]) -> Views:
+    """The views of an object among rows, with these figures."""
+    import pyarrow.compute as pc
+
+    views = rows.filter(pc.and_(pc.equal(rows['object'].cast('string'), name), rows['view'].is_valid()))
+    views = views['view'].combine_chunks()
+    owners = np.repeat(np.arange(len(views)), np.diff(views.offsets.to_numpy()))
+    keys, stated = pc.dictionary_encode(views.keys), views.items.to_numpy(zero_copy_only=False)
+    words, codes = keys.dictionary.to_pylist(), keys.indices.to_numpy()
+    values, is_known = {}, {}
+    for figure in figures:
+        is_its = codes == words.index(figure) if figure in words else np.zeros(len(codes), dtype=bool)
+        values[figure], is_known[figure] = np.full(len(views), np.nan), np.zeros(len(views), dtype=bool)
+        values[figure][owners[is_its]], is_known[figure][owners[is_its]] = stated[is_its], True
+    return Views(values, is_known)
 
 
 def _provenance(documents: Sequence[Mapping[str, Any]], guards: Mapping[str, CalibrationGuard],

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +22,12 @@ from posegrasp_ros.metrics.truth_spread import spread_of
 if TYPE_CHECKING:
     import pyarrow as pa
 
-READ = ('object', 'stamp_ns', 'block', 'state', *FLAGS, *NUMBERS,
+READ = ('object', 'stamp_ns', 'state', *FLAGS, *NUMBERS,
         *(f'{stage}_{what}' for stage in STAGES for what in ('ok', 'reason', 'latency_ms', 'lost')),
         *(name for name in ERRORS if name != 'adi_m'), *(f'instances_{name}' for name in INSTANCES), 'taken_for',
         'stray_poses', 'truth_covariance')
+SMALL = {'fits_grasp': np.float16}
+"""Of 0, 1 and NaN alone."""
 CODED_COLUMNS = ('taken_for', 'states', *(f'{stage}_reason' for stage in STAGES))
 
 
@@ -40,12 +42,16 @@ class MergedTables(Mapping[str, FrameTable]):
         self._results, self._facts, self._where = results, facts, where
 
     def __getitem__(self, estimator: str) -> FrameTable:
+        import pyarrow as pa
+
         counts: Counter[str] = Counter()
         for result in self._results:
             counts.update(result.counts(estimator, self._where))
-        builder = _Builder(self._facts[estimator], counts)
+        first = self._results[0]
+        builder = _Builder(self._facts[estimator], counts, first.document['first_ns'] + first.shift_ns)
         for result in self._results:
             builder.add(result.rows(estimator, READ, self._where), result.shift_ns)
+        pa.default_memory_pool().release_unused()
         return builder.table()
 
     def __iter__(self) -> Iterator[str]:
@@ -93,15 +99,16 @@ class _Builder:
     """Fills columns, object by object, recording by recording.
 
     :param counts: number of rows of each object
+    :param first_ns: before all stamps: blocks are counted from there, as small numbers
     """
 
-    def __init__(self, facts: RunFacts, counts: Mapping[str, int]):
-        self._facts = facts
+    def __init__(self, facts: RunFacts, counts: Mapping[str, int], first_ns: int):
+        self._facts, self._first_block = facts, first_ns // facts.block_ns
         self._counts = {name: counts.get(name, 0) for name in facts.objects}
         self._length = sum(self._counts.values())
         ends = np.cumsum(list(self._counts.values()))
         self._next = {name: int(end) - self._counts[name] for name, end in zip(self._counts, ends)}
-        self._filled: dict[str, _Column] = defaultdict(lambda: _Column(self._length))
+        self._filled: dict[str, _Column] = {}
         self._words: dict[str, dict[Hashable, int]] = {name: {} for name in CODED_COLUMNS}
 
     def add(self, rows: pa.Table, shift_ns: int) -> None:
@@ -116,7 +123,7 @@ class _Builder:
                 continue
             first, last = int(np.argmax(mask)), len(mask) - int(np.argmax(mask[::-1]))
             for column, values in columns.items():
-                self._filled[column].fill(self._next[name], values[first:last])
+                self._filled.setdefault(column, _Column(self._length)).fill(self._next[name], values[first:last])
             self._next[name] += last - first
 
     def table(self) -> FrameTable:
@@ -156,8 +163,9 @@ class _Builder:
         stamps = _array(rows['stamp_ns'], 0) + shift_ns
         said_found = ok['perception_ok'] == 1
         return {
-            'stamps_ns': stamps, 'blocks': stamps // self._facts.block_ns, 'has_image': flags['has_image'],
-            'has_truth': has_truth, 'is_without_object': flags['is_without_object'], **lost, **ok,
+            'stamps_ns': stamps, 'has_image': flags['has_image'], 'has_truth': has_truth,
+            'blocks': (stamps // self._facts.block_ns - self._first_block).astype(np.int32),
+            'is_without_object': flags['is_without_object'], **lost, **ok,
             'has_lost_pose': has_truth & ~flags['has_estimate'] & (said_found | lost['perception_lost']),
             **{f'{stage}_latency_ms': _numbers(rows[f'{stage}_latency_ms']) for stage in STAGES},
             **{f'{stage}_reason': self._codes(f'{stage}_reason', rows[f'{stage}_reason']) for stage in STAGES},
@@ -165,7 +173,7 @@ class _Builder:
                 ('position_error_m', 'position_m'), ('rotation_error_rad', 'rotation_rad'),
                 ('add_error_m', 'add_m'), ('mssd_m', 'mssd_m'), ('mspd_px', 'mspd_px'),
                 ('projection_error_px', 'projection_px'))},
-            **{name: _numbers(rows[name]) for name in NUMBERS},
+            **{name: _numbers(rows[name]).astype(SMALL.get(name, float), copy=False) for name in NUMBERS},
             'instances': np.stack([_array(rows[f'instances_{name}'], 0) for name in INSTANCES], axis=1),
             'taken_for': self._taken(rows['taken_for'].combine_chunks()),
             'stray_poses': _array(rows['stray_poses'], 0), 'states': self._codes('states', rows['state']),
@@ -232,14 +240,15 @@ def _spreads(triangles: pa.Array) -> np.ndarray:
 
 def _empty() -> dict[str, np.ndarray]:
     """Of a table without rows."""
-    integers = {'stamps_ns': np.int64, 'blocks': np.int64, 'stray_poses': np.int32,
+    integers = {'stamps_ns': np.int64, 'blocks': np.int32, 'stray_poses': np.int32,
                 **{f'{stage}_ok': np.int8 for stage in STAGES}, **dict.fromkeys(CODED_COLUMNS, np.int16)}
     numbers = [*NUMBERS, 'position_error_m', 'rotation_error_rad', 'add_error_m', 'mssd_m', 'mspd_px',
                'projection_error_px', *(f'{stage}_latency_ms' for stage in STAGES)]
     flags = ['has_image', 'has_truth', 'is_without_object', 'has_lost_pose',
              *(f'{stage}_lost' for stage in STAGES)]
     return {**{name: np.zeros(0, dtype=kind) for name, kind in integers.items()},
-            **{name: np.zeros(0) for name in numbers}, **{name: np.zeros(0, dtype=bool) for name in flags},
+            **{name: np.zeros(0, dtype=SMALL.get(name, float)) for name in numbers},
+            **{name: np.zeros(0, dtype=bool) for name in flags},
             'instances': np.zeros((0, 3), dtype=np.int32),
             'truth_spreads': spread_of(UNKNOWN_COVARIANCE[None])[:0]}
 

@@ -15,7 +15,6 @@ least as many views to a false alarm as the wealth that it asks for, whatever th
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -23,6 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from posegrasp_ros.geometry.view_change import ViewChange
+from posegrasp_ros.runtime.numba_cache import compiled
 
 EXPECTED, SIGMAS, SUSPECTED = 0.05, 3.0, 2.5
 MOST_SUSPECTED = 0.9
@@ -49,15 +49,16 @@ class UsualRange(NamedTuple):
     high: float
     views: int
 
-    def gain(self, side: str, value: float) -> float:
-        """Log factor of the wealth by a view."""
+    @property
+    def gains(self) -> tuple[float, float]:
+        """Log factor of the wealth by a view inside, and by one beyond."""
         at_most = EXPECTED + SIGMAS * math.sqrt(EXPECTED * (1 - EXPECTED) / self.views)
         suspected = min(SUSPECTED * at_most, MOST_SUSPECTED)
-        return math.log(suspected / at_most if self.is_beyond(side, value) else (1 - suspected) / (1 - at_most))
+        return math.log((1 - suspected) / (1 - at_most)), math.log(suspected / at_most)
 
-    def is_beyond(self, side: str, value: float) -> bool:
-        """Whether a value lies outside on that side; NaN does on both."""
-        return not (value >= self.low if side == 'below' else value <= self.high)
+    def is_beyond(self, side: str, values: np.ndarray) -> np.ndarray:
+        """(M,) whether values (M,) lie outside on that side; NaN does on both."""
+        return ~(values >= self.low if side == 'below' else values <= self.high)
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,28 @@ class Departure:
                 'calibration? run posegrasp calibrate MODEL --bag BAG on frames of this camera')
 
 
+@dataclass(frozen=True)
+class Views:
+    """Figures of M views, by name.
+
+    :param values: (M,) of each figure; any number where it is not known
+    :param is_known: (M,) bool of each figure
+    """
+
+    values: Mapping[str, np.ndarray]
+    is_known: Mapping[str, np.ndarray]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.values.values()), ()))
+
+    def followed_by(self, others: Views, count: int) -> Views:
+        """The latest :data:`LATEST` of these and the first ``count`` of others."""
+        def latest(one: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+            return {name: np.concatenate([one[name], other[name][:count]])[-LATEST:] for name in one}
+
+        return Views(latest(self.values, others.values), latest(self.is_known, others.is_known))
+
+
 class CalibrationGuard:
     """Watches the figures of answered frames; frames of one view count as one.
 
@@ -105,10 +128,11 @@ class CalibrationGuard:
 
     def __init__(self, usual: Mapping[str, UsualRange]):
         self._usual = dict(usual)
-        self._log_wealth = {(name, side): 0.0 for name in self._usual for side in SIDES
-                            if WORSE.get(name, side) == side}
-        self._needed = math.log(VIEWS_TO_FALSE_ALARM * max(len(self._log_wealth), 1))
-        self._latest: deque[dict[str, float]] = deque(maxlen=LATEST)
+        self._bets = [(name, side) for name in self._usual for side in SIDES if WORSE.get(name, side) == side]
+        self._gains = np.array([self._usual[name].gains for name, _ in self._bets])
+        self._log_wealth = np.zeros(len(self._bets))
+        self._needed = math.log(VIEWS_TO_FALSE_ALARM * max(len(self._bets), 1))
+        self._latest = Views(*({name: np.zeros(0, dtype=kind) for name in self._usual} for kind in (float, bool)))
         self._numbers: dict[int, Mapping[str, float]] = {}
         self._poses: dict[int, np.ndarray] = {}
         self._change = ViewChange()
@@ -156,23 +180,62 @@ class CalibrationGuard:
 
     def add_view(self, numbers: Mapping[str, float]) -> None:
         """Bet on a view by its first frame."""
-        self._views += 1
-        self._latest.append(dict(numbers))
-        for name, side in self._log_wealth:
-            if name in numbers:
-                wealth = max(self._log_wealth[name, side], 0.0)
-                self._log_wealth[name, side] = wealth + self._usual[name].gain(side, numbers[name])
-        worst = max(self._log_wealth, key=lambda bet: self._log_wealth[bet])
-        if self._log_wealth[worst] >= self._needed:
-            self.departure = self.noticed = self._described(*worst)
-        elif self.departure and self._log_wealth[self.departure.figure, self.departure.side] <= 0:
-            self.departure = None  # it is as at home again
+        self.add_views(Views({name: np.array([numbers.get(name, np.nan)]) for name in self._usual},
+                             {name: np.array([name in numbers]) for name in self._usual}))
 
-    def _described(self, name: str, side: str) -> Departure:
-        values = [each[name] for each in self._latest if name in each]
-        outside = sum(self._usual[name].is_beyond(side, value) for value in values) / len(values)
-        seen = self.departure.seen if self.departure else self._views
-        return Departure(name, side, self._usual[name], outside, float(np.median(values)), len(values), seen)
+    def add_views(self, views: Views) -> None:
+        """Bet on views, one after the other."""
+        if not len(views):
+            return
+        is_beyond, is_known = (np.stack(each, axis=1) for each in (
+            [self._usual[name].is_beyond(side, views.values[name]) for name, side in self._bets],
+            [views.is_known[name] for name, _ in self._bets]))
+        departed, seen = (self._bets.index((self.departure.figure, self.departure.side)), self.departure.seen) \
+            if self.departure else (-1, 0)
+        noticed, bet, departed, seen = _bet_on(self._log_wealth, self._gains, is_beyond, is_known, self._needed,
+                                               departed, seen, self._views)
+        if noticed >= 0:
+            latest = self._latest.followed_by(views, noticed + 1)
+            self.noticed = self.departure = self._described(latest, bet, seen)
+        if departed < 0:
+            self.departure = None
+        self._latest = self._latest.followed_by(views, len(views))
+        self._views += len(views)
+
+    def _described(self, latest: Views, bet: int, seen: int) -> Departure:
+        name, side = self._bets[bet]
+        values = latest.values[name][latest.is_known[name]]
+        return Departure(name, side, self._usual[name], float(self._usual[name].is_beyond(side, values).mean()),
+                         float(np.median(values)), len(values), seen)
+
+
+@compiled
+def _bet_on(log_wealth: np.ndarray, gains: np.ndarray, is_beyond: np.ndarray, is_known: np.ndarray, needed: float,
+            departed: int, seen: int, views: int) -> tuple[int, int, int, int]:
+    """Change the wealth (B,) of bets by views (M, B).
+
+    :param gains: (B, 2), see :attr:`UsualRange.gains`
+    :param departed: bet of the present departure; -1 for none
+    :param seen: views until that was noticed
+    :param views: views before
+    :return: place of the last view at which a departure was noticed, -1 for none, and its bet; then the bet of
+        the departure that lasts, -1 for none, and the views until what was noticed last was
+    """
+    noticed, bet = -1, -1
+    for view in range(len(is_beyond)):
+        worst = 0
+        for each in range(len(log_wealth)):
+            if is_known[view, each]:
+                log_wealth[each] = max(log_wealth[each], 0.0) + gains[each, int(is_beyond[view, each])]
+            if log_wealth[each] > log_wealth[worst]:
+                worst = each
+        if log_wealth[worst] >= needed:
+            if departed < 0:
+                seen = views + view + 1
+            departed, noticed, bet = worst, view, worst
+        elif departed >= 0 and log_wealth[departed] <= 0:
+            departed = -1  # it is as at home again
+    return noticed, bet, departed, seen
 
 
 def told_as_provenance(guards: Mapping[str, CalibrationGuard]) -> dict[str, dict[str, str]]:

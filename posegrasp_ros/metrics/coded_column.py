@@ -66,9 +66,16 @@ class CodedColumn:
 
 
 def rows(column: np.ndarray, chosen: Any) -> np.ndarray:
-    """Rows of a column; one that repeats a single value in memory (see :func:`compacted`) stays so."""
-    if len(column) and column.strides[0] == 0 and isinstance(chosen, np.ndarray) and chosen.dtype == bool:
-        return np.broadcast_to(column[0], (int(np.count_nonzero(chosen)), *column.shape[1:]))
+    """Rows of a column, which is not copied where a mask chooses all.
+
+    One that repeats a single value in memory (see :func:`compacted`) stays so.
+    """
+    if isinstance(chosen, np.ndarray) and chosen.dtype == bool:
+        count = int(np.count_nonzero(chosen))
+        if count == len(column):
+            return column
+        if column.strides[0] == 0:
+            return np.broadcast_to(column[0], (count, *column.shape[1:]))
     return column[chosen]
 
 

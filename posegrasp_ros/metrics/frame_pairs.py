@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -17,23 +17,21 @@ LEVEL = 0.05
 """Of the tests: a larger p-value decides nothing."""
 
 
-def paired_comparisons(tables: Mapping[str, FrameTable], chosen: str) -> list[dict]:
-    """Compare one estimator with each of the others, by every paired metric that both have values for.
+def paired_comparisons(tables: Mapping[str, FrameTable], chosen: str, others: Collection[str]) -> list[dict]:
+    """Compare one estimator with others, by every paired metric that both have values for.
 
     Medians are over the frames that both answered, rates over all counted frames.
 
-    :param tables: frame tables of the same frames, by estimator
+    :param tables: frame tables of the same frames, by estimator; each is taken once
     :return: {estimator, other, metric, unit, n, difference, interval, p_value, verdict} each: the difference is
         ``estimator`` minus ``other``; the p-value is null except for rates
     :raises ValueError: when the tables are not of the same frames
     """
     items: list[dict] = []
-    if len(tables) < 2:
+    if not others:
         return items
     blocks, mine = _blocks_and_columns(tables[chosen])
-    for other in tables:
-        if other == chosen:
-            continue
+    for other in others:
         their_blocks, columns = _blocks_and_columns(tables[other])
         if not np.array_equal(their_blocks, blocks):
             raise ValueError(f'{chosen} and {other}: expected tables of the same frames')

@@ -161,6 +161,8 @@ class FrameTable:
     @cached_property
     def asked_instances(self) -> np.ndarray:
         """(N, 3) :attr:`instances`; none in frames that hide all of them."""
+        if not self.is_hidden.any():
+            return self.instances
         return np.where(self.is_hidden[:, None], self.instances.dtype.type(0), self.instances)
 
     @cached_property

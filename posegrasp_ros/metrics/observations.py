@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from posegrasp_ros.metrics.coded_column import rows
 from posegrasp_ros.metrics.frame_table import FrameTable
 from posegrasp_ros.metrics.pose.calibration import expected_calibration_error, expected_calibration_error_interval
 from posegrasp_ros.metrics.stats.interval import Interval
@@ -37,6 +38,15 @@ class Observations:
     def __len__(self) -> int:
         return len(self.values)
 
+    def within(self, frames: np.ndarray) -> Observations:
+        """Those of the frames in a mask (N,)."""
+        assert self.counted is not None
+        kept = frames[self.counted]
+        return replace(self, counted=self.counted & frames, **self._chosen(kept))
+
+    def _chosen(self, kept: np.ndarray) -> dict[str, np.ndarray]:
+        return {'values': rows(self.values, kept), 'clusters': rows(self.clusters, kept)}
+
     def blocks(self) -> list[np.ndarray]:
         """The values of each cluster."""
         order = np.argsort(self.clusters, kind='stable')
@@ -62,6 +72,9 @@ class ScoreObservations(Observations):
 
     right: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
 
+    def _chosen(self, kept: np.ndarray) -> dict[str, np.ndarray]:
+        return {**super()._chosen(kept), 'right': rows(self.right, kept)}
+
     @property
     def value(self) -> float:
         return expected_calibration_error(self.values, self.right)
@@ -74,17 +87,17 @@ class ScoreObservations(Observations):
 def median(table: FrameTable, values: np.ndarray, chosen: np.ndarray) -> Observations:
     """Observations of a median: values (N,) of the chosen frames (N,), where finite."""
     chosen = chosen & np.isfinite(values)
-    return Observations(values[chosen], table.blocks[chosen], MEDIAN, chosen)
+    return Observations(rows(values, chosen), rows(table.blocks, chosen), MEDIAN, chosen)
 
 
 def rate(holds: np.ndarray, counted: np.ndarray, clusters: np.ndarray) -> Observations:
     """Observations of a rate: whether a condition holds (N,) in the counted frames (N,)."""
-    return Observations(holds[counted].astype(float), clusters[counted], RATE, counted)
+    return Observations(holds[counted].astype(float), rows(clusters, counted), RATE, counted)
 
 
 def mean(shares: np.ndarray, counted: np.ndarray, clusters: np.ndarray) -> Observations:
     """Observations of a mean: numbers (N,) in [0, 1] of the counted frames (N,)."""
-    return Observations(shares[counted], clusters[counted], MEAN, counted)
+    return Observations(rows(shares, counted), rows(clusters, counted), MEAN, counted)
 
 
 def share(parts: np.ndarray, wholes: np.ndarray, clusters: np.ndarray) -> Observations:
@@ -96,4 +109,5 @@ def share(parts: np.ndarray, wholes: np.ndarray, clusters: np.ndarray) -> Observ
 
 def calibration(scores: np.ndarray, right: np.ndarray, chosen: np.ndarray, clusters: np.ndarray) -> Observations:
     """Observations of a calibration error: scores (N,) of the chosen frames; ``right`` (N,): pose is correct."""
-    return ScoreObservations(scores[chosen], clusters[chosen], CALIBRATION, chosen, right[chosen])
+    return ScoreObservations(rows(scores, chosen), rows(clusters, chosen), CALIBRATION, chosen,
+                             rows(right, chosen))

@@ -169,10 +169,10 @@ def _distribution(table: FrameTable, errors: np.ndarray, unit: str) -> dict | No
 
     Frames with an unknown error are left out, such as projection errors without a known camera.
     """
-    counted = errors[table.counts_for_recall & ~np.isnan(errors)]
+    counted = errors[table.counts_for_recall & ~np.isnan(errors)]  # a copy
     if not counted.size:
         return None
-    quantiles = np.quantile(counted, np.linspace(0, 1, 101), method='inverted_cdf')
+    quantiles = np.quantile(counted, np.linspace(0, 1, 101), method='inverted_cdf', overwrite_input=True)
     return {'unit': unit, 'percentiles': [float(q) if np.isfinite(q) else None for q in quantiles]}
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from scipy.special import gammainc, gammaincinv
 
-from posegrasp_ros.metrics.coded_column import compacted
+from posegrasp_ros.metrics.coded_column import compacted, rows
 from posegrasp_ros.metrics.frame_table import FrameTable
 from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED
 from posegrasp_ros.metrics.truth_spread import squared_length
@@ -69,6 +69,8 @@ def as_exact(table: FrameTable) -> FrameTable:
     """The table with truths of unknown accuracy as exact ones."""
     spreads = table.truth_spreads
     unknown = table.has_truth & np.isnan(spreads[:, 0])
+    if unknown.all():
+        return replace(table, truth_spreads=np.broadcast_to(0.0, spreads.shape))
     return replace(table, truth_spreads=compacted(np.where(unknown[:, None], 0.0, spreads)))
 
 
@@ -81,7 +83,7 @@ def truth_errors(table: FrameTable) -> dict[str, Any]:
     an approximation). ``recall_if_perfect`` is the share that a perfect estimator would reach against this truth.
     """
     found = table.has_found
-    spreads = table.truth_spreads[found]
+    spreads = rows(table.truth_spreads, found)
     unknown = int(np.isnan(spreads[:, 0]).sum())
     result: dict[str, Any] = {'frames': int(found.sum()), 'unknown': unknown, **dict.fromkeys(
         ('position_m', 'rotation_rad', 'position_left_m', 'rotation_left_rad', 'recall_if_perfect'))}
@@ -90,7 +92,7 @@ def truth_errors(table: FrameTable) -> dict[str, Any]:
     parts = {'position': (spreads[:, :2], table.position_error_m, 'm'),
              'rotation': (spreads[:, 2:], table.rotation_error_rad, 'rad')}
     for name, (part, errors, unit) in parts.items():
-        own, measured = float(np.median(_median_length(part))), float(np.median(errors[found]))
+        own, measured = float(np.median(_median_length(part))), float(np.median(rows(errors, found)))
         result[f'{name}_{unit}'] = own
         result[f'{name}_left_{unit}'] = math.sqrt(max(measured**2 - own**2, 0.0))
     within = (_share_within(parts['position'][0], STATED_NEED.position_m)
@@ -99,7 +101,12 @@ def truth_errors(table: FrameTable) -> dict[str, Any]:
     return result
 
 
-def note_of(metric: str, table: FrameTable) -> str:
-    """What has to be said with a metric; empty for nothing."""
-    is_unknown = np.isnan(table.truth_spreads[:, 0])
-    return UNKNOWN if metric == COVERAGE and (table.states_covariance & is_unknown).any() else ''
+def note_of(metric: str, table: FrameTable, within: np.ndarray | None = None) -> str:
+    """What has to be said with a metric; empty for nothing.
+
+    :param within: (N,) mask of the frames that count; None for all
+    """
+    if metric != COVERAGE:
+        return ''
+    told = table.states_covariance & np.isnan(table.truth_spreads[:, 0])
+    return UNKNOWN if (told if within is None else told & within).any() else ''

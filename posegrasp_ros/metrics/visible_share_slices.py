@@ -53,7 +53,7 @@ def visible_share_slices(table: FrameTable, unlike: str = '') -> dict[str, Any] 
     metrics = [*(catalogue()[name] for name in SLICED), *([ABSTENTION] if is_true else [])]
     slices = []
     for each in SLICES:
-        frames = table.chosen(known & (shares >= each.low) & (shares < each.high))
-        slices.append({**each._asdict(), 'high': min(each.high, 1.0), 'frames': len(frames),
-                       'metrics': {metric.name: measured(metric, frames, unlike) for metric in metrics}})
+        frames = known & (shares >= each.low) & (shares < each.high)
+        slices.append({**each._asdict(), 'high': min(each.high, 1.0), 'frames': int(np.count_nonzero(frames)),
+                       'metrics': {metric.name: measured(metric, table, unlike, frames) for metric in metrics}})
     return {'source': TRUE if is_true else ESTIMATED, 'unknown': int((present & ~known).sum()), 'slices': slices}

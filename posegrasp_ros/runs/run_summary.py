@@ -86,8 +86,7 @@ def summary_of(tables: Mapping[str, FrameTable], inputs: SummaryInputs) -> dict[
         summary['next']['remedy'] = 'mend what is systematically wrong with the poses first, as said there.'
     return {
         **summary,
-        'paired': paired_comparisons({
-            name: table for name, table in tables.items() if name != BOUND or name == chosen}, chosen),
+        'paired': paired_comparisons(tables, chosen, [name for name in tables if name not in (chosen, BOUND)]),
         'estimator': chosen,
         'estimators': {name: {key: other[key] for key in PER_ESTIMATOR} for name, other in summaries.items()},
         **inputs.about,

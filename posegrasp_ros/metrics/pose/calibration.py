@@ -12,9 +12,15 @@ from scipy.special import chdtr
 
 from posegrasp_ros.geometry.transforms import vector_from_rotation
 from posegrasp_ros.geometry.true_pose import check_covariance
-from posegrasp_ros.metrics.stats.clusters import clusters_of
-from posegrasp_ros.metrics.stats.intervals import CONFIDENCE, Interval, percentile_interval, resample_clusters
+from posegrasp_ros.metrics.stats.intervals import (
+    CONFIDENCE,
+    Interval,
+    percentile_interval,
+    resample_clusters,
+    resampled_clusters,
+)
 from posegrasp_ros.runtime.errors import InvalidInputError
+from posegrasp_ros.runtime.numba_cache import compiled
 
 COVERAGE_LEVEL = 0.9
 SCORE_BINS = 10
@@ -79,7 +85,7 @@ def expected_calibration_error(scores: np.ndarray, right: np.ndarray) -> float:
     :param scores: (N,) in [0, 1]
     :param right: (N,) bool
     """
-    gaps = np.bincount(score_bins(scores), np.asarray(scores) - right, minlength=SCORE_BINS)
+    gaps = _gaps(np.asarray(scores, dtype=float), right, np.zeros(1, dtype=np.int64), 1)
     return float(np.abs(gaps).sum() / len(scores))
 
 
@@ -91,10 +97,8 @@ def expected_calibration_error_interval(scores: np.ndarray, right: np.ndarray,
     The distribution for calibrated scores is sampled by flipping the signs of the gaps of whole clusters at random
     (sign-flip test).
     """
-    groups, value = clusters_of(clusters), expected_calibration_error(scores, right)
-    cells = SCORE_BINS * groups.index.astype(np.int64) + score_bins(scores)
-    by_cluster = np.bincount(cells, np.asarray(scores) - right, minlength=SCORE_BINS * len(groups)).reshape(
-        -1, SCORE_BINS)
+    groups, value = resampled_clusters(clusters), expected_calibration_error(scores, right)
+    by_cluster = _gaps(np.asarray(scores, dtype=float), right, groups.index, len(groups))
     draws = resample_clusters(
         lambda times: np.abs(times @ by_cluster).sum(axis=1) / (times @ groups.sizes), len(groups))
     if draws is None:
@@ -108,6 +112,17 @@ def expected_calibration_error_interval(scores: np.ndarray, right: np.ndarray,
     return Interval(float(np.clip(low, 0.0, value)), float(np.clip(high, value, 1.0)))
 
 
+@compiled
+def _gaps(scores: np.ndarray, right: np.ndarray, clusters: np.ndarray, count: int) -> np.ndarray:
+    """(count, :data:`SCORE_BINS`) sums of score minus correctness, by each score's cluster (N,) and its bin."""
+    gaps = np.zeros((count, SCORE_BINS))
+    for each in range(len(scores)):
+        score_bin = min(max(int(scores[each] * SCORE_BINS), 0), SCORE_BINS - 1)
+        gaps[clusters[each] if count > 1 else 0, score_bin] += scores[each] - right[each]
+    return gaps
+
+
 def score_bins(scores: np.ndarray) -> np.ndarray:
     """(N,) number of the bin that each score in [0, 1] falls into; 1 belongs to the last."""
-    return np.clip((np.asarray(scores) * SCORE_BINS).astype(int), 0, SCORE_BINS - 1)
+    scaled = np.asarray(scores) * SCORE_BINS
+    return np.clip(scaled, 0, SCORE_BINS - 1, out=scaled).astype(np.int8)

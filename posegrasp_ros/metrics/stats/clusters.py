@@ -29,6 +29,17 @@ class Clusters:
         """(K,) of values (N,)."""
         return np.bincount(self.index, values, minlength=len(self.sizes))
 
+    def joined(self, most: int) -> Clusters:
+        """At most so many clusters: where there are more, equally many neighbours are joined to one.
+
+        The sums over joined clusters scatter as those over the clusters do: independent ones add their variances,
+        and dependent neighbours are better off together (batch means). To resample them costs less.
+        """
+        each = -(-len(self) // most)
+        if each <= 1:
+            return self
+        return Clusters(self.index // each, np.add.reduceat(self.sizes, np.arange(0, len(self), each)))
+
 
 def clusters_of(names: np.ndarray) -> Clusters:
     """The clusters with names (N,), as ``np.unique`` has them."""

@@ -21,6 +21,8 @@ Z_95 = 1.959963984540054
 RESAMPLES = 1000
 # Fewer clusters than this are too few to estimate the scatter between clusters.
 MIN_CLUSTERS = 5
+# More clusters than this are joined before they are resampled: the interval of so many is as narrow.
+MOST_RESAMPLED = 20_000
 # Weights held in memory at a time by the bootstrap: 2 MB.
 MOST_WEIGHTS = 250_000
 # Above this number of further clusters a verdict counts as out of reach.
@@ -118,7 +120,7 @@ def quantile_interval(values: np.ndarray, clusters: np.ndarray, quantile: float 
     :param clusters: (N,) time block of each value
     :return: None when there are fewer than :data:`MIN_CLUSTERS` clusters
     """
-    groups = clusters_of(clusters)
+    groups = resampled_clusters(clusters)
     draws = resample_clusters(cluster_quantile(values, groups, quantile), len(groups), seed)
     return None if draws is None else percentile_interval(draws, len(groups))
 
@@ -149,9 +151,14 @@ def bootstrap(statistic: Callable[[np.ndarray], float], clusters: np.ndarray, se
 def resample(statistic: Callable[[np.ndarray], np.ndarray], clusters: np.ndarray,
              seed: int = 0) -> np.ndarray | None:
     """Same as :func:`bootstrap`, for a statistic that maps the weights (D, N) of many draws to (D,) values."""
-    groups = clusters_of(clusters)
+    groups = resampled_clusters(clusters)
     return resample_clusters(lambda times: statistic(times[:, groups.index]), len(groups), seed,
                              max(1, MOST_WEIGHTS // max(1, len(groups.index))))
+
+
+def resampled_clusters(names: np.ndarray) -> Clusters:
+    """The clusters that a bootstrap resamples: those with names (N,), joined where they are many."""
+    return clusters_of(names).joined(MOST_RESAMPLED)
 
 
 def resample_clusters(statistic: Callable[[np.ndarray], np.ndarray], count: int, seed: int = 0,
@@ -186,47 +193,74 @@ def cluster_quantile(values: np.ndarray, groups: Clusters,
     """Function of how often clusters were drawn (D, K): numpy's linear quantile (D,) of the values in them.
 
     Exact for any draws, and quick for those of a bootstrap: their quantiles lie near that of all values, so the
-    values well below it are counted by cluster, once, and those near it are walked through for each draw.
+    values well below it are counted by cluster, once, and only those near it are sorted and walked through.
 
     :param values: (N,)
     :param groups: the K clusters of the values
     """
-    values = np.asarray(values, dtype=float)
-    order = np.argsort(values, kind='stable')
-    ordered, owners = values[order], groups.index[order].astype(np.int32)
-    at = int(quantile * max(len(values) - 1, 0))
-    below = np.bincount(owners[:at], minlength=len(groups))
-    spread = math.sqrt(np.square(below - quantile * groups.sizes).sum())
-    start = max(0, at - math.ceil(MOST_SIGMAS * spread))
-    below = np.bincount(owners[:start], minlength=len(groups)).astype(np.int64)
-    sizes = groups.sizes.astype(np.int64)
-    return lambda times: _cluster_quantiles(np.ascontiguousarray(times, dtype=np.int64), sizes, below, start,
-                                            owners, ordered, quantile)
+    values, sizes = np.asarray(values, dtype=float), groups.sizes.astype(np.int64)
+    near = _sorted_between(values, groups, *_likely_range(values, groups, quantile))
+
+    def quantiles(times: np.ndarray) -> np.ndarray:
+        times = np.ascontiguousarray(times, dtype=np.int64)
+        found, is_known = _cluster_quantiles(times, sizes, *near, quantile)
+        if not is_known.all():  # far from all others
+            everything = _sorted_between(values, groups, -np.inf, np.inf)
+            found[~is_known] = _cluster_quantiles(times[~is_known], sizes, *everything, quantile)[0]
+        return found
+
+    return quantiles
+
+
+def _likely_range(values: np.ndarray, groups: Clusters, quantile: float) -> tuple[float, float]:
+    """Smallest and largest value that a draw's quantile is likely to be, or to lie beside."""
+    if not len(values):
+        return -np.inf, np.inf
+    last = len(values) - 1
+    at = int(quantile * last)
+    ranked = np.partition(values, at)
+    below = np.bincount(groups.index[values < ranked[at]], minlength=len(groups))
+    most = math.ceil(MOST_SIGMAS * math.sqrt(np.square(below - quantile * groups.sizes).sum()))
+    first, end = max(0, at - most), min(last, at + most + 1)
+    ranked.partition((first, end))
+    return float(ranked[first]), float(ranked[end])
+
+
+def _sorted_between(values: np.ndarray, groups: Clusters, low: float,
+                    high: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Number of values below ``low`` by cluster (K,), then clusters (M,) and values (M,) to ``high``, sorted."""
+    near = np.flatnonzero((values >= low) & (values <= high))
+    near = near[np.argsort(values[near], kind='stable')]
+    below = np.bincount(groups.index[values < low], minlength=len(groups))
+    return below.astype(np.int64), groups.index[near].astype(np.int32), values[near]
 
 
 @compiled
-def _cluster_quantiles(times: np.ndarray, sizes: np.ndarray, below: np.ndarray, start: int, owners: np.ndarray,
-                       ordered: np.ndarray, quantile: float) -> np.ndarray:
-    found = np.empty(len(times))
+def _cluster_quantiles(times: np.ndarray, sizes: np.ndarray, below: np.ndarray, owners: np.ndarray,
+                       ordered: np.ndarray, quantile: float) -> tuple[np.ndarray, np.ndarray]:
+    """Quantiles (D,), and whether each is known (D,): it is not where it lies outside the sorted values."""
+    found, is_known = np.empty(len(times)), np.zeros(len(times), dtype=np.bool_)
     for draw in range(len(times)):
         total, passed = 0, 0
         for cluster in range(len(sizes)):
             total += times[draw, cluster] * sizes[cluster]
             passed += times[draw, cluster] * below[cluster]
         position = quantile * (total - 1)
-        rank, index = int(position), start - 1
-        if passed > rank:  # far from all others: from the smallest value on
-            index, passed = -1, 0
-        while passed <= rank:
+        rank, index, last = int(position), -1, len(ordered) - 1
+        share = position - rank
+        if passed > rank:
+            continue
+        while passed <= rank and index < last:
             index += 1
             passed += times[draw, owners[index]]
-        low, share = ordered[index], position - rank
-        while share > 0 and passed <= rank + 1:
+        low = ordered[index]
+        while share > 0 and passed <= rank + 1 and index < last:
             index += 1
             passed += times[draw, owners[index]]
+        is_known[draw] = passed > rank + (1 if share > 0 else 0)
         # Both neighbours may be infinite (frames without an answer): inf - inf must not give NaN.
         found[draw] = low if ordered[index] == low else low + share * (ordered[index] - low)
-    return found
+    return found, is_known
 
 
 def mean_of(values: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:

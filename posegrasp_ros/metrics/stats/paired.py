@@ -14,6 +14,7 @@ from posegrasp_ros.metrics.stats.intervals import (
     cluster_quantile,
     percentile_interval,
     resample_clusters,
+    resampled_clusters,
 )
 
 STATISTICS = {'mean': cluster_mean, 'median': cluster_quantile}
@@ -34,7 +35,7 @@ def paired_difference(values_a: np.ndarray, values_b: np.ndarray, clusters: np.n
     """
     if not len(clusters):
         return math.nan, None
-    groups = clusters_of(clusters)
+    groups = resampled_clusters(clusters)
     of_a, of_b = STATISTICS[statistic](values_a, groups), STATISTICS[statistic](values_b, groups)
 
     def difference(times: np.ndarray) -> np.ndarray:
