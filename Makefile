@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 PICKS ?= 20
 SEED ?= 1
 TESTS ?= test
+JOBS ?= 2
 MINUTES ?= 1
 # Versions to install: the lock, made by `make lock`. CONSTRAINTS=/dev/null takes the newest that setup.py allows,
 # CONSTRAINTS=lowest.txt after `make lowest` the lowest.
@@ -48,9 +49,9 @@ setup: $(VENV)/.installed osmesa  ## Make the virtual environment and install wh
 demo: setup  ## Pick PICKS=20 times in simulation over real ROS topics, then show the report's path
 	$(BIN)/posegrasp demo --picks $(PICKS) --seed $(SEED)
 
-test: wheel osmesa  ## Build and install the wheel, run all tests (or TESTS=test/test_x.py) on it
-	cd $(WHEEL_ENV) && $(WHEEL_BIN)/pytest -q --config-file $(CURDIR)/pyproject.toml --rootdir $(CURDIR) --installed \
-		$(abspath $(TESTS))
+test: wheel osmesa  ## Build and install the wheel, run all tests (or TESTS=test/test_x.py) on it in JOBS=2 processes
+	cd $(WHEEL_ENV) && $(WHEEL_BIN)/pytest -q -n $(JOBS) --dist loadfile --config-file $(CURDIR)/pyproject.toml --rootdir $(CURDIR) \
+		--installed $(abspath $(TESTS))
 
 test-fast: setup  ## Run the tests (or TESTS=...) that take no seconds on the checkout as it is; make test runs all
 	$(BIN)/python -m pytest -q -m 'not slow' $(TESTS)

@@ -7,6 +7,7 @@ import csv
 import json
 from collections import Counter
 
+import numpy as np
 import pytest
 
 pytest.importorskip('pyarrow', reason='the extra fleet is not installed')
@@ -18,8 +19,11 @@ from posegrasp_ros.cli.main import main
 from posegrasp_ros.datasets.bag_messages import BagMessages
 from posegrasp_ros.datasets.frame_excerpt import header_stamp_ns
 from posegrasp_ros.fleet.fleet_evaluation import evaluate_fleet
-from posegrasp_ros.fleet.frame_query import view_of_results
-from posegrasp_ros.fleet.hard_frames import REASONS
+from posegrasp_ros.fleet.frame_query import view_of, view_of_results
+from posegrasp_ros.fleet.frame_schema import frames_schema
+from posegrasp_ros.fleet.hard_frames import REASONS, UNLIKE, hard_frames
+from posegrasp_ros.fleet.result_file import ResultFolder, write_frames
+from posegrasp_ros.fleet.stored_result import read_results
 
 
 @pytest.fixture(scope='module')
@@ -52,6 +56,22 @@ def test_hard_frames_have_their_reasons_and_scenes_of_their_own(fleet, tmp_path,
                 assert not is_found
             elif row['reason'] == 'wrong':
                 assert is_found and position_m == pytest.approx(float(row['position_m']))
+
+
+def test_a_view_unlike_the_rest_of_the_fleet_is_found(fleet, tmp_path):
+    import pyarrow as pa
+
+    stored = read_results(ResultFolder(str(fleet / 'results')))[0]
+    table = stored.rows('/pose', pa.schema(frames_schema(tuple(stored.document['columns']))).names)
+    rng = np.random.default_rng(0)
+    views = [{'correlation': each, 'evidence': 1.0} for each in rng.normal(0.9, 0.01, table.num_rows)]
+    views[7]['correlation'] = 0.4
+    column = pa.array([list(each.items()) for each in views], frames_schema().field('view').type)
+    table = table.set_column(table.column_names.index('view'), 'view', column)
+    write_frames(tmp_path / 'one.parquet', [table], stored.document)
+    with view_of([str(tmp_path / 'one.parquet')]) as view:
+        unlike = [frame for frame in hard_frames(view, '/pose', 100) if frame.reason == UNLIKE]
+    assert [frame.stamp_ns for frame in unlike] == [table['stamp_ns'][7].as_py()]
 
 
 def test_what_is_mined_can_be_evaluated(fleet, tmp_path):

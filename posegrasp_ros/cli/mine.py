@@ -22,8 +22,8 @@ PACK_EXAMPLES = """Example:
 def mine(results: str, /, *, out: Folder, budget: Count = 100) -> int:
     """Write the frames of a fleet that teach most, with the reason of each.
 
-    Of wrong, missing and false poses, of those on which sources disagree, and of doubtful scores, by turns; one
-    frame of each scene.
+    Of wrong, missing and false poses, of those on which sources disagree, of frames unlike the rest of the fleet,
+    and of doubtful scores, by turns; one frame of each scene.
 
     :param results: folder of results of `posegrasp evaluate --shard`, a path or a URL
     :param out: folder to make: recordings with the frames, and frames.csv

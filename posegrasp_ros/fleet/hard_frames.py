@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The frames of a fleet that teach most: failed, doubtful, or answered differently by several sources."""
+"""The frames of a fleet that teach most: failed, doubtful, unlike the rest, or answered differently by several
+sources."""
 
 from __future__ import annotations
 
@@ -10,10 +11,13 @@ from dataclasses import dataclass
 from posegrasp_ros.fleet.frame_query import FramesView
 from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED
 
-DISAGREE = 'sources_disagree'
+DISAGREE, UNLIKE = 'sources_disagree', 'unlike_the_rest'
+FAR = 6
+"""So many standard deviations, told from the median absolute deviation, are unlike the rest."""
 DOUBTFUL = (0.3, 0.7)
 """A score between these is as good as none."""
-# SQL conditions on a frame of the source in question, which is s, the most instructive first; o is another source.
+# SQL conditions on a frame of the source in question, s, the most instructive first; o is another source, u tells
+# how far the frame is from the others.
 REASONS = {
     'false_pose': 's.is_without_object AND s.perception_ok',
     'wrong': f's.has_errors AND s.position_m IS NOT NULL AND (s.position_m > {STATED_NEED.position_m} '
@@ -21,9 +25,22 @@ REASONS = {
     'not_found': 's.has_truth AND NOT coalesce(s.perception_ok, false) AND coalesce(s.visible_share, 1) >= 0.1',
     DISAGREE: f'o.has_errors AND s.has_errors AND (coalesce(o.position_m, 1) > {STATED_NEED.position_m}) '
               f'<> (coalesce(s.position_m, 1) > {STATED_NEED.position_m})',
+    UNLIKE: f'u.deviations > {FAR}',
     'doubtful': f's.score BETWEEN {DOUBTFUL[0]} AND {DOUBTFUL[1]}',
     'silent': 'NOT s.has_truth AND NOT s.is_without_object AND NOT coalesce(s.perception_ok, false)',
 }
+# How far the figures of a view and the distance of the object are from those of all frames, at most.
+_DEVIATIONS = """
+WITH figures AS (
+    SELECT bag, stamp_ns, object, unnest(map_keys(view)) AS figure, unnest(map_values(view)) AS value
+    FROM frames WHERE estimator = '{name}' AND view IS NOT NULL
+    UNION ALL
+    SELECT bag, stamp_ns, object, 'distance', sqrt(estimate[4] ** 2 + estimate[8] ** 2 + estimate[12] ** 2)
+    FROM frames WHERE estimator = '{name}' AND estimate IS NOT NULL),
+usual AS (SELECT object, figure, median(value) AS middle, 1.4826 * mad(value) AS deviation FROM figures
+          GROUP BY object, figure)
+SELECT bag, stamp_ns, object, max(abs(value - middle) / deviation) AS deviations
+FROM figures JOIN usual USING (object, figure) WHERE deviation > 0 GROUP BY bag, stamp_ns, object"""
 
 
 @dataclass(frozen=True)
@@ -67,16 +84,16 @@ def hard_frames(view: FramesView, estimator: str, budget: int) -> list[HardFrame
 
 def _found(view: FramesView, estimator: str, condition: str, reason: str) -> list[tuple[int, HardFrame]]:
     """The worst frame of each scene of which a condition holds, with the number of its block."""
-    name = estimator.replace("'", "''")
-    others = '' if reason != DISAGREE else (
-        'JOIN frames o ON o.bag = s.bag AND o.stamp_ns = s.stamp_ns AND o.object = s.object '
-        f"AND o.estimator <> '{name}'")
+    name, same = estimator.replace("'", "''"), 'USING (bag, stamp_ns, object)'
+    joined = {DISAGREE: f"JOIN (SELECT * FROM frames WHERE estimator <> '{name}') o {same}",
+              UNLIKE: f'JOIN ({_DEVIATIONS.format(name=name)}) u {same}'}.get(reason, '')
+    worth = 'u.deviations' if reason == UNLIKE else 'coalesce(s.position_m, 0)'
     rows = view.rows(
         'SELECT block, bag, stamp_ns, object, score, position_m, rotation_rad FROM ('
-        'SELECT s.block, s.bag, s.stamp_ns, s.object, s.score, s.position_m, s.rotation_rad, row_number() OVER ('
-        'PARTITION BY s.bag, s.block ORDER BY coalesce(s.position_m, 0) DESC, s.stamp_ns) AS place '
-        f"FROM frames s {others} WHERE s.estimator = '{name}' AND ({condition})) WHERE place = 1 "
-        'ORDER BY coalesce(position_m, 0) DESC, bag, stamp_ns')
+        f'SELECT s.block, s.bag, s.stamp_ns, s.object, s.score, s.position_m, s.rotation_rad, {worth} AS worth, '
+        'row_number() OVER (PARTITION BY s.bag, s.block ORDER BY worth DESC, s.stamp_ns) AS place '
+        f"FROM frames s {joined} WHERE s.estimator = '{name}' AND ({condition})) WHERE place = 1 "
+        'ORDER BY worth DESC, bag, stamp_ns')
     return [(block, HardFrame(bag, stamp_ns, of, reason, score, position_m, rotation_rad))
             for block, bag, stamp_ns, of, score, position_m, rotation_rad in rows]
 
