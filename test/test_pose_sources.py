@@ -36,7 +36,13 @@ VISION = {
     'vision_msgs/msg/BoundingBox3D': 'geometry_msgs/Pose center\ngeometry_msgs/Vector3 size',
     'vision_msgs/msg/Detection3D': 'std_msgs/Header header\nvision_msgs/ObjectHypothesisWithPose[] results\n'
                                    'vision_msgs/BoundingBox3D bbox\nstring id',
-    'vision_msgs/msg/Detection3DArray': 'std_msgs/Header header\nvision_msgs/Detection3D[] detections'}
+    'vision_msgs/msg/Detection3DArray': 'std_msgs/Header header\nvision_msgs/Detection3D[] detections',
+    'vision_msgs/msg/Point2D': 'float64 x\nfloat64 y',
+    'vision_msgs/msg/Pose2D': 'vision_msgs/Point2D position\nfloat64 theta',
+    'vision_msgs/msg/BoundingBox2D': 'vision_msgs/Pose2D center\nfloat64 size_x\nfloat64 size_y',
+    'vision_msgs/msg/Detection2D': 'std_msgs/Header header\nvision_msgs/ObjectHypothesisWithPose[] results\n'
+                                   'vision_msgs/BoundingBox2D bbox\nstring id',
+    'vision_msgs/msg/Detection2DArray': 'std_msgs/Header header\nvision_msgs/Detection2D[] detections'}
 OLD_VISION = {**VISION, 'vision_msgs/msg/ObjectHypothesisWithPose':
               'string id\nfloat64 score\ngeometry_msgs/PoseWithCovariance pose'}
 
@@ -92,13 +98,13 @@ class SourceBag(HandMade):
     def _TFMessage(self, stamp_ns, pose, topic, frame_id, at_ns, _):
         self.transform(stamp_ns, frame_id, 'found_box', pose, topic='/tf', at_ns=at_ns)
 
-    def _Detection3DArray(self, stamp_ns, pose, topic, frame_id, at_ns, others, definitions=VISION):
+    def _Detection3DArray(self, stamp_ns, pose, topic, frame_id, at_ns, others, definitions=VISION, kind='3D'):
         store = types_with(definitions)
-        array = store.types['vision_msgs/msg/Detection3DArray']
+        topic_kind = f'vision_msgs/msg/Detection{kind}Array'
+        array = store.types[topic_kind]
         header = make_header(stamp_ns, frame_id)
-        detections = [self._detection(store, header, each, class_id, score)
+        detections = [self._detection(store, header, each, class_id, score, kind)
                       for each, class_id, score in ((pose, 'box', 0.9), *others)]
-        topic_kind = 'vision_msgs/msg/Detection3DArray'
         if topic not in self._connections:
             self._connections[topic] = self._writer.add_connection(topic, topic_kind, typestore=store)
         self._writer.write(self._connections[topic], at_ns,
@@ -107,16 +113,24 @@ class SourceBag(HandMade):
     def _OldDetections(self, *arguments):
         self._Detection3DArray(*arguments, definitions=OLD_VISION)
 
+    def _Detection2DArray(self, *arguments):
+        self._Detection3DArray(*arguments, kind='2D')
+
     @staticmethod
-    def _detection(store, header, pose, class_id, score):
+    def _detection(store, header, pose, class_id, score, kind):
         types = store.types
         said = {'id': class_id, 'score': score}
         if 'id' not in types['vision_msgs/msg/ObjectHypothesisWithPose'].__dataclass_fields__:
             said = {'hypothesis': types['vision_msgs/msg/ObjectHypothesis'](class_id=class_id, score=score)}
         result = types['vision_msgs/msg/ObjectHypothesisWithPose'](**said, pose=with_covariance(pose))
-        box = types['vision_msgs/msg/BoundingBox3D'](
-            center=pose_message(pose), size=new_message('geometry_msgs/msg/Vector3', x=0.1, y=0.1, z=0.1))
-        return types['vision_msgs/msg/Detection3D'](header=header, results=[result], bbox=box, id='7')
+        if kind == '3D':
+            box = types['vision_msgs/msg/BoundingBox3D'](
+                center=pose_message(pose), size=new_message('geometry_msgs/msg/Vector3', x=0.1, y=0.1, z=0.1))
+        else:
+            point = types['vision_msgs/msg/Point2D'](x=320.0, y=240.0)
+            box = types['vision_msgs/msg/BoundingBox2D'](
+                center=types['vision_msgs/msg/Pose2D'](position=point, theta=0.0), size_x=50.0, size_y=50.0)
+        return types[f'vision_msgs/msg/Detection{kind}'](header=header, results=[result], bbox=box, id='7')
 
 
 def write(path, kind='PoseStamped', count=4, images=True, info=True, silent=(), truth=True, **options):
@@ -149,20 +163,21 @@ def assert_off(summary, n=4):
 
 
 @pytest.mark.parametrize('kind', ['PoseStamped', 'PoseWithCovarianceStamped', 'PoseArray', 'TransformStamped',
-                                  'Detection3DArray', 'OldDetections'])
+                                  'Detection3DArray', 'OldDetections', 'Detection2DArray'])
 def test_each_message_type_is_measured_alike(tmp_path, kind):
     summary = judged(write(tmp_path / 'bag', kind))
     assert_off(summary)
     assert summary['metrics']['image_to_pose_p50']['value'] == pytest.approx(40)
-    states_covariance = kind in ('PoseWithCovarianceStamped', 'Detection3DArray', 'OldDetections')
+    states_score = 'Detection' in kind
+    states_covariance = kind == 'PoseWithCovarianceStamped' or states_score
     assert (summary['metrics']['covariance_coverage_90']['n'] > 0) == states_covariance
-    assert (summary['metrics']['score_ece']['n'] > 0) == (kind in ('Detection3DArray', 'OldDetections'))
+    assert (summary['metrics']['score_ece']['n'] > 0) == states_score
 
 
 def test_every_type_that_is_read_has_a_test_above():
     assert {kind.rpartition('/')[2] for kind in READERS} == {
         'PoseStamped', 'PoseWithCovarianceStamped', 'PoseArray', 'TransformStamped', 'Detection3DArray',
-        'TFMessage', 'Odometry'}
+        'Detection2DArray', 'TFMessage', 'Odometry'}
 
 
 def test_a_tf_frame_counts_as_published_and_is_not_interpolated(tmp_path):

@@ -34,12 +34,12 @@ def set_stamp(content: Any, stamp_ns: int) -> None:
 
 
 def _places(content: Any) -> Any:
-    """Position, orientation and, of a detection, the middle of its box, of each pose."""
+    """Position, orientation and, of a detection in space, the middle of its box, of each pose."""
     if hasattr(content, 'detections'):
         for detection in content.detections:
             if len(detection.results):
-                yield from ((each.pose.pose.position, each.pose.pose.orientation, detection.bbox.center)
-                            for each in [_best(detection)])
+                pose, box = _best(detection).pose.pose, detection.bbox.center
+                yield pose.position, pose.orientation, box if hasattr(box, 'orientation') else None
     elif hasattr(content, 'poses'):
         yield from ((pose.position, pose.orientation, None) for pose in content.poses)
     elif hasattr(content, 'transforms'):

@@ -32,15 +32,18 @@ def _array(content: Any) -> Iterator[StatedPose]:
 
 
 def _detections(content: Any) -> Iterator[StatedPose]:
-    """vision_msgs/Detection3DArray, since ROS 2 Galactic or before: each detection under its best hypothesis."""
+    """vision_msgs/Detection3DArray, since ROS 2 Galactic or before, and Detection2DArray with poses in its hypotheses:
+    each detection under its best hypothesis."""
     for detection in content.detections:
         if not len(detection.results):
             continue
         best = max(detection.results, key=lambda each: _hypothesis(each)[1])
         class_id, score = _hypothesis(best)
         header = detection.header if detection.header.frame_id else content.header
-        # Of hypotheses without a pose of their own, it is that of the box.
+        # Of hypotheses without a pose of their own, it is that of the box, if that has one.
         posed = best.pose if _has_pose(best.pose.pose) else _Posed(detection.bbox.center)
+        if not hasattr(posed.pose, 'orientation'):
+            continue
         yield _stated(posed, header, content.header, getattr(posed, 'covariance', None), score, class_id)
 
 
@@ -57,6 +60,7 @@ READERS: dict[str, Reader] = {
     'nav_msgs/msg/Odometry': _single,
     'geometry_msgs/msg/PoseArray': _array,
     'vision_msgs/msg/Detection3DArray': _detections,
+    'vision_msgs/msg/Detection2DArray': _detections,
     'tf2_msgs/msg/TFMessage': _transforms,
 }
 

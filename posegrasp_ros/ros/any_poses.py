@@ -33,7 +33,8 @@ def pose_types() -> dict[str, type]:
         'geometry_msgs/msg/PoseWithCovarianceStamped': PoseWithCovarianceStamped,
         'geometry_msgs/msg/PoseStamped': PoseStamped, 'geometry_msgs/msg/PoseArray': PoseArray,
         'geometry_msgs/msg/TransformStamped': TransformStamped, 'nav_msgs/msg/Odometry': Odometry}
-    for package, name in (('vision_msgs', 'Detection3DArray'), ('tf2_msgs', 'TFMessage')):
+    for package, name in (('vision_msgs', 'Detection3DArray'), ('vision_msgs', 'Detection2DArray'),
+                          ('tf2_msgs', 'TFMessage')):
         if module := import_optional(f'{package}.msg'):
             types[f'{package}/msg/{name}'] = getattr(module, name)
     return types
