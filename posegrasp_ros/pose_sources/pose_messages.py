@@ -32,7 +32,7 @@ def _array(content: Any) -> Iterator[StatedPose]:
 
 
 def _detections(content: Any) -> Iterator[StatedPose]:
-    """vision_msgs/Detection3DArray, since ROS 2 Galactic or before, and Detection2DArray with poses in its hypotheses:
+    """vision_msgs/Detection3DArray, since ROS 2 Galactic or before, and Detection2DArray that states poses:
     each detection under its best hypothesis."""
     for detection in content.detections:
         if not len(detection.results):
