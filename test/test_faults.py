@@ -10,23 +10,20 @@ import numpy as np
 import pytest
 
 from posegrasp_ros.cli.main import main
-from posegrasp_ros.faults.correction import (
-    CameraAxes,
-    Correction,
-    DeclaredSymmetry,
-    Depth,
-    InCamera,
-    InObject,
-    Inverse,
-    Mirror,
-    QuaternionOrder,
-    Rays,
-    Scale,
-    Time,
-    corrected,
+from posegrasp_ros.faults.corrected_pairs import corrected
+from posegrasp_ros.faults.correction_file import (
+    CorrectionFileError,
     correction_from,
+    corrections_text,
+    read_corrections,
 )
-from posegrasp_ros.faults.correction_file import CorrectionFileError, corrections_text, read_corrections
+from posegrasp_ros.faults.corrections.conventions import Inverse, Mirror, QuaternionOrder
+from posegrasp_ros.faults.corrections.correction import Correction
+from posegrasp_ros.faults.corrections.intrinsics import OtherIntrinsics
+from posegrasp_ros.faults.corrections.lengths import Depth, Scale
+from posegrasp_ros.faults.corrections.rigid import CameraAxes, InCamera, InObject, Rays
+from posegrasp_ros.faults.corrections.stamps import Time
+from posegrasp_ros.faults.corrections.symmetry import DeclaredSymmetry
 from posegrasp_ros.faults.diagnose import FAULTS, diagnose
 from posegrasp_ros.faults.fitting import loss
 from posegrasp_ros.faults.injection import INJECTED, PoseTrack, inject
@@ -45,6 +42,8 @@ from posegrasp_ros.geometry.transforms import (
 
 SECOND = 1_000_000_000
 CAMERA = Camera(640, 480, [[600, 0, 300], [0, 600, 250], [0, 0, 1]])
+CAMERAS = {'/left/camera_info': CAMERA,
+           '/right/camera_info': Camera(640, 480, [[617, 0, 331], [0, 617, 238], [0, 0, 1]])}
 CAN = Symmetry.generated(axis=(0, 0, 1))
 # What each injected fault is to be named.
 NAMED = {name: name for name in INJECTED} | {'camera_link_axes': 'camera_axes', 'opengl_axes': 'camera_axes'}
@@ -57,7 +56,7 @@ def scenes(seed, count=100, symmetry=NO_SYMMETRY):
     truths = np.array([make_transform(random_rotation(rng), (*rng.uniform(-0.15, 0.15, 2), rng.uniform(0.4, 0.9)))
                        for _ in range(count)])
     stamps = (1 + np.arange(count)) * SECOND
-    return PosePairs(stamps, noisy(truths, rng), truths, np.arange(count), stamps, symmetry, 0.06, CAMERA)
+    return PosePairs(stamps, noisy(truths, rng), truths, np.arange(count), stamps, symmetry, 0.06, CAMERA, CAMERAS)
 
 
 def noisy(truths, rng):
@@ -83,16 +82,17 @@ def sequence(seed, seconds=12, rate=15):
         rotation_from_vector((0.5 * np.sin(0.9 * s + phase[0]), 0.6 * np.cos(0.7 * s + phase[1]), 0.4 * s)) @ turn,
         (0.1 * np.sin(1.1 * s + phase[2]), 0.08 * np.cos(0.8 * s + phase[3]), 0.6 + 0.1 * np.sin(s + phase[4])))
         for s in t])
-    return PosePairs(stamps, noisy(truths, rng), truths, stamps // SECOND, stamps, NO_SYMMETRY, 0.06, CAMERA)
+    return PosePairs(stamps, noisy(truths, rng), truths, stamps // SECOND, stamps, NO_SYMMETRY, 0.06, CAMERA,
+                     CAMERAS)
 
 
 def with_fault(pairs, name, sizes=(), seed=0):
     """What a node with the fault would have said of the images."""
-    said, poses = inject(PoseTrack(pairs.said_ns, pairs.estimates, pairs.camera), name, sizes, seed)
+    said, poses = inject(PoseTrack(pairs.said_ns, pairs.estimates, pairs.cameras), name, sizes, seed)
     is_known = np.isfinite(poses).all(axis=(1, 2))
     nearest = np.abs(pairs.stamps_ns[None] - said[:, None]).argmin(axis=1)
     return PosePairs(pairs.stamps_ns[nearest], poses, pairs.truths[nearest], pairs.blocks[nearest], said,
-                     pairs.symmetry, pairs.radius_m, pairs.camera).chosen(is_known)
+                     pairs.symmetry, pairs.radius_m, pairs.camera, pairs.cameras).chosen(is_known)
 
 
 @pytest.mark.parametrize('name', INJECTED)
@@ -192,7 +192,8 @@ ALL: list[Correction] = [
     InObject(make_transform(rotation_from_vector((0.1, 0.2, -0.3)), (0.01, -0.02, 0.03))),
     CameraAxes(make_transform(rotation_from_vector((np.pi / 2, 0, 0)))), Scale(1.3), Depth(0.8), Mirror(1),
     Inverse(), QuaternionOrder(1), QuaternionOrder(3), Rays(0.02, -0.01), Time(0.1),
-    DeclaredSymmetry((0.0, 0.0, 1.0), (0.0, 0.0, 0.0), np.pi)]
+    DeclaredSymmetry((0.0, 0.0, 1.0), (0.0, 0.0, 0.0), np.pi),
+    OtherIntrinsics('/right/camera_info', 1.04, 0.03, -0.01)]
 
 
 @pytest.mark.parametrize('correction', ALL, ids=lambda each: each.kind)
@@ -203,6 +204,16 @@ def test_a_correction_undoes_its_inverse_and_survives_a_file(correction):
     assert np.allclose(again.apply(pairs.truths), correction.apply(pairs.truths))
     assert again.shift_ns() == correction.shift_ns()
     assert np.allclose(correction.moved(correction.parameters).apply(pairs.truths), correction.apply(pairs.truths))
+
+
+def test_with_other_intrinsics_a_pose_keeps_its_pixels():
+    used, right = CAMERAS.values()
+    fault = OtherIntrinsics.between('/left/camera_info', used, right).inverse()  # computed with the left one's
+    poses = scenes(0, 10).truths
+    before, after = (poses_of @ np.array([0, 0, 0, 1.0]) for poses_of in (poses, fault.apply(poses)))
+    pixels = [(points[:, :3] @ camera.matrix.T) for points, camera in ((before, right), (after, used))]
+    assert np.allclose(*(each[:, :2] / each[:, 2:] for each in pixels))
+    assert np.allclose(after[:, 2], before[:, 2] * 600 / 617)
 
 
 @pytest.mark.parametrize(('stated', 'said'), [

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from posegrasp_ros.datasets.bag_cameras import stated_cameras
 from posegrasp_ros.datasets.bag_messages import BagError, BagMessage, BagMessages
 from posegrasp_ros.datasets.bag_topics import TF, BagTopics, are_neighbours, guess_topics
 from posegrasp_ros.datasets.bag_truths import ONLY, BagTruths, check_one_source, truth_topics
@@ -20,7 +21,7 @@ from posegrasp_ros.datasets.ground_truth import TOLERANCE_MS, GroundTruth
 from posegrasp_ros.datasets.message_fields import stamp_of
 from posegrasp_ros.datasets.tf_buffer import STATIC_NS, FrameTree
 from posegrasp_ros.datasets.visible_shares import VisibleShares, share_topics
-from posegrasp_ros.geometry.camera import CameraError
+from posegrasp_ros.geometry.camera import Camera, CameraError
 from posegrasp_ros.geometry.camera_info import StatedCamera, is_rectified
 from posegrasp_ros.geometry.transforms import transform_from_pose
 from posegrasp_ros.sensing.camera_info_join import WAIT_NS as INFO_WAIT_NS
@@ -113,6 +114,11 @@ class BagReader:
     def truths(self) -> dict[str, GroundTruth]:
         """Ground truth of each object, and how much of it was matched."""
         return self._truths.by_name
+
+    @property
+    def cameras(self) -> dict[str, Camera]:
+        """All that the recording states, by the topics of their camera_info."""
+        return stated_cameras(self._bag)
 
     @property
     def warnings(self) -> list[str]:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from posegrasp_ros.datasets.bag_reader import BagReader
 from posegrasp_ros.datasets.frame import BagFrame
 from posegrasp_ros.datasets.frame_sources import Source, SourcedFrame, sourced_frames, total_count
 from posegrasp_ros.evaluation.bop_csv import BopCsv
@@ -27,6 +28,7 @@ from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.true_pose import OVERRULED
 from posegrasp_ros.metrics.baselines.baselines import Baselines
 from posegrasp_ros.metrics.calibration_guard import told_as_provenance
+from posegrasp_ros.pose_sources.pose_frames import PoseFrames
 from posegrasp_ros.report.run_report import render_html
 from posegrasp_ros.report.worst_frames import WorstFrames
 from posegrasp_ros.runs.folder import RunFolder
@@ -94,6 +96,7 @@ class MeasuredRun:
         """
         with ExitStack() as stack:
             was_interrupted = stack.enter_context(interrupt_noted())
+            self._note_cameras()
             frames = stack.enter_context(closing(answer(self._frames())))
             bar = stack.enter_context(tqdm(total=total_count(self._sources), unit='frame', disable=not progress,
                                            dynamic_ncols=True))
@@ -108,6 +111,14 @@ class MeasuredRun:
                     LOGGER.warning('interrupted after %d frames; what was measured until then is kept', count)
                     return
         self.is_complete = True
+
+    def _note_cameras(self) -> None:
+        """Those of recordings, by whose intrinsics poses may have been computed by mistake."""
+        readers = [source for source in self._sources if isinstance(source, (BagReader, PoseFrames))]
+        logs = [log for method in self.methods.values() for log in method.pair_logs.values()]
+        cameras = {name: camera for reader in readers for name, camera in reader.cameras.items()} if logs else {}
+        for log in logs:
+            log.cameras = cameras
 
     @property
     def sources(self) -> Sequence[Source]:

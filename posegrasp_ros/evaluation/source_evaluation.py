@@ -12,9 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from posegrasp_ros.datasets.bag_messages import BagMessages
 from posegrasp_ros.datasets.bag_reader import BagReader
-from posegrasp_ros.datasets.bag_topics import COMPRESSED, IMAGE
 from posegrasp_ros.datasets.bop_dataset import is_bop_dataset
 from posegrasp_ros.datasets.frame import BagFrame, PackedFrame
 from posegrasp_ros.datasets.frame_sources import (
@@ -29,7 +27,9 @@ from posegrasp_ros.estimation.pose_estimate import Estimation, PoseEstimate
 from posegrasp_ros.evaluation.frame_answers import Answer, AnsweredFrame
 from posegrasp_ros.evaluation.measured_run import MeasuredRun, PreparedRun, written_run
 from posegrasp_ros.evaluation.method import MethodUnderTest
-from posegrasp_ros.faults.correction import Correction, DeclaredSymmetry
+from posegrasp_ros.faults.corrected_pairs import corrected_pose
+from posegrasp_ros.faults.corrections.correction import Correction
+from posegrasp_ros.faults.corrections.symmetry import DeclaredSymmetry
 from posegrasp_ros.faults.pair_log import PairLog
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import NO_SYMMETRY, Symmetry, rotate_covariance
@@ -155,13 +155,9 @@ def _open(path: Path, asked: AskedSources, options: SourceOptions,
         return reader, RecordedPoses({file.name: {objects[0]: read_bop_poses(file, class_id)}
                                       for file in asked.files}, {})
     poses = read_recorded_poses(path, asked, options.topics, objects)
-    if poses.frames_ns is None and _has_images(path):
+    if poses.has_images:
         return BagReader(path, options.topics, truths, options.tolerance_ms, objects, poses.frame_ids), poses
     return PoseFrames(path, options.topics, poses, truths, options.tolerance_ms, objects), poses
-
-
-def _has_images(path: Path) -> bool:
-    return any(kind in (IMAGE, COMPRESSED) for kind in BagMessages(path).topics.values())
 
 
 class _Judge:
@@ -222,11 +218,8 @@ def _seen(pose: StatedPose, frame: BagFrame, corrections: Sequence[Correction]) 
     camera_from_frame = frame.camera_from_frames.get(pose.frame_id) if pose.frame_id else np.eye(4)
     if camera_from_frame is None:
         return None
-    covariance = np.zeros((6, 6)) if pose.covariance is None else rotate_covariance(
-        pose.covariance, camera_from_frame[:3, :3])
+    covariance = None if pose.covariance is None else rotate_covariance(pose.covariance, camera_from_frame[:3, :3])
     camera_from_object = camera_from_frame @ pose.frame_from_object
     if np.isfinite(camera_from_object).all():
-        for correction in corrections:
-            camera_from_object = correction.apply(camera_from_object[None])[0]
-            covariance = correction.moved_covariance(covariance)
-    return PoseEstimate(camera_from_object, pose.score, covariance)
+        camera_from_object, covariance = corrected_pose(corrections, camera_from_object, covariance)
+    return PoseEstimate(camera_from_object, pose.score, np.zeros((6, 6)) if covariance is None else covariance)

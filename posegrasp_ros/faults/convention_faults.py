@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from posegrasp_ros.faults.correction import Correction, Inverse, Mirror, QuaternionOrder
+from posegrasp_ros.faults.corrections.conventions import Inverse, Mirror, QuaternionOrder
+from posegrasp_ros.faults.corrections.correction import Correction
 from posegrasp_ros.faults.fault_kind import FaultKind
 from posegrasp_ros.faults.pose_pairs import PosePairs
 
@@ -23,10 +24,9 @@ def _says_mirror(correction: Correction, pairs: PosePairs) -> str:
 
 
 CONVENTION_FAULTS: Sequence[FaultKind] = (
-    FaultKind('inverted', 'inverted transform', lambda pairs: [Inverse()],
+    FaultKind('inverted', lambda pairs: [Inverse()],
               lambda correction, pairs: 'poses are object_from_camera: state their inverse'),
-    FaultKind('quaternion_order', 'order of quaternions',
-              lambda pairs: [QuaternionOrder(1), QuaternionOrder(3)], _says_quaternion),
-    FaultKind('left_handed', 'left-handed frames', lambda pairs: [Mirror(axis) for axis in range(3)],
+    FaultKind('quaternion_order', lambda pairs: [QuaternionOrder(1), QuaternionOrder(3)], _says_quaternion),
+    FaultKind('left_handed', lambda pairs: [Mirror(axis) for axis in range(3)],
               _says_mirror),
 )

@@ -9,12 +9,21 @@ from typing import Any
 
 import yaml
 
-from posegrasp_ros.faults.correction import Correction, correction_from
+from posegrasp_ros.faults.corrections.conventions import Inverse, Mirror, QuaternionOrder
+from posegrasp_ros.faults.corrections.correction import Correction
+from posegrasp_ros.faults.corrections.intrinsics import OtherIntrinsics
+from posegrasp_ros.faults.corrections.lengths import Depth, Scale
+from posegrasp_ros.faults.corrections.rigid import InCamera, InObject, Rays
+from posegrasp_ros.faults.corrections.stamps import Time
+from posegrasp_ros.faults.corrections.symmetry import DeclaredSymmetry
 from posegrasp_ros.runtime.data_files import read_yaml
 from posegrasp_ros.runtime.errors import InvalidInputError
 
 SCHEMA = 'posegrasp.corrections/1'
 NAME = 'corrections.yaml'
+KINDS: Mapping[str, type[Correction]] = {each.kind: each for each in (
+    InCamera, InObject, Scale, Depth, OtherIntrinsics, Mirror, Inverse, QuaternionOrder, Time, Rays,
+    DeclaredSymmetry)}
 HEAD = '''# What posegrasp evaluate found systematically wrong with the poses of {source}, and what corrects it,
 # in this order. Apply it with posegrasp evaluate --correct FILE; better still, mend the cause.
 '''
@@ -55,3 +64,20 @@ def read_corrections(path: str | Path) -> dict[str, tuple[Correction, ...]]:
                 for name, found in stated['objects'].items()}
     except (TypeError, AttributeError) as error:
         raise CorrectionFileError(f'{path}: objects: expected lists of corrections: {error}') from error
+
+
+def correction_from(stated: Mapping[str, Any], place: str) -> Correction:
+    """Inverse of ``to_dict`` with ``kind``.
+
+    :param place: for messages
+    :raises CorrectionFileError: when it is none
+    """
+    kind = stated.get('kind')
+    known = KINDS.get(str(kind))
+    if known is None:
+        raise CorrectionFileError(f'{place}: kind: expected one of {", ".join(KINDS)}, got {kind!r}')
+    try:
+        return known.from_dict(stated)
+    except (KeyError, TypeError, ValueError) as error:
+        raise CorrectionFileError(f'{place}: {kind}: expected the fields that posegrasp evaluate writes, got '
+                                  f'{dict(stated)}: {error}') from error

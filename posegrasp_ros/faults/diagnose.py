@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 
 from posegrasp_ros.faults.convention_faults import CONVENTION_FAULTS
-from posegrasp_ros.faults.correction import Correction, InObject, corrected
+from posegrasp_ros.faults.corrected_pairs import corrected
+from posegrasp_ros.faults.corrections.correction import Correction
+from posegrasp_ros.faults.corrections.rigid import InObject
 from posegrasp_ros.faults.fault_kind import FaultKind
 from posegrasp_ros.faults.fitting import loss, losses, refined
+from posegrasp_ros.faults.intrinsics_faults import INTRINSICS_FAULTS
 from posegrasp_ros.faults.pose_pairs import PosePairs
 from posegrasp_ros.faults.rigid_faults import RIGID_FAULTS
 from posegrasp_ros.faults.scale_faults import SCALE_FAULTS
@@ -20,8 +23,9 @@ from posegrasp_ros.faults.symmetry_faults import SYMMETRY_FAULTS
 from posegrasp_ros.faults.time_faults import TIME_FAULTS
 from posegrasp_ros.faults.wrong_object import says_wrong_object
 
-FAULTS: Sequence[FaultKind] = (*CONVENTION_FAULTS, *SCALE_FAULTS[:1], *RIGID_FAULTS[:2], *SYMMETRY_FAULTS,
-                               *TIME_FAULTS, *SCALE_FAULTS[1:], *RIGID_FAULTS[2:])
+FAULTS: Sequence[FaultKind] = (
+    *CONVENTION_FAULTS, *INTRINSICS_FAULTS, *SCALE_FAULTS[:1], *RIGID_FAULTS[:2], *SYMMETRY_FAULTS, *TIME_FAULTS,
+    *SCALE_FAULTS[1:], *RIGID_FAULTS[2:])
 LEAST_PAIRS, LEAST_BLOCKS = 20, 5
 MOST_FAULTS = 3
 MOST_DIAGNOSED = 2000

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from posegrasp_ros.datasets.bag_cameras import stated_cameras
 from posegrasp_ros.datasets.bag_messages import STANDARD_TYPES, BagError, BagMessage, BagMessages
-from posegrasp_ros.datasets.bag_topics import CAMERA_INFO, listing
+from posegrasp_ros.datasets.bag_topics import listing
 from posegrasp_ros.datasets.bag_writer import RawBagWriter, make_header, new_message, pose_parts
 from posegrasp_ros.datasets.frame_excerpt import raw_message
 from posegrasp_ros.faults.injection import PoseTrack, inject
-from posegrasp_ros.geometry.camera import Camera, CameraError
-from posegrasp_ros.geometry.camera_info import StatedCamera
+from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.pose_sources.pose_fields import set_poses, set_stamp
 from posegrasp_ros.pose_sources.pose_messages import READERS
 from posegrasp_ros.pose_sources.stated_pose import StatedPose
@@ -38,9 +38,8 @@ def write_faulty(path: str | Path, out: str | Path, faults: Faults, topic: str |
     bag = BagMessages(path)
     if topic is not None and READERS.get(bag.topics.get(topic, '')) is None:
         raise BagError(f'{path}: {topic}: expected a topic of poses, found {listing(bag.topics)}')
-    stated, camera = (_stated(bag, topic), _camera(bag)) if topic else (
-        [[pose] for _, pose in sorted((estimates or {}).items())], _camera(bag))
-    faulty = _with_faults(stated, camera, faults, seed)
+    stated = _stated(bag, topic) if topic else [[pose] for _, pose in sorted((estimates or {}).items())]
+    faulty = _with_faults(stated, stated_cameras(bag), faults, seed)
     written, ours, waiting = 0, iter(faulty), list(zip(stated, faulty))
     with RawBagWriter(out) as writer:
         for message in tqdm(bag.messages(list(bag.topics)), unit='message', disable=not progress,
@@ -61,18 +60,7 @@ def _stated(bag: BagMessages, topic: str) -> list[list[StatedPose]]:
     return [list(READERS[message.type](bag.decode(message))) for message in bag.messages([topic])]
 
 
-def _camera(bag: BagMessages) -> Camera | None:
-    """The first camera that a recording states."""
-    topics = [topic for topic, kind in bag.topics.items() if kind == CAMERA_INFO]
-    for message in bag.messages(topics):
-        try:
-            return StatedCamera.from_info(bag.decode(message)).raw
-        except CameraError:
-            continue
-    return None
-
-
-def _with_faults(stated: list[list[StatedPose]], camera: Camera | None, faults: Faults,
+def _with_faults(stated: list[list[StatedPose]], cameras: Mapping[str, Camera], faults: Faults,
                  seed: int) -> list[tuple[int, list[np.ndarray]]]:
     """Stamp and poses of each message with the faults; no poses where there are none any more."""
     flat = [pose for poses in stated for pose in poses]
@@ -80,9 +68,9 @@ def _with_faults(stated: list[list[StatedPose]], camera: Camera | None, faults: 
     poses = np.array([pose.frame_from_object for pose in flat]).reshape(-1, 4, 4)
     order = np.argsort(stamps, kind='stable')
     new_stamps, new_poses = stamps.copy(), poses.copy()
-    track = PoseTrack(stamps[order], poses[order], camera)
+    track = PoseTrack(stamps[order], poses[order], cameras)
     for name, sizes in faults:
-        track = PoseTrack(*inject(track, name, sizes, seed), camera)
+        track = PoseTrack(*inject(track, name, sizes, seed), cameras)
     new_stamps[order], new_poses[order] = track.stamps_ns, track.poses
     result, place = [], 0
     for each in stated:

@@ -6,7 +6,9 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import least_squares
 
-from posegrasp_ros.faults.correction import Correction, Time, corrected
+from posegrasp_ros.faults.corrected_pairs import corrected
+from posegrasp_ros.faults.corrections.correction import Correction
+from posegrasp_ros.faults.corrections.stamps import Time
 from posegrasp_ros.faults.pose_pairs import PosePairs
 
 FLOOR_M = 5e-4

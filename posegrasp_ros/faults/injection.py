@@ -4,22 +4,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from posegrasp_ros.faults.correction import (
-    LONGEST_GAP_NS,
-    Correction,
-    Depth,
-    InCamera,
-    InObject,
-    Inverse,
-    Mirror,
-    QuaternionOrder,
-    Rays,
-    Scale,
-)
+from posegrasp_ros.faults.corrected_pairs import LONGEST_GAP_NS
+from posegrasp_ros.faults.corrections.conventions import Inverse, Mirror, QuaternionOrder
+from posegrasp_ros.faults.corrections.correction import Correction
+from posegrasp_ros.faults.corrections.intrinsics import OtherIntrinsics
+from posegrasp_ros.faults.corrections.lengths import Depth, Scale
+from posegrasp_ros.faults.corrections.rigid import InCamera, InObject, Rays
 from posegrasp_ros.faults.pose_pairs import interpolated
 from posegrasp_ros.faults.rigid_faults import LINK_FROM_OPTICAL, OPENGL_FROM_OPTICAL
 from posegrasp_ros.faults.scale_faults import UNITS
@@ -37,12 +31,12 @@ class PoseTrack:
 
     :param stamps_ns: (N,)
     :param poses: (N, 4, 4) camera_from_object
-    :param camera: None where it is not known
+    :param cameras: of the recording, by name; the first is that of the images
     """
 
     stamps_ns: np.ndarray
     poses: np.ndarray
-    camera: Camera | None = None
+    cameras: Mapping[str, Camera] = field(default_factory=dict)
 
 
 Make = Callable[[PoseTrack, Sequence[float], np.random.Generator], tuple[np.ndarray, np.ndarray]]
@@ -64,10 +58,10 @@ class InjectedFault:
     is_positive: bool = False
 
 
-def _mapped(fault: Callable[[Sequence[float], Camera | None], Correction]) -> Make:
+def _mapped(fault: Callable[[Sequence[float], Mapping[str, Camera]], Correction]) -> Make:
     """A fault that is a map of each pose by itself."""
     def make(track: PoseTrack, sizes: Sequence[float], _: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        return track.stamps_ns, fault(sizes, track.camera).apply(track.poses)
+        return track.stamps_ns, fault(sizes, track.cameras).apply(track.poses)
 
     return make
 
@@ -78,10 +72,19 @@ def _moved(sizes: Sequence[float]) -> np.ndarray:
     return make_transform(turn, np.array(sizes[:3]) / 1e3)
 
 
-def _rays(sizes: Sequence[float], camera: Camera | None) -> Rays:
-    if camera is None:
+def _rays(sizes: Sequence[float], cameras: Mapping[str, Camera]) -> Rays:
+    if not cameras:
         raise InvalidInputError('principal_point: expected a recording with camera_info, found none')
+    camera = next(iter(cameras.values()))
     return Rays(-sizes[0] / camera.matrix[0, 0], -sizes[1] / camera.matrix[1, 1])
+
+
+def _other_intrinsics(_: Sequence[float], cameras: Mapping[str, Camera]) -> Correction:
+    if len(cameras) < 2:
+        raise InvalidInputError('other_camera: expected a recording with the camera_info of two cameras, found '
+                                f'{", ".join(cameras) or "none"}')
+    (own, other), name = list(cameras.values())[:2], list(cameras)[1]
+    return OtherIntrinsics.between(name, other, own).inverse()
 
 
 def _turned(track: PoseTrack, sizes: Sequence[float], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -124,6 +127,7 @@ INJECTED: Mapping[str, InjectedFault] = {
     'mesh_scale': InjectedFault('factor of distances', (1.1,), _mapped(lambda sizes, _: Scale(sizes[0])), True),
     'focal_length': InjectedFault('factor of depth', (1.1,), _mapped(lambda sizes, _: Depth(sizes[0])), True),
     'principal_point': InjectedFault('right down px', (20.0, 0.0), _mapped(_rays)),
+    'other_camera': InjectedFault('', (), _mapped(_other_intrinsics)),
     'camera_link_axes': InjectedFault('', (), _mapped(lambda *_: InCamera(make_transform(LINK_FROM_OPTICAL)))),
     'opengl_axes': InjectedFault('', (), _mapped(lambda *_: InCamera(make_transform(OPENGL_FROM_OPTICAL)))),
     'object_axes': InjectedFault('degrees about x of the mesh', (90.0,), _mapped(

@@ -20,6 +20,8 @@ class PairLog:
     Where there would be too many, every second is dropped: later ones are then taken as sparsely.
 
     :param diameter_m: of the object; None where it is not known
+    :ivar camera: of the latest image
+    :ivar cameras: all of the recordings, by name
     """
 
     def __init__(self, symmetry: Symmetry = NO_SYMMETRY, diameter_m: float | None = None,
@@ -31,6 +33,7 @@ class PairLog:
         self._every = 1
         self._seen = 0
         self.camera: Camera | None = None
+        self.cameras: dict[str, Camera] = {}
 
     def add(self, stamp_ns: int, said_ns: int, block: int, estimate: np.ndarray, truth: np.ndarray) -> None:
         """Add a pair of (4, 4); one that is not finite is left out.
@@ -67,4 +70,5 @@ class PairLog:
         rows = sorted(self._rows, key=lambda row: row[0])
         stamps, said, blocks = (np.array([row[place] for row in rows], dtype=np.int64) for place in range(3))
         estimates, truths = (np.array([row[place] for row in rows]).reshape(-1, 4, 4) for place in (3, 4))
-        return PosePairs(stamps, estimates, truths, blocks, said, self._symmetry, self._radius_m, self.camera)
+        return PosePairs(stamps, estimates, truths, blocks, said, self._symmetry, self._radius_m, self.camera,
+                         self.cameras)

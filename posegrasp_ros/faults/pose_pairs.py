@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -28,6 +29,7 @@ class PosePairs:
     :param symmetry: of the object
     :param radius_m: half the object's diameter
     :param camera: of the images; None where it is not known
+    :param cameras: all of the recording, by name
     """
 
     stamps_ns: np.ndarray
@@ -38,6 +40,7 @@ class PosePairs:
     symmetry: Symmetry = NO_SYMMETRY
     radius_m: float = UNKNOWN_RADIUS_M
     camera: Camera | None = None
+    cameras: Mapping[str, Camera] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.stamps_ns)

@@ -9,7 +9,8 @@ from functools import cache
 
 import numpy as np
 
-from posegrasp_ros.faults.correction import CameraAxes, Correction, InCamera, InObject, ObjectAxes, Rays
+from posegrasp_ros.faults.corrections.correction import Correction
+from posegrasp_ros.faults.corrections.rigid import CameraAxes, InCamera, InObject, ObjectAxes, Rays
 from posegrasp_ros.faults.fault_kind import FaultKind
 from posegrasp_ros.faults.fitting import thinned
 from posegrasp_ros.faults.pose_pairs import PosePairs, nearest_truths
@@ -165,11 +166,11 @@ def _is_large_enough(correction: Correction, pairs: PosePairs) -> bool:
 
 
 RIGID_FAULTS: Sequence[FaultKind] = (
-    FaultKind('camera_axes', 'another convention of camera axes', _camera_axes, _says_axes),
-    FaultKind('object_axes', 'another convention of object axes', _object_axes, _says_axes),
-    FaultKind('principal_point', 'principal point', _principal_point, _says_principal_point, _is_large_enough),
-    FaultKind('camera_offset', 'constant offset in the camera frame', _camera_offset, _says_camera_offset,
+    FaultKind('camera_axes', _camera_axes, _says_axes),
+    FaultKind('object_axes', _object_axes, _says_axes),
+    FaultKind('principal_point', _principal_point, _says_principal_point, _is_large_enough),
+    FaultKind('camera_offset', _camera_offset, _says_camera_offset,
               _is_no_change_of_axes),
-    FaultKind('object_offset', 'constant offset in the object frame', _object_offset, _says_object_offset,
+    FaultKind('object_offset', _object_offset, _says_object_offset,
               _is_no_change_of_axes),
 )

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from posegrasp_ros.faults.correction import Correction, Depth, Scale, Unit
+from posegrasp_ros.faults.corrections.correction import Correction
+from posegrasp_ros.faults.corrections.lengths import Depth, Scale, Unit
 from posegrasp_ros.faults.fault_kind import FaultKind
 from posegrasp_ros.faults.pose_pairs import PosePairs
 
@@ -65,7 +66,7 @@ def _is_far_from_1(correction: Correction, pairs: PosePairs) -> bool:
 
 
 SCALE_FAULTS: Sequence[FaultKind] = (
-    FaultKind('unit', 'unit of length', _unit, _says_unit),
-    FaultKind('mesh_scale', 'scale of the object', _mesh_scale, _says_mesh_scale, _is_far_from_1),
-    FaultKind('focal_length', 'focal length', _focal_length, _says_focal_length, _is_far_from_1),
+    FaultKind('unit', _unit, _says_unit),
+    FaultKind('mesh_scale', _mesh_scale, _says_mesh_scale, _is_far_from_1),
+    FaultKind('focal_length', _focal_length, _says_focal_length, _is_far_from_1),
 )

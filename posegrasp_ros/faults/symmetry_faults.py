@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from posegrasp_ros.faults.correction import Correction, DeclaredSymmetry
+from posegrasp_ros.faults.corrections.correction import Correction
+from posegrasp_ros.faults.corrections.symmetry import DeclaredSymmetry
 from posegrasp_ros.faults.fault_kind import FaultKind
 from posegrasp_ros.faults.pose_pairs import PosePairs, nearest_truths, rotation_vectors
 
@@ -89,5 +90,5 @@ def _says_symmetry(correction: Correction, pairs: PosePairs) -> str:
 
 
 SYMMETRY_FAULTS: Sequence[FaultKind] = (
-    FaultKind('undeclared_symmetry', 'undeclared symmetry', _symmetries, _says_symmetry, _goes_together),
+    FaultKind('undeclared_symmetry', _symmetries, _says_symmetry, _goes_together),
 )

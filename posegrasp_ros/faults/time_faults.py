@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from posegrasp_ros.faults.correction import Correction, Time
+from posegrasp_ros.faults.corrections.correction import Correction
+from posegrasp_ros.faults.corrections.stamps import Time
 from posegrasp_ros.faults.fault_kind import FaultKind
 from posegrasp_ros.faults.fitting import searched_time
 from posegrasp_ros.faults.pose_pairs import PosePairs
@@ -45,6 +46,6 @@ def _says_clock(correction: Correction, pairs: PosePairs) -> str:
 
 
 TIME_FAULTS: Sequence[FaultKind] = (
-    FaultKind('lag', 'late poses', _shifts, _says_lag, _is_lag),
-    FaultKind('clock_offset', 'clock offset', _shifts, _says_clock, _is_clock),
+    FaultKind('lag', _shifts, _says_lag, _is_lag),
+    FaultKind('clock_offset', _shifts, _says_clock, _is_clock),
 )

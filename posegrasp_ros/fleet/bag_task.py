@@ -183,7 +183,8 @@ def _diagnosed(run: MeasuredRun) -> dict[str, dict[str, Any]]:
             pairs = log.pairs()
             found.setdefault(name, {})[each] = {
                 'symmetry': plain(pairs.symmetry),
-                'radius_m': pairs.radius_m, 'camera': pairs.camera and plain(pairs.camera)}
+                'radius_m': pairs.radius_m, 'camera': pairs.camera and plain(pairs.camera),
+                'cameras': {name: plain(camera) for name, camera in pairs.cameras.items()}}
     return found
 
 

@@ -171,8 +171,9 @@ def _replayed(results: Sequence[StoredResult], chosen: str, facts: Mapping[str, 
             rows = result.rows(name, ('object', 'stamp_ns', 'estimate', 'truth', 'said_ns', 'view'), where)
             for each, log in logs.get(name, {}).items():
                 log.add_all(_pairs(rows, each, result.shift_ns, facts[name].block_ns))
-                camera = result.document['diagnosed'][name][each]['camera']
-                log.camera = Camera(**camera) if camera else log.camera
+                about = result.document['diagnosed'][name][each]
+                log.camera = Camera(**about['camera']) if about['camera'] else log.camera
+                log.cameras |= {topic: Camera(**camera) for topic, camera in about.get('cameras', {}).items()}
             for each, guard in views.items():
                 guard.add_views(_views(rows, each, tuple(guard.usual)))
     pa.default_memory_pool().release_unused()

@@ -42,10 +42,8 @@ class Observations:
         """Those of the frames in a mask (N,)."""
         assert self.counted is not None
         kept = frames[self.counted]
-        return replace(self, counted=self.counted & frames, **self._chosen(kept))
-
-    def _chosen(self, kept: np.ndarray) -> dict[str, np.ndarray]:
-        return {'values': rows(self.values, kept), 'clusters': rows(self.clusters, kept)}
+        return replace(self, values=rows(self.values, kept), clusters=rows(self.clusters, kept),
+                       counted=self.counted & frames)
 
     def blocks(self) -> list[np.ndarray]:
         """The values of each cluster."""
@@ -72,8 +70,11 @@ class ScoreObservations(Observations):
 
     right: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
 
-    def _chosen(self, kept: np.ndarray) -> dict[str, np.ndarray]:
-        return {**super()._chosen(kept), 'right': rows(self.right, kept)}
+    def within(self, frames: np.ndarray) -> ScoreObservations:
+        """Those of the frames in a mask (N,)."""
+        assert self.counted is not None
+        values, right = super().within(frames), rows(self.right, frames[self.counted])
+        return ScoreObservations(values.values, values.clusters, self.kind, values.counted, right)
 
     @property
     def value(self) -> float:

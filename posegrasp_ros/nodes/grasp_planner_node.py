@@ -16,7 +16,8 @@ from sensor_msgs.msg import CameraInfo, Image, JointState
 from std_srvs.srv import Trigger
 
 from posegrasp_ros.estimation.model_card import ModelCard
-from posegrasp_ros.faults.correction import Correction
+from posegrasp_ros.faults.corrected_pairs import corrected_pose
+from posegrasp_ros.faults.corrections.correction import Correction
 from posegrasp_ros.geometry.transforms import NO_SYMMETRY, rotate_covariance
 from posegrasp_ros.grasping.grasp_set import load_grasps
 from posegrasp_ros.grasping.gripper import load_gripper
@@ -44,7 +45,7 @@ from posegrasp_ros.ros.planning_parameters import (
     planner_options,
     reach_of,
 )
-from posegrasp_ros.ros.pose_corrections import corrected_pose, corrections_of
+from posegrasp_ros.ros.pose_corrections import corrections_of
 from posegrasp_ros.ros.reporting import Refusal, StageReporter
 from posegrasp_ros.ros.seen_instances import SeenInstances
 from posegrasp_ros.ros.surroundings import Surroundings

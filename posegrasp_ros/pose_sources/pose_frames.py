@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from posegrasp_ros.datasets.bag_cameras import stated_cameras
 from posegrasp_ros.datasets.bag_messages import BagError, BagMessages
 from posegrasp_ros.datasets.bag_topics import CAMERA_INFO, TF, BagTopics, guess_truth
 from posegrasp_ros.datasets.bag_truths import ONLY, BagTruths, check_one_source, truth_topics
@@ -15,7 +16,7 @@ from posegrasp_ros.datasets.frame import BagFrame, PackedFrame
 from posegrasp_ros.datasets.ground_truth import TOLERANCE_MS, GroundTruth
 from posegrasp_ros.datasets.message_fields import stamp_of
 from posegrasp_ros.datasets.tf_buffer import STATIC_NS, FrameTree
-from posegrasp_ros.geometry.camera import CameraError
+from posegrasp_ros.geometry.camera import Camera, CameraError
 from posegrasp_ros.geometry.camera_info import StatedCamera
 from posegrasp_ros.geometry.transforms import transform_from_pose
 from posegrasp_ros.pose_sources.recorded_poses import RecordedPoses
@@ -90,6 +91,11 @@ class PoseFrames:
     def truths(self) -> dict[str, GroundTruth]:
         """Ground truth of each object, and how much of it was matched."""
         return self._truths.by_name
+
+    @property
+    def cameras(self) -> dict[str, Camera]:
+        """All that the recording states, by the topics of their camera_info."""
+        return stated_cameras(self._bag)
 
     @property
     def warnings(self) -> list[str]:

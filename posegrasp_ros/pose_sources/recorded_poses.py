@@ -43,11 +43,13 @@ class RecordedPoses:
     :param sources: by the source's name and by object
     :param arrivals_ns: recording time of each image by its stamp
     :param frames_ns: where there are no images: the stamps of all poses, sorted, which stand for those of images
+    :param has_images: whether the recording has images, and not only their camera_info
     """
 
     sources: Mapping[str, Mapping[str, PoseSource]]
     arrivals_ns: Mapping[int, int]
     frames_ns: Sequence[int] | None = None
+    has_images: bool = True
 
     @property
     def frame_ids(self) -> set[str]:
@@ -94,14 +96,18 @@ def read_recorded_poses(path: str | Path, asked: AskedSources, topics: BagTopics
                  for name, poses in each.items()} for source, each in named.items()}
     sources = {**matched, **placed}
     return RecordedPoses({source: sources[source] for source in asked.names}, stamps,
-                         None if times_topic else images.stamps_ns)
+                         None if times_topic else images.stamps_ns, _has_images(bag.topics, topics))
 
 
 def _times_topic(path: str | Path, found: dict[str, str], topics: BagTopics) -> str | None:
     """The topic whose stamps are those of the images; None where there are no images."""
-    if not any(kind in (IMAGE, COMPRESSED) for kind in found.values()) and not topics.image:
+    if not _has_images(found, topics):
         return topics.camera_info or next((name for name, kind in found.items() if kind == CAMERA_INFO), None)
     return guess_topics(path, found, topics).image
+
+
+def _has_images(found: dict[str, str], topics: BagTopics) -> bool:
+    return bool(topics.image) or any(kind in (IMAGE, COMPRESSED) for kind in found.values())
 
 
 def _wanted_topics(path: str | Path, found: dict[str, str], asked: AskedSources,

@@ -12,7 +12,8 @@ from nav_msgs.msg import Odometry
 from rclpy.lifecycle import LifecycleNode
 from std_msgs.msg import Header
 
-from posegrasp_ros.faults.correction import Correction
+from posegrasp_ros.faults.corrected_pairs import corrected_pose
+from posegrasp_ros.faults.corrections.correction import Correction
 from posegrasp_ros.geometry.transforms import rotate_covariance
 from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.pose_sources.pose_messages import READERS, states_class
@@ -20,7 +21,6 @@ from posegrasp_ros.pose_sources.stated_pose import StatedPose
 from posegrasp_ros.ros import messages
 from posegrasp_ros.ros.messages import stamp_ns
 from posegrasp_ros.ros.optional import TransformListenerIfInstalled, import_optional
-from posegrasp_ros.ros.pose_corrections import corrected_pose
 from posegrasp_ros.runtime.errors import InvalidInputError
 
 MOST_LATENCY_NS = 60_000_000_000

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
-from posegrasp_ros.faults.correction import Correction, DeclaredSymmetry, Time
 from posegrasp_ros.faults.correction_file import read_corrections
+from posegrasp_ros.faults.corrections.correction import Correction
+from posegrasp_ros.faults.corrections.stamps import Time
+from posegrasp_ros.faults.corrections.symmetry import DeclaredSymmetry
 
 
 def corrections_of(path: str, objects: Sequence[str],
@@ -31,12 +31,3 @@ def corrections_of(path: str, objects: Sequence[str],
         tell(f'{path}: corrections of {", ".join(sorted(others))}, which this node has not, are left out')
     return {name: tuple(each for each in found if not isinstance(each, (Time, DeclaredSymmetry)))
             for name, found in stated.items() if name in objects}
-
-
-def corrected_pose(corrections: Sequence[Correction], camera_from_object: np.ndarray,
-                   covariance: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
-    """A pose (4, 4) after corrections, in their order, and its (6, 6) covariance; None where it is not known."""
-    for correction in corrections:
-        camera_from_object = correction.apply(camera_from_object[None])[0]
-        covariance = None if covariance is None else correction.moved_covariance(covariance)
-    return camera_from_object, covariance if covariance is not None and covariance.any() else None
