@@ -27,7 +27,8 @@ def inject(bag: Path, out: Path, /, *, fault: Annotated[tuple[str, ...], options
     :param out: folder to make
     :param fault: object_offset, camera_offset, unit, mesh_scale, focal_length, principal_point, other_camera,
         camera_link_axes, opengl_axes, object_axes, left_handed, quaternion_order, inverted, undeclared_symmetry,
-        lag, clock_offset or wrong_object; several are put in one after the other. A wrong size is answered with what the numbers are
+        lag, clock_offset or wrong_object; several are put in one after the other. A wrong size is answered with
+        what the numbers are
     :param pose_topic: of the poses; default: those that a model estimates are written to /pose
     :param model: model folder or shipped model that estimates them
     :param seed: of what is left to chance
