@@ -8,6 +8,7 @@ import importlib.util
 import io
 import json
 import math
+import re
 import shutil
 import sys
 from collections import defaultdict
@@ -42,6 +43,7 @@ from posegrasp_ros.geometry.transforms import (
 )
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.runtime.errors import InvalidInputError
+from posegrasp_ros.runtime.resources import resource_path
 from posegrasp_ros.viewer_files.shown_frame import ShownFrame, ShownObject
 from posegrasp_ros.viewer_files.viewer_files import ViewerFiles
 from posegrasp_ros.viewer_files.viewer_image import ViewerImages
@@ -279,6 +281,20 @@ def test_rerun_has_the_same_poses_and_curves_by_stamp(evaluated):
     for stamp_ns, numbers in measured_poses(evaluated).items():
         np.testing.assert_allclose(poses[stamp_ns], expected[stamp_ns], atol=1e-6)
         assert curve[stamp_ns] == pytest.approx(1000 * numbers['position_error_m'])
+
+
+def test_the_layout_for_foxglove_shows_what_is_in_the_file(evaluated):
+    layout = json.loads(resource_path('config/foxglove.json').read_text())
+    panels, found = layout['configById'], messages(evaluated / 'view.mcap')
+    image = panels['Image!recorded']['imageMode']
+    shown = {image['imageTopic'], image['calibrationTopic'], *panels['3D!recorded']['topics']}
+    assert shown | {'/figures', '/tf'} == set(found)
+    curves = {path['value'].removeprefix('/figures.') for panel in panels.values()
+              for path in panel.get('paths', ())}
+    assert len(curves) == 3 and curves <= found['/figures'][0][1].keys()
+    # Every panel is laid out, and every one that is laid out is described.
+    named = set(re.findall(r'"(\w+!\w+)"', json.dumps([layout['layout'], panels['Tab!posegrasp']])))
+    assert named == panels.keys()
 
 
 @pytest.mark.parametrize(('files', 'said'), [
