@@ -24,6 +24,7 @@ from posegrasp_ros.viewer_files.shown_frame import (
     ELLIPSOID_COLOUR,
     FIGURE_NAMES,
     GRASP_COLOUR,
+    MESH_OPACITY,
     OTHER_GRASP_COLOUR,
     TRUTH_COLOUR,
     Colour,
@@ -100,8 +101,9 @@ def model_file(mesh: Mesh) -> bytes:
     picture = Image.fromarray(mesh.texture[:, :, ::-1])
     # A mesh of one colour needs some place in its texture of one pixel.
     uv = np.full((len(mesh.vertices), 2), 0.5) if mesh.uv is None else mesh.uv
-    visual = TextureVisuals(uv, material=PBRMaterial(baseColorTexture=picture, metallicFactor=0.0,
-                                                     roughnessFactor=1.0))
+    visual = TextureVisuals(uv, material=PBRMaterial(
+        baseColorTexture=picture, baseColorFactor=[255, 255, 255, round(255 * MESH_OPACITY)], alphaMode='BLEND',
+        metallicFactor=0.0, roughnessFactor=1.0))
     textured = trimesh.Trimesh(mesh.vertices, mesh.faces, process=False, visual=visual)
     textured.apply_transform(GLTF_FROM_OBJECT)
     content = io.BytesIO()

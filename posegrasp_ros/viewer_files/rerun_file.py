@@ -17,6 +17,7 @@ from posegrasp_ros.viewer_files.shown_frame import (
     ELLIPSOID_COLOUR,
     FIGURE_NAMES,
     GRASP_COLOUR,
+    MESH_OPACITY,
     OTHER_GRASP_COLOUR,
     TRUTH_COLOUR,
     Colour,
@@ -117,7 +118,8 @@ def _mesh(mesh: Mesh) -> rerun.Mesh3D:
     # Their v points down.
     uv = np.full((len(mesh.vertices), 2), 0.5) if mesh.uv is None else mesh.uv * (1, -1) + (0, 1)
     return rerun.Mesh3D(vertex_positions=mesh.vertices, triangle_indices=mesh.faces, vertex_texcoords=uv,
-                        albedo_texture=np.ascontiguousarray(mesh.texture[:, :, ::-1]))
+                        albedo_texture=np.ascontiguousarray(mesh.texture[:, :, ::-1]),
+                        albedo_factor=_rgba((1.0, 1.0, 1.0, MESH_OPACITY)))
 
 
 def _transform(transform: np.ndarray) -> rerun.Transform3D:

@@ -21,7 +21,9 @@ from posegrasp_ros.grasping.planning.plan import PlannedGrasp
 
 Colour = tuple[float, float, float, float]
 TRUTH_COLOUR: Colour = (0.1, 0.8, 0.3, 1.0)
-ELLIPSOID_COLOUR: Colour = (1.0, 1.0, 1.0, 0.4)
+ELLIPSOID_COLOUR: Colour = (1.0, 1.0, 1.0, 0.9)
+MESH_OPACITY = 0.6
+"""Through the mesh one sees the ellipsoid, and in images the object."""
 GRASP_COLOUR, OTHER_GRASP_COLOUR = (0.9, 0.35, 0.8, 1.0), (0.6, 0.6, 0.6, 0.6)
 AXIS_COLOURS: tuple[Colour, ...] = ((0.92, 0.24, 0.24, 1.0), (0.24, 0.75, 0.27, 1.0), (0.2, 0.5, 0.92, 1.0))
 MOST_GRASPS = 3
