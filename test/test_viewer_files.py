@@ -198,6 +198,7 @@ def test_watch_writes_what_evaluate_writes(evaluated, recording, model, by_brigh
     assert found == expected
 
 
+@pytest.mark.slow
 def test_images_that_are_painted_over_in_other_processes_are_shown_painted_over(model, recording, tmp_path):
     assert main(['evaluate', str(recording), '--model', str(model), '--estimator', 'mean_pose', '--compare-with',
                  '--paint-over', '--jobs', '2', '--out', str(tmp_path),
@@ -247,6 +248,15 @@ def test_images_are_shown_without_the_lens_distortion(model_name, distortion):
     expected = shown.camera.project(point)[0]
     assert np.linalg.norm(expected - camera.project(point)[0]) > 8 and not shown.camera.is_distorted
     np.testing.assert_allclose([u.mean(), v.mean()], expected, atol=1.5)
+
+
+def test_poses_that_are_not_finite_are_left_out(tmp_path):
+    broken = np.where(np.eye(4), np.nan, TRUTH)
+    poses = [PoseEstimate(pose, np.nan, np.full((6, 6), np.nan)) for pose in (broken, TRUTH)]
+    with ViewerFiles(tmp_path / 'view.mcap').opened() as show:
+        show(ShownFrame(SECOND, None, None, None, [ShownObject('', None, poses, [broken, TRUTH])]))
+    assert [content['child_frame_id'] for _, content in messages(tmp_path / 'view.mcap')['/tf']] == [
+        'object', 'object_truth']
 
 
 def test_a_mesh_of_one_colour_and_an_image_that_cannot_be_decoded_are_no_obstacles(tmp_path):

@@ -55,7 +55,7 @@ class ShownGrasp(NamedTuple):
 
 @dataclass(frozen=True)
 class ShownObject:
-    """What is shown of one object; poses are (4, 4), camera frame, metres.
+    """What is shown of one object; poses are (4, 4), camera frame, metres, and none where one is not finite.
 
     :param name: empty for the only one
     :param mesh: None where it is not known: axes alone are shown
@@ -73,6 +73,12 @@ class ShownObject:
     grasps: Sequence[ShownGrasp] = ()
     reason: str = ''
     figures: Mapping[str, float] | None = None
+
+    def __post_init__(self) -> None:
+        # Poses of other nodes, and recorded truths, may hold NaN.
+        poses = [pose for pose in self.poses if np.isfinite(pose.camera_from_object).all()]
+        object.__setattr__(self, 'poses', poses)
+        object.__setattr__(self, 'truths', [truth for truth in self.truths if np.isfinite(truth).all()])
 
     @property
     def title(self) -> str:
