@@ -254,7 +254,7 @@ def test_poses_that_are_not_finite_are_left_out(tmp_path):
     broken = np.where(np.eye(4), np.nan, TRUTH)
     poses = [PoseEstimate(pose, np.nan, np.full((6, 6), np.nan)) for pose in (broken, TRUTH)]
     with ViewerFiles(tmp_path / 'view.mcap').opened() as show:
-        show(ShownFrame(SECOND, None, None, None, [ShownObject('', None, poses, [broken, TRUTH])]))
+        show(ShownFrame(SECOND, None, None, broken, [ShownObject('', None, poses, [broken, TRUTH])]))
     assert [content['child_frame_id'] for _, content in messages(tmp_path / 'view.mcap')['/tf']] == [
         'object', 'object_truth']
 

@@ -115,7 +115,7 @@ class ShownFrame:
     :param stamp_ns: of the image, moved so that no two recordings overlap in time
     :param image: (H, W, 3) uint8 blue green red; None where it cannot be decoded
     :param camera: of the image; None where it is not known
-    :param base_from_camera: (4, 4); None where it is not known
+    :param base_from_camera: (4, 4); None where it is not known, or not finite
     """
 
     stamp_ns: int
@@ -123,6 +123,10 @@ class ShownFrame:
     camera: Camera | None
     base_from_camera: np.ndarray | None
     objects: Sequence[ShownObject]
+
+    def __post_init__(self) -> None:
+        if self.base_from_camera is not None and not np.isfinite(self.base_from_camera).all():
+            object.__setattr__(self, 'base_from_camera', None)
 
 
 def shown_grasps(grasps: Sequence[PlannedGrasp], gripper: EndEffector | None,
