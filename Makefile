@@ -91,7 +91,7 @@ uv: | python
 $(VENV)/.installed: setup.py setup.cfg $(CONSTRAINTS) | python
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || rm -rf $(VENV)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable '.[ros,sim,fleet,dev]'
+	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable '.[ros,sim,fleet,watch,dev]'
 	$(BIN)/posegrasp check models/box >/dev/null  # compiles what is compiled once
 	@touch $@
 

@@ -86,6 +86,8 @@ setup(
         'watch': ['aiohttp>=3.10,<4'],
         # posegrasp evaluate --mlflow; mlflow itself does as well
         'mlflow': ['mlflow-skinny>=2.9,<4'],
+        # --rerun of posegrasp evaluate and posegrasp watch
+        'rerun': ['rerun-sdk>=0.24,<1'],
         'train': ['torch>=2.4,<3', 'onnx>=1.16,<2', 'scikit-image>=0.22,<1'],
         # fleets of recordings; s3fs, gcsfs or adlfs for those in a store
         'fleet': ['pyarrow>=15,<28', 'fsspec>=2024.2,<2027', 'duckdb>=1.0,<3'],

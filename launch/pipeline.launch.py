@@ -4,7 +4,7 @@
 from launch import LaunchDescription
 from launch.actions import OpaqueFunction
 
-from posegrasp_ros.ros.launching import camera_transform, declare, number_of, pipeline_node, rviz
+from posegrasp_ros.ros.launching import camera_transform, declare, foxglove, number_of, pipeline_node, rviz
 
 
 def start(context):
@@ -17,6 +17,7 @@ def start(context):
         pipeline_node(context, 'monitor', texts=('model', 'gripper', 'baselines', 'out', 'estimator')),
         *camera_transform(context, number_of(context, 'base_from_camera')),
         *rviz(context),
+        *foxglove(context),
     ]
 
 
@@ -27,6 +28,6 @@ def generate_launch_description():
                  'base_from_camera', 'handeye', 'corrections', 'base_frame', 'camera_frame', 'image',
                  'camera_info', 'rectified',
                  'depth', 'ground_truth', 'execution_report', 'baselines', 'out', 'use_sim_time', 'respawn',
-                 'rviz', 'log_level'),
+                 'rviz', 'foxglove', 'log_level'),
         OpaqueFunction(function=start),
     ])

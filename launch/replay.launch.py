@@ -14,6 +14,7 @@ from posegrasp_ros.ros.launching import (
     camera_transform,
     declare,
     end_with,
+    foxglove,
     large_messages,
     number_of,
     pipeline_node,
@@ -38,6 +39,7 @@ def start(context):
         pipeline_node(context, 'monitor', texts=('model', 'gripper', 'baselines', 'out', 'estimator')),
         *camera_transform(context, number_of(context, 'base_from_camera')),
         *rviz(context),
+        *foxglove(context),
     ]
     return [*others, end_with(player, others), OpaqueFunction(function=play, args=[player])]
 
@@ -80,7 +82,7 @@ def generate_launch_description():
                  'base_from_camera', 'handeye', 'corrections', 'base_frame', 'camera_frame', 'image',
                  'camera_info', 'rectified',
                  'depth', 'ground_truth', 'execution_report', 'baselines', 'out', 'use_sim_time', 'respawn',
-                 'rviz', 'log_level',
+                 'rviz', 'foxglove', 'log_level',
                  image='', camera_info='', depth='', ground_truth='', use_sim_time='true'),
         *large_messages(),
         OpaqueFunction(function=start),

@@ -9,6 +9,7 @@ from posegrasp_ros.ros.launching import (
     camera_transform,
     declare,
     end_with,
+    foxglove,
     large_messages,
     pipeline_node,
     rviz,
@@ -43,6 +44,7 @@ def start(context):
                       numbers=('seed',), clock=clock),
         *camera_transform(context, camera),
         *rviz(context),
+        *foxglove(context),
     ]
     return [*others, simulator, end_with(simulator, others)]
 
@@ -51,7 +53,7 @@ def generate_launch_description():
     """Arguments and nodes."""
     return LaunchDescription([
         *declare('namespace', 'params_file', 'model', 'models', 'gripper', 'estimator', 'base_frame',
-                 'camera_frame', 'baselines', 'out', 'use_sim_time', 'respawn', 'rviz', 'log_level',
+                 'camera_frame', 'baselines', 'out', 'use_sim_time', 'respawn', 'rviz', 'foxglove', 'log_level',
                  use_sim_time='true', camera_frame=''),
         DeclareLaunchArgument('picks', default_value='20', description='How many picks to try; 0: until stopped.'),
         DeclareLaunchArgument('seed', default_value='1', description='The same seed gives the same scenes.'),

@@ -15,7 +15,7 @@ from posegrasp_ros.evaluation.frame_answers import Answer
 from posegrasp_ros.evaluation.method import MethodUnderTest
 from posegrasp_ros.geometry.transforms import make_transform, rotation_from_vector
 from posegrasp_ros.metrics.baselines.baselines import load_baselines
-from posegrasp_ros.metrics.calibration_guard import CalibrationGuard, UsualRange, Views, told_as_provenance
+from posegrasp_ros.metrics.calibration_guard import CalibrationGuard, UsualRange, ViewFigures, told_as_provenance
 from posegrasp_ros.metrics.pose.pose_errors import ErrorTarget
 from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport
@@ -131,7 +131,7 @@ def test_views_added_at_once_are_as_views_added_one_by_one(stretches):
     for row, known in zip(values, is_known):
         one.add_view({name: value for name, value, is_in in zip(NAMES, row, known) if is_in})
     for part in np.array_split(np.arange(len(values)), 7):
-        many.add_views(Views(dict(zip(NAMES, values[part].T)), dict(zip(NAMES, is_known[part].T))))
+        many.add_views(ViewFigures(dict(zip(NAMES, values[part].T)), dict(zip(NAMES, is_known[part].T))))
     assert many.views == one.views == len(values)
     assert one.noticed is not None
     assert repr((many.departure, many.noticed)) == repr((one.departure, one.noticed))  # NaN is not equal to itself

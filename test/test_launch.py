@@ -218,14 +218,33 @@ def test_a_camera_pose_that_is_no_list_of_numbers_is_named():
         nodes_of(resource_path('launch/pipeline.launch.py'), base_from_camera='[up, down]')
 
 
-@needs_ros
-def test_rviz_shows_topics_that_the_nodes_publish():
-    from posegrasp_ros.ros import grasp_topics, object_topics
+@needs_launch
+@pytest.mark.skipif(is_indexed('foxglove_bridge'), reason='foxglove_bridge is installed')
+def test_a_bridge_to_foxglove_that_is_not_installed_is_asked_for_in_one_line():
+    with pytest.raises(InvalidInputError, match='foxglove: expected foxglove_bridge to be installed: apt install'):
+        nodes_of(resource_path('launch/pipeline.launch.py'), foxglove='true')
+
+
+def topics_in_rviz() -> set[str]:
     config = yaml.safe_load(resource_path('rviz/posegrasp.rviz').read_text())
-    shown = {display['Topic']['Value'] for display in config['Visualization Manager']['Displays']
-             if 'Topic' in display}
+    return {display['Topic']['Value'] for display in config['Visualization Manager']['Displays']
+            if 'Topic' in display}
+
+
+def topics_in_foxglove() -> set[str]:
+    """Those of the layout's live panels."""
+    panels = json.loads(resource_path('config/foxglove.json').read_text())['configById']
+    topics = {topic for name in ('3D!live', 'Image!live') for topic in panels[name].get('topics', {})}
+    topics |= {panels['Image!live']['imageMode']['imageTopic'], panels['RawMessages!verdict']['topicPath']}
+    return {topic.removeprefix('/') for topic in topics}
+
+
+@needs_ros
+@pytest.mark.parametrize('shown', [topics_in_rviz(), topics_in_foxglove()], ids=['rviz', 'foxglove'])
+def test_viewers_show_topics_that_the_nodes_publish(shown):
+    from posegrasp_ros.ros import grasp_topics, object_topics
     for topic in shown:
-        name, private = topic.split('/')
+        name, private = topic.split('/', 1)
         node = importlib.import_module(f'posegrasp_ros.nodes.{NODES[name][0]}').__file__
         source = ''.join(Path(file).read_text() for file in (node, object_topics.__file__, grasp_topics.__file__))
         assert f"'~/{private}'" in source, topic

@@ -22,12 +22,14 @@ RESERVED = [
     (('launch_ros',), ('ros.launching',)),
     (('torch',), ('training',)),
     (('aiohttp',), ('watch.page_server',)),
+    (('rerun',), ('viewer_files.rerun_file',)),
     (('mujoco',), ('simulation', 'training', 'feasibility', 'nodes.simulator_node')),
 ]
 # Layers from the bottom up; a module imports from its own or from one below.
 LAYERS = ('__init__', 'runtime', 'geometry', 'sensing', 'datasets', 'pose_sources', 'faults', 'metrics',
-          'grasping', 'estimation', 'board', 'handeye', 'report', 'runs', 'simulation', 'training', 'benchmarks',
-          'feasibility', 'evaluation', 'fleet', 'monitoring', 'project_status', 'watch', 'ros', 'nodes', 'cli')
+          'grasping', 'estimation', 'viewer_files', 'board', 'handeye', 'report', 'runs', 'simulation', 'training',
+          'benchmarks', 'feasibility', 'evaluation', 'fleet', 'monitoring', 'project_status', 'watch', 'ros',
+          'nodes', 'cli')
 
 
 def module_names() -> list[str]:

@@ -18,7 +18,8 @@ from posegrasp_ros.training.product_box import (
     main,
     make_product_box,
 )
-from posegrasp_ros.training.product_print import PRINT_PX_PER_MM
+from posegrasp_ros.training.product_box_steps import box_steps
+from posegrasp_ros.training.product_print import MARGIN_MM, PRINT_PX_PER_MM
 
 SIZE_M = np.array([0.12, 0.06, 0.045])
 
@@ -94,22 +95,42 @@ def test_no_face_or_half_turn_looks_like_another(prints):
 def test_same_seed_gives_the_same_files_and_another_seed_another_print(folder, tmp_path):
     make_product_box(tmp_path / 'again', seed=7)
     make_product_box(tmp_path / 'other', seed=8)
-    for name in ('mesh.obj', 'mesh.mtl', 'texture.png', 'label.pdf'):
+    for name in ('mesh.obj', 'mesh.mtl', 'texture.png', 'label.pdf', 'label_letter.pdf'):
         assert (tmp_path / 'again' / name).read_bytes() == (folder / name).read_bytes(), name
     assert (tmp_path / 'other' / 'texture.png').read_bytes() != (folder / 'texture.png').read_bytes()
 
 
-def test_label_is_one_a4_page_at_true_scale(folder):
-    pdf = (folder / 'label.pdf').read_bytes()
+@pytest.mark.parametrize(('name', 'paper_mm'), [('label.pdf', (210, 297)), ('label_letter.pdf', (215.9, 279.4))])
+def test_labels_are_a_page_at_true_scale_and_one_with_the_steps(folder, name, paper_mm):
+    pdf = (folder / name).read_bytes()
     boxes = re.findall(rb'/MediaBox \[ ?0 0 ([\d.]+) ([\d.]+) ?\]', pdf)
-    assert len(boxes) == 1
-    page_mm = np.array(boxes[0], dtype=float) / 72 * 25.4
-    assert page_mm == pytest.approx([210, 297], abs=0.1)
-    assert pdf_picture(pdf).size == (210 * PRINT_PX_PER_MM, 297 * PRINT_PX_PER_MM)
+    assert b'/Count 2' in pdf
+    assert np.array(boxes, dtype=float) / 72 * 25.4 == pytest.approx(np.tile(paper_mm, (len(boxes), 1)), abs=0.1)
+    assert pdf_picture(pdf).size == tuple(round(length * PRINT_PX_PER_MM) for length in paper_mm)
+
+
+@pytest.mark.parametrize('name', ['label.pdf', 'label_letter.pdf'])
+def test_the_line_to_measure_is_100_mm_long(folder, name):
+    page = np.asarray(pdf_picture((folder / name).read_bytes()).convert('L'))
+    left = round((MARGIN_MM + 3) * PRINT_PX_PER_MM)
+    lengths = [np.flatnonzero(row[left - 20:left + 1300] > 100) for row in page[-600:]]
+    # The ruler is the only row of the lower part that is black from the margin on without a gap.
+    unbroken = [row[row > 20][0] - 20 for row in lengths if len(row[row > 20]) and row[row > 20][0] > 1000]
+    assert unbroken and np.max(unbroken) / PRINT_PX_PER_MM == pytest.approx(100, abs=0.3)
+
+
+def test_the_weight_is_that_of_simulated_picks():
+    texts = [step.text for step in box_steps(SIZE_M * 1000, [], 1000 * 400 * SIZE_M.prod())]
+    assert len(texts) == 6 and '130 g' in texts[4]
+
+
+def test_a_net_too_high_for_letter_is_drawn_for_a4_alone(tmp_path):
+    make_product_box(tmp_path, (0.1, 0.07, 0.05))
+    assert {path.name for path in tmp_path.glob('*.pdf')} == {'label.pdf'}
 
 
 def pdf_picture(pdf: bytes) -> Image.Image:
-    """The one JPEG in a PDF that Pillow wrote."""
+    """The JPEG in a PDF that Pillow wrote."""
     start = pdf.index(b'\xff\xd8\xff')
     return Image.open(io.BytesIO(pdf[start:pdf.index(b'endstream', start)])).convert('RGB')
 

@@ -28,6 +28,7 @@ from posegrasp_ros.estimation.create import register_estimator, unregister_estim
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.estimation.pose_estimate import Estimation, PoseEstimate
 from posegrasp_ros.estimation.tracking.tracking_options import TrackingOptions
+from posegrasp_ros.estimation.uncertainty import image_ellipse
 from posegrasp_ros.evaluation.evaluate_options import EvaluateOptions
 from posegrasp_ros.evaluation.frame_answers import answered_frames
 from posegrasp_ros.geometry.transforms import invert, look_at, make_transform, perturb, transform_points
@@ -37,7 +38,6 @@ from posegrasp_ros.grasping.planning.planner import GraspPlanner
 from posegrasp_ros.runtime.resources import resource_path
 from posegrasp_ros.watch.saved_pictures import SavedVideo
 from posegrasp_ros.watch.terminal_lines import frame_line
-from posegrasp_ros.watch.uncertainty import image_ellipse
 from posegrasp_ros.watch.watch_error import WatchError
 from posegrasp_ros.watch.watch_loop import watch
 from posegrasp_ros.watch.watch_picture import draw_watched

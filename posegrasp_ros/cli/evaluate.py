@@ -184,6 +184,8 @@ class Results:
     :param out: run folder for metrics and report; of a fleet, folder of results
     :param bop_csv: write the poses for bop_toolkit: <method>_<dataset>-<split>.csv, the images of a bag are
         numbered from 0
+    :param mcap: write images, poses with truth and uncertainty, grasps and errors for Foxglove
+    :param rerun: the same for Rerun; needs rerun-sdk
     :param baselines: baselines file to compare with, as `posegrasp baseline add` writes it; default: the one of
         the package
     :param require: needed of this run instead of what the baselines say, such as recall_1cm_5deg=97% or
@@ -197,6 +199,8 @@ class Results:
 
     out: Annotated[str, option('DIR|URL')] = 'runs/evaluate'
     bop_csv: File | None = None
+    mcap: Annotated[Path | None, option('FILE.mcap')] = None
+    rerun: Annotated[Path | None, option('FILE.rrd')] = None
     baselines: File | None = None
     require: Annotated[tuple[tuple[str, float], ...], options('METRIC=VALUE...', option_types.requirement)] = ()
     gate: bool = False
@@ -225,10 +229,13 @@ def evaluate(bags: list[str], /, *, method: Method = METHOD, measured: Measured 
     from posegrasp_ros.metrics.baselines.baselines import load_baselines
     from posegrasp_ros.report.run_report import format_brief, format_table
     from posegrasp_ros.runs.mlflow_export import require_mlflow, send_run
+    from posegrasp_ros.viewer_files.viewer_files import ViewerFiles
 
     if results.mlflow is not None:
         require_mlflow()
     paths, out = [Path(bag) for bag in bags], Path(results.out)
+    viewer_files = ViewerFiles(results.mcap, results.rerun)
+    viewer_files.check(paths)
     baselines = load_baselines(results.baselines)
     for metric, value in results.require:
         baselines = baselines.with_requirement(metric, value)
@@ -237,11 +244,14 @@ def evaluate(bags: list[str], /, *, method: Method = METHOD, measured: Measured 
         if not measured.recorded:
             raise InvalidInputError(f'{poses.given}: expected with --recorded, found none')
         summary = judge(paths, method.model, poses, JudgeOptions(
-            source_options(recordings, truth, robot), measured.block, sigmas, measured.no_object, results.bop_csv),
-            baselines, out)
+            source_options(recordings, truth, robot), measured.block, sigmas, measured.no_object, results.bop_csv,
+            viewer_files=viewer_files), baselines, out)
     elif measured.recorded:
         from posegrasp_ros.evaluation.recorded import RecordedTopics, evaluate_recorded
 
+        if viewer_files.paths:
+            raise InvalidInputError('--mcap, --rerun: with --recorded expected with --pose-topic, --pose-frame or '
+                                    '--pose-csv, found none')
         cards = load_model_set(method.model or (Path(DEFAULT_MODEL),))
         planners = _planners(cards, method.gripper)
         checks = {name: planners[name].pose_check.holds if name in planners else None for name in cards}
@@ -251,10 +261,13 @@ def evaluate(bags: list[str], /, *, method: Method = METHOD, measured: Measured 
     else:
         cards = load_model_set(method.model or (Path(DEFAULT_MODEL),))
         source = source_options(recordings, truth, robot)
-        how = replace(_how(cards, method, measured, source, robot, results.bop_csv), truth_sigmas=sigmas)
+        how = replace(_how(cards, method, measured, source, robot, results.bop_csv), truth_sigmas=sigmas,
+                      viewer_files=viewer_files)
         summary = evaluate_bags(paths, cards, how, baselines, out)
     show(format_table(summary) if results.verbose else format_brief(summary))
     show(f'\nreport: {out / "report.html"}')
+    for path in viewer_files.paths:
+        show(f'for viewers: {path}')
     if not summary['provenance']['complete']:
         return exit_code()
     if results.mlflow is not None and (sent := send_run(out, summary, results.mlflow)):
@@ -272,7 +285,8 @@ def _fleet_method(method: Method, measured: Measured, recordings: Recordings, po
     from posegrasp_ros.fleet.bag_method import EstimatorMethod
 
     single = {'--ground-truth': truth.ground_truth, '--bop-csv': results.bop_csv, '--pose-csv': poses.pose_csv,
-              '--gate': results.gate, '--baselines': results.baselines, '--require': results.require}
+              '--mcap': results.mcap, '--rerun': results.rerun, '--gate': results.gate,
+              '--baselines': results.baselines, '--require': results.require}
     if given := [name for name, value in single.items() if value]:
         hint = ': give it to posegrasp merge' if given[0] in ('--baselines', '--require') else ''
         raise InvalidInputError(f'{given[0]}: expected with recordings of a single run, found a fleet{hint}')

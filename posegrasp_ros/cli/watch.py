@@ -114,6 +114,8 @@ class Showing:
     :param port: of the page; default: 8470, or a free one where that is taken
     :param save: MP4 video of the pictures
     :param save_frames: folder for the pictures as PNG files
+    :param mcap: images, poses with uncertainty, grasps and, where the truth is known, errors for Foxglove
+    :param rerun: the same for Rerun; needs rerun-sdk
     :param snapshots: folder for what the page's button keeps
     """
 
@@ -123,6 +125,8 @@ class Showing:
     port: Annotated[int | None, option('N', option_types.port)] = None
     save: Annotated[Path | None, option('FILE.mp4')] = None
     save_frames: Folder | None = None
+    mcap: Annotated[Path | None, option('FILE.mcap')] = None
+    rerun: Annotated[Path | None, option('FILE.rrd')] = None
     snapshots: Folder = Path('snapshots')
 
 
@@ -141,13 +145,17 @@ def watch(source: str, /, *, looking: Looking = LOOKING, viewing: Viewing = VIEW
     from posegrasp_ros.estimation.model_card import load_model_card
     from posegrasp_ros.grasping.gripper import load_gripper
     from posegrasp_ros.runtime.resources import model_folder
+    from posegrasp_ros.viewer_files.viewer_files import ViewerFiles
     from posegrasp_ros.watch.newest_frame import NewestFrame
     from posegrasp_ros.watch.pace import Pace
+    from posegrasp_ros.watch.viewed_frames import ViewedFrames
     from posegrasp_ros.watch.watch_loop import watch as look_at_all
     from posegrasp_ros.watch.watch_picture import WatchPicture
     from posegrasp_ros.watch.watch_stages import WatchStages
     from posegrasp_ros.watch.watched_camera import WatchedCamera
 
+    viewer_files = ViewerFiles(showing.mcap, showing.rerun)
+    viewer_files.check([source])
     how = _how(looking, viewing)
     camera = WatchedCamera(viewing.camera, math.radians(viewing.hfov))
     card = load_model_card(model_folder(looking.model))
@@ -156,6 +164,9 @@ def watch(source: str, /, *, looking: Looking = LOOKING, viewing: Viewing = VIEW
     with ExitStack() as closed_at_end:
         seen = _source(source, camera, viewing, card, closed_at_end)
         takers = _files(showing, seen, draws, closed_at_end)
+        if viewer_files.paths:
+            show_frame = closed_at_end.enter_context(viewer_files.opened())
+            takers.append(ViewedFrames(show_frame, card.mesh, card.symmetry, gripper))
         lines = [f'camera: {seen.camera_line}', _grasp_line(card, viewing, seen)]
         stages = WatchStages(card, how, _planner(card, gripper))
         for line in lines:

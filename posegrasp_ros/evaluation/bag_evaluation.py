@@ -22,6 +22,7 @@ from posegrasp_ros.evaluation.evaluate_options import EvaluateOptions
 from posegrasp_ros.evaluation.frame_answers import AnsweredFrame, Work, Worker, answered_frames
 from posegrasp_ros.evaluation.measured_run import MeasuredRun, PreparedRun, written_run
 from posegrasp_ros.evaluation.method import MethodUnderTest
+from posegrasp_ros.evaluation.run_views import RunViews
 from posegrasp_ros.faults.pair_log import PairLog
 from posegrasp_ros.metrics.baselines.baselines import Baselines, load_baselines
 from posegrasp_ros.metrics.pose.pose_errors import ErrorTarget
@@ -68,7 +69,8 @@ def prepared_evaluation(paths: Sequence[str | Path], cards: Mapping[str, ModelCa
     methods = _methods(work, options, targets or error_targets(cards))
     run = MeasuredRun(methods, options.estimator, sources, block_ns_of(options.block_s),
                       {name: each.mesh for name, each in cards.items()}, options.bop_csv, work.no_object,
-                      not work.paint, options.truth_sigmas is not None)
+                      not work.paint, options.truth_sigmas is not None, RunViews(options.viewer_files, {
+                          name: planner.gripper for name, planner in options.planners.items()}))
 
     def answer(frames: Iterator[SourcedFrame]) -> Generator[tuple[SourcedFrame, AnsweredFrame | None], None, None]:
         if worker is None:

@@ -20,6 +20,7 @@ from posegrasp_ros.grasping.planning.planner import GraspPlanner
 from posegrasp_ros.grasping.planning.planning_scene import Scene
 from posegrasp_ros.metrics.run import BLOCK_S
 from posegrasp_ros.runtime.errors import InvalidInputError
+from posegrasp_ros.viewer_files.viewer_files import ViewerFiles
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class EvaluateOptions:
     :param block_s: frames within such a stretch of time are one observation to the intervals
     :param truth_sigmas: errors of the ground truth, instead of covariances that come with it; None for those
     :param bop_csv: file to write the poses to, as the BOP benchmark's tools take them
+    :param viewer_files: files to write the frames to with the answers of ``estimator``
     """
 
     estimator: str = 'onnx'
@@ -61,6 +63,7 @@ class EvaluateOptions:
     block_s: float = BLOCK_S
     truth_sigmas: TruthSigmas | None = None
     bop_csv: Path | None = None
+    viewer_files: ViewerFiles = field(default_factory=ViewerFiles)
 
     @property
     def planners(self) -> dict[str, GraspPlanner]:
@@ -84,4 +87,5 @@ class EvaluateOptions:
         threads = 1 if self.threads is None and self.jobs is not None else self.threads
         names = tuple(dict.fromkeys([self.estimator, *self.compare_with]))
         return Work(cards, names, threads, self.estimator if self.track else None, self.planners, self.scene,
-                    self.base_from_camera, self.paint, self.no_object or self.paint, self.tracking)
+                    self.base_from_camera, self.paint, self.no_object or self.paint, self.tracking,
+                    keeps_images=bool(self.viewer_files.paths))

@@ -21,6 +21,7 @@ from posegrasp_ros.evaluation.bop_csv import BopCsv
 from posegrasp_ros.evaluation.frame_answers import Answer, AnsweredFrame
 from posegrasp_ros.evaluation.method import MethodUnderTest, of_object
 from posegrasp_ros.evaluation.problems import Problems
+from posegrasp_ros.evaluation.run_views import RunViews
 from posegrasp_ros.faults.correction_file import NAME as CORRECTIONS
 from posegrasp_ros.faults.correction_file import corrections_text
 from posegrasp_ros.faults.diagnose import diagnose
@@ -37,6 +38,7 @@ from posegrasp_ros.runs.run_log import PICTURES, SUMMARY, frame_line
 from posegrasp_ros.runs.run_summary import SummaryInputs, summary_of
 from posegrasp_ros.runtime.errors import InvalidInputError, escaped
 from posegrasp_ros.runtime.interrupt import interrupt_noted
+from posegrasp_ros.viewer_files.shown_frame import ShownFrame
 
 LOGGER = logging.getLogger(__name__)
 Answering = Callable[[Iterator[SourcedFrame]], Generator[tuple[SourcedFrame, AnsweredFrame | None], None, None]]
@@ -61,6 +63,7 @@ class MeasuredRun:
     :param no_object: nothing is to be found in the frames
     :param draws: whether the worst frames are drawn
     :param states_truth: whether the errors of the ground truth are stated, and those that come with it overruled
+    :param views: files for viewers of the chosen method's answers
     :ivar methods: the estimators by name
     :ivar worst: frames in which the estimator in question was worst
     :ivar problems: what was wrong with the frames
@@ -70,7 +73,7 @@ class MeasuredRun:
 
     def __init__(self, methods: Mapping[str, MethodUnderTest], chosen: str, sources: Sequence[Source],
                  block_ns: int, meshes: Mapping[str, Mesh], bop_csv: Path | None = None, no_object: bool = False,
-                 draws: bool = True, states_truth: bool = False):
+                 draws: bool = True, states_truth: bool = False, views: RunViews | None = None):
         self.methods, self.chosen = methods, chosen
         self.worst = WorstFrames()
         self.problems = Problems()
@@ -79,6 +82,7 @@ class MeasuredRun:
         self._source: Source | None = None
         self._sources, self._block_ns, self._meshes, self._bop_path = sources, block_ns, meshes, bop_csv
         self._no_object, self._draws, self._states_truth = no_object, draws, states_truth
+        self._views = views or RunViews()
 
     def keep_everything(self) -> None:
         """Have poses and views kept for what is made of several runs together, and no pictures drawn."""
@@ -102,9 +106,12 @@ class MeasuredRun:
                                            dynamic_ncols=True))
             stack.enter_context(_warnings_above(bar))
             table = stack.enter_context(self._bop_csv(self._bop_path)) if self._bop_path else None
+            show = stack.enter_context(self._views.opened())
             for count, (item, answered) in enumerate(frames, start=1):
                 if answered is not None:
                     self._count(item, answered, folder, table)
+                    if show:
+                        show(self._shown(item, answered))
                 bar.set_description(escaped(item.source.path.name), refresh=False)
                 bar.update()
                 if was_interrupted():
@@ -185,6 +192,10 @@ class MeasuredRun:
             table.add(
                 item.scene, item.number, answer.estimation.poses, answer.perception.numbers['latency_ms'] / 1e3
             )
+
+    def _shown(self, item: SourcedFrame, answered: AnsweredFrame) -> ShownFrame:
+        return self._views.shown(item, answered.frame, answered.answers[self.chosen],
+                                 self.methods[self.chosen].metrics, self._meshes)
 
     def _consider_as_worst(self, item: SourcedFrame, frame: BagFrame, name: str, answer: Answer) -> None:
         """Keep a picture of the frame if an object's pose in it is among the worst."""

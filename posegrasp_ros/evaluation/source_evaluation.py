@@ -27,6 +27,7 @@ from posegrasp_ros.estimation.pose_estimate import Estimation, PoseEstimate
 from posegrasp_ros.evaluation.frame_answers import Answer, AnsweredFrame
 from posegrasp_ros.evaluation.measured_run import MeasuredRun, PreparedRun, written_run
 from posegrasp_ros.evaluation.method import MethodUnderTest
+from posegrasp_ros.evaluation.run_views import RunViews
 from posegrasp_ros.faults.corrected_pairs import corrected_pose
 from posegrasp_ros.faults.corrections.correction import Correction
 from posegrasp_ros.faults.corrections.symmetry import DeclaredSymmetry
@@ -46,6 +47,7 @@ from posegrasp_ros.pose_sources.recorded_poses import RecordedPoses, read_record
 from posegrasp_ros.pose_sources.stated_pose import StatedPose
 from posegrasp_ros.runs.provenance import describe_run
 from posegrasp_ros.runtime.errors import InvalidInputError
+from posegrasp_ros.viewer_files.viewer_files import ViewerFiles
 
 LOGGER = logging.getLogger(__name__)
 NO_POSE, OTHER_FRAME = 'no_pose', 'frame_not_connected'
@@ -83,6 +85,7 @@ class JudgeOptions:
     no_object: bool = False
     bop_csv: Path | None = None
     corrections: Mapping[str, tuple[Correction, ...]] = field(default_factory=dict)
+    viewer_files: ViewerFiles = field(default_factory=ViewerFiles)
 
 
 def evaluate_sources(paths: Sequence[str | Path], objects: Mapping[str, JudgedObject], asked: AskedSources,
@@ -124,7 +127,8 @@ def prepared_judgement(paths: Sequence[str | Path], objects: Mapping[str, Judged
             name: PairLog(each.symmetry, each.diameter_m) for name, each in targets.items()}) for source in names}
     run = MeasuredRun(methods, names[0], [source for source, _ in opened], block_ns_of(options.block_s),
                       {name: each.mesh for name, each in objects.items() if each.mesh}, options.bop_csv,
-                      options.no_object, states_truth=options.truth_sigmas is not None)
+                      options.no_object, states_truth=options.truth_sigmas is not None,
+                      views=RunViews(options.viewer_files))
     judge = _Judge({id(source): poses for source, poses in opened}, names, tuple(objects),
                    options.corrections)
     accounts = [{'bag': Path(path).name, 'source': name, **({'object': each} if each else {}), **source.account()}

@@ -11,8 +11,8 @@ import yaml
 
 from posegrasp_ros.faults.corrections.conventions import Inverse, Mirror, QuaternionOrder
 from posegrasp_ros.faults.corrections.correction import Correction
-from posegrasp_ros.faults.corrections.intrinsics import OtherIntrinsics
 from posegrasp_ros.faults.corrections.lengths import Depth, Scale
+from posegrasp_ros.faults.corrections.other_intrinsics import OtherIntrinsics
 from posegrasp_ros.faults.corrections.rigid import InCamera, InObject, Rays
 from posegrasp_ros.faults.corrections.stamps import Time
 from posegrasp_ros.faults.corrections.symmetry import DeclaredSymmetry

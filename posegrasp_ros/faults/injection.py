@@ -11,8 +11,8 @@ import numpy as np
 from posegrasp_ros.faults.corrected_pairs import LONGEST_GAP_NS
 from posegrasp_ros.faults.corrections.conventions import Inverse, Mirror, QuaternionOrder
 from posegrasp_ros.faults.corrections.correction import Correction
-from posegrasp_ros.faults.corrections.intrinsics import OtherIntrinsics
 from posegrasp_ros.faults.corrections.lengths import Depth, Scale
+from posegrasp_ros.faults.corrections.other_intrinsics import OtherIntrinsics
 from posegrasp_ros.faults.corrections.rigid import InCamera, InObject, Rays
 from posegrasp_ros.faults.pose_pairs import interpolated
 from posegrasp_ros.faults.rigid_faults import LINK_FROM_OPTICAL, OPENGL_FROM_OPTICAL

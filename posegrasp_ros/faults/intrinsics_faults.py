@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from posegrasp_ros.faults.corrections.correction import Correction
-from posegrasp_ros.faults.corrections.intrinsics import OtherIntrinsics
+from posegrasp_ros.faults.corrections.other_intrinsics import OtherIntrinsics
 from posegrasp_ros.faults.fault_kind import FaultKind
 from posegrasp_ros.faults.pose_pairs import PosePairs
 

@@ -24,7 +24,13 @@ from posegrasp_ros.fleet.stored_result import StoredResult, one_after_the_other,
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.transforms import Symmetry
 from posegrasp_ros.metrics.baselines.baselines import Baselines
-from posegrasp_ros.metrics.calibration_guard import UNLIKE, CalibrationGuard, UsualRange, Views, told_as_provenance
+from posegrasp_ros.metrics.calibration_guard import (
+    UNLIKE,
+    CalibrationGuard,
+    UsualRange,
+    ViewFigures,
+    told_as_provenance,
+)
 from posegrasp_ros.metrics.frame_columns import RunFacts
 from posegrasp_ros.report.run_report import render_html
 from posegrasp_ros.runs.folder import RunFolder
@@ -198,7 +204,7 @@ def _pairs(rows: Any, name: str, shift_ns: int, block_ns: int) -> PosePairs:
     return PosePairs(stamps, estimates, truths, stamps // block_ns, rows['said_ns'].to_numpy() + shift_ns)
 
 
-def _views(rows: Any, name: str, figures: Sequence[str]) -> Views:
+def _views(rows: Any, name: str, figures: Sequence[str]) -> ViewFigures:
     """The views of an object among rows, with these figures."""
     import pyarrow.compute as pc
 
@@ -212,7 +218,7 @@ def _views(rows: Any, name: str, figures: Sequence[str]) -> Views:
         is_its = codes == words.index(figure) if figure in words else np.zeros(len(codes), dtype=bool)
         values[figure], is_known[figure] = np.full(len(views), np.nan), np.zeros(len(views), dtype=bool)
         values[figure][owners[is_its]], is_known[figure][owners[is_its]] = stated[is_its], True
-    return Views(values, is_known)
+    return ViewFigures(values, is_known)
 
 
 def _provenance(documents: Sequence[Mapping[str, Any]], guards: Mapping[str, CalibrationGuard],

@@ -92,7 +92,7 @@ class Departure:
 
 
 @dataclass(frozen=True)
-class Views:
+class ViewFigures:
     """Figures of M views, by name.
 
     :param values: (M,) of each figure; any number where it is not known
@@ -105,12 +105,12 @@ class Views:
     def __len__(self) -> int:
         return len(next(iter(self.values.values()), ()))
 
-    def followed_by(self, others: Views, count: int) -> Views:
+    def followed_by(self, others: ViewFigures, count: int) -> ViewFigures:
         """The latest :data:`LATEST` of these and the first ``count`` of others."""
         def latest(one: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
             return {name: np.concatenate([one[name], other[name][:count]])[-LATEST:] for name in one}
 
-        return Views(latest(self.values, others.values), latest(self.is_known, others.is_known))
+        return ViewFigures(latest(self.values, others.values), latest(self.is_known, others.is_known))
 
 
 class CalibrationGuard:
@@ -132,7 +132,7 @@ class CalibrationGuard:
         self._gains = np.array([self._usual[name].gains for name, _ in self._bets])
         self._log_wealth = np.zeros(len(self._bets))
         self._needed = math.log(VIEWS_TO_FALSE_ALARM * max(len(self._bets), 1))
-        self._latest = Views(*({name: np.zeros(0, dtype=kind) for name in self._usual} for kind in (float, bool)))
+        self._latest = ViewFigures(*({name: np.zeros(0, kind) for name in self._usual} for kind in (float, bool)))
         self._numbers: dict[int, Mapping[str, float]] = {}
         self._poses: dict[int, np.ndarray] = {}
         self._change = ViewChange()
@@ -148,7 +148,7 @@ class CalibrationGuard:
 
     @property
     def views(self) -> int:
-        """Views so far."""
+        """ViewFigures so far."""
         return self._views
 
     def figures(self, stamp_ns: int, numbers: Mapping[str, float]) -> None:
@@ -180,10 +180,10 @@ class CalibrationGuard:
 
     def add_view(self, numbers: Mapping[str, float]) -> None:
         """Bet on a view by its first frame."""
-        self.add_views(Views({name: np.array([numbers.get(name, np.nan)]) for name in self._usual},
+        self.add_views(ViewFigures({name: np.array([numbers.get(name, np.nan)]) for name in self._usual},
                              {name: np.array([name in numbers]) for name in self._usual}))
 
-    def add_views(self, views: Views) -> None:
+    def add_views(self, views: ViewFigures) -> None:
         """Bet on views, one after the other."""
         if not len(views):
             return
@@ -202,7 +202,7 @@ class CalibrationGuard:
         self._latest = self._latest.followed_by(views, len(views))
         self._views += len(views)
 
-    def _described(self, latest: Views, bet: int, seen: int) -> Departure:
+    def _described(self, latest: ViewFigures, bet: int, seen: int) -> Departure:
         name, side = self._bets[bet]
         values = latest.values[name][latest.is_known[name]]
         return Departure(name, side, self._usual[name], float(self._usual[name].is_beyond(side, values).mean()),

@@ -73,6 +73,7 @@ ARGUMENTS: dict[str, tuple[str, str]] = {
     'respawn': ('false', 'Restart a node whose process has died. false: the launch ends with an error that names '
                          'it.'),
     'rviz': ('false', 'Start rviz with the configuration of the package.'),
+    'foxglove': ('false', 'Start foxglove_bridge, for this machine alone; config/foxglove.json is the layout.'),
     'log_level': ('info', 'debug, info, warn, error or fatal.'),
 }
 LAST_ANSWERS_S = 2.0
@@ -203,6 +204,20 @@ def rviz(context: LaunchContext) -> list[Node]:
     # rviz must use the same time as the nodes to find transforms at the stamps of their messages.
     return [Node(package='rviz2', executable='rviz2', name='rviz', namespace=value(context, 'namespace'),
                  parameters=[{'use_sim_time': uses_sim_time(context)}], arguments=arguments)]
+
+
+def foxglove(context: LaunchContext) -> list[Action]:
+    """The bridge to Foxglove, if requested; it listens on the loopback, for it lets anyone in."""
+    if not flag(context, 'foxglove'):
+        return []
+    if 'foxglove_bridge' not in get_packages_with_prefixes():
+        raise InvalidInputError('foxglove: expected foxglove_bridge to be installed: '
+                                'apt install ros-$ROS_DISTRO-foxglove-bridge')
+    return [Node(package='foxglove_bridge', executable='foxglove_bridge', name='foxglove_bridge',
+                 namespace=value(context, 'namespace'),
+                 parameters=[{'use_sim_time': uses_sim_time(context), 'address': '127.0.0.1'}]),
+            LogInfo(msg='foxglove: open ws://localhost:8765 in Foxglove and import the layout '
+                        f'{resource_path("config/foxglove.json")}')]
 
 
 def end_with(action: ExecuteLocal, others: Sequence[Action]) -> RegisterEventHandler:

@@ -7,10 +7,10 @@ from __future__ import annotations
 _EXTRAS = {'rclpy': 'ros', 'mujoco': 'sim', 'coacd': 'sim', 'networkx': 'sim', 'torch': 'train',
            'skimage': 'train', 'onnx': 'train', 'pinocchio': 'reach', 'coal': 'reach', 'hppfcl': 'reach',
            'pyarrow': 'fleet', 'fsspec': 'fleet', 'duckdb': 'fleet', 'aiohttp': 'watch', 'mlflow': 'mlflow',
-           'ray': 'ray'}
+           'ray': 'ray', 'rerun': 'rerun'}
 PIP_NAMES = {'sim': 'mujoco coacd embreex networkx', 'train': 'torch onnx scikit-image', 'reach': 'pin',
              'fleet': 'pyarrow fsspec duckdb', 'watch': 'aiohttp', 'mlflow': 'mlflow-skinny',
-             'ray': 'ray'}
+             'ray': 'ray', 'rerun': 'rerun-sdk'}
 """Packages of an extra as pip names them."""
 # Packages that an install by rosdep alone lacks: it has no key for them, or Ubuntu 24.04 has no such package.
 _NOT_BY_ROSDEP = ('cyclopts', 'manifold3d', 'numba')

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import mujoco
@@ -50,10 +50,14 @@ class PickOutcome:
 
 
 class Pick:
-    """One attempt in a world at rest."""
+    """One attempt in a world at rest.
 
-    def __init__(self, model: mujoco.MjModel, data: mujoco.MjData, hand: Hand):
-        self._model, self._data, self._hand = model, data, hand
+    :param after_step: called after each step of the simulation, to look at it
+    """
+
+    def __init__(self, model: mujoco.MjModel, data: mujoco.MjData, hand: Hand,
+                 after_step: Callable[[], None] = lambda: None):
+        self._model, self._data, self._hand, self._after_step = model, data, hand, after_step
         self._object = model.body('object').id
         self._is_of_object = (model.geom_bodyid == self._object) & (model.geom_contype > 0)
         self._is_of_hand = np.isin(np.arange(model.ngeom), hand.geoms)
@@ -115,13 +119,17 @@ class Pick:
         for _ in range(round((opening_m + squeeze_m) / (2 * CLOSE_M_S * step_s))):
             opening_m -= 2 * CLOSE_M_S * step_s
             self._hand.open_to(opening_m)
-            mujoco.mj_step(self._model, self._data)
+            self._step()
 
     def _follow(self, path: Sequence[np.ndarray] | Iterator[np.ndarray]) -> None:
         """Run one simulation step per pose."""
         for pose in path:
             self._hand.aim(pose)
-            mujoco.mj_step(self._model, self._data)
+            self._step()
+
+    def _step(self) -> None:
+        mujoco.mj_step(self._model, self._data)
+        self._after_step()
 
     def _feel(self) -> None:
         """Record the largest contact force on the hand, and a body touched with more than :data:`TOUCH_N`."""

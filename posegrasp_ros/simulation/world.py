@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import mujoco
@@ -127,17 +127,19 @@ class World(RenderedWorld):
         """Share of the object's pixels in the image that something hides, 1 where none is seen; two renderings."""
         return 1.0 - self._open_renderer().unoccluded_share(self._data)
 
-    def pick(self, approach: Sequence[np.ndarray], opening_m: float, force_n: float) -> PickOutcome:
+    def pick(self, approach: Sequence[np.ndarray], opening_m: float, force_n: float,
+             after_step: Callable[[], None] = lambda: None) -> PickOutcome:
         """Try to pick the object up; physics decides. The hand stays where the attempt ended.
 
         :param approach: base_from_tcp (4, 4) before the grasp, at the grasp, and lifted
         :param opening_m: between the pads on the way in
         :param force_n: to close with
+        :param after_step: called after each step of the simulation, :data:`TIMESTEP_S` long
         :raises ValueError: when the world was built without a gripper
         """
         if self._hand is None:
             raise ValueError('World.pick: this world has no gripper: give one when building it')
-        return Pick(self._model, self._data, self._hand).run(approach, opening_m, force_n)
+        return Pick(self._model, self._data, self._hand, after_step).run(approach, opening_m, force_n)
 
     def _visible(self, geom: str, mesh: Mesh, camera_from_object: np.ndarray) -> float:
         return (inside_share(mesh, self.camera, camera_from_object)

@@ -2,7 +2,8 @@
 """A printable product box: mesh, texture and the net that folds to the same box.
 
 ``python -m posegrasp_ros.training.product_box --out models/box`` writes the object files of a model folder:
-``mesh.obj`` with ``mesh.mtl`` and ``texture.png``, and ``label.pdf``, one A4 page at true scale.
+``mesh.obj`` with ``mesh.mtl`` and ``texture.png``, and ``label.pdf`` for A4 and ``label_letter.pdf`` for Letter: a
+page at true scale, and one with the steps.
 """
 
 from __future__ import annotations
@@ -16,21 +17,27 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from posegrasp_ros.board.board_layout import PAPERS_MM
 from posegrasp_ros.runtime.errors import InvalidInputError
+from posegrasp_ros.simulation.object_physics import DENSITY_KG_M3
 from posegrasp_ros.training.product_artwork import ARTWORK
+from posegrasp_ros.training.product_box_steps import box_steps
 from posegrasp_ros.training.product_print import (
-    A4_MM,
     MARGIN_MM,
+    RULER_MM,
     TAB_MM,
     Edges,
     Page,
     pack_texture,
+    papers_for,
     print_size,
     save_product,
+    watch_command,
 )
+from posegrasp_ros.training.product_steps import draw_steps
 
-INSTRUCTIONS = ('Print at 100 %, check the ruler. Cut along the outlines, fold along the dashes, '
-                'glue the grey tabs inside.')
+SIZE_M, SEED = (0.12, 0.06, 0.045), 7
+"""Of the shipped box."""
 
 # Folded sides of each face on the page, and those of them with a glue tab.
 FOLDS = {
@@ -82,8 +89,8 @@ FACES = {
 }
 
 
-def make_product_box(folder: str | Path, size_m: Sequence[float] = (0.12, 0.06, 0.045), seed: int = 7) -> None:
-    """Write mesh.obj, mesh.mtl, texture.png and label.pdf of a box.
+def make_product_box(folder: str | Path, size_m: Sequence[float] = SIZE_M, seed: int = SEED) -> None:
+    """Write mesh.obj, mesh.mtl, texture.png and the labels of a box.
 
     The object frame has its origin at the box's centre and x, y, z along the three sizes.
 
@@ -98,7 +105,13 @@ def make_product_box(folder: str | Path, size_m: Sequence[float] = (0.12, 0.06, 
     net = Net(box_mm)
     prints = draw_faces(box_mm, seed)
     texture, places = pack_texture(prints, {name: face.cell for name, face in FACES.items()})
-    save_product(Path(folder), mesh_text(box_mm / 1000, places, texture.size), texture, net.draw(prints),
+    is_shipped = tuple(size_m) == SIZE_M and seed == SEED
+    command = watch_command('box' if is_shipped else '')
+    steps = box_steps(box_mm, [place[:4] for place in net.places.values()],
+                      DENSITY_KG_M3 * float(np.prod(box_mm)) * 1e-6)
+    labels = {name: (net.draw(prints, paper, command), draw_steps(paper, 'How to make the box', steps, command))
+              for name, paper in papers_for(net.height_mm).items()}
+    save_product(Path(folder), mesh_text(box_mm / 1000, places, texture.size), texture, labels,
                  title='Product box, print at 100 %')
 
 
@@ -131,12 +144,13 @@ class Net:
     a separate piece, because the strip with both ends is as wide as the page.
 
     :param box_mm: (3,) side lengths, millimetres
+    :ivar height_mm: of the page down to its last line
     :raises ProductBoxError: when it does not fit
     """
 
     def __init__(self, box_mm: np.ndarray):
         x, y, z = box_mm
-        self._x = A4_MM[0] - MARGIN_MM - x
+        self._x = PAPERS_MM['a4'][0] - MARGIN_MM - x
         lid = MARGIN_MM + TAB_MM + 3.0
         self._ruler_y = lid + 2 * (y + z) + TAB_MM + 12.0
         loose = (MARGIN_MM + TAB_MM, lid + y + 3 * TAB_MM)
@@ -150,14 +164,14 @@ class Net:
             'right': (*loose, z, y, (0, 1, 0)),
         }
         too_wide = loose[0] + z + TAB_MM > self._x - 1 or self._x - z - TAB_MM < MARGIN_MM
-        too_tall = max(self._ruler_y + 10, loose[1] + y + TAB_MM) > A4_MM[1] - MARGIN_MM
-        if too_wide or too_tall:
+        self.height_mm = max(self._ruler_y + RULER_MM, loose[1] + y + TAB_MM)
+        if too_wide or not papers_for(self.height_mm):
             raise ProductBoxError(f'box size: the net of {x:g} x {y:g} x {z:g} mm does not fit on A4; '
                                   'make the box smaller, with x its longest side')
 
-    def draw(self, prints: dict[str, Image.Image]) -> Image.Image:
+    def draw(self, prints: dict[str, Image.Image], paper_mm: tuple[float, float], command: str) -> Image.Image:
         """The page at printing resolution."""
-        page = Page()
+        page = Page(paper_mm)
         for name, sides in TABS.items():
             for side in sides:
                 page.tab(*self._side(name, side))
@@ -168,7 +182,7 @@ class Net:
             for side in ('top', 'bottom', 'left', 'right'):
                 first, last, _ = self._side(name, side)
                 page.line(first, last, dashed=side in FOLDS[name])
-        page.ruler(self._ruler_y, INSTRUCTIONS)
+        page.ruler(self._ruler_y, command)
         return page.image
 
     def _side(self, name: str, side: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -195,18 +209,19 @@ def main(arguments: list[str] | None = None) -> int:
     """Command line; exit code 2 on bad input."""
     parser = argparse.ArgumentParser(
         prog='python -m posegrasp_ros.training.product_box',
-        description='Make a printable product box: mesh.obj, mesh.mtl, texture.png and label.pdf (its net on A4).')
+        description='Make a printable product box: mesh.obj, mesh.mtl, texture.png, label.pdf (its net on '
+                    'A4) and label_letter.pdf.')
     parser.add_argument('--out', required=True, type=Path, help='folder to write, created when missing')
-    parser.add_argument('--size', nargs=3, type=float, default=(0.12, 0.06, 0.045), metavar=('X', 'Y', 'Z'),
+    parser.add_argument('--size', nargs=3, type=float, default=SIZE_M, metavar=('X', 'Y', 'Z'),
                         help='side lengths in metres, the longest first (default: 0.12 0.06 0.045)')
-    parser.add_argument('--seed', type=int, default=7, help='varies barcode and confetti (default: 7)')
+    parser.add_argument('--seed', type=int, default=SEED, help='varies barcode and confetti (default: 7)')
     options = parser.parse_args(arguments)
     try:
         make_product_box(options.out, options.size, options.seed)
     except InvalidInputError as error:
         print(error, file=sys.stderr)
         return 2
-    print(f'{options.out}: mesh.obj, mesh.mtl, texture.png, label.pdf')
+    print(f'{options.out}: {", ".join(sorted(path.name for path in options.out.iterdir()))}')
     return 0
 
 

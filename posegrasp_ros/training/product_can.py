@@ -2,8 +2,9 @@
 """A printable can: mesh, texture and the paper to glue around a can of the same size.
 
 ``python -m posegrasp_ros.training.product_can --out models/can`` writes the object files of a model folder:
-``mesh.obj`` with ``mesh.mtl`` and ``texture.png``, and ``label.pdf``, one A4 page at true scale. The print
-consists of rings only, so the can has an exact rotational symmetry.
+``mesh.obj`` with ``mesh.mtl`` and ``texture.png``, and ``label.pdf`` for A4 and ``label_letter.pdf`` for Letter: a
+page at true scale, and one with the steps. The print consists of rings only, so the can has an exact rotational
+symmetry.
 """
 
 from __future__ import annotations
@@ -15,31 +16,37 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from posegrasp_ros.board.board_layout import PAPERS_MM
 from posegrasp_ros.runtime.errors import InvalidInputError
+from posegrasp_ros.simulation.object_physics import DENSITY_KG_M3
 from posegrasp_ros.training.product_artwork import draw_can_bottom, draw_can_lid, draw_can_side
+from posegrasp_ros.training.product_can_steps import can_steps
 from posegrasp_ros.training.product_print import (
-    A4_MM,
     MARGIN_MM,
+    RULER_MM,
     TAB_MM,
     Edges,
     Page,
     pack_texture,
+    papers_for,
     print_size,
     save_product,
+    watch_command,
 )
+from posegrasp_ros.training.product_steps import draw_steps
 
 SIDES = 96  # the flat sides deviate from the round can by 0.02 mm
 CELLS = {'side': (0, 0), 'top': (0, 1), 'bottom': (1, 1)}
-INSTRUCTIONS = ('Print at 100 %, check the ruler. Cut along the outlines, glue the strip round the can '
-                'over its grey tab.')
+DIAMETER_M, HEIGHT_M = 0.06, 0.11
+"""Of the shipped can."""
 
 
 class ProductCanError(InvalidInputError):
     """Invalid size of a can."""
 
 
-def make_product_can(folder: str | Path, diameter_m: float = 0.06, height_m: float = 0.11) -> None:
-    """Write mesh.obj, mesh.mtl, texture.png and label.pdf of a closed can.
+def make_product_can(folder: str | Path, diameter_m: float = DIAMETER_M, height_m: float = HEIGHT_M) -> None:
+    """Write mesh.obj, mesh.mtl, texture.png and the labels of a closed can.
 
     The object frame has its origin at the can's centre and z along its axis, towards the lid.
 
@@ -53,7 +60,12 @@ def make_product_can(folder: str | Path, diameter_m: float = 0.06, height_m: flo
     prints = draw_can(1000 * diameter_m, 1000 * height_m)
     texture, places = pack_texture(prints, CELLS)
     mesh_obj = mesh_text(diameter_m / 2, height_m, places, texture.size)
-    save_product(Path(folder), mesh_obj, texture, wrap.draw(prints), title='Product can, print at 100 %')
+    command = watch_command('can' if (diameter_m, height_m) == (DIAMETER_M, HEIGHT_M) else '')
+    mass_g = DENSITY_KG_M3 * np.pi * (diameter_m / 2)**2 * height_m * 1000
+    steps = can_steps(1000 * diameter_m, 1000 * height_m, mass_g)
+    labels = {name: (wrap.draw(prints, paper, command), draw_steps(paper, 'How to make the can', steps, command))
+              for name, paper in papers_for(wrap.page_mm).items()}
+    save_product(Path(folder), mesh_obj, texture, labels, title='Product can, print at 100 %')
 
 
 def draw_can(diameter_mm: float, height_mm: float) -> dict[str, Image.Image]:
@@ -109,13 +121,14 @@ class Wrap:
         beside = self.strip[0] + height_mm + 8.0
         self.discs = {'top': (beside, self.strip[1]), 'bottom': (beside, self.strip[1] + diameter_mm + 8.0)}
         self.ruler_y = max(self.strip[1] + self.length_mm + TAB_MM, self.discs['bottom'][1] + diameter_mm) + 12.0
-        if self.ruler_y + 10 > A4_MM[1] - MARGIN_MM or beside + diameter_mm > A4_MM[0] - MARGIN_MM:
+        self.page_mm = self.ruler_y + RULER_MM
+        if not papers_for(self.page_mm) or beside + diameter_mm > PAPERS_MM['a4'][0] - MARGIN_MM:
             raise ProductCanError(f'can size: the paper of {diameter_mm:g} x {height_mm:g} mm does not fit on A4: '
                                   'make the can smaller')
 
-    def draw(self, prints: dict[str, Image.Image]) -> Image.Image:
+    def draw(self, prints: dict[str, Image.Image], paper_mm: tuple[float, float], command: str) -> Image.Image:
         """The page at printing resolution."""
-        page, size = Page(), np.array([self.height_mm, self.length_mm])
+        page, size = Page(paper_mm), np.array([self.height_mm, self.length_mm])
         first = np.array(self.strip)
         corners = [first, first + (size[0], 0), first + size, first + (0, size[1])]
         page.tab(corners[2], corners[3], np.array([0, 1]))
@@ -125,7 +138,7 @@ class Wrap:
             page.line(start, stop)
         for name, place in self.discs.items():
             page.disc(prints[name], place, self.diameter_mm)
-        page.ruler(self.ruler_y, INSTRUCTIONS)
+        page.ruler(self.ruler_y, command)
         return page.image
 
 
@@ -133,17 +146,18 @@ def main(arguments: list[str] | None = None) -> int:
     """Command line; exit code 2 on bad input."""
     parser = argparse.ArgumentParser(
         prog='python -m posegrasp_ros.training.product_can',
-        description='Make a printable can: mesh.obj, mesh.mtl, texture.png and label.pdf (its paper on A4).')
+        description='Make a printable can: mesh.obj, mesh.mtl, texture.png, label.pdf (its paper on A4) and '
+                    'label_letter.pdf.')
     parser.add_argument('--out', required=True, type=Path, help='folder to write, created when missing')
-    parser.add_argument('--size', nargs=2, type=float, default=(0.06, 0.11), metavar=('DIAMETER', 'HEIGHT'),
-                        help='in metres (default: 0.06 0.11)')
+    parser.add_argument('--size', nargs=2, type=float, default=(DIAMETER_M, HEIGHT_M),
+                        metavar=('DIAMETER', 'HEIGHT'), help='in metres (default: 0.06 0.11)')
     options = parser.parse_args(arguments)
     try:
         make_product_can(options.out, *options.size)
     except InvalidInputError as error:
         print(error, file=sys.stderr)
         return 2
-    print(f'{options.out}: mesh.obj, mesh.mtl, texture.png, label.pdf')
+    print(f'{options.out}: {", ".join(sorted(path.name for path in options.out.iterdir()))}')
     return 0
 
 

@@ -9,16 +9,15 @@ from typing import Any
 import numpy as np
 
 from posegrasp_ros.estimation.model_card import ModelCard
-from posegrasp_ros.estimation.overlay import CORNER_SIGNS, EDGES
 from posegrasp_ros.estimation.pose_estimate import PoseEstimate
+from posegrasp_ros.estimation.sketch import sketch
+from posegrasp_ros.estimation.uncertainty import centre_covariance, ellipsoid
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import quaternion_from_matrix, transform_points
 from posegrasp_ros.grasping.end_effector import EndEffector
-from posegrasp_ros.watch.uncertainty import centre_covariance, ellipsoid
 from posegrasp_ros.watch.watch_picture import SHOWN_GRASPS
 from posegrasp_ros.watch.watched_frame import WatchedFrame
 
-SHARP_RAD, MOST_LINES = math.radians(35.0), 600
 TOTAL = 'estimate_ms'
 """The sum of the other times of an estimator."""
 
@@ -30,16 +29,6 @@ def object_message(source: str, card: ModelCard, lines: list[str]) -> dict[str, 
     """
     return {'kind': 'object', 'source': source, 'model': card.name, 'lines': lines,
             'edges': _rounded(sketch(card.mesh)), 'size_m': card.mesh.diameter}
-
-
-def sketch(mesh: Mesh) -> np.ndarray:
-    """(L, 2, 3) lines that draw the object, object frame: its sharp edges; its box where those are too many."""
-    solid = mesh.merged
-    sharp = solid.face_adjacency_edges[solid.face_adjacency_angles > SHARP_RAD]
-    if 3 <= len(sharp) <= MOST_LINES:
-        return np.asarray(solid.vertices)[sharp]
-    corners = mesh.centre + CORNER_SIGNS * mesh.extents / 2
-    return corners[np.array(EDGES)]
 
 
 def frame_message(watched: WatchedFrame, mesh: Mesh, gripper: EndEffector | None) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def watch(source: WatchSource, stages: WatchStages, takers: Sequence[TakesFrames
             ends_s.append(time.monotonic())
             spent_s = ends_s[-1] - ends_s[0]
             frame = WatchedFrame(summary.frames + 1, *looked, (len(ends_s) - 1) / spent_s if spent_s > 0 else 0.0,
-                                 source.dropped())
+                                 source.dropped(), item.shift_ns)
             summary.add(frame)
             for taker in takers:
                 taker.take(frame)

@@ -7,11 +7,11 @@ import cv2
 import numpy as np
 
 from posegrasp_ros.estimation.overlay import SHIFT, draw_line, draw_overlay
+from posegrasp_ros.estimation.uncertainty import image_ellipse
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import transform_points
 from posegrasp_ros.grasping.end_effector import EndEffector
-from posegrasp_ros.watch.uncertainty import image_ellipse
 from posegrasp_ros.watch.watched_frame import WatchedFrame
 
 # Blue, green, red.

@@ -24,6 +24,7 @@ class WatchedFrame:
     :param base_from_camera: (4, 4) that was planned with
     :param rate_hz: of the frames lately; 0 of the first
     :param dropped: frames of a live camera that were left out so far
+    :param shift_ns: added to the stamp where time is to go on, such as in the next round of a file
     """
 
     number: int
@@ -32,6 +33,7 @@ class WatchedFrame:
     base_from_camera: np.ndarray
     rate_hz: float = 0.0
     dropped: int = 0
+    shift_ns: int = 0
 
     @property
     def frame(self) -> BagFrame:

@@ -56,7 +56,7 @@ class GraspPlanner:
         self.pose_check = PoseCheck(self.tolerance, grasp_set, symmetry)
         self._candidates = Candidates(gripper, grasp_set, symmetry, self.options)
         self.grasps, self._force_n = grasp_set.grasps, gripper.force_n
-        self.symmetry, self._reach = symmetry, reach
+        self.gripper, self.symmetry, self._reach = gripper, symmetry, reach
 
     def by_quality_alone(self) -> GraspPlanner:
         """The same planner as one that knows nothing of uncertainty; what was computed is shared."""
