@@ -251,13 +251,15 @@ def _terminal_lines(seen: WatchSource) -> TerminalLines:
 
 def _page(newest: NewestFrame, seen: WatchSource, card: ModelCard, gripper: EndEffector | None, draws: Draws,
           lines: list[str], showing: Showing) -> PageServer:
+    from posegrasp_ros.watch.frame_page import FramePage
     from posegrasp_ros.watch.page_message import frame_message, object_message
     from posegrasp_ros.watch.page_server import PageServer
     from posegrasp_ros.watch.snapshots import Snapshots
 
-    return PageServer(newest, object_message(seen.name, card, lines),
-                      lambda frame: frame_message(frame, card.mesh, gripper), draws,
-                      Snapshots(showing.snapshots, seen.name, card, draws), showing.host, showing.port)
+    page = FramePage(newest, object_message(seen.name, card, lines),
+                     lambda frame: frame_message(frame, card.mesh, gripper), draws,
+                     Snapshots(showing.snapshots, seen.name, card, draws))
+    return PageServer(page, showing.host, showing.port)
 
 
 def _say_where(page: PageServer, showing: Showing) -> None:
