@@ -28,6 +28,7 @@ from posegrasp_ros.cli.options import (
 )
 from posegrasp_ros.estimation.tracking.tracking_options import TrackingOptions
 from posegrasp_ros.runtime.console import remark, show
+from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.exit_codes import DONE
 from posegrasp_ros.runtime.interrupt import exit_code, interrupt_noted
 from posegrasp_ros.runtime.resources import DEFAULT_GRIPPER, DEFAULT_MODEL
@@ -49,7 +50,8 @@ if TYPE_CHECKING:  # commands import in their bodies
 EXAMPLES = """Examples:
   posegrasp watch 0                                  the first camera
   posegrasp watch clip.mp4 --camera camera.yaml --save out.mp4
-  posegrasp watch scenes --no-page                   lines in the terminal"""
+  posegrasp watch scenes --no-page                   lines in the terminal
+  posegrasp watch scenes --label truth.csv           label true poses by hand, for evaluate --ground-truth"""
 POSE_METAVAR = 'X Y Z QX QY QZ QW'
 Pose = tuple[float, float, float, float, float, float, float]
 LINE_EVERY_S, POLL_S = 1.0, 0.2
@@ -115,6 +117,8 @@ class Showing:
     :param save: MP4 video of the pictures
     :param save_frames: folder for the pictures as PNG files
     :param snapshots: folder for what the page's button keeps
+    :param label: label the object's pose in each frame on the page, and write the poses to this ground-truth file;
+        one that exists is gone on with
     """
 
     no_page: bool = False
@@ -124,6 +128,7 @@ class Showing:
     save: Annotated[Path | None, option('FILE.mp4')] = None
     save_frames: Folder | None = None
     snapshots: Folder = Path('snapshots')
+    label: Annotated[Path | None, option('FILE.csv')] = None
 
 
 LOOKING, VIEWING, SHOWING = Looking(), Viewing(), Showing()
@@ -151,6 +156,8 @@ def watch(source: str, /, *, looking: Looking = LOOKING, viewing: Viewing = VIEW
     how = _how(looking, viewing)
     camera = WatchedCamera(viewing.camera, math.radians(viewing.hfov))
     card = load_model_card(model_folder(looking.model))
+    if showing.label:
+        return _label(source, card, camera, viewing, showing, showing.label)
     gripper = load_gripper(looking.gripper) if card.has_grasps else None
     draws = WatchPicture(card.mesh, gripper)
     with ExitStack() as closed_at_end:
@@ -175,6 +182,36 @@ def watch(source: str, /, *, looking: Looking = LOOKING, viewing: Viewing = VIEW
                 _wait_for(is_interrupted)
     show(summary.line)
     return exit_code() if is_interrupted() else DONE
+
+
+def _label(source: str, card: ModelCard, camera: WatchedCamera, viewing: Viewing, showing: Showing,
+           out: Path) -> int:
+    """Label frames on the page until Ctrl-C."""
+    from posegrasp_ros.datasets.label_file import LabelFile, labelling
+    from posegrasp_ros.watch.label_desk import LabelDesk
+    from posegrasp_ros.watch.label_page import LabelPage
+    from posegrasp_ros.watch.label_session import LabelSession, labelled_source
+    from posegrasp_ros.watch.page_server import PageServer
+    from posegrasp_ros.watch.stepped_frames import SteppedFrames
+
+    other = [name for name, given in (('--no-page', showing.no_page), ('--save', showing.save),
+                                      ('--save-frames', showing.save_frames), ('--loop', viewing.loop)) if given]
+    if other:
+        raise InvalidInputError(f'--label: expected none of {", ".join(other)} beside it')
+    with ExitStack() as closed_at_end:
+        closed_at_end.enter_context(labelling(out))
+        seen = _source(source, camera, viewing, card, closed_at_end)
+        remark(f'posegrasp: camera: {seen.camera_line}')
+        frames = SteppedFrames(seen)
+        labels = LabelFile(out, labelled_source(card, frames), frames.stamps_ns)
+        session = LabelSession(card, frames, labels)
+        page = PageServer(LabelPage(LabelDesk(session, seen.name, str(out))), showing.host, showing.port)
+        closed_at_end.callback(page.close)
+        _say_where(page, showing)
+        with interrupt_noted() as is_interrupted:
+            _wait_for(is_interrupted)
+        show(f'{out}: {labels.line(len(frames))}')
+    return DONE
 
 
 def _source(text: str, camera: WatchedCamera, viewing: Viewing, card: ModelCard,

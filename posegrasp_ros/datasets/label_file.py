@@ -3,7 +3,7 @@
 
 ``read_ground_truth`` reads the poses and passes over the comments::
 
-    # posegrasp labels/1 {"object": "box", "mesh": "5f0c…", "frames": 360, "first_ns": 1000000000, "last_ns": …}
+    # posegrasp labels/1 {"object": "box", "mesh": "5f0c…", "frames": 360, "first_ns": 1000000000, …}
     # refined 1000000000
     # absent 1033333333
     stamp_ns,x,y,z,qx,qy,qz,qw,cov_0_0,…
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -55,6 +56,7 @@ class LabelledSource:
     :param frames: how many there are
     :param first_ns: stamp of the first
     :param last_ns: of the last
+    :param camera: focal lengths and principal point of the first, pixels; empty where it has no camera
     """
 
     object: str
@@ -62,6 +64,7 @@ class LabelledSource:
     frames: int
     first_ns: int
     last_ns: int
+    camera: str
 
 
 class LabelFile:
@@ -95,6 +98,15 @@ class LabelFile:
         write_whole(self.path, '\n'.join(lines) + '\n')
         self.labels = labels
 
+    def line(self, frames: int) -> str:
+        """How far the labelling is, for people.
+
+        :param frames: how many there are
+        """
+        counts = Counter(label.way for label in self.labels.values())
+        ways = ', '.join(f'{counts[way]} {way}' for way in (*POSE_WAYS, *NO_POSE_WAYS) if counts[way])
+        return f'{len(self.labels)} of {frames} frames labelled{f" ({ways})" if ways else ""}'
+
     def _check_head(self) -> None:
         with self.path.open(encoding='utf-8', errors='replace') as file:
             first = file.readline(10_000)
@@ -107,15 +119,15 @@ class LabelFile:
                                    f'file; got one that begins with {quoted(first)}')
         for name, expected in asdict(self._source).items():
             if found.get(name) != expected:
-                raise GroundTruthError(f'{self.path}: expected labels of this source and model, {name} {expected}, '
-                                       f'got {quoted(found.get(name))}: name another file')
+                raise GroundTruthError(f'{self.path}: expected labels of this source and model, {name} '
+                                       f'{expected}, got {quoted(found.get(name))}: name another file')
 
 
 def read_labels(path: Path) -> dict[int, Label]:
     """Labels by stamp; of a ground-truth file without such comments the poses, as moved by hand.
 
-    :raises GroundTruthError: when it is no ground-truth file, a stamp has two poses, a pose is in another frame than
-        the camera's, or the comments do not belong to the poses
+    :raises GroundTruthError: when it is no ground-truth file, a stamp has two poses, a pose is in another frame
+        than the camera's, or the comments do not belong to the poses
     """
     poses: dict[int, TruePose] = {}
     for stamp_ns, frame, pose in read_ground_truth(path):

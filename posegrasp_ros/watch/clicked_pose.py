@@ -48,8 +48,8 @@ def clicked_pose(points: np.ndarray, pixels: np.ndarray, camera: Camera) -> Clic
     found, rotation, shift = cv2.solvePnP(points, pixels, camera.matrix, None, flags=cv2.SOLVEPNP_SQPNP)
     pose = refine(points, pixels, camera.matrix, (rotation, shift)) if found else np.full((4, 4), np.nan)
     if not (np.isfinite(pose).all() and (transform_points(pose, points)[:, 2] > 0).all()):
-        raise WatchError('points: expected points that one pose explains, got none before the camera: are the pairs '
-                         'in the right order?')
+        raise WatchError('points: expected points that one pose explains, found none before the camera: look '
+                         'whether each number is at the same place in image and mesh')
     covariance = pose_covariance(points, pixels, pose, camera.matrix, CLICK_SIGMA_PX)
     seen = project(transform_points(pose, points), camera.matrix)
     return ClickedPose(pose, covariance, float(np.sqrt(np.mean(np.sum((seen - pixels) ** 2, axis=1)))))

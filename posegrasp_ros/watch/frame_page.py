@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """FramePage: the page with the newest frame.
 
-The loop only tells it that there is a new frame. Pictures are drawn and encoded when a page asks for one: each page
-asks for the next when it has shown the last, so that a slow one misses frames and nothing queues up.
+The loop only tells it that there is a new frame. Pictures are drawn and encoded when a page asks for one: each
+page asks for the next when it has shown the last, so that a slow one misses frames and nothing queues up.
 """
 
 from __future__ import annotations

@@ -8,7 +8,16 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from posegrasp_ros.datasets.frame import BagFrame
-from posegrasp_ros.datasets.label_file import ABSENT, MOVED, POINTS, REFINED, SKIPPED, Label, LabelFile
+from posegrasp_ros.datasets.label_file import (
+    ABSENT,
+    MOVED,
+    POINTS,
+    REFINED,
+    SKIPPED,
+    Label,
+    LabelFile,
+    LabelledSource,
+)
 from posegrasp_ros.estimation.model_card import ModelCard
 from posegrasp_ros.estimation.plausible import is_plausible
 from posegrasp_ros.estimation.refinement.refiner_registry import refiner_class
@@ -174,8 +183,8 @@ class LabelSession:
         points, pixels = (np.array([getattr(pair, name) for pair in whole]).reshape(-1, size)
                           for name, size in (('point', 3), ('pixel', 2)))
         solved = clicked_pose(points, pixels, camera)
-        self._shown.draft = Draft(TruePose(solved.camera_from_object, solved.covariance), POINTS, True,
-                                  solved.residual_px)
+        self._work_on(Draft(TruePose(solved.camera_from_object, solved.covariance), POINTS, True,
+                            solved.residual_px))
         return solved
 
     def shift(self, across_px: np.ndarray, nearer: float = 0.0) -> None:
@@ -201,11 +210,12 @@ class LabelSession:
         """
         draft = self._shown.draft
         if draft is None:
-            raise WatchError('refine: expected a pose to begin with: click points, or move the object onto its image')
+            raise WatchError('refine: expected a pose to begin with: click points, or move the object onto its '
+                             'image')
         found = self._refined(draft.truth.pose, draft.truth.covariance if draft.way == POINTS else None)
         if found is None:
             raise WatchError('refine: no pose near this one fits the image: move the object nearer to its image')
-        self._shown.draft = Draft(found, REFINED, True)
+        self._work_on(Draft(found, REFINED, True))
 
     def save(self) -> None:
         """Write the pose as the frame's label, and show the next frame.
@@ -217,7 +227,8 @@ class LabelSession:
         if draft is None:
             raise WatchError('save: expected a pose, got none: X skips the frame, N says that the object is not '
                              'visible')
-        if not is_plausible(draft.truth.pose, self._card.mesh, self._view()[1]):
+        _, camera = self._view()
+        if not is_plausible(draft.truth.pose, self._card.mesh, camera):
             raise WatchError('save: expected a pose in the image, got one that it cannot show')
         self._set(Label(draft.way, draft.truth))
 
@@ -274,7 +285,10 @@ class LabelSession:
             self.solve()
 
     def _move(self, motion: np.ndarray) -> None:
-        self._shown.draft = Draft(TruePose(motion @ self._start()), MOVED, True)
+        self._work_on(Draft(TruePose(motion @ self._start()), MOVED, True))
+
+    def _work_on(self, draft: Draft) -> None:
+        self._shown.draft, self._shown.is_warned = draft, False
 
     def _start(self) -> np.ndarray:
         """(4, 4) of the draft, else in front of the camera."""
@@ -290,3 +304,11 @@ class LabelSession:
         if frame.image is None or frame.camera is None:
             raise WatchError(f'this frame cannot be labelled: {frame.reason} {frame.problem}: X skips it')
         return frame.image, frame.camera
+
+
+def labelled_source(card: ModelCard, frames: SteppedFrames) -> LabelledSource:
+    """What labels of these frames belong to."""
+    camera = frames.frame(0).camera
+    values = [] if camera is None else [camera.fx, camera.fy, camera.cx, camera.cy]
+    return LabelledSource(card.name, card.mesh.sha256.hex()[:16], len(frames), frames.stamps_ns[0],
+                          frames.stamps_ns[-1], ' '.join(f'{value:.2f}' for value in values))

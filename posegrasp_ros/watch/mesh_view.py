@@ -24,14 +24,12 @@ FILLED = 0.9
 class MeshView:
     """What a picture shows of a mesh.
 
-    :param pixels: (V, 2) of the vertices, NaN where the picture cannot show them
     :param owner: (H, W) int32 triangle that a pixel shows, -1 for none
     :param weights: (H, W, 3) float32 of the triangle's corners: the shown point is their weighted mean
     :param facing: (F,) cosine between each triangle's normal and the line of sight
     """
 
     mesh: Mesh
-    pixels: np.ndarray
     owner: np.ndarray
     weights: np.ndarray
     facing: np.ndarray
@@ -51,23 +49,27 @@ class MeshView:
 
         :param view_from_object: (3, 3) rotation; the view's x is right, y down, z away
         """
-        points = (mesh.vertices - mesh.centre) @ view_from_object.T
-        scale = FILLED * zoom * side_px / (2 * mesh.radius)
-        pixels = (side_px - 1) / 2 + scale * points[:, :2]
+        placed = placed_alone(mesh, mesh.vertices, view_from_object, zoom, side_px)
         # any numbers above 0 that are larger where it is nearer
-        near = 2 - points[:, 2] / mesh.radius
-        return cls._drawn(mesh, pixels, near, points[mesh.faces], np.array([[0.0, 0.0, -1.0]]), side_px, side_px,
-                          False)
+        near = 2 - placed[:, 2] / mesh.radius
+        corners = (mesh.vertices @ view_from_object.T)[mesh.faces]
+        towards = np.array([[0.0, 0.0, -1.0]])
+        return cls._drawn(mesh, placed[:, :2], near, corners, towards, side_px, side_px, False)
 
     @classmethod
     def _drawn(cls, mesh: Mesh, pixels: np.ndarray, near: np.ndarray, corners: np.ndarray, towards: np.ndarray,
                width: int, height: int, is_perspective: bool) -> MeshView:
-        """:param near: (V,) nearness; :param towards: (F, 3) or (1, 3) from each triangle to the eye"""
+        """
+        :param pixels: (V, 2) of the vertices, NaN where the picture cannot show them
+        :param near: (V,) larger where nearer
+        :param corners: (F, 3, 3) in the eye's frame
+        :param towards: (F, 3) or (1, 3) from each triangle to the eye
+        """
         owner, weights = _nearest(pixels[mesh.faces], near[mesh.faces], width, height, is_perspective)
         normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
         lengths = np.linalg.norm(normals, axis=1) * np.linalg.norm(towards, axis=1)
         facing = np.abs((normals * towards).sum(axis=1)) / np.maximum(lengths, 1e-18)
-        return cls(mesh, pixels, owner, weights, facing)
+        return cls(mesh, owner, weights, facing)
 
     def point_at(self, pixel: np.ndarray) -> np.ndarray | None:
         """(3,) of the surface at a pixel (2,), object frame; None where there is none."""
@@ -93,7 +95,8 @@ class MeshView:
 
     def outlines(self) -> list[np.ndarray]:
         """(N, 2) pixels of each closed line around the mesh."""
-        found, _ = cv2.findContours((self.owner >= 0).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_TC89_L1)
+        shown = (self.owner >= 0).astype(np.uint8)
+        found, _ = cv2.findContours(shown, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_TC89_L1)
         return [line[:, 0] for line in found]
 
     def _colours(self, shown: np.ndarray) -> np.ndarray:
@@ -106,6 +109,14 @@ class MeshView:
         height, width = mesh.texture.shape[:2]
         columns, rows = (np.floor(values).astype(int) for values in (u * width, (1 - v) * height))
         return shade * mesh.texture[rows % height, columns % width]
+
+
+def placed_alone(mesh: Mesh, points: np.ndarray, view_from_object: np.ndarray, zoom: float,
+                 side_px: int) -> np.ndarray:
+    """(N, 3) pixels of points (N, 3), object frame, in :meth:`MeshView.alone`, and depth in metres."""
+    turned = (points - mesh.centre) @ view_from_object.T
+    scale = FILLED * zoom * side_px / (2 * mesh.radius)
+    return np.column_stack([(side_px - 1) / 2 + scale * turned[:, :2], turned[:, 2]])
 
 
 @compiled

@@ -177,7 +177,8 @@ class PageServer:
         name = name or self._page.files[0]
         if name not in self._files:
             return _text(404, 'there is no such page')
-        return web.Response(body=self._files[name], content_type=TYPES[name.rpartition('.')[2]], charset='utf-8', headers=HEADERS)
+        return web.Response(body=self._files[name], content_type=TYPES[name.rpartition('.')[2]], charset='utf-8',
+                            headers=HEADERS)
 
     async def _talk(self, request: web.Request) -> web.StreamResponse:
         """A page's WebSocket."""
