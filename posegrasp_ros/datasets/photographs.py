@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from posegrasp_ros.datasets.frame import BagFrame
+from posegrasp_ros.datasets.ground_truth import GroundTruth
 from posegrasp_ros.geometry.camera import Camera
+from posegrasp_ros.geometry.true_pose import TruePose
 from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.sensing.compressed_images import decode_compressed, read_file
 from posegrasp_ros.sensing.images import ImageError
@@ -34,16 +36,23 @@ def _is_image(file: Path) -> bool:
 
 
 class Photograph(NamedTuple):
-    """An image before it is read."""
+    """An image before it is read.
+
+    :param truths: ground truths, in the camera's frame
+    """
 
     stamp_ns: int
     file: Path
     field_of_view_rad: float
     scene: int | None = None
     number: int | None = None
+    truths: tuple[TruePose, ...] = ()
 
     def decode(self) -> BagFrame:
         """Read the image; a frame that cannot be read states the reason."""
+        return self._read().with_truths(self.truths)
+
+    def _read(self) -> BagFrame:
         start = time.perf_counter()
         try:
             image = decode_compressed(read_file(self.file))
@@ -59,14 +68,15 @@ class PhotographReader:
     :class:`posegrasp_ros.datasets.bag_reader.BagReader`.
 
     :param field_of_view_rad: horizontal, of an assumed pinhole camera; photographs have no intrinsics
+    :param truths: ground truth from a file, by the stamps that the images get
     :ivar warnings: problems found so far, one line each
     :raises InvalidInputError: when the folder has no image
     """
 
-    def __init__(self, path: str | Path, field_of_view_rad: float):
+    def __init__(self, path: str | Path, field_of_view_rad: float, truths: GroundTruth | None = None):
         self.path = Path(path)
         self.warnings: list[str] = []
-        self._field_of_view_rad = field_of_view_rad
+        self._field_of_view_rad, self._truths = field_of_view_rad, truths
         self._files = sorted(file for file in self.path.iterdir() if _is_image(file))
         if not self._files:
             raise InvalidInputError(f'{path}: expected images ({", ".join(SUFFIXES)}), found none')
@@ -87,4 +97,8 @@ class PhotographReader:
     def undecoded(self) -> Iterator[Photograph]:
         """The images before they are read."""
         for number, file in enumerate(self._files, start=1):
-            yield Photograph(number * SPACING_NS, file, self._field_of_view_rad)
+            stamp_ns = number * SPACING_NS
+            truths = self._truths.of(stamp_ns) if self._truths else []
+            yield Photograph(stamp_ns, file, self._field_of_view_rad, truths=tuple(pose for _, pose in truths))
+        if self._truths and (problem := self._truths.problem()):
+            self.warn_once(f'ground truth: {problem}')
