@@ -37,6 +37,7 @@ from posegrasp_ros.geometry.transforms import (
     vector_from_rotation,
 )
 from posegrasp_ros.geometry.true_pose import TruePose
+from posegrasp_ros.sensing.image_camera import ImageCamera
 from posegrasp_ros.simulation.sequence import SequencePlan, record_sequence, sequence_frames
 from posegrasp_ros.watch.clicked_pose import clicked_pose
 from posegrasp_ros.watch.label_desk import VIEW_PX, LabelDesk
@@ -46,7 +47,6 @@ from posegrasp_ros.watch.mesh_view import MeshView
 from posegrasp_ros.watch.stepped_frames import KEPT, SteppedFrames
 from posegrasp_ros.watch.watch_error import WatchError
 from posegrasp_ros.watch.watch_source import Watchable, WatchSource, open_watch_source
-from posegrasp_ros.watch.watched_camera import WatchedCamera
 
 HAS_AIOHTTP = importlib.util.find_spec('aiohttp') is not None
 needs_aiohttp = pytest.mark.skipif(not HAS_AIOHTTP, reason="aiohttp is not installed: pip install '.[watch]'")
@@ -76,7 +76,7 @@ def truths(recording) -> list[np.ndarray]:
 
 
 def stepped(path: Path, card) -> SteppedFrames:
-    return SteppedFrames(open_watch_source(str(path), WatchedCamera(None, 1.0), SourceOptions(),
+    return SteppedFrames(open_watch_source(str(path), ImageCamera(None, 1.0), SourceOptions(),
                                            card.mesh.diameter))
 
 
@@ -379,7 +379,8 @@ def test_frames_are_read_forwards_and_backwards(levels_of_grey, card):
 
 
 def test_a_source_that_changes_is_told():
-    items = [Watchable(Photograph(stamp_ns, Path('none.png'), 1.0)) for stamp_ns in range(5)]
+    camera = ImageCamera(None, 1.0)
+    items = [Watchable(Photograph(stamp_ns, Path('none.png'), camera)) for stamp_ns in range(5)]
     frames = SteppedFrames(WatchSource('folder', lambda: iter(items), False, ''))
     assert frames.frame(1).stamp_ns == 1
     del items[3]
@@ -387,7 +388,7 @@ def test_a_source_that_changes_is_told():
         with pytest.raises(WatchError, match='folder: expected the frames that it had at the start'):
             frames.frame(place)
     for stamps_ns, said in (((1, 2, 1), 'found two with the same'), ((), 'found none')):
-        items[:] = [Watchable(Photograph(stamp_ns, Path('none.png'), 1.0)) for stamp_ns in stamps_ns]
+        items[:] = [Watchable(Photograph(stamp_ns, Path('none.png'), camera)) for stamp_ns in stamps_ns]
         with pytest.raises(WatchError, match=said):
             SteppedFrames(WatchSource('folder', lambda: iter(items), False, ''))
 

@@ -31,7 +31,7 @@ if importlib.util.find_spec('aiohttp') is None:
 
 import aiohttp
 
-from posegrasp_ros.watch import page, page_server
+from posegrasp_ros.watch import page_server, served_page
 from posegrasp_ros.watch.frame_page import FramePage
 from posegrasp_ros.watch.page_server import MOST_CONNECTIONS, PageServer
 
@@ -280,7 +280,7 @@ def until(holds, within_s: float = 10.0) -> bool:
 
 
 def test_slow_pages_cost_the_loop_nothing_and_are_closed(serve, newest, monkeypatch):
-    monkeypatch.setattr(page, 'PATIENCE_S', 2.0)
+    monkeypatch.setattr(served_page, 'PATIENCE_S', 2.0)
     server = serve()
     slow = [handshaken(server) for _ in range(MOST_PAGES)]
     assert until(lambda: server.pages == MOST_PAGES)

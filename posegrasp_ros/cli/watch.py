@@ -38,6 +38,7 @@ if TYPE_CHECKING:  # commands import in their bodies
     from posegrasp_ros.estimation.model_card import ModelCard
     from posegrasp_ros.grasping.end_effector import EndEffector
     from posegrasp_ros.grasping.planning.planner import GraspPlanner
+    from posegrasp_ros.sensing.image_camera import ImageCamera
     from posegrasp_ros.watch.newest_frame import NewestFrame
     from posegrasp_ros.watch.page_server import PageServer
     from posegrasp_ros.watch.saved_pictures import Draws
@@ -45,7 +46,6 @@ if TYPE_CHECKING:  # commands import in their bodies
     from posegrasp_ros.watch.watch_loop import TakesFrames
     from posegrasp_ros.watch.watch_source import WatchSource
     from posegrasp_ros.watch.watch_stages import WatchOptions
-    from posegrasp_ros.watch.watched_camera import WatchedCamera
 
 EXAMPLES = """Examples:
   posegrasp watch 0                                  the first camera
@@ -146,15 +146,15 @@ def watch(source: str, /, *, looking: Looking = LOOKING, viewing: Viewing = VIEW
     from posegrasp_ros.estimation.model_card import load_model_card
     from posegrasp_ros.grasping.gripper import load_gripper
     from posegrasp_ros.runtime.resources import model_folder
+    from posegrasp_ros.sensing.image_camera import ImageCamera
     from posegrasp_ros.watch.newest_frame import NewestFrame
     from posegrasp_ros.watch.pace import Pace
     from posegrasp_ros.watch.watch_loop import watch as look_at_all
     from posegrasp_ros.watch.watch_picture import WatchPicture
     from posegrasp_ros.watch.watch_stages import WatchStages
-    from posegrasp_ros.watch.watched_camera import WatchedCamera
 
     how = _how(looking, viewing)
-    camera = WatchedCamera(viewing.camera, math.radians(viewing.hfov))
+    camera = ImageCamera(viewing.camera, math.radians(viewing.hfov))
     card = load_model_card(model_folder(looking.model))
     if showing.label:
         return _label(source, card, camera, viewing, showing, showing.label)
@@ -184,7 +184,7 @@ def watch(source: str, /, *, looking: Looking = LOOKING, viewing: Viewing = VIEW
     return exit_code() if is_interrupted() else DONE
 
 
-def _label(source: str, card: ModelCard, camera: WatchedCamera, viewing: Viewing, showing: Showing,
+def _label(source: str, card: ModelCard, camera: ImageCamera, viewing: Viewing, showing: Showing,
            out: Path) -> int:
     """Label frames on the page until Ctrl-C."""
     from posegrasp_ros.datasets.label_file import LabelFile, labelling
@@ -214,7 +214,7 @@ def _label(source: str, card: ModelCard, camera: WatchedCamera, viewing: Viewing
     return DONE
 
 
-def _source(text: str, camera: WatchedCamera, viewing: Viewing, card: ModelCard,
+def _source(text: str, camera: ImageCamera, viewing: Viewing, card: ModelCard,
             closed_at_end: ExitStack) -> WatchSource:
     if not text.startswith(TOPIC_PREFIX):
         from posegrasp_ros.watch.watch_source import open_watch_source
@@ -244,7 +244,7 @@ def _source_options(viewing: Viewing) -> SourceOptions:
 
     topics = BagTopics(viewing.image_topic, viewing.camera_info_topic, depth=viewing.depth_topic,
                        rectified=viewing.rectified)
-    return SourceOptions(topics, field_of_view_rad=math.radians(viewing.hfov))
+    return SourceOptions(topics)
 
 
 def _planner(card: ModelCard, gripper: EndEffector | None) -> GraspPlanner | None:

@@ -18,6 +18,7 @@ from posegrasp_ros.datasets.ground_truth import TOLERANCE_MS, GroundTruth
 from posegrasp_ros.datasets.ground_truth_file import read_ground_truth
 from posegrasp_ros.datasets.photographs import PhotographReader, is_photograph_folder
 from posegrasp_ros.runtime.errors import quoted
+from posegrasp_ros.sensing.image_camera import ImageCamera
 
 FIELD_OF_VIEW_RAD = math.radians(60.0)
 GAP_NS = 10_000_000_000
@@ -30,7 +31,7 @@ class SourceOptions:
     :param topics: topics of a recording, and tf frames
     :param ground_truth: a CSV file instead of a topic, for a single recording or folder of images
     :param tolerance_ms: largest difference between the stamps of image and ground truth
-    :param field_of_view_rad: horizontal, of the camera of photographs
+    :param camera: of photographs
     :param bop_object: number of the object in a BOP dataset; None if the dataset has only one
     :param bop_sensor: for a BOP dataset with several sensors; None for the one that the benchmark evaluates
     """
@@ -38,7 +39,7 @@ class SourceOptions:
     topics: BagTopics = field(default_factory=BagTopics)
     ground_truth: Path | None = None
     tolerance_ms: float = TOLERANCE_MS
-    field_of_view_rad: float = FIELD_OF_VIEW_RAD
+    camera: ImageCamera = field(default_factory=lambda: ImageCamera(None, FIELD_OF_VIEW_RAD))
     bop_object: int | None = None
     bop_sensor: str | None = None
 
@@ -97,13 +98,17 @@ def open_sources(paths: Sequence[str | Path], options: SourceOptions,
 
 def open_source(path: Path, options: SourceOptions, diameters_m: Mapping[str, float]) -> Source:
     """Open one source, see :func:`open_sources`."""
+    is_folder = is_photograph_folder(path) and not is_bop_dataset(path)
+    if options.camera.file is not None and not is_folder:
+        raise BagError(f'{path}: expected no --camera for a recording, which has its own, got '
+                       f'{options.camera.file}')
     if is_bop_dataset(path):
         if len(diameters_m) > 1:
             raise BagError(f'{path}: expected one model for a BOP dataset, got {", ".join(diameters_m)}: evaluate '
                            'one after the other')
         return BopReader(path, options.bop_object, next(iter(diameters_m.values())), sensor=options.bop_sensor)
-    if is_photograph_folder(path):
-        return PhotographReader(path, options.field_of_view_rad, _in_camera_frame(options))
+    if is_folder:
+        return PhotographReader(path, options.camera, _in_camera_frame(options))
     return BagReader(path, options.topics, stated_truths(options), options.tolerance_ms, tuple(diameters_m))
 
 

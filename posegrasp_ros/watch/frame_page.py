@@ -20,10 +20,10 @@ import cv2
 from aiohttp import WSMsgType
 
 from posegrasp_ros.runtime.errors import InvalidInputError
-from posegrasp_ros.watch import page
+from posegrasp_ros.watch import served_page
 from posegrasp_ros.watch.newest_frame import NewestFrame
-from posegrasp_ros.watch.page import PageLine
 from posegrasp_ros.watch.saved_pictures import Draws
+from posegrasp_ros.watch.served_page import PageLine
 from posegrasp_ros.watch.snapshots import Snapshots
 from posegrasp_ros.watch.watched_frame import WatchedFrame
 
@@ -52,12 +52,12 @@ class FramePage:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def begin(self, loop: asyncio.AbstractEventLoop) -> None:
-        """See :class:`posegrasp_ros.watch.page.Page`."""
+        """See :class:`posegrasp_ros.watch.served_page.ServedPage`."""
         self._loop = loop
         self._newest.wake(self._wake)
 
     def close(self) -> None:
-        """See :class:`posegrasp_ros.watch.page.Page`."""
+        """See :class:`posegrasp_ros.watch.served_page.ServedPage`."""
         self._newest.wake(lambda: None)
         self._encoder.shutdown(cancel_futures=True)
 
@@ -111,7 +111,7 @@ class FramePage:
         clock = asyncio.get_running_loop().time
         try:
             while True:
-                left_s = None if shown.is_waiting else shown.sent_s + page.PATIENCE_S - clock()
+                left_s = None if shown.is_waiting else shown.sent_s + served_page.PATIENCE_S - clock()
                 await asyncio.wait_for(shown.woken.wait(), left_s)
                 shown.woken.clear()
                 frame, is_over = self._newest.frame, self._newest.is_over

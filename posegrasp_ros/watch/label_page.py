@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from aiohttp import WSMsgType
 
 from posegrasp_ros.watch.label_desk import LabelDesk
-from posegrasp_ros.watch.page import PageLine
+from posegrasp_ros.watch.served_page import PageLine
 
 
 class LabelPage:
@@ -27,10 +27,10 @@ class LabelPage:
         self._line: PageLine | None = None
 
     def begin(self, loop: asyncio.AbstractEventLoop) -> None:
-        """See :class:`posegrasp_ros.watch.page.Page`."""
+        """See :class:`posegrasp_ros.watch.served_page.ServedPage`."""
 
     def close(self) -> None:
-        """See :class:`posegrasp_ros.watch.page.Page`."""
+        """See :class:`posegrasp_ros.watch.served_page.ServedPage`."""
         self._worker.shutdown(cancel_futures=True)
 
     async def talk(self, line: PageLine) -> None:

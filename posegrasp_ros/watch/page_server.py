@@ -12,8 +12,8 @@ from typing import Any
 
 from aiohttp import WSCloseCode, web
 
-from posegrasp_ros.watch.page import Page, PageLine
 from posegrasp_ros.watch.page_guard import PageGuard, is_wildcard
+from posegrasp_ros.watch.served_page import ServedPage, PageLine
 from posegrasp_ros.watch.watch_error import WatchError
 
 DEFAULT_PORT = 8470
@@ -39,7 +39,7 @@ class PageServer:
     :raises WatchError: when it cannot listen there
     """
 
-    def __init__(self, page: Page, host: str = '127.0.0.1', port: int | None = None):
+    def __init__(self, page: ServedPage, host: str = '127.0.0.1', port: int | None = None):
         if not host:
             raise WatchError('page: expected an address of this machine to listen on, got an empty one')
         # a name of two addresses would have a free port on each

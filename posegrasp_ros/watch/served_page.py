@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Page: what a :class:`posegrasp_ros.watch.page_server.PageServer` shows, and talks about over WebSockets."""
+"""ServedPage: what a :class:`posegrasp_ros.watch.page_server.PageServer` shows, and talks about over WebSockets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PATIENCE_S = 30.0
 """After which a page that takes nothing in is closed."""
 
 
-class Page(Protocol):
+class ServedPage(Protocol):
     """A page with its files in the folder ``templates``.
 
     :ivar files: their names; the first is the page itself
