@@ -13,7 +13,7 @@ from typing import Any
 from aiohttp import WSCloseCode, web
 
 from posegrasp_ros.watch.page_guard import PageGuard, is_wildcard
-from posegrasp_ros.watch.served_page import ServedPage, PageLine
+from posegrasp_ros.watch.served_page import PageLine, ServedPage
 from posegrasp_ros.watch.watch_error import WatchError
 
 DEFAULT_PORT = 8470
