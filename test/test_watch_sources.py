@@ -6,6 +6,7 @@ import pickle
 import threading
 import time
 from itertools import islice
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -14,14 +15,16 @@ from hand_made_bags import frames
 from watched import image_of
 
 from posegrasp_ros.datasets.bag_messages import BagError
+from posegrasp_ros.datasets.frame import BagFrame
 from posegrasp_ros.datasets.frame_sources import SourceOptions, open_sources
 from posegrasp_ros.geometry.camera import CameraError
 from posegrasp_ros.sensing.image_camera import ImageCamera
 from posegrasp_ros.watch import video_capture
 from posegrasp_ros.watch.pace import Pace
+from posegrasp_ros.watch.read_ahead import read_ahead
 from posegrasp_ros.watch.video_capture import LiveImages
 from posegrasp_ros.watch.watch_error import WatchError
-from posegrasp_ros.watch.watch_source import open_watch_source
+from posegrasp_ros.watch.watch_source import Watchable, open_watch_source
 
 HFOV_RAD = math.radians(60)
 ASSUMED = ImageCamera(None, HFOV_RAD)
@@ -222,3 +225,44 @@ def test_waiting_ends_when_it_should_stop():
     start = time.monotonic()
     pace.wait(4_000_000_000, lambda: time.monotonic() - start > 0.1)
     assert time.monotonic() - start < 2
+
+
+def test_the_next_frame_is_decoded_while_the_one_before_is_looked_at():
+    decoded_by, closed = [], []
+
+    class Counted(NamedTuple):
+        stamp_ns: int
+        scene: int | None = None
+        number: int | None = None
+
+        def decode(self) -> BagFrame:
+            decoded_by.append((self.stamp_ns, threading.current_thread().name))
+            return BagFrame(self.stamp_ns, image_of(self.stamp_ns), None, decode_ms=3.0)
+
+    def source():
+        try:
+            yield None
+            for stamp_ns in range(1, 6):
+                yield Watchable(Counted(stamp_ns, 7, stamp_ns), 100)
+            raise WatchError('the source breaks off')
+        finally:
+            closed.append(True)
+
+    frames = read_ahead(source())
+    assert next(frames) is None
+    first = next(frames)
+    undecoded = first.undecoded
+    assert (first.shift_ns, undecoded.stamp_ns, undecoded.scene, undecoded.number) == (100, 1, 7, 1)
+    assert undecoded.decode().image.mean() == 1 and undecoded.decode().decode_ms == 3.0
+    time.sleep(0.05)
+    assert [stamp for stamp, _ in decoded_by] == [1, 2], 'one ahead, not more'
+    assert all(name.startswith('posegrasp-reader') for _, name in decoded_by)
+    assert [item.undecoded.stamp_ns for item in islice(frames, 4)] == [2, 3, 4, 5]
+    with pytest.raises(WatchError, match='breaks off'):
+        next(frames)
+    abandoned = source()
+    frames = read_ahead(abandoned)
+    assert [next(frames), next(frames).undecoded.stamp_ns] == [None, 1]
+    frames.close()
+    abandoned.close()
+    assert closed == [True, True] and list(read_ahead(iter([]))) == []

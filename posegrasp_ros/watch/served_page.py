@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ServedPage: what a :class:`posegrasp_ros.watch.page_server.PageServer` shows, and talks about over WebSockets."""
+"""ServedPage: what a :class:`posegrasp_ros.watch.page_server.PageServer` shows and talks about by WebSocket."""
 
 from __future__ import annotations
 

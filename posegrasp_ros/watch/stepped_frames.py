@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from tqdm import tqdm
 
@@ -29,8 +28,7 @@ class SteppedFrames:
             raise WatchError(f'{source.name}: expected a folder, video or recording to label, got a live camera: '
                              'record it first')
         self._source = source
-        read = tqdm(self._all(), desc='reading', unit='frame', delay=2.0, file=sys.stderr, leave=False)
-        self.stamps_ns = [frame.stamp_ns for frame in read]
+        self.stamps_ns = [frame.stamp_ns for frame in _with_progress(self._all())]
         if not self.stamps_ns:
             raise WatchError(f'{source.name}: expected images to label, found none')
         if len(set(self.stamps_ns)) < len(self.stamps_ns):
@@ -50,7 +48,7 @@ class SteppedFrames:
         if place not in self._kept:
             if place < self._next:
                 self._next, self._rest = 0, iter(self._all())
-            for undecoded in self._rest:
+            for undecoded in _with_progress(self._rest, self._next, place + 1):
                 self._kept[self._next] = undecoded
                 self._kept.move_to_end(self._next)
                 self._next += 1
@@ -65,3 +63,8 @@ class SteppedFrames:
 
     def _all(self) -> Iterator[Undecoded]:
         return (item.undecoded for item in self._source.frames() if item is not None)
+
+
+def _with_progress(frames: Iterable[Undecoded], first: int = 0, total: int | None = None) -> Iterable[Undecoded]:
+    """The same, with a bar where it takes longer than two seconds."""
+    return tqdm(frames, 'reading', total, unit='frame', initial=first, delay=2.0, leave=False)

@@ -78,7 +78,7 @@ function tell() {
   byId('opacity').value = shown.opacity;
   if (draft && draft.is_touched) badge('not saved', 'bad');
   else if (label) badge(label === 'absent' ? 'not visible' : label === 'skipped' ? 'skipped' : 'saved', 'good');
-  else badge(draft ? 'from the last label, not saved' : 'no label', '');
+  else badge(draft ? 'from another label, not saved' : 'no label', '');
   const now = [['Time', `${shown.stamp_s.toFixed(3)} s`]];
   if (draft) {
     const ways = {refined: 'refined', points: 'from points', moved: 'by hand'};
