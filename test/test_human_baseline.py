@@ -110,6 +110,8 @@ def test_the_ledger_gets_the_entries(both, tmp_path, capsys, scripted_model):
 @pytest.mark.parametrize('options, said', [
     ([], '--from, --human: expected one of the two'),
     (['--from', 'run', '--human', 'a.csv', 'b.csv'], '--from, --human: expected one of the two'),
+    (['--human', 'a.csv', 'b.csv', '--partial'], '--partial: expected with --from'),
+    (['--from', 'run', '--model', 'box'], '--model: expected with --human'),
     (['--human', 'a.csv'], '--human: expected two labellings of the same frames, got 1'),
     (['--human', 'ann.csv', 'ann.csv'], 'found the same poses in both'),
     (['--human', 'ann.csv', 'late.csv'], 'found no stamp with a pose in both'),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from posegrasp_ros.cli import option_types
-from posegrasp_ros.cli.options import File, Model, option, options
+from posegrasp_ros.cli.options import File, option, options
 from posegrasp_ros.runtime.console import remark, show
 from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.exit_codes import DONE
@@ -16,7 +16,7 @@ EXAMPLES = """Examples:
   posegrasp evaluate scenes --out runs/v1
   posegrasp baseline add --from runs/v1 --baselines baselines.yaml
   posegrasp evaluate scenes --out runs/v2 --baselines baselines.yaml --gate
-  posegrasp baseline add --human ann.csv bo.csv --model models/mine --baselines baselines.yaml
+  posegrasp baseline add --human ann.csv bo.csv --model models/mine
 
 The third one exits with 3 when a requirement is missed or a metric is surely worse than in runs/v1. Adding a run
 replaces the one before; with --name several are kept. All else in the file stays as it is. Times depend on the
@@ -34,7 +34,7 @@ def baseline(action: Literal['add'], /, *,
              name: Annotated[str | None, option('NAME')] = None,
              partial: bool = False,
              metrics: Annotated[tuple[str, ...], options('METRIC...', option_types.metric)] = (),
-             model: Model | None = None,
+             model: Annotated[Path | None, option('DIR|NAME')] = None,
              block: Annotated[float, option('S', option_types.block)] = 1.0) -> int:
     """Record the metrics of a run, or the errors of people who label, as a baseline for later runs.
 
@@ -51,6 +51,10 @@ def baseline(action: Literal['add'], /, *,
     """
     if (run_folder is None) == (not human):
         raise InvalidInputError('--from, --human: expected one of the two')
+    if human and partial:
+        raise InvalidInputError('--partial: expected with --from, got --human')
+    if run_folder and model:
+        raise InvalidInputError('--model: expected with --human, got --from')
     if human:
         return _add_human(human, baselines, name or HUMAN_NAME, metrics, model, block)
     assert run_folder is not None

@@ -51,7 +51,7 @@ EXAMPLES = """Examples:
   posegrasp watch 0                                  the first camera
   posegrasp watch clip.mp4 --camera camera.yaml --save out.mp4
   posegrasp watch scenes --no-page                   lines in the terminal
-  posegrasp watch scenes --label truth.csv           label true poses by hand, for evaluate --ground-truth"""
+  posegrasp watch scenes --label truth.csv           label true poses by hand"""
 POSE_METAVAR = 'X Y Z QX QY QZ QW'
 Pose = tuple[float, float, float, float, float, float, float]
 LINE_EVERY_S, POLL_S = 1.0, 0.2
