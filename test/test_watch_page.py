@@ -93,7 +93,7 @@ def unpacked(data: bytes) -> tuple[dict, np.ndarray]:
 def test_the_page_needs_nothing_from_elsewhere(serve):
     server = serve()
     assert server.url.startswith('http://127.0.0.1:')
-    for path in ('/', '/watch.js', '/watch.css'):
+    for path in ('/', '/page.js', '/watch.js', '/watch.css'):
         status, body = asked(server, path)
         assert status == 200 and b'://' not in body.replace(b'http://www.w3.org', b''), path
 

@@ -39,7 +39,7 @@ class FramePage:
     :param draws: its picture
     """
 
-    files: tuple[str, ...] = ('index.html', 'watch.js', 'watch.css')
+    files: tuple[str, ...] = ('index.html', 'page.js', 'watch.js', 'watch.css')
     socket, most = 'frames', 8
 
     def __init__(self, newest: NewestFrame, greeting: dict[str, Any], describes: Callable[[WatchedFrame], dict],

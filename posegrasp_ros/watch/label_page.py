@@ -18,7 +18,7 @@ class LabelPage:
     :param desk: what does the work, in a thread of its own
     """
 
-    files: tuple[str, ...] = ('label.html', 'label.js', 'watch.css', 'label.css')
+    files: tuple[str, ...] = ('label.html', 'page.js', 'label.js', 'watch.css', 'label.css')
     socket, most = 'label', 2
 
     def __init__(self, desk: LabelDesk):

@@ -187,19 +187,24 @@ class LabelSession:
                             solved.residual_px))
         return solved
 
+    def put(self, pose: np.ndarray) -> None:
+        """Put the object at a pose (4, 4) camera_from_object, as if it were moved there by hand."""
+        self._view()
+        self._work_on(Draft(TruePose(pose), MOVED, True))
+
     def shift(self, across_px: np.ndarray, nearer: float = 0.0) -> None:
         """Move the object so many pixels (2,) across the image, and nearer by a share of its distance."""
         _, camera = self._view()
         pose = self._start()
         centre = transform_points(pose, self._card.mesh.centre[None])[0]
         step = centre[2] * np.array([across_px[0] / camera.fx, across_px[1] / camera.fy, 0.0])
-        self._move(make_transform(translation=step - centre * np.clip(nearer, -0.5, 0.5)))
+        self.put(make_transform(translation=step - centre * np.clip(nearer, -0.5, 0.5)) @ pose)
 
     def turn(self, vector: np.ndarray) -> None:
         """Turn the object about its centre by a rotation vector (3,), camera frame, radians."""
-        centre = transform_points(self._start(), self._card.mesh.centre[None])[0]
-        rotation = rotation_from_vector(vector)
-        self._move(make_transform(rotation, centre - rotation @ centre))
+        pose = self._start()
+        centre, rotation = transform_points(pose, self._card.mesh.centre[None])[0], rotation_from_vector(vector)
+        self.put(make_transform(rotation, centre - rotation @ centre) @ pose)
 
     def refine(self) -> None:
         """Align the pose with the image, as estimators do.
@@ -283,9 +288,6 @@ class LabelSession:
         setattr(open_pair, half, getattr(click, half))
         if sum(pair.is_whole for pair in self.pairs) >= FEWEST_POINTS:
             self.solve()
-
-    def _move(self, motion: np.ndarray) -> None:
-        self._work_on(Draft(TruePose(motion @ self._start()), MOVED, True))
 
     def _work_on(self, draft: Draft) -> None:
         self._shown.draft, self._shown.is_warned = draft, False

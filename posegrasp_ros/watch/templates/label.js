@@ -2,7 +2,6 @@
 // Sends clicks and drags, and shows what the server makes of them; one message is under way at a time.
 'use strict';
 
-const byId = (name) => document.getElementById(name);
 const LIFE_MS = 1000, CLICK_PX = 4, TURN_DEG_PX = 0.4;
 const MODES = {
   points: 'Click a point here and the same on the mesh. Drag to move the image, wheel to zoom.',
@@ -87,22 +86,7 @@ function tell() {
       ['± σ', draft.sigma_mm === null ? 'not known' : `${draft.sigma_mm} mm, ${draft.sigma_deg}°`]);
     if (draft.residual_px !== null) now.push(['Points fit to', `${draft.residual_px.toFixed(1)} px`]);
   }
-  byId('now').replaceChildren(...now.map(([name, value]) => {
-    const pair = document.createElement('div');
-    pair.append(element('dt', name), element('dd', value));
-    return pair;
-  }));
-}
-
-function badge(text, kind) {
-  byId('state').textContent = text;
-  byId('state').className = `badge ${kind}`;
-}
-
-function element(tag, text) {
-  const made = document.createElement(tag);
-  made.textContent = text;
-  return made;
+  tellFacts(now);
 }
 
 // ---- the image: shown whole, or zoomed about a place ----

@@ -2,7 +2,6 @@
 // Shows the newest frame, and asks for the next when it has: a slow page misses frames, nothing queues up.
 'use strict';
 
-const byId = (name) => document.getElementById(name);
 const MOST_ROWS = 12, ENLARGED = 5, LIFE_MS = 1000, TEXT_EVERY_MS = 100;
 const AXES = ['#e14b43', '#3fae4a', '#3b7fe0'];
 let model = null, shown = null, socket = null, untold = [], telling = null;
@@ -88,11 +87,7 @@ function tellNow(frame) {
   }
   const discarded = Object.entries(frame.grasps_rejected).map(([name, count]) => `${name} ${count}`).join(', ');
   if (discarded) now.push(['Grasps rejected', discarded]);
-  byId('now').replaceChildren(...now.map(([name, value]) => {
-    const pair = document.createElement('div');
-    pair.append(element('dt', name), element('dd', value));
-    return pair;
-  }));
+  tellFacts(now);
   byId('rejected').textContent = frame.rejected;
 }
 
@@ -114,17 +109,6 @@ function addRow(frame) {
 }
 
 const most = (values) => values.includes(null) ? '?' : Math.max(...values).toFixed(1);
-
-function badge(text, kind) {
-  byId('state').textContent = text;
-  byId('state').className = `badge ${kind}`;
-}
-
-function element(tag, text) {
-  const made = document.createElement(tag);
-  made.textContent = text;
-  return made;
-}
 
 // ---- the view in space: camera frame, x right, y down, z forward; perspective from around the object ----
 
