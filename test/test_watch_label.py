@@ -7,7 +7,10 @@ import asyncio
 import importlib.util
 import json
 import shutil
+import signal
 import struct
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -444,7 +447,7 @@ def test_messages_that_make_no_sense_change_nothing(begin, text):
 
 @pytest.mark.parametrize('options, said', [
     (['--no-page'], '--label: expected none of --no-page beside it'),
-    (['--loop', '--save', 'x.mp4'], 'expected none of --save, --loop beside it')])
+    (['--loop', '--save', 'x.mp4', '--track'], 'expected none of --track, --loop, --save beside it')])
 def test_options_that_do_not_go_with_labels_are_refused(recording, tmp_path, capsys, options, said):
     assert main(['watch', str(recording), '--label', str(tmp_path / 'truth.csv'), *options]) == 2
     assert said in capsys.readouterr().err
@@ -489,6 +492,19 @@ def test_the_page_labels_over_its_websocket_and_nobody_else_does(begin, truths, 
         server.close()
     assert told['labelled'] == seen['labelled'] == 1 and seen['place'] == 1 and reason == 'opened elsewhere'
     assert len(list(read_ground_truth(tmp_path / 'truth.csv'))) == 1
+
+
+@pytest.mark.slow
+@needs_aiohttp
+def test_the_command_labels_until_ctrl_c(recording, scripted_model, tmp_path):
+    command = [sys.executable, '-m', 'posegrasp_ros.cli.main', 'watch', str(recording), '--model',
+               str(scripted_model), '--label', str(tmp_path / 'truth.csv'), '--no-browser', '--port', '0']
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout.readline().startswith('http://127.0.0.1:')
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=30)
+    assert running.returncode == 0 and 'camera: as recorded' in err
+    assert out.strip().endswith('truth.csv: 0 of 6 frames labelled') and not (tmp_path / 'truth.csv').exists()
 
 
 @pytest.mark.slow

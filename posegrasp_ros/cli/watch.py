@@ -157,6 +157,7 @@ def watch(source: str, /, *, looking: Looking = LOOKING, viewing: Viewing = VIEW
     camera = ImageCamera(viewing.camera, math.radians(viewing.hfov))
     card = load_model_card(model_folder(looking.model))
     if showing.label:
+        _check_labelling(looking, viewing, showing)
         return _label(source, card, camera, viewing, showing, showing.label)
     gripper = load_gripper(looking.gripper) if card.has_grasps else None
     draws = WatchPicture(card.mesh, gripper)
@@ -184,6 +185,15 @@ def watch(source: str, /, *, looking: Looking = LOOKING, viewing: Viewing = VIEW
     return exit_code() if is_interrupted() else DONE
 
 
+def _check_labelling(looking: Looking, viewing: Viewing, showing: Showing) -> None:
+    """Refuse options that mean nothing where a person labels."""
+    other = [name for name, is_given in (
+        ('--track', looking.track), ('--loop', viewing.loop), ('--no-page', showing.no_page),
+        ('--save', showing.save), ('--save-frames', showing.save_frames)) if is_given]
+    if other:
+        raise InvalidInputError(f'--label: expected none of {", ".join(other)} beside it')
+
+
 def _label(source: str, card: ModelCard, camera: ImageCamera, viewing: Viewing, showing: Showing,
            out: Path) -> int:
     """Label frames on the page until Ctrl-C."""
@@ -194,10 +204,6 @@ def _label(source: str, card: ModelCard, camera: ImageCamera, viewing: Viewing, 
     from posegrasp_ros.watch.page_server import PageServer
     from posegrasp_ros.watch.stepped_frames import SteppedFrames
 
-    other = [name for name, given in (('--no-page', showing.no_page), ('--save', showing.save),
-                                      ('--save-frames', showing.save_frames), ('--loop', viewing.loop)) if given]
-    if other:
-        raise InvalidInputError(f'--label: expected none of {", ".join(other)} beside it')
     with ExitStack() as closed_at_end:
         closed_at_end.enter_context(labelling(out))
         seen = _source(source, camera, viewing, card, closed_at_end)

@@ -58,7 +58,6 @@ async function show(data) {
     const [image, mesh] = [await bitmap(start, imageBytes), await bitmap(start + imageBytes, meshBytes)];
     if (picture) picture.close();
     picture = image;
-    if (!shown || shown.place !== told.place) Object.assign(fit, {zoom: 1, x: 0, y: 0});
     shown = told;
     drawImage();
     drawMesh(mesh);
@@ -81,8 +80,8 @@ function tell() {
   const now = [['Time', `${shown.stamp_s.toFixed(3)} s`]];
   if (draft) {
     const ways = {refined: 'refined', points: 'from points', moved: 'by hand'};
-    now.push(['Pose', ways[draft.way]], ['Position', `${draft.position_mm.join('  ')} mm`],
-      ['Rotation x y z w', draft.quaternion_xyzw.join('  ')],
+    now.push(['Pose', ways[draft.way]], ['Position', `${draft.position_mm.map((value) => value.toFixed(1)).join('  ')} mm`],
+      ['Rotation x y z w', draft.quaternion_xyzw.map((value) => value.toFixed(3)).join('  ')],
       ['± σ', draft.sigma_mm === null ? 'not known' : `${draft.sigma_mm} mm, ${draft.sigma_deg}°`]);
     if (draft.residual_px !== null) now.push(['Points fit to', `${draft.residual_px.toFixed(1)} px`]);
   }
