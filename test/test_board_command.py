@@ -8,11 +8,10 @@ import pytest
 from board_views import BOX, Bend, board_picture, box_board, photograph
 
 from posegrasp_ros.board.board_file import load_board, save_board
-from posegrasp_ros.board.truth_file import COLUMNS
 from posegrasp_ros.cli.main import main
 from posegrasp_ros.datasets.bag_writer import BagWriter
 from posegrasp_ros.datasets.frame import BagFrame
-from posegrasp_ros.datasets.ground_truth_file import read_ground_truth
+from posegrasp_ros.datasets.ground_truth_file import WRITTEN_COLUMNS, read_ground_truth
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.transforms import invert, look_at, rotation_angle
 
@@ -60,7 +59,7 @@ def test_truth_writes_poses_and_covariances_and_counts_what_it_leaves_out(record
         assert rotation_angle(truth.pose[:3, :3].T @ expected[:3, :3]) < 2e-3
         assert np.linalg.eigvalsh(truth.covariance).min() > 0
         assert 1e-3 < np.sqrt(np.trace(truth.covariance[:3, :3])) < 3e-3
-    assert out.read_text().splitlines()[0].split(',') == list(COLUMNS)
+    assert out.read_text().splitlines()[0].split(',') == list(WRITTEN_COLUMNS)
 
 
 def test_an_unmeasured_print_is_said_aloud_and_a_wrong_one_refused(recording, tmp_path, capsys):

@@ -37,6 +37,7 @@ from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.runs.finished_run import FinishedRun
 from posegrasp_ros.runs.folder import read_reports
 from posegrasp_ros.runtime.resources import resource_path
+from posegrasp_ros.sensing.image_camera import ImageCamera
 
 SECOND = 1_000_000_000
 CAMERA = Camera.from_field_of_view(64, 48, 1.0)
@@ -276,7 +277,7 @@ def test_a_folder_of_photographs_is_a_recording_without_truth(card, tmp_path):
         cv2.imwrite(str(tmp_path / name), np.full((48, 64 + 2 * index, 3), 100, np.uint8))
     (tmp_path / 'd.png').write_bytes(b'no image')
     (tmp_path / 'notes.txt').write_text('not read')
-    frames = list(PhotographReader(tmp_path, np.radians(90)))
+    frames = list(PhotographReader(tmp_path, ImageCamera(None, np.radians(90))))
     assert [item.reason for item in frames] == ['', '', '', 'bad_image']
     assert [item.camera.width for item in frames[:3]] == [66, 64, 68], 'by name'
     assert frames[0].camera.fx == pytest.approx(33)

@@ -31,6 +31,7 @@ from posegrasp_ros.datasets.photographs import PhotographReader
 from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.sensing.compressed_depth import decode_compressed_depth
 from posegrasp_ros.sensing.compressed_images import compressed_bits, decode_compressed
+from posegrasp_ros.sensing.image_camera import ImageCamera
 from posegrasp_ros.sensing.images import ALIASES, ENCODINGS, PLANAR
 from posegrasp_ros.sensing.packed_image import BitDepth, PackedImage
 
@@ -265,4 +266,4 @@ def test_ground_truth_files(text, edits, word, place):
 def test_photographs(content, edits):
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, 'a.png').write_bytes(damaged(content, edits))
-        check_frames(is_answered(lambda: PhotographReader(folder, 1.0)))
+        check_frames(is_answered(lambda: PhotographReader(folder, ImageCamera(None, 1.0))))

@@ -21,8 +21,8 @@ RESERVED = [
     (('rclpy', *MESSAGES), ('ros', 'nodes')),
     (('launch_ros',), ('ros.launching',)),
     (('torch',), ('training',)),
-    (('aiohttp',), ('watch.page_server',)),
     (('rerun',), ('viewer_files.rerun_file',)),
+    (('aiohttp',), ('watch.page_server', 'watch.served_page', 'watch.frame_page', 'watch.label_page')),
     (('mujoco',), ('simulation', 'training', 'feasibility', 'nodes.simulator_node')),
 ]
 # Layers from the bottom up; a module imports from its own or from one below.

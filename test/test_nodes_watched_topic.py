@@ -15,8 +15,8 @@ from watched import CAMERA, image_of
 from posegrasp_ros.ros.messages import to_camera_info, to_header, to_image
 from posegrasp_ros.ros.node_processes import free_domain
 from posegrasp_ros.ros.watched_topic import WatchedTopic, info_topic_of, topic_source
+from posegrasp_ros.sensing.image_camera import ImageCamera
 from posegrasp_ros.watch.watch_error import WatchError
-from posegrasp_ros.watch.watched_camera import WatchedCamera
 
 SECOND = 1_000_000_000
 
@@ -71,7 +71,7 @@ def test_without_camera_info_a_stated_camera_counts_or_the_reason(publishing):
     def publish(number):
         images.publish(to_image(to_header(SECOND + number, 'camera'), image_of(9)))
 
-    for camera, reason in ((None, 'no_camera_info'), (WatchedCamera(None, 1.0), '')):
+    for camera, reason in ((None, 'no_camera_info'), (ImageCamera(None, 1.0), '')):
         topic = WatchedTopic('/cam/image_raw', camera)
         try:
             (frame,) = watched(topic, publish, 1, camera)

@@ -92,7 +92,7 @@ def test_each_way_of_rectified_images_can_be_chosen():
     ('watch 0 --port 70000', "--port: expected a whole number from 0 to 65535, got '70000'"),
     ('status here there', 'there: expected no more arguments; see posegrasp status --help'),
     ('baseline remove --from run', 'ACTION: expected one of add, got .remove.'),
-    ('baseline add', '--from: expected a value, got none'),
+    ('baseline add', '--from, --human: expected one of the two'),
     ('--verbose', '--verbose: there is no such command; expected one of demo, check, watch, evaluate, '),
 ])
 def test_what_cannot_be_is_told_in_one_line_with_what_was_meant(line, said, capsys):

@@ -36,6 +36,7 @@ from posegrasp_ros.grasping.grasp_set import load_grasps
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.planning.planner import GraspPlanner
 from posegrasp_ros.runtime.resources import resource_path
+from posegrasp_ros.sensing.image_camera import ImageCamera
 from posegrasp_ros.watch.saved_pictures import SavedVideo
 from posegrasp_ros.watch.terminal_lines import frame_line
 from posegrasp_ros.watch.watch_error import WatchError
@@ -43,7 +44,6 @@ from posegrasp_ros.watch.watch_loop import watch
 from posegrasp_ros.watch.watch_picture import draw_watched
 from posegrasp_ros.watch.watch_source import open_watch_source
 from posegrasp_ros.watch.watch_stages import WatchOptions, WatchStages
-from posegrasp_ros.watch.watched_camera import WatchedCamera
 from posegrasp_ros.watch.watched_frame import WatchedFrame
 
 SECOND, MS = 1_000_000_000, 1_000_000
@@ -76,7 +76,7 @@ def levels(tmp_path) -> Path:
 
 def collected(path, card, options: WatchOptions, planner=None) -> list[WatchedFrame]:
     taken = []
-    source = open_watch_source(str(path), WatchedCamera(None, 1.0), SourceOptions(), card.mesh.diameter)
+    source = open_watch_source(str(path), ImageCamera(None, 1.0), SourceOptions(), card.mesh.diameter)
     watch(source, WatchStages(card, options, planner), [SimpleNamespace(take=taken.append)])
     return taken
 

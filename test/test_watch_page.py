@@ -31,8 +31,11 @@ if importlib.util.find_spec('aiohttp') is None:
 
 import aiohttp
 
-from posegrasp_ros.watch import page_server
-from posegrasp_ros.watch.page_server import MOST_CONNECTIONS, MOST_PAGES, PageServer
+from posegrasp_ros.watch import page_server, served_page
+from posegrasp_ros.watch.frame_page import FramePage
+from posegrasp_ros.watch.page_server import MOST_CONNECTIONS, PageServer
+
+MOST_PAGES = FramePage.most
 
 CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
 
@@ -51,10 +54,10 @@ def serve(newest, scripted_model, tmp_path):
     draws = WatchPicture(card.mesh, None)
 
     def start(**options) -> PageServer:
-        running.append(PageServer(
-            newest, object_message('clip.mp4', card, ['assumed']),
-            lambda frame: frame_message(frame, card.mesh, None), draws,
-            Snapshots(tmp_path / 'snapshots', 'clip.mp4', card, draws), **{'port': 0, **options}))
+        shown = FramePage(newest, object_message('clip.mp4', card, ['assumed']),
+                          lambda frame: frame_message(frame, card.mesh, None), draws,
+                          Snapshots(tmp_path / 'snapshots', 'clip.mp4', card, draws))
+        running.append(PageServer(shown, **{'port': 0, **options}))
         return running[-1]
 
     yield start
@@ -90,7 +93,7 @@ def unpacked(data: bytes) -> tuple[dict, np.ndarray]:
 def test_the_page_needs_nothing_from_elsewhere(serve):
     server = serve()
     assert server.url.startswith('http://127.0.0.1:')
-    for path in ('/', '/watch.js', '/watch.css'):
+    for path in ('/', '/page.js', '/watch.js', '/watch.css'):
         status, body = asked(server, path)
         assert status == 200 and b'://' not in body.replace(b'http://www.w3.org', b''), path
 
@@ -277,7 +280,7 @@ def until(holds, within_s: float = 10.0) -> bool:
 
 
 def test_slow_pages_cost_the_loop_nothing_and_are_closed(serve, newest, monkeypatch):
-    monkeypatch.setattr(page_server, 'PATIENCE_S', 2.0)
+    monkeypatch.setattr(served_page, 'PATIENCE_S', 2.0)
     server = serve()
     slow = [handshaken(server) for _ in range(MOST_PAGES)]
     assert until(lambda: server.pages == MOST_PAGES)

@@ -2,9 +2,11 @@
 from __future__ import annotations
 
 import math
+import pickle
 import threading
 import time
 from itertools import islice
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -12,17 +14,20 @@ import pytest
 from hand_made_bags import frames
 from watched import image_of
 
-from posegrasp_ros.datasets.frame_sources import SourceOptions
+from posegrasp_ros.datasets.bag_messages import BagError
+from posegrasp_ros.datasets.frame import BagFrame
+from posegrasp_ros.datasets.frame_sources import SourceOptions, open_sources
 from posegrasp_ros.geometry.camera import CameraError
+from posegrasp_ros.sensing.image_camera import ImageCamera
 from posegrasp_ros.watch import video_capture
 from posegrasp_ros.watch.pace import Pace
+from posegrasp_ros.watch.read_ahead import read_ahead
 from posegrasp_ros.watch.video_capture import LiveImages
 from posegrasp_ros.watch.watch_error import WatchError
-from posegrasp_ros.watch.watch_source import open_watch_source
-from posegrasp_ros.watch.watched_camera import WatchedCamera
+from posegrasp_ros.watch.watch_source import Watchable, open_watch_source
 
 HFOV_RAD = math.radians(60)
-ASSUMED = WatchedCamera(None, HFOV_RAD)
+ASSUMED = ImageCamera(None, HFOV_RAD)
 CALIBRATION = """image_width: 128
 image_height: 96
 camera_matrix: {rows: 3, cols: 3, data: [100, 0, 63, 0, 101, 47, 0, 0, 1]}
@@ -91,9 +96,26 @@ def test_a_bag_is_read_with_its_own_cameras(bag):
 def test_a_calibration_is_scaled_to_images_of_its_shape_and_refused_for_others(calibration, tmp_path):
     for name, size in (('a', (128, 96)), ('b', (64, 48)), ('c', (128, 80))):
         cv2.imwrite(str(tmp_path / f'{name}.png'), image_of(9, *size))
-    same, half, other = decoded(tmp_path, WatchedCamera(calibration, HFOV_RAD))
+    same, half, other = decoded(tmp_path, ImageCamera(calibration, HFOV_RAD))
     assert same.camera.fx == 100 and same.camera.distortion[0] == 0.1 and half.camera.fx == 50
     assert other.camera is None and other.reason == 'size_mismatch' and 'camera.yaml' in other.problem
+
+
+def test_a_calibration_goes_to_other_processes(calibration):
+    sent = pickle.loads(pickle.dumps(ImageCamera(calibration, HFOV_RAD)))
+    assert sent.of_image(64, 48).fx == 50 and sent.line == f'{calibration}, 128x96'
+
+
+def test_an_evaluation_reads_a_folder_with_the_same_camera(calibration, tmp_path):
+    (tmp_path / 'folder').mkdir()
+    cv2.imwrite(str(tmp_path / 'folder' / 'a.png'), image_of(9))
+    camera = ImageCamera(calibration, HFOV_RAD)
+    (source,) = open_sources([tmp_path / 'folder'], SourceOptions(camera=camera), {'': 0.1})
+    (evaluated,) = [each.decode() for each in source.undecoded()]
+    (watched,) = decoded(tmp_path / 'folder', camera)
+    np.testing.assert_array_equal(evaluated.camera.matrix, watched.camera.matrix)
+    np.testing.assert_array_equal(evaluated.camera.distortion, watched.camera.distortion)
+    assert evaluated.stamp_ns == watched.stamp_ns
 
 
 def test_rounds_come_one_after_the_other(video):
@@ -119,13 +141,13 @@ def test_a_file_that_is_no_video_is_told(tmp_path):
 
 
 def test_a_recording_takes_no_other_camera(bag, calibration):
-    with pytest.raises(WatchError, match='expected no --camera for a recording'):
-        opened(bag, WatchedCamera(calibration, HFOV_RAD))
+    with pytest.raises(BagError, match='expected no --camera for a recording'):
+        opened(bag, ImageCamera(calibration, HFOV_RAD))
 
 
 def test_a_calibration_that_cannot_be_read_is_told(tmp_path):
     with pytest.raises(CameraError, match=r'nowhere\.yaml'):
-        WatchedCamera(tmp_path / 'nowhere.yaml', HFOV_RAD)
+        ImageCamera(tmp_path / 'nowhere.yaml', HFOV_RAD)
 
 
 class FakeCapture:
@@ -203,3 +225,44 @@ def test_waiting_ends_when_it_should_stop():
     start = time.monotonic()
     pace.wait(4_000_000_000, lambda: time.monotonic() - start > 0.1)
     assert time.monotonic() - start < 2
+
+
+def test_the_next_frame_is_decoded_while_the_one_before_is_looked_at():
+    decoded_by, closed = [], []
+
+    class Counted(NamedTuple):
+        stamp_ns: int
+        scene: int | None = None
+        number: int | None = None
+
+        def decode(self) -> BagFrame:
+            decoded_by.append((self.stamp_ns, threading.current_thread().name))
+            return BagFrame(self.stamp_ns, image_of(self.stamp_ns), None, decode_ms=3.0)
+
+    def source():
+        try:
+            yield None
+            for stamp_ns in range(1, 6):
+                yield Watchable(Counted(stamp_ns, 7, stamp_ns), 100)
+            raise WatchError('the source breaks off')
+        finally:
+            closed.append(True)
+
+    frames = read_ahead(source())
+    assert next(frames) is None
+    first = next(frames)
+    undecoded = first.undecoded
+    assert (first.shift_ns, undecoded.stamp_ns, undecoded.scene, undecoded.number) == (100, 1, 7, 1)
+    assert undecoded.decode().image.mean() == 1 and undecoded.decode().decode_ms == 3.0
+    time.sleep(0.05)
+    assert [stamp for stamp, _ in decoded_by] == [1, 2], 'one ahead, not more'
+    assert all(name.startswith('posegrasp-reader') for _, name in decoded_by)
+    assert [item.undecoded.stamp_ns for item in islice(frames, 4)] == [2, 3, 4, 5]
+    with pytest.raises(WatchError, match='breaks off'):
+        next(frames)
+    abandoned = source()
+    frames = read_ahead(abandoned)
+    assert [next(frames), next(frames).undecoded.stamp_ns] == [None, 1]
+    frames.close()
+    abandoned.close()
+    assert closed == [True, True] and list(read_ahead(iter([]))) == []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``posegrasp baseline``: adds a run to a baselines file."""
+"""``posegrasp baseline``: adds a run, or how well people label, to a baselines file."""
 
 from __future__ import annotations
 
@@ -8,35 +8,60 @@ from typing import Annotated, Literal
 
 from posegrasp_ros.cli import option_types
 from posegrasp_ros.cli.options import File, option, options
-from posegrasp_ros.runtime.console import show
+from posegrasp_ros.runtime.console import remark, show
+from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.exit_codes import DONE
 
 EXAMPLES = """Examples:
   posegrasp evaluate scenes --out runs/v1
   posegrasp baseline add --from runs/v1 --baselines baselines.yaml
   posegrasp evaluate scenes --out runs/v2 --baselines baselines.yaml --gate
+  posegrasp baseline add --human ann.csv bo.csv --model models/mine
 
-The last one exits with 3 when a requirement is missed or a metric is surely worse than in runs/v1. Adding a run
+The third one exits with 3 when a requirement is missed or a metric is surely worse than in runs/v1. Adding a run
 replaces the one before; with --name several are kept. All else in the file stays as it is. Times depend on the
 machine: where another one measures next, choose --metrics."""
 DEFAULT_FILE = Path('baselines.yaml')
 
 
-def baseline(action: Literal['add'], /, *,
-             run_folder: Annotated[Path, option('RUN', name='--from')],
-             baselines: File = DEFAULT_FILE,
-             name: Annotated[str, option('NAME')] = 'previous run',
-             partial: bool = False,
-             metrics: Annotated[tuple[str, ...], options('METRIC...', option_types.metric)] = ()) -> int:
-    """Record the metrics of a run as a baseline for later runs.
+HUMAN_NAME, RUN_NAME = 'human labeller', 'previous run'
 
-    :param action: add: record a run as `previous`
+
+def baseline(action: Literal['add'], /, *,
+             run_folder: Annotated[Path | None, option('RUN', name='--from')] = None,
+             human: Annotated[tuple[Path, ...], options('FIRST.csv SECOND.csv', Path)] = (),
+             baselines: File = DEFAULT_FILE,
+             name: Annotated[str | None, option('NAME')] = None,
+             partial: bool = False,
+             metrics: Annotated[tuple[str, ...], options('METRIC...', option_types.metric)] = (),
+             model: Annotated[Path | None, option('DIR|NAME')] = None,
+             block: Annotated[float, option('S', option_types.block)] = 1.0) -> int:
+    """Record the metrics of a run, or the errors of people who label, as a baseline for later runs.
+
+    :param action: add: record a run as `previous`, or two labellings as `human`
     :param run_folder: run folder with a summary.json, as evaluate and the monitor write it
+    :param human: two labellings of the same frames, by two people or by one at two times, as `posegrasp watch
+        --label` writes them: their differences, divided by the square root of 2, are the errors of one labeller
     :param baselines: baselines file to write to; a new one begins with the shipped entries
-    :param name: of the entries; those of the same name are replaced
+    :param name: of the entries; those of the same name are replaced; default: previous run, or human labeller
     :param partial: take a run that was interrupted, or is still written, as it is; the entries say so
     :param metrics: which to record; default: all that were measured
+    :param model: with --human: model folder or shipped model, for the symmetries of the object; default: none
+    :param block: with --human: frames within so many seconds are one observation to the intervals
     """
+    if (run_folder is None) == (not human):
+        raise InvalidInputError('--from, --human: expected one of the two')
+    if human and partial:
+        raise InvalidInputError('--partial: expected with --from, got --human')
+    if run_folder and model:
+        raise InvalidInputError('--model: expected with --human, got --from')
+    if human:
+        return _add_human(human, baselines, name or HUMAN_NAME, metrics, model, block)
+    assert run_folder is not None
+    return _add_run(run_folder, baselines, name or RUN_NAME, partial, metrics)
+
+
+def _add_run(run_folder: Path, baselines: Path, name: str, partial: bool, metrics: tuple[str, ...]) -> int:
     from posegrasp_ros.metrics.baselines.baselines_file import add_run
     from posegrasp_ros.runs.folder import read_summary
     from posegrasp_ros.runs.state import partial_because
@@ -46,4 +71,37 @@ def baseline(action: Literal['add'], /, *,
     recorded = add_run(baselines, summary, f'{run} (partial: {why_partial})' if why_partial else run, name,
                        metrics or None)
     show(f'{baselines}: {len(recorded)} metrics of {run_folder} as {name!r}: {", ".join(recorded)}')
+    return DONE
+
+
+def _add_human(files: tuple[Path, ...], baselines: Path, name: str, metrics: tuple[str, ...], model: Path | None,
+               block_s: float) -> int:
+    from posegrasp_ros.estimation.model_card import load_model_card
+    from posegrasp_ros.geometry.transforms import NO_SYMMETRY
+    from posegrasp_ros.metrics import formatting
+    from posegrasp_ros.metrics.baselines.baselines_file import add_entries
+    from posegrasp_ros.metrics.baselines.human_baseline import human_baseline
+    from posegrasp_ros.metrics.catalogue import unit_of
+    from posegrasp_ros.metrics.pose.pose_errors import ErrorTarget
+    from posegrasp_ros.runtime.resources import model_folder
+
+    if len(files) != 2:
+        raise InvalidInputError(f'--human: expected two labellings of the same frames, got {len(files)}')
+    symmetry = load_model_card(model_folder(model)).symmetry if model else NO_SYMMETRY
+    people = human_baseline(*files, ErrorTarget.without_mesh(symmetry), block_s)
+    entries = people.entries(name)
+    if unknown := [metric for metric in metrics if metric not in entries]:
+        raise InvalidInputError(f'--metrics: expected {" or ".join(entries)} with --human, got {unknown[0]}')
+    entries = {metric: entry for metric, entry in entries.items() if not metrics or metric in metrics}
+    if people.only_in_one:
+        remark(f'posegrasp: left out: {people.only_in_one} frames with a pose in one of the labellings alone')
+    if not people.has_interval:
+        remark('posegrasp: too few blocks of time for an interval: label frames that lie further apart, in 5 '
+               'blocks of --block')
+    add_entries(baselines, entries)
+    for metric, entry in entries.items():
+        unit = unit_of(metric)
+        interval = f' {formatting.interval(list(entry.interval), unit)}' if entry.interval else ''
+        show(f'{metric}: {formatting.quantity(entry.value, unit)}{interval} of one labeller')
+    show(f'{baselines}: as {name!r}, {people.source}')
     return DONE

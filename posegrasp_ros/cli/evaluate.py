@@ -116,7 +116,9 @@ class Recordings:
         none
     :param rectified: whether the images are rectified, so that P of camera_info counts, not K and D; auto: as the
         names of topic and frame tell, image_rect or image_raw
-    :param hfov: horizontal field of view of the camera, for folders of images
+    :param camera: for folders of images: calibration as camera_calibration or `ros2 topic echo --once` of
+        camera_info write it
+    :param hfov: for folders of images: horizontal field of view of the camera where there is no calibration
     :param bop_object: number of the object in a BOP dataset; default: the only one
     :param bop_sensor: of a BOP dataset with several sensors, such as cam1 for scene_camera_cam1.json; default: the
         one that the benchmark evaluates
@@ -126,6 +128,7 @@ class Recordings:
     camera_info_topic: Topic | None = None
     depth_topic: Topic | None = None
     rectified: Literal['auto', 'yes', 'no'] = 'auto'
+    camera: File | None = None
     hfov: Annotated[float, option('DEG', option_types.field_of_view)] = 60.0
     bop_object: Annotated[int | None, option('ID', option_types.whole)] = None
     bop_sensor: Annotated[str | None, option('NAME')] = None
@@ -326,11 +329,13 @@ def source_options(recordings: Recordings, truth: Truth, robot: Robot) -> Source
     """How the recordings are read."""
     from posegrasp_ros.datasets.bag_topics import BagTopics
     from posegrasp_ros.datasets.frame_sources import SourceOptions
+    from posegrasp_ros.sensing.image_camera import ImageCamera
 
     topics = BagTopics(recordings.image_topic, recordings.camera_info_topic, truth.ground_truth_topic,
                        robot.base_frame, recordings.depth_topic, truth.ground_truth_frame, recordings.rectified)
-    return SourceOptions(topics, truth.ground_truth, truth.match_tolerance, math.radians(recordings.hfov),
-                         recordings.bop_object, recordings.bop_sensor)
+    camera = ImageCamera(recordings.camera, math.radians(recordings.hfov))
+    return SourceOptions(topics, truth.ground_truth, truth.match_tolerance, camera, recordings.bop_object,
+                         recordings.bop_sensor)
 
 
 def truth_sigmas(truth: Truth) -> TruthSigmas | None:

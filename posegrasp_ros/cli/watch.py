@@ -28,6 +28,7 @@ from posegrasp_ros.cli.options import (
 )
 from posegrasp_ros.estimation.tracking.tracking_options import TrackingOptions
 from posegrasp_ros.runtime.console import remark, show
+from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.exit_codes import DONE
 from posegrasp_ros.runtime.interrupt import exit_code, interrupt_noted
 from posegrasp_ros.runtime.resources import DEFAULT_GRIPPER, DEFAULT_MODEL
@@ -37,6 +38,7 @@ if TYPE_CHECKING:  # commands import in their bodies
     from posegrasp_ros.estimation.model_card import ModelCard
     from posegrasp_ros.grasping.end_effector import EndEffector
     from posegrasp_ros.grasping.planning.planner import GraspPlanner
+    from posegrasp_ros.sensing.image_camera import ImageCamera
     from posegrasp_ros.watch.newest_frame import NewestFrame
     from posegrasp_ros.watch.page_server import PageServer
     from posegrasp_ros.watch.saved_pictures import Draws
@@ -44,12 +46,12 @@ if TYPE_CHECKING:  # commands import in their bodies
     from posegrasp_ros.watch.watch_loop import TakesFrames
     from posegrasp_ros.watch.watch_source import WatchSource
     from posegrasp_ros.watch.watch_stages import WatchOptions
-    from posegrasp_ros.watch.watched_camera import WatchedCamera
 
 EXAMPLES = """Examples:
   posegrasp watch 0                                  the first camera
   posegrasp watch clip.mp4 --camera camera.yaml --save out.mp4
-  posegrasp watch scenes --no-page                   lines in the terminal"""
+  posegrasp watch scenes --no-page                   lines in the terminal
+  posegrasp watch scenes --label truth.csv           label true poses by hand"""
 POSE_METAVAR = 'X Y Z QX QY QZ QW'
 Pose = tuple[float, float, float, float, float, float, float]
 LINE_EVERY_S, POLL_S = 1.0, 0.2
@@ -117,6 +119,8 @@ class Showing:
     :param mcap: images, poses with uncertainty, grasps and, where the truth is known, errors for Foxglove
     :param rerun: the same for Rerun; needs rerun-sdk
     :param snapshots: folder for what the page's button keeps
+    :param label: label the object's pose in each frame on the page, and write the poses to this ground-truth file;
+        one that exists is gone on with
     """
 
     no_page: bool = False
@@ -128,6 +132,7 @@ class Showing:
     mcap: Annotated[Path | None, option('FILE.mcap')] = None
     rerun: Annotated[Path | None, option('FILE.rrd')] = None
     snapshots: Folder = Path('snapshots')
+    label: Annotated[Path | None, option('FILE.csv')] = None
 
 
 LOOKING, VIEWING, SHOWING = Looking(), Viewing(), Showing()
@@ -145,6 +150,7 @@ def watch(source: str, /, *, looking: Looking = LOOKING, viewing: Viewing = VIEW
     from posegrasp_ros.estimation.model_card import load_model_card
     from posegrasp_ros.grasping.gripper import load_gripper
     from posegrasp_ros.runtime.resources import model_folder
+    from posegrasp_ros.sensing.image_camera import ImageCamera
     from posegrasp_ros.viewer_files.viewer_files import ViewerFiles
     from posegrasp_ros.watch.newest_frame import NewestFrame
     from posegrasp_ros.watch.pace import Pace
@@ -152,13 +158,15 @@ def watch(source: str, /, *, looking: Looking = LOOKING, viewing: Viewing = VIEW
     from posegrasp_ros.watch.watch_loop import watch as look_at_all
     from posegrasp_ros.watch.watch_picture import WatchPicture
     from posegrasp_ros.watch.watch_stages import WatchStages
-    from posegrasp_ros.watch.watched_camera import WatchedCamera
 
+    how = _how(looking, viewing)
+    camera = ImageCamera(viewing.camera, math.radians(viewing.hfov))
+    card = load_model_card(model_folder(looking.model))
+    if showing.label:
+        _check_labelling(looking, viewing, showing)
+        return _label(source, card, camera, viewing, showing, showing.label)
     viewer_files = ViewerFiles(showing.mcap, showing.rerun)
     viewer_files.check([source])
-    how = _how(looking, viewing)
-    camera = WatchedCamera(viewing.camera, math.radians(viewing.hfov))
-    card = load_model_card(model_folder(looking.model))
     gripper = load_gripper(looking.gripper) if card.has_grasps else None
     draws = WatchPicture(card.mesh, gripper)
     with ExitStack() as closed_at_end:
@@ -188,7 +196,43 @@ def watch(source: str, /, *, looking: Looking = LOOKING, viewing: Viewing = VIEW
     return exit_code() if is_interrupted() else DONE
 
 
-def _source(text: str, camera: WatchedCamera, viewing: Viewing, card: ModelCard,
+def _check_labelling(looking: Looking, viewing: Viewing, showing: Showing) -> None:
+    """Refuse options that mean nothing where a person labels."""
+    other = [name for name, is_given in (
+        ('--track', looking.track), ('--loop', viewing.loop), ('--no-page', showing.no_page),
+        ('--save', showing.save), ('--save-frames', showing.save_frames), ('--mcap', showing.mcap),
+        ('--rerun', showing.rerun)) if is_given]
+    if other:
+        raise InvalidInputError(f'--label: expected none of {", ".join(other)} beside it')
+
+
+def _label(source: str, card: ModelCard, camera: ImageCamera, viewing: Viewing, showing: Showing,
+           out: Path) -> int:
+    """Label frames on the page until Ctrl-C."""
+    from posegrasp_ros.datasets.label_file import LabelFile, labelling
+    from posegrasp_ros.watch.label_desk import LabelDesk
+    from posegrasp_ros.watch.label_page import LabelPage
+    from posegrasp_ros.watch.label_session import LabelSession, labelled_source
+    from posegrasp_ros.watch.page_server import PageServer
+    from posegrasp_ros.watch.stepped_frames import SteppedFrames
+
+    with ExitStack() as closed_at_end:
+        closed_at_end.enter_context(labelling(out))
+        seen = _source(source, camera, viewing, card, closed_at_end)
+        remark(f'posegrasp: camera: {seen.camera_line}')
+        frames = SteppedFrames(seen)
+        labels = LabelFile(out, labelled_source(card, frames), frames.stamps_ns)
+        session = LabelSession(card, frames, labels)
+        page = PageServer(LabelPage(LabelDesk(session, seen.name, str(out))), showing.host, showing.port)
+        closed_at_end.callback(page.close)
+        _say_where(page, showing)
+        with interrupt_noted() as is_interrupted:
+            _wait_for(is_interrupted)
+        show(f'{out}: {labels.line(len(frames))}')
+    return DONE
+
+
+def _source(text: str, camera: ImageCamera, viewing: Viewing, card: ModelCard,
             closed_at_end: ExitStack) -> WatchSource:
     if not text.startswith(TOPIC_PREFIX):
         from posegrasp_ros.watch.watch_source import open_watch_source
@@ -218,7 +262,7 @@ def _source_options(viewing: Viewing) -> SourceOptions:
 
     topics = BagTopics(viewing.image_topic, viewing.camera_info_topic, depth=viewing.depth_topic,
                        rectified=viewing.rectified)
-    return SourceOptions(topics, field_of_view_rad=math.radians(viewing.hfov))
+    return SourceOptions(topics)
 
 
 def _planner(card: ModelCard, gripper: EndEffector | None) -> GraspPlanner | None:
@@ -262,13 +306,15 @@ def _terminal_lines(seen: WatchSource) -> TerminalLines:
 
 def _page(newest: NewestFrame, seen: WatchSource, card: ModelCard, gripper: EndEffector | None, draws: Draws,
           lines: list[str], showing: Showing) -> PageServer:
+    from posegrasp_ros.watch.frame_page import FramePage
     from posegrasp_ros.watch.page_message import frame_message, object_message
     from posegrasp_ros.watch.page_server import PageServer
     from posegrasp_ros.watch.snapshots import Snapshots
 
-    return PageServer(newest, object_message(seen.name, card, lines),
-                      lambda frame: frame_message(frame, card.mesh, gripper), draws,
-                      Snapshots(showing.snapshots, seen.name, card, draws), showing.host, showing.port)
+    page = FramePage(newest, object_message(seen.name, card, lines),
+                     lambda frame: frame_message(frame, card.mesh, gripper), draws,
+                     Snapshots(showing.snapshots, seen.name, card, draws))
+    return PageServer(page, showing.host, showing.port)
 
 
 def _say_where(page: PageServer, showing: Showing) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.true_pose import TruePose
 from posegrasp_ros.sensing.depth_buffer import check_frames
+from posegrasp_ros.sensing.image_camera import ImageCamera
 from posegrasp_ros.sensing.images import ImageError
 from posegrasp_ros.sensing.joined_camera import JoinedCamera, UnusableCameraError
 from posegrasp_ros.sensing.packed_image import PackedImage, registered_depth
@@ -79,6 +80,16 @@ class BagFrame:
         poses = [truth.pose for truth in truths]
         return replace(self, camera_from_object=poses[0] if poses else None, other_objects=tuple(poses[1:]),
                        truth_covariances=tuple(truth.covariance for truth in truths))
+
+    def with_camera(self, camera: ImageCamera) -> BagFrame:
+        """The frame with a camera that is stated for its image; with the reason where it is of another shape."""
+        if self.image is None:
+            return self
+        height, width = self.image.shape[:2]
+        try:
+            return replace(self, camera=camera.of_image(width, height), reason='', problem='')
+        except UnusableCameraError as error:
+            return replace(self, camera=None, reason=error.reason, problem=str(error))
 
     def view(self) -> tuple[np.ndarray, Camera]:
         """Image and camera.

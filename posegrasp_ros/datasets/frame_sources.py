@@ -17,6 +17,8 @@ from posegrasp_ros.datasets.frame import Undecoded
 from posegrasp_ros.datasets.ground_truth import TOLERANCE_MS, GroundTruth
 from posegrasp_ros.datasets.ground_truth_file import read_ground_truth
 from posegrasp_ros.datasets.photographs import PhotographReader, is_photograph_folder
+from posegrasp_ros.runtime.errors import quoted
+from posegrasp_ros.sensing.image_camera import ImageCamera
 
 FIELD_OF_VIEW_RAD = math.radians(60.0)
 GAP_NS = 10_000_000_000
@@ -27,9 +29,9 @@ class SourceOptions:
     """Options for reading sources.
 
     :param topics: topics of a recording, and tf frames
-    :param ground_truth: a CSV file instead of a topic, for a single recording
+    :param ground_truth: a CSV file instead of a topic, for a single recording or folder of images
     :param tolerance_ms: largest difference between the stamps of image and ground truth
-    :param field_of_view_rad: horizontal, of the camera of photographs
+    :param camera: of photographs
     :param bop_object: number of the object in a BOP dataset; None if the dataset has only one
     :param bop_sensor: for a BOP dataset with several sensors; None for the one that the benchmark evaluates
     """
@@ -37,7 +39,7 @@ class SourceOptions:
     topics: BagTopics = field(default_factory=BagTopics)
     ground_truth: Path | None = None
     tolerance_ms: float = TOLERANCE_MS
-    field_of_view_rad: float = FIELD_OF_VIEW_RAD
+    camera: ImageCamera = field(default_factory=lambda: ImageCamera(None, FIELD_OF_VIEW_RAD))
     bop_object: int | None = None
     bop_sensor: str | None = None
 
@@ -96,13 +98,17 @@ def open_sources(paths: Sequence[str | Path], options: SourceOptions,
 
 def open_source(path: Path, options: SourceOptions, diameters_m: Mapping[str, float]) -> Source:
     """Open one source, see :func:`open_sources`."""
+    is_folder = is_photograph_folder(path) and not is_bop_dataset(path)
+    if options.camera.file is not None and not is_folder:
+        raise BagError(f'{path}: expected no --camera for a recording, which has its own, got '
+                       f'{options.camera.file}')
     if is_bop_dataset(path):
         if len(diameters_m) > 1:
             raise BagError(f'{path}: expected one model for a BOP dataset, got {", ".join(diameters_m)}: evaluate '
                            'one after the other')
         return BopReader(path, options.bop_object, next(iter(diameters_m.values())), sensor=options.bop_sensor)
-    if is_photograph_folder(path):
-        return PhotographReader(path, options.field_of_view_rad)
+    if is_folder:
+        return PhotographReader(path, options.camera, _in_camera_frame(options))
     return BagReader(path, options.topics, stated_truths(options), options.tolerance_ms, tuple(diameters_m))
 
 
@@ -112,6 +118,19 @@ def stated_truths(options: SourceOptions) -> GroundTruth | None:
         return None
     truths = GroundTruth(int(options.tolerance_ms * 1e6))
     truths.add_all(read_ground_truth(options.ground_truth))
+    return truths
+
+
+def _in_camera_frame(options: SourceOptions) -> GroundTruth | None:
+    """Ground truth from a file for images without /tf.
+
+    :raises BagError: when a pose is in another frame than the camera's
+    """
+    truths = stated_truths(options)
+    other = truths.frame_ids - {''} if truths else set()
+    if other:
+        raise BagError(f"{options.ground_truth}: expected poses in the camera's frame for a folder of images, got "
+                       f'one in {quoted(min(other))}')
     return truths
 
 

@@ -42,6 +42,11 @@ class GroundTruth:
         """Number of stamps not matched to an image so far."""
         return self.seen - self._used_count
 
+    @property
+    def frame_ids(self) -> set[str]:
+        """Frames of the poses; empty for the camera's."""
+        return {frame_id for poses in self._poses.values() for frame_id, _ in poses}
+
     def problem(self) -> str:
         """One-line warning about unmatched images; empty when all images have ground truth."""
         if not self.images or not self.seen or self.matched == self.images:

@@ -6,14 +6,14 @@ from __future__ import annotations
 import csv
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from posegrasp_ros.geometry.transforms import transform_from_pose
+from posegrasp_ros.geometry.transforms import quaternion_from_matrix, transform_from_pose
 from posegrasp_ros.geometry.true_pose import TruePose, check_covariance
 from posegrasp_ros.runtime.errors import InvalidInputError, quoted
 from posegrasp_ros.runtime.limits import TEXT_MEGABYTES, most_text_bytes
@@ -25,6 +25,7 @@ STAMP_COLUMNS = {'stamp_ns': 1, 'stamp_s': 1_000_000_000}
 FRAME_COLUMN = 'frame_id'
 # Upper triangle of the covariance, in the frame that the pose is in.
 COVARIANCE_COLUMNS = tuple(f'cov_{row}_{column}' for row in range(6) for column in range(row, 6))
+WRITTEN_COLUMNS = ('stamp_ns', *POSE_COLUMNS, *COVARIANCE_COLUMNS)
 ANY_COVARIANCE_COLUMN = re.compile(r'cov_\d_\d')
 TUM_COLUMNS = ('stamp_s', *POSE_COLUMNS)
 EUROC_COLUMNS = ('stamp_ns', 'x', 'y', 'z', 'qw', 'qx', 'qy', 'qz')
@@ -82,6 +83,18 @@ def read_ground_truth(path: str | Path) -> Iterator[tuple[int, str, TruePose]]:
         yield _read_row(f'{path}: line {number}', dict(zip(layout.columns, cells)), fits, stamp_column)
     if layout is None:
         raise GroundTruthError(f'{path}: expected {EXPECTED}, got no line')
+
+
+def ground_truth_lines(truths: Iterable[tuple[int, TruePose]]) -> list[str]:
+    """Lines of a CSV file with poses in the camera's frame by their stamps in nanoseconds, column names first."""
+    return [','.join(WRITTEN_COLUMNS), *(_row(*each) for each in truths)]
+
+
+def _row(stamp_ns: int, truth: TruePose) -> str:
+    values = [*truth.pose[:3, 3], *quaternion_from_matrix(truth.pose[:3, :3])]
+    covariance = np.zeros((6, 6)) if truth.covariance is None else truth.covariance
+    return ','.join([str(int(stamp_ns)), *(f'{value:.9f}' for value in values),
+                     *(f'{value:.6e}' for value in covariance[np.triu_indices(6)])])
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:

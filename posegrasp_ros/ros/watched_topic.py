@@ -20,11 +20,11 @@ from posegrasp_ros.ros.intrinsics import WAIT_S, Intrinsics
 from posegrasp_ros.ros.messages import stamp_ns
 from posegrasp_ros.ros.sensor_subscription import LOOK_EVERY_S, SensorSubscription
 from posegrasp_ros.runtime.console import remark
+from posegrasp_ros.sensing.image_camera import ImageCamera
 from posegrasp_ros.sensing.packed_image import BitDepth, PackedImage
 from posegrasp_ros.watch.captured_image import CalibratedImage
 from posegrasp_ros.watch.watch_error import WatchError
 from posegrasp_ros.watch.watch_source import Watchable, WatchSource
-from posegrasp_ros.watch.watched_camera import WatchedCamera
 
 POLL_S = 0.05
 
@@ -39,7 +39,7 @@ class WatchedTopic:
     :param rectified: one of :data:`posegrasp_ros.geometry.camera_info.RECTIFIED`
     """
 
-    def __init__(self, topic: str, camera: WatchedCamera | None, info_topic: str | None = None,
+    def __init__(self, topic: str, camera: ImageCamera | None, info_topic: str | None = None,
                  rectified: str = 'auto'):
         self._context, self._camera = Context(), camera
         rclpy.init(context=self._context, signal_handler_options=SignalHandlerOptions.NO)
@@ -111,6 +111,6 @@ def info_topic_of(image_topic: str) -> str:
     return f'{image_topic.removesuffix("/compressed").rpartition("/")[0]}/camera_info'
 
 
-def topic_source(topic: WatchedTopic, camera: WatchedCamera | None) -> WatchSource:
+def topic_source(topic: WatchedTopic, camera: ImageCamera | None) -> WatchSource:
     """A topic as what is watched."""
     return WatchSource(topic.topic, lambda: topic, True, topic.info_topic if camera is None else camera.line)

@@ -3,14 +3,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from posegrasp_ros.datasets.frame import BagFrame, Undecoded
-from posegrasp_ros.sensing.joined_camera import UnusableCameraError
-from posegrasp_ros.watch.watched_camera import WatchedCamera
+from posegrasp_ros.sensing.image_camera import ImageCamera
 
 
 class CapturedImage(NamedTuple):
@@ -22,21 +20,21 @@ class CapturedImage(NamedTuple):
 
     stamp_ns: int
     image: np.ndarray
-    camera: WatchedCamera
+    camera: ImageCamera
     read_ms: float = 0.0
     scene: int | None = None
     number: int | None = None
 
     def decode(self) -> BagFrame:
         """The frame with its camera."""
-        return with_camera(BagFrame(self.stamp_ns, self.image, None, decode_ms=self.read_ms), self.camera)
+        return BagFrame(self.stamp_ns, self.image, None, decode_ms=self.read_ms).with_camera(self.camera)
 
 
 class CalibratedImage(NamedTuple):
-    """An image file, with the camera that is stated for it."""
+    """An image that is not decoded yet, with the camera that is stated for it."""
 
     undecoded: Undecoded
-    camera: WatchedCamera
+    camera: ImageCamera
 
     @property
     def stamp_ns(self) -> int:
@@ -52,15 +50,4 @@ class CalibratedImage(NamedTuple):
 
     def decode(self) -> BagFrame:
         """The frame with the stated camera in the place of its own."""
-        return with_camera(self.undecoded.decode(), self.camera)
-
-
-def with_camera(frame: BagFrame, camera: WatchedCamera) -> BagFrame:
-    """The frame with a camera; with the reason where it is not that of the image."""
-    if frame.image is None:
-        return frame
-    height, width = frame.image.shape[:2]
-    try:
-        return replace(frame, camera=camera.of_image(width, height), reason='', problem='')
-    except UnusableCameraError as error:
-        return replace(frame, camera=None, reason=error.reason, problem=str(error))
+        return self.undecoded.decode().with_camera(self.camera)

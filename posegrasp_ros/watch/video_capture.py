@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 
 from posegrasp_ros.runtime.limits import MEGAPIXELS, most_pixels
+from posegrasp_ros.sensing.image_camera import ImageCamera
 from posegrasp_ros.watch.captured_image import CapturedImage
 from posegrasp_ros.watch.watch_error import WatchError
-from posegrasp_ros.watch.watched_camera import WatchedCamera
 
 LOGGER = logging.getLogger(__name__)
 # What libraries say of a stream goes between the lines of the command; set before they are first used.
@@ -64,7 +64,7 @@ class VideoImages:
     :raises WatchError: when it is no video
     """
 
-    def __init__(self, what: str, camera: WatchedCamera):
+    def __init__(self, what: str, camera: ImageCamera):
         self._what, self._camera = what, camera
         capture = open_capture(what)
         rate_hz = float(capture.get(cv2.CAP_PROP_FPS))
@@ -108,7 +108,7 @@ class LiveImages:
     :raises WatchError: when it cannot be opened
     """
 
-    def __init__(self, what: int | str, camera: WatchedCamera,
+    def __init__(self, what: int | str, camera: ImageCamera,
                  opens: Callable[[int | str], cv2.VideoCapture] = open_capture):
         self._what, self._camera, self._opens = what, camera, opens
         self._capture: cv2.VideoCapture | None = opens(what)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from posegrasp_ros.watch.pace import Pace
+from posegrasp_ros.watch.read_ahead import read_ahead
 from posegrasp_ros.watch.watch_source import WatchSource
 from posegrasp_ros.watch.watch_stages import WatchStages
 from posegrasp_ros.watch.watch_summary import WatchSummary
@@ -35,8 +36,9 @@ def watch(source: WatchSource, stages: WatchStages, takers: Sequence[TakesFrames
     summary = WatchSummary()
     ends_s: deque[float] = deque(maxlen=RATE_OVER)
     frames = source.frames(over_and_over)
+    coming = frames if source.is_live else read_ahead(frames)
     try:
-        for item in frames:
+        for item in coming:
             if should_stop():
                 break
             if item is None:
@@ -54,8 +56,9 @@ def watch(source: WatchSource, stages: WatchStages, takers: Sequence[TakesFrames
             for taker in takers:
                 taker.take(frame)
     finally:
-        close = getattr(frames, 'close', None)
-        if close:
-            close()
+        for each in (coming, frames):  # ahead of the frames that it reads
+            close = getattr(each, 'close', None)
+            if close:
+                close()
     summary.dropped = source.dropped()
     return summary

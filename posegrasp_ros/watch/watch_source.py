@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import NamedTuple
@@ -17,10 +17,9 @@ from posegrasp_ros.datasets.frame import Undecoded
 from posegrasp_ros.datasets.frame_sources import Source, SourceOptions, open_source, sourced_frames
 from posegrasp_ros.datasets.photographs import SPACING_NS, SUFFIXES, Photograph, is_photograph_folder
 from posegrasp_ros.estimation.model_set import ONLY
-from posegrasp_ros.watch.captured_image import CalibratedImage
+from posegrasp_ros.sensing.image_camera import ImageCamera
 from posegrasp_ros.watch.video_capture import LiveImages, VideoImages, open_capture
 from posegrasp_ros.watch.watch_error import WatchError
-from posegrasp_ros.watch.watched_camera import WatchedCamera
 
 VIDEO_SUFFIXES = ('.avi', '.m4v', '.mjpeg', '.mjpg', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.ts', '.webm',
                   '.wmv')
@@ -74,7 +73,7 @@ class WatchSource:
             shift_ns += last_ns + ROUND_GAP_NS
 
 
-def open_watch_source(text: str, camera: WatchedCamera, options: SourceOptions,
+def open_watch_source(text: str, camera: ImageCamera, options: SourceOptions,
                       diameter_m: float) -> WatchSource:
     """Open what a text names.
 
@@ -99,14 +98,12 @@ def open_watch_source(text: str, camera: WatchedCamera, options: SourceOptions,
     if path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES:
         return _video(text, camera)
     if path.is_file() and path.suffix.lower() in SUFFIXES:
-        photograph = Photograph(SPACING_NS, path, options.field_of_view_rad)
-        return WatchSource(text, lambda: [Watchable(CalibratedImage(photograph, camera))], False, camera.line, 1.0)
+        photograph = Photograph(SPACING_NS, path, camera)
+        return WatchSource(text, lambda: [Watchable(photograph)], False, camera.line, 1.0)
+    options = replace(options, camera=camera)
     if is_photograph_folder(path) and not is_bop_dataset(path):
         photographs = open_source(path, options, {ONLY: diameter_m})
-        return WatchSource(text, lambda: (each._replace(undecoded=CalibratedImage(each.undecoded, camera))
-                                          for each in _recorded(photographs)), False, camera.line, 1.0)
-    if camera.file is not None:
-        raise WatchError(f'{text}: expected no --camera for a recording, which has its own, got {camera.file}')
+        return WatchSource(text, lambda: _recorded(photographs), False, camera.line, 1.0)
     last = open_source(path, options, {ONLY: diameter_m})  # what cannot be read is told now
 
     def reader() -> Source:
@@ -125,12 +122,12 @@ def _recorded(reader: Source) -> Iterator[Watchable]:
         yield Watchable(item.undecoded, item.shift_ns)
 
 
-def _video(what: str, camera: WatchedCamera) -> WatchSource:
+def _video(what: str, camera: ImageCamera) -> WatchSource:
     images = VideoImages(what, camera)
     return WatchSource(what, lambda: map(Watchable, images), False, camera.line, images.rate_hz)
 
 
-def _stream(url: str, protocol: str, camera: WatchedCamera) -> WatchSource:
+def _stream(url: str, protocol: str, camera: ImageCamera) -> WatchSource:
     """A live stream; a video at a URL is played as one in a file."""
     if protocol not in PROTOCOLS:
         raise WatchError(f'{url}: expected a URL of {", ".join(PROTOCOLS)}, got one of {protocol}')
@@ -140,7 +137,7 @@ def _stream(url: str, protocol: str, camera: WatchedCamera) -> WatchSource:
     return _video(url, camera) if has_an_end else _live(url, camera)
 
 
-def _live(what: int | str, camera: WatchedCamera) -> WatchSource:
+def _live(what: int | str, camera: ImageCamera) -> WatchSource:
     images = LiveImages(what, camera)
     name = f'camera {what}' if isinstance(what, int) else what
     return WatchSource(name, lambda: (None if image is None else Watchable(image) for image in images), True,

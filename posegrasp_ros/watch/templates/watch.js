@@ -2,10 +2,9 @@
 // Shows the newest frame, and asks for the next when it has: a slow page misses frames, nothing queues up.
 'use strict';
 
-const byId = (name) => document.getElementById(name);
-const MOST_ROWS = 12, ENLARGED = 5, LIFE_MS = 1000;
+const MOST_ROWS = 12, ENLARGED = 5, LIFE_MS = 1000, TEXT_EVERY_MS = 100;
 const AXES = ['#e14b43', '#3fae4a', '#3b7fe0'];
-let model = null, shown = null, socket = null;
+let model = null, shown = null, socket = null, untold = [], telling = null;
 const view = {yaw: 0.5, pitch: -0.35, zoom: 1, centre: null};
 
 function connect() {
@@ -39,9 +38,11 @@ async function show(data) {
     if (!document.hidden && data.byteLength > 4 + length) {
       await drawImage(new Blob([new Uint8Array(data, 4 + length)], {type: 'image/jpeg'}));
     }
-    const isNew = !shown || shown.number !== frame.number;
+    if (!shown || shown.number !== frame.number) untold.push(frame);
+    if (untold.length > MOST_ROWS) untold.shift();
     shown = frame;
-    tell(frame, isNew);
+    // Text that changes with every frame takes the browser longer than the picture, and nobody can read it.
+    telling = telling || setTimeout(tell, TEXT_EVERY_MS);
     if (!document.hidden) drawSpace();
   } finally {
     if (asking.readyState === WebSocket.OPEN) asking.send('next');
@@ -58,7 +59,13 @@ async function drawImage(blob) {
   picture.close();
 }
 
-function tell(frame, isNew) {
+function tell() {
+  telling = null;
+  tellNow(shown);
+  untold.splice(0).forEach(addRow);
+}
+
+function tellNow(frame) {
   const best = frame.poses[0], grasp = frame.grasps[0];
   byId('snapshot').disabled = false;
   const said = best ? (frame.state || 'pose') : (frame.reason || 'no pose');
@@ -80,13 +87,12 @@ function tell(frame, isNew) {
   }
   const discarded = Object.entries(frame.grasps_rejected).map(([name, count]) => `${name} ${count}`).join(', ');
   if (discarded) now.push(['Grasps rejected', discarded]);
-  byId('now').replaceChildren(...now.map(([name, value]) => {
-    const pair = document.createElement('div');
-    pair.append(element('dt', name), element('dd', value));
-    return pair;
-  }));
+  tellFacts(now);
   byId('rejected').textContent = frame.rejected;
-  if (!isNew) return;
+}
+
+function addRow(frame) {
+  const best = frame.poses[0], grasp = frame.grasps[0];
   const cells = [frame.number, `${(frame.stamp_s % 1e5).toFixed(2)} s`,
     ...(best ? best.position_mm.map((value) => value.toFixed(1)) : ['', '', '']),
     best ? most(best.sigma_mm) : '', best ? most(best.sigma_deg) : '', best ? best.score.toFixed(2) : '',
@@ -103,17 +109,6 @@ function tell(frame, isNew) {
 }
 
 const most = (values) => values.includes(null) ? '?' : Math.max(...values).toFixed(1);
-
-function badge(text, kind) {
-  byId('state').textContent = text;
-  byId('state').className = `badge ${kind}`;
-}
-
-function element(tag, text) {
-  const made = document.createElement(tag);
-  made.textContent = text;
-  return made;
-}
 
 // ---- the view in space: camera frame, x right, y down, z forward; perspective from around the object ----
 
@@ -139,16 +134,24 @@ function drawSpace() {
     const scale = 0.8 * side * view.zoom * far / (2 * model.size_m) / Math.max(depth, 0.05 * far);
     return [side / 2 + scale * turned[0], side / 2 + scale * up, depth > 0.05 * far];
   };
+  const paths = new Map(); // one stroke for all lines of a colour and width, which is the quicker
   const line = (start, end, colour, width) => {
-    const [a, b] = [project(start), project(end)];
+    const [a, b] = [project(start), project(end)], kind = `${width} ${colour}`;
     if (!a[2] || !b[2]) return;
+    if (!paths.has(kind)) paths.set(kind, {colour, width, path: new Path2D()});
+    const {path} = paths.get(kind);
+    path.moveTo(a[0], a[1]);
+    path.lineTo(b[0], b[1]);
+  };
+  drawLines(line, best, centre, style);
+  for (const {colour, width, path} of paths.values()) {
     pen.strokeStyle = colour;
     pen.lineWidth = width * side / 480;
-    pen.beginPath();
-    pen.moveTo(a[0], a[1]);
-    pen.lineTo(b[0], b[1]);
-    pen.stroke();
-  };
+    pen.stroke(path);
+  }
+}
+
+function drawLines(line, best, centre, style) {
   const soft = style.getPropertyValue('--soft');
   drawCamera(line, centre, soft);
   shown.poses.forEach((pose, rank) => {

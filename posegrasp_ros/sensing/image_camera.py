@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""WatchedCamera: intrinsics for images that come without any, from a file or assumed."""
+"""ImageCamera: intrinsics for images that come without any, from a file or assumed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from posegrasp_ros.geometry.camera_info_file import load_camera
 from posegrasp_ros.sensing.joined_camera import UnusableCameraError
 
 
-class WatchedCamera:
+class ImageCamera:
     """The camera of images without camera_info.
 
     :param file: of its calibration, see :func:`posegrasp_ros.geometry.camera_info_file.load_camera`; None for a
@@ -25,6 +25,10 @@ class WatchedCamera:
         self.file, self._field_of_view_rad = file, field_of_view_rad
         self._stated = None if file is None else load_camera(file)
         self.of_image = lru_cache(maxsize=8)(self._of_image)  # projection keeps what it computes with the camera
+
+    def __reduce__(self) -> tuple:
+        """For other processes, which read the file again: the cache cannot be sent."""
+        return ImageCamera, (self.file, self._field_of_view_rad)
 
     @property
     def line(self) -> str:
