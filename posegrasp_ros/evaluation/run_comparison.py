@@ -11,6 +11,7 @@ import numpy as np
 
 from posegrasp_ros.metrics.baselines.verdicts import difference_interval
 from posegrasp_ros.metrics.catalogue import ON_TARGET, catalogue
+from posegrasp_ros.metrics.frame_pairs import LEVEL
 from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED
 from posegrasp_ros.metrics.run import block_ns_of
 from posegrasp_ros.metrics.stats.intervals import Interval, verdict
@@ -73,6 +74,8 @@ def differences(reference: FinishedRun, run: FinishedRun, shared: Sequence[Frame
         difference, interval, p_value, count = paired.get(name) or (
             second['value'] - first['value'], unpaired_interval(first, second), None, None)
         judged = None if metric.direction == ON_TARGET else verdict(interval, 0.0, metric.direction)
+        if judged and p_value is not None and p_value >= LEVEL:
+            judged = 'inconclusive'  # interval and test are two methods: where they disagree, nothing is decided
         found.append({'run': run.name, 'metric': name, 'unit': metric.unit, 'difference': difference,
                       'interval': list(interval) if interval else None, 'p_value': p_value, 'n': count,
                       'is_paired': name in paired, 'verdict': judged})

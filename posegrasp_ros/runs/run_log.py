@@ -62,7 +62,7 @@ class RunLog:
 
     frames: dict[str, dict[RecordKey, FrameRecord]] = field(default_factory=lambda: defaultdict(dict))
     inputs: SummaryInputs | None = None
-    pictures: list[dict[str, str]] = field(default_factory=list)
+    pictures: list[dict[str, Any]] = field(default_factory=list)
     is_finished: bool = False
     warnings: list[str] = field(default_factory=list)
 

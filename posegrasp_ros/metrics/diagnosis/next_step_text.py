@@ -31,8 +31,8 @@ def in_words(headline: dict, needs: dict[str, dict], judged: list[dict], losses:
     :param judged: [{metric, action, why}]
     """
     need = needs.get(headline['name'])
-    sentences = (_goal(headline, need, block_s), _losses(losses), _gain(losses, need), _errors(losses, needs),
-                 _advice(judged, needs))
+    sentences = (_goal(headline, need, block_s), _losses(losses, headline), _gain(losses, need),
+                 _errors(losses, needs), _advice(judged, needs))
     return ' '.join(sentence for sentence in sentences if sentence)
 
 
@@ -53,7 +53,13 @@ def _goal(headline: dict, need: dict | None, block_s: float) -> str:
     return f'{text}not decided yet' + (f', {more} would decide.' if more else '.')
 
 
-def _losses(losses: dict) -> str:
+def is_by_the_grasp(losses: dict, headline: dict) -> bool:
+    """Whether the losses count other frames than the headline: those that the planned grasps do not tolerate."""
+    return (losses['of'] == 'frames' and headline['name'] == 'recall_1cm_5deg' and headline['value'] is not None
+            and round(headline['value'] * headline['n']) != losses['successes'])
+
+
+def _losses(losses: dict, headline: dict) -> str:
     """Where most attempts are lost."""
     total, one = losses['attempts'], losses['of'].removesuffix('s')
     lost = total - losses['successes']
@@ -61,13 +67,18 @@ def _losses(losses: dict) -> str:
         return f'None of {total} {one}s failed.' if total else ''
     worst = max(losses['steps'], key=lambda step: step['lost'])
     share = 'all' if worst['lost'] == lost else f'{worst["lost"]}'
-    return f'{lost} of {total} {one}s failed, {share} of them because of: {formatting.reason(worst["reason"])}.'
+    start = 'By what the planned grasps tolerate, ' if is_by_the_grasp(losses, headline) else ''
+    if not losses.get('is_judged', True):
+        return f'{lost} of {total} {one}s have no answer, {share} of them because of: ' \
+               f'{formatting.reason(worst["reason"])}.'
+    return (f'{start}{lost} of {total} {one}s failed, {share} of them because of: '
+            f'{formatting.reason(worst["reason"])}.')
 
 
 def _gain(losses: dict, need: dict | None) -> str:
-    """Gain from a perfect stage, for the stage with the largest gain."""
+    """Gain from a perfect stage, for the stage with the largest gain; where one stage lost all it says nothing."""
     rates = {stage: rate for stage, rate in losses['if_perfect'].items() if rate is not None}
-    if not rates or losses['attempts'] == losses['successes']:
+    if not rates or len({step['stage'] for step in losses['steps'] if step['lost']}) < 2:
         return ''
     stage = max(rates, key=lambda name: rates[name])
     now = losses['successes'] / losses['attempts']

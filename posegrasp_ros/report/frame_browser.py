@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Data of the frame browser in a run's report: plain values that the page's script filters and sorts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from posegrasp_ros.metrics.formatting import reason, shown_value
+from posegrasp_ros.report.failure_groups import FailureGroup
+from posegrasp_ros.report.frame_rows import CAUSES, OUTCOMES, FrameRows
+
+COLUMNS = ('place', 'object', 'outcome', 'said', 'position_mm', 'rotation_deg', 'error', 'score', 'visible',
+           'latency_ms', 'picture', 'stamp_ns')
+"""Fields of a row, in their order. ``error`` is relative to the need, -1 stands for no pose."""
+
+
+def browser_data(frames: FrameRows, groups: Sequence[FailureGroup] = ()) -> dict[str, Any]:
+    """All rows, with each word that repeats stated once.
+
+    :param groups: failures shown elsewhere on the page, whose pictures are taken from there
+    :return: {columns, objects, outcomes: [{name, text, failed, count}], pictures, rows}; a row refers to objects,
+        outcomes and pictures by their places, -1 for no picture
+    """
+    outcomes = [name for name in OUTCOMES if frames.counts.get(name)]
+    objects = list(dict.fromkeys(row.object for row in frames.rows))
+    elsewhere = {id(row): f'#f{place}-{number}' for place, group in enumerate(groups)
+                 for number, row in enumerate(group.rows)}
+    pictures = [elsewhere.get(id(row), row.picture) for row in frames.rows if row.picture]
+    next_picture = iter(range(len(pictures)))
+    rows = [[row.place, objects.index(row.object), outcomes.index(row.outcome), reason(row.reason),
+             *_rounded(_shown(row.position_m, 'm'), _shown(row.rotation_rad, 'rad'), _finite(row.error), row.score,
+                       row.visible_share, row.latency_ms),
+             next(next_picture) if row.picture else -1, str(row.stamp_ns)] for row in frames.rows]
+    return {'columns': list(COLUMNS), 'objects': objects, 'pictures': pictures, 'rows': rows,
+            'outcomes': [{'name': name, 'text': OUTCOMES[name], 'failed': name in CAUSES,
+                          'count': frames.counts[name]} for name in outcomes]}
+
+
+def _shown(value: float | None, unit: str) -> float | None:
+    return None if value is None else shown_value(value, unit)
+
+
+def _finite(error: float | None) -> float | None:
+    return error if error is None or math.isfinite(error) else -1.0
+
+
+def _rounded(*values: float | None) -> Iterable[float | None]:
+    """Numbers as short as their display needs."""
+    return (None if value is None else round(value, 4) for value in values)
