@@ -21,7 +21,7 @@ from posegrasp_ros.runs.finished_run import FinishedRun, FrameKey, LoggedAnswer,
 SCHEMA = 'posegrasp.comparison/1'
 # What the page shows of every run.
 PARTS = ('schema', 'headline', 'stages', 'metrics', 'verdicts', 'failures', 'frames', 'distributions',
-         'calibration', 'waterfall', 'latency', 'next', 'provenance')
+         'calibration', 'waterfall', 'latency', 'next', 'recordings', 'provenance')
 MOST_CHANGES = 12
 # Metrics that are a median of what an answer tells.
 MEDIANS = {'position_error_median': 'position_error_m', 'rotation_error_median': 'rotation_error_rad',

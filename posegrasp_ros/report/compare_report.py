@@ -7,7 +7,9 @@ import textwrap
 
 from posegrasp_ros.metrics import formatting
 from posegrasp_ros.report import plots
+from posegrasp_ros.report.frame_rows import place_in, recordings_of
 from posegrasp_ros.report.page import render_page
+from posegrasp_ros.report.provenance_table import provenance_rows
 from posegrasp_ros.report.run_report import TEXT_WIDTH, measured_metrics, requirements_of, time_need
 from posegrasp_ros.report.table import aligned
 from posegrasp_ros.report.truth_text import marked, notes_of
@@ -27,6 +29,8 @@ def render_comparison(comparison: dict) -> str:
     return render_page(
         'compare.html.j2', comparison=comparison, runs=runs, conclusions=conclusions(comparison),
         requirements=requirements, needs={name: requirements_of(run) for name, run in runs.items()},
+        origins={name: provenance_rows(run['provenance'], run['schema']) for name, run in runs.items()},
+        place_of=lambda change: place_in(recordings_of(runs[change['run']]), change['bag'], change['stamp_ns']),
         measured=measured_metrics(runs), falls={name: plots.waterfall(run) for name, run in runs.items()},
         curves=plots.error_curves(runs), strips=plots.error_strips(runs),
         reliability=plots.reliability_curves(runs),

@@ -55,6 +55,11 @@ class Recording:
     shift_ns: int = 0
     files: dict[int, str] = field(default_factory=dict)
 
+    def place(self, recorded_ns: int) -> str:
+        """The image file's name, or the recording's and the time since its first frame."""
+        time_s = f'{(recorded_ns - self.first_ns) / 1e9:.2f} s'
+        return self.files.get(recorded_ns) or ', '.join(filter(None, (self.name, time_s)))
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         files = {str(stamp): name for stamp, name in self.files.items()}
@@ -72,18 +77,16 @@ class Recording:
 class FrameRow:
     """One object in one image; numbers that are not known are None.
 
-    :param place: recording and time since its first frame, or the image file's name
-    :param time_s: since the recording's first frame
+    :param place: see :meth:`Recording.place`
+    :param stamp_ns: as it was recorded
     :param outcome: a key of :data:`OUTCOMES`
     :param reason: what the first stage that failed reported; empty if none did
     :param error: the larger of position and rotation error, relative to the stated need; infinite without a pose
     :param picture: data URI; empty without a picture
     """
 
-    recording: str
     place: str
     stamp_ns: int
-    time_s: float
     object: str
     outcome: str
     reason: str
@@ -148,6 +151,17 @@ class FrameRows:
 def recordings_of(summary: Mapping[str, Any]) -> list[Recording]:
     """The recordings that a summary states; none of a live run."""
     return [Recording.from_dict(each) for each in summary.get('recordings') or ()]
+
+
+def place_in(recordings: Sequence[Recording], name: str, recorded_ns: int) -> str:
+    """Where in a recording a frame is: the image file's name, or the recording's and the time since its start.
+
+    :param recorded_ns: stamp as it was recorded
+    """
+    own = [each for each in recordings if each.name == name and each.first_ns <= recorded_ns]
+    if not own:
+        return f'{name}, stamp {recorded_ns / 1e9:.3f} s'
+    return own[-1].place(recorded_ns)
 
 
 def frame_rows(table: FrameTable, headline: str, recordings: Sequence[Recording] = (),
@@ -257,12 +271,9 @@ def _row(table: FrameTable, index: int, name: str, outcome: str, reason: str, er
          drawn: Mapping[tuple[int, str], str]) -> FrameRow:
     stamp_ns = int(table.stamps_ns[index])
     recording, recorded_ns = places.of(stamp_ns)
-    time_s = (recorded_ns - recording.first_ns) / 1e9
-    file = recording.files.get(recorded_ns, '')
-    place = file or ', '.join(filter(None, (recording.name, f'{time_s:.2f} s')))
     known = np.isfinite(table.position_error_m[index]) and table.counts_for_recall[index]
     return FrameRow(
-        recording.name, place, recorded_ns, time_s, name, outcome, reason,
+        recording.place(recorded_ns), recorded_ns, name, outcome, reason,
         float(table.position_error_m[index]) if known else None,
         float(table.rotation_error_rad[index]) if known else None,
         None if math.isnan(error) else float(error), _known(table.score[index]),

@@ -6,6 +6,7 @@ from __future__ import annotations
 from posegrasp_ros.metrics import formatting
 from posegrasp_ros.metrics.pick_metrics import ASSUMED, GIVEN, QUALITY
 from posegrasp_ros.report.page import render_page
+from posegrasp_ros.report.provenance_table import provenance_rows
 from posegrasp_ros.report.table import aligned
 
 
@@ -22,7 +23,8 @@ def render_picks(summary: dict) -> str:
     """The summary as one self-contained page."""
     curves = [noise_curve(curve, 'Position' if name == 'position' else 'Rotation')
               for name, curve in summary['curves'].items() if curve]
-    return render_page('picks.html.j2', summary=summary, headline=headline(summary), curves=curves,
+    return render_page('picks.html.j2', summary=summary, headline=headline(summary),
+                       origin=provenance_rows(summary['provenance'], summary['schema']), curves=curves,
                        objects=_objects(summary), dots=reliability_dots(summary['calibration']))
 
 

@@ -121,7 +121,7 @@ def _stated_median(part: dict, curve: Curve) -> float | None:
     """The median that the part's metrics state, so that a page has one figure of it; None where they do not."""
     name = next((name for name, metric in catalogue().items()
                  if metric.curve is curve and name.endswith('_median')), '')
-    return part['metrics'].get(name, {}).get('value')
+    return (part.get('metrics') or {}).get(name, {}).get('value')
 
 
 def latency_strips(parts: Mapping[str, dict], need_ms: float | None) -> dict | None:
@@ -240,8 +240,8 @@ def waterfall(summary: dict) -> dict | None:
 
 def _why_not_the_headline(summary: dict, fall: dict) -> str:
     """Sentence on what a good frame is, where the headline counts others; empty where it counts the same."""
-    headline = summary['headline']
-    if not is_by_the_grasp(fall, headline):
+    headline = summary.get('headline')
+    if headline is None or not is_by_the_grasp(fall, headline):
         return ''
     return (f'A frame is good here if the grasp that was planned with its pose tolerates the error: '
             f'{fall["successes"]} of {fall["attempts"]}; within 1 cm and 5° are '

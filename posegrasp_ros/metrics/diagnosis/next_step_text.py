@@ -53,9 +53,9 @@ def _goal(headline: dict, need: dict | None, block_s: float) -> str:
     return f'{text}not decided yet' + (f', {more} would decide.' if more else '.')
 
 
-def is_by_the_grasp(losses: dict, headline: dict) -> bool:
+def is_by_the_grasp(losses: dict, headline: dict | None) -> bool:
     """Whether the losses count other frames than the headline: those that the planned grasps do not tolerate."""
-    return (losses['of'] == 'frames' and headline['name'] == 'recall_1cm_5deg' and headline['value'] is not None
+    return (headline is not None and losses['of'] == 'frames' and headline['name'] == 'recall_1cm_5deg' and headline['value'] is not None
             and round(headline['value'] * headline['n']) != losses['successes'])
 
 

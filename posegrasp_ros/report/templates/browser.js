@@ -63,7 +63,7 @@
       row.insertCell().append(button);
       row.onclick = () => select(place, true);
       if (severalObjects) cell(row, data.objects[frame[at.object]]);
-      cell(row, data.outcomes[frame[at.outcome]].text, failed(frame) ? 'bad' : '');
+      cell(row, data.outcomes[frame[at.outcome]].text, failed(frame) ? 'bad outcome' : 'outcome');
       cell(row, number(frame[at.position_mm], 1, ' mm'), 'num');
       cell(row, number(frame[at.rotation_deg], 1, '°'), 'num');
       cell(row, number(frame[at.score], 2, ''), 'num');
