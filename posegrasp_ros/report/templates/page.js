@@ -58,6 +58,11 @@
   addEventListener('resize', cue);
   for (const details of document.querySelectorAll('details')) details.addEventListener('toggle', cue);
   cue();
+  for (const clip of document.querySelectorAll('.clip')) clip.addEventListener('click', () => {
+    const image = clip.querySelector('img'), source = image.src;
+    image.src = '';
+    image.src = source;
+  });
   addEventListener('beforeprint', () => {
     for (const details of document.querySelectorAll('details:not([open])')) {
       details.open = true;

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clips of picks in a report: short animated pictures inside the page."""
+
+from __future__ import annotations
+
+import io
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from posegrasp_ros.metrics import formatting
+
+QUALITY = 55
+TIMES_PLAYED = 3
+LAST_PICTURE_MS = 1500
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A pick.
+
+    :param object: its name
+    :param held: whether the object was lifted and held
+    :param result: how it ended, one word
+    :param caption: which pick it is
+    :param animation: data URI
+    :param still: data URI of one picture of it, for print and for readers who want no motion
+    """
+
+    object: str
+    held: bool
+    result: str
+    caption: str
+    animation: str
+    still: str
+
+    @property
+    def text(self) -> str:
+        """How the pick ended."""
+        return 'lifted and held' if self.held else formatting.reason(self.result)
+
+
+def clip_addresses(pictures: Sequence[np.ndarray], rate_hz: float) -> tuple[str, str]:
+    """Data URIs of an animation and of a still picture, both WebP.
+
+    :param pictures: (H, W, 3) uint8 blue green red, at least one
+    """
+    images = [Image.fromarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)) for picture in pictures]
+    still = _webp(images[-1])
+    if len(images) == 1:
+        return still, still
+    durations = [round(1000 / rate_hz)] * (len(images) - 1) + [LAST_PICTURE_MS]
+    return _webp(images[0], save_all=True, append_images=images[1:], duration=durations, loop=TIMES_PLAYED), still
+
+
+def _webp(image: Image.Image, **options: object) -> str:
+    buffer = io.BytesIO()
+    image.save(buffer, format='WEBP', quality=QUALITY, method=4, **options)
+    return f'data:image/webp;base64,{b64encode(buffer.getvalue()).decode()}'
