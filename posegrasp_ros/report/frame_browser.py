@@ -11,6 +11,9 @@ from posegrasp_ros.metrics.formatting import reason, shown_value
 from posegrasp_ros.report.failure_groups import FailureGroup
 from posegrasp_ros.report.frame_rows import CAUSES, OUTCOMES, FrameRows
 
+SHOWN = {'position_mm': ('Position', 1, ' mm'), 'rotation_deg': ('Rotation', 1, '°'), 'score': ('Score', 2, ''),
+         'visible': ('Visible', 0, ' %'), 'latency_ms': ('Time', 0, ' ms')}
+"""Columns of numbers: heading, digits and unit. One without any number is left out."""
 COLUMNS = ('place', 'object', 'outcome', 'said', 'position_mm', 'rotation_deg', 'error', 'score', 'visible',
            'latency_ms', 'picture', 'stamp_ns')
 """Fields of a row, in their order. ``error`` is relative to the need, -1 stands for no pose."""
@@ -20,8 +23,8 @@ def browser_data(frames: FrameRows, groups: Sequence[FailureGroup] = ()) -> dict
     """All rows, with each word that repeats stated once.
 
     :param groups: failures shown elsewhere on the page, whose pictures are taken from there
-    :return: {columns, objects, outcomes: [{name, text, failed, count}], pictures, rows}; a row refers to objects,
-        outcomes and pictures by their places, -1 for no picture
+    :return: {columns, shown: [{name, heading, digits, unit}], objects, outcomes: [{name, text, failed, count}],
+        pictures, rows}; a row refers to objects, outcomes and pictures by their places, -1 for no picture
     """
     outcomes = [name for name in OUTCOMES if frames.counts.get(name)]
     objects = list(dict.fromkeys(row.object for row in frames.rows))
@@ -31,9 +34,12 @@ def browser_data(frames: FrameRows, groups: Sequence[FailureGroup] = ()) -> dict
     next_picture = iter(range(len(pictures)))
     rows = [[row.place, objects.index(row.object), outcomes.index(row.outcome), reason(row.reason),
              *_rounded(_shown(row.position_m, 'm'), _shown(row.rotation_rad, 'rad'), _finite(row.error), row.score,
-                       row.visible_share, row.latency_ms),
+                       _shown(row.visible_share, '1'), row.latency_ms),
              next(next_picture) if row.picture else -1, str(row.stamp_ns)] for row in frames.rows]
-    return {'columns': list(COLUMNS), 'objects': objects, 'pictures': pictures, 'rows': rows,
+    shown = [{'name': name, 'heading': heading, 'digits': digits, 'unit': unit}
+             for name, (heading, digits, unit) in SHOWN.items()
+             if any(row[COLUMNS.index(name)] is not None for row in rows)]
+    return {'columns': list(COLUMNS), 'shown': shown, 'objects': objects, 'pictures': pictures, 'rows': rows,
             'outcomes': [{'name': name, 'text': OUTCOMES[name], 'failed': name in CAUSES,
                           'count': frames.counts[name]} for name in outcomes]}
 

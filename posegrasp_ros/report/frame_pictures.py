@@ -14,10 +14,9 @@ import cv2
 import numpy as np
 
 from posegrasp_ros.datasets.frame import BagFrame
-from posegrasp_ros.estimation.overlay import CORNER_SIGNS, draw_axes, draw_box
+from posegrasp_ros.estimation.overlay import CORNER_SIGNS, Boxed, draw_axes, draw_box
 from posegrasp_ros.estimation.pose_estimate import Estimation
 from posegrasp_ros.geometry.camera import Camera
-from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import transform_points
 
 # Frames this close together are similar: only the worst of them is kept as such.
@@ -52,6 +51,23 @@ class Shown(NamedTuple):
     error: float = math.nan
     reason: str = ''
     score: float = math.nan
+
+
+@dataclass(frozen=True)
+class UnknownShape:
+    """An object of which only the size is known: its axes are drawn, and no box."""
+
+    diameter_m: float
+
+    @property
+    def centre(self) -> np.ndarray:
+        """(3,) the origin."""
+        return np.zeros(3)
+
+    @property
+    def extents(self) -> np.ndarray:
+        """(3,) of a cube of this diameter."""
+        return np.full(3, self.diameter_m / math.sqrt(3.0))
 
 
 @dataclass
@@ -98,24 +114,36 @@ class FramePictures:
         """Whether a frame would be kept; allows to skip decoding other frames."""
         return any(group.wants(shown, rank) for group, rank in self._groups(shown))
 
-    def consider(self, shown: Shown, frame: BagFrame, estimation: Estimation, mesh: Mesh) -> None:
+    def consider(self, shown: Shown, frame: BagFrame, estimation: Estimation, mesh: Boxed) -> None:
         """Keep a frame if it is among the worst, or in the sample.
 
         :param frame: with the ground truths of the object in question
         :param mesh: of the object
         """
-        wanting = [(group, rank) for group, rank in self._groups(shown) if group.wants(shown, rank)]
-        if frame.image is None or not wanting:
+        if frame.image is None or not self.wants(shown):
             return
         done, jpeg = cv2.imencode('.jpg', draw_comparison(frame, estimation, mesh),
                                   [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
         if not done:
             raise RuntimeError('OpenCV cannot encode JPEG')
+        self.reserve(shown)
+        self._jpegs[shown.stamp_ns, shown.object] = jpeg.tobytes()
+        kept = self.kept_keys()
+        self._jpegs = {key: each for key, each in self._jpegs.items() if key in kept}
+
+    def reserve(self, shown: Shown) -> bool:
+        """Note a frame without drawing it, to find out first which ones are to be drawn.
+
+        :return: whether it is kept so far
+        """
+        wanting = [(group, rank) for group, rank in self._groups(shown) if group.wants(shown, rank)]
         for group, rank in wanting:
             group.take(shown, rank)
-        self._jpegs[shown.stamp_ns, shown.object] = jpeg.tobytes()
-        kept = {(each.stamp_ns, each.object) for each in self._kept()}
-        self._jpegs = {key: each for key, each in self._jpegs.items() if key in kept}
+        return bool(wanting)
+
+    def kept_keys(self) -> set[tuple[int, str]]:
+        """Stamp and object of the frames that are kept."""
+        return {(each.stamp_ns, each.object) for each in self._kept()}
 
     def pictures(self) -> list[dict[str, Any]]:
         """The pictures in order of time: {stamp_ns, object, data_uri}, the stamp as in the run's metrics."""
@@ -148,7 +176,7 @@ def _chance(shown: Shown) -> float:
     return float(crc32(f'{shown.stamp_ns} {shown.object}'.encode()))
 
 
-def draw_comparison(frame: BagFrame, estimation: Estimation, mesh: Mesh) -> np.ndarray:
+def draw_comparison(frame: BagFrame, estimation: Estimation, mesh: Boxed) -> np.ndarray:
     """Crop of a frame around truth and best estimate, with both drawn in.
 
     :param frame: with an image
@@ -166,7 +194,8 @@ def draw_comparison(frame: BagFrame, estimation: Estimation, mesh: Mesh) -> np.n
                         interpolation=cv2.INTER_AREA if span > HEIGHT else cv2.INTER_LINEAR)
     for pose, colour in poses if frame.camera else ():
         if np.isfinite(pose).all():
-            draw_box(canvas, camera, mesh, pose, colour, 2)
+            if not isinstance(mesh, UnknownShape):
+                draw_box(canvas, camera, mesh, pose, colour, 2)
             draw_axes(canvas, camera, pose, 0.4 * float(mesh.extents.max()), 1 if colour == TRUTH_COLOUR else 2)
     return _cut(canvas, centre * HEIGHT / span)
 
@@ -179,7 +208,7 @@ def _cut(canvas: np.ndarray, centre: np.ndarray) -> np.ndarray:
     return cv2.warpAffine(canvas, np.array([[1, 0, -u], [0, 1, -v]]), (WIDTH, HEIGHT), flags=cv2.INTER_NEAREST)
 
 
-def _region(camera: Camera, poses: list[np.ndarray], mesh: Mesh) -> tuple[np.ndarray, float]:
+def _region(camera: Camera, poses: list[np.ndarray], mesh: Boxed) -> tuple[np.ndarray, float]:
     """Centre (u, v) and height of the crop, pixels; the whole image where no pose is in view."""
     middle = np.array([camera.width - 1, camera.height - 1]) / 2
     whole = max(camera.height, camera.width * HEIGHT / WIDTH)

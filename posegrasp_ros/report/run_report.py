@@ -195,6 +195,8 @@ def estimators_of(summary: dict) -> dict[str, dict]:
 def _headline(summary: dict) -> str:
     headline = summary['headline']
     bar = requirements_of(summary).get(headline['name'])
+    if headline['value'] is None:
+        return f'{formatting.label(headline["name"])}: not measured, for there is no ground truth and no pick'
     text = (f'{formatting.label(headline["name"])}: {formatting.quantity(headline["value"], "1")} '
             f'{formatting.interval(headline["interval"], "1")}, n = {headline["n"]}')
     if not bar:

@@ -16,7 +16,8 @@
   const millimetres = row => row[at.position_mm] === null && row[at.error] === -1 ? Infinity : row[at.position_mm];
 
   function keeps(row) {
-    const outcome = find('by-outcome').value, object = find('by-object'), least = parseFloat(find('by-error').value);
+    const outcome = find('by-outcome').value, object = find('by-object');
+    const least = parseFloat(find('by-error')?.value);
     if (outcome === 'failed' ? !failed(row) : outcome !== 'all' && row[at.outcome] !== +outcome) return false;
     if (object && object.value !== 'all' && row[at.object] !== +object.value) return false;
     return !(least > 0) || (millimetres(row) !== null && millimetres(row) >= least);
@@ -64,11 +65,7 @@
       row.onclick = () => select(place, true);
       if (severalObjects) cell(row, data.objects[frame[at.object]]);
       cell(row, data.outcomes[frame[at.outcome]].text, failed(frame) ? 'bad outcome' : 'outcome');
-      cell(row, number(frame[at.position_mm], 1, ' mm'), 'num');
-      cell(row, number(frame[at.rotation_deg], 1, '°'), 'num');
-      cell(row, number(frame[at.score], 2, ''), 'num');
-      cell(row, frame[at.visible] === null ? '–' : Math.round(100 * frame[at.visible]) + ' %', 'num');
-      cell(row, number(frame[at.latency_ms], 0, ' ms'), 'num');
+      for (const {name, digits, unit} of data.shown) cell(row, number(frame[at[name]], digits, unit), 'num');
     }
   }
 
