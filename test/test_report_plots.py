@@ -48,7 +48,8 @@ def test_a_strip_is_of_the_poses_given_and_its_median_that_of_the_metrics():
     assert not strip['has_median'] and strip['text'] == '–'
 
 
-@pytest.mark.parametrize('errors_mm, end, step', [([1, 2, 3], '12', 2), ([1, 2, 30], '30', 5), ([1, 2, 500], '40', 10)])
+@pytest.mark.parametrize('errors_mm, end, step', [
+    ([1, 2, 3], '12', 2), ([1, 2, 30], '30', 5), ([1, 2, 500], '40', 10)])
 def test_the_axis_of_an_error_fits_the_data_holds_the_need_and_has_round_ticks(errors_mm, end, step):
     curve, = error_curves({'run': part([error / 1000 for error in errors_mm])})
     texts = [tick['text'] for tick in curve['ticks']]
@@ -121,8 +122,8 @@ def test_the_waterfall_falls_from_all_to_the_successes():
     assert fall['unharmed'] == ['pose too old'], 'a stage that took no part cannot lose anything'
     assert [(gain['stage'], round(gain['gain'], 9)) for gain in fall['gains']] == [('perception', 0.2),
                                                                                  ('execution', 0.15)]
-    alone = {'of': 'frames', 'attempts': 20, 'successes': 15, 'steps': steps[:1], 'if_perfect': {'perception': 1.0}}
-    assert waterfall({'stages': stages, 'waterfall': alone})['gains'] == [], 'one stage lost all: that says nothing'
+    alone = {'of': 'frames', 'attempts': 20, 'successes': 15, 'steps': steps[:1], 'if_perfect': {'perception': 1}}
+    assert waterfall({'stages': stages, 'waterfall': alone})['gains'] == [], 'one stage lost all'
     assert waterfall({'waterfall': {'attempts': 0}}) is None and waterfall({}) is None
 
 

@@ -208,6 +208,10 @@ class MeasuredRun:
             frame = item.undecoded.decode()
         self.pictures.consider(shown, of_object(frame, name), answer.estimation, self._meshes[name])
 
+    def _bop_csv(self, path: Path) -> BopCsv:
+        numbers = [each for source in self._sources if (each := getattr(source, 'object_id', None)) is not None]
+        return BopCsv(path, *numbers[:1])
+
 
 def described_bags(bags: BagDescriptions, is_complete: bool, progress: bool) -> list[dict]:
     """The recordings' descriptions; an interrupted run does not wait for their hashes."""

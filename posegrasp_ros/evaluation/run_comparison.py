@@ -16,6 +16,7 @@ from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED
 from posegrasp_ros.metrics.run import block_ns_of
 from posegrasp_ros.metrics.stats.intervals import Interval, verdict
 from posegrasp_ros.metrics.stats.paired import mcnemar_exact, paired_difference
+from posegrasp_ros.report.provenance_table import in_words
 from posegrasp_ros.runs.finished_run import FinishedRun, FrameKey, LoggedAnswer, load_runs
 
 SCHEMA = 'posegrasp.comparison/1'
@@ -200,5 +201,5 @@ def _flat(provenance: dict) -> dict[str, str]:
         if name in UNTELLING:
             continue
         for inner, text in value.items() if isinstance(value, dict) else (('', value),):
-            flat[f'{name} {inner}'.strip()] = '' if text is None else str(text)
+            flat[f'{name} {inner}'.strip()] = in_words(text)
     return flat

@@ -4,15 +4,21 @@
 from __future__ import annotations
 
 import io
+import json
 from base64 import b64encode
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from PIL import Image
 
 from posegrasp_ros.metrics import formatting
+from posegrasp_ros.runtime.atomic_file import write_whole
+from posegrasp_ros.runtime.data_files import read_json
+from posegrasp_ros.runtime.errors import InvalidInputError
 
 QUALITY = 55
 TIMES_PLAYED = 3
@@ -42,6 +48,33 @@ class Clip:
     def text(self) -> str:
         """How the pick ended."""
         return 'lifted and held' if self.held else formatting.reason(self.result)
+
+
+def write_clips(path: Path, clips: Sequence[Clip]) -> None:
+    """Write clips to a file, whole or not at all.
+
+    :raises OSError: when that is not possible
+    """
+    write_whole(path, json.dumps([asdict(clip) for clip in clips]))
+
+
+def read_clips(path: Path) -> list[Clip]:
+    """The clips of a file; none where there is no such file.
+
+    :raises InvalidInputError: when it holds something else
+    """
+    return clips_from(read_json(path, InvalidInputError)) if path.exists() else []
+
+
+def clips_from(stated: Any) -> list[Clip]:
+    """Clips from plain values.
+
+    :raises InvalidInputError: when these are none
+    """
+    try:
+        return [Clip(**each) for each in stated]
+    except TypeError as error:
+        raise InvalidInputError(f'expected clips of picks, found something else: {error}') from error
 
 
 def clip_addresses(pictures: Sequence[np.ndarray], rate_hz: float) -> tuple[str, str]:

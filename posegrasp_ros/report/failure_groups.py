@@ -41,7 +41,8 @@ def failure_groups(frames: FrameRows | None) -> list[FailureGroup]:
         return []
     groups = []
     total = frames.total - frames.counts.get(NOT_COUNTED, 0)
-    for cause in sorted((name for name in CAUSES if frames.counts.get(name)), key=lambda name: -frames.counts[name]):
+    found = [name for name in CAUSES if frames.counts.get(name)]
+    for cause in sorted(found, key=lambda name: -frames.counts[name]):
         rows = [row for row in frames.rows if row.outcome == cause]
         said = Counter(formatting.reason(row.reason) for row in rows if row.reason)
         drawn = sorted((row for row in rows if row.picture), key=lambda row: -(row.error or 0.0))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""First card of a run's report: the answer in one sentence, how many frames passed and failed, and three frames."""
+"""First card of a run's report: the answer in one sentence, how many frames passed, and three of them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ class FirstCard:
     frames: tuple[ShownFrame, ...]
 
 
-def first_card(summary: Mapping[str, Any], needed: Mapping[str, Any] | None, frames: FrameRows | None) -> FirstCard:
+def first_card(summary: Mapping[str, Any], needed: Mapping[str, Any] | None,
+               frames: FrameRows | None) -> FirstCard:
     """The first card of a run.
 
     :param needed: verdict on the headline against its requirement; None without a requirement

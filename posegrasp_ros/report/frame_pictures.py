@@ -24,10 +24,12 @@ BLOCK_NS = 1_000_000_000
 WIDTH, HEIGHT = 400, 300
 JPEG_QUALITY = 75
 # Numbers of pictures: of poses with the largest errors, of the least sure poses where no truth is known, of frames
-# without a pose for each reason, and of any frames with a pose. All together stay below 3 MB.
+# without a pose for each reason, and of any frames with a pose.
 MOST_WORST, MOST_UNSURE, MOST_UNANSWERED, MOST_SAMPLED = 48, 24, 12, 40
 # Estimators name reasons as they like; those with the same remainder share their number of pictures.
-REASON_GROUPS = 6
+REASON_GROUPS = 16
+MOST_BYTES = 3_500_000
+"""Of all pictures; beyond it those of frames without a pose are left out first."""
 # BGR; the same colours as in the page's legend.
 TRUTH_COLOUR, ESTIMATE_COLOUR = (108, 194, 39), (46, 135, 240)
 # The crop is larger than estimate and truth by this factor, and at least this share of the image.
@@ -147,8 +149,15 @@ class FramePictures:
 
     def pictures(self) -> list[dict[str, Any]]:
         """The pictures in order of time: {stamp_ns, object, data_uri}, the stamp as in the run's metrics."""
+        groups = (self._worst, self._unsure, self._sample, *self._unanswered)
+        kept, left = {}, MOST_BYTES
+        for shown in (shown for group in groups for _, shown in sorted(group.kept.values())):
+            key = shown.stamp_ns, shown.object
+            if key in self._jpegs and key not in kept and len(self._jpegs[key]) <= left:
+                kept[key] = self._jpegs[key]
+                left -= len(kept[key])
         return [{'stamp_ns': stamp_ns, 'object': name, 'data_uri': jpeg_address(jpeg)}
-                for (stamp_ns, name), jpeg in sorted(self._jpegs.items())]
+                for (stamp_ns, name), jpeg in sorted(kept.items())]
 
     def _groups(self, shown: Shown) -> Iterator[tuple[_Group, float]]:
         """The groups that a frame belongs to, each with its rank there: small ones are kept."""

@@ -120,4 +120,5 @@ def _calibration_rows(summary: dict) -> list[str]:
 
 def _with_interval(share: float, interval: Sequence[float] | None) -> str:
     """A share with its interval where there is one."""
-    return ' '.join(filter(None, (formatting.quantity(share, '1'), interval and formatting.interval(interval, '1'))))
+    text = formatting.quantity(share, '1')
+    return f'{text} {formatting.interval(interval, "1")}' if interval else text

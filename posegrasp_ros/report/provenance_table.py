@@ -8,8 +8,8 @@ from typing import Any
 
 # Names that say nothing by themselves, in words.
 TITLES = {'bags': 'recording', 'sha256': 'SHA-256', 'card_sha256': 'SHA-256 of the card', 'cpus': 'processors',
-          'tolerance_ms': 'tolerance, ms', 'support_height_m': 'support height, m', 'no_object': 'without the object',
-          'compared with': 'compared with'}
+          'tolerance_ms': 'tolerance, ms', 'support_height_m': 'support height, m',
+          'no_object': 'without the object'}
 
 
 def provenance_rows(provenance: Mapping[str, Any], schema: str) -> list[dict[str, str]]:
@@ -23,7 +23,7 @@ def provenance_rows(provenance: Mapping[str, Any], schema: str) -> list[dict[str
         else:
             rows.append((_title(key), value))
     rows.append(('Format', schema))
-    return [{'name': name, 'value': text} for name, value in rows if (text := _text(value))]
+    return [{'name': name, 'value': text} for name, value in rows if (text := in_words(value))]
 
 
 def _recording(bag: Mapping[str, Any]) -> str:
@@ -40,12 +40,13 @@ def _words(key: str) -> str:
     return TITLES.get(key, str(key).replace('_', ' '))
 
 
-def _text(value: Any) -> str:
+def in_words(value: Any) -> str:
+    """A plain value as text; empty where it is not known."""
     if isinstance(value, bool):
         return 'yes' if value else 'no'
     if isinstance(value, Mapping):
-        known = {name: text for name, item in value.items() if (text := _text(item))}
+        known = {name: text for name, item in value.items() if (text := in_words(item))}
         return ', '.join(f'{_words(name)} {text}' for name, text in known.items())
     if isinstance(value, (list, tuple)):
-        return '; '.join(filter(None, map(_text, value)))
+        return '; '.join(filter(None, map(in_words, value)))
     return '' if value is None else str(value)

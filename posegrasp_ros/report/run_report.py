@@ -13,6 +13,7 @@ from posegrasp_ros.metrics.calibration_guard import UNLIKE
 from posegrasp_ros.metrics.catalogue import catalogue
 from posegrasp_ros.metrics.frame_table import FrameTable
 from posegrasp_ros.report import plots
+from posegrasp_ros.report.clips import Clip
 from posegrasp_ros.report.diagnosis_text import diagnosis_sentences, how_to_correct
 from posegrasp_ros.report.failure_groups import failure_groups
 from posegrasp_ros.report.first_card import first_card
@@ -89,8 +90,8 @@ def _time_line(summary: dict) -> str:
 
 
 def page_of(table: FrameTable, pictures: Sequence[Mapping[str, Any]] = (),
-            no_pictures: str = '') -> Callable[[dict], str]:
-    """What renders the page of a run with its frames, see :meth:`posegrasp_ros.runs.folder.RunFolder.write_summary`.
+            no_pictures: str = '', clips: Sequence[Clip] = ()) -> Callable[[dict], str]:
+    """What renders the page of a run with its frames.
 
     :param table: frames of the estimator that the summary is about
     :param pictures: see :meth:`posegrasp_ros.report.frame_pictures.FramePictures.pictures`
@@ -98,17 +99,18 @@ def page_of(table: FrameTable, pictures: Sequence[Mapping[str, Any]] = (),
     """
     def render(summary: dict) -> str:
         frames = frame_rows(table, summary['headline']['name'], recordings_of(summary), pictures)
-        return render_html(summary, frames, [each for each in pictures if 'caption' in each], no_pictures)
+        return render_html(summary, frames, [each for each in pictures if 'caption' in each], no_pictures, clips)
     return render
 
 
 def render_html(summary: dict, frames: FrameRows | None = None, pictures: Sequence[Mapping[str, Any]] = (),
-                no_pictures: str = '') -> str:
+                no_pictures: str = '', clips: Sequence[Clip] = ()) -> str:
     """The summary as one self-contained page.
 
     :param frames: of the run; None where only its summary is known
     :param pictures: {caption, data_uri} of runs of version 0.2.0, which do not say which frame each is of
     :param no_pictures: sentence on why there are no pictures
+    :param clips: of picks
     """
     estimators, requirements = estimators_of(summary), requirements_of(summary)
     needed = requirements.get(summary['headline']['name'])
@@ -116,6 +118,7 @@ def render_html(summary: dict, frames: FrameRows | None = None, pictures: Sequen
     return render_page(
         'report.html.j2', summary=summary, estimators=estimators, same_frames=SAME_FRAMES, pictures=pictures,
         card=first_card(summary, needed, frames), groups=groups, no_pictures=no_pictures,
+        clips=clips,
         counted=frames.total - frames.counts.get(NOT_COUNTED, 0) if frames else 0,
         of_frames='attempts' if summary['headline']['name'] == 'grasp_success_rate' else 'frames',
         browser=browser_data(frames, groups) if frames and frames.rows else None,

@@ -9,6 +9,7 @@ from typing import Any
 
 from posegrasp_ros.metrics.baselines.baselines import Baselines
 from posegrasp_ros.metrics.frame_table import FrameTable
+from posegrasp_ros.report.clips import Clip
 from posegrasp_ros.report.run_report import page_of
 from posegrasp_ros.runs.folder import SUMMARY_NAME, RunFolder
 from posegrasp_ros.runs.report_log import NAME
@@ -24,12 +25,14 @@ class Rebuilt:
     :param summary: schema ``posegrasp.summary/1``
     :param table: frames of the estimator that the summary is about
     :param pictures: of the report, see :meth:`posegrasp_ros.report.frame_pictures.FramePictures.pictures`
+    :param clips: of picks
     :param warnings: what was left out, one line each
     """
 
     summary: dict[str, Any]
     table: FrameTable
     pictures: list[dict[str, Any]]
+    clips: list[Clip]
     warnings: list[str]
 
     def write(self, folder: Path) -> None:
@@ -38,7 +41,7 @@ class Rebuilt:
         :raises RunFolderError: when another process is writing the folder, or it cannot be written
         """
         with RunFolder(folder) as run:
-            run.write_summary(self.summary, page_of(self.table, self.pictures))
+            run.write_summary(self.summary, page_of(self.table, self.pictures, clips=self.clips))
 
 
 def rebuild(folder: Path, baselines: Baselines | None = None) -> Rebuilt:
@@ -63,7 +66,7 @@ def rebuild(folder: Path, baselines: Baselines | None = None) -> Rebuilt:
     except ValueError as error:
         raise RunLogError(f'{folder / NAME}: {error}') from error
     _check_is_whole(folder, log, summary)
-    return Rebuilt(summary, tables[inputs.estimator or UNNAMED], log.pictures, log.warnings)
+    return Rebuilt(summary, tables[inputs.estimator or UNNAMED], log.pictures, log.clips, log.warnings)
 
 
 def _check_is_whole(folder: Path, log: RunLog, summary: dict[str, Any]) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Films of simulated picks: the states that a pick passes, taken down as it runs, and their pictures afterwards."""
+"""Films of simulated picks: the states that a pick passes are taken down, to draw them afterwards."""
 
 from __future__ import annotations
 

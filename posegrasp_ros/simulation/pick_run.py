@@ -56,8 +56,9 @@ def _clips(run: PickingRun, to_film: PicksToFilm, progress: bool) -> list[Clip]:
     try:
         for tried in tqdm(chosen, desc='clips', unit='clip', disable=None if progress else True):
             attempt = tried.attempt
-            clips.append(Clip(attempt.object, attempt.ok, attempt.result, f'scene {attempt.scene}, {attempt.condition}',
-                              *clip_addresses(run.film(tried), FILM_HZ)))
+            addresses = clip_addresses(run.film(tried), FILM_HZ)
+            clips.append(Clip(attempt.object, attempt.ok, attempt.result,
+                              f'scene {attempt.scene}, {attempt.condition}', *addresses))
     except RenderingError as error:
         LOGGER.warning('the report has no pictures of the picks: %s', error)
     return clips
