@@ -59,20 +59,20 @@ def first_card(summary: Mapping[str, Any], needed: Mapping[str, Any] | None,
     count = round(headline['value'] * headline['n'])
     does, what = WHAT.get(headline['name'], (f'count for {formatting.label(headline["name"])}', 'frames'))
     share = formatting.quantity(headline['value'], '1')
-    sentence = f'{count} of {headline["n"]} {what} {does}: {share}{_end(needed)}.'
+    sentence = f'{count} of {headline["n"]} {what} {does}: {share}{_end(needed, what.split()[0])}.'
     passed = headline['n'] - count if headline['name'] == 'false_poses' else count
     counts = ((passed, 'passed', 'pass'), (headline['n'] - passed, 'failed', 'fail'))
     other = frames.total - frames.judged if frames else 0
     return FirstCard(sentence, (*counts, *(((other, 'not counted', ''),) if other else ())), _by_error(frames))
 
 
-def _end(needed: Mapping[str, Any] | None) -> str:
+def _end(needed: Mapping[str, Any] | None, what: str) -> str:
     if needed is None:
         return '; the baselines state no need'
     bound = 'at most' if needed['direction'] == 'lower_is_better' else 'at least'
     need = f'{bound} {formatting.quantity(needed["reference"], needed["unit"])}'
     return ', which ' + ENDS[needed['verdict']].format(need=need) if needed['verdict'] in ENDS else \
-        f'. Needed is {need}: too few frames to tell whether that is met'
+        f'. Needed is {need}: too few {what} to tell whether that is met'
 
 
 def _by_error(frames: FrameRows | None) -> tuple[ShownFrame, ...]:
