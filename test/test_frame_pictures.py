@@ -57,7 +57,7 @@ def stamps(pictures: FramePictures) -> list[float]:
 
 def few() -> FramePictures:
     """Keeps three of the worst, and one of each other kind."""
-    return FramePictures(share=3 / 48)
+    return FramePictures(share=3 / 64)
 
 
 def test_the_worst_are_kept_and_a_sample_of_the_others(card):

@@ -85,7 +85,7 @@ def _by_error(frames: FrameRows | None) -> tuple[ShownFrame, ...]:
         return tuple(ShownFrame('No pose given', row) for row in unposed[:1])
     median = frames.median_error
     typical = min(posed, key=lambda row: abs((row.error or 0.0) - median))
-    chosen = [ShownFrame('Best', posed[0]), ShownFrame('Typical (median)', typical)]
+    chosen = [ShownFrame('Good', posed[0]), ShownFrame('Typical (median)', typical)]
     chosen.append(ShownFrame('No pose given', unposed[0]) if unposed and not posed[-1].failed else
                   ShownFrame('Worst', posed[-1]))
     return _distinct(chosen)

@@ -25,7 +25,7 @@ WIDTH, HEIGHT = 400, 300
 JPEG_QUALITY = 75
 # Numbers of pictures: of poses with the largest errors, of the least sure poses where no truth is known, of frames
 # without a pose for each reason, and of any frames with a pose.
-MOST_WORST, MOST_UNSURE, MOST_UNANSWERED, MOST_SAMPLED = 48, 24, 12, 40
+MOST_WORST, MOST_UNSURE, MOST_UNANSWERED, MOST_SAMPLED = 64, 32, 36, 48
 # Estimators name reasons as they like; those with the same remainder share their number of pictures.
 REASON_GROUPS = 16
 MOST_BYTES = 3_500_000

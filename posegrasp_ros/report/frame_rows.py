@@ -85,6 +85,7 @@ class FrameRow:
     :param picture: data URI; empty without a picture
     """
 
+    recording: str
     place: str
     stamp_ns: int
     object: str
@@ -273,7 +274,7 @@ def _row(table: FrameTable, index: int, name: str, outcome: str, reason: str, er
     recording, recorded_ns = places.of(stamp_ns)
     known = np.isfinite(table.position_error_m[index]) and table.counts_for_recall[index]
     return FrameRow(
-        recording.place(recorded_ns), recorded_ns, name, outcome, reason,
+        recording.name, recording.place(recorded_ns), recorded_ns, name, outcome, reason,
         float(table.position_error_m[index]) if known else None,
         float(table.rotation_error_rad[index]) if known else None,
         None if math.isnan(error) else float(error), _known(table.score[index]),

@@ -8,7 +8,7 @@ from typing import Any
 
 # Names that say nothing by themselves, in words.
 TITLES = {'bags': 'recording', 'sha256': 'SHA-256', 'card_sha256': 'SHA-256 of the card', 'cpus': 'processors',
-          'tolerance_ms': 'tolerance, ms', 'support_height_m': 'support height, m',
+          'tolerance_ms': 'tolerance (ms)', 'support_height_m': 'support height (m)',
           'no_object': 'without the object'}
 
 

@@ -95,7 +95,7 @@
       frame[at.position_mm] === null ? '' : number(frame[at.position_mm], 2, ' mm') + ', ' +
         number(frame[at.rotation_deg], 2, '°') + ' off, ' + needs(frame[at.error]),
       frame[at.score] === null ? '' : 'score ' + number(frame[at.score], 2, ''),
-      frame[at.place], 'stamp ' + frame[at.stamp_ns] + ' ns'].filter(Boolean);
+      [data.recording, frame[at.place]].filter(Boolean).join(', '), 'stamp ' + frame[at.stamp_ns] + ' ns'].filter(Boolean);
     image.alt = words.slice(0, -1).join(', ');
     caption.textContent = words.join('; ');
   }
