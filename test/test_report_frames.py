@@ -6,6 +6,8 @@ import base64
 import json
 import math
 import re
+import shutil
+import subprocess
 
 import numpy as np
 import pytest
@@ -21,6 +23,7 @@ from posegrasp_ros.report.frame_browser import COLUMNS
 from posegrasp_ros.report.frame_rows import MOST_ROWS, Recording, frame_rows, place_in
 from posegrasp_ros.report.run_report import page_of, requirements_of
 
+CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
 TARGET = ErrorTarget(np.random.default_rng(0).uniform(-0.05, 0.05, (100, 3)), 0.17)
 SECOND = 1_000_000_000
 FIRST_NS = 1_700_000_000 * SECOND
@@ -140,6 +143,19 @@ def test_a_page_of_500_frames_stays_below_6_megabytes():
     # As many and as large as a run keeps at most.
     pictures = [picture(index, 22_000) for index in range(0, 500, 3)]
     assert 1_000_000 < len(page_with(run_of(errors), pictures)) < 6_000_000
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason='there is no Chromium on PATH')
+def test_a_browser_lists_the_frames_without_asking_anyone(tmp_path):
+    page = tmp_path / 'report.html'
+    page.write_text(page_with(run_of(ERRORS), [picture(index) for index in range(10)]))
+    done = subprocess.run(
+        [CHROMIUM, '--headless', '--no-sandbox', '--disable-gpu', '--disable-background-networking',
+         '--enable-logging=stderr', f'--user-data-dir={tmp_path / "profile"}', '--dump-dom', page.as_uri()],
+        capture_output=True, text=True, timeout=120)
+    assert '10 of 10 shown' in done.stdout and 'CONSOLE' not in done.stderr, done.stderr[-2000:]
+    body = done.stdout.partition('<tbody>')[2].partition('</tbody>')[0]
+    assert body.count('<tr') == 10 and body.count('passed') == 4 and body.count('aria-current') == 1
 
 
 def test_of_a_long_run_all_failures_are_listed_and_some_others():

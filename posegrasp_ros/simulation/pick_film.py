@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import mujoco
 import numpy as np
@@ -42,7 +42,7 @@ class TriedPick:
     """
 
     attempt: Attempt
-    states: Sequence[np.ndarray] = ()
+    states: Sequence[np.ndarray] = field(default=(), compare=False)
 
 
 class PicksToFilm:
