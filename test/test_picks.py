@@ -130,8 +130,8 @@ def test_two_processes_find_what_one_finds(box):
     run = PickingRun([box], GRIPPER, [TRUTH, *NOISE], seed=3)
     alone, together = (list(run_picks(run, 2, jobs)) for jobs in (1, 2))
     assert alone == together and len(alone) == 8
-    assert [attempt.scene for attempt in alone] == [0] * 4 + [1] * 4
-    assert alone[0].ok and alone[0].success_probability > 0.9
+    assert [tried.attempt.scene for tried in alone] == [0] * 4 + [1] * 4
+    assert alone[0].attempt.ok and alone[0].attempt.success_probability > 0.9
 
 
 def test_the_planner_may_give_up(box):
