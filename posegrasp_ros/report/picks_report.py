@@ -93,7 +93,7 @@ def _share_rows(summary: dict) -> list[str]:
     if not share:
         return []
     return [f'Success with the estimated pose relative to the true pose, same {share["n"]} scenes: '
-            f'{_with_interval(share["value"], share["interval"])}']
+            f'{formatting.with_interval(share["value"], share["interval"], "1")}']
 
 
 def _gain_rows(summary: dict) -> list[str]:
@@ -115,10 +115,4 @@ def _calibration_rows(summary: dict) -> list[str]:
     if not calibration:
         return []
     return [f'Predicted success probability, expected calibration error over {calibration["n"]} picks: '
-            f'{_with_interval(calibration["ece"], calibration["interval"])}']
-
-
-def _with_interval(share: float, interval: Sequence[float] | None) -> str:
-    """A share with its interval where there is one."""
-    text = formatting.quantity(share, '1')
-    return f'{text} {formatting.interval(interval, "1")}' if interval else text
+            f'{formatting.with_interval(calibration["ece"], calibration["interval"], "1")}']

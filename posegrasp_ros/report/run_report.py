@@ -200,8 +200,8 @@ def _headline(summary: dict) -> str:
     bar = requirements_of(summary).get(headline['name'])
     if headline['value'] is None:
         return f'{formatting.label(headline["name"])}: not measured, for there is no ground truth and no pick'
-    text = (f'{formatting.label(headline["name"])}: {formatting.quantity(headline["value"], "1")} '
-            f'{formatting.interval(headline["interval"], "1")}, n = {headline["n"]}')
+    text = (f'{formatting.label(headline["name"])}: '
+            f'{formatting.with_interval(headline["value"], headline["interval"], "1")}, n = {headline["n"]}')
     if not bar:
         return text
     word = formatting.verdict_word(bar['verdict'], bar['kind'])

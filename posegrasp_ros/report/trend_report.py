@@ -54,8 +54,8 @@ def verdict_text(trend: dict, day: Callable[[str], str]) -> str:
 
 def change_text(name: str, unit: str, change: dict, day: Callable[[str], str]) -> str:
     """A change in words: from what to what, when, in which slice, and what else changed."""
-    before, after = (f'{formatting.quantity(change[side]["value"], unit)} '
-                     f'{formatting.interval(change[side]["interval"], unit)}' for side in ('before', 'after'))
+    before, after = (formatting.with_interval(change[side]['value'], change[side]['interval'], unit)
+                     for side in ('before', 'after'))
     earliest, latest = (day(time) for time in change['between'])
     text = (f'{formatting.label(name)}: {change["verdict"]} since {day(change["time"])}, run {change["run"]}: '
             f'from {before} to {after}. It happened between {earliest} and {latest} (95 %), and was noticed on '

@@ -41,8 +41,7 @@ def _goal(headline: dict, need: dict | None, block_s: float) -> str:
         return ('The accuracy of the poses is not known: measuring it takes ground truth, or a robot that reports '
                 'the results of its picks.')
     name = formatting.label(headline['name'])
-    value, interval = formatting.quantity(headline['value'], '1'), formatting.interval(headline['interval'], '1')
-    text = f'{name} is {value} {interval}'
+    text = f'{name} is {formatting.with_interval(headline["value"], headline["interval"], "1")}'
     if need is None:
         return f'{text}; the baselines file states no requirement for it.'
     bound = 'at most' if need['direction'] == 'lower_is_better' else 'at least'
