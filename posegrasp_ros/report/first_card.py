@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from posegrasp_ros.metrics import formatting
-from posegrasp_ros.report.frame_rows import CAUSES, FrameRow, FrameRows
+from posegrasp_ros.report.frame_rows import CAUSES, PASSED, FrameRow, FrameRows
 
 WHAT = {
     'recall_1cm_5deg': ('have a pose within 1 cm and 5°', 'frames with the object'),
@@ -82,7 +82,9 @@ def _by_error(frames: FrameRows | None) -> tuple[ShownFrame, ...]:
                    key=lambda row: row.error or 0.0)
     unposed = [row for row in drawn if row.outcome in CAUSES and row.position_m is None]
     if frames is None or frames.median_error is None or not posed:
-        return tuple(ShownFrame('No pose given', row) for row in unposed[:1])
+        passed = [row for row in drawn if row.outcome == PASSED]
+        return _distinct([*(ShownFrame('Failed', row) for row in drawn if row.failed)][:2]
+                         + [ShownFrame('Passed', row) for row in passed[:1]])
     median = frames.median_error
     typical = min(posed, key=lambda row: abs((row.error or 0.0) - median))
     chosen = [ShownFrame('Good', posed[0]), ShownFrame('Typical (median)', typical)]

@@ -18,7 +18,14 @@ from posegrasp_ros.report.diagnosis_text import diagnosis_sentences, how_to_corr
 from posegrasp_ros.report.failure_groups import failure_groups
 from posegrasp_ros.report.first_card import first_card
 from posegrasp_ros.report.frame_browser import browser_data
-from posegrasp_ros.report.frame_rows import NOT_COUNTED, FrameRows, frame_rows, recordings_of
+from posegrasp_ros.report.frame_rows import (
+    NOT_COUNTED,
+    FrameRows,
+    Recording,
+    frame_rows,
+    place_in,
+    recordings_of,
+)
 from posegrasp_ros.report.page import render_page
 from posegrasp_ros.report.provenance_table import provenance_rows
 from posegrasp_ros.report.table import aligned
@@ -124,7 +131,8 @@ def render_html(summary: dict, frames: FrameRows | None = None, pictures: Sequen
         browser=browser_data(frames, groups) if frames and frames.rows else None,
         total=frames.total if frames else 0,
         headline_bar=needed, next=summary.get('next'),
-        paired=summary.get('paired') or (), problems=summary.get('problems') or (), place_of=place_of,
+        paired=summary.get('paired') or (), problems=summary.get('problems') or (),
+        place_of=lambda problem: place_of(problem, recordings_of(summary)),
         measured=measured_metrics(estimators), requirements=requirements, objects=objects_of(summary),
         confusion=confusion_rows(summary), truth_sentence=truth_sentence(summary),
         unlike_calibration=unlike_calibration(summary), faults=diagnosis_sentences(summary),
@@ -151,8 +159,9 @@ def _problem_lines(summary: dict) -> list[str]:
     problems = [problem for problem in summary.get('problems') or () if 'image' in problem]
     if not problems:
         return []
+    recordings = recordings_of(summary)
     return ['Problems:', *(f'  {problem["count"]} x {problem["reason"]}: {problem["text"]} '
-                           f'(first: {place_of(problem)})' for problem in problems)]
+                           f'(first: {place_of(problem, recordings)})' for problem in problems)]
 
 
 def unlike_calibration(summary: dict) -> list[str]:
@@ -161,11 +170,11 @@ def unlike_calibration(summary: dict) -> list[str]:
     return [f'{name}: {text}' if name else text[0].upper() + text[1:] for name, text in noticed.items()]
 
 
-def place_of(problem: dict) -> str:
+def place_of(problem: dict, recordings: Sequence[Recording] = ()) -> str:
     """Where a problem occurred first."""
     if 'image' not in problem:
         return problem['bag']
-    return f'{problem["bag"]}, image {problem["image"]}, {problem["stamp_ns"]} ns'
+    return f'{place_in(recordings, problem["bag"], problem["stamp_ns"])}, image {problem["image"]}'
 
 
 def requirements_of(summary: dict) -> dict[str, dict]:

@@ -136,5 +136,7 @@ def _advice(judged: list[dict], needs: dict[str, dict]) -> str:
     parts = [f'{start}: {named(action)}.' for start, action in (
         ('Hold', 'hold'), ('Ignore for now', 'ignore')) if named(action)]
     if parts and not named('work on'):
-        parts.insert(0, 'All measured requirements are met.')
+        decided = all(needs[item['metric']]['verdict'] == 'better' for item in judged if item['metric'] in needs)
+        parts.insert(0, 'All measured requirements are met.' if decided else
+                     'No measured requirement is missed, but not all are decided yet.')
     return ' '.join(parts)
