@@ -154,7 +154,7 @@ def test_the_command_picks_models_and_meshes_and_writes_a_run_folder(brick, tmp_
     assert 'noise 10 mm, covariance given' in said and str(out / 'report.html') in said
     page = (out / 'report.html').read_text()
     assert 'Position noise' in page and 'box, brick;' in page and not re.search('https?:', page)
-    assert page.count('src="data:image/webp;base64,') == page.count('Play again: ') >= 2
+    assert page.count('class="moving" src="data:image/webp;base64,') == page.count('Play again: ') >= 2
     reports, warnings = read_reports(out)
     assert len(reports) == 12 and not warnings
 

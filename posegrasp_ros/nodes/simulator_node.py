@@ -32,6 +32,7 @@ from posegrasp_ros.ros.reporting import StageReporter
 from posegrasp_ros.runtime.errors import escaped
 from posegrasp_ros.simulation.instances import sample_scene_of_kinds
 from posegrasp_ros.simulation.object_physics import ObjectPhysics
+from posegrasp_ros.simulation.pick import PickOutcome
 from posegrasp_ros.simulation.pick_clips import PickClips
 from posegrasp_ros.simulation.scene import DEFAULT_BASE_FROM_CAMERA
 from posegrasp_ros.simulation.world import World
@@ -259,6 +260,8 @@ class SimulatorNode(AutostartLifecycleNode):
 
     def _give_up(self, attempt: PickAttempt, stamp: int) -> None:
         waited_ms = 1000 * (time.monotonic() - attempt.started_s)
+        if self._clips:
+            self._clips.consider(attempt.world, attempt.target, self._index, PickOutcome('no_grasp'))
         self._reporter.report(stamp, 'no_grasp', {'waited_ms': waited_ms}, object_name=attempt.target)
         self._end_attempt(attempt, 'no grasp')
 
