@@ -4,12 +4,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from posegrasp_ros.metrics.units import SHOWN_UNITS
 from posegrasp_ros.report.plots import (
     error_curves,
     error_strips,
     latency_strips,
     log_axis,
     reliability_curves,
+    round_ends,
     verdict_scale,
     waterfall,
 )
@@ -76,6 +78,15 @@ def test_bops_curves_end_at_its_last_thresholds_and_have_no_need():
 def test_an_oracle_without_errors_does_not_stretch_the_axis():
     figure, = error_strips({'oracle': part([1e-18] * 5), 'run': part([0.01, 0.02])})
     assert 1 < len(figure['ticks']) <= 6 and figure['strips'][0]['p50'] == 0
+
+
+@pytest.mark.parametrize('low, high, unit, expected', [
+    (0.0031, 0.0072, 'm', (0, 10)), (0.61, 0.83, '1', (60, 100)), (0.0, 41.0, 'ms', (0, 100)),
+    (5.0, 5.2, 'px', (5, 5.2))])
+def test_an_axis_has_round_ends_and_a_round_middle_around_the_data(low, high, unit, expected):
+    found = [value * SHOWN_UNITS[unit][0] for value in round_ends(low, high, unit)]
+    assert found[0] <= low * SHOWN_UNITS[unit][0] + 1e-9 and found[1] >= high * SHOWN_UNITS[unit][0] - 1e-9
+    assert found == pytest.approx(expected)
 
 
 @pytest.mark.parametrize('least, most, unit, low, high, ticks', [

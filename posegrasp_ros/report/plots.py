@@ -161,6 +161,18 @@ def _strips(title: str, unit: str, rows: Sequence[tuple[str, int, Sequence[float
             'requirement_x': _log_place(need, low, high) if need else None}
 
 
+def round_ends(low: float, high: float, unit: str) -> tuple[float, float]:
+    """Ends around two values of ``unit``, round in display units, as is the middle between them."""
+    factor = formatting.shown_value(1.0, unit)
+    bottom, top = low * factor, high * factor
+    power = math.floor(math.log10(max(top - bottom, 1e-9))) - 1
+    for step in (round_step * 10.0**exponent for exponent in range(power, power + 4) for round_step in (1, 2, 5)):
+        start = step * math.floor(bottom / step + 1e-9)
+        if start + 2 * step >= top - 1e-9 * step:
+            return start / factor, (start + 2 * step) / factor
+    return low, high
+
+
 def log_axis(least: float, most: float, unit: str) -> tuple[float, float, list[dict]]:
     """Ends of a logarithmic axis and its ticks, {x, text}, at 1, 2 and 5 times powers of ten in display units.
 
