@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from posegrasp_ros.cli.main import main
-from posegrasp_ros.evaluation.run_comparison import compare_runs, unpaired_interval
+from posegrasp_ros.evaluation.run_comparison import change_pictures, compare_runs, unpaired_interval
 from posegrasp_ros.geometry.transforms import make_transform
 from posegrasp_ros.metrics.baselines.baselines import load_baselines
 from posegrasp_ros.metrics.pose.pose_errors import ErrorTarget
@@ -209,6 +209,23 @@ def test_nothing_is_better_or_worse_beside_a_p_above_the_level(pair, monkeypatch
     assert 'not significantly different' in conclusions(comparison)[0]
     for row in re.findall(r'<tr.*?</tr>', render_comparison(comparison), re.DOTALL):
         assert '0.07' not in row or not re.search('>(better|worse)<', row), row
+
+
+def test_frames_that_changed_are_shown_where_a_run_kept_their_pictures(tmp_path):
+    folders = [write_run(tmp_path / name, errors, tracking=False) for name, errors in (
+        ('a', [0.002] * 8), ('b', [0.002] * 7 + [0.03]))]
+    for folder in folders:
+        summary = json.loads((folder / 'summary.json').read_text())
+        summary['recordings'] = [{'name': 'b', 'first_ns': 0, 'shift_ns': 0}]
+        (folder / 'summary.json').write_text(json.dumps(summary))
+    with (folders[1] / 'metrics.jsonl').open('a') as log:
+        picture = {'stamp_ns': 7 * SECOND, 'object': '', 'data_uri': 'data:image/jpeg;base64,AAAA'}
+        log.write(json.dumps({'pictures': [picture, {**picture, 'stamp_ns': SECOND}]}) + '\n')
+    comparison = compare_runs(folders)
+    pictures = change_pictures(folders, comparison)
+    assert pictures == [('', 'data:image/jpeg;base64,AAAA')]
+    page = render_comparison(comparison, pictures)
+    assert 'no picture kept' in page and 'b, 7.00 s' in page and 'b: 30.0 mm, 0.00°' in page
 
 
 def test_what_is_needed_is_met_or_missed(tmp_path):

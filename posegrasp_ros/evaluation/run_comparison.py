@@ -52,6 +52,22 @@ def compare_runs(folders: Sequence[Path]) -> dict:
     }
 
 
+def change_pictures(folders: Sequence[Path], comparison: dict) -> list[tuple[str, str]]:
+    """Pictures of the frames in ``comparison['changes']``: data URIs of the reference's and of the other run's;
+    empty where a run kept none.
+
+    :param folders: that were compared
+    """
+    runs = {run.name: run for run in load_runs(list(folders))}
+    found = []
+    for change in comparison['changes']:
+        key = FrameKey(change['bag'], change['stamp_ns'], change['object'])
+        of_reference, of_other = (runs[name].pictures.get(key, '') for name in
+                                  (comparison['reference'], change['run']))
+        found.append((of_reference, of_other))
+    return found
+
+
 def shared_frames(first: FinishedRun, second: FinishedRun) -> list[FrameKey]:
     """The frames on which both report, of recordings that are the same file by file.
 
@@ -94,7 +110,8 @@ def unpaired_interval(first: dict, second: dict) -> Interval | None:
 def changes(reference: FinishedRun, run: FinishedRun, shared: Sequence[FrameKey]) -> list[dict]:
     """The frames that one of two runs has right and the other wrong, the largest changes first.
 
-    Each {run, bag, stamp_ns, gained, reference, other} with {position_m, rotation_rad} or null for no pose.
+    Each {run, bag, stamp_ns, object, gained, reference, other}, the last two {position_m, rotation_rad}, or null
+    for no pose.
     """
     found = []
     for key in shared:
@@ -103,7 +120,7 @@ def changes(reference: FinishedRun, run: FinishedRun, shared: Sequence[FrameKey]
             found.append((_size(first, second), key, first, second))
     found.sort(key=lambda item: (-item[0], item[1]))
     return [{'run': run.name, 'bag': key.bag, 'stamp_ns': key.stamp_ns, 'gained': is_right(second),
-             'reference': _errors(first), 'other': _errors(second)}
+             'object': key.object, 'reference': _errors(first), 'other': _errors(second)}
             for _, key, first, second in found[:MOST_CHANGES]]
 
 

@@ -165,6 +165,18 @@ def place_in(recordings: Sequence[Recording], name: str, recorded_ns: int) -> st
     return own[-1].place(recorded_ns)
 
 
+def recorded_in(recordings: Sequence[Recording], stamp_ns: int) -> tuple[Recording, int]:
+    """The recording that a frame is of, and its stamp as it was recorded.
+
+    :param recordings: at least one
+    :param stamp_ns: as in the run's metrics
+    """
+    ordered = sorted(recordings, key=lambda each: each.first_ns + each.shift_ns)
+    place = bisect_right([each.first_ns + each.shift_ns for each in ordered], stamp_ns)
+    recording = ordered[max(place - 1, 0)]
+    return recording, stamp_ns - recording.shift_ns
+
+
 def frame_rows(table: FrameTable, headline: str, recordings: Sequence[Recording] = (),
                pictures: Sequence[Mapping[str, Any]] = ()) -> FrameRows:
     """The frames of a run as rows.
@@ -177,11 +189,11 @@ def frame_rows(table: FrameTable, headline: str, recordings: Sequence[Recording]
     counts, given = outcome.counts(), error[np.isfinite(error)]
     median_error = float(np.median(given)) if given.size else None
     drawn = {(each['stamp_ns'], each['object']): str(each['data_uri']) for each in pictures if 'stamp_ns' in each}
-    places = _Places(recordings, int(table.stamps_ns.min()) if len(table) else 0)
+    recordings = recordings or (Recording('', int(table.stamps_ns.min()) if len(table) else 0),)
     chosen = _chosen(table, outcome.is_in(CAUSES), error, {stamp for stamp, _ in drawn})
     table, outcome, error = table.chosen(chosen), outcome[chosen], error[chosen]
     reasons, names, words = _reasons(table), _words(table.objects), _words(outcome)
-    rows = [_row(table, index, names[index], words[index], reasons[index], error[index], places, drawn)
+    rows = [_row(table, index, names[index], words[index], reasons[index], error[index], recordings, drawn)
             for index in np.argsort(table.stamps_ns, kind='stable').tolist()]
     return FrameRows(rows, {name: count for name, count in counts.items() if count}, median_error)
 
@@ -251,27 +263,10 @@ def _words(column: CodedColumn) -> list[str]:
     return [str(column.words[code]) for code in column.codes.tolist()]
 
 
-class _Places:
-    """Where in which recording a frame is.
-
-    :param begin_ns: of a run without recordings
-    """
-
-    def __init__(self, recordings: Sequence[Recording], begin_ns: int):
-        self._recordings = sorted(recordings or (Recording('', begin_ns),),
-                                  key=lambda each: each.first_ns + each.shift_ns)
-        self._firsts = [each.first_ns + each.shift_ns for each in self._recordings]
-
-    def of(self, stamp_ns: int) -> tuple[Recording, int]:
-        """The recording, and the stamp as it was recorded."""
-        recording = self._recordings[max(bisect_right(self._firsts, stamp_ns) - 1, 0)]
-        return recording, stamp_ns - recording.shift_ns
-
-
-def _row(table: FrameTable, index: int, name: str, outcome: str, reason: str, error: float, places: _Places,
-         drawn: Mapping[tuple[int, str], str]) -> FrameRow:
+def _row(table: FrameTable, index: int, name: str, outcome: str, reason: str, error: float,
+         recordings: Sequence[Recording], drawn: Mapping[tuple[int, str], str]) -> FrameRow:
     stamp_ns = int(table.stamps_ns[index])
-    recording, recorded_ns = places.of(stamp_ns)
+    recording, recorded_ns = recorded_in(recordings, stamp_ns)
     known = np.isfinite(table.position_error_m[index]) and table.counts_for_recall[index]
     return FrameRow(
         recording.name, recording.place(recorded_ns), recorded_ns, name, outcome, reason,

@@ -124,6 +124,8 @@ def _why_not(item: dict, missed: dict[str, dict], count: int, losses: dict) -> s
         return f'{_figures(item)}; its cost can only be measured where grasps are planned'
     if losses['attempts'] == losses['successes']:
         return f'{_figures(item)}, but no {losses["of"].removesuffix("s")} failed, and other gaps are larger'
+    if not count:
+        return f'{_figures(item)}, but no failed {losses["of"].removesuffix("s")} is related to it'
     return f'{_figures(item)}, but only related to {_share_of_losses(count, losses)}'
 
 
