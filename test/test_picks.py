@@ -25,11 +25,13 @@ from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.planning.plan import PlannerOptions
 from posegrasp_ros.grasping.planning.planner import GraspPlanner
 from posegrasp_ros.metrics.pick_metrics import GIVEN, RANKINGS, Attempt, Condition, conditions_of, summarise
-from posegrasp_ros.report.clips import Clip, clip_addresses
+from posegrasp_ros.report.clips import Clip, clip_addresses, read_clips
 from posegrasp_ros.report.picks_report import format_picks, headline, render_picks
 from posegrasp_ros.runs.folder import read_reports
 from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.resources import resource_path
+from posegrasp_ros.simulation.pick import PickOutcome
+from posegrasp_ros.simulation.pick_clips import PickClips
 from posegrasp_ros.simulation.pick_film import FILM_HZ, FILM_SIZE, PicksToFilm, TriedPick
 from posegrasp_ros.simulation.pick_objects import load_pick_object
 from posegrasp_ros.simulation.picking import NOISE_SHAPES, GivenPose, PickingRun, run_picks
@@ -176,6 +178,20 @@ def test_a_pick_is_filmed_and_its_clip_is_in_the_report(box):
     page = render_picks(summary, [Clip('box', True, 'lifted', 'scene 0, truth', animation, still),
                                   Clip('box', False, 'missed', 'scene 1, truth', still, still)])
     assert animation in page and 'lifted and held' in page and 'missed' in page and 'scene 1, truth' in page
+
+
+def test_the_simulator_keeps_clips_of_one_pick_of_each_kind(box, tmp_path):
+    run, clips = PickingRun([box], GRIPPER, [TRUTH], seed=1), PickClips(tmp_path / 'clips.json')
+    with run._world(0)[0] as world:
+        for number, result in enumerate(['no_grasp', 'lifted', 'lifted', 'slipped'], start=1):
+            clips.consider(world, 'box', number, PickOutcome(result))
+    kept = read_clips(tmp_path / 'clips.json')
+    assert [(clip.object, clip.held, clip.text, clip.caption) for clip in kept] == [
+        ('box', False, 'no grasp', 'pick 1'), ('box', True, 'lifted and held', 'pick 2')]
+    assert read_clips(tmp_path / 'none.json') == []
+    (tmp_path / 'clips.json').write_text('[{"object": "box"}]')
+    with pytest.raises(InvalidInputError, match='expected clips of picks'):
+        read_clips(tmp_path / 'clips.json')
 
 
 def test_the_first_pick_that_held_and_the_first_that_failed_of_each_object_are_filmed():

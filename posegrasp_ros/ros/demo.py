@@ -74,7 +74,7 @@ def run_demo(picks: int = 20, seed: int = 1, out: str | Path | None = None, esti
     if not summary_path.is_file():
         raise PipelineFailed(f'{summary_path}: the monitor did not write a summary; see '
                              f'{nodes.log_path("monitor")}')
-    _add_clips(folder, folder / 'nodes' / CLIPS_NAME)
+    add_clips(folder, folder / 'nodes' / CLIPS_NAME)
     summary = json.loads(summary_path.read_text(encoding='utf-8'))
     show(f'{(format_table if verbose else format_brief)(summary)}\n\nReport: {folder / REPORT_NAME}')
     return summary
@@ -94,8 +94,12 @@ def _start(nodes: NodeProcesses, folder: Path, models: list[str], estimator: str
                               'wait_for_monitor': True, 'clips': str(folder / 'nodes' / CLIPS_NAME)})
 
 
-def _add_clips(folder: Path, path: Path) -> None:
-    """Put the simulator's clips of picks into the report that the monitor wrote."""
+def add_clips(folder: Path, path: Path) -> None:
+    """Put the simulator's clips of picks into the report that the monitor wrote.
+
+    :param folder: run folder, finished
+    :param path: file of the clips, removed afterwards; nothing is done where there is none
+    """
     clips = read_clips(path)
     if not clips:
         return
