@@ -13,13 +13,15 @@ from typing import Any
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, features
 
 from posegrasp_ros.metrics import formatting
 from posegrasp_ros.runtime.atomic_file import write_whole
 from posegrasp_ros.runtime.data_files import read_json
 from posegrasp_ros.runtime.errors import InvalidInputError
 
+# Pillow can be built without WebP.
+FORMAT = 'WEBP' if features.check('webp') else 'GIF'
 QUALITY = 55
 TIMES_PLAYED = 3
 LAST_PICTURE_MS = 1500
@@ -78,19 +80,19 @@ def clips_from(stated: Any) -> list[Clip]:
 
 
 def clip_addresses(pictures: Sequence[np.ndarray], rate_hz: float) -> tuple[str, str]:
-    """Data URIs of an animation and of a still picture, both WebP.
+    """Data URIs of an animation and of a still picture.
 
     :param pictures: (H, W, 3) uint8 blue green red, at least one
     """
     images = [Image.fromarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)) for picture in pictures]
-    still = _webp(images[-1])
+    still = _address(images[-1])
     if len(images) == 1:
         return still, still
     durations = [round(1000 / rate_hz)] * (len(images) - 1) + [LAST_PICTURE_MS]
-    return _webp(images[0], save_all=True, append_images=images[1:], duration=durations, loop=TIMES_PLAYED), still
+    return _address(images[0], save_all=True, append_images=images[1:], duration=durations, loop=TIMES_PLAYED), still
 
 
-def _webp(image: Image.Image, **options: object) -> str:
+def _address(image: Image.Image, **options: object) -> str:
     buffer = io.BytesIO()
-    image.save(buffer, format='WEBP', quality=QUALITY, method=4, **options)
-    return f'data:image/webp;base64,{b64encode(buffer.getvalue()).decode()}'
+    image.save(buffer, format=FORMAT, quality=QUALITY, method=4, **options)
+    return f'data:image/{FORMAT.lower()};base64,{b64encode(buffer.getvalue()).decode()}'
