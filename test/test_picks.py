@@ -171,7 +171,7 @@ def test_a_pick_is_filmed_and_its_clip_is_in_the_report(box):
     animation, still = clip_addresses(pictures, FILM_HZ)
     with Image.open(io.BytesIO(base64.b64decode(animation.partition(',')[2]))) as moving:
         assert moving.format == FORMAT and moving.n_frames > 10
-    assert len(still) < len(animation) < (200_000 if FORMAT == 'WEBP' else 2_000_000), 'so that those of all objects stay below 3 MB'
+    assert len(still) < len(animation) < (200_000 if FORMAT == 'WEBP' else 2_000_000), 'all together below 3 MB'
     attempts = attempts_of(TRUTH, ['lifted', 'missed'])
     summary = {'schema': 's', 'scenes': {'planned': 2, 'tried': 2}, 'complete': True,
                'provenance': {'time': '2026', 'noise shape': 'ball'}, **summarise(attempts, [TRUTH])}

@@ -89,7 +89,8 @@ def clip_addresses(pictures: Sequence[np.ndarray], rate_hz: float) -> tuple[str,
     if len(images) == 1:
         return still, still
     durations = [round(1000 / rate_hz)] * (len(images) - 1) + [LAST_PICTURE_MS]
-    return _address(images[0], save_all=True, append_images=images[1:], duration=durations, loop=TIMES_PLAYED), still
+    return _address(images[0], save_all=True, append_images=images[1:], duration=durations,
+                    loop=TIMES_PLAYED), still
 
 
 def _address(image: Image.Image, **options: object) -> str:
