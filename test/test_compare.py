@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from posegrasp_ros.cli.main import main
-from posegrasp_ros.evaluation.run_comparison import compare_runs, unpaired_interval
+from posegrasp_ros.evaluation.run_comparison import change_pictures, compare_runs, unpaired_interval
 from posegrasp_ros.geometry.transforms import make_transform
 from posegrasp_ros.metrics.baselines.baselines import load_baselines
 from posegrasp_ros.metrics.pose.pose_errors import ErrorTarget
@@ -165,7 +165,7 @@ def test_the_difference_of_two_shares_is_newcombes():
 
 def test_what_was_set_otherwise_is_named(tmp_path):
     folders = [write_run(tmp_path / name, noisy_errors(30), tracking=name == 'b', time=name) for name in 'ab']
-    assert compare_runs(folders)['settings'] == [{'name': 'tracking', 'values': {'a': 'False', 'b': 'True'}}]
+    assert compare_runs(folders)['settings'] == [{'name': 'tracking', 'values': {'a': 'no', 'b': 'yes'}}]
 
 
 def test_runs_of_the_same_name_are_told_apart(tmp_path):
@@ -197,8 +197,42 @@ def test_the_command_writes_a_page_that_needs_no_network(pair, tmp_path, capsys)
     assert 'after is better than before' in told and 'same 200' in told
     page = (out / 'report.html').read_text()
     assert page.rstrip().endswith('</html>') and page.count('<section') == page.count('</section>')
-    assert 'src=' not in page and 'href' not in page and '<script' not in page and 'url(' not in page
+    assert 'src=' not in page and 'href' not in page and 'url(' not in page
     assert json.loads((out / 'comparison.json').read_text()) == compare_runs(pair)
+
+
+def test_nothing_is_better_or_worse_beside_a_p_above_the_level(pair, monkeypatch):
+    monkeypatch.setattr('posegrasp_ros.evaluation.run_comparison.mcnemar_exact', lambda *_: 0.07)
+    comparison = compare_runs(pair)
+    recall = difference(comparison, 'recall_1cm_5deg')
+    assert recall['interval'][0] > 0 and recall['p_value'] == 0.07 and recall['verdict'] == 'inconclusive'
+    assert 'not significantly different' in conclusions(comparison)[0]
+    for row in re.findall(r'<tr.*?</tr>', render_comparison(comparison), re.DOTALL):
+        assert '0.07' not in row or not re.search('>(better|worse)<', row), row
+
+
+def test_frames_that_changed_are_shown_where_a_run_kept_their_pictures(tmp_path):
+    folders = [write_run(tmp_path / name, errors, tracking=False) for name, errors in (
+        ('a', [0.002] * 8), ('b', [0.002] * 7 + [0.03]))]
+    for folder in folders:
+        summary = json.loads((folder / 'summary.json').read_text())
+        summary['recordings'] = [{'name': 'b', 'first_ns': 0, 'shift_ns': 0}]
+        (folder / 'summary.json').write_text(json.dumps(summary))
+    with (folders[1] / 'metrics.jsonl').open('a') as log:
+        picture = {'stamp_ns': 7 * SECOND, 'object': '', 'data_uri': 'data:image/jpeg;base64,AAAA'}
+        log.write(json.dumps({'pictures': [picture, {**picture, 'stamp_ns': SECOND}]}) + '\n')
+    comparison = compare_runs(folders)
+    pictures = change_pictures(folders, comparison)
+    assert pictures == [('', 'data:image/jpeg;base64,AAAA')]
+    page = render_comparison(comparison, pictures)
+    assert 'no picture kept' in page and 'b, 7.00 s' in page and 'b: 30.0 mm, 0.00°' in page
+
+
+def test_what_is_needed_is_met_or_missed(tmp_path):
+    folders = [write_run(tmp_path / name, errors) for name, errors in (('a', [0.05] * 40), ('b', [0.002] * 40))]
+    page = render_comparison(compare_runs(folders))
+    table = re.search(r'<table class="metrics">.*?</table>', page, re.DOTALL).group(0)
+    assert '>misses<' in table and '>meets<' in table and not re.search('>(better|worse)<', table)
 
 
 def test_names_from_outside_are_escaped_on_the_page(tmp_path):

@@ -122,6 +122,13 @@ def test_so_do_those_of_our_estimators(tmp_path, scripted_model):
                                                'calibration', 'problems', 'diagnosis', 'provenance')}
 
     assert untimed(part.summary) == untimed(expected)
+    assert part.summary['recordings'] == expected['recordings']
+    page = part.page(part.summary)
+    assert page.count('src="data:image/jpeg') >= 3 and 'No pictures' not in page
+    for bag in bags:
+        bag.rename(tmp_path / f'{bag.name} moved')
+    page = part.page(part.summary)
+    assert 'data:image' not in page and f'No pictures: the recordings are not on this machine ({bags[0]})' in page
 
 
 def test_a_column_may_split_the_run_and_a_condition_choose(fleet):

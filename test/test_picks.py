@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +16,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from posegrasp_ros.cli.main import main
 from posegrasp_ros.geometry.transforms import make_transform, perturb, vector_from_rotation
@@ -21,10 +25,14 @@ from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.grasping.planning.plan import PlannerOptions
 from posegrasp_ros.grasping.planning.planner import GraspPlanner
 from posegrasp_ros.metrics.pick_metrics import GIVEN, RANKINGS, Attempt, Condition, conditions_of, summarise
+from posegrasp_ros.report.clips import FORMAT, Clip, clip_addresses, read_clips
 from posegrasp_ros.report.picks_report import format_picks, headline, render_picks
 from posegrasp_ros.runs.folder import read_reports
 from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.resources import resource_path
+from posegrasp_ros.simulation.pick import PickOutcome
+from posegrasp_ros.simulation.pick_clips import PickClips
+from posegrasp_ros.simulation.pick_film import FILM_HZ, FILM_SIZE, PicksToFilm, TriedPick
 from posegrasp_ros.simulation.pick_objects import load_pick_object
 from posegrasp_ros.simulation.picking import NOISE_SHAPES, GivenPose, PickingRun, run_picks
 from posegrasp_ros.simulation.scene import DEFAULT_BASE_FROM_CAMERA
@@ -124,8 +132,8 @@ def test_two_processes_find_what_one_finds(box):
     run = PickingRun([box], GRIPPER, [TRUTH, *NOISE], seed=3)
     alone, together = (list(run_picks(run, 2, jobs)) for jobs in (1, 2))
     assert alone == together and len(alone) == 8
-    assert [attempt.scene for attempt in alone] == [0] * 4 + [1] * 4
-    assert alone[0].ok and alone[0].success_probability > 0.9
+    assert [tried.attempt.scene for tried in alone] == [0] * 4 + [1] * 4
+    assert alone[0].attempt.ok and alone[0].attempt.success_probability > 0.9
 
 
 def test_the_planner_may_give_up(box):
@@ -147,9 +155,52 @@ def test_the_command_picks_models_and_meshes_and_writes_a_run_folder(brick, tmp_
     said = capsys.readouterr().out
     assert 'noise 10 mm, covariance given' in said and str(out / 'report.html') in said
     page = (out / 'report.html').read_text()
-    assert 'Position noise' in page and 'box, brick;' in page and 'http' not in page
+    assert 'Position noise' in page and 'box, brick;' in page and not re.search('https?:', page)
+    assert page.count('class="moving" src="data:image/') == page.count('Play again: ') >= 2
     reports, warnings = read_reports(out)
     assert len(reports) == 12 and not warnings
+
+
+def test_a_pick_is_filmed_and_its_clip_is_in_the_report(box):
+    run = PickingRun([box], GRIPPER, [TRUTH], seed=1)
+    tried = run.tried(0, TRUTH)
+    assert tried.attempt.ok and tried.attempt == run.attempt(0, TRUTH)
+    pictures = run.film(tried)
+    assert len(pictures) > 15 and {picture.shape for picture in pictures} == {(*FILM_SIZE[::-1], 3)}
+    assert np.abs(pictures[-1].astype(int) - pictures[0]).max() > 50, 'the hand has moved'
+    animation, still = clip_addresses(pictures, FILM_HZ)
+    with Image.open(io.BytesIO(base64.b64decode(animation.partition(',')[2]))) as moving:
+        assert moving.format == FORMAT and moving.n_frames > 10
+    assert len(still) < len(animation) < (200_000 if FORMAT == 'WEBP' else 2_000_000), 'all together below 3 MB'
+    attempts = attempts_of(TRUTH, ['lifted', 'missed'])
+    summary = {'schema': 's', 'scenes': {'planned': 2, 'tried': 2}, 'complete': True,
+               'provenance': {'time': '2026', 'noise shape': 'ball'}, **summarise(attempts, [TRUTH])}
+    page = render_picks(summary, [Clip('box', True, 'lifted', 'scene 0, truth', animation, still),
+                                  Clip('box', False, 'missed', 'scene 1, truth', still, still)])
+    assert animation in page and 'lifted and held' in page and 'missed' in page and 'scene 1, truth' in page
+
+
+def test_the_simulator_keeps_clips_of_one_pick_of_each_kind(box, tmp_path):
+    run, clips = PickingRun([box], GRIPPER, [TRUTH], seed=1), PickClips(tmp_path / 'clips.json')
+    with run._world(0)[0] as world:
+        for number, result in enumerate(['no_grasp', 'lifted', 'lifted', 'slipped'], start=1):
+            clips.consider(world, 'box', number, PickOutcome(result))
+    kept = read_clips(tmp_path / 'clips.json')
+    assert [(clip.object, clip.held, clip.text, clip.caption) for clip in kept] == [
+        ('box', False, 'no grasp', 'pick 1'), ('box', True, 'lifted and held', 'pick 2')]
+    assert read_clips(tmp_path / 'none.json') == []
+    (tmp_path / 'clips.json').write_text('[{"object": "box"}]')
+    with pytest.raises(InvalidInputError, match='expected clips of picks'):
+        read_clips(tmp_path / 'clips.json')
+
+
+def test_the_first_pick_that_held_and_the_first_that_failed_of_each_object_are_filmed():
+    to_film, states = PicksToFilm(TRUTH.name), (np.zeros(3),)
+    for attempt in (*attempts_of(NOISE[0], ['missed'] * 2, objects=('mug', 'box')),
+                    *attempts_of(TRUTH, ['lifted'] * 4 + ['unreachable', 'slipped'], objects=('mug', 'box'))):
+        to_film.consider(TriedPick(attempt, () if attempt.result == 'unreachable' else states))
+    found = [(each.attempt.object, each.attempt.result, each.attempt.scene) for each in to_film.picks()]
+    assert found == [('box', 'lifted', 1), ('box', 'slipped', 5), ('mug', 'lifted', 0), ('mug', 'unreachable', 4)]
 
 
 @pytest.mark.parametrize('arguments, expected', [

@@ -70,7 +70,7 @@ def evaluate(tmp_path, model, bad):
 def test_problems_are_printed_stored_and_shown(tmp_path, scripted_model, capsys):
     assert evaluate(tmp_path, scripted_model, bad=(2, 4)) == 0
     line = ('2 x bad_image: image: data: expected 9216 bytes for 64x48 bgr8 with step 192, got 9211 '
-            '(first: bag, image 2')
+            '(first: bag, 2.00 s, image 2')
     assert capsys.readouterr().out.count(line) == 1
     summary = json.loads((tmp_path / 'run' / 'summary.json').read_text())
     problem = summary['problems'][0]

@@ -54,7 +54,7 @@ BLAMED = {
 class Tags(HTMLParser):
     """Checks that tags are closed in order, and collects what the page would load."""
 
-    VOID = {'meta', 'br', 'link', 'img'}
+    VOID = {'meta', 'br', 'link', 'img', 'input'}
 
     def __init__(self):
         super().__init__()
@@ -82,7 +82,7 @@ def test_the_page_is_whole_and_needs_no_network(frames, picks):
     tags.feed(page)
     assert tags.open == [] and tags.loads == []
     assert tags.policies == {'light dark'}, 'dark where the reader likes it dark'
-    assert '<script' not in page and '@import' not in page and 'url(' not in page
+    assert "default-src 'none'" in page and '@import' not in page and 'url(' not in page
     assert formatting.label(summary['headline']['name']) in page
 
 
@@ -93,7 +93,7 @@ def test_names_from_outside_are_escaped():
 
 def test_the_page_states_headline_verdict_failures_and_provenance():
     text = words_of(render_html(summary_of(picks=8)))
-    for words in ('87.5 %', 'Needed: 80.0 %', 'inconclusive', 'no detection 4', 'slipped 1', 'ab' * 32,
+    for words in ('87.5 %', 'Needed is at least 80.0 %', 'inconclusive', 'no detection 4', 'slipped 1', 'ab' * 32,
                   '12,345 bytes'):
         assert words in text, words
 
@@ -116,7 +116,7 @@ def test_the_page_leads_from_the_losses_to_what_is_next():
     text = words_of(render_html(summary))
     assert 'Work on the poses.' in text and 'Ignore for now: 1 metric ' in text
     for words in ('object not detected perception −12', "pose outside the grasp's tolerance perception −8",
-                  'successes 80 80.0 %', 'No losses: no image.', 'perception 100.0 % +20.0 points'):
+                  'successes 80 80.0 %', 'No losses: no image.'):
         assert words in text, words
     titles = ('Next step', 'Failure attribution', 'Comparison with the baselines')
     assert sorted(titles, key=text.index) == list(titles)
@@ -125,7 +125,7 @@ def test_the_page_leads_from_the_losses_to_what_is_next():
 def test_the_table_of_the_terminal_says_the_same():
     table = re.sub(' +', ' ', format_table({**summary_of(), **BLAMED}))
     for words in ('of 100 attempts', 'object not detected perception 12 12.0 %', 'good',
-                  'If one stage alone were perfect: perception 100.0 %', 'Next: Work on the poses.',
+                  'Next: Work on the poses.',
                   'recall_1cm_5deg network +4.2 points [1.0, 7.5] 0.012 better'):
         assert words in table, words
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from posegrasp_ros.metrics.units import SHOWN_UNITS
 from posegrasp_ros.report.plots import (
     error_curves,
     error_strips,
     latency_strips,
     log_axis,
     reliability_curves,
+    round_ends,
     verdict_scale,
     waterfall,
 )
@@ -39,11 +41,23 @@ def test_a_strip_spans_what_was_measured_on_a_logarithmic_axis():
     assert strip['text'] == '10.0 mm' and strip['p50'] == pytest.approx(figure['requirement_x'], abs=0.1)
 
 
-def test_frames_without_an_answer_lie_beyond_the_strip():
+def test_a_strip_is_of_the_poses_given_and_its_median_that_of_the_metrics():
     strip = error_strips({'run': part([0.002, 0.003, 0.004, np.inf])})[0]['strips'][0]
-    assert strip['is_cut'] and strip['p95'] == 100 and strip['p25'] < strip['p50'] < 100
-    strip = error_strips({'other': part([0.001]), 'run': part([0.002, np.inf, np.inf])})[0]['strips'][1]
+    assert strip['text'] == '3.00 mm' and strip['p25'] < strip['p50'] < strip['p95'] < 100
+    stated = {**part([0.002, 0.003, 0.004, np.inf]), 'metrics': {'position_error_median': {'value': 0.0031}}}
+    assert error_strips({'run': stated})[0]['strips'][0]['text'] == '3.10 mm'
+    strip = error_strips({'other': part([0.001]), 'run': part([np.inf, np.inf])})[0]['strips'][1]
     assert not strip['has_median'] and strip['text'] == '–'
+
+
+@pytest.mark.parametrize('errors_mm, end, step', [
+    ([1, 2, 3], '12', 2), ([1, 2, 30], '30', 5), ([1, 2, 500], '40', 10)])
+def test_the_axis_of_an_error_fits_the_data_holds_the_need_and_has_round_ticks(errors_mm, end, step):
+    curve, = error_curves({'run': part([error / 1000 for error in errors_mm])})
+    texts = [tick['text'] for tick in curve['ticks']]
+    assert texts[-1] == end and texts == [f'{step * index:g}' for index in range(len(texts))]
+    assert curve['requirement_x'] == pytest.approx(100 * 10 / float(end))
+    assert all(tip['text'].startswith('run: ') and ' mm' in tip['text'] for tip in curve['lines'][0]['tips'])
 
 
 def test_what_is_needed_is_on_the_axis_even_where_nobody_reaches_it():
@@ -64,6 +78,15 @@ def test_bops_curves_end_at_its_last_thresholds_and_have_no_need():
 def test_an_oracle_without_errors_does_not_stretch_the_axis():
     figure, = error_strips({'oracle': part([1e-18] * 5), 'run': part([0.01, 0.02])})
     assert 1 < len(figure['ticks']) <= 6 and figure['strips'][0]['p50'] == 0
+
+
+@pytest.mark.parametrize('low, high, unit, expected', [
+    (0.0031, 0.0072, 'm', (0, 10)), (0.61, 0.83, '1', (60, 100)), (0.0, 41.0, 'ms', (0, 100)),
+    (5.0, 5.2, 'px', (5, 5.2))])
+def test_an_axis_has_round_ends_and_a_round_middle_around_the_data(low, high, unit, expected):
+    found = [value * SHOWN_UNITS[unit][0] for value in round_ends(low, high, unit)]
+    assert found[0] <= low * SHOWN_UNITS[unit][0] + 1e-9 and found[1] >= high * SHOWN_UNITS[unit][0] - 1e-9
+    assert found == pytest.approx(expected)
 
 
 @pytest.mark.parametrize('least, most, unit, low, high, ticks', [
@@ -93,7 +116,7 @@ def test_reliability_puts_a_score_that_means_what_it_says_on_the_diagonal():
     score = [{'low': 0.8, 'high': 0.9, 'n': 3, 'score': 0.85, 'right': 0.85}]
     curve, = reliability_curves({'run': {'calibration': {'score': score, 'covariance': None}}})
     dot, = curve['lines'][0]['dots']
-    assert dot['x'] == pytest.approx(100 - dot['y']) and dot['n'] == 3
+    assert dot['x'] == pytest.approx(100 - dot['y']) and dot['text'] == 'score 85 %: 85 % of 3 poses correct'
 
 
 def test_the_waterfall_falls_from_all_to_the_successes():
@@ -110,6 +133,8 @@ def test_the_waterfall_falls_from_all_to_the_successes():
     assert fall['unharmed'] == ['pose too old'], 'a stage that took no part cannot lose anything'
     assert [(gain['stage'], round(gain['gain'], 9)) for gain in fall['gains']] == [('perception', 0.2),
                                                                                  ('execution', 0.15)]
+    alone = {'of': 'frames', 'attempts': 20, 'successes': 15, 'steps': steps[:1], 'if_perfect': {'perception': 1}}
+    assert waterfall({'stages': stages, 'waterfall': alone})['gains'] == [], 'one stage lost all'
     assert waterfall({'waterfall': {'attempts': 0}}) is None and waterfall({}) is None
 
 

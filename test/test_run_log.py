@@ -28,6 +28,8 @@ from posegrasp_ros.metrics.stage_report import STAGES, StageReport
 from posegrasp_ros.monitoring.live_run import LiveRun
 from posegrasp_ros.monitoring.object_watch import LiveObject
 from posegrasp_ros.monitoring.run_keeper import RunKeeper
+from posegrasp_ros.report.clips import Clip, write_clips
+from posegrasp_ros.ros.demo import add_clips
 from posegrasp_ros.runs.rebuild import rebuild
 from posegrasp_ros.runs.run_log import RunLogError
 from posegrasp_ros.runs.state import partial_because
@@ -77,6 +79,22 @@ def test_a_finished_live_run_made_again_is_equal(tmp_path, names):
     assert rebuilt.summary['frames']['seen'] == 30 * len(names), 'those that were forgotten are left out again'
     page = (tmp_path / 'run' / 'report.html').read_text()
     rebuilt.write(tmp_path / 'again')
+    assert (tmp_path / 'again' / 'report.html').read_text() == page
+
+
+def test_the_simulators_clips_come_into_the_report_and_stay_in_it(tmp_path):
+    robot = Robot(tmp_path / 'run')
+    robot.frames(0, 6)
+    robot.run.write_summary()
+    robot.run.close()
+    summary, clips = written(tmp_path / 'run'), tmp_path / 'clips.json'
+    write_clips(clips, [Clip('', False, 'slipped', 'pick 3', 'data:image/webp;base64,AAAA', 'data:,')])
+    for _ in range(2):
+        add_clips(tmp_path / 'run', clips)
+        page = (tmp_path / 'run' / 'report.html').read_text()
+        assert 'src="data:image/webp;base64,AAAA"' in page and 'slipped' in page and 'pick 3' in page
+    assert written(tmp_path / 'run') == summary and not clips.exists()
+    rebuild(tmp_path / 'run').write(tmp_path / 'again')
     assert (tmp_path / 'again' / 'report.html').read_text() == page
 
 

@@ -26,13 +26,13 @@ def compare(runs: list[Path], /, *, out: Folder = DEFAULT_OUT) -> int:
     :param runs: run folders, at least two
     :param out: folder for comparison.json and report.html
     """
-    from posegrasp_ros.evaluation.run_comparison import compare_runs
+    from posegrasp_ros.evaluation.run_comparison import change_pictures, compare_runs
     from posegrasp_ros.report.compare_report import format_comparison, render_comparison
     from posegrasp_ros.runtime.atomic_file import write_whole
 
     comparison = compare_runs(runs)
     out.mkdir(parents=True, exist_ok=True)
     write_whole(out / 'comparison.json', json.dumps(comparison, indent=2, allow_nan=False) + '\n')
-    write_whole(out / 'report.html', render_comparison(comparison))
+    write_whole(out / 'report.html', render_comparison(comparison, change_pictures(runs, comparison)))
     show(f'{format_comparison(comparison)}\n\nreport: {out / "report.html"}')
     return DONE

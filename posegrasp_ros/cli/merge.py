@@ -14,8 +14,8 @@ EXAMPLES = """Examples:
   posegrasp merge s3://bucket/results --out runs/fleet
   posegrasp merge results --out runs/fleet --by robot site --where "date >= '2026-01-01'"
 
-The run equals that of `posegrasp evaluate` over the same recordings, sorted by their paths; it has no pictures
-and no metrics.jsonl."""
+The run equals that of `posegrasp evaluate` over the same recordings, sorted by their paths; it has no
+metrics.jsonl, and pictures only of recordings that are on this machine."""
 
 
 def merge(results: str, /, *, out: Folder,

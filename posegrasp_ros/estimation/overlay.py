@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -42,7 +43,19 @@ def draw_overlay(image: np.ndarray, camera: Camera, mesh: Mesh, poses: Sequence[
     return canvas
 
 
-def draw_box(canvas: np.ndarray, camera: Camera, mesh: Mesh, camera_from_object: np.ndarray,
+class Boxed(Protocol):
+    """What has a bounding box along the axes of its own frame, such as a mesh."""
+
+    @property
+    def centre(self) -> np.ndarray:
+        """(3,) of the box, metres."""
+
+    @property
+    def extents(self) -> np.ndarray:
+        """(3,) sides of the box, metres."""
+
+
+def draw_box(canvas: np.ndarray, camera: Camera, mesh: Boxed, camera_from_object: np.ndarray,
              colour: tuple[int, int, int], thickness: int) -> None:
     """The twelve edges of the mesh's bounding box; edges at the back are thin."""
     corners = transform_points(camera_from_object, mesh.centre + CORNER_SIGNS * mesh.extents / 2)

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,8 +31,9 @@ from posegrasp_ros.geometry.true_pose import OVERRULED
 from posegrasp_ros.metrics.baselines.baselines import Baselines
 from posegrasp_ros.metrics.calibration_guard import told_as_provenance
 from posegrasp_ros.pose_sources.pose_frames import PoseFrames
-from posegrasp_ros.report.run_report import render_html
-from posegrasp_ros.report.worst_frames import WorstFrames
+from posegrasp_ros.report.frame_pictures import FramePictures, Shown
+from posegrasp_ros.report.frame_rows import Recording
+from posegrasp_ros.report.run_report import page_of
 from posegrasp_ros.runs.folder import RunFolder
 from posegrasp_ros.runs.provenance import BagDescriptions
 from posegrasp_ros.runs.run_log import PICTURES, SUMMARY, frame_line
@@ -58,14 +60,15 @@ class MeasuredRun:
     :param chosen: name of the one that the run is about
     :param sources: of the frames
     :param block_ns: see :func:`posegrasp_ros.datasets.frame_sources.sourced_frames`
-    :param meshes: of the objects by name, to draw the worst frames with; without one nothing is drawn
+    :param meshes: of the objects by name, to draw frames with; without one nothing is drawn
     :param bop_csv: file to write the poses of the chosen method to; None for none
     :param no_object: nothing is to be found in the frames
-    :param draws: whether the worst frames are drawn
+    :param draws: whether frames are drawn
     :param states_truth: whether the errors of the ground truth are stated, and those that come with it overruled
     :param views: files for viewers of the chosen method's answers
     :ivar methods: the estimators by name
-    :ivar worst: frames in which the estimator in question was worst
+    :ivar pictures: of the frames in which the estimator in question was worst, and of others
+    :ivar recordings: stretches of the frames so far
     :ivar problems: what was wrong with the frames
     :ivar is_complete: whether all frames were measured
     :ivar span: of the frames so far; None without any
@@ -75,7 +78,8 @@ class MeasuredRun:
                  block_ns: int, meshes: Mapping[str, Mesh], bop_csv: Path | None = None, no_object: bool = False,
                  draws: bool = True, states_truth: bool = False, views: RunViews | None = None):
         self.methods, self.chosen = methods, chosen
-        self.worst = WorstFrames()
+        self.pictures = FramePictures()
+        self.recordings: list[Recording] = []
         self.problems = Problems()
         self.is_complete = False
         self.span: Span | None = None
@@ -162,7 +166,20 @@ class MeasuredRun:
             stamp_ns = item.undecoded.stamp_ns
             first_ns, last_ns = self.span or (stamp_ns, stamp_ns + item.shift_ns)
             self.span = Span(first_ns, max(last_ns, stamp_ns + item.shift_ns))
+            self._note_recording(item)
             yield item
+
+    def _note_recording(self, item: SourcedFrame) -> None:
+        """Take down which recording the frame is of, and the image's file where it is one of its own."""
+        stamp_ns, name = item.undecoded.stamp_ns, item.source.path.name
+        last = self.recordings[-1] if self.recordings else None
+        if last is None or (last.name, last.shift_ns) != (name, item.shift_ns):
+            last = Recording(name, stamp_ns, item.shift_ns)
+            self.recordings.append(last)
+        elif stamp_ns < last.first_ns:
+            last = self.recordings[-1] = replace(last, first_ns=stamp_ns)
+        if isinstance(file := getattr(item.undecoded, 'file', None), Path):
+            last.files[stamp_ns] = file.name
 
     def _count(self, item: SourcedFrame, answered: AnsweredFrame, folder: RunFolder | None,
                table: BopCsv | None) -> None:
@@ -186,7 +203,7 @@ class MeasuredRun:
                 for key, row in method.metrics.take_rows():
                     folder.append_line(frame_line(key, row, estimator=name))
         for name, answer in answered.answers[self.chosen].items():
-            self._consider_as_worst(item, frame, name, answer)
+            self._consider_to_draw(item, frame, name, answer)
         if table:
             (answer,) = answered.answers[self.chosen].values()
             table.add(
@@ -197,20 +214,21 @@ class MeasuredRun:
         return self._views.shown(item, answered.frame, answered.answers[self.chosen],
                                  self.methods[self.chosen].metrics, self._meshes)
 
-    def _consider_as_worst(self, item: SourcedFrame, frame: BagFrame, name: str, answer: Answer) -> None:
-        """Keep a picture of the frame if an object's pose in it is among the worst."""
-        bag = item.source.path.name
-        place = f'{bag}, {name}' if name else bag
-        error_m = self.methods[self.chosen].error(frame, name, answer, item.shift_ns)
-        is_drawn = self._draws and name in self._meshes and not frame.reason
-        if not is_drawn or not self.worst.wants(frame.stamp_ns, error_m, place):
+    def _consider_to_draw(self, item: SourcedFrame, frame: BagFrame, name: str, answer: Answer) -> None:
+        """Keep a picture of the frame if an object's pose in it is among the worst, or in the sample."""
+        if not self._draws or name not in self._meshes or frame.reason:
+            return
+        poses = answer.estimation.poses
+        shown = Shown(frame.stamp_ns + item.shift_ns, name,
+                      self.methods[self.chosen].error(frame, name, answer, item.shift_ns),
+                      '' if poses else answer.perception.reason or 'no_pose',
+                      poses[0].score if poses else math.nan)
+        if not self.pictures.wants(shown):
             return
         if frame.image is None:
             # Answered elsewhere: few of many are worth being decoded again.
             frame = item.undecoded.decode()
-        found = f'{1000 * error_m:.1f} mm off' if answer.estimation.poses else answer.perception.reason
-        self.worst.consider(of_object(frame, name), answer.estimation, self._meshes[name], error_m,
-                            f'{place}, {frame.stamp_ns} ns: {found}', place)
+        self.pictures.consider(shown, of_object(frame, name), answer.estimation, self._meshes[name])
 
     def _bop_csv(self, path: Path) -> BopCsv:
         numbers = [each for source in self._sources if (each := getattr(source, 'object_id', None)) is not None]
@@ -278,15 +296,17 @@ def written_run(prepared: PreparedRun, paths: Sequence[str | Path], baselines: B
         provenance = {**described, 'bags': described_bags(bags, run.is_complete, progress),
                       **prepared.circumstances, **run.circumstances()}
         inputs = run.summary_inputs(baselines, {'provenance': provenance, 'problems': run.problem_list(),
-                                                'diagnosis': run.diagnosis()})
-        summary = summary_of({name: method.metrics.table() for name, method in run.methods.items()}, inputs)
+                                                'diagnosis': run.diagnosis(),
+                                                'recordings': [each.to_dict() for each in run.recordings]})
+        tables = {name: method.metrics.table() for name, method in run.methods.items()}
+        summary = summary_of(tables, inputs)
         if folder:
-            pictures = run.worst.pictures()
+            pictures = run.pictures.pictures()
             folder.append_line({PICTURES: pictures})
             folder.append_line({SUMMARY: inputs.to_dict()})
             diagnosed = inputs.about['diagnosis'].get(run.chosen, {})
             folder.write_text(CORRECTIONS, corrections_text(run.chosen, diagnosed))
-            folder.write_summary(summary, lambda summary: render_html(summary, pictures))
+            folder.write_summary(summary, page_of(tables[run.chosen], pictures))
     if run.problems.frames and not run.problems.usable:
         raise InvalidInputError(run.problems.sentence())
     return summary

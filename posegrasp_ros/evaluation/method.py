@@ -13,6 +13,7 @@ from posegrasp_ros.faults.pair_log import PairLog
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.true_pose import LEAST_VISIBLE
 from posegrasp_ros.metrics.calibration_guard import CalibrationGuard, UsualRange
+from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED
 from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport
 
@@ -47,13 +48,15 @@ class MethodUnderTest:
             yield from self._count_object(name, of_object(frame, name), answer, shift_ns, no_object)
 
     def error(self, frame: BagFrame, name: str, answer: Answer, shift_ns: int = 0) -> float:
-        """Of an object's pose in a frame that was counted, metres (ADD or ADI); infinite where none was found, NaN
-        where the truth is not known or the object is hidden."""
+        """Of an object's pose in a frame that was counted, relative to the stated need; infinite where none was
+        found, NaN where the truth is not known or the object is hidden."""
         seen = of_object(frame, name)
         if not seen.truths or (seen.visible_share is not None and seen.visible_share < LEAST_VISIBLE):
             return math.nan
         errors = self.metrics.errors(frame.stamp_ns + shift_ns, name)
-        return math.inf if errors is None or not answer.estimation.poses else errors.add_m
+        if errors is None or not answer.estimation.poses:
+            return math.inf
+        return max(errors.position_m / STATED_NEED.position_m, errors.rotation_rad / STATED_NEED.rotation_rad)
 
     def _count_object(self, name: str, frame: BagFrame, answer: Answer, shift_ns: int,
                       no_object: bool) -> Iterator[StageReport]:

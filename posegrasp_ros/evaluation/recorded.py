@@ -28,6 +28,7 @@ from posegrasp_ros.metrics.baselines.baselines import Baselines, load_baselines
 from posegrasp_ros.metrics.pose.pose_errors import ErrorTarget
 from posegrasp_ros.metrics.report_message import is_report, read_report
 from posegrasp_ros.metrics.run import BLOCK_S, GraspTolerates, RunMetrics, block_ns_of
+from posegrasp_ros.report.run_report import page_of
 from posegrasp_ros.runs.folder import RunFolder
 from posegrasp_ros.runs.provenance import BagDescriptions, describe_run
 from posegrasp_ros.runs.run_log import SUMMARY, frame_line
@@ -94,10 +95,11 @@ def evaluate_recorded(paths: Sequence[str | Path], card: ModelCard | Mapping[str
                       **_circumstances(recordings, is_complete)}
         inputs = SummaryInputs({UNNAMED: metrics.facts}, baselines,
                                {'provenance': provenance, 'problems': _problems(recordings)})
-        summary = summary_of({UNNAMED: metrics.table()}, inputs)
+        table = metrics.table()
+        summary = summary_of({UNNAMED: table}, inputs)
         if folder:
             folder.append_line({SUMMARY: inputs.to_dict()})
-            folder.write_summary(summary)
+            folder.write_summary(summary, page_of(table))
     return summary
 
 

@@ -11,16 +11,18 @@ import numpy as np
 
 from posegrasp_ros.metrics.baselines.verdicts import difference_interval
 from posegrasp_ros.metrics.catalogue import ON_TARGET, catalogue
+from posegrasp_ros.metrics.frame_pairs import LEVEL
 from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED
 from posegrasp_ros.metrics.run import block_ns_of
 from posegrasp_ros.metrics.stats.intervals import Interval, verdict
 from posegrasp_ros.metrics.stats.paired import mcnemar_exact, paired_difference
+from posegrasp_ros.report.provenance_table import in_words
 from posegrasp_ros.runs.finished_run import FinishedRun, FrameKey, LoggedAnswer, load_runs
 
 SCHEMA = 'posegrasp.comparison/1'
 # What the page shows of every run.
 PARTS = ('schema', 'headline', 'stages', 'metrics', 'verdicts', 'failures', 'frames', 'distributions',
-         'calibration', 'waterfall', 'latency', 'next', 'provenance')
+         'calibration', 'waterfall', 'latency', 'next', 'recordings', 'provenance')
 MOST_CHANGES = 12
 # Metrics that are a median of what an answer tells.
 MEDIANS = {'position_error_median': 'position_error_m', 'rotation_error_median': 'rotation_error_rad',
@@ -50,6 +52,22 @@ def compare_runs(folders: Sequence[Path]) -> dict:
     }
 
 
+def change_pictures(folders: Sequence[Path], comparison: dict) -> list[tuple[str, str]]:
+    """Pictures of the frames in ``comparison['changes']``: data URIs of the reference's and of the other run's;
+    empty where a run kept none.
+
+    :param folders: that were compared
+    """
+    runs = {run.name: run for run in load_runs(list(folders))}
+    found = []
+    for change in comparison['changes']:
+        key = FrameKey(change['bag'], change['stamp_ns'], change['object'])
+        of_reference, of_other = (runs[name].pictures.get(key, '') for name in
+                                  (comparison['reference'], change['run']))
+        found.append((of_reference, of_other))
+    return found
+
+
 def shared_frames(first: FinishedRun, second: FinishedRun) -> list[FrameKey]:
     """The frames on which both report, of recordings that are the same file by file.
 
@@ -73,6 +91,8 @@ def differences(reference: FinishedRun, run: FinishedRun, shared: Sequence[Frame
         difference, interval, p_value, count = paired.get(name) or (
             second['value'] - first['value'], unpaired_interval(first, second), None, None)
         judged = None if metric.direction == ON_TARGET else verdict(interval, 0.0, metric.direction)
+        if judged and p_value is not None and p_value >= LEVEL:
+            judged = 'inconclusive'  # interval and test are two methods: where they disagree, nothing is decided
         found.append({'run': run.name, 'metric': name, 'unit': metric.unit, 'difference': difference,
                       'interval': list(interval) if interval else None, 'p_value': p_value, 'n': count,
                       'is_paired': name in paired, 'verdict': judged})
@@ -90,7 +110,8 @@ def unpaired_interval(first: dict, second: dict) -> Interval | None:
 def changes(reference: FinishedRun, run: FinishedRun, shared: Sequence[FrameKey]) -> list[dict]:
     """The frames that one of two runs has right and the other wrong, the largest changes first.
 
-    Each {run, bag, stamp_ns, gained, reference, other} with {position_m, rotation_rad} or null for no pose.
+    Each {run, bag, stamp_ns, object, gained, reference, other}, the last two {position_m, rotation_rad}, or null
+    for no pose.
     """
     found = []
     for key in shared:
@@ -99,7 +120,7 @@ def changes(reference: FinishedRun, run: FinishedRun, shared: Sequence[FrameKey]
             found.append((_size(first, second), key, first, second))
     found.sort(key=lambda item: (-item[0], item[1]))
     return [{'run': run.name, 'bag': key.bag, 'stamp_ns': key.stamp_ns, 'gained': is_right(second),
-             'reference': _errors(first), 'other': _errors(second)}
+             'object': key.object, 'reference': _errors(first), 'other': _errors(second)}
             for _, key, first, second in found[:MOST_CHANGES]]
 
 
@@ -197,5 +218,5 @@ def _flat(provenance: dict) -> dict[str, str]:
         if name in UNTELLING:
             continue
         for inner, text in value.items() if isinstance(value, dict) else (('', value),):
-            flat[f'{name} {inner}'.strip()] = '' if text is None else str(text)
+            flat[f'{name} {inner}'.strip()] = in_words(text)
     return flat

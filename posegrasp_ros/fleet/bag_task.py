@@ -164,7 +164,7 @@ def _document(task: BagTask, method: LoadedMethod, prepared: PreparedRun, path: 
         'bag': task.bag.url, 'name': path.name, 'size': task.bag.size, 'tag': task.bag.tag,
         'code': posegrasp_ros.__version__, 'method': method_hash(method.identity), 'model': method.model,
         'first_ns': run.span.first_ns if run.span else 0, 'last_ns': run.span.last_ns if run.span else 0,
-        'estimator': run.chosen,
+        'estimator': run.chosen, 'recordings': [each.to_dict() for each in run.recordings],
         'facts': {name: plain_facts(each.metrics.facts) for name, each in run.methods.items()},
         'described': prepared.described, 'bags': [describe_bag(path)],
         'circumstances': {**prepared.circumstances, **run.circumstances()},

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from posegrasp_ros.faults.correction_file import corrections_text
 from posegrasp_ros.faults.diagnose import diagnose
 from posegrasp_ros.faults.pair_log import PairLog
 from posegrasp_ros.faults.pose_pairs import PosePairs
+from posegrasp_ros.fleet.merged_pictures import merged_pictures
 from posegrasp_ros.fleet.merged_table import MergedTables
 from posegrasp_ros.fleet.result_file import ResultError, ResultFolder
 from posegrasp_ros.fleet.stored_result import StoredResult, one_after_the_other, read_results
@@ -32,7 +33,8 @@ from posegrasp_ros.metrics.calibration_guard import (
     told_as_provenance,
 )
 from posegrasp_ros.metrics.frame_columns import RunFacts
-from posegrasp_ros.report.run_report import render_html
+from posegrasp_ros.report.frame_rows import Recording
+from posegrasp_ros.report.run_report import page_of
 from posegrasp_ros.runs.folder import RunFolder
 from posegrasp_ros.runs.provenance import describe_run
 from posegrasp_ros.runs.run_summary import SummaryInputs, facts_from, summary_of
@@ -46,11 +48,13 @@ class MergedPart:
     """The run of the results with certain values.
 
     :param values: {column: value}; none of all
+    :param page: renders the report, and draws what it shows
     """
 
     values: Mapping[str, str | None]
     summary: dict[str, Any]
     corrections: str
+    page: Callable[[dict], str]
 
     @property
     def folder(self) -> str:
@@ -64,7 +68,7 @@ class MergedPart:
         """
         with RunFolder(out / self.folder if self.values else out, fresh=True) as folder:
             folder.write_text(CORRECTIONS, self.corrections)
-            folder.write_summary(self.summary, render_html)
+            folder.write_summary(self.summary, self.page)
 
 
 def merged_parts(url: str, baselines: Baselines, by: Sequence[str] = (), where: str = '') -> Iterator[MergedPart]:
@@ -89,7 +93,7 @@ def merged_parts(url: str, baselines: Baselines, by: Sequence[str] = (), where: 
         conditions += [f'"{name}" IS NOT DISTINCT FROM {_literal(value)}' for name, value in values.items()
                        if any(name not in each.columns for each in chosen)]
         part = merged(chosen, baselines, ' AND '.join(conditions), [])
-        yield MergedPart(values, part.summary, part.corrections)
+        yield replace(part, values=values)
 
 
 def merged(results: Sequence[StoredResult], baselines: Baselines, where: str = '',
@@ -117,14 +121,29 @@ def merged(results: Sequence[StoredResult], baselines: Baselines, where: str = '
                  for name, by_object in logs.items()}
     provenance = _provenance([each.document for each in results], guards, failures, where)
     told = [tuple(line) for each in results for line in each.document['warnings']]
-    about = {'provenance': provenance, 'problems': problems.to_list(told), 'diagnosis': diagnosis}
+    about = {'provenance': provenance, 'problems': problems.to_list(told), 'diagnosis': diagnosis,
+             'recordings': [each.to_dict() for result in results for each in _recordings(result)]}
     inputs = SummaryInputs(facts, baselines, about, chosen)
+    tables = MergedTables(results, facts, where)
     try:
-        summary = summary_of(MergedTables(results, facts, where), inputs)
+        summary = summary_of(tables, inputs)
     except ValueError as error:
         hint = 'expected a condition that holds for the same images of all estimators, or estimator = ...'
         raise ResultError(f'--where {where}: {hint}: {error}' if where else str(error)) from error
-    return MergedPart({}, summary, corrections_text(chosen, diagnosis.get(chosen, {})))
+
+    def page(summary: dict) -> str:
+        drawn = merged_pictures(results, chosen, where)
+        return page_of(tables[chosen], drawn.pictures, drawn.missing)(summary)
+
+    return MergedPart({}, summary, corrections_text(chosen, diagnosis.get(chosen, {})), page)
+
+
+def _recordings(result: StoredResult) -> list[Recording]:
+    """The stretches of a result's recording; of results of version 0.2.0 one."""
+    stated = result.document.get('recordings')
+    own = [Recording.from_dict(each) for each in stated] if stated else [
+        Recording(result.document['name'], result.document['first_ns'])]
+    return [replace(each, shift_ns=each.shift_ns + result.shift_ns) for each in own]
 
 
 def _of_one_method(results: Sequence[StoredResult]) -> list[StoredResult]:

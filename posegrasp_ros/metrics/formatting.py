@@ -90,6 +90,12 @@ def interval(bounds: Sequence[float] | None, unit: str) -> str:
     return f'[{number(bounds[0], unit)}, {number(bounds[1], unit)}]'.replace('-', '−')
 
 
+def with_interval(value: float | None, bounds: Sequence[float] | None, unit: str) -> str:
+    """A number with its unit and, where there is one, its interval: ``73.3 % [61.0, 82.9]``."""
+    text = quantity(value, unit)
+    return f'{text} {interval(bounds, unit)}' if bounds else text
+
+
 def probability(value: float | None) -> str:
     """A p-value: two figures, small ones as a bound."""
     if value is None:

@@ -23,6 +23,7 @@ from posegrasp_ros.monitoring.object_watch import LiveObject, ObjectWatch
 from posegrasp_ros.monitoring.run_keeper import RunKeeper
 from posegrasp_ros.monitoring.watermark import Watermark
 from posegrasp_ros.pose_sources.stated_pose import StatedPose
+from posegrasp_ros.report.run_report import page_of
 from posegrasp_ros.runs.run_log import SUMMARY, forgotten_line, frame_line
 from posegrasp_ros.runs.run_summary import UNNAMED, SummaryInputs, summary_of
 from posegrasp_ros.runtime.errors import InvalidInputError
@@ -232,12 +233,13 @@ class LiveRun:
             has_jumped = self._anomalies.counts['time set back'] > 0
             until_ns = None if has_jumped else self._watermark.until_ns(self._clock())
             table, inputs = self._metrics.table(until_ns), self._append_inputs(until_ns)
-            self._keeper.summarise(lambda: summary_of({UNNAMED: table}, inputs))
+            self._keeper.summarise(lambda: summary_of({UNNAMED: table}, inputs), page_of(table))
 
     def write_summary(self) -> None:
         """Write the summary of all images, in this thread."""
         inputs = self._append_inputs(None)
-        self._keeper.write_summary(summary_of({UNNAMED: self._metrics.table()}, inputs))
+        table = self._metrics.table()
+        self._keeper.write_summary(summary_of({UNNAMED: table}, inputs), page_of(table))
 
     def close(self) -> None:
         """Close the run folder."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Thread
 
 from posegrasp_ros.monitoring.liveness import ERROR, OK, Health
+from posegrasp_ros.report.run_report import render_html
 from posegrasp_ros.runs.folder import FolderInUseError, RunFolder, RunFolderError
 from posegrasp_ros.runs.report_log import log_paths
 
@@ -48,20 +49,26 @@ class RunKeeper:
         """Write one line of metrics.jsonl."""
         self._try('reports', lambda folder: folder.append_line(fields))
 
-    def summarise(self, summary: Callable[[], dict]) -> None:
-        """Compute and write a summary in a background thread."""
+    def summarise(self, summary: Callable[[], dict], render: Callable[[dict], str] = render_html) -> None:
+        """Compute and write a summary in a background thread.
+
+        :param render: renders the page of the summary
+        """
         self._join()
-        self._writer = Thread(target=self._summarise, args=(summary,), daemon=True)
+        self._writer = Thread(target=self._summarise, args=(summary, render), daemon=True)
         self._writer.start()
 
     def may_summarise(self) -> bool:
         """Whether the last summary is finished, and long enough ago given its cost."""
         return not (self._writer and self._writer.is_alive()) and time.monotonic() >= self._rest_until_s
 
-    def write_summary(self, summary: dict) -> None:
-        """Write a summary in this thread."""
+    def write_summary(self, summary: dict, render: Callable[[dict], str] = render_html) -> None:
+        """Write a summary in this thread.
+
+        :param render: renders the page of the summary
+        """
         self._join()
-        self._try('summary', lambda folder: folder.write_summary(summary))
+        self._try('summary', lambda folder: folder.write_summary(summary, render))
 
     def close(self) -> None:
         """Flush all reports to disk and close the folder."""
@@ -75,7 +82,7 @@ class RunKeeper:
         values = {'lost_reports': str(self._folder.lost)} if self._folder else {}
         return Health('run folder', ERROR if errors else OK, '; '.join(errors) or str(self._path), values)
 
-    def _summarise(self, summary: Callable[[], dict]) -> None:
+    def _summarise(self, summary: Callable[[], dict], render: Callable[[dict], str]) -> None:
         started_s = time.thread_time()
         try:
             made = summary()
@@ -83,7 +90,7 @@ class RunKeeper:
             self._errors['summary'] = f'summary: {type(error).__name__}: {error}'
             self._complain(self._errors['summary'])
         else:
-            self._try('summary', lambda folder: folder.write_summary(made, is_last=False))
+            self._try('summary', lambda folder: folder.write_summary(made, render, is_last=False))
         self._rest_until_s = time.monotonic() + (time.thread_time() - started_s) / MOST_TIME_SHARE
 
     def _join(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path as FilePath
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,8 @@ from posegrasp_ros.ros.reporting import StageReporter
 from posegrasp_ros.runtime.errors import escaped
 from posegrasp_ros.simulation.instances import sample_scene_of_kinds
 from posegrasp_ros.simulation.object_physics import ObjectPhysics
+from posegrasp_ros.simulation.pick import PickOutcome
+from posegrasp_ros.simulation.pick_clips import PickClips
 from posegrasp_ros.simulation.scene import DEFAULT_BASE_FROM_CAMERA
 from posegrasp_ros.simulation.world import World
 
@@ -65,6 +68,9 @@ class SimulatorParameters:
     camera_frame: str = parameter('camera_optical_frame', 'Frame of the camera.')
     base_from_camera: tuple[float, ...] = parameter(
         pose_values(DEFAULT_BASE_FROM_CAMERA), 'Pose of the camera: x, y, z, qx, qy, qz, qw, metres.')
+    clips: str = parameter(
+        '', 'File for short clips of the first pick that held and the first that failed, of each object, for the '
+        'report. Empty: none.')
     exit_when_done: bool = parameter(True, 'End the process after the last pick.')
 
 
@@ -116,6 +122,7 @@ class SimulatorNode(AutostartLifecycleNode):
         self._base_from_camera = pose_parameter('base_from_camera', chosen.base_from_camera)
         self._attempt: PickAttempt | None = None
         self._index = 0
+        self._clips = PickClips(FilePath(chosen.clips)) if chosen.clips else None
         self._clock_ns = BETWEEN_SCENES_NS
         self._ticked_s = time.monotonic()
         self._reporter = StageReporter(self, 'execution', tuple(self._meshes))
@@ -246,11 +253,15 @@ class SimulatorNode(AutostartLifecycleNode):
             answer.reason = outcome.reason
             answer.numbers.update(outcome.numbers)
             self._clock_ns += int(1e9 * outcome.numbers['sim_s'])
+        if self._clips:
+            self._clips.consider(attempt.world, attempt.target, self._index, outcome)
         self._ticked_s = time.monotonic()
         self._end_attempt(attempt, outcome.result)
 
     def _give_up(self, attempt: PickAttempt, stamp: int) -> None:
         waited_ms = 1000 * (time.monotonic() - attempt.started_s)
+        if self._clips:
+            self._clips.consider(attempt.world, attempt.target, self._index, PickOutcome('no_grasp'))
         self._reporter.report(stamp, 'no_grasp', {'waited_ms': waited_ms}, object_name=attempt.target)
         self._end_attempt(attempt, 'no grasp')
 

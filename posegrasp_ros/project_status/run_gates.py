@@ -108,7 +108,7 @@ def _no_worse(name: str, subject: Subject, runs: list[Run], by_run: dict[str, li
 def _success_gate(name: str, run: Run, metric: dict, needed: float, command: str, back_to: str) -> Gate:
     """Passed if the whole interval of the success rate is above the requirement."""
     judged = verdict(Interval(*metric['interval']), needed, 'higher_is_better') if metric['interval'] else None
-    figure = (f'{formatting.quantity(metric["value"], "1")} {formatting.interval(metric["interval"], "1")} of '
+    figure = (f'{formatting.with_interval(metric["value"], metric["interval"], "1")} of '
               f'{metric["n"]} picks successful, at least {formatting.quantity(needed, "1")} needed')
     if judged == 'better':
         return Gate(name, True, figure, Proof.of(run))

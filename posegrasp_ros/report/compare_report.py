@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 
 from posegrasp_ros.metrics import formatting
 from posegrasp_ros.report import plots
+from posegrasp_ros.report.frame_rows import place_in, recordings_of
 from posegrasp_ros.report.page import render_page
+from posegrasp_ros.report.provenance_table import provenance_rows
 from posegrasp_ros.report.run_report import TEXT_WIDTH, measured_metrics, requirements_of, time_need
 from posegrasp_ros.report.table import aligned
 from posegrasp_ros.report.truth_text import marked, notes_of
@@ -20,13 +23,19 @@ def format_comparison(comparison: dict) -> str:
     return '\n\n'.join('\n'.join(block) for block in blocks)
 
 
-def render_comparison(comparison: dict) -> str:
-    """The comparison as one self-contained page."""
+def render_comparison(comparison: dict, pictures: Sequence[tuple[str, str]] = ()) -> str:
+    """The comparison as one self-contained page.
+
+    :param pictures: see :func:`posegrasp_ros.evaluation.run_comparison.change_pictures`
+    """
     runs = comparison['runs']
     requirements = requirements_of(runs[comparison['reference']])
     return render_page(
         'compare.html.j2', comparison=comparison, runs=runs, conclusions=conclusions(comparison),
         requirements=requirements, needs={name: requirements_of(run) for name, run in runs.items()},
+        pictures=[(change, *pair) for change, pair in zip(comparison['changes'], pictures) if any(pair)],
+        origins={name: provenance_rows(run['provenance'], run['schema']) for name, run in runs.items()},
+        place_of=lambda change: place_in(recordings_of(runs[change['run']]), change['bag'], change['stamp_ns']),
         measured=measured_metrics(runs), falls={name: plots.waterfall(run) for name, run in runs.items()},
         curves=plots.error_curves(runs), strips=plots.error_strips(runs),
         reliability=plots.reliability_curves(runs),

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from posegrasp_ros.metrics import formatting
 from posegrasp_ros.report.page import render_page
+from posegrasp_ros.report.provenance_table import provenance_rows
 from posegrasp_ros.report.run_report import TEXT_WIDTH
 from posegrasp_ros.report.table import aligned
 
@@ -53,6 +54,7 @@ def render_study(summary: dict, pictures: dict) -> str:
               for title, key, name in (('Along the gripper axes', 'gripper_axes', 'gripper'),
                                        ('Along the object axes', 'object_axes', 'object')) if required[key]]
     return render_page('feasibility.html.j2', summary=summary, pictures=pictures, headline=headline(summary),
+                       origin=provenance_rows(summary['provenance'], summary['schema']),
                        badges=BADGES, needs=NEEDS, at_most=AT_MOST, groups=groups,
                        twins=_unseen_twins(summary), saying=saying(required['gripper_axes']),
                        curves=tolerance_curves(required),
@@ -173,13 +175,13 @@ def _lines(axes: Sequence[dict], unit: str) -> dict:
 
 
 def views_by_success(summary: dict, columns: int = 20) -> list[dict]:
-    """Histogram of the views' success: bars in a box of 100 by 100."""
+    """Histogram of the views' success: bars in a box of 100 by 100, as shares of all views."""
     success = summary['expected_success']['success_by_view']
     counts = [0] * columns
     for value in success:
         counts[min(int(value * columns), columns - 1)] += 1
-    most = max(counts)
-    return [{'x': 100 * index / columns, 'width': 100 / columns, 'height': 100 * count / most, 'count': count,
+    return [{'x': 100 * index / columns, 'width': 100 / columns, 'height': 100 * count / len(success),
+             'count': count,
              'is_enough': (index + 0.5) / columns >= summary['wanted']} for index, count in enumerate(counts)]
 
 

@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from posegrasp_ros.metrics import formatting
-from posegrasp_ros.metrics.pick_metrics import ASSUMED, GIVEN, QUALITY
+from posegrasp_ros.metrics.pick_metrics import ASSUMED, GIVEN, QUALITY, Condition
+from posegrasp_ros.report.clips import Clip
 from posegrasp_ros.report.page import render_page
+from posegrasp_ros.report.provenance_table import provenance_rows
 from posegrasp_ros.report.table import aligned
 
 
@@ -18,18 +22,24 @@ def format_picks(summary: dict) -> str:
     return '\n\n'.join('\n'.join(block) for block in blocks if block)
 
 
-def render_picks(summary: dict) -> str:
-    """The summary as one self-contained page."""
+def render_picks(summary: dict, clips: Sequence[Clip] = ()) -> str:
+    """The summary as one self-contained page, with clips of picks that held and that failed."""
     curves = [noise_curve(curve, 'Position' if name == 'position' else 'Rotation')
               for name, curve in summary['curves'].items() if curve]
-    return render_page('picks.html.j2', summary=summary, headline=headline(summary), curves=curves,
-                       objects=_objects(summary), dots=reliability_dots(summary['calibration']))
+    return render_page('picks.html.j2', summary=summary, headline=headline(summary),
+                       origin=provenance_rows(summary['provenance'], summary['schema']), curves=curves,
+                       clips=clips, objects=_objects(summary), dots=reliability_dots(summary['calibration']))
 
 
 def headline(summary: dict) -> dict:
-    """The main condition: the estimated pose where there is one, else the true pose."""
+    """What was counted under the main condition: the estimated pose where there is one, else the true pose."""
     return next((each for each in summary['conditions'] if each['pose'] == 'estimate' and each['n']),
                 summary['conditions'][0])
+
+
+def main_condition(conditions: Sequence[Condition]) -> Condition:
+    """The condition that the report begins with."""
+    return next((each for each in conditions if each.pose == 'estimate'), conditions[0])
 
 
 def noise_curve(curve: dict, title: str) -> dict:
@@ -83,7 +93,7 @@ def _share_rows(summary: dict) -> list[str]:
     if not share:
         return []
     return [f'Success with the estimated pose relative to the true pose, same {share["n"]} scenes: '
-            f'{formatting.quantity(share["value"], "1")} {formatting.interval(share["interval"], "1")}']
+            f'{formatting.with_interval(share["value"], share["interval"], "1")}']
 
 
 def _gain_rows(summary: dict) -> list[str]:
@@ -95,7 +105,7 @@ def _gain_rows(summary: dict) -> list[str]:
                          formatting.quantity(level['given']['rate'], '1'),
                          formatting.quantity(level['not_given']['rate'], '1'),
                          formatting.quantity(level['quality']['rate'], '1'),
-                         formatting.quantity(level['gain'], '1'),
+                         formatting.difference(level['gain'], '1'),
                          formatting.interval(level['gain_interval'], '1')])
     return aligned(rows) if len(rows) > 1 else []
 
@@ -105,4 +115,4 @@ def _calibration_rows(summary: dict) -> list[str]:
     if not calibration:
         return []
     return [f'Predicted success probability, expected calibration error over {calibration["n"]} picks: '
-            f'{formatting.quantity(calibration["ece"], "1")} {formatting.interval(calibration["interval"], "1")}']
+            f'{formatting.with_interval(calibration["ece"], calibration["interval"], "1")}']

@@ -4,15 +4,30 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
+from typing import Any
 
 from posegrasp_ros.metrics import formatting
 from posegrasp_ros.metrics.calibration_guard import UNLIKE
 from posegrasp_ros.metrics.catalogue import catalogue
+from posegrasp_ros.metrics.frame_table import FrameTable
 from posegrasp_ros.report import plots
+from posegrasp_ros.report.clips import Clip
 from posegrasp_ros.report.diagnosis_text import diagnosis_sentences, how_to_correct
+from posegrasp_ros.report.failure_groups import failure_groups
+from posegrasp_ros.report.first_card import first_card
+from posegrasp_ros.report.frame_browser import browser_data
+from posegrasp_ros.report.frame_rows import (
+    NOT_COUNTED,
+    FrameRows,
+    Recording,
+    frame_rows,
+    place_in,
+    recordings_of,
+)
 from posegrasp_ros.report.page import render_page
+from posegrasp_ros.report.provenance_table import provenance_rows
 from posegrasp_ros.report.table import aligned
 from posegrasp_ros.report.truth_text import marked, notes_of, truth_sentence
 from posegrasp_ros.report.visible_share_table import (
@@ -68,7 +83,9 @@ def _lost_line(summary: dict) -> str:
         verb = 'failed' if fall['is_judged'] else 'went without an answer'
         return f'None of {fall["total"]} {fall["of"]} {verb}.'
     reasons = ', '.join(f'{row["text"]} {row["lost"]}' for row in fall['rows'])
-    return f'Failed: {fall["total"] - fall["successes"]} of {fall["total"]} {fall["of"]}: {reasons}'
+    start = ('Without an answer' if not fall['is_judged'] else
+             'Not good enough for the planned grasp' if fall['note'] else 'Failed')
+    return f'{start}: {fall["total"] - fall["successes"]} of {fall["total"]} {fall["of"]}: {reasons}'
 
 
 def _time_line(summary: dict) -> str:
@@ -79,16 +96,43 @@ def _time_line(summary: dict) -> str:
     return f'Time: {", ".join(times)}' if times else ''
 
 
-def render_html(summary: dict, pictures: Sequence[dict] = ()) -> str:
+def page_of(table: FrameTable, pictures: Sequence[Mapping[str, Any]] = (),
+            no_pictures: str = '', clips: Sequence[Clip] = ()) -> Callable[[dict], str]:
+    """What renders the page of a run with its frames.
+
+    :param table: frames of the estimator that the summary is about
+    :param pictures: see :meth:`posegrasp_ros.report.frame_pictures.FramePictures.pictures`
+    :param no_pictures: sentence on why there are none
+    """
+    def render(summary: dict) -> str:
+        frames = frame_rows(table, summary['headline']['name'], recordings_of(summary), pictures)
+        return render_html(summary, frames, [each for each in pictures if 'caption' in each], no_pictures, clips)
+    return render
+
+
+def render_html(summary: dict, frames: FrameRows | None = None, pictures: Sequence[Mapping[str, Any]] = (),
+                no_pictures: str = '', clips: Sequence[Clip] = ()) -> str:
     """The summary as one self-contained page.
 
-    :param pictures: the worst frames, see :meth:`posegrasp_ros.report.worst_frames.WorstFrames.pictures`
+    :param frames: of the run; None where only its summary is known
+    :param pictures: {caption, data_uri} of runs of version 0.2.0, which do not say which frame each is of
+    :param no_pictures: sentence on why there are no pictures
+    :param clips: of picks
     """
     estimators, requirements = estimators_of(summary), requirements_of(summary)
+    needed = requirements.get(summary['headline']['name'])
+    groups = failure_groups(frames)
     return render_page(
         'report.html.j2', summary=summary, estimators=estimators, same_frames=SAME_FRAMES, pictures=pictures,
-        headline_bar=requirements.get(summary['headline']['name']), next=summary.get('next'),
-        paired=summary.get('paired') or (), problems=summary.get('problems') or (), place_of=place_of,
+        card=first_card(summary, needed, frames), groups=groups, no_pictures=no_pictures,
+        clips=clips,
+        counted=frames.total - frames.counts.get(NOT_COUNTED, 0) if frames else 0,
+        of_frames='attempts' if summary['headline']['name'] == 'grasp_success_rate' else 'frames',
+        browser=browser_data(frames, groups) if frames and frames.rows else None,
+        total=frames.total if frames else 0,
+        headline_bar=needed, next=summary.get('next'),
+        paired=summary.get('paired') or (), problems=summary.get('problems') or (),
+        place_of=lambda problem: place_of(problem, recordings_of(summary)),
         measured=measured_metrics(estimators), requirements=requirements, objects=objects_of(summary),
         confusion=confusion_rows(summary), truth_sentence=truth_sentence(summary),
         unlike_calibration=unlike_calibration(summary), faults=diagnosis_sentences(summary),
@@ -99,7 +143,7 @@ def render_html(summary: dict, pictures: Sequence[dict] = ()) -> str:
         latency=plots.latency_strips({'': summary}, time_need(requirements)),
         verdicts=[list(items) for _, items in groupby(summary['verdicts'], lambda item: item['metric'])],
         scale=plots.verdict_scale, remaining=lambda item: _remaining(summary, item),
-        most_failures=max(summary['failures'].values(), default=1))
+        origin=provenance_rows(summary['provenance'], summary['schema']))
 
 
 def _diagnosis_lines(summary: dict) -> list[str]:
@@ -115,8 +159,9 @@ def _problem_lines(summary: dict) -> list[str]:
     problems = [problem for problem in summary.get('problems') or () if 'image' in problem]
     if not problems:
         return []
+    recordings = recordings_of(summary)
     return ['Problems:', *(f'  {problem["count"]} x {problem["reason"]}: {problem["text"]} '
-                           f'(first: {place_of(problem)})' for problem in problems)]
+                           f'(first: {place_of(problem, recordings)})' for problem in problems)]
 
 
 def unlike_calibration(summary: dict) -> list[str]:
@@ -125,11 +170,11 @@ def unlike_calibration(summary: dict) -> list[str]:
     return [f'{name}: {text}' if name else text[0].upper() + text[1:] for name, text in noticed.items()]
 
 
-def place_of(problem: dict) -> str:
+def place_of(problem: dict, recordings: Sequence[Recording] = ()) -> str:
     """Where a problem occurred first."""
     if 'image' not in problem:
         return problem['bag']
-    return f'{problem["bag"]}, image {problem["image"]}, {problem["stamp_ns"]} ns'
+    return f'{place_in(recordings, problem["bag"], problem["stamp_ns"])}, image {problem["image"]}'
 
 
 def requirements_of(summary: dict) -> dict[str, dict]:
@@ -162,8 +207,10 @@ def estimators_of(summary: dict) -> dict[str, dict]:
 def _headline(summary: dict) -> str:
     headline = summary['headline']
     bar = requirements_of(summary).get(headline['name'])
-    text = (f'{formatting.label(headline["name"])}: {formatting.quantity(headline["value"], "1")} '
-            f'{formatting.interval(headline["interval"], "1")}, n = {headline["n"]}')
+    if headline['value'] is None:
+        return f'{formatting.label(headline["name"])}: not measured, for there is no ground truth and no pick'
+    text = (f'{formatting.label(headline["name"])}: '
+            f'{formatting.with_interval(headline["value"], headline["interval"], "1")}, n = {headline["n"]}')
     if not bar:
         return text
     word = formatting.verdict_word(bar['verdict'], bar['kind'])

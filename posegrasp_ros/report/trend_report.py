@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from posegrasp_ros.metrics import formatting
 from posegrasp_ros.report.page import render_page
+from posegrasp_ros.report.plots import round_ends
 from posegrasp_ros.report.run_report import TEXT_WIDTH
 from posegrasp_ros.report.table import aligned
 
@@ -54,8 +55,8 @@ def verdict_text(trend: dict, day: Callable[[str], str]) -> str:
 
 def change_text(name: str, unit: str, change: dict, day: Callable[[str], str]) -> str:
     """A change in words: from what to what, when, in which slice, and what else changed."""
-    before, after = (f'{formatting.quantity(change[side]["value"], unit)} '
-                     f'{formatting.interval(change[side]["interval"], unit)}' for side in ('before', 'after'))
+    before, after = (formatting.with_interval(change[side]['value'], change[side]['interval'], unit)
+                     for side in ('before', 'after'))
     earliest, latest = (day(time) for time in change['between'])
     text = (f'{formatting.label(name)}: {change["verdict"]} since {day(change["time"])}, run {change["run"]}: '
             f'from {before} to {after}. It happened between {earliest} and {latest} (95 %), and was noticed on '
@@ -92,9 +93,9 @@ def plot_of(trend: dict, day: Callable[[str], str]) -> dict:
     low, high = min(ends), max(ends)
     room = 0.05 * (high - low) or abs(high) or 1.0
     low, high = low - room, high + room
-    if trend['unit'] == '1':
-        low, high = max(low, 0.0), min(high, 1.0)
-        low, high = (low, high) if low < high else (0.0, 1.0)
+    low, high = round_ends(max(low, 0.0) if min(ends) >= 0 else low, high, trend['unit'])
+    if trend['unit'] == '1' and high > 1.0:
+        low, high = max(low - (high - 1.0), 0.0), 1.0
 
     def x(time: str) -> float:
         return 100 * (_seconds(time) - first) / span
@@ -103,12 +104,14 @@ def plot_of(trend: dict, day: Callable[[str], str]) -> dict:
         return 100 * (high - min(max(value, low), high)) / (high - low)
 
     dots = [{'x': x(each['time']), 'y': y(each['value']), 'ends': [y(end) for end in each['interval'] or ()],
-             'text': f'{day(each["time"])}: {formatting.quantity(each["value"], trend["unit"])} '
-                     f'{formatting.interval(each["interval"], trend["unit"])}'} for each in trend['series']]
+             'text': f'{day(each["time"])}: '
+                     f'{formatting.with_interval(each["value"], each["interval"], trend["unit"])}'}
+            for each in trend['series']]
     return {'dots': dots, 'means': _means(trend, x, y),
             'bands': [[x(end) for end in change['between']] for change in trend['changes']],
             'unit': formatting.shown_unit(trend['unit']),
-            'y_ticks': [formatting.number(value, trend['unit']) for value in (high, (low + high) / 2, low)],
+            'y_ticks': [f'{formatting.shown_value(value, trend["unit"]):.6g}'
+                        for value in (high, (low + high) / 2, low)],
             'x_ticks': [{'x': 0, 'text': trend['series'][0]['time'][:10]},
                         {'x': 100, 'text': trend['series'][-1]['time'][:10]}]}
 

@@ -10,21 +10,26 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from tqdm import tqdm
 
 from posegrasp_ros.estimation.model_set import load_model_set
+from posegrasp_ros.report.clips import read_clips
 from posegrasp_ros.report.run_report import format_brief, format_table
 from posegrasp_ros.ros.graph import NODES
 from posegrasp_ros.ros.node_processes import NodeProcesses, free_domain
-from posegrasp_ros.runs.folder import REPORT_NAME, REPORTS_NAME, SUMMARY_NAME
+from posegrasp_ros.runs.folder import REPORT_NAME, REPORTS_NAME, SUMMARY_NAME, RunFolder
+from posegrasp_ros.runs.rebuild import rebuild
+from posegrasp_ros.runs.run_log import CLIPS
 from posegrasp_ros.runtime.console import show
 from posegrasp_ros.runtime.errors import InvalidInputError, PipelineFailed, one_line
 from posegrasp_ros.runtime.exit_codes import BAD_INPUT
 from posegrasp_ros.runtime.resources import DEFAULT_MODEL
 
 POLL_S = 0.1
+CLIPS_NAME = 'clips.json'
 # On a machine under load the nodes take minutes to import, compile and discover each other, and the monitor may be
 # busy for the duration of all picks. While all nodes are running, a pause is therefore not a failure.
 GIVE_UP_AFTER_S = 600.0
@@ -69,6 +74,7 @@ def run_demo(picks: int = 20, seed: int = 1, out: str | Path | None = None, esti
     if not summary_path.is_file():
         raise PipelineFailed(f'{summary_path}: the monitor did not write a summary; see '
                              f'{nodes.log_path("monitor")}')
+    add_clips(folder, folder / 'nodes' / CLIPS_NAME)
     summary = json.loads(summary_path.read_text(encoding='utf-8'))
     show(f'{(format_table if verbose else format_brief)(summary)}\n\nReport: {folder / REPORT_NAME}')
     return summary
@@ -85,7 +91,22 @@ def _start(nodes: NodeProcesses, folder: Path, models: list[str], estimator: str
     nodes.start('perception', {**shared, 'estimator': estimator})
     nodes.start('grasp_planner', {**shared, 'base_from_camera': camera})
     nodes.start('simulator', {**shared, 'base_from_camera': camera, 'picks': picks, 'seed': seed,
-                              'wait_for_monitor': True})
+                              'wait_for_monitor': True, 'clips': str(folder / 'nodes' / CLIPS_NAME)})
+
+
+def add_clips(folder: Path, path: Path) -> None:
+    """Put the simulator's clips of picks into the report that the monitor wrote.
+
+    :param folder: run folder, finished
+    :param path: file of the clips, removed afterwards; nothing is done where there is none
+    """
+    clips = read_clips(path)
+    if not clips:
+        return
+    with RunFolder(folder) as run:
+        run.append_line({CLIPS: [asdict(clip) for clip in clips]})
+    path.unlink()
+    rebuild(folder).write(folder)
 
 
 def watch(nodes: NodeProcesses, reports: Path, picks: int, progress: bool = True,

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from posegrasp_ros.metrics.stage_report import StageReport
+from posegrasp_ros.report.frame_rows import recorded_in, recordings_of
 from posegrasp_ros.runs.folder import RunFolderError, read_summary
 from posegrasp_ros.runs.report_log import log_paths, read_lines
-from posegrasp_ros.runs.run_log import OTHER_THAN_REPORTS
+from posegrasp_ros.runs.run_log import OTHER_THAN_REPORTS, PICTURES
 from posegrasp_ros.runs.state import partial_because
 from posegrasp_ros.runtime.errors import InvalidInputError
 
@@ -102,6 +103,18 @@ class FinishedRun:
         for key, report, _ in self._reports('execution'):
             picks.setdefault(key, report.ok)
         return picks
+
+    @cached_property
+    def pictures(self) -> dict[FrameKey, str]:
+        """Data URIs of the pictures that the run kept."""
+        recordings = recordings_of(self.summary)
+        found = {}
+        for _, fields in read_lines(log_paths(self.folder), [], FinishedRunError):
+            for each in fields.get(PICTURES) or ():
+                if recordings and 'stamp_ns' in each:
+                    recording, stamp_ns = recorded_in(recordings, each['stamp_ns'])
+                    found[FrameKey(recording.name, stamp_ns, each['object'])] = each['data_uri']
+        return found
 
     def _reports(self, stage: str) -> Iterator[tuple[FrameKey, StageReport, int | None]]:
         """Reports of a stage; invalid lines, which a killed run may leave, are skipped."""

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from posegrasp_ros.metrics.baselines.baselines import Baselines
-from posegrasp_ros.report.run_report import render_html
+from posegrasp_ros.metrics.frame_table import FrameTable
+from posegrasp_ros.report.clips import Clip
+from posegrasp_ros.report.run_report import page_of
 from posegrasp_ros.runs.folder import SUMMARY_NAME, RunFolder
 from posegrasp_ros.runs.report_log import NAME
 from posegrasp_ros.runs.run_log import RunLog, RunLogError, read_run_log
-from posegrasp_ros.runs.run_summary import summary_of
+from posegrasp_ros.runs.run_summary import UNNAMED, summary_of
 from posegrasp_ros.runtime.data_files import read_json
 
 
@@ -21,12 +23,16 @@ class Rebuilt:
     """A run made again.
 
     :param summary: schema ``posegrasp.summary/1``
-    :param pictures: of the report, see :meth:`posegrasp_ros.report.worst_frames.WorstFrames.pictures`
+    :param table: frames of the estimator that the summary is about
+    :param pictures: of the report, see :meth:`posegrasp_ros.report.frame_pictures.FramePictures.pictures`
+    :param clips: of picks
     :param warnings: what was left out, one line each
     """
 
     summary: dict[str, Any]
-    pictures: list[dict[str, str]]
+    table: FrameTable
+    pictures: list[dict[str, Any]]
+    clips: list[Clip]
     warnings: list[str]
 
     def write(self, folder: Path) -> None:
@@ -35,7 +41,7 @@ class Rebuilt:
         :raises RunFolderError: when another process is writing the folder, or it cannot be written
         """
         with RunFolder(folder) as run:
-            run.write_summary(self.summary, lambda summary: render_html(summary, self.pictures))
+            run.write_summary(self.summary, page_of(self.table, self.pictures, clips=self.clips))
 
 
 def rebuild(folder: Path, baselines: Baselines | None = None) -> Rebuilt:
@@ -55,11 +61,12 @@ def rebuild(folder: Path, baselines: Baselines | None = None) -> Rebuilt:
         provenance = {**inputs.about.get('provenance', {}), 'complete': False}
         inputs = replace(inputs, about={**inputs.about, 'provenance': provenance})
     try:
-        summary = summary_of(log.tables(), inputs)
+        tables = log.tables()
+        summary = summary_of(tables, inputs)
     except ValueError as error:
         raise RunLogError(f'{folder / NAME}: {error}') from error
     _check_is_whole(folder, log, summary)
-    return Rebuilt(summary, log.pictures, log.warnings)
+    return Rebuilt(summary, tables[inputs.estimator or UNNAMED], log.pictures, log.clips, log.warnings)
 
 
 def _check_is_whole(folder: Path, log: RunLog, summary: dict[str, Any]) -> None:

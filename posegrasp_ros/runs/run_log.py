@@ -9,7 +9,7 @@ A line is a stage report, or has one of these fields:
     stamps and objects of frames that later summaries leave out
 ``summary``
     what else a summary depends on, see :class:`SummaryInputs`; the last one belongs to summary.json
-``pictures``
+``pictures``, ``clips``
     those of the report
 """
 
@@ -25,12 +25,13 @@ from posegrasp_ros.metrics.frame_columns import table_of
 from posegrasp_ros.metrics.frame_record import FrameRecord, RecordKey
 from posegrasp_ros.metrics.frame_table import FrameTable
 from posegrasp_ros.metrics.stage_report import StageReport
+from posegrasp_ros.report.clips import Clip, clips_from
 from posegrasp_ros.runs.report_log import NAME, log_paths, read_lines
 from posegrasp_ros.runs.run_summary import UNNAMED, SummaryInputs
 from posegrasp_ros.runtime.errors import InvalidInputError
 
-FRAME, FORGOTTEN, SUMMARY, PICTURES = 'frame', 'forgotten', 'summary', 'pictures'
-OTHER_THAN_REPORTS = frozenset({FRAME, FORGOTTEN, SUMMARY, PICTURES})
+FRAME, FORGOTTEN, SUMMARY, PICTURES, CLIPS = 'frame', 'forgotten', 'summary', 'pictures', 'clips'
+OTHER_THAN_REPORTS = frozenset({FRAME, FORGOTTEN, SUMMARY, PICTURES, CLIPS})
 
 
 class RunLogError(InvalidInputError):
@@ -62,7 +63,8 @@ class RunLog:
 
     frames: dict[str, dict[RecordKey, FrameRecord]] = field(default_factory=lambda: defaultdict(dict))
     inputs: SummaryInputs | None = None
-    pictures: list[dict[str, str]] = field(default_factory=list)
+    pictures: list[dict[str, Any]] = field(default_factory=list)
+    clips: list[Clip] = field(default_factory=list)
     is_finished: bool = False
     warnings: list[str] = field(default_factory=list)
 
@@ -116,6 +118,8 @@ def _take(log: RunLog, reported: dict[RecordKey, FrameRecord], fields: dict[str,
         log.inputs, log.is_finished = SummaryInputs.from_dict(fields[SUMMARY]), True
     elif PICTURES in fields:
         log.pictures = list(fields[PICTURES])
+    elif CLIPS in fields:
+        log.clips = clips_from(fields[CLIPS])
     elif FRAME in fields:
         key = RecordKey(int(fields['stamp_ns']), str(fields.get('object', '')))
         log.frames[str(fields.get('estimator', UNNAMED))][key] = FrameRecord.from_row(fields[FRAME])

@@ -12,6 +12,7 @@ import numpy as np
 
 from posegrasp_ros.geometry.transforms import invert, make_transform, rotation_from_vector, vector_from_rotation
 from posegrasp_ros.simulation.hand import SERVO_N_M, Hand
+from posegrasp_ros.simulation.pick_film import StateTape
 
 START_ABOVE_M = 0.15
 APPROACH_M_S, DESCEND_M_S, CLOSE_M_S, LIFT_M_S = 0.5, 0.2, 0.15, 0.2
@@ -33,11 +34,13 @@ class PickOutcome:
     :param touched: the body it collided with: ``table``, ``object``, ``distractor`` or ``bystander``
     :param numbers: ``sim_s``, ``wall_ms``, ``lift_m``, ``slip_m`` (motion of the object in the TCP frame from
         closing to the end), ``approach_force_n`` (largest contact force before closing)
+    :param states: (nq,) joint positions a few times a second, to draw the pick from
     """
 
     result: str
     touched: str = ''
     numbers: dict[str, float] = field(default_factory=dict)
+    states: Sequence[np.ndarray] = field(default=(), compare=False, repr=False)
 
     @property
     def ok(self) -> bool:
@@ -62,6 +65,7 @@ class Pick:
         self._is_of_object = (model.geom_bodyid == self._object) & (model.geom_contype > 0)
         self._is_of_hand = np.isin(np.arange(model.ngeom), hand.geoms)
         self._approach_force_n, self._touched = 0.0, ''
+        self._tape = StateTape(data)
 
     def run(self, approach: Sequence[np.ndarray], opening_m: float, force_n: float) -> PickOutcome:
         """Execute the path and evaluate it; see :meth:`posegrasp_ros.simulation.world.World.pick`."""
@@ -74,7 +78,7 @@ class Pick:
             'lift_m': float(self._object_position()[2] - start[2]),
             'slip_m': slip_m,
             'approach_force_n': self._approach_force_n,
-        })
+        }, self._tape.states)
 
     def _attempt(
         self, approach: Sequence[np.ndarray], opening_m: float, force_n: float, start: np.ndarray
@@ -129,6 +133,7 @@ class Pick:
 
     def _step(self) -> None:
         mujoco.mj_step(self._model, self._data)
+        self._tape.note()
         self._after_step()
 
     def _feel(self) -> None:

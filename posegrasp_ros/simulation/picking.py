@@ -25,6 +25,7 @@ from posegrasp_ros.grasping.planning.planning_scene import Scene
 from posegrasp_ros.metrics.pick_metrics import GIVEN, QUALITY, Attempt, Condition
 from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.process_pool import workers
+from posegrasp_ros.simulation.pick_film import TriedPick
 from posegrasp_ros.simulation.pick_objects import PickObject
 from posegrasp_ros.simulation.scene import DEFAULT_BASE_FROM_CAMERA, sample_scene
 from posegrasp_ros.simulation.solids import touch_solids
@@ -79,24 +80,39 @@ class PickingRun:
 
     def attempt(self, number: int, condition: Condition) -> Attempt:
         """Pick in scene ``number``, which is identical for all conditions."""
+        return self.tried(number, condition).attempt
+
+    def film(self, tried: TriedPick) -> list[np.ndarray]:
+        """Pictures of a pick of this run, see :meth:`posegrasp_ros.simulation.world.World.film`."""
+        with self._world(tried.attempt.scene)[0] as world:
+            return world.film(tried.states)
+
+    def _world(self, number: int) -> tuple[World, PickObject, np.random.Generator]:
+        """The world of a scene, the object to pick, and the random numbers that follow those of the scene."""
         item = self.objects[number % len(self.objects)]
         rng = np.random.default_rng([self.seed, number])
         scene = replace(sample_scene(rng, item.mesh, DEFAULT_BASE_FROM_CAMERA), physics=item.physics)
+        return World(item.mesh, self.gripper, scene, convex_parts=item.convex_parts), item, rng
+
+    def tried(self, number: int, condition: Condition) -> TriedPick:
+        """:meth:`attempt`, with what is needed to draw it."""
+        world, item, rng = self._world(number)
         # One draw, scaled to each noise level, so that two conditions differ only in the level.
         unit_noise = rng.standard_normal(6)
         mount_noise = rng.standard_normal(6)
-        with World(item.mesh, self.gripper, scene, convex_parts=item.convex_parts) as world:
+        with world:
             given = self._moved(self._given_pose(world, item, condition, unit_noise), mount_noise)
             if given.base_from_object is None:
-                return Attempt(number, item.name, condition.name, given.reason)
+                return TriedPick(Attempt(number, item.name, condition.name, given.reason))
             around = Scene(support_height_m=0.0, boxes=world.obstacles())
             planner = item.planner.by_quality_alone() if condition.ranking == QUALITY else item.planner
             plan = planner.plan(given.base_from_object, given.covariance, around)
             if not plan.grasps:
-                return Attempt(number, item.name, condition.name, plan.reason)
+                return TriedPick(Attempt(number, item.name, condition.name, plan.reason))
             best = plan.grasps[0]
             outcome = world.pick(best.approach, best.opening_m, best.force_n)
-            return Attempt(number, item.name, condition.name, outcome.result, best.success_probability)
+            return TriedPick(Attempt(number, item.name, condition.name, outcome.result, best.success_probability),
+                             outcome.states)
 
     def _given_pose(self, world: World, item: PickObject, condition: Condition,
                    unit_noise: np.ndarray) -> GivenPose:
@@ -147,10 +163,10 @@ class PickingRun:
         return self._estimators[item.name]
 
 
-def run_picks(run: PickingRun, count: int, jobs: int) -> Generator[Attempt, None, None]:
-    """The attempts of scenes 0 to ``count`` - 1 under each condition, in that order, in ``jobs`` processes."""
+def run_picks(run: PickingRun, count: int, jobs: int) -> Generator[TriedPick, None, None]:
+    """The picks in scenes 0 to ``count`` - 1 under each condition, in that order, in ``jobs`` processes."""
     if jobs > 1:
         for item in run.objects:
             touch_solids(item.mesh, item.convex_parts)  # fill the cache before the processes start
-    with workers(PickingRun.attempt, run, jobs) as attempts:
+    with workers(PickingRun.tried, run, jobs) as attempts:
         yield from attempts(product(range(count), run.conditions))

@@ -18,7 +18,8 @@ from posegrasp_ros.grasping.planning.planning_scene import BoxObstacle
 from posegrasp_ros.simulation.hand import Hand
 from posegrasp_ros.simulation.mujoco_model import TIMESTEP_S, build_model, mujoco_quaternion
 from posegrasp_ros.simulation.pick import Pick, PickOutcome
-from posegrasp_ros.simulation.render import inside_share
+from posegrasp_ros.simulation.pick_film import FILM_SIZE
+from posegrasp_ros.simulation.render import SceneRenderer, inside_share
 from posegrasp_ros.simulation.rendered_world import RenderedWorld
 from posegrasp_ros.simulation.scene import SceneSpec
 from posegrasp_ros.simulation.sensor import expose, measure_depth
@@ -140,6 +141,24 @@ class World(RenderedWorld):
         if self._hand is None:
             raise ValueError('World.pick: this world has no gripper: give one when building it')
         return Pick(self._model, self._data, self._hand, after_step).run(approach, opening_m, force_n)
+
+    def film(self, states: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Pictures of a pick, see :attr:`posegrasp_ros.simulation.pick.PickOutcome.states`; one of the scene where
+        there are none. The world is at the last state afterwards.
+
+        :return: (:data:`FILM_SIZE`) (H, W, 3) uint8, blue green red, each
+        """
+        camera = Camera.from_field_of_view(*FILM_SIZE, self._scene.field_of_view_rad)
+        renderer = SceneRenderer(self._model, camera)
+        try:
+            pictures = []
+            for state in states or [self._data.qpos.copy()]:
+                self._data.qpos[:] = state
+                mujoco.mj_forward(self._model, self._data)
+                pictures.append(renderer.image(self._data, show_hand=bool(states)))
+            return pictures
+        finally:
+            renderer.close()
 
     def _visible(self, geom: str, mesh: Mesh, camera_from_object: np.ndarray) -> float:
         return (inside_share(mesh, self.camera, camera_from_object)

@@ -11,6 +11,8 @@ from posegrasp_ros.metrics.stats.intervals import is_beyond
 WORK_ON, HOLD, IGNORE = ACTIONS = ('work on', 'hold', 'ignore')
 # A missed metric is worked on if it costs at least this share of the failures of the costliest one.
 WORTH_WORK = 0.5
+# Metrics that count the failures themselves.
+HEADLINES = ('grasp_success_rate', 'recall_1cm_5deg')
 
 
 def next_step(headline: dict, metrics: dict[str, dict], verdicts: list[dict], losses: dict,
@@ -107,6 +109,8 @@ def _share_of_losses(count: int, losses: dict) -> str:
 
 
 def _why_work(item: dict, count: int, losses: dict) -> str:
+    if item['metric'] in HEADLINES and count == losses['attempts'] - losses['successes']:
+        return _figures(item)  # that all failures are related to what counts them says nothing
     if not count:
         return f'{_figures(item)}; the largest gap of the missed requirements'
     return f'{_figures(item)}; related to {_share_of_losses(count, losses)}'
@@ -120,6 +124,8 @@ def _why_not(item: dict, missed: dict[str, dict], count: int, losses: dict) -> s
         return f'{_figures(item)}; its cost can only be measured where grasps are planned'
     if losses['attempts'] == losses['successes']:
         return f'{_figures(item)}, but no {losses["of"].removesuffix("s")} failed, and other gaps are larger'
+    if not count:
+        return f'{_figures(item)}, but no failed {losses["of"].removesuffix("s")} is related to it'
     return f'{_figures(item)}, but only related to {_share_of_losses(count, losses)}'
 
 

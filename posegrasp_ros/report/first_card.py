@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""First card of a run's report: the answer in one sentence, how many frames passed, and three of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from posegrasp_ros.metrics import formatting
+from posegrasp_ros.report.frame_rows import CAUSES, PASSED, FrameRow, FrameRows
+
+WHAT = {
+    'recall_1cm_5deg': ('have a pose within 1 cm and 5°', 'frames with the object'),
+    'grasp_success_rate': ('lifted the object', 'attempts'),
+    'false_poses': ('have a false pose', 'frames without the object'),
+}
+"""By headline what its frames do, and what they are."""
+ENDS = {'better': 'meets the need of {need}', 'worse': 'misses the need of {need}'}
+
+
+@dataclass(frozen=True)
+class ShownFrame:
+    """A frame of the montage."""
+
+    title: str
+    row: FrameRow
+
+
+@dataclass(frozen=True)
+class FirstCard:
+    """What a reader sees first.
+
+    :param sentence: the answer
+    :param counts: (number, text, kind) of frames; the kind is ``pass``, ``fail`` or empty
+    :param frames: a good, a typical and the worst one, as far as there are pictures
+    """
+
+    sentence: str
+    counts: tuple[tuple[int, str, str], ...]
+    frames: tuple[ShownFrame, ...]
+
+
+def first_card(summary: Mapping[str, Any], needed: Mapping[str, Any] | None,
+               frames: FrameRows | None) -> FirstCard:
+    """The first card of a run.
+
+    :param needed: verdict on the headline against its requirement; None without a requirement
+    :param frames: of the run; None where only its summary is known
+    """
+    headline = summary['headline']
+    if headline['value'] is None:
+        stage = summary['stages']['perception']
+        answered, inputs = stage['answered'], stage['inputs']
+        sentence = (f'{answered} of {inputs} frames got a pose, but nobody checked the poses: there is no ground '
+                    'truth, and no pick was reported.')
+        counts = ((answered, 'with a pose, not checked', ''), (inputs - answered, 'without a pose', ''))
+        return FirstCard(sentence, counts, _by_score(frames))
+    count = round(headline['value'] * headline['n'])
+    does, what = WHAT.get(headline['name'], (f'count for {formatting.label(headline["name"])}', 'frames'))
+    share = formatting.quantity(headline['value'], '1')
+    sentence = f'{count} of {headline["n"]} {what} {does}: {share}{_end(needed, what.split()[0])}.'
+    passed = headline['n'] - count if headline['name'] == 'false_poses' else count
+    counts = ((passed, 'passed', 'pass'), (headline['n'] - passed, 'failed', 'fail'))
+    other = frames.total - frames.judged if frames else 0
+    return FirstCard(sentence, (*counts, *(((other, 'not counted', ''),) if other else ())), _by_error(frames))
+
+
+def _end(needed: Mapping[str, Any] | None, what: str) -> str:
+    if needed is None:
+        return '; the baselines state no need'
+    bound = 'at most' if needed['direction'] == 'lower_is_better' else 'at least'
+    need = f'{bound} {formatting.quantity(needed["reference"], needed["unit"])}'
+    return ', which ' + ENDS[needed['verdict']].format(need=need) if needed['verdict'] in ENDS else \
+        f'. Needed is {need}: too few {what} to tell whether that is met'
+
+
+def _by_error(frames: FrameRows | None) -> tuple[ShownFrame, ...]:
+    """The frames with the smallest, the median and the largest error that there are pictures of."""
+    drawn = [row for row in frames.rows if row.picture] if frames else []
+    posed = sorted((row for row in drawn if row.position_m is not None and row.error is not None),
+                   key=lambda row: row.error or 0.0)
+    unposed = [row for row in drawn if row.outcome in CAUSES and row.position_m is None]
+    if frames is None or frames.median_error is None or not posed:
+        passed = [row for row in drawn if row.outcome == PASSED]
+        return _distinct([*(ShownFrame('Failed', row) for row in drawn if row.failed)][:2]
+                         + [ShownFrame('Passed', row) for row in passed[:1]])
+    median = frames.median_error
+    typical = min(posed, key=lambda row: abs((row.error or 0.0) - median))
+    chosen = [ShownFrame('Good', posed[0]), ShownFrame('Typical (median)', typical)]
+    chosen.append(ShownFrame('No pose given', unposed[0]) if unposed and not posed[-1].failed else
+                  ShownFrame('Worst', posed[-1]))
+    return _distinct(chosen)
+
+
+def _by_score(frames: FrameRows | None) -> tuple[ShownFrame, ...]:
+    """The same by the estimator's own score, where nothing else is known, and a frame without a pose."""
+    drawn = [row for row in frames.rows if row.picture] if frames else []
+    scored = sorted((row for row in drawn if row.score is not None and not row.failed),
+                    key=lambda row: -(row.score or 0.0))
+    unposed = [row for row in drawn if row.failed]
+    chosen = []
+    if scored:
+        chosen = [ShownFrame('Highest score', scored[0]), ShownFrame('Lowest score', scored[-1])]
+    chosen += [ShownFrame('No pose given', row) for row in unposed[:1]]
+    return _distinct(chosen)
+
+
+def _distinct(chosen: list[ShownFrame]) -> tuple[ShownFrame, ...]:
+    """Each frame once."""
+    return tuple({id(each.row): each for each in reversed(chosen)}.values())[::-1]
