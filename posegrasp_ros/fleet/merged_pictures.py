@@ -8,7 +8,7 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -28,11 +28,16 @@ from posegrasp_ros.runs.provenance import describe_model
 from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.resources import model_folder
 
+if TYPE_CHECKING:  # only the extra fleet installs it
+    import pyarrow as pa
+
 LOGGER = logging.getLogger(__name__)
 READ = ('object', 'stamp_ns', 'has_truth', 'perception_ok', 'perception_reason', 'score', 'position_m',
         'rotation_rad', 'estimate')
 SHARE = 0.25
 """Of the pictures of a single run."""
+CONSIDERED = 800
+"""Rows of one result that are looked at one by one."""
 MOST_BAGS = 12
 """Recordings that are read again, those with the most frames to show first."""
 
@@ -100,7 +105,7 @@ def _chosen(results: Sequence[StoredResult], estimator: str, where: str) -> Mapp
     for place, result in enumerate(results):
         if estimator not in result.document['rows']:
             continue
-        for row in result.rows(estimator, READ, where).to_pylist():
+        for row in _worth_considering(result.rows(estimator, READ, where)).to_pylist():
             shown = _shown(row, result.shift_ns)
             if choice.reserve(shown):
                 estimate = None if row['estimate'] is None else np.array(row['estimate']).reshape(4, 4)
@@ -110,6 +115,19 @@ def _chosen(results: Sequence[StoredResult], estimator: str, where: str) -> Mapp
         place, chosen = found[key]
         by_result[place].append(chosen)
     return by_result
+
+
+def _worth_considering(rows: pa.Table) -> pa.Table:
+    """Of many rows those with the largest errors, the lowest scores and no pose, and some of the others."""
+    if rows.num_rows <= CONSIDERED:
+        return rows
+    errors_m, scores = (rows[name].to_numpy() for name in ('position_m', 'score'))
+    unposed = np.flatnonzero(~rows['perception_ok'].fill_null(False).to_numpy())
+    each = CONSIDERED // 4
+    chosen = np.concatenate([np.argsort(np.nan_to_num(-errors_m), kind='stable')[:each],
+                             np.argsort(scores, kind='stable')[:each], unposed[:each],
+                             np.linspace(0, rows.num_rows - 1, each).astype(int)])
+    return rows.take(np.unique(chosen))
 
 
 def _shown(row: Mapping[str, Any], shift_ns: int) -> Shown:

@@ -20,7 +20,7 @@ ENDS = {'better': 'meets the need of {need}', 'worse': 'misses the need of {need
 
 
 @dataclass(frozen=True)
-class ShownFrame:
+class PickedFrame:
     """A frame of the montage."""
 
     title: str
@@ -38,7 +38,7 @@ class FirstCard:
 
     sentence: str
     counts: tuple[tuple[int, str, str], ...]
-    frames: tuple[ShownFrame, ...]
+    frames: tuple[PickedFrame, ...]
 
 
 def first_card(summary: Mapping[str, Any], needed: Mapping[str, Any] | None,
@@ -75,7 +75,7 @@ def _end(needed: Mapping[str, Any] | None, what: str) -> str:
         f'. Needed is {need}: too few {what} to tell whether that is met'
 
 
-def _by_error(frames: FrameRows | None) -> tuple[ShownFrame, ...]:
+def _by_error(frames: FrameRows | None) -> tuple[PickedFrame, ...]:
     """The frames with the smallest, the median and the largest error that there are pictures of."""
     drawn = [row for row in frames.rows if row.picture] if frames else []
     posed = sorted((row for row in drawn if row.position_m is not None and row.error is not None),
@@ -83,17 +83,17 @@ def _by_error(frames: FrameRows | None) -> tuple[ShownFrame, ...]:
     unposed = [row for row in drawn if row.outcome in CAUSES and row.position_m is None]
     if frames is None or frames.median_error is None or not posed:
         passed = [row for row in drawn if row.outcome == PASSED]
-        return _distinct([*(ShownFrame('Failed', row) for row in drawn if row.failed)][:2]
-                         + [ShownFrame('Passed', row) for row in passed[:1]])
+        return _distinct([*(PickedFrame('Failed', row) for row in drawn if row.failed)][:2]
+                         + [PickedFrame('Passed', row) for row in passed[:1]])
     median = frames.median_error
     typical = min(posed, key=lambda row: abs((row.error or 0.0) - median))
-    chosen = [ShownFrame('Good', posed[0]), ShownFrame('Typical (median)', typical)]
-    chosen.append(ShownFrame('No pose given', unposed[0]) if unposed and not posed[-1].failed else
-                  ShownFrame('Worst', posed[-1]))
+    chosen = [PickedFrame('Good', posed[0]), PickedFrame('Typical (median)', typical)]
+    chosen.append(PickedFrame('No pose given', unposed[0]) if unposed and not posed[-1].failed else
+                  PickedFrame('Worst', posed[-1]))
     return _distinct(chosen)
 
 
-def _by_score(frames: FrameRows | None) -> tuple[ShownFrame, ...]:
+def _by_score(frames: FrameRows | None) -> tuple[PickedFrame, ...]:
     """The same by the estimator's own score, where nothing else is known, and a frame without a pose."""
     drawn = [row for row in frames.rows if row.picture] if frames else []
     scored = sorted((row for row in drawn if row.score is not None and not row.failed),
@@ -101,11 +101,11 @@ def _by_score(frames: FrameRows | None) -> tuple[ShownFrame, ...]:
     unposed = [row for row in drawn if row.failed]
     chosen = []
     if scored:
-        chosen = [ShownFrame('Highest score', scored[0]), ShownFrame('Lowest score', scored[-1])]
-    chosen += [ShownFrame('No pose given', row) for row in unposed[:1]]
+        chosen = [PickedFrame('Highest score', scored[0]), PickedFrame('Lowest score', scored[-1])]
+    chosen += [PickedFrame('No pose given', row) for row in unposed[:1]]
     return _distinct(chosen)
 
 
-def _distinct(chosen: list[ShownFrame]) -> tuple[ShownFrame, ...]:
+def _distinct(chosen: list[PickedFrame]) -> tuple[PickedFrame, ...]:
     """Each frame once."""
     return tuple({id(each.row): each for each in reversed(chosen)}.values())[::-1]
