@@ -223,6 +223,16 @@ def test_images_are_not_needed(tmp_path, images, info):
     assert any('stand for those of images' in line for line in summary['provenance']['warnings']) == (not info)
 
 
+def test_without_a_camera_the_frame_of_most_poses_counts(tmp_path):
+    with SourceBag(tmp_path / 'bag') as bag:
+        for number in range(1, 6):
+            bag.truth(number * SECOND)
+            bag.says('PoseStamped', number * SECOND, TRUTH @ OFF, frame_id='cam' if number < 5 else 'arm')
+    summary = judged(tmp_path / 'bag')
+    assert_off(summary, 5)
+    assert summary['failures'] == {'frame_not_connected': 1}
+
+
 def test_the_class_tells_whose_pose_it_is(tmp_path):
     path = write(tmp_path / 'bag', 'Detection3DArray', others=((TRUTH, 'can', 0.99),))
     assert_off(judged(path, AskedSources(('/pose',), classes={'': 'box'})))

@@ -19,11 +19,10 @@ from posegrasp_ros.datasets.base_frame import BASE_FRAME, FORMER_BASE_FRAME
 from posegrasp_ros.datasets.frame import BagFrame, PackedFrame
 from posegrasp_ros.datasets.ground_truth import TOLERANCE_MS, GroundTruth
 from posegrasp_ros.datasets.message_fields import stamp_of
-from posegrasp_ros.datasets.tf_buffer import STATIC_NS, FrameTree
+from posegrasp_ros.datasets.tf_buffer import FrameTree
 from posegrasp_ros.datasets.visible_shares import VisibleShares, share_topics
 from posegrasp_ros.geometry.camera import Camera, CameraError
 from posegrasp_ros.geometry.camera_info import StatedCamera, is_rectified
-from posegrasp_ros.geometry.transforms import transform_from_pose
 from posegrasp_ros.sensing.camera_info_join import WAIT_NS as INFO_WAIT_NS
 from posegrasp_ros.sensing.camera_info_join import CameraInfoJoin
 from posegrasp_ros.sensing.depth_buffer import SLOP_MS, DepthImages
@@ -169,7 +168,7 @@ class BagReader:
             for item in content.transforms:
                 if not is_static:
                     yield from self._note_stamp(f'{message.topic}: {item.child_frame_id}', stamp_of(item.header))
-                self._take_transform(item, is_static)
+                self._tree_until_ns = max(self._tree_until_ns, self._tree.take(item, is_static))
             return
         stamp_ns = stamp_of(content.header)
         yield from self._note_stamp(message.topic, stamp_ns)
@@ -196,13 +195,6 @@ class BagReader:
         self._image_stamps[stamp_ns] = arrived_ns
         image = self._bit_depth.noted(PackedImage.of(content))
         self._waiting.append(_Waiting(stamp_ns, arrived_ns, content.header.frame_id, image))
-
-    def _take_transform(self, item: Any, is_static: bool) -> None:
-        t, q = item.transform.translation, item.transform.rotation
-        stamp_ns = STATIC_NS if is_static else stamp_of(item.header)
-        pose = transform_from_pose((t.x, t.y, t.z), (q.x, q.y, q.z, q.w))
-        self._tree.add(item.header.frame_id, item.child_frame_id, pose, stamp_ns)
-        self._tree_until_ns = max(self._tree_until_ns, stamp_ns)
 
     def _note_stamp(self, source: str, stamp_ns: int) -> Iterator[PackedFrame]:
         """Update a source's newest stamp; if the clock was set back, yield all waiting frames and reset."""

@@ -4,11 +4,18 @@
 from __future__ import annotations
 
 from bisect import bisect_right, insort
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from posegrasp_ros.geometry.transforms import invert, make_transform, rotation_from_vector, vector_from_rotation
+from posegrasp_ros.datasets.message_fields import stamp_of
+from posegrasp_ros.geometry.transforms import (
+    invert,
+    make_transform,
+    rotation_from_vector,
+    transform_from_pose,
+    vector_from_rotation,
+)
 
 STATIC_NS = -1
 """Stamp of a static transform."""
@@ -38,6 +45,18 @@ class FrameTree:
         """
         links = self._links.setdefault(child.lstrip('/'), [])
         insort(links, _Link(stamp_ns, parent.lstrip('/'), parent_from_child))
+
+    def take(self, stated: Any, is_static: bool) -> int:
+        """Add a geometry_msgs/TransformStamped.
+
+        :return: the stamp that it counts under
+        :raises ValueError: when it is no transform
+        """
+        t, q = stated.transform.translation, stated.transform.rotation
+        stamp_ns = STATIC_NS if is_static else stamp_of(stated.header)
+        self.add(stated.header.frame_id, stated.child_frame_id,
+                 transform_from_pose((t.x, t.y, t.z), (q.x, q.y, q.z, q.w)), stamp_ns)
+        return stamp_ns
 
     def forget_before(self, stamp_ns: int) -> None:
         """Drop transforms not needed for look-ups at or after ``stamp_ns``, to limit memory for long bags."""

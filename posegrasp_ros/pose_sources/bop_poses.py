@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import csv
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,9 +34,9 @@ class BopPoses:
     object_id: str
 
     @property
-    def frame_ids(self) -> set[str]:
+    def frame_ids(self) -> Counter[str]:
         """None: they are in the camera's frame."""
-        return set()
+        return Counter()
 
     def of(self, image: ImagePlace) -> Sequence[StatedPose]:
         """Poses in an image, best first."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +16,9 @@ from posegrasp_ros.datasets.bag_truths import ONLY, BagTruths, check_one_source,
 from posegrasp_ros.datasets.frame import BagFrame, PackedFrame
 from posegrasp_ros.datasets.ground_truth import TOLERANCE_MS, GroundTruth
 from posegrasp_ros.datasets.message_fields import stamp_of
-from posegrasp_ros.datasets.tf_buffer import STATIC_NS, FrameTree
+from posegrasp_ros.datasets.tf_buffer import FrameTree
 from posegrasp_ros.geometry.camera import Camera, CameraError
 from posegrasp_ros.geometry.camera_info import StatedCamera
-from posegrasp_ros.geometry.transforms import transform_from_pose
 from posegrasp_ros.pose_sources.recorded_poses import RecordedPoses
 from posegrasp_ros.sensing.images import ImageError
 from posegrasp_ros.sensing.joined_camera import JoinedCamera
@@ -131,7 +131,8 @@ class PoseFrames:
             try:
                 content = self._bag.decode(message)
                 if message.topic in tf_topics:
-                    self._take_transforms(content, message.topic.endswith('tf_static'))
+                    for item in content.transforms:
+                        self._tree.take(item, message.topic.endswith('tf_static'))
                 elif message.topic == self._info_topic:
                     camera_frame = content.header.frame_id
                     camera = _stated_camera(content)
@@ -141,20 +142,11 @@ class PoseFrames:
                 self.warn_once(f'{message.topic}: messages are skipped: {error}')
         return camera, camera_frame.lstrip('/')
 
-    def _take_transforms(self, content: Any, is_static: bool) -> None:
-        for item in content.transforms:
-            t, q = item.transform.translation, item.transform.rotation
-            pose = transform_from_pose((t.x, t.y, t.z), (q.x, q.y, q.z, q.w))
-            self._tree.add(item.header.frame_id, item.child_frame_id, pose,
-                           STATIC_NS if is_static else stamp_of(item.header))
-
     def _usual_frame(self) -> str:
-        """A frame of the first source that names one; of several, the first by name."""
-        for objects in self._poses.sources.values():
-            for each in objects.values():
-                if each.frame_ids:
-                    return sorted(each.frame_ids)[0]
-        return ''
+        """The frame of most poses; empty where none is named."""
+        counts = sum((each.frame_ids for objects in self._poses.sources.values() for each in objects.values()),
+                     Counter[str]())
+        return max(sorted(counts), key=counts.__getitem__, default='')
 
 
 def _stated_camera(content: Any) -> StatedCamera | CameraError:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -63,9 +63,9 @@ class MatchedPoses:
     unmatched: int
 
     @property
-    def frame_ids(self) -> set[str]:
-        """The frames that the poses are in, without the camera's."""
-        return {pose.frame_id for poses in self.by_stamp.values() for pose in poses if pose.frame_id}
+    def frame_ids(self) -> Counter[str]:
+        """The frames that the poses are in, without the camera's, and how many are in each."""
+        return Counter(pose.frame_id for poses in self.by_stamp.values() for pose in poses if pose.frame_id)
 
     def of(self, image: ImagePlace) -> Sequence[StatedPose]:
         """Poses in an image, best first."""

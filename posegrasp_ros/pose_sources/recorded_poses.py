@@ -26,8 +26,8 @@ class PoseSource(Protocol):
     """Poses of one object from one source."""
 
     @property
-    def frame_ids(self) -> set[str]:
-        """The frames that the poses are in, without the camera's."""
+    def frame_ids(self) -> Counter[str]:
+        """The frames that the poses are in, without the camera's, and how many are in each."""
 
     def of(self, image: ImagePlace) -> Sequence[StatedPose]:
         """Poses in an image, best first."""
