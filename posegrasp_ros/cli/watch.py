@@ -181,14 +181,15 @@ def watch(source: str, /, *, looking: Looking = LOOKING, viewing: Viewing = VIEW
             remark(f'posegrasp: {line}')
         texts, newest = _terminal_lines(seen), NewestFrame()
         takers.append(texts if showing.no_page else newest)
-        if not showing.no_page:
-            page = _page(newest, seen, card, gripper, draws, lines, showing)
+        page = None if showing.no_page else _page(newest, seen, card, gripper, draws, lines, showing)
+        if page is not None:
             closed_at_end.callback(page.close)
-            _say_where(page, showing)
         with interrupt_noted() as is_interrupted:
+            if page is not None:
+                _say_where(page, showing)
             summary = look_at_all(seen, stages, takers, None if showing.no_page else Pace(), viewing.loop,
                                   lambda: is_interrupted() or texts.is_unread)
-            if not showing.no_page and not is_interrupted():
+            if page is not None and not is_interrupted():
                 newest.end()
                 remark(f'posegrasp: {seen.name} is over; the page shows its last frame until Ctrl-C')
                 _wait_for(is_interrupted)
@@ -225,8 +226,8 @@ def _label(source: str, card: ModelCard, camera: ImageCamera, viewing: Viewing, 
         session = LabelSession(card, frames, labels)
         page = PageServer(LabelPage(LabelDesk(session, seen.name, str(out))), showing.host, showing.port)
         closed_at_end.callback(page.close)
-        _say_where(page, showing)
         with interrupt_noted() as is_interrupted:
+            _say_where(page, showing)
             _wait_for(is_interrupted)
         show(f'{out}: {labels.line(len(frames))}')
     return DONE

@@ -13,7 +13,7 @@ import json
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass, field, is_dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Protocol
 
 import numpy as np
@@ -157,7 +157,10 @@ def method_hash(identity: Mapping[str, Any]) -> str:
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON can state it."""
+    """A value as JSON can state it.
+
+    :raises TypeError: when it is of a kind that does not tell its content: a hash of it would differ each time
+    """
     if is_dataclass(value) and not isinstance(value, type):
         return {each.name: plain(getattr(value, each.name)) for each in dataclasses.fields(value)}
     if isinstance(value, Mapping):
@@ -166,7 +169,11 @@ def plain(value: Any) -> Any:
         return value.tolist()
     if isinstance(value, (list, tuple, set, frozenset)):
         return [plain(each) for each in value]
-    return value if isinstance(value, (bool, int, float, str, type(None))) else str(value)
+    if isinstance(value, (bool, int, float, str, type(None))):
+        return value
+    if isinstance(value, PurePath):
+        return str(value)
+    raise TypeError(f'plain: expected plain values, dataclasses and paths, got {type(value).__name__}')
 
 
 def _hashes(cards: Mapping[str, ModelCard]) -> list[list[str]]:
