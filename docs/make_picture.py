@@ -58,6 +58,8 @@ def film(seed: int) -> Iterator[np.ndarray]:
             raise ValueError(f'seed {seed}: no pose was found: take another one')
         plan = planner.plan(seen.base_from_camera @ poses[0].camera_from_object,
                             rotate_covariance(poses[0].covariance, seen.base_from_camera[:3, :3]), Scene())
+        if not plan.grasps:
+            raise ValueError(f'seed {seed}: no grasp was found: take another one')
         grasp = plan.grasps[0]
         overlay = draw_overlay(seen.image, seen.camera, card.mesh, poses)
         planned = overlay.copy()

@@ -137,6 +137,16 @@ def test_views_added_at_once_are_as_views_added_one_by_one(stretches):
     assert repr((many.departure, many.noticed)) == repr((one.departure, one.noticed))  # NaN is not equal to itself
 
 
+def test_a_figure_that_is_not_stated_any_more_is_not_noticed_again():
+    guard = CalibrationGuard(usual(np.random.default_rng(0)))
+    for _ in range(300):
+        guard.add_view({'correlation': -9.0, 'evidence': 0.0})
+    noticed = guard.noticed
+    for _ in range(200):
+        guard.add_view({'evidence': 0.0})
+    assert noticed.figure == 'correlation' and guard.noticed == noticed
+
+
 def test_without_usual_ranges_and_without_pose_nothing_is_noticed():
     guard = CalibrationGuard({})
     assert play(guard, np.full((100, 3), 9.0)) is None

@@ -11,6 +11,7 @@ import pytest
 
 from posegrasp_ros.cli.main import main
 from posegrasp_ros.datasets.ground_truth_file import ground_truth_lines
+from posegrasp_ros.datasets.label_file import HEAD
 from posegrasp_ros.geometry.transforms import Symmetry, make_transform, perturb, rotation_from_vector
 from posegrasp_ros.geometry.true_pose import TruePose
 from posegrasp_ros.metrics.baselines.baselines import BaselineError, load_baselines
@@ -112,6 +113,7 @@ def test_the_ledger_gets_the_entries(both, tmp_path, capsys, scripted_model):
     (['--from', 'run', '--human', 'a.csv', 'b.csv'], '--from, --human: expected one of the two'),
     (['--human', 'a.csv', 'b.csv', '--partial'], '--partial: expected with --from'),
     (['--from', 'run', '--model', 'box'], '--model: expected with --human'),
+    (['--from', 'run', '--block', '2'], '--block: expected with --human'),
     (['--human', 'a.csv'], '--human: expected two labellings of the same frames, got 1'),
     (['--human', 'ann.csv', 'ann.csv'], 'found the same poses in both'),
     (['--human', 'ann.csv', 'late.csv'], 'found no stamp with a pose in both'),
@@ -129,6 +131,17 @@ def test_what_tells_nothing_of_people_is_refused(both, tmp_path, monkeypatch, ca
     assert said in capsys.readouterr().err and not (tmp_path / 'baselines.yaml').exists()
 
 
-def test_both_files_have_to_be_there(tmp_path):
+def test_labels_of_two_objects_or_of_another_than_the_models_are_refused(both, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for path, name, mesh in zip(both, ('box', 'can'), ('1f', '2e')):
+        path.write_text(f'{HEAD}{{"object": "{name}", "mesh": "{mesh}"}}\n{path.read_text()}')
+    assert main(['baseline', 'add', '--human', 'ann.csv', 'bo.csv']) == 2
+    assert "'1f' and '2e'" in (said := capsys.readouterr().err) or "'box' and 'can'" in said
+    both[1].write_text(both[1].read_text().replace('"can"', '"box"').replace('2e', '1f'))
+    assert main(['baseline', 'add', '--human', 'ann.csv', 'bo.csv', '--model', 'box']) == 2
+    assert 'expected labels of the mesh of --model' in capsys.readouterr().err
+
+
+def test_without_a_pose_there_is_nothing_to_compare(tmp_path):
     with pytest.raises(BaselineError, match='no stamp'):
         human_baseline(written(tmp_path / 'a.csv', {}), written(tmp_path / 'b.csv', {}), ANY)

@@ -102,6 +102,12 @@ def test_the_page_begins_with_the_card_and_its_three_pictures():
     assert hero.index('Good') < hero.index('Typical') < hero.index('Worst')
 
 
+def test_of_frames_that_all_failed_none_is_called_good():
+    page = page_with(run_of([(20, 6), (30, 7), (40, 8)]), [picture(index) for index in range(3)])
+    hero = page.partition('class="hero"')[2].partition('</section>')[0]
+    assert 'Good' not in hero and hero.index('Best') < hero.index('Typical') < hero.index('Worst')
+
+
 def test_failures_are_grouped_by_cause_with_their_shares_and_the_worst_first():
     run = run_of(ERRORS)
     groups = failure_groups(frame_rows(run.table(), 'recall_1cm_5deg',
@@ -165,6 +171,12 @@ def test_of_a_long_run_all_failures_are_listed_and_some_others():
     assert sum(row.failed for row in frames.rows) == frames.failed == 70
     stamps = [row.stamp_ns for row in frames.rows]
     assert stamps == sorted(stamps) and stamps[-1] - stamps[0] > (MOST_ROWS + 450) * SECOND
+
+
+def test_of_a_long_run_that_fails_the_frames_with_pictures_are_listed_all_the_same():
+    table = run_of([(20, 1)] * (MOST_ROWS + 100) + [(1, 1)]).table()
+    frames = frame_rows(table, 'recall_1cm_5deg', pictures=[picture(MOST_ROWS + 100)])
+    assert len(frames.rows) == MOST_ROWS and [row.outcome for row in frames.rows if row.picture] == ['passed']
 
 
 def test_a_frame_is_named_by_its_file_or_by_the_time_since_the_recording_began():

@@ -11,7 +11,6 @@ import signal
 import struct
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import cv2
@@ -171,6 +170,18 @@ def test_points_that_tell_no_pose_are_refused(points, said):
         clicked_pose(points, np.zeros((len(points), 2)) + 50, Camera.from_field_of_view(640, 480, 1.0))
 
 
+@pytest.mark.parametrize('spread_px', [0, 1, 5, 20])
+def test_clicks_in_one_place_are_refused_or_solved(card, spread_px):
+    corners = np.unique(card.mesh.vertices.round(6), axis=0)[:6]
+    rng, camera = np.random.default_rng(spread_px), Camera.from_field_of_view(640, 480, 1.0)
+    for _ in range(50):
+        try:
+            solved = clicked_pose(corners, 200 + rng.uniform(-spread_px, spread_px, (6, 2)), camera)
+            assert np.isfinite(solved.camera_from_object).all()
+        except WatchError as refused:
+            assert str(refused).startswith('points: expected')
+
+
 def test_four_pairs_in_any_order_solve_the_pose(begin, card, truths):
     session = begin()
     points, pixels = shown_points(card.mesh, truths[0], session.frame.camera, 5)
@@ -183,6 +194,9 @@ def test_four_pairs_in_any_order_solve_the_pose(begin, card, truths):
     assert session.draft is None
     session.undo()
     session.click_image(pixels[3])
+    session.click_mesh(points[3])
+    session.undo()
+    assert session.draft is None and session.pairs[3].pixel is not None and session.pairs[3].point is None
     session.click_mesh(points[3])
     assert session.draft.way == 'points' and error(session.draft.truth.pose, truths[0])[0] < 1 * MM
     session.clear()
@@ -447,6 +461,7 @@ def test_messages_that_make_no_sense_change_nothing(begin, text):
 
 @pytest.mark.parametrize('options, said', [
     (['--no-page'], '--label: expected none of --no-page beside it'),
+    (['--support-height', '0.1', '--threads', '1'], '--threads, --support-height'),
     (['--loop', '--save', 'x.mp4', '--track'], 'expected none of --track, --loop, --save beside it')])
 def test_options_that_do_not_go_with_labels_are_refused(recording, tmp_path, capsys, options, said):
     assert main(['watch', str(recording), '--label', str(tmp_path / 'truth.csv'), *options]) == 2
@@ -533,8 +548,7 @@ def test_a_person_labels_a_frame_in_a_browser(begin, card, truths, tmp_path):
 
             def settle() -> None:
                 page.wait_for_timeout(100)
-                while not page.evaluate('shown !== null && isAnswered && !waiting.length'):
-                    time.sleep(0.02)
+                page.wait_for_function('shown !== null && isAnswered && !waiting.length', timeout=30_000)
 
             def click(name: str, place: np.ndarray, size: tuple[float, float]) -> None:
                 box = page.locator(name).bounding_box()

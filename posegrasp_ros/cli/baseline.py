@@ -35,7 +35,7 @@ def baseline(action: Literal['add'], /, *,
              partial: bool = False,
              metrics: Annotated[tuple[str, ...], options('METRIC...', option_types.metric)] = (),
              model: Annotated[Path | None, option('DIR|NAME')] = None,
-             block: Annotated[float, option('S', option_types.block)] = 1.0) -> int:
+             block: Annotated[float | None, option('S', option_types.block)] = None) -> int:
     """Record the metrics of a run, or the errors of people who label, as a baseline for later runs.
 
     :param action: add: record a run as `previous`, or two labellings as `human`
@@ -47,16 +47,16 @@ def baseline(action: Literal['add'], /, *,
     :param partial: take a run that was interrupted, or is still written, as it is; the entries say so
     :param metrics: which to record; default: all that were measured
     :param model: with --human: model folder or shipped model, for the symmetries of the object; default: none
-    :param block: with --human: frames within so many seconds are one observation to the intervals
+    :param block: with --human: frames within so many seconds are one observation to the intervals; default: 1
     """
     if (run_folder is None) == (not human):
         raise InvalidInputError('--from, --human: expected one of the two')
     if human and partial:
         raise InvalidInputError('--partial: expected with --from, got --human')
-    if run_folder and model:
-        raise InvalidInputError('--model: expected with --human, got --from')
+    if run_folder and (model or block is not None):
+        raise InvalidInputError(f'{"--model" if model else "--block"}: expected with --human, got --from')
     if human:
-        return _add_human(human, baselines, name or HUMAN_NAME, metrics, model, block)
+        return _add_human(human, baselines, name or HUMAN_NAME, metrics, model, 1.0 if block is None else block)
     assert run_folder is not None
     return _add_run(run_folder, baselines, name or RUN_NAME, partial, metrics)
 
@@ -76,6 +76,7 @@ def _add_run(run_folder: Path, baselines: Path, name: str, partial: bool, metric
 
 def _add_human(files: tuple[Path, ...], baselines: Path, name: str, metrics: tuple[str, ...], model: Path | None,
                block_s: float) -> int:
+    from posegrasp_ros.datasets.label_file import mesh_name
     from posegrasp_ros.estimation.model_card import load_model_card
     from posegrasp_ros.geometry.transforms import NO_SYMMETRY
     from posegrasp_ros.metrics import formatting
@@ -87,8 +88,9 @@ def _add_human(files: tuple[Path, ...], baselines: Path, name: str, metrics: tup
 
     if len(files) != 2:
         raise InvalidInputError(f'--human: expected two labellings of the same frames, got {len(files)}')
-    symmetry = load_model_card(model_folder(model)).symmetry if model else NO_SYMMETRY
-    people = human_baseline(*files, ErrorTarget.without_mesh(symmetry), block_s)
+    card = load_model_card(model_folder(model)) if model else None
+    people = human_baseline(*files, ErrorTarget.without_mesh(card.symmetry if card else NO_SYMMETRY), block_s,
+                            mesh_name(card.mesh) if card else '')
     entries = people.entries(name)
     if unknown := [metric for metric in metrics if metric not in entries]:
         raise InvalidInputError(f'--metrics: expected {" or ".join(entries)} with --human, got {unknown[0]}')

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -159,12 +159,12 @@ def watch(source: str, /, *, looking: Looking = LOOKING, viewing: Viewing = VIEW
     from posegrasp_ros.watch.watch_picture import WatchPicture
     from posegrasp_ros.watch.watch_stages import WatchStages
 
-    how = _how(looking, viewing)
     camera = ImageCamera(viewing.camera, math.radians(viewing.hfov))
     card = load_model_card(model_folder(looking.model))
     if showing.label:
         _check_labelling(looking, viewing, showing)
         return _label(source, card, camera, viewing, showing, showing.label)
+    how = _how(looking, viewing)
     viewer_files = ViewerFiles(showing.mcap, showing.rerun)
     viewer_files.check([source])
     gripper = load_gripper(looking.gripper) if card.has_grasps else None
@@ -199,10 +199,11 @@ def watch(source: str, /, *, looking: Looking = LOOKING, viewing: Viewing = VIEW
 
 def _check_labelling(looking: Looking, viewing: Viewing, showing: Showing) -> None:
     """Refuse options that mean nothing where a person labels."""
-    other = [name for name, is_given in (
-        ('--track', looking.track), ('--loop', viewing.loop), ('--no-page', showing.no_page),
-        ('--save', showing.save), ('--save-frames', showing.save_frames), ('--mcap', showing.mcap),
-        ('--rerun', showing.rerun)) if is_given]
+    used = {'model', 'camera', 'hfov', 'image_topic', 'camera_info_topic', 'depth_topic', 'rectified',
+            'no_browser', 'host', 'port', 'label'}
+    other = [f'--{each.name.replace("_", "-")}' for given, default in
+             ((looking, LOOKING), (viewing, VIEWING), (showing, SHOWING)) for each in fields(given)
+             if each.name not in used and getattr(given, each.name) != getattr(default, each.name)]
     if other:
         raise InvalidInputError(f'--label: expected none of {", ".join(other)} beside it')
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from posegrasp_ros.datasets.bag_cameras import stated_cameras
+from posegrasp_ros.datasets.bag_cameras import stated_intrinsics
 from posegrasp_ros.datasets.bag_messages import BagError, BagMessage, BagMessages
 from posegrasp_ros.datasets.bag_topics import TF, BagTopics, are_neighbours, guess_topics
 from posegrasp_ros.datasets.bag_truths import ONLY, BagTruths, check_one_source, truth_topics
@@ -116,8 +116,8 @@ class BagReader:
 
     @property
     def cameras(self) -> dict[str, Camera]:
-        """All that the recording states, by the topics of their camera_info."""
-        return stated_cameras(self._bag)
+        """All intrinsics that the recording states, by name."""
+        return stated_intrinsics(self._bag)
 
     @property
     def warnings(self) -> list[str]:

@@ -19,9 +19,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from posegrasp_ros.datasets.ground_truth_file import GroundTruthError, ground_truth_lines, read_ground_truth
+from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.true_pose import TruePose
 from posegrasp_ros.runtime.atomic_file import write_whole
 from posegrasp_ros.runtime.errors import quoted
@@ -108,19 +109,30 @@ class LabelFile:
         return f'{len(self.labels)} of {frames} frames labelled{f" ({ways})" if ways else ""}'
 
     def _check_head(self) -> None:
-        with self.path.open(encoding='utf-8', errors='replace') as file:
-            first = file.readline(10_000)
-        try:
-            found = json.loads(first.removeprefix(HEAD)) if first.startswith(HEAD) else None
-        except ValueError:
-            found = None
-        if not isinstance(found, dict):
+        found = stated_source(self.path)
+        if found is None:
             raise GroundTruthError(f'{self.path}: expected labels that posegrasp watch --label wrote, or no such '
-                                   f'file; got one that begins with {quoted(first)}')
+                                   'file; got another one')
         for name, expected in asdict(self._source).items():
             if found.get(name) != expected:
                 raise GroundTruthError(f'{self.path}: expected labels of this source and model, {name} '
                                        f'{expected}, got {quoted(found.get(name))}: name another file')
+
+
+def mesh_name(mesh: Mesh) -> str:
+    """A mesh as :attr:`LabelledSource.mesh` names it."""
+    return mesh.sha256.hex()[:16]
+
+
+def stated_source(path: Path) -> dict[str, Any] | None:
+    """What labels belong to, as their file says it, see :class:`LabelledSource`; None where it does not."""
+    with path.open(encoding='utf-8', errors='replace') as file:
+        first = file.readline(10_000)
+    try:
+        found = json.loads(first.removeprefix(HEAD)) if first.startswith(HEAD) else None
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def read_labels(path: Path) -> dict[int, Label]:

@@ -13,7 +13,7 @@ from posegrasp_ros.faults.pair_log import PairLog
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.true_pose import LEAST_VISIBLE
 from posegrasp_ros.metrics.calibration_guard import CalibrationGuard, UsualRange
-from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED
+from posegrasp_ros.metrics.pose.pose_errors import relative_error
 from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport
 
@@ -56,7 +56,7 @@ class MethodUnderTest:
         errors = self.metrics.errors(frame.stamp_ns + shift_ns, name)
         if errors is None or not answer.estimation.poses:
             return math.inf
-        return max(errors.position_m / STATED_NEED.position_m, errors.rotation_rad / STATED_NEED.rotation_rad)
+        return float(relative_error(errors.position_m, errors.rotation_rad))
 
     def _count_object(self, name: str, frame: BagFrame, answer: Answer, shift_ns: int,
                       no_object: bool) -> Iterator[StageReport]:

@@ -39,7 +39,8 @@ def write_faulty(path: str | Path, out: str | Path, faults: Faults, topic: str |
     if topic is not None and READERS.get(bag.topics.get(topic, '')) is None:
         raise BagError(f'{path}: {topic}: expected a topic of poses, found {listing(bag.topics)}')
     stated = _stated(bag, topic) if topic else [[pose] for _, pose in sorted((estimates or {}).items())]
-    faulty = _with_faults(stated, stated_cameras(bag), faults, seed)
+    cameras = {topic: each.raw for topic, each in stated_cameras(bag).items()}
+    faulty = _with_faults(stated, cameras, faults, seed)
     written, ours, waiting = 0, iter(faulty), list(zip(stated, faulty))
     with RawBagWriter(out) as writer:
         for message in tqdm(bag.messages(list(bag.topics)), unit='message', disable=not progress,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The intrinsics of another camera of the recording, such as the right one's of a stereo pair."""
+"""Other intrinsics of the recording: another camera's, or K where P is due."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _says_other_camera(correction: Correction, pairs: PosePairs) -> str:
     used, own = (f'({camera.matrix[0, 0]:.1f}, {camera.matrix[0, 2]:.1f}, {camera.matrix[1, 2]:.1f}) px'
                  for camera in (pairs.cameras[correction.used], pairs.camera) if camera)
     return (f'poses are computed with the intrinsics of {correction.used}, fx, cx, cy = {used}: use those of the '
-            f'camera that takes the images, {own}')
+            f'images, {own}')
 
 
 INTRINSICS_FAULTS: Sequence[FaultKind] = (

@@ -29,7 +29,8 @@ REASONS = {
     'doubtful': f's.score BETWEEN {DOUBTFUL[0]} AND {DOUBTFUL[1]}',
     'silent': 'NOT s.has_truth AND NOT s.is_without_object AND NOT coalesce(s.perception_ok, false)',
 }
-# How far the figures of a view and the distance of the object are from those of all frames, at most.
+# How far the figures of a view, and the distance of an object whose true pose is known, are from those of all
+# frames, at most.
 _DEVIATIONS = """
 WITH figures AS (
     SELECT bag, stamp_ns, object, unnest(map_keys(view)) AS figure, unnest(map_values(view)) AS value
@@ -40,7 +41,8 @@ WITH figures AS (
 usual AS (SELECT object, figure, median(value) AS middle, 1.4826 * mad(value) AS deviation FROM figures
           GROUP BY object, figure)
 SELECT bag, stamp_ns, object, max(abs(value - middle) / deviation) AS deviations
-FROM figures JOIN usual USING (object, figure) WHERE deviation > 0 GROUP BY bag, stamp_ns, object"""
+FROM figures JOIN usual USING (object, figure) WHERE deviation > 0 AND isfinite(value)
+GROUP BY bag, stamp_ns, object"""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -16,13 +18,15 @@ from tqdm import tqdm
 from posegrasp_ros.datasets.bag_reader import BagReader
 from posegrasp_ros.datasets.bag_topics import BagTopics
 from posegrasp_ros.datasets.frame import BagFrame
+from posegrasp_ros.datasets.ground_truth import TOLERANCE_MS
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.estimation.overlay import Boxed
 from posegrasp_ros.estimation.pose_estimate import Estimation, PoseEstimate
 from posegrasp_ros.evaluation.method import of_object
 from posegrasp_ros.fleet.locations import StoredFile
 from posegrasp_ros.fleet.stored_result import StoredResult
-from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED
+from posegrasp_ros.geometry.mesh import Mesh
+from posegrasp_ros.metrics.pose.pose_errors import relative_error
 from posegrasp_ros.report.frame_pictures import FramePictures, Shown, UnknownShape
 from posegrasp_ros.runs.provenance import describe_model
 from posegrasp_ros.runtime.errors import InvalidInputError
@@ -83,16 +87,17 @@ def merged_pictures(results: Sequence[StoredResult], estimator: str, where: str 
             _draw(here[place], wanted[place], drawn)
         except (InvalidInputError, OSError) as error:
             failed.append(f'{here[place].document["bag"]}: {error}')
-    away = len(results) - len(here)
+    away, unread = len(results) - len(here), len(wanted) - len(order)
     missing = [f'{away} of {len(results)} recordings are not on this machine'] if away else []
+    missing += [f'{unread} have fewer frames to show than the {MOST_BAGS} that were read'] if unread else []
     missing += [f'{len(failed)} cannot be read ({failed[0]})'] if failed else []
     says = [f'Not pictured: {"; ".join(missing)}.'] if missing else []
     if not any(each.estimate is not None for chosen in wanted.values() for each in chosen):
-        says.append('The pictures show the ground truth alone: these results hold errors, not poses.')
+        says.append('The pictures show no estimates: results hold poses only where a frame has one true pose.')
     return MergedPictures(drawn.pictures(), ' '.join(says))
 
 
-def _path(result: StoredResult) -> Any:
+def _path(result: StoredResult) -> Path | None:
     """Where the recording is on this machine; None where it is not."""
     path = StoredFile(result.document['bag']).local_path
     return path if path is not None and path.exists() else None
@@ -121,12 +126,12 @@ def _worth_considering(rows: pa.Table) -> pa.Table:
     """Of many rows those with the largest errors, the lowest scores and no pose, and some of the others."""
     if rows.num_rows <= CONSIDERED:
         return rows
-    errors_m, scores = (rows[name].to_numpy() for name in ('position_m', 'score'))
+    position_m, rotation_rad, scores = (rows[name].to_numpy() for name in ('position_m', 'rotation_rad', 'score'))
+    errors, each = relative_error(position_m, rotation_rad), CONSIDERED // 4
     unposed = np.flatnonzero(~rows['perception_ok'].fill_null(False).to_numpy())
-    each = CONSIDERED // 4
-    chosen = np.concatenate([np.argsort(np.nan_to_num(-errors_m), kind='stable')[:each],
-                             np.argsort(scores, kind='stable')[:each], unposed[:each],
-                             np.linspace(0, rows.num_rows - 1, each).astype(int)])
+    chosen = np.concatenate([np.argsort(-errors, kind='stable')[:each], np.argsort(scores, kind='stable')[:each],
+                             *(some[np.linspace(0, len(some) - 1, min(each, len(some))).astype(int)]
+                               for some in (unposed, np.arange(rows.num_rows)))])
     return rows.take(np.unique(chosen))
 
 
@@ -134,8 +139,8 @@ def _shown(row: Mapping[str, Any], shift_ns: int) -> Shown:
     posed = bool(row['perception_ok'])
     error = math.nan
     if row['has_truth']:
-        error = math.inf if row['position_m'] is None else max(
-            row['position_m'] / STATED_NEED.position_m, row['rotation_rad'] / STATED_NEED.rotation_rad)
+        error = math.inf if row['position_m'] is None else float(relative_error(row['position_m'],
+                                                                                row['rotation_rad']))
     return Shown(row['stamp_ns'] + shift_ns, row['object'], error,
                  '' if posed else row['perception_reason'] or 'no_pose',
                  math.nan if row['score'] is None else row['score'])
@@ -147,8 +152,12 @@ def _draw(result: StoredResult, chosen: Sequence[_Chosen], drawn: FramePictures)
     by_stamp: dict[int, list[_Chosen]] = defaultdict(list)
     for each in chosen:
         by_stamp[each.stamp_ns].append(each)
-    stated = (result.document['described'].get('configuration') or {}).get('topics') or [{}]
-    reader = BagReader(_path(result), BagTopics(**stated[0]), objects=names)
+    configuration = result.document['described'].get('configuration') or {}
+    stated = configuration.get('topics') or [{}]
+    path, tolerance_ms = _path(result), configuration.get('tolerance_ms', TOLERANCE_MS)
+    if path is None:
+        raise InvalidInputError('it was there when the pictures were begun')
+    reader = BagReader(path, BagTopics(**stated[0]), tolerance_ms=tolerance_ms, objects=names)
     for undecoded in reader.undecoded():
         frame: BagFrame | None = None
         for each in by_stamp.pop(undecoded.stamp_ns, ()):
@@ -161,13 +170,20 @@ def _draw(result: StoredResult, chosen: Sequence[_Chosen], drawn: FramePictures)
 
 
 def _shape(result: StoredResult, name: str) -> Boxed:
-    """The object's box, of a shipped model that has not changed; else its size alone is known."""
+    """The object's box, of the only one of a shipped model that has not changed; else its size alone is known."""
     model = result.document['described'].get('model') or {}
-    try:
-        card = load_model_card(model_folder(name or model.get('name')))
-        if not name and describe_model(card)['sha256'] == model.get('sha256'):
-            return card.mesh
-    except (InvalidInputError, OSError, TypeError) as error:
-        LOGGER.debug('no mesh to draw %s with: %s', name or model, error)
+    if not name and (mesh := _shipped_mesh(model.get('name', ''), model.get('sha256', ''))):
+        return mesh
     sizes = next(iter(result.document['facts'].values()))['objects'][name]
     return UnknownShape(sizes['diameter_m'] or 0.1)
+
+
+@lru_cache(maxsize=4)
+def _shipped_mesh(name: str, sha256: str) -> Mesh | None:
+    """Of a model with this hash; None where there is none."""
+    try:
+        card = load_model_card(model_folder(name))
+    except (InvalidInputError, OSError) as error:
+        LOGGER.debug('no mesh to draw %s with: %s', name, error)
+        return None
+    return card.mesh if describe_model(card)['sha256'] == sha256 else None

@@ -148,7 +148,7 @@ class CalibrationGuard:
 
     @property
     def views(self) -> int:
-        """ViewFigures so far."""
+        """Views so far."""
         return self._views
 
     def figures(self, stamp_ns: int, numbers: Mapping[str, float]) -> None:
@@ -229,7 +229,7 @@ def _bet_on(log_wealth: np.ndarray, gains: np.ndarray, is_beyond: np.ndarray, is
                 log_wealth[each] = max(log_wealth[each], 0.0) + gains[each, int(is_beyond[view, each])]
             if log_wealth[each] > log_wealth[worst]:
                 worst = each
-        if log_wealth[worst] >= needed:
+        if log_wealth[worst] >= needed and is_known[view, worst]:
             if departed < 0:
                 seen = views + view + 1
             departed, noticed, bet = worst, view, worst

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from posegrasp_ros.datasets.bag_cameras import stated_cameras
+from posegrasp_ros.datasets.bag_cameras import stated_intrinsics
 from posegrasp_ros.datasets.bag_messages import BagError, BagMessages
 from posegrasp_ros.datasets.bag_topics import CAMERA_INFO, TF, BagTopics, guess_truth
 from posegrasp_ros.datasets.bag_truths import ONLY, BagTruths, check_one_source, truth_topics
@@ -94,8 +94,8 @@ class PoseFrames:
 
     @property
     def cameras(self) -> dict[str, Camera]:
-        """All that the recording states, by the topics of their camera_info."""
-        return stated_cameras(self._bag)
+        """All intrinsics that the recording states, by name."""
+        return stated_intrinsics(self._bag)
 
     @property
     def warnings(self) -> list[str]:

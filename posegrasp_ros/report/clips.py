@@ -60,23 +60,32 @@ def write_clips(path: Path, clips: Sequence[Clip]) -> None:
     write_whole(path, json.dumps([asdict(clip) for clip in clips]))
 
 
+class ClipError(InvalidInputError):
+    """Values that are no clips."""
+
+
 def read_clips(path: Path) -> list[Clip]:
     """The clips of a file; none where there is no such file.
 
     :raises InvalidInputError: when it holds something else
     """
-    return clips_from(read_json(path, InvalidInputError)) if path.exists() else []
+    if not path.exists():
+        return []
+    try:
+        return clips_from(read_json(path, InvalidInputError))
+    except ClipError as error:
+        raise InvalidInputError(f'{path}: {error}') from error
 
 
 def clips_from(stated: Any) -> list[Clip]:
     """Clips from plain values.
 
-    :raises InvalidInputError: when these are none
+    :raises ClipError: when these are none
     """
     try:
         return [Clip(**each) for each in stated]
     except TypeError as error:
-        raise InvalidInputError(f'expected clips of picks, found something else: {error}') from error
+        raise ClipError(f'expected clips of picks, found something else: {error}') from error
 
 
 def clip_addresses(pictures: Sequence[np.ndarray], rate_hz: float) -> tuple[str, str]:

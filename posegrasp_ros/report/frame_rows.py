@@ -21,7 +21,7 @@ from posegrasp_ros.metrics.diagnosis.failure_attribution import (
     charge,
 )
 from posegrasp_ros.metrics.frame_table import FrameTable
-from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED
+from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED, relative_error
 from posegrasp_ros.metrics.stage_report import STAGES
 
 PASSED, NOT_COUNTED, UNCHECKED = 'passed', 'not_counted', 'unchecked'
@@ -38,7 +38,8 @@ CAUSES = {
 }
 OUTCOMES = {PASSED: 'passed', NOT_COUNTED: 'not counted', UNCHECKED: 'answered, not checked', **CAUSES}
 MOST_ROWS = 3000
-"""Of a longer run the report lists all failures first, then others at even distances."""
+"""Of a longer run the report lists the frames with pictures, then failures, the worst first, then others at even
+distances."""
 
 
 @dataclass(frozen=True)
@@ -165,16 +166,27 @@ def place_in(recordings: Sequence[Recording], name: str, recorded_ns: int) -> st
     return own[-1].place(recorded_ns)
 
 
-def recorded_in(recordings: Sequence[Recording], stamp_ns: int) -> tuple[Recording, int]:
-    """The recording that a frame is of, and its stamp as it was recorded.
+class RecordedPlaces:
+    """Tells which recording a frame of a run is of.
 
     :param recordings: at least one
-    :param stamp_ns: as in the run's metrics
     """
-    ordered = sorted(recordings, key=lambda each: each.first_ns + each.shift_ns)
-    place = bisect_right([each.first_ns + each.shift_ns for each in ordered], stamp_ns)
-    recording = ordered[max(place - 1, 0)]
-    return recording, stamp_ns - recording.shift_ns
+
+    def __init__(self, recordings: Sequence[Recording]):
+        self._ordered = sorted(recordings, key=_start_ns)
+        self._starts_ns = [_start_ns(each) for each in self._ordered]
+
+    def of(self, stamp_ns: int) -> tuple[Recording, int]:
+        """The recording, and the stamp as it was recorded.
+
+        :param stamp_ns: as in the run's metrics
+        """
+        recording = self._ordered[max(bisect_right(self._starts_ns, stamp_ns) - 1, 0)]
+        return recording, stamp_ns - recording.shift_ns
+
+
+def _start_ns(recording: Recording) -> int:
+    return recording.first_ns + recording.shift_ns
 
 
 def frame_rows(table: FrameTable, headline: str, recordings: Sequence[Recording] = (),
@@ -189,11 +201,11 @@ def frame_rows(table: FrameTable, headline: str, recordings: Sequence[Recording]
     counts, given = outcome.counts(), error[np.isfinite(error)]
     median_error = float(np.median(given)) if given.size else None
     drawn = {(each['stamp_ns'], each['object']): str(each['data_uri']) for each in pictures if 'stamp_ns' in each}
-    recordings = recordings or (Recording('', int(table.stamps_ns.min()) if len(table) else 0),)
+    places = RecordedPlaces(recordings or (Recording('', int(table.stamps_ns.min()) if len(table) else 0),))
     chosen = _chosen(table, outcome.is_in(CAUSES), error, {stamp for stamp, _ in drawn})
     table, outcome, error = table.chosen(chosen), outcome[chosen], error[chosen]
     reasons, names, words = _reasons(table), _words(table.objects), _words(outcome)
-    rows = [_row(table, index, names[index], words[index], reasons[index], error[index], recordings, drawn)
+    rows = [_row(table, index, names[index], words[index], reasons[index], error[index], places, drawn)
             for index in np.argsort(table.stamps_ns, kind='stable').tolist()]
     return FrameRows(rows, {name: count for name, count in counts.items() if count}, median_error)
 
@@ -227,8 +239,7 @@ def outcomes(table: FrameTable, headline: str) -> CodedColumn:
 def relative_errors(table: FrameTable) -> np.ndarray:
     """(N,) the larger of position and rotation error relative to the stated need; infinite where no pose was
     given, NaN where none is judged."""
-    errors = np.maximum(table.position_error_m / STATED_NEED.position_m,
-                        table.rotation_error_rad / STATED_NEED.rotation_rad)
+    errors = relative_error(table.position_error_m, table.rotation_error_rad)
     return np.where(table.counts_for_recall, errors, math.nan)
 
 
@@ -237,13 +248,13 @@ def _chosen(table: FrameTable, failed: np.ndarray, error: np.ndarray, drawn: Col
     chosen = np.ones(len(table), dtype=bool)
     if len(table) <= MOST_ROWS:
         return chosen
-    chosen[:] = False
-    is_first = failed | np.isin(table.stamps_ns, list(drawn))
-    first, others = np.flatnonzero(is_first), np.flatnonzero(~is_first)
+    chosen = np.isin(table.stamps_ns, list(drawn))
+    first, others = np.flatnonzero(failed & ~chosen), np.flatnonzero(~failed & ~chosen)
+    left = max(MOST_ROWS - np.count_nonzero(chosen), 0)
     # The worst that have a pose, then those without one.
     worst_first = np.argsort(-np.nan_to_num(error[first], nan=-1.0, posinf=0.0), kind='stable')
-    chosen[first[worst_first][:MOST_ROWS]] = True
-    left = min(max(MOST_ROWS - len(first), 0), len(others))
+    chosen[first[worst_first][:left]] = True
+    left = min(max(left - len(first), 0), len(others))
     chosen[others[np.linspace(0, len(others) - 1, left).astype(int)]] = True
     return chosen
 
@@ -264,9 +275,9 @@ def _words(column: CodedColumn) -> list[str]:
 
 
 def _row(table: FrameTable, index: int, name: str, outcome: str, reason: str, error: float,
-         recordings: Sequence[Recording], drawn: Mapping[tuple[int, str], str]) -> FrameRow:
+         places: RecordedPlaces, drawn: Mapping[tuple[int, str], str]) -> FrameRow:
     stamp_ns = int(table.stamps_ns[index])
-    recording, recorded_ns = recorded_in(recordings, stamp_ns)
+    recording, recorded_ns = places.of(stamp_ns)
     known = np.isfinite(table.position_error_m[index]) and table.counts_for_recall[index]
     return FrameRow(
         recording.name, recording.place(recorded_ns), recorded_ns, name, outcome, reason,

@@ -215,7 +215,7 @@ def reliability_curves(parts: Mapping[str, dict]) -> list[dict]:
 
 def _score_dots(bins: Sequence[dict]) -> list[dict]:
     total = sum(each['n'] for each in bins)
-    return [{'x': 100 * each['score'], 'y': 100 - 100 * each['right'], 
+    return [{'x': 100 * each['score'], 'y': 100 - 100 * each['right'],
              'width': 4 + 10 * (each['n'] / total) ** 0.5, 'text': f'score {100 * each["score"]:.0f} %: '
              f'{100 * each["right"]:.0f} % of {each["n"]} poses correct'} for each in bins]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from posegrasp_ros.metrics.stage_report import StageReport
-from posegrasp_ros.report.frame_rows import recorded_in, recordings_of
+from posegrasp_ros.report.frame_rows import RecordedPlaces, recordings_of
 from posegrasp_ros.runs.folder import RunFolderError, read_summary
 from posegrasp_ros.runs.report_log import log_paths, read_lines
 from posegrasp_ros.runs.run_log import OTHER_THAN_REPORTS, PICTURES
@@ -108,11 +108,12 @@ class FinishedRun:
     def pictures(self) -> dict[FrameKey, str]:
         """Data URIs of the pictures that the run kept."""
         recordings = recordings_of(self.summary)
+        places = RecordedPlaces(recordings) if recordings else None
         found = {}
         for _, fields in read_lines(log_paths(self.folder), [], FinishedRunError):
             for each in fields.get(PICTURES) or ():
-                if recordings and 'stamp_ns' in each:
-                    recording, stamp_ns = recorded_in(recordings, each['stamp_ns'])
+                if places is not None and 'stamp_ns' in each:
+                    recording, stamp_ns = places.of(each['stamp_ns'])
                     found[FrameKey(recording.name, stamp_ns, each['object'])] = each['data_uri']
         return found
 

@@ -44,8 +44,11 @@ class RerunFile:
     def add(self, frame: ShownFrame, image: ViewerImage) -> None:
         """Write a frame."""
         self._stream.set_time(TIMELINE, timestamp=np.datetime64(frame.stamp_ns, 'ns'))
-        if frame.base_from_camera is not None:
-            self._stream.log(CAMERA, _transform(frame.base_from_camera))
+        # What is not known must not stay as it was.
+        self._stream.log(CAMERA, rerun.Clear(recursive=False) if frame.base_from_camera is None
+                         else _transform(frame.base_from_camera))
+        if image.jpeg is None:
+            self._stream.log(IMAGE, rerun.Clear(recursive=False))
         if image.camera is not None:
             self._stream.log(IMAGE, rerun.Pinhole(
                 image_from_camera=image.camera.matrix, width=image.camera.width, height=image.camera.height,

@@ -18,7 +18,10 @@ FEWEST_POINTS = 4
 CLICK_SIGMA_PX = 1.5
 """Standard deviation of a click, at least: few points may fit better than they were clicked."""
 LEAST_SPREAD = 0.05
-"""Of the points about the line that fits them best, root mean square as a share of their largest distance."""
+"""Of the points across the line that fits them best: root mean square, as a share of twice their largest distance
+from the middle."""
+LEAST_SPREAD_PX = 8.0
+"""Of all clicks together: those nearer to one another are one place to a hand."""
 
 
 class ClickedPose(NamedTuple):
@@ -44,9 +47,8 @@ def clicked_pose(points: np.ndarray, pixels: np.ndarray, camera: Camera) -> Clic
     pixels = camera.undistorted(pixels)
     if not np.isfinite(pixels).all():
         raise WatchError('points: expected clicks where the lens model is valid, got one beyond')
-    _check_spread(points)
-    found, rotation, shift = cv2.solvePnP(points, pixels, camera.matrix, None, flags=cv2.SOLVEPNP_SQPNP)
-    pose = refine(points, pixels, camera.matrix, (rotation, shift)) if found else np.full((4, 4), np.nan)
+    _check_spread(points, pixels)
+    pose = _solved(points, pixels, camera.matrix)
     if not (np.isfinite(pose).all() and (transform_points(pose, points)[:, 2] > 0).all()):
         raise WatchError('points: expected points that one pose explains, found none before the camera: look '
                          'whether each number is at the same place in image and mesh')
@@ -55,10 +57,23 @@ def clicked_pose(points: np.ndarray, pixels: np.ndarray, camera: Camera) -> Clic
     return ClickedPose(pose, covariance, float(np.sqrt(np.mean(np.sum((seen - pixels) ** 2, axis=1)))))
 
 
-def _check_spread(points: np.ndarray) -> None:
+def _solved(points: np.ndarray, pixels: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """(4, 4), NaN where none is found."""
+    nothing = np.full((4, 4), np.nan)
+    try:
+        found, rotation, shift = cv2.solvePnP(points, pixels, matrix, None, flags=cv2.SOLVEPNP_SQPNP)
+        return refine(points, pixels, matrix, (rotation, shift)) if found else nothing
+    except cv2.error:  # of points that no camera sees so
+        return nothing
+
+
+def _check_spread(points: np.ndarray, pixels: np.ndarray) -> None:
     if len(points) < FEWEST_POINTS:
         raise WatchError(f'points: expected {FEWEST_POINTS} pairs at least, got {len(points)}')
     around = points - points.mean(axis=0)
     spread_m = np.linalg.svd(around, compute_uv=False)[1] / np.sqrt(len(points))
     if not spread_m > LEAST_SPREAD * 2 * np.linalg.norm(around, axis=1).max():
         raise WatchError('points: expected points all over the object, got some on a line or all in one place')
+    if np.ptp(pixels, axis=0).max() < LEAST_SPREAD_PX:
+        raise WatchError(f'points: expected clicks {LEAST_SPREAD_PX:g} pixels apart at least, got all in one '
+                         'place of the image')

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import struct
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +21,7 @@ from aiohttp import WSMsgType
 from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.watch import served_page
 from posegrasp_ros.watch.newest_frame import NewestFrame
+from posegrasp_ros.watch.page_message import packed
 from posegrasp_ros.watch.saved_pictures import Draws
 from posegrasp_ros.watch.served_page import PageLine
 from posegrasp_ros.watch.snapshots import Snapshots
@@ -137,7 +137,7 @@ class FramePage:
         image = b''
         if picture is not None:
             image = cv2.imencode('.jpg', picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
-        return struct.pack('>I', len(text)) + text + image
+        return packed(text, image)
 
 
 class _Shown:

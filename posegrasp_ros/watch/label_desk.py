@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import math
-import struct
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -14,11 +13,12 @@ import cv2
 import numpy as np
 
 from posegrasp_ros.estimation.overlay import AXIS_COLOURS
+from posegrasp_ros.estimation.sketch import sketch
 from posegrasp_ros.geometry.transforms import quaternion_from_matrix, rotation_from_vector, transform_points
 from posegrasp_ros.runtime.errors import InvalidInputError, quoted
 from posegrasp_ros.watch.label_session import Draft, LabelSession, Pair
 from posegrasp_ros.watch.mesh_view import MeshView, placed_alone
-from posegrasp_ros.watch.page_message import sketch
+from posegrasp_ros.watch.page_message import packed
 from posegrasp_ros.watch.watch_error import WatchError
 
 VIEW_PX = 480
@@ -48,7 +48,7 @@ class LabelDesk:
             'click_image': lambda asked: session.click_image(_pair(asked)),
             'click_mesh': self._click_mesh,
             'undo': lambda _: session.undo(), 'clear': lambda _: session.clear(),
-            'solve': lambda _: self._solve(), 'refine': lambda _: session.refine(),
+            'solve': lambda _: session.solve(), 'refine': lambda _: session.refine(),
             'shift': lambda asked: session.shift(_pair(asked)),
             'nearer': lambda asked: session.shift(np.zeros(2), _number(asked, 'by')),
             'turn': lambda asked: session.turn(_dragged(asked)),
@@ -90,13 +90,13 @@ class LabelDesk:
             'outlines': [] if in_image is None else [line.tolist() for line in in_image.outlines()],
             'jpeg_bytes': [len(each) for each in pictures],
         }).encode()
-        return b''.join([struct.pack('>I', len(shown)), shown, *pictures])
+        return packed(shown, *pictures)
 
     def _progress(self) -> dict[str, Any]:
         session, frame, label = self._session, self._session.frame, self._session.label
         return {'place': session.place, 'count': session.count, 'labelled': session.labelled,
                 'stamp_s': frame.stamp_ns / 1e9, 'label': '' if label is None else label.way,
-                'unusable': frame.reason and f'{frame.reason} {frame.problem}'.strip()}
+                'unusable': frame.reason and f'{frame.reason} {frame.problem}'.strip(), 'warning': frame.warning}
 
     def _in_image(self) -> MeshView | None:
         draft, frame = self._session.draft, self._session.frame
@@ -125,9 +125,6 @@ class LabelDesk:
         if point is None:
             raise WatchError('points: expected a click on the object, got one beside it')
         self._session.click_mesh(point)
-
-    def _solve(self) -> None:
-        self._session.solve()
 
     def _turn_view(self, asked: dict) -> None:
         zoom = self._zoom * math.exp(float(np.clip(_number(asked, 'zoom'), -2, 2)))

@@ -17,6 +17,7 @@ from posegrasp_ros.datasets.label_file import (
     Label,
     LabelFile,
     LabelledSource,
+    mesh_name,
 )
 from posegrasp_ros.estimation.model_card import ModelCard
 from posegrasp_ros.estimation.plausible import is_plausible
@@ -30,7 +31,7 @@ from posegrasp_ros.geometry.transforms import (
     transform_points,
 )
 from posegrasp_ros.geometry.true_pose import TruePose
-from posegrasp_ros.watch.clicked_pose import FEWEST_POINTS, ClickedPose, clicked_pose
+from posegrasp_ros.watch.clicked_pose import FEWEST_POINTS, clicked_pose
 from posegrasp_ros.watch.label_motion import expected_pose
 from posegrasp_ros.watch.stepped_frames import SteppedFrames
 from posegrasp_ros.watch.watch_error import WatchError
@@ -43,7 +44,7 @@ START_DISTANCE = 6.0
 """In radii of the object: where it is put in a frame of which nothing is known."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Pair:
     """A point in the image and on the mesh; either may come first.
 
@@ -83,6 +84,7 @@ class _Shown:
     frame: BagFrame
     draft: Draft | None = None
     pairs: list[Pair] = field(default_factory=list)
+    clicks: list[tuple[Pair, str]] = field(default_factory=list)
     is_warned: bool = False
 
 
@@ -165,15 +167,24 @@ class LabelSession:
         self._add(Pair(point=point))
 
     def undo(self) -> None:
-        """Take back the last click."""
-        if self.pairs:
-            self.pairs.pop()
+        """Take back the last click, and the pose that was solved with it."""
+        if not self._shown.clicks:
+            return
+        pair, half = self._shown.clicks.pop()
+        setattr(pair, half, None)
+        if pair.pixel is None and pair.point is None:
+            self.pairs.remove(pair)
+        draft = self._shown.draft
+        if draft is not None and draft.way == POINTS and draft.is_touched:
+            self._shown.draft = None
+            self._solve_if_told()
 
     def clear(self) -> None:
-        """Take back all clicks."""
+        """Take back all clicks; the pose stays."""
         self.pairs.clear()
+        self._shown.clicks.clear()
 
-    def solve(self) -> ClickedPose:
+    def solve(self) -> None:
         """The pose from the clicked points.
 
         :raises WatchError: when they tell none
@@ -185,7 +196,6 @@ class LabelSession:
         solved = clicked_pose(points, pixels, camera)
         self._work_on(Draft(TruePose(solved.camera_from_object, solved.covariance), POINTS, True,
                             solved.residual_px))
-        return solved
 
     def put(self, pose: np.ndarray) -> None:
         """Put the object at a pose (4, 4) camera_from_object, as if it were moved there by hand."""
@@ -266,7 +276,10 @@ class LabelSession:
         return shown
 
     def _refined(self, pose: np.ndarray, covariance: np.ndarray | None = None) -> TruePose | None:
-        """:param covariance: (6, 6) of the pose; None for one that was moved by hand"""
+        """A pose aligned with the image; None where none near it fits.
+
+        :param covariance: (6, 6) of the pose; None for one that was moved by hand
+        """
         image, camera = self._view()
         if not is_plausible(pose, self._card.mesh, camera):
             return None
@@ -284,8 +297,13 @@ class LabelSession:
         open_pair = next((pair for pair in self.pairs if getattr(pair, half) is None), None)
         if open_pair is None:
             self.pairs.append(click)
-            return
-        setattr(open_pair, half, getattr(click, half))
+        else:
+            setattr(open_pair, half, getattr(click, half))
+        self._shown.clicks.append((open_pair or click, half))
+        if open_pair is not None:
+            self._solve_if_told()
+
+    def _solve_if_told(self) -> None:
         if sum(pair.is_whole for pair in self.pairs) >= FEWEST_POINTS:
             self.solve()
 
@@ -312,5 +330,5 @@ def labelled_source(card: ModelCard, frames: SteppedFrames) -> LabelledSource:
     """What labels of these frames belong to."""
     camera = frames.frame(0).camera
     values = [] if camera is None else [camera.fx, camera.fy, camera.cx, camera.cy]
-    return LabelledSource(card.name, card.mesh.sha256.hex()[:16], len(frames), frames.stamps_ns[0],
+    return LabelledSource(card.name, mesh_name(card.mesh), len(frames), frames.stamps_ns[0],
                           frames.stamps_ns[-1], ' '.join(f'{value:.2f}' for value in values))

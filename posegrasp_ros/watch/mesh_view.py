@@ -59,7 +59,8 @@ class MeshView:
     @classmethod
     def _drawn(cls, mesh: Mesh, pixels: np.ndarray, near: np.ndarray, corners: np.ndarray, towards: np.ndarray,
                width: int, height: int, is_perspective: bool) -> MeshView:
-        """
+        """The triangles that a picture shows.
+
         :param pixels: (V, 2) of the vertices, NaN where the picture cannot show them
         :param near: (V,) larger where nearer
         :param corners: (F, 3, 3) in the eye's frame

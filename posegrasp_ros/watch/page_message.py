@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import struct
 from typing import Any
 
 import numpy as np
@@ -74,3 +75,8 @@ def _rounded(values: np.ndarray, digits: int = 5) -> Any:
 def _finite(values: np.ndarray) -> list[float | None]:
     """JSON has no infinity."""
     return [round(value, 3) if math.isfinite(value) else None for value in values.tolist()]
+
+
+def packed(text: bytes, *pictures: bytes) -> bytes:
+    """A message with pictures: the length of its JSON in four bytes, big end first, the JSON, the pictures."""
+    return b''.join([struct.pack('>I', len(text)), text, *pictures])

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ from posegrasp_ros.watch.watch_stages import WatchStages
 from posegrasp_ros.watch.watch_summary import WatchSummary
 from posegrasp_ros.watch.watched_frame import WatchedFrame
 
+LOGGER = logging.getLogger(__name__)
 RATE_OVER = 20
 """The rate is that of so many frames."""
 
@@ -33,7 +35,7 @@ def watch(source: WatchSource, stages: WatchStages, takers: Sequence[TakesFrames
     :param pace: for recorded frames that are to come at their rate; None for as fast as it goes
     :raises InvalidInputError: when the source breaks off, or a taker cannot write
     """
-    summary = WatchSummary()
+    summary, warned = WatchSummary(), set[str]()
     ends_s: deque[float] = deque(maxlen=RATE_OVER)
     frames = source.frames(over_and_over)
     coming = frames if source.is_live else read_ahead(frames)
@@ -53,6 +55,7 @@ def watch(source: WatchSource, stages: WatchStages, takers: Sequence[TakesFrames
             frame = WatchedFrame(summary.frames + 1, *looked, (len(ends_s) - 1) / spent_s if spent_s > 0 else 0.0,
                                  source.dropped(), item.shift_ns)
             summary.add(frame)
+            _warn_once(frame, warned)
             for taker in takers:
                 taker.take(frame)
     finally:
@@ -62,3 +65,10 @@ def watch(source: WatchSource, stages: WatchStages, takers: Sequence[TakesFrames
                 close()
     summary.dropped = source.dropped()
     return summary
+
+
+def _warn_once(frame: WatchedFrame, warned: set[str]) -> None:
+    text = frame.frame.warning
+    if text and text not in warned:
+        warned.add(text)
+        LOGGER.warning('%s', text)

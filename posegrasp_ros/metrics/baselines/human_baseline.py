@@ -17,10 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from posegrasp_ros.datasets.label_file import REFINED, Label, read_labels
+from posegrasp_ros.datasets.label_file import REFINED, Label, read_labels, stated_source
 from posegrasp_ros.metrics.baselines.baselines import BaselineError, Entry
 from posegrasp_ros.metrics.observations import MEDIAN, Observations
 from posegrasp_ros.metrics.pose.pose_errors import ErrorTarget
+from posegrasp_ros.runtime.errors import quoted
 
 KIND = 'human'
 ERRORS_IN_A_DIFFERENCE = math.sqrt(2.0)
@@ -56,17 +57,20 @@ class HumanBaseline:
                                      ('rotation_error_median', self.rotation))}
 
 
-def human_baseline(first: Path, second: Path, target: ErrorTarget, block_s: float = 1.0) -> HumanBaseline:
+def human_baseline(first: Path, second: Path, target: ErrorTarget, block_s: float = 1.0,
+                   mesh: str = '') -> HumanBaseline:
     """The errors of one labeller from two labellings.
 
     :param first: ground-truth CSV file with the poses of one person, or one time
     :param second: of the same frames, by another person or at another time
     :param target: the object, for its symmetries
+    :param mesh: hash of the mesh of the object in question, as label files state it; empty where it is not known
     :param block_s: frames within so many seconds are one observation to the intervals
-    :raises BaselineError: when the files have no frame in common, or the same poses
+    :raises BaselineError: when the files are not of the same frames and object, or have the same poses
     :raises GroundTruthError: when a file is no ground-truth file
     """
     one, other = read_labels(first), read_labels(second)
+    _check_sources(first, second, mesh)
     mine, theirs = _posed(one), _posed(other)
     stamps = sorted(set(mine) & set(theirs))
     if not stamps:
@@ -83,6 +87,18 @@ def human_baseline(first: Path, second: Path, target: ErrorTarget, block_s: floa
     source = f'labels {first.name} and {second.name}; n = {len(stamps)}, refined in both {refined}'
     of_one = [Observations(values / ERRORS_IN_A_DIFFERENCE, blocks, MEDIAN) for values in (position, rotation)]
     return HumanBaseline(of_one[0], of_one[1], len(set(mine) ^ set(theirs)), source)
+
+
+def _check_sources(first: Path, second: Path, mesh: str) -> None:
+    """As far as both files say what they are of."""
+    one, other = stated_source(first), stated_source(second)
+    for name in (one.keys() & other.keys()) if one and other else ():
+        if one and other and one[name] != other[name]:
+            raise BaselineError(f'{first}, {second}: expected two labellings of the same frames and object, found '
+                                f'{name} {quoted(one[name])} and {quoted(other[name])}')
+    if mesh and one and one.get('mesh', mesh) != mesh:
+        raise BaselineError(f'{first}: expected labels of the mesh of --model, {mesh}, got those of '
+                            f'{quoted(one["mesh"])}, {one.get("object")}')
 
 
 def _posed(labels: Mapping[int, Label]) -> dict[int, np.ndarray]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import trimesh
@@ -73,6 +73,12 @@ class PoseTolerance(NamedTuple):
 
 
 STATED_NEED = PoseTolerance()
+
+
+def relative_error(position_m: np.ndarray | float, rotation_rad: np.ndarray | float) -> Any:
+    """(N,) the larger of position and rotation error, each relative to :data:`STATED_NEED`; NaN where one is."""
+    return np.maximum(np.divide(position_m, STATED_NEED.position_m),
+                      np.divide(rotation_rad, STATED_NEED.rotation_rad))
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ function tell() {
   const {draft, label} = shown;
   byId('source').textContent = `${shown.object} in ${shown.source}, to ${shown.out}`;
   byId('place').textContent = `${shown.place + 1} of ${shown.count}, ${shown.labelled} labelled`;
-  byId('problem').textContent = shown.problem || (shown.unusable && `cannot be labelled: ${shown.unusable}`);
+  byId('problem').textContent = shown.problem || (shown.unusable && `cannot be labelled: ${shown.unusable}`) || shown.warning;
   byId('opacity').value = shown.opacity;
   if (draft && draft.is_touched) badge('not saved', 'bad');
   else if (label) badge(label === 'absent' ? 'not visible' : label === 'skipped' ? 'skipped' : 'saved', 'good');
@@ -227,7 +227,8 @@ function choose(name) {
 for (const name of Object.keys(MODES)) byId(`mode-${name}`).onclick = () => choose(name);
 
 for (const button of document.querySelectorAll('button[data-do]')) {
-  button.onclick = () => {
+  button.onclick = (event) => {
+    if (event.detail) button.blur();  // after a click, keys are the page's again
     const {do: what, ...values} = button.dataset;
     send({do: what, ...Object.fromEntries(Object.entries(values).map(([name, text]) => [name, Number(text)]))});
   };
@@ -241,6 +242,7 @@ const KEYS = {
 };
 document.onkeydown = (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || !shown) return;
+  if (event.key === 'Enter' && event.target.closest('button')) return;  // the button's own
   if (event.repeat && !['[', ']', '+', '-'].includes(event.key)) return;
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   const step = {ArrowLeft: -1, ArrowRight: 1}[key];
