@@ -35,8 +35,7 @@ from posegrasp_ros.viewer_files.shown_frame import (
 Message = dict[str, Any]
 BASE, CAMERA = 'base', 'camera'
 LINE_LIST, DELETE_ALL = 2, 1
-LINE_PX, AXIS_SHARE, SHAFT_SHARE = 2.0, 0.6, 0.02
-SIZE_WITHOUT_MESH_M = 0.1
+LINE_PX, SHAFT_SHARE = 2.0, 0.02
 # glTF has y up; Foxglove turns what it reads, so that z is up again.
 GLTF_FROM_OBJECT = make_transform(rotation_from_vector((-np.pi / 2, 0.0, 0.0)))
 
@@ -118,8 +117,7 @@ def _drawn(stamp_ns: int, shown: ShownObject) -> Message:
     spheres = [] if shown.ellipsoid is None else [{
         'pose': _pose(make_transform(shown.ellipsoid.rotation, shown.ellipsoid.centre)),
         'size': _vector(2 * shown.ellipsoid.radii), 'color': _colour(ELLIPSOID_COLOUR)}]
-    size_m = SIZE_WITHOUT_MESH_M if shown.mesh is None else float(shown.mesh.extents.max())
-    arrows = [arrow for pose in shown.poses for arrow in _axes(pose.camera_from_object, AXIS_SHARE * size_m)]
+    arrows = [arrow for pose in shown.poses for arrow in _axes(pose.camera_from_object, shown.axis_length_m)]
     return _entity(stamp_ns, CAMERA, shown.title, lines=lines, spheres=spheres, arrows=arrows)
 
 

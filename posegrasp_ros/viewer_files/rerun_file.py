@@ -29,7 +29,7 @@ from posegrasp_ros.viewer_files.viewer_image import ViewerImage
 APPLICATION, TIMELINE = 'posegrasp', 'stamp'
 # Objects lie beside the image, not below it: what lies below a pinhole camera is taken for flat.
 CAMERA, IMAGE, FIGURES = 'camera', 'camera/image', 'figures'
-AXIS_SHARE, SIZE_WITHOUT_MESH_M, IMAGE_PLANE_M = 0.6, 0.1, 0.2
+IMAGE_PLANE_M = 0.2
 
 
 class RerunFile:
@@ -68,12 +68,11 @@ class RerunFile:
     def _add_object(self, shown: ShownObject) -> dict[str, Mesh | None]:
         """Log an object; its poses' places with what is to be seen there."""
         place = f'{CAMERA}/{shown.title}'
-        size_m = SIZE_WITHOUT_MESH_M if shown.mesh is None else float(shown.mesh.extents.max())
         places: dict[str, Mesh | None] = {}
         for rank, pose in enumerate(shown.poses):
             places[f'{place}/pose_{rank + 1}'] = shown.mesh
             self._stream.log(f'{place}/pose_{rank + 1}', _transform(pose.camera_from_object), rerun.Arrows3D(
-                vectors=AXIS_SHARE * size_m * np.eye(3), colors=[_rgba(colour) for colour in AXIS_COLOURS]))
+                vectors=shown.axis_length_m * np.eye(3), colors=[_rgba(colour) for colour in AXIS_COLOURS]))
         for rank, truth in enumerate(shown.truths):
             self._stream.log(f'{place}/truth_{rank + 1}/frame', _transform(truth))
         self._stream.log(f'{place}/truths', rerun.LineStrips3D(

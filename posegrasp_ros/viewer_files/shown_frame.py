@@ -26,6 +26,7 @@ MESH_OPACITY = 0.6
 """Through the mesh one sees the ellipsoid, and in images the object."""
 GRASP_COLOUR, OTHER_GRASP_COLOUR = (0.9, 0.35, 0.8, 1.0), (0.6, 0.6, 0.6, 0.6)
 AXIS_COLOURS: tuple[Colour, ...] = ((0.92, 0.24, 0.24, 1.0), (0.24, 0.75, 0.27, 1.0), (0.2, 0.5, 0.92, 1.0))
+AXIS_SHARE, SIZE_WITHOUT_MESH_M = 0.6, 0.1
 MOST_GRASPS = 3
 FIGURE_NAMES = ('position_error_mm', 'rotation_error_deg', 'score', 'latency_ms')
 
@@ -84,6 +85,11 @@ class ShownObject:
     def title(self) -> str:
         """Its name in the viewer."""
         return self.name or 'object'
+
+    @property
+    def axis_length_m(self) -> float:
+        """Of the axes that are drawn at its poses."""
+        return AXIS_SHARE * (SIZE_WITHOUT_MESH_M if self.mesh is None else float(self.mesh.extents.max()))
 
     @property
     def truth_lines(self) -> list[np.ndarray]:
