@@ -127,7 +127,7 @@ def test_a_recording_without_ground_truth_fails_the_gate(recording, tmp_path, ca
 def test_grasps_are_planned_in_the_frame_that_is_named(recording, tmp_path):
     def planned(*options) -> dict:
         assert main(['evaluate', str(recording), '--estimator', 'oracle', '--out', str(tmp_path), *options,
-                     '--compare-with']) == 0
+                     '--replace', '--compare-with']) == 0
         return json.loads((tmp_path / 'summary.json').read_text())['stages']['planning']
 
     assert planned()['answered'] > 0
@@ -254,7 +254,8 @@ def test_depth_is_recorded_and_used_and_tracking_is_asked_for_on_the_command_lin
                  '--compare-with']) == 0
     provenance = json.loads((run / 'summary.json').read_text())['provenance']
     assert (provenance['tracking'], provenance['depth_topic']) == (True, '/camera/depth/image_raw')
-    assert '/nope: no such topic' in refused(capsys, 'evaluate', scenes, '--depth-topic', '/nope', '--out', run)
+    assert '/nope: no such topic' in refused(
+        capsys, 'evaluate', scenes, '--depth-topic', '/nope', '--out', run, '--replace')
 
 
 @pytest.mark.parametrize(('stdout', 'code', 'said'), [
@@ -274,3 +275,15 @@ def test_output_may_go_anywhere(tmp_path, stdout, code, said):
                           text=True)
     assert (done.returncode, done.stderr.strip()[:len(said) or None]) == (code, said)
     assert done.stdout == ('5\\xb0 \\x1b[31m\n' if stdout == '| cat' else '')
+
+
+def test_a_run_is_not_written_over(recording, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    command, mine = ['evaluate', str(recording), '--estimator', 'oracle', '--compare-with'], tmp_path / 'mine'
+    assert main([*command, '--out', 'mine']) == main(command) == main(command) == 0
+    assert 'report: runs/evaluate-2/' in capsys.readouterr().out
+    assert (tmp_path / 'runs/evaluate/summary.json').exists()
+    before = (mine / 'summary.json').read_bytes()
+    assert '--out: mine: expected a folder without a run, found one' in refused(capsys, *command, '--out', 'mine')
+    assert (mine / 'summary.json').read_bytes() == before
+    assert main([*command, '--out', 'mine', '--replace']) == 0 and (mine / 'summary.json').read_bytes() != before

@@ -284,8 +284,9 @@ def test_a_folder_of_photographs_is_a_recording_without_truth(card, tmp_path):
     summary = run([tmp_path], card, estimator='mean_pose', compare_with=[], no_object=True)
     assert summary['metrics']['false_poses']['value'] == 3 / 4
     assert summary['frames']['blocks'] == 4, 'each is a scene of its own'
-    problem, = summary['problems']
+    problem, assumed = summary['problems']
     assert 'd.png: image: data' in problem['text'] and problem['image'] == 3
+    assert 'assumed a lens without distortion, 60 degrees wide' in assumed['text']
 
 
 def test_a_frame_that_cannot_be_used_is_counted_with_its_reason(card):

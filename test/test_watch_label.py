@@ -328,7 +328,7 @@ def test_labels_of_a_folder_of_images_are_ground_truth_too(tmp_path, recording, 
     frames = list(source.undecoded())
     assert [len(frame.decode().truths) for frame in frames] == [0, 1, 1, 0, 0, 0]
     np.testing.assert_allclose(frames[1].decode().camera_from_object, truths[1], atol=1e-8)
-    assert 'ground truth: 4 of 6 images have no ground truth' in source.warnings[0]
+    assert 'ground truth: 4 of 6 images have no ground truth' in source.warnings[1]
     (tmp_path / 'truth.csv').write_text('stamp_s,x,y,z,qx,qy,qz,qw,frame_id\n1,0,0,1,0,0,0,1,world\n')
     with pytest.raises(BagError, match="expected poses in the camera's frame for a folder of images, got one in"):
         open_sources([folder], SourceOptions(ground_truth=tmp_path / 'truth.csv'), {'': 0.1})

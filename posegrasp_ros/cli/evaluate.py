@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -184,7 +185,9 @@ class Robot:
 class Results:
     """What is written and compared.
 
-    :param out: run folder for metrics and report; of a fleet, folder of results
+    :param out: run folder for metrics and report; one that holds a run already is refused; of a fleet, folder of
+        results; default: runs/evaluate, with a number where that holds a run
+    :param replace: replace the run in --out
     :param bop_csv: write the poses for bop_toolkit: <method>_<dataset>-<split>.csv, the images of a bag are
         numbered from 0
     :param mcap: write images, poses with truth and uncertainty, grasps and errors for Foxglove
@@ -200,7 +203,8 @@ class Results:
     :param verbose: all tables of the report in the terminal too
     """
 
-    out: Annotated[str, option('DIR|URL')] = 'runs/evaluate'
+    out: Annotated[str | None, option('DIR|URL')] = None
+    replace: bool = False
     bop_csv: File | None = None
     mcap: Annotated[Path | None, option('FILE.mcap')] = None
     rerun: Annotated[Path | None, option('FILE.rrd')] = None
@@ -211,6 +215,7 @@ class Results:
     verbose: Annotated[bool, Parameter(alias='-v')] = False
 
 
+DEFAULT_OUT = 'runs/evaluate'
 METHOD, MEASURED, RECORDINGS, TRUTH_SOURCE, ROBOT, RESULTS = (
     Method(), Measured(), Recordings(), Truth(), Robot(), Results())
 
@@ -223,9 +228,9 @@ def evaluate(bags: list[str], /, *, method: Method = METHOD, measured: Measured 
     :param bags: rosbag2 folder, .mcap or .db3 file (also .zstd), ROS 1 .bag; a BOP dataset, split or scene; or a
         folder of images; of a fleet also URLs, and patterns in quotes with ``*`` and ``**``
     """
-    if is_fleet(bags, results.out, fleet):
+    if is_fleet(bags, results.out or DEFAULT_OUT, fleet):
         fleet_method = _fleet_method(method, measured, recordings, poses, truth, robot, results)
-        return evaluate_shard(bags, fleet_method, results.out, fleet, method.jobs or 1)
+        return evaluate_shard(bags, fleet_method, results.out or DEFAULT_OUT, fleet, method.jobs or 1)
     from posegrasp_ros.estimation.model_set import load_model_set
     from posegrasp_ros.evaluation.bag_evaluation import evaluate_bags
     from posegrasp_ros.evaluation.source_evaluation import JudgeOptions
@@ -236,7 +241,7 @@ def evaluate(bags: list[str], /, *, method: Method = METHOD, measured: Measured 
 
     if results.mlflow is not None:
         require_mlflow()
-    paths, out = [Path(bag) for bag in bags], Path(results.out)
+    paths, out = [Path(bag) for bag in bags], _run_folder(results)
     viewer_files = ViewerFiles(results.mcap, results.rerun)
     viewer_files.check(paths)
     baselines = load_baselines(results.baselines)
@@ -323,6 +328,22 @@ def _how(cards: Cards, method: Method, measured: Measured, source: SourceOptions
         base_from_camera=base_from_camera,
         source=source, threads=method.threads, jobs=method.jobs, no_object=measured.no_object,
         paint=measured.paint_over, track=method.track, tracking=tracking, block_s=measured.block, bop_csv=bop_csv)
+
+
+def _run_folder(results: Results) -> Path:
+    """The folder to write to, of no other run.
+
+    :raises InvalidInputError: when the one that is asked for holds a run
+    """
+    from posegrasp_ros.runs.folder import holds_run
+
+    out = Path(results.out or DEFAULT_OUT)
+    if results.replace or not holds_run(out):
+        return out
+    if results.out is not None:
+        raise InvalidInputError(f'--out: {out}: expected a folder without a run, found one: name another folder, '
+                                'or --replace it')
+    return next(each for number in itertools.count(2) if not holds_run(each := Path(f'{DEFAULT_OUT}-{number}')))
 
 
 def source_options(recordings: Recordings, truth: Truth, robot: Robot) -> SourceOptions:

@@ -285,7 +285,9 @@ def _grasp_line(card: ModelCard, viewing: Viewing, seen: WatchSource) -> str:
     if viewing.base_from_camera is not None:
         return f'grasps: support at {viewing.support_height:g} m, camera as --base-from-camera says'
     assumed = "from the camera's side, with no support and no obstacle (--base-from-camera tells its pose)"
-    return f'grasps: as /tf says, where it does not {assumed}' if seen.is_recording else f'grasps: {assumed}'
+    if seen.is_recording:
+        return f'grasps: camera as /tf of the recording says; in frames where it says nothing, {assumed}'
+    return f'grasps: {assumed}'
 
 
 def _files(showing: Showing, seen: WatchSource, draws: Draws, closed_at_end: ExitStack) -> list[TakesFrames]:

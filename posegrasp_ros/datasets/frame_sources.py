@@ -93,7 +93,11 @@ def open_sources(paths: Sequence[str | Path], options: SourceOptions,
         raise BagError(
             f'{options.ground_truth}: expected one recording for this ground truth, got {len(paths)}'
         )
-    return [open_source(Path(path), options, diameters_m) for path in paths]
+    sources = [open_source(Path(path), options, diameters_m) for path in paths]
+    for source in sources:
+        if isinstance(source, PhotographReader) and options.camera.file is None:
+            source.warn_once(f'{source.path}: camera: {options.camera.line}')
+    return sources
 
 
 def open_source(path: Path, options: SourceOptions, diameters_m: Mapping[str, float]) -> Source:

@@ -186,9 +186,9 @@ OURS = (
            heading='lifted', is_optional=True, no_data='no pick was reported'),
     Metric('image_to_pose_p50', 'ms', LOWER, 'Image to pose, median',
            lambda table: median(table, table.latency_ms['perception'], table.answered('perception')),
-           heading='to pose', no_data='no report states its latency'),
+           heading='to pose', no_data='no pose was given, or no report states its latency'),
     Metric('image_to_grasp_p50', 'ms', LOWER, 'Image to grasp, median', _image_to_grasp,
-           heading='to grasp', no_data='no report states its latency'),
+           heading='to grasp', no_data='no pose was given, or no report states its latency'),
 )
 _registered: dict[str, Metric] = {each.name: each for each in OURS}
 

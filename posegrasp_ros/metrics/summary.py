@@ -172,7 +172,9 @@ def _distribution(table: FrameTable, errors: np.ndarray, unit: str) -> dict | No
     counted = errors[table.counts_for_recall & ~np.isnan(errors)]  # a copy
     if not counted.size:
         return None
-    quantiles = np.quantile(counted, np.linspace(0, 1, 101), method='inverted_cdf', overwrite_input=True)
+    ranks = np.maximum(-(-counted.size * np.arange(101) // 100) - 1, 0)  # the smallest that so many do not exceed
+    counted.partition(np.unique(ranks))
+    quantiles = counted[ranks]
     return {'unit': unit, 'percentiles': [float(q) if np.isfinite(q) else None for q in quantiles]}
 
 

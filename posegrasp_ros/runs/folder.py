@@ -19,6 +19,7 @@ from posegrasp_ros.runs.state import (
     LOCK_NAME,
     PARTIAL,
     RUNNING,
+    STATE_NAME,
     RunState,
     is_complete,
     partial_because,
@@ -33,6 +34,11 @@ from posegrasp_ros.runtime.file_lock import FileLock
 REPORTS_NAME = NAME
 SUMMARY_NAME = 'summary.json'
 REPORT_NAME = 'report.html'
+
+
+def holds_run(path: Path) -> bool:
+    """Whether a folder holds a run, or what one left."""
+    return any((path / name).exists() for name in (REPORTS_NAME, SUMMARY_NAME, STATE_NAME))
 
 
 class RunFolderError(InvalidInputError):

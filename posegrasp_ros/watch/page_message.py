@@ -60,9 +60,9 @@ def _pose(estimate: PoseEstimate, mesh: Mesh) -> dict[str, Any]:
     sigmas = np.sqrt(np.maximum(np.diag(estimate.covariance), 0.0))
     axes = ellipsoid(estimate, mesh)
     return {
-        'position_mm': _rounded(1000 * pose[:3, 3], 2), 'quaternion_xyzw': _rounded(
+        'position_mm': _rounded(1000 * pose[:3, 3]), 'quaternion_xyzw': _rounded(
             quaternion_from_matrix(pose[:3, :3]), 5),
-        'score': round(float(estimate.score), 3), 'matrix': _rounded(pose),
+        'score': round(float(estimate.score), 6), 'matrix': _rounded(pose),
         'sigma_mm': _finite(1000 * sigmas[:3]), 'sigma_deg': _finite(np.degrees(sigmas[3:])),
         'centre': _rounded(centre_covariance(estimate, mesh)[0]),
         'ellipsoid': None if axes is None else _rounded(axes, 6)}

@@ -48,7 +48,7 @@ class WatchSummary:
         parts = [f'{self.frames} frame{"s" if self.frames > 1 else ""} in {spent_s:.1f} s, '
                  f'{self.frames / spent_s:.1f} a second',
                  f'pose in {self.found} ({100 * self.found / self.frames:.1f} %)',
-                 f'{median_ms:.0f} ms a frame, {late_ms:.0f} in 1 of 20']
+                 f'{median_ms:.0f} ms a frame (p95 {late_ms:.0f})']
         parts += [f'{reason} {number}' for reason, number in self._reasons.most_common()]
         if self.dropped:
             parts.append(f'{self.dropped} left out')

@@ -54,7 +54,8 @@ def _check(name: str, metric: dict, direction: str, entry: Entry) -> GateResult:
     is_missed = entry.kind == 'requirement' and is_beyond(value, entry.value, direction, entry.tolerance)
     return GateResult(name, judged != 'worse' and not is_missed,
                       f'{name}: {formatting.quantity(value, metric["unit"])} '
-                      f'{formatting.interval(metric["interval"], metric["unit"])}, {needed}: {judged}{note}')
+                      f'{formatting.interval(metric["interval"], metric["unit"])}, {needed}: '
+                      f'{formatting.verdict_word(judged, entry.kind)}{note}')
 
 
 def _needed(unit: str, direction: str, entry: Entry) -> str:

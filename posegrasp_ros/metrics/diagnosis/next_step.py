@@ -32,6 +32,8 @@ def next_step(headline: dict, metrics: dict[str, dict], verdicts: list[dict], lo
     for name, metric in _applicable(metrics).items():
         if name in to_work_on:
             judged.append((name, WORK_ON, _why_work(missed[name], costs[name], losses)))
+        elif name in missed and missed[name]['verdict'] != 'worse' and name != headline['name']:
+            judged.append((name, HOLD, _why_hold(needs[name], block_s)))
         elif name in missed:
             judged.append((name, IGNORE, _why_not(missed[name], missed, costs[name], losses)))
         elif name in needs:
@@ -87,7 +89,8 @@ def gap(item: dict) -> float:
 
 def _to_work_on(headline: str, missed: dict[str, dict], costs: dict[str, int]) -> set[str]:
     """The missed headline and the missed metrics that cost most; where none costs anything, the widest gap."""
-    levers = [name for name in missed if name != headline and catalogue()[name].same_poses_as not in missed]
+    levers = [name for name, item in missed.items() if name != headline and item['verdict'] == 'worse'
+              and catalogue()[name].same_poses_as not in missed]
     most = max((costs[name] for name in levers), default=0)
     chosen = {name for name in levers if most and costs[name] >= WORTH_WORK * most}
     if headline in missed:

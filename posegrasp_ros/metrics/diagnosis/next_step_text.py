@@ -65,7 +65,8 @@ def _losses(losses: dict, headline: dict) -> str:
     total, one = losses['attempts'], losses['of'].removesuffix('s')
     lost = total - losses['successes']
     if not lost:
-        return f'None of {total} {one}s failed.' if total else ''
+        how = 'failed' if losses.get('is_judged', True) else 'went without an answer'
+        return f'None of {total} {one}s {how}.' if total else ''
     worst = max(losses['steps'], key=lambda step: step['lost'])
     share = 'all' if worst['lost'] == lost else f'{worst["lost"]}'
     start = 'By what the planned grasps tolerate, ' if is_by_the_grasp(losses, headline) else ''
@@ -107,7 +108,8 @@ def _errors(losses: dict, needs: dict[str, dict]) -> str:
     if by['gross'] >= MOSTLY * outside:
         return (f'{text}; {by["gross"]} by more than three times the requirement: the initial estimate fails, not '
                 'the refinement.')
-    return f'{text}; most by less than three times the requirement, which better refinement could correct.'
+    most = 'most ' if outside > 1 else ''
+    return f'{text}; {most}by less than three times the requirement, which better refinement could correct.'
 
 
 def remedy_of(losses: dict, judged: list[dict]) -> str:

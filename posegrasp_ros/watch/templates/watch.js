@@ -124,7 +124,10 @@ function drawSpace() {
   if (canvas.width !== side) canvas.width = canvas.height = side;
   pen.clearRect(0, 0, side, side);
   const best = shown.poses[0];
-  if (best) view.centre = view.centre ? add(scaled(view.centre, 0.7), scaled(best.centre, 0.3)) : best.centre;
+  if (best) {
+    const isNear = view.centre && Math.hypot(...add(best.centre, scaled(view.centre, -1))) < model.size_m;
+    view.centre = isNear ? add(scaled(view.centre, 0.7), scaled(best.centre, 0.3)) : best.centre;
+  }
   const centre = view.centre || [0, 0, 1], far = 3 * model.size_m;
   const [cy, sy, cp, sp] = [Math.cos(view.yaw), Math.sin(view.yaw), Math.cos(view.pitch), Math.sin(view.pitch)];
   const project = (point) => {
