@@ -92,7 +92,8 @@ def test_the_first_card_answers_in_one_sentence_with_the_counts_of_the_headline(
     assert 'at least 80.0 %' in card.sentence
     assert card.counts == ((4, 'passed', 'pass'), (6, 'failed', 'fail'))
     assert [(each.title, each.row.position_m) for each in card.frames] == [
-        ('Good', pytest.approx(5e-4)), ('Typical (median)', pytest.approx(0.012)), ('Worst', pytest.approx(0.03))]
+        ('Good', pytest.approx(5e-4)), ('Typical (median relative to the need)', pytest.approx(0.012)),
+        ('Worst', pytest.approx(0.03))]
 
 
 def test_the_page_begins_with_the_card_and_its_three_pictures():

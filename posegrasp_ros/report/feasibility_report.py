@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from posegrasp_ros.metrics import formatting
 from posegrasp_ros.report.page import render_page
+from posegrasp_ros.report.plots import linear_axis
 from posegrasp_ros.report.provenance_table import provenance_rows
 from posegrasp_ros.report.run_report import TEXT_WIDTH
 from posegrasp_ros.report.table import aligned
@@ -159,6 +160,7 @@ def tolerance_curves(required: dict) -> list[dict]:
 
 def _lines(axes: Sequence[dict], unit: str) -> dict:
     most = max(point[0] for axis in axes for point in axis['curve'] if point[1] >= LEAST_SHOWN) or 1.0
+    most, ticks = linear_axis(most, unit)
     curves = {axis['name']: [point for point in axis['curve'] if point[0] <= most] for axis in axes}
 
     def place(error: float, share: float) -> str:
@@ -170,7 +172,6 @@ def _lines(axes: Sequence[dict], unit: str) -> dict:
                                + [place(error, high) for error, _, _, high in reversed(curves[axis['name']])]),
               'picks': [{'x': 100 * error / most, 'lifted': lifted} for error, lifted in axis['trials']
                         if error <= most]} for axis in axes]
-    ticks = [{'x': 25 * step, 'text': f'{formatting.shown_value(most * step / 4, unit):.3g}'} for step in range(5)]
     return {'lines': lines, 'ticks': ticks}
 
 

@@ -88,7 +88,7 @@ def _by_error(frames: FrameRows | None) -> tuple[PickedFrame, ...]:
     median = frames.median_error
     typical = min(posed, key=lambda row: abs((row.error or 0.0) - median))
     best = PickedFrame('Good' if posed[0].outcome == PASSED else 'Best', posed[0])
-    chosen = [best, PickedFrame('Typical (median)', typical)]
+    chosen = [best, PickedFrame('Typical (median relative to the need)', typical)]
     chosen.append(PickedFrame('No pose given', unposed[0]) if unposed and not posed[-1].failed else
                   PickedFrame('Worst', posed[-1]))
     return _distinct(chosen)

@@ -62,7 +62,7 @@ def _curve_tips(label: str, percentiles: Sequence[float | None], limit: float, u
     return [{'x': 100 * error / limit, 'y': 100 - percent,
              'text': f'{label}: {percent} % of the frames within {formatting.quantity(error, unit)}'}
             for percent, error in enumerate(percentiles)
-            if percent % TIP_STEP == 0 and error is not None and error <= limit]
+            if percent and percent % TIP_STEP == 0 and error is not None and error <= limit]
 
 
 def linear_axis(most: float, unit: str) -> tuple[float, list[dict]]:
@@ -86,13 +86,13 @@ def _distributions(parts: Mapping[str, dict], name: str) -> dict[str, dict]:
 
 
 def _polyline(percentiles: Sequence[float | None], limit: float) -> str:
-    """Points "x,y ..." of the share of frames (y from 100 up to 0) over the error (x, 100 at the limit)."""
+    """Points "x,y ..." of the share of frames (y from 100 up to 0) over the error (x, 100 at the limit): steps."""
     points, share = [(0.0, 0)], 0
     for percent, error in enumerate(percentiles):
         if error is None or error > limit:
             break
+        points += [(100 * error / limit, share), (100 * error / limit, percent)]
         share = percent
-        points.append((100 * error / limit, percent))
     points.append((100.0, share))
     return ' '.join(f'{x:.2f},{100 - y}' for x, y in points)
 

@@ -139,6 +139,6 @@ def _advice(judged: list[dict], needs: dict[str, dict]) -> str:
         ('Hold', 'hold'), ('Ignore for now', 'ignore')) if named(action)]
     if parts and not named('work on'):
         decided = all(needs[item['metric']]['verdict'] == 'better' for item in judged if item['metric'] in needs)
-        parts.insert(0, 'All measured requirements are met.' if decided else
+        parts.insert(0, 'All requirements that could be measured are met.' if decided else
                      'No measured requirement is missed, but not all are decided yet.')
     return ' '.join(parts)
