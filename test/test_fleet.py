@@ -28,6 +28,7 @@ from posegrasp_ros.fleet.merged_run import merged_parts
 from posegrasp_ros.fleet.partition_values import date_of, partition_folder, partition_values
 from posegrasp_ros.fleet.result_file import ResultError
 from posegrasp_ros.fleet.shard import Shard
+from posegrasp_ros.fleet.stored_result import ROW
 from posegrasp_ros.metrics.baselines.baselines import load_baselines
 from posegrasp_ros.runs.provenance import describe_run
 from posegrasp_ros.runtime.errors import InvalidInputError
@@ -339,3 +340,43 @@ def test_what_is_no_query_is_refused_in_a_line(fleet, capsys):
     (line,) = capsys.readouterr().err.splitlines()
     assert 'expected SQL over the view frames' in line and 'robbot' in line
     assert main(['query', str(folder / 'results'), 'select 1', '--csv', '--json']) == 2
+
+
+@pytest.mark.parametrize(('change', 'said'), [
+    (lambda document: '{', 'expected JSON'), (lambda document: '[]', 'expected a JSON object'),
+    (lambda document: '[' * 5000, 'expected JSON'),
+    (lambda document: {**document, 'rows': {'/pose': 999}}, 'rows: expected'),
+    (lambda document: {name: each for name, each in document.items() if name != 'facts'}, 'expected facts')])
+def test_a_damaged_result_is_named(tmp_path, capsys, change, said):
+    import pyarrow.parquet as pq
+
+    record_fleet(tmp_path / 'bags', 1)
+    evaluate_fleet([str(tmp_path / 'bags/**/*.mcap')], METHOD, str(tmp_path / 'results'))
+    (path,) = (tmp_path / 'results').rglob('*.parquet')
+    table = pq.read_table(path)
+    changed = change(json.loads(table.schema.metadata[b'posegrasp']))
+    text = changed if isinstance(changed, str) else json.dumps(changed)
+    pq.write_table(table.replace_schema_metadata({b'posegrasp': text.encode()}), path)
+    for command in (['merge', '--out', str(tmp_path / 'run')], ['mine', '--out', str(tmp_path / 'hard')]):
+        assert main([command[0], str(tmp_path / 'results'), *command[1:]]) == 2
+        assert said in (line := capsys.readouterr().err) and str(path.name) in line and line.count('\n') == 1
+
+
+def test_what_cannot_be_merged_so_is_refused(tmp_path, capsys):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    record_fleet(tmp_path / 'bags', 1)
+    results = tmp_path / 'results'
+    evaluate_fleet([str(tmp_path / 'bags/**/*.mcap')], METHOD, str(results))
+    out = ['--out', str(tmp_path / 'run')]
+    for arguments, said in (
+            ([*out, '--where', f'true) UNION ALL (SELECT {ROW} FROM frames WHERE true'], 'rows twice'),
+            ([*out, '--by', 'nonsense'], "--by: expected columns of frames"),
+            (['--out', str(results)], 'expected a folder outside of the results')):
+        assert main(['merge', str(results), *arguments]) == 2
+        assert said in capsys.readouterr().err and not (tmp_path / 'run').exists()
+    pq.write_table(pa.table({'a': [1]}), results / 'foreign.parquet')
+    for command in (['merge', *out], ['query', 'select count(*) from frames']):
+        assert main([command[0], str(results), *command[1:]]) == 2
+        assert 'foreign.parquet' in capsys.readouterr().err

@@ -21,7 +21,7 @@ from posegrasp_ros.datasets.frame_excerpt import header_stamp_ns
 from posegrasp_ros.fleet.fleet_evaluation import evaluate_fleet
 from posegrasp_ros.fleet.frame_query import view_of, view_of_results
 from posegrasp_ros.fleet.frame_schema import frames_schema
-from posegrasp_ros.fleet.hard_frames import REASONS, UNLIKE, hard_frames
+from posegrasp_ros.fleet.hard_frames import DISAGREE, REASONS, UNLIKE, hard_frames
 from posegrasp_ros.fleet.result_file import ResultFolder, write_frames
 from posegrasp_ros.fleet.stored_result import read_results
 
@@ -72,6 +72,21 @@ def test_a_view_unlike_the_rest_of_the_fleet_is_found(fleet, tmp_path):
     with view_of([str(tmp_path / 'one.parquet')]) as view:
         unlike = [frame for frame in hard_frames(view, '/pose', 100) if frame.reason == UNLIKE]
     assert [frame.stamp_ns for frame in unlike] == [table['stamp_ns'][7].as_py()]
+
+
+def test_yardsticks_do_not_disagree(fleet, tmp_path):
+    """That a constant guess is wrong where the source is right says nothing of a frame."""
+    import pyarrow as pa
+
+    stored = read_results(ResultFolder(str(fleet / 'results')))[0]
+    names = frames_schema(tuple(stored.document['columns'])).names
+    ours, other = (stored.rows(name, names) for name in ('/pose', '/other'))
+    for yardstick, is_told in (('mean_pose', False), ('/another', True)):
+        column = pa.array([yardstick] * other.num_rows).dictionary_encode()
+        renamed = other.set_column(names.index('estimator'), other.schema.field('estimator'), column)
+        write_frames(tmp_path / f'{is_told}.parquet', [ours, renamed], stored.document)
+        with view_of([str(tmp_path / f'{is_told}.parquet')]) as view:
+            assert (DISAGREE in {each.reason for each in hard_frames(view, '/pose', 100)}) == is_told
 
 
 def test_what_is_mined_can_be_evaluated(fleet, tmp_path):

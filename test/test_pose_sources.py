@@ -233,6 +233,19 @@ def test_without_a_camera_the_frame_of_most_poses_counts(tmp_path):
     assert summary['failures'] == {'frame_not_connected': 1}
 
 
+@pytest.mark.parametrize('z', [1e308, 1e160, 1e9])
+def test_a_pose_farther_away_than_anything_is_none(tmp_path, z):
+    far = TRUTH.copy()
+    far[2, 3] = z
+    with SourceBag(tmp_path / 'bag') as bag:
+        for number in range(1, 5):
+            bag.image(number * SECOND)
+            bag.info(number * SECOND)
+            bag.truth(number * SECOND)
+            bag.says('PoseStamped', number * SECOND, TRUTH @ OFF if number > 1 else far)
+    assert_off(judged(tmp_path / 'bag'))
+
+
 def test_the_class_tells_whose_pose_it_is(tmp_path):
     path = write(tmp_path / 'bag', 'Detection3DArray', others=((TRUTH, 'can', 0.99),))
     assert_off(judged(path, AskedSources(('/pose',), classes={'': 'box'})))

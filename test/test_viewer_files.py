@@ -328,3 +328,31 @@ def test_refusals_come_in_one_line_before_anything_is_measured(arguments, said, 
     assert main(['evaluate', *arguments]) == 2
     error = capsys.readouterr().err
     assert said in error and error.count('\n') == 1
+
+
+def test_no_other_file_is_written_over(recording, tmp_path):
+    copy = shutil.copytree(recording, tmp_path / 'other') / 'other.mcap' if Path(recording).is_dir() else Path(
+        shutil.copy(recording, tmp_path / 'other.mcap'))
+    for replace in (False, True):
+        for path in (copy, copy.with_name('view.mcap')) if (copy.parent / 'metadata.yaml').exists() else (copy,):
+            if path.exists() or path.name == 'view.mcap':
+                with pytest.raises(InvalidInputError, match=path.name):
+                    ViewerFiles(path, replace=replace).check()
+
+
+def test_a_file_is_whole_or_not_there_and_one_of_ours_is_replaced_when_asked(tmp_path):
+    path, frame = tmp_path / 'view.mcap', ShownFrame(1, np.zeros((8, 8, 3), np.uint8), None, None, [])
+    with pytest.raises(ZeroDivisionError), ViewerFiles(path).opened() as show:
+        show(frame)
+        _ = 1 / 0
+    assert [each.name for each in tmp_path.iterdir() if not each.name.endswith('.lock')] == []
+    with ViewerFiles(path).opened() as show:
+        show(frame)
+        assert not path.exists()
+        with pytest.raises(InvalidInputError, match='another process'), ViewerFiles(path).opened():
+            pass
+    with path.open('rb') as file:
+        assert make_reader(file).get_header().library == 'posegrasp_ros'
+    with pytest.raises(InvalidInputError, match='exists already'):
+        ViewerFiles(path).check()
+    ViewerFiles(path, replace=True).check()

@@ -187,7 +187,7 @@ class Results:
 
     :param out: run folder for metrics and report; one that holds a run already is refused; of a fleet, folder of
         results; default: runs/evaluate, with a number where that holds a run
-    :param replace: replace the run in --out
+    :param replace: replace the run in --out, and files for viewers
     :param bop_csv: write the poses for bop_toolkit: <method>_<dataset>-<split>.csv, the images of a bag are
         numbered from 0
     :param mcap: write images, poses with truth and uncertainty, grasps and errors for Foxglove
@@ -242,7 +242,7 @@ def evaluate(bags: list[str], /, *, method: Method = METHOD, measured: Measured 
     if results.mlflow is not None:
         require_mlflow()
     paths, out = [Path(bag) for bag in bags], _run_folder(results)
-    viewer_files = ViewerFiles(results.mcap, results.rerun)
+    viewer_files = ViewerFiles(results.mcap, results.rerun, results.replace)
     viewer_files.check(paths)
     baselines = load_baselines(results.baselines)
     for metric, value in results.require:

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from posegrasp_ros.cli import option_types
 from posegrasp_ros.cli.options import File, Folder, option, options
 from posegrasp_ros.runtime.console import remark, show
+from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.exit_codes import DONE, PARTIAL
 
 EXAMPLES = """Examples:
@@ -32,10 +34,13 @@ def merge(results: str, /, *, out: Folder,
     :param baselines: baselines file to compare with; default: the one of the package
     :param require: needed of this run instead of what the baselines say, such as recall_1cm_5deg=97%
     """
+    from posegrasp_ros.fleet.locations import is_url
     from posegrasp_ros.fleet.merged_run import merged_parts
     from posegrasp_ros.metrics.baselines.baselines import load_baselines
     from posegrasp_ros.report.run_report import format_table
 
+    if not is_url(results) and Path(results).resolve() in (out.resolve(), *out.resolve().parents):
+        raise InvalidInputError(f'--out: {out}: expected a folder outside of the results, {results}')
     ledger = load_baselines(baselines)
     for metric, value in require:
         ledger = ledger.with_requirement(metric, value)

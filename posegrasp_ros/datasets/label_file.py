@@ -79,8 +79,11 @@ class LabelFile:
     def __init__(self, path: Path, source: LabelledSource, stamps_ns: Sequence[int]):
         self.path, self._source = path, source
         self.labels: dict[int, Label] = {}
+        self._remarks: list[str] = []
         if path.exists():
             self._check_head()
+            lines = path.read_text(encoding='utf-8').splitlines()
+            self._remarks = [line for line in lines[1:] if line.startswith('#') and not MARK.fullmatch(line)]
             self.labels = read_labels(path)
             unknown = sorted(set(self.labels) - set(stamps_ns))
             if unknown:
@@ -95,7 +98,7 @@ class LabelFile:
         labels = dict(sorted({**self.labels, stamp_ns: label}.items()))
         marks = [f'# {each.way} {stamp}' for stamp, each in labels.items()]
         poses = [(stamp, each.truth) for stamp, each in labels.items() if each.truth is not None]
-        lines = [HEAD + json.dumps(asdict(self._source)), *marks, *ground_truth_lines(poses)]
+        lines = [HEAD + json.dumps(asdict(self._source)), *self._remarks, *marks, *ground_truth_lines(poses)]
         write_whole(self.path, '\n'.join(lines) + '\n')
         self.labels = labels
 
@@ -130,7 +133,7 @@ def stated_source(path: Path) -> dict[str, Any] | None:
         first = file.readline(10_000)
     try:
         found = json.loads(first.removeprefix(HEAD)) if first.startswith(HEAD) else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
 
@@ -150,7 +153,11 @@ def read_labels(path: Path) -> dict[int, Label]:
         poses[stamp_ns] = pose
     with path.open(encoding='utf-8') as file:
         found = [MARK.fullmatch(line) for line in file if line.startswith('#')]
-    ways = {int(mark[2]): mark[1] for mark in found if mark}
+    ways: dict[int, str] = {}
+    for mark in filter(None, found):
+        if ways.setdefault(int(mark[2]), mark[1]) != mark[1]:
+            raise GroundTruthError(f'{path}: expected one comment on each frame, found {ways[int(mark[2])]} and '
+                                   f'{mark[1]} of the stamp {mark[2]} ns')
     contradicting = [stamp for stamp, way in ways.items() if (way in POSE_WAYS) != (stamp in poses)]
     if contradicting:
         raise GroundTruthError(f'{path}: expected a pose of each frame that is labelled with one and of no other, '

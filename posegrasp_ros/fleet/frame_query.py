@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from posegrasp_ros.fleet.locations import is_url, store_of
-from posegrasp_ros.fleet.result_file import ResultError, ResultFolder
-from posegrasp_ros.runtime.errors import InvalidInputError, one_line
+from posegrasp_ros.fleet.result_file import ResultError, ResultFolder, read_document
+from posegrasp_ros.fleet.stored_result import opened
+from posegrasp_ros.runtime.errors import InvalidInputError
 
 VIEW = 'frames'
 
@@ -34,7 +35,7 @@ class FramesView:
         try:
             self._database.execute(sql)
         except duckdb.Error as error:
-            raise QueryError(one_line(f'query: expected SQL over the view {VIEW}: {error}')) from error
+            raise QueryError(f'query: expected SQL over the view {VIEW}: {_first_line(error)}') from error
         if self._database.description is None:
             raise QueryError('query: expected a SELECT, found a statement without an answer')
         return [column[0] for column in self._database.description], self._database.fetchall()
@@ -60,7 +61,7 @@ def view_of(urls: Sequence[str]) -> Iterator[FramesView]:
             database.execute(f'CREATE VIEW {VIEW} AS SELECT * FROM read_parquet([{names}], union_by_name=true, '
                              'hive_partitioning=true, hive_types_autocast=false)')
         except duckdb.Error as error:
-            raise ResultError(one_line(f'expected frames of posegrasp evaluate --shard: {error}')) from error
+            raise ResultError(f'expected frames of posegrasp evaluate --shard: {_first_line(error)}') from error
         yield FramesView(database)
 
 
@@ -73,8 +74,15 @@ def view_of_results(url: str) -> Iterator[FramesView]:
     found = sorted(ResultFolder(url).found().values())
     if not found:
         raise ResultError(f'{url}: expected results of posegrasp evaluate --shard, found none')
+    for each in found:
+        with opened(each) as file:
+            read_document(file, each)
     with view_of(found) as view:
         yield view
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]
 
 
 def as_table(names: Sequence[str], rows: Sequence[Sequence[Any]], width: int) -> str:

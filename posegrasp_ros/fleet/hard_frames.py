@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from posegrasp_ros.fleet.frame_query import FramesView
 from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED
+from posegrasp_ros.runs.run_summary import BOUND, REFERENCES
 
 DISAGREE, UNLIKE = 'sources_disagree', 'unlike_the_rest'
 FAR = 6
@@ -87,7 +88,9 @@ def hard_frames(view: FramesView, estimator: str, budget: int) -> list[HardFrame
 def _found(view: FramesView, estimator: str, condition: str, reason: str) -> list[tuple[int, HardFrame]]:
     """The worst frame of each scene of which a condition holds, with the number of its block."""
     name, same = estimator.replace("'", "''"), 'USING (bag, stamp_ns, object)'
-    joined = {DISAGREE: f"JOIN (SELECT * FROM frames WHERE estimator <> '{name}') o {same}",
+    # Yardsticks are meant to be worse, or perfect.
+    others = ', '.join(f"'{each}'" for each in (name, BOUND, *REFERENCES))
+    joined = {DISAGREE: f'JOIN (SELECT * FROM frames WHERE estimator NOT IN ({others})) o {same}',
               UNLIKE: f'JOIN ({_DEVIATIONS.format(name=name)}) u {same}'}.get(reason, '')
     worth = 'u.deviations' if reason == UNLIKE else 'coalesce(s.position_m, 0)'
     rows = view.rows(

@@ -18,6 +18,7 @@ from posegrasp_ros.faults.correction_file import corrections_text
 from posegrasp_ros.faults.diagnose import diagnose
 from posegrasp_ros.faults.pair_log import PairLog
 from posegrasp_ros.faults.pose_pairs import PosePairs
+from posegrasp_ros.fleet.frame_schema import frames_schema
 from posegrasp_ros.fleet.merged_pictures import merged_pictures
 from posegrasp_ros.fleet.merged_table import MergedTables
 from posegrasp_ros.fleet.result_file import ResultError, ResultFolder
@@ -38,6 +39,7 @@ from posegrasp_ros.report.run_report import page_of
 from posegrasp_ros.runs.folder import RunFolder
 from posegrasp_ros.runs.provenance import describe_run
 from posegrasp_ros.runs.run_summary import SummaryInputs, facts_from, summary_of
+from posegrasp_ros.runtime.errors import quoted
 
 CONCATENATED = ('ground_truth', 'warnings', 'pose_sources')
 """Lists of a run's provenance with entries for each recording."""
@@ -81,6 +83,10 @@ def merged_parts(url: str, baselines: Baselines, by: Sequence[str] = (), where: 
     """
     folder = ResultFolder(url)
     results = read_results(folder)
+    known = {*frames_schema().names, *(name for each in results for name in each.columns)}
+    if unknown := [name for name in by if name not in known]:
+        raise ResultError(f'--by: expected columns of frames ({", ".join(sorted(known))}), got '
+                          f'{quoted(unknown[0])}')
     # One that was mended since has a result under another name.
     failures = sorted({each['bag'] for each in folder.failures().values()}
                       - {each.document['bag'] for each in results})

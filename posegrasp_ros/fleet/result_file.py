@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from posegrasp_ros.fleet.frame_schema import DOCUMENT, FRAMES_SCHEMA
+from posegrasp_ros.fleet.frame_schema import DOCUMENT, FRAMES_SCHEMA, frames_schema
 from posegrasp_ros.fleet.locations import below, store_of, url_of
 from posegrasp_ros.fleet.retries import Truncated, tried
 from posegrasp_ros.runtime.errors import InvalidInputError, quoted
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 SUFFIX, FAILED, UNFINISHED = '.parquet', 'failed', '_unfinished'
 COMPRESSION = 'zstd'
+AGAIN = 'remove the file and evaluate again'
+NEEDED = ('bag', 'bags', 'circumstances', 'columns', 'described', 'diagnosed', 'estimator', 'facts', 'first_ns',
+          'last_ns', 'method', 'model', 'problems', 'rows', 'usual', 'warnings')
+"""Fields of the JSON document."""
 
 
 class ResultError(InvalidInputError):
@@ -53,10 +57,41 @@ def read_document(file: Any, url: str) -> dict[str, Any]:
     text = (file.schema_arrow.metadata or {}).get(DOCUMENT)
     if text is None:
         raise ResultError(f'{url}: expected frames of posegrasp evaluate --shard, found another Parquet file')
-    document = json.loads(text)
+    document = _read_object(text, url)
     if document.get('schema') != FRAMES_SCHEMA:
         raise ResultError(f'{url}: schema: expected {FRAMES_SCHEMA}, got {quoted(document.get("schema"))}')
+    if missing := [name for name in frames_schema().names if name not in file.schema_arrow.names]:
+        raise ResultError(f'{url}: expected a column {missing[0]}, found none: {AGAIN}')
     return document
+
+
+def check_complete(document: Mapping[str, Any], file: Any, url: str) -> None:
+    """Check that a document is that of a result, and not of a packed run, and belongs to its file.
+
+    :raises ResultError: when it does not
+    """
+    if missing := [name for name in NEEDED if name not in document]:
+        raise ResultError(f'{url}: expected {missing[0]}, found none: {AGAIN}')
+    rows = document['rows']
+    counted = sum(rows.values()) if isinstance(rows, dict) and all(
+        isinstance(count, int) for count in rows.values()) else None
+    if counted != file.metadata.num_rows:
+        raise ResultError(f'{url}: rows: expected {file.metadata.num_rows}, as the file has, got {quoted(rows)}: '
+                          f'{AGAIN}')
+
+
+def _read_object(text: bytes, url: str) -> dict[str, Any]:
+    """A JSON object.
+
+    :raises ResultError: when it is none
+    """
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ResultError(f'{url}: expected JSON: {type(error).__name__}: {AGAIN}') from error
+    if not isinstance(found, dict):
+        raise ResultError(f'{url}: expected a JSON object, got {quoted(found)}: {AGAIN}')
+    return found
 
 
 class ResultFolder:
@@ -77,8 +112,8 @@ class ResultFolder:
     def failures(self) -> dict[str, dict[str, Any]]:
         """What failed so far: {name: document}."""
         failed = [name for name in self._files() if f'/{FAILED}/' in name and name.endswith('.json')]
-        return {name.rpartition('/')[2].removesuffix('.json'): json.loads(self._store.cat_file(name))
-                for name in failed}
+        return {name.rpartition('/')[2].removesuffix('.json'): document for name in failed
+                if 'bag' in (document := _read_object(self._store.cat_file(name), url_of(self._store, name)))}
 
     def put(self, local: Path, place: str) -> str:
         """Upload a file: under another name first, then, once its size is right, under its own.

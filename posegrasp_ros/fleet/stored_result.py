@@ -13,12 +13,14 @@ import numpy as np
 from posegrasp_ros.datasets.frame_sources import shift_behind
 from posegrasp_ros.fleet.locations import store_of, told
 from posegrasp_ros.fleet.partition_values import DATE, MODEL, partition_values
-from posegrasp_ros.fleet.result_file import ResultError, ResultFolder, read_document
+from posegrasp_ros.fleet.result_file import ResultError, ResultFolder, check_complete, read_document
 from posegrasp_ros.fleet.retries import tried
+from posegrasp_ros.runtime.errors import quoted
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+ROW = 'posegrasp_place_of_row'
 CODED = ('estimator', 'object', 'state', 'bag', 'perception_reason', 'planning_reason', 'execution_reason')
 
 
@@ -93,6 +95,9 @@ def opened(url: str) -> Iterator[Any]:
         store, path = store_of(url)
         with store.open(path, 'rb') as stream, pq.ParquetFile(stream, read_dictionary=list(CODED)) as file:
             yield file
+    except KeyError as error:
+        raise ResultError(f'{url}: expected frames of posegrasp evaluate --shard, found no column '
+                          f'{quoted(str(error.args[0]))}') from error
     except (pa.ArrowInvalid, OSError) as error:
         raise ResultError(f'{url}: expected a Parquet file that can be read: {told(error)}') from error
 
@@ -104,15 +109,18 @@ def chosen_rows(table: pa.Table, where: str) -> np.ndarray:
     """
     import duckdb
 
-    numbered = table.append_column('row_', [np.arange(table.num_rows)])
+    numbered = table.append_column(ROW, [np.arange(table.num_rows)])
     with duckdb.connect() as database:
         database.register('frames', numbered)
         try:
-            found = database.execute(f'SELECT row_ FROM frames WHERE ({where})').fetchnumpy()['row_']
+            found = database.execute(f'SELECT {ROW} FROM frames WHERE ({where})').fetchnumpy()[ROW]
         except duckdb.Error as error:
             raise ResultError(f'--where {where}: expected an SQL condition on the columns of frames: '
                               f'{str(error).splitlines()[0]}') from error
-    return np.sort(np.asarray(found))
+    rows = np.unique(np.asarray(found))
+    if len(rows) != len(found):
+        raise ResultError(f'--where {where}: expected a condition, found SQL that takes rows twice')
+    return rows
 
 
 def read_results(folder: ResultFolder) -> list[StoredResult]:
@@ -124,7 +132,9 @@ def read_results(folder: ResultFolder) -> list[StoredResult]:
     for url in folder.found().values():
         def document(url: str = url) -> dict[str, Any]:
             with opened(url) as file:
-                return read_document(file, url)
+                found = read_document(file, url)
+                check_complete(found, file, url)
+                return found
 
         results.append(StoredResult(url, tried(document)))
     if not results:

@@ -18,6 +18,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from transforms3d import quaternions
 
+FARTHEST_M = 1e6
+"""Nothing is farther away: numbers beyond are no positions, and their squares overflow."""
+
 
 def make_transform(rotation: np.ndarray | None = None, translation: ArrayLike = (0.0, 0.0, 0.0)) -> np.ndarray:
     """Build a (4, 4) transform from a (3, 3) rotation (identity when None) and a (3,) translation."""
@@ -63,7 +66,13 @@ def quaternion_from_matrix(rotation: np.ndarray) -> np.ndarray:
 
 
 def transform_from_pose(position: ArrayLike, quaternion_xyzw: Iterable[float]) -> np.ndarray:
-    """(4, 4) transform from a position (3,) and a quaternion x, y, z, w."""
+    """(4, 4) transform from a position (3,) and a quaternion x, y, z, w.
+
+    :raises ValueError: when the quaternion has no length, or the position is farther away than :data:`FARTHEST_M`
+    """
+    if (np.abs(position) > FARTHEST_M).any():
+        found = ', '.join(f'{value:g}' for value in np.ravel(position))
+        raise ValueError(f'position: expected metres, {FARTHEST_M:g} at most, got ({found})')
     return make_transform(matrix_from_quaternion(quaternion_xyzw), position)
 
 

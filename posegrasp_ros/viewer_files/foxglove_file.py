@@ -13,6 +13,7 @@ from mcap.writer import CompressionType, Writer
 from posegrasp_ros.viewer_files import foxglove_messages
 from posegrasp_ros.viewer_files.foxglove_schemas import FIGURES, SCHEMAS
 from posegrasp_ros.viewer_files.shown_frame import ShownFrame
+from posegrasp_ros.viewer_files.viewer_files import LIBRARY
 from posegrasp_ros.viewer_files.viewer_image import ViewerImage
 
 IMAGE_TOPIC, CAMERA_TOPIC, FRAMES_TOPIC = '/camera/image', '/camera/calibration', '/tf'
@@ -27,7 +28,7 @@ class FoxgloveFile:
 
     def __init__(self, path: Path):
         self._writer = Writer(str(path), compression=CompressionType.ZSTD)
-        self._writer.start(profile='', library='posegrasp_ros')
+        self._writer.start(profile='', library=LIBRARY)
         self._schemas: dict[str, int] = {}
         self._channels: dict[str, int] = {}
         self._meshes: frozenset[str] = frozenset()

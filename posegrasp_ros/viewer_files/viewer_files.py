@@ -3,16 +3,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from mcap.exceptions import McapError
+from mcap.reader import make_reader
+
 from posegrasp_ros.runtime.errors import InvalidInputError
+from posegrasp_ros.runtime.file_lock import locked
 from posegrasp_ros.viewer_files.shown_frame import ShownFrame
 from posegrasp_ros.viewer_files.viewer_image import ViewerImage, ViewerImages
 
+LIBRARY = 'posegrasp_ros'
+"""Name of the writer in an MCAP file's header."""
 Shows = Callable[[ShownFrame], None]
 
 
@@ -32,10 +39,12 @@ class ViewerFiles:
 
     :param mcap: for Foxglove; None for none
     :param rerun: for Rerun; None for none
+    :param replace: whether files of the same names are replaced, if they are such files
     """
 
     mcap: Path | None = None
     rerun: Path | None = None
+    replace: bool = False
 
     @property
     def paths(self) -> list[Path]:
@@ -56,6 +65,10 @@ class ViewerFiles:
         for path in self.paths:
             if read & {path.resolve(), *path.resolve().parents}:
                 raise InvalidInputError(f'{path}: expected a file outside of the recordings that are read')
+            if (path.parent / 'metadata.yaml').exists():
+                raise InvalidInputError(f'{path}: expected a file outside of recordings, found one beside it')
+            if path.exists() and not (self.replace and _is_of_ours(path)):
+                raise InvalidInputError(f'{path}: exists already: name another file')
         if self.rerun is not None:
             import rerun  # noqa: F401
 
@@ -65,20 +78,36 @@ class ViewerFiles:
 
         :raises OSError: when one cannot be written
         """
+        partial = {path: path.with_name(f'.{path.stem}.partial{path.suffix}') for path in self.paths}
         with ExitStack() as stack:
-            files: list[ViewerFile] = []
             for path in self.paths:
-                path.parent.mkdir(parents=True, exist_ok=True)
+                if not stack.enter_context(locked(path, 0.0)):
+                    raise InvalidInputError(f'{path}: another process is writing it')
+                stack.callback(partial[path].unlink, missing_ok=True)
+            try:
+                with self._written(partial) as show:
+                    yield show
+                for path in self.paths:
+                    os.replace(partial[path], path)
+            except OSError as error:
+                error.filename = error.filename or str(self.paths[0])
+                raise
+
+    @contextmanager
+    def _written(self, partial: Mapping[Path, Path]) -> Iterator[Shows]:
+        files: list[ViewerFile] = []
+        with ExitStack() as stack:
+            for path in partial.values():
                 path.write_bytes(b'')  # an error that names the file, whatever its writer would say
             if self.mcap is not None:
                 from posegrasp_ros.viewer_files.foxglove_file import FoxgloveFile
 
-                files.append(FoxgloveFile(self.mcap))
+                files.append(FoxgloveFile(partial[self.mcap]))
                 stack.callback(files[-1].close)
             if self.rerun is not None:
                 from posegrasp_ros.viewer_files.rerun_file import RerunFile
 
-                files.append(RerunFile(self.rerun))
+                files.append(RerunFile(partial[self.rerun]))
                 stack.callback(files[-1].close)
             images = ViewerImages()
 
@@ -88,3 +117,14 @@ class ViewerFiles:
                     file.add(frame, image)
 
             yield show
+
+
+def _is_of_ours(path: Path) -> bool:
+    """Whether a file was written here, and is no recording of somebody's."""
+    if path.suffix != '.mcap':
+        return path.is_file()
+    try:
+        with path.open('rb') as file:
+            return make_reader(file).get_header().library == LIBRARY
+    except (OSError, McapError):
+        return False

@@ -73,7 +73,7 @@ class LabelDesk:
             action(asked)
         except (InvalidInputError, OSError) as error:
             problem = str(error)
-        except ValueError:
+        except (ValueError, RecursionError):
             problem = f'page: expected a JSON object, got {quoted(text)}'
         return self._told(problem)
 
