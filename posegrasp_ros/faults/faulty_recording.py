@@ -19,6 +19,7 @@ from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.pose_sources.pose_fields import set_poses, set_stamp
 from posegrasp_ros.pose_sources.pose_messages import READERS
 from posegrasp_ros.pose_sources.stated_pose import StatedPose
+from posegrasp_ros.runtime.atomic_file import no_half_folder
 
 POSE = 'geometry_msgs/msg/PoseWithCovarianceStamped'
 OWN_TOPIC = '/pose'
@@ -42,7 +43,7 @@ def write_faulty(path: str | Path, out: str | Path, faults: Faults, topic: str |
     cameras = {topic: each.raw for topic, each in stated_cameras(bag).items()}
     faulty = _with_faults(stated, cameras, faults, seed)
     written, ours, waiting = 0, iter(faulty), list(zip(stated, faulty))
-    with RawBagWriter(out) as writer:
+    with RawBagWriter(out) as writer, no_half_folder(Path(out)):
         for message in tqdm(bag.messages(list(bag.topics)), unit='message', disable=not progress,
                             total=sum(bag.counts.values()) or None):
             if message.topic == topic:

@@ -15,6 +15,7 @@ from posegrasp_ros.fleet.locations import StoredFile, told
 from posegrasp_ros.fleet.remote_bag import local_bag
 from posegrasp_ros.fleet.result_file import ResultFolder
 from posegrasp_ros.fleet.stored_result import read_results
+from posegrasp_ros.runtime.atomic_file import no_half_folder
 from posegrasp_ros.runtime.errors import InvalidInputError, one_line
 
 LIST = 'frames.csv'
@@ -51,7 +52,7 @@ def mine_frames(results: str, out: Path, budget: int) -> Mined:
     for frame in frames:
         by_bag[frame.bag].append(frame)
     out.mkdir(parents=True)
-    with (out / LIST).open('w', encoding='utf-8', newline='') as file:
+    with no_half_folder(out), (out / LIST).open('w', encoding='utf-8', newline='') as file:
         table = csv.writer(file, lineterminator='\n')
         table.writerow(HEAD)
         for number, (url, chosen) in enumerate(sorted(by_bag.items())):

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Atomic writing of text files: a file is complete or absent, even if the writing process is killed."""
+"""Writing that leaves no half: a text file is complete or absent, a folder goes where what fills it fails."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 
@@ -40,4 +41,19 @@ def write_whole(path: Path, text: str, check: Callable[[Path], object] | None = 
         # Free the space again, in particular when the disk is full.
         with contextlib.suppress(OSError):
             partial.unlink()
+        raise
+
+
+@contextlib.contextmanager
+def no_half_folder(path: Path) -> Iterator[None]:
+    """Within a ``with`` block that makes a folder: it is removed again where the block fails.
+
+    :raises OSError: from the block, with the folder's name where it names no file
+    """
+    try:
+        yield
+    except BaseException as error:
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)
+        shutil.rmtree(path, ignore_errors=True)  # frees the space, in particular when the disk is full
         raise
