@@ -73,7 +73,7 @@ function tellNow(frame) {
   const fixed = (values, digits) => values.map((value) => value === null ? '?' : value.toFixed(digits)).join('  ');
   const now = [['Frame', frame.number], ['Rate', `${frame.rate_hz.toFixed(1)} /s`],
     ['Time', `${frame.latency_ms.toFixed(0)} ms`],
-    ['of it', Object.entries(frame.times_ms).map(([name, ms]) => `${name} ${ms.toFixed(0)}`).join(', ')]];
+    ['of which, ms', Object.entries(frame.times_ms).map(([name, ms]) => `${name} ${ms.toFixed(0)}`).join(', ')]];
   if (frame.dropped) now.push(['Left out', frame.dropped]);
   if (best) {
     now.push(['Position', `${fixed(best.position_mm, 1)} mm`], ['± σ', `${fixed(best.sigma_mm, 1)} mm`],
@@ -82,7 +82,7 @@ function tellNow(frame) {
   }
   if (frame.poses.length > 1) now.push(['Others', frame.poses.slice(1).map((each) => each.score.toFixed(2)).join(', ')]);
   if (grasp) {
-    now.push(['Grasps', frame.grasps_found], ['Best', `${grasp.score.toFixed(2)}, succeeds with ` +
+    now.push(['Grasps', frame.grasps_found], ['Best grasp', `${grasp.score.toFixed(2)}, succeeds with ` +
       `${(100 * grasp.success_probability).toFixed(0)} %, opening ${grasp.opening_mm.toFixed(0)} mm`]);
   }
   const discarded = Object.entries(frame.grasps_rejected).map(([name, count]) => `${name} ${count}`).join(', ');
