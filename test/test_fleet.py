@@ -380,3 +380,14 @@ def test_what_cannot_be_merged_so_is_refused(tmp_path, capsys):
     for command in (['merge', *out], ['query', 'select count(*) from frames']):
         assert main([command[0], str(results), *command[1:]]) == 2
         assert 'foreign.parquet' in capsys.readouterr().err
+
+
+def test_of_a_fleet_each_date_is_a_run_of_the_trend(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for day in range(1, 4):
+        record(tmp_path / 'bags' / f'bag{day}', seed=day, start_s=day * 86_400)
+    evaluate_fleet([str(tmp_path / 'bags/**/*.mcap')], METHOD, 'results')
+    assert main(['trend', 'results', '--out', 'trend']) == 0
+    trends = json.loads(Path('trend/trend.json').read_text())
+    assert [each['time'][:10] for each in trends['runs']] == ['1970-01-02', '1970-01-03', '1970-01-04']
+    assert trends['left_out'] == [] and trends['metrics']['recall_1cm_5deg']['series'][0]['n'] == 15

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -15,19 +16,22 @@ from posegrasp_ros.runtime.exit_codes import DONE
 EXAMPLES = """Examples:
   posegrasp trend runs/nightly-*
   posegrasp trend runs/* --out trends
+  posegrasp trend s3://bucket/results
 
 Runs are folders that evaluate, the demo or the monitor wrote, in any order: their summaries say when they began.
 Every metric is steady, or better or worse since a date. It may be called every day: where nothing changes, the
-probability that it ever says otherwise, of any metric, stays below --level."""
-DEFAULT_OUT = Path('runs/trend')
+probability that it ever says otherwise, of any metric, stays below --level.
+Of a fleet's results each date is a run, kept in the folder days below --out."""
+DEFAULT_OUT, DAYS = Path('runs/trend'), 'days'
 
 
-def trend(runs: list[Path], /, *,
+def trend(runs: list[str], /, *,
           level: Annotated[float, option('P', option_types.share_inside)] = 0.05,
           out: Folder = DEFAULT_OUT) -> int:
     """Find when metrics changed, over many runs.
 
-    :param runs: run folders, at least two; others are left out with a remark
+    :param runs: run folders, at least two, others are left out with a remark; or folders or URLs of results of
+        `posegrasp evaluate --shard`
     :param level: probability of ever a false alarm in any metric
     :param out: folder for trend.json and trend.html
     """
@@ -35,7 +39,8 @@ def trend(runs: list[Path], /, *,
     from posegrasp_ros.report.trend_report import format_trends, render_trends
     from posegrasp_ros.runtime.atomic_file import write_whole
 
-    trends = trends_of(runs, level)
+    folders = [folder for each in runs for folder in (_days(each, out) if _holds_results(each) else [Path(each)])]
+    trends = trends_of(folders, level)
     for line in (*(f'left out: {each}' for each in trends['left_out']), *trends['warnings']):
         remark(f'posegrasp: {line}')
     out.mkdir(parents=True, exist_ok=True)
@@ -43,3 +48,24 @@ def trend(runs: list[Path], /, *,
     write_whole(out / 'trend.html', render_trends(trends))
     show(f'{format_trends(trends)}\n\nreport: {out / "trend.html"}')
     return DONE
+
+
+def _holds_results(place: str) -> bool:
+    from posegrasp_ros.fleet.locations import is_url
+    from posegrasp_ros.runs.folder import holds_run
+
+    if is_url(place):
+        return True
+    return Path(place).is_dir() and not holds_run(Path(place)) and any(Path(place).rglob('*.parquet'))
+
+
+def _days(results: str, out: Path) -> Iterator[Path]:
+    """A run of each date of a fleet's results."""
+    from posegrasp_ros.fleet.merged_run import merged_parts
+    from posegrasp_ros.fleet.partition_values import DATE
+    from posegrasp_ros.metrics.baselines.baselines import load_baselines
+
+    for part in merged_parts(results, load_baselines(), (DATE,)):
+        if part.values:
+            part.write(out / DAYS)
+            yield out / DAYS / part.folder

@@ -21,6 +21,7 @@ from posegrasp_ros.faults.pose_pairs import PosePairs
 from posegrasp_ros.fleet.frame_schema import frames_schema
 from posegrasp_ros.fleet.merged_pictures import merged_pictures
 from posegrasp_ros.fleet.merged_table import MergedTables
+from posegrasp_ros.fleet.partition_values import DATE
 from posegrasp_ros.fleet.result_file import ResultError, ResultFolder
 from posegrasp_ros.fleet.stored_result import StoredResult, one_after_the_other, read_results
 from posegrasp_ros.geometry.camera import Camera
@@ -99,6 +100,10 @@ def merged_parts(url: str, baselines: Baselines, by: Sequence[str] = (), where: 
         conditions += [f'"{name}" IS NOT DISTINCT FROM {_literal(value)}' for name, value in values.items()
                        if any(name not in each.columns for each in chosen)]
         part = merged(chosen, baselines, ' AND '.join(conditions), [])
+        if values.get(DATE):  # of what was recorded then; trends are over that
+            provenance = {**part.summary['provenance'], 'time': f'{values[DATE]}T00:00:00+00:00',
+                          'merged': part.summary['provenance']['time']}
+            part = replace(part, summary={**part.summary, 'provenance': provenance})
         yield replace(part, values=values)
 
 
