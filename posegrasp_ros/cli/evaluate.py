@@ -294,7 +294,7 @@ def _fleet_method(method: Method, measured: Measured, recordings: Recordings, po
 
     single = {'--ground-truth': truth.ground_truth, '--bop-csv': results.bop_csv, '--pose-csv': poses.pose_csv,
               '--mcap': results.mcap, '--rerun': results.rerun, '--gate': results.gate,
-              '--baselines': results.baselines, '--require': results.require}
+              '--replace': results.replace, '--baselines': results.baselines, '--require': results.require}
     if given := [name for name, value in single.items() if value]:
         hint = ': give it to posegrasp merge' if given[0] in ('--baselines', '--require') else ''
         raise InvalidInputError(f'{given[0]}: expected with recordings of a single run, found a fleet{hint}')

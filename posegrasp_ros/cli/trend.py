@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -64,8 +65,8 @@ def _days(results: str, out: Path) -> Iterator[Path]:
     from posegrasp_ros.fleet.merged_run import merged_parts
     from posegrasp_ros.fleet.partition_values import DATE
     from posegrasp_ros.metrics.baselines.baselines import load_baselines
+    from posegrasp_ros.report.run_report import render_html
 
-    for part in merged_parts(results, load_baselines(), (DATE,)):
-        if part.values:
-            part.write(out / DAYS)
-            yield out / DAYS / part.folder
+    for part in merged_parts(results, load_baselines(), (DATE,), has_whole=False):
+        replace(part, page=render_html).write(out / DAYS)  # without pictures, for which recordings are read again
+        yield out / DAYS / part.folder

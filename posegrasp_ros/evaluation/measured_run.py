@@ -124,7 +124,7 @@ class MeasuredRun:
         self.is_complete = True
 
     def _note_cameras(self) -> None:
-        """Those of recordings, by whose intrinsics poses may have been computed by mistake."""
+        """Tell the diagnosis all cameras of the recordings: any of their intrinsics may have been used."""
         readers = [source for source in self._sources if isinstance(source, (BagReader, PoseFrames))]
         logs = [log for method in self.methods.values() for log in method.pair_logs.values()]
         cameras = {name: camera for reader in readers for name, camera in reader.cameras.items()} if logs else {}

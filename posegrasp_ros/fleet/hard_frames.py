@@ -14,7 +14,7 @@ from posegrasp_ros.runs.run_summary import BOUND, REFERENCES
 
 DISAGREE, UNLIKE = 'sources_disagree', 'unlike_the_rest'
 FAR = 6
-"""So many standard deviations, told from the median absolute deviation, are unlike the rest."""
+"""Standard deviations, estimated from the median absolute deviation, beyond which a frame is unlike the rest."""
 DOUBTFUL = (0.3, 0.7)
 """A score between these is as good as none."""
 # SQL conditions on a frame of the source in question, s, the most instructive first; o is another source, u tells
@@ -88,7 +88,7 @@ def hard_frames(view: FramesView, estimator: str, budget: int) -> list[HardFrame
 def _found(view: FramesView, estimator: str, condition: str, reason: str) -> list[tuple[int, HardFrame]]:
     """The worst frame of each scene of which a condition holds, with the number of its block."""
     name, same = estimator.replace("'", "''"), 'USING (bag, stamp_ns, object)'
-    # Yardsticks are meant to be worse, or perfect.
+    # Baselines are meant to be worse, the ground truth is perfect: neither disagrees.
     others = ', '.join(f"'{each}'" for each in (name, BOUND, *REFERENCES))
     joined = {DISAGREE: f'JOIN (SELECT * FROM frames WHERE estimator NOT IN ({others})) o {same}',
               UNLIKE: f'JOIN ({_DEVIATIONS.format(name=name)}) u {same}'}.get(reason, '')

@@ -74,12 +74,14 @@ class MergedPart:
             folder.write_summary(self.summary, self.page)
 
 
-def merged_parts(url: str, baselines: Baselines, by: Sequence[str] = (), where: str = '') -> Iterator[MergedPart]:
+def merged_parts(url: str, baselines: Baselines, by: Sequence[str] = (), where: str = '',
+                 has_whole: bool = True) -> Iterator[MergedPart]:
     """The run of all results, then one for each combination of the values of columns.
 
     :param url: folder of results, a path or a URL
     :param by: columns of the view ``frames``, see :mod:`posegrasp_ros.fleet.frame_schema`
     :param where: SQL condition on these columns; empty for all rows
+    :param has_whole: whether the run of all results is wanted
     :raises ResultError: when there are no results, or they cannot be merged
     """
     folder = ResultFolder(url)
@@ -91,7 +93,7 @@ def merged_parts(url: str, baselines: Baselines, by: Sequence[str] = (), where: 
     # One that was mended since has a result under another name.
     failures = sorted({each['bag'] for each in folder.failures().values()}
                       - {each.document['bag'] for each in results})
-    if not by or len({each.document['method'] for each in results}) == 1:
+    if has_whole and (not by or len({each.document['method'] for each in results}) == 1):
         yield merged(results, baselines, where, failures)
     for values in _combinations(results, by, where):
         chosen = [each for each in results if all(each.columns[name] == value for name, value in values.items()

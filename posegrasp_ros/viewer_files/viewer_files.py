@@ -74,8 +74,9 @@ class ViewerFiles:
 
     @contextmanager
     def opened(self) -> Iterator[Shows]:
-        """What writes a frame to all of them; they are complete at the end, however it comes.
+        """What writes a frame to all of them; where the block fails, none is left.
 
+        :raises InvalidInputError: when another process is writing one
         :raises OSError: when one cannot be written
         """
         partial = {path: path.with_name(f'.{path.stem}.partial{path.suffix}') for path in self.paths}
@@ -84,39 +85,56 @@ class ViewerFiles:
                 if not stack.enter_context(locked(path, 0.0)):
                     raise InvalidInputError(f'{path}: another process is writing it')
                 stack.callback(partial[path].unlink, missing_ok=True)
-            try:
-                with self._written(partial) as show:
-                    yield show
-                for path in self.paths:
-                    os.replace(partial[path], path)
-            except OSError as error:
-                error.filename = error.filename or str(self.paths[0])
-                raise
+            with self._written(partial) as show:
+                yield show
+            for path in self.paths:
+                os.replace(partial[path], path)
 
     @contextmanager
     def _written(self, partial: Mapping[Path, Path]) -> Iterator[Shows]:
-        files: list[ViewerFile] = []
+        """Writes to files of other names."""
+        files: dict[Path, ViewerFile] = {}
         with ExitStack() as stack:
-            for path in partial.values():
-                path.write_bytes(b'')  # an error that names the file, whatever its writer would say
-            if self.mcap is not None:
-                from posegrasp_ros.viewer_files.foxglove_file import FoxgloveFile
-
-                files.append(FoxgloveFile(partial[self.mcap]))
-                stack.callback(files[-1].close)
-            if self.rerun is not None:
-                from posegrasp_ros.viewer_files.rerun_file import RerunFile
-
-                files.append(RerunFile(partial[self.rerun]))
-                stack.callback(files[-1].close)
+            for path, written in partial.items():
+                with _named(path):
+                    files[path] = file = _file_of(written)
+                stack.callback(_close, file, path)
             images = ViewerImages()
 
             def show(frame: ShownFrame) -> None:
                 image = images.prepare(frame.image, frame.camera)
-                for file in files:
-                    file.add(frame, image)
+                for path, file in files.items():
+                    with _named(path):
+                        file.add(frame, image)
 
             yield show
+
+
+def _file_of(path: Path) -> ViewerFile:
+    """The writer of a file, by its suffix."""
+    path.write_bytes(b'')  # an error that names the file, whatever its writer would say
+    if path.suffix == '.mcap':
+        from posegrasp_ros.viewer_files.foxglove_file import FoxgloveFile
+
+        return FoxgloveFile(path)
+    from posegrasp_ros.viewer_files.rerun_file import RerunFile
+
+    return RerunFile(path)
+
+
+def _close(file: ViewerFile, path: Path) -> None:
+    with _named(path):
+        file.close()
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Errors of writing name the file that was asked for."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = str(path)
+        raise
 
 
 def _is_of_ours(path: Path) -> bool:

@@ -114,7 +114,10 @@ def expected_calibration_error_interval(scores: np.ndarray, right: np.ndarray,
 
 @compiled
 def _gaps(scores: np.ndarray, right: np.ndarray, clusters: np.ndarray, count: int) -> np.ndarray:
-    """(count, :data:`SCORE_BINS`) sums of score minus correctness, by each score's cluster (N,) and its bin."""
+    """(count, :data:`SCORE_BINS`) sums of score minus correctness, by each score's cluster and its bin.
+
+    :param clusters: (N,) cluster of each score; not read where there is only one
+    """
     gaps = np.zeros((count, SCORE_BINS))
     for each in range(len(scores)):
         score_bin = min(max(int(scores[each] * SCORE_BINS), 0), SCORE_BINS - 1)

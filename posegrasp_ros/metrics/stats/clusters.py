@@ -30,10 +30,10 @@ class Clusters:
         return np.bincount(self.index, values, minlength=len(self.sizes))
 
     def joined(self, most: int) -> Clusters:
-        """At most so many clusters: where there are more, equally many neighbours are joined to one.
+        """At most ``most`` clusters: where there are more, neighbours are joined in groups of equal size.
 
-        The sums over joined clusters scatter as those over the clusters do: independent ones add their variances,
-        and dependent neighbours are better off together (batch means). To resample them costs less.
+        The variance of a total is the same over independent clusters and over groups of them, and neighbours that
+        are correlated are treated as one (batch means). Fewer clusters cost less to resample.
         """
         each = -(-len(self) // most)
         if each <= 1:
