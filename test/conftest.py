@@ -12,6 +12,7 @@ import importlib.util
 import os
 import shutil
 import signal
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ from posegrasp_ros.grasping.generation.sampling import sample_grasps
 from posegrasp_ros.grasping.grasp_set import GraspSet
 from posegrasp_ros.grasping.gripper import load_gripper
 from posegrasp_ros.ros.node_processes import node_environment
+from posegrasp_ros.runtime import interrupt
 from posegrasp_ros.runtime.resources import resource_path
 
 # Before anything imports rclpy. Each test that uses ROS takes a domain of its own, never that of a running robot.
@@ -57,6 +59,17 @@ def pytest_report_header() -> list[str]:
     """Say aloud what is tested and what is left out."""
     left_out = [] if HAS_ROS else [f'rclpy is not installed: {", ".join(NEED_ROS)} are left out']
     return [f'posegrasp_ros: {Path(posegrasp_ros.__file__).parent}', *left_out]
+
+
+@pytest.fixture(autouse=True)
+def interrupts_as_before(monkeypatch):
+    """Each test finds signals as a new process does, also after one in which Ctrl-C ended something."""
+    handlers = [(number, signal.getsignal(number)) for number in interrupt.SIGNALS]
+    monkeypatch.setattr(sys, 'unraisablehook', sys.unraisablehook)
+    monkeypatch.setattr(interrupt, '_is_ending', None)
+    yield
+    for number, handler in handlers:
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope='session')

@@ -23,17 +23,6 @@ CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 MANY = 60  # recordings of five frames
 
 
-@pytest.fixture(autouse=True)
-def handlers_as_before():
-    before = [(number, signal.getsignal(number)) for number in CODES]
-    hook = sys.unraisablehook
-    yield
-    raise_interrupts()  # forgets that one came
-    sys.unraisablehook = hook
-    for number, handler in before:
-        signal.signal(number, handler)
-
-
 @pytest.fixture
 def model(scripted_model, tmp_path) -> Path:
     """A model without grasps: fitting their tolerance takes longer than measuring all poses."""
@@ -185,6 +174,17 @@ def test_a_signal_where_python_drops_exceptions_is_raised_later(swallowed):
                f'try:\n    {swallowed}\n    time.sleep(20)\nexcept KeyboardInterrupt:\n    print("heard")\n')
     done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ('heard\n', '')
+
+
+@pytest.mark.parametrize('instead', [None, TypeError('arrays without a common dtype')])
+def test_what_compiled_code_swallowed_or_changed_is_raised_all_the_same(instead):
+    """NumPy raises a TypeError of its own for what was raised while it compared."""
+    raise_interrupts()
+    with pytest.raises(KeyboardInterrupt), interrupts_raised(True):
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+        if instead:
+            raise instead
 
 
 def test_what_is_left_to_ros_is_only_remembered():

@@ -11,7 +11,7 @@ from typing import NoReturn
 from posegrasp_ros.runtime.errors import InvalidInputError, PipelineFailed, one_line
 from posegrasp_ros.runtime.exit_codes import BAD_INPUT, DONE, PIPELINE_FAILED
 from posegrasp_ros.runtime.extras import missing_package
-from posegrasp_ros.runtime.interrupt import end_at_interrupts, exit_code, raise_interrupts
+from posegrasp_ros.runtime.interrupt import end_at_interrupts, exit_code, interrupts_raised, raise_interrupts
 
 # Disk errors of files that are already open, for which Python names no file.
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
@@ -24,10 +24,11 @@ def script() -> NoReturn:
         if isinstance(sys.stdout, io.TextIOWrapper):  # None if the caller closed it
             sys.stdout.reconfigure(errors='backslashreplace')  # a terminal may not encode the degree sign
         code = main()
+        end_at_interrupts()
     except KeyboardInterrupt:  # before or after main, which reports its own
         _say('interrupted')
         code = exit_code()
-    end_at_interrupts()
+        end_at_interrupts()
     sys.exit(code)
 
 
@@ -38,7 +39,8 @@ def main(arguments: list[str] | None = None) -> int:
         3 a gate did not hold, 4 a node failed, 130 Ctrl-C, 143 SIGTERM
     """
     try:
-        return _run(arguments)
+        with interrupts_raised(True):
+            return _run(arguments)
     except InvalidInputError as error:
         _say(f'error: {error}')
         return BAD_INPUT

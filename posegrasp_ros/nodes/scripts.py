@@ -7,7 +7,7 @@ import importlib
 import sys
 from typing import NoReturn
 
-from posegrasp_ros.runtime.exit_codes import BAD_INPUT
+from posegrasp_ros.runtime.exit_codes import BAD_INPUT, DONE
 from posegrasp_ros.runtime.extras import missing_package
 from posegrasp_ros.runtime.interrupt import end_at_interrupts, hold_interrupts, raise_interrupts
 
@@ -18,7 +18,7 @@ def run(executable: str) -> NoReturn:
     :param executable: its name, such as ``monitor_node``
     """
     # Imports take seconds, leave nothing to clean up, and do not bear an exception in their midst.
-    end_at_interrupts(0)
+    end_at_interrupts(DONE)
     hold_interrupts(False)
     try:
         node = importlib.import_module(f'posegrasp_ros.nodes.{executable}')
@@ -28,9 +28,13 @@ def run(executable: str) -> NoReturn:
             raise
         print(f'{executable}: error: {line}', file=sys.stderr)
         sys.exit(BAD_INPUT)
-    raise_interrupts()
-    code = node.main()
-    end_at_interrupts(code)
+    try:
+        raise_interrupts()
+        code = node.main()
+        end_at_interrupts(code)
+    except KeyboardInterrupt:  # before or after main, which ends its own
+        code = DONE
+        end_at_interrupts(code)
     sys.exit(code)
 
 

@@ -13,7 +13,7 @@ from rclpy.executors import ExternalShutdownException
 
 from posegrasp_ros.ros.lifecycle import AutostartLifecycleNode
 from posegrasp_ros.runtime.errors import InvalidInputError, one_line
-from posegrasp_ros.runtime.exit_codes import BAD_INPUT
+from posegrasp_ros.runtime.exit_codes import BAD_INPUT, DONE
 from posegrasp_ros.runtime.interrupt import interrupts_raised
 
 
@@ -38,9 +38,15 @@ def run_node(node_class: Callable[[], AutostartLifecycleNode], arguments: list[s
     :return: exit code of the process; 2 when the node could not be created
     """
     try:
-        rclpy.init(args=[*(sys.argv if arguments is None else arguments), *_without_log_files()])
-    except KeyboardInterrupt:
-        return 0
+        return _run_node(node_class, sys.argv if arguments is None else arguments)
+    except KeyboardInterrupt:  # before the node spins
+        rclpy.try_shutdown()
+        return DONE
+
+
+def _run_node(node_class: Callable[[], AutostartLifecycleNode], arguments: list[str]) -> int:
+    try:
+        rclpy.init(args=[*arguments, *_without_log_files()])
     except RuntimeError as error:  # from rclpy, for arguments that it cannot parse
         print(one_line(f'expected valid ROS arguments: {error}'), file=sys.stderr)
         return BAD_INPUT
@@ -50,20 +56,17 @@ def run_node(node_class: Callable[[], AutostartLifecycleNode], arguments: list[s
         print(error, file=sys.stderr)
         rclpy.try_shutdown()
         return BAD_INPUT
-    except KeyboardInterrupt:
-        rclpy.try_shutdown()
-        return 0
     except Exception:
         if rclpy.ok():
             raise
-        return 0  # a signal shut down the context while the node was being created
+        return DONE  # a signal shut down the context while the node was being created
     with interrupts_raised(False):
         return _spin(node)
 
 
 def _spin(node: AutostartLifecycleNode) -> int:
     """Spin, then end the node; returns the exit code of the process."""
-    code = 0
+    code = DONE
     try:
         rclpy.spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):

@@ -62,7 +62,8 @@ def interrupts_raised(are_raised: bool) -> Iterator[None]:
     If not, they are left to the handler that rclpy installs in front of this one; it stops the executor after the
     current callback.
 
-    :raises KeyboardInterrupt: on entry, when a signal arrived before
+    :raises KeyboardInterrupt: also on entry, when a signal arrived before, and on exit, when compiled code swallowed
+        the exception or raised another in its place
     """
     global _are_raised
     before, _are_raised = _are_raised, are_raised
@@ -70,6 +71,12 @@ def interrupts_raised(are_raised: bool) -> Iterator[None]:
         if are_raised and _is_ending:
             raise KeyboardInterrupt
         yield
+        if are_raised and _is_ending:
+            raise KeyboardInterrupt
+    except Exception as error:
+        if are_raised and _is_ending:
+            raise KeyboardInterrupt from error
+        raise
     finally:
         _are_raised = before
 
