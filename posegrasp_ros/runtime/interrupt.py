@@ -62,8 +62,8 @@ def interrupts_raised(are_raised: bool) -> Iterator[None]:
     If not, they are left to the handler that rclpy installs in front of this one; it stops the executor after the
     current callback.
 
-    :raises KeyboardInterrupt: also on entry, when a signal arrived before, and on exit, when compiled code swallowed
-        the exception or raised another in its place
+    :raises KeyboardInterrupt: also on entry, when a signal arrived before, and on exit, when compiled code
+        swallowed the exception or raised another in its place
     """
     global _are_raised
     before, _are_raised = _are_raised, are_raised
