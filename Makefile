@@ -39,7 +39,7 @@ fi; }
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast fuzz lint docs lock lowest clean python uv osmesa wheel
+.PHONY: help setup demo test test-fast fuzz lint docs lock lowest clean python uv osmesa chromium wheel
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -49,7 +49,7 @@ setup: $(VENV)/.installed osmesa  ## Make the virtual environment and install wh
 demo: setup  ## Pick PICKS=20 times in simulation over real ROS topics, then show the report's path
 	$(BIN)/posegrasp demo --picks $(PICKS) --seed $(SEED)
 
-test: wheel osmesa  ## Build and install the wheel, run all tests (or TESTS=test/test_x.py) on it in JOBS=2 processes
+test: wheel osmesa chromium  ## Build and install the wheel, run all tests (or TESTS=test/test_x.py) on it in JOBS=2 processes
 	cd $(WHEEL_ENV) && $(WHEEL_BIN)/pytest -q -n $(JOBS) --dist loadfile --config-file $(CURDIR)/pyproject.toml --rootdir $(CURDIR) \
 		--installed $(abspath $(TESTS))
 
@@ -110,3 +110,8 @@ wheel: | python
 osmesa: | python
 	@[ "$(MUJOCO_GL)" != osmesa ] || $(PYTHON) -c 'import ctypes.util, sys; sys.exit(not ctypes.util.find_library("OSMesa"))' \
 		|| $(call system_package,libosmesa6,OSMesa; with a GPU make MUJOCO_GL=egl does without)
+
+# The tests of pages use a browser; without it they are skipped.
+chromium:
+	@for name in chromium chromium-browser google-chrome; do command -v $$name >/dev/null && exit; done; \
+		($(call system_package,chromium,Chromium)) || echo 'The tests of pages are skipped.' >&2

@@ -96,9 +96,10 @@ setup(
         # by which colcon test knows what runs the tests
         'test': ['pytest>=7.4,<8.4'],
         # ROS launch testing's plugins break on pytest 8.4 and later.
-        'dev': ['aiohttp>=3.10,<4', 'hypothesis>=6.100,<7', 'moto[server]>=5.0.20,<6', 'mypy>=2.4,<3',
-                'onnx>=1.16,<2', 'pin>=2.7,<5', 'prometheus_client>=0.17,<1', 'pytest>=7.4,<8.4',
-                'pytest-xdist>=3.5,<4', 'ruff>=0.12,<1', 's3fs>=2024.2,<2027', 'scipy-stubs>=1.15,<2',
+        'dev': ['aiohttp>=3.10,<4', 'hypothesis>=6.100,<7', 'mlflow-skinny>=2.9,<4', 'moto[server]>=5.0.20,<6',
+                'mypy>=2.4,<3', 'onnx>=1.16,<2', 'pin>=2.7,<5', 'playwright>=1.40,<2',
+                'prometheus_client>=0.17,<1', 'pytest>=7.4,<8.4', 'pytest-xdist>=3.5,<4', 'ray>=2.9,<3',
+                'rerun-sdk>=0.24,<1', 'ruff>=0.12,<1', 's3fs>=2024.2,<2027', 'scipy-stubs>=1.15,<2',
                 'types-PyYAML>=6.0.12,<7', 'types-tqdm>=4.66,<5'],
         # `make docs`
         'docs': ['mkdocs>=1.6,<2', 'mkdocs-gen-files>=0.5,<1', 'mkdocs-literate-nav>=0.6,<1',

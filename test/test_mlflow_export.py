@@ -82,7 +82,7 @@ def test_a_store_holds_parameters_metrics_and_files(measured, store, capsys, mon
     from mlflow import MlflowClient
 
     folder, summary = measured
-    assert main(['evaluate', 'bag', '--mlflow', store, '--out', str(folder)]) == 0
+    assert main(['evaluate', 'bag', '--mlflow', store, '--out', str(folder), '--replace']) == 0
     run_id = capsys.readouterr().out.rsplit('mlflow run: ', 1)[1].strip()
     monkeypatch.setenv('MLFLOW_ALLOW_FILE_STORE', 'true')  # to read it
     client = MlflowClient(tracking_uri=store)
@@ -113,7 +113,7 @@ def test_a_second_run_goes_to_the_same_experiment(finished, store, monkeypatch):
 def test_what_cannot_be_reached_costs_a_warning_and_not_the_run(measured, uri, caplog, monkeypatch):
     monkeypatch.setenv('MLFLOW_HTTP_REQUEST_MAX_RETRIES', '0')
     with caplog.at_level(logging.WARNING):
-        assert main(['evaluate', 'bag', '--mlflow', uri, '--out', str(measured[0])]) == 0
+        assert main(['evaluate', 'bag', '--mlflow', uri, '--out', str(measured[0]), '--replace']) == 0
     (line,) = [record.getMessage() for record in caplog.records if record.getMessage().startswith('mlflow: ')]
     assert 'could not send' in line and 'secret' not in line
 

@@ -6,11 +6,10 @@ import base64
 import json
 import math
 import re
-import shutil
-import subprocess
 
 import numpy as np
 import pytest
+from chromium import empty_page, needs_chromium
 
 from posegrasp_ros.geometry.transforms import make_transform, rotation_from_vector
 from posegrasp_ros.metrics.baselines.baselines import load_baselines
@@ -23,7 +22,6 @@ from posegrasp_ros.report.frame_browser import COLUMNS
 from posegrasp_ros.report.frame_rows import MOST_ROWS, Recording, frame_rows, place_in
 from posegrasp_ros.report.run_report import page_of, requirements_of
 
-CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
 TARGET = ErrorTarget(np.random.default_rng(0).uniform(-0.05, 0.05, (100, 3)), 0.17)
 SECOND = 1_000_000_000
 FIRST_NS = 1_700_000_000 * SECOND
@@ -152,17 +150,17 @@ def test_a_page_of_500_frames_stays_below_6_megabytes():
     assert 1_000_000 < len(page_with(run_of(errors), pictures)) < 6_000_000
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason='there is no Chromium on PATH')
+@pytest.mark.slow
+@needs_chromium
 def test_a_browser_lists_the_frames_without_asking_anyone(tmp_path):
-    page = tmp_path / 'report.html'
-    page.write_text(page_with(run_of(ERRORS), [picture(index) for index in range(10)]))
-    done = subprocess.run(
-        [CHROMIUM, '--headless', '--no-sandbox', '--disable-gpu', '--disable-background-networking',
-         '--enable-logging=stderr', f'--user-data-dir={tmp_path / "profile"}', '--dump-dom', page.as_uri()],
-        capture_output=True, text=True, timeout=120)
-    assert '10 of 10 shown' in done.stdout and 'CONSOLE' not in done.stderr, done.stderr[-2000:]
-    body = done.stdout.partition('<tbody>')[2].partition('</tbody>')[0]
-    assert body.count('<tr') == 10 and body.count('passed') == 4 and body.count('aria-current') == 1
+    file = tmp_path / 'report.html'
+    file.write_text(page_with(run_of(ERRORS), [picture(index) for index in range(10)]))
+    with empty_page() as (page, problems, urls):
+        page.goto(file.as_uri())
+        assert '10 of 10 shown' in page.content()
+        body = page.content().partition('<tbody>')[2].partition('</tbody>')[0]
+        assert body.count('<tr') == 10 and body.count('passed') == 4 and body.count('aria-current') == 1
+        assert problems == [] and {url for url in urls if not url.startswith('data:')} == {file.as_uri()}
 
 
 def test_of_a_long_run_all_failures_are_listed_and_some_others():

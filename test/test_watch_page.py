@@ -6,7 +6,6 @@ import http.client
 import importlib.util
 import json
 import resource
-import shutil
 import socket
 import struct
 import time
@@ -16,6 +15,7 @@ from urllib.parse import urlsplit
 import cv2
 import numpy as np
 import pytest
+from chromium import empty_page, needs_chromium
 from watched import image_of, watched_frame
 
 from posegrasp_ros.estimation.model_card import load_model_card
@@ -37,7 +37,6 @@ from posegrasp_ros.watch.page_server import MOST_CONNECTIONS, PageServer
 
 MOST_PAGES = FramePage.most
 
-CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
 
 
 @pytest.fixture
@@ -323,17 +322,10 @@ def test_closing_the_server_ends_its_pages(serve):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason='there is no Chromium on PATH')
+@needs_chromium
 def test_a_browser_shows_frames_and_keeps_a_snapshot(serve, newest, tmp_path):
-    playwright = pytest.importorskip('playwright.sync_api', reason='playwright is not installed')
     server = serve()
-    with playwright.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=['--no-sandbox'])
-        page = browser.new_page()
-        problems, urls = [], []
-        page.on('pageerror', lambda error: problems.append(str(error)))
-        page.on('console', lambda said: problems.append(said.text) if said.type == 'error' else None)
-        page.on('request', lambda request: urls.append(request.url))
+    with empty_page() as (page, problems, urls):
         page.goto(server.url)
         page.wait_for_selector('#rows tr')
         newest.take(watched_frame(7, level=5))
@@ -346,5 +338,4 @@ def test_a_browser_shows_frames_and_keeps_a_snapshot(serve, newest, tmp_path):
         colours = page.evaluate("""[...document.getElementById('space').getContext('2d').getImageData(
             0, 0, 200, 200).data].filter(value => value).length""")
         assert colours > 0 and problems == [] and all(url.startswith(server.url) for url in urls)
-        browser.close()
     assert len(list((tmp_path / 'snapshots').glob('*.json'))) == 1
