@@ -171,3 +171,12 @@ def test_the_headline_names_the_change_that_makes_it_feasible():
     assert headline(summary) == 'feasible if the camera stands nearer: 0.84 to 0.84 m'
     without = {'verdict': {'word': 'feasible if', 'changes': []}}
     assert headline(without) == 'feasible if the needs that are still uncertain are met'
+
+
+def test_the_headline_says_which_needs_are_met_but_not_beyond_doubt():
+    def headline_of(low):
+        reason = {'name': 'success', 'holds': True, 'figure': 0.96, 'needed': 0.95, 'interval': [low, 0.98],
+                  'decides': True}
+        return headline({'verdict': {'word': 'feasible', 'reasons': [reason], 'changes': []}})
+
+    assert headline_of(0.94) == 'feasible; still uncertain: expected success' and headline_of(0.955) == 'feasible'

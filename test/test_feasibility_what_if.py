@@ -155,13 +155,14 @@ def test_what_is_not_missed_for_sure_is_not_refused_for_want_of_a_change():
 
 
 def test_changes_of_the_gripper_go_together_in_one_order(cell):
-    side = Change('another grasp side', 'side', lambda before: (*before, 'side'))
+    side = Change('another grasp side (x)', 'side', lambda before: (*before, 'side'))
     softer = Change('softer fingers', 'softer', lambda before: (*before, 'softer'))
     wider = Change('wider gripper', 'wider', lambda before: (*before, 'wider'))
     nearer = Change('nearer camera', 'nearer', lambda before: (*before, 'nearer'))
     assert both(softer, wider).apply(()) == ('wider', 'softer') == both(wider, softer).apply(())
     assert both(side, softer).apply(()) == ('softer', 'side')
     assert both(nearer, side).apply(()) == ('side', 'nearer')
+    assert not go_together(cell, side, replace(side, name='another grasp side (y)'))
 
 
 def test_two_changes_of_the_camera_go_together_while_it_sees_the_whole_object(cell):

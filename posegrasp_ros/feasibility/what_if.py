@@ -34,6 +34,7 @@ WIDER = 1.05
 class Change:
     """One change of a cell.
 
+    :param name: kind of change, and in brackets which one where a cell has several of a kind
     :param text: clause to follow "if"
     :param apply: returns the changed cell; raises NoGraspError if it has no grasp
     :param looks_again: whether the images change, so that the bounds must be computed again
@@ -43,6 +44,10 @@ class Change:
     text: str
     apply: Callable[[Cell], Cell]
     looks_again: bool = False
+
+    @property
+    def kind(self) -> str:
+        return self.name.partition(' (')[0]
 
 
 def changes_of(cell: Cell, attainable_hz: float) -> list[Change]:
@@ -58,7 +63,7 @@ def changes_of(cell: Cell, attainable_hz: float) -> list[Change]:
 
 def both(first: Change, second: Change) -> Change:
     """Both changes, in an order in which neither undoes the other: gripper, fingers, grasp side."""
-    first, second = sorted((first, second), key=lambda change: (*IN_TURN, change.name).index(change.name))
+    first, second = sorted((first, second), key=lambda change: (*IN_TURN, change.kind).index(change.kind))
     return Change(f'{first.name}, {second.name}', f'{first.text}, and {second.text}',
                   partial(_in_turn, first=first.apply, second=second.apply),
                   first.looks_again or second.looks_again)
@@ -66,7 +71,7 @@ def both(first: Change, second: Change) -> Change:
 
 def go_together(cell: Cell, first: Change, second: Change) -> bool:
     """Whether two changes can be combined: not two of one kind, and the object must still fit into the image."""
-    if first.name == second.name:
+    if first.kind == second.kind:
         return False
     return not (first.looks_again and second.looks_again) or both(first, second).apply(cell).sees_whole_object()
 
@@ -129,7 +134,8 @@ def grasp_changes(cell: Cell) -> Iterator[Change]:
     """Grasps along only one closing axis each; a planner with all of them may prefer a worse one."""
     sides = np.unique([_closing_axis(grasp) for grasp in cell.planner.grasps])
     for side in sides if len(sides) > 1 else ():
-        yield Change('another grasp side', f"all grasps close along the object's {SIDES[side]} axis",
+        yield Change(f'another grasp side ({SIDES[side]})',
+                     f"all grasps close along the object's {SIDES[side]} axis",
                      partial(_closing_along, axis=side))
 
 

@@ -22,7 +22,8 @@ from posegrasp_ros.project_status.project_files import (
     Run,
 )
 
-PASSED, FAILED = 'passed', 'failed'
+PASSED, FAILED, UNDECIDED = 'passed', 'failed', 'undecided'
+"""Undecided: nothing was measured yet, or not enough."""
 ESTIMATOR = 'onnx'
 """Estimator whose runs count; references such as the oracle, which is given the truth, do not."""
 
@@ -63,6 +64,13 @@ class Gate:
     proof: Proof | None = None
     to_do: str = ''
     back: str = ''
+
+    @property
+    def result(self) -> str:
+        """One of ``passed``, ``failed``, ``undecided``."""
+        if self.has_passed:
+            return PASSED
+        return FAILED if self.back else UNDECIDED
 
 
 @dataclass(frozen=True)

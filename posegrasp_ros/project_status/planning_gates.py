@@ -81,7 +81,8 @@ def card_gate(subject: Subject) -> Gate:
     if subject.model is None:
         return Gate('model card', False, 'no model', to_do='posegrasp train MESH --out models/mine')
     if subject.model.card is None:
-        return Gate('model card', False, subject.model.problem, to_do=f'posegrasp check {subject.model_name}')
+        return Gate('model card', False, subject.model.problem, to_do=f'posegrasp check {subject.model_name}',
+                    back=f'{subject.model.problem}: back to training, or to a whole copy of the folder')
     trained = subject.model.card.provenance.get('network')
     images = f', {trained["images"]} images' if isinstance(trained, dict) and 'images' in trained else ''
     proof = Proof(subject.model.folder.as_posix(), subject.model.date, subject.model.sha256,

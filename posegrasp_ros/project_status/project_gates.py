@@ -68,7 +68,7 @@ class Status:
 
     @property
     def phase(self) -> str:
-        """The first phase with a failed gate, even if later gates have passed."""
+        """The first phase with a gate that has not passed, even if later gates have passed."""
         return next((phase.name for phase in self.phases if not phase.is_done), DEPLOYED)
 
     @property
@@ -82,7 +82,7 @@ class Status:
 
     @property
     def next_step(self) -> str:
-        """Action that would pass the first failed gate; empty where none failed."""
+        """Action that would pass the first gate that has not passed; empty where all have."""
         return next((gate.to_do for gate in self.gates if not gate.has_passed), '')
 
     def to_dict(self) -> dict:
@@ -130,6 +130,4 @@ def _archetype(subject: Subject) -> str:
 
 
 def _gate_to_dict(gate: Gate) -> dict:
-    fields = asdict(gate)
-    fields['proof'] = gate.proof and gate.proof._asdict()
-    return fields
+    return {**asdict(gate), 'result': gate.result, 'proof': gate.proof and gate.proof._asdict()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import textwrap
 
-from posegrasp_ros.project_status.gates import FAILED, PASSED, Gate
+from posegrasp_ros.project_status.gates import Gate
 from posegrasp_ros.project_status.project_files import Project
 from posegrasp_ros.project_status.project_gates import Status
 
@@ -42,7 +42,7 @@ def _object(status: Status, width: int) -> str:
 
 def _gate(gate: Gate, longest: int, width: int) -> list[str]:
     """Result, figure and proof of a gate."""
-    head = f'    {PASSED if gate.has_passed else FAILED:<6} {gate.name:<{longest}}  '
+    head = f'    {gate.result:<9} {gate.name:<{longest}}  '
     lines = _hanging(head, gate.figure, width)
     if gate.proof:
         model = f', model {gate.proof.model_sha256[:HASH_SHOWN]}' if gate.proof.model_sha256 else ''

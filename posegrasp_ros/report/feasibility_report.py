@@ -70,8 +70,12 @@ def _unseen_twins(summary: dict) -> list[dict]:
 
 
 def headline(summary: dict) -> str:
-    """The verdict with its condition."""
+    """The verdict with its condition, or with the needs that are met but not beyond doubt."""
     word, needed = summary['verdict']['word'], conditions(summary)
+    if word == 'feasible':
+        unsure = [NEEDS[reason['name']].lower() for reason in summary['verdict']['reasons']
+                  if standing(reason)[1] == 'inconclusive']
+        return f'{word}; still uncertain: {", ".join(unsure)}' if unsure else word
     if word != 'feasible if':
         return word
     return f'{word} {needed[0]["text"] if needed else UNSURE}'
