@@ -220,7 +220,7 @@ def test_without_a_page_every_frame_is_a_line_and_the_end_a_summary(
                  str(out), '--save-frames', str(tmp_path / 'frames')]) == 0
     said = capsys.readouterr()
     lines = said.out.splitlines()
-    assert len(lines) == 6 and 'no_detection' in lines[1] and lines[0].startswith('1  1.000 s  x y z')
+    assert len(lines) == 6 and 'no_detection' in lines[1] and lines[0].startswith('1  0.00 s  x y z')
     assert '5 frames' in lines[-1] and 'pose in 4 (80.0 %)' in lines[-1] and 'no_detection 1' in lines[-1]
     assert 'camera: as recorded' in said.err
     assert len(read_video(out)) == 5 and len(list((tmp_path / 'frames').glob('00000?.png'))) == 5

@@ -95,7 +95,7 @@ class LabelDesk:
     def _progress(self) -> dict[str, Any]:
         session, frame, label = self._session, self._session.frame, self._session.label
         return {'place': session.place, 'count': session.count, 'labelled': session.labelled,
-                'stamp_s': frame.stamp_ns / 1e9, 'label': '' if label is None else label.way,
+                'time_s': session.time_s, 'label': '' if label is None else label.way,
                 'unusable': frame.reason and f'{frame.reason} {frame.problem}'.strip(), 'warning': frame.warning}
 
     def _in_image(self) -> MeshView | None:

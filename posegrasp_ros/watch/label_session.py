@@ -120,6 +120,11 @@ class LabelSession:
         return self._shown.frame
 
     @property
+    def time_s(self) -> float:
+        """Of the frame that is shown, since the first one."""
+        return (self.frame.stamp_ns - self._frames.stamps_ns[0]) / 1e9
+
+    @property
     def count(self) -> int:
         """Of all frames."""
         return len(self._frames)

@@ -37,7 +37,7 @@ def frame_message(watched: WatchedFrame, mesh: Mesh, gripper: EndEffector | None
     outcome, planned = watched.perceived.outcome, watched.planned
     return {
         'kind': 'frame', 'number': watched.number,
-        'stamp_s': watched.frame.stamp_ns / 1e9, 'rate_hz': round(watched.rate_hz, 2), 'dropped': watched.dropped,
+        'time_s': watched.time_s, 'rate_hz': round(watched.rate_hz, 2), 'dropped': watched.dropped,
         'latency_ms': round(watched.latency_ms, 2),
         'times_ms': {name.removesuffix('_ms'): round(value, 2) for name, value in (
             ('decode_ms', watched.frame.decode_ms), *outcome.numbers.items(),

@@ -36,7 +36,7 @@ class TerminalLines:
 
 def frame_line(frame: WatchedFrame) -> str:
     """A frame in a line: pose in the camera's frame with standard deviations, score, best grasp, time."""
-    parts = [f'{frame.number}', f'{frame.frame.stamp_ns / 1e9:.3f} s']
+    parts = [f'{frame.number}', f'{frame.time_s:.2f} s']
     if frame.poses:
         best = frame.poses[0]
         x, y, z = 1000 * best.camera_from_object[:3, 3]

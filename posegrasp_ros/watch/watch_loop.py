@@ -35,7 +35,7 @@ def watch(source: WatchSource, stages: WatchStages, takers: Sequence[TakesFrames
     :param pace: for recorded frames that are to come at their rate; None for as fast as it goes
     :raises InvalidInputError: when the source breaks off, or a taker cannot write
     """
-    summary, warned = WatchSummary(), set[str]()
+    summary, warned, first_ns = WatchSummary(), set[str](), None
     ends_s: deque[float] = deque(maxlen=RATE_OVER)
     frames = source.frames(over_and_over)
     coming = frames if source.is_live else read_ahead(frames)
@@ -50,10 +50,12 @@ def watch(source: WatchSource, stages: WatchStages, takers: Sequence[TakesFrames
                 if should_stop():
                     break
             looked = stages.look(item.undecoded, item.shift_ns)
+            if first_ns is None:
+                first_ns = item.undecoded.stamp_ns
             ends_s.append(time.monotonic())
             spent_s = ends_s[-1] - ends_s[0]
             frame = WatchedFrame(summary.frames + 1, *looked, (len(ends_s) - 1) / spent_s if spent_s > 0 else 0.0,
-                                 source.dropped(), item.shift_ns)
+                                 source.dropped(), item.shift_ns, first_ns)
             summary.add(frame)
             _warn_once(frame, warned)
             for taker in takers:

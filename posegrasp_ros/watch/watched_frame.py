@@ -25,6 +25,7 @@ class WatchedFrame:
     :param rate_hz: of the frames lately; 0 of the first
     :param dropped: frames of a live camera that were left out so far
     :param shift_ns: added to the stamp where time is to go on, such as in the next round of a file
+    :param first_ns: stamp of the first frame
     """
 
     number: int
@@ -34,6 +35,12 @@ class WatchedFrame:
     rate_hz: float = 0.0
     dropped: int = 0
     shift_ns: int = 0
+    first_ns: int = 0
+
+    @property
+    def time_s(self) -> float:
+        """Since the first frame, as reports name frames."""
+        return (self.frame.stamp_ns + self.shift_ns - self.first_ns) / 1e9
 
     @property
     def frame(self) -> BagFrame:

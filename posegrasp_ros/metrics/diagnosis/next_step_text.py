@@ -10,10 +10,11 @@ MOSTLY = 0.5
 # By the reason of most failures.
 REMEDIES = {
     'no_image': 'camera and camera_info; posegrasp evaluate states which images cannot be used, and why.',
-    'not_detected': 'images like these in training, posegrasp train MESH --like BAG, after a look at the worst '
-                    'frames for what they have in common.',
-    'pose_outside_tolerance': 'a longer training on images like these, posegrasp train MESH --like BAG --start '
-                              'MODEL, after a look at the worst frames for what they have in common.',
+    'not_detected': 'a network trained on images like these, posegrasp train MESH --like BAG, after a look at '
+                    'what the worst frames have in common.',
+    'pose_outside_tolerance': 'a network trained on images like these, posegrasp train MESH --like BAG, or '
+                              'trained longer (--start MODEL), after a look at what the worst frames have in '
+                              'common.',
     'near_misses': 'the calibration of the camera first; posegrasp feasibility MESH says what a nearer camera, '
                    'more pixels or depth would gain.',
     'stale_pose': 'less time from image to pose; posegrasp bench says what takes it.',

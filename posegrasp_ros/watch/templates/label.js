@@ -77,7 +77,7 @@ function tell() {
   if (draft && draft.is_touched) badge('not saved', 'bad');
   else if (label) badge(label === 'absent' ? 'not visible' : label === 'skipped' ? 'skipped' : 'saved', 'good');
   else badge(draft ? 'from another label, not saved' : 'no label', '');
-  const now = [['Time', `${shown.stamp_s.toFixed(3)} s`]];
+  const now = [['Time', `${shown.time_s.toFixed(2)} s`]];
   if (draft) {
     const ways = {refined: 'refined', points: 'from points', moved: 'by hand'};
     now.push(['Pose', ways[draft.way]], ['Position', `${draft.position_mm.map((value) => value.toFixed(1)).join('  ')} mm`],

@@ -93,7 +93,7 @@ function tellNow(frame) {
 
 function addRow(frame) {
   const best = frame.poses[0], grasp = frame.grasps[0];
-  const cells = [frame.number, `${(frame.stamp_s % 1e5).toFixed(2)} s`,
+  const cells = [frame.number, `${frame.time_s.toFixed(2)} s`,
     ...(best ? best.position_mm.map((value) => value.toFixed(1)) : ['', '', '']),
     best ? most(best.sigma_mm) : '', best ? most(best.sigma_deg) : '', best ? best.score.toFixed(2) : '',
     grasp ? grasp.score.toFixed(2) : '', frame.latency_ms.toFixed(0), frame.reason];
