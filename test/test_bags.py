@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import errno
 import shutil
 import sqlite3
 from dataclasses import replace
@@ -8,12 +9,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from hand_made_bags import BASE_FROM_CAMERA, CAMERA, IMAGE, SECOND, TRUTH, HandMade, frames
-from rosbags.rosbag2 import CompressionMode, StoragePlugin
+from rosbags.rosbag2 import CompressionMode, StoragePlugin, Writer
 
-from posegrasp_ros.datasets.bag_messages import BagError
+from posegrasp_ros.datasets.bag_messages import STANDARD_TYPES, BagError
 from posegrasp_ros.datasets.bag_reader import BagReader, read_frames
 from posegrasp_ros.datasets.bag_topics import BagTopics
-from posegrasp_ros.datasets.bag_writer import BagWriter
+from posegrasp_ros.datasets.bag_writer import BagWriter, RawBagWriter
 from posegrasp_ros.geometry.transforms import make_transform
 
 
@@ -51,6 +52,18 @@ def test_a_writer_that_is_interrupted_leaves_a_whole_bag(tmp_path):
             writer.write(frame)
     reader = BagReader(tmp_path / 'bag')
     assert len(list(reader)) == 3 and reader.warnings == []
+
+
+@pytest.mark.parametrize('call', ['write', 'close'])
+def test_a_full_disk_is_reported_with_the_name_of_the_bag(tmp_path, monkeypatch, call):
+    """Errors of files that are open name none."""
+    def full(*_):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    with pytest.raises(OSError, match='No space') as caught, RawBagWriter(tmp_path / 'bag') as writer:
+        monkeypatch.setattr(Writer, call, full)
+        writer.write('/x', 'std_msgs/msg/Header', 0, b'', STANDARD_TYPES)
+    assert caught.value.filename == str(tmp_path / 'bag')
 
 
 def test_the_writer_does_not_overwrite(bag):

@@ -18,6 +18,7 @@ from posegrasp_ros.datasets.base_frame import BASE_FRAME
 from posegrasp_ros.datasets.storage.recorded_file import CDR
 from posegrasp_ros.datasets.visible_shares import SHARES, STATUS_NAME, VISIBLE_SHARE, share_topic
 from posegrasp_ros.geometry.transforms import quaternion_from_matrix
+from posegrasp_ros.runtime.atomic_file import naming
 from posegrasp_ros.sensing.images import encode_jpeg
 
 if TYPE_CHECKING:
@@ -77,6 +78,14 @@ class _RosbagWriter(Writer):
     """rosbags' writer, which creates the metadata, with :class:`ChunkedStorage`."""
 
     STORAGE_PLUGINS = {StoragePlugin.MCAP: ChunkedStorage}
+
+    def write(self, connection: Connection, timestamp: int, data: bytes | memoryview) -> None:
+        with naming(self.path):
+            super().write(connection, timestamp, data)
+
+    def close(self) -> None:
+        with naming(self.path):
+            super().close()
 
 
 class BagWriter:

@@ -81,8 +81,8 @@ def _rays(sizes: Sequence[float], cameras: Mapping[str, Camera]) -> Rays:
 
 def _other_intrinsics(_: Sequence[float], cameras: Mapping[str, Camera]) -> Correction:
     if len(cameras) < 2:
-        raise InvalidInputError('other_camera: expected a recording with the camera_info of two cameras, found '
-                                f'{", ".join(cameras) or "none"}')
+        raise InvalidInputError('other_camera: expected a recording with usable camera_info of two cameras, found '
+                                f'it on {", ".join(cameras) or "none"}')
     (own, other), name = list(cameras.values())[:2], list(cameras)[1]
     return OtherIntrinsics.between(name, other, own).inverse()
 

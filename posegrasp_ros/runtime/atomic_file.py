@@ -45,15 +45,25 @@ def write_whole(path: Path, text: str, check: Callable[[Path], object] | None = 
 
 
 @contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Within a ``with`` block: errors of files that are already open, which name none, get this path."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
+
+
+@contextlib.contextmanager
 def no_half_folder(path: Path) -> Iterator[None]:
     """Within a ``with`` block that makes a folder: it is removed again where the block fails.
 
     :raises OSError: from the block, with the folder's name where it names no file
     """
     try:
-        yield
-    except BaseException as error:
-        if isinstance(error, OSError) and error.filename is None:
-            error.filename = str(path)
+        with naming(path):
+            yield
+    except BaseException:
         shutil.rmtree(path, ignore_errors=True)  # frees the space, in particular when the disk is full
         raise

@@ -98,9 +98,9 @@ def _of_folder(path: Path, warn: Warn) -> list[Path]:
     there = sorted((file for file in path.iterdir()
                     if file.suffix in READERS or (file.suffix in PACKED_SUFFIXES
                                                   and Path(file.stem).suffix in READERS)), key=_natural)
-    named = _named_in_metadata(path / METADATA_NAME, warn)
     if not there:
         raise BagError(f'{path}: not a bag; expected {EXPECTED}, found a folder without any such file')
+    named = _named_in_metadata(path / METADATA_NAME, warn)
     if not named:
         return there
     files = [path / name for name in named if path / name in there]
