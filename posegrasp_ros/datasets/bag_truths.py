@@ -107,8 +107,8 @@ class BagTruths:
             others = poses_listing(found)
             if not self._has_own and not source and others:
                 where = below(name, '/ground_truth') if name else 'ground_truth'
-                self._warn(f'no ground truth{of}, no errors are measured: no pose topic has a name like {where}; '
-                           f'found {others}')
+                self._warn(f'no ground truth{of}, no errors are measured: no pose topic with messages has a '
+                           f'name like {where}; found {others}')
             elif problem := truths.problem():
                 self._warn(f'{source or "ground truth"}: {problem}')
 
