@@ -10,6 +10,7 @@ from run_frames import SECOND, TARGET, TRUTH, add_frame, off_by
 from posegrasp_ros.metrics.baselines.baselines import load_baselines
 from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport
+from posegrasp_ros.report.first_card import also_missed
 
 GOOD = off_by(0.002, 1)
 
@@ -66,6 +67,19 @@ def test_the_paragraph_names_where_most_is_lost_and_what_mending_it_would_bring(
     assert 'A perfect planning alone would raise 66.0 % to 96.0 %, which is enough.' in text
     worse = next_of(frames[:34] + [(GOOD, '', 'slipped')] * 40 + frames[34:60])['text']
     assert 'not enough by itself' in worse
+
+
+def test_where_only_the_time_is_missed_the_remedy_is_less_time_and_no_training():
+    slow = RunMetrics(TARGET, load_baselines())
+    for index in range(60):
+        slow.add_truth(index * SECOND, TRUTH)
+        if index:
+            slow.add_estimate(index * SECOND, GOOD)
+        slow.add_report(StageReport(index * SECOND, 'perception', bool(index), '' if index else 'no_detection',
+                                    {'latency_ms': 150.0}))
+    summary = slow.summary()
+    assert summary['next']['remedy'].startswith('less time from image to pose')
+    assert also_missed(summary) == ['Image to pose, median 150 ms where at most 100 ms is needed']
 
 
 def test_a_missed_metric_that_costs_little_is_left_for_later():

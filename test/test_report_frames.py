@@ -89,6 +89,7 @@ def test_the_first_card_answers_in_one_sentence_with_the_counts_of_the_headline(
     assert card.sentence.startswith('4 of 10 frames with the object have a pose within 1 cm and 5°: 40.0 %')
     assert 'at least 80.0 %' in card.sentence
     assert card.counts == ((4, 'passed', 'pass'), (6, 'failed', 'fail'))
+    assert card.missed == []  # no other requirement is missed beyond doubt
     assert [(each.title, each.row.position_m) for each in card.frames] == [
         ('Good', pytest.approx(5e-4)), ('Typical (median relative to the need)', pytest.approx(0.012)),
         ('Worst', pytest.approx(0.03))]

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from posegrasp_ros.metrics import formatting
+from posegrasp_ros.metrics.catalogue import catalogue
+from posegrasp_ros.metrics.diagnosis.next_step import figures
 from posegrasp_ros.report.frame_rows import CAUSES, PASSED, FrameRow, FrameRows
 
 WHAT = {
@@ -32,11 +34,13 @@ class FirstCard:
     """What a reader sees first.
 
     :param sentence: the answer
+    :param missed: see :func:`also_missed`
     :param counts: (number, text, kind) of frames; the kind is ``pass``, ``fail`` or empty
     :param frames: a good, a typical and the worst one, as far as there are pictures
     """
 
     sentence: str
+    missed: list[str]
     counts: tuple[tuple[int, str, str], ...]
     frames: tuple[PickedFrame, ...]
 
@@ -55,7 +59,7 @@ def first_card(summary: Mapping[str, Any], needed: Mapping[str, Any] | None,
         sentence = (f'{answered} of {inputs} frames got a pose, but nobody checked the poses: there is no ground '
                     'truth, and no pick was reported.')
         counts = ((answered, 'with a pose, not checked', ''), (inputs - answered, 'without a pose', ''))
-        return FirstCard(sentence, counts, _by_score(frames))
+        return FirstCard(sentence, also_missed(summary), counts, _by_score(frames))
     count = round(headline['value'] * headline['n'])
     does, what = WHAT.get(headline['name'], (f'count for {formatting.label(headline["name"])}', 'frames'))
     share = formatting.quantity(headline['value'], '1')
@@ -63,7 +67,20 @@ def first_card(summary: Mapping[str, Any], needed: Mapping[str, Any] | None,
     passed = headline['n'] - count if headline['name'] == 'false_poses' else count
     counts = ((passed, 'passed', 'pass'), (headline['n'] - passed, 'failed', 'fail'))
     other = frames.total - frames.judged if frames else 0
-    return FirstCard(sentence, (*counts, *(((other, 'not counted', ''),) if other else ())), _by_error(frames))
+    return FirstCard(sentence, also_missed(summary), (*counts, *(((other, 'not counted', ''),) if other else ())),
+                     _by_error(frames))
+
+
+def also_missed(summary: Mapping[str, Any]) -> list[str]:
+    """The requirements that are significantly missed besides the headline's, with figures.
+
+    Those that judge the same poses once more are left out.
+    """
+    missed = {item['metric']: item for item in reversed(summary['verdicts'])
+              if item['kind'] == 'requirement' and item['verdict'] == 'worse'}
+    first = {*missed, summary['headline']['name']}
+    return [f'{formatting.label(metric)} {figures(item)}' for metric, item in reversed(missed.items())
+            if metric != summary['headline']['name'] and catalogue()[metric].same_poses_as not in first]
 
 
 def _end(needed: Mapping[str, Any] | None, what: str) -> str:

@@ -16,7 +16,7 @@ from posegrasp_ros.report import plots
 from posegrasp_ros.report.clips import Clip
 from posegrasp_ros.report.diagnosis_text import diagnosis_sentences, how_to_correct
 from posegrasp_ros.report.failure_groups import failure_groups
-from posegrasp_ros.report.first_card import first_card
+from posegrasp_ros.report.first_card import also_missed, first_card
 from posegrasp_ros.report.frame_browser import browser_data
 from posegrasp_ros.report.frame_rows import (
     NOT_COUNTED,
@@ -42,6 +42,8 @@ from posegrasp_ros.report.visible_share_table import (
 SAME_FRAMES = 'measured on the same frames'
 TEXT_WIDTH = 110
 ALL = 'all objects'
+# Missed requirements that the brief text lists.
+BRIEF_MISSED = 3
 
 
 def format_table(summary: dict) -> str:
@@ -65,6 +67,9 @@ def format_table(summary: dict) -> str:
 def format_brief(summary: dict) -> str:
     """What a reader needs first: the result, what was lost, the time, and what is systematically wrong."""
     lines = [_headline(summary), _lost_line(summary), _time_line(summary)]
+    if missed := also_missed(summary):
+        more = f'; and {len(missed) - BRIEF_MISSED} more' if len(missed) > BRIEF_MISSED else ''
+        lines += textwrap.wrap(f'Other requirements missed: {"; ".join(missed[:BRIEF_MISSED])}{more}', TEXT_WIDTH)
     found = _diagnosis_lines(summary)
     if not found and (remedy := (summary.get('next') or {}).get('remedy')):
         found = textwrap.wrap(f'What helps: {remedy}', TEXT_WIDTH)

@@ -98,8 +98,8 @@ def _to_work_on(headline: str, missed: dict[str, dict], costs: dict[str, int]) -
     return chosen or {max(levers, key=lambda name: gap(missed[name]))} if levers else chosen
 
 
-def _figures(item: dict) -> str:
-    """Such as ``12.0 mm where at most 10.0 mm is needed``."""
+def figures(item: dict) -> str:
+    """A verdict's value and its requirement, such as ``12.0 mm where at most 10.0 mm is needed``."""
     bounds = {'lower_is_better': 'at most', 'higher_is_better': 'at least', 'on_target': 'within'}
     needed = formatting.target(item['reference'], item['tolerance'], item['unit'])
     found = formatting.quantity(item['value'], item['unit'])
@@ -113,27 +113,27 @@ def _share_of_losses(count: int, losses: dict) -> str:
 
 def _why_work(item: dict, count: int, losses: dict) -> str:
     if item['metric'] in HEADLINES and count == losses['attempts'] - losses['successes']:
-        return _figures(item)  # that all failures are related to what counts them says nothing
+        return figures(item)  # that all failures are related to what counts them says nothing
     if not count:
-        return f'{_figures(item)}; the largest gap of the missed requirements'
-    return f'{_figures(item)}; related to {_share_of_losses(count, losses)}'
+        return f'{figures(item)}; the largest gap of the missed requirements'
+    return f'{figures(item)}; related to {_share_of_losses(count, losses)}'
 
 
 def _why_not(item: dict, missed: dict[str, dict], count: int, losses: dict) -> str:
     first = catalogue()[item['metric']].same_poses_as
     if first in missed:
-        return f'{_figures(item)}, but it measures the same poses as {first}'
+        return f'{figures(item)}, but it measures the same poses as {first}'
     if catalogue()[item['metric']].is_for_planning and losses['if_perfect']['planning'] is None:
-        return f'{_figures(item)}; its cost can only be measured where grasps are planned'
+        return f'{figures(item)}; its cost can only be measured where grasps are planned'
     if losses['attempts'] == losses['successes']:
-        return f'{_figures(item)}, but no {losses["of"].removesuffix("s")} failed, and other gaps are larger'
+        return f'{figures(item)}, but no {losses["of"].removesuffix("s")} failed, and other gaps are larger'
     if not count:
-        return f'{_figures(item)}, but no failed {losses["of"].removesuffix("s")} is related to it'
-    return f'{_figures(item)}, but only related to {_share_of_losses(count, losses)}'
+        return f'{figures(item)}, but no failed {losses["of"].removesuffix("s")} is related to it'
+    return f'{figures(item)}, but only related to {_share_of_losses(count, losses)}'
 
 
 def _why_hold(item: dict, block_s: float) -> str:
     if item['verdict'] == 'better':
-        return _figures(item)
+        return figures(item)
     more = formatting.remaining(item['decided_after'], item['metric'], block_s)
-    return f'{_figures(item)}; not decided yet' + (f', {more} would decide' if more else '')
+    return f'{figures(item)}; not decided yet' + (f', {more} would decide' if more else '')

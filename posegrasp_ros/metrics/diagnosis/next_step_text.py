@@ -25,6 +25,15 @@ REMEDIES = {
 }
 
 
+# Metrics with a remedy of their own, for runs in which no other requirement is missed.
+OWN_REMEDIES = {
+    'image_to_pose_p50': REMEDIES['stale_pose'],
+    'image_to_grasp_p50': REMEDIES['stale_pose'],
+    'covariance_coverage_90': 'a calibration on images like these: posegrasp calibrate MODEL --bag RECORDING.',
+    'score_ece': 'a calibration on images like these: posegrasp calibrate MODEL --bag RECORDING.',
+}
+
+
 def in_words(headline: dict, needs: dict[str, dict], judged: list[dict], losses: dict, block_s: float) -> str:
     """The goal and its status, where most attempts are lost, and what to work on.
 
@@ -114,12 +123,16 @@ def _errors(losses: dict, needs: dict[str, dict]) -> str:
 
 
 def remedy_of(losses: dict, judged: list[dict]) -> str:
-    """What helps against the cause of most failures, with the command; empty where nothing is to be done.
+    """What helps against the cause of most failures, or against what else is missed, with the command; empty where
+    nothing is to be done.
 
     :param judged: see :func:`in_words`
     """
+    work_on = [item['metric'] for item in judged if item['action'] == 'work on']
+    if work_on and all(metric in OWN_REMEDIES for metric in work_on):
+        return OWN_REMEDIES[work_on[0]]
     lost = losses['attempts'] - losses['successes']
-    if not lost or not losses.get('is_judged', True) or not any(item['action'] == 'work on' for item in judged):
+    if not lost or not losses.get('is_judged', True) or not work_on:
         return ''
     worst = max(losses['steps'], key=lambda step: step['lost'])['reason']
     by = losses['outside_by']
