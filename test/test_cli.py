@@ -108,7 +108,7 @@ def test_photographs_without_the_object_are_evaluated_as_a_folder(recording, tmp
     (['record', 'out', '--occlusion', 'half'], 'LOW:HIGH such as 0.3:0.6'),
     (['evaluate', 'bag', '--hfov', '0'], 'between 1 and 170 degrees'),
     (['evaluate', 'bag', '--require', 'speed=3'], 'METRIC=VALUE'),
-    (['evaluate', 'bag', '--require', 'position_error_median=2deg'], 'a number with m or mm or cm'),
+    (['evaluate', 'bag', '--require', 'position_error_median=2deg'], 'a number followed by m or mm or cm'),
 ])
 def test_options_that_cannot_be_are_refused_with_what_is_expected(capsys, arguments, words):
     assert words in refused(capsys, *arguments)

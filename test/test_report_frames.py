@@ -90,7 +90,7 @@ def test_the_first_card_answers_in_one_sentence_with_the_counts_of_the_headline(
     assert 'at least 80.0 %' in card.sentence
     assert card.counts == ((4, 'passed', 'pass'), (6, 'failed', 'fail'))
     assert [(each.title, each.row.position_m) for each in card.frames] == [
-        ('Good', pytest.approx(5e-4)), ('Typical (median relative to the need)', pytest.approx(0.012)),
+        ('Good', pytest.approx(5e-4)), ('Typical (median relative to the requirement)', pytest.approx(0.012)),
         ('Worst', pytest.approx(0.03))]
 
 

@@ -87,8 +87,8 @@ class LabelFile:
             self.labels = read_labels(path)
             unknown = sorted(set(self.labels) - set(stamps_ns))
             if unknown:
-                raise GroundTruthError(f'{path}: expected labels of frames of the source, got one of the stamp '
-                                       f'{unknown[0]} ns, which none has')
+                raise GroundTruthError(f'{path}: expected labels for frames of the source, got one with the stamp '
+                                       f'{unknown[0]} ns, which no frame has')
 
     def set(self, stamp_ns: int, label: Label) -> None:
         """Set the label of a frame and write the file.
@@ -114,8 +114,8 @@ class LabelFile:
     def _check_head(self) -> None:
         found = stated_source(self.path)
         if found is None:
-            raise GroundTruthError(f'{self.path}: expected labels that posegrasp watch --label wrote, or no such '
-                                   'file; got another one')
+            raise GroundTruthError(f'{self.path}: expected labels written by posegrasp watch --label, or no such '
+                                   'file; got another kind of file')
         for name, expected in asdict(self._source).items():
             if found.get(name) != expected:
                 raise GroundTruthError(f'{self.path}: expected labels of this source and model, {name} '

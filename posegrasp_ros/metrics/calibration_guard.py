@@ -87,7 +87,7 @@ class Departure:
         limit = self.usual.low if self.side == 'below' else self.usual.high
         return (f'score and covariance no longer hold: {self.figure} is {self.side} {limit:.3g} in '
                 f'{self.outside:.0%} of the last {self.views} views (median {self.median:.3g}), expected in '
-                f'{EXPECTED:.0%} (median {self.usual.median:.3g}): another lens, light or scene than those of the '
+                f'{EXPECTED:.0%} (median {self.usual.median:.3g}): different lens, light or scene from the '
                 'calibration? run posegrasp calibrate MODEL --bag BAG on frames of this camera')
 
 

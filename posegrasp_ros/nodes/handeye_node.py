@@ -58,8 +58,8 @@ class HandEyeParameters:
     camera_frame: str = parameter('', 'Optical frame of the camera. Empty: the frame that the image names.')
     out: str = parameter('handeye', 'Folder to write.')
     rectified: str = parameter(
-        'auto', 'Whether the images are rectified, so that P of camera_info counts for them and K and D do not. '
-        'auto: as the names of topic and frame tell, image_rect or image_raw.', choices=RECTIFIED)
+        'auto', 'Whether the images are rectified, so that P of camera_info is used instead of K and D. '
+        'auto: from the names of topic and frame, image_rect or image_raw.', choices=RECTIFIED)
 
 
 class HandEyeNode(AutostartLifecycleNode):
@@ -131,7 +131,7 @@ class HandEyeNode(AutostartLifecycleNode):
             check_motions(self._taken.samples)
         except HandEyeError as error:
             return f'{text}; {error}'
-        return f'{text}; the motions suffice, more of them make the calibration more exact'
+        return f'{text}; the motions are sufficient, more of them make the calibration more accurate'
 
     def compute(self) -> str:
         """Calibrate and write all files.
