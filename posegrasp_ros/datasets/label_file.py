@@ -38,7 +38,7 @@ MARK = re.compile(rf'# ({"|".join((*POSE_WAYS, *NO_POSE_WAYS))}) (\d{{1,19}})\s*
 
 
 class Label(NamedTuple):
-    """What a person said of a frame.
+    """What a person stated about a frame.
 
     :param way: one of :data:`POSE_WAYS`, or of :data:`NO_POSE_WAYS`
     :param truth: in the camera's frame; None of a frame without a pose
@@ -50,7 +50,7 @@ class Label(NamedTuple):
 
 @dataclass(frozen=True)
 class LabelledSource:
-    """What labels belong to; labels of anything else are not gone on with.
+    """What labels belong to; labels of anything else are not continued.
 
     :param object: name of the object
     :param mesh: hash of its mesh, whose frame the poses are of

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``posegrasp check``: what was understood of a model folder, after one inference."""
+"""``posegrasp check``: how a model folder was interpreted, after one inference."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 """The model card, model.yaml: what a model folder holds, checked before anything runs.
 
 Most complaints about pose models are a wrong scale, axis, colour order or file. So nothing on the card is taken
-on trust: lengths have a range, files a hash, and what is wrong is named with file, field, found and expected.
+for granted: lengths have a range, files a hash, and what is wrong is named with file, field, found and expected.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A symmetry that nobody has declared: estimates are right up to turns that change nothing to see."""
+"""An undeclared symmetry: estimates are right up to rotations that look the same."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ WAITING = 200
 
 
 class UsualRange(NamedTuple):
-    """Of a figure at home: 5 %, 50 % and 95 % quantile of so many independent views."""
+    """Usual range of a figure: its 5 %, 50 % and 95 % quantiles over a number of independent views."""
 
     low: float
     median: float
@@ -63,7 +63,7 @@ class UsualRange(NamedTuple):
 
 @dataclass(frozen=True)
 class Departure:
-    """A figure that is not as at home.
+    """A figure outside its usual range.
 
     :param figure: its name
     :param side: of its usual range, one of :data:`SIDES`

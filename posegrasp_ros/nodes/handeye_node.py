@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hand-eye node: takes samples on request while a person or a program moves the arm, and calibrates the camera.
 
-``~/take_sample`` looks at the newest image and tells which motion is missing, ``~/compute`` calibrates and writes
+``~/take_sample`` takes the newest image and says which motion is missing, ``~/compute`` calibrates and writes
 the files of ``posegrasp handeye``, ``~/reset`` drops the samples. The arm's pose is that of TF at the image's
 stamp, or of the topic ``arm_pose``, PoseStamped of the tool in the base frame.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What to tell a person when nothing comes in on a topic: who publishes there, and where else there is such."""
+"""What to report when nothing arrives on a topic: who publishes there, and which other topics have the type."""
 
 from __future__ import annotations
 

@@ -55,8 +55,8 @@ class MonitorParameters:
         MOST_IMAGES, 'Images that a summary looks back on; verdicts look back on all.', minimum=1000,
         maximum=10_000_000)
     block_s: float = parameter(
-        1.0, 'Images within this many seconds count as one observation for verdicts: as long as a scene is static.',
-        minimum=0.001, maximum=3600.0)
+        1.0, 'Images within this many seconds count as one observation for verdicts: as long as a scene is '
+        'static.', minimum=0.001, maximum=3600.0)
     truth_sigma_mm: tuple[float, ...] = parameter(
         (), 'Standard deviations of the ground truth across x, y and along the line of sight, or one for all. '
         'Empty: as stated by the ground truth, but 0 if truth_sigma_deg is given.')
