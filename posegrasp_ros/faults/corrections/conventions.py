@@ -75,7 +75,7 @@ class Inverse(Fixed):
 
 @dataclass(frozen=True)
 class QuaternionOrder(Fixed):
-    """The four numbers of a quaternion shifted by a number of places: 1 turns w x y z into x y z w, 3 undoes that."""
+    """The four numbers of a quaternion shifted by some places: 1 turns w x y z into x y z w, 3 undoes that."""
 
     places: int
     kind: ClassVar[str] = 'quaternion'
