@@ -14,7 +14,7 @@ from posegrasp_ros.runtime.exit_codes import DONE
 
 EXAMPLES = """Examples:
   posegrasp report runs/demo
-  posegrasp report runs/demo --baselines my_baselines.yaml --out runs/demo-judged-anew
+  posegrasp report runs/demo --baselines my_baselines.yaml --out runs/demo-rejudged
 
 Needs only metrics.jsonl: no recordings, no model. For a run that was killed it makes the summary that was never
 written; a finished run can be compared with other baselines, or measured with metrics that were added since."""
