@@ -167,7 +167,7 @@ def test_a_damaged_network_is_refused(recording, model, tmp_path, capsys):
     with (model / 'model.onnx').open('r+b') as file:
         file.write(b'damage')
     line = refused(capsys, 'evaluate', recording, '--model', model, '--out', tmp_path / 'run')
-    assert 'which model.onnx hashes to' in line
+    assert 'the hash of model.onnx' in line
 
 
 def test_a_wrong_field_of_the_card_is_refused(recording, model, tmp_path, capsys):

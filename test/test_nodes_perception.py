@@ -240,7 +240,7 @@ def test_a_best_effort_camera_is_heard_too(perception):
 
 @pytest.mark.parametrize(('change', 'expected'), [
     (lambda folder: (folder / 'model.yaml').unlink(), 'no such file'),
-    (lambda folder: (folder / 'none.onnx').write_bytes(b'changed'), 'hashes to'),
+    (lambda folder: (folder / 'none.onnx').write_bytes(b'changed'), 'the hash of'),
     (lambda folder: (folder / 'none.onnx').unlink(), 'a file in'),
     (lambda folder: write_card(folder, name=''), 'name: expected'),
     (lambda folder: (folder / 'mesh.obj').write_text('nothing'), 'mesh.obj'),

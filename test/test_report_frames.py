@@ -120,7 +120,7 @@ def test_failures_are_grouped_by_cause_with_their_shares_and_the_worst_first():
 
 def test_without_truth_nothing_is_said_to_be_right():
     page = page_with(run_of(ERRORS, has_truth=False))
-    assert '8 of 10 frames got a pose, but nobody checked the poses' in page
+    assert '8 of 10 frames got a pose, but the poses were not checked' in page
     counts = {each['name']: each['count'] for each in browser_of(page)['outcomes']}
     assert counts == {'unchecked': 8, 'not_detected': 2}
     assert '100.0 %' not in page and ' passed' not in page.partition('<script>')[0]

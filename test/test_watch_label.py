@@ -460,9 +460,9 @@ def test_messages_that_make_no_sense_change_nothing(begin, text):
 
 
 @pytest.mark.parametrize('options, said', [
-    (['--no-page'], '--label: expected none of --no-page beside it'),
+    (['--no-page'], '--label: expected without --no-page'),
     (['--support-height', '0.1', '--threads', '1'], '--threads, --support-height'),
-    (['--loop', '--save', 'x.mp4', '--track'], 'expected none of --track, --loop, --save beside it')])
+    (['--loop', '--save', 'x.mp4', '--track'], 'expected without --track, --loop, --save')])
 def test_options_that_do_not_go_with_labels_are_refused(recording, tmp_path, capsys, options, said):
     assert main(['watch', str(recording), '--label', str(tmp_path / 'truth.csv'), *options]) == 2
     assert said in capsys.readouterr().err
