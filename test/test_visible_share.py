@@ -346,7 +346,7 @@ def test_without_a_true_share_the_estimate_of_perception_splits_and_is_named_so(
     assert 'abstention' not in by_share['slices'][0]['metrics']
     text, page = format_table(run.summary()), render_html(run.summary())
     assert 'visible (estimated)' in text and '(estimated)' in page
-    assert "perception's own estimate" in ' '.join(text.split()) and 'not known of 1 frame.' in page
+    assert "perception's own estimate" in ' '.join(text.split()) and 'not known for 1 frame.' in page
 
 
 def test_where_nothing_is_known_nothing_is_split():
