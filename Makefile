@@ -34,7 +34,7 @@ define system_package
 if command -v apt-get >/dev/null && $$as_root true 2>/dev/null; then \
 	$$as_root apt-get update -qq && $$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y $(1); \
 else \
-	echo "Missing: $(2). Install the package $(1) (Debian, Ubuntu) and call make again." >&2; exit 1; \
+	echo "Missing: $(2). Install the package $(1) (Debian, Ubuntu) and run make again." >&2; exit 1; \
 fi; }
 endef
 
@@ -44,7 +44,7 @@ endef
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
-setup: $(VENV)/.installed osmesa  ## Make the virtual environment and install what is missing
+setup: $(VENV)/.installed osmesa  ## Create the virtual environment and install what is missing
 
 demo: setup  ## Pick PICKS=20 times in simulation over real ROS topics, then show the report's path
 	$(BIN)/posegrasp demo --picks $(PICKS) --seed $(SEED)
@@ -53,10 +53,10 @@ test: wheel osmesa chromium  ## Build and install the wheel, run all tests (or T
 	cd $(WHEEL_ENV) && $(WHEEL_BIN)/pytest -q -n $(JOBS) --dist loadfile --config-file $(CURDIR)/pyproject.toml --rootdir $(CURDIR) \
 		--installed $(abspath $(TESTS))
 
-test-fast: setup  ## Run the tests (or TESTS=...) that take no seconds on the checkout as it is; make test runs all
+test-fast: setup  ## Run the tests (or TESTS=...) except the slow ones on the checkout in place; make test runs all
 	$(BIN)/python -m pytest -q -m 'not slow' $(TESTS)
 
-fuzz: setup  ## Hand damaged files and messages to every reader, MINUTES=1 of processor time each
+fuzz: setup  ## Feed damaged files and messages to every reader, MINUTES=1 of processor time each
 	FUZZ_MINUTES=$(MINUTES) $(BIN)/python -m pytest -q test/test_fuzz_readers.py test/test_fuzz_files.py
 
 lint: setup  ## Check style and types

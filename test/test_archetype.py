@@ -174,7 +174,7 @@ def test_worse_than_the_existing_process_goes_back(project):
 def test_a_previous_run_of_this_model_is_no_existing_process(project):
     project.complete()
     stated(project, 'improve')
-    assert 'entry for recall_1cm_5deg but of this model' in project.gate('better than before').figure
+    assert 'entry for recall_1cm_5deg except for this model' in project.gate('better than before').figure
 
 
 def test_an_estimator_measured_beside_is_compared_frame_by_frame(project):

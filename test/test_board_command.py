@@ -68,7 +68,7 @@ def test_an_unmeasured_print_is_said_aloud_and_a_wrong_one_refused(recording, tm
     board, arguments = tmp_path / 'board.yaml', ['truth', str(recording / 'bag'), '--out', str(tmp_path / 'a.csv')]
     board.write_text(text.replace('mm: 100\n', 'mm: null\n'))
     assert main([*arguments, '--board', str(board)]) == 0
-    assert 'nobody measured the printed ruler' in capsys.readouterr().err
+    assert 'the printed ruler was not measured' in capsys.readouterr().err
     board.write_text(text.replace('mm: 100\n', 'mm: 94.1\n'))
     assert main([*arguments, '--board', str(board)]) == 2
     assert 'measured_ruler_mm: expected 100 mm within 3 %, got 94.1' in capsys.readouterr().err

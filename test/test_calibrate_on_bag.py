@@ -261,7 +261,7 @@ def test_other_networks_are_refused(calibrated):
     fields = yaml.safe_load((calibrated / 'model.yaml').read_text())
     fields['on_user_camera']['networks'] = '0123456789ab'
     write_card(calibrated, fields)
-    with pytest.raises(ModelCardError, match=r'on_user_camera.networks: expected .*trained anew.*--forget'):
+    with pytest.raises(ModelCardError, match=r'on_user_camera.networks: expected .*retrained.*--forget'):
         load_model_card(calibrated)
 
 

@@ -373,7 +373,7 @@ def test_what_cannot_be_merged_so_is_refused(tmp_path, capsys):
     for arguments, said in (
             ([*out, '--where', f'true) UNION ALL (SELECT {ROW} FROM frames WHERE true'], 'rows twice'),
             ([*out, '--by', 'nonsense'], "--by: expected columns of frames"),
-            (['--out', str(results)], 'expected a folder outside of the results')):
+            (['--out', str(results)], 'expected a folder outside the results')):
         assert main(['merge', str(results), *arguments]) == 2
         assert said in capsys.readouterr().err and not (tmp_path / 'run').exists()
     pq.write_table(pa.table({'a': [1]}), results / 'foreign.parquet')

@@ -186,7 +186,7 @@ def test_a_value_that_configure_would_refuse_is_refused_when_it_is_set(capfd, na
         before = harness.node.parameters
         taken, = harness.node.set_parameters([Parameter(name, value=right)])
         assert taken.successful and harness.node.parameters is before
-    assert f'{name}: the new value counts from the next configure' in capfd.readouterr().err
+    assert f'{name}: the new value takes effect at the next configure' in capfd.readouterr().err
 
 
 def test_numbers_of_reports_are_on_topics_of_their_own():

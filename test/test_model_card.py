@@ -53,7 +53,7 @@ def test_the_shipped_card_is_good():
     (('network', 'input', 'size'), [128], 'network.input.size: expected 2 numbers'),
     (('network', 'input', 'std'), [0, 1, 1], 'network.input.std: expected 3 numbers'),
     (('network', 'decoder', 'family'), 'magic', 'network.decoder.family: expected object_coordinates'),
-    (('network', 'sha256'), '0' * 64, 'which model.onnx hashes to'),
+    (('network', 'sha256'), '0' * 64, 'the hash of model.onnx'),
     (('network', 'decoder', 'margin'), None, 'network.decoder.margin: expected a number between 1 and 4'),
     (('detector', 'decoder', 'stride'), 'eight', 'detector.decoder.stride: expected a number'),
     (('object', 'symmetries_discrete'), 'none', 'object.symmetries_discrete: expected a list'),
@@ -93,7 +93,7 @@ def test_a_missing_network_is_refused(folder):
 
 def test_a_damaged_network_is_refused(folder):
     (folder / 'model.onnx').write_bytes(b'\0' * 1000)
-    with pytest.raises(ModelCardError, match='hashes to'):
+    with pytest.raises(ModelCardError, match='the hash of'):
         load_model_card(folder)
     change(folder, 'network', 'sha256', to=sha256_of(folder / 'model.onnx'))
     with pytest.raises(ModelCardError, match=r'model\.onnx: cannot be loaded as an ONNX network'):
@@ -182,7 +182,7 @@ def test_a_detector_beside_a_network_that_needs_none_is_refused(written_by_hand)
 def test_a_stated_hash_is_checked_for_a_network_of_old_too(written_by_hand):
     folder = written_by_hand('dope')
     change(folder, 'network', 'sha256', to='0' * 64)
-    with pytest.raises(ModelCardError, match=r'which dope\.onnx hashes to'):
+    with pytest.raises(ModelCardError, match=r'the hash of dope\.onnx'):
         load_model_card(folder)
 
 

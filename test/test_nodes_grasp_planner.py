@@ -137,7 +137,7 @@ def test_corrections_of_an_evaluation_move_the_poses(scripted_model, tmp_path, c
             assert messages.stamp_ns(best[0].header.stamp) == 7
             found[corrections] = messages.transform_from(best[0].pose)
     np.testing.assert_allclose(found[''], found[str(path)], atol=1e-9)
-    assert 'time: not applied by nodes, mend the cause' in capfd.readouterr().err
+    assert 'time: not applied by nodes, fix the cause' in capfd.readouterr().err
 
 
 ARM = """<robot name="arm"><link name="root"/><link name="upper"/><link name="tool"/>

@@ -75,7 +75,7 @@ def test_a_person_takes_samples_is_told_what_is_missing_and_gets_the_calibration
                 assert 'next, turn the tool by' in said.message
                 refused = person.call('compute')
                 assert not refused.success and 'expected at least 4 samples' in refused.message
-        assert 'the motions suffice' in said.message
+        assert 'the motions are sufficient' in said.message
         assert person.call('compute').success
         assert person.call('reset').message == '12 samples dropped'
     camera = load_mounted_camera(tmp_path / 'out' / 'handeye.yaml')

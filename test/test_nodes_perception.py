@@ -240,7 +240,7 @@ def test_a_best_effort_camera_is_heard_too(perception):
 
 @pytest.mark.parametrize(('change', 'expected'), [
     (lambda folder: (folder / 'model.yaml').unlink(), 'no such file'),
-    (lambda folder: (folder / 'none.onnx').write_bytes(b'changed'), 'hashes to'),
+    (lambda folder: (folder / 'none.onnx').write_bytes(b'changed'), 'the hash of'),
     (lambda folder: (folder / 'none.onnx').unlink(), 'a file in'),
     (lambda folder: write_card(folder, name=''), 'name: expected'),
     (lambda folder: (folder / 'mesh.obj').write_text('nothing'), 'mesh.obj'),
@@ -402,7 +402,7 @@ def test_a_node_without_images_says_so_with_what_else_there_is(scripted_model, m
         harness.spin_until(lambda: harness.node.count_publishers(publisher.topic_name))
         harness.start()
         harness.spin_for(1.0)
-    lines = [line for line in capfd.readouterr().err.splitlines() if 'nobody publishes it' in line]
+    lines = [line for line in capfd.readouterr().err.splitlines() if 'no publisher; other topics' in line]
     assert len(lines) == 1 and '/image: ' in lines[0]
     assert '/camera/color/image_raw (sensor_msgs/msg/Image)' in lines[0]
 

@@ -91,7 +91,7 @@ def test_the_first_card_answers_in_one_sentence_with_the_counts_of_the_headline(
     assert card.counts == ((4, 'passed', 'pass'), (6, 'failed', 'fail'))
     assert card.missed == []  # no other requirement is missed beyond doubt
     assert [(each.title, each.row.position_m) for each in card.frames] == [
-        ('Good', pytest.approx(5e-4)), ('Typical (median relative to the need)', pytest.approx(0.012)),
+        ('Good', pytest.approx(5e-4)), ('Typical (median relative to the requirement)', pytest.approx(0.012)),
         ('Worst', pytest.approx(0.03))]
 
 
@@ -121,7 +121,7 @@ def test_failures_are_grouped_by_cause_with_their_shares_and_the_worst_first():
 
 def test_without_truth_nothing_is_said_to_be_right():
     page = page_with(run_of(ERRORS, has_truth=False))
-    assert '8 of 10 frames got a pose, but nobody checked the poses' in page
+    assert '8 of 10 frames got a pose, but the poses were not checked' in page
     counts = {each['name']: each['count'] for each in browser_of(page)['outcomes']}
     assert counts == {'unchecked': 8, 'not_detected': 2}
     assert '100.0 %' not in page and ' passed' not in page.partition('<script>')[0]

@@ -199,7 +199,7 @@ def test_medians_say_how_much_of_them_the_truth_may_explain():
     assert own['position_left_m'] == pytest.approx(exact, rel=0.3)
     assert 0.99 < own['recall_if_perfect'] < 1
     line = truth_sentence(summary)
-    assert "the ground truth's own (median 2.56 mm and" in line and 'perfect estimator' in line
+    assert "the ground truth's own errors (median 2.56 mm and" in line and 'perfect estimator' in line
     assert line in ' '.join(format_table(summary).split()) and line.replace("'", '&#39;') in render_html(summary)
 
 

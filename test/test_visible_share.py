@@ -210,7 +210,7 @@ def test_shares_with_the_stamps_of_no_image_are_told(tmp_path):
         bag.put('/ground_truth/visible_share', SHARES, 101 * SECOND, states('0.5'))
     reader = BagReader(tmp_path / 'bag')
     assert [frame.visible_share for frame in reader] == [None]
-    assert any('no stamp is that of an image: how much is visible' in line for line in reader.warnings)
+    assert any('no stamp matches an image: the visible share' in line for line in reader.warnings)
 
 
 def test_old_shares_are_forgotten():
@@ -346,7 +346,7 @@ def test_without_a_true_share_the_estimate_of_perception_splits_and_is_named_so(
     assert 'abstention' not in by_share['slices'][0]['metrics']
     text, page = format_table(run.summary()), render_html(run.summary())
     assert 'visible (estimated)' in text and '(estimated)' in page
-    assert "perception's own estimate" in ' '.join(text.split()) and 'not known of 1 frame.' in page
+    assert "perception's own estimate" in ' '.join(text.split()) and 'not known for 1 frame.' in page
 
 
 def test_where_nothing_is_known_nothing_is_split():
@@ -362,7 +362,7 @@ def test_report_and_terminal_show_interval_and_count_of_each_slice():
     assert '0.0 % [0.0, 56.1] (3)' in text
     assert 'half hidden, 40–70 %' in page and '[0.0, 56.1] n 3' in page
     assert 'partly hidden' not in text, 'no frames'
-    assert 'no pose is asked for' in ' '.join(text.split())
+    assert 'no pose is expected' in ' '.join(text.split())
 
 
 def test_a_row_keeps_the_shares():

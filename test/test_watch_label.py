@@ -343,13 +343,13 @@ def test_other_files_are_not_written_over(begin, truths, tmp_path, card, recordi
         with pytest.raises(GroundTruthError, match=f'expected labels of this source and model, {name}'):
             begin(tmp_path / 'other.csv')
     (tmp_path / 'other.csv').write_text('\n'.join(text.splitlines()[1:]))
-    with pytest.raises(GroundTruthError, match='expected labels that posegrasp watch --label wrote'):
+    with pytest.raises(GroundTruthError, match='expected labels written by posegrasp watch --label'):
         begin(tmp_path / 'other.csv')
     (tmp_path / 'other.csv').write_text(text.replace('# absent ', '# refined '))
     with pytest.raises(GroundTruthError, match='expected a pose of each frame that is labelled with one'):
         begin(tmp_path / 'other.csv')
     (tmp_path / 'other.csv').write_text(text.replace('# absent 1', '# absent 7'))
-    with pytest.raises(GroundTruthError, match='which none has'):
+    with pytest.raises(GroundTruthError, match='which no frame has'):
         begin(tmp_path / 'other.csv')
     with labelling(tmp_path / 'truth.csv'):
         assert main(['watch', str(recording), '--label', str(tmp_path / 'truth.csv')]) == 2
@@ -460,9 +460,9 @@ def test_messages_that_make_no_sense_change_nothing(begin, text):
 
 
 @pytest.mark.parametrize('options, said', [
-    (['--no-page'], '--label: expected none of --no-page beside it'),
+    (['--no-page'], '--label: expected without --no-page'),
     (['--support-height', '0.1', '--threads', '1'], '--threads, --support-height'),
-    (['--loop', '--save', 'x.mp4', '--track'], 'expected none of --track, --loop, --save beside it')])
+    (['--loop', '--save', 'x.mp4', '--track'], 'expected without --track, --loop, --save')])
 def test_options_that_do_not_go_with_labels_are_refused(recording, tmp_path, capsys, options, said):
     assert main(['watch', str(recording), '--label', str(tmp_path / 'truth.csv'), *options]) == 2
     assert said in capsys.readouterr().err

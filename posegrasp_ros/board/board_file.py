@@ -175,8 +175,8 @@ def scale_warning(path: str | Path, board: BoardFile) -> str:
     """One line where nobody measured the print; empty where somebody did."""
     if board.is_measured:
         return ''
-    return (f'{path}: measured_ruler_mm: nobody measured the printed ruler; the scale of the print is taken for '
-            f'exact to {100 * UNMEASURED_SCALE_SIGMA:g} % (one sigma), which widens every covariance')
+    return (f'{path}: measured_ruler_mm: the printed ruler was not measured; the scale of the print is assumed '
+            f'to be accurate to {100 * UNMEASURED_SCALE_SIGMA:g} % (one sigma), which widens every covariance')
 
 
 def save_board(path: Path, board: BoardFile) -> None:

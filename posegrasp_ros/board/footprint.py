@@ -70,7 +70,7 @@ def footprint(mesh: Mesh, stable_pose: int) -> Footprint:
     if not 1 <= stable_pose <= len(downs):
         raise PatternError(f'--stable-pose: expected 1 to {len(downs)}, the poses in which the object stands, got '
                            f'{stable_pose}' if len(downs) else
-                           'object: expected one that stands somehow on a table, but no pose of it is stable')
+                           'object: expected one that can stand on a table, but it has no stable pose')
     up = -downs[stable_pose - 1]
     level = next(axis for axis in np.eye(3) if abs(axis @ up) < LEVEL)
     right = level - (level @ up) * up

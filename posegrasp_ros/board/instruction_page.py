@@ -38,10 +38,10 @@ def _steps(layout: BoardLayout) -> list[str]:
     joined = ['Cut each sheet along its dashed lines, lay it on its neighbours edge on edge, tape them.'] \
         if layout.sheets != (1, 1) else []
     steps = [
-        'Print all sheets at 100 % ("actual size"), not fitted to the page. This page stays out of the picture.',
+        'Print all sheets at 100 % ("actual size"), not fitted to the page. Keep this page out of the images.',
         *joined,
         'Measure the ruler with a steel rule and write its length into board.yaml: measured_ruler_mm.',
-        'Tape the board to something flat. Where it is not flat, the truth is less exact.',
+        'Tape the board to something flat. Where it is not flat, the ground truth is less accurate.',
         'Put the object on its outline, sides as in the pictures. The dashed line is what touches the paper.',
         'Record: camera or board may move, the object stays on its outline, most of the pattern in view.',
         'posegrasp truth BAG --board board.yaml --out truth.csv']

@@ -91,7 +91,7 @@ def _on_a_plane(points_m: np.ndarray, pixels: np.ndarray, spacing_m: float, fewe
     _check_spread(points_m, spacing_m, fewest)
     homography, inliers = cv2.findHomography(points_m[:, :2], pixels, cv2.RANSAC, HOMOGRAPHY_PX)
     if homography is None:
-        raise NotSeen('few_corners', 'the corners are on no common plane')
+        raise NotSeen('few_corners', 'the corners are not in one plane')
     kept = inliers.ravel().astype(bool)
     _check_spread(points_m[kept], spacing_m, fewest)
     return kept
@@ -123,8 +123,8 @@ def _best_of_two(corners_m: np.ndarray, pixels: np.ndarray, matrix: np.ndarray) 
         other = poses[order[1]]
         differ = rotation_angle(other[:3, :3].T @ best[:3, :3]) > DIFFERENT_RAD
         if differ and errors[order[1]] < AMBIGUOUS * max(errors[order[0]], LEAST_SIGMA_PX):
-            raise NotSeen('ambiguous', 'two tilts of the board fit the corners alike: go nearer or look from '
-                                           'farther aside')
+            raise NotSeen('ambiguous', 'two tilts of the board fit the corners equally well: go nearer or view '
+                                       'it more obliquely')
     return best
 
 

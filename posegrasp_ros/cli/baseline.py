@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``posegrasp baseline``: adds a run, or how well people label, to a baselines file."""
+"""``posegrasp baseline``: adds a run, or the accuracy of human labels, to a baselines file."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ EXAMPLES = """Examples:
   posegrasp evaluate scenes --out runs/v2 --baselines baselines.yaml --gate
   posegrasp baseline add --human ann.csv bo.csv --model models/mine
 
-The third one exits with 3 when a requirement is missed or a metric is surely worse than in runs/v1. Adding a run
-replaces the one before; with --name several are kept. All else in the file stays as it is. Times depend on the
-machine: where another one measures next, choose --metrics."""
+The third one exits with 3 when a requirement is missed or a metric is significantly worse than in runs/v1. Adding
+a run replaces the previous one; with --name several are kept. The rest of the file is left unchanged. Times depend
+on the machine: if the next run is on another one, select --metrics."""
 DEFAULT_FILE = Path('baselines.yaml')
 
 
@@ -36,18 +36,21 @@ def baseline(action: Literal['add'], /, *,
              metrics: Annotated[tuple[str, ...], options('METRIC...', option_types.metric)] = (),
              model: Annotated[Path | None, option('DIR|NAME')] = None,
              block: Annotated[float | None, option('S', option_types.block)] = None) -> int:
-    """Record the metrics of a run, or the errors of people who label, as a baseline for later runs.
+    """Record the metrics of a run, or the errors of human labellers, as a baseline for later runs.
 
     :param action: add: record a run as `previous`, or two labellings as `human`
-    :param run_folder: run folder with a summary.json, as evaluate and the monitor write it
-    :param human: two labellings of the same frames, by two people or by one at two times, as `posegrasp watch
-        --label` writes them: their differences, divided by the square root of 2, are the errors of one labeller
-    :param baselines: baselines file to write to; a new one begins with the shipped entries
-    :param name: of the entries; those of the same name are replaced; default: previous run, or human labeller
-    :param partial: take a run that was interrupted, or is still written, as it is; the entries say so
-    :param metrics: which to record; default: all that were measured
+    :param run_folder: run folder with a summary.json, as written by evaluate and the monitor
+    :param human: two labellings of the same frames, by two people or by one at two times, as written by
+        `posegrasp watch --label`: their differences, divided by the square root of 2, are the errors of one
+        labeller
+    :param baselines: baselines file to write to; a new one starts with the shipped entries
+    :param name: name of the entries; those with the same name are replaced; default: previous run, or human
+        labeller
+    :param partial: accept a run that was interrupted or is still being written; the entries say so
+    :param metrics: metrics to record; default: all that were measured
     :param model: with --human: model folder or shipped model, for the symmetries of the object; default: none
-    :param block: with --human: frames within so many seconds are one observation to the intervals; default: 1
+    :param block: with --human: frames within this many seconds count as one observation for the intervals;
+        default: 1
     """
     if (run_folder is None) == (not human):
         raise InvalidInputError('--from, --human: expected one of the two')
@@ -96,10 +99,10 @@ def _add_human(files: tuple[Path, ...], baselines: Path, name: str, metrics: tup
         raise InvalidInputError(f'--metrics: expected {" or ".join(entries)} with --human, got {unknown[0]}')
     entries = {metric: entry for metric, entry in entries.items() if not metrics or metric in metrics}
     if people.only_in_one:
-        remark(f'posegrasp: left out: {people.only_in_one} frames with a pose in one of the labellings alone')
+        remark(f'posegrasp: left out: {people.only_in_one} frames with a pose in only one of the labellings')
     if not people.has_interval:
-        remark('posegrasp: too few blocks of time for an interval: label frames that lie further apart, in 5 '
-               'blocks of --block')
+        remark('posegrasp: too few blocks of time for an interval: label frames that are further apart, in at '
+               'least 5 blocks of --block')
     add_entries(baselines, entries)
     for metric, entry in entries.items():
         unit = unit_of(metric)

@@ -20,17 +20,17 @@ BOARD_EXAMPLES = """Examples:
   posegrasp board mug.obj --stable-pose 2 --paper letter --out mug_board.pdf
   posegrasp board models/mine --tiles 2x2 --square-mm 40
 
-Writes the PDF and, beside it, the same name with .yaml. Print at 100 %, measure the printed ruler, write its
-length into the YAML file as measured_ruler_mm, put the object on its outline as the last page shows, and record.
+Writes the PDF and a YAML file of the same name next to it. Print at 100 %, measure the printed ruler, enter its
+length in the YAML file as measured_ruler_mm, put the object on its outline as shown on the last page, and record.
 Then posegrasp truth makes the recording's ground truth."""
 TRUTH_EXAMPLES = """Examples:
   posegrasp truth recording --board board.yaml
   posegrasp evaluate recording --ground-truth truth.csv --model models/mine
 
-Camera and board may move, the object must stand on its outline. The file has the pose of each image in the
+Camera and board may move; the object must stand on its outline. For each image the file has the pose in the
 camera's frame with its covariance (cov_0_0 ... cov_5_5, the upper triangle; x y z, then the rotation about x y z;
-m, rad): what the corners say, the object on its outline (1 mm, 0.5 degrees), paper that is not flat (1 mm), the
-print's scale. These are standard deviations in the board's file; change them where you know better."""
+m, rad): errors of the corners, of the object on its outline (1 mm, 0.5 degrees), of paper that is not flat (1 mm),
+of the print's scale. These are standard deviations in the board's file; change them where you know better."""
 DEFAULT_PDF, DEFAULT_BOARD, DEFAULT_CSV = Path('board.pdf'), Path('board.yaml'), Path('truth.csv')
 
 
@@ -40,16 +40,17 @@ def board(model: str, /, *,
           tiles: Annotated[tuple[int, int] | None, option('COLUMNSxROWS', option_types.tiles)] = None,
           stable_pose: Count = 1,
           square_mm: Annotated[float | None, option('MM', option_types.square_mm)] = None) -> int:
-    """Draw a ChArUco board to print, with the outline of an object to stand on it.
+    """Draw a ChArUco board to print, with the outline on which to place an object.
 
-    :param model: model folder, box or can (the shipped models), a mesh file, or a name of the mesh family
-    :param out: PDF to write; the board's file is beside it, with .yaml
-    :param paper: of the sheets
-    :param tiles: sheets from left to right and from top to bottom, to be cut and joined; default: as many as leave
-        enough corners around the object
-    :param stable_pose: in which the object stands on the board, 1 the likeliest after a fall, 2 the next
-    :param square_mm: side of a square; default: 25, or 20 where that saves a sheet. In the images it needs some 12
-        pixels
+    :param model: model folder, box or can (the shipped models), a mesh file, or a name from the mesh family
+    :param out: PDF to write; the board's file is next to it, with .yaml
+    :param paper: paper size of the sheets
+    :param tiles: sheets from left to right and from top to bottom, to be cut and joined; default: the fewest that
+        leave enough corners around the object
+    :param stable_pose: the pose in which the object stands on the board: 1 the most likely after a fall, 2 the
+        next
+    :param square_mm: side of a square; default: 25, or 20 where that saves a sheet. It should be about 12 pixels
+        in the images
     """
     from posegrasp_ros.board.board_drawing import draw_board, save_pdf
     from posegrasp_ros.board.board_file import save_board
@@ -88,12 +89,12 @@ def truth(bag: Path, /, *,
     """Find the true pose of an object on its printed board in every image of a recording.
 
     :param bag: rosbag2 folder, .mcap or .db3 file (also .zstd), ROS 1 .bag
-    :param board: the board's file, as posegrasp board wrote it, with the ruler's length
+    :param board: the board's file, as written by posegrasp board, with the ruler's length
     :param out: CSV file to write, for posegrasp evaluate --ground-truth
-    :param image_topic: of the images, where the guess is wrong
-    :param camera_info_topic: of their camera_info, where the guess is wrong
-    :param rectified: whether the images are rectified, so that P of camera_info counts, not K and D; auto: as the
-        names of topic and frame tell, image_rect or image_raw
+    :param image_topic: topic of the images, if the guess is wrong
+    :param camera_info_topic: topic of their camera_info, if the guess is wrong
+    :param rectified: whether the images are rectified, so that P of camera_info is used instead of K and D; auto:
+        from the names of topic and frame, image_rect or image_raw
     """
     import numpy as np
 

@@ -14,8 +14,8 @@ EXAMPLES = """Examples:
   posegrasp compare runs/before runs/after
   posegrasp compare runs/a runs/b runs/c --out runs/abc
 
-The first run is the reference. Runs are folders that evaluate, the demo or the monitor wrote. Where two of them
-saw the same recordings, they are compared frame by frame, which shows small differences that two intervals
+The first run is the reference. Runs are folders written by evaluate, the demo or the monitor. Where two of them
+used the same recordings, they are compared frame by frame, which reveals small differences that two intervals
 hide."""
 DEFAULT_OUT = Path('runs/compare')
 

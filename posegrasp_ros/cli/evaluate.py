@@ -55,7 +55,7 @@ EXAMPLES = """Examples:
   posegrasp evaluate scenes --out runs/scenes
   posegrasp evaluate 's3://bucket/day=*/**/*.mcap' --shard 3/200 --out s3://bucket/results
 
-Needs no ROS. Exit code 1: of a fleet some recordings failed; they are named."""
+Does not need ROS. Exit code 1: some recordings of a fleet failed; they are named."""
 POSE_METAVAR = 'X Y Z QX QY QZ QW'
 Pose = tuple[float, float, float, float, float, float, float]
 
@@ -65,19 +65,19 @@ Pose = tuple[float, float, float, float, float, float, float]
 class Method:
     """What estimates and plans.
 
-    :param track: follow objects from frame to frame without the networks, as the node's parameter tracking does
-    :param correction_hz: with --track: how often the networks look at an object that is followed
-    :param give_up_s: with --track: how long an object that is not seen counts as lost, then as absent; and how
-        long one is followed that the networks do not see
-    :param jobs: processes to share the frames, each with one thread unless --threads says otherwise; the results
-        do not depend on how many, time measured under load does; default: one, with all threads
+    :param track: follow objects from frame to frame without the networks, like the node's parameter tracking
+    :param correction_hz: with --track: how often the networks check an object that is followed
+    :param give_up_s: with --track: how long an unseen object counts as lost before it counts as absent, and how
+        long an object is followed that the networks do not see
+    :param jobs: processes that share the frames, each with one thread unless --threads says otherwise; the results
+        do not depend on the number, but times measured under load do; default: one, with all threads
     """
 
     model: Models = ()
     estimator: Estimator = 'onnx'
     compare_with: Annotated[
         tuple[str, ...] | None, options('ESTIMATOR...', option_types.estimator, at_least=0, help=(
-            'measure these on the same frames too, any of those of --estimator; default: all of the package; '
+            'also measure these on the same frames, any of those of --estimator; default: all of the package; '
             'a bare --compare-with: none'))] = None
     gripper: Gripper = DEFAULT_GRIPPER
     track: bool = False
@@ -90,14 +90,14 @@ class Method:
 @option_group(Group.create_ordered('What is measured'))
 @dataclass(frozen=True)
 class Measured:
-    """What the figures are of.
+    """What is measured.
 
-    :param no_object: the object is in none of the images: the share that has a pose is measured
-    :param paint_over: paint the object over where the ground truth says it is, then as --no-object
-    :param recorded: run nothing: measure what the stages said when it was recorded (their reports, poses and
-        picks), as the monitor did then
-    :param block: frames within so many seconds are one observation to the intervals: as long as a scene stays as
-        it is
+    :param no_object: the object is in none of the images: measure the share that has a pose
+    :param paint_over: paint over the object where the ground truth says it is, then as --no-object
+    :param recorded: run no estimator: measure what the stages published at the time of recording (their reports,
+        poses and picks), as the monitor did then
+    :param block: frames within this many seconds count as one observation for the intervals: as long as a scene
+        stays unchanged
     """
 
     no_object: bool = False
@@ -111,18 +111,18 @@ class Measured:
 class Recordings:
     """How the recordings are read.
 
-    :param image_topic: of the images, where the guess is wrong
-    :param camera_info_topic: of their camera_info, where the guess is wrong
-    :param depth_topic: depth registered to the images, 16UC1, 32FC1 or compressedDepth, to refine with; default:
-        none
-    :param rectified: whether the images are rectified, so that P of camera_info counts, not K and D; auto: as the
-        names of topic and frame tell, image_rect or image_raw
-    :param camera: for folders of images: calibration as camera_calibration or `ros2 topic echo --once` of
-        camera_info write it
-    :param hfov: for folders of images: horizontal field of view of the camera where there is no calibration
+    :param image_topic: topic of the images, if the guess is wrong
+    :param camera_info_topic: topic of their camera_info, if the guess is wrong
+    :param depth_topic: depth registered to the images, 16UC1, 32FC1 or compressedDepth, used for refinement;
+        default: none
+    :param rectified: whether the images are rectified, so that P of camera_info is used instead of K and D; auto:
+        from the names of topic and frame, image_rect or image_raw
+    :param camera: for folders of images: calibration as written by camera_calibration or by
+        `ros2 topic echo --once` of camera_info
+    :param hfov: for folders of images: horizontal field of view of the camera if there is no calibration
     :param bop_object: number of the object in a BOP dataset; default: the only one
     :param bop_sensor: of a BOP dataset with several sensors, such as cam1 for scene_camera_cam1.json; default: the
-        one that the benchmark evaluates
+        one used by the benchmark
     """
 
     image_topic: Topic | None = None
@@ -144,16 +144,16 @@ ONE_TRUTH = Parameter(group=exclusive(TRUTH))
 class Truth:
     """Where the ground truth comes from.
 
-    :param ground_truth_topic: of the object's true poses, where the guess is wrong
-    :param ground_truth_frame: the object's frame in /tf, in the place of a topic
+    :param ground_truth_topic: topic of the object's true poses, if the guess is wrong
+    :param ground_truth_frame: the object's frame in /tf, in place of a topic
     :param ground_truth: a CSV file with the columns stamp_ns or stamp_s, x, y, z, qx, qy, qz, qw and, if it is not
-        the camera's, frame_id, and where its covariance is known cov_0_0, cov_0_1, ..., cov_5_5 (row_column,
-        upper triangle; m, rad); or a trajectory of TUM or EuRoC
-    :param match_tolerance: how far the stamps of image and ground truth may lie apart, milliseconds
+        the camera's, frame_id, and, where its covariance is known, cov_0_0, cov_0_1, ..., cov_5_5 (row_column,
+        upper triangle; m, rad); or a trajectory in TUM or EuRoC format
+    :param match_tolerance: how far apart the stamps of image and ground truth may be, milliseconds
     :param truth_sigma_mm: standard deviations of the ground truth: across x, across y, along the line of sight
-        from the camera to the object, or one number for all three; instead of covariances that come with it; 0
-        where only --truth-sigma-deg is given
-    :param truth_sigma_deg: the same of its rotation about these axes; 0 where only --truth-sigma-mm is given
+        from the camera to the object, or one number for all three; overrides covariances that come with it; 0
+        if only --truth-sigma-deg is given
+    :param truth_sigma_deg: the same for its rotation about these axes; 0 if only --truth-sigma-mm is given
     """
 
     ground_truth_topic: Annotated[Topic | None, ONE_TRUTH] = None
@@ -169,8 +169,8 @@ class Truth:
 class Robot:
     """Where the camera is.
 
-    :param base_frame: the robot's frame, z up: grasps are planned in it, /tf tells where the camera is
-    :param base_from_camera: pose of a camera that does not move, metres; default: what /tf says
+    :param base_frame: the robot's frame, z up: grasps are planned in it, /tf gives the camera's pose in it
+    :param base_from_camera: pose of a fixed camera, metres; default: from /tf
     :param support_height: z of the plane that the object stands on, in the base frame, metres
     """
 
@@ -185,22 +185,22 @@ class Robot:
 class Results:
     """What is written and compared.
 
-    :param out: run folder for metrics and report; one that holds a run already is refused; of a fleet, folder of
-        results; default: runs/evaluate, with a number where that holds a run
+    :param out: run folder for metrics and report; one that already holds a run is refused; for a fleet, folder of
+        results; default: runs/evaluate, with a number if that holds a run
     :param replace: replace the run in --out, and files for viewers
-    :param bop_csv: write the poses for bop_toolkit: <method>_<dataset>-<split>.csv, the images of a bag are
+    :param bop_csv: write the poses for bop_toolkit: <method>_<dataset>-<split>.csv; the images of a bag are
         numbered from 0
     :param mcap: write images, poses with truth and uncertainty, grasps and errors for Foxglove
     :param rerun: the same for Rerun; needs rerun-sdk
-    :param baselines: baselines file to compare with, as `posegrasp baseline add` writes it; default: the one of
-        the package
-    :param require: needed of this run instead of what the baselines say, such as recall_1cm_5deg=97% or
+    :param baselines: baselines file to compare with, as written by `posegrasp baseline add`; default: that of the
+        package
+    :param require: requirements for this run in place of those of the baselines, such as recall_1cm_5deg=97% or
         position_error_median=2mm
-    :param gate: exit with 3 when a requirement of the baselines is missed or, for want of ground truth or answers,
-        could not be measured, and when a metric is surely worse than in a previous run that they hold
-    :param mlflow: send the finished run to this MLflow tracking server or store too, such as
+    :param gate: exit with 3 when a requirement of the baselines is missed or, for lack of ground truth or answers,
+        could not be measured, and when a metric is significantly worse than in a previous run recorded there
+    :param mlflow: also send the finished run to this MLflow tracking server or store, such as
         http://localhost:5000 or file:mlruns; needs mlflow-skinny or mlflow
-    :param verbose: all tables of the report in the terminal too
+    :param verbose: also print all tables of the report
     """
 
     out: Annotated[str | None, option('DIR|URL')] = None
@@ -226,7 +226,7 @@ def evaluate(bags: list[str], /, *, method: Method = METHOD, measured: Measured 
     """Replay bags through estimator, planner and metrics.
 
     :param bags: rosbag2 folder, .mcap or .db3 file (also .zstd), ROS 1 .bag; a BOP dataset, split or scene; or a
-        folder of images; of a fleet also URLs, and patterns in quotes with ``*`` and ``**``
+        folder of images; for a fleet also URLs, and patterns in quotes with ``*`` and ``**``
     """
     if is_fleet(bags, results.out or DEFAULT_OUT, fleet):
         fleet_method = _fleet_method(method, measured, recordings, poses, truth, robot, results)

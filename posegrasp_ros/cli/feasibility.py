@@ -74,12 +74,12 @@ class Item:
 class CameraOptions:
     """The camera, and how it sees the object.
 
-    :param camera: camera_info as YAML, as ROS's calibration writes it, in place of --size and --hfov
+    :param camera: camera_info as YAML, as written by ROS camera calibration, in place of --size and --hfov
     :param size: image size, pixels
     :param hfov: horizontal field of view
     :param distance: from the camera to the object, metres
     :param pixel_noise: standard deviation of a pixel, grey levels of 255
-    :param depth: there is a depth camera too
+    :param depth: there is also a depth camera
     """
 
     camera: File | None = None
@@ -94,16 +94,15 @@ class CameraOptions:
 @option_group(Group.create_ordered('Needs'))
 @dataclass(frozen=True)
 class NeedOptions:
-    """What the cell has to reach.
+    """What the cell has to achieve.
 
-    :param archetype: what kind of project it is: an existing process is improved, a person is assisted
-        (augment), or nobody is in the loop (automate); it says what is asked and which gates of posegrasp status
-        there are
-    :param wanted: share of the picks that should lift; default: 0.95, or as the archetype asks
-    :param orientation: free: it does not matter which way round the object is, only that it is lifted
-    :param rate: images per second that are to be answered
-    :param network_ms: time from image to pose, in place of measuring the model here (the shipped box where the
-        object has no model yet)
+    :param archetype: kind of project: an existing process is improved, a person is assisted (augment), or nobody
+        is in the loop (automate); it sets the required success and the gates of posegrasp status
+    :param wanted: share of the picks that should lift; default: 0.95, or that of the archetype
+    :param orientation: free: the object's orientation does not matter, only that it is lifted
+    :param rate: images per second to be processed
+    :param network_ms: time from image to pose, instead of measuring the model here (the shipped box if the object
+        has no model yet)
     """
 
     archetype: Kind | None = None
@@ -118,12 +117,12 @@ class NeedOptions:
 class CalibrationOptions:
     """How well the estimator and the calibration do.
 
-    :param efficiency: errors of the estimator divided by those of the Cramér-Rao bound; default: as the shipped
-        box's
-    :param measured: measure that of the object's own model, on simulated scenes
+    :param efficiency: errors of the estimator divided by those of the Cramér-Rao bound; default: that of the
+        shipped box
+    :param measured: measure that of the object's own model on simulated scenes
     :param focal_error: standard deviation of the calibrated focal length
-    :param mount_mm: standard deviation of the camera's calibrated place (hand-eye), each axis
-    :param mount_deg: and of its orientation, about each axis
+    :param mount_mm: standard deviation of the camera's calibrated position (hand-eye), along each axis
+    :param mount_deg: standard deviation of its orientation, about each axis
     :param handeye: handeye.yaml of posegrasp handeye, which states both
     """
 
@@ -136,16 +135,17 @@ class CalibrationOptions:
 
 
 @option_group(Group.create_ordered(
-    'Break-even', 'From which success rate the cell pays: one number or LOW:HIGH, money in any one currency.'))
+    'Break-even', 'The success rate above which the cell pays off: one number or LOW:HIGH, money in any one '
+                  'currency.'))
 @dataclass(frozen=True)
 class BreakEvenOptions:
     """What the cell earns and costs.
 
-    :param picks_per_hour: of the running cell
-    :param pick_value: what a pick that lifts earns or saves, running costs taken off
-    :param failure_cost: what a failed pick costs where a person sees it at once
+    :param picks_per_hour: picks per hour of the running cell
+    :param pick_value: what a successful pick earns or saves, net of running costs
+    :param failure_cost: what a failed pick costs if a person sees it at once
     :param unattended: no operator watches: a failure stops the cell
-    :param stop_minutes: how long an unattended cell then stands still
+    :param stop_minutes: how long an unattended cell is then stopped
     """
 
     picks_per_hour: Annotated[ValueRange | None, option('N', option_types.value_range)] = None
@@ -171,15 +171,15 @@ def feasibility(mesh: str, /, *,
                 seed: Seed = 1,
                 jobs: Count = CPUS,
                 out: Folder = DEFAULT_OUT) -> int:
-    """Whether gripper and camera can do it: accuracy that the grasp needs, accuracy that the camera allows, time,
-    break-even, and what would change the verdict.
+    """Check whether gripper and camera can do it: the accuracy the grasp needs, the accuracy the camera allows,
+    time, break-even, and what would change the verdict.
 
-    :param mesh: mesh file, model folder, box or can (the shipped models), or one of the mesh family
+    :param mesh: mesh file, model folder, box or can (the shipped models), or a name from the mesh family
     :param baselines: baselines file for the derived requirements, which replace earlier derived ones
-    :param verify: check the prediction with N fresh simulated picks at each of five levels of error (half a second
+    :param verify: check the prediction with N fresh simulated picks at each of five error levels (half a second
         each)
     :param seed: same seed, same picks and views
-    :param jobs: processes; the results are the same
+    :param jobs: number of processes; the results do not depend on it
     :param out: run folder
     """
     from posegrasp_ros.feasibility.study import Effort
@@ -209,8 +209,8 @@ def _mount_errors(calibration: CalibrationOptions) -> tuple[float, float]:
     from posegrasp_ros.handeye.calibration_file import load_mounted_camera
 
     if stated != (CALIBRATION.mount_mm, CALIBRATION.mount_deg):
-        raise InvalidInputError('--handeye: expected without --mount-mm and --mount-deg: both say how exactly the '
-                                'camera is mounted')
+        raise InvalidInputError('--handeye: expected without --mount-mm and --mount-deg: both state how '
+                                'accurately the camera is mounted')
     return load_mounted_camera(calibration.handeye).sigmas
 
 
@@ -257,8 +257,8 @@ def _check_sight(camera: Camera, mesh: Mesh, distances_m: tuple[float, float]) -
     fitting_m = nearest_whole(camera, mesh.radius)
     if near_m < fitting_m:
         raise InvalidInputError(
-            f'--distance: expected the whole object in the image, from {fitting_m:.3g} m of its middle '
-                       f'on, got {near_m:g}')
+            f'--distance: expected the whole object in the image, so at least {fitting_m:.3g} m to its centre, '
+            f'got {near_m:g}')
     across_px = 2 * camera.fx * mesh.radius / far_m
     if across_px < LEAST_ACROSS_PX:
         raise InvalidInputError(f'--distance: expected an object of at least {LEAST_ACROSS_PX} pixels across, got '
@@ -276,7 +276,7 @@ def _object(mesh: str, item: Item) -> NamedObject:
         return named
     if named.card is not None:
         raise InvalidInputError(f'--symmetry-axis, --symmetry-half-turn: expected a mesh, got {mesh}, whose model '
-                                'card says it')
+                                'card states the symmetry')
     return replace(named, symmetry=declared_symmetry(named.mesh, item.symmetry_axis, item.symmetry_half_turn))
 
 

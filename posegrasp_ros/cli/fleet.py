@@ -22,13 +22,13 @@ if TYPE_CHECKING:  # commands import in their bodies
 @option_group(Group.create_ordered('Fleets'))
 @dataclass(frozen=True)
 class Fleet:
-    """Many recordings, on disks or in stores: a file of frames for each, for `posegrasp merge` and `query`.
+    """Many recordings, on disks or in object stores: a file of frames for each, for `posegrasp merge` and `query`.
 
-    :param shard: evaluate the K-th of N shares of the recordings, to a folder of results; what has a result there
-        is not evaluated again. URLs and patterns in quotes do so too, with all recordings
-    :param engine: what has them evaluated: local, --jobs processes of this machine; ray, a cluster
-    :param address: of a Ray cluster, auto for the one that this machine belongs to; default: a local one with
-        --jobs processors
+    :param shard: evaluate the K-th of N shares of the recordings into a folder of results; recordings that have a
+        result there are not evaluated again. URLs and patterns in quotes have the same effect, for all recordings
+    :param engine: where they are evaluated: local, --jobs processes on this machine; ray, a cluster
+    :param address: address of a Ray cluster, auto for the one that this machine belongs to; default: a local one
+        with --jobs processors
     """
 
     shard: Annotated[str | None, option('K/N')] = None
@@ -62,6 +62,5 @@ def evaluate_shard(bags: Sequence[str], method: BagMethod, out: str, fleet: Flee
          f'{len(account.done)} evaluated, {account.present} had a result, {len(account.failures)} failed')
     show(f'results: {out}')
     if account.failures:
-        remark(f'posegrasp: partial: {len(account.failures)} failed as said above; the same command tries '
-               'them again')
+        remark(f'posegrasp: partial: {len(account.failures)} failed, see above; the same command retries them')
     return PARTIAL if account.failures else DONE

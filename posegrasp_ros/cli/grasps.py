@@ -18,12 +18,12 @@ EXAMPLES = """Examples:
 The first one writes grasps.yaml for the Franka Hand; the last one's gripper is an edited copy of
 config/grippers/franka_hand.yaml.
 
-The mesh is in metres, its surface has a thickness; small holes and hollows do no harm. Each grasp closes on two
-opposite surfaces within the friction cone, with room for fingers and palm all along the approach. The file is
-isaac_grasp YAML, as Isaac Sim's grasp editor and GraspGen write it: poses of the gripper's base in the mesh's
-frame, positions of the finger joints, and a confidence from 0 to 1: how well the pads resist what pulls at the
-object (Ferrari-Canny epsilon), relative to the best grip of that width. Save it next to a model.yaml as
-grasps.yaml and the planner uses it."""
+The mesh is in metres, its walls have a thickness; small holes and hollows do no harm. Each grasp closes on two
+opposite surfaces within the friction cone, with room for fingers and palm along the whole approach. The file is
+isaac_grasp YAML, as written by Isaac Sim's Grasp Editor and GraspGen: poses of the gripper's base in the mesh's
+frame, positions of the finger joints, and a confidence from 0 to 1: how well the pads resist forces on the
+object (Ferrari-Canny epsilon), relative to the best grasp of that width. Saved as grasps.yaml next to a
+model.yaml, it is used by the planner."""
 DEFAULT_OUT = Path('grasps.yaml')
 
 
@@ -32,11 +32,11 @@ def grasps(mesh: Path, /, *,
            out: File = DEFAULT_OUT,
            count: Count = 400,
            seed: Seed = 0) -> int:
-    """Find grasps of a mesh for a parallel gripper.
+    """Find grasps on a mesh for a parallel gripper.
 
     :param mesh: .obj, .ply, .stl, .glb, ...: any mesh trimesh reads
     :param out: file to write
-    :param count: at most so many grasps, spread over position and direction
+    :param count: maximum number of grasps, spread over position and direction
     :param seed: same seed, same grasps
     """
     import numpy as np
@@ -60,6 +60,6 @@ def grasps(mesh: Path, /, *,
         if not pose.usable:
             show(f'{mesh}: {pose.problem(figures)}')
     if is_y_up(poses):
-        show(f'{mesh}: stands with y up, not with z, as files of tools with Y up do; grasps are in the axes of '
-             'the file, as poses have to be')
+        show(f'{mesh}: stands with y up, not z, as in files from Y-up tools; grasps are in the axes of the file, '
+             'as poses have to be')
     return DONE

@@ -19,12 +19,12 @@ EXAMPLES = """Examples:
   posegrasp handeye recording --mounting eye-in-hand --target box --out calibration
   posegrasp handeye later --check handeye/handeye.yaml --target board.yaml
 
-Record the camera's images, camera_info and /tf while the arm goes to 12 to 20 poses and rests in each for a
-second; turn the tool by 30 degrees and more about at least two of its axes, with the target in view. Eye-in-hand:
-the target stands still and the arm carries the camera. Eye-to-hand: the arm carries the target.
+Record the camera's images, camera_info and /tf while the arm moves to 12 to 20 poses and rests at each for a
+second; turn the tool by 30 degrees or more about at least two of its axes, with the target in view. Eye-in-hand:
+the target stays still and the arm carries the camera. Eye-to-hand: the arm carries the target.
 
 Writes handeye.yaml (pose and covariance; the planner, feasibility and --check read it), camera_mount.launch.py,
-camera_mount.urdf and report.html. Exit code 3: --check says that the calibration does not hold any more."""
+camera_mount.urdf and report.html. Exit code 3: --check finds that the calibration no longer holds."""
 DEFAULT_OUT = Path('handeye')
 TargetText = Annotated[str, option('TARGET')]
 
@@ -42,24 +42,24 @@ def handeye(bag: Path, /, *,
             camera_info_topic: Topic | None = None,
             rectified: Literal['auto', 'yes', 'no'] = 'auto',
             threads: Threads = None) -> int:
-    """Calibrate where a camera is mounted, from a recording of an arm that moves before a target.
+    """Calibrate where a camera is mounted, from a recording in which an arm moves the camera or the target.
 
     :param bag: rosbag2 folder, .mcap or .db3 file (also .zstd), ROS 1 .bag
     :param target: board.yaml of posegrasp board, charuco:COLUMNSxROWS:SQUARE_MM:MARKER_MM[:DICTIONARY],
         chessboard:COLUMNSxROWS:SQUARE_MM (squares, not inner corners), apriltag:FAMILY:NUMBER:SIDE_MM, or a model
         whose object has no symmetry
-    :param mounting: eye-in-hand where the arm carries the camera, eye-to-hand where it carries the target
-    :param base_frame: of the arm in /tf
-    :param tool_frame: of the arm in /tf, the one that carries camera or target
+    :param mounting: eye-in-hand if the arm carries the camera, eye-to-hand if it carries the target
+    :param base_frame: base frame of the arm in /tf
+    :param tool_frame: frame of the arm in /tf that carries camera or target
     :param camera_frame: name of the camera's optical frame; default: that of the images
-    :param arm: poses of the tool in the base frame, instead of /tf: a topic of poses, or a CSV file as posegrasp
-        evaluate --ground-truth takes it
+    :param arm: poses of the tool in the base frame, instead of /tf: a topic of poses, or a CSV file as for
+        posegrasp evaluate --ground-truth
     :param out: folder to write
-    :param check: instead of calibrating, tell whether this calibration still holds
-    :param image_topic: of the images, where the guess is wrong
-    :param camera_info_topic: of their camera_info, where the guess is wrong
-    :param rectified: whether the images are rectified, so that P of camera_info counts, not K and D; auto: as the
-        names of topic and frame tell, image_rect or image_raw
+    :param check: instead of calibrating, check whether this calibration still holds
+    :param image_topic: topic of the images, if the guess is wrong
+    :param camera_info_topic: topic of their camera_info, if the guess is wrong
+    :param rectified: whether the images are rectified, so that P of camera_info is used instead of K and D; auto:
+        from the names of topic and frame, image_rect or image_raw
     """
     from posegrasp_ros.datasets.bag_topics import BagTopics
     from posegrasp_ros.datasets.frame_sources import SourceOptions

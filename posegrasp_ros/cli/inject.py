@@ -21,17 +21,17 @@ EXAMPLES = """Examples:
 
 def inject(bag: Path, out: Path, /, *, fault: Annotated[tuple[str, ...], options('NAME[=SIZE,...]...', str)],
            pose_topic: Topic | None = None, model: Model = DEFAULT_MODEL, seed: Seed = 0) -> int:
-    """Copy a recording with systematic faults in its poses: to try diagnosis and alarms with.
+    """Copy a recording with systematic faults in its poses, to test diagnosis and alarms.
 
     :param bag: rosbag2 folder, .mcap or .db3 file, ROS 1 .bag
-    :param out: folder to make
+    :param out: folder to create
     :param fault: object_offset, camera_offset, unit, mesh_scale, focal_length, principal_point, other_camera,
         camera_link_axes, opengl_axes, object_axes, left_handed, quaternion_order, inverted, undeclared_symmetry,
-        lag, clock_offset or wrong_object; several are put in one after the other. A wrong size is answered with
-        what the numbers are
-    :param pose_topic: of the poses; default: those that a model estimates are written to /pose
+        lag, clock_offset or wrong_object; several are applied one after the other. With the wrong number of
+        values, the error states what the values are
+    :param pose_topic: topic of the poses; default: poses estimated by a model are written to /pose
     :param model: model folder or shipped model that estimates them
-    :param seed: of what is left to chance
+    :param seed: seed of the random parts
     """
     from posegrasp_ros.faults.faulty_recording import write_faulty
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Options of ``posegrasp evaluate --recorded`` about poses that any node or file states."""
+"""Options of ``posegrasp evaluate --recorded`` for poses from any node or file."""
 
 from __future__ import annotations
 
@@ -26,21 +26,22 @@ if TYPE_CHECKING:  # commands import in their bodies
 @option_group(Group.create_ordered('Recorded poses'))
 @dataclass(frozen=True)
 class PoseSources:
-    """Whose poses are judged with --recorded, in the place of what this package's stages reported.
+    """Whose poses are judged with --recorded, in place of those reported by this package's stages.
 
-    :param pose_topic: of poses by any node: PoseStamped, PoseWithCovarianceStamped, TransformStamped, Odometry,
-        PoseArray or vision_msgs/Detection3DArray; of several the first is judged, the others are compared with it
-    :param pose_frame: the object's frame in /tf as the node in question publishes it
-    :param pose_csv: poses as the BOP benchmark's tools take them, or with the columns of --ground-truth
-    :param pose_class: class id of the object in messages that name one, of several models as NAME=ID; default: the
-        model's name, or the only class that there is
-    :param match: how poses belong to images: the header has the image's stamp, or the nearest within
-        --match-tolerance, or the image is the last that was recorded before; auto: stamp, else nearest
+    :param pose_topic: topic of poses from any node: PoseStamped, PoseWithCovarianceStamped, TransformStamped,
+        Odometry, PoseArray or vision_msgs/Detection3DArray; of several the first is judged, the others are
+        compared with it
+    :param pose_frame: the object's frame in /tf as published by the node in question
+    :param pose_csv: poses in the format of the BOP benchmark's tools, or with the columns of --ground-truth
+    :param pose_class: class id of the object in messages that name one, with several models as NAME=ID; default:
+        the model's name, or the only class present
+    :param match: how poses are matched to images: the header has the image's stamp, or the nearest within
+        --match-tolerance, or the last image recorded before the pose; auto: stamp, else nearest
     :param correct: corrections.yaml of a run, applied to the poses before they are measured
-    :param mesh: of the object, for errors of its surface and for pictures, where no --model is given; without
-        either, errors of position and rotation are measured
-    :param symmetry_axis: the mesh's axis about which every turn looks the same
-    :param symmetry_half_turn: a mesh's axis about which half a turn does; may be given twice
+    :param mesh: mesh of the object, for surface errors and for pictures, if no --model is given; without
+        either, position and rotation errors are measured
+    :param symmetry_axis: axis of the mesh about which any rotation looks the same
+    :param symmetry_half_turn: axis of the mesh about which half a turn looks the same; may be given twice
     """
 
     pose_topic: Annotated[tuple[str, ...], options('TOPIC...', str)] = ()
@@ -116,7 +117,7 @@ def _objects(cards: Mapping[str, ModelCard], poses: PoseSources) -> dict[str, Ju
     has_symmetry = poses.symmetry_axis or poses.symmetry_half_turn
     if cards and (poses.mesh or has_symmetry):
         raise InvalidInputError('--mesh, --symmetry-axis, --symmetry-half-turn: expected without --model, whose '
-                                'card says both')
+                                'card states both')
     if cards:
         return {name: JudgedObject(card.mesh, card.symmetry, card.tolerance) for name, card in cards.items()}
     if poses.mesh:
@@ -125,8 +126,8 @@ def _objects(cards: Mapping[str, ModelCard], poses: PoseSources) -> dict[str, Ju
         return {ONLY: JudgedObject(mesh, symmetry)}
     if has_symmetry:
         raise InvalidInputError('--symmetry-axis, --symmetry-half-turn: expected with --mesh, through whose '
-                                'middle the axis goes, found none')
-    remark('posegrasp: no --model and no --mesh: errors of position and rotation are measured, as of an object '
+                                'centre the axis passes, found none')
+    remark('posegrasp: no --model and no --mesh: position and rotation errors are measured as for an object '
            'without symmetry')
     return {ONLY: JudgedObject()}
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``posegrasp merge``: one run of a fleet's results."""
+"""``posegrasp merge``: one run from a fleet's results."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ EXAMPLES = """Examples:
   posegrasp merge s3://bucket/results --out runs/fleet
   posegrasp merge results --out runs/fleet --by robot site --where "date >= '2026-01-01'"
 
-The run equals that of `posegrasp evaluate` over the same recordings, sorted by their paths; it has no
-metrics.jsonl, and pictures only of recordings that are on this machine."""
+The run equals that of `posegrasp evaluate` over the same recordings, sorted by path; it has no metrics.jsonl,
+and pictures only from recordings that are on this machine."""
 
 
 def merge(results: str, /, *, out: Folder,
@@ -25,14 +25,14 @@ def merge(results: str, /, *, out: Folder,
           where: Annotated[str, option('SQL')] = '', baselines: File | None = None,
           require: Annotated[tuple[tuple[str, float], ...],
                              options('METRIC=VALUE...', option_types.requirement)] = ()) -> int:
-    """Make one run of the results of `posegrasp evaluate --shard`.
+    """Make one run from the results of `posegrasp evaluate --shard`.
 
     :param results: folder of results, a path or a URL
     :param out: run folder for summary.json and report.html
-    :param by: a run for each value of these columns too, below --out
-    :param where: merge the rows for which this holds, such as "site = 'north'"
-    :param baselines: baselines file to compare with; default: the one of the package
-    :param require: needed of this run instead of what the baselines say, such as recall_1cm_5deg=97%
+    :param by: also make a run for each value of these columns, below --out
+    :param where: merge only the rows for which this holds, such as "site = 'north'"
+    :param baselines: baselines file to compare with; default: that of the package
+    :param require: requirements for this run in place of those of the baselines, such as recall_1cm_5deg=97%
     """
     from posegrasp_ros.fleet.locations import is_url
     from posegrasp_ros.fleet.merged_run import merged_parts
@@ -40,7 +40,7 @@ def merge(results: str, /, *, out: Folder,
     from posegrasp_ros.report.run_report import format_table
 
     if not is_url(results) and Path(results).resolve() in (out.resolve(), *out.resolve().parents):
-        raise InvalidInputError(f'--out: {out}: expected a folder outside of the results, {results}')
+        raise InvalidInputError(f'--out: {out}: expected a folder outside the results, {results}')
     ledger = load_baselines(baselines)
     for metric, value in require:
         ledger = ledger.with_requirement(metric, value)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``posegrasp mine`` and ``posegrasp pack``: the frames of a fleet that teach most, and those of a run."""
+"""``posegrasp mine`` and ``posegrasp pack``: the most informative frames of a fleet, and the frames of a run."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ PACK_EXAMPLES = """Example:
 
 
 def mine(results: str, /, *, out: Folder, budget: Count = 100) -> int:
-    """Write the frames of a fleet that teach most, with the reason of each.
+    """Write the most informative frames of a fleet, with the reason for each.
 
-    Of wrong, missing and false poses, of those on which sources disagree, of frames unlike the rest of the fleet,
-    and of doubtful scores, by turns; one frame of each scene.
+    Frames with wrong, missing or false poses, with poses on which sources disagree, unlike the rest of the fleet,
+    or with doubtful scores, in turn; one frame per scene.
 
     :param results: folder of results of `posegrasp evaluate --shard`, a path or a URL
-    :param out: folder to make: recordings with the frames, and frames.csv
-    :param budget: so many frames at most
+    :param out: folder to create, with recordings of the frames, and frames.csv
+    :param budget: maximum number of frames
     """
     from posegrasp_ros.fleet.mined_frames import LIST, mine_frames
 

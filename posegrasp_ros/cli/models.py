@@ -30,7 +30,7 @@ def bench(*, planner: bool = False, frames: Count = 20, repeats: Count = 5, size
           threads: Threads = None, json: bool = False, model: Model = DEFAULT_MODEL) -> int:
     """Time image to pose and the networks' share of it, or the planner.
 
-    :param planner: time the grasp planner instead: 500 grasps, plane and 10 boxes, an uncertain pose
+    :param planner: time the grasp planner instead: 500 grasps, a plane and 10 boxes, an uncertain pose
     :param frames: simulated frames to time on
     :param repeats: rounds over the frames
     :param size: image size, pixels
@@ -76,7 +76,7 @@ def _bench_estimator(folder: Path, frames: int, repeats: int, size: tuple[int, i
         show(f'ratio              {result["ratio"]:.2f} at {size[0]}x{size[1]}, '
              f'{result["threads"]} threads')
         if result['resident_mb'] is not None:
-            show(f'memory             {result["resident_mb"]:.0f} MB resident at most, in a process that only '
+            show(f'memory             at most {result["resident_mb"]:.0f} MB resident, in a process that only '
                  'estimates')
     return DONE
 
@@ -91,16 +91,16 @@ def check(model: Model, /, *,
           camera: Annotated[File | None, IMAGE] = None,
           hfov: Annotated[float | None, option('DEG', option_types.field_of_view), IMAGE] = None,
           overlay: Annotated[File | None, IMAGE] = None) -> int:
-    """Validate a model folder, run it once, print what was understood.
+    """Validate a model folder, run it once, print how it was interpreted.
 
     :param json: print one JSON object
     :param grasps_picture: write a picture of the gripper at the three best grasps, .png or .jpg
     :param time_limit: for the first run of each network, seconds
     :param image: PNG or JPEG to run on; default: grey noise
-    :param camera: the image's camera_info as YAML, as ROS's calibration writes it
-    :param hfov: horizontal field of view of the image's camera where there is no --camera; default: 60, a guess
-        that makes distances one
-    :param overlay: write the image with the poses drawn in
+    :param camera: the image's camera_info as YAML, as written by ROS camera calibration
+    :param hfov: horizontal field of view of the image's camera if there is no --camera; default: 60, a guess that
+        makes distances a guess too
+    :param overlay: write the image with the poses drawn in to this file
     """
     from posegrasp_ros.estimation.check import check_model, describe, read_image, write_image
     from posegrasp_ros.estimation.grasp_picture import draw_grasps

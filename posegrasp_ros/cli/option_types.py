@@ -152,7 +152,7 @@ def requirement(text: str) -> tuple[str, float]:
     match = re.fullmatch(r'([0-9.]+)\s*(\D*)', value)
     unit = match[2] or own_unit if match else ''
     if match is None or unit not in factors:
-        raise InvalidInputError(f'{name}: expected a number with {" or ".join(factors)} behind it, '
+        raise InvalidInputError(f'{name}: expected a number followed by {" or ".join(factors)}, '
                                 f'got {quoted(value)}')
     return name, finite(match[1]) * factors[unit]
 

@@ -78,7 +78,7 @@ def at_most_one(arguments: ArgumentCollection) -> None:
     """
     given = [argument.name for argument in arguments if argument.tokens]
     if len(given) > 1:
-        raise InvalidInputError(f'{", ".join(given)}: expected one of these at most')
+        raise InvalidInputError(f'{", ".join(given)}: expected at most one of these')
 
 
 def exclusive(shown: Group) -> tuple[Group, Group]:
@@ -101,23 +101,23 @@ Model = Annotated[Path, option('DIR|NAME', help='model folder with a model.yaml,
 Models = Annotated[tuple[Path, ...], options('DIR|NAME', Path, consume_multiple=False, help=(
     'model folder with a model.yaml, or a shipped one: '
     f'{", ".join(SHIPPED_MODELS)}; given several times, the objects are looked for together; default: '
-    f'{DEFAULT_MODEL}, but for poses that other nodes stated none'))]
+    f'{DEFAULT_MODEL}, but none for poses from other nodes'))]
 """See :func:`posegrasp_ros.estimation.model_set.load_model_set`."""
 Gripper = Annotated[str, option('NAME|FILE', help=(
-    f'{", ".join(shipped_grippers())}, or a YAML file of such figures'))]
+    f'{", ".join(shipped_grippers())}, or a YAML file of the same form'))]
 Estimator = Annotated[str, option('ESTIMATOR', option_types.estimator, help=(
     f'one of {", ".join(ESTIMATORS)}: onnx is the network with refinement, network without; the others are '
     'baselines'))]
 Mass = Annotated[float | None, option('KG', option_types.above_zero, help=(
     "mass of the object; default: the model card's, else the volume times the density"))]
 Density = Annotated[float | None, option('KG/M3', option_types.above_zero, help=(
-    'density of the object where no mass is given; default: 400'))]
+    'density of the object if no mass is given; default: 400'))]
 Friction = Annotated[float | None, option('MU', option_types.above_zero, help=(
     "Coulomb coefficient between object, pads and table; default: the model card's, else 0.6"))]
 Threads = Annotated[int | None, option('N', option_types.positive, help=(
-    'processor threads of the networks; default: one for each core that may be used'))]
+    'processor threads for the networks; default: one per usable core'))]
 SymmetryAxis = Annotated[Axis | None, Parameter(
-    help="the mesh's axis about which every turn looks the same, as a can has")]
+    help='axis of the mesh about which any rotation looks the same, as for a can')]
 SymmetryHalfTurns = Annotated[tuple[Axis, ...], Parameter(
-    consume_multiple=False, help="a mesh's axis about which half a turn does; may be given twice")]
+    consume_multiple=False, help='axis of the mesh about which half a turn looks the same; may be given twice')]
 """Both see :func:`posegrasp_ros.geometry.mesh.declared_symmetry`."""

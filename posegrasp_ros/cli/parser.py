@@ -40,7 +40,7 @@ EPILOG = """Examples:
   posegrasp train my_mesh.obj --out models/my_object       an object of your own
 
 Exit codes: 0 done, 1 some of it failed and is named, 2 bad input (the last line says what is wrong), 3 a gate did
-not hold, 4 a node of the demo failed, 130 after Ctrl-C, 143 after SIGTERM."""
+not hold, 4 a demo node failed, 130 after Ctrl-C, 143 after SIGTERM."""
 COMMANDS: dict[str, list[tuple[Callable[..., int], str]]] = {
     'Start': [(simulate.demo, simulate.DEMO_EXAMPLES), (models.check, models.CHECK_EXAMPLES),
               (watch.watch, watch.EXAMPLES)],
@@ -85,8 +85,8 @@ def command_line() -> App:
             app.command(run, group=group, sort_key=row, help_epilogue=_paragraphs(examples))
     others = Group('Others', sort_key=len(COMMANDS))
     app.register_install_completion_command(
-        group=others, help='Complete commands and options in bash, zsh or fish: writes a file of completions that '
-                           'the shell loads when it starts.')
+        group=others, help='Set up completion of commands and options in bash, zsh or fish: writes a completion '
+                           'file that the shell loads at startup.')
     for flag in ('--help', '--version'):
         app[flag].group = others
     return app

@@ -26,7 +26,7 @@ ERRORS = Parameter(group=Group.create_ordered('Errors of the pose'))
 
 
 def picks(objects: Annotated[tuple[str, ...], Parameter(help=(
-              'model folder, mesh file, box or can (the shipped models), or a name of the mesh family; default: '
+              'model folder, mesh file, box or can (the shipped models), or a name from the mesh family; default: '
               f'{" ".join(SIX)}; with --pose estimate {" ".join(WITH_MODEL)}'))] = (), /, *,
           count: Count = 60,
           seed: Seed = 1,
@@ -42,21 +42,21 @@ def picks(objects: Annotated[tuple[str, ...], Parameter(help=(
           noise_deg: Annotated[tuple[float, ...], options('DEG...', option_types.above_zero), ERRORS] = (),
           noise_shape: Annotated[Literal['ball', 'sight'], ERRORS] = 'ball',
           handeye: Annotated[File | None, ERRORS] = None) -> int:
-    """Pick in many simulated scenes, no ROS needed, and count.
+    """Pick in many simulated scenes, without ROS, and count the successes.
 
-    :param count: scenes, the objects in turn
+    :param count: number of scenes, with the objects in turn
     :param seed: same seed, same scenes and noise
-    :param min_success: the planner gives up where it thinks success less probable than this
-    :param jobs: processes; the results are the same
+    :param min_success: the planner gives up when it considers success less probable than this
+    :param jobs: number of processes; the results do not depend on it
     :param out: run folder
     :param pose: estimate: the pose that the model estimates, compared with the true pose in the same scenes
-    :param noise_mm: disturb the position by so much along each axis (standard deviation), each value a level of
-        its own; with its covariance given to the planner, not given, and ranked by the quality of the grasps alone
+    :param noise_mm: disturb the position by this much along each axis (standard deviation), each value a separate
+        level; with its covariance given to the planner, not given, and ranked by the quality of the grasps alone
     :param noise_deg: the same for the rotation, about each axis
-    :param noise_shape: ball: the same along and about all axes; sight: a quarter of it across the line of sight,
-        and about it, as cameras err
-    :param handeye: handeye.yaml of posegrasp handeye: the camera is as far from where it is stated as the
-        covariance in it says, another way in each scene, and the planner is told
+    :param noise_shape: ball: the same along and about all axes; sight: a quarter of it across the line of sight
+        and about it, as is typical of cameras
+    :param handeye: handeye.yaml of posegrasp handeye: the camera is displaced from its stated pose according to
+        the covariance in it, differently in each scene, and the planner is given that covariance
     """
     from posegrasp_ros.grasping.gripper import load_gripper
     from posegrasp_ros.grasping.planning.plan import PlannerOptions

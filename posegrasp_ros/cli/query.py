@@ -21,12 +21,12 @@ EXAMPLES = """Example:
 
 def query(results: str, sql: str, /, *, csv: Annotated[bool, FORMAT] = False,
           json: Annotated[bool, FORMAT] = False) -> int:
-    """Ask the frames of a fleet: SQL, as DuckDB speaks it, over the view `frames`.
+    """Query the frames of a fleet with SQL (DuckDB's dialect) over the view `frames`.
 
     :param results: folder of results of `posegrasp evaluate --shard`, a path or a URL
     :param sql: the query; `describe frames` lists the columns
-    :param csv: as comma-separated values
-    :param json: as a list of JSON objects
+    :param csv: print comma-separated values
+    :param json: print a list of JSON objects
     """
     from posegrasp_ros.fleet.frame_query import as_table, view_of_results
 

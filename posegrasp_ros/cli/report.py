@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``posegrasp report``: makes summary and report of a run again."""
+"""``posegrasp report``: rebuilds summary and report of a run."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from posegrasp_ros.runtime.exit_codes import DONE
 
 EXAMPLES = """Examples:
   posegrasp report runs/demo
-  posegrasp report runs/demo --baselines my_baselines.yaml --out runs/demo-judged-anew
+  posegrasp report runs/demo --baselines my_baselines.yaml --out runs/demo-rejudged
 
-Takes metrics.jsonl alone: no recordings, no model. Of a run that was killed it makes the summary that was never
-written; a finished run is compared with other baselines, or with metrics that were added since."""
+Needs only metrics.jsonl: no recordings, no model. For a run that was killed it makes the summary that was never
+written; a finished run can be compared with other baselines, or measured with metrics that were added since."""
 
 
 def report(run: Path, /, *, baselines: File | None = None, out: Folder | None = None,
            verbose: Annotated[bool, Parameter(alias='-v')] = False) -> int:
-    """Make a run's summary and report again from its metrics.jsonl.
+    """Rebuild a run's summary and report from its metrics.jsonl.
 
     :param run: run folder of evaluate, demo or the monitor
     :param baselines: baselines file to compare with; default: what the run was compared with
     :param out: folder for summary.json and report.html; default: the run folder itself
-    :param verbose: all tables of the report in the terminal too
+    :param verbose: also print all tables of the report
     """
     from posegrasp_ros.metrics.baselines.baselines import load_baselines
     from posegrasp_ros.report.run_report import format_brief, format_table

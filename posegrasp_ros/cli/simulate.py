@@ -30,14 +30,14 @@ def demo(*, picks: Count = 20, seed: Seed = 1, out: Folder | None = None, estima
          model: Model = DEFAULT_MODEL,
          objects: Annotated[tuple[Path, ...], options('DIR|NAME...', Path, at_least=2)] = (),
          verbose: Annotated[bool, Parameter(alias='-v')] = False) -> int:
-    """Pick in simulation, over real ROS topics, and report.
+    """Pick in simulation, over real ROS topics, and write a report.
 
-    :param picks: attempts
+    :param picks: number of attempts
     :param seed: same seed, same scenes
     :param out: run folder for metrics and report; default: runs/demo-TIME
-    :param objects: model folders or shipped models, in the place of --model: one object of each is on the table,
-        and they take turns in being picked
-    :param verbose: all tables of the report in the terminal too
+    :param objects: model folders or shipped models, in place of --model: one object of each is on the table, and
+        they are picked in turn
+    :param verbose: also print all tables of the report
     """
     from posegrasp_ros.ros.demo import run_demo
 
@@ -64,25 +64,25 @@ def record(out: Path, /, *,
            ) -> int:
     """Write simulated scenes with ground truth as a rosbag2 folder.
 
-    :param out: folder to make
-    :param scenes: one frame each
+    :param out: folder to create
+    :param scenes: number of scenes, one frame each
     :param seed: same seed, same scenes
     :param size: image size, pixels
-    :param depth: record a depth camera in the same place as well
+    :param depth: also record a depth camera at the same place
     :param rough: scenes with the difficulties of real ones: strong edges behind the object, hands, low views, an
-        object that is not quite its mesh, a camera that is not quite the stated one; not with --depth,
-        --instances or --objects
-    :param sequence: record so long a sequence of one scene in the place of scenes: camera and object move
-        smoothly, with --rough the camera alone
-    :param rate: of the camera, in a sequence
+        object that differs slightly from its mesh, a camera that differs slightly from the stated one; not with
+        --depth, --instances or --objects
+    :param sequence: record a sequence of this length of one scene, in place of scenes: camera and object move
+        smoothly, with --rough only the camera
+    :param rate: frame rate of the camera, in a sequence
     :param cover_at: times, seconds, at which the object is fully covered, for 1 s each
-    :param jump_at: times, seconds, at which the camera is suddenly elsewhere
-    :param occlusion: put something between camera and object that hides such a share of the object's pixels, such
-        as 0.3:0.6
-    :param without_object: the same scenes, the object taken away
-    :param instances: how many of the object are in each scene
-    :param objects: model folders or shipped models, in the place of --model: one object of each in every scene,
-        with its ground truth on /NAME/ground_truth
+    :param jump_at: times, seconds, at which the camera jumps
+    :param occlusion: put something between camera and object that hides this share of the object's pixels, such as
+        0.3:0.6
+    :param without_object: the same scenes with the object removed
+    :param instances: number of instances of the object in each scene
+    :param objects: model folders or shipped models, in place of --model: one object of each in every scene, with
+        its ground truth on /NAME/ground_truth
     """
     from posegrasp_ros.estimation.model_card import load_model_card
     from posegrasp_ros.estimation.model_set import load_model_set
@@ -108,7 +108,8 @@ def record(out: Path, /, *,
         return DONE
     if objects:
         if rough:
-            raise InvalidInputError('rough: expected one object, got --objects as well: leave out one of the two')
+            raise InvalidInputError('--rough: expected one object, got --objects as well: leave out one of the '
+                                    'two')
         meshes = {name: card.mesh for name, card in load_model_set(objects).items()}
         recording.record_together(out, meshes, scenes, seed, size, depth=depth)
     else:

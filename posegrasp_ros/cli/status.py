@@ -10,10 +10,10 @@ from posegrasp_ros.cli.options import File
 from posegrasp_ros.runtime.console import show, show_json
 from posegrasp_ros.runtime.exit_codes import DONE, GATE_FAILED
 
-EXAMPLES = """Reads the model folders, the runs and the baselines file (baselines.yaml) below a folder, and tells
-of each object which gates have passed, from planning to deployment, by which run (its hash, date and figure),
-where a missed one leads back to, and what to do next. Nothing is kept anywhere else, and nothing can be set by
-hand.
+EXAMPLES = """Reads the model folders, the runs and the baselines file (baselines.yaml) below a folder, and reports
+for each object which gates have passed, from planning to deployment, by which run (its hash, date and figure),
+which phase a failed gate leads back to, and what to do next. Nothing is stored elsewhere, and nothing can be set
+by hand.
 
 Example: posegrasp status . --gate"""
 NARROWEST, WIDEST = 80, 120  # characters
@@ -22,11 +22,11 @@ HERE = Path('.')
 
 def status(folder: Path = HERE, /, *, baselines: File | None = None, json: bool = False,
            gate: bool = False) -> int:
-    """How far a project has come, and which run proves it.
+    """Show how far a project has come, and which run proves it.
 
-    :param folder: of the project
+    :param folder: folder of the project
     :param baselines: baselines file; default: the baselines.yaml nearest to the top of the folder
-    :param json: print it for a program
+    :param json: print JSON
     :param gate: exit with 3 unless every gate has passed
     """
     from posegrasp_ros.project_status.project_files import read_project

@@ -42,13 +42,13 @@ TRAIN_EXAMPLES = """Examples:
   posegrasp train my_mesh.obj --out models/my_object --minutes 60
   posegrasp train my_mesh.obj --out models/my_object --like my_bag --like-empty
 
-The mesh is in metres; its texture is what the network goes by."""
+The mesh is in metres; the network learns from its texture."""
 CALIBRATE_EXAMPLES = """Examples:
   posegrasp calibrate models/mine                          simulated scenes, for a model made elsewhere
   posegrasp calibrate box --bag monday tuesday --out models/my_box
   posegrasp calibrate models/my_box --forget
 
-Training does the first by itself."""
+Training already does the first."""
 OBJECT, TRAINING = (Parameter(group=Group.create_ordered(title)) for title in ('Object', 'Training'))
 
 
@@ -69,18 +69,18 @@ def train(mesh: Path, /, *,
 
     :param mesh: .obj, .ply, .glb, ...: any mesh trimesh reads
     :param out: model folder to write; default: models/NAME, after the mesh file
-    :param minutes: time for fitting; rendering and measuring come on top
-    :param seed: of views, samples and first weights
+    :param minutes: time for fitting; rendering and measuring come on top of it
+    :param seed: seed of views, samples and initial weights
     :param backgrounds: folder of photographs; default: those that scikit-image ships
-    :param like: recordings, or folders of images, of the camera to train for: training images get their noise,
+    :param like: recordings, or folders of images, from the camera to train for: training images get their noise,
         blur, compression, level and colour cast, and their frames as backgrounds, with the object painted over
-        where their ground truth has it or a model of it in --start surely finds it. Other frames may show the
-        object, which the networks would learn to overlook: they give the camera's figures alone
+        where their ground truth has it or a model of it in --start reliably finds it. Other frames may show the
+        object, which the networks would learn to overlook: only the camera's figures are taken from them
     :param like_empty: the object is in none of the frames without ground truth: all of those are backgrounds too
-    :param like_truth: CSV file with ground truth of a single recording, as posegrasp truth writes it
-    :param only: train this one anew in a folder that has both
-    :param start: model folder whose networks are the first weights, or none
-    :param resume: go on where an interrupted training with the same options stood
+    :param like_truth: CSV file with ground truth of a single recording, as written by posegrasp truth
+    :param only: retrain only this one in a folder that has both
+    :param start: model folder whose networks are the initial weights, or none
+    :param resume: continue an interrupted training with the same options
     """
     from posegrasp_ros.geometry.mesh import load_mesh
 
@@ -100,12 +100,12 @@ def train(mesh: Path, /, *,
 class OnCamera:
     """On frames of a camera instead of simulated scenes.
 
-    :param bag: recordings of the object, as `posegrasp evaluate` takes them; with ground truth, or with the
-        camera's pose in /tf and an object that stands still
+    :param bag: recordings of the object, as for `posegrasp evaluate`; with ground truth, or with the camera's pose
+        in /tf and a stationary object
     :param out: copy the model to this folder, and calibrate the copy
-    :param forget: drop the calibration on the camera, so that the simulated one is in use again
-    :param block: frames within so many seconds, and later ones of the same view, are one scene
-    :param base_frame: the frame that a resting object stands still in; /tf tells where the camera is
+    :param forget: drop the calibration on the camera, so that the simulated one is used again
+    :param block: frames within this many seconds, and later ones of the same view, are one scene
+    :param base_frame: the frame in which the object is stationary; /tf gives the camera's pose in it
     """
 
     bag: Annotated[tuple[Path, ...], options('BAG...', Path)] = ()
@@ -123,7 +123,7 @@ def calibrate(model: Model, /, *, seed: Seed = 0, on_camera: OnCamera = ON_CAMER
               recordings: Recordings = RECORDINGS, truth: Truth = TRUTH_SOURCE) -> int:
     """Fit a model's score and covariance on simulated scenes and measure it on others, or fit them on your camera.
 
-    The card keeps both calibrations; the one on your camera is in use while there is one.
+    The card keeps both calibrations; the one on your camera is used whenever there is one.
 
     :param seed: same seed, same simulated scenes
     """
@@ -152,7 +152,7 @@ def _on_camera(folder: Path, on_camera: OnCamera, recordings: Recordings, truth:
     from posegrasp_ros.training.calibrate_on_bag import BagCalibration, calibrate_on_bag, read_section, told
 
     if not on_camera.out and folder.resolve().parent == share_folder() / 'models':
-        raise InvalidInputError(f'{folder}: comes with the package: expected --out FOLDER for a copy to calibrate')
+        raise InvalidInputError(f'{folder}: part of the package: expected --out FOLDER for a copy to calibrate')
     source = source_options(recordings, truth, Robot(base_frame=on_camera.base_frame))
     card = calibrate_on_bag(folder, on_camera.bag, BagCalibration(
         source, on_camera.block, truth_sigmas(truth), on_camera.out, on_camera.threads))

@@ -19,10 +19,10 @@ EXAMPLES = """Examples:
   posegrasp trend runs/* --out trends
   posegrasp trend s3://bucket/results
 
-Runs are folders that evaluate, the demo or the monitor wrote, in any order: their summaries say when they began.
-Every metric is steady, or better or worse since a date. It may be called every day: where nothing changes, the
-probability that it ever says otherwise, of any metric, stays below --level.
-Of a fleet's results each date is a run, kept in the folder days below --out."""
+Runs are folders written by evaluate, the demo or the monitor, in any order: their summaries say when they began.
+Every metric is steady, or better or worse since a date. It may be run every day: if nothing changes, the
+probability that it ever says otherwise about any metric stays below --level.
+In a fleet's results each date is a run, kept in the folder days below --out."""
 DEFAULT_OUT, DAYS = Path('runs/trend'), 'days'
 
 
@@ -31,9 +31,9 @@ def trend(runs: list[str], /, *,
           out: Folder = DEFAULT_OUT) -> int:
     """Find when metrics changed, over many runs.
 
-    :param runs: run folders, at least two, others are left out with a remark; or folders or URLs of results of
-        `posegrasp evaluate --shard`
-    :param level: probability of ever a false alarm in any metric
+    :param runs: run folders, at least two; other folders are skipped with a remark; or folders or URLs of results
+        of `posegrasp evaluate --shard`
+    :param level: probability of ever raising a false alarm for any metric
     :param out: folder for trend.json and trend.html
     """
     from posegrasp_ros.evaluation.run_trends import trends_of

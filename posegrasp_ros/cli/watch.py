@@ -78,15 +78,15 @@ class Looking:
 class Viewing:
     """Where the images come from.
 
-    :param camera: calibration as camera_calibration or `ros2 topic echo --once` of camera_info write it; for what
-        is no recording
-    :param hfov: horizontal field of view of the camera where there is no calibration
-    :param image_topic: of a recording, where the guess is wrong
-    :param camera_info_topic: of a recording or of ros:, where the guess is wrong
-    :param depth_topic: of a recording: depth registered to the images, to refine with; default: none
-    :param rectified: whether the images of a recording are rectified; auto: as the names of topic and frame tell
-    :param base_from_camera: pose of a camera that does not move, metres, in a frame with z up; default: what /tf
-        of a recording says, else grasps come from the camera's side and nothing is around the object
+    :param camera: calibration as written by camera_calibration or by `ros2 topic echo --once` of camera_info; for
+        sources other than recordings
+    :param hfov: horizontal field of view of the camera if there is no calibration
+    :param image_topic: topic of the images of a recording, if the guess is wrong
+    :param camera_info_topic: topic of the camera_info of a recording or of ros:, if the guess is wrong
+    :param depth_topic: in a recording, topic of depth registered to the images, used for refinement; default: none
+    :param rectified: whether the images of a recording are rectified; auto: from the names of topic and frame
+    :param base_from_camera: pose of a fixed camera, metres, in a frame with z up; default: from /tf
+        of a recording, else grasps come from the camera's side and the surroundings are unknown
     :param support_height: z of the plane that the object stands on, in that frame, metres
     :param loop: play a file again when it ends
     """
@@ -108,19 +108,19 @@ class Viewing:
 class Showing:
     """Where the pictures go.
 
-    :param no_page: lines in the terminal instead: of files every frame, as fast as it goes, and a summary at the
-        end; of a live camera one a second
-    :param no_browser: do not open the page, only print its address
-    :param host: address of this machine to listen on; others than the loopback's are for everybody who knows the
-        token in the page's address, unencrypted
-    :param port: of the page; default: 8470, or a free one where that is taken
+    :param no_page: print lines in the terminal instead: for files every frame, as fast as possible, and a summary
+        at the end; for a live camera one per second
+    :param no_browser: do not open the page, only print its URL
+    :param host: address of this machine to listen on; any address but loopback is open to everybody who knows the
+        token in the page's URL, unencrypted
+    :param port: port of the page; default: 8470, or a free one if that is taken
     :param save: MP4 video of the pictures
     :param save_frames: folder for the pictures as PNG files
-    :param mcap: images, poses with uncertainty, grasps and, where the truth is known, errors for Foxglove
+    :param mcap: write images, poses with uncertainty, grasps and, where the truth is known, errors for Foxglove
     :param rerun: the same for Rerun; needs rerun-sdk
-    :param snapshots: folder for what the page's button keeps
+    :param snapshots: folder for the frames kept with the page's button
     :param label: label the object's pose in each frame on the page, and write the poses to this ground-truth file;
-        one that exists is gone on with
+        an existing one is continued
     """
 
     no_page: bool = False
@@ -140,10 +140,10 @@ LOOKING, VIEWING, SHOWING = Looking(), Viewing(), Showing()
 
 def watch(source: str, /, *, looking: Looking = LOOKING, viewing: Viewing = VIEWING,
           showing: Showing = SHOWING) -> int:
-    """See poses and grasps in a camera, video or recording, live.
+    """See poses and grasps from a camera, video or recording, live.
 
     :param source: number or path of a camera, URL of a stream (rtsp, http, ...), ros:/TOPIC, video, image, folder
-        of images, recording as of `posegrasp evaluate`
+        of images, recording as for `posegrasp evaluate`
     """
     if not showing.no_page:
         from posegrasp_ros.watch import page_server  # noqa: F401  what may be absent is told before all else
@@ -191,21 +191,21 @@ def watch(source: str, /, *, looking: Looking = LOOKING, viewing: Viewing = VIEW
                                   lambda: is_interrupted() or texts.is_unread)
             if page is not None and not is_interrupted():
                 newest.end()
-                remark(f'posegrasp: {seen.name} is over; the page shows its last frame until Ctrl-C')
+                remark(f'posegrasp: {seen.name} has ended; the page shows its last frame until Ctrl-C')
                 _wait_for(is_interrupted)
     show(summary.line)
     return exit_code() if is_interrupted() else DONE
 
 
 def _check_labelling(looking: Looking, viewing: Viewing, showing: Showing) -> None:
-    """Refuse options that mean nothing where a person labels."""
+    """Refuse options that have no meaning while labelling."""
     used = {'model', 'camera', 'hfov', 'image_topic', 'camera_info_topic', 'depth_topic', 'rectified',
             'no_browser', 'host', 'port', 'label'}
     other = [f'--{each.name.replace("_", "-")}' for given, default in
              ((looking, LOOKING), (viewing, VIEWING), (showing, SHOWING)) for each in fields(given)
              if each.name not in used and getattr(given, each.name) != getattr(default, each.name)]
     if other:
-        raise InvalidInputError(f'--label: expected none of {", ".join(other)} beside it')
+        raise InvalidInputError(f'--label: expected without {", ".join(other)}')
 
 
 def _label(source: str, card: ModelCard, camera: ImageCamera, viewing: Viewing, showing: Showing,
@@ -283,10 +283,10 @@ def _grasp_line(card: ModelCard, viewing: Viewing, seen: WatchSource) -> str:
     if not card.has_grasps:
         return f'grasps: none in {card.grasps_path}'
     if viewing.base_from_camera is not None:
-        return f'grasps: support at {viewing.support_height:g} m, camera as --base-from-camera says'
-    assumed = "from the camera's side, with no support and no obstacle (--base-from-camera tells its pose)"
+        return f'grasps: support at {viewing.support_height:g} m, camera pose from --base-from-camera'
+    assumed = "from the camera's side, with no support and no obstacle (--base-from-camera states its pose)"
     if seen.is_recording:
-        return f'grasps: camera as /tf of the recording says; in frames where it says nothing, {assumed}'
+        return f'grasps: camera pose from /tf of the recording; in frames without one, {assumed}'
     return f'grasps: {assumed}'
 
 

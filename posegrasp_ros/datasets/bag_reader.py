@@ -295,7 +295,7 @@ class BagReader:
             )
         self._truths.account(self._bag.topics)
         for topic in self._shares.unmatched:
-            self._warn(f'{topic}: no stamp is that of an image: how much is visible is not known')
+            self._warn(f'{topic}: no stamp matches an image: the visible share is not known')
 
     def _forget(self, arrived_before_ns: int, stamp_before_ns: int) -> None:
         """Drop data too old for any future image."""

@@ -38,7 +38,7 @@ MARK = re.compile(rf'# ({"|".join((*POSE_WAYS, *NO_POSE_WAYS))}) (\d{{1,19}})\s*
 
 
 class Label(NamedTuple):
-    """What a person said of a frame.
+    """What a person stated about a frame.
 
     :param way: one of :data:`POSE_WAYS`, or of :data:`NO_POSE_WAYS`
     :param truth: in the camera's frame; None of a frame without a pose
@@ -50,7 +50,7 @@ class Label(NamedTuple):
 
 @dataclass(frozen=True)
 class LabelledSource:
-    """What labels belong to; labels of anything else are not gone on with.
+    """What labels belong to; labels of anything else are not continued.
 
     :param object: name of the object
     :param mesh: hash of its mesh, whose frame the poses are of
@@ -87,8 +87,8 @@ class LabelFile:
             self.labels = read_labels(path)
             unknown = sorted(set(self.labels) - set(stamps_ns))
             if unknown:
-                raise GroundTruthError(f'{path}: expected labels of frames of the source, got one of the stamp '
-                                       f'{unknown[0]} ns, which none has')
+                raise GroundTruthError(f'{path}: expected labels for frames of the source, got one with the stamp '
+                                       f'{unknown[0]} ns, which no frame has')
 
     def set(self, stamp_ns: int, label: Label) -> None:
         """Set the label of a frame and write the file.
@@ -114,8 +114,8 @@ class LabelFile:
     def _check_head(self) -> None:
         found = stated_source(self.path)
         if found is None:
-            raise GroundTruthError(f'{self.path}: expected labels that posegrasp watch --label wrote, or no such '
-                                   'file; got another one')
+            raise GroundTruthError(f'{self.path}: expected labels written by posegrasp watch --label, or no such '
+                                   'file; got another kind of file')
         for name, expected in asdict(self._source).items():
             if found.get(name) != expected:
                 raise GroundTruthError(f'{self.path}: expected labels of this source and model, {name} '

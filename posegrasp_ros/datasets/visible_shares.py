@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much of each object is visible in the images of a recording, as a simulator or an annotation tells.
+"""How much of each object is visible in the images of a recording, as stated by a simulator or an annotation.
 
 Below the topic of an object's ground truth lies ``visible_share``, such as ``/ground_truth/visible_share`` or
 ``/NAME/ground_truth/visible_share``: a ``diagnostic_msgs/DiagnosticArray`` for each image, like the stages'

@@ -30,7 +30,7 @@ class AxisFields(YamlModel):
 
 
 class ToleranceFields(YamlModel):
-    """Within which a pose is taken for right."""
+    """Within which a pose counts as right."""
 
     position_m: float = Field(ge=1e-4, le=1.0)
     rotation_deg: float = Field(ge=0.1, le=180.0)

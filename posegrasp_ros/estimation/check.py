@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``posegrasp check``: what was understood of a model folder, after one inference."""
+"""``posegrasp check``: how a model folder was interpreted, after one inference."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def _pose(estimate: PoseEstimate) -> dict:
 
 def describe(report: dict) -> str:
     """The report in plain words."""
-    lines = [('model', f'{report["name"]}, a good folder: {report["folder"]}'), *_object_lines(report['object'])]
+    lines = [('model', f'{report["name"]}, a valid folder: {report["folder"]}'), *_object_lines(report['object'])]
     for name, network in report['networks'].items():
         lines += _network_lines(name, network)
     lines += _calibration_lines(report)
@@ -173,10 +173,10 @@ def describe(report: dict) -> str:
 def _object_lines(thing: dict) -> list[tuple[str, str]]:
     sides = ' x '.join(f'{1000 * side:.1f}' for side in thing['size_m'])
     symmetries = [f'{thing["symmetries_discrete"]} discrete'] if thing['symmetries_discrete'] else []
-    symmetries += [f'any turn about {thing["symmetry_axis"]}'] if thing['symmetry_axis'] else []
+    symmetries += [f'any rotation about {thing["symmetry_axis"]}'] if thing['symmetry_axis'] else []
     return [('object', f'{thing["mesh"]}: {sides} mm along x, y, z, diameter {1000 * thing["diameter_m"]:.1f} mm, '
                        f'{"textured" if thing["textured"] else "without a texture"}'),
-            ('symmetries', ', '.join(symmetries) or 'none: it looks different from everywhere')]
+            ('symmetries', ', '.join(symmetries) or 'none: it looks different from every side')]
 
 
 def _network_lines(name: str, network: dict) -> list[tuple[str, str]]:
@@ -185,7 +185,7 @@ def _network_lines(name: str, network: dict) -> list[tuple[str, str]]:
     lines = [
         (name, f'{network["file"]}, {network["megabytes"]:g} MB, {network["ms"]:.1f} ms a run'),
         ('  sha256', network['sha256'] + ('' if network['sha256_on_card'] else
-                                          ' (not on the card: there it would tell when the file was changed)')),
+                                          ' (not on the card, where it would reveal a changed file)')),
         ('  input', f'{source["name"]}: {source["size"][0]}x{source["size"][1]} pixels, {source["colour"]}, '
                     f'(value / 255 - {source["mean"]}) / {source["std"]}'),
         *(('  output', f'{key}: {shape}') for key, shape in network['outputs'].items()),
@@ -202,9 +202,9 @@ def _calibration_lines(report: dict) -> list[tuple[str, str]]:
     scale = report['covariance_scale']
     return [
         ('score', 'calibrated: a probability' if report['score'] else
-         'not calibrated: a figure between 0 and 1 that is no probability'),
+         'not calibrated: a figure between 0 and 1 that is not a probability'),
         ('covariance', f'calibrated: variance times {scale[0]:.3g} (position), {scale[1]:.3g} (rotation)' if scale
-         else 'not calibrated: as the residuals have it'),
+         else 'not calibrated: as given by the residuals'),
         ('calibration', f'on {report["calibrated_on"]}' if report['score'] else report['calibrated_on']),
         ('grasps', _grasps_that_hold(report)),
         *_section_lines('provenance', report['provenance']), *_section_lines('measured', report['measured'])]

@@ -78,7 +78,7 @@ def register_estimator(name: str, factory: Factory) -> None:
     :raises InvalidInputError: when another has its name
     """
     if name in estimator_names():
-        raise InvalidInputError(f'estimator {name}: expected a name of its own, another estimator has it')
+        raise InvalidInputError(f'estimator {name}: expected a unique name, another estimator has it')
     _factories[name] = factory
 
 

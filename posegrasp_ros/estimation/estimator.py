@@ -210,8 +210,8 @@ class PoseEstimator:
         unknown = [name for name in self.card.score if name not in (BIAS, *self.score_figures)]
         if unknown:
             raise ModelCardError(f'{self.card.folder / CARD_NAME}: score.{unknown[0]}: expected one of '
-                                 f'{", ".join(self.score_figures)}, which decoder and refiner give; measure the '
-                                 'score anew with posegrasp calibrate')
+                                 f'{", ".join(self.score_figures)}, which decoder and refiner provide; fit the '
+                                 'score again with posegrasp calibrate')
 
 
 def best_score(found: list[Found]) -> float:

@@ -2,7 +2,7 @@
 """The model card, model.yaml: what a model folder holds, checked before anything runs.
 
 Most complaints about pose models are a wrong scale, axis, colour order or file. So nothing on the card is taken
-on trust: lengths have a range, files a hash, and what is wrong is named with file, field, found and expected.
+for granted: lengths have a range, files a hash, and what is wrong is named with file, field, found and expected.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ def load_model_card(folder: str | Path) -> ModelCard:
     """
     path = Path(folder) / CARD_NAME
     if not path.is_file():
-        raise ModelCardError(f'{path}: no such file; expected a model folder, as posegrasp train writes it')
+        raise ModelCardError(f'{path}: no such file; expected a model folder, as written by posegrasp train')
     stated = validated(CardFields, read_mapping(path, ModelCardError), path, ModelCardError,
                        context=refiner_names())
     decoder = decoder_class(_family(path, 'network', stated.network, decoder_families()))
@@ -252,8 +252,8 @@ def _hash(path: Path, section: str, stated: NetworkFields, file: Path, may_lack:
     if stated.sha256 is None and not may_lack:
         raise _error(path, f'{section}.sha256', f'the hash of {file.name}', None)
     if stated.sha256 not in (None, found):
-        raise _error(path, f'{section}.sha256', f'{found}, which {file.name} hashes to with the files that it '
-                     'keeps weights in (was one changed, or is the card that of another network?)', stated.sha256)
+        raise _error(path, f'{section}.sha256', f'{found}, the hash of {file.name} with its external weight files '
+                     '(was one changed, or is the card for another network?)', stated.sha256)
     return found
 
 
@@ -277,7 +277,7 @@ def _on_user_camera(card: ModelCard, stated: UserCameraFields | None) -> Calibra
         return None
     if stated.networks != card.networks_mark:
         raise _error(card.path, 'on_user_camera.networks', f'{card.networks_mark}, of the networks on the card '
-                     '(were they trained anew? run posegrasp calibrate --bag again, or posegrasp calibrate '
+                     '(were they retrained? run posegrasp calibrate --bag again, or posegrasp calibrate '
                      '--forget)', stated.networks)
     return Calibration(_score(card.path, stated.score, 'on_user_camera.score'), _scale(stated.covariance_scale),
                        stated.figures, UserCamera(stated.camera, stated.date, stated.frames, stated.scenes,

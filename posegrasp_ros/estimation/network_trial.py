@@ -28,7 +28,7 @@ def try_network(card: NetworkCard, time_limit_s: float = TIME_LIMIT_S) -> None:
                               stdin=subprocess.DEVNULL)
     except subprocess.TimeoutExpired as error:
         raise ModelCardError(f'{card.path}: expected a result within {time_limit_s:g} s, got none: the network '
-                             'may never end; for a slow one set a larger --time-limit') from error
+                             'may never finish; for a slow one set a larger --time-limit') from error
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f'the process ended with exit code {done.returncode}']
         what = 'cannot be loaded as an ONNX network' if done.returncode == NOT_LOADED else (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the stages said while it was recorded, measured as the monitor did: nothing is run again."""
+"""What the stages published during recording, measured as the monitor did: nothing is run again."""
 
 from __future__ import annotations
 

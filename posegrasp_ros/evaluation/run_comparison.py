@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs side by side, the first as the reference: frame by frame where both saw the same frames."""
+"""Runs side by side, the first as the reference: frame by frame where both used the same frames."""
 
 from __future__ import annotations
 

@@ -204,7 +204,7 @@ def _warnings(runs: Sequence[TimedRun]) -> Iterator[str]:
     """Why the runs may not be comparable."""
     recordings = {tuple(sorted(timed.run.bags)) for timed in runs}
     if len(recordings) > 1:
-        yield f'the runs are of {len(recordings)} different sets of recordings: a change may be one of these'
+        yield f'the runs are of {len(recordings)} different sets of recordings: a change may be due to these'
     estimators = sorted({timed.run.estimator or 'unnamed' for timed in runs})
     if len(estimators) > 1:
         yield f'the runs are of different estimators: {", ".join(estimators)}'

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Poses that any node or file states, measured as the package's own estimators are: nothing is run again."""
+"""Poses from any node or file, measured like those of the package's own estimators: nothing is run again."""
 
 from __future__ import annotations
 

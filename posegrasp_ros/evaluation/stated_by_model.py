@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The poses that a model estimates in a recording, as another node would state them."""
+"""The poses that a model estimates in a recording, as another node would publish them."""
 
 from __future__ import annotations
 

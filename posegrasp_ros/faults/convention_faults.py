@@ -20,12 +20,12 @@ def _says_quaternion(correction: Correction, pairs: PosePairs) -> str:
 def _says_mirror(correction: Correction, pairs: PosePairs) -> str:
     assert isinstance(correction, Mirror)
     name = 'xyz'[correction.axis]
-    return f'frames are left-handed: {name} points the other way, of camera and object'
+    return f'frames are left-handed: {name} points the other way, in the camera and the object frame'
 
 
 CONVENTION_FAULTS: Sequence[FaultKind] = (
     FaultKind('inverted', lambda pairs: [Inverse()],
-              lambda correction, pairs: 'poses are object_from_camera: state their inverse'),
+              lambda correction, pairs: 'poses are object_from_camera: publish their inverse'),
     FaultKind('quaternion_order', lambda pairs: [QuaternionOrder(1), QuaternionOrder(3)], _says_quaternion),
     FaultKind('left_handed', lambda pairs: [Mirror(axis) for axis in range(3)],
               _says_mirror),

@@ -25,7 +25,7 @@ KINDS: Mapping[str, type[Correction]] = {each.kind: each for each in (
     InCamera, InObject, Scale, Depth, OtherIntrinsics, Mirror, Inverse, QuaternionOrder, Time, Rays,
     DeclaredSymmetry)}
 HEAD = '''# What posegrasp evaluate found systematically wrong with the poses of {source}, and what corrects it,
-# in this order. Apply it with posegrasp evaluate --correct FILE; better still, mend the cause.
+# in this order. Apply it with posegrasp evaluate --correct FILE; better still, fix the cause.
 '''
 
 

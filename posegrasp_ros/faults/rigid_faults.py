@@ -94,13 +94,13 @@ def _says_axes(correction: Correction, pairs: PosePairs) -> str:
             return ('poses are in the axes of a camera_link (x forward, y left, z up): state them in the optical '
                     'frame (z forward, x right, y down)')
         if np.allclose(rotation, OPENGL_FROM_OPTICAL.T):
-            return 'poses are in the axes of OpenGL (y up, z backward): turn them by 180° about x'
+            return 'poses are in the axes of OpenGL (y up, z backward): rotate them by 180° about x'
         if np.allclose(rotation, LINK_FROM_OPTICAL):
-            return 'the change from optical axes to those of a camera_link was made where it was not due: undo it'
+            return 'the change from optical axes to those of a camera_link was applied wrongly: undo it'
     vector = vector_from_rotation(rotation)
     if isinstance(correction, InObject) and np.allclose(np.abs(vector), (np.pi / 2, 0, 0)):
-        return (f"y and z of the mesh are swapped (y up, or z up): turn the mesh by {np.degrees(vector[0]):+.0f}° "
-                'about x')
+        return (f"y and z of the mesh are swapped (y up, or z up): rotate the mesh by "
+                f'{np.degrees(vector[0]):+.0f}° about x')
     side = 'camera' if isinstance(correction, InCamera) else 'object'
     return f'axes of the {side} are permuted: {_axes_text(rotation)}'
 
@@ -132,7 +132,7 @@ def _says_camera_offset(correction: Correction, pairs: PosePairs) -> str:
 def _says_object_offset(correction: Correction, pairs: PosePairs) -> str:
     assert isinstance(correction, InObject)
     return (f'in the object frame add {offset_text(correction.transform)} (the origin of the mesh is elsewhere, '
-            'such as in its middle)')
+            'such as at its centre)')
 
 
 def _says_principal_point(correction: Correction, pairs: PosePairs) -> str:

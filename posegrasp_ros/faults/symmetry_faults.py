@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A symmetry that nobody has declared: estimates are right up to turns that change nothing to see."""
+"""An undeclared symmetry: estimates are right up to rotations that look the same."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _says_symmetry(correction: Correction, pairs: PosePairs) -> str:
     turned = Rotation.from_matrix(
         pairs.estimates[:, :3, :3].transpose(0, 2, 1) @ pairs.truths[:, :3, :3]).magnitude() > TURNED_RAD
     return (f'{turn} about the axis ({axis}) counts as an error, and {100 * turned.mean():.0f} % of the poses are '
-            'turned so: declare the symmetry, if the object has it')
+            'rotated in this way: declare the symmetry, if the object has it')
 
 
 SYMMETRY_FAULTS: Sequence[FaultKind] = (

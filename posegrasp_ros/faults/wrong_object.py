@@ -25,6 +25,6 @@ def says_wrong_object(pairs: PosePairs) -> str:
 
     unrelated = ''
     if pairs.symmetry.is_none and kstest(angles, lambda angle: (angle - np.sin(angle)) / np.pi).pvalue > LEAST_P:
-        unrelated = ', and rotations are as of chance'
+        unrelated = ', and rotations are random'
     return (f'poses are {100 * np.median(apart_m):.0f} cm from the object{unrelated}, and no constant offset '
             'explains it: is it the pose of another object?')

@@ -76,24 +76,24 @@ ARCHETYPES: dict[str, Archetype] = {each.name: each for each in (
         'improve', 'an existing process is improved', 0.95, wrong_cost=1.0, no_answer_cost=1.0,
         explanation=(
             'There is already a way to do this work, and the new one has to beat it.',
-            'So the old way is measured first, on the same pictures, and the new one is held to its figure.',
-            'A picture without an answer counts like a wrong one, because the old way would have had to try too.'),
+            'So the old way is measured first, on the same images, and the new one is held to its figure.',
+            'An image without an answer counts like a wrong one, because the old way would have had to try too.'),
         told='Whoever runs the process today sees both figures side by side and decides when to switch.',
         risks=(
             Risk('Nobody measured how well the old way works, so nobody can say that the new one is better.',
                  'better than before'),
             Risk('The next version is worse than this one, and nobody notices.', 'regression'),
-            Risk('It wins on chosen pictures and loses on those of every day.', 'real footage')),
+            Risk('It wins on selected images and loses in daily operation.', 'real footage')),
         gates=('better than before',)),
     Archetype(
         'augment', 'a person is assisted', 0.90, wrong_cost=4.0, no_answer_cost=0.25,
         explanation=(
             'A person works with this system and takes over where it has no answer.',
             'No answer costs that person a moment; a wrong answer costs far more, because it is believed.',
-            'So it may often say nothing, but what it says has to be right, and it has to say how sure it is.'),
-        told='The person at the cell sees how sure each answer is, and is warned when the pictures have changed.',
+            'So it may often give no answer, but its answers have to be right, and it has to say how sure it is.'),
+        told='The person at the cell sees how sure each answer is, and is warned when the images have changed.',
         risks=(
-            Risk('Wrong answers wear out the trust of the people who work with it.', 'wrong answers'),
+            Risk('Wrong answers erode the trust of the people who work with it.', 'wrong answers'),
             Risk('It says that it is sure when it is not, so the person cannot know when to look.',
                  'score is shown'),
             Risk('It is right in the office and wrong at the cell.', 'real footage')),
@@ -101,15 +101,15 @@ ARCHETYPES: dict[str, Archetype] = {each.name: each for each in (
     Archetype(
         'automate', 'nobody is in the loop', 0.99, wrong_cost=20.0, no_answer_cost=1.0,
         explanation=(
-            'Nobody watches this cell: what it gets wrong, nobody puts right.',
+            'Nobody watches this cell, so nobody corrects its mistakes.',
             'When it is not sure it has to leave the part alone and say so; a wrong pick costs about twenty times '
             'what a right one earns.',
-            'A watch over the pictures is part of the system: it notices when light, lens or parts have changed.'),
+            'Monitoring of the images is part of the system: it detects changes of light, lens or parts.'),
         told='Its warnings, and how often it gives no answer, have to reach somebody who is on call.',
         risks=(
             Risk('It picks wrongly for hours before somebody sees it.', 'wrong answers'),
-            Risk('It always answers, also where there is nothing to pick.', 'abstention'),
-            Risk('Light, camera or parts change, and its certainty is no longer true.', 'guard'),
+            Risk('It always answers, even when there is nothing to pick.', 'abstention'),
+            Risk('Light, camera or parts change, and its confidence is no longer valid.', 'guard'),
             Risk('The next version is worse than this one, and nobody notices.', 'regression')),
         gates=('wrong answers', 'abstention', 'guard')),
 )}

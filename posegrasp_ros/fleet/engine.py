@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Engines: what has the tasks of a fleet done. One is a function; they are registered by name."""
+"""Engines, which run the tasks of a fleet. An engine is a function; engines are registered by name."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A fleet's recordings evaluated: what has a result already is left, what fails is named, the rest is done."""
+"""Evaluation of a fleet's recordings: those with a result are skipped, failures are named, the rest is done."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far a fleet's evaluation is: a bar on a terminal, else a line a minute."""
+"""Progress of a fleet's evaluation: a bar on a terminal, else one line per minute."""
 
 from __future__ import annotations
 

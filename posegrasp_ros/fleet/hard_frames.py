@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The frames of a fleet that teach most: failed, doubtful, unlike the rest, or answered differently by several
-sources."""
+"""The most informative frames of a fleet: failed, doubtful, unlike the rest, or with poses on which sources
+disagree."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ GROUP BY bag, stamp_ns, object"""
 
 @dataclass(frozen=True)
 class HardFrame:
-    """A frame that is worth being looked at.
+    """A frame worth looking at.
 
     :param bag: address of its recording
     :param reason: a key of :data:`REASONS`

@@ -32,7 +32,7 @@ CODED_COLUMNS = ('taken_for', 'states', *(f'{stage}_reason' for stage in STAGES)
 
 
 class MergedTables(Mapping[str, FrameTable]):
-    """Tables by estimator, read anew each time: whoever needs one at a time holds one at a time.
+    """Tables by estimator, read again on each access, so that only one at a time is in memory.
 
     :param facts: of each estimator's frames
     :param where: SQL condition on the rows; empty for all

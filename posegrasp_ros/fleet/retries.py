@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trying again what a store refused for a moment: throttling, errors of its own, lost connections."""
+"""Retries after temporary errors of a store: throttling, server errors, lost connections."""
 
 from __future__ import annotations
 

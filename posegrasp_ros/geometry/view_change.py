@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ViewChange: which frames show an object anew, and which the same view once more."""
+"""ViewChange: which frames show a new view of an object, and which repeat the same view."""
 
 from __future__ import annotations
 

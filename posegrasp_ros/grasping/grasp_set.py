@@ -57,7 +57,7 @@ class GraspError(InvalidInputError):
 
 
 class NoGraspError(GraspError):
-    """An object that a gripper has no grasp of."""
+    """An object for which a gripper has no grasp."""
 
 
 @dataclass(frozen=True)

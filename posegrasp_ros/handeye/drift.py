@@ -32,12 +32,12 @@ class Drift:
 
     @property
     def is_moved(self) -> bool:
-        """Whether the calibration does not hold any more."""
+        """Whether the calibration no longer holds."""
         return not self.chance >= FALSE_ALARM
 
     def __str__(self) -> str:
         if self.is_moved:
-            return (f'the calibration does not hold any more: camera or target have moved by about '
+            return (f'the calibration no longer holds: camera or target have moved by about '
                     f'{1000 * self.position_m:.1f} mm and {np.degrees(self.rotation_rad):.2f} degrees: calibrate '
                     'again')
         return (f'the calibration holds: {1000 * self.position_m:.1f} mm and {np.degrees(self.rotation_rad):.2f} '

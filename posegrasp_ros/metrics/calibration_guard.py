@@ -42,7 +42,7 @@ WAITING = 200
 
 
 class UsualRange(NamedTuple):
-    """Of a figure at home: 5 %, 50 % and 95 % quantile of so many independent views."""
+    """Usual range of a figure: its 5 %, 50 % and 95 % quantiles over a number of independent views."""
 
     low: float
     median: float
@@ -63,7 +63,7 @@ class UsualRange(NamedTuple):
 
 @dataclass(frozen=True)
 class Departure:
-    """A figure that is not as at home.
+    """A figure outside its usual range.
 
     :param figure: its name
     :param side: of its usual range, one of :data:`SIDES`
@@ -87,7 +87,7 @@ class Departure:
         limit = self.usual.low if self.side == 'below' else self.usual.high
         return (f'score and covariance no longer hold: {self.figure} is {self.side} {limit:.3g} in '
                 f'{self.outside:.0%} of the last {self.views} views (median {self.median:.3g}), expected in '
-                f'{EXPECTED:.0%} (median {self.usual.median:.3g}): another lens, light or scene than those of the '
+                f'{EXPECTED:.0%} (median {self.usual.median:.3g}): different lens, light or scene from the '
                 'calibration? run posegrasp calibrate MODEL --bag BAG on frames of this camera')
 
 

@@ -31,7 +31,7 @@ from posegrasp_ros.runtime.errors import InvalidInputError
 KIND, GROUP = 'metric', 'posegrasp.metrics'
 RECALL_ADD_SHARE = 0.1
 LOWER, HIGHER, ON_TARGET = 'lower_is_better', 'higher_is_better', 'on_target'
-NO_TRUTH = 'no pose with a ground truth'
+NO_TRUTH = 'no pose with ground truth'
 NO_TRACKING = 'nothing was tracked'
 NO_OCCLUSION = 'no tracked object was hidden and seen again, or the ground truth does not tell'
 
@@ -145,7 +145,7 @@ OURS = (
            same_poses_as='position_error_median'),
     Metric('projection_error_median', 'px', LOWER, 'Projection error, median',
            lambda table: median(table, table.projection_error_px, table.has_found),
-           no_data='no pose with a ground truth and a known camera', same_poses_as='position_error_median'),
+           no_data='no pose with ground truth and a known camera', same_poses_as='position_error_median'),
     Metric('covariance_coverage_90', '1', ON_TARGET, 'Truth in the 90 % region of the covariance',
            lambda table: rate(table.confidence_level <= COVERAGE_LEVEL, table.states_covariance, table.blocks),
            heading='in 90 %', is_optional=True, no_data='no covariance with a ground truth', is_for_planning=True),
@@ -164,7 +164,7 @@ OURS = (
            heading='correct', is_optional=True, no_data='no image shows several objects'),
     Metric('object_confusion', '1', LOWER, 'Taken for another object',
            lambda table: rate(table.is_confused, table.counts_for_confusion, table.blocks),
-           heading='confused', is_optional=True, no_data='no image with a ground truth is of several objects'),
+           heading='confused', is_optional=True, no_data='no image with ground truth shows several objects'),
     Metric('state_found', '1', LOWER, 'Tracking: found by the networks', in_state(FOUND), is_optional=True,
            no_data=NO_TRACKING, is_for_tracking=True),
     Metric('state_tracked', '1', HIGHER, 'Tracking: followed without them', in_state(TRACKED),
@@ -174,7 +174,7 @@ OURS = (
     Metric('state_absent', '1', LOWER, 'Tracking: absent', in_state(ABSENT), is_optional=True,
            no_data=NO_TRACKING, is_for_tracking=True),
     Metric('pose_flips', '1', LOWER, 'Tracking: flips to another pose', pose_flips, heading='flips',
-           is_optional=True, no_data='no poses of a tracked object with a ground truth come one after the other',
+           is_optional=True, no_data='no consecutive poses of a tracked object with ground truth',
            is_for_tracking=True),
     Metric('occlusion_recovery', '1', HIGHER, 'Tracking: found again after full occlusion', recovered,
            heading='found again', is_optional=True, no_data=NO_OCCLUSION, is_for_tracking=True,

@@ -23,7 +23,7 @@ Point = tuple[float, float, float]
 
 
 class RecordKey(NamedTuple):
-    """What the stages' results are joined by.
+    """The key by which the stages' results are joined.
 
     :param object: name of the object; any, but always the same, where there is only one
     """

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hand-eye node: takes samples on request while a person or a program moves the arm, and calibrates the camera.
 
-``~/take_sample`` looks at the newest image and tells which motion is missing, ``~/compute`` calibrates and writes
+``~/take_sample`` takes the newest image and says which motion is missing, ``~/compute`` calibrates and writes
 the files of ``posegrasp handeye``, ``~/reset`` drops the samples. The arm's pose is that of TF at the image's
 stamp, or of the topic ``arm_pose``, PoseStamped of the tool in the base frame.
 """
@@ -58,8 +58,8 @@ class HandEyeParameters:
     camera_frame: str = parameter('', 'Optical frame of the camera. Empty: the frame that the image names.')
     out: str = parameter('handeye', 'Folder to write.')
     rectified: str = parameter(
-        'auto', 'Whether the images are rectified, so that P of camera_info counts for them and K and D do not. '
-        'auto: as the names of topic and frame tell, image_rect or image_raw.', choices=RECTIFIED)
+        'auto', 'Whether the images are rectified, so that P of camera_info is used instead of K and D. '
+        'auto: from the names of topic and frame, image_rect or image_raw.', choices=RECTIFIED)
 
 
 class HandEyeNode(AutostartLifecycleNode):
@@ -131,7 +131,7 @@ class HandEyeNode(AutostartLifecycleNode):
             check_motions(self._taken.samples)
         except HandEyeError as error:
             return f'{text}; {error}'
-        return f'{text}; the motions suffice, more of them make the calibration more exact'
+        return f'{text}; the motions are sufficient, more of them make the calibration more accurate'
 
     def compute(self) -> str:
         """Calibrate and write all files.

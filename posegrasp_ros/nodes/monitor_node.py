@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Monitor node: joins what all stages say, compares it with the baselines, keeps it in a run folder.
+"""Monitor node: joins the reports of all stages, compares them with the baselines, and keeps them in a run folder.
 
-A robot tells how a pick went in one of two ways. The exact one is a ``diagnostic_msgs/DiagnosticArray`` on
+A robot reports the result of a pick in one of two ways. The exact one is a ``diagnostic_msgs/DiagnosticArray`` on
 ``execution_report``, in the shape of every stage report::
 
     header.stamp   stamp of the image that the pick came from: that of ~/best_grasp, ~/approach and ~/gripper

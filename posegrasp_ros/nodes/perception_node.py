@@ -69,40 +69,40 @@ class PerceptionParameters:
     model: str = parameter(
         '', 'Folder with model.yaml. Empty: the box that comes with the package.', check=is_model)
     models: tuple[str, ...] = parameter(
-        (), 'Several such folders, in the place of model: each object has topics below ~/NAME/ and a report of '
-        'its own on each image.', check=are_models)
+        (), 'Several such folders, in place of model: each object has topics below ~/NAME/ and its own report for '
+        'each image.', check=are_models)
     estimator: str = parameter('onnx', 'The trained network or a baseline.', choices=estimator_names())
     min_score: float = parameter(
-        MIN_SCORE, 'Poses that the network finds less probable are no answer.', minimum=0.0, maximum=1.0)
+        MIN_SCORE, 'Poses with a lower probability are not reported.', minimum=0.0, maximum=1.0)
     threads: int = parameter(
-        0, 'Threads of the network. 0: one for each core that the process may use.', minimum=0, maximum=256)
+        0, 'Threads of the network. 0: one for each core available to the process.', minimum=0, maximum=256)
     image_transport: str = parameter(
         'auto', 'Type of the topic `image`. auto: what its publisher sends; compressed: CompressedImage on '
         '`image/compressed`, as image_transport names it.', choices=tuple(TRANSPORTS))
     rectified: str = parameter(
-        'auto', 'Whether the images are rectified, so that P of camera_info counts for them and K and D do not. '
-        'auto: as the names of topic and frame tell, image_rect or image_raw.', choices=RECTIFIED)
-    camera_frame: str = parameter('', 'Frame of the results. Empty: the frame that the image names.')
+        'auto', 'Whether the images are rectified, so that P of camera_info is used instead of K and D. '
+        'auto: from the names of topic and frame, image_rect or image_raw.', choices=RECTIFIED)
+    camera_frame: str = parameter('', "Frame of the results. Empty: the image's frame.")
     object_frame: str = parameter(
         '', 'Child frame in TF, NAME; further instances are NAME_1, ... Empty: the name on the model card.')
     frame_prefix: str = parameter(
-        '', 'Put before the child frames in TF, such as robot1/ where several robots share TF.')
+        '', 'Prefix of the child frames in TF, such as robot1/ where several robots share TF.')
     tracking: bool = parameter(
         False, 'Follow objects from image to image without the networks, and publish their states on ~/status.')
     correction_hz: float = parameter(
-        TrackingOptions.correction_hz, 'With tracking: how often the networks look at an object that is followed.',
+        TrackingOptions.correction_hz, 'With tracking: how often the networks check an object that is followed.',
         minimum=CORRECTION_HZ[0], maximum=CORRECTION_HZ[1])
     give_up_s: float = parameter(
-        TrackingOptions.give_up_s, 'With tracking: how long an object that is not seen counts as lost, then as '
-        'absent; and how long one is followed that the networks do not see.', minimum=GIVE_UP_S[0],
+        TrackingOptions.give_up_s, 'With tracking: how long an unseen object counts as lost before it counts as '
+        'absent, and how long an object is followed that the networks do not see.', minimum=GIVE_UP_S[0],
         maximum=GIVE_UP_S[1])
     use_depth: bool = parameter(
         False, 'Refine with the topic `depth`, raw or compressedDepth, registered to the camera image.')
     depth_slop_ms: float = parameter(
-        SLOP_MS, 'How far the stamps of image and depth may lie apart, and how long an image waits for its depth.',
+        SLOP_MS, 'How far apart the stamps of image and depth may be, and how long an image waits for its depth.',
         minimum=0.0, maximum=1000.0)
     overlay: bool = parameter(
-        True, 'Draw the poses onto the image, as long as someone listens to ~/overlay or ~/overlay/compressed.')
+        True, 'Draw the poses onto the image while ~/overlay or ~/overlay/compressed has subscribers.')
 
 
 class PerceptionNode(AutostartLifecycleNode):

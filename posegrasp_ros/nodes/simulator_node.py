@@ -60,11 +60,11 @@ class SimulatorParameters:
     friction: float = parameter(
         0.0, "Coulomb coefficient between object, pads and table. 0: the model card's, else 0.6.", minimum=0.0,
         maximum=5.0)
-    picks: int = parameter(0, 'How many picks to try. 0: go on until stopped.', minimum=0, maximum=1_000_000)
+    picks: int = parameter(0, 'Number of picks. 0: until stopped.', minimum=0, maximum=1_000_000)
     seed: int = parameter(1, 'The same seed gives the same scenes.', minimum=0, maximum=2**31 - 1)
-    rate_hz: float = parameter(1.0, 'Images a second while there is no plan.', minimum=0.1, maximum=30.0)
+    rate_hz: float = parameter(1.0, 'Images per second while there is no plan.', minimum=0.1, maximum=30.0)
     timeout_s: float = parameter(10.0, 'How long to wait for a plan.', minimum=0.1, maximum=600.0)
-    wait_for_monitor: bool = parameter(False, 'Do not begin before the monitor listens as well.')
+    wait_for_monitor: bool = parameter(False, 'Do not start before the monitor has subscribed as well.')
     camera_frame: str = parameter('camera_optical_frame', 'Frame of the camera.')
     base_from_camera: tuple[float, ...] = parameter(
         pose_values(DEFAULT_BASE_FROM_CAMERA), 'Pose of the camera: x, y, z, qx, qy, qz, qw, metres.')

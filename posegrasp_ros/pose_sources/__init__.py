@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Poses that any node or file states: what is judged, whoever made it."""
+"""Poses from any node or file that are to be evaluated."""

@@ -36,7 +36,7 @@ def better_gate(subject: Subject) -> Gate:
                and not _is_of_this_model(subject, entry)]
     if not entries:
         return Gate(name, False, f'the baselines file does not say how well the existing process does: no '
-                    f'{", ".join(EXISTING_PROCESS)} entry for {metric} but of this model', Proof.of(run),
+                    f'{", ".join(EXISTING_PROCESS)} entry for {metric} except for this model', Proof.of(run),
                     'posegrasp evaluate RECORDING --recorded --out runs/existing, then posegrasp baseline add '
                     f'--from runs/existing --name "existing process" --baselines {subject.baselines_name}')
     texts, verdicts = zip(*(_against(subject, run, metric, known.direction, entry) for entry in entries))
@@ -67,7 +67,7 @@ def wrong_answers_gate(subject: Subject) -> Gate:
     if interval.low <= allowed:
         return Gate(name, False, f'{figure}: not decided yet, more footage would decide', Proof.of(run),
                     _evaluate(subject))
-    return Gate(name, False, figure, Proof.of(run), 'train again, or answer from a higher score on',
+    return Gate(name, False, figure, Proof.of(run), 'train again, or require a higher score',
                 f'{figure}: back to training')
 
 
@@ -103,7 +103,7 @@ def abstention_gate(subject: Subject) -> Gate:
     figure = f'no answer in {formatting.quantity(1 - coverage, "1")} of the images'
     command = f'posegrasp evaluate EMPTY_RECORDING --no-object --model {subject.model_name} --out runs/empty'
     if empty is None:
-        return Gate(name, False, f'{figure}, but no real recording without the object was tried', Proof.of(run),
+        return Gate(name, False, f'{figure}, but no real recording without the object was measured', Proof.of(run),
                     command)
     metric, needed = empty.summary['metrics']['false_poses'], subject.requirement('false_poses')
     figure = (f'{figure}, and an answer in {formatting.quantity(metric["value"], "1")} '

@@ -18,7 +18,7 @@ WHAT = {
     'false_poses': ('have a false pose', 'frames without the object'),
 }
 """By headline what its frames do, and what they are."""
-ENDS = {'better': 'meets the need of {need}', 'worse': 'misses the need of {need}'}
+ENDS = {'better': 'meets the requirement of {need}', 'worse': 'misses the requirement of {need}'}
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ def first_card(summary: Mapping[str, Any], needed: Mapping[str, Any] | None,
     if headline['value'] is None:
         stage = summary['stages']['perception']
         answered, inputs = stage['answered'], stage['inputs']
-        sentence = (f'{answered} of {inputs} frames got a pose, but nobody checked the poses: there is no ground '
-                    'truth, and no pick was reported.')
+        sentence = (f'{answered} of {inputs} frames got a pose, but the poses were not checked: there is no '
+                    'ground truth, and no pick was reported.')
         counts = ((answered, 'with a pose, not checked', ''), (inputs - answered, 'without a pose', ''))
         return FirstCard(sentence, also_missed(summary), counts, _by_score(frames))
     count = round(headline['value'] * headline['n'])
@@ -85,11 +85,11 @@ def also_missed(summary: Mapping[str, Any]) -> list[str]:
 
 def _end(needed: Mapping[str, Any] | None, what: str) -> str:
     if needed is None:
-        return '; the baselines state no need'
+        return '; the baselines state no requirement'
     bound = 'at most' if needed['direction'] == 'lower_is_better' else 'at least'
     need = f'{bound} {formatting.quantity(needed["reference"], needed["unit"])}'
     return ', which ' + ENDS[needed['verdict']].format(need=need) if needed['verdict'] in ENDS else \
-        f'. Needed is {need}: too few {what} to tell whether that is met'
+        f'. The requirement is {need}: too few {what} to tell whether it is met'
 
 
 def _by_error(frames: FrameRows | None) -> tuple[PickedFrame, ...]:
@@ -105,7 +105,7 @@ def _by_error(frames: FrameRows | None) -> tuple[PickedFrame, ...]:
     median = frames.median_error
     typical = min(posed, key=lambda row: abs((row.error or 0.0) - median))
     best = PickedFrame('Good' if posed[0].outcome == PASSED else 'Best', posed[0])
-    chosen = [best, PickedFrame('Typical (median relative to the need)', typical)]
+    chosen = [best, PickedFrame('Typical (median relative to the requirement)', typical)]
     chosen.append(PickedFrame('No pose given', unposed[0]) if unposed and not posed[-1].failed else
                   PickedFrame('Worst', posed[-1]))
     return _distinct(chosen)

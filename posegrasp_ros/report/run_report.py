@@ -213,7 +213,7 @@ def _headline(summary: dict) -> str:
     headline = summary['headline']
     bar = requirements_of(summary).get(headline['name'])
     if headline['value'] is None:
-        return f'{formatting.label(headline["name"])}: not measured, for there is no ground truth and no pick'
+        return f'{formatting.label(headline["name"])}: not measured: there is no ground truth and no pick'
     text = (f'{formatting.label(headline["name"])}: '
             f'{formatting.with_interval(headline["value"], headline["interval"], "1")}, n = {headline["n"]}')
     if not bar:

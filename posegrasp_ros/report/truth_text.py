@@ -21,9 +21,9 @@ def truth_sentence(summary: dict) -> str:
     found = _both(metrics['position_error_median']['value'], metrics['rotation_error_median']['value'])
     truth = _both(own['position_m'], own['rotation_rad'])
     left = _both(own['position_left_m'], own['rotation_left_rad'])
-    return (f"Of the median errors of {found} the ground truth's own (median {truth}) may explain all but about "
-            f'{left}; of a perfect estimator {quantity(own["recall_if_perfect"], "1")} of the poses would be '
-            'within 1 cm and 5° of it.')
+    return (f"Of the median errors of {found}, the ground truth's own errors (median {truth}) may explain all "
+            f'but about {left}; with a perfect estimator, {quantity(own["recall_if_perfect"], "1")} of the poses '
+            'would be within 1 cm and 5° of it.')
 
 
 def _both(position_m: float, rotation_rad: float) -> str:

@@ -9,10 +9,10 @@ from posegrasp_ros.metrics.visible_share_slices import ABSTENTION, ESTIMATED
 from posegrasp_ros.report.table import aligned
 from posegrasp_ros.report.truth_text import marked, notes_of
 
-ESTIMATE_SENTENCE = ("How much is visible is perception's own estimate, for the ground truth does not tell: it is "
-                     'wrong where the pose is, and known only of frames with a pose to judge.')
-TRUTH_SENTENCE = ('How much is visible is as the ground truth tells. Where less than a tenth is, no pose is asked '
-                  'for: such a frame counts for "no pose given" alone.')
+ESTIMATE_SENTENCE = ("The visible share is perception's own estimate, because the ground truth does not state it: "
+                     'it is wrong where the pose is, and known only for frames with a pose to judge.')
+TRUTH_SENTENCE = ('The visible share is that of the ground truth. Where it is below a tenth, no pose is expected: '
+                  'such a frame counts only for "no pose given".')
 
 
 def filled_slices(summary: dict) -> list[dict]:
@@ -37,7 +37,7 @@ def share_sentence(summary: dict) -> str:
     by_share = summary['by_visible_share']
     sentence = ESTIMATE_SENTENCE if by_share['source'] == ESTIMATED else TRUTH_SENTENCE
     unknown = by_share['unknown']
-    return sentence + (f' It is not known of {unknown} frame{"s" if unknown > 1 else ""}.' if unknown else '')
+    return sentence + (f' It is not known for {unknown} frame{"s" if unknown > 1 else ""}.' if unknown else '')
 
 
 def share_rows(summary: dict) -> list[str]:

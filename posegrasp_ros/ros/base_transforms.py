@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""BaseTransforms: where a frame of a message lies in the base frame, and how exactly a calibrated camera does."""
+"""BaseTransforms: where a message's frame is in the base frame, and how accurate a calibrated camera's pose is."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from posegrasp_ros.ros.reporting import Refusal
 
 
 class BaseView(NamedTuple):
-    """Where a frame lies in the base frame.
+    """Where a frame is in the base frame.
 
     :param base_from_frame: (4, 4)
     :param covariance: (6, 6) of it in the base frame; None where it counts as exact

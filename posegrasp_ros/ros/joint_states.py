@@ -15,7 +15,7 @@ UNUSED = 'grasps that are as good as each other are not ordered by the way of th
 
 
 class JointStates:
-    """Keeps the newest position of each joint; several publishers may tell of some joints each.
+    """Keeps the newest position of each joint; several publishers may each cover some of the joints.
 
     :param names: of the joints that are to be known
     :param max_age_s: older positions do not count

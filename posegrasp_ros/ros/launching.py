@@ -48,7 +48,7 @@ ARGUMENTS: dict[str, tuple[str, str]] = {
                              'Empty: as in params_file; if that is empty too, from TF.'),
     'corrections': ('', 'corrections.yaml of posegrasp evaluate, applied to the poses that the planner plans '
                         'for.'),
-    'handeye': ('', 'handeye.yaml that posegrasp handeye wrote, in the place of base_from_camera. '
+    'handeye': ('', 'handeye.yaml written by posegrasp handeye, in place of base_from_camera. '
                     'Empty: as in params_file.'),
     'base_frame': ('', 'Frame of the grasps; z points up. Empty: as in params_file.'),
     'camera_frame': ('camera_optical_frame', 'Optical frame of the camera, for TF from base_from_camera.'),
@@ -65,7 +65,7 @@ ARGUMENTS: dict[str, tuple[str, str]] = {
     'ground_truth': ('ground_truth', "Topic of the object's true pose in the camera frame, if available."),
     'board': ('', 'File that posegrasp board wrote, of the printed board that the object stands on.'),
     'baselines': ('', 'Baselines file for comparison in the monitor. Empty: as in params_file.'),
-    'target': ('', 'What a camera is calibrated with, as posegrasp handeye --target takes it.'),
+    'target': ('', 'What a camera is calibrated with, as for posegrasp handeye --target.'),
     'mounting': ('eye-in-hand', 'eye-in-hand: the arm carries the camera; eye-to-hand: it carries the target.'),
     'tool_frame': ('tool0', 'Frame of the arm that carries camera or target.'),
     'out': ('', 'Run folder of the monitor. Empty: runs/<time> in the working directory of the launch.'),
@@ -73,7 +73,7 @@ ARGUMENTS: dict[str, tuple[str, str]] = {
     'respawn': ('false', 'Restart a node whose process has died. false: the launch ends with an error that names '
                          'it.'),
     'rviz': ('false', 'Start rviz with the configuration of the package.'),
-    'foxglove': ('false', 'Start foxglove_bridge, for this machine alone; config/foxglove.json is the layout.'),
+    'foxglove': ('false', 'Start foxglove_bridge, for this machine only; config/foxglove.json is the layout.'),
     'log_level': ('info', 'debug, info, warn, error or fatal.'),
 }
 LAST_ANSWERS_S = 2.0

@@ -139,7 +139,7 @@ class AutostartLifecycleNode(LifecycleNode):
         own = {item.name for item in fields(self.PARAMETERS)}
         names = ', '.join(each.name for each in changed if each.name in own)
         if names and self.parameters is not None:
-            self.get_logger().info(f'{names}: the new value counts from the next configure')
+            self.get_logger().info(f'{names}: the new value takes effect at the next configure')
         return SetParametersResult(successful=True)
 
     @property

@@ -19,12 +19,12 @@ class MonitorParameters:
     model: str = parameter(
         '', 'Folder with model.yaml. Empty: the box that comes with the package.', check=is_model)
     models: tuple[str, ...] = parameter(
-        (), 'Several such folders, in the place of model, as perception has them: each object is measured, and '
-        'all together.', check=are_models)
+        (), 'Several such folders, in place of model, as for perception: each object is measured, and all '
+        'together.', check=are_models)
     gripper: str = parameter(
-        '', 'Gripper file or name, as the planner has it. Empty: franka_hand.', check=is_gripper)
+        '', 'Gripper file or name, as for the planner. Empty: franka_hand.', check=is_gripper)
     grasps: str = parameter(
-        '', "Grasp set, as the planner has it. Empty: the model's. Only with one model.", check=is_file)
+        '', "Grasp set, as for the planner. Empty: the model's. Only with one model.", check=is_file)
     baselines: str = parameter(
         '', 'Baselines file. Empty: the one that comes with the package.', check=load_baselines)
     any_poses: bool = parameter(
@@ -42,8 +42,8 @@ class MonitorParameters:
     most_megabytes: int = parameter(
         1000, 'Of reports in the run folder; beyond it the oldest are deleted. 0: all are kept.', minimum=0,
         maximum=1_000_000)
-    estimator: str = parameter('', 'What perception uses, for the summary alone. Empty: not stated.')
-    seed: int = parameter(-1, 'Seed of the run, for the summary alone. -1: not stated.', minimum=-1,
+    estimator: str = parameter('', 'Estimator that perception uses, only for the summary. Empty: not stated.')
+    seed: int = parameter(-1, 'Seed of the run, only for the summary. -1: not stated.', minimum=-1,
                           maximum=2**31 - 1)
     silence_s: float = parameter(
         1.5, 'After how long a stage with an overdue report is silent, and a camera without images stale.',
@@ -55,15 +55,15 @@ class MonitorParameters:
         MOST_IMAGES, 'Images that a summary looks back on; verdicts look back on all.', minimum=1000,
         maximum=10_000_000)
     block_s: float = parameter(
-        1.0, 'Images within so many seconds are one observation to verdicts: as long as a scene stays the same.',
-        minimum=0.001, maximum=3600.0)
+        1.0, 'Images within this many seconds count as one observation for verdicts: as long as a scene is '
+        'static.', minimum=0.001, maximum=3600.0)
     truth_sigma_mm: tuple[float, ...] = parameter(
         (), 'Standard deviations of the ground truth across x, y and along the line of sight, or one for all. '
-        'Empty: as the ground truth says, but 0 where truth_sigma_deg is given.')
+        'Empty: as stated by the ground truth, but 0 if truth_sigma_deg is given.')
     truth_sigma_deg: tuple[float, ...] = parameter(
-        (), 'The same of its rotation about these axes. Empty: 0 where truth_sigma_mm is given.')
+        (), 'The same for its rotation about these axes. Empty: 0 if truth_sigma_mm is given.')
     prometheus_port: int = parameter(
         0, 'Port of the Prometheus endpoint, /metrics over HTTP. 0: none.', minimum=0, maximum=65535)
     prometheus_address: str = parameter(
-        '127.0.0.1', 'IP address of the Prometheus endpoint. 127.0.0.1 or empty: this machine alone; 0.0.0.0: all '
+        '127.0.0.1', 'IP address of the Prometheus endpoint. 127.0.0.1 or empty: this machine only; 0.0.0.0: all '
         'interfaces.')

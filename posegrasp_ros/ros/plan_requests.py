@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PlanRequests: who asked for a plan of an image that is still to come, and what they are told."""
+"""PlanRequests: pending requests for a plan of a future image, and their replies."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NO_SUCH_OBJECT, INSTANCE_NOT_SEEN = 'no_such_object', 'instance_not_seen'
 
 @dataclass(frozen=True)
 class PlanReply:
-    """What a request is told.
+    """The reply to a request.
 
     :param reason: a short word where there are no grasps, else empty
     :param text: one line

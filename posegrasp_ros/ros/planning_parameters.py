@@ -43,8 +43,8 @@ class GraspPlannerParameters:
     model: str = parameter(
         '', 'Folder with model.yaml. Empty: the box that comes with the package.', check=is_model)
     models: tuple[str, ...] = parameter(
-        (), 'Several such folders, as perception has them, in the place of model: each object has topics below '
-        '~/NAME/, and the others are obstacles.', check=are_models)
+        (), 'Several such folders, as for perception, in place of model: each object has topics below ~/NAME/, '
+        'and the others are obstacles.', check=are_models)
     target: str = parameter('', 'Name of the object to plan for, as on its card. Empty: all of them.')
     gripper: str = parameter(
         '', 'Gripper file, or one of franka_hand, robotiq_2f_85, robotiq_2f_140. Empty: franka_hand.',
@@ -52,72 +52,73 @@ class GraspPlannerParameters:
     grasps: str = parameter('', "Grasp set in isaac_grasp YAML. Empty: the model's grasps.yaml.", check=is_file)
     base_frame: str = parameter(BASE_FRAME, 'Frame of the grasps; z points up.')
     base_from_camera: tuple[float, ...] = parameter(
-        (), 'Pose of the camera in the base frame: x, y, z, qx, qy, qz, qw, metres. Empty: TF is asked.')
+        (), 'Pose of the camera in the base frame: x, y, z, qx, qy, qz, qw, metres. Empty: from TF.')
     handeye: str = parameter(
-        '', 'handeye.yaml of posegrasp handeye, in the place of base_from_camera: its covariance is added to that '
-        'of the pose in the base frame. Eye-in-hand: TF tells where the tool is.', check=load_mounted_camera)
+        '', 'handeye.yaml of posegrasp handeye, in place of base_from_camera: its covariance is added to that of '
+        "the pose in the base frame. Eye-in-hand: the tool's pose comes from TF.", check=load_mounted_camera)
     corrections: str = parameter(
-        '', 'corrections.yaml of a run of posegrasp evaluate, applied to the poses that come in; not to their '
-        'stamps. Empty: none.', check=read_corrections)
+        '', 'corrections.yaml of a run of posegrasp evaluate, applied to incoming poses; not to their stamps. '
+        'Empty: none.', check=read_corrections)
     camera_frame: str = parameter(
-        '', 'Frame that base_from_camera is the pose of; poses in other frames are looked up in TF. Empty: the '
+        '', 'Frame whose pose base_from_camera is; poses in other frames are transformed with TF. Empty: the '
         'frame of the first pose.')
     continuous: bool = parameter(
-        True, 'Plan for every pose. false: for what ~/plan and ~/plan_grasps ask for alone.')
+        True, 'Plan for every pose. false: only on request, through ~/plan and ~/plan_grasps.')
     request_timeout_s: float = parameter(
         5.0, 'How long ~/plan and ~/plan_grasps wait for a pose newer than the request with a grasp.', minimum=0.1,
         maximum=600.0)
-    published_grasps: int = parameter(20, 'How many grasps to publish and draw at most.', minimum=1, maximum=1000)
+    published_grasps: int = parameter(20, 'Maximum number of grasps to publish and draw.', minimum=1, maximum=1000)
     equal_success_probability: float = parameter(
-        DEFAULTS.equal_success, 'Grasps whose probabilities of success, and whose scores, differ by no more are '
-        'equals: with urdf and joint_states the one with the shortest way for the joints comes first.',
+        DEFAULTS.equal_success, 'Grasps whose probabilities of success, and whose scores, differ by no more count '
+        'as equally good: with urdf and joint_states the one with the shortest joint travel comes first.',
         minimum=0.0, maximum=1.0)
     min_success_probability: float = parameter(
-        DEFAULTS.min_success_probability, 'Below it for every grasp, none is the answer: pose_too_uncertain.',
+        DEFAULTS.min_success_probability, 'If every grasp is below it, there is no answer: pose_too_uncertain.',
         minimum=0.0, maximum=1.0)
     pre_grasp_distance_m: float = parameter(
-        DEFAULTS.pre_grasp_distance_m, 'The straight last stretch of the approach.', minimum=0.0, maximum=1.0)
+        DEFAULTS.pre_grasp_distance_m, 'Length of the straight last part of the approach.', minimum=0.0,
+        maximum=1.0)
     lift_m: float = parameter(DEFAULTS.lift_m, 'Straight up after closing.', minimum=0.0, maximum=1.0)
     max_approach_angle_rad: float = parameter(
-        float(DEFAULTS.max_approach_angle_rad), 'Of the approach direction, from straight down.', minimum=0.0,
+        float(DEFAULTS.max_approach_angle_rad), 'Angle of the approach direction from straight down.', minimum=0.0,
         maximum=3.15)
     min_clearance_m: float = parameter(
-        DEFAULTS.min_clearance_m, 'Least distance from support and obstacles, all the way.', minimum=0.0,
-        maximum=0.2)
+        DEFAULTS.min_clearance_m, 'Minimum distance from support and obstacles, along the whole path.',
+        minimum=0.0, maximum=0.2)
     support_plane: bool = parameter(True, 'Whether the object stands on a plane that the gripper must not touch.')
     support_height_m: float = parameter(
         0.0, 'Height of the plane in the base frame, above or below its origin.', minimum=-9.0, maximum=9.0)
     support_normal: tuple[float, ...] = parameter(
-        (0.0, 0.0, 1.0), 'Direction out of the plane in the base frame, for a tilted one; objects are lifted '
-        'along z all the same.')
+        (0.0, 0.0, 1.0), 'Direction out of the plane in the base frame, for a tilted one; objects are still '
+        'lifted along z.')
     obstacle_boxes: tuple[float, ...] = parameter(
-        (), 'Boxes in the base frame, ten numbers each: middle x, y, z, qx, qy, qz, qw, then sides; metres.')
+        (), 'Boxes in the base frame, ten numbers each: centre x, y, z, qx, qy, qz, qw, then sides; metres.')
     obstacle_spheres: tuple[float, ...] = parameter(
         (), 'Spheres in the base frame, four numbers each: x, y, z, radius, metres.')
-    other_instances: bool = parameter(True, 'Keep off the other objects of the topic `poses`.')
+    other_instances: bool = parameter(True, 'Avoid the other objects on the topic `poses`.')
     depth_obstacles: bool = parameter(
-        False, 'Keep off what the topic `depth` shows, an Image registered to the camera image.')
+        False, 'Avoid what the topic `depth` shows, an Image registered to the camera image.')
     rectified: str = parameter(
-        'auto', 'Whether the depth images are rectified, so that P of camera_info counts for them and K and D do '
-        'not. auto: as the names of topic and frame tell.', choices=RECTIFIED)
+        'auto', 'Whether the depth images are rectified, so that P of camera_info is used instead of K and D. '
+        'auto: from the names of topic and frame.', choices=RECTIFIED)
     depth_slop_ms: float = parameter(
-        SLOP_MS, 'How far the stamps of pose and depth may lie apart.', minimum=0.0, maximum=1000.0)
+        SLOP_MS, 'How far apart the stamps of pose and depth may be.', minimum=0.0, maximum=1000.0)
     urdf: str = parameter(
         '', 'URDF of the arm, for inverse kinematics by Pinocchio: a file, package://NAME/file, either also xacro '
-        'where that is installed, or robot_description, the topic. Empty: reach_max_m counts.', check=check_urdf)
+        'where that is installed, or robot_description, the topic. Empty: reach_max_m is used.', check=check_urdf)
     tip_frame: str = parameter('', "Frame of the URDF that is the gripper's base.")
     srdf: str = parameter(
         '', 'SRDF of the arm, whose disable_collisions name links that may touch. Empty: those that a joint '
         'connects, and those that touch in the neutral posture or in all.', check=is_file)
     joint_states_max_age_s: float = parameter(
-        1.0, 'Positions of the topic joint_states that are stamped earlier do not count.', minimum=0.01,
-        maximum=3600.0)
+        1.0, 'Positions on the topic joint_states that are older are ignored.', minimum=0.01, maximum=3600.0)
     base_from_root: tuple[float, ...] = parameter(
         (), "Pose of the URDF's root in the base frame: x, y, z, qx, qy, qz, qw, metres. Empty: the same place.")
     reach_max_m: float = parameter(
         0.0, 'How far the arm reaches from reach_shoulder. 0: any distance.', minimum=0.0, maximum=20.0)
-    reach_min_m: float = parameter(0.0, 'How near to its shoulder it cannot reach.', minimum=0.0, maximum=20.0)
-    reach_shoulder: tuple[float, ...] = parameter((0.0, 0.0, 0.0), 'Its place in the base frame, metres.')
+    reach_min_m: float = parameter(
+        0.0, 'Distance from reach_shoulder below which the arm cannot reach.', minimum=0.0, maximum=20.0)
+    reach_shoulder: tuple[float, ...] = parameter((0.0, 0.0, 0.0), 'Its position in the base frame, metres.')
 
 
 def mounted_camera_of(chosen: GraspPlannerParameters) -> MountedCamera | None:

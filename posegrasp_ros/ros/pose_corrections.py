@@ -26,8 +26,8 @@ def corrections_of(path: str, objects: Sequence[str],
     left_out = sorted({each.kind for found in stated.values() for each in found
                        if isinstance(each, (Time, DeclaredSymmetry))})
     if left_out:
-        tell(f'{path}: {", ".join(left_out)}: not applied by nodes, mend the cause')
+        tell(f'{path}: {", ".join(left_out)}: not applied by nodes, fix the cause')
     if others := stated.keys() - set(objects):
-        tell(f'{path}: corrections of {", ".join(sorted(others))}, which this node has not, are left out')
+        tell(f'{path}: corrections of {", ".join(sorted(others))}, which this node does not have, are ignored')
     return {name: tuple(each for each in found if not isinstance(each, (Time, DeclaredSymmetry)))
             for name, found in stated.items() if name in objects}

@@ -28,7 +28,7 @@ LEAST_JPEG_SCALE = 0.5
 class LikeCamera:
     """Takes pictures as the camera did that took some frames.
 
-    Used in the place of :func:`posegrasp_ros.training.photograph.photograph`. Each picture has the figures of a
+    Used in place of :func:`posegrasp_ros.training.photograph.photograph`. Each picture has the figures of a
     random frame, at the scale at which the networks see such frames: the detector's input is the whole frame,
     shrunk; a crop is enlarged or shrunk to the object's size, which is not known and drawn as for the detector.
 

@@ -91,7 +91,7 @@ class _Shown:
 class LabelSession:
     """The frames, their labels, and the work on the frame that is shown.
 
-    A pose in progress is lost only when a person goes on twice without saving it.
+    A pose in progress is discarded only when the user moves on twice without saving it.
 
     :param card: of the object
     :param frames: to be labelled; the first without a label is shown

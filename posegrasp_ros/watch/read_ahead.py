@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""read_ahead: the next frame of a file is read and decoded while the one before is looked at."""
+"""read_ahead: the next frame of a file is read and decoded while the previous one is processed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from posegrasp_ros.watch.watch_source import Watchable
 
 
 class DecodedFrame(NamedTuple):
-    """A frame that is decoded already, in the place of its encoded image.
+    """A frame that is already decoded, in place of its encoded image.
 
     :param frame: with the time that it took
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The loop: each frame of a source through the stages, then to whoever takes it."""
+"""The loop: each frame of a source goes through the stages, then to its consumers."""
 
 from __future__ import annotations
 

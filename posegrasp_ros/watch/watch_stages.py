@@ -39,7 +39,7 @@ class Looked(NamedTuple):
 
 @dataclass(frozen=True)
 class WatchOptions:
-    """How frames are looked at.
+    """How frames are processed.
 
     :param estimator: one of :func:`posegrasp_ros.estimation.create.estimator_names`
     :param tracking: how the object is followed; None for not at all

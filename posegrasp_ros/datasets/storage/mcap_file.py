@@ -127,7 +127,7 @@ class McapFile:
                            'with channels, found none')
         self._count(counts if is_whole else None)
         if not is_whole:
-            until = f' up to {_seconds(last_ns, self._first_ns)} s after its begin' if self._chunks else ''
+            until = f' up to {_seconds(last_ns, self._first_ns)} s after its start' if self._chunks else ''
             self._warn(f'{self._path}: cut off or damaged, has no index: what is there is read{until}')
 
     def _records(self, file: BinaryIO, size: int) -> Iterator[tuple[int, int, bytes]]:

@@ -105,7 +105,7 @@ def _of_folder(path: Path, warn: Warn) -> list[Path]:
         return there
     files = [path / name for name in named if path / name in there]
     if missing := [name for name in named if path / name not in there]:
-        warn(f'{path}: {METADATA_NAME}: names {", ".join(missing[:5])}{" ..." * (len(missing) > 5)}, not there; '
+        warn(f'{path}: {METADATA_NAME}: lists {", ".join(missing[:5])}{" ..." * (len(missing) > 5)}, not found; '
              'the others are read')
     return files or there
 

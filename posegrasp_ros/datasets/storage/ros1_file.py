@@ -50,7 +50,7 @@ class Ros1File:
             raise
         except Exception as error:  # as above
             reason = ' '.join(str(error).split())
-            self._warn(f'{self._path}: damaged, what comes after {time_ns} ns is lost: {reason}')
+            self._warn(f'{self._path}: damaged; everything after {time_ns} ns is lost: {reason}')
 
 
 def _kind(msgtype: str) -> str:

@@ -60,7 +60,7 @@ class SqliteFile:
                     if message:
                         yield message
         except sqlite3.DatabaseError as error:
-            self._warn(f'{self._path}: damaged, what can be read is read: {error}')
+            self._warn(f'{self._path}: damaged; what can be read is read: {error}')
             self._is_damaged = True
         if self._is_damaged:
             yield from self._damaged_rows(wanted, done)
@@ -114,7 +114,7 @@ class SqliteFile:
         except sqlite3.DatabaseError as second:
             raise BagError(f'{self._path}: cut off or damaged, or not a bag: expected a .db3 file of rosbag2: '
                            f'{second}') from error
-        self._warn(f'{self._path}: cut off or damaged, what can be read is read: {error}')
+        self._warn(f'{self._path}: cut off or damaged; what can be read is read: {error}')
 
     def _rows(self, wanted: list[int], clause: str) -> Iterator[tuple[int, BagMessage | None]]:
         """Number and message of each row; None for one that is too large or none."""

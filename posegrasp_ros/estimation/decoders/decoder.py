@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Decoder: a family of networks, from its part of the model card to initial poses. One family a file."""
+"""Decoder: a family of networks, from its part of the model card to initial poses. One family per file."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a network says of an object's pose before it is refined against the mesh."""
+"""A network's estimate of an object's pose, before it is refined against the mesh."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class YoloPoseParameters(DecoderParameters):
 
 
 class YoloPose(KeypointDecoder):
-    """Keypoints of the object's choice, in the order of the card's ``keypoints_m``."""
+    """Keypoints chosen on the object, in the order of the card's ``keypoints_m``."""
 
     family = 'yolo_pose'
     parameters = YoloPoseParameters

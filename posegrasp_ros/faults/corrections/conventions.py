@@ -45,7 +45,7 @@ class Mirror(Fixed):
 
 @dataclass(frozen=True)
 class Inverse(Fixed):
-    """object_from_camera in the place of camera_from_object."""
+    """object_from_camera in place of camera_from_object."""
 
     kind: ClassVar[str] = 'inverse'
 
@@ -75,7 +75,7 @@ class Inverse(Fixed):
 
 @dataclass(frozen=True)
 class QuaternionOrder(Fixed):
-    """The four numbers of a quaternion moved on by so many places: 1 makes x y z w of w x y z, 3 undoes that."""
+    """The four numbers of a quaternion shifted by some places: 1 turns w x y z into x y z w, 3 undoes that."""
 
     places: int
     kind: ClassVar[str] = 'quaternion'

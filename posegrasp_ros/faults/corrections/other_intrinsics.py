@@ -17,7 +17,7 @@ from posegrasp_ros.geometry.transforms import rotation_from_vector
 
 @dataclass(frozen=True)
 class OtherIntrinsics(Fixed):
-    """Another camera's focal length and principal point in the place of the right ones.
+    """Another camera's focal length and principal point in place of the right ones.
 
     The pose keeps its pixels: the same point of the image and size in it, under the right intrinsics. Rotations
     turn with the rays of the image's middle.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stamps moved in time."""
+"""Stamps shifted in time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Time:
-    """Stamps moved by so many seconds."""
+    """Stamps shifted by a number of seconds."""
 
     shift_s: float
     kind: ClassVar[str] = 'time'

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A symmetry that nobody had declared."""
+"""A symmetry that was not declared."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from posegrasp_ros.geometry.transforms import Symmetry, make_transform, rotation
 
 @dataclass(frozen=True)
 class DeclaredSymmetry(Fixed):
-    """A symmetry of the object that nobody has declared: poses stay, what counts as an error changes.
+    """An undeclared symmetry of the object: poses stay, what counts as an error changes.
 
     :param axis: (3,) unit vector, object frame
     :param point_m: (3,) on the axis

@@ -58,10 +58,11 @@ class _Body(NamedTuple):
 
 
 class ArmBodies:
-    """The links' bodies. Of meshes their convex hulls are asked first, of those that touch each other the meshes.
+    """The links' bodies.
 
-    Against obstacles the hulls alone count. Links that the root holds are not checked against them, since the arm
-    stands on something, nor are the tip and what it holds: that is the gripper, which the planner checks.
+    For meshes, the convex hulls are checked first, and the meshes themselves where hulls touch each other. Against
+    obstacles only the hulls count. Links fixed to the root are not checked against them, since the arm stands on
+    something, nor are the tip and what is fixed to it: that is the gripper, which the planner checks.
 
     :param model: Pinocchio's
     :param geometry: of the model, without bodies that other joints than the arm's move

@@ -44,7 +44,7 @@ SAME_RAD = 0.05
 
 class UrdfReach:
     """Reachability of an approach: a posture within the joint limits at the grasp, from which inverse kinematics
-    also converges at the pre-grasp and the lift, and on straight lines to these without a leap of the joints, the
+    also converges at the pre-grasp and the lift, and on straight lines to these without a joint jump, the
     arm's bodies free of each other and of obstacles. See :class:`posegrasp_ros.grasping.planning.reach.Reach`.
 
     That nothing is reached is found as quickly as that something is. What is beyond the arm's length is refused

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Order of grasps by the way of the arm's joints, among those that are as good as each other."""
+"""Orders equally good grasps by the arm's joint travel."""
 
 from __future__ import annotations
 

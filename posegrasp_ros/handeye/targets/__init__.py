@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a camera is calibrated with, one kind a file."""
+"""Calibration targets, one kind per file."""

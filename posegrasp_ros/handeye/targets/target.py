@@ -14,7 +14,7 @@ from posegrasp_ros.runtime.errors import InvalidInputError, quoted
 
 
 class TargetError(InvalidInputError):
-    """A target that is not one."""
+    """A target that cannot be used."""
 
 
 class SeenTarget(NamedTuple):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The gate: what stops a script at a bad model, by requirements and by what was reached before."""
+"""The gate: stops a script at a bad model, by requirements and by previous results."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ function connect() {
   socket.onmessage = (event) => show(event.data);
   socket.onclose = (event) => {
     hasEnded = event.reason === 'opened elsewhere';
-    badge(hasEnded ? 'labelled on another page: reload to go on here' : 'not connected', 'bad');
+    badge(hasEnded ? 'labelled on another page: reload to continue here' : 'not connected', 'bad');
     if (!hasEnded) setTimeout(connect, LIFE_MS);
   };
 }
