@@ -29,8 +29,8 @@ class PoseSources:
     """Whose poses are judged with --recorded, in place of those reported by this package's stages.
 
     :param pose_topic: topic of poses from any node: PoseStamped, PoseWithCovarianceStamped, TransformStamped,
-        Odometry, PoseArray or vision_msgs/Detection3DArray; of several the first is judged, the others are
-        compared with it
+        Odometry, PoseArray, vision_msgs/Detection3DArray or Detection2DArray with poses; of several the first
+        is judged, the others are compared with it
     :param pose_frame: the object's frame in /tf as published by the node in question
     :param pose_csv: poses in the format of the BOP benchmark's tools, or with the columns of --ground-truth
     :param pose_class: class id of the object in messages that name one, with several models as NAME=ID; default:
