@@ -30,7 +30,8 @@ class MonitorParameters:
     any_poses: bool = parameter(
         False, 'The topic pose is of any other node, with no perception_report: PoseStamped, '
         'PoseWithCovarianceStamped, PoseArray, TransformStamped, Odometry, vision_msgs/Detection3DArray, '
-        'Detection2DArray with poses or, as /tf, TFMessage. Each message counts as a report on the image with its stamp.')
+        'Detection2DArray with poses or, as /tf, TFMessage. Each message counts as a report on the image with its '
+        'stamp.')
     pose_classes: tuple[str, ...] = parameter(
         (), 'With any_poses: class id of each object in messages that name one, or its frame in /tf. Empty: the '
         "objects' names, any class of a single one.")
