@@ -53,7 +53,9 @@ def first_card(summary: Mapping[str, Any], needed: Mapping[str, Any] | None,
         stage = summary['stages']['perception']
         answered, inputs = stage['answered'], stage['inputs']
         sentence = (f'{answered} of {inputs} frames got a pose, but nobody checked the poses: there is no ground '
-                    'truth, and no pick was reported.')
+                    'truth, and no pick was reported.' if answered else
+                    f'None of {inputs} frames got a pose, and there is no ground truth that says whether the '
+                    'object was in them.')
         counts = ((answered, 'with a pose, not checked', ''), (inputs - answered, 'without a pose', ''))
         return FirstCard(sentence, counts, _by_score(frames))
     count = round(headline['value'] * headline['n'])
