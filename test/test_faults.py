@@ -29,6 +29,7 @@ from posegrasp_ros.faults.fitting import loss
 from posegrasp_ros.faults.injection import INJECTED, PoseTrack, inject
 from posegrasp_ros.faults.pair_log import PairLog
 from posegrasp_ros.faults.pose_pairs import PosePairs, interpolated, nearest_truths, rotation_vectors
+from posegrasp_ros.faults.rigid_faults import offset_text
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.transforms import (
     NO_SYMMETRY,
@@ -349,3 +350,9 @@ def test_of_very_many_pairs_a_part_is_looked_at_and_tells_the_same():
     found = diagnose(with_fault(pairs, 'lag', (120,)))
     assert len(pairs) == 2700 and 1500 < found.pairs <= 2100
     assert [each.name for each in found.findings] == ['lag']
+
+
+def test_an_offset_has_no_minus_zero():
+    transform = np.eye(4)
+    transform[:3, 3] = 0.008, -1e-6, 0.0
+    assert offset_text(transform) == '(+8.0, +0.0, +0.0) mm and (+0.00, +0.00, +0.00)° about x, y, z'

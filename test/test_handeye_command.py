@@ -106,6 +106,10 @@ def test_a_recording_becomes_a_mounted_camera_with_all_its_files(recorded, tmp_p
     assert np.allclose(euler2mat(*turns, 'sxyz'), pose[:3, :3], atol=1e-6)
     page = (tmp_path / 'out' / 'report.html').read_text()
     assert page.count('data:image/jpeg') == 14 and 'http:' not in page and 'https:' not in page
+    assert 'bag, 0.00 s' in page and 'bag, 39.' in page  # samples by recording and time from its first image
+    figures = [line.split('  ')[-1].strip() for line in printed.splitlines()
+               if line.startswith(('standard', 'turns'))]
+    assert len(figures) == 2 and all(each in page for each in figures)
 
 
 def test_arm_poses_of_a_csv_file_give_the_same(recorded, tmp_path):

@@ -106,6 +106,7 @@ def test_where_nothing_fails_the_widest_gap_comes_first():
         run.add_estimate(index * SECOND, GOOD)
     advice = run.summary()['next']
     assert actions(advice)['score_ece'] == 'work on', '0.9 where 0.05 is needed; the time is half too long'
+    assert 'Work on: Score, expected calibration error.' in advice['text']
     assert actions(advice)['image_to_pose_p50'] == 'ignore'
 
 

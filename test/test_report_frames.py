@@ -161,6 +161,9 @@ def test_a_browser_lists_the_frames_without_asking_anyone(tmp_path):
         assert '10 of 10 shown' in page.content()
         body = page.content().partition('<tbody>')[2].partition('</tbody>')[0]
         assert body.count('<tr') == 10 and body.count('passed') == 4 and body.count('aria-current') == 1
+        for order in ('position_mm', 'rotation_deg'):
+            page.select_option('#sort-by', order)
+            assert 'no pose given' in page.inner_text('#frames tbody tr'), 'the farthest off first'
         assert problems == [] and {url for url in urls if not url.startswith('data:')} == {file.as_uri()}
 
 

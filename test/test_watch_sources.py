@@ -6,6 +6,7 @@ import pickle
 import threading
 import time
 from itertools import islice
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import cv2
@@ -24,7 +25,7 @@ from posegrasp_ros.watch.pace import Pace
 from posegrasp_ros.watch.read_ahead import read_ahead
 from posegrasp_ros.watch.video_capture import LiveImages
 from posegrasp_ros.watch.watch_error import WatchError
-from posegrasp_ros.watch.watch_source import Watchable, open_watch_source
+from posegrasp_ros.watch.watch_source import Watchable, WatchSource, open_watch_source
 
 HFOV_RAD = math.radians(60)
 ASSUMED = ImageCamera(None, HFOV_RAD)
@@ -121,6 +122,17 @@ def test_an_evaluation_reads_a_folder_with_the_same_camera(calibration, tmp_path
 def test_rounds_come_one_after_the_other(video):
     stamps = [item.undecoded.stamp_ns + item.shift_ns for item in islice(opened(video).frames(True), 14)]
     assert len(stamps) == 14 and stamps == sorted(set(stamps))
+
+
+def test_rounds_of_a_recording_follow_shortly_whenever_it_was_made():
+    now_ns = 1_780_000_000 * 10**9
+    recorded = [Watchable(SimpleNamespace(stamp_ns=now_ns + place * 10**9)) for place in range(3)]
+    source = WatchSource('bag', lambda: recorded, False, '')
+    played = list(islice(source.frames(True), 30))
+    stamps = [item.undecoded.stamp_ns + item.shift_ns for item in played]
+    assert stamps == sorted(set(stamps)) and stamps[-1] - stamps[0] < 200 * 10**9
+    times_s = [(stamp - item.round_ns - now_ns) / 1e9 for stamp, item in zip(stamps, played)]
+    assert times_s == 10 * [0.0, 1.0, 2.0]
 
 
 @pytest.mark.parametrize(('text', 'said'), [

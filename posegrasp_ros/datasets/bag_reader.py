@@ -293,7 +293,7 @@ class BagReader:
                 f'{self.path}: {self.topics.image}: {self._repeats} images have the stamp of another image and '
                 'are skipped'
             )
-        self._truths.account(self._bag.topics)
+        self._truths.account(self._filled_topics())
         for topic in self._shares.unmatched:
             self._warn(f'{topic}: no stamp matches an image: the visible share is not known')
 

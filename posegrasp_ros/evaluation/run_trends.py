@@ -128,7 +128,14 @@ def _trend(name: str, figures: Mapping[int, Figure], runs: Sequence[TimedRun], l
             'value': last['value'], 'interval': last['interval'], 'n': last['n'],
             'verdict': told[-1]['verdict'] if told else TOO_FEW if len(numbers) < LEAST_FIGURES else STEADY,
             'since': told[-1]['time'] if told else None,
-            'changes': told, 'series': series, 'runs_without': len(runs) - len(numbers)}
+            'changes': told, 'series': series, 'runs_without': len(runs) - len(numbers),
+            'need': _need(name, runs[numbers[-1]].run)}
+
+
+def _need(name: str, run: FinishedRun) -> dict | None:
+    """What a run's baselines require of a metric, {reference, tolerance}."""
+    needs = (item for item in run.summary['verdicts'] if item['metric'] == name and item['kind'] == 'requirement')
+    return next(({key: item[key] for key in ('reference', 'tolerance')} for item in needs), None)
 
 
 def _change(name: str, change: ChangePoint, edges: tuple[float, float, float], numbers: Sequence[int],

@@ -117,8 +117,12 @@ def _axes_text(rotation: np.ndarray) -> str:
 def offset_text(transform: np.ndarray) -> str:
     """Translation and rotation of a (4, 4) as text."""
     mm, vector = 1000 * transform[:3, 3], np.degrees(vector_from_rotation(transform[:3, :3]))
-    return (f'({mm[0]:+.1f}, {mm[1]:+.1f}, {mm[2]:+.1f}) mm and ({vector[0]:+.2f}, {vector[1]:+.2f}, '
-            f'{vector[2]:+.2f})° about x, y, z')
+    return f'({_signed(mm, 1)}) mm and ({_signed(vector, 2)})° about x, y, z'
+
+
+def _signed(values: np.ndarray, digits: int) -> str:
+    rounded = np.round(values, digits) + 0.0  # no -0.0
+    return ', '.join(f'{value:+.{digits}f}' for value in rounded)
 
 
 def _says_camera_offset(correction: Correction, pairs: PosePairs) -> str:

@@ -39,7 +39,7 @@ def record_samples(path: Path, target: Target, track: ArmTrack, options: SourceO
     source, = open_sources([path], options, {'': 1.0})
     if not isinstance(source, BagReader):
         raise BagError(f'{path}: expected a recording, whose images have stamps and intrinsics')
-    found = TakenSamples(topic=source.topics.image or '')
+    found = TakenSamples(topic=source.topics.image or '', recording=path.name)
     hidden = None if progress is None else not progress
     resting = _Rest()
     with interrupt_noted() as was_interrupted, logging_redirect_tqdm(), \
@@ -77,6 +77,8 @@ def _look(frame: BagFrame, target: Target, track: ArmTrack,
           found: TakenSamples) -> tuple[Sample, bytes] | None:
     """The sample of one image; None, and noted why, where there is none."""
     found.left_out.frames += 1
+    if found.first_ns is None:
+        found.first_ns = frame.stamp_ns
     if frame.reason:
         found.left_out.add(frame.reason, frame.problem)
         return None

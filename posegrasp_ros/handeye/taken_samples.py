@@ -31,6 +31,8 @@ class TakenSamples:
     :ivar pictures: JPEG of each sample's image, small, with the target's axes
     :ivar left_out: images without a sample
     :ivar topic: of the images
+    :ivar recording: name of the recording; empty for a live camera
+    :ivar first_ns: stamp of the first image; None before it
     :ivar camera_frame: that the images name
     :ivar is_complete: False after an interruption
     """
@@ -39,6 +41,8 @@ class TakenSamples:
     pictures: list[bytes] = field(default_factory=list)
     left_out: LeftOut = field(default_factory=LeftOut)
     topic: str = ''
+    recording: str = ''
+    first_ns: int | None = None
     camera_frame: str = ''
     is_complete: bool = True
 

@@ -123,6 +123,8 @@ class HandEyeNode(AutostartLifecycleNode):
                                       'image and camera_info')
         if frame.reason:
             raise NotSeen(frame.reason, frame.problem)
+        if self._taken.first_ns is None:
+            self._taken.first_ns = frame.stamp_ns
         sample, picture = take_sample(frame, self._target, self._track)
         self._taken.samples.append(sample)
         self._taken.pictures.append(picture)
@@ -148,6 +150,7 @@ class HandEyeNode(AutostartLifecycleNode):
         count = len(self._taken.samples)
         self._taken.samples.clear()
         self._taken.pictures.clear()
+        self._taken.first_ns = None
         return f'{count} samples dropped'
 
     def _answering(self, step: Callable[[], str]) -> Answer:

@@ -112,7 +112,8 @@ def saying(axes: Sequence[dict]) -> str:
             continue
         least, most = known[0], known[-1]
         if most['limit'] >= TELLING * least['limit']:
-            parts.append(f'{limit_text(most)} {most["name"]} is tolerated, '
+            widest = limit_text(most)
+            parts.append(f'{"any error" if widest == "any" else widest} {most["name"]} is tolerated, '
                          f'but only {limit_text(least)} {least["name"]}')
         else:
             parts.append(f'at most {limit_text(least)} in any direction')

@@ -57,7 +57,9 @@ def first_card(summary: Mapping[str, Any], needed: Mapping[str, Any] | None,
         stage = summary['stages']['perception']
         answered, inputs = stage['answered'], stage['inputs']
         sentence = (f'{answered} of {inputs} frames got a pose, but the poses were not checked: there is no '
-                    'ground truth, and no pick was reported.')
+                    'ground truth, and no pick was reported.' if answered else
+                    f'None of {inputs} frames got a pose, and there is no ground truth that says whether the '
+                    'object was in them.')
         counts = ((answered, 'with a pose, not checked', ''), (inputs - answered, 'without a pose', ''))
         return FirstCard(sentence, also_missed(summary), counts, _by_score(frames))
     count = round(headline['value'] * headline['n'])

@@ -11,9 +11,10 @@ from posegrasp_ros.metrics.formatting import reason, shown_value
 from posegrasp_ros.report.failure_groups import FailureGroup
 from posegrasp_ros.report.frame_rows import CAUSES, OUTCOMES, FrameRow, FrameRows
 
-SHOWN = {'position_mm': ('Position', 1, ' mm'), 'rotation_deg': ('Rotation', 1, '°'), 'score': ('Score', 2, ''),
-         'visible': ('Visible', 0, ' %'), 'latency_ms': ('Time', 0, ' ms')}
-"""Columns of numbers: heading, digits and unit. One without any number is left out."""
+SHOWN = {'position_mm': ('Position', None, ' mm'), 'rotation_deg': ('Rotation', None, '°'),
+         'score': ('Score', 2, ''), 'visible': ('Visible', 0, ' %'), 'latency_ms': ('Time', 0, ' ms')}
+"""Columns of numbers: heading, digits, None for as many as :func:`posegrasp_ros.metrics.formatting.number` gives,
+and unit. One without any number is left out."""
 COLUMNS = ('place', 'object', 'outcome', 'said', 'position_mm', 'rotation_deg', 'error', 'score', 'visible',
            'latency_ms', 'picture', 'stamp_ns')
 """Fields of a row, in their order. ``error`` is relative to the need, -1 stands for no pose."""

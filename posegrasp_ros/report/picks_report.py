@@ -28,13 +28,19 @@ def render_picks(summary: dict, clips: Sequence[Clip] = ()) -> str:
               for name, curve in summary['curves'].items() if curve]
     return render_page('picks.html.j2', summary=summary, headline=headline(summary),
                        origin=provenance_rows(summary['provenance'], summary['schema']), curves=curves,
-                       clips=clips, objects=_objects(summary), dots=reliability_dots(summary['calibration']))
+                       clips=clips, of_others=_of_other_conditions(summary, clips), objects=_objects(summary),
+                       dots=reliability_dots(summary['calibration']))
 
 
 def headline(summary: dict) -> dict:
     """What was counted under the main condition: the estimated pose where there is one, else the true pose."""
     return next((each for each in summary['conditions'] if each['pose'] == 'estimate' and each['n']),
                 summary['conditions'][0])
+
+
+def _of_other_conditions(summary: dict, clips: Sequence[Clip]) -> bool:
+    """Whether clips are of picks that the headline does not count."""
+    return any(not clip.caption.endswith(f', {headline(summary)["name"]}') for clip in clips)
 
 
 def main_condition(conditions: Sequence[Condition]) -> Condition:

@@ -86,7 +86,8 @@ def _lost_line(summary: dict) -> str:
         return ''
     if not fall['rows']:
         verb = 'failed' if fall['is_judged'] else 'went without an answer'
-        return f'None of {fall["total"]} {fall["of"]} {verb}.'
+        by_the_grasp = ' by what the planned grasps tolerate' if fall['note'] else ''
+        return f'None of {fall["total"]} {fall["of"]} {verb}{by_the_grasp}.'
     reasons = ', '.join(f'{row["text"]} {row["lost"]}' for row in fall['rows'])
     start = ('Without an answer' if not fall['is_judged'] else
              'Not good enough for the planned grasp' if fall['note'] else 'Failed')

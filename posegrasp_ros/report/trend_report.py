@@ -86,7 +86,9 @@ def dates_of(trends: dict) -> Callable[[str], str]:
 
 
 def plot_of(trend: dict, day: Callable[[str], str]) -> dict:
-    """Values with intervals over time, means between changes, and when the changes may have been; 0 to 100."""
+    """Values with intervals over time, the need where it is on the axis, means between changes, and when the
+    changes may have been; 0 to 100."""
+    need = trend['need']
     times = [_seconds(each['time']) for each in trend['series']]
     first, span = times[0], (times[-1] - times[0]) or 1.0
     ends = [end for each in trend['series'] for end in (each['value'], *(each['interval'] or ()))]
@@ -108,12 +110,14 @@ def plot_of(trend: dict, day: Callable[[str], str]) -> dict:
                      f'{formatting.with_interval(each["value"], each["interval"], trend["unit"])}'}
             for each in trend['series']]
     return {'dots': dots, 'means': _means(trend, x, y),
+            'need_y': y(need['reference']) if need and low <= need['reference'] <= high else None,
+            'need': formatting.target(need['reference'], need['tolerance'], trend['unit']) if need else '',
             'bands': [[x(end) for end in change['between']] for change in trend['changes']],
             'unit': formatting.shown_unit(trend['unit']),
             'y_ticks': [f'{formatting.shown_value(value, trend["unit"]):.6g}'
                         for value in (high, (low + high) / 2, low)],
-            'x_ticks': [{'x': 0, 'text': trend['series'][0]['time'][:10]},
-                        {'x': 100, 'text': trend['series'][-1]['time'][:10]}]}
+            'x_ticks': [{'x': 0, 'text': day(trend['series'][0]['time'])},
+                        {'x': 100, 'text': day(trend['series'][-1]['time'])}]}
 
 
 def _means(trend: dict, x: Callable[[str], float], y: Callable[[float], float]) -> list[dict]:

@@ -10,6 +10,7 @@ from typing import Any
 from posegrasp_ros.metrics.baselines.baselines import Baselines, Entry
 from posegrasp_ros.metrics.catalogue import catalogue
 from posegrasp_ros.metrics.diagnosis.failure_attribution import with_oracle
+from posegrasp_ros.metrics.formatting import quantity
 from posegrasp_ros.metrics.frame_columns import ObjectSize, RunFacts
 from posegrasp_ros.metrics.frame_pairs import paired_comparisons
 from posegrasp_ros.metrics.frame_table import FrameTable
@@ -119,7 +120,7 @@ def with_measured(baselines: Baselines, name: str, part: dict, date: str) -> Bas
             continue
         note = ''
         if metric.endswith('_median') and coverage < 0.95:
-            note = f'median over the {coverage:.0%} of frames that it answers'
+            note = f'median over the {quantity(coverage, "1")} of frames that it answers'
         baselines = baselines.with_entry(metric, Entry(name, REFERENCES[name], value, SAME_FRAMES, date,
                                                        fair=not note, note=note))
     return baselines

@@ -55,7 +55,7 @@ def watch(source: WatchSource, stages: WatchStages, takers: Sequence[TakesFrames
             ends_s.append(time.monotonic())
             spent_s = ends_s[-1] - ends_s[0]
             frame = WatchedFrame(summary.frames + 1, *looked, (len(ends_s) - 1) / spent_s if spent_s > 0 else 0.0,
-                                 source.dropped(), item.shift_ns, first_ns)
+                                 source.dropped(), item.shift_ns, first_ns + item.round_ns)
             summary.add(frame)
             _warn_once(frame, warned)
             for taker in takers:

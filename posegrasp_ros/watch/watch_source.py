@@ -31,10 +31,12 @@ class Watchable(NamedTuple):
     """A frame to be watched.
 
     :param shift_ns: added to the stamp for estimators that remember, as in evaluations
+    :param round_ns: the part of it that makes a further round later than the one before
     """
 
     undecoded: Undecoded
     shift_ns: int = 0
+    round_ns: int = 0
 
 
 @dataclass(frozen=True)
@@ -59,18 +61,19 @@ class WatchSource:
 
     def frames(self, over_and_over: bool = False) -> Iterator[Watchable | None]:
         """The frames, once or in endless rounds; each round is later than the one before."""
-        shift_ns = 0
+        round_ns = 0
         for _ in count():
-            last_ns = 0
+            first_ns, last_ns = None, 0
             for item in self.opened():
                 if item is None:
                     yield None
                     continue
-                last_ns = max(last_ns, item.undecoded.stamp_ns + item.shift_ns)
-                yield item._replace(shift_ns=item.shift_ns + shift_ns)
+                stamp_ns = item.undecoded.stamp_ns + item.shift_ns
+                first_ns, last_ns = stamp_ns if first_ns is None else first_ns, max(last_ns, stamp_ns)
+                yield item._replace(shift_ns=item.shift_ns + round_ns, round_ns=round_ns)
             if not over_and_over:
                 return
-            shift_ns += last_ns + ROUND_GAP_NS
+            round_ns += last_ns - (first_ns or 0) + ROUND_GAP_NS
 
 
 def open_watch_source(text: str, camera: ImageCamera, options: SourceOptions,

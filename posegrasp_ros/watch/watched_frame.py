@@ -25,7 +25,7 @@ class WatchedFrame:
     :param rate_hz: of the frames lately; 0 of the first
     :param dropped: frames of a live camera that were left out so far
     :param shift_ns: added to the stamp where time is to go on, such as in the next round of a file
-    :param first_ns: stamp of the first frame
+    :param first_ns: stamp of the first frame, of this round of a file
     """
 
     number: int

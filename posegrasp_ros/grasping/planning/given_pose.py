@@ -57,7 +57,8 @@ def checked_covariance(covariance: np.ndarray, least_sigma: float = 0.0) -> np.n
     most = np.repeat([MOST_SIGMA_M, MOST_SIGMA_RAD], 3) ** 2
     if not ((variances >= least_sigma**2) & (variances <= most)).all():
         raise PlanningError(f'covariance of the object: expected variances from {least_sigma**2:g} to '
-                            f'{MOST_SIGMA_M**2:g} m² and {MOST_SIGMA_RAD**2:g} rad², got {variances.tolist()}')
+                            f'{MOST_SIGMA_M**2:g} m² and {MOST_SIGMA_RAD**2:g} rad², got '
+                            f'{", ".join(f"{variance:.4g}" for variance in variances)}')
     sigmas = np.sqrt(np.where(variances > 0, variances, 1.0))
     correlation = covariance / np.outer(sigmas, sigmas)
     asymmetry = float(np.abs(correlation - correlation.T).max())

@@ -42,7 +42,7 @@ def in_words(headline: dict, needs: dict[str, dict], judged: list[dict], losses:
     """
     need = needs.get(headline['name'])
     sentences = (_goal(headline, need, block_s), _losses(losses, headline), _gain(losses, need),
-                 _errors(losses, needs), _advice(judged, needs))
+                 _errors(losses, needs), _advice(judged, needs, headline['name']))
     return ' '.join(sentence for sentence in sentences if sentence)
 
 
@@ -76,7 +76,8 @@ def _losses(losses: dict, headline: dict) -> str:
     lost = total - losses['successes']
     if not lost:
         how = 'failed' if losses.get('is_judged', True) else 'went without an answer'
-        return f'None of {total} {one}s {how}.' if total else ''
+        by_the_grasp = 'By what the planned grasps tolerate, none' if is_by_the_grasp(losses, headline) else 'None'
+        return f'{by_the_grasp} of {total} {one}s {how}.' if total else ''
     worst = max(losses['steps'], key=lambda step: step['lost'])
     share = 'all' if worst['lost'] == lost else f'{worst["lost"]}'
     start = 'By what the planned grasps tolerate, ' if is_by_the_grasp(losses, headline) else ''
@@ -142,16 +143,17 @@ def remedy_of(losses: dict, judged: list[dict]) -> str:
     return REMEDIES[worst]
 
 
-def _advice(judged: list[dict], needs: dict[str, dict]) -> str:
-    """Lists of metrics to hold and to ignore."""
+def _advice(judged: list[dict], needs: dict[str, dict], headline: str) -> str:
+    """Lists of metrics to work on, hold and ignore; that the goal itself is to be worked on was said."""
     def named(action: str) -> str:
         labels = [formatting.label(item['metric']) for item in judged
-                  if item['action'] == action and item['metric'] in needs]
+                  if item['action'] == action and item['metric'] in needs
+                  and (action, item['metric']) != ('work on', headline)]
         return '; '.join(labels)
 
     parts = [f'{start}: {named(action)}.' for start, action in (
-        ('Hold', 'hold'), ('Ignore for now', 'ignore')) if named(action)]
-    if parts and not named('work on'):
+        ('Work on', 'work on'), ('Hold', 'hold'), ('Ignore for now', 'ignore')) if named(action)]
+    if parts and not any(item['action'] == 'work on' for item in judged):
         decided = all(needs[item['metric']]['verdict'] == 'better' for item in judged if item['metric'] in needs)
         parts.insert(0, 'All requirements that could be measured are met.' if decided else
                      'No measured requirement is missed, but not all are decided yet.')

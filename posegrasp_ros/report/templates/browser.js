@@ -10,22 +10,25 @@
   const CHUNK = 150, severalObjects = data.objects.length > 1;
   let order = [], drawn = 0, current = 0;
 
-  const number = (value, digits, unit) => value === null ? '–' : value.toFixed(digits) + unit;
+  // As formatting.number writes them in captions: three significant figures, integers from 100 on.
+  const significant = value => 2 - Math.min(2, Math.floor(Math.log10(Math.max(Math.abs(value), 1))));
+  const number = (value, digits, unit) => value === null ? '–' : value.toFixed(digits ?? significant(value)) + unit;
   const needs = value => value === null ? '–' : value < 0 ? 'no pose' : value.toFixed(2) + ' × the need';
   const failed = row => data.outcomes[row[at.outcome]].failed;
-  const millimetres = row => row[at.position_mm] === null && row[at.error] === -1 ? Infinity : row[at.position_mm];
+  const offBy = (row, name) => row[at[name]] === null && row[at.error] === -1 ? Infinity : row[at[name]];
 
   function keeps(row) {
     const outcome = find('by-outcome').value, object = find('by-object');
     const least = parseFloat(find('by-error')?.value);
     if (outcome === 'failed' ? !failed(row) : outcome !== 'all' && row[at.outcome] !== +outcome) return false;
     if (object && object.value !== 'all' && row[at.object] !== +object.value) return false;
-    return !(least > 0) || (millimetres(row) !== null && millimetres(row) >= least);
+    const millimetres = offBy(row, 'position_mm');
+    return !(least > 0) || (millimetres !== null && millimetres >= least);
   }
 
   function key(row, name) {
     if (name === 'error') return row[at.error] === -1 ? Infinity : row[at.error];
-    if (name === 'position_mm') return millimetres(row);
+    if (name === 'position_mm' || name === 'rotation_deg') return offBy(row, name);
     return row[at[name]];
   }
 
@@ -92,8 +95,8 @@
     const outcome = data.outcomes[frame[at.outcome]].text, said = frame[at.said];
     const words = [severalObjects ? data.objects[frame[at.object]] : '', outcome,
       said && said !== outcome ? 'reported: ' + said : '',
-      frame[at.position_mm] === null ? '' : number(frame[at.position_mm], 2, ' mm') + ', ' +
-        number(frame[at.rotation_deg], 2, '°') + ' off, ' + needs(frame[at.error]),
+      frame[at.position_mm] === null ? '' : number(frame[at.position_mm], null, ' mm') + ', ' +
+        number(frame[at.rotation_deg], null, '°') + ' off, ' + needs(frame[at.error]),
       frame[at.score] === null ? '' : 'score ' + number(frame[at.score], 2, ''),
       [data.recording, frame[at.place]].filter(Boolean).join(', '), 'stamp ' + frame[at.stamp_ns] + ' ns'].filter(Boolean);
     image.alt = words.slice(0, -1).join(', ');
