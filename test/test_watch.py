@@ -301,5 +301,5 @@ def test_the_page_stays_until_ctrl_c(levels, model, tmp_path):
         assert b'posegrasp watch' in page.read()
     process.send_signal(signal.SIGINT)
     said, problems = process.communicate(timeout=30)
-    assert process.returncode == 130 and 'is over' in problems and '5 frames' in said
+    assert process.returncode == 130 and 'has ended' in problems and '5 frames' in said
     assert not (tmp_path / 'kept').exists() and json.dumps(said)
