@@ -294,14 +294,14 @@ def test_a_path_states_columns_and_date():
 
 def test_without_a_terminal_there_is_a_line_a_minute(capsys, monkeypatch):
     now = [0.0]
-    monkeypatch.setattr('posegrasp_ros.fleet.fleet_progress.time.monotonic', lambda: now[0])
+    monkeypatch.setattr('posegrasp_ros.runtime.progress.time.monotonic', lambda: now[0])
     with FleetProgress(100) as progress:
         for number in range(100):
             now[0] += 10
             progress.step('x.mcap: broken' if number == 3 else '')
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == 'posegrasp: failed: x.mcap: broken'
-    assert lines[1] == 'posegrasp: 6 of 100 recordings, 1 failed, 16 min left'
+    assert lines[1] == 'posegrasp: 6 % of 100 recordings, 1 failed, 16 min left'
     assert len(lines) == 1 + 16
 
 

@@ -7,7 +7,6 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from posegrasp_ros.board.board_file import BoardError, BoardFile
@@ -19,6 +18,7 @@ from posegrasp_ros.datasets.bag_reader import BagReader
 from posegrasp_ros.datasets.frame import BagFrame
 from posegrasp_ros.datasets.frame_sources import SourceOptions, open_sources
 from posegrasp_ros.runtime.interrupt import interrupt_noted
+from posegrasp_ros.runtime.progress import Progress
 
 LOGGER = logging.getLogger(__name__)
 
@@ -37,20 +37,20 @@ class RecordedTruth:
 
 
 def find_truths(path: Path, board: BoardFile, options: SourceOptions,
-                progress: bool | None = None) -> RecordedTruth:
+                progress: bool = True) -> RecordedTruth:
     """The object's pose in every image of a recording.
 
     :param options: topics to read
-    :param progress: whether to show it; None if stderr is a terminal
+    :param progress: whether to show it
     :raises InvalidInputError: when there is no recording, or the board in none of its images
     """
     source, = open_sources([path], options, {'': 1.0})
     if not isinstance(source, BagReader):
         raise BagError(f'{path}: expected a recording, whose images have stamps and intrinsics')
     finder, found = TruthFinder(board), RecordedTruth([], LeftOut())
-    hidden = None if progress is None else not progress
     with interrupt_noted() as was_interrupted, logging_redirect_tqdm(), \
-            tqdm(source.undecoded(), 'board', source.image_count, unit='frame', disable=hidden) as frames:
+            Progress(source.undecoded(), 'board', source.image_count, unit='frame',
+                     disable=not progress) as frames:
         for packed in frames:
             _look(packed.decode(), finder, found)
             if was_interrupted():

@@ -282,15 +282,14 @@ def _object(mesh: str, item: Item) -> NamedObject:
 
 def _measured_efficiency(calibration: CalibrationOptions, named: NamedObject, seed: int) -> Efficiency | None:
     """Of the object's own model where that is asked for, else None."""
-    from tqdm import tqdm
-
     from posegrasp_ros.feasibility.attainable.efficiency import SCENES, measure_efficiency
+    from posegrasp_ros.runtime.progress import Progress
 
     if not calibration.measured:
         return None
     if named.card is None or calibration.efficiency:
         raise InvalidInputError('--measured: expected an object with a model folder, and no --efficiency')
-    with tqdm(total=SCENES, desc='efficiency', unit='scene', disable=None) as bar:
+    with Progress(total=SCENES, desc='efficiency', unit='scene') as bar:
         return measure_efficiency(named.card, seed=seed, progress=bar.update)
 
 

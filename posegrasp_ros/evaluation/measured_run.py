@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from posegrasp_ros.datasets.bag_reader import BagReader
@@ -40,6 +39,7 @@ from posegrasp_ros.runs.run_log import PICTURES, SUMMARY, frame_line
 from posegrasp_ros.runs.run_summary import SummaryInputs, summary_of
 from posegrasp_ros.runtime.errors import InvalidInputError, escaped
 from posegrasp_ros.runtime.interrupt import interrupt_noted
+from posegrasp_ros.runtime.progress import Progress
 from posegrasp_ros.viewer_files.shown_frame import ShownFrame
 
 LOGGER = logging.getLogger(__name__)
@@ -106,8 +106,8 @@ class MeasuredRun:
             was_interrupted = stack.enter_context(interrupt_noted())
             self._note_cameras()
             frames = stack.enter_context(closing(answer(self._frames())))
-            bar = stack.enter_context(tqdm(total=total_count(self._sources), unit='frame', disable=not progress,
-                                           dynamic_ncols=True))
+            bar = stack.enter_context(Progress(total=total_count(self._sources), unit='frame',
+                                               disable=not progress, dynamic_ncols=True))
             stack.enter_context(_warnings_above(bar))
             table = stack.enter_context(self._bop_csv(self._bop_path)) if self._bop_path else None
             show = stack.enter_context(self._views.opened())
@@ -240,7 +240,7 @@ def described_bags(bags: BagDescriptions, is_complete: bool, progress: bool) -> 
     if not is_complete:
         bags.stop()
     elif not bags.are_done:
-        with tqdm(total=bags.total_bytes, desc='hashing recordings', unit='B', unit_scale=True,
+        with Progress(total=bags.total_bytes, desc='hashing recordings', unit='B', unit_scale=True,
                   disable=not progress) as bar:
             while not bags.are_done:
                 bar.update(bags.hashed_bytes - bar.n)
@@ -256,7 +256,7 @@ def _truth_account(source: Source) -> list[dict]:
             for name, truths in getattr(source, 'truths', {}).items()]
 
 
-def _warnings_above(bar: tqdm) -> AbstractContextManager:
+def _warnings_above(bar: Progress) -> AbstractContextManager:
     """Log lines are printed above a bar that is shown, not into it."""
     return nullcontext() if bar.disable else logging_redirect_tqdm()
 

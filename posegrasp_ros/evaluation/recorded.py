@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from posegrasp_ros.datasets.bag_messages import BagError, BagMessage, BagMessages
 from posegrasp_ros.datasets.bag_topics import CAMERA_INFO, BagTopics, guess_truth, listing
@@ -35,6 +34,7 @@ from posegrasp_ros.runs.run_log import SUMMARY, frame_line
 from posegrasp_ros.runs.run_summary import UNNAMED, SummaryInputs, summary_of
 from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.interrupt import interrupt_noted
+from posegrasp_ros.runtime.progress import Progress
 
 LOGGER = logging.getLogger(__name__)
 REPORTS = 'diagnostic_msgs/msg/DiagnosticArray'
@@ -119,7 +119,7 @@ def _hear(recordings: list[_Recording], metrics: RunMetrics, folder: RunFolder |
     last_ns: int | None = None
     counts = [recording.count for recording in recordings]
     known = [count for count in counts if count is not None]
-    with interrupt_noted() as was_interrupted, tqdm(
+    with interrupt_noted() as was_interrupted, Progress(
             total=sum(known) if len(known) == len(counts) else None, unit='message', disable=not progress) as bar:
         for recording in recordings:
             for number, _ in enumerate(recording.hear(metrics, folder, last_ns), start=1):

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tqdm import tqdm
-
 from posegrasp_ros.datasets.bag_reader import BagReader
 from posegrasp_ros.datasets.bag_topics import BagTopics
 from posegrasp_ros.datasets.bag_writer import CAMERA_FRAME
@@ -14,6 +12,7 @@ from posegrasp_ros.estimation.create import create_estimator
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.estimation.perception_stage import PerceptionStage
 from posegrasp_ros.pose_sources.stated_pose import StatedPose
+from posegrasp_ros.runtime.progress import Progress
 
 
 def stated_by_model(bag: str | Path, folder: str | Path, progress: bool = True) -> dict[int, StatedPose]:
@@ -25,7 +24,7 @@ def stated_by_model(bag: str | Path, folder: str | Path, progress: bool = True) 
     stage = PerceptionStage(create_estimator('onnx', card), card.identity)
     reader = BagReader(bag, BagTopics(base_frame=None))
     stated: dict[int, StatedPose] = {}
-    for packed in tqdm(reader.undecoded(), total=reader.image_count, unit='frame', disable=not progress):
+    for packed in Progress(reader.undecoded(), total=reader.image_count, unit='frame', disable=not progress):
         found = stage.perceive(packed).estimation.poses
         frame_id = getattr(packed.image, 'frame_id', '') or CAMERA_FRAME
         if found:

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from posegrasp_ros.datasets.bag_cameras import stated_cameras
 from posegrasp_ros.datasets.bag_messages import STANDARD_TYPES, BagError, BagMessage, BagMessages
@@ -20,6 +19,7 @@ from posegrasp_ros.pose_sources.pose_fields import set_poses, set_stamp
 from posegrasp_ros.pose_sources.pose_messages import READERS
 from posegrasp_ros.pose_sources.stated_pose import StatedPose
 from posegrasp_ros.runtime.atomic_file import no_half_folder
+from posegrasp_ros.runtime.progress import Progress
 
 POSE = 'geometry_msgs/msg/PoseWithCovarianceStamped'
 OWN_TOPIC = '/pose'
@@ -44,7 +44,7 @@ def write_faulty(path: str | Path, out: str | Path, faults: Faults, topic: str |
     faulty = _with_faults(stated, cameras, faults, seed)
     written, ours, waiting = 0, iter(faulty), list(zip(stated, faulty))
     with RawBagWriter(out) as writer, no_half_folder(Path(out)):
-        for message in tqdm(bag.messages(list(bag.topics)), unit='message', disable=not progress,
+        for message in Progress(bag.messages(list(bag.topics)), unit='message', disable=not progress,
                             total=sum(bag.counts.values()) or None):
             if message.topic == topic:
                 written += _write_changed(writer, bag, message, next(ours))

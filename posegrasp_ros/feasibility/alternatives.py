@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, islice
 
-from tqdm import tqdm
-
 from posegrasp_ros.feasibility.attainable.attainable_accuracy import AttainableAccuracy, ViewBound
 from posegrasp_ros.feasibility.attainable.view_sampling import SightError
 from posegrasp_ros.feasibility.break_even import BreakEven
@@ -30,6 +28,7 @@ from posegrasp_ros.feasibility.verdict import (
 from posegrasp_ros.feasibility.what_if import Change, both, changes_of, go_together
 from posegrasp_ros.grasping.grasp_set import NoGraspError
 from posegrasp_ros.runtime.process_pool import workers
+from posegrasp_ros.runtime.progress import Progress
 
 WORDS = (NOT, IF, FEASIBLE)
 # Smaller gains may be due to the small number of views.
@@ -173,8 +172,8 @@ def _alternative(planned: PlannedCell, cell: Cell, change: Change, after: Expect
 def _tried(planned: PlannedCell, changes: Sequence[Change], jobs: int, progress: bool) -> list[Alternative]:
     with workers(try_change, planned, jobs) as tried:
         arriving = tried([(change,) for change in changes])
-        return _best_first(list(tqdm(arriving, 'what if', len(changes), unit='change',
-                                     disable=None if progress else True)))
+        return _best_first(list(Progress(arriving, 'what if', len(changes), unit='change',
+                                     disable=not progress)))
 
 
 def _best_first(found: Sequence[Alternative]) -> list[Alternative]:

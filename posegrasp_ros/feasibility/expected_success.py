@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from posegrasp_ros.feasibility.attainable.attainable_accuracy import ViewBound
 from posegrasp_ros.feasibility.cell import Cell
 from posegrasp_ros.feasibility.required.success_model import SuccessModel
 from posegrasp_ros.metrics.stats.intervals import Interval
+from posegrasp_ros.runtime.progress import Progress
 
 NO_ERROR = np.zeros((6, 6))
 # Range of the margin, and number of bisection steps in its logarithm.
@@ -108,7 +108,7 @@ def expect(cell: Cell, model: SuccessModel, bounds: Sequence[ViewBound],
     errors = expected_errors(cell, bounds)
     by_view = [[model.by_curve(bound.view.base_from_object, covariance)
                 for covariance in (error, estimator_error(bound), NO_ERROR)]
-               for bound, error in zip(tqdm(bounds, 'success', unit='view', disable=None if progress else True),
+               for bound, error in zip(Progress(bounds, 'success', unit='view', disable=not progress),
                                        errors)]
     return ExpectedSuccess(np.swapaxes(by_view, 0, 1), errors)
 
@@ -143,7 +143,7 @@ def error_margin(cell: Cell, model: SuccessModel, bounds: Sequence[ViewBound], s
     if not is_enough(LEAST_MARGIN):
         return None
     low, high = LEAST_MARGIN, MOST_MARGIN
-    for _ in tqdm(range(MARGIN_STEPS), 'margin', disable=None if progress else True):
+    for _ in Progress(range(MARGIN_STEPS), 'margin', disable=not progress):
         middle = float(np.sqrt(low * high))
         low, high = (middle, high) if is_enough(middle) else (low, middle)
     return low

@@ -6,11 +6,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from tqdm import tqdm
 
 from posegrasp_ros.feasibility.attainable.attainable_accuracy import AttainableAccuracy, attainable_accuracy
 from posegrasp_ros.feasibility.attainable.view_sampling import sample_views
 from posegrasp_ros.feasibility.cell import Cell
+from posegrasp_ros.runtime.progress import Progress
 
 
 def look(cell: Cell, count: int, seed: int, free_axes: Sequence[np.ndarray] | None = None,
@@ -23,6 +23,6 @@ def look(cell: Cell, count: int, seed: int, free_axes: Sequence[np.ndarray] | No
     views = sample_views(cell.mesh, cell.camera, cell.distances_m, count=count, seed=seed)
     if chosen is not None:
         views = [views[number] for number in chosen]
-    with tqdm(total=len(views), desc='views', unit='view', disable=None if progress else True) as bar:
+    with Progress(total=len(views), desc='views', unit='view', disable=not progress) as bar:
         return attainable_accuracy(cell.mesh, cell.camera, views, cell.imaging, cell.named.symmetry, seed,
                                    progress=bar.update, free_axes=free_axes)

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from posegrasp_ros.datasets.bag_reader import BagReader
 from posegrasp_ros.datasets.bag_topics import BagTopics
@@ -30,6 +29,7 @@ from posegrasp_ros.metrics.pose.pose_errors import relative_error
 from posegrasp_ros.report.frame_pictures import FramePictures, Shown, UnknownShape
 from posegrasp_ros.runs.provenance import describe_model
 from posegrasp_ros.runtime.errors import InvalidInputError
+from posegrasp_ros.runtime.progress import Progress
 from posegrasp_ros.runtime.resources import model_folder
 
 if TYPE_CHECKING:  # only the extra fleet installs it
@@ -82,7 +82,7 @@ def merged_pictures(results: Sequence[StoredResult], estimator: str, where: str 
     wanted = _chosen(here, estimator, where)
     order = sorted(wanted, key=lambda place: -len(wanted[place]))[:MOST_BAGS]
     drawn, failed = FramePictures(SHARE), []
-    for place in tqdm(order, desc='pictures', unit='recording', disable=None):
+    for place in Progress(order, desc='pictures', unit='recording'):
         try:
             _draw(here[place], wanted[place], drawn)
         except (InvalidInputError, OSError) as error:

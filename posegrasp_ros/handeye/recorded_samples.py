@@ -7,7 +7,6 @@ import logging
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from posegrasp_ros.board.plane_pose import NotSeen
@@ -21,6 +20,7 @@ from posegrasp_ros.handeye.sample import Sample
 from posegrasp_ros.handeye.taken_samples import TakenSamples, take_sample
 from posegrasp_ros.handeye.targets.target import Target
 from posegrasp_ros.runtime.interrupt import interrupt_noted
+from posegrasp_ros.runtime.progress import Progress
 
 LOGGER = logging.getLogger(__name__)
 MOST_SAMPLES = 150
@@ -30,20 +30,20 @@ SAME_M, SAME_RAD = 0.002, np.radians(0.5)
 
 
 def record_samples(path: Path, target: Target, track: ArmTrack, options: SourceOptions,
-                   progress: bool | None = None) -> TakenSamples:
+                   progress: bool = True) -> TakenSamples:
     """The samples of a recording.
 
-    :param progress: whether to show it; None if stderr is a terminal
+    :param progress: whether to show it
     :raises InvalidInputError: when there is no recording
     """
     source, = open_sources([path], options, {'': 1.0})
     if not isinstance(source, BagReader):
         raise BagError(f'{path}: expected a recording, whose images have stamps and intrinsics')
     found = TakenSamples(topic=source.topics.image or '', recording=path.name)
-    hidden = None if progress is None else not progress
     resting = _Rest()
     with interrupt_noted() as was_interrupted, logging_redirect_tqdm(), \
-            tqdm(source.undecoded(), 'target', source.image_count, unit='frame', disable=hidden) as frames:
+            Progress(source.undecoded(), 'target', source.image_count, unit='frame',
+                     disable=not progress) as frames:
         for packed in frames:
             found.camera_frame = getattr(packed.image, 'frame_id', '') or found.camera_frame
             look = _look(packed.decode(), target, track, found)

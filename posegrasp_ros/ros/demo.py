@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from tqdm import tqdm
-
 from posegrasp_ros.estimation.model_set import load_model_set
 from posegrasp_ros.report.clips import read_clips
 from posegrasp_ros.report.run_report import format_brief, format_table
@@ -26,6 +24,7 @@ from posegrasp_ros.runs.run_log import CLIPS
 from posegrasp_ros.runtime.console import show
 from posegrasp_ros.runtime.errors import InvalidInputError, PipelineFailed, one_line
 from posegrasp_ros.runtime.exit_codes import BAD_INPUT
+from posegrasp_ros.runtime.progress import Progress
 from posegrasp_ros.runtime.resources import DEFAULT_MODEL
 
 POLL_S = 0.1
@@ -120,7 +119,7 @@ def watch(nodes: NodeProcesses, reports: Path, picks: int, progress: bool = True
     :raises PipelineFailed: when a node ends too early, or no pick is reported for :data:`GIVE_UP_AFTER_S`
     """
     heard_s, said_s, done, lifted = clock(), clock(), 0, 0
-    with tqdm(total=picks, desc='picks', unit='pick', disable=None if progress else True) as bar:
+    with Progress(total=picks, desc='picks', unit='pick', disable=not progress) as bar:
         for ok in _outcomes(reports):
             if ok is not None:
                 done, lifted, heard_s, said_s = done + 1, lifted + ok, clock(), clock()

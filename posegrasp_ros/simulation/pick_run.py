@@ -9,8 +9,6 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-from tqdm import tqdm
-
 from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.metrics.pick_metrics import SCHEMA, Attempt, summarise
 from posegrasp_ros.metrics.stage_report import StageReport
@@ -18,6 +16,7 @@ from posegrasp_ros.report.clips import Clip, clip_addresses
 from posegrasp_ros.report.picks_report import main_condition, render_picks
 from posegrasp_ros.runs.folder import RunFolder
 from posegrasp_ros.runs.provenance import describe_model, describe_run
+from posegrasp_ros.runtime.progress import Progress
 from posegrasp_ros.simulation.pick import HOLD_S, LIFTED_M, SHAKE_M_S2
 from posegrasp_ros.simulation.pick_film import FILM_HZ, PicksToFilm, TriedPick
 from posegrasp_ros.simulation.picking import PickingRun, run_picks
@@ -54,7 +53,7 @@ def _clips(run: PickingRun, to_film: PicksToFilm, progress: bool) -> list[Clip]:
     clips = []
     chosen = to_film.picks()
     try:
-        for tried in tqdm(chosen, desc='clips', unit='clip', disable=None if progress else True):
+        for tried in Progress(chosen, desc='clips', unit='clip', disable=not progress):
             attempt = tried.attempt
             addresses = clip_addresses(run.film(tried), FILM_HZ)
             clips.append(Clip(attempt.object, attempt.ok, attempt.result,
@@ -68,7 +67,7 @@ def _collect(arriving: Iterable[TriedPick], count: int, folder: RunFolder, attem
              to_film: PicksToFilm, progress: bool) -> None:
     """Record every attempt when it arrives."""
     lifted = 0
-    with tqdm(total=count, desc='picks', unit='pick', disable=None if progress else True) as bar:
+    with Progress(total=count, desc='picks', unit='pick', disable=not progress) as bar:
         for tried in arriving:
             attempt = tried.attempt
             to_film.consider(tried)

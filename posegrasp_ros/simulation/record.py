@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from posegrasp_ros.datasets.bag_writer import GROUND_TRUTH, BagWriter
 from posegrasp_ros.datasets.frame import BagFrame
@@ -15,6 +14,7 @@ from posegrasp_ros.datasets.topic_names import below
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.runs.provenance import SIMULATED
 from posegrasp_ros.runtime.errors import InvalidInputError
+from posegrasp_ros.runtime.progress import Progress
 from posegrasp_ros.simulation.instances import sample_scene_of_kinds, sample_scene_of_several
 from posegrasp_ros.simulation.occlusion import occluded_world
 from posegrasp_ros.simulation.rough_world import rough_world
@@ -45,7 +45,7 @@ def record(out: Path, mesh: Mesh, scenes: int, seed: int, image_size: tuple[int,
                                 f'{"depth" if depth else "several instances"} as well: leave out one of the two')
     rng = np.random.default_rng(seed)
     with BagWriter(out, SIMULATED) as writer:
-        for index in tqdm(range(scenes), desc='recording', unit='scene', disable=not progress):
+        for index in Progress(range(scenes), desc='recording', unit='scene', disable=not progress):
             frame, share = (_rough_frame(rng, mesh, image_size, occlusion, not without_object) if rough
                             else _frame(rng, mesh, image_size, occlusion, instances, not without_object, depth))
             truth = None if without_object else frame.camera_from_object
@@ -65,7 +65,7 @@ def record_together(out: Path, meshes: Mapping[str, Mesh], scenes: int, seed: in
     """
     rng, names = np.random.default_rng(seed), list(meshes)
     with BagWriter(out, SIMULATED) as writer:
-        for index in tqdm(range(scenes), desc='recording', unit='scene', disable=not progress):
+        for index in Progress(range(scenes), desc='recording', unit='scene', disable=not progress):
             first, *others = names[index % len(names):] + names[:index % len(names)]
             scene = sample_scene_of_kinds(rng, meshes[first], [meshes[name] for name in others])
             with World(meshes[first], None, scene, image_size=image_size) as world:

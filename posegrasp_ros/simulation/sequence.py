@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from posegrasp_ros.datasets.bag_writer import BagWriter
 from posegrasp_ros.datasets.frame import BagFrame
@@ -18,6 +17,7 @@ from posegrasp_ros.geometry.transforms import look_at, make_transform, transform
 from posegrasp_ros.geometry.true_pose import LEAST_VISIBLE
 from posegrasp_ros.runs.provenance import SIMULATED
 from posegrasp_ros.runtime.errors import InvalidInputError
+from posegrasp_ros.runtime.progress import Progress
 from posegrasp_ros.simulation.placement import Distractor, yaw_transform
 from posegrasp_ros.simulation.scene import sample_scene
 from posegrasp_ros.simulation.textures import sample_texture
@@ -223,5 +223,5 @@ def record_sequence(out: Path, frames: Iterable[BagFrame], count: int, progress:
     :raises InvalidInputError: when the folder exists
     """
     with BagWriter(out, SIMULATED) as writer:
-        for frame in tqdm(frames, desc='recording', unit='frame', total=count, disable=not progress):
+        for frame in Progress(frames, desc='recording', unit='frame', total=count, disable=not progress):
             writer.write(frame)

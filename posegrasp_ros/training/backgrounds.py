@@ -8,9 +8,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from posegrasp_ros.runtime.errors import InvalidInputError
+from posegrasp_ros.runtime.progress import Progress
 
 SIMULATED_SCENES = 240
 """Half of them rough, see :mod:`posegrasp_ros.simulation.rough_scene`."""
@@ -132,7 +132,7 @@ def _simulated(rng: np.random.Generator, progress: bool) -> list[np.ndarray]:
     from posegrasp_ros.simulation.world import World
 
     images = []
-    for number in tqdm(range(SIMULATED_SCENES), desc='rendering backgrounds', disable=not progress):
+    for number in Progress(range(SIMULATED_SCENES), desc='rendering backgrounds', disable=not progress):
         ball = trimesh.creation.icosphere(subdivisions=2, radius=rng.uniform(0.01, 0.04))
         mesh = Mesh(np.asarray(ball.vertices), np.asarray(ball.faces), None,
                     rng.integers(0, 256, (1, 1, 3)).astype(np.uint8))

@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
-from tqdm import tqdm
 
 from posegrasp_ros.estimation.pose_estimate import MIN_SCORE
 from posegrasp_ros.estimation.score import score
 from posegrasp_ros.metrics.pose.calibration import expected_calibration_error
 from posegrasp_ros.metrics.stats.intervals import rate_interval
+from posegrasp_ros.runtime.progress import Progress
 from posegrasp_ros.training.covariance_fit import REGION, covariance_scale, log_likelihoods, variance_factors
 from posegrasp_ros.training.fit_calibration import fit_score
 from posegrasp_ros.training.trial import Trial
@@ -59,7 +59,7 @@ def cross_validated(trials: Sequence[Trial], scenes: Sequence[int], prior: Mappi
     fold_of = dict(zip(names.tolist(), np.random.default_rng(0).permutation(len(names)) % FOLDS))
     folds = np.array([fold_of[number] for number in numbers.tolist()])
     fits = []
-    for fold in tqdm(range(FOLDS), desc='cross-validating', disable=not progress):
+    for fold in Progress(range(FOLDS), desc='cross-validating', disable=not progress):
         fits.append(fit([trial for trial, number in zip(trials, folds) if number != fold], prior, spins))
     old, new = (_figures(trials, each, numbers, spins)
                 for each in ([before] * len(trials), [fits[fold] for fold in folds]))

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import numpy as np
 import trimesh
-from tqdm import tqdm
 
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import random_rotation
+from posegrasp_ros.runtime.progress import Progress
 from posegrasp_ros.training.rendered_views import DISTANCES_M, RenderedView, ViewRenderer
 
 SOLIDS, VIEWS_A_SOLID = 40, 6
@@ -18,7 +18,7 @@ SIDES_M = (0.03, 0.15)
 def render_distractors(rng: np.random.Generator, count: int = SOLIDS, progress: bool = True) -> list[RenderedView]:
     """Views of random balls, boxes, cylinders, cones, capsules and rings, white."""
     views = []
-    for _ in tqdm(range(count), desc='rendering distractors', disable=not progress):
+    for _ in Progress(range(count), desc='rendering distractors', disable=not progress):
         solid = _solid(rng)
         mesh = Mesh(np.asarray(solid.vertices), np.asarray(solid.faces), None, np.full((1, 1, 3), 255, np.uint8))
         with ViewRenderer(mesh) as renderer:

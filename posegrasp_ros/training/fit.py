@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
-from tqdm import tqdm
 
 from posegrasp_ros.estimation.decoders.object_coordinates import LOG_SCALE_RANGE
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.runtime.cpu import has_bfloat16, usable_cpus
 from posegrasp_ros.runtime.interrupt import interrupt_noted
+from posegrasp_ros.runtime.progress import Progress
 from posegrasp_ros.training.checkpoint import SECONDS_BETWEEN, Checkpoint
 from posegrasp_ros.training.rendered_views import half_extents
 from posegrasp_ros.training.samples import SampleMaker, detector_targets
@@ -86,7 +86,7 @@ def fit(network: nn.Module, task: Task, maker: SampleMaker, seconds: float, seed
     start, saved = time.monotonic() - done.seconds, done.seconds
     with (interrupt_noted() as was_interrupted,
           closing(batches(maker, task, seed, max(1, usable_cpus() - 1), done.batches)) as source,
-          tqdm(total=round(seconds), desc=f'training {task.name}', unit='s', disable=not progress,
+          Progress(total=round(seconds), desc=f'training {task.name}', unit='second', disable=not progress,
                bar_format='{l_bar}{bar}| {n:.0f}/{total} s, {remaining} left{postfix}') as bar):
         while done.seconds < seconds:
             optimizer.param_groups[0]['lr'] = PEAK_LEARNING_RATE * _schedule(done.seconds / seconds, done.images)

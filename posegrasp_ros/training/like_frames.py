@@ -10,7 +10,6 @@ from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from posegrasp_ros.datasets.bag_topics import BagTopics
 from posegrasp_ros.datasets.frame import BagFrame, PackedFrame, Undecoded
@@ -22,6 +21,7 @@ from posegrasp_ros.estimation.model_card import load_model_card
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.true_pose import TruePose
 from posegrasp_ros.runtime.errors import InvalidInputError
+from posegrasp_ros.runtime.progress import Progress
 from posegrasp_ros.sensing.compressed_images import read_file
 from posegrasp_ros.sensing.images import ByteData
 from posegrasp_ros.sensing.packed_image import PackedImage
@@ -140,7 +140,7 @@ def read_like(options: LikeOptions, mesh: Mesh, start: Path | None, progress: bo
     backgrounds: list[np.ndarray] = []
     step, count = _spacing(options, mesh)
     spaced = _evenly_spaced(_sources(options, mesh), step)
-    for undecoded in tqdm(spaced, desc='reading frames', total=count, disable=not progress):
+    for undecoded in Progress(spaced, desc='reading frames', total=count, disable=not progress):
         frame = undecoded.decode()
         if frame.image is None:
             continue

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import yaml
-from tqdm import tqdm
 
 from posegrasp_ros.estimation.card_calibration import UNCALIBRATED, Calibration
 from posegrasp_ros.estimation.estimator import PoseEstimator
@@ -16,6 +15,7 @@ from posegrasp_ros.estimation.model_card import CARD_NAME, ModelCard, ModelCardE
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.true_pose import TruePose
 from posegrasp_ros.runtime.file_lock import locked
+from posegrasp_ros.runtime.progress import Progress
 from posegrasp_ros.sensing.compressed_images import decode_compressed
 from posegrasp_ros.sensing.images import encode_jpeg
 from posegrasp_ros.simulation.occlusion import occluded_world
@@ -97,7 +97,7 @@ def _trials(card: ModelCard, kinds: tuple[str, ...], rng: np.random.Generator, t
     """
     estimator = PoseEstimator(card, min_score=0.0)
     trials: list[Trial | None] = []
-    for kind in tqdm(kinds, desc=task, unit='scene', disable=not task):
+    for kind in Progress(kinds, desc=task, unit='scene', disable=not task):
         is_there = 'without object' not in kind
         with _world(kind, rng, card.mesh) as world:
             frame = world.frame(show_object=is_there)

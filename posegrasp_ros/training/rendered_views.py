@@ -16,7 +16,6 @@ import mujoco
 import numpy as np
 import trimesh
 from scipy import ndimage
-from tqdm import tqdm
 
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.geometry.transforms import (
@@ -27,6 +26,7 @@ from posegrasp_ros.geometry.transforms import (
     random_rotation,
     rotation_from_vector,
 )
+from posegrasp_ros.runtime.progress import Progress
 from posegrasp_ros.simulation.assets import add_textured_mesh
 
 VIEW_SIZE = 192
@@ -129,7 +129,7 @@ def render_views(mesh: Mesh, count: int, rng: np.random.Generator, symmetry: Sym
     with ViewRenderer(mesh) as renderer:
         return [renderer.render(facing_camera(symmetry, sample_orientation(rng, resting)),
                                 rng.uniform(*DISTANCES_M))
-                for _ in tqdm(range(count), desc='rendering views', disable=not progress)]
+                for _ in Progress(range(count), desc='rendering views', disable=not progress)]
 
 
 def _pyramid(image: np.ndarray) -> list[np.ndarray]:

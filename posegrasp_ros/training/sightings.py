@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from posegrasp_ros.datasets.frame import BagFrame
 from posegrasp_ros.datasets.frame_sources import SourceOptions, open_sources, sourced_frames, total_count
@@ -20,6 +19,7 @@ from posegrasp_ros.estimation.pose_estimate import Estimation
 from posegrasp_ros.geometry.camera import Camera
 from posegrasp_ros.geometry.true_pose import TruePose, TruthSigmas
 from posegrasp_ros.metrics.run import block_ns_of
+from posegrasp_ros.runtime.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def sightings_of(paths: Sequence[Path], card: ModelCard, source: SourceOptions, 
     numbers, block_ns = {id(each): number for number, each in enumerate(sources)}, block_ns_of(block_s)
     found: list[CameraSighting] = []
     count, camera = 0, None
-    for item in tqdm(sourced_frames(sources, block_ns), total=total_count(sources), desc='estimating',
+    for item in Progress(sourced_frames(sources, block_ns), total=total_count(sources), desc='estimating',
                      unit='frame', disable=not progress):
         frame, estimation, _, error = stage.perceive(item.undecoded)
         if error:

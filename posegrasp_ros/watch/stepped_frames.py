@@ -6,9 +6,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 
-from tqdm import tqdm
-
 from posegrasp_ros.datasets.frame import BagFrame, Undecoded
+from posegrasp_ros.runtime.progress import Progress
 from posegrasp_ros.watch.watch_error import WatchError
 from posegrasp_ros.watch.watch_source import WatchSource
 
@@ -67,4 +66,4 @@ class SteppedFrames:
 
 def _with_progress(frames: Iterable[Undecoded], first: int = 0, total: int | None = None) -> Iterable[Undecoded]:
     """The same, with a bar where it takes longer than two seconds."""
-    return tqdm(frames, 'reading', total, unit='frame', initial=first, delay=2.0, leave=False)
+    return Progress(frames, 'reading', total, unit='frame', initial=first, delay=2.0, leave=False)

@@ -10,7 +10,6 @@ from functools import cached_property
 
 import numpy as np
 from scipy.optimize import brentq
-from tqdm import tqdm
 
 from posegrasp_ros.feasibility.required.axis_sampling import AXES, Attempts, begin_axis_sampling
 from posegrasp_ros.feasibility.required.axis_tolerance import AxisTolerance
@@ -21,6 +20,7 @@ from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.grasping.gripper import Gripper
 from posegrasp_ros.grasping.planning.plan import PlannerOptions
 from posegrasp_ros.grasping.planning.planning_scene import BoxObstacle, Scene
+from posegrasp_ros.runtime.progress import Progress
 from posegrasp_ros.simulation.pick_objects import PickObject
 from posegrasp_ros.simulation.scene import DEFAULT_BASE_FROM_CAMERA, sample_scene
 
@@ -130,8 +130,8 @@ def required_accuracy(item: PickObject, gripper: Gripper, wanted: float = 0.95, 
     reasons = [item.planner.plan(scene.base_from_object, None, scene.around).reason for scene in scenes]
     if all(reasons):
         return nothing_fits(_most_common(reasons), wanted)
-    with tqdm(total=12 * picks + _joint_count(picks), desc='picks', unit='pick', delay=2,
-              disable=None if progress else True) as bar, \
+    with Progress(total=12 * picks + _joint_count(picks), desc='picks', unit='pick', delay=2,
+              disable=not progress) as bar, \
             trial_workers(TrialScenes(item, gripper, seed), jobs) as attempts:
         joint = []
         for trial in _joint_trials(item, scenes, picks, seed, attempts):

@@ -6,7 +6,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from tqdm import tqdm
 
 from posegrasp_ros.feasibility.required.required_accuracy import (
     TYPICAL,
@@ -18,6 +17,7 @@ from posegrasp_ros.feasibility.required.success_model import SuccessModel, unit_
 from posegrasp_ros.feasibility.required.trials import Disturbance, TrialScenes, trial_workers
 from posegrasp_ros.grasping.gripper import Gripper
 from posegrasp_ros.metrics.stats.intervals import Interval, wilson_interval
+from posegrasp_ros.runtime.progress import Progress
 from posegrasp_ros.simulation.pick_objects import PickObject
 
 #: Predicted success at the error levels.
@@ -82,10 +82,10 @@ def verify(required: RequiredAccuracy, item: PickObject, gripper: Gripper, picks
              for level, of_level in enumerate(variances)
              for number, unit in enumerate(unit_normals(picks, seed + level), start=picks * level)]
     with trial_workers(TrialScenes(item, gripper, seed), jobs) as attempts:
-        trials = list(tqdm(attempts(tasks), 'verification', len(tasks), unit='pick', delay=2,
-                           disable=None if progress else True))
+        trials = list(Progress(attempts(tasks), 'verification', len(tasks), unit='pick', delay=2,
+                           disable=not progress))
     lifted = np.array([trial.lifted for trial in trials]).reshape(len(LEVELS), picks).sum(axis=1)
-    levels = tqdm(variances, 'prediction', unit='level', delay=2, disable=None if progress else True)
+    levels = Progress(variances, 'prediction', unit='level', delay=2, disable=not progress)
     return tuple(VerifiedLevel(float(np.sqrt(of_level[0])), float(np.sqrt(of_level[3])),
                                _predicted(model, scenes[picks * level:picks * (level + 1)], of_level),
                                int(lifted[level]), picks)

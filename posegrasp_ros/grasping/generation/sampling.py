@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import trimesh
-from tqdm import tqdm
 
 from posegrasp_ros.geometry.mesh import Mesh
 from posegrasp_ros.grasping.box import Box
@@ -20,6 +19,7 @@ from posegrasp_ros.grasping.generation.from_above import TIP_GAP_M, poses_from_a
 from posegrasp_ros.grasping.generation.stable_poses import resting
 from posegrasp_ros.grasping.grasp_set import Grasp, GraspError, GraspSet, NoGraspError
 from posegrasp_ros.grasping.gripper import Gripper
+from posegrasp_ros.runtime.progress import Progress
 
 NO_VOLUME_M3 = 1e-9
 CONTACT_PAIRS = 1500
@@ -108,7 +108,7 @@ def _rate_enough(poses: np.ndarray, widths_m: np.ndarray, gripper: Gripper, soli
                  progress: bool) -> SampledGrasps:
     """Rate poses block by block until enough grasps are found."""
     rated, found = [], 0
-    with tqdm(total=len(poses), desc='checking grasps', unit='pose', delay=2.0, disable=not progress) as bar:
+    with Progress(total=len(poses), desc='checking grasps', unit='pose', delay=2.0, disable=not progress) as bar:
         for start in range(0, len(poses), BLOCK):
             block = slice(start, start + BLOCK)
             rated.append(rate(poses[block], widths_m[block], gripper, solid))
