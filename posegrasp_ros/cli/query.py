@@ -36,7 +36,8 @@ def query(results: str, sql: str, /, *, csv: Annotated[bool, FORMAT] = False,
         names, rows = view.answer(sql)
     if json:
         if len(set(names)) < len(names):
-            raise InvalidInputError(f'query: expected different names of columns for --json, got {", ".join(names)}')
+            raise InvalidInputError('query: expected different names of columns for --json, got '
+                                    f'{", ".join(names)}')
         show_json([dict(zip(names, map(_known, row))) for row in rows])
     elif csv:
         show(_csv(names, rows))

@@ -108,8 +108,8 @@ def _other_clock(track: PoseTrack, sizes: Sequence[float],
                  _: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     stamps_ns = track.stamps_ns + round(1e6 * sizes[0])
     if len(stamps_ns) and not 0 <= stamps_ns.min() <= stamps_ns.max() < MOST_STAMP_NS:
-        raise InvalidInputError(f'--fault: clock_offset: expected stamps from 0 to {MOST_STAMP_NS} ns with it, got '
-                                f'{stamps_ns.min()} to {stamps_ns.max()} ns')
+        raise InvalidInputError(f'--fault: clock_offset: expected stamps from 0 to {MOST_STAMP_NS} ns with it, '
+                                f'got {stamps_ns.min()} to {stamps_ns.max()} ns')
     return stamps_ns, track.poses
 
 
