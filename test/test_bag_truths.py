@@ -10,7 +10,9 @@ from hand_made_bags import BASE_FROM_CAMERA, MS, SECOND, TRUTH, HandMade, frames
 from posegrasp_ros.datasets.bag_reader import BagReader, read_frames
 from posegrasp_ros.datasets.bag_topics import BagTopics
 from posegrasp_ros.datasets.bag_writer import BagWriter, make_header, new_message, pose_parts
+from posegrasp_ros.datasets.ground_truth import GroundTruth
 from posegrasp_ros.geometry.transforms import make_transform, rotation_from_vector
+from posegrasp_ros.geometry.true_pose import TruePose
 
 
 @pytest.mark.parametrize(
@@ -176,7 +178,12 @@ def test_truth_in_a_frame_that_nothing_joins_is_left_out_and_said_once(tmp_path)
             writer.image(stamp)
     reader = BagReader(tmp_path / 'bag', BagTopics(base_frame=None))
     assert [frame.camera_from_object for frame in reader] == [None, None]
-    assert len(reader.warnings) == 1 and 'frame map' in reader.warnings[0]
+    assert len(reader.warnings) == 1 and '/ground_truth: is in the frame map' in reader.warnings[0]
+    own = GroundTruth()
+    own.add(SECOND, 'map', TruePose(TRUTH))
+    reader = BagReader(tmp_path / 'bag', BagTopics(base_frame=None), own)
+    assert next(iter(reader)).camera_from_object is None
+    assert 'ground truth: is in the frame map' in reader.warnings[0]
 
 
 @pytest.mark.parametrize('apart_ns', [0, 5_000_000])

@@ -87,6 +87,7 @@ def test_zeros_of_any_number_are_no_coefficients(model, length):
     ({'width': 0}, 'expected at least 1x1 pixels, got 0x480'),
     ({'matrix': np.zeros(9)}, 'expected focal lengths above 0, got fx=0.0'),
     ({'matrix': [600, 0, 310, 0, -590, 250, 0, 0, 1]}, 'expected focal lengths above 0, got fx=600.0, fy=-590.0'),
+    ({'matrix': [0.9, 0, 0.5, 0, 1.2, 0.5, 0, 0, 1]}, 'expected focal lengths in pixels of .*, got fx=0.9'),
     ({'matrix': [np.nan, 0, 310, 0, 590, 250, 0, 0, 1]}, 'expected focal lengths above 0, got fx=nan'),
     ({'matrix': [600, 0, 1e9, 0, 590, 250, 0, 0, 1]}, 'expected a principal point within 65535 pixels'),
     ({'matrix': np.transpose(K)}, 'expected fx 0 cx, 0 fy cy, 0 0 1 row by row'),

@@ -102,6 +102,7 @@ def test_an_image_of_another_size_is_refused_with_the_numbers(changes, size, num
     ({'width': 320, 'height': 240}, r'K: its principal point \(310\.0, 250\.0\) is the centre of 640x480'),
     ({'width': 200, 'height': 200}, 'is the centre of 640x480, while width and height are 200 and 200'),
     ({'binning_x': 1000}, 'binning: expected at most'),
+    ({'width': 0, 'height': 0}, 'width, height: expected the size of the sensor, got 0x0'),
     ({'k': np.zeros(9)}, 'K: expected focal lengths above 0'),
     ({'p': -P.ravel()}, 'P: expected focal lengths above 0'),
     ({'distortion_model': 'pincushion'}, "distortion_model: expected one of .*, got 'pincushion'"),

@@ -276,3 +276,10 @@ def test_lines_and_states_of_any_depth_are_passed_over(pair):
         with (pair[1] / name).open('a') as file:
             file.write('[' * 100_000 + '\n')
     assert difference(compare_runs(pair), 'position_error_median')
+
+
+def test_a_run_is_not_written_over_by_the_comparison(pair, capsys):
+    before = (pair[0] / 'summary.json').read_text()
+    assert main(['compare', *map(str, pair), '--out', str(pair[0])]) == 2
+    assert '--out: expected another folder than those of the runs' in capsys.readouterr().err
+    assert (pair[0] / 'summary.json').read_text() == before and not (pair[0] / 'comparison.json').exists()

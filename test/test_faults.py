@@ -291,8 +291,10 @@ def test_time_is_judged_where_the_truth_is_known_alone():
 
 
 @pytest.mark.parametrize(('text', 'said'), [
-    ('nonsense', '--fault: expected one of object_offset'), ('lag=0', '--size: lag: expected milliseconds'),
-    ('unit=1,2', '--size: unit: expected metres in a unit'), ('inverted=1', 'expected no numbers')])
+    ('nonsense', '--fault: expected one of object_offset'), ('lag=0', '--fault: lag: expected milliseconds'),
+    ('lag=1e30', '--fault: lag: expected milliseconds'), ('clock_offset=1e18', 'clock_offset: expected milli'),
+    ('clock_offset=-1e12', 'expected stamps from 0 to'), ('clock_offset=2.5e12', 'clock_offset: expected milli'),
+    ('unit=1,2', '--fault: unit: expected metres in a unit'), ('inverted=1', 'expected no numbers')])
 def test_a_fault_that_is_none_is_refused(tmp_path, capsys, text, said):
     from test_pose_sources import write
 

@@ -340,6 +340,17 @@ def test_what_is_no_query_is_refused_in_a_line(fleet, capsys):
     (line,) = capsys.readouterr().err.splitlines()
     assert 'expected SQL over the view frames' in line and 'robbot' in line
     assert main(['query', str(folder / 'results'), 'select 1', '--csv', '--json']) == 2
+    capsys.readouterr()
+    assert main(['query', str(folder / 'results'), 'select 1 as a, 2 as a', '--json']) == 2
+    assert 'expected different names of columns for --json, got a, a' in capsys.readouterr().err
+
+
+def test_json_of_a_query_has_no_numbers_that_json_has_not(fleet, capsys):
+    folder, _ = fleet
+    sql = "select 'nan'::double as a, 'inf'::double as b, 1.5 as c"
+    assert main(['query', str(folder / 'results'), sql, '--json']) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row['a'] is None and row['b'] is None and float(row['c']) == 1.5
 
 
 @pytest.mark.parametrize(('change', 'said'), [
@@ -379,7 +390,14 @@ def test_what_cannot_be_merged_so_is_refused(tmp_path, capsys):
     pq.write_table(pa.table({'a': [1]}), results / 'foreign.parquet')
     for command in (['merge', *out], ['query', 'select count(*) from frames']):
         assert main([command[0], str(results), *command[1:]]) == 2
-        assert 'foreign.parquet' in capsys.readouterr().err
+        assert 'foreign.parquet' in (said := capsys.readouterr().err) and "b'" not in said
+    (results / 'foreign.parquet').unlink()
+    result = next(results.rglob('*.parquet'))
+    table = pq.ParquetFile(result).read()
+    place = table.schema.get_field_index('position_m')
+    pq.write_table(table.set_column(place, 'position_m', pa.array(['x'] * len(table))), result)
+    assert main(['merge', str(results), *out]) == 2
+    assert 'position_m: expected a column of double, found string' in capsys.readouterr().err
 
 
 def test_of_a_fleet_each_date_is_a_run_of_the_trend(tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ from posegrasp_ros.datasets.bag_reader import BagReader
 from posegrasp_ros.datasets.bag_topics import BagTopics
 from posegrasp_ros.datasets.bag_writer import BagWriter
 from posegrasp_ros.datasets.frame import BagFrame
-from posegrasp_ros.datasets.frame_sources import SourceOptions, open_sources
+from posegrasp_ros.datasets.frame_sources import SourceOptions, open_sources, stated_truths
 from posegrasp_ros.datasets.ground_truth import GroundTruth
 from posegrasp_ros.datasets.ground_truth_file import GroundTruthError, read_ground_truth
 from posegrasp_ros.geometry.camera import Camera
@@ -47,6 +47,7 @@ def test_a_pose_is_read_to_the_nanosecond_whatever_the_order_of_columns(tmp_path
 
 @pytest.mark.parametrize(('text', 'words'), [
     ('', 'got no line'), ('time,x\n1,2\n', "got the columns 'time, x'"),
+    ('stamp_ns,x,y,z,qx,qy,qz,qw,x\n1,0,0,1,0,0,0,1,9\n', 'each column once, got x more than once'),
     ('stamp_ns,x,y,z,qx,qy,qz,qw\n1,0,0,1,0,0,0\n', 'line 2: expected a stamp, a position'),
     ('1.0 0 0 1 0 0 0 0\n', 'line 1: .*quaternion'), ('1.0 0 0 nan 0 0 0 1\n', 'finite'),
     ('1.0 0 0 1 0 0 0 1\nxyz 0 0 1 0 0 0 1\n', "line 2: .*got 'xyz, 0"),
@@ -116,3 +117,10 @@ def test_a_truth_that_nothing_is_known_of_is_waited_for_only_where_it_may_come()
 def test_reading_without_a_tolerance_wants_the_very_stamp(bag):
     reader = BagReader(bag[0], tolerance_ms=0)
     assert all(frame.camera_from_object is not None for frame in reader)
+
+
+def test_a_file_without_poses_is_refused_as_ground_truth(tmp_path):
+    path = tmp_path / 'truth.csv'
+    path.write_text('stamp_ns,x,y,z,qx,qy,qz,qw\n')
+    with pytest.raises(BagError, match='expected poses below the column names, found none'):
+        stated_truths(SourceOptions(ground_truth=path))

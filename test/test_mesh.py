@@ -65,6 +65,54 @@ def test_a_mesh_without_texture_has_one_plain_colour(tmp_path):
     assert mesh.texture[0, 0].astype(int) == pytest.approx((0, 127, 255), abs=1)
 
 
+def write_parts(path, *visuals):
+    """Boxes side by side in one file."""
+    parts = [trimesh.creation.box((0.1, 0.06, 0.04)) for _ in visuals]
+    for place, (part, visual) in enumerate(zip(parts, visuals)):
+        part.apply_translation((0.2 * place, 0, 0))
+        part.visual = visual
+    path.write_bytes(trimesh.Scene(parts).export(file_type='glb'))
+
+
+def test_parts_with_vertex_colours_and_plain_ones_keep_both(tmp_path):
+    red = trimesh.visual.ColorVisuals(vertex_colors=[[255, 0, 0, 255]] * 8)
+    green = trimesh.visual.TextureVisuals(
+        material=trimesh.visual.material.PBRMaterial(baseColorFactor=[0, 255, 0, 255]))
+    write_parts(tmp_path / 'parts.glb', red, green)
+    mesh = load_mesh(tmp_path / 'parts.glb')
+    middles = mesh.uv[mesh.faces].mean(axis=1) * mesh.texture.shape[0]
+    colours = mesh.texture[(mesh.texture.shape[0] - middles[:, 1]).astype(int), middles[:, 0].astype(int)]
+    is_green = mesh.vertices[mesh.faces].mean(axis=1)[:, 0] > 0.1
+    assert (colours[~is_green] == (0, 0, 255)).all() and (colours[is_green] == (0, 255, 0)).all()
+
+
+def test_parts_with_vertex_colours_and_a_texture_are_refused(tmp_path):
+    red = trimesh.visual.ColorVisuals(vertex_colors=[[255, 0, 0, 255]] * 8)
+    green = trimesh.visual.TextureVisuals(uv=np.zeros((8, 2)), material=trimesh.visual.material.PBRMaterial(
+        baseColorTexture=Image.new('RGB', (4, 4), (0, 255, 0))))
+    write_parts(tmp_path / 'parts.glb', red, green)
+    with pytest.raises(MeshError, match='some with a texture and some with colours'):
+        load_mesh(tmp_path / 'parts.glb')
+
+
+def test_a_texture_of_16_bits_is_refused(tmp_path):
+    Image.fromarray(np.full((4, 4), 20000, np.uint16)).save(tmp_path / 'deep.png')
+    (tmp_path / 'sheet.mtl').write_text('newmtl print\nmap_Kd deep.png\n')
+    (tmp_path / 'sheet.obj').write_text(
+        'mtllib sheet.mtl\nusemtl print\nv 0 0 0\nv 0.1 0 0\nv 0 0.1 0\nvt 0 0\nvt 1 0\nvt 0 1\nf 1/1 2/2 3/3\n')
+    with pytest.raises(MeshError, match='texture: expected 8 bits a colour, got I;16'):
+        load_mesh(tmp_path / 'sheet.obj')
+
+
+@pytest.mark.parametrize(('off_m', 'is_told'), [(0.2, False), (1.5, True)])
+def test_an_origin_far_from_the_mesh_is_told(tmp_path, caplog, off_m, is_told):
+    box = trimesh.creation.box((0.1, 0.06, 0.04))
+    box.apply_translation((off_m, 0, 0))
+    box.export(tmp_path / 'box.stl')
+    load_mesh(tmp_path / 'box.stl')
+    assert ('the origin lies 1.5 m from the middle of the mesh' in caplog.text) == is_told
+
+
 def test_a_material_colour_is_read(tmp_path):
     (tmp_path / 'box.mtl').write_text('newmtl paint\nKd 0.0 0.0 1.0\n')
     write_box(tmp_path / 'box.obj', head='mtllib box.mtl\nusemtl paint')

@@ -12,7 +12,9 @@ from hand_made_bags import SECOND, TRUTH, HandMade
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from posegrasp_ros.cli.main import main
+from posegrasp_ros.datasets.bag_topics import BagTopics
 from posegrasp_ros.datasets.bag_writer import make_header, new_message, pose_parts
+from posegrasp_ros.datasets.frame_sources import SourceOptions
 from posegrasp_ros.evaluation.source_evaluation import JudgedObject, JudgeOptions, evaluate_sources
 from posegrasp_ros.geometry.mesh import load_mesh
 from posegrasp_ros.geometry.transforms import make_transform, rotation_from_vector
@@ -377,6 +379,64 @@ def test_a_pose_that_cannot_be_used_is_a_wrong_answer(tmp_path):
             bag.says('PoseStamped', stamp, bad if number == 1 else TRUTH @ OFF)
     summary = judged(path)
     assert summary['metrics']['recall_1cm_5deg']['value'] == 0.75
+
+
+def test_numbers_that_are_none_count_as_unknown_and_are_told(tmp_path):
+    """A covariance of -1 or NaN, and scores in percent, say nothing of how far off a pose is."""
+    path = tmp_path / 'bag'
+    unknown = np.zeros((6, 6))
+    unknown[0, 0] = -1
+    with SourceBag(path) as bag:
+        for number in range(1, 5):
+            stamp = number * SECOND
+            bag.image(stamp)
+            bag.info(stamp)
+            bag.truth(stamp)
+            bag.truth(stamp, TRUTH @ OFF, '/pose', covariance=unknown if number < 3 else unknown * np.nan)
+            bag.truth(stamp, TRUTH @ OFF, '/flat', scale=0.0 if number == 1 else 1.0)
+            bag.says('Detection3DArray', stamp, TRUTH @ OFF, '/percent', others=((TRUTH, 'box', 95.0),))
+    asked = AskedSources(('/pose', '/flat', '/percent'))
+    summary = judged(path, asked)
+    assert_off(summary)
+    assert summary['metrics']['covariance_coverage_90']['n'] == 0
+    percent = summary['estimators']['/percent']['metrics']
+    assert percent['position_error_median']['value'] == pytest.approx(0, abs=1e-9)  # the better score counts
+    assert percent['score_ece']['n'] == 0
+    said = '\n'.join(summary['provenance']['warnings'])
+    for line in ('/pose: 4 of 4 covariances are none', '/flat: 1 of 4 poses have a quaternion without length',
+                 '/percent: scores are between 0.9 and 95: expected probabilities'):
+        assert line in said
+
+
+def test_a_source_that_never_answers_is_told(tmp_path):
+    path = write(tmp_path / 'bag')
+    empty = tmp_path / 'poses.csv'
+    empty.write_text('stamp_ns,x,y,z,qx,qy,qz,qw\n')
+    summary = judged(path, AskedSources(files=(empty,)))
+    assert summary['metrics']['recall_1cm_5deg']['value'] == 0
+    assert any('poses.csv: no image has a pose' in line for line in summary['provenance']['warnings'])
+
+
+def test_a_truth_is_not_judged_by_itself(tmp_path):
+    path = write(tmp_path / 'bag', 'TFMessage')
+    with pytest.raises(InvalidInputError, match='/ground_truth: expected poses to judge and ground truth from'):
+        judged(path, AskedSources(('/ground_truth',)))
+    with pytest.raises(InvalidInputError, match='found_box: expected poses to judge and ground truth from diff'):
+        judged(path, AskedSources(frames=('found_box',)),
+               source=SourceOptions(topics=BagTopics(object_frame='found_box')))
+
+
+def test_a_static_transform_holds_before_it_was_recorded(tmp_path):
+    path = tmp_path / 'bag'
+    with SourceBag(path) as bag:
+        for number in range(1, 5):
+            stamp = number * SECOND
+            bag.image(stamp)
+            bag.info(stamp)
+            bag.truth(stamp)
+            bag.says('PoseStamped', stamp, np.linalg.inv(CAMERA_FROM_WORLD) @ TRUTH @ OFF, frame_id='world')
+        bag.transform(9 * SECOND, 'world', 'cam', np.linalg.inv(CAMERA_FROM_WORLD))
+    assert_off(judged(path))
 
 
 def test_the_command_judges_and_its_run_can_be_rebuilt(tmp_path, capsys):

@@ -74,8 +74,16 @@ def test_a_frame_that_gets_another_parent_jumps():
     assert tree.lookup('table', 'box', 200) is None
 
 
-def test_frames_in_a_circle_end():
+def test_frames_in_a_circle_end_and_have_no_transform():
     tree = FrameTree()
     tree.add('a', 'b', at(1))
     tree.add('b', 'a', at(1))
     assert tree.lookup('a', 'c', 0) is None
+    assert tree.lookup('a', 'b', 0) is None
+
+
+def test_a_transform_of_a_frame_to_itself_says_nothing():
+    tree = FrameTree()
+    tree.add('a', 'b', at(1))
+    tree.add('b', 'b', at(5))
+    np.testing.assert_allclose(tree.lookup('a', 'b', 0), at(1))

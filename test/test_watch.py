@@ -226,6 +226,21 @@ def test_without_a_page_every_frame_is_a_line_and_the_end_a_summary(
     assert len(read_video(out)) == 5 and len(list((tmp_path / 'frames').glob('00000?.png'))) == 5
 
 
+@pytest.mark.parametrize(('name', 'option'), [('clip.mp4', '--save'), ('frames', '--save-frames')])
+def test_the_source_is_not_written_over(model, tmp_path, capsys, name, option):
+    source = tmp_path / name
+    if option == '--save':
+        source.write_bytes(b'a clip')
+    else:
+        source.mkdir()
+        cv2.imwrite(str(source / '000001.png'), image_of(90))
+    before = {path: path.read_bytes() for path in tmp_path.rglob('*') if path.is_file()}
+    assert main(['watch', str(source), '--no-page', '--model', str(model), option,
+                 str(tmp_path / '.' / name)]) == 2
+    assert 'expected another place than the source' in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in before} == before
+
+
 def test_a_photograph_says_what_lens_was_assumed(model, tmp_path, capsys):
     cv2.imwrite(str(tmp_path / 'one.png'), image_of(90))
     assert main(['watch', str(tmp_path / 'one.png'), '--no-page', '--estimator', 'mean_pose', '--model',

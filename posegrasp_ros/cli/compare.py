@@ -8,6 +8,7 @@ from pathlib import Path
 
 from posegrasp_ros.cli.options import Folder
 from posegrasp_ros.runtime.console import show
+from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.exit_codes import DONE
 
 EXAMPLES = """Examples:
@@ -30,6 +31,9 @@ def compare(runs: list[Path], /, *, out: Folder = DEFAULT_OUT) -> int:
     from posegrasp_ros.report.compare_report import format_comparison, render_comparison
     from posegrasp_ros.runtime.atomic_file import write_whole
 
+    if any(out.resolve() == run.resolve() for run in runs):
+        raise InvalidInputError(f'--out: expected another folder than those of the runs, whose reports would be '
+                                f'lost, got {out}')
     comparison = compare_runs(runs)
     out.mkdir(parents=True, exist_ok=True)
     write_whole(out / 'comparison.json', json.dumps(comparison, indent=2, allow_nan=False) + '\n')

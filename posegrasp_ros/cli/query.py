@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import shutil
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Group, Parameter
 
 from posegrasp_ros.cli.options import exclusive
 from posegrasp_ros.runtime.console import show, show_json
+from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.exit_codes import DONE
 
 FORMAT = Parameter(group=exclusive(Group('Options', sort_key=0)))
@@ -33,12 +35,20 @@ def query(results: str, sql: str, /, *, csv: Annotated[bool, FORMAT] = False,
     with view_of_results(results) as view:
         names, rows = view.answer(sql)
     if json:
-        show_json([dict(zip(names, row)) for row in rows])
+        if len(set(names)) < len(names):
+            raise InvalidInputError('query: expected different names of columns for --json, got '
+                                    f'{", ".join(names)}')
+        show_json([dict(zip(names, map(_known, row))) for row in rows])
     elif csv:
         show(_csv(names, rows))
     else:
         show(as_table(names, rows, shutil.get_terminal_size((115, 24)).columns))
     return DONE
+
+
+def _known(value: Any) -> Any:
+    """None, which JSON has, in the place of NaN and infinity, which it has not."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _csv(names: list[str], rows: list[tuple]) -> str:

@@ -167,6 +167,9 @@ def watch(source: str, /, *, looking: Looking = LOOKING, viewing: Viewing = VIEW
     how = _how(looking, viewing)
     viewer_files = ViewerFiles(showing.mcap, showing.rerun)
     viewer_files.check([source])
+    for saved in filter(None, (showing.save, showing.save_frames)):
+        if saved.resolve() == Path(source).resolve():
+            raise InvalidInputError(f'{saved}: expected another place than the source, which would be lost')
     gripper = load_gripper(looking.gripper) if card.has_grasps else None
     draws = WatchPicture(card.mesh, gripper)
     with ExitStack() as closed_at_end:

@@ -115,6 +115,11 @@ class BagReader:
         return self._truths.by_name
 
     @property
+    def truth_topics(self) -> list[str]:
+        """The topics that ground truth is read from."""
+        return self._truths.topics
+
+    @property
     def cameras(self) -> dict[str, Camera]:
         """All intrinsics that the recording states, by name."""
         return stated_intrinsics(self._bag)
@@ -140,6 +145,7 @@ class BagReader:
 
     def undecoded(self) -> Iterator[PackedFrame]:
         """The frames with their images still encoded."""
+        self._take_first_statics()
         names = (self.topics.image, self.topics.camera_info, *self._truths.topics, *self._shares.topics,
                  self.topics.depth)
         for message in self._bag.messages([*filter(None, names), *self._tf_topics]):
@@ -154,6 +160,19 @@ class BagReader:
                 yield self._frame(self._waiting.popleft())
         yield from self._rest()
         self._account()
+
+    def _take_first_statics(self) -> None:
+        """Static transforms hold at all times, also before they were recorded; a later one replaces the first."""
+        known: set[str] = set()
+        topics = [name for name in self._tf_topics if name.endswith('tf_static')]
+        for message in self._bag.messages(topics) if topics else ():
+            try:
+                for item in self._bag.decode(message).transforms:
+                    if item.child_frame_id not in known:
+                        self._tree.take(item, is_static=True)
+                        known.add(item.child_frame_id)
+            except (BagError, ValueError):
+                continue  # told when it is read in its place
 
     def _filled_topics(self) -> dict[str, str]:
         """The topics that have messages; all topics if the recording has no message counts."""

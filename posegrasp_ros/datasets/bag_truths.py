@@ -131,7 +131,7 @@ class BagTruths:
             if frame_id not in ('', camera_frame):
                 camera_from_frame = self._tree.lookup(camera_frame, frame_id, stamp_ns)
                 if camera_from_frame is None:
-                    source = next((topic for topic, each in self._names.items() if each == name), None)
+                    source = next((topic for topic, each in self._names.items() if each == name), 'ground truth')
                     self._warn_once(f'{source}: is in the frame {frame_id}, which /tf does not connect with the '
                                     f'camera frame {camera_frame}: ground truth is skipped')
                     continue

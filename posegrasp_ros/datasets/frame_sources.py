@@ -122,6 +122,8 @@ def stated_truths(options: SourceOptions) -> GroundTruth | None:
         return None
     truths = GroundTruth(int(options.tolerance_ms * 1e6))
     truths.add_all(read_ground_truth(options.ground_truth))
+    if not truths.seen:
+        raise BagError(f'{options.ground_truth}: expected poses below the column names, found none')
     return truths
 
 

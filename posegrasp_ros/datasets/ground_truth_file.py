@@ -137,6 +137,9 @@ def _stamp_column(path: Path, columns: tuple[str, ...]) -> str:
     if missing and any(ANY_COVARIANCE_COLUMN.fullmatch(name) for name in columns):
         raise GroundTruthError(f'{path}: expected all {len(COVARIANCE_COLUMNS)} columns of a covariance, cov_0_0 '
                                f'to cov_5_5 (upper triangle), or none; missing: {", ".join(missing)}')
+    read = (stamp_column, FRAME_COLUMN, *POSE_COLUMNS, *COVARIANCE_COLUMNS)
+    if twice := [name for name in read if columns.count(name) > 1]:
+        raise GroundTruthError(f'{path}: expected each column once, got {", ".join(twice)} more than once')
     return stamp_column
 
 

@@ -39,10 +39,12 @@ class FrameTree:
         self._links: dict[str, list[_Link]] = {}
 
     def add(self, parent: str, child: str, parent_from_child: np.ndarray, stamp_ns: int = STATIC_NS) -> None:
-        """Add a transform; of two with the same stamp the last one is used.
+        """Add a transform; of two with the same stamp the last one is used, and one of a frame to itself is not.
 
         :param parent_from_child: (4, 4)
         """
+        if parent.lstrip('/') == child.lstrip('/'):
+            return
         links = self._links.setdefault(child.lstrip('/'), [])
         insort(links, _Link(stamp_ns, parent.lstrip('/'), parent_from_child))
 
@@ -95,12 +97,12 @@ class FrameTree:
         return None
 
     def _chain(self, frame: str, stamp_ns: int) -> dict[str, np.ndarray]:
-        """The frame and all its ancestors: {ancestor: ancestor_from_frame}."""
+        """The frame and all its ancestors: {ancestor: ancestor_from_frame}; in a loop nothing is an ancestor."""
         chain = {frame: np.eye(4)}
         while frame in self._links:
             link = self._at(frame, stamp_ns)
             if link.parent in chain:
-                break
+                return {next(iter(chain)): np.eye(4)}
             chain[link.parent] = link.parent_from_child @ chain[frame]
             frame = link.parent
         return chain

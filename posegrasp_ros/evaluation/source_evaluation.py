@@ -27,6 +27,7 @@ from posegrasp_ros.estimation.pose_estimate import Estimation, PoseEstimate
 from posegrasp_ros.evaluation.frame_answers import Answer, AnsweredFrame
 from posegrasp_ros.evaluation.measured_run import MeasuredRun, PreparedRun, written_run
 from posegrasp_ros.evaluation.method import MethodUnderTest
+from posegrasp_ros.evaluation.pose_doubts import doubts_about
 from posegrasp_ros.evaluation.run_views import RunViews
 from posegrasp_ros.faults.corrected_pairs import corrected_pose
 from posegrasp_ros.faults.corrections.correction import Correction
@@ -120,6 +121,10 @@ def prepared_judgement(paths: Sequence[str | Path], objects: Mapping[str, Judged
     asked = replace(asked, shift_ns={name: sum(each.shift_ns() for each in found)
                                      for name, found in options.corrections.items()})
     opened = [_open(Path(path), asked, options.source, tuple(objects)) for path in paths]
+    for source, poses in opened:
+        for each, by_object in poses.sources.items():
+            for line in (line for stated in by_object.values() for line in doubts_about(stated.every)):
+                source.warn_once(f'{each}: {line}')
     targets = {name: replace(each.target, symmetry=_symmetry(each, found))
                if (found := options.corrections.get(name)) else each.target for name, each in objects.items()}
     methods = {source: MethodUnderTest(
@@ -149,6 +154,8 @@ def _open(path: Path, asked: AskedSources, options: SourceOptions,
           objects: Sequence[str]) -> tuple[Source, RecordedPoses]:
     """The frames of a recording, and what the sources state for them."""
     truths = stated_truths(options)
+    if options.ground_truth in asked.files or options.topics.object_frame in asked.frames:
+        raise _no_truth(path, str(options.ground_truth or options.topics.object_frame))
     if is_bop_dataset(path) or is_photograph_folder(path):
         if asked.topics or asked.frames:
             raise InvalidInputError(f'{path}: expected a recording for poses on topics, got a folder of images: '
@@ -159,9 +166,20 @@ def _open(path: Path, asked: AskedSources, options: SourceOptions,
         return reader, RecordedPoses({file.name: {objects[0]: read_bop_poses(file, class_id)}
                                       for file in asked.files}, {})
     poses = read_recorded_poses(path, asked, options.topics, objects)
+    frames: BagReader | PoseFrames
     if poses.has_images:
-        return BagReader(path, options.topics, truths, options.tolerance_ms, objects, poses.frame_ids), poses
-    return PoseFrames(path, options.topics, poses, truths, options.tolerance_ms, objects), poses
+        frames = BagReader(path, options.topics, truths, options.tolerance_ms, objects, poses.frame_ids)
+    else:
+        frames = PoseFrames(path, options.topics, poses, truths, options.tolerance_ms, objects)
+    if same := sorted({*frames.truth_topics} & {*asked.topics}):
+        raise _no_truth(path, same[0])
+    return frames, poses
+
+
+def _no_truth(path: Path, name: str) -> InvalidInputError:
+    return InvalidInputError(f'{path}: {name}: expected poses to judge and ground truth from different places, '
+                             'got this for both: name the ground truth with --ground-truth-topic, '
+                             '--ground-truth-frame or --ground-truth')
 
 
 class _Judge:
@@ -173,10 +191,12 @@ class _Judge:
     def __init__(self, poses: Mapping[int, RecordedPoses], names: Sequence[str], objects: Sequence[str],
                  corrections: Mapping[str, tuple[Correction, ...]]):
         self._poses, self._names, self._objects, self._corrections = poses, names, objects, corrections
+        self._silent = set(names)
 
     def answered(self, frames: Iterator[SourcedFrame]
                  ) -> Generator[tuple[SourcedFrame, AnsweredFrame], None, None]:
         """Each frame with its answers; its image is not decoded."""
+        item: SourcedFrame | None = None
         for item in frames:
             undecoded = item.undecoded
             frame = undecoded.without_image() if isinstance(undecoded, (PackedFrame, BareFrame)) \
@@ -185,10 +205,17 @@ class _Judge:
             yield item, AnsweredFrame(frame, {
                 source: {name: self._answer(item, source, name, frame, key) for name in self._objects}
                 for source in self._names})
+        if item is None:
+            return
+        for source in sorted(self._silent):
+            item.source.warn_once(f'{source}: no image has a pose: all count as images in which the object was '
+                                  'not found')
 
     def _answer(self, item: SourcedFrame, source: str, name: str, frame: BagFrame, key: ImagePlace) -> Answer:
         recorded = self._poses[id(item.source)]
         stated = recorded.sources[source][name].of(key)
+        if stated:
+            self._silent.discard(source)
         corrections = self._corrections.get(name, ())
         seen = [each for pose in stated if (each := _seen(pose, frame, corrections)) is not None]
         if stated and not seen:
@@ -222,7 +249,9 @@ def _seen(pose: StatedPose, frame: BagFrame, corrections: Sequence[Correction]) 
     camera_from_frame = frame.camera_from_frames.get(pose.frame_id) if pose.frame_id else np.eye(4)
     if camera_from_frame is None:
         return None
-    covariance = None if pose.covariance is None else rotate_covariance(pose.covariance, camera_from_frame[:3, :3])
+    covariance = pose.usable_covariance
+    if covariance is not None:
+        covariance = rotate_covariance(covariance, camera_from_frame[:3, :3])
     camera_from_object = camera_from_frame @ pose.frame_from_object
     if np.isfinite(camera_from_object).all():
         camera_from_object, covariance = corrected_pose(corrections, camera_from_object, covariance)

@@ -22,6 +22,8 @@ from posegrasp_ros.geometry.transforms import make_transform, random_rotation, r
 from posegrasp_ros.runtime.errors import InvalidInputError
 
 SCENE_NS = 1_000_000_000
+LARGEST = 2e12  # of any size: milliseconds between a clock that began at boot and that of the world
+MOST_STAMP_NS = 2**31 * 1_000_000_000  # seconds in a message have 32 bits
 """The pose of a wrong object is another one after so long."""
 
 
@@ -104,7 +106,11 @@ def _late(track: PoseTrack, sizes: Sequence[float], _: np.random.Generator) -> t
 
 def _other_clock(track: PoseTrack, sizes: Sequence[float],
                  _: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    return track.stamps_ns + round(1e6 * sizes[0]), track.poses
+    stamps_ns = track.stamps_ns + round(1e6 * sizes[0])
+    if len(stamps_ns) and not 0 <= stamps_ns.min() <= stamps_ns.max() < MOST_STAMP_NS:
+        raise InvalidInputError(f'--fault: clock_offset: expected stamps from 0 to {MOST_STAMP_NS} ns with it, '
+                                f'got {stamps_ns.min()} to {stamps_ns.max()} ns')
+    return stamps_ns, track.poses
 
 
 def _other_object(track: PoseTrack, sizes: Sequence[float],
@@ -157,7 +163,8 @@ def inject(track: PoseTrack, name: str, sizes: Sequence[float] = (),
     fault = INJECTED[name]
     sizes = tuple(sizes) or fault.default
     counts = {len(fault.default)} | ({3, 6} if '[' in fault.sizes else set())
-    if len(sizes) not in counts or not np.isfinite(sizes).all() or (fault.is_positive and min(sizes) <= 0):
-        raise InvalidInputError(f'--size: {name}: expected {fault.sizes or "no numbers"}, got '
+    is_usable = len(sizes) in counts and (np.abs(sizes) <= LARGEST).all()  # false of NaN
+    if not is_usable or (fault.is_positive and min(sizes) <= 0):
+        raise InvalidInputError(f'--fault: {name}: expected {fault.sizes or "no numbers"}, got '
                                 f'{" ".join(f"{size:g}" for size in sizes)}')
     return fault.make(track, sizes, np.random.default_rng(seed))

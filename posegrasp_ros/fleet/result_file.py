@@ -62,6 +62,9 @@ def read_document(file: Any, url: str) -> dict[str, Any]:
         raise ResultError(f'{url}: schema: expected {FRAMES_SCHEMA}, got {quoted(document.get("schema"))}')
     if missing := [name for name in frames_schema().names if name not in file.schema_arrow.names]:
         raise ResultError(f'{url}: expected a column {missing[0]}, found none: {AGAIN}')
+    for field in frames_schema():
+        if not _is_alike(found := file.schema_arrow.field(field.name).type, field.type):
+            raise ResultError(f'{url}: {field.name}: expected a column of {field.type}, found {found}: {AGAIN}')
     return document
 
 
@@ -78,6 +81,12 @@ def check_complete(document: Mapping[str, Any], file: Any, url: str) -> None:
     if counted != file.metadata.num_rows:
         raise ResultError(f'{url}: rows: expected {file.metadata.num_rows}, as the file has, got {quoted(rows)}: '
                           f'{AGAIN}')
+
+
+def _is_alike(found: pa.DataType, expected: pa.DataType) -> bool:
+    """Whether a column is of a type; texts may be coded."""
+    plain_found, plain = (getattr(each, 'value_type', each) for each in (found, expected))
+    return bool(found == expected or plain_found == plain)
 
 
 def _read_object(text: bytes, url: str) -> dict[str, Any]:

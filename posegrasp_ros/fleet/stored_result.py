@@ -97,7 +97,7 @@ def opened(url: str) -> Iterator[Any]:
             yield file
     except KeyError as error:
         raise ResultError(f'{url}: expected frames of posegrasp evaluate --shard, found no column '
-                          f'{quoted(str(error.args[0]))}') from error
+                          f'{quoted(_name(error.args[0]))}') from error
     except (pa.ArrowInvalid, OSError) as error:
         raise ResultError(f'{url}: expected a Parquet file that can be read: {told(error)}') from error
 
@@ -156,3 +156,6 @@ def one_after_the_other(results: Sequence[StoredResult]) -> list[StoredResult]:
     return moved
 
 
+def _name(found: object) -> str:
+    """Of a column as pyarrow's errors have it."""
+    return found.decode(errors='replace') if isinstance(found, bytes) else str(found)

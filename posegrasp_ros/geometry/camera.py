@@ -20,6 +20,9 @@ PART = 20_000
 # The principal point of a cropped image may lie outside of it, but not outside of any real sensor.
 FARTHEST_CENTRE_PX = 65535.0
 
+# Of width or height: no lens sees that wide, and what is smaller is not in pixels.
+LEAST_FOCAL = 0.02
+
 
 class CameraError(InvalidInputError):
     """Invalid camera intrinsics."""
@@ -51,6 +54,10 @@ class Camera:
             raise CameraError(f'camera: expected at least 1x1 pixels, got {self.width}x{self.height}')
         if not (np.isfinite(self.matrix).all() and self.fx > 0 and self.fy > 0):
             raise CameraError(f'camera: K: expected focal lengths above 0, got fx={self.fx}, fy={self.fy}')
+        if self.fx < LEAST_FOCAL * self.width or self.fy < LEAST_FOCAL * self.height:
+            raise CameraError(f'camera: K: expected focal lengths in pixels of {self.width}x{self.height}, got '
+                              f'fx={self.fx:g}, fy={self.fy:g}; those of the image plane from 0 to 1 have to be '
+                              'multiplied by its size')
         if max(abs(self.cx), abs(self.cy)) > FARTHEST_CENTRE_PX:
             raise CameraError(f'camera: K: expected a principal point within {FARTHEST_CENTRE_PX:g} pixels, got '
                               f'({self.cx}, {self.cy})')

@@ -165,6 +165,8 @@ class _View:
     def of(cls, info: Any) -> _View:
         """:raises CameraError: when region or binning do not fit into the sensor"""
         width, height, roi = int(info.width), int(info.height), info.roi
+        if width < 1 or height < 1:
+            raise CameraError(f'camera_info: width, height: expected the size of the sensor, got {width}x{height}')
         region = (int(roi.x_offset), int(roi.y_offset), int(roi.width), int(roi.height))
         if not any(region):  # in sensor_msgs/RegionOfInterest this means the whole image
             region = (0, 0, width, height)

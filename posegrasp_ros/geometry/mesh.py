@@ -18,6 +18,7 @@ from trimesh.visual import ColorVisuals, TextureVisuals
 
 from posegrasp_ros.geometry import vertex_colours
 from posegrasp_ros.geometry.mesh_files import MeshFiles, read_mesh_bytes, size_problem
+from posegrasp_ros.geometry.mesh_parts import colour_alike
 from posegrasp_ros.geometry.mesh_shells import faces_to_turn, oriented_shells
 from posegrasp_ros.geometry.mesh_units import (
     LEAST_SIZE_M,
@@ -33,6 +34,7 @@ from posegrasp_ros.runtime.data_files import check_is_file
 from posegrasp_ros.runtime.errors import InvalidInputError
 
 LOGGER = logging.getLogger(__name__)
+FAR_SIZES = 3.0  # an origin so many diagonals away is that of another part, or of a whole assembly
 
 
 class MeshError(InvalidInputError):
@@ -124,8 +126,12 @@ def load_mesh(path: str | Path) -> Mesh:
     check_is_file(path, MeshError)
     files = MeshFiles(path)
     try:
-        loaded = trimesh.load(io.BytesIO(read_mesh_bytes(path)), file_type=path.suffix[1:].lower(), resolver=files,
-                              force='mesh', process=False)
+        scene = trimesh.load(io.BytesIO(read_mesh_bytes(path)), file_type=path.suffix[1:].lower(), resolver=files,
+                             force='scene', process=False)
+        if not isinstance(scene, trimesh.Scene):
+            raise TypeError(f'expected triangles, found {type(scene).__name__}')
+        colour_alike(scene.geometry.values())
+        loaded = trimesh.util.concatenate([part for part in scene.dump() if isinstance(part, trimesh.Trimesh)])
         if not isinstance(loaded, trimesh.Trimesh) or loaded.visual is None:
             raise TypeError(f'expected triangles, found {type(loaded).__name__}')
         unit_m = stated_unit_m(loaded)
@@ -153,6 +159,11 @@ def load_mesh(path: str | Path) -> Mesh:
                         f'{extents.max():g}{states}{in_other_units(extents / (unit_m or 1.0))}')
     if unit_m is None and is_too_wide(extents):
         LOGGER.warning('%s: read in metres, narrowest side %.2g m%s', path, extents.min(), in_other_units(extents))
+    off_m = float(np.linalg.norm((vertices.min(axis=0) + vertices.max(axis=0)) / 2))
+    if off_m > FAR_SIZES * np.linalg.norm(extents):
+        LOGGER.warning('%s: the origin lies %.3g m from the middle of the mesh, which is %.3g m long: a pose that '
+                       'is turned by 1 degree has a position that is off by %.2g m; move the mesh to its origin',
+                       path, off_m, extents.max(), off_m * np.radians(1))
     colours = _corner_colours(loaded.visual, faces)
     if colours is None:
         return Mesh(vertices, faces, *_appearance(path, loaded.visual)).outward()
@@ -187,6 +198,8 @@ def _appearance(path: Path, visual: ColorVisuals | TextureVisuals) -> tuple[np.n
         try:
             if problem := size_problem(image):
                 raise MeshError(f'{path}: texture: {problem}')
+            if image.mode.startswith(('I', 'F')):  # Pillow would cut them off at white
+                raise MeshError(f'{path}: texture: expected 8 bits a colour, got {image.mode}')
             return np.asarray(visual.uv, dtype=float), np.asarray(image.convert('RGB'))[:, :, ::-1].copy()
         except (OSError, SyntaxError) as error:  # from Pillow, which decodes only now
             raise MeshError(f'{path}: texture: expected an image that can be decoded: {error}') from error

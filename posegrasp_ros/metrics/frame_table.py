@@ -13,6 +13,7 @@ import numpy as np
 from posegrasp_ros.geometry.true_pose import LEAST_VISIBLE
 from posegrasp_ros.metrics.coded_column import CodedColumn, rows
 from posegrasp_ros.metrics.confusion import NOT_FOUND
+from posegrasp_ros.metrics.pose.calibration import are_probabilities
 from posegrasp_ros.metrics.pose.pose_errors import STATED_NEED
 from posegrasp_ros.metrics.stage_report import NOT_ASKED
 
@@ -213,8 +214,10 @@ class FrameTable:
 
     @cached_property
     def is_scored(self) -> np.ndarray:
-        """(N,) whether the score of the pose can be compared with the truth."""
-        return self.has_found & np.isfinite(self.score)
+        """(N,) whether the score of the pose can be compared with the truth: of no frame where they are no
+        probabilities."""
+        known = np.isfinite(self.score)
+        return self.has_found & known & are_probabilities(self.score[known])
 
     @cached_property
     def states_covariance(self) -> np.ndarray:

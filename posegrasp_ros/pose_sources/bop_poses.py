@@ -38,6 +38,11 @@ class BopPoses:
         """None: they are in the camera's frame."""
         return Counter()
 
+    @property
+    def every(self) -> list[StatedPose]:
+        """All poses."""
+        return [pose for poses in self.by_image.values() for pose in poses]
+
     def of(self, image: ImagePlace) -> Sequence[StatedPose]:
         """Poses in an image, best first."""
         return self.by_image.get((image.scene, image.number), ())

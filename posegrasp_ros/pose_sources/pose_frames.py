@@ -93,6 +93,11 @@ class PoseFrames:
         return self._truths.by_name
 
     @property
+    def truth_topics(self) -> list[str]:
+        """The topics that ground truth is read from."""
+        return self._truths.topics
+
+    @property
     def cameras(self) -> dict[str, Camera]:
         """All intrinsics that the recording states, by name."""
         return stated_intrinsics(self._bag)

@@ -67,6 +67,11 @@ class MatchedPoses:
         """The frames that the poses are in, without the camera's, and how many are in each."""
         return Counter(pose.frame_id for poses in self.by_stamp.values() for pose in poses if pose.frame_id)
 
+    @property
+    def every(self) -> list[StatedPose]:
+        """All poses that have an image."""
+        return [pose for poses in self.by_stamp.values() for pose in poses]
+
     def of(self, image: ImagePlace) -> Sequence[StatedPose]:
         """Poses in an image, best first."""
         return self.by_stamp.get(image.stamp_ns, ())

@@ -29,6 +29,10 @@ class PoseSource(Protocol):
     def frame_ids(self) -> Counter[str]:
         """The frames that the poses are in, without the camera's, and how many are in each."""
 
+    @property
+    def every(self) -> list[StatedPose]:
+        """All poses that can have an image."""
+
     def of(self, image: ImagePlace) -> Sequence[StatedPose]:
         """Poses in an image, best first."""
 

@@ -8,6 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from posegrasp_ros.geometry.true_pose import check_covariance
+from posegrasp_ros.runtime.errors import InvalidInputError
+
 
 class StatedPose(NamedTuple):
     """One pose of one object.
@@ -28,3 +31,13 @@ class StatedPose(NamedTuple):
     covariance: np.ndarray | None = None
     score: float = math.nan
     class_id: str = ''
+
+    @property
+    def usable_covariance(self) -> np.ndarray | None:
+        """The covariance; None also where the numbers are none, such as NaN or -1, by which many say unknown."""
+        try:
+            if self.covariance is not None:
+                check_covariance(self.covariance)
+        except InvalidInputError:
+            return None
+        return self.covariance

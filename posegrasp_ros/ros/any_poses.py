@@ -65,7 +65,7 @@ class AnyPoses:
         if not stated:
             return None
         best = max(stated, key=lambda pose: pose.score if np.isfinite(pose.score) else 0.0)
-        pose, covariance = best.frame_from_object, best.covariance
+        pose, covariance = best.frame_from_object, best.usable_covariance
         if best.frame_id and camera_frame and best.frame_id != camera_frame:
             camera_from_frame = self._looked_up(camera_frame, best)
             pose = camera_from_frame @ pose

@@ -24,6 +24,7 @@ from posegrasp_ros.runtime.numba_cache import compiled
 
 COVERAGE_LEVEL = 0.9
 SCORE_BINS = 10
+ROUNDING = 1e-6  # of scores that were float32
 
 
 def confidence_level(estimate: np.ndarray, covariance: np.ndarray, truth: np.ndarray,
@@ -61,6 +62,11 @@ def confidence_level(estimate: np.ndarray, covariance: np.ndarray, truth: np.nda
     except np.linalg.LinAlgError:
         return 1.0
     return float(chdtr(error.size, whitened @ whitened))
+
+
+def are_probabilities(scores: np.ndarray) -> bool:
+    """Whether finite scores (N,) may be probabilities, and not percent, logits or energies: one outside tells."""
+    return bool(((scores >= -ROUNDING) & (scores <= 1 + ROUNDING)).all())
 
 
 def reliability(scores: np.ndarray, right: np.ndarray) -> list[dict]:
