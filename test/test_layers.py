@@ -41,7 +41,7 @@ def module_names() -> list[str]:
 # What all groups have in common takes seconds to import: that is done once, the rest in a child for each group.
 IMPORT_AND_TELL = """
 import importlib, json, os, sys
-groups = json.loads(sys.argv[1])
+groups = json.load(sys.stdin)
 common = set.intersection(*[set(names) for names, _ in groups])
 for name in sorted(common):
     importlib.import_module(name)
@@ -59,8 +59,9 @@ def brought_by(groups: list[tuple[list[str], tuple[str, ...]]]) -> list[list[str
     """Which of the watched packages come along where our modules are imported afresh, for each group of both."""
     full = [(['posegrasp_ros' if name == '__init__' else f'posegrasp_ros.{name}' for name in names], watched)
             for names, watched in groups]
-    command = [sys.executable, '-c', IMPORT_AND_TELL, json.dumps(full)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    # on stdin, for one argument may not be longer than 128 KiB
+    done = subprocess.run([sys.executable, '-c', IMPORT_AND_TELL], input=json.dumps(full), capture_output=True,
+                          text=True)
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from posegrasp_ros.runtime.progress import Progress, clock
+from posegrasp_ros.runtime.progress import Phases, Progress, clock
 
 
 class Terminal(io.StringIO):
@@ -61,3 +61,17 @@ def test_disabled_it_is_silent(capsys, now):
 @pytest.mark.parametrize(('seconds', 'text'), [(5, '1 min'), (600, '10 min'), (3900, '1 h 05 min')])
 def test_times_are_short(seconds, text):
     assert clock(seconds) == text
+
+
+def test_phases_are_numbered_with_the_time_left_for_all(capsys, now):
+    """Rendering takes twice as long as expected, so measuring will too; the time budget of training stays."""
+    phases = Phases({'rendering': 300, 'training': 1200, 'measuring': 600}, budgeted=('training',))
+    for name, spent_s in (('rendering', 600), ('training', 1200), ('measuring', 0)):
+        phases.begin(name)
+        now[0] += spent_s
+    assert capsys.readouterr().err.splitlines() == [
+        'posegrasp: 1 of 3: rendering; about 35 min left in all',
+        'posegrasp: 2 of 3: training; about 40 min left in all',
+        'posegrasp: 3 of 3: measuring; about 20 min left in all']
+    Phases({'rendering': 300}, is_shown=False).begin('rendering')
+    assert capsys.readouterr().err == ''

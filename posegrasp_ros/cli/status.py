@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from posegrasp_ros.cli.options import File
 from posegrasp_ros.runtime.console import show, show_json
 from posegrasp_ros.runtime.exit_codes import DONE, GATE_FAILED
+from posegrasp_ros.runtime.text_layout import terminal_width
 
 EXAMPLES = """Reads the model folders, the runs and the baselines file (baselines.yaml) below a folder, and reports
 for each object which gates have passed, from planning to deployment, by which run (its hash, date and figure),
@@ -16,7 +16,7 @@ which phase a failed gate leads back to, and what to do next. Nothing is stored 
 by hand.
 
 Example: posegrasp status . --gate"""
-NARROWEST, WIDEST = 80, 120  # characters
+WIDEST = 120  # characters
 HERE = Path('.')
 
 
@@ -38,7 +38,6 @@ def status(folder: Path = HERE, /, *, baselines: File | None = None, json: bool 
     if json:
         show_json(to_dict(project, found), indent=2)
     else:
-        width = min(WIDEST, max(NARROWEST, shutil.get_terminal_size((WIDEST, 1)).columns))
-        show(format_statuses(project, found, width))
+        show(format_statuses(project, found, min(WIDEST, terminal_width())))
     has_passed = all(each.has_passed for object_status in found for each in object_status.gates)
     return DONE if has_passed or not gate else GATE_FAILED

@@ -91,7 +91,7 @@ def train(mesh: Path, /, *,
         minutes=minutes, seed=seed, symmetry_axis=symmetry_axis, half_turns=tuple(symmetry_half_turn), start=start,
         backgrounds=backgrounds, like=like, like_empty=like_empty, like_truth=like_truth, only=only,
         resume=resume))
-    show(f'model card: {card}')
+    _show_reached(card)
     return DONE
 
 
@@ -141,7 +141,7 @@ def calibrate(model: Model, /, *, seed: Seed = 0, on_camera: OnCamera = ON_CAMER
     card = load_model_card(folder)
     from posegrasp_ros.training.measure import measure
 
-    show(f'model card: {measure(folder, seed)}')
+    _show_reached(measure(folder, seed))
     if card.calibration.user_camera:
         remark('posegrasp: the calibration on your camera is still the one in use: calibrate with --bag again, or '
                'drop it with --forget')
@@ -159,3 +159,12 @@ def _on_camera(folder: Path, on_camera: OnCamera, recordings: Recordings, truth:
     show(told(read_section(card)))
     show(f'model card: {card}')
     return DONE
+
+
+def _show_reached(path: Path) -> None:
+    """The path of a card, what its model reached, and what to do next."""
+    from posegrasp_ros.estimation.held_out import next_command, reached
+    from posegrasp_ros.estimation.model_card import load_model_card
+
+    card = load_model_card(path.parent)
+    show(f'model card: {path}\nreached: {reached(card)}\nnext: {next_command(card, path.parent)}')

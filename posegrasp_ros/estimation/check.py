@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import textwrap
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import cv2
 import numpy as np
 
 from posegrasp_ros.estimation.estimator import PoseEstimator
+from posegrasp_ros.estimation.held_out import reached
 from posegrasp_ros.estimation.model_card import ModelCard, ModelCardError, load_model_card
 from posegrasp_ros.estimation.network import Network
 from posegrasp_ros.estimation.network_card import NetworkCard
@@ -24,6 +24,7 @@ from posegrasp_ros.grasping.end_effector import EndEffector
 from posegrasp_ros.grasping.grasp_check import told
 from posegrasp_ros.grasping.grasp_set import GraspSet, load_grasps
 from posegrasp_ros.runtime.errors import InvalidInputError
+from posegrasp_ros.runtime.text_layout import wrapped
 from posegrasp_ros.sensing.compressed_images import decode_compressed, read_file
 from posegrasp_ros.sensing.images import ImageError
 
@@ -80,7 +81,8 @@ def check_model(folder: Path, gripper: EndEffector, image: np.ndarray | None = N
             'covariance_scale': None if card.covariance_scale == (1.0, 1.0) else list(card.covariance_scale),
             'grasps': None if grasps is None else len(grasps),
             'grasps_left_out': {} if grasps is None else dict(grasps.left_out),
-            'provenance': card.provenance, 'measured': card.measured, 'inference': answer}
+            'provenance': card.provenance, 'measured': card.measured,
+              'reached': reached(card), 'inference': answer}
     overlay = draw_overlay(image, camera, card.mesh, estimation.poses, estimation.reason)
     return CheckedModel(report, overlay, card, grasps)
 
@@ -166,8 +168,7 @@ def describe(report: dict) -> str:
         lines += _network_lines(name, network)
     lines += _calibration_lines(report)
     lines += _inference_lines(report['inference'])
-    return '\n'.join(textwrap.fill(text, 110, initial_indent=f'{title:<12}', subsequent_indent=' ' * 12)
-                     for title, text in lines)
+    return '\n'.join(line for title, text in lines for line in wrapped(text, f'{title:<12}', ' ' * 12))
 
 
 def _object_lines(thing: dict) -> list[tuple[str, str]]:
@@ -207,6 +208,7 @@ def _calibration_lines(report: dict) -> list[tuple[str, str]]:
          else 'not calibrated: as given by the residuals'),
         ('calibration', f'on {report["calibrated_on"]}' if report['score'] else report['calibrated_on']),
         ('grasps', _grasps_that_hold(report)),
+        *([('reached', report['reached'])] if report['reached'] else []),
         *_section_lines('provenance', report['provenance']), *_section_lines('measured', report['measured'])]
 
 

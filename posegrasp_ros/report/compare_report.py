@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 
 from posegrasp_ros.metrics import formatting
@@ -11,15 +10,16 @@ from posegrasp_ros.report import plots
 from posegrasp_ros.report.frame_rows import place_in, recordings_of
 from posegrasp_ros.report.page import render_page
 from posegrasp_ros.report.provenance_table import provenance_rows
-from posegrasp_ros.report.run_report import TEXT_WIDTH, measured_metrics, requirements_of, time_need
+from posegrasp_ros.report.run_report import measured_metrics, requirements_of, time_need
 from posegrasp_ros.report.table import aligned
 from posegrasp_ros.report.truth_text import marked, notes_of
+from posegrasp_ros.runtime.text_layout import wrapped
 
 
 def format_comparison(comparison: dict) -> str:
     """The comparison as aligned plain text."""
     blocks = [_metric_rows(comparison), _difference_rows(comparison)]
-    blocks += [textwrap.wrap(line, TEXT_WIDTH) for line in conclusions(comparison)]
+    blocks += [wrapped(line) for line in conclusions(comparison)]
     return '\n\n'.join('\n'.join(block) for block in blocks)
 
 

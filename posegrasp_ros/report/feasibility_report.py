@@ -4,15 +4,14 @@
 from __future__ import annotations
 
 import re
-import textwrap
 from collections.abc import Sequence
 
 from posegrasp_ros.metrics import formatting
 from posegrasp_ros.report.page import render_page
 from posegrasp_ros.report.plots import linear_axis
 from posegrasp_ros.report.provenance_table import provenance_rows
-from posegrasp_ros.report.run_report import TEXT_WIDTH
 from posegrasp_ros.report.table import aligned
+from posegrasp_ros.runtime.text_layout import wrapped
 
 # Word of the verdict -> class of its badge.
 BADGES = {'feasible': 'better', 'feasible if': 'inconclusive', 'not feasible': 'worse'}
@@ -200,10 +199,10 @@ def _archetype_lines(summary: dict) -> list[str]:
     stated = summary.get('archetype')
     if not stated:
         return []
-    lines = textwrap.wrap(f'{stated["name"]} ({stated["title"]}): {stated["text"]}', TEXT_WIDTH)
+    lines = wrapped(f'{stated["name"]} ({stated["title"]}): {stated["text"]}')
     for risk in stated['risks']:
-        lines += textwrap.wrap(f'risk   {risk["text"]} Watched by the gate "{risk["gate"]}" of posegrasp status.',
-                               TEXT_WIDTH, subsequent_indent='       ')
+        lines += wrapped(f'risk   {risk["text"]} Watched by the gate "{risk["gate"]}" of posegrasp status.',
+                         later='       ')
     return [*lines, '']
 
 
@@ -212,7 +211,7 @@ def _reason_lines(summary: dict) -> list[str]:
     for reason in summary['verdict']['reasons']:
         mark, _ = standing(reason)
         text = f'{mark if reason["holds"] else mark.upper():6} {reason["name"]}: {reason["text"]}'
-        lines += textwrap.wrap(text, TEXT_WIDTH, subsequent_indent='       ')
+        lines += wrapped(text, later='       ')
     if summary['expected_success']['margin']:
         lines.append(f'       margin: errors may be {margin_text(summary)} times as large as expected')
     return lines

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
@@ -37,10 +36,10 @@ from posegrasp_ros.report.visible_share_table import (
     share_sentence,
     slice_label,
 )
+from posegrasp_ros.runtime.text_layout import wrapped
 
 # Source of an entry that was measured in the run, not taken from the baselines file.
 SAME_FRAMES = 'measured on the same frames'
-TEXT_WIDTH = 110
 ALL = 'all objects'
 # Missed requirements that the brief text lists.
 BRIEF_MISSED = 3
@@ -49,18 +48,18 @@ BRIEF_MISSED = 3
 def format_table(summary: dict) -> str:
     """The summary as aligned plain text."""
     blocks = [[_headline(summary)], _stage_rows(summary), _part_rows('estimator', estimators_of(summary)),
-              textwrap.wrap(truth_sentence(summary), TEXT_WIDTH), _state_lines(summary), share_rows(summary),
-              textwrap.wrap(share_sentence(summary), TEXT_WIDTH), *_object_blocks(summary),
+              wrapped(truth_sentence(summary)), _state_lines(summary), share_rows(summary),
+              wrapped(share_sentence(summary)), *_object_blocks(summary),
               _verdict_rows(summary), _pair_rows(summary), *_waterfall_blocks(summary)]
     failures = ', '.join(f'{reason} {count}' for reason, count in summary['failures'].items())
     blocks.append([f'Failures: {failures or "none"}'])
     blocks.append(_problem_lines(summary))
-    blocks.append([line for text in unlike_calibration(summary) for line in textwrap.wrap(text, TEXT_WIDTH)])
+    blocks.append([line for text in unlike_calibration(summary) for line in wrapped(text)])
     blocks.append(_diagnosis_lines(summary))
     if text := (summary.get('next') or {}).get('text'):
-        blocks.append(textwrap.wrap(f'Next: {text}', TEXT_WIDTH))
+        blocks.append(wrapped(f'Next: {text}'))
     if remedy := (summary.get('next') or {}).get('remedy'):
-        blocks.append(textwrap.wrap(f'What helps: {remedy}', TEXT_WIDTH))
+        blocks.append(wrapped(f'What helps: {remedy}'))
     return '\n\n'.join('\n'.join(block) for block in blocks if block)
 
 
@@ -69,13 +68,13 @@ def format_brief(summary: dict) -> str:
     lines = [_headline(summary), _lost_line(summary), _time_line(summary)]
     if missed := also_missed(summary):
         more = f'; and {len(missed) - BRIEF_MISSED} more' if len(missed) > BRIEF_MISSED else ''
-        lines += textwrap.wrap(f'Other requirements missed: {"; ".join(missed[:BRIEF_MISSED])}{more}', TEXT_WIDTH)
+        lines += wrapped(f'Other requirements missed: {"; ".join(missed[:BRIEF_MISSED])}{more}')
     found = _diagnosis_lines(summary)
     if not found and (remedy := (summary.get('next') or {}).get('remedy')):
-        found = textwrap.wrap(f'What helps: {remedy}', TEXT_WIDTH)
+        found = wrapped(f'What helps: {remedy}')
     blocks = ['\n'.join(filter(None, lines)), '\n'.join(found), '\n'.join(_problem_lines(summary)),
               '\n'.join(line for text in unlike_calibration(summary)
-                        for line in textwrap.wrap(text, TEXT_WIDTH))]
+                        for line in wrapped(text))]
     return '\n\n'.join(block for block in blocks if block)
 
 
@@ -155,8 +154,7 @@ def render_html(summary: dict, frames: FrameRows | None = None, pictures: Sequen
 def _diagnosis_lines(summary: dict) -> list[str]:
     """Systematic faults and what to do about them."""
     found = diagnosis_sentences(summary)
-    lines = [line for text in found for line in textwrap.wrap(text, TEXT_WIDTH, initial_indent='  ',
-                                                               subsequent_indent='    ')]
+    lines = [line for text in found for line in wrapped(text, '  ', '    ')]
     return ['Systematic faults:', *lines, *filter(None, [how_to_correct(summary)])] if lines else []
 
 

@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import datetime
-import textwrap
 from collections.abc import Callable, Sequence
 
 from posegrasp_ros.metrics import formatting
 from posegrasp_ros.report.page import render_page
 from posegrasp_ros.report.plots import round_ends
-from posegrasp_ros.report.run_report import TEXT_WIDTH
 from posegrasp_ros.report.table import aligned
+from posegrasp_ros.runtime.text_layout import wrapped
 
 # Verdict -> class of its badge.
 BADGES = {'better': 'better', 'worse': 'worse', 'changed': 'inconclusive', 'too few runs': 'inconclusive',
@@ -30,8 +29,8 @@ def format_trends(trends: dict) -> str:
              '', *aligned(rows, left=(0, 4))]
     for name, trend in trends['metrics'].items():
         for change in trend['changes']:
-            lines += ['', *textwrap.wrap(change_text(name, trend['unit'], change, day), TEXT_WIDTH)]
-    return '\n'.join([*lines, '', *textwrap.wrap(promise(trends), TEXT_WIDTH)])
+            lines += ['', *wrapped(change_text(name, trend['unit'], change, day))]
+    return '\n'.join([*lines, '', *wrapped(promise(trends))])
 
 
 def render_trends(trends: dict) -> str:

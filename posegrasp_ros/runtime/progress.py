@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Progress of long work: a bar on a terminal, elsewhere, such as in a log file, one line per minute."""
+"""Progress of long work: a bar on a terminal, elsewhere, such as in a log file, one line per minute; phases."""
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from tqdm import tqdm
@@ -54,6 +55,37 @@ class Progress(tqdm):
 
     def _amount(self, count: float) -> str:
         return f'{self.format_sizeof(count)}{self.unit}' if self.unit_scale else f'{count:.0f} {self.unit}s'
+
+
+class Phases:
+    """Announces each phase of a long command with its number and the time left for all of them.
+
+    :param expected_s: seconds that each takes, by name and in order
+    :param budgeted: names of phases that take exactly that long; the others are scaled by what the first of them
+        took
+    """
+
+    def __init__(self, expected_s: Mapping[str, float], budgeted: Collection[str] = (), is_shown: bool = True):
+        self._expected_s, self._budgeted, self._is_shown = dict(expected_s), budgeted, is_shown
+        self._current, self._began_s = '', time.monotonic()
+        self._spent_s = self._planned_s = 0.0
+
+    def begin(self, name: str) -> None:
+        """End the phase before, and announce this one."""
+        now_s = time.monotonic()
+        if self._current and self._current not in self._budgeted:
+            self._spent_s += now_s - self._began_s
+            self._planned_s += self._expected_s[self._current]
+        self._current, self._began_s = name, now_s
+        if self._is_shown:
+            done = [*self._expected_s].index(name)
+            remark(f'posegrasp: {done + 1} of {len(self._expected_s)}: {name}; about {clock(self._left_s(done))} '
+                   'left in all')
+
+    def _left_s(self, done: int) -> float:
+        slower = self._spent_s / self._planned_s if self._planned_s else 1.0
+        return sum(seconds * (1.0 if name in self._budgeted else slower)
+                   for name, seconds in [*self._expected_s.items()][done:])
 
 
 def clock(seconds: float) -> str:

@@ -16,7 +16,7 @@ SECONDS_BETWEEN = 60.0
 
 
 @dataclass
-class Progress:
+class FitProgress:
     """Progress of a fit.
 
     :param seconds: elapsed
@@ -41,20 +41,20 @@ class Checkpoint:
     def __init__(self, path: Path, settings: dict):
         self.path, self._settings = path, settings
 
-    def save(self, network: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
+    def save(self, network: nn.Module, optimizer: torch.optim.Optimizer, progress: FitProgress) -> None:
         """Write the file atomically."""
         beside = self.path.with_suffix('.part')
         torch.save({'settings': self._settings, 'progress': vars(progress), 'network': network.state_dict(),
                     'optimizer': optimizer.state_dict()}, beside)
         os.replace(beside, self.path)
 
-    def load(self, network: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
+    def load(self, network: nn.Module, optimizer: torch.optim.Optimizer) -> FitProgress:
         """Restore both in place and return the progress, which is zero when there is no checkpoint.
 
         :raises InvalidInputError: when the file is damaged or from a fit with other settings
         """
         if not self.path.exists():
-            return Progress()
+            return FitProgress()
         try:
             stored = torch.load(self.path, map_location='cpu', weights_only=True)
             different = {name for name in self._settings if stored['settings'].get(name) != self._settings[name]}
@@ -70,4 +70,4 @@ class Checkpoint:
             raise InvalidInputError(
                 f'{self.path}: {name}: the interrupted training had {stored["settings"].get(name)}, '
                            f'this one has {self._settings[name]}: repeat its options, or train without --resume')
-        return Progress(**stored['progress'])
+        return FitProgress(**stored['progress'])

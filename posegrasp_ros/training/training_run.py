@@ -50,6 +50,14 @@ from posegrasp_ros.training.samples import (
 )
 from posegrasp_ros.training.staging import FILES, MESH_FILES
 from posegrasp_ros.training.start import start_from
+from posegrasp_ros.training.training_phases import (
+    BACKGROUNDS,
+    MEASURING_SHARE,
+    READING,
+    RENDERING,
+    fit_of,
+    training_phases,
+)
 
 VIEWS = 3000
 PARTS = ('detector', 'network')
@@ -131,6 +139,11 @@ def train(mesh_path: Path, out: Path, options: TrainingOptions) -> Path:
         raise InvalidInputError(f'--minutes: expected a time above 0, got {options.minutes}')
     mesh = load_mesh(mesh_path)
     symmetry = options.symmetry(mesh)
+    parts = (options.only,) if options.only else PARTS
+    phases = training_phases(options.views, bool(options.like),
+                             {part: _fit_seconds(options, part) for part in parts}, options.progress)
+    if options.like:
+        phases.begin(READING)
     like = read_like(options.like_options, mesh, options.start_folder(), options.progress)
     if like:
         remark(like.line)
@@ -143,21 +156,27 @@ def train(mesh_path: Path, out: Path, options: TrainingOptions) -> Path:
         staging.take_over(kept, options.only, stage)
     cv2.setNumThreads(1)  # samples are drawn in several Python threads
     rng = np.random.default_rng(options.seed)
+    phases.begin(RENDERING)
     bank = render_views(mesh, options.views, rng, symmetry, options.progress)
+    phases.begin(BACKGROUNDS)
     backgrounds = load_backgrounds(rng, options.backgrounds, options.progress, like.backgrounds if like else ())
     solids = render_distractors(rng, progress=options.progress)
     maker = SampleMaker(bank, backgrounds, solids, LikeCamera(like.figures).photograph if like else photograph)
     tasks = {'detector': DETECTION, 'network': coordinates_task(taught_symmetries(symmetry), mesh)}
     card = _card_of(kept) if kept else _new_card(out.resolve().name, mesh, bank, symmetry)
-    parts = (options.only,) if options.only else PARTS
     for part in parts:
+        phases.begin(fit_of(part))
         _Fit(part, tasks[part], mesh_path, stage, options, like).run(maker, card)
     write_card(stage, card)
     # imported here because measuring needs the estimator and the simulation, and training does not
     from posegrasp_ros.training.measure import measure
 
-    measure(stage, options.seed, options.progress)
+    measure(stage, options.seed, options.progress, MEASURING_SHARE * 60 * options.minutes, phases)
     return staging.put_in_place(stage, out, mesh_path, parts)
+
+
+def _fit_seconds(options: TrainingOptions, part: str) -> float:
+    return 60 * options.minutes * (1.0 if options.only else SHARES[part])
 
 
 class _Fit:
@@ -168,7 +187,7 @@ class _Fit:
         self._like = like
         self._part, self._task, self._options = part, task, options
         self._seed = options.seed + PARTS.index(part)
-        self._seconds = 60 * options.minutes * (1.0 if options.only else SHARES[part])
+        self._seconds = _fit_seconds(options, part)
         self._path = folder / FILES[part]
         self._command = options.command(mesh_path)
         self._checkpoint = Checkpoint(folder / f'{part}.checkpoint', {
