@@ -54,7 +54,9 @@ class Progress(tqdm):
         return f'{what}{100 * self.n / self.total:.0f} % of {self._amount(self.total)}{tail}, {left} left'
 
     def _amount(self, count: float) -> str:
-        return f'{self.format_sizeof(count)}{self.unit}' if self.unit_scale else f'{count:.0f} {self.unit}s'
+        if self.unit_scale:
+            return f'{self.format_sizeof(count)}{self.unit}'
+        return f'{count:.0f}' if self.unit == 'it' else f'{count:.0f} {self.unit}s'  # tqdm's default unit
 
 
 class Phases:
