@@ -87,3 +87,14 @@ def test_a_transform_of_a_frame_to_itself_says_nothing():
     tree.add('a', 'b', at(1))
     tree.add('b', 'b', at(5))
     np.testing.assert_allclose(tree.lookup('a', 'b', 0), at(1))
+
+
+@pytest.mark.parametrize(('gap_s', 'x', 'turn', 'known'), [
+    (0.9, 1.0, 0.5, True), (3.0, 1.0, 0.0, False), (3.0, 0.0, 0.5, False), (3.0, 0.005, 0.005, True)])
+def test_a_long_gap_is_bridged_only_by_a_frame_at_rest(gap_s, x, turn, known):
+    tree, end_ns = FrameTree(), round(1e9 * (1 + gap_s))
+    tree.add('base', 'hand', at(0), 10**9)
+    tree.add('base', 'hand', at(x, turn), end_ns)
+    assert (tree.lookup('base', 'hand', 10**9 + 400_000_000) is not None) == known
+    for stamp_ns in (10**9, end_ns):
+        assert tree.lookup('base', 'hand', stamp_ns) is not None

@@ -12,6 +12,7 @@ from posegrasp_ros.datasets.message_fields import stamp_of
 from posegrasp_ros.geometry.transforms import (
     invert,
     make_transform,
+    rotation_angle,
     rotation_from_vector,
     transform_from_pose,
     vector_from_rotation,
@@ -19,6 +20,9 @@ from posegrasp_ros.geometry.transforms import (
 
 STATIC_NS = -1
 """Stamp of a static transform."""
+LONGEST_GAP_NS = 1_000_000_000
+MOVED_M, MOVED_RAD = 0.01, float(np.radians(1.0))
+"""Over a longer gap, a frame that moved farther is not interpolated: where it was in between is not known."""
 
 
 class _Link(NamedTuple):
@@ -33,7 +37,10 @@ class _Link(NamedTuple):
 
 
 class FrameTree:
-    """Looks up transforms between frames at a time like tf2: interpolated between two stamps, not extrapolated."""
+    """Looks up transforms between frames at a time like tf2: interpolated between two stamps, not extrapolated.
+
+    Unlike tf2, it does not interpolate over gaps of more than a second in which a frame moved.
+    """
 
     def __init__(self) -> None:
         self._links: dict[str, list[_Link]] = {}
@@ -83,7 +90,7 @@ class FrameTree:
         """Transform (4, 4) ``target_from_source``; None when the two frames are not connected at that time.
 
         :param within_ns: each moving transform must have a stamp within this of the time; before the first and
-            after the last stamp the nearest one is used. None interpolates over any gap
+            after the last stamp the nearest one is used. None needs one before and one after the time
         """
         root_from_target = self._chain(target.lstrip('/'), stamp_ns)
         root_from_source = self._chain(source.lstrip('/'), stamp_ns)
@@ -130,8 +137,17 @@ class FrameTree:
         if any(link.stamp_ns == STATIC_NS for link in around):
             return True
         if within_ns is None:
-            return around[0].stamp_ns <= stamp_ns <= around[1].stamp_ns
+            return around[0].stamp_ns <= stamp_ns <= around[1].stamp_ns and not _is_gap(*around, stamp_ns)
         return any(abs(link.stamp_ns - stamp_ns) <= within_ns for link in around)
+
+
+def _is_gap(before: _Link, after: _Link, stamp_ns: int) -> bool:
+    """Whether a frame moved between two transforms that lie too far apart to interpolate."""
+    if before.stamp_ns == stamp_ns or after.stamp_ns - before.stamp_ns <= LONGEST_GAP_NS:
+        return False
+    first, second = before.parent_from_child, after.parent_from_child
+    return bool(np.linalg.norm(second[:3, 3] - first[:3, 3]) > MOVED_M
+                or rotation_angle(first[:3, :3].T @ second[:3, :3]) > MOVED_RAD)
 
 
 def _below(chain: dict[str, np.ndarray], ancestor: str) -> list[str]:
