@@ -32,8 +32,9 @@ class HeldOut(NamedTuple):
         if not isinstance(section, Mapping):
             return None
         recall, (scenes, *_) = section.get('recall'), str(section.get('data')).split() or ['']
-        is_share = isinstance(recall, (int, float)) and 0 <= recall <= 1
-        return cls(float(recall), int(scenes)) if is_share and scenes.isdecimal() and int(scenes) else None
+        if not isinstance(recall, (int, float)) or not 0 <= recall <= 1:
+            return None
+        return cls(float(recall), int(scenes)) if scenes.isdecimal() and int(scenes) else None
 
 
 def reached(card: ModelCard) -> str:
