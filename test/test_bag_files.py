@@ -56,7 +56,7 @@ def test_the_file_is_believed_where_its_metadata_says_otherwise(tmp_path, plugin
 
 @pytest.mark.parametrize(('text', 'words'), [
     ('', 'cannot be read'), ('a: [', 'cannot be read'), ('- 1', 'cannot be read'), ('a: b', 'cannot be read'),
-    ('rosbag2_bagfile_information: {relative_file_paths: [other.mcap]}', 'names other.mcap, not there'),
+    ('rosbag2_bagfile_information: {relative_file_paths: [other.mcap]}', 'lists other.mcap, not found'),
     ('&a [*a]', 'cannot be read')])
 def test_metadata_that_is_none_is_said_and_the_files_are_read(tmp_path, text, words):
     recorded(tmp_path / 'bag')

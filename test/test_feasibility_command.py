@@ -29,7 +29,7 @@ def test_what_makes_no_sense_is_refused(kind, text):
 @pytest.mark.parametrize(('arguments', 'expected'), [
     (['box', '--picks-per-hour', '300', '--pick-value', '0.1'], '--failure-cost'),
     (['box', '--picks-per-hour', '300', '--pick-value', '0', '--failure-cost', '0'], 'expected above 0'),
-    (['box', '--distance', '0.05'], 'the whole object in the image, from 0.2'),
+    (['box', '--distance', '0.05'], 'the whole object in the image, so at least 0.2'),
     (['tiny_cube', '--distance', '20'], 'at least 4 pixels across'),
     (['nothing.obj'], 'expected a model folder, a mesh file'),
     (['box', '--symmetry-axis', 'z'], 'whose model card'),

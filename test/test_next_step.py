@@ -11,6 +11,7 @@ from posegrasp_ros.metrics.baselines.baselines import load_baselines
 from posegrasp_ros.metrics.run import RunMetrics
 from posegrasp_ros.metrics.stage_report import StageReport
 from posegrasp_ros.report.first_card import also_missed
+from posegrasp_ros.report.run_report import format_brief
 
 GOOD = off_by(0.002, 1)
 
@@ -80,6 +81,7 @@ def test_where_only_the_time_is_missed_the_remedy_is_less_time_and_no_training()
     summary = slow.summary()
     assert summary['next']['remedy'].startswith('less time from image to pose')
     assert also_missed(summary) == ['Image to pose, median 150 ms where at most 100 ms is needed']
+    assert 'Other requirements missed: Image to pose, median 150 ms' in format_brief(summary)
 
 
 def test_a_missed_metric_that_costs_little_is_left_for_later():

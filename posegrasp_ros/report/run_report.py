@@ -66,7 +66,8 @@ def format_table(summary: dict) -> str:
 def format_brief(summary: dict) -> str:
     """What a reader needs first: the result, what was lost, the time, and what is systematically wrong."""
     lines = [_headline(summary), _lost_line(summary), _time_line(summary)]
-    if missed := also_missed(summary):
+    headline = requirements_of(summary).get(summary['headline']['name'], {}).get('verdict')
+    if headline != 'worse' and (missed := also_missed(summary)):
         more = f'; and {len(missed) - BRIEF_MISSED} more' if len(missed) > BRIEF_MISSED else ''
         lines += wrapped(f'Other requirements missed: {"; ".join(missed[:BRIEF_MISSED])}{more}')
     found = _diagnosis_lines(summary)
