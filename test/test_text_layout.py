@@ -30,8 +30,11 @@ def columns(monkeypatch):
     return have
 
 
-def test_a_pipe_is_wide():
+def test_a_pipe_is_wide_unless_columns_are_stated(monkeypatch):
+    monkeypatch.delenv('COLUMNS', raising=False)
     assert terminal_width() == WIDEST
+    monkeypatch.setenv('COLUMNS', '80')
+    assert terminal_width() == 80
 
 
 @pytest.mark.parametrize(('count', 'width'), [(20, 60), (100, 100), (400, 200)])

@@ -51,6 +51,7 @@ def test_the_overlay_follows_the_object_and_the_numbers_are_those_of_an_evaluati
                 number, pose, picture = page.evaluate(
                     "[shown.number, shown.poses[0], document.getElementById('image').toDataURL('image/png')]")
                 seen.setdefault((number - 1) % FRAMES, (pose, picture))
+            page.wait_for_selector(f'#rows tr:nth-child({FRAMES})')
             rows = [row.split('\t') for row in page.inner_text('#rows').splitlines()]
             assert problems == [] and len({url.split('/')[2] for url in urls if url.startswith('http')}) == 1
     finally:
