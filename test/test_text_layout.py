@@ -30,11 +30,8 @@ def columns(monkeypatch):
     return have
 
 
-def test_a_pipe_is_wide_unless_columns_are_stated(monkeypatch):
-    monkeypatch.delenv('COLUMNS', raising=False)
+def test_a_pipe_is_wide():
     assert terminal_width() == WIDEST
-    monkeypatch.setenv('COLUMNS', '80')
-    assert terminal_width() == 80
 
 
 @pytest.mark.parametrize(('count', 'width'), [(20, 60), (100, 100), (400, 200)])

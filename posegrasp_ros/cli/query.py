@@ -6,6 +6,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import shutil
 from typing import Annotated, Any
 
 from cyclopts import Group, Parameter
@@ -14,7 +15,6 @@ from posegrasp_ros.cli.options import exclusive
 from posegrasp_ros.runtime.console import show, show_json
 from posegrasp_ros.runtime.errors import InvalidInputError
 from posegrasp_ros.runtime.exit_codes import DONE
-from posegrasp_ros.runtime.text_layout import terminal_width
 
 FORMAT = Parameter(group=exclusive(Group('Options', sort_key=0)))
 EXAMPLES = """Example:
@@ -42,7 +42,7 @@ def query(results: str, sql: str, /, *, csv: Annotated[bool, FORMAT] = False,
     elif csv:
         show(_csv(names, rows))
     else:
-        show(as_table(names, rows, min(115, terminal_width())))
+        show(as_table(names, rows, shutil.get_terminal_size((115, 24)).columns))
     return DONE
 
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 import textwrap
@@ -14,13 +13,10 @@ TEXT_WIDTH = 110
 
 
 def terminal_width() -> int:
-    """Characters of a line of stdout; where it is a file or a pipe, the variable COLUMNS, else :data:`WIDEST`."""
-    if sys.stdout.isatty():
-        columns = shutil.get_terminal_size().columns
-    else:
-        stated = os.environ.get('COLUMNS', '')
-        columns = int(stated) if stated.isdecimal() else WIDEST
-    return min(WIDEST, max(NARROWEST, columns))
+    """Characters of a line of stdout; :data:`WIDEST` where it is a file or a pipe."""
+    if not sys.stdout.isatty():
+        return WIDEST
+    return min(WIDEST, max(NARROWEST, shutil.get_terminal_size().columns))
 
 
 def wrapped(text: str, first: str = '', later: str = '') -> list[str]:
