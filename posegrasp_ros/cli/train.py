@@ -69,7 +69,8 @@ def train(mesh: Path, /, *,
 
     :param mesh: .obj, .ply, .glb, ...: any mesh trimesh reads
     :param out: model folder to write; default: models/NAME, after the mesh file
-    :param minutes: time for fitting; rendering, and measuring for at most a third of it, come on top
+    :param minutes: time for fitting; rendering and measuring come on top, measuring with fewer scenes where it is
+        short
     :param seed: seed of views, samples and initial weights
     :param backgrounds: folder of photographs; default: those that scikit-image ships
     :param like: recordings, or folders of images, from the camera to train for: training images get their noise,

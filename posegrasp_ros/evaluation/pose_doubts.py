@@ -15,8 +15,8 @@ def doubts_about(poses: Sequence[StatedPose]) -> Iterator[str]:
     """One line on each kind of numbers that cannot be what they should be."""
     broken = sum(not np.isfinite(pose.frame_from_object).all() for pose in poses)
     if broken:
-        yield (f'{broken} of {len(poses)} poses have a quaternion without length or a position that is none: they '
-               'count as images in which the object was not found')
+        yield (f'{broken} of {len(poses)} poses have a quaternion without length or a position that is not '
+               'finite: they count as images in which the object was not found')
     stated = [pose for pose in poses if pose.covariance is not None]
     unusable = sum(pose.usable_covariance is None for pose in stated)
     if unusable:

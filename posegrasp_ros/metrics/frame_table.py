@@ -214,7 +214,7 @@ class FrameTable:
 
     @cached_property
     def is_scored(self) -> np.ndarray:
-        """(N,) whether the score of the pose can be compared with the truth: of no frame where they are no
+        """(N,) whether the score of the pose can be compared with the truth; nowhere if the scores are not
         probabilities."""
         known = np.isfinite(self.score)
         return self.has_found & known & are_probabilities(self.score[known])

@@ -34,7 +34,7 @@ class StatedPose(NamedTuple):
 
     @property
     def usable_covariance(self) -> np.ndarray | None:
-        """The covariance; None also where the numbers are none, such as NaN or -1, by which many say unknown."""
+        """The covariance; None also where it is not one, such as NaN or -1, which often mean unknown."""
         try:
             if self.covariance is not None:
                 check_covariance(self.covariance)

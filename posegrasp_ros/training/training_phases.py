@@ -13,7 +13,7 @@ EXPECTED_S = {FITTING: 110.0, MEASURING: 90.0}
 """On two cores of a server, like the times below."""
 VIEW_S, READING_S, BACKGROUNDS_S = 0.03, 20.0, 40.0
 MEASURING_SHARE = 0.3
-"""Fitting the score and measuring take at most this share of the time for the networks."""
+"""Fitting the score and measuring end after this share of the time for the networks, given enough scenes."""
 
 
 def fit_of(part: str) -> str:
